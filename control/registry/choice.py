@@ -20,7 +20,7 @@ def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) 
         expected = node.load.participants + _ROOM_WEIGHT * lately.get(node.node, 0)
         return (node.load.cpu >= _BUSY, _distance(region, node.region), int(node.load.cpu * 10), expected, node.node)
 
-    return min((node for node in nodes if not node.draining), key=rank, default=None)
+    return min((node for node in nodes if not (node.draining or node.overloaded)), key=rank, default=None)
 
 
 def _distance(wanted: str, found: str) -> int:

@@ -11,7 +11,7 @@ from sfu.api.registration import NodeLoad, NodeRecord
 async def remember(connection: Connection, records: Iterable[NodeRecord]) -> None:
     """Store living nodes and their addresses, without their load."""
     for record in records:
-        lasting = msgspec.structs.replace(record, boot="", draining=False, load=NodeLoad())
+        lasting = msgspec.structs.replace(record, boot="", draining=False, overloaded=False, load=NodeLoad())
         await connection.execute(
             "INSERT INTO node_addresses (node, record) VALUES ($1, $2)"
             " ON CONFLICT (node) DO UPDATE SET record = excluded.record, seen_at = now()",

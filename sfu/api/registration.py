@@ -34,7 +34,8 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A node. Both addresses are private: only control and the gateway reach them.
 
     `signaling_url` is a WebSocket address (ws://10.0.0.7:8081/ws/signaling), `http_url` the base of /whip, /whep and
-    /node/v1. A `draining` node keeps the rooms that it has and gets no others.
+    /node/v1. A `draining` node keeps the rooms that it has and gets no others; so does one that is
+    `overloaded`, until some seconds after it has had time for everything again.
     """
 
     node: str
@@ -43,6 +44,7 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     boot: str = ""
     region: str = ""
     draining: bool = False
+    overloaded: bool = False
     load: NodeLoad = NodeLoad()
     webtransport: WebTransportEndpoint | None = None
 

@@ -194,7 +194,10 @@ class TrackMuted(Message, tag="track-muted", frozen=True, kw_only=True):
 
 
 class TrackState(Message, tag="track-state", frozen=True, kw_only=True):
-    """To one subscriber: whether the sfu sends it this track, and if not, why (`bandwidth`, `codec_unsupported`...)."""
+    """To one subscriber: whether the sfu sends it this track, and if not, why.
+
+    Reasons are `bandwidth` (of its link), `overload` (of the server), `codec_unsupported`.
+    """
 
     track: str
     paused: bool

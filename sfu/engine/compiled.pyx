@@ -95,6 +95,7 @@ cdef enum:
     DROP_UNMAPPED_PAYLOAD_TYPE = 18
     DROP_STOPPED = 21
     DROP_SHED = 22
+    DROP_BACKLOG_FULL = 23
 
 include "native/system.pxi"
 include "native/limits.pxi"

@@ -54,6 +54,7 @@ class Drop(IntEnum):
     SINK_GONE = 20  # the sink detached
     STOPPED = 21  # waited for the peer's budget when its route was stopped
     SHED = 22  # the node is short of time: video that it leaves out, unread
+    BACKLOG_FULL = 23  # video that came while too much waited to be forwarded, unread
 
 
 class SocketKind(IntEnum):

@@ -1,8 +1,8 @@
 """From the sockets through the engine and back, within a time budget: what the loop's reader calls.
 
 What was read but not yet forwarded when the budget is spent waits in a bounded backlog; audio overtakes video there.
-While it is full, the sockets are still read, since they hold sound too: video is dropped unread (Drop.SHED). An engine
-that does its own input and output (DirectEngine) keeps that backlog itself.
+While it is full, the sockets are still read, since they hold sound too: video is dropped unread (Drop.BACKLOG_FULL). An
+engine that does its own input and output (DirectEngine) keeps that backlog itself.
 """
 
 import time
@@ -41,6 +41,10 @@ class DirectEngine(Protocol):
         """Send what pacing lets go by `now`, unless audio waits: then all of it stays due."""
 
     @property
+    def waited(self) -> int:
+        """The longest time (ns) that anything had waited of what was read last, or waits in the backlog."""
+
+    @property
     def backlog(self) -> bool:
         """True if packets wait that were read already."""
 
@@ -73,9 +77,9 @@ class Pump:
         self._other: deque[Datagram] = deque()
         self._taken: list[Datagram] = []
         self._chunk = _MAX_CHUNK
-        self._datagrams_read = 0
-        self._shed: Counter[int] = Counter()
-        self._all_shed = 0
+        self._datagrams_read = self._waited = 0
+        self._turned_away: Counter[int] = Counter()
+        self._all_turned_away = 0
         self.times = PumpTimes()
 
     @property
@@ -91,13 +95,18 @@ class Pump:
         return self._direct.datagrams_read if self._direct is not None else self._datagrams_read
 
     @property
+    def waited(self) -> int:
+        """The longest time (ns) that anything had waited of what was read last, or waits in the backlog."""
+        return self._direct.waited if self._direct is not None else self._waited
+
+    @property
     def drops(self) -> Mapping[Drop, int]:
         """Drops of the engine and of sending together."""
         drops = dict(self._engine.drops)
         for source in (self._sockets.drops, self._direct.sent_directly[2] if self._direct is not None else {}):
             for reason, packets in source.items():
                 drops[reason] = drops.get(reason, 0) + packets
-        drops[Drop.SHED] = drops.get(Drop.SHED, 0) + self._all_shed
+        drops[Drop.BACKLOG_FULL] = drops.get(Drop.BACKLOG_FULL, 0) + self._all_turned_away
         return drops
 
     @property
@@ -147,7 +156,8 @@ class Pump:
             unread: Iterable[int] = set(range(own, len(filenos))) - self._ready if len(filenos) > own else ()
             self._ready.clear()
             return self._direct.receive_and_forward(filenos, now, now + self._budget, unread)
-        self._read()
+        self._waited = 0
+        self._read(now)
         total = Result()
         begun = self._clock()
         deadline = begun + self._budget
@@ -160,6 +170,8 @@ class Pump:
             if ended >= deadline:
                 break
             begun = ended
+        if self._other:
+            self._waited = max(self._waited, now - self._other[0].arrival)
         return total
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
@@ -178,20 +190,21 @@ class Pump:
     def next_release(self) -> int | None:
         return self._engine.next_release()
 
-    def _read(self) -> None:
+    def _read(self, now: int) -> None:
         for local in (*range(len(self._sockets.addresses)), *self._ready):
             for datagram in self._sockets.receive(local, _READ_DATAGRAMS):
                 self._datagrams_read += 1
+                self._waited = max(self._waited, now - datagram.arrival)
                 self._queue(datagram)
         self._ready.clear()
 
     def _queue(self, datagram: Datagram) -> None:
         is_audio = self._engine.is_audio(datagram)
         if not is_audio and len(self._other) >= BACKLOG_DATAGRAMS * (1 if _is_media(datagram) else 2):
-            self._shed[datagram.local] += 1
-            self._all_shed += 1
+            self._turned_away[datagram.local] += 1
+            self._all_turned_away += 1
             return
-        if lost := self._shed.pop(datagram.local, 0):
+        if lost := self._turned_away.pop(datagram.local, 0):
             datagram = datagram._replace(dropped=datagram.dropped + lost)
         (self._audio if is_audio else self._other).append(datagram)
 

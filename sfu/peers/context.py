@@ -83,7 +83,8 @@ class Context:
     `touched` are numbers of peers that may have something to send or a new timer; the node settles them. `routes`
     finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our socket, and
     whose they are; `unproved` are those that nobody vouches for. `observer` is the engine where subscribers' links are
-    to be estimated. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the datagrams
+    to be estimated. What may come less often (reports, feedback, statistics) comes every `pace`-th time while the node
+    is short of time. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the datagrams
     of some of our sockets before the engine takes them.
     """
 
@@ -97,6 +98,7 @@ class Context:
     schedule: Schedule = field(default_factory=Schedule)
     counters: Counter[str] = field(default_factory=Counter)
     drops: Counter[Drop] = field(default_factory=Counter)
+    pace: int = 1
     repair_budget: RepairBudget = field(default_factory=RepairBudget)
     touched: set[int] = field(default_factory=set)
     routes: "dict[int, DownTrack]" = field(default_factory=dict)

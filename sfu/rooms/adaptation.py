@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sfu.rooms.room import Room
 
 BANDWIDTH = "bandwidth"
+OVERLOAD = "overload"
 
 _INTERVAL_NS = 200_000_000
 _WATCH_NS = 100_000_000
@@ -42,6 +43,21 @@ _PROBE_MARGIN = 1.2  # a rise needs headroom, so that much more than what is wan
 _SPARE = 200_000.0  # bits/s of sound that may be added before anybody looks
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
+_SMALL_HEIGHT = 360
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """What a room does without while its node is short of time.
+
+    `unread`: layers that nobody is shown; `small`: larger pictures of cameras; `sound_only`: cameras, and with
+    `screens` shared screens too.
+    """
+
+    unread: bool = False
+    small: bool = False
+    sound_only: bool = False
+    screens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,8 @@ class _Subscriber:
         self.subscribe_peer = subscribe_peer
         self.allocator: LayerAllocator[str] = LayerAllocator()
         self.dips = Dips()
-        self.paused: set[str] = set()
+        self.paused: dict[str, str] = {}
+        """Why, by the track that was told to be."""
         self.session: int | None = None
         self.enough = _UNLIMITED
         """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `layers`)."""
@@ -112,6 +129,16 @@ class Adaptation:
         self._in_haste = 0
         self._costs: Costs = {}
         self._layers_changed = self._prices_changed = 0
+        self._restriction = Restriction()
+        self._unread: set[int] = set()
+
+    def restrict(self, restriction: Restriction, now: int) -> None:
+        """Do without so much from now on."""
+        if restriction != self._restriction:
+            self._restriction = restriction
+            self._layers_changed += 1
+            self._in_haste = len(self._room.participants)
+            self.hurry(now)
 
     def hurry(self, now: int) -> None:
         """Something changed that should show at once; changes of a few milliseconds count as one."""
@@ -138,8 +165,8 @@ class Adaptation:
             looks = max(self._serve_some(now), 1)
             self._in_haste = max(self._in_haste - looks, 0)
             pause = min(_INTERVAL_NS, _ROUND_NS * looks // max(len(room.participants), 1))
-            self._serve_at = now + (_HURRY_NS if self._in_haste else pause)
-        at = min(self._serve_at, now + _WATCH_NS)
+            self._serve_at = now + (_HURRY_NS if self._in_haste else pause * room.context.pace)
+        at = min(self._serve_at, now + _WATCH_NS * room.context.pace)
         room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else coalesce_nearest(at, now))
 
     def _leave_stalled(self, now: int) -> None:
@@ -191,6 +218,7 @@ class Adaptation:
             del self._ladders[track]
         for track, uptrack in self._videos.items():
             self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
+        self._unread &= {stream.number for uptrack in self._videos.values() for stream in uptrack.streams}
         self._note_costs()
 
     def _note_costs(self) -> None:
@@ -222,7 +250,8 @@ class Adaptation:
             for downtrack in holder.subscribe_peer.downtracks.values()
             if downtrack.uptrack is not None and downtrack.uptrack.track in self._ladders
         }
-        paused = self._allocate(subscriber, shown, participant.participant, now)
+        held = self._hold_back(shown)
+        paused = held | self._allocate(subscriber, shown, participant.participant, now)
         self._tell_paused(participant, subscriber, paused)
         subscriber.seen, subscriber.layers = subscriber.look(), self._layers_changed
         subscriber.prices = self._prices_changed
@@ -247,8 +276,20 @@ class Adaptation:
         ):
             self._room.context.touched.add(subscribe_peer.peer.number)
 
-    def _allocate(self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int) -> set[str]:
-        """Grant layers of what is shown; return the tracks that are paused."""
+    def _hold_back(self, shown: dict[str, DownTrack]) -> dict[str, str]:
+        """Pause what there is no time for, and take it out of what is shown; return the tracks, and why."""
+        restriction = self._restriction
+        held = {}
+        for track in list(shown) if restriction.sound_only else ():
+            if self._videos[track].source is not Source.SCREEN or restriction.screens:
+                shown.pop(track).pause()
+                held[self._videos[track].shown_as] = OVERLOAD
+        return held
+
+    def _allocate(
+        self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int
+    ) -> dict[str, str]:
+        """Grant layers of what is shown; return the tracks that are paused, and why."""
         bandwidth = subscriber.subscribe_peer.bandwidth
         options = {track: self._useful(downtrack) for track, downtrack in shown.items()}
         demands = [self._demand(shown[track], streams, participant) for track, streams in options.items()]
@@ -277,13 +318,14 @@ class Adaptation:
             bandwidth.end_start(now)
         self._let_begin(shown, rate - audio - allocation.total, now)
         congested = bandwidth is not None and carried > rate
-        paused, awaited = set(), set()
+        paused: dict[str, str] = {}
+        awaited = set()
         for track, grant in allocation.grants.items():
             if not options[track]:
                 continue
             if grant.layer == PAUSED:
                 shown[track].pause()
-                paused.add(self._videos[track].shown_as)
+                paused[self._videos[track].shown_as] = BANDWIDTH
             else:
                 option = options[track][grant.layer]
                 shown[track].grant(option.stream, now, at_once=congested, layer=option.layer)
@@ -299,9 +341,9 @@ class Adaptation:
                 room -= UNKNOWN_RATE
                 downtrack.begin(now, fits=room >= 0)
 
-    def _still_paused(self, subscriber: _Subscriber, awaited: set[str]) -> set[str]:
+    def _still_paused(self, subscriber: _Subscriber, awaited: set[str]) -> dict[str, str]:
         """Return which of these told paused remain so: until the first picture there is none to be seen."""
-        if still := awaited & subscriber.paused:
+        if still := {track: subscriber.paused[track] for track in awaited & subscriber.paused.keys()}:
             subscriber.enough = _UNLIMITED  # there is something to tell before long
         return still
 
@@ -334,7 +376,10 @@ class Adaptation:
         height = full_height([option.stream.lines for option in options]) or _HEIGHTS.get(
             uptrack.source, _CAMERA_HEIGHT
         )
-        useful = options[: useful_layers(len(options), height, downtrack.wanted.height)]
+        shown = downtrack.wanted.height
+        if self._restriction.small and uptrack.source is not Source.SCREEN:
+            shown = min(shown or _SMALL_HEIGHT, _SMALL_HEIGHT)
+        useful = options[: useful_layers(len(options), height, shown)]
         return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful
 
     def _demand(self, downtrack: DownTrack, options: list[LayerOption], participant: str) -> Demand[str]:
@@ -362,14 +407,15 @@ class Adaptation:
             if downtrack.stream is not None
         )
 
-    def _tell_paused(self, participant: "Participant", subscriber: _Subscriber, paused: set[str]) -> None:
+    def _tell_paused(self, participant: "Participant", subscriber: _Subscriber, paused: dict[str, str]) -> None:
         outbox = self._room.context.outbox
         if participant.session != subscriber.session:  # a client that resumed knows nothing of what was told before
             subscriber.session = participant.session
-            subscriber.paused = set()
-        for track in paused - subscriber.paused:
-            outbox.tell(participant.session, TrackState(track=track, paused=True, reason=BANDWIDTH))
-        for track in (subscriber.paused - paused) & self._room.uptracks.keys():
+            subscriber.paused = {}
+        for track, reason in paused.items():
+            if subscriber.paused.get(track) != reason:
+                outbox.tell(participant.session, TrackState(track=track, paused=True, reason=reason))
+        for track in (subscriber.paused.keys() - paused.keys()) & self._room.uptracks.keys():
             outbox.tell(participant.session, TrackState(track=track, paused=False))
         subscriber.paused = paused
 
@@ -380,15 +426,30 @@ class Adaptation:
         if publisher is not None and publisher.link is not None:
             self._room.links[publisher.link].wish(uptrack, ladder, wanted, now)
             return
-        if publisher is None or publisher.session is None:
+        session = publisher.session if publisher is not None else None
+        hasty = self._restriction.unread
+        if session is None and not hasty and not self._unread:
             return
-        active = ladder.demand(wanted, now, uptrack.media.rids)
+        if session is None and not hasty:  # who could not be told gets back what was left unread
+            wanted = dict.fromkeys(uptrack.streams, ALL_LAYERS)
+        active = ladder.demand(wanted, now, uptrack.media.rids, hasty=hasty)
         if active is None:
             return
-        told = (publisher.session, tuple(active))
+        self._leave_unread(uptrack, active)
+        if session is None:
+            return
+        told = (session, tuple(active))
         if told != ladder.told and (ladder.told is not None or len(active) < len(uptrack.streams)):
             ladder.told = told
-            self._room.context.outbox.tell(publisher.session, Layers(track=uptrack.track, active=active))
+            self._room.context.outbox.tell(session, Layers(track=uptrack.track, active=active))
+
+    def _leave_unread(self, uptrack: UpTrack, active: list[str]) -> None:
+        """Read nothing of layers that come though they may rest, while there is no time for them."""
+        for stream in uptrack.streams:
+            leaves = self._restriction.unread and stream.rid not in active
+            if leaves != (stream.number in self._unread):
+                self._room.context.engine.set_shed(stream.number, leaves)
+                (self._unread.add if leaves else self._unread.discard)(stream.number)
 
 
 def _begins_early(uptrack: UpTrack) -> bool:

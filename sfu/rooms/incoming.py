@@ -63,6 +63,11 @@ class Incoming:
         """True if anything waits for `work`."""
         return bool(self._arrivals or self._leftovers)
 
+    @property
+    def oldest(self) -> int | None:
+        """When that came which has waited longest for `work`, in ns; None where nothing waits."""
+        return min((queue[0].arrival for queue in (self._arrivals, self._leftovers) if queue), default=None)
+
     def take(self, result: Result, now: int) -> None:
         """Pass on all that the engine left to policy; peers that it concerns are touched."""
         self.put(result, now)

@@ -20,6 +20,7 @@ from sfu.engine.contract import Leftover, Result
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats.codecs import Codec
+from sfu.machines.shedding import NOTHING, Shed
 from sfu.peers.context import Context
 from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.outbox import Failure, SessionClose
@@ -30,6 +31,7 @@ from sfu.rooms import (
     desired_state,
     distribution,
     membership,
+    rationing,
     settling,
     signaling_dispatch,
     standalone,
@@ -84,7 +86,8 @@ class Node:
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
-        self._turns: dict[Hashable, None] = {}  # whose turn it is, in order; each once
+        self._shed = NOTHING
+        self._turns: dict[Hashable, int] = {}  # whose turn it is, in order, each once; since when
 
     # Sessions
 
@@ -234,6 +237,8 @@ class Node:
                 self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
             self.context.schedule.set(_RoomKey(name), now + _TICK_NS)
             room.adaptation.hurry(now)
+            if self._shed != NOTHING:
+                self.ration(self._shed, now)
         return room
 
     def close_if_empty(self, room: Room, now: int) -> None:
@@ -372,7 +377,7 @@ class Node:
     def put(self, result: Result, now: int) -> None:
         """Keep what the engine left to policy for `work`. Its `outgoing` is the caller's to send."""
         self._incoming.put(result, now)
-        self._queue_touched()
+        self._queue_touched(now)
 
     def take_again(self, leftover: Leftover, now: int) -> None:
         """Run through the engine again what it left for the time when there are keys. The caller settles."""
@@ -385,6 +390,11 @@ class Node:
         leftover = self.transcoding.converted(conversion, rtp, now)
         if leftover is not None:
             self.take_again(leftover, now)
+
+    def ration(self, shed: Shed, now: int) -> None:
+        """Leave out so much from now on: there is no time for it."""
+        self._shed = shed
+        rationing.ration(self.context, self.rooms.values(), shed, now)
 
     # Time
 
@@ -400,30 +410,35 @@ class Node:
     def wake(self, now: int) -> None:
         """Keep what is due for `work`."""
         for key in self.context.schedule.due(now):
-            self._turns.setdefault(key)
+            self._turns.setdefault(key, now)
 
     @property
     def has_work(self) -> bool:
         """True if anything waits for `work`."""
         return bool(self._turns) or self._incoming.has_work
 
+    def behind(self, now: int) -> int:
+        """Return for how long (ns) that has waited which has waited longest for `work`."""
+        turn = next(iter(self._turns.values()), now)
+        return max(0, now - min(turn, self._incoming.oldest or now))
+
     def work(self, now: int) -> bool:
         """Do a little of what waits, a part of each kind; whether anything is left."""
         self._incoming.work(now)
-        self._queue_touched()
+        self._queue_touched(now)
         for key in list(islice(self._turns, _KEYS_A_TURN)):
             del self._turns[key]
             self._act(key, now)
-        self._queue_touched()
+        self._queue_touched(now)
         return self.has_work
 
     def _work_off(self, now: int) -> None:
         while self.work(now):
             pass
 
-    def _queue_touched(self) -> None:
+    def _queue_touched(self, now: int) -> None:
         for number in self.context.touched:
-            self._turns.setdefault(PeerKey(number))
+            self._turns.setdefault(PeerKey(number), now)
         self.context.touched.clear()
 
     def _act(self, key: Hashable, now: int) -> None:

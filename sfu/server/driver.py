@@ -23,6 +23,7 @@ from sfu.engine.sockets import Sockets
 from sfu.peers.outbox import Failure, SessionClose
 from sfu.rooms.node import Node
 from sfu.server.look_pause import LookPause
+from sfu.server.overload_watch import OverloadWatch
 from sfu.server.precise_timer import PreciseTimer
 
 _WALL_CLOCK_NS = 5_000_000_000
@@ -63,6 +64,7 @@ class Driver:
         self._look = PreciseTimer(self._loop, self._look_again)
         self._is_started = self._is_looking = False
         self._pause = LookPause()
+        self.overload = OverloadWatch(node, pump, self._pause)
         self._read_at = self._media_at = self._handshake_at = 0
         self._wall_clock_due = 0
         self.to_sessions: ToSessions = _nowhere
@@ -162,7 +164,9 @@ class Driver:
             raise
         finally:  # a fault costs its own step, not what others have in the outbox, nor the timer
             self.flush()
-            self._pause.looked(self._pump.datagrams_read - before, begun, time.monotonic_ns())
+            ended = time.monotonic_ns()
+            self._pause.looked(self._pump.datagrams_read - before, begun, ended)
+            self.overload.looked(ended)
 
     def _forward(self) -> None:
         now = self._read_at = self.now()
@@ -255,7 +259,9 @@ class Driver:
             raise
         finally:
             self.flush()
-            self._pause.spent(begun, time.monotonic_ns())
+            ended = time.monotonic_ns()
+            self._pause.spent(begun, ended)
+            self.overload.passed(ended)
 
 
 def _nowhere(_: Iterable[object]) -> None:

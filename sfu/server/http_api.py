@@ -131,7 +131,8 @@ class HttpApi:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"status": "ok"})
+        """Say that the process lives, and how much it leaves out for want of time (machines.shedding): 0 is nothing."""
+        return web.json_response({"status": "ok", "shedding": self._driver.overload.step})
 
     async def _is_ready(self, request: web.Request) -> web.StreamResponse:
         ready = self.ready()

@@ -175,7 +175,7 @@ class SfuServer:
         """Return what /metrics shows: the node's figures, and what the process itself says."""
         registry = CollectorRegistry()
         node = NodeMetrics(
-            driver.node,
+            driver,
             pump,
             signaling=signaling,
             standalone=standalone,

@@ -8,8 +8,8 @@ from prometheus_client.registry import Collector
 from sfu.api.fact_reporter import FactReporter
 from sfu.engine.contract import Drop
 from sfu.engine.pump import Pump
-from sfu.rooms.node import Node
 from sfu.server import quality_metrics
+from sfu.server.driver import Driver
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.standalone_api import StandaloneApi
 
@@ -26,7 +26,7 @@ class NodeMetrics(Collector):
 
     def __init__(
         self,
-        node: Node,
+        driver: Driver,
         pump: Pump,
         *,
         signaling: SignalingServer,
@@ -34,7 +34,8 @@ class NodeMetrics(Collector):
         facts: FactReporter,
         fact_outcomes: Mapping[str, int],
     ) -> None:
-        self._node = node
+        self._node = driver.node
+        self._overload = driver.overload
         self._pump = pump
         self._signaling = signaling
         self._standalone = standalone
@@ -70,6 +71,11 @@ class NodeMetrics(Collector):
     def _media(self) -> Iterator[Metric]:
         for name, value in self._pump.counters.items():
             yield CounterMetricFamily(f"parley_sfu_{name}", f"Media path: {name}", value=value)
+        yield GaugeMetricFamily(
+            "parley_sfu_shedding", "What is left out for want of time, 0 to 17", value=self._overload.step
+        )
+        waited = self._overload.waited / 1e9
+        yield GaugeMetricFamily("parley_sfu_standing_wait_seconds", "Least that anything read had waited", value=waited)
         buffers = self._pump.receive_buffers()
         yield GaugeMetricFamily("parley_sfu_receive_buffer_held_bytes", "Waiting to be read", value=buffers.held)
         yield GaugeMetricFamily("parley_sfu_receive_buffer_bytes", "Room for what waits to be read", value=buffers.room)

@@ -56,7 +56,11 @@ class Presence:
         host = self._config.advertised_host or self._config.http_host
         host = f"[{host}]" if ":" in host else host
         self._driver = driver
+        driver.overload.changed = self._tell_changed
         self._addresses = (f"ws://{host}:{signaling_port}/ws/signaling", f"http://{host}:{http_port}")
+
+    def _tell_changed(self) -> None:
+        self.changed()
 
     def record(self) -> NodeRecord:
         """Return what control is to know of this node."""
@@ -68,6 +72,7 @@ class Presence:
             http_url=self._addresses[1],
             region=self._config.region,
             draining=self.draining,
+            overloaded=self._driver is not None and self._driver.overload.is_overloaded,
             webtransport=self.webtransport(),
             load=NodeLoad(
                 cpu=self._cpu.read(),

@@ -165,6 +165,8 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
     await expect(view.locator(".stage")).to_contain_text("cannot play this video")
     await session.send(signaling.TrackState(track="s1", paused=True, reason="bandwidth"))
     await expect(view.locator(".stage")).to_contain_text("Paused: the network is too slow")
+    await session.send(signaling.TrackState(track="s1", paused=True, reason="overload"))
+    await expect(view.locator(".stage")).to_contain_text("Paused: the server is busy, sound goes on")
     await session.send(signaling.TrackState(track="s1", paused=False))
     await expect(view.locator(".stage")).not_to_contain_text("Paused")
     await session.send(signaling.TrackUnpublished(track="s1"))

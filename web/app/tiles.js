@@ -13,6 +13,7 @@ const MOST_TILES = 25;
 /** @type {Record<string, string>} */
 const PAUSED = {
   bandwidth: 'Paused: the network is too slow',
+  overload: 'Paused: the server is busy, sound goes on',
   codec_unsupported: 'This browser cannot play this video',
   disconnected: 'Reconnecting…',
 };

@@ -17,11 +17,13 @@ cdef class CompiledEngine(BatchEngine):
         cdef int64_t limit = over
         cdef int64_t last = over + (over - until)
         cdef bint complete = False
+        cdef Packet *packet
         result = Result()
         self._attach(filenos)
         for local in unread:
             self.reads[<int>local] = False
         state.sends = True
+        state.waited = 0
         while not complete and until < limit:
             # In slices, so that audio that comes meanwhile need not wait for the deadline.
             self._read(result)
@@ -33,6 +35,9 @@ cdef class CompiledEngine(BatchEngine):
                 complete = forward_runs(state, until)
                 flush_output(state)
         state.sends = False
+        if state.first_run != NULL:  # whose last packet may have left with the last route at the deadline
+            packet = state.first_run.packets[min(state.first_run.first, state.first_run.count - 1)]
+            state.waited = max(state.waited, state.now - packet.arrival)
         self._collect(result)
         return result
 
@@ -61,6 +66,11 @@ cdef class CompiledEngine(BatchEngine):
         self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
         flush_output(&self.state)
         self.state.sends = False
+
+    @property
+    def waited(self):
+        """The longest time that anything had waited of what was read last, or waits in the backlog."""
+        return self.state.waited
 
     @property
     def backlog(self):

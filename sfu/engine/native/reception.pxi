@@ -98,9 +98,13 @@ cdef void receive_rtp(State *state, int number) noexcept nogil:
         else:
             leave(state, KIND_UNKNOWN_SSRC, number, size)
         return
-    if known.stream.is_shed or (state.sends and state.waiting > BACKLOG_MAX and not known.stream.is_audio):
+    if known.stream.is_shed:
         known.stream.overflows = -1
         drop(state, DROP_SHED)
+        return
+    if state.sends and state.waiting > BACKLOG_MAX and not known.stream.is_audio:
+        known.stream.overflows = -1
+        drop(state, DROP_BACKLOG_FULL)
         return
     # Room for `equalise`: a plain packet has no tag that would leave it.
     packet = packet_new(state, slot.size + EQUALISING_MAX if peer.receive.is_plain else slot.size)

@@ -135,6 +135,7 @@ cdef int receive_messages(State *state, int local, int first, int limit) noexcep
         # A wall clock that was set meanwhile must not move arrivals about.
         slot.arrival = arrival if 0 <= now - arrival <= 1000000000 else now
         drops = control_drops(&messages[k].msg_hdr)
+        state.waited = max(state.waited, now - slot.arrival)
         slot.dropped = drops - state.kernel_drops[local] if drops > state.kernel_drops[local] else 0
         state.kernel_drops[local] = max(drops, state.kernel_drops[local])
     return count

@@ -319,6 +319,7 @@ cdef struct State:
     uint64_t retransmitted
     uint64_t recovered
     int64_t overflows
+    int64_t waited
     uint32_t kernel_drops[SOCKETS_MAX]
     int dropping[SOCKETS_MAX]
     uint64_t sent_datagrams

@@ -27,16 +27,17 @@ class LayerDemand:
         """The layers that the publisher should send."""
         return self._active
 
-    def update(self, wanted: Iterable[int], now: int) -> bool:
+    def update(self, wanted: Iterable[int], now: int, *, hasty: bool = False) -> bool:
         """Take the layers wanted now; whether `active` changed. The lowest stays: newcomers are served by it at once.
 
-        While nobody wants any layer, none is active.
+        While nobody wants any layer, none is active. `hasty` keeps none that nobody wants any longer.
         """
         wanted = set(wanted)
         for layer in wanted:
             if 0 <= layer < len(self._wanted_at):
                 self._wanted_at[layer] = now
-        recent = {layer for layer, at in enumerate(self._wanted_at) if now - at < _KEPT_NS}
+        kept = 1 if hasty else _KEPT_NS
+        recent = {layer for layer, at in enumerate(self._wanted_at) if now - at < kept}
         if recent:
             recent.add(0)
         changed = frozenset(recent) != self._active

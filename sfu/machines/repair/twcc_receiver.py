@@ -21,7 +21,10 @@ _REFERENCE_MODULUS = 1 << 24
 
 
 class TwccReceiver:
-    """One per publishing peer. Arrivals are reported every `interval` ns, earlier when many have gathered."""
+    """One per publishing peer. Arrivals are reported every `interval` ns, earlier when many have gathered.
+
+    `pace` times as rarely where there is little time for it.
+    """
 
     def __init__(self, sender_ssrc: int, *, interval: int = 50_000_000) -> None:
         self._sender_ssrc = sender_ssrc
@@ -34,6 +37,7 @@ class TwccReceiver:
         self._pending: dict[int, int] = {}
         self._deadline: int | None = None
         self._feedback_count = 0
+        self.pace = 1
 
     def received(self, transport_seq: int, arrival: int, media_ssrc: int, *, ours: bool = False) -> bool:
         """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, duplicates and padding included.
@@ -52,8 +56,8 @@ class TwccReceiver:
         self._media_ssrc = media_ssrc
         self._pending.setdefault(seq, arrival)
         if self._deadline is None:
-            self._deadline = arrival + self._interval
-        elif len(self._pending) >= _EARLY:
+            self._deadline = arrival + self._interval * self.pace
+        elif len(self._pending) >= _EARLY * self.pace:
             self._deadline = min(self._deadline, arrival)
         return self._deadline != before
 

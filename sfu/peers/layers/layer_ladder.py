@@ -132,20 +132,25 @@ class LayerLadder:
         asked = self._returning.get(stream.number)
         return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
 
-    def demand(self, wanted: Iterable[IngressStream], now: int, agreed: Collection[str] = ()) -> list[str] | None:
+    def demand(
+        self, wanted: Iterable[IngressStream], now: int, agreed: Collection[str] = (), *, hasty: bool = False
+    ) -> list[str] | None:
         """Take the streams that somebody wants; return the rids that the publisher should send.
 
         A single stream may have none, which is "". None while there is nothing to send, or rids do not tell the streams
         apart. What was `agreed` on and has never come yet is wanted where the highest is that has: it may be higher.
+        `hasty`: what nobody wants any longer may stop at once.
         """
         if not self._order or len({stream.rid for stream in self._order}) < len(self._order):
             return None
-        active = self.active(wanted, now)
+        active = self.active(wanted, now, hasty=hasty)
         seen = {stream.rid for stream in self._order}
         unseen = [rid for rid in agreed if rid not in seen] if self._order[-1] in active else []
         return [*(stream.rid for stream in active), *unseen]
 
-    def active(self, wanted: Iterable[IngressStream], now: int, *, idle: bool = False) -> list[IngressStream]:
+    def active(
+        self, wanted: Iterable[IngressStream], now: int, *, idle: bool = False, hasty: bool = False
+    ) -> list[IngressStream]:
         """Take the streams that somebody wants; return those that should be sent, lowest first: others may rest.
 
         At first all should, or none if they are `idle`.
@@ -153,7 +158,7 @@ class LayerLadder:
         if self._demand is None or self._demand.layers != len(self._order):
             self._demand = LayerDemand(len(self._order), now, idle=idle)
         places = {stream.number: place for place, stream in enumerate(self._order)}
-        self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now)
+        self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now, hasty=hasty)
         active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]
         stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
         self._returning.update(dict.fromkeys(self._stopped - stopped, now))

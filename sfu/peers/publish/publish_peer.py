@@ -146,7 +146,7 @@ class PublishPeer:
     def _due_feedback(self, now: int) -> list[rtcp.Packet]:
         packets: list[rtcp.Packet] = []
         if now >= self._next_report:
-            self._next_report = now + _REPORT_INTERVAL_NS
+            self._next_report = now + _REPORT_INTERVAL_NS * self._context.pace
             blocks = [stream.report_block(now) for stream in self._registry.streams.values()]
             reports = tuple(block for block in blocks if block is not None)[:31]
             if reports:
@@ -160,5 +160,6 @@ class PublishPeer:
                     self._context.counters["plis_sent"] += 1
                 packets.append(packet)
         if self._twcc is not None:
+            self._twcc.pace = self._context.pace
             packets.extend(self._twcc.due(now))
         return packets

@@ -73,6 +73,18 @@ async def test_a_draining_node_lives_and_gets_no_rooms(world: World, nodes: tupl
     assert world.registry.choose("") is None
 
 
+async def test_an_overloaded_node_keeps_its_rooms_and_gets_no_others(
+    world: World, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    nodes[0].change(overloaded=True)
+    await world.until(lambda: world.registry.living()["a"].overloaded)
+    assert world.registry.choose("eu-west-1") == "b"
+    assert "a" in world.registry.held()
+    nodes[0].change(overloaded=False)
+    await world.until(lambda: not world.registry.living()["a"].overloaded)
+    assert world.registry.choose("eu-west-1") == "a"
+
+
 async def test_a_killed_node_is_found_out_by_asking_it(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
     gone = asyncio.create_task(world.registry.gone("a"))
     await nodes[0].kill()

@@ -59,7 +59,7 @@ def test_what_redundancy_brings_back_follows_the_gap(engine: Engine) -> None:
     subscriber.add_route(2, rtx_ssrc=None, is_audio=True, ssrc=77)
     engine.switch_route(2, RouteSource(3, at_keyframe=False))
     run(engine, publisher, opus(1, 960))
-    payload = red.serialise([(111, 960, b"earlier")], 111, b"newest")
+    payload = red.serialize([(111, 960, b"earlier")], 111, b"newest")
     packet = RtpPacket(63, 9, 9 * 960, 31, payload)
     later = run(engine, publisher, packet, dropped=7)
     assert after_loss(later) == [8]
@@ -141,7 +141,7 @@ def test_sound_passes_while_the_backlog_is_full_of_video(engine: Engine, sockets
         sender.connect(sockets.addresses[0])
         engine.admit_source(1, sender.getsockname(), 0)
         seq = 0
-        while pump.drops[Drop.SHED] < 500:
+        while pump.drops[Drop.BACKLOG_FULL] < 500:
             for _ in range(200):
                 sender.send(publisher.protect(vp8(seq, key=seq == 0)).data)
                 seq += 1

@@ -43,6 +43,9 @@ class Listener:
     def work(self, now: int) -> bool:
         return False
 
+    def behind(self, now: int) -> int:
+        return 0
+
     def timer(self) -> int | None:
         return None
 

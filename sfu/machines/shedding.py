@@ -1,0 +1,119 @@
+"""What a node leaves out while it is short of time, in a fixed order, sound last; and when it takes it up again.
+
+Steps, from the first to the last:
+
+* reports: statistics, feedback and reports come less often, and layers that nobody is shown are not read at all;
+* small pictures: in more and more rooms, the largest first, nobody gets more than a small picture of a camera;
+* sound only: in more and more rooms, the largest first, cameras are paused;
+* screens: shared screens are paused too.
+
+A node is short of time when what it reads has waited throughout a window of time (a queue that stands, as CoDel has
+it, not one that a pause has left behind), when its policy lets things wait for long, or when its sockets overflow. It
+takes a step back when none of this is so and it has time to spare. One that proved too much is tried again later.
+"""
+
+from dataclasses import dataclass
+
+WINDOW_NS = 100_000_000
+_STANDING_NS = 20_000_000
+_BEHIND_NS = 300_000_000
+_PATIENCE = 2  # windows in a row, before the first step
+_SPARE = 0.9  # of the time may be in use for a step back
+_PLENTY = 0.7
+_SMALL_STEPS = 5
+_SOUND_STEPS = 10
+_FIRST_WAIT_NS = WINDOW_NS
+_LONGEST_WAIT_NS = 1_600_000_000
+_PROVEN_NS = 1_000_000_000
+
+_FIRST_SMALL = 2
+_FIRST_SOUND = _FIRST_SMALL + _SMALL_STEPS
+LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """What is left out. `small` and `sound_only` are shares of the participants, those of the largest rooms."""
+
+    sparing: bool = False
+    small: float = 0.0
+    sound_only: float = 0.0
+    screens: bool = False
+
+
+NOTHING = Shed()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A window of time: the least that anything read had waited (ns), how long policy lets things wait (ns), what
+    sockets and full backlogs lost (packets), and the share of the time that was in use."""
+
+    waited: int
+    behind: int
+    lost: int
+    busy: float
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there was too little time."""
+        return self.waited > _STANDING_NS or self.behind > _BEHIND_NS or self.lost > 0
+
+    def is_easier_than(self, before: "Measured") -> bool:
+        """Whether what has gathered becomes less by itself."""
+        return not self.lost and self.waited <= before.waited and self.behind <= before.behind
+
+
+class Shedding:
+    """One per node; `update` once per window."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self._before = Measured(0, 0, 0, 0.0)
+        self._short_windows = 0
+        self._took_back_at = -_PROVEN_NS
+        self._wait = _FIRST_WAIT_NS
+
+    @property
+    def shed(self) -> Shed:
+        """What to leave out now."""
+        if self.step == 0:
+            return NOTHING
+        return Shed(
+            sparing=True,
+            small=_share(self.step - _FIRST_SMALL + 1, _SMALL_STEPS),
+            sound_only=_share(self.step - _FIRST_SOUND + 1, _SOUND_STEPS),
+            screens=self.step == LAST_STEP,
+        )
+
+    def update(self, measured: Measured, now: int) -> bool:
+        """Take a window; whether `shed` changed."""
+        before = self.step
+        if measured.is_short:
+            self._short_windows += 1
+            is_enough = self.step > 0 and measured.is_easier_than(self._before)
+            if (self._short_windows >= _PATIENCE or self.step) and not is_enough:
+                self._leave_out(measured, now)
+        else:
+            self._short_windows = 0
+            self._take_back(measured, now)
+        self._before = measured
+        return self.step != before
+
+    def _leave_out(self, measured: Measured, now: int) -> None:
+        if now - self._took_back_at < _PROVEN_NS:
+            self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
+            self._took_back_at = now
+        self.step = min(self.step + (2 if measured.lost else 1), LAST_STEP)
+
+    def _take_back(self, measured: Measured, now: int) -> None:
+        since = now - self._took_back_at
+        if since >= 2 * _PROVEN_NS:
+            self._wait = _FIRST_WAIT_NS
+        if self.step and measured.busy < _SPARE and since >= self._wait:
+            self.step = max(0, self.step - (2 if measured.busy < _PLENTY else 1))
+            self._took_back_at = now
+
+
+def _share(step: int, steps: int) -> float:
+    return max(0, min(step, steps)) / steps

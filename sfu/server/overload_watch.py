@@ -1,0 +1,68 @@
+"""Measures whether a node has time enough, has it leave out what it has no time for, and says so."""
+
+import logging
+from collections.abc import Callable
+
+from sfu.engine.contract import Drop
+from sfu.engine.pump import Pump
+from sfu.machines.shedding import WINDOW_NS, Measured, Shedding
+from sfu.rooms.node import Node
+from sfu.server.look_pause import LookPause
+
+_CALM_NS = 10_000_000_000
+"""For how long after the last of it a node still takes no new rooms."""
+
+_log = logging.getLogger(__name__)
+
+
+class OverloadWatch:
+    """Told of every look at the sockets. `changed` is called when `is_overloaded` is another."""
+
+    def __init__(self, node: Node, pump: Pump, pause: LookPause) -> None:
+        self._node = node
+        self._pump = pump
+        self._pause = pause
+        self._shedding = Shedding()
+        self._window_ends = 0
+        self._waited: int | None = None
+        self._lost = self._lost_before = 0
+        self._shed_at = -_CALM_NS
+        self.waited = 0
+        """The least that anything read had waited in the last window, in ns."""
+        self.is_overloaded = False
+        self.changed: Callable[[], None] = lambda: None
+
+    @property
+    def step(self) -> int:
+        """How much is left out: 0 is nothing."""
+        return self._shedding.step
+
+    def looked(self, now: int) -> None:
+        """Take a look at the sockets, and what followed from it."""
+        waited = self._pump.waited
+        self._waited = waited if self._waited is None else min(self._waited, waited)
+        self.passed(now)
+
+    def passed(self, now: int) -> None:
+        """Take a step of other work."""
+        if now >= self._window_ends:
+            self._end_window(now)
+
+    def _end_window(self, now: int) -> None:
+        self.waited = self._waited or 0
+        self._waited = None
+        self._window_ends = now + WINDOW_NS
+        lost = self._pump.receive_buffers().dropped + self._pump.drops[Drop.BACKLOG_FULL]
+        measured = Measured(self.waited, self._node.behind(now), lost - self._lost_before, self._pause.busy)
+        self._lost_before = lost
+        before = self.step
+        if self._shedding.update(measured, now):
+            self._node.ration(self._shedding.shed, now)
+            if before == 0 or self.step == 0:
+                _log.warning("too much to do: leaving out some video" if self.step else "all video passes again")
+        if self.step:
+            self._shed_at = now
+        is_overloaded = now - self._shed_at < _CALM_NS
+        if is_overloaded != self.is_overloaded:
+            self.is_overloaded = is_overloaded
+            self.changed()

@@ -1,0 +1,128 @@
+"""What rooms do without while their node is short of time, in simulated time: in what order, who is told, and back."""
+
+import pytest
+
+from sfu.api import signaling
+from sfu.engine.contract import Drop
+from sfu.machines.shedding import NOTHING, Shed
+from tests.sfu.rooms.simulcast_call import ONE_SIZE, Call
+from tests.sfu.rooms.stage import MS, Stage
+from tests.support.link_model import LinkSettings
+
+WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
+
+
+def ration(call: Call, shed: Shed) -> None:
+    call.stage.node.ration(shed, call.stage.now)
+
+
+def pauses(call: Call) -> list[tuple[bool, str]]:
+    return [(state.paused, state.reason) for state in call.bob.of(signaling.TrackState)]
+
+
+def unread(call: Call) -> int:
+    return call.stage.node.context.engine.drops[Drop.SHED]
+
+
+def sound(call: Call) -> int:
+    return sum(packet.payload_type == 111 for packet in call.viewer.client.rtp)
+
+
+def told(call: Call) -> list[list[str]]:
+    return [layers.active for layers in call.cameras[0].person.of(signaling.Layers)]
+
+
+@pytest.fixture
+def call() -> Call:
+    made = Call(WIDE)
+    made.run(4)
+    assert made.carried() == "f"
+    return made
+
+
+def test_layers_that_nobody_is_shown_are_not_read_and_may_stop_at_once(call: Call) -> None:
+    assert told(call) == []
+    ration(call, Shed(sparing=True))
+    call.run(1)
+    assert told(call) == [["q", "f"]]
+    before = unread(call)
+    call.run(1)
+    assert unread(call) - before > 20  # the camera goes on with the middle one all the same
+    assert call.carried() == "f"
+    assert pauses(call) == []
+    ration(call, NOTHING)
+    call.run(1)
+    before = unread(call)
+    call.run(1)
+    assert unread(call) == before
+
+
+def test_pictures_are_small_and_large_again(call: Call) -> None:
+    ration(call, Shed(sparing=True, small=1))
+    call.run(1)
+    assert call.carried() == "h"
+    assert pauses(call) == []
+    call.cameras[0].resting = {"f"}
+    call.run(1)
+    call.cameras[0].resting = set()
+    ration(call, NOTHING)
+    call.run(2)
+    assert call.carried() == "f"
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_cameras_are_paused_said_to_be_and_come_back_while_sound_goes_on(call: Call, obeys: bool) -> None:
+    ration(call, Shed(sparing=True, small=1, sound_only=1))
+    call.run(0.5)
+    assert call.carried() == ""
+    assert pauses(call) == [(True, "overload")]
+    assert told(call)[-1] == []
+    if obeys:
+        call.cameras[0].resting = {"q", "h", "f"}
+    before, shown = sound(call), len(call.viewer.pictures)
+    call.run(2)
+    assert sound(call) - before >= 55
+    assert len(call.viewer.pictures) == shown
+    ration(call, NOTHING)
+    call.run(0.3)
+    assert told(call)[-1] != []
+    call.cameras[0].resting = set()
+    call.run(2)
+    assert call.carried() == "f"
+    assert pauses(call) == [(True, "overload"), (False, "")]
+    assert len(call.viewer.pictures) - shown > 30
+
+
+def test_a_video_of_one_stream_too() -> None:
+    call = Call(WIDE, sizes=ONE_SIZE)
+    call.run(4)
+    ration(call, Shed(sparing=True, small=1, sound_only=1))
+    call.run(1)
+    assert call.carried() == "" and pauses(call) == [(True, "overload")]
+    before = unread(call)
+    call.run(1)
+    assert unread(call) - before > 100
+    ration(call, NOTHING)
+    shown = len(call.viewer.pictures)
+    call.run(2)
+    assert len(call.viewer.pictures) - shown > 30
+    assert pauses(call) == [(True, "overload"), (False, "")]
+
+
+def test_the_largest_rooms_do_without_first() -> None:
+    stage = Stage()
+    for room, size in (("small", 2), ("large", 5), ("middle", 3)):
+        for number in range(size):
+            stage.join(f"p{number}", room=room)
+
+    def restricted(share: float) -> set[str]:
+        stage.node.ration(Shed(sparing=True, small=1, sound_only=share), stage.now)
+        return {name for name, room in stage.node.rooms.items() if room.adaptation._restriction.sound_only}
+
+    assert restricted(0.1) == {"large"}
+    assert restricted(0.5) == {"large"}
+    assert restricted(0.6) == {"large", "middle"}
+    assert restricted(1.0) == {"large", "middle", "small"}
+    stage.join("late", room="new")
+    assert restricted(1.0) >= {"new"}
+    assert restricted(0.0) == set()

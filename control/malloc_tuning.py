@@ -1,8 +1,8 @@
-"""Memory of transfers is given back: glibc's malloc keeps freed pieces of 64 KB to 1 MB otherwise.
+"""Tuning of glibc's malloc, so that memory of file transfers is returned to the system.
 
-Its threshold for asking the kernel for a block of its own starts at 128 KB and rises to the size of what is freed,
-after which pieces of files come out of the heap, and the holes between them stay: twice the memory at fifty transfers,
-and it never came back. To set the threshold holds it there (mallopt(3), M_MMAP_THRESHOLD).
+Freed blocks of 64 KB to 1 MB otherwise stay in the heap: the threshold above which malloc maps a block separately
+starts at 128 KB and rises to the size of freed blocks. With fifty transfers the process took twice the memory, for
+good. Setting the threshold fixes it (mallopt(3), M_MMAP_THRESHOLD).
 """
 
 import ctypes
@@ -12,7 +12,7 @@ _BYTES = 128 * 1024
 
 
 def hold_threshold() -> None:
-    """Hold the threshold for this process; other allocators have none, and are left alone."""
+    """Fix the threshold for this process; does nothing with other allocators."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _BYTES)

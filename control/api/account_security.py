@@ -119,7 +119,7 @@ async def reset_password(call: Call, body: ResetPassword) -> Done:
         await users.set_password(connection, user, password_hash)
         holder = await users.by_id(connection, user)
         if holder is not None and holder.email is not None and users.key(holder.email) == users.key(email):
-            await users.take_email(connection, user, email)  # whoever reads its mail has confirmed it
+            await users.take_email(connection, user, email)  # reading its mail confirms the address
         await audit.write(connection, user, "reset_password", user, call.address)
     return Done()
 

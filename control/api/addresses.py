@@ -20,7 +20,7 @@ async def change(call: Call, connection: Connection, user: UserRow, email: str |
     Raises Problem 403 without recent proof, 409 if the address belongs to another account.
     """
     if email is not None and user.email is not None and users.key(email) == users.key(user.email):
-        await account_tokens.forget(connection, user.id, "verify")  # another one that it waited for, if any
+        await account_tokens.forget(connection, user.id, "verify")  # the pending address, if any
         return
     if email is None and user.email is None:
         await account_tokens.forget(connection, user.id, "verify")
@@ -73,7 +73,7 @@ async def undo_email(call: Call, body: UndoEmail) -> Done:
         user, email = await account_mail.redeemed(connection, body.token, "undo")
         await users.take_email(connection, user, email)
         await users.set_password(connection, user, password_hash)
-        await account_tokens.forget(connection, user, "undo")  # those that were mailed to whoever changed it
+        await account_tokens.forget(connection, user, "undo")  # those of the changes that are undone
         await audit.write(connection, user, "undo_email", user, call.address)
     return Done()
 

@@ -82,7 +82,7 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
         return recognition.remember(call, who, answer(waiting, 202))
     await placing.check(call.services, meeting)
     async with call.services.pool.acquire() as connection, connection.transaction():
-        # Facts lock the meeting first too: otherwise a join and the fact of an earlier one wait for each other.
+        # Facts lock the meeting first too: otherwise a join and the fact of an earlier one could deadlock.
         await meetings.lock(connection, meeting)
         state = await rooms.state(connection, meeting)
         if state is None or state.ended:

@@ -71,5 +71,5 @@ async def _with_password(call: Call, password: str) -> UserRow:
 async def _check_code(call: Call, connection: Connection, user: UserRow, code: str | None) -> None:
     try:
         await second_factor.check(call, connection, user, code)
-    except Problem as problem:  # 401 would say that the session does not hold
+    except Problem as problem:  # 401 would mean that the session is invalid
         raise Problem(403, problem.code, problem.detail) from problem

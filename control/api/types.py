@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-# No control characters, and none that turn or hide what follows (Unicode's bidirectional and zero-width ones). In
-# Python `$` also stands before a last line feed, in JSON Schema it does not: hence what follows it.
+# No control characters, and none that reverse or hide text (Unicode's bidirectional and zero-width ones). In Python
+# `$` also matches before a final line feed, in JSON Schema it does not: hence the lookahead.
 _SHOWN = r"^[^\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]*$(?!\n)"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_SHOWN)]
 LongText = Annotated[str, msgspec.Meta(max_length=4000)]
-# No @: a name is nobody's address. Accounts that were made with one keep it.
+# No @: a name must not look like an address. Older accounts keep theirs.
 Username = Annotated[str, msgspec.Meta(min_length=2, max_length=64, pattern=r"^[\w.+-]+$(?!\n)")]
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$(?!\n)")]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=1024)]

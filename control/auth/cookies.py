@@ -19,7 +19,7 @@ class CookieNames:
     secure: bool
 
 
-BROWSER_SECONDS = 400 * 86400  # as long as browsers keep a cookie at most
+BROWSER_SECONDS = 400 * 86400  # the longest that browsers keep a cookie
 _PLAIN = CookieNames("parley-access", "parley-refresh", "parley-device", "parley-browser", False)
 _SECURE = CookieNames(
     "__Host-parley-access", "__Host-parley-refresh", "__Host-parley-device", "__Host-parley-browser", True

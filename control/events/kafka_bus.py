@@ -216,7 +216,7 @@ class KafkaBus:
             producer = await self._producers.current()
             await (await producer.send_batch(batch.records, batch.topic, partition=batch.partition))
         except Exception as error:
-            # The next batch of an idempotent producer would have to follow on what was refused.
+            # The next batch of an idempotent producer would have to continue the refused one.
             self._producers.retire(producer)
             return error
         return None

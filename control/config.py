@@ -131,7 +131,7 @@ class ControlConfig:
     """A TOML file of more nodes, reread when it changes."""
     etcd: EtcdConfig | None = None
     """etcd endpoints where nodes register; replaces `nodes` and `nodes_file`."""
-    spill_at: int = 0
+    max_participants_per_node: int = 0
     """Participants of a room per node before the room is extended to a secondary node; 0: never."""
     region: str = ""
     """Region of joiners for whom the gateway gives none."""

@@ -1,8 +1,8 @@
 """Cascade: the choice among a room's nodes for a joiner, and the addition of secondary nodes.
 
-Nodes fill up in order, home first, to `spill_at` participants each. Holders of tokens that have not arrived yet count
-as if they had filled the nodes, so that a rush does not all go to one. A secondary node is told of the room before
-anybody is sent there. If it cannot be told, the home node takes everyone.
+Nodes fill up in order, home first, to `max_participants_per_node` participants each. Holders of tokens that have not
+arrived yet count as if they had filled the nodes, so that a rush does not all go to one. A secondary node is told of
+the room before anybody is sent there. If it cannot be told, the home node takes everyone.
 """
 
 import logging
@@ -28,7 +28,7 @@ async def node_for_joiner(
 
     Needs the transaction that locked and placed the meeting.
     """
-    limit, meeting = services.config.spill_at, participant.meeting_id
+    limit, meeting = services.config.max_participants_per_node, participant.meeting_id
     if limit <= 0:
         return placement.node, placement
     held = [name for name in (placement.node, *placement.secondaries) if services.registry.lives(name)]

@@ -69,7 +69,7 @@ def control_config(settings: Settings) -> ControlConfig:
         nodes=_nodes(settings),
         nodes_file=_readable(settings, "sfu_nodes_file"),
         etcd=etcd_config(settings),
-        spill_at=settings["max_participants_per_node"],
+        max_participants_per_node=settings["max_participants_per_node"],
         region=settings["region"],
         region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),

@@ -20,13 +20,13 @@ import aiohttp
 import asyncpg
 import pytest
 import redis.asyncio as redis
-from tests.control.test_ai_results import keep
 
 from control.ai.results import AiResult
 from control.config import ControlConfig
 from control.services import open_services
 from control.store import outbox
 from foundation.setting_groups import SETTINGS
+from tests.control.ai.test_results import keep
 from tests.control.authorization_stage import PICTURE
 from tests.control.harness import Client, People, Server, come_in, serving
 from tests.control.test_recordings import write_recording

@@ -34,8 +34,7 @@ from control.registry.opening import open_registry
 from control.store import event_places
 from control.store.event_places import Places
 from control.tuning import Tuning
-from objects.directory import DirectoryStore
-from objects.store import ObjectStore
+from objects.opening import open_store
 from objects.threads import Objects, threads
 
 _POOL_CLOSE_SECONDS = 0.3
@@ -166,13 +165,8 @@ def open_stores(config: ControlConfig, pool: ThreadPoolExecutor) -> tuple[Object
     """Return the stores of uploaded files and of recordings."""
     media_dir = config.media_dir or config.data_dir / "media"
     spool = media_dir / ".spool"
-    media: ObjectStore = DirectoryStore(media_dir)
-    recordings: ObjectStore = DirectoryStore(config.recordings_dir)
-    if config.s3 is not None:
-        # Imported only if configured: its client takes a while to load.
-        from objects.s3 import S3Store  # noqa: PLC0415
-
-        media, recordings = S3Store(config.s3, "media/"), S3Store(config.s3, "recordings/")
+    media = open_store(config.s3, media_dir, "media/")
+    recordings = open_store(config.s3, config.recordings_dir, "recordings/")
     return Objects(media, spool, pool), Objects(recordings, spool, pool)
 
 

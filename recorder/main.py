@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from foundation.background import keep_running
 from foundation.failures import describe
 from objects.directory import DirectoryStore
+from objects.opening import open_store
 from objects.threads import Objects, threads
 from recorder import layout, metrics, recovery, upkeep
 from recorder.adoption import Adoption
@@ -77,10 +78,8 @@ def _on_disk(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects:
 def _objects(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects | None:
     if config.s3 is None:
         return None
-    # Imported only where it is configured: its client takes a while to load.
-    from objects.s3 import S3Store  # noqa: PLC0415
-
-    return Objects(S3Store(config.s3, "recordings/"), config.recordings_dir / ".spool", pool)
+    store = open_store(config.s3, config.recordings_dir, "recordings/")
+    return Objects(store, config.recordings_dir / ".spool", pool)
 
 
 def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegment]]:

@@ -8,8 +8,7 @@ import asyncpg
 from control.recordings.rescan import take
 from control.store.recordings import Found, Segment, State
 from foundation.settings import Settings
-from objects.directory import DirectoryStore
-from objects.store import ObjectStore
+from objects.opening import open_store
 from parley.part_configs import embedded_postgres, s3_config
 from recorder.rescan import FoundRecording, rescan
 
@@ -28,7 +27,7 @@ def main(settings: Settings) -> int:
 
     def found() -> Iterator[Found]:
         nonlocal unlisted
-        for one in rescan(_store(settings)):
+        for one in rescan(open_store(s3_config(settings), settings["recordings_dir"], "recordings/")):
             row = _row(one)
             if row is None:
                 unlisted += 1
@@ -42,15 +41,6 @@ def main(settings: Settings) -> int:
         print(f"parley: cannot rescan: {error}")
         return 1
     return 1 if unlisted else 0
-
-
-def _store(settings: Settings) -> ObjectStore:
-    config = s3_config(settings)
-    if config is None:
-        return DirectoryStore(settings["recordings_dir"])
-    from objects.s3 import S3Store  # noqa: PLC0415
-
-    return S3Store(config, "recordings/")
 
 
 def _row(found: FoundRecording) -> Found | None:

@@ -1,0 +1,16 @@
+"""Opening of a store: S3 where it is configured, else a directory."""
+
+from pathlib import Path
+
+from objects.directory import DirectoryStore
+from objects.s3_config import S3Config
+from objects.store import ObjectStore
+
+
+def open_store(s3: S3Config | None, directory: Path, prefix: str) -> ObjectStore:
+    """Return the objects below `prefix` of the bucket of `s3`, or those in `directory` where `s3` is None."""
+    if s3 is None:
+        return DirectoryStore(directory)
+    from objects.s3 import S3Store  # noqa: PLC0415  its client takes a while to load
+
+    return S3Store(s3, prefix)

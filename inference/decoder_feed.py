@@ -46,11 +46,6 @@ class DecoderFeed:
         self._arguments: tuple[str, ...] = ()
 
     @property
-    def pid(self) -> int | None:
-        """The worker's process id while it runs."""
-        return self._worker.pid if self._worker is not None else None
-
-    @property
     def ready(self) -> bool:
         """True while a worker takes records."""
         return self._ready

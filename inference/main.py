@@ -89,16 +89,6 @@ class Inference:
         self.analysis = Analysis(config.models_dir, config.nice, send=self._send, changed=self._announce)
 
     @property
-    def decoder_pid(self) -> int | None:
-        """The decode worker's process id while it runs."""
-        return self._decoder_feed.pid
-
-    @property
-    def recogniser_pid(self) -> int | None:
-        """The local recogniser worker's process id while it runs."""
-        return self._local.pid
-
-    @property
     def recogniser(self) -> Recogniser:
         """The recogniser of speech in files: live speech goes first."""
         return LowPriority(self._live)

@@ -27,11 +27,6 @@ class LocalRecogniser:
     def model(self) -> str | None:
         return self._worker.model
 
-    @property
-    def pid(self) -> int | None:
-        """The worker's process id while it runs."""
-        return self._worker.pid
-
     async def run(self, directory: Path) -> None:
         """Start the worker with the model in `directory`, and again whenever it ends, until cancelled."""
         await self._worker.run("inference.recogniser_worker", str(directory), *self._arguments)

@@ -29,11 +29,6 @@ class LocalDetector:
         """True if the worker has loaded the model."""
         return self._worker.model is not None
 
-    @property
-    def pid(self) -> int | None:
-        """The worker's process id while it runs."""
-        return self._worker.pid
-
     async def run(self, directory: Path) -> None:
         """Keep a worker with the model in `directory` alive until cancelled."""
         await self._worker.run("inference.detector_worker", str(directory), str(self._nice))

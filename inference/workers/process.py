@@ -38,10 +38,6 @@ class WorkerProcess:
         reader, writer = await asyncio.open_connection(sock=channel)
         return cls(process, reader, writer)
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def send(self, frame: bytes) -> bool:
         """Send a frame (as `messages.frame` makes it); False when the worker is gone or too far behind."""
         transport = self._writer.transport

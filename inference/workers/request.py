@@ -33,11 +33,6 @@ class RequestWorker:
         """The model that the worker has loaded, or None while it is not ready."""
         return self._model
 
-    @property
-    def pid(self) -> int | None:
-        """The worker's process id while it runs."""
-        return self._worker.pid if self._worker is not None else None
-
     async def run(self, *arguments: str) -> None:
         """Keep a worker (a module and its arguments) alive until cancelled."""
         self._arguments = arguments

@@ -17,6 +17,7 @@ from inference.main import MISSING, Inference
 from sfu.api.facts import CaptionFinal, FactBatch, decode_batch
 from sfu.api.sink_records import CaptionRecord, SinkHello
 from tests.inference.material import Sfu, opus_packets, prompt, silence, track_opened, word_errors, words
+from tests.support.processes import children_running
 from tests.support.waiting import eventually
 
 SECRET = "node-secret-of-this-test"
@@ -147,11 +148,11 @@ async def test_switched_off(sfu: Sfu, models_dir: Path) -> None:
 async def test_killed_workers_are_started_again(sfu: Sfu, models_dir: Path) -> None:
     spoken = prompt("pbx-invalidpark")
     packets = opus_packets(np.concatenate((spoken.samples, silence(1.5))))
-    async with running(config(sfu, models_dir)) as inference:
+    async with running(config(sfu, models_dir)):
         await captioning(sfu)
         await sfu.send(track_opened())
-        for pid in (inference.decoder_pid, inference.recogniser_pid):
-            assert pid is not None
+        for module in ("inference.decode_worker", "inference.recogniser_worker"):
+            (pid,) = children_running(module)
             said = len(sfu.records)
             os.kill(pid, signal.SIGKILL)
             await sfu.until(lambda said=said: any(getattr(r, "available", True) is False for r in sfu.records[said:]))

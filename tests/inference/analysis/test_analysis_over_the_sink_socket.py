@@ -19,6 +19,7 @@ from inference.main import Inference
 from sfu.api.sink_records import AnalysisWanted, KeyframeWanted, PacketRecord, TrackClosed, TrackOpened
 from tests.inference.material import Sfu, opus_packets, prompt, silence, track_opened
 from tests.inference.portrait import PER_SECOND, film, frames, packets, portrait
+from tests.support.processes import children_running
 from tests.support.waiting import eventually
 
 AUTHORIZED = {"Authorization": "Bearer s"}
@@ -103,7 +104,8 @@ async def test_a_camera_is_named_and_forgotten_with_its_consent(running: tuple[I
     await sfu.send(camera(7))
     showing = asyncio.create_task(show(sfu, 7, packets(frames(portrait(), 120))))
     await eventually(lambda: expression(inference, "t7") == "neutral", 120)
-    assert os.getpriority(os.PRIO_PROCESS, inference.analysis.feed.pid) >= 10
+    (worker,) = children_running("inference.analysis_worker")
+    assert os.getpriority(os.PRIO_PROCESS, worker) >= 10
     await sfu.send(TrackClosed(handle=7, reason="consent"))
     await eventually(lambda: inference.analysis.report("r", "t7") is None, 120)
     showing.cancel()
@@ -115,7 +117,7 @@ async def test_a_camera_is_named_and_forgotten_with_its_consent(running: tuple[I
 
     control.emotion = False
     await eventually(lambda: sfu.said(AnalysisWanted)[-1] == AnalysisWanted(), 120)
-    await eventually(lambda: inference.analysis.feed.pid is None, 120)
+    await eventually(lambda: not children_running("inference.analysis_worker"), 120)
     await sfu.send(camera(9))
     await show(sfu, 9, packets(frames(portrait(), 12)))
     report = inference.analysis.report("r", "t9")

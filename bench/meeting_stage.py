@@ -1,6 +1,7 @@
 """Servers for many meetings, ours and LiveKit's, each on a core of its own, with the client on the others."""
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ class MeetingStage:
 
 
 @asynccontextmanager
-async def meeting_stage(name: str, shape: Shape, *, rests: bool = False) -> AsyncIterator[MeetingStage]:
+async def meeting_stage(
+    name: str, shape: Shape, *, publishers: int = sys.maxsize, rests: bool = False
+) -> AsyncIterator[MeetingStage]:
     """Start a server of SERVERS and let everybody join and begin. Meanwhile people speak, come and go."""
     cores = sorted(os.sched_getaffinity(0))
     its_own, others = (cores[-1:], cores[:-1]) if len(cores) > 1 else (cores, cores)
@@ -72,7 +75,7 @@ async def meeting_stage(name: str, shape: Shape, *, rests: bool = False) -> Asyn
         def make(room: str, loss: float) -> Person:
             return server.person(client, room, loss)
 
-        crowd = Crowd(make, shape)
+        crowd = Crowd(make, shape, publishers=publishers)
         empty, cpu = server.process.resident_bytes(), server.process.cpu_seconds()
         try:
             await crowd.enter()

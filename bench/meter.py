@@ -33,12 +33,12 @@ class Stretch:
     @property
     def loss(self) -> float:
         """Share that is missing between what came, in percent."""
-        return 100 * self.totals.lost / max(self.totals.expected, 1)
+        return max(0.0, 100 * self.totals.lost / max(self.totals.expected, 1))
 
     @property
     def sound_loss(self) -> float:
         """The same of sound alone."""
-        return 100 * self.totals.lost_audio / max(self.totals.expected_audio, 1)
+        return max(0.0, 100 * self.totals.lost_audio / max(self.totals.expected_audio, 1))
 
     @property
     def delivered(self) -> float:

@@ -9,6 +9,7 @@ Every packet that counts was authenticated; added latency is from the publisher'
 `--shape 16x4` (repeatable) says how many rooms of how many; `--rounds` how many sfus are started afresh, whose median
 is told; `--overload 1.5` adds so much more of the load for a minute; `--pause 0.5` stops the sfu's process for so long,
 ten times; `--rest` lets publishers stop layers that nobody watches, as the page does when the server tells it;
+`--publishers 1` lets one in each room publish and the others watch;
 `--beside livekit` measures LiveKit's server as well, with the same client, round by round in turn. Beside other
 programs a run says little without priority: `chrt --rr 1 python -m bench rooms`.
 """
@@ -23,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from bench.cpu_sources import cpu_sources
 from bench.light.crowd import Crowd, Shape
 from bench.light.library import LightClient
 from bench.meeting_stage import MeetingStage, meeting_stage
@@ -34,6 +36,7 @@ SHAPES = (Shape(100, 4), Shape(25, 10), Shape(5, 50), Shape(1, 200))
 QUICK = Shape(4, 4)
 SETTLE_SECONDS = 8.0
 SAMPLE_SECONDS = 0.25
+SOURCES_SECONDS = 5.0
 HELD_LOSS, HELD_P99_MS = 0.1, 20.0
 OVERLOAD_SECONDS, AFTER_SECONDS = 60.0, 20.0
 PAUSES, BETWEEN_PAUSES = 10, 5.0
@@ -55,6 +58,7 @@ class Options:
     pause: float
     rests: bool
     servers: Sequence[str]
+    publishers: int
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> "Options":
@@ -68,6 +72,7 @@ class Options:
             chosen.pause,
             chosen.rest,
             ("Parley", *(_BESIDE[name] for name in chosen.beside)),
+            chosen.publishers,
         )
 
 
@@ -88,33 +93,35 @@ async def _measure(report: Report, shape: Shape, options: Options) -> None:
     for number in range(options.rounds):
         for name in options.servers:
             note(f"{name}, {shape}, round {number + 1} of {options.rounds}")
-            rounds[name].append(await _round(report, name, shape, options))
+            rounds[name].append(await _round(report, name, shape, options, last=number + 1 == options.rounds))
     for name, several in rounds.items():
         _describe(report, _case(name, shape), several, shape.participants)
 
 
-async def _round(report: Report, name: str, shape: Shape, options: Options) -> "Round":
-    async with meeting_stage(name, shape, rests=options.rests) as here:
+async def _round(report: Report, name: str, shape: Shape, options: Options, *, last: bool) -> "Round":
+    async with meeting_stage(name, shape, publishers=options.publishers, rests=options.rests) as here:
         await _pass("settling", SETTLE_SECONDS)
         meter = Meter(here.client, here.process, here.crowd)
         await _pass("measuring", options.seconds)
         stretch = meter.read()
         note(_told(stretch))
+        sources = await _sources(here.process.pid) if last else {}
         if options.overload > 1:
             await _overload(report, name, here, options)
         if options.pause:
             await _pause(report, name, here, options)
     grown = (stretch.resident - here.empty_bytes) / shape.participants / 1024
-    return Round(stretch, 1000 * here.join_seconds / shape.participants, grown)
+    return Round(stretch, 1000 * here.join_seconds / shape.participants, grown, sources)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One server, from its start on: CPU of a join in ms, memory of a participant in KiB."""
+    """One server, from its start on: CPU of a join in ms, memory of a participant in KiB, shares of its CPU time."""
 
     stretch: Stretch
     join_ms: float
     memory_kib: float
+    sources: dict[str, float]
 
 
 def _case(name: str, shape: Shape) -> str:
@@ -154,8 +161,15 @@ def _describe(report: Report, case: str, rounds: Sequence[Round], participants: 
         report.add(case, metric, median(map(figure, stretches)), unit)
     report.add(case, "CPU of a join", median(one.join_ms for one in rounds), "ms")
     report.add(case, "memory per participant", median(one.memory_kib for one in rounds), "KiB")
+    for source, share in sorted(rounds[-1].sources.items(), key=lambda item: -item[1]):
+        report.add(case, f"… of it {source}", share * stretches[-1].cpu / participants, "% of a core, each")
     held = sum(one.loss < HELD_LOSS and one.latency(0.99) <= HELD_P99_MS for one in stretches)
     report.add(case, f"rounds that held, of {len(rounds)}", held, "")
+
+
+async def _sources(pid: int) -> dict[str, float]:
+    note("where its CPU time goes")
+    return await asyncio.to_thread(cpu_sources, pid, SOURCES_SECONDS)
 
 
 async def _overload(report: Report, name: str, here: MeetingStage, options: Options) -> None:
@@ -163,7 +177,7 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
     shape = here.crowd.shape
     case = f"{_case(name, shape)}, {options.overload:g} × the load"
     further = Shape(max(1, round(shape.rooms * (options.overload - 1))), shape.people)
-    more = Crowd(here.make, further, first_room=shape.rooms)
+    more = Crowd(here.make, further, first_room=shape.rooms, publishers=options.publishers)
     try:
         await more.enter()
         healthy = await _rate(here.client, 4.0)

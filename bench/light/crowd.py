@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Protocol
@@ -49,11 +50,11 @@ class Person(Protocol):
 
     peer: int
     participant: str
-    performer: Performer
+    performer: Performer | None
     tiles: Tiles
 
-    async def enter(self) -> None:
-        """Join, with a camera and a microphone that send nothing yet."""
+    async def enter(self, *, publishes: bool) -> None:
+        """Join, and have a camera and a microphone, which send nothing yet, if somebody `publishes`."""
 
     async def leave(self) -> None:
         """Leave for good."""
@@ -68,11 +69,15 @@ Make = Callable[[str, float], Person]
 
 @dataclass(slots=True)
 class Crowd:
-    """The people of all rooms; `first_room` tells crowds at one sfu apart. `lossy_share` of the links lose `loss`."""
+    """The people of all rooms; `first_room` tells crowds at one sfu apart. `lossy_share` of the links lose `loss`.
+
+    So many as `publishers` in each room publish; the others only watch.
+    """
 
     make: Make
     shape: Shape
     first_room: int = 0
+    publishers: int = sys.maxsize
     loss: float = LOSS
     lossy_share: float = LOSSY_SHARE
     rooms: dict[str, list[Person]] = field(default_factory=dict)
@@ -100,15 +105,16 @@ class Crowd:
 
     def begin(self) -> None:
         """Let all send, within a second of each other; one in each room speaks."""
-        for participant in self.people:
-            participant.performer.begin(random.randrange(BEGIN_NS))
         for room in self.rooms.values():
-            room[0].performer.speak(loud=True)
+            performers = _performers(room)
+            for performer in performers:
+                performer.begin(random.randrange(BEGIN_NS))
+            performers[0].speak(loud=True)
 
     def end(self) -> None:
         """Let nobody send any more."""
-        for participant in self.people:
-            participant.performer.end()
+        for performer in _performers(self.people):
+            performer.end()
 
     @contextlib.asynccontextmanager
     async def living(self) -> AsyncIterator[None]:
@@ -139,18 +145,19 @@ class Crowd:
         self._links += 1
         loss = self.loss if self._links % round(1 / self.lossy_share) == 0 else 0.0
         participant = self.make(name, loss)
-        await participant.enter()
-        self.rooms.setdefault(name, []).append(participant)
+        room = self.rooms.setdefault(name, [])
+        room.append(participant)
+        await participant.enter(publishes=room.index(participant) < self.publishers)
         return participant
 
     async def _talk(self, room: list[Person]) -> None:
-        speaker = room[0]
+        speaker = _performers(room)[0]
         while True:
             await asyncio.sleep(random.uniform(*SPEAKS_SECONDS))
-            if speaker in room:
-                speaker.performer.speak(loud=False)
-            speaker = random.choice([participant for participant in room if participant is not speaker])
-            speaker.performer.speak(loud=True)
+            speaker.speak(loud=False)
+            others = [performer for performer in _performers(room) if performer is not speaker]
+            speaker = random.choice(others or [speaker])
+            speaker.speak(loud=True)
 
     async def _come_and_go(self) -> None:
         pause = 60 / (CHURN_A_MINUTE * self.shape.participants)
@@ -159,4 +166,9 @@ class Crowd:
             gone = self.rooms[name].pop()
             await gone.leave()
             came = await self._enter(name)
-            came.performer.begin()
+            for performer in _performers([came]):
+                performer.begin()
+
+
+def _performers(people: Iterable[Person]) -> list[Performer]:
+    return [one.performer for one in people if one.performer is not None]

@@ -108,7 +108,8 @@ class _Performance(ctypes.Structure):
 
 
 class Totals(ctypes.Structure):
-    """Sums over all peers. `lost` of `expected` is what the seqs say is missing and was not repaired."""
+    """Sums over all peers. `lost` of `expected` is what the seqs say is missing and was not repaired, so far: since
+    some time before, it may be less than nothing."""
 
     NAMES = (
         "audio",
@@ -129,7 +130,7 @@ class Totals(ctypes.Structure):
         "repairs_sent",
         "repairs_refused",
     )
-    _fields_ = [(name, ctypes.c_uint64) for name in NAMES]
+    _fields_ = [(name, ctypes.c_int64) for name in NAMES]
 
     def __getattr__(self, name: str) -> int:  # for type checkers: ctypes makes the attributes
         raise AttributeError(name)

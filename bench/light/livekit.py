@@ -36,7 +36,7 @@ _QUERY = "protocol=15&sdk=js&version=2.5.0&auto_subscribe=1&adaptive_stream=1"
 class LiveKitParticipant:
     """A participant who publishes, by `performer`, and watches, by `tiles`, once entered."""
 
-    performer: Performer
+    performer: Performer | None = None
 
     def __init__(
         self, client: LightClient, server: LiveKitProcess, room: str, *, tiles: int, loss: float = 0.0
@@ -62,9 +62,9 @@ class LiveKitParticipant:
         self._subscribe: Handshake | None = None
         self._rtx: dict[int, int] = {}
 
-    async def enter(self) -> None:
+    async def enter(self, *, publishes: bool) -> None:
         """Join, and offer camera and microphone, which send nothing yet; raises JoinFailed or TimeoutError."""
-        token = self._server.token(self._room, self.participant, publishes=True)
+        token = self._server.token(self._room, self.participant, publishes=publishes)
         async with asyncio.timeout(JOIN_SECONDS):
             self._session = aiohttp.ClientSession()
             self._socket = await self._session.ws_connect(
@@ -72,7 +72,8 @@ class LiveKitParticipant:
             )
             self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ping())]
             await self._connected
-            await self._publish()
+            if publishes:
+                await self._publish()
 
     async def leave(self) -> None:
         """Leave for good."""

@@ -29,7 +29,7 @@ class MeetingParticipant(Participant):
         b'"kind":"speakers"',
         b'"kind":"layers"',
     )
-    performer: Performer
+    performer: Performer | None = None
 
     def __init__(
         self, client: LightClient, sfu: SfuProcess, room: str, *, tiles: int, loss: float = 0.0, rests: bool = False
@@ -38,9 +38,11 @@ class MeetingParticipant(Participant):
         self.tiles = Tiles(tiles)
         self._rests = rests
 
-    async def enter(self) -> None:
-        """Join, and offer camera and microphone, which send nothing yet."""
-        await self.join(publishes=True)
+    async def enter(self, *, publishes: bool = True) -> None:
+        """Join, and offer camera and microphone, which send nothing yet, if somebody `publishes`."""
+        await self.join(publishes=publishes)
+        if not publishes:
+            return
         handshake = Handshake(self._certificate)
         tracks = meeting_tracks()
         answer = await self._open_publish_peer(
@@ -64,7 +66,7 @@ class MeetingParticipant(Participant):
                 self.tiles.remove(message.track)
             case signaling.Speakers():
                 self.tiles.listen_to(speaker.participant for speaker in message.speakers)
-            case signaling.Layers() if self._rests:
+            case signaling.Layers() if self._rests and self.performer is not None:
                 for layer, rid in enumerate(RIDS):
                     self.performer.rest(layer, rests=rid not in message.active)
                 return

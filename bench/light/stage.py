@@ -75,7 +75,7 @@ class Window:
     @property
     def gaps(self) -> float:
         """Share that is missing between what came, in percent: for where the sfu chooses among many voices."""
-        return 100 * self.totals.lost / max(self.totals.expected, 1)
+        return max(0.0, 100 * self.totals.lost / max(self.totals.expected, 1))
 
     def latency(self, share: float) -> float:
         """Return the added latency in ms that `share` of all packets stay within."""

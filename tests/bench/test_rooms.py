@@ -3,9 +3,11 @@
 import asyncio
 import os
 import shutil
+from collections import Counter
 
 import pytest
 
+from bench.cpu_sources import combined, leaves, stacks
 from bench.light.crowd import Crowd, Shape
 from bench.light.library import LightClient
 from bench.light.meeting import MeetingParticipant
@@ -65,6 +67,7 @@ async def test_everybody_in_a_room_receives_everybody_at_the_sizes_shown() -> No
         await asyncio.to_thread(until, lambda: all(here.client.received(one.peer) > 200 for one in people), 60)
         assert [one.tiles.sizes() for one in people] == [[SMALL, LARGE]] * 6
         for one in people:
+            assert one.performer is not None
             assert all(here.client.packets_sent(source) for source in (one.performer.microphone, *one.performer.layers))
         stretch = meter.read()
         assert stretch.resident > 0
@@ -88,17 +91,20 @@ async def test_the_same_people_meet_at_livekits_server() -> None:
 async def test_who_speaks_is_shown_large_by_the_others() -> None:
     async with meeting_stage("Parley", Shape(1, 3)) as here:
         room = here.crowd.people
-        room[0].performer.speak(loud=False)
-        room[2].performer.speak(loud=True)
+        for one in room:
+            assert one.performer is not None
+            one.performer.speak(loud=one is room[2])
         await asyncio.to_thread(until, lambda: all(one.tiles.large == room[2].participant for one in room[:2]), 60)
 
 
 async def test_links_that_lose_are_repaired() -> None:
     with running_sfu() as sfu:
         client = LightClient()
-        crowd = Crowd(
-            lambda room, loss: MeetingParticipant(client, sfu, room, tiles=2, loss=loss), Shape(1, 2), 0, 0.05, 1
-        )
+
+        def make(room: str, loss: float) -> MeetingParticipant:
+            return MeetingParticipant(client, sfu, room, tiles=2, loss=loss)
+
+        crowd = Crowd(make, Shape(1, 2), loss=0.05, lossy_share=1.0)
         try:
             await crowd.enter()
             crowd.begin()
@@ -121,3 +127,38 @@ def test_the_speaker_is_large_and_those_beyond_the_last_tile_are_not_shown() -> 
     tiles.remove_participant("p2")
     assert tiles.changes() == {"t0": LARGE, "t1": SMALL}
     assert tiles.sizes() == [SMALL, LARGE]
+
+
+async def test_where_one_publishes_the_others_watch() -> None:
+    async with meeting_stage("Parley", Shape(1, 3), publishers=1) as here:
+        publisher, *watchers = here.crowd.people
+        await asyncio.to_thread(until, lambda: all(here.client.received(one.peer) > 200 for one in watchers), 60)
+        assert publisher.performer is not None
+        assert [one.performer for one in watchers] == [None, None]
+        assert publisher.tiles.sizes() == []
+
+
+def test_cpu_time_is_told_by_source() -> None:
+    native = leaves(
+        [
+            "  ffffffff81234567 __udp_sendmsg ([kernel.kallsyms])",
+            "  7f0000000001 forward (/x/sfu/engine/compiled.cpython-311-x86_64-linux-gnu.so)",
+            "  7f0000000002 aesni_ctr32_ghash_6x (/usr/lib/libcrypto.so.3)",
+            "  7f0000000003 deduce_unreachable (/usr/bin/python3.11)",
+            "  7f0000000004 _PyEval_EvalFrameDefault (/usr/bin/python3.11)",
+            "  7f0000000005 [unknown] (/usr/lib/x86_64-linux-gnu/libc.so.6)",
+            "",
+        ]
+    )
+    assert native == dict.fromkeys(["kernel", "engine", "cipher", "garbage collection", "Python", "libraries"], 1)
+    python = stacks(
+        [
+            "run (asyncio.py);_wake (sfu/server/driver.py:9);update (sfu/machines/congestion/trend.py:3) 3",
+            "run (asyncio.py);_wake (sfu/server/driver.py:9) 1",
+            "run (asyncio.py);pump (sfu/engine/pump.py:80) 9",
+        ]
+    )
+    shares = combined(native, python)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["Python: feedback and repair"] == pytest.approx(0.125)
+    assert combined(native, Counter())["Python"] == pytest.approx(1 / 6)

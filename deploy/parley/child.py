@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foundation.backoff import Backoff
 from parley.part_secrets import inherited
 
-logger = logging.getLogger("parley.supervisor")
+_log = logging.getLogger("parley.supervisor")
 
-_BACK_OFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+_LONGEST_PAUSE = 10.0
 _STEADY_SECONDS = 60.0
 _LINE_LIMIT = 64 * 1024
 
@@ -94,7 +95,7 @@ class Child:
             try:
                 await asyncio.wait_for(process.wait(), seconds)
             except TimeoutError:
-                logger.warning("%s did not stop within %.1f s; killing it", self.program.name, seconds)
+                _log.warning("%s did not stop within %.1f s; killing it", self.program.name, seconds)
                 _kill_session(process.pid)
                 await process.wait()
         for task in self._tasks:
@@ -147,23 +148,23 @@ class Child:
             await asyncio.gather(ready, ended, return_exceptions=True)
 
     async def _keep_running(self) -> None:
-        failures = 0
+        backoff = Backoff(_LONGEST_PAUSE)
         while not self._stopping and self._process:
             started = time.monotonic()
             code = await self._process.wait()
             if self._stopping:
                 return
             orderly = self.is_ready and code == 0
-            failures = 0 if orderly or time.monotonic() - started > _STEADY_SECONDS else failures
-            delay = _BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)]
-            failures += not orderly
+            if orderly or time.monotonic() - started > _STEADY_SECONDS:
+                backoff.reset()
+            delay = 0.0 if orderly else backoff.pause()
             self.restarts += 1
-            logger.warning("%s ended with code %s; restarting in %.1f s", self.program.name, code, delay)
+            _log.warning("%s ended with code %s; restarting in %.1f s", self.program.name, code, delay)
             await asyncio.sleep(delay)
             try:
                 await self._launch()
             except (ChildFailed, OSError) as error:
-                logger.error("%s", error)
+                _log.error("%s", error)
                 if self.pid:
                     _kill_session(self.pid)
 

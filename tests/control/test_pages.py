@@ -57,6 +57,8 @@ async def test_health_and_metrics(people: People) -> None:
     assert await nobody.call("GET", "/health/ready") == (200, {"status": "ok", "down": {}})
     async with nobody.session.get(f"{nobody.server.url}/metrics") as answer:
         assert answer.status == 200
-        assert "parley_control_outbox_backlog" in await answer.text()
+        names = {line.split()[2] for line in (await answer.text()).splitlines() if line.startswith("# TYPE")}
+    assert "parley_control_outbox_backlog" in names
+    assert [name for name in names if not name.startswith(("parley_", "process_", "python_"))] == []
     async with nobody.session.get(f"{nobody.server.url}/metrics", headers={"X-Forwarded-For": "192.0.2.1"}) as answer:
         assert answer.status == 404

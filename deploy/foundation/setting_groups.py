@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.worker_count import WorkerCount
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -192,7 +194,7 @@ _LIMITS = Group(
 _NODES = Group(
     "Several nodes",
     (
-        Setting("workers", int, 1, "sfu processes on this machine; each is a node"),
+        Setting("workers", WorkerCount, 1, "sfu processes on this machine, each a node; auto: one for each core"),
         Setting("sfu_node", str, "sfu-1", "name of this sfu node", old_name="node"),
         Setting(
             "sfu_nodes",

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from foundation.setting_groups import GROUPS, Setting
 from foundation.settings import Settings, SettingsError, resolve
+from foundation.worker_count import WorkerCount
 from parley.admin_flags import add_admin_flags
 from parley.nginx_command import add_nginx_flags
 from parley.nodes_command import add_nodes_flags
 
 Verb = Callable[[Settings, argparse.Namespace], int]
-_METAVARS = {bool: "on|off", int: "N", float: "N", Path: "PATH"}
+_METAVARS = {bool: "on|off", int: "N", float: "N", Path: "PATH", WorkerCount: "N|auto"}
 _PRECEDENCE = (
     "No setting is required. A flag overrides the environment (PARLEY_SETTING, or PARLEY_SETTING_FILE with the name of"
     " a file that holds the value), which overrides the TOML file. Passwords and other secrets have no flags: `parley"

@@ -1,6 +1,5 @@
 """Internal listener for the other parts of the system. Every route requires the node secret."""
 
-import hmac
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +16,7 @@ from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path
 from control.services import Services
 from control.store import placements, rooms
 from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
+from foundation.node_secret import carries_node_secret
 from sfu.api.facts import FactAcknowledgement
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
@@ -30,12 +30,10 @@ def create_app(services: Services) -> Quart:
     app = Quart("control.internal", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BATCH
     handle_problems(app)
-    expected = f"Bearer {services.config.node_secret}".encode()
 
     @app.before_request
     async def authenticate() -> None:
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, expected):
+        if not carries_node_secret(request.headers.get("Authorization", ""), services.config.node_secret):
             raise Problem(401, "node_secret", "The node secret is wrong.")
 
     _add_rooms(app, services)

@@ -1,6 +1,5 @@
 """Liveness, readiness and metrics. None of them waits for a store."""
 
-import hmac
 import ipaddress
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,6 +9,7 @@ from control.api.types import Health
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
 from control.problem import not_found
+from foundation.node_secret import carries_node_secret
 
 endpoints = Endpoints("operation")
 
@@ -39,9 +39,7 @@ async def get_metrics(call: Call) -> Response:
 
 
 def _may_read_metrics(call: Call) -> bool:
-    expected = f"Bearer {call.services.config.node_secret}".encode()
-    given = call.request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-    if hmac.compare_digest(given, expected):
+    if carries_node_secret(call.request.headers.get("Authorization", ""), call.services.config.node_secret):
         return True
     if "X-Forwarded-For" in call.request.headers or "Forwarded" in call.request.headers:
         return False

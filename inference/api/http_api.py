@@ -13,7 +13,6 @@ Everything below /ai/ needs `Authorization: Bearer <node secret>`. It knows noth
 """
 
 import asyncio
-import hmac
 import logging
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +23,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from foundation.node_secret import carries_node_secret
 from inference.analysis.analysis import Analysis
 from inference.files.emotions import emotions_of_file
 from inference.files.read import FileError
@@ -116,10 +116,9 @@ class InferenceApi:
 
     @web.middleware
     async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith("/ai/"):
-            given = request.headers.get("Authorization", "")
-            if not self._secret or not hmac.compare_digest(given.encode(), f"Bearer {self._secret}".encode()):
-                return _problem(401, "the node secret is missing or wrong")
+        given = request.headers.get("Authorization", "")
+        if request.path.startswith("/ai/") and not carries_node_secret(given, self._secret):
+            return _problem(401, "the node secret is missing or wrong")
         return await handler(request)
 
     async def _live(self, _: web.Request) -> web.Response:

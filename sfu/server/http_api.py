@@ -1,6 +1,5 @@
 """HTTP of the node: control's node API, metrics and health, and the endpoints of `standalone_api`."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -8,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from foundation.node_secret import carries_node_secret
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.rooms import chat, statistics
@@ -39,7 +39,7 @@ class HttpApi:
         self._driver = driver
         self._states = states
         self._registry = registry
-        self._secret = f"Bearer {node_secret}".encode()
+        self._secret = node_secret
         self.ready: Callable[[], bool] = lambda: False
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
@@ -66,8 +66,7 @@ class HttpApi:
 
     def _private(self, handler: Handler) -> Handler:
         async def checked(request: web.Request) -> web.StreamResponse:
-            given = request.headers.get("Authorization", "").encode()
-            if not hmac.compare_digest(given, self._secret):
+            if not carries_node_secret(request.headers.get("Authorization", ""), self._secret):
                 return web.json_response({"code": "unauthorized", "detail": "The node secret is needed."}, status=401)
             return await handler(request)
 

@@ -1,4 +1,4 @@
-"""What a node leaves out while it is short of time, in a fixed order, sound last; and when it takes it up again.
+"""Shedding: the work that a node leaves out while it is short of time, in a fixed order, sound last; and its return.
 
 Steps, from the first to the last:
 
@@ -33,7 +33,7 @@ LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """What is left out. `small` and `sound_only` are shares of the participants, those of the largest rooms."""
+    """The work left out. `small` and `sound_only` are shares of the participants, those of the largest rooms."""
 
     sparing: bool = False
     small: float = 0.0
@@ -56,11 +56,11 @@ class Measured:
 
     @property
     def is_short(self) -> bool:
-        """Whether there was too little time."""
+        """True if there was too little time."""
         return self.waited > _STANDING_NS or self.behind > _BEHIND_NS or self.lost > 0
 
     def is_easier_than(self, before: "Measured") -> bool:
-        """Whether what has gathered becomes less by itself."""
+        """Return True if what has gathered becomes less by itself."""
         return not self.lost and self.waited <= before.waited and self.behind <= before.behind
 
 
@@ -76,7 +76,7 @@ class Shedding:
 
     @property
     def shed(self) -> Shed:
-        """What to leave out now."""
+        """The work to leave out now."""
         if self.step == 0:
             return NOTHING
         return Shed(

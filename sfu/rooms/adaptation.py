@@ -48,7 +48,7 @@ _SMALL_HEIGHT = 360
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """What a room does without while its node is short of time.
+    """The restrictions of a room while its node is short of time.
 
     `unread`: layers that nobody is shown; `small`: larger pictures of cameras; `sound_only`: cameras, and with
     `screens` shared screens too.
@@ -75,7 +75,7 @@ class _Subscriber:
         self.allocator: LayerAllocator[str] = LayerAllocator()
         self.dips = Dips()
         self.paused: dict[str, str] = {}
-        """Why, by the track that was told to be."""
+        """The reason, by paused track."""
         self.session: int | None = None
         self.enough = _UNLIMITED
         """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `layers`)."""

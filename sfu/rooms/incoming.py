@@ -65,7 +65,7 @@ class Incoming:
 
     @property
     def oldest(self) -> int | None:
-        """When that came which has waited longest for `work`, in ns; None where nothing waits."""
+        """The arrival, in ns, of what has waited longest for `work`; None if nothing waits."""
         return min((queue[0].arrival for queue in (self._arrivals, self._leftovers) if queue), default=None)
 
     def take(self, result: Result, now: int) -> None:

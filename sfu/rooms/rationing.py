@@ -1,4 +1,4 @@
-"""Which rooms do without what, while a node is short of time: the largest first, those that are recorded last."""
+"""Rationing among rooms while a node is short of time: the largest give up first, recorded ones last."""
 
 from collections.abc import Iterable
 

@@ -34,7 +34,7 @@ class OverloadWatch:
 
     @property
     def step(self) -> int:
-        """How much is left out: 0 is nothing."""
+        """The step of shedding: 0 leaves out nothing."""
         return self._shedding.step
 
     def looked(self, now: int) -> None:

@@ -16,7 +16,7 @@ BUFFER = 0.16  # seconds of work that sockets and backlog hold
 
 @dataclass
 class Window:
-    """What became of a window of time: seconds of work, the step, whether all sound passed."""
+    """The result of a window of time: seconds of work, the step, whether all sound passed."""
 
     done: float
     offered: float

@@ -1,4 +1,4 @@
-"""What rooms do without while their node is short of time, in simulated time: in what order, who is told, and back."""
+"""Rationing among rooms while their node is short of time, in simulated time: its order, its notices, its end."""
 
 import pytest
 

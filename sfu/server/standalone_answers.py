@@ -56,9 +56,9 @@ def refusal(refused: Refused) -> web.Response:
 
 
 def bearer(request: web.Request) -> str:
-    """Return the bearer token; raises Refused without one."""
+    """Return the bearer token; raises Refused without one (RFC 6750: it is ASCII)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
         raise Refused(Code.BAD_TOKEN, "A bearer token is needed.", fatal=True)
     return token.strip()
 

@@ -6,7 +6,6 @@ import secrets
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sfu.engine.contract import Address, Drop, Engine
 from sfu.engine.send_side_observer import SendSideObserver
@@ -15,11 +14,8 @@ from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.peers.outbox import Outbox
 from sfu.peers.peer import Peer
+from sfu.peers.publish.resizer import Resizer
 from sfu.peers.unproved import UnprovedReceivers
-
-if TYPE_CHECKING:
-    from sfu.peers.publish.resizer import Resizer
-    from sfu.peers.subscribe.downtrack import DownTrack
 
 NTP_UNIX_SECONDS = 2_208_988_800
 
@@ -81,7 +77,7 @@ class Context:
     """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
 
     `touched` are numbers of peers that may have something to send or a new timer; the node settles them. `routes`
-    finds the downtrack of a route. `far_ends` are the addresses that plain transports send to, with our socket, and
+    finds the peer of a route. `far_ends` are the addresses that plain transports send to, with our socket, and
     whose they are; `unproved` are those that nobody vouches for. `observer` is the engine where subscribers' links are
     to be estimated. What may come less often (reports, feedback, statistics) comes every `pace`-th time while the node
     is short of time. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the datagrams
@@ -101,12 +97,12 @@ class Context:
     pace: int = 1
     repair_budget: RepairBudget = field(default_factory=RepairBudget)
     touched: set[int] = field(default_factory=set)
-    routes: "dict[int, DownTrack]" = field(default_factory=dict)
+    routes: dict[int, int] = field(default_factory=dict)
     far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)
     unproved: UnprovedReceivers = field(default_factory=UnprovedReceivers)
     observer: SendSideObserver | None = None
     reached_from: Mapping[Address, Address] = field(default_factory=dict)
-    resizers: "dict[int, Resizer]" = field(default_factory=dict)
+    resizers: dict[int, Resizer] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def number(self) -> int:

@@ -174,8 +174,8 @@ class Adaptation:
         for track, ladder in self._ladders.items():
             uptrack = self._videos.get(track)
             if uptrack is not None and ladder.watch(uptrack.streams, now):
-                for downtrack in uptrack.downtracks:
-                    downtrack.choose(now)
+                for watcher in uptrack.watchers:
+                    watcher.choose(now)
 
     def _serve_some(self, now: int) -> int:
         """Serve newcomers, and the next of the others; return of how many it was the turn."""

@@ -276,8 +276,8 @@ class CascadeLink:
             room.broadcast(signaling.TrackPublished(track=uptrack.info()))
             return
         if self.publish.set_streams(uptrack, described):
-            for downtrack in uptrack.downtracks:
-                downtrack.choose(now)
+            for watcher in uptrack.watchers:
+                watcher.choose(now)
         if (uptrack.is_quiet, uptrack.muted_by_host) != (info.muted, described.muted_by_host):
             uptrack.muted, uptrack.muted_by_host = info.muted and not described.muted_by_host, described.muted_by_host
             publishing.mute_changed(room, uptrack, now)

@@ -156,15 +156,12 @@ class Incoming:
             publishing.heard(owner.room, owner.media, arrival)
 
     def _switched(self, switch: Switch, now: int) -> None:
-        downtrack = self._context.routes.get(switch.route)
-        if downtrack is None:
+        owner = self._peers.get(self._context.routes.get(switch.route, -1))
+        if owner is None or not isinstance(owner.media, SubscribePeer):
             return
-        downtrack.switched(switch.stream)
-        owner = self._peers.get(downtrack.peer)
-        if owner is not None and isinstance(owner.media, SubscribePeer):
-            owner.media.began(now)
-            self._context.touched.add(downtrack.peer)
-        if owner is not None and downtrack.uptrack is not None and downtrack.stream is not None:
+        downtrack = owner.media.switched(switch.route, switch.stream, now)
+        self._context.touched.add(owner.media.peer.number)
+        if downtrack is not None and downtrack.uptrack is not None and downtrack.stream is not None:
             note_decision(owner, now, "switched", track=downtrack.uptrack.track, rid=downtrack.stream.rid)
 
     def _leftover(self, leftover: Leftover, now: int) -> None:

@@ -18,9 +18,9 @@ _BASE = Layer(0, 0)
 def wanted_of(room: "Room", uptrack: UpTrack) -> dict[IngressStream, Layer]:
     """Return the streams of a track that anybody wants, and up to which layers. Sinks take what flows: all of it."""
     wanted: dict[IngressStream, Layer] = {}
-    if room.taps.has(uptrack) or not all(shown.managed for shown in uptrack.downtracks):
+    if room.taps.has(uptrack) or not all(shown.managed for shown in uptrack.watchers):
         return dict.fromkeys(uptrack.streams, ALL_LAYERS)
-    for stream, layer in {(shown.granted, shown.layer) for shown in uptrack.downtracks}:
+    for stream, layer in {(shown.granted, shown.layer) for shown in uptrack.watchers}:
         if stream is not None:
             _add(wanted, stream, layer)
     for link in room.links.values():

@@ -468,8 +468,8 @@ class Node:
         self._ticks[key.room] = ticks
         if ticks % _LAYERS_EVERY_TICKS == 0:
             for uptrack in room.published():
-                for downtrack in uptrack.downtracks:
-                    downtrack.choose(now)
+                for watcher in uptrack.watchers:
+                    watcher.choose(now)
             room.taps.update(now)
             room.transcoding.follow(now)
             room.backups.update(now)

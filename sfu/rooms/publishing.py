@@ -158,8 +158,8 @@ def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: 
         return None
     uptrack = publish.uptrack_of(stream.number)
     if uptrack is not None:
-        for downtrack in uptrack.downtracks:
-            downtrack.choose(now)
+        for watcher in uptrack.watchers:
+            watcher.choose(now)
         room.taps.update(now)
         room.transcoding.follow(now)
         for link in room.links.values():

@@ -37,13 +37,13 @@ class ConvertedPeer(PublishPeer):
     def begin_stream(self, now: int) -> int:
         """Expect a new stream, in place of the one before; return its SSRC."""
         for stream in self.uptrack.streams:
-            for downtrack in self.uptrack.downtracks:
-                downtrack.stream_gone(stream.number)
+            for watcher in self.uptrack.watchers:
+                watcher.stream_gone(stream.number)
         self._registry.forget(self.uptrack)
         ssrc = random_ssrc()
         self._registry.register(self.uptrack, ssrc, "", None)
-        for downtrack in self.uptrack.downtracks:
-            downtrack.choose(now)
+        for watcher in self.uptrack.watchers:
+            watcher.choose(now)
         return ssrc
 
     def timer(self) -> int | None:

@@ -54,8 +54,8 @@ class LinkPublishPeer(PublishPeer):
         wanted = {stream.ssrc: stream for stream in described.streams}
         gone = [stream for stream in uptrack.streams if stream.ssrc not in wanted]
         for stream in gone:
-            for downtrack in uptrack.downtracks:
-                downtrack.stream_gone(stream.number)
+            for watcher in uptrack.watchers:
+                watcher.stream_gone(stream.number)
             self._registry.remove(uptrack, stream)
         known = {stream.ssrc for stream in uptrack.streams}
         fresh = [offered for ssrc, offered in wanted.items() if ssrc not in known]

@@ -141,8 +141,8 @@ class PlainPublishPeer(PublishPeer):
             return False
         if self._registry.by_ssrc(ssrc) is None:
             for stream in uptrack.streams:
-                for downtrack in uptrack.downtracks:
-                    downtrack.stream_gone(stream.number)
+                for watcher in uptrack.watchers:
+                    watcher.stream_gone(stream.number)
             self._registry.forget(uptrack)
         return True
 

@@ -118,8 +118,8 @@ class PublishPeer:
             uptrack = self._registry.uptrack_of(stream.number) if stream is not None else None
             if stream is not None and uptrack is not None:
                 stream.ended()
-                for downtrack in uptrack.downtracks:
-                    downtrack.choose(now)
+                for watcher in uptrack.watchers:
+                    watcher.choose(now)
 
     def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
         """Return sender reports since the last call: the stream's number, the report, its arrival."""

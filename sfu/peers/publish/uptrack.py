@@ -1,6 +1,6 @@
 """A track that a participant publishes, its streams, and its watchers."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import TrackInfo
@@ -8,11 +8,8 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
 from sfu.machines.repair.timeline import Timeline
-from sfu.peers.layers.layer_options import ONE_LAYER
+from sfu.peers.layers.layer_options import ONE_LAYER, Layer
 from sfu.peers.publish.ingress_stream import IngressStream
-
-if TYPE_CHECKING:
-    from sfu.peers.subscribe.downtrack import DownTrack
 
 CODEC_NAMES = {
     Codec.OPUS: "opus",
@@ -25,6 +22,20 @@ CODEC_NAMES = {
     Codec.G722: "G722",
 }
 CODECS_BY_NAME = {name: codec for codec, name in CODEC_NAMES.items()}
+
+
+class Watcher(Protocol):
+    """A downtrack, as its uptrack knows it: `managed` ones wait for layers to be `granted`, up to `layer`."""
+
+    managed: bool
+    granted: IngressStream | None
+    layer: Layer
+
+    def choose(self, now: int) -> None:
+        """Choose the stream to carry (again)."""
+
+    def stream_gone(self, number: int) -> None:
+        """Forget a stream that left the engine's table."""
 
 
 class UpTrack:
@@ -43,7 +54,7 @@ class UpTrack:
         self.payload_type, self.payload = main_payload(media)
         self.streams: list[IngressStream] = []
         self.timeline = Timeline()
-        self.downtracks: set[DownTrack] = set()
+        self.watchers: set[Watcher] = set()
         self.muted = False
         self.muted_by_host = False
         self.permitted = True

@@ -90,7 +90,7 @@ class DownTrack:
         self.wish = Wish(uptrack.shown_as, uptrack.participant)
         self.publisher = publisher
         self.wanted = wanted
-        uptrack.downtracks.add(self)
+        uptrack.watchers.add(self)
         if self.encoding is not None:
             self._enter_table(uptrack)
             self.choose(now)
@@ -98,7 +98,7 @@ class DownTrack:
     def clear(self) -> None:
         """Stop at once; numbering goes on when the slot shows something again."""
         if self.uptrack is not None:
-            self.uptrack.downtracks.discard(self)
+            self.uptrack.watchers.discard(self)
         if self._in_table:
             self._stop()
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = self._origin = None

@@ -45,6 +45,7 @@ class SubscribePeer:
         self._nack_responder = NackResponder(self.peer.number, context)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
+        self._by_route: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
         self._reports = 0
         self._was_carrying = True
@@ -54,7 +55,8 @@ class SubscribePeer:
         downtrack = DownTrack(self._context, self.peer.number, slot, managed=isinstance(self.peer, Peer))
         self.downtracks[slot.mid] = downtrack
         self._by_ssrc[slot.ssrc] = downtrack
-        self._context.routes[downtrack.route] = downtrack
+        self._by_route[downtrack.route] = downtrack
+        self._context.routes[downtrack.route] = self.peer.number
         if self.peer.connected:
             downtrack.connect(now)
         return downtrack
@@ -118,15 +120,20 @@ class SubscribePeer:
             self.data.agree(agreed.data, now)
             self._send_records(now)
 
-    def began(self, now: int) -> None:
-        """A downtrack carries another stream from now on: its reports are awaited.
+    def switched(self, route: int, stream: int, now: int) -> DownTrack | None:
+        """Return the downtrack of a route that the engine has switched to a stream, whose reports are awaited now.
 
-        Spread: one keyframe is where hundreds of subscribers begin, and all of them at once would hold up media.
+        Reports are spread: one keyframe is where hundreds of subscribers begin, and all at once would hold up media.
         """
+        downtrack = self._by_route.get(route)
+        if downtrack is None:
+            return None
+        downtrack.switched(stream)
         self._reports = 0
         self._was_carrying = True
         wait = (1 + self.peer.number % _SPREAD) * _REPORT_INTERVAL_NS // _SPREAD
         self._next_report = min(self._next_report, now + wait)
+        return downtrack
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take STUN, DTLS, RTCP, or RTP that a subscriber has no right to send."""

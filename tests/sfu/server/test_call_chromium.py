@@ -84,13 +84,13 @@ async def test_a_hidden_tile_costs_nothing_and_comes_back_at_once(tmp_path: Path
         await until_received(bob, track, "frames", 10)
         wish = "([track, on]) => tell({kind: 'subscribe', tracks: [{track, on, width: 320, height: 180}]})"
         await bob.evaluate(wish, [track, False])
-        await eventually(lambda: not h.node.rooms["r"].uptracks[track].downtracks)
+        await eventually(lambda: not h.node.rooms["r"].uptracks[track].watchers)
         sent = h.node.context.engine.counters["forwarded"]
         arrived = h.node.context.engine.counters["datagrams_in"]
         await eventually(lambda: h.node.context.engine.counters["datagrams_in"] > arrived + 50)
         assert h.node.context.engine.counters["forwarded"] == sent
         await bob.evaluate(wish, [track, True])
-        (downtrack,) = await eventually(lambda: h.node.rooms["r"].uptracks[track].downtracks)
+        (downtrack,) = await eventually(lambda: h.node.rooms["r"].uptracks[track].watchers)
         assert downtrack.wanted.width == 320
         await eventually(lambda: h.node.context.engine.counters["forwarded"] > sent + 20)
 
@@ -102,7 +102,7 @@ async def test_simulcast_gives_the_highest_layer(tmp_path: Path) -> None:
         await until_received(bob, track, "width", 1279, 20)
         uptrack = h.node.rooms["r"].uptracks[track]
         assert {stream.rid for stream in uptrack.streams} == {"q", "h", "f"}
-        (downtrack,) = uptrack.downtracks
+        (downtrack,) = uptrack.watchers
         assert downtrack.stream is not None
         assert downtrack.stream.rid == "f"
 

@@ -5,7 +5,6 @@ only the size at which a picture is shown counts.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
@@ -21,10 +20,9 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.layer_wishes import wanted_of
-
-if TYPE_CHECKING:
-    from sfu.rooms.participant import Participant
-    from sfu.rooms.room import Room
+from sfu.rooms.participant import Participant
+from sfu.rooms.room import Room
+from sfu.rooms.taps import RoomTaps
 
 BANDWIDTH = "bandwidth"
 OVERLOAD = "overload"
@@ -117,8 +115,9 @@ class _Subscriber:
 class Adaptation:
     """One per room; `update` when its time in the schedule has come."""
 
-    def __init__(self, room: "Room") -> None:
+    def __init__(self, room: Room, taps: RoomTaps) -> None:
         self._room = room
+        self._taps = taps
         self._ladders: dict[str, LayerLadder] = {}
         self._videos: dict[str, UpTrack] = {}
         self._subscribers: dict[str, _Subscriber] = {}
@@ -159,7 +158,6 @@ class Adaptation:
     def update(self, now: int) -> None:
         """Leave layers that stalled; in turn, grant layers, tell pauses, and tell publishers which layers to send."""
         room = self._room
-        room.quality.update(now)
         self._leave_stalled(now)
         if now >= self._serve_at:
             looks = max(self._serve_some(now), 1)
@@ -235,7 +233,7 @@ class Adaptation:
             return
         self._costs = costs
 
-    def _serve(self, participant: "Participant", now: int) -> bool:
+    def _serve(self, participant: Participant, now: int) -> bool:
         """Grant a participant layers, and tell it which tracks are paused; whether there was anything to do."""
         holder = participant.subscription or participant.whep_player
         if holder is None or not _receives(participant):
@@ -407,7 +405,7 @@ class Adaptation:
             if downtrack.stream is not None
         )
 
-    def _tell_paused(self, participant: "Participant", subscriber: _Subscriber, paused: dict[str, str]) -> None:
+    def _tell_paused(self, participant: Participant, subscriber: _Subscriber, paused: dict[str, str]) -> None:
         outbox = self._room.context.outbox
         if participant.session != subscriber.session:  # a client that resumed knows nothing of what was told before
             subscriber.session = participant.session
@@ -421,7 +419,7 @@ class Adaptation:
 
     def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
         """Dynacast: what nobody watches may rest, at the publisher, if it can be told, or at the node that it is on."""
-        wanted = wanted_of(self._room, uptrack)
+        wanted = wanted_of(self._room, self._taps, uptrack)
         publisher = self._room.participants.get(uptrack.participant)
         if publisher is not None and publisher.link is not None:
             self._room.links[publisher.link].wish(uptrack, ladder, wanted, now)
@@ -475,6 +473,6 @@ def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
     )
 
 
-def _receives(participant: "Participant") -> bool:
+def _receives(participant: Participant) -> bool:
     holder = participant.subscription or participant.whep_player
     return holder is not None and holder.subscribe_peer.peer.connected

@@ -5,14 +5,12 @@ while its backup is stopped again.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sfu.api.signaling import Backup
 from sfu.formats.codecs import Codec
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
-
-if TYPE_CHECKING:
-    from sfu.rooms.room import Room
+from sfu.rooms.room import Room
 
 CODEC = Codec.VP8
 _KEEP_NS = 10_000_000_000
@@ -28,7 +26,7 @@ class _Whom(NamedTuple):
 class Backups:
     """Participants that cannot decode tracks of a room, and publishers asked for a backup (by session or link)."""
 
-    def __init__(self, room: "Room") -> None:
+    def __init__(self, room: Room) -> None:
         self._room = room
         self._lacking: dict[str, frozenset[str]] = {}
         self._lacking_beyond: dict[int, frozenset[str]] = {}

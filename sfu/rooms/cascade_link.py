@@ -36,9 +36,9 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.link_subscribe_peer import LinkSubscribePeer
 from sfu.rooms import data_routing, distribution, publishing
 from sfu.rooms.layer_wishes import LinkDemand
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.room import Room
 
 _PAUSE_NS = 50_000_000
 
@@ -49,7 +49,7 @@ class CascadeLink:
     `is_behind`: something has changed that the other side should soon be told.
     """
 
-    def __init__(self, room: Room, node: str, receiver: LocalEndpoint, sender: LocalEndpoint, now: int) -> None:
+    def __init__(self, room: LiveRoom, node: str, receiver: LocalEndpoint, sender: LocalEndpoint, now: int) -> None:
         """Receive at `receiver`, send from `sender`."""
         self.number = room.context.number()
         self.node = node
@@ -314,7 +314,7 @@ class CascadeLink:
         distribution.refresh_all(room, now)
 
 
-def close_links(room: Room, now: int) -> None:
+def close_links(room: LiveRoom, now: int) -> None:
     """End all links of a room."""
     for link in list(room.links.values()):
         link.close(now)

@@ -3,13 +3,13 @@
 from sfu.api import facts, signaling
 from sfu.api.refusal import Code, Refused
 from sfu.rooms import consent_policy, membership, subscribing
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
-from sfu.rooms.room import Room
 
 _MAX_TEXT = 200
 
 
-def answer(room: Room, participant: Participant, message: signaling.Consent, now: int) -> None:
+def answer(room: LiveRoom, participant: Participant, message: signaling.Consent, now: int) -> None:
     """Take a participant's answers, open or close its taps, and report what changed; raises Refused.
 
     Where the meeting demands consent to recording, giving it begins the attendance and refusing it ends it.

@@ -6,11 +6,11 @@ from sfu.api.join_token import Grants
 from sfu.api.refusal import Code
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.rooms import consent_policy, distribution, membership, publishing, subscribing
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
-from sfu.rooms.room import Room
 
 
-def apply(room: Room, desired: DesiredState, now: int) -> bool:
+def apply(room: LiveRoom, desired: DesiredState, now: int) -> bool:
     """Apply a desired state; False when it is not newer than the one that governs."""
     if room.desired is not None and desired.version <= room.desired.version:
         return False
@@ -33,14 +33,14 @@ def apply(room: Room, desired: DesiredState, now: int) -> bool:
     return True
 
 
-def _keep(room: Room, participant: Participant, desired: DesiredState, now: int) -> None:
+def _keep(room: LiveRoom, participant: Participant, desired: DesiredState, now: int) -> None:
     consent_policy.imply(room, participant, now)
     grants = desired.participants.get(participant.participant)
     if grants is not None and grants != participant.grants:
         _change_grants(room, participant, grants, now)
 
 
-def _tell_all(room: Room, before: DesiredState, desired: DesiredState) -> None:
+def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> None:
     """Tell everyone what was announced, and when the room closes."""
     said = desired.announcement
     if said is not None and said != before.announcement:
@@ -49,14 +49,14 @@ def _tell_all(room: Room, before: DesiredState, desired: DesiredState) -> None:
         room.broadcast(signaling.Closing(at=desired.closes_at))
 
 
-def send_away(room: Room, participant: Participant, destination: Destination, now: int) -> None:
+def send_away(room: LiveRoom, participant: Participant, destination: Destination, now: int) -> None:
     """Tell a participant to go on in another room of the meeting, and let it go from this one."""
     said = signaling.Move(meeting=destination.meeting, title=destination.title)
     room.context.outbox.tell(participant.session, said)
     membership.put_out(room, participant, Code.REASSIGNED, now)
 
 
-def close_when_due(room: Room, now: int) -> None:
+def close_when_due(room: LiveRoom, now: int) -> None:
     """Send everyone back once a breakout room's time is over."""
     desired = room.desired
     if desired is None or desired.closes_at is None or desired.returns_to is None:
@@ -76,7 +76,7 @@ def _verdict(desired: DesiredState, participant: Participant) -> Code | None:
     return None
 
 
-def _change_grants(room: Room, participant: Participant, grants: Grants, now: int) -> None:
+def _change_grants(room: LiveRoom, participant: Participant, grants: Grants, now: int) -> None:
     before, owes = participant.grants, consent_policy.is_owed(room, participant)
     participant.grants = grants
     room.context.outbox.tell(participant.session, signaling.GrantsChanged(grants=grants))
@@ -92,7 +92,7 @@ def _change_grants(room: Room, participant: Participant, grants: Grants, now: in
         room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
 
 
-def _permit(room: Room, uptrack: UpTrack, grants: Grants, now: int) -> None:
+def _permit(room: LiveRoom, uptrack: UpTrack, grants: Grants, now: int) -> None:
     """Let an uptrack's packets pass or not, and tell what changed."""
     permitted = uptrack.source in grants.publish
     muted_by_host = grants.mutes(uptrack.source)

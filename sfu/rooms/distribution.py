@@ -10,8 +10,8 @@ from sfu.formats.codecs import Codec
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 from sfu.peers.subscribe.subscription import Candidate
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
-from sfu.rooms.room import Room
 
 _CODEC_UNSUPPORTED = "codec_unsupported"
 _SCREEN_SOURCES = ("screen", "screen-audio")
@@ -25,7 +25,7 @@ class _Offering(NamedTuple):
     codecs: frozenset[Codec]
 
 
-def refresh_all(room: Room, now: int) -> None:
+def refresh_all(room: LiveRoom, now: int) -> None:
     """Bring every subscriber's slots and the sinks' taps up to date."""
     offering = _offering(room)
     for participant in room.participants.values():
@@ -37,13 +37,13 @@ def refresh_all(room: Room, now: int) -> None:
         link.update(now)
 
 
-def refresh(room: Room, participant: Participant, now: int) -> None:
+def refresh(room: LiveRoom, participant: Participant, now: int) -> None:
     """Bring one subscriber's slots up to date, and tell when the map changed."""
     _refresh(room, participant, _offering(room), now)
     room.backups.update(now)
 
 
-def _offering(room: Room) -> _Offering:
+def _offering(room: LiveRoom) -> _Offering:
     audio: list[Candidate] = []
     video: list[Candidate] = []
     for uptrack in room.uptracks.values():
@@ -68,7 +68,7 @@ def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
     return uptrack.is_quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, unheard)
 
 
-def _refresh(room: Room, participant: Participant, offering: _Offering, now: int) -> None:
+def _refresh(room: LiveRoom, participant: Participant, offering: _Offering, now: int) -> None:
     subscription, whep_player = participant.subscription, participant.whep_player
     if subscription is None and whep_player is None and not participant.senders:
         return
@@ -127,7 +127,7 @@ def _decoded(video: list[Candidate], codecs: AbstractSet[Codec]) -> tuple[list[U
     return unsupported, decoded
 
 
-def _tell_unsupported(room: Room, participant: Participant, unsupported: list[UpTrack]) -> None:
+def _tell_unsupported(room: LiveRoom, participant: Participant, unsupported: list[UpTrack]) -> None:
     """Tell a subscriber which tracks it cannot decode, once, and when that is over."""
     now_paused = {uptrack.track: _CODEC_UNSUPPORTED for uptrack in unsupported}
     for track in now_paused.keys() - participant.paused.keys():
@@ -137,7 +137,7 @@ def _tell_unsupported(room: Room, participant: Participant, unsupported: list[Up
     participant.paused = now_paused
 
 
-def follow_loudest(room: Room, now: int) -> None:
+def follow_loudest(room: LiveRoom, now: int) -> None:
     """Give the audio slots to others when others are the loudest, if there are more publishers of audio than slots."""
     slots = room.context.limits.audio_slots
     if sum(uptrack.is_audio for uptrack in room.uptracks.values()) > slots and room.speakers.loudest_changed(slots):

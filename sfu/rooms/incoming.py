@@ -21,6 +21,7 @@ from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.sinks.sinks import Sinks
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms import data_routing, publishing
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.peer_index import Owner, PeerIndex
 from sfu.rooms.transcoding import Transcoding
 
@@ -39,7 +40,7 @@ _ARRIVALS_A_TURN = 32
 _LEFTOVERS_A_TURN = 8
 
 
-def note_decision(owner: Owner, now: int, what: str, **about: object) -> None:
+def note_decision(owner: Owner[LiveRoom], now: int, what: str, **about: object) -> None:
     """Keep a decision in the flight recorder of the participant's room."""
     noted = flight_notes.decision(what, **about)
     owner.room.flight.note(now, Kind.DECISION, owner.participant.participant, noted)
@@ -48,7 +49,9 @@ def note_decision(owner: Owner, now: int, what: str, **about: object) -> None:
 class Incoming:
     """One per node."""
 
-    def __init__(self, context: Context, peers: PeerIndex, sinks: Sinks, transcoding: Transcoding) -> None:
+    def __init__(
+        self, context: Context, peers: PeerIndex[LiveRoom], sinks: Sinks, transcoding: Transcoding[LiveRoom]
+    ) -> None:
         self._context = context
         self._peers = peers
         self._sinks = sinks
@@ -188,7 +191,7 @@ class Incoming:
             data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
         self._context.touched.add(owner.media.peer.number)
 
-    def _control(self, owner: Owner, leftover: Leftover, now: int) -> None:
+    def _control(self, owner: Owner[LiveRoom], leftover: Leftover, now: int) -> None:
         """Pass RTCP on. Most of it from subscribers are reports, of which nothing follows at once."""
         media = owner.media
         owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
@@ -210,7 +213,7 @@ class Incoming:
         self._context.outbox.send(owner.media.peer.datagrams_to_send())
         return True
 
-    def _owner(self, leftover: Leftover) -> Owner | None:
+    def _owner(self, leftover: Leftover) -> Owner[LiveRoom] | None:
         """Checks find their peer by ufrag, since an address may change hands; the rest by the address ICE validated."""
         if leftover.kind == LeftoverKind.STUN:
             ufrag = local_ufrag(leftover.data)

@@ -1,24 +1,22 @@
 """Wishes for the layers of a published video, by subscribers, sinks and other nodes, and requests to those."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from sfu.machines.layers.stream_demand import StreamDemand
 from sfu.peers.layers.layer_ladder import LayerLadder
 from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, share_of
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import UpTrack
-
-if TYPE_CHECKING:
-    from sfu.rooms.room import Room
+from sfu.rooms.room import Room
+from sfu.rooms.taps import RoomTaps
 
 _BASE = Layer(0, 0)
 
 
-def wanted_of(room: "Room", uptrack: UpTrack) -> dict[IngressStream, Layer]:
+def wanted_of(room: Room, taps: RoomTaps, uptrack: UpTrack) -> dict[IngressStream, Layer]:
     """Return the streams of a track that anybody wants, and up to which layers. Sinks take what flows: all of it."""
     wanted: dict[IngressStream, Layer] = {}
-    if room.taps.has(uptrack) or not all(shown.managed for shown in uptrack.watchers):
+    if taps.has(uptrack) or not all(shown.managed for shown in uptrack.watchers):
         return dict.fromkeys(uptrack.streams, ALL_LAYERS)
     for stream, layer in {(shown.granted, shown.layer) for shown in uptrack.watchers}:
         if stream is not None:

@@ -4,8 +4,8 @@ from sfu.api import facts, signaling
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.refusal import Code, Refused
 from sfu.rooms import consent_policy, distribution, publishing, subscribing
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
-from sfu.rooms.room import Room
 
 NORMAL_CLOSURE = 1000
 SERVICE_RESTART = 1012
@@ -25,7 +25,7 @@ _DETAILS = {
 _RESTARTS = (Code.SHUTDOWN, Code.MOVED)
 
 
-def check_admission(room: Room, claims: JoinClaims, now: int) -> None:
+def check_admission(room: LiveRoom, claims: JoinClaims, now: int) -> None:
     """Raise Refused (fatal) when the room's desired state keeps the token's bearer out."""
     desired = room.desired
     if desired is not None:
@@ -46,7 +46,7 @@ def check_admission(room: Room, claims: JoinClaims, now: int) -> None:
         raise Refused(Code.FULL, "The meeting is full.", fatal=True)
 
 
-def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Participant:
+def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> Participant:
     """Admit a participant, with a signaling session or without (WHIP, WHEP); raises Refused.
 
     A participant that is there already starts afresh: its old session and peers are replaced.
@@ -77,14 +77,14 @@ def join(room: Room, claims: JoinClaims, session: int | None, now: int) -> Parti
     return participant
 
 
-def _grants_for(room: Room, claims: JoinClaims) -> Grants:
+def _grants_for(room: LiveRoom, claims: JoinClaims) -> Grants:
     """The desired state overrides what the token carried."""
     if room.desired is not None:
         return room.desired.participants.get(claims.participant, claims.grants)
     return claims.grants
 
 
-def _start_afresh(room: Room, participant: Participant, session: int | None, now: int) -> None:
+def _start_afresh(room: LiveRoom, participant: Participant, session: int | None, now: int) -> None:
     dismiss(room, participant, Code.REPLACED)
     publishing.end(room, participant, now)
     subscribing.end(room, participant, now)
@@ -97,7 +97,7 @@ def _start_afresh(room: Room, participant: Participant, session: int | None, now
     room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)), but=participant.participant)
 
 
-def resume(room: Room, participant: Participant, session: int, now: int) -> None:
+def resume(room: LiveRoom, participant: Participant, session: int, now: int) -> None:
     """Give a participant a new signaling session; peers, tracks and wishes stay."""
     dismiss(room, participant, Code.REPLACED)
     participant.session = session
@@ -106,7 +106,7 @@ def resume(room: Room, participant: Participant, session: int, now: int) -> None
     room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)), but=participant.participant)
 
 
-def welcome(room: Room, participant: Participant, now: int, *, resumed: bool) -> None:
+def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool) -> None:
     """Send what a participant needs to know first, and the first offer of its subscribe peer."""
     room.context.outbox.tell(
         participant.session,
@@ -137,14 +137,14 @@ def welcome(room: Room, participant: Participant, now: int, *, resumed: bool) ->
         subscribing.start(room, participant, now)
 
 
-def session_lost(room: Room, participant: Participant, now: int) -> None:
+def session_lost(room: LiveRoom, participant: Participant, now: int) -> None:
     """The socket is gone without a goodbye; media goes on while a resume is awaited."""
     participant.session = None
     participant.lost_at = now
     room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
 
 
-def dismiss(room: Room, participant: Participant, code: Code) -> None:
+def dismiss(room: LiveRoom, participant: Participant, code: Code) -> None:
     """Tell a participant's session why it ends, and close it."""
     outbox = room.context.outbox
     outbox.tell(participant.session, Refused(code, _DETAILS[code], fatal=True).message())
@@ -152,13 +152,13 @@ def dismiss(room: Room, participant: Participant, code: Code) -> None:
     participant.session = None
 
 
-def put_out(room: Room, participant: Participant, code: Code, now: int) -> None:
+def put_out(room: LiveRoom, participant: Participant, code: Code, now: int) -> None:
     """Remove a participant against its will; `code` says why."""
     dismiss(room, participant, code)
     leave(room, participant, code.value, now)
 
 
-def leave(room: Room, participant: Participant, reason: str, now: int) -> None:
+def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> None:
     """A participant is gone for good. `reason` as in facts.ParticipantLeft."""
     room.quality.leave(participant, now)
     publishing.end(room, participant, now)
@@ -179,7 +179,7 @@ def leave(room: Room, participant: Participant, reason: str, now: int) -> None:
     distribution.refresh_all(room, now)
 
 
-def expire(room: Room, now: int) -> None:
+def expire(room: LiveRoom, now: int) -> None:
     """Let those go whose reconnect did not come in time."""
     for participant in list(room.participants.values()):
         lost_at = participant.lost_at

@@ -40,9 +40,9 @@ from sfu.rooms import (
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.cascade_link import CascadeLink, close_links
 from sfu.rooms.incoming import CoalescingKey, Incoming
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
-from sfu.rooms.room import Room
 from sfu.rooms.settling import PeerKey
 from sfu.rooms.sink_control import SinkControl
 from sfu.rooms.transcoding import Transcoding
@@ -56,7 +56,7 @@ _KEYS_A_TURN = 4
 class Membership(NamedTuple):
     """A participant in its room."""
 
-    room: Room
+    room: LiveRoom
     participant: Participant
 
 
@@ -76,10 +76,10 @@ class Node:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.rooms: dict[str, Room] = {}
-        self.peers = PeerIndex()
+        self.rooms: dict[str, LiveRoom] = {}
+        self.peers: PeerIndex[LiveRoom] = PeerIndex()
         self.sinks = Sinks(context)
-        self.transcoding = Transcoding(context)
+        self.transcoding = Transcoding(context, self.peers)
         self.sink_control = SinkControl(self.sinks, self.rooms, context)
         self.links: dict[int, CascadeLink] = {}
         self.homes: dict[str, Home] = {}
@@ -212,7 +212,7 @@ class Node:
 
     # Rooms
 
-    def _room_of(self, claims: JoinClaims, now: int) -> Room:
+    def _room_of(self, claims: JoinClaims, now: int) -> LiveRoom:
         """Return the room that a token leads to; of two placements the later one holds. Raises Refused."""
         room = self.rooms.get(claims.room)
         if room is not None and room.epoch and claims.epoch > room.epoch:
@@ -221,13 +221,13 @@ class Node:
             raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
         return self.open_room(claims.room, now, claims.epoch)
 
-    def open_room(self, name: str, now: int, epoch: int) -> Room:
+    def open_room(self, name: str, now: int, epoch: int) -> LiveRoom:
         """Return a room, which is live from now on; raises Refused when there are too many."""
         room = self.rooms.get(name)
         if room is None:
             if len(self.rooms) >= self.context.limits.rooms:
                 raise Refused(Code.FULL, "This server takes no more meetings.", fatal=True)
-            room = Room(name, self.context, self.peers, self.sinks, now, transcoding=self.transcoding)
+            room = LiveRoom(name, self.context, self.peers, self.sinks, now, transcoding=self.transcoding)
             room.epoch = epoch
             self.rooms[name] = room
             self.context.outbox.rooms_opened.append(name)
@@ -241,7 +241,7 @@ class Node:
                 self.ration(self._shed, now)
         return room
 
-    def close_if_empty(self, room: Room, now: int) -> None:
+    def close_if_empty(self, room: LiveRoom, now: int) -> None:
         """Close a room that everyone has left; plain transports alone do not keep one open that others were in."""
         if room.visited and not any(_holds_open(room, participant) for participant in room.participants.values()):
             for participant in [entry for entry in room.participants.values() if entry.link is None]:
@@ -281,13 +281,13 @@ class Node:
             before = room.desired or DesiredState(room=name, version=0)
             self.apply(msgspec.structs.replace(before, version=before.version + 1, ended=True, placement=None), now)
 
-    def _govern(self, room: Room, desired: DesiredState, now: int) -> None:
+    def _govern(self, room: LiveRoom, desired: DesiredState, now: int) -> None:
         """Apply what governs a room to which somebody comes; raises Refused when another node holds it."""
         if desired.placement is not None and not self._holds(room, desired.placement):
             raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
         desired_state.apply(room, desired, now)
 
-    def _holds(self, room: Room, placement: Placement) -> bool:
+    def _holds(self, room: LiveRoom, placement: Placement) -> bool:
         """Return True if a room is still ours under a placement; one opened without an epoch takes it from there."""
         if room.epoch == 0:
             room.epoch = self.context.outbox.epochs[room.room] = placement.epoch
@@ -302,7 +302,7 @@ class Node:
                 self._move_away(self.rooms[name], now)
         self.settle(now)
 
-    def _move_away(self, room: Room, now: int) -> None:
+    def _move_away(self, room: LiveRoom, now: int) -> None:
         close_links(room, now)
         room.taps.close(taps.MOVED, now)
         for participant in list(room.participants.values()):
@@ -385,6 +385,12 @@ class Node:
         self.context.outbox.send(result.outgoing)
         self._incoming.take(result, now)
 
+    def transcoder_began(self, now: int) -> None:
+        """Hand converted tracks to a transcoder that runs from now on; they go on as new streams."""
+        self.transcoding.began(now)
+        for room in self.rooms.values():
+            room.taps.update(now)
+
     def converted(self, conversion: int, rtp: bytes, now: int) -> None:
         """Take a packet that the transcoder made. The caller settles."""
         leftover = self.transcoding.converted(conversion, rtp, now)
@@ -449,7 +455,9 @@ class Node:
         elif isinstance(key, _RoomKey):
             self._tick(key, now)
         elif isinstance(key, AdaptationKey) and key.room in self.rooms:
-            self.rooms[key.room].adaptation.update(now)
+            room = self.rooms[key.room]
+            room.quality.update(now)
+            room.adaptation.update(now)
 
     def _tick(self, key: _RoomKey, now: int) -> None:
         room = self.rooms.get(key.room)
@@ -481,6 +489,6 @@ class Node:
         settling.settle(self, now)
 
 
-def _holds_open(room: Room, participant: Participant) -> bool:
+def _holds_open(room: LiveRoom, participant: Participant) -> bool:
     """Return True if a participant keeps a room open: not transports, nor remote ones on a secondary node."""
     return not participant.plain and not (room.is_secondary and participant.link is not None)

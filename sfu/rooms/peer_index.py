@@ -1,35 +1,35 @@
 """Finds a peer by its number in the engine's table, or by its ICE ufrag before any address is known."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
+from sfu.rooms.participant import Participant
+from sfu.rooms.room import Room
 
-if TYPE_CHECKING:
-    from sfu.rooms.participant import Participant
-    from sfu.rooms.room import Room
+RoomT = TypeVar("RoomT", bound=Room)
 
 
-class Owner(NamedTuple):
+class Owner(NamedTuple, Generic[RoomT]):
     """The owner of a peer."""
 
-    room: "Room"
-    participant: "Participant"
+    room: RoomT
+    participant: Participant
     media: PublishPeer | SubscribePeer
 
 
-class PeerIndex:
+class PeerIndex(Generic[RoomT]):
     """All peers of a node."""
 
     def __init__(self) -> None:
-        self._owners: dict[int, Owner] = {}
+        self._owners: dict[int, Owner[RoomT]] = {}
         self._ufrags: dict[str, int] = {}
         self._ufrags_of: dict[int, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._owners)
 
-    def add(self, owner: Owner) -> None:
+    def add(self, owner: Owner[RoomT]) -> None:
         """Add a peer, or take note that its ufrags changed: while it restarts ICE it answers to two."""
         peer = owner.media.peer
         self._forget_ufrags(peer.number)
@@ -45,9 +45,9 @@ class PeerIndex:
         for ufrag in self._ufrags_of.pop(number, ()):
             del self._ufrags[ufrag]
 
-    def get(self, number: int) -> Owner | None:
+    def get(self, number: int) -> Owner[RoomT] | None:
         return self._owners.get(number)
 
-    def by_ufrag(self, ufrag: str) -> Owner | None:
+    def by_ufrag(self, ufrag: str) -> Owner[RoomT] | None:
         number = self._ufrags.get(ufrag)
         return self._owners.get(number) if number is not None else None

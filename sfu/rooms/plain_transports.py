@@ -19,11 +19,11 @@ from sfu.peers.publish.plain_publish_peer import CODECS, PlainPublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.rooms import consenting, distribution, publishing, subscribing
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.node import Membership, Node
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
 from sfu.rooms.plain_sdp import Described, describe
-from sfu.rooms.room import Room
 
 MAX_TRACKS = 8
 _MAX_PORT = 65535
@@ -141,7 +141,7 @@ def _check_types(meant: Mapping[int | None, Codec], types: Sequence[int | None])
 
 
 def open_in(
-    room: Room, participant: Participant, transport: AnyTransport, end: LocalEndpoint, now: int
+    room: LiveRoom, participant: Participant, transport: AnyTransport, end: LocalEndpoint, now: int
 ) -> TransportInfo:
     """Open a transport for a participant that is in the room; raises Refused, which opens nothing."""
     _check_convertible(room, transport)
@@ -155,7 +155,7 @@ def open_in(
         raise Refused(Code.BAD_MESSAGE, f"{error}.") from error
 
 
-def _check_convertible(room: Room, transport: AnyTransport) -> None:
+def _check_convertible(room: LiveRoom, transport: AnyTransport) -> None:
     """Refuse what telephones speak where nothing converts it: no browser, recorder or player would hear it."""
     codecs = [transport.codec] if isinstance(transport, SendTransport) else [track.codec for track in transport.tracks]
     for codec in codecs:
@@ -165,7 +165,7 @@ def _check_convertible(room: Room, transport: AnyTransport) -> None:
 
 
 def _open_unproved(
-    room: Room, participant: Participant, wish: SendTransport, end: LocalEndpoint, now: int
+    room: LiveRoom, participant: Participant, wish: SendTransport, end: LocalEndpoint, now: int
 ) -> TransportInfo:
     room.context.unproved.begin(wish.address, now)
     info = open_in(room, participant, wish, end, now)
@@ -175,7 +175,7 @@ def _open_unproved(
 
 
 def _open_sender(
-    room: Room, participant: Participant, wish: SendTransport, end: LocalEndpoint, now: int
+    room: LiveRoom, participant: Participant, wish: SendTransport, end: LocalEndpoint, now: int
 ) -> TransportInfo:
     kind = _kind(room, wish)
     srtp = with_key(wish.srtp) if wish.srtp is not None else None
@@ -204,7 +204,7 @@ def _open_sender(
     return _sender_info(room, participant, subscribe_peer)
 
 
-def _kind(room: Room, wish: SendTransport) -> str:
+def _kind(room: LiveRoom, wish: SendTransport) -> str:
     if wish.track is None:
         return "audio" if wish.source is not None and wish.source.is_audio else "video"
     uptrack = room.uptracks.get(wish.track)
@@ -214,7 +214,7 @@ def _kind(room: Room, wish: SendTransport) -> str:
 
 
 def _open_receiver(
-    room: Room, participant: Participant, wish: ReceiveTransport, end: LocalEndpoint, now: int
+    room: LiveRoom, participant: Participant, wish: ReceiveTransport, end: LocalEndpoint, now: int
 ) -> TransportInfo:
     if participant.publish is not None:
         raise Refused(Code.NOT_PERMITTED, "This participant has a transport that receives already.")
@@ -240,7 +240,7 @@ def _open_receiver(
     return msgspec.structs.replace(info, srtp=srtp) if made else info
 
 
-def infos(room: Room) -> list[TransportInfo]:
+def infos(room: LiveRoom) -> list[TransportInfo]:
     """Return the open transports of a room, without keys."""
     found = []
     for participant in room.participants.values():
@@ -250,7 +250,7 @@ def infos(room: Room) -> list[TransportInfo]:
     return found
 
 
-def count(room: Room) -> int:
+def count(room: LiveRoom) -> int:
     """Return how many transports are open."""
     return sum(
         len(participant.senders) + isinstance(participant.publish, PlainPublishPeer)
@@ -258,7 +258,7 @@ def count(room: Room) -> int:
     )
 
 
-def close(room: Room, transport: str, now: int) -> Participant | None:
+def close(room: LiveRoom, transport: str, now: int) -> Participant | None:
     """Close a transport; returns whose it was, None when there is no such transport."""
     for participant in list(room.participants.values()):
         publish = participant.publish
@@ -273,7 +273,7 @@ def close(room: Room, transport: str, now: int) -> Participant | None:
     return None
 
 
-def _sender_info(room: Room, participant: Participant, subscribe_peer: PlainSubscribePeer) -> TransportInfo:
+def _sender_info(room: LiveRoom, participant: Participant, subscribe_peer: PlainSubscribePeer) -> TransportInfo:
     wish, downtrack = subscribe_peer.wish, subscribe_peer.downtrack
     address, port = subscribe_peer.end
     uptrack = downtrack.uptrack

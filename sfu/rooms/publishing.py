@@ -10,13 +10,19 @@ from sfu.peers.publish.negotiated_publish_peer import Declared, NegotiatedPublis
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 from sfu.rooms import distribution
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.room import Room
 
 
 def offer(
-    room: Room, participant: Participant, sdp: str, declared: Mapping[str, Declared], now: int, *, fresh: bool = False
+    room: LiveRoom,
+    participant: Participant,
+    sdp: str,
+    declared: Mapping[str, Declared],
+    now: int,
+    *,
+    fresh: bool = False,
 ) -> PublishChange:
     """Take an offer of the participant's publish peer, a new one with `fresh`; raises Refused.
 
@@ -42,12 +48,12 @@ def offer(
     return change
 
 
-def _new_peer(room: Room, participant: Participant, now: int) -> NegotiatedPublishPeer:
+def _new_peer(room: LiveRoom, participant: Participant, now: int) -> NegotiatedPublishPeer:
     return NegotiatedPublishPeer(room.context, participant.participant, now)
 
 
 def announce(
-    room: Room, participant: Participant, change: PublishChange, declared: Mapping[str, Declared], now: int
+    room: LiveRoom, participant: Participant, change: PublishChange, declared: Mapping[str, Declared], now: int
 ) -> None:
     """Tell the room what an offer changed."""
     uptracks = participant.publish.uptracks if participant.publish is not None else {}
@@ -68,7 +74,7 @@ def announce(
     distribution.refresh_all(room, now)
 
 
-def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
+def introduce(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
     """A track is there for others to see. The caller refreshes the subscribers."""
     if uptrack.backup_of:
         room.backups.attach(uptrack)
@@ -88,7 +94,7 @@ def introduce(room: Room, uptrack: UpTrack, now: int) -> None:
     )
 
 
-def withdraw(room: Room, uptrack: UpTrack, now: int, *, report: bool = True) -> None:
+def withdraw(room: LiveRoom, uptrack: UpTrack, now: int, *, report: bool = True) -> None:
     """A track is gone for others. The caller refreshes the subscribers, which empties their slots."""
     if uptrack.backup_of:
         room.backups.detach(uptrack)
@@ -112,7 +118,7 @@ def withdraw(room: Room, uptrack: UpTrack, now: int, *, report: bool = True) -> 
     )
 
 
-def unpublish(room: Room, participant: Participant, track: str, now: int) -> None:
+def unpublish(room: LiveRoom, participant: Participant, track: str, now: int) -> None:
     """The participant stops one of its tracks for good; raises Refused."""
     uptrack = _own(participant, track)
     assert participant.publish is not None
@@ -121,7 +127,7 @@ def unpublish(room: Room, participant: Participant, track: str, now: int) -> Non
     distribution.refresh_all(room, now)
 
 
-def set_muted(room: Room, participant: Participant, track: str, muted: bool, now: int) -> None:
+def set_muted(room: LiveRoom, participant: Participant, track: str, muted: bool, now: int) -> None:
     """The participant mutes or unmutes one of its tracks; raises Refused. A host's mute stays whatever it says."""
     uptrack = _own(participant, track)
     if uptrack.muted_by_host and not muted:
@@ -131,7 +137,7 @@ def set_muted(room: Room, participant: Participant, track: str, muted: bool, now
         mute_changed(room, uptrack, now)
 
 
-def mute_changed(room: Room, uptrack: UpTrack, now: int) -> None:
+def mute_changed(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
     """Tell everyone whether a track is muted now."""
     if uptrack.is_quiet:
         room.speakers.remove(uptrack.participant)
@@ -148,7 +154,7 @@ def _own(participant: Participant, track: str) -> UpTrack:
     raise Refused(Code.UNKNOWN_TRACK, "You publish no such track.")
 
 
-def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: int) -> Result | None:
+def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, now: int) -> Result | None:
     """Register the stream of a packet and run the packet again; None when it is nobody's."""
     publish = participant.publish
     if publish is None or publish.peer.number != leftover.peer:
@@ -169,7 +175,7 @@ def unknown_ssrc(room: Room, participant: Participant, leftover: Leftover, now: 
     return room.context.engine.resubmit(leftover, now)
 
 
-def end(room: Room, participant: Participant, now: int) -> None:
+def end(room: LiveRoom, participant: Participant, now: int) -> None:
     """Close the publish peer and withdraw its tracks. The caller refreshes the subscribers."""
     publish = participant.publish
     if publish is None:
@@ -183,7 +189,7 @@ def end(room: Room, participant: Participant, now: int) -> None:
     participant.publish = None
 
 
-def heard(room: Room, publish: PublishPeer, arrival: Arrival) -> None:
+def heard(room: LiveRoom, publish: PublishPeer, arrival: Arrival) -> None:
     """Take a packet's audio level for the speakers: only of microphones that others hear."""
     uptrack = publish.uptrack_of(arrival.stream)
     if uptrack is None or uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:

@@ -1,7 +1,7 @@
 """Quality of each participant's media, second by second, and reports of it, every minute and on leaving."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sfu.api.facts import QualityMeasured, TrackQuality
 from sfu.peers.layers.layer_options import ALL_LAYERS, name_of
@@ -9,9 +9,7 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.participant import Participant
-
-if TYPE_CHECKING:
-    from sfu.rooms.room import Room
+from sfu.rooms.room import Room
 
 _TURN_NS = 100_000_000
 _TURNS = 8  # until everyone of a room was sampled once: a large room is not looked at all at once
@@ -81,8 +79,10 @@ class _Person:
 class RoomQuality:
     """One per room; `update` is called several times a second."""
 
-    def __init__(self, room: "Room") -> None:
+    def __init__(self, room: Room, rests: Callable[[str], bool]) -> None:
+        """`rests` tells whether a track's publisher was told that nobody watches it."""
         self._room = room
+        self._rests = rests
         self._people: dict[str, _Person] = {}
         self._next = 0
         self._turn = 0
@@ -114,7 +114,7 @@ class RoomQuality:
             for uptrack in participant.publish.uptracks.values():
                 track = _track(person, uptrack.track, "publish") if not uptrack.backup_of else None
                 if track is not None:
-                    _sample_published(track, uptrack, elapsed, now, rests=self._room.adaptation.rests(uptrack.track))
+                    _sample_published(track, uptrack, elapsed, now, rests=self._rests(uptrack.track))
         subscribe_peer = _subscribe_peer(participant)
         if subscribe_peer is None:
             return

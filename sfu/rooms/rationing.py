@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from sfu.machines.shedding import Shed
 from sfu.peers.context import Context
 from sfu.rooms.adaptation import Restriction
-from sfu.rooms.room import Room
+from sfu.rooms.live_room import LiveRoom
 
 _SPARING_PACE = 3
 
 
-def ration(context: Context, rooms: Iterable[Room], shed: Shed, now: int) -> None:
-    """Have each room do without what it is to do without now."""
+def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) -> None:
+    """Apply to each room its share of what is to be shed."""
     context.pace = _SPARING_PACE if shed.sparing else 1
-    ordered = sorted(rooms, key=lambda room: (bool(room.taps.recorded), -len(room.participants), room.opened_at))
+    ordered = sorted(rooms, key=lambda room: (bool(room.recorded), -len(room.participants), room.opened_at))
     everyone = sum(len(room.participants) for room in ordered)
     before = 0
     for room in ordered:

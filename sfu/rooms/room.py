@@ -1,40 +1,52 @@
-"""A live meeting: who is in it and what is published. What is done with them lives in the modules beside this one."""
+"""The data of a room: who is in it and what is published. The modules beside this one act on it."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
+from sfu.api.cascade_link import LinkData
 from sfu.api.desired_state import DesiredState
 from sfu.api.signaling import Caption, Chat, Message
 from sfu.api.signaling_values import ParticipantInfo
 from sfu.flight import dump as flight_dump
 from sfu.flight.recorder import FlightRecorder
 from sfu.peers.context import Context
+from sfu.peers.layers.layer_ladder import LayerLadder
+from sfu.peers.layers.layer_options import Layer
+from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.sinks.sinks import Sinks
-from sfu.rooms.adaptation import Adaptation
-from sfu.rooms.backups import Backups
 from sfu.rooms.caption_history import CaptionHistory
 from sfu.rooms.data_allowance import room_allowance
 from sfu.rooms.participant import Participant
-from sfu.rooms.peer_index import PeerIndex
-from sfu.rooms.quality import RoomQuality
 from sfu.rooms.speakers import Speakers
-from sfu.rooms.taps import RoomTaps
-from sfu.rooms.transcoding import Transcoding
 
-if TYPE_CHECKING:
-    from sfu.rooms.cascade_link import CascadeLink
+
+class Link(Protocol):
+    """A link to another node that holds the room, as the room knows it (`CascadeLink`)."""
+
+    node: str
+    is_behind: bool
+
+    def update(self, now: int) -> None: ...
+    def wanted(self, uptrack: UpTrack) -> Mapping[IngressStream, Layer]: ...
+    def wish(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None: ...
+    def say_due(self, now: int) -> None: ...
+    def need_backups(self, tracks: Iterable[str]) -> None: ...
+    def statistics(self) -> dict[str, Any]: ...
+    def relay(self, message: Chat | Caption) -> None: ...
+    def relay_data(self, said: LinkData) -> None: ...
+    def forget(self, participant: Participant, now: int) -> None: ...
+    def close(self, now: int) -> None: ...
 
 
 class Room:
     """Participants by id, announced uptracks by track id, in the order they came.
 
-    `links` lead to other nodes that hold the room. Where it `is_secondary`, another node is its home.
+    `links` lead to other nodes that hold the room. Where it `is_secondary`, another node is its home. `recorded` are
+    the participants whose consent to recording is in use.
     """
 
-    def __init__(
-        self, room: str, context: Context, peers: PeerIndex, sinks: Sinks, now: int, *, transcoding: Transcoding
-    ) -> None:
+    def __init__(self, room: str, context: Context, now: int) -> None:
         self.room = room
         self.epoch = 0
         self.context = context
@@ -44,18 +56,13 @@ class Room:
         self.uptracks: dict[str, UpTrack] = {}
         self.visited = False
         self.is_secondary = False
-        self.links: dict[int, CascadeLink] = {}
+        self.links: dict[int, Link] = {}
         self.desired: DesiredState | None = None
         self.speakers = Speakers()
         self.flight = FlightRecorder()
         self.captions = CaptionHistory()
-        self.peers = peers
-        self.taps = RoomTaps(self, sinks)
-        self.transcoding = transcoding
-        self.adaptation = Adaptation(self)
         self.data = room_allowance()
-        self.backups = Backups(self)
-        self.quality = RoomQuality(self)
+        self.recorded: frozenset[str] = frozenset()
 
     def own(self) -> list[Participant]:
         """Return those who have joined this node, not another one that holds the room too."""
@@ -91,7 +98,7 @@ class Room:
             name=participant.name,
             host=participant.grants.host,
             connected=participant.connected,
-            recorded=participant.participant in self.taps.recorded,
+            recorded=participant.participant in self.recorded,
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:

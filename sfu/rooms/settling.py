@@ -12,6 +12,7 @@ from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.rooms import distribution, membership, publishing, subscribing
 from sfu.rooms.incoming import note_decision
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.peer_index import Owner
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def settle_one(node: "Node", number: int, now: int) -> None:
         node.context.schedule.set(PeerKey(number), None)
 
 
-def _settle_peer(node: "Node", owner: Owner, now: int) -> None:
+def _settle_peer(node: "Node", owner: Owner[LiveRoom], now: int) -> None:
     media = owner.media
     at = media.timer()
     if at is not None and at <= now:
@@ -72,7 +73,7 @@ def _settle_peer(node: "Node", owner: Owner, now: int) -> None:
     node.context.schedule.set(PeerKey(media.peer.number), at)
 
 
-def _peer_closed(node: "Node", owner: Owner, reason: str, now: int) -> None:
+def _peer_closed(node: "Node", owner: Owner[LiveRoom], reason: str, now: int) -> None:
     context = node.context
     context.counters[f"peer_{reason}"] += 1
     note_decision(owner, now, "peer_closed", reason=reason)
@@ -95,7 +96,7 @@ def _peer_closed(node: "Node", owner: Owner, reason: str, now: int) -> None:
         distribution.refresh_all(room, now)
 
 
-def _plain_receiver_gone(node: "Node", owner: Owner, media: PlainSubscribePeer, now: int) -> None:
+def _plain_receiver_gone(node: "Node", owner: Owner[LiveRoom], media: PlainSubscribePeer, now: int) -> None:
     """Close a transport; its participant goes with the last one, as when a host closes it."""
     room, participant, _ = owner
     subscribing.stop_sending(room, participant, media.transport, now)

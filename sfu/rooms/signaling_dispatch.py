@@ -5,13 +5,13 @@ from sfu.api.refusal import Code, Refused
 from sfu.peers.publish.negotiated_publish_peer import Declared
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.rooms import chat, consent_policy, consenting, membership, publishing, subscribing
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
-from sfu.rooms.room import Room
 
 _BEFORE_CONSENT = (signaling.Consent, signaling.Ping, signaling.Leave, signaling.Ice, signaling.Join)
 
 
-def handle(room: Room, participant: Participant, message: signaling.ClientMessage, now: int) -> None:
+def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMessage, now: int) -> None:
     """Do what a participant asks; raises Refused."""
     negotiates = isinstance(message, signaling.Offer | signaling.Answer | signaling.RestartSubscribe)
     if negotiates and not participant.negotiation_bucket.take(now):
@@ -42,7 +42,7 @@ def handle(room: Room, participant: Participant, message: signaling.ClientMessag
 
 
 def _attend(
-    room: Room,
+    room: LiveRoom,
     participant: Participant,
     message: signaling.Ping | signaling.Leave | signaling.Ice | signaling.Join,
     now: int,
@@ -56,7 +56,7 @@ def _attend(
     # Candidates need nothing: an ICE-lite agent learns addresses from checks.
 
 
-def _offer(room: Room, participant: Participant, message: signaling.Offer, now: int) -> None:
+def _offer(room: LiveRoom, participant: Participant, message: signaling.Offer, now: int) -> None:
     if message.peer != "publish":
         raise Refused(Code.BAD_MESSAGE, "Only the server offers on the subscribe peer.")
     declared = {
@@ -78,13 +78,13 @@ def _offer(room: Room, participant: Participant, message: signaling.Offer, now: 
     publishing.announce(room, participant, change, declared, now)
 
 
-def _answer(room: Room, participant: Participant, message: signaling.Answer, now: int) -> None:
+def _answer(room: LiveRoom, participant: Participant, message: signaling.Answer, now: int) -> None:
     if message.peer != "subscribe":
         raise Refused(Code.BAD_MESSAGE, "Only the server answers on the publish peer.")
     subscribing.answer(room, participant, message.id, message.sdp, now)
 
 
-def _record(room: Room, participant: Participant, message: signaling.Record, now: int) -> None:
+def _record(room: LiveRoom, participant: Participant, message: signaling.Record, now: int) -> None:
     grants = participant.grants
     if not (grants.host or grants.record):
         raise Refused(Code.NOT_PERMITTED, "You may not record here.")
@@ -96,7 +96,7 @@ def _record(room: Room, participant: Participant, message: signaling.Record, now
     )
 
 
-def _restart_subscribe(room: Room, participant: Participant, now: int) -> None:
+def _restart_subscribe(room: LiveRoom, participant: Participant, now: int) -> None:
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
     subscribing.start(room, participant, now)

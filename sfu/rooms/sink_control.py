@@ -16,7 +16,7 @@ from sfu.api.sink_records import (
 from sfu.peers.context import Context
 from sfu.peers.sinks.sinks import Sink, Sinks
 from sfu.peers.sinks.tap import Purpose
-from sfu.rooms.room import Room
+from sfu.rooms.live_room import LiveRoom
 
 _CAPTION_VERSION = 1
 
@@ -24,7 +24,7 @@ _CAPTION_VERSION = 1
 class SinkControl:
     """Hands a sink's records to the rooms they concern."""
 
-    def __init__(self, sinks: Sinks, rooms: Mapping[str, Room], context: Context) -> None:
+    def __init__(self, sinks: Sinks, rooms: Mapping[str, LiveRoom], context: Context) -> None:
         self._sinks = sinks
         self._rooms = rooms
         self._context = context

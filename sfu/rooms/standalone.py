@@ -8,19 +8,19 @@ from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.whep_player import WhepPlayer
 from sfu.rooms import distribution, publishing, subscribing
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.room import Room
 
 
-def publish(room: Room, participant: Participant, sdp: str, now: int) -> str:
+def publish(room: LiveRoom, participant: Participant, sdp: str, now: int) -> str:
     """Take a WHIP offer; returns the answer; raises Refused."""
     change = publishing.offer(room, participant, sdp, {}, now)
     publishing.announce(room, participant, change, {}, now)
     return change.answer.sdp
 
 
-def restart_ice(room: Room, participant: Participant, ufrag: str, pwd: str) -> LocalTransport:
+def restart_ice(room: LiveRoom, participant: Participant, ufrag: str, pwd: str) -> LocalTransport:
     """Restart the ICE of the participant's peer with the remote's new credentials; returns ours. Raises Refused."""
     media: PublishPeer | SubscribePeer | None = participant.publish
     if participant.whep_player is not None:
@@ -33,7 +33,7 @@ def restart_ice(room: Room, participant: Participant, ufrag: str, pwd: str) -> L
     return media.peer.local(room.context.candidates)
 
 
-def play(room: Room, participant: Participant, sdp: str, codec: Codec | None, now: int) -> str:
+def play(room: LiveRoom, participant: Participant, sdp: str, codec: Codec | None, now: int) -> str:
     """Take a WHEP offer, of video only `codec` if that is given; returns the answer; raises Refused."""
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")

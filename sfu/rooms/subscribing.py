@@ -7,12 +7,12 @@ from sfu.api.refusal import Code, Refused
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Subscription
 from sfu.rooms import distribution
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
-from sfu.rooms.room import Room
 
 
-def start(room: Room, participant: Participant, now: int) -> None:
+def start(room: LiveRoom, participant: Participant, now: int) -> None:
     """Give the participant a fresh subscribe peer and send its first offer at once."""
     end(room, participant, now)
     if not participant.grants.subscribe:
@@ -27,7 +27,7 @@ def start(room: Room, participant: Participant, now: int) -> None:
     room.touch(subscription.subscribe_peer.peer.number)
 
 
-def send_offer(room: Room, participant: Participant, now: int) -> None:
+def send_offer(room: LiveRoom, participant: Participant, now: int) -> None:
     """Send the offer that is due, if any."""
     if participant.subscription is None or participant.session is None:
         return
@@ -36,7 +36,7 @@ def send_offer(room: Room, participant: Participant, now: int) -> None:
         tell_offer(room, participant)
 
 
-def tell_offer(room: Room, participant: Participant) -> None:
+def tell_offer(room: LiveRoom, participant: Participant) -> None:
     """Send the offer in flight, also when a lost session may have lost it."""
     subscription = participant.subscription
     if subscription is not None and subscription.offer_in_flight is not None:
@@ -44,7 +44,7 @@ def tell_offer(room: Room, participant: Participant) -> None:
         room.context.outbox.tell(participant.session, signaling.Offer(peer="subscribe", sdp=offer.sdp, id=offer.id))
 
 
-def answer(room: Room, participant: Participant, offer_id: int, sdp: str, now: int) -> None:
+def answer(room: LiveRoom, participant: Participant, offer_id: int, sdp: str, now: int) -> None:
     """Take the participant's answer; raises Refused."""
     subscription = participant.subscription
     if subscription is None:
@@ -59,7 +59,9 @@ def answer(room: Room, participant: Participant, offer_id: int, sdp: str, now: i
     room.touch(subscription.subscribe_peer.peer.number)
 
 
-def set_wants(room: Room, participant: Participant, wants: Iterable[signaling_values.WantedTrack], now: int) -> None:
+def set_wants(
+    room: LiveRoom, participant: Participant, wants: Iterable[signaling_values.WantedTrack], now: int
+) -> None:
     """Take the participant's wishes; those for tracks that are not there are passed over."""
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
@@ -71,7 +73,7 @@ def set_wants(room: Room, participant: Participant, wants: Iterable[signaling_va
         room.touch(participant.subscription.subscribe_peer.peer.number)
 
 
-def end(room: Room, participant: Participant, now: int) -> None:
+def end(room: LiveRoom, participant: Participant, now: int) -> None:
     """Close what the participant receives on."""
     for holder in (participant.subscription, participant.whep_player):
         if holder is not None:
@@ -83,12 +85,12 @@ def end(room: Room, participant: Participant, now: int) -> None:
     participant.senders.clear()
 
 
-def stop_sending(room: Room, participant: Participant, transport: str, now: int) -> None:
+def stop_sending(room: LiveRoom, participant: Participant, transport: str, now: int) -> None:
     """Close one of the plain transports that the participant receives on."""
     _close(room, participant.senders.pop(transport), now)
 
 
-def _close(room: Room, subscribe_peer: SubscribePeer, now: int) -> None:
+def _close(room: LiveRoom, subscribe_peer: SubscribePeer, now: int) -> None:
     room.peers.remove(subscribe_peer.peer.number)
     room.touch(subscribe_peer.peer.number)
     subscribe_peer.close(now)

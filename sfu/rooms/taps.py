@@ -3,8 +3,6 @@
 A tap exists only while its participant's consent stands; in end-to-end encrypted rooms there are none.
 """
 
-from typing import TYPE_CHECKING
-
 from sfu.api import facts, signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording
 from sfu.api.join_token import Source
@@ -14,9 +12,7 @@ from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 from sfu.peers.sinks.sinks import Sinks
 from sfu.peers.sinks.tap import Purpose, Tap
-
-if TYPE_CHECKING:
-    from sfu.rooms.room import Room
+from sfu.rooms.room import Room
 
 _E2EE = "captions unavailable: this meeting is end-to-end encrypted"
 _OFF = "captions are switched off in this meeting"
@@ -28,13 +24,12 @@ _Key = tuple[Purpose, str]
 
 
 class RoomTaps:
-    """Taps by purpose and track. `recorded` are the participants whose consent is in use.
+    """Taps by purpose and track.
 
     `moved`: the room was given up here and goes on at another node, or at this one once it has restarted.
     """
 
-    def __init__(self, room: "Room", sinks: Sinks) -> None:
-        self.recorded: frozenset[str] = frozenset()
+    def __init__(self, room: Room, sinks: Sinks) -> None:
         self.recording: DesiredRecording | None = None
         self._room = room
         self._sinks = sinks
@@ -217,8 +212,8 @@ class RoomTaps:
         return "consent" if withdrawn else "replaced"
 
     def _tell_recorded(self, recorded: frozenset[str]) -> None:
-        changed = recorded ^ self.recorded
-        self.recorded = recorded
+        changed = recorded ^ self._room.recorded
+        self._room.recorded = recorded
         for participant in changed & self._room.participants.keys():
             self._room.broadcast(
                 signaling.ParticipantUpdated(participant=self._room.info(self._room.participants[participant]))

@@ -6,7 +6,7 @@ begins is told of every track, each of which goes on as a new stream.
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Generic
 
 from sfu.engine.contract import Leftover, SinkPacket
 from sfu.formats.codecs import Codec
@@ -14,39 +14,35 @@ from sfu.peers.context import Context
 from sfu.peers.publish.converted_track import ConvertedTrack
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.rooms.peer_index import Owner
+from sfu.rooms.peer_index import Owner, PeerIndex, RoomT
 from sfu.transcoding.records import End, Packet, Record
-
-if TYPE_CHECKING:
-    from sfu.rooms.room import Room
 
 SINK = 2
 """The transcoder's id as a sink in the engine's table; those of `sfu.peers.sinks.tap.Purpose` are below."""
 _MAX_RECORDS = 10_000
 
 
-class Transcoding:
+class Transcoding(Generic[RoomT]):
     """`is_on`: tracks may be converted here. `is_running`: a transcoder is there. `drops` are packets, by reason."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, peers: PeerIndex[RoomT]) -> None:
         self.is_on = False
         self.is_running = False
         self.records: deque[Record] = deque()
         self.drops: Counter[str] = Counter()
         self._context = context
         self._tracks: dict[int, ConvertedTrack] = {}
-        self._rooms: dict[int, Room] = {}
+        self._peers = peers
         self._of_stream: dict[int, list[ConvertedTrack]] = {}
 
     def __len__(self) -> int:
         return len(self._tracks)
 
-    def convert(self, room: "Room", source: UpTrack, codec: Codec, now: int) -> ConvertedTrack:
+    def convert(self, room: RoomT, source: UpTrack, codec: Codec, now: int) -> ConvertedTrack:
         """Begin to convert an uptrack of a room."""
         track = ConvertedTrack(self._context, source, codec, self._end, now)
         self._tracks[track.number] = track
-        self._rooms[track.number] = room
-        room.peers.add(Owner(room, room.participants[source.participant], track.peer))
+        self._peers.add(Owner(room, room.participants[source.participant], track.peer))
         self._begin(track, now)
         self._follow(track, now)
         return track
@@ -59,7 +55,7 @@ class Transcoding:
     def _end(self, track: ConvertedTrack) -> None:
         self._copy(track, None)
         del self._tracks[track.number]
-        self._rooms.pop(track.number).peers.remove(track.peer.peer.number)
+        self._peers.remove(track.peer.peer.number)
         track.peer.close()
         if self.is_running:
             self.records.append(End(track.number))
@@ -105,12 +101,11 @@ class Transcoding:
                     self.records.append(record)
 
     def began(self, now: int) -> None:
-        """A transcoder runs from now on."""
+        """Hand all tracks to a transcoder that runs from now on. The caller updates taps."""
         self.is_running = True
         self.records.clear()
         for track in self._tracks.values():
             self._begin(track, now)
-            self._rooms[track.number].taps.update(now)
 
     def ended(self) -> None:
         """The transcoder is gone."""

@@ -134,6 +134,6 @@ class Transcoder:
             case Ready(confined):
                 level = logging.INFO if "seccomp" in confined else logging.WARNING
                 _log.log(level, "transcoder ready, held by %s", ", ".join(confined))
-                self._transcoding.began(now)
+                self._driver.node.transcoder_began(now)
             case _:
-                raise ValueError("a transcoder says no such thing")
+                raise ValueError("a transcoder sends no such record")

@@ -31,7 +31,7 @@ class Exchange:
         self.node = self.stage.node
         self.node.transcoding.is_on = True
         self.transcoder = Transcoder()
-        self.node.transcoding.began(self.stage.now)
+        self.node.transcoder_began(self.stage.now)
 
     def convert(self) -> None:
         """Let the transcoder do what there is to do."""
@@ -169,7 +169,7 @@ def test_a_new_transcoder_goes_on_where_the_old_one_was_lost(exchange: Exchange)
     assert len(hearing.rtp) == 50
     assert exchange.node.transcoding.drops["gone"] == 50
     exchange.transcoder = Transcoder()
-    exchange.node.transcoding.began(exchange.stage.now)
+    exchange.node.transcoder_began(exchange.stage.now)
     exchange.hear(packets, 50)
     assert len(hearing.rtp) == 100
     assert len({packet.ssrc for packet in hearing.rtp}) == 1

@@ -1,0 +1,33 @@
+"""A room with the services that run it: taps, adaptation, backups, quality."""
+
+from sfu.peers.context import Context
+from sfu.peers.sinks.sinks import Sinks
+from sfu.rooms.adaptation import Adaptation
+from sfu.rooms.backups import Backups
+from sfu.rooms.peer_index import PeerIndex
+from sfu.rooms.quality import RoomQuality
+from sfu.rooms.room import Room
+from sfu.rooms.taps import RoomTaps
+from sfu.rooms.transcoding import Transcoding
+
+
+class LiveRoom(Room):
+    """Each service sees the data of the room alone. `peers` and `transcoding` are the node's."""
+
+    def __init__(
+        self,
+        room: str,
+        context: Context,
+        peers: "PeerIndex[LiveRoom]",
+        sinks: Sinks,
+        now: int,
+        *,
+        transcoding: "Transcoding[LiveRoom]",
+    ) -> None:
+        super().__init__(room, context, now)
+        self.peers = peers
+        self.transcoding = transcoding
+        self.taps = RoomTaps(self, sinks)
+        self.adaptation = Adaptation(self, self.taps)
+        self.backups = Backups(self)
+        self.quality = RoomQuality(self, self.adaptation.rests)

@@ -4,8 +4,10 @@ Those that a step from outside touched (signaling, the API) do so before it retu
 wait for their turn: a node has thousands, and reads its sockets meanwhile.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
+from sfu.engine.contract import Leftover
+from sfu.peers.context import Context
 from sfu.peers.outbox import Failure
 from sfu.peers.peer import CONSENT_LOST, PeerConnected
 from sfu.peers.publish.publish_peer import PublishPeer
@@ -13,13 +15,23 @@ from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.rooms import distribution, membership, publishing, subscribing
 from sfu.rooms.incoming import note_decision
 from sfu.rooms.live_room import LiveRoom
-from sfu.rooms.peer_index import Owner
-
-if TYPE_CHECKING:
-    from sfu.rooms.node import Node
+from sfu.rooms.peer_index import Owner, PeerIndex
 
 _MIN_WAIT_NS = 1_000_000
 _SILENT_NS = 20_000_000_000
+
+
+class Settled(Protocol):
+    """The node, as far as peers that act need it."""
+
+    context: Context
+    peers: PeerIndex[LiveRoom]
+
+    def take_again(self, leftover: Leftover, now: int) -> None:
+        """Run through the engine again what it left for the time when there are keys."""
+
+    def close_if_empty(self, room: LiveRoom, now: int) -> None:
+        """Close a room that everyone has left."""
 
 
 class PeerKey(NamedTuple):
@@ -28,14 +40,14 @@ class PeerKey(NamedTuple):
     peer: int
 
 
-def settle(node: "Node", now: int) -> None:
+def settle(node: Settled, now: int) -> None:
     """Let every touched peer act, and note when it wants to act next."""
     touched = node.context.touched
     while touched:
         settle_one(node, touched.pop(), now)
 
 
-def settle_one(node: "Node", number: int, now: int) -> None:
+def settle_one(node: Settled, number: int, now: int) -> None:
     """Let a peer act, and note when it wants to act next."""
     owner = node.peers.get(number)
     if owner is not None:
@@ -44,7 +56,7 @@ def settle_one(node: "Node", number: int, now: int) -> None:
         node.context.schedule.set(PeerKey(number), None)
 
 
-def _settle_peer(node: "Node", owner: Owner[LiveRoom], now: int) -> None:
+def _settle_peer(node: Settled, owner: Owner[LiveRoom], now: int) -> None:
     media = owner.media
     at = media.timer()
     if at is not None and at <= now:
@@ -73,7 +85,7 @@ def _settle_peer(node: "Node", owner: Owner[LiveRoom], now: int) -> None:
     node.context.schedule.set(PeerKey(media.peer.number), at)
 
 
-def _peer_closed(node: "Node", owner: Owner[LiveRoom], reason: str, now: int) -> None:
+def _peer_closed(node: Settled, owner: Owner[LiveRoom], reason: str, now: int) -> None:
     context = node.context
     context.counters[f"peer_{reason}"] += 1
     note_decision(owner, now, "peer_closed", reason=reason)
@@ -96,7 +108,7 @@ def _peer_closed(node: "Node", owner: Owner[LiveRoom], reason: str, now: int) ->
         distribution.refresh_all(room, now)
 
 
-def _plain_receiver_gone(node: "Node", owner: Owner[LiveRoom], media: PlainSubscribePeer, now: int) -> None:
+def _plain_receiver_gone(node: Settled, owner: Owner[LiveRoom], media: PlainSubscribePeer, now: int) -> None:
     """Close a transport; its participant goes with the last one, as when a host closes it."""
     room, participant, _ = owner
     subscribing.stop_sending(room, participant, media.transport, now)

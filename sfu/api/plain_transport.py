@@ -17,7 +17,7 @@ CodecName = Literal["opus", TelephoneCodec, "VP8", "VP9", "H264", "AV1"]
 
 
 class SrtpKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whoever sends protects with it. Without a key of the caller's the node makes one."""
+    """Key of one direction: the sender protects with it. Without a key from the caller, the node makes one."""
 
     suite: Suite = "AEAD_AES_128_GCM"
     key: str = ""

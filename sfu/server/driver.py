@@ -51,7 +51,7 @@ ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
 
 
 class Driver:
-    """Whoever changes the node from outside calls `flush` afterwards. Only the loop's thread may use it."""
+    """Loop around a node. Callers that change the node call `flush` afterwards, on the loop's thread only."""
 
     def __init__(self, node: Node, pump: Pump, sockets: Sockets) -> None:
         self.node = node

@@ -45,10 +45,15 @@ def _settings() -> Iterator[str]:
 
 
 def _setting(setting: Setting) -> tuple[str, str, str, str]:
-    default = "" if setting.default in (None, (), "") else f"`{setting.default}`"
+    value = ("off", "on")[setting.default] if setting.kind is bool else setting.default
+    default = "" if value in (None, (), "") else f"`{value}`"
     notes = [
         note
-        for note, holds in (("secret: no flag", setting.secret), ("changes while parts run", setting.live))
+        for note, holds in (
+            ("secret: no flag", setting.secret),
+            ("can change while parts run", setting.live),
+            (f"formerly `{setting.old_name}`", setting.old_name),
+        )
         if holds
     ]
     meaning = setting.meaning + (f" ({'; '.join(notes)})" if notes else "")

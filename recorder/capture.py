@@ -17,8 +17,8 @@ from sfu.api.sink_records import (
     KeyframeWanted,
     MissedRecord,
     PacketRecord,
-    RecordingBegun,
     RecordingEnded,
+    RecordingStarted,
     SenderReportRecord,
     TrackClosed,
     TrackMuteChanged,
@@ -56,7 +56,7 @@ class Capture:
                 self._open_stream(record)
             case TrackClosed():
                 self._close_stream(record.handle, record.reason or "closed")
-            case RecordingBegun():
+            case RecordingStarted():
                 self.version = record.v
                 self._begin(record)
             case RecordingEnded():
@@ -145,7 +145,7 @@ class Capture:
         else:
             stream.mute(record)
 
-    def _begin(self, begun: RecordingBegun) -> None:
+    def _begin(self, begun: RecordingStarted) -> None:
         running = self._open.get(begun.recording)
         if running is not None and begun.placement <= running.info.placement:
             return

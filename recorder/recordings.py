@@ -10,7 +10,7 @@ from recorder import layout, leases, manifest, metrics, recovery
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recovery import ResumePoint, StreamId
 from recorder.trouble import Trouble, sentence
-from sfu.api.sink_records import RecordingBegun, RecordingEnded
+from sfu.api.sink_records import RecordingEnded, RecordingStarted
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Recordings:
         """Return all that are known, by name."""
         return [recording for _, recording in sorted(self._all.items())]
 
-    def begin(self, begun: RecordingBegun, holder: object) -> tuple[Recording, bool]:
+    def begin(self, begun: RecordingStarted, holder: object) -> tuple[Recording, bool]:
         """Begin an epoch of a recording; returns it, and whether it is new. ValueError when it can be none.
 
         `holder` has it from now on, beside others of the same placement: a room that has spilled over is recorded by
@@ -226,7 +226,7 @@ class Recordings:
         found = _found_info(recording.directory)
         return found is None or found.instance == self._instance
 
-    def _is_shared(self, directory: Path, info: RecordingInfo, begun: RecordingBegun) -> bool:
+    def _is_shared(self, directory: Path, info: RecordingInfo, begun: RecordingStarted) -> bool:
         """Return True if another recorder rightly adds to a recording, from a node that holds the room too."""
         return (
             (info.state, info.placement) == ("recording", begun.placement)
@@ -318,7 +318,7 @@ def _refused(recording: Recording, error: OSError) -> None:
     metrics.DISK_ERRORS.labels(str(error.errno)).inc()
 
 
-def _new_info(begun: RecordingBegun, instance: str) -> RecordingInfo:
+def _new_info(begun: RecordingStarted, instance: str) -> RecordingInfo:
     return RecordingInfo(
         version=manifest.VERSION,
         recording=begun.recording,

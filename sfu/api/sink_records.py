@@ -60,7 +60,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 class SinkHello(Control, tag="hello", frozen=True, kw_only=True):
     """First record of a sink. `sink` is "recorder" or "inference"; `instance` names its process for logs and facts.
 
-    `v` is the VERSION that it speaks; an sfu tells its own in RecordingBegun.
+    `v` is the VERSION that it speaks; an sfu tells its own in RecordingStarted.
     """
 
     sink: str
@@ -111,7 +111,7 @@ class TrackMuteChanged(Control, tag="track-muted", frozen=True, kw_only=True):
     at: int
 
 
-class RecordingBegun(Control, tag="recording-begun", frozen=True, kw_only=True):
+class RecordingStarted(Control, tag="recording-begun", frozen=True, kw_only=True):
     """Sent to a recorder before a recording's tracks, and again to one that attaches while it runs.
 
     `placement` is the epoch (sfu.api.placement) under which the node holds the room: of two nodes that record it, the
@@ -130,7 +130,7 @@ class RecordingBegun(Control, tag="recording-begun", frozen=True, kw_only=True):
 class RecordingEnded(Control, tag="recording-ended", frozen=True, kw_only=True):
     """The recording is over: seal and finish it. `moved`: it goes on at another node; only seal.
 
-    `placement` is that of its RecordingBegun: a node that a recording has moved away from does not end it.
+    `placement` is that of its RecordingStarted: a node that a recording has moved away from does not end it.
     """
 
     recording: str
@@ -201,7 +201,7 @@ AnyControl = (
     | TrackOpened
     | TrackClosed
     | TrackMuteChanged
-    | RecordingBegun
+    | RecordingStarted
     | RecordingEnded
     | KeyframeWanted
     | Durable

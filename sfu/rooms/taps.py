@@ -6,7 +6,7 @@ A tap exists only while its participant's consent stands; in end-to-end encrypte
 from sfu.api import facts, signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording
 from sfu.api.join_token import Source
-from sfu.api.sink_records import VERSION, RecordingBegun, TrackOpened
+from sfu.api.sink_records import VERSION, RecordingStarted, TrackOpened
 from sfu.peers.layers.layer_choice import choose_layer, choose_smallest
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
@@ -232,8 +232,8 @@ class RoomTaps:
             if tap is not None:
                 self._sinks.mute_changed(tap, uptrack.is_quiet, now)
 
-    def _begun(self, recording: DesiredRecording) -> RecordingBegun:
-        return RecordingBegun(
+    def _begun(self, recording: DesiredRecording) -> RecordingStarted:
+        return RecordingStarted(
             recording=recording.recording,
             room=self._room.room,
             started_unix_ms=recording.started_at,

@@ -14,7 +14,7 @@ from sfu.api.sink_records import (
     KeyframeWanted,
     PacketRecord,
     RecorderState,
-    RecordingBegun,
+    RecordingStarted,
     SenderReportRecord,
     SinkHello,
     decode,
@@ -119,10 +119,10 @@ class SinkServer:
         return [record.handle for record in self.said if isinstance(record, KeyframeWanted)]
 
 
-def begun(recording: str = "rec1", opened_at: int = 0, started: float = 0.0) -> RecordingBegun:
+def begun(recording: str = "rec1", opened_at: int = 0, started: float = 0.0) -> RecordingStarted:
     """A recording that begins `started` s after its room opened."""
     unix = 1_700_000_000_000
-    return RecordingBegun(
+    return RecordingStarted(
         recording=recording, room="room1", started_unix_ms=unix + round(started * 1000), opened_at=opened_at,
         opened_unix_ms=unix, v=VERSION,
     )  # fmt: skip

@@ -11,15 +11,15 @@ from recorder.capture import Capture
 from recorder.config import RecorderConfig
 from recorder.durability import Durability
 from recorder.recordings import SEALING, WAITING, Recordings
-from sfu.api.sink_records import RecordingBegun, RecordingEnded
+from sfu.api.sink_records import RecordingEnded, RecordingStarted
 from tests.recorder.conftest import running
 from tests.recorder.sink_server import SinkServer
 
-BEGUN = RecordingBegun(recording="r-1", room="m-1", started_unix_ms=1, opened_at=0, opened_unix_ms=0, placement=1)
+BEGUN = RecordingStarted(recording="r-1", room="m-1", started_unix_ms=1, opened_at=0, opened_unix_ms=0, placement=1)
 ENDED = RecordingEnded(recording="r-1", room="m-1")
 
 
-def at(placement: int) -> RecordingBegun:
+def at(placement: int) -> RecordingStarted:
     return msgspec.structs.replace(BEGUN, placement=placement)
 
 

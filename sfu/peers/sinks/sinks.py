@@ -18,8 +18,8 @@ from sfu.api.sink_records import (
     AnyControl,
     MissedRecord,
     PacketRecord,
-    RecordingBegun,
     RecordingEnded,
+    RecordingStarted,
     SenderReportRecord,
 )
 from sfu.engine.contract import Drop, SinkPacket
@@ -55,7 +55,7 @@ class Sink:
 class Recording:
     """A recording that runs, or ended at `ended_at`; `kept` once a recorder has all of it on disk."""
 
-    begun: RecordingBegun
+    begun: RecordingStarted
     ended_at: int | None = None
     kept: bool = False
 
@@ -205,7 +205,7 @@ class Sinks:
             recording.kept = True
             self._forget_old()
 
-    def begin_recording(self, begun: RecordingBegun) -> bool:
+    def begin_recording(self, begun: RecordingStarted) -> bool:
         """Begin a recording; False for one that has ended here, unless its room was placed here anew since."""
         known = self.recordings.get(begun.recording)
         if known is not None and begun.placement <= known.begun.placement:
@@ -271,5 +271,5 @@ def _arrival(record: PacketRecord | SenderReportRecord | MissedRecord) -> int:
     return -1 if isinstance(record, MissedRecord) else record.arrival
 
 
-def _ended(begun: RecordingBegun, *, moved: bool = False) -> RecordingEnded:
+def _ended(begun: RecordingStarted, *, moved: bool = False) -> RecordingEnded:
     return RecordingEnded(recording=begun.recording, room=begun.room, moved=moved, placement=begun.placement)

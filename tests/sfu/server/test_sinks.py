@@ -22,8 +22,8 @@ from sfu.api.sink_records import (
     KeyframeWanted,
     PacketRecord,
     RecorderState,
-    RecordingBegun,
     RecordingEnded,
+    RecordingStarted,
     SenderReportRecord,
     SinkHello,
     TrackClosed,
@@ -110,7 +110,7 @@ async def test_a_recorder_gets_what_is_consented_to(tmp_path: Path) -> None:
         assert await h.put_desired(DesiredState(room="r", version=1, recording=RECORDING)) == 200
         told = await bob.until(signaling.RecordingChanged)
         assert (told.state.active, told.state.text) == (True, "text-1")
-        begun = await recorder.until(RecordingBegun)
+        begun = await recorder.until(RecordingStarted)
         assert (begun.recording, begun.room) == ("rec-1", "r")
         assert not recorder.of(TrackOpened)
 
@@ -199,7 +199,7 @@ async def test_a_recorder_that_comes_back_gets_what_is_not_durable(tmp_path: Pat
 
         second = SinkClient(h.sink_socket, "recorder")
         await second.until(PacketRecord, lambda r: r.handle == opened.handle and r.ext_seq > newest + 10)
-        assert isinstance(second.records[0], RecordingBegun)
+        assert isinstance(second.records[0], RecordingStarted)
         seqs = sorted({r.ext_seq for r in second.of(PacketRecord, lambda r: r.handle == opened.handle)})
         assert seqs == list(range(durable + 1, seqs[-1] + 1))
         second.close()
@@ -218,7 +218,7 @@ async def test_a_recording_that_ends_while_the_recorder_is_away_is_told_later(tm
         await h.put_desired(DesiredState(room="r", version=2))
         recorder = SinkClient(h.sink_socket, "recorder")
         await recorder.until(RecordingEnded)
-        assert isinstance(recorder.records[0], RecordingBegun)
+        assert isinstance(recorder.records[0], RecordingStarted)
         assert {r.track for r in recorder.of(TrackOpened)} == set(tracks.values())
         assert recorder.of(PacketRecord)
         assert len(recorder.of(TrackClosed)) == 2
@@ -340,7 +340,7 @@ async def test_a_room_that_moves_leaves_its_recording_to_the_next_node(tmp_path:
         await bob.closed()
         await recorder.until(RecordingEnded)
         assert [record.moved for record in recorder.of(RecordingEnded)] == [True]
-        assert len(recorder.of(RecordingBegun)) == 1
+        assert len(recorder.of(RecordingStarted)) == 1
         recorder.close()
 
 
@@ -356,13 +356,13 @@ async def test_a_room_that_comes_back_is_recorded_again_however_it_went(tmp_path
         recorder = SinkClient(h.sink_socket, "recorder")
         async with client(h, h.control.token("r", "ann", epoch=1)) as ann:
             await h.put_desired(placed(1, 1))
-            await recorder.until(RecordingBegun)
+            await recorder.until(RecordingStarted)
             await ann.send(signaling.Leave())
             ended = await recorder.until(RecordingEnded)
             assert (ended.moved, ended.placement) == (False, 1)
         h.control.desired["r"] = placed(1, 3)
         async with client(h, h.control.token("r", "ann", epoch=3)):
-            await recorder.until(RecordingBegun, lambda begun: begun.placement == 3)
+            await recorder.until(RecordingStarted, lambda begun: begun.placement == 3)
             assert h.node.rooms["r"].taps.recording_state().active
         recorder.close()
 
@@ -372,14 +372,14 @@ async def test_a_recording_that_ended_here_is_not_begun_by_who_comes_late(tmp_pa
         recorder = SinkClient(h.sink_socket, "recorder")
         async with client(h, h.control.token("r", "ann", epoch=1)) as ann:
             await h.put_desired(placed(1, 1))
-            await recorder.until(RecordingBegun)
+            await recorder.until(RecordingStarted)
             await ann.send(signaling.Leave())
             await recorder.until(RecordingEnded)
         async with client(h, h.control.token("r", "bob", epoch=1)) as bob:
             await bob.until(signaling.RoomInfo)
             assert await h.put_desired(placed(2, 1)) == 200
             assert not h.node.rooms["r"].taps.recording_state().active
-        assert len(recorder.of(RecordingBegun)) == 1
+        assert len(recorder.of(RecordingStarted)) == 1
         recorder.close()
 
 
@@ -393,7 +393,7 @@ async def test_only_a_machine_that_stops_as_a_whole_ends_its_recordings(
         async with client(h, h.control.token("r", "ann", epoch=1)) as ann:
             await ann.until(signaling.RoomInfo)
             await h.put_desired(placed(1, 1))
-            await recorder.until(RecordingBegun)
+            await recorder.until(RecordingStarted)
             await h.server.drain()
             await h.server.stop()
             assert (await ann.until(signaling.Error)).code == "shutdown"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sfu.machines.layers.stream_demand import StreamDemand
+from sfu.machines.layers.demand import StreamDemand
 from sfu.peers.layers.layer_ladder import LayerLadder
 from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, share_of
 from sfu.peers.publish.ingress_stream import IngressStream

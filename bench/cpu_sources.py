@@ -1,4 +1,4 @@
-"""Where a server's CPU time goes: samples of its stacks, by perf and, of what is Python, by py-spy, where they are.
+"""A server's CPU time by samples of its stacks: by perf, and for Python by py-spy, where they are installed.
 
 Neither is needed: without perf nothing is told, without py-spy all Python is one source. Both slow the server down a
 little, so that they look at it in a time of their own, after what is measured.

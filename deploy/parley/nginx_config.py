@@ -121,7 +121,7 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
 
 
 def _looks_ai_up(gateway: Gateway) -> bool:
-    """Whether names of inference nodes are looked up for each request; else once, when nginx starts."""
+    """Return True if names of inference nodes are resolved for each request; else once, when nginx starts."""
     return bool(gateway.resolver) and any(_is_name(node) for node in gateway.ai)
 
 

@@ -1,4 +1,4 @@
-"""How many processes "auto" means."""
+"""The number of processes that "auto" means."""
 
 import os
 from pathlib import Path

@@ -79,7 +79,7 @@ class FactReporter:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            _log.warning("%d facts are left undelivered", self.waiting)
+            _log.warning("%d facts were not delivered", self.waiting)
 
     async def _deliver(self, session: aiohttp.ClientSession, batch: FactBatch) -> None:
         first = not self._queue.delay
@@ -92,7 +92,7 @@ class FactReporter:
         if settled is None:
             self._count("retried", len(batch.facts))
             if first:
-                _log.warning("control takes no facts, %d waiting; retrying: %s", self.waiting, self._queue.problem)
+                _log.warning("control accepts no facts (%d waiting); retrying: %s", self.waiting, self._queue.problem)
         elif settled.acknowledged:
             self._settle(settled.notes, "acknowledged")
         else:

@@ -75,12 +75,12 @@ def parse(raw: str) -> SessionPath:
     """Return what an undecoded path names; raises ValueError when that is nothing of WHIP or WHEP."""
     found = _PATH.fullmatch(raw)
     if found is None:
-        raise ValueError("no path of WHIP or WHEP")
+        raise ValueError("not a path of WHIP or WHEP")
     role, room, session, below, key = found.groups(default="")
     if below and role != "whep":
         raise ValueError("only players have layers and events")
     if key and below != "events":
-        raise ValueError("nothing is below the layers")
+        raise ValueError("there is nothing below `layer`")
     if below:
         kind = Kind.LAYER if below == "layer" else Kind.EVENT_STREAM if key else Kind.EVENTS
     else:

@@ -38,7 +38,7 @@ def with_key(srtp: SrtpKey) -> SrtpKey:
 def srtp_keys(ours: SrtpKey, theirs: SrtpKey) -> SrtpKeys:
     """Return the engine's keys for what we send and what they send; ValueError when they are of no use."""
     if ours.suite != theirs.suite:
-        raise ValueError("both directions use one suite")
+        raise ValueError("both directions must use the same suite")
     profile = PROFILES[ours.suite]
     return SrtpKeys(profile, receive=_key(theirs, profile), send=_key(ours, profile))
 
@@ -47,7 +47,7 @@ def _key(srtp: SrtpKey, profile: SrtpProfile) -> bytes:
     try:
         key = base64.b64decode(srtp.key, validate=True)
     except binascii.Error as error:
-        raise ValueError("an SRTP key is base64") from error
+        raise ValueError("an SRTP key must be base64") from error
     if len(key) != KEY_BYTES[profile]:
         raise ValueError(f"{srtp.suite} takes a key and salt of {KEY_BYTES[profile]} bytes")
     return key

@@ -70,7 +70,7 @@ class Admission:
             raise Refused(Code.EXPIRED_TOKEN, "The join token has expired; ask for a new one.", fatal=True)
         too_far = unix_seconds + 2 * LIFETIME_SECONDS + CLOCK_SKEW_SECONDS
         if claims.exp > too_far or claims.iat > unix_seconds + CLOCK_SKEW_SECONDS:
-            raise Refused(Code.BAD_TOKEN, "The join token's times are out of bounds.", fatal=True)
+            raise Refused(Code.BAD_TOKEN, "The times of the join token are out of bounds.", fatal=True)
         self._use(claims, unix_seconds)
         return claims
 
@@ -86,9 +86,9 @@ class Admission:
             payload = jwt.decode(token, key, algorithms=["EdDSA"], audience=AUDIENCE, options=_UNCLOCKED)
             return msgspec.convert(payload, JoinClaims)
         except jwt.InvalidAudienceError as error:
-            raise Refused(Code.FOREIGN_TOKEN, "The join token is meant for something else.", fatal=True) from error
+            raise Refused(Code.FOREIGN_TOKEN, "The join token is for another audience.", fatal=True) from error
         except (jwt.PyJWTError, msgspec.ValidationError) as error:
-            raise Refused(Code.BAD_TOKEN, "The join token does not verify.", fatal=True) from error
+            raise Refused(Code.BAD_TOKEN, "The signature of the join token is invalid.", fatal=True) from error
 
     def _use(self, claims: JoinClaims, unix_seconds: float) -> None:
         if claims.jti in self._seen:

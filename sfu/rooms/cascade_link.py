@@ -107,7 +107,7 @@ class CascadeLink:
 
     def _greeted(self, hello: LinkHello, now: int) -> None:
         if self.subscribe_peer is not None:
-            raise ValueError("a link says hello once")
+            raise ValueError("a link may send hello only once")
         room = self.room
         peer = PlainPeer(room.context, srtp_keys(_srtp(hello.key), _srtp(hello.feedback_key)))
         try:

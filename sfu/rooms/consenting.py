@@ -15,7 +15,7 @@ def answer(room: LiveRoom, participant: Participant, message: signaling.Consent,
     Where the meeting demands consent to recording, giving it begins the attendance and refusing it ends it.
     """
     if len(message.text) > _MAX_TEXT:
-        raise Refused(Code.BAD_MESSAGE, "`text` names the version of the consent text, not the text.")
+        raise Refused(Code.BAD_MESSAGE, "`text` must name the version of the consent text, not contain the text.")
     consents = participant.consents
     owed = consent_policy.is_owed(room, participant)
     for name, granted in (

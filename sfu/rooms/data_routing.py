@@ -28,7 +28,7 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
     try:
         message = data_message.parse(came.data)
     except ValueError as error:
-        raise Refused(Code.BAD_MESSAGE, f"The data message is not understood: {error}") from error
+        raise Refused(Code.BAD_MESSAGE, f"Invalid data message: {error}") from error
     unknown = sum(name not in room.participants for name in message.names)
     if unknown:
         room.context.counters["data_dropped_unknown_receiver"] += unknown
@@ -77,5 +77,5 @@ def _deliver(room: Room, receiver: Participant, message: Came, now: int) -> None
     room.context.counters[outcome.value] += 1
     room.touch(subscription.subscribe_peer.peer.number)
     if outcome is Sent.OVERFLOWED:
-        refused = Refused(Code.DATA_OVERFLOW, "Data came faster than you took it; the reliable channel is closed.")
+        refused = Refused(Code.DATA_OVERFLOW, "You received data too slowly; the reliable channel is closed.")
         room.context.outbox.tell(receiver.session, refused.message())

@@ -131,13 +131,13 @@ class Node:
                     membership.welcome(room, participant, now, resumed=True)
                     self.settle(now)
                     return self._memberships[session]
-        raise Refused(Code.UNKNOWN_SESSION, "There is nothing to resume; join anew.", fatal=True)
+        raise Refused(Code.UNKNOWN_SESSION, "There is nothing to resume; join again.", fatal=True)
 
     def handle(self, session: int, message: signaling.ClientMessage, now: int) -> None:
         """Take a message of a joined session; raises Refused."""
         joined = self._memberships.get(session)
         if joined is None or joined.participant.session != session:
-            raise Refused(Code.UNKNOWN_SESSION, "This session is over.", fatal=True)
+            raise Refused(Code.UNKNOWN_SESSION, "This session has ended.", fatal=True)
         joined.participant.heard_at = now
         if not isinstance(message, signaling.Ping):
             joined.room.flight.note(
@@ -218,7 +218,7 @@ class Node:
         if room is not None and room.epoch and claims.epoch > room.epoch:
             self._move_away(room, now)
         elif room is not None and 0 < claims.epoch < room.epoch:
-            raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
+            raise Refused(Code.MOVED, "The meeting has moved to another server; join again.", fatal=True)
         return self.open_room(claims.room, now, claims.epoch)
 
     def open_room(self, name: str, now: int, epoch: int) -> LiveRoom:
@@ -226,7 +226,7 @@ class Node:
         room = self.rooms.get(name)
         if room is None:
             if len(self.rooms) >= self.context.limits.rooms:
-                raise Refused(Code.FULL, "This server takes no more meetings.", fatal=True)
+                raise Refused(Code.FULL, "This server is full.", fatal=True)
             room = LiveRoom(name, self.context, self.peers, self.sinks, now, transcoding=self.transcoding)
             room.epoch = epoch
             self.rooms[name] = room
@@ -284,7 +284,7 @@ class Node:
     def _govern(self, room: LiveRoom, desired: DesiredState, now: int) -> None:
         """Apply what governs a room to which somebody comes; raises Refused when another node holds it."""
         if desired.placement is not None and not self._holds(room, desired.placement):
-            raise Refused(Code.MOVED, "The meeting was moved meanwhile; join again.", fatal=True)
+            raise Refused(Code.MOVED, "The meeting has moved to another server; join again.", fatal=True)
         desired_state.apply(room, desired, now)
 
     def _holds(self, room: LiveRoom, placement: Placement) -> bool:
@@ -334,7 +334,7 @@ class Node:
         if name not in self.homes and len(self.homes) >= self.context.limits.rooms:
             stale = next((other for other in self.homes if other not in self.rooms), None)
             if stale is None:
-                raise Refused(Code.FULL, "This server takes no more meetings.")
+                raise Refused(Code.FULL, "This server is full.")
             del self.homes[stale]
         self.homes[name] = home
         live = self.rooms.get(name)

@@ -60,10 +60,10 @@ def open_transport(
     check(transport)
     room = node.rooms.get(name)
     if room is not None and count(room) >= room.context.limits.transports:
-        raise Refused(Code.FULL, "The meeting takes no more transports.")
+        raise Refused(Code.FULL, "The meeting has too many transports.")
     known = room.participants.get(transport.participant) if room is not None else None
     if known is not None and not known.plain:
-        raise Refused(Code.NOT_PERMITTED, "This participant takes part by other means.")
+        raise Refused(Code.NOT_PERMITTED, "This participant is already connected another way.")
     if room is not None and known is not None:
         joined = Membership(room, known)
     else:
@@ -95,32 +95,32 @@ def close_transport(node: Node, name: str, transport: str, now: int) -> bool:
 def check(transport: AnyTransport) -> None:
     """Raise Refused for what makes no sense in any room."""
     if not 0 < len(transport.participant) <= 128 or len(transport.name) > 200:
-        raise Refused(Code.BAD_MESSAGE, "A transport names its participant.")
+        raise Refused(Code.BAD_MESSAGE, "`name` or `participant` is required.")
     ports = [transport.port]
     ssrcs: list[int | None]
     if isinstance(transport, SendTransport):
         ports.append(transport.rtcp_port)
         ssrcs = [transport.ssrc, transport.rtx_ssrc]
         if (transport.track is None) == (transport.of is None or transport.source is None):
-            raise Refused(Code.BAD_MESSAGE, "What to send is `track`, or `of` and `source`.")
+            raise Refused(Code.BAD_MESSAGE, "Name what to send by `track`, or by `of` and `source`.")
         if not 0 <= transport.keyframe_seconds <= 3600:
-            raise Refused(Code.BAD_MESSAGE, "`keyframe_seconds` is between 0 and 3600.")
+            raise Refused(Code.BAD_MESSAGE, "`keyframe_seconds` must be between 0 and 3600.")
         meant = {transport.payload_type: CODECS[transport.codec]} if transport.codec is not None else {}
         _check_types(meant, [transport.payload_type, transport.rtx_payload_type])
     else:
         ssrcs = [track.ssrc for track in transport.tracks]
         _check_tracks(transport)
     if any(port is not None and not 0 < port <= _MAX_PORT for port in ports):
-        raise Refused(Code.BAD_MESSAGE, "A port is between 1 and 65535.")
+        raise Refused(Code.BAD_MESSAGE, "A port must be between 1 and 65535.")
     if any(ssrc is not None and not 0 < ssrc <= _MAX_SSRC for ssrc in ssrcs):
-        raise Refused(Code.BAD_MESSAGE, "An SSRC has 32 bits and is not 0.")
+        raise Refused(Code.BAD_MESSAGE, "An SSRC must have 32 bits and not be 0.")
 
 
 def _check_tracks(transport: ReceiveTransport) -> None:
     if not 0 < len(transport.tracks) <= MAX_TRACKS:
         raise Refused(Code.BAD_MESSAGE, f"A transport receives 1 to {MAX_TRACKS} tracks.")
     if (transport.address is None) != (transport.port is None):
-        raise Refused(Code.BAD_MESSAGE, "`address` and `port` go together.")
+        raise Refused(Code.BAD_MESSAGE, "`address` and `port` must be given together.")
     _check_types(
         {track.payload_type: CODECS[track.codec] for track in transport.tracks},
         [number for track in transport.tracks for number in (track.payload_type, track.rtx_payload_type)],
@@ -129,7 +129,7 @@ def _check_tracks(transport: ReceiveTransport) -> None:
         if track.source.is_audio != CODECS[track.codec].is_audio:
             raise Refused(Code.BAD_MESSAGE, f"{track.source.value} does not come as {track.codec}.")
         if len(track.fmtp) > 1000 or not track.fmtp.isprintable():
-            raise Refused(Code.BAD_MESSAGE, "`fmtp` is a line of parameters.")
+            raise Refused(Code.BAD_MESSAGE, "`fmtp` must be one line of parameters.")
 
 
 def _check_types(meant: Mapping[int | None, Codec], types: Sequence[int | None]) -> None:
@@ -137,7 +137,7 @@ def _check_types(meant: Mapping[int | None, Codec], types: Sequence[int | None])
     given = [number for number in types if number is not None]
     free = [number for number in given if number not in meant or number != telephony.PAYLOAD_TYPES.get(meant[number])]
     if any(number not in _DYNAMIC or number in _RESERVED for number in free) or len(set(given)) < len(given):
-        raise Refused(Code.BAD_MESSAGE, "Payload types are distinct, of 35 to 63 or 96 to 127: the others are taken.")
+        raise Refused(Code.BAD_MESSAGE, "Payload types must be distinct, and from 35 to 63 or 96 to 127.")
 
 
 def open_in(
@@ -181,7 +181,7 @@ def _open_sender(
     srtp = with_key(wish.srtp) if wish.srtp is not None else None
     keys = srtp_keys(srtp, wish.remote_srtp or srtp) if srtp is not None else None
     if not participant.grants.subscribe:
-        raise Refused(Code.NOT_PERMITTED, "It may not receive here.")
+        raise Refused(Code.NOT_PERMITTED, "This participant may not receive here.")
     if wish.codec is not None and kind != "audio":
         raise Refused(Code.BAD_MESSAGE, f"A picture does not leave as {wish.codec}.")
     peer = PlainPeer(room.context, keys)
@@ -217,9 +217,9 @@ def _open_receiver(
     room: LiveRoom, participant: Participant, wish: ReceiveTransport, end: LocalEndpoint, now: int
 ) -> TransportInfo:
     if participant.publish is not None:
-        raise Refused(Code.NOT_PERMITTED, "This participant has a transport that receives already.")
+        raise Refused(Code.NOT_PERMITTED, "This participant already has a transport that receives.")
     if any(track.source not in participant.grants.publish for track in wish.tracks):
-        raise Refused(Code.PUBLISH_NOT_PERMITTED, "It may not publish this here.")
+        raise Refused(Code.PUBLISH_NOT_PERMITTED, "This participant may not publish this here.")
     srtp = with_key(wish.srtp) if wish.srtp is not None else None
     keys = srtp_keys(wish.feedback_srtp or srtp, srtp) if srtp is not None else None
     peer = PlainPeer(room.context, keys, end.sockets)

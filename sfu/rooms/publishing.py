@@ -151,7 +151,7 @@ def _own(participant: Participant, track: str) -> UpTrack:
     for uptrack in uptracks:
         if uptrack.track == track:
             return uptrack
-    raise Refused(Code.UNKNOWN_TRACK, "You publish no such track.")
+    raise Refused(Code.UNKNOWN_TRACK, "You do not publish this track.")
 
 
 def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, now: int) -> Result | None:

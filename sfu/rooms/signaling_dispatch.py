@@ -52,13 +52,13 @@ def _attend(
     elif isinstance(message, signaling.Leave):
         membership.leave(room, participant, "left", now)
     elif isinstance(message, signaling.Join):
-        raise Refused(Code.BAD_MESSAGE, "You have joined already.")
+        raise Refused(Code.BAD_MESSAGE, "You have already joined.")
     # Candidates need nothing: an ICE-lite agent learns addresses from checks.
 
 
 def _offer(room: LiveRoom, participant: Participant, message: signaling.Offer, now: int) -> None:
     if message.peer != "publish":
-        raise Refused(Code.BAD_MESSAGE, "Only the server offers on the subscribe peer.")
+        raise Refused(Code.BAD_MESSAGE, "Only the server makes offers on the subscribe peer.")
     declared = {
         entry.mid: Declared(
             entry.source, entry.muted, CODECS_BY_NAME.get(entry.codec), entry.backup_of, entry.scalability

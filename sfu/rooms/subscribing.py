@@ -48,13 +48,13 @@ def answer(room: LiveRoom, participant: Participant, offer_id: int, sdp: str, no
     """Take the participant's answer; raises Refused."""
     subscription = participant.subscription
     if subscription is None:
-        raise Refused(Code.UNEXPECTED_ANSWER, "There is no subscribe peer to answer for.")
+        raise Refused(Code.UNEXPECTED_ANSWER, "There is no subscribe peer.")
     try:
         expected = subscription.answer(offer_id, sdp, now)
     except ValueError as error:
-        raise Refused(Code.ANSWER_REFUSED, f"The answer does not fit: {error}") from error
+        raise Refused(Code.ANSWER_REFUSED, f"Invalid answer: {error}") from error
     if not expected:
-        raise Refused(Code.UNEXPECTED_ANSWER, "No such offer awaits an answer.")
+        raise Refused(Code.UNEXPECTED_ANSWER, "No offer with this id awaits an answer.")
     distribution.refresh(room, participant, now)
     room.touch(subscription.subscribe_peer.peer.number)
 

@@ -48,7 +48,7 @@ class DesiredPuller:
             self._driver.flush()
             return True
         except ControlUnavailable as error:
-            _log.info("no desired state of room %s: %s", room, describe(error))
+            _log.info("cannot get the desired state of room %s: %s", room, describe(error))
             return False
         if desired.room == room:
             self._driver.node.apply(desired, self._driver.now())

@@ -42,9 +42,9 @@ class FlightFiles:
             try:
                 path = await asyncio.to_thread(self._write, failure)
             except OSError as error:
-                _log.error("a flight recorder's dump was lost: %s", describe(error))
+                _log.error("cannot write a flight recorder's dump: %s", describe(error))
             else:
-                _log.warning("something failed in a room; its last minute is in %s", path)
+                _log.warning("an error in a room; its last minute was written to %s", path)
 
     def _write(self, failure: Failure) -> Path:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -72,4 +72,4 @@ class KeyRing:
             try:
                 self._admission.set_keys(await self._control.keys())
             except (ControlUnavailable, MeetingUnknown) as error:
-                _log.warning("no keys from control: %s", describe(error))
+                _log.warning("cannot get keys from control: %s", describe(error))

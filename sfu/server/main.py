@@ -67,7 +67,7 @@ class Tuning:
     def limit_participants(self, count: int) -> None:
         """Let rooms take so many participants from now on; who is in stays. ValueError below one."""
         if count < 1:
-            raise ValueError("a room takes one participant at least")
+            raise ValueError("a room must allow at least one participant")
         self._participants = count
         if self._context is not None:
             self._context.limits = dataclasses.replace(self._context.limits, participants=count)

@@ -43,7 +43,7 @@ class FarEnds:
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError as error:
-            raise Refused(Code.BAD_MESSAGE, "`address` is an IP address.") from error
+            raise Refused(Code.BAD_MESSAGE, "`address` must be an IP address.") from error
         mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
         plain: IpAddress = mapped or parsed
         permitted = plain.is_global and not plain.is_multicast
@@ -51,7 +51,7 @@ class FarEnds:
         if not permitted and not is_vouched_for:
             raise Refused(Code.NOT_PERMITTED, "Transports to this address are not allowed here.")
         if isinstance(plain, ipaddress.IPv6Address) and plain.scope_id is not None:
-            raise Refused(Code.BAD_MESSAGE, "`address` has no zone.")
+            raise Refused(Code.BAD_MESSAGE, "`address` must not have a zone.")
         return str(plain), is_vouched_for
 
 
@@ -93,7 +93,7 @@ class PlainSockets:
                 self._driver.shut_socket(local)
                 continue
             return LocalEndpoint(local, rtcp_local, name, port, rtcp_port, own=True)
-        raise Refused(Code.FULL, "There are no two ports in a row.")
+        raise Refused(Code.FULL, "No two consecutive ports are free.")
 
     def give_back(self, end: LocalEndpoint) -> None:
         """Shut the sockets of an end for which no transport was opened."""

@@ -63,7 +63,7 @@ class Registration:
                 if lease:
                     await self._etcd.revoke(lease)
         except (EtcdUnavailable, TimeoutError) as error:
-            _log.warning("the registration ends with its lease: %s", describe(error))
+            _log.warning("the lease of the registration was lost: %s", describe(error))
         await self._etcd.close()
 
     async def _renew(self) -> None:

@@ -81,7 +81,7 @@ class SignalingSession:
             async with asyncio.timeout(JOIN_SECONDS):
                 message = await self.receive()
         except TimeoutError as error:
-            raise Refused(Code.JOIN_TIMEOUT, "No join came in time.", fatal=True) from error
+            raise Refused(Code.JOIN_TIMEOUT, "No `join` arrived in time.", fatal=True) from error
         if not isinstance(message, signaling.Join):
             raise Refused(Code.BAD_MESSAGE, "The first message must be `join`.", fatal=True)
         if message.v not in signaling.VERSIONS:
@@ -100,4 +100,4 @@ class SignalingSession:
         try:
             return signaling.decode_client(data)
         except ValueError as error:
-            raise Refused(Code.BAD_MESSAGE, f"The message is not understood: {error}") from error
+            raise Refused(Code.BAD_MESSAGE, f"Invalid message: {error}") from error

@@ -81,7 +81,7 @@ class SinkServer:
         entry.setblocking(False)
         entry.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         if len(self._connections) >= MAX_SINKS:
-            _log.warning("a sink was turned away: %d are connected", len(self._connections))
+            _log.warning("refused a sink: %d are connected", len(self._connections))
             entry.close()
             return
         connection = _Connection(entry)

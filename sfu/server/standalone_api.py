@@ -210,7 +210,7 @@ def _consent(request: web.Request) -> Consent:
     """Return the consents of a publisher without signaling: `?consent=recording,captions,analysis`."""
     given = {part.strip() for part in request.query.get("consent", "").split(",") if part.strip()}
     if given - {"recording", "captions", "analysis"}:
-        raise Refused(Code.BAD_MESSAGE, "`consent` lists recording, captions or analysis.")
+        raise Refused(Code.BAD_MESSAGE, "`consent` may list recording, captions and analysis.")
     said = dict.fromkeys(given, True)
     return Consent(text="whip", **said)
 
@@ -222,7 +222,7 @@ def _codec(request: web.Request) -> Codec | None:
         return None
     codec = CODECS_BY_NAME.get(name)
     if codec is None or codec.is_audio:
-        raise Refused(Code.BAD_MESSAGE, "`codec` is VP8, VP9, H264 or AV1.")
+        raise Refused(Code.BAD_MESSAGE, "`codec` must be VP8, VP9, H264 or AV1.")
     return codec
 
 

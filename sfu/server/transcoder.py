@@ -133,7 +133,7 @@ class Transcoder:
                 self._transcoding.drops.update(reasons)
             case Ready(confined):
                 level = logging.INFO if "seccomp" in confined else logging.WARNING
-                _log.log(level, "transcoder ready, held by %s", ", ".join(confined))
+                _log.log(level, "transcoder ready, confined by %s", ", ".join(confined))
                 self._driver.node.transcoder_began(now)
             case _:
                 raise ValueError("a transcoder sends no such record")

@@ -84,7 +84,7 @@ class WebTransportServer:
             try:
                 self._certificate.refresh(datetime.datetime.now(datetime.UTC))
             except (OSError, ValueError) as error:
-                _log.warning("the certificate of WebTransport stays as it was: %s", describe(error))
+                _log.warning("the certificate for WebTransport was not renewed: %s", describe(error))
 
     async def stop(self) -> None:
         """Wait for the sessions, which have been told to close, and stop listening."""

@@ -96,4 +96,4 @@ def decode(data: bytes) -> Record:
             return _decoder.decode(data[1:])
     except (IndexError, struct.error) as error:
         raise ValueError("the record is cut short") from error
-    raise ValueError("there is no such type of record")
+    raise ValueError("unknown type of record")

@@ -39,7 +39,7 @@ class TelephonyDecoder:
             raise ValueError(f"cannot be decoded: {error}") from error
         sound = b"".join(bytes(frame.planes[0])[: frame.samples * 2] for frame in frames)
         if not sound:
-            raise ValueError("there is no sound in it")
+            raise ValueError("it contains no sound")
         return sound
 
 

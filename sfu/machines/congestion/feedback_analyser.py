@@ -161,7 +161,7 @@ class FeedbackAnalyser:
         """Return what was folded, after `fold` said so."""
         folded, self._folded = self._folded, None
         if folded is None:
-            raise ValueError("nothing was folded")
+            raise ValueError("there is no feedback to sum up")
         self._told_at = now
         return folded
 

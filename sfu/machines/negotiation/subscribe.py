@@ -103,7 +103,7 @@ class SubscribeNegotiation:
         ValueError for another kind, an SSRC that a slot has already, or beyond MAX_SLOTS.
         """
         if kind not in _SENT:
-            raise ValueError("a slot is audio or video")
+            raise ValueError("a slot must be audio or video")
         if len(self._slots) == MAX_SLOTS:
             raise ValueError("too many slots")
         taken = {used for slot in self._slots for used in (slot.ssrc, slot.rtx_ssrc)}
@@ -126,7 +126,7 @@ class SubscribeNegotiation:
         if self._in_flight is not None:
             raise ValueError("an offer is in flight")
         if not self._slots:
-            raise ValueError("there are no slots to offer")
+            raise ValueError("no slots to offer")
         self._version += 1
         self._offered = len(self._slots)
         media = [_section(slot, local) for slot in self._slots]
@@ -155,10 +155,10 @@ class SubscribeNegotiation:
             raise ValueError("no offer is in flight")
         description = parse(answer)
         if len(description.media) != len(offer.media):
-            raise ValueError("the answer has another number of m-sections than the offer")
+            raise ValueError("the answer has a different number of m-sections")
         setup = remote_setup(description)
         if setup is Setup.ACTPASS:
-            raise ValueError("an answer chooses active or passive")
+            raise ValueError("an answer must choose active or passive")
         role = DtlsRole.CLIENT if setup is Setup.PASSIVE else DtlsRole.SERVER
         data_at = self._offered if self._data_at is None else self._data_at
         media = tuple(

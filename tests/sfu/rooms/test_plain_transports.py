@@ -320,9 +320,9 @@ def test_sound_that_nobody_would_hear_is_refused_with_the_reason(stage: Stage, c
 @pytest.mark.parametrize("payload_type", [0, 8, 9, 34, 64, 95, 128, -1])
 def test_payload_types_that_mean_something_else_are_refused(stage: Stage, payload_type: int) -> None:
     taken = PlainTrack(source=Source.MICROPHONE, codec="opus", payload_type=payload_type)
-    with pytest.raises(Refused, match="bad_message: Payload types are distinct"):
+    with pytest.raises(Refused, match="bad_message: Payload types must be distinct"):
         receive(stage, tracks=(taken,))
-    with pytest.raises(Refused, match="bad_message: Payload types are distinct"):
+    with pytest.raises(Refused, match="bad_message: Payload types must be distinct"):
         send(stage, source=Source.MICROPHONE, payload_type=payload_type)
     assert not stage.node.rooms
 

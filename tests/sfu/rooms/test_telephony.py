@@ -208,7 +208,7 @@ def test_a_picture_does_not_leave_by_telephone(exchange: Exchange) -> None:
 @pytest.mark.parametrize(("codec", "payload_type"), [("PCMU", 8), ("PCMA", 0), ("G722", 0), ("opus", 9)])
 def test_a_payload_type_of_another_codec_is_refused(exchange: Exchange, codec: str, payload_type: int) -> None:
     track = PlainTrack(source=Source.MICROPHONE, codec=codec, payload_type=payload_type)  # type: ignore[arg-type]
-    with pytest.raises(Refused, match="Payload types are distinct"):
+    with pytest.raises(Refused, match="Payload types must be distinct"):
         exchange.dial_in(track)
 
 

@@ -1,9 +1,9 @@
-"""Servers for many meetings, ours and LiveKit's, each on a core of its own, with the client on the others."""
+"""Servers for many meetings, ours and LiveKit's, on cores of their own, with the client on the others."""
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from bench.cores import pinned
@@ -11,7 +11,7 @@ from bench.light.crowd import TILES, Crowd, Make, Person, Shape
 from bench.light.library import LightClient
 from bench.light.meeting import MeetingParticipant
 from bench.livekit_process import running_livekit
-from bench.sfu_process import Missing, Process, running_sfu
+from bench.sfu_process import Missing, Process, SeveralProcesses, SfuProcess, running_sfu
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +23,33 @@ class Server:
 
 
 @contextmanager
-def parley(*, rests: bool) -> Iterator[Server]:
-    with running_sfu() as sfu:
+def parley(cores: Sequence[int], *, rests: bool) -> Iterator[Server]:
+    """As many workers as cores; rooms take turns."""
+    with ExitStack() as stack:
+        workers: list[SfuProcess] = []
+        for core in cores:
+            with pinned([core]):
+                workers.append(stack.enter_context(running_sfu()))
+        placed: dict[str, SfuProcess] = {}
 
         def person(client: LightClient, room: str, loss: float) -> Person:
+            sfu = placed.setdefault(room, workers[len(placed) % len(workers)])
             return MeetingParticipant(client, sfu, room, tiles=TILES, loss=loss, rests=rests)
 
-        yield Server(sfu, person)
+        home, *further = workers
+        yield Server(SeveralProcesses(home.pid, tuple(further)) if further else home, person)
 
 
 @contextmanager
-def livekit(*, rests: bool) -> Iterator[Server]:
-    """LiveKit's server; `rests` is not done there."""
+def livekit(cores: Sequence[int], *, rests: bool) -> Iterator[Server]:
+    """One process, which uses all of the cores; `rests` is not done there."""
     try:
         from bench.light.livekit import LiveKitParticipant  # noqa: PLC0415  its messages are no dependency of ours
     except ImportError as error:
         raise Missing(f"{error.name} (pip install livekit-protocol)") from error
-    with running_livekit() as server:
+    with ExitStack() as stack:
+        with pinned(cores):
+            server = stack.enter_context(running_livekit())
 
         def person(client: LightClient, room: str, loss: float) -> Person:
             return LiveKitParticipant(client, server, room, tiles=TILES, loss=loss)
@@ -64,12 +74,15 @@ class MeetingStage:
 
 @asynccontextmanager
 async def meeting_stage(
-    name: str, shape: Shape, *, publishers: int = sys.maxsize, rests: bool = False
+    name: str, shape: Shape, *, publishers: int = sys.maxsize, rests: bool = False, workers: int = 1
 ) -> AsyncIterator[MeetingStage]:
-    """Start a server of SERVERS and let everybody join and begin. Meanwhile people speak, come and go."""
+    """Start a server of SERVERS on so many cores as `workers` and let everybody join and begin.
+
+    Meanwhile people speak, come and go. Where no core is left for the client it shares all of them.
+    """
     cores = sorted(os.sched_getaffinity(0))
-    its_own, others = (cores[-1:], cores[:-1]) if len(cores) > 1 else (cores, cores)
-    with pinned(its_own), SERVERS[name](rests=rests) as server, pinned(others):
+    its_own, others = cores[-workers:], cores[:-workers] or cores
+    with SERVERS[name](its_own, rests=rests) as server, pinned(others):
         client = LightClient()
 
         def make(room: str, loss: float) -> Person:

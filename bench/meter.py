@@ -47,8 +47,13 @@ class Stretch:
 
     def latency(self, share: float) -> float:
         """Return the added latency in ms that `share` of all packets stay within, repaired ones apart."""
-        cumulated = np.cumsum(self.latencies[:2].sum(axis=0))
-        return float(np.searchsorted(cumulated, cumulated[-1] * share)) * BUCKET_MS if cumulated[-1] else 0.0
+        return latency(self.latencies, share)
+
+
+def latency(latencies: "np.ndarray", share: float) -> float:
+    """Return what `share` of all packets stay within, in ms, of a client's latencies; repaired packets apart."""
+    cumulated = np.cumsum(latencies[:2].sum(axis=0))
+    return float(np.searchsorted(cumulated, cumulated[-1] * share)) * BUCKET_MS if cumulated[-1] else 0.0
 
 
 class Meter:

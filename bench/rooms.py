@@ -9,7 +9,7 @@ Every packet that counts was authenticated; added latency is from the publisher'
 `--shape 16x4` (repeatable) says how many rooms of how many; `--rounds` how many sfus are started afresh, whose median
 is told; `--overload 1.5` adds so much more of the load for a minute; `--pause 0.5` stops the sfu's process for so long,
 ten times; `--rest` lets publishers stop layers that nobody watches, as the page does when the server tells it;
-`--publishers 1` lets one in each room publish and the others watch;
+`--publishers 1` lets one in each room publish and the others watch; `--workers 2` gives the server two cores;
 `--beside livekit` measures LiveKit's server as well, with the same client, round by round in turn. Beside other
 programs a run says little without priority: `chrt --rr 1 python -m bench rooms`.
 """
@@ -28,14 +28,14 @@ from bench.cpu_sources import cpu_sources
 from bench.light.crowd import Crowd, Shape
 from bench.light.library import LightClient
 from bench.meeting_stage import MeetingStage, meeting_stage
-from bench.meter import Meter, Stretch
+from bench.meter import Meter, Stretch, latency
 from bench.report import Report, note, show_progress
 from bench.sfu_process import Missing
 
 SHAPES = (Shape(100, 4), Shape(25, 10), Shape(5, 50), Shape(1, 200))
 QUICK = Shape(4, 4)
 SETTLE_SECONDS = 8.0
-SAMPLE_SECONDS = 0.25
+SAMPLE_SECONDS, HEALTHY_SECONDS = 0.25, 4.0
 SOURCES_SECONDS = 5.0
 HELD_LOSS, HELD_P99_MS = 0.1, 20.0
 OVERLOAD_SECONDS, AFTER_SECONDS = 60.0, 20.0
@@ -59,6 +59,7 @@ class Options:
     rests: bool
     servers: Sequence[str]
     publishers: int
+    workers: int
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> "Options":
@@ -73,6 +74,7 @@ class Options:
             chosen.rest,
             ("Parley", *(_BESIDE[name] for name in chosen.beside)),
             chosen.publishers,
+            chosen.workers,
         )
 
 
@@ -95,11 +97,13 @@ async def _measure(report: Report, shape: Shape, options: Options) -> None:
             note(f"{name}, {shape}, round {number + 1} of {options.rounds}")
             rounds[name].append(await _round(report, name, shape, options, last=number + 1 == options.rounds))
     for name, several in rounds.items():
-        _describe(report, _case(name, shape), several, shape.participants)
+        _describe(report, _case(name, shape, options.workers), several, shape.participants)
 
 
 async def _round(report: Report, name: str, shape: Shape, options: Options, *, last: bool) -> "Round":
-    async with meeting_stage(name, shape, publishers=options.publishers, rests=options.rests) as here:
+    async with meeting_stage(
+        name, shape, publishers=options.publishers, rests=options.rests, workers=options.workers
+    ) as here:
         await _pass("settling", SETTLE_SECONDS)
         meter = Meter(here.client, here.process, here.crowd)
         await _pass("measuring", options.seconds)
@@ -124,8 +128,8 @@ class Round:
     sources: dict[str, float]
 
 
-def _case(name: str, shape: Shape) -> str:
-    return f"{name}, {shape}"
+def _case(name: str, shape: Shape, workers: int = 1) -> str:
+    return f"{name}, {shape}" + (f", {workers} cores" if workers > 1 else "")
 
 
 def _told(stretch: Stretch) -> str:
@@ -180,7 +184,7 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
     more = Crowd(here.make, further, first_room=shape.rooms, publishers=options.publishers)
     try:
         await more.enter()
-        healthy = await _rate(here.client, 4.0)
+        healthy = await _look(here.client, HEALTHY_SECONDS)
         meter = Meter(here.client, here.process, here.crowd, more)
         more.begin()
         async with more.living():
@@ -192,7 +196,10 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
     finally:
         await more.leave()
     report.add(
-        case, "packets out, of those at the load before", 100 * stretch.totals.media / stretch.seconds / healthy, "%"
+        case,
+        "packets out, of those at the load before",
+        100 * stretch.totals.media / stretch.seconds / healthy.rate,
+        "%",
     )
     report.add(case, "pictures delivered, of what tiles ask for", stretch.delivered, "%")
     report.add(case, "missing of sound", stretch.sound_loss, "%")
@@ -203,7 +210,7 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
 
 async def _pause(report: Report, name: str, here: MeetingStage, options: Options) -> None:
     """The sfu's process stands still, again and again."""
-    healthy = await _rate(here.client, 4.0)
+    healthy = await _look(here.client, HEALTHY_SECONDS)
     times: list[float] = []
     for _ in range(PAUSES):
         os.kill(here.process.pid, signal.SIGSTOP)
@@ -219,19 +226,32 @@ async def _pause(report: Report, name: str, here: MeetingStage, options: Options
     report.add(case, f"normal again, longest (at most {AFTER_SECONDS:g} are waited)", max(times), "s")
 
 
-async def _rate(client: LightClient, seconds: float) -> float:
-    before, began = client.totals().media, time.monotonic()
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Packets a second, and the latency that 99 % of them stay within, in ms."""
+
+    rate: float
+    p99: float
+
+    def is_like(self, healthy: "Look") -> bool:
+        """Whether as much comes as in a healthy time, and nearly as soon."""
+        return self.rate >= NORMAL * healthy.rate and self.p99 <= max(HELD_P99_MS, 2 * healthy.p99)
+
+
+async def _look(client: LightClient, seconds: float) -> Look:
+    media, latencies, began = client.totals().media, client.latencies(), time.monotonic()
     await asyncio.sleep(seconds)
-    return float((client.totals().media - before) / (time.monotonic() - began))
+    passed = time.monotonic() - began
+    return Look((client.totals().media - media) / passed, latency(client.latencies() - latencies, 0.99))
 
 
-async def _normal_again(client: LightClient, healthy: float) -> float:
-    """Return after how many seconds as many packets come as before, for four looks."""
+async def _normal_again(client: LightClient, healthy: Look) -> float:
+    """Return after how many seconds all is as in a healthy time, for four looks."""
     began = time.monotonic()
     since = began
     while time.monotonic() - began < AFTER_SECONDS:
         looked_at = time.monotonic()
-        if await _rate(client, SAMPLE_SECONDS) < NORMAL * healthy:
+        if not (await _look(client, SAMPLE_SECONDS)).is_like(healthy):
             since = time.monotonic()
         elif looked_at - since >= 3 * SAMPLE_SECONDS:
             return since - began

@@ -142,6 +142,25 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class SeveralProcesses(Process):
+    """Several processes as one: what they use together. `pid` is that of the first."""
+
+    further: tuple[Process, ...]
+
+    def cpu_times(self) -> tuple[float, float]:
+        """User time and system time in seconds so far, of all."""
+        user, system = zip(*(one.cpu_times() for one in self._all()), strict=True)
+        return sum(user), sum(system)
+
+    def resident_bytes(self) -> int:
+        """Resident memory of all now."""
+        return sum(one.resident_bytes() for one in self._all())
+
+    def _all(self) -> tuple[Process, ...]:
+        return Process(self.pid), *self.further
+
+
+@dataclass(frozen=True, slots=True)
 class SfuProcess(Process):
     """A running sfu of ours."""
 

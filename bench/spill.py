@@ -16,7 +16,7 @@ from bench.light.joining import leave_all
 from bench.light.library import LightClient
 from bench.light.stage import LIVE, Stage, Window, observe
 from bench.report import Report, note, progress
-from bench.sfu_process import Process, SfuProcess, running_sfu
+from bench.sfu_process import SeveralProcesses, SfuProcess, running_sfu
 from sfu.formats.codecs import Codec
 
 SLOWER = (2, 1)
@@ -37,17 +37,6 @@ class Held:
         return round(self.window.loss, 4) == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Both(Process):
-    """Two processes as one: their times together. `pid` is the home's."""
-
-    further: SfuProcess
-
-    def cpu_seconds(self) -> float:
-        """User and system time so far, of both."""
-        return Process(self.pid).cpu_seconds() + self.further.cpu_seconds()
-
-
 def run(*, quick: bool) -> Report:
     """Measure; in `quick` with 100 watchers for a short time."""
     return asyncio.run(_measure(100, 3.0) if quick else _measure(1500, 15.0))
@@ -65,7 +54,7 @@ async def _measure(count: int, seconds: float) -> Report:
             await near.publisher(Codec.OPUS, Codec.VP8, recorded=LIVE)
             await near.fill(count // 2)
             await far.fill(count - count // 2)
-            held = await _rise(near, Both(home.pid, further), count, seconds)
+            held = await _rise(near, SeveralProcesses(home.pid, (further,)), count, seconds)
         finally:
             await leave_all([*near.participants, *far.participants])
             client.close()
@@ -80,7 +69,7 @@ async def _measure(count: int, seconds: float) -> Report:
     return report
 
 
-async def _rise(near: Stage, workers: Both, count: int, seconds: float) -> Held:
+async def _rise(near: Stage, workers: SeveralProcesses, count: int, seconds: float) -> Held:
     """Return the highest rate that held, the lowest if none did."""
     best: Held | None = None
     for near.slower in progress(SLOWER, "spill"):
@@ -98,7 +87,7 @@ async def _rise(near: Stage, workers: Both, count: int, seconds: float) -> Held:
     return best
 
 
-async def _at_this_rate(near: Stage, workers: Both, count: int, seconds: float) -> Held:
+async def _at_this_rate(near: Stage, workers: SeveralProcesses, count: int, seconds: float) -> Held:
     def published() -> int:
         return sum(near.client.packets_sent(track.source) for track in near.tracks)
 

@@ -5,8 +5,6 @@ lists `emotion`, `crops`. No network, no secrets, no files, as the decode worker
 speech of microphones whose consent to analysis stands. It ends when its socket closes.
 """
 
-import contextlib
-import socket
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,7 +16,7 @@ from inference import messages
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import TrackPictures
 from inference.files.file_worker import load_everything
-from inference.workers.loop import serve
+from inference.workers.loop import confined_channel, serve
 from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackOpened
 
@@ -129,11 +127,7 @@ def main(arguments: list[str]) -> None:
     looker.listen(bytes(64_000))
     for codec in ("VP8", "VP9", "H264", "AV1"):
         TrackPictures(codec)
-    with (
-        socket.socket(fileno=descriptor) as channel,
-        contextlib.suppress(ConnectionError),
-    ):  # told to end while it works
-        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine())))
+    with confined_channel(descriptor) as channel:
         serve(channel, Analyst(looker))
 
 

@@ -4,8 +4,6 @@ Started as `python -m inference.decode_worker FD VAD_MODEL NICE` with a Unix str
 libopus, finds speech, cuts utterances. It ends when its socket closes.
 """
 
-import contextlib
-import socket
 import sys
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.audio.track_audio import Span, TrackAudio
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
-from inference.workers.loop import serve
+from inference.workers.loop import confined_channel, serve
 from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed, TrackMuteChanged, TrackOpened
 
@@ -197,12 +195,7 @@ def main(arguments: list[str]) -> None:
     activity = VoiceActivity(model)
     activity.probabilities([np.full(CHUNK, 1000, np.int16)], [VoiceState()])
     TrackAudio()
-    with (
-        socket.socket(fileno=descriptor) as channel,
-        contextlib.suppress(ConnectionError),
-    ):  # told to end while it speaks
-        confined = confinement.confine()
-        channel.sendall(messages.encode(messages.Ready(confined=confined)))
+    with confined_channel(descriptor) as channel:
         serve(channel, SpeechFinder(activity))
 
 

@@ -4,8 +4,7 @@ Started as `python -m inference.detector_worker FD MODEL_DIRECTORY NICE` with a 
 its socket closes.
 """
 
-import contextlib
-import socket
+import functools
 import sys
 from pathlib import Path
 
@@ -16,17 +15,16 @@ from inference import messages
 from inference.models import store
 from inference.synthetic.features import RATE
 from inference.synthetic.voice_model import VoiceModel
+from inference.workers.loop import answer, confined_channel
 
 MEMORY_BYTES = 2 << 30
-_RECEIVE_BYTES = 1 << 18
 
 
-def _answer(model: VoiceModel, request: messages.Judge) -> messages.AnyMessage:
-    try:
-        sounds = [np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768) for pcm in request.windows]
-        return messages.Judged(scores=tuple(model.scores(sounds)))
-    except (ValueError, RuntimeError, MemoryError) as error:
-        return messages.Failed(reason=f"{type(error).__name__}: {error}")
+def _judge(model: VoiceModel, request: messages.AnyMessage) -> messages.AnyMessage:
+    if not isinstance(request, messages.Judge):
+        raise ValueError("not a request to judge")
+    sounds = [np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768) for pcm in request.windows]
+    return messages.Judged(scores=tuple(model.scores(sounds)))
 
 
 def main(arguments: list[str]) -> None:
@@ -36,17 +34,8 @@ def main(arguments: list[str]) -> None:
     model = VoiceModel(directory)
     identity = store.identity(directory)
     model.scores([np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)])
-    reader = messages.FrameReader()
-    with (
-        socket.socket(fileno=descriptor) as channel,
-        contextlib.suppress(ConnectionError),
-    ):  # told to end while it works
-        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine(), model=identity)))
-        while data := channel.recv(_RECEIVE_BYTES):
-            for content in reader.feed(data):
-                request = messages.decode(content)
-                if isinstance(request, messages.Judge):
-                    channel.sendall(messages.encode(_answer(model, request)))
+    with confined_channel(descriptor, identity) as channel:
+        answer(channel, functools.partial(_judge, model))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ Started as `python -m inference.recogniser_worker FD MODEL_DIRECTORY THREADS NIC
 socket at FD. It ends when its socket closes.
 """
 
-import contextlib
-import socket
+import functools
 import sys
 import time
 from pathlib import Path
@@ -16,9 +15,9 @@ from foundation import confinement
 from inference import messages
 from inference.models import store
 from inference.speech.whisper import Clip, WhisperModel
+from inference.workers.loop import answer, confined_channel
 
 MEMORY_BYTES = 6 << 30
-_RECEIVE_BYTES = 1 << 20
 
 
 def clip_of(message: messages.ClipMessage) -> Clip:
@@ -27,12 +26,11 @@ def clip_of(message: messages.ClipMessage) -> Clip:
     return Clip(samples, language=message.language, prior=message.prior)
 
 
-def _answer(model: WhisperModel, request: messages.Recognise) -> messages.AnyMessage:
+def _recognise(model: WhisperModel, request: messages.AnyMessage) -> messages.AnyMessage:
+    if not isinstance(request, messages.Recognise):
+        raise ValueError("not a request to recognise")
     began = time.monotonic()
-    try:
-        transcripts = model.transcribe([clip_of(clip) for clip in request.clips])
-    except (ValueError, RuntimeError, MemoryError) as error:
-        return messages.Failed(reason=f"{type(error).__name__}: {error}")
+    transcripts = model.transcribe([clip_of(clip) for clip in request.clips])
     return messages.Recognised(transcripts=tuple(transcripts), seconds=time.monotonic() - began)
 
 
@@ -43,18 +41,8 @@ def main(arguments: list[str]) -> None:
     model = WhisperModel(directory, threads)
     identity = store.identity(directory)
     model.transcribe([Clip(np.zeros(1600, np.float32))])
-    reader = messages.FrameReader()
-    with (
-        socket.socket(fileno=descriptor) as channel,
-        contextlib.suppress(ConnectionError),
-    ):  # told to end while it works
-        ready = messages.Ready(confined=confinement.confine(), model=identity)
-        channel.sendall(messages.encode(ready))
-        while data := channel.recv(_RECEIVE_BYTES):
-            for content in reader.feed(data):
-                request = messages.decode(content)
-                if isinstance(request, messages.Recognise):
-                    channel.sendall(messages.encode(_answer(model, request)))
+    with confined_channel(descriptor, identity) as channel:
+        answer(channel, functools.partial(_recognise, model))
 
 
 if __name__ == "__main__":

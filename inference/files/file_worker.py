@@ -8,7 +8,6 @@ with FileProgress(done) or Failed.
 
 import io
 import os
-import socket
 import sys
 import wave
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import av
+import msgspec
 import numpy as np
 
 from foundation import confinement, preload
@@ -24,6 +24,7 @@ from inference.analysis.looking import Listen, voice_cues
 from inference.audio.opus import SAMPLE_RATE, Samples
 from inference.speech.endpointing import CHUNK, Endpointer, Piece
 from inference.speech.voice_activity import VoiceActivity, VoiceState
+from inference.workers.loop import confined_channel, send_all
 
 MEMORY_BYTES = 3 << 30
 LONGEST_SECONDS = 12 * 3600
@@ -96,6 +97,18 @@ def _speech(piece: Piece, samples: Samples) -> messages.Speech:
     )
 
 
+def _heard_in(file: IO[bytes], activity: VoiceActivity, listen: Listen | None) -> Iterator[messages.AnyMessage]:
+    """Yield the utterances in a file, each with its cues where there is `listen`, and progress, at last with `done`."""
+    progress = messages.FileProgress(read_ms=0, duration_ms=0)
+    for message in _utterances(_cut(read_audio(file), activity)):
+        yield message
+        if isinstance(message, messages.FileProgress):
+            progress = message
+        elif listen is not None and isinstance(message, messages.Speech):
+            yield _heard(message, listen)
+    yield msgspec.structs.replace(progress, done=True)
+
+
 def _heard(speech: messages.Speech, listen: Listen) -> messages.VoiceHeard:
     cues = listen(speech.pcm) or {}
     return messages.VoiceHeard(handle=0, start_ms=speech.start_ms, end_ms=speech.end_ms, cues=cues)
@@ -120,23 +133,8 @@ def main(arguments: list[str]) -> None:
     activity = VoiceActivity(model)
     listen = voice_cues() if arguments[4:] == ["cues"] else None
     load_everything()
-    read_ms = duration_ms = 0
-    with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
-        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine())))
-        try:
-            for message in _utterances(_cut(read_audio(file), activity)):
-                if isinstance(message, messages.FileProgress):
-                    read_ms, duration_ms = message.read_ms, message.duration_ms
-                channel.sendall(messages.encode(message))
-                if listen is not None and isinstance(message, messages.Speech):
-                    channel.sendall(messages.encode(_heard(message, listen)))
-        except ConnectionError:
-            return  # nobody waits for it any more
-        except (ValueError, MemoryError) as error:
-            channel.sendall(messages.encode(messages.Failed(reason=str(error) or "the file needs too much memory")))
-        else:
-            done = messages.FileProgress(read_ms=read_ms, duration_ms=duration_ms, done=True)
-            channel.sendall(messages.encode(done))
+    with os.fdopen(media, "rb") as file, confined_channel(descriptor) as channel:
+        send_all(channel, _heard_in(file, activity, listen))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ first byte is read. It ends with FileProgress(done) or Failed.
 """
 
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from inference import messages
 from inference.analysis.looking import Looker
 from inference.analysis.pictures import MAX_PIXELS, scaled
 from inference.files.file_worker import load_everything
+from inference.workers.loop import confined_channel, send_all
 
 MEMORY_BYTES = 3 << 30
 SAMPLE_MS = 1000
@@ -62,15 +62,8 @@ def main(arguments: list[str]) -> None:
     looker = Looker(directory, emotion="emotion" in wanted, crops="crops" in wanted)
     load_everything()
     looker.look(np.zeros((64, 64, 3), np.uint8))
-    with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
-        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine())))
-        try:
-            for message in look_at(file, looker):
-                channel.sendall(messages.encode(message))
-        except ConnectionError:
-            return  # nobody waits for it any more
-        except (ValueError, MemoryError) as error:
-            channel.sendall(messages.encode(messages.Failed(reason=str(error) or "the file needs too much memory")))
+    with os.fdopen(media, "rb") as file, confined_channel(descriptor) as channel:
+        send_all(channel, look_at(file, looker))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
-"""The loop of a worker: frames come in over a socket, answers go out, and time passes."""
+"""The loops of workers, over the socket to the process that started them.
 
+`serve` is for what also has to be done as time passes, `answer` for one reply to each request, `send_all` for a worker
+that reads one file and ends.
+"""
+
+import contextlib
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from foundation import confinement
 from inference import messages
 
 _TICK_S = 0.1
@@ -24,6 +30,35 @@ class Work(Protocol):
 
     def counts(self) -> messages.AnyMessage:
         """Return and reset the counters, once a second."""
+
+
+@contextlib.contextmanager
+def confined_channel(descriptor: int, model: str = "") -> Iterator[socket.socket]:
+    """Confine this process, say that it is ready, and yield its socket; the block ends when that is closed."""
+    with socket.socket(fileno=descriptor) as channel, contextlib.suppress(ConnectionError):
+        channel.sendall(messages.encode(messages.Ready(confined=confinement.confine(), model=model)))
+        yield channel
+
+
+def answer(channel: socket.socket, reply: Callable[[messages.AnyMessage], messages.AnyMessage]) -> None:
+    """Send the reply to each message until the other side closes the socket; Failed where `reply` raises."""
+    reader = messages.FrameReader()
+    while data := channel.recv(_RECEIVE_BYTES):
+        for content in reader.feed(data):
+            try:
+                message = reply(messages.decode(content))
+            except (ValueError, RuntimeError, MemoryError) as error:
+                message = messages.Failed(reason=f"{type(error).__name__}: {error}")
+            channel.sendall(messages.encode(message))
+
+
+def send_all(channel: socket.socket, found: Iterable[messages.AnyMessage]) -> None:
+    """Send what is found in a file; Failed at the end where that raises."""
+    try:
+        for message in found:
+            channel.sendall(messages.encode(message))
+    except (ValueError, MemoryError) as error:
+        channel.sendall(messages.encode(messages.Failed(reason=str(error) or "the file needs too much memory")))
 
 
 def serve(channel: socket.socket, work: Work) -> None:

@@ -18,7 +18,6 @@ from sfu.api import signaling
 from sfu.api.facts import ChatSent
 
 endpoints = Endpoints("captions and chat", scope="meetings")
-_TIMEOUT = aiohttp.ClientTimeout(total=3)
 _WINDOW = 60
 
 
@@ -85,12 +84,7 @@ async def _say(call: Call, fact: ChatSent) -> None:
     said = signaling.Chat(
         text=fact.text, to=fact.to, id=fact.message, participant=fact.participant, name=fact.name, at=fact.at
     )
-    headers = {"Authorization": f"Bearer {call.services.config.node_secret}"}
-    url = f"{node.http_url}/node/v1/rooms/{fact.room}/chat"
     try:
-        async with call.services.http.post(
-            url, data=signaling.encode(said), headers=headers, timeout=_TIMEOUT
-        ) as answer:
-            await answer.read()
+        await call.services.nodes.chat(node, fact.room, said)
     except (aiohttp.ClientError, TimeoutError) as error:
         call.services.tasks.log_failure(error)

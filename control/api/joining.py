@@ -100,8 +100,9 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
     assert to is not None
     if to.readmitted:
         await asyncio.wait({call.services.nodes.push(to.state)}, timeout=_READMITTED_SECONDS)
-    further = to.node if to.node != to.placement.node and await _tell_secondary(call, to) else ""
-    admission = Admission(to.placement.epoch, known is not None, to.placement.node, further)
+    known_there = await cascade.tell(call.services, to.state.room, to.node, to.placement)
+    secondary = to.node if known_there and to.node != to.placement.node else ""
+    admission = Admission(to.placement.epoch, known is not None, to.placement.node, secondary)
     return recognition.remember(call, who, answer(_joined(call, to.state, person, secret, admission)))
 
 
@@ -145,10 +146,6 @@ async def _assign_breakout(
         to = await _assign(call, connection, state, person)
     standing = Standing(row, person, person.role, call.standing.admin, removed=False)
     return with_standing(call, standing), person, to
-
-
-async def _tell_secondary(call: Call, to: RoomAssignment) -> bool:
-    return await cascade.tell(call.services, to.state.room, to.node, to.placement)
 
 
 def _region(call: Call) -> str:

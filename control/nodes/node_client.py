@@ -20,6 +20,7 @@ from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, decode_record
+from sfu.api.signaling import Chat, encode
 
 _log = logging.getLogger(__name__)
 _PUSHES = Counter("parley_control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
@@ -96,6 +97,23 @@ class NodeClient:
                 return decode_record(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Problem(502, "node_unreachable", f"{name} does not answer.") from error
+
+    async def chat(self, node: NodeRecord, room: str, said: Chat) -> None:
+        """Deliver a chat message to a live room; raises aiohttp.ClientError or TimeoutError."""
+        url = f"{node.http_url}/node/v1/rooms/{room}/chat"
+        async with self._http.post(url, data=encode(said), headers=self._headers, timeout=_TIMEOUT) as answer:
+            await answer.read()
+
+    async def tell_secondary(self, room: str, secondary: NodeRecord, home: NodeRecord) -> bool:
+        """Tell a secondary node which node is the room's home; return whether it knows."""
+        url = f"{secondary.http_url}/node/v1/rooms/{room}/spill"
+        body = {"node": home.node, "url": home.http_url}
+        try:
+            async with self._http.put(url, json=body, headers=self._headers, timeout=_TIMEOUT) as answer:
+                return answer.status < 300
+        except (aiohttp.ClientError, TimeoutError) as error:
+            _log.warning("cannot tell node %s of room %s: %s", secondary.node, room, describe(error))
+            return False
 
     async def live_rooms(self, name: str) -> set[str] | None:
         """Return the live rooms of a node, None if it does not answer."""

@@ -7,18 +7,14 @@ the room before anybody is sent there. If it cannot be told, the home node takes
 
 import logging
 
-import aiohttp
-
 from control.database import Connection
 from control.registry.choice import choose
 from control.services import Services
 from control.store import participants, placements, visits
 from control.store.participants import ParticipantRow
-from foundation.failures import describe
 from sfu.api.placement import Placement
 
 _log = logging.getLogger(__name__)
-_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 async def node_for_joiner(
@@ -60,13 +56,4 @@ async def tell(services: Services, meeting: str, node: str, placement: Placement
     secondary, home = services.nodes.node(node), services.nodes.node(placement.node)
     if secondary is None or home is None:
         return False
-    url = f"{secondary.http_url}/node/v1/rooms/{meeting}/spill"
-    headers = {"Authorization": f"Bearer {services.config.node_secret}"}
-    try:
-        async with services.http.put(
-            url, json={"node": home.node, "url": home.http_url}, headers=headers, timeout=_TIMEOUT
-        ) as answer:
-            return answer.status < 300
-    except (aiohttp.ClientError, TimeoutError) as error:
-        _log.warning("cannot tell node %s of room %s: %s", node, meeting, describe(error))
-        return False
+    return await services.nodes.tell_secondary(meeting, secondary, home)

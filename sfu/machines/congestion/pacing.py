@@ -1,4 +1,4 @@
-"""Pacing: the budgets of a peer's pacer and of its repairs, as policy values.
+"""Pacing: the budgets of a peer's pacer and of its retransmissions, as policy values.
 
 A pacer somewhat faster than the estimate spreads a keyframe's burst over the link's own time, so that what would wait
 in the router's short queue (and be lost there) waits here instead, where audio overtakes it. The estimate, though, is
@@ -20,7 +20,7 @@ _BELIEVED_NS = 10_000_000_000
 _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
 _REPAIR_BURST_NS = 500_000_000
-_COPIES_LEAVE = 0.5  # of what may go at once, to repairs that nobody has got yet
+_COPIES_LEAVE = 0.5  # of what may go at once, to retransmissions that nobody has got yet
 _SECOND = 1_000_000_000
 
 

@@ -234,7 +234,7 @@ class Look:
     p99: float
 
     def is_like(self, healthy: "Look") -> bool:
-        """Whether as much comes as in a healthy time, and nearly as soon."""
+        """True if as much comes as in a healthy time, and nearly as soon."""
         return self.rate >= NORMAL * healthy.rate and self.p99 <= max(HELD_P99_MS, 2 * healthy.p99)
 
 

@@ -43,7 +43,7 @@ def cpu_sources(pid: int, seconds: float) -> dict[str, float]:
 
 
 def leaves(lines: Iterable[str]) -> Counter[str]:
-    """Count what `perf script` tells, by source: kernel, engine, cipher, garbage collection, Python, libraries."""
+    """Count the samples of `perf script` by source."""
     found: Counter[str] = Counter()
     for line in lines:
         match = _LINE.match(line)
@@ -62,7 +62,7 @@ def _source(symbol: str, where: str) -> str:
         return "cipher"
     if name.startswith(("python", "libpython")):
         return "garbage collection" if _COLLECTS.search(symbol) else "Python"
-    return "libraries"
+    return "other native code"
 
 
 def stacks(lines: Iterable[str]) -> Counter[str]:
@@ -92,7 +92,7 @@ def combined(native: Counter[str], python: Counter[str]) -> dict[str, float]:
     of_python = native["Python"] / every
     told = sum(python.values())
     if told == 0:
-        return shares | {"Python": of_python}
+        return shares | ({"Python": of_python} if of_python else {})
     return shares | {f"Python: {source}": of_python * count / told for source, count in python.items()}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jwt
 
-from bench.sfu_process import Missing, Process, free_port, stopped
+from bench.sfu_process import WITH_US, Missing, Process, free_port, stopped
 
 LIVEKIT_SERVER = "LIVEKIT_SERVER"
 START_SECONDS = 30.0
@@ -51,7 +51,8 @@ def running_livekit() -> Iterator[LiveKitProcess]:
         configuration, log = Path(home) / "livekit.yaml", Path(home) / "log"
         configuration.write_text(_CONFIGURATION.format(http=http, udp=udp, key=key, secret=secret))
         with log.open("wb") as output:
-            process = subprocess.Popen([program, "--config", str(configuration)], stdout=output, stderr=output)
+            command = [*WITH_US, program, "--config", str(configuration)]
+            process = subprocess.Popen(command, stdout=output, stderr=output)
         with stopped(process):
             _await_ready(process, f"http://127.0.0.1:{http}", log)
             yield LiveKitProcess(process.pid, f"http://127.0.0.1:{http}/rtc", udp, key, secret)

@@ -35,7 +35,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
 _LISTENER_ONLY = Grants(publish=())
-_WITH_US: tuple[str, ...] = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+WITH_US: tuple[str, ...] = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 """A server does not outlive a benchmark that is killed."""
 
 
@@ -201,7 +201,7 @@ def running_sfu(**settings: str) -> Iterator[SfuProcess]:
         Path(f"{home}/run").mkdir()
         log = Path(f"{home}/log")
         with log.open("wb") as output:
-            command = [*_WITH_US, sys.executable, "-m", "parley", "sfu"]
+            command = [*WITH_US, sys.executable, "-m", "parley", "sfu"]
             process = subprocess.Popen(command, env=environment, stderr=output)
         sfu = SfuProcess(
             process.pid,

@@ -149,6 +149,7 @@ def _fill(engine: Engine, key: bytes, source: tuple[str, int], ports: Sequence[i
     engine.admit_source(0, source, 0)
     engine.add_stream(StreamEntry(1, 0, _VIDEO, {96: Payload(Codec.VP8, 90_000)}))
     engine.add_stream(StreamEntry(2, 0, _AUDIO, {111: Payload(Codec.OPUS, 48_000)}))
+    engine.add_sink_route(2, 0, 0)  # it tells when each packet arrived
     for peer, port in enumerate(ports, 1):
         engine.set_peer(PeerEntry(peer, send_extensions=EXTENSIONS))
         engine.set_keys(peer, SrtpKeys(_PROFILE, dice.randbytes(28), dice.randbytes(28)))
@@ -201,7 +202,7 @@ def _keyframe(stage: Stage, number: int, measured: Measured) -> None:
             select.select([*stage.filenos, stage.publisher], [], [], _until_release(stage.pump))
         now = time.monotonic_ns()
         result = stage.pump.receive_and_forward(now)
-        arrivals += [arrival.arrival for arrival in result.arrivals if arrival.stream == 2]
+        arrivals += [packet.arrival for packet in result.sink_packets]
         due = stage.pump.next_release()
         if due is not None and due <= time.monotonic_ns():
             stage.pump.release(time.monotonic_ns())

@@ -8,7 +8,7 @@ Besides the contract it does its own input and output: see `receive_and_forward`
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
@@ -35,11 +35,13 @@ from sfu.formats.codecs import Codec
 from sfu.formats.dependency_descriptor import DecodeTargetIndication
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
+from sfu.machines import loudness
 from sfu.machines.congestion import feedback_analyser, overuse, send_history
 from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.send_history import PacketResult, SentKind
+from sfu.machines.repair import stream_progress, twcc_receiver
 
 SENT_KINDS = tuple(SentKind)
 LEFTOVER_KINDS = tuple(LeftoverKind)
@@ -54,12 +56,9 @@ cdef enum:
     CODEC_RED = 6
     INDICATION_SWITCH = 2
     DESCRIPTOR_PLACE = 3
-    FLAG_MARKER = 1
     FLAG_KEYFRAME = 2
     FLAG_PADDING = 4
     FLAG_REPAIRED = 8
-    FLAG_DUPLICATE = 16
-    FLAG_VOICE = 32
     FLAG_RECOVERED = 64
     FLAG_OVERFLOWED = 128
     KIND_STUN = 0
@@ -116,6 +115,8 @@ include "native/feedback.pxi"
 include "native/layout.pxi"
 include "native/peer_sender.pxi"
 include "native/forwarding.pxi"
+include "native/progress.pxi"
+include "native/acknowledgement.pxi"
 include "native/redundancy.pxi"
 include "native/reception.pxi"
 include "native/sources.pxi"

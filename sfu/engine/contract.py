@@ -103,34 +103,30 @@ class Leftover(NamedTuple):
 
 
 class ArrivalFlag(IntFlag):
-    MARKER = 1
-    KEYFRAME = 2  # the packet begins a keyframe
+    KEYFRAME = 2  # the packet begins a keyframe, of video
     PADDING = 4  # padding only: never forwarded, closed up in the sequence
     REPAIRED = 8  # came as RTX (RFC 4588); ext_seq is the original's
-    DUPLICATE = 16  # nothing new; still acknowledged in transport-wide feedback
-    VOICE = 32  # RFC 6464's V bit
     RECOVERED = 64  # was lost, and came in the redundancy (RED, RFC 2198) of a later packet
     OVERFLOWED = 128  # what is missing right before it is our loss: since the stream's last packet we dropped some
 
 
 class Arrival(NamedTuple):
-    """One RTP packet that arrived on a registered stream, for NACK, reports, TWCC and speaker detection.
+    """A new RTP packet of a registered stream from which something may follow at once.
 
-    `size` is the RTP packet's bytes, RTX and RED undone, `transport_seq` the 16-bit transport-wide seq or -1, `level`
-    the audio level (0 loudest to 127) or -1. `timestamp` is the 32-bit RTP timestamp. `ext_seq` starts at the first
-    packet's seq and is -1 where there is none: padding on the repair stream. Packets that may not pass, or that came
-    too late, arrive too.
+    That is one before which `gap` packets are missing, that were not missing before an earlier one; one that came late,
+    again (REPAIRED) or by redundancy (RECOVERED); one that begins a keyframe; and the first after a loss of ours
+    (OVERFLOWED). Of all others `Progress` tells. `size` is the RTP packet's bytes, RTX and RED undone, `timestamp` the
+    32-bit RTP timestamp. `ext_seq` starts at the first packet's seq. Packets that may not pass arrive, too.
     """
 
     peer: int
     stream: int
     ext_seq: int
+    gap: int
     arrival: int
     timestamp: int
     size: int
     flags: int
-    transport_seq: int
-    level: int
 
 
 class Switch(NamedTuple):
@@ -286,6 +282,62 @@ class RouteState(NamedTuple):
     retransmitted: int
 
 
+class Progress(Protocol):
+    """How far an incoming stream has come: live figures, which stay as they are when the stream leaves the table.
+
+    `packets` counts what came, repairs included and duplicates not; `received` without repairs, from ext_seq `first`
+    to `highest`; `jitter` is RFC 3550's, in clock units. `frames` counts RTP timestamps; `timestamp` is the newest
+    (-1 before any), which came first at `timestamp_at`, `timestamp_before` the one before it. `after_keyframe` tells
+    whether no frame has come since the newest keyframe. `last_arrival` is when the newest packet came. Rates are those
+    of the window that ended at `measured_at`, 0 where there was a pause in it. `oversize` counts packets of more than
+    `OVERSIZE_BYTES`, of which `largest` is the size of the largest. The rest is about audio levels; see
+    `sfu.machines.loudness`.
+    """
+
+    @property
+    def packets(self) -> int: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def highest(self) -> int: ...
+    @property
+    def jitter(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def timestamp_before(self) -> int: ...
+    @property
+    def timestamp_at(self) -> int: ...
+    @property
+    def after_keyframe(self) -> bool: ...
+    @property
+    def last_arrival(self) -> int: ...
+    @property
+    def measured_at(self) -> int: ...
+    @property
+    def bits_per_second(self) -> float: ...
+    @property
+    def frame_rate(self) -> float: ...
+    @property
+    def oversize(self) -> int: ...
+    @property
+    def largest(self) -> int: ...
+    @property
+    def loudness(self) -> float: ...
+    @property
+    def heard_at(self) -> int: ...
+    @property
+    def spoke_at(self) -> int: ...
+    @property
+    def voice_level(self) -> int: ...
+    @property
+    def voice_at(self) -> int: ...
+
+
 class Engine(Protocol):
     """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole.
 
@@ -328,6 +380,9 @@ class Engine(Protocol):
 
     def remove_stream(self, stream: int) -> None:
         """Forget a stream, its cache, and detach it from routes and sinks."""
+
+    def progress(self, stream: int) -> Progress:
+        """Return the stream's live figures."""
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
         """Let packets of the stream pass, or drop them as NOT_PERMITTED (mute by host, grants)."""
@@ -383,6 +438,18 @@ class Engine(Protocol):
 
     def protect_rtcp(self, peer: int, compound: bytes) -> list[Outgoing]:
         """Protect an RTCP compound packet for the peer: one datagram, or none before keys and address are set."""
+
+    def acknowledge(self, peer: int, ssrc: int) -> None:
+        """Acknowledge what comes from the peer by transport-wide feedback in the name of `ssrc`, from now on."""
+
+    def pace_feedback(self, pace: int) -> None:
+        """Acknowledge `pace` times as rarely as usual: there is little time for it."""
+
+    def feedback(self, now: int) -> list[Outgoing]:
+        """Return the transport-wide feedback that is due by `now`; see `sfu.machines.repair.twcc_receiver`."""
+
+    def next_feedback(self) -> int | None:
+        """When `feedback` has work next, or None."""
 
     def release(self, now: int) -> list[Outgoing]:
         """Return what pacing lets go by `now`."""

@@ -36,6 +36,7 @@ class Packet:
         "equalising",
         "ext_seq",
         "frame_number",
+        "gap",
         "inter_picture",
         "is_keyframe",
         "is_late",
@@ -84,6 +85,7 @@ class Packet:
         self.is_padded = is_padded
         self.equalising = 0
         self.is_keyframe = self.is_late = self.closes = False
+        self.gap = 0
         self.temporal = self.spatial = 0
         self.layer_sync = self.end_of_layer = False
         self.inter_picture = True

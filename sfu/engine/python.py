@@ -25,9 +25,12 @@ from sfu.engine.route import Route
 from sfu.engine.srtp import check_keys
 from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
+from sfu.formats import rtcp
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
+from sfu.machines.repair.stream_progress import StreamProgress
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 
 
 class PythonEngine:
@@ -44,6 +47,7 @@ class PythonEngine:
         self._layouts = Layouts()
         self._tally = Tally()
         self._runs = 0
+        self._feedback_pace = 1
 
     def set_peer(self, entry: PeerEntry) -> None:
         peer = self._peers.get(entry.peer)
@@ -118,6 +122,9 @@ class PythonEngine:
         for route in {*removed.routes, *removed.former}:
             route.forget(removed)
         removed.clear()
+
+    def progress(self, stream: int) -> StreamProgress:
+        return self._streams[stream][1].progress
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
         self._streams[stream][1].permitted = permitted
@@ -228,6 +235,27 @@ class PythonEngine:
 
     def protect_rtcp(self, peer: int, compound: bytes) -> list[Outgoing]:
         return self._peers[peer].sender.protect_rtcp(compound)
+
+    def acknowledge(self, peer: int, ssrc: int) -> None:
+        acknowledger = self._peers[peer].acknowledger = TwccReceiver(ssrc)
+        acknowledger.pace = self._feedback_pace
+
+    def pace_feedback(self, pace: int) -> None:
+        self._feedback_pace = pace
+        for peer in self._peers.values():
+            if peer.acknowledger is not None:
+                peer.acknowledger.pace = pace
+
+    def feedback(self, now: int) -> list[Outgoing]:
+        outgoing: list[Outgoing] = []
+        for peer in self._peers.values():
+            for message in peer.acknowledger.due(now) if peer.acknowledger is not None else ():
+                outgoing += peer.sender.protect_rtcp(rtcp.serialize([message]))
+        return outgoing
+
+    def next_feedback(self) -> int | None:
+        times = (peer.acknowledger.timer() for peer in self._peers.values() if peer.acknowledger is not None)
+        return min((at for at in times if at is not None), default=None)
 
     def release(self, now: int) -> list[Outgoing]:
         outgoing: list[Outgoing] = []

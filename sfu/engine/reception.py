@@ -25,8 +25,12 @@ from sfu.engine.tally import Tally
 from sfu.formats import red, rtcp, rtp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
+from sfu.machines.repair.twcc_receiver import TwccReceiver
 
 _KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
+
+
+_TOLD = ArrivalFlag.KEYFRAME | ArrivalFlag.REPAIRED | ArrivalFlag.RECOVERED | ArrivalFlag.OVERFLOWED
 
 
 class Peer:
@@ -39,6 +43,7 @@ class Peer:
         self.extensions: dict[int, Extension] = {}
         self.ssrcs: dict[int, tuple[Stream, bool]] = {}
         self.sources: set[tuple[Address, int]] = set()
+        self.acknowledger: TwccReceiver | None = None
         self.last_activity = 0
 
     def streams(self) -> list[Stream]:
@@ -210,34 +215,25 @@ class Reception:
                 kept[name] = value
         transport = kept.pop(Extension.TRANSPORT_SEQ, b"")
         level = kept.get(Extension.AUDIO_LEVEL)
-        flags = ArrivalFlag.MARKER if header.marker else ArrivalFlag(0)
-        if level is not None and level[0] & 0x80:
-            flags |= ArrivalFlag.VOICE
-        ext_seq, size, more_flags = self._admit(received, kept)
-        self._result.arrivals.append(
-            Arrival(
-                peer.number,
-                received.stream.entry.stream,
-                ext_seq,
-                arrival,
-                header.timestamp,
-                size,
-                flags | more_flags,
-                int.from_bytes(transport[:2], "big") if len(transport) >= 2 else -1,
-                level[0] & 0x7F if level is not None else -1,
-            )
-        )
+        if level is not None:
+            received.stream.progress.hear(level[0] & 0x7F, level[0] & 0x80 != 0, arrival)
+        ours = self._admit(received, kept)
+        if peer.acknowledger is not None and len(transport) >= 2:
+            transport_seq = int.from_bytes(transport[:2], "big")
+            peer.acknowledger.received(transport_seq, arrival, received.stream.entry.ssrc, ours=ours)
 
-    def _admit(self, received: Received, passed: dict[Extension, bytes]) -> tuple[int, int, ArrivalFlag]:
-        """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none, and its size."""
+    def _admit(self, received: Received, passed: dict[Extension, bytes]) -> bool:
+        """Number a packet, and cache it when it is new; whether it is the first after a loss of ours."""
         header, stream, data = received.header, received.stream, received.data
         payload = data[header.payload_offset : header.payload_end]
         payload_type, seq, flags = header.payload_type, header.seq, ArrivalFlag(0)
         if received.is_rtx:
             flags = ArrivalFlag.REPAIRED
             repairs = _repairs(stream, payload_type)
-            if repairs is None or len(payload) < 2:
-                return -1, len(data), flags | self._pass_over(repairs)
+            if repairs is None:
+                self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
+            if repairs is None or len(payload) < 2:  # padding repairs nothing
+                return False
             seq = int.from_bytes(payload[:2], "big")
             payload, payload_type = payload[2:], repairs
             data = _undo_rtx(data, header, payload_type, stream.entry.ssrc)
@@ -247,7 +243,7 @@ class Reception:
         refusal = stream.refusal(ext_seq)
         if refusal is not None:
             self._tally.drop(refusal)
-            return max(ext_seq, -1), len(data), flags | ArrivalFlag.DUPLICATE
+            return False
         original = Original(
             data,
             header.payload_offset,
@@ -258,15 +254,16 @@ class Reception:
             header.padding > 0,
             received.datagram.arrival,
         )
-        size, found = self._keep(stream, original, ext_seq, passed)
-        return ext_seq, size, flags | found
+        size, packet = self._keep(stream, original, ext_seq, passed)
+        self._arrived(stream, packet, size, flags)
+        return packet.closes
 
     def _keep(
         self, stream: Stream, original: Original, ext_seq: int, passed: dict[Extension, bytes]
-    ) -> tuple[int, ArrivalFlag]:
+    ) -> tuple[int, Packet]:
         """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number.
 
-        Return its size without redundancy, and whether it begins a keyframe, and follows a loss of ours.
+        Return its size without redundancy, and what is cached.
         """
         entry = stream.payloads.get(original.payload_type)
         refusal = None
@@ -293,7 +290,7 @@ class Reception:
         if packet.codec is Codec.AV1 and packet.payload and Extension.DEPENDENCY_DESCRIPTOR in passed:
             stream.describe(packet, passed[Extension.DEPENDENCY_DESCRIPTOR])
         self._put(stream, packet, original.data if refusal is None else None)
-        return len(original.data), _found(packet)
+        return len(original.data), packet
 
     def _open(self, stream: Stream, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
         """Return the primary packet of a RED one, and why it may not pass; what is missing before it is taken."""
@@ -329,10 +326,32 @@ class Reception:
         )
         self._put(stream, packet, data)
         self._tally.recovered += 1
-        flags = ArrivalFlag.RECOVERED | _found(packet)
-        self._result.arrivals.append(
-            Arrival(entry.peer, entry.stream, ext_seq, arrival, timestamp, len(data), flags, -1, -1)
+        self._arrived(stream, packet, len(data), ArrivalFlag.RECOVERED)
+
+    def _arrived(self, stream: Stream, packet: Packet, size: int, flags: ArrivalFlag) -> None:
+        """Count a new packet of `size` bytes, and tell of it where something may follow from it at once."""
+        entry, payload = stream.entry, stream.payloads.get(packet.payload_type)
+        stream.progress.take(
+            packet.ext_seq,
+            packet.arrival,
+            packet.timestamp,
+            size,
+            clock_rate=payload.clock_rate if payload is not None else 0,
+            repaired=bool(flags & (ArrivalFlag.REPAIRED | ArrivalFlag.RECOVERED)),
+            keyframe=packet.is_keyframe,
+            padding=bool(flags & ArrivalFlag.PADDING),
+            ours=packet.gap if packet.closes else 0,
         )
+        if packet.is_keyframe and not stream.is_audio:
+            flags |= ArrivalFlag.KEYFRAME
+        if packet.closes:
+            flags |= ArrivalFlag.OVERFLOWED
+        if packet.gap or packet.is_late or flags & _TOLD:
+            self._result.arrivals.append(
+                Arrival(
+                    entry.peer, entry.stream, packet.ext_seq, packet.gap, packet.arrival, packet.timestamp, size, flags
+                )
+            )
 
     def _put(self, stream: Stream, packet: Packet, data: bytes | None) -> None:
         """Cache a packet and let it be forwarded; `data` is what sinks get, None for nothing."""
@@ -344,21 +363,9 @@ class Reception:
                     SinkPacket(sink, handle, stream.entry.stream, packet.ext_seq, packet.arrival, data)
                 )
 
-    def _pass_over(self, repairs: int | None) -> ArrivalFlag:
-        """A repair that repairs nothing: of a payload type that is none, or padding."""
-        if repairs is None:
-            self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
-            return ArrivalFlag.DUPLICATE
-        return ArrivalFlag.DUPLICATE | ArrivalFlag.PADDING
-
     def _leave(self, kind: LeftoverKind, datagram: Datagram, peer: Peer | None, data: bytes) -> None:
         number = peer.number if peer is not None else -1
         self._result.leftovers.append(Leftover(kind, number, data, datagram.source, datagram.local, datagram.arrival))
-
-
-def _found(packet: Packet) -> ArrivalFlag:
-    flags = ArrivalFlag.KEYFRAME if packet.is_keyframe else ArrivalFlag(0)
-    return flags | ArrivalFlag.OVERFLOWED if packet.closes else flags
 
 
 def _check_srtp(data: bytes, tag_bytes: int) -> int:

@@ -7,6 +7,7 @@ from sfu.engine.contract import Drop, Payload, StreamEntry
 from sfu.engine.packet import Packet
 from sfu.formats import dependency_descriptor
 from sfu.formats.dependency_descriptor import TemplateStructure
+from sfu.machines.repair.stream_progress import StreamProgress
 
 if TYPE_CHECKING:
     from sfu.engine.route import Route
@@ -30,6 +31,7 @@ class Stream:
         "overflows",
         "payloads",
         "permitted",
+        "progress",
         "routes",
         "sinks",
     )
@@ -39,6 +41,7 @@ class Stream:
         self.payloads: Mapping[int, Payload] = entry.payloads
         self.permitted = True
         self.is_shed = False
+        self.progress = StreamProgress()
         self.newest = -1
         self.overflows = overflows  # of sockets, up to the newest packet; -1 after one that was shed
         self.routes: list[Route] = []
@@ -79,6 +82,7 @@ class Stream:
 
     def put(self, packet: Packet, overflows: int) -> None:
         """Hold a packet that is neither too old nor there already; sockets have overflowed so often up to it."""
+        packet.gap = max(0, packet.ext_seq - self.newest - 1) if self.newest >= 0 else 0
         packet.closes = packet.ext_seq > self.newest and self.overflows != overflows
         if packet.closes:
             self.overflows = overflows

@@ -1,87 +1,80 @@
 """Detection of the active speaker, with hysteresis, from RFC 6464 audio levels.
 
-Each participant has a loudness, the level in dB above the threshold smoothed over a few syllables. Another participant
-takes over after being clearly louder than the speaker for `_TAKE_OVER`, or at once when the speaker has fallen silent.
+Each participant has a loudness, the level in dB above the threshold of speech smoothed over a few syllables, which the
+engine keeps (`sfu.machines.loudness`). Another participant takes over after being clearly louder than the speaker for
+`_TAKE_OVER`, or at once when the speaker has fallen silent.
 """
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
 from math import exp
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from sfu.machines.loudness import SMOOTHING_NS, SPEAKING
 
 Key = TypeVar("Key", bound=Hashable)
 
-_SILENCE_LEVEL = 60  # −dBov; quieter is no speech
-_SMOOTHING = 250_000_000
-_SPEAKING = 6.0  # loudness in dB over _SILENCE_LEVEL from which somebody speaks
 _MARGIN = 3.0  # dB by which to be louder than the speaker
 _TAKE_OVER = 400_000_000
 _RECENT = 5_000_000_000
 
 
-@dataclass(slots=True)
-class _Voice:
-    loudness: float
-    updated: int
-    spoke_at: int | None = None
+class Voice(Protocol):
+    """How loud somebody is; see `sfu.machines.loudness`."""
 
-    def move(self, loudness: float, now: int) -> None:
-        """Let the smoothed loudness approach `loudness` for the time since the last call."""
-        if now > self.updated:
-            self.loudness = loudness + (self.loudness - loudness) * exp((self.updated - now) / _SMOOTHING)
-            self.updated = now
+    @property
+    def loudness(self) -> float: ...
+    @property
+    def heard_at(self) -> int: ...
+    @property
+    def spoke_at(self) -> int: ...
+    @property
+    def voice_level(self) -> int: ...
+    @property
+    def voice_at(self) -> int: ...
 
 
 class AudioLevels(Generic[Key]):
-    """One per room; keys are whatever names a participant. Levels are −dBov: 0 loudest, 127 silence."""
+    """One per room; keys are whatever names a participant."""
 
     def __init__(self) -> None:
-        self._voices: dict[Key, _Voice] = {}
+        self._voices: dict[Key, Voice] = {}
+        self._loudness: dict[Key, float] = {}
         self._speaker: Key | None = None
         self._announced: Key | None = None
         self._challenger: Key | None = None
         self._challenged_at = 0
 
-    def level(self, key: Key, level: int, voice: bool, arrival: int) -> None:
-        """Take the level of a packet of this participant. Without the voice bit, only half of it counts."""
-        loudness = float(max(0, _SILENCE_LEVEL - level))
-        if not voice:
-            loudness /= 2
-        state = self._voices.get(key)
-        if state is None:
-            self._voices[key] = state = _Voice(0.0, arrival - 20_000_000)
-        state.move(loudness, arrival)
-        if state.loudness >= _SPEAKING:
-            state.spoke_at = arrival
-
     def remove(self, key: Key) -> None:
         """The participant muted or left."""
         self._voices.pop(key, None)
+        self._loudness.pop(key, None)
         if self._speaker == key:
             self._speaker = None
 
-    def update(self, now: int) -> bool:
-        """Recompute (call every 100–300 ms); return whether `speaker` changed since the last update."""
+    def update(self, voices: Mapping[Key, Voice], now: int) -> bool:
+        """Take everybody's voice (call every 100–300 ms); return whether `speaker` changed since the last update."""
+        self._voices = dict(voices)
+        self._loudness = {key: _loudness(voice, now) for key, voice in voices.items()}
+        if self._speaker not in voices:
+            self._speaker = None
         self._choose(now)
         changed = self._speaker != self._announced
         self._announced = self._speaker
         return changed
 
     def _choose(self, now: int) -> None:
-        for voice in self._voices.values():
-            if now - voice.updated > _SMOOTHING:
-                voice.move(0.0, now)
-        best = max(self._voices, key=lambda key: self._voices[key].loudness, default=None)
-        if best is None or best == self._speaker or self._voices[best].loudness < _SPEAKING:
+        loudness = self._loudness
+        best = max(loudness, key=lambda key: loudness[key], default=None)
+        if best is None or best == self._speaker or loudness[best] < SPEAKING:
             self._challenger = None
             return
-        current = self._voices.get(self._speaker) if self._speaker is not None else None
-        if current is not None and current.loudness >= _SPEAKING and not self._has_taken_over(best, current, now):
+        current = loudness[self._speaker] if self._speaker is not None else 0.0
+        if current >= SPEAKING and not self._has_taken_over(best, current, now):
             return
         self._speaker, self._challenger = best, None
 
-    def _has_taken_over(self, best: Key, current: _Voice, now: int) -> bool:
-        if self._voices[best].loudness < current.loudness + _MARGIN:
+    def _has_taken_over(self, best: Key, current: float, now: int) -> bool:
+        if self._loudness[best] < current + _MARGIN:
             self._challenger = None
             return False
         if self._challenger != best:
@@ -95,10 +88,12 @@ class AudioLevels(Generic[Key]):
 
     def loudest(self, count: int) -> list[Key]:
         """Return up to `count` participants who have spoken within 5 s of the newest level, loudest first."""
-        newest = max((voice.updated for voice in self._voices.values()), default=0)
-        recent = [
-            key
-            for key, voice in self._voices.items()
-            if voice.spoke_at is not None and newest - voice.spoke_at <= _RECENT
-        ]
-        return sorted(recent, key=lambda key: -self._voices[key].loudness)[:count]
+        newest = max((voice.heard_at for voice in self._voices.values()), default=0)
+        recent = [key for key, voice in self._voices.items() if voice.spoke_at and newest - voice.spoke_at <= _RECENT]
+        return sorted(recent, key=lambda key: -self._loudness[key])[:count]
+
+
+def _loudness(voice: Voice, now: int) -> float:
+    """Return a loudness as it is now: where nothing comes any more (muted, or DTX) it fades."""
+    since = now - voice.heard_at
+    return voice.loudness * exp(-since / SMOOTHING_NS) if since > SMOOTHING_NS else voice.loudness

@@ -1,13 +1,13 @@
 """Dispatch of what the engine hands to policy: arrivals, switches, leftovers, feedback.
 
 `put` keeps it in bounded queues and `work` takes a little of each, so that no flood of one kind holds up another, nor
-the sockets. What a full queue turns away is counted; of an arrival that is, its stream is told with the next one.
+the sockets. What a full queue turns away is counted: of an arrival, what it lacks is not asked for.
 """
 
 from collections import deque
 from enum import Enum
 
-from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind, Observed, Result, Switch
+from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Result, Switch
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats import rtcp
@@ -59,7 +59,6 @@ class Incoming:
         self._waiting: list[Leftover | Observed] = []
         self._arrivals: deque[Arrival] = deque()
         self._leftovers: deque[Leftover | Observed] = deque()
-        self._overlooked: set[int] = set()
 
     @property
     def has_work(self) -> bool:
@@ -127,21 +126,9 @@ class Incoming:
             self._context.counters["leftovers_overlooked"] += 1
 
     def _put_arrivals(self, arrivals: list[Arrival]) -> None:
-        room = _MAX_ARRIVALS - len(self._arrivals)
-        taken, overlooked = arrivals[: max(room, 0)], arrivals[max(room, 0) :]
-        if self._overlooked:
-            taken = [self._after_overlooked(arrival) for arrival in taken]
-        self._arrivals.extend(taken)
-        if overlooked:
-            self._overlooked.update(arrival.stream for arrival in overlooked)
-            self._context.counters["arrivals_overlooked"] += len(overlooked)
-
-    def _after_overlooked(self, arrival: Arrival) -> Arrival:
-        """Mark an arrival before which others of its stream were overlooked: what seems missing there is no loss."""
-        if arrival.stream not in self._overlooked:
-            return arrival
-        self._overlooked.discard(arrival.stream)
-        return arrival._replace(flags=arrival.flags | ArrivalFlag.OVERFLOWED)
+        room = max(_MAX_ARRIVALS - len(self._arrivals), 0)
+        self._arrivals.extend(arrivals[:room])
+        self._context.counters["arrivals_overlooked"] += len(arrivals[room:])
 
     def _observed(self, said: Observed) -> None:
         owner = self._peers.get(said.peer)
@@ -155,8 +142,6 @@ class Incoming:
             return
         if owner.media.arrived(arrival):
             self._context.touched.add(arrival.peer)
-        if arrival.level >= 0:
-            publishing.heard(owner.room, owner.media, arrival)
 
     def _switched(self, switch: Switch, now: int) -> None:
         owner = self._peers.get(self._context.routes.get(switch.route, -1))

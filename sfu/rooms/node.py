@@ -4,6 +4,7 @@ timers bring can wait: `put` and `wake` keep it, in the order in which it came, 
 """
 
 from collections.abc import Hashable, Iterable
+from enum import Enum
 from itertools import islice
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from sfu.rooms import (
     desired_state,
     distribution,
     membership,
+    publishing,
     rationing,
     settling,
     signaling_dispatch,
@@ -51,6 +53,13 @@ _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
 _KEYS_A_TURN = 4
+_FEEDBACK_TOGETHER_NS = 10_000_000
+
+
+class FeedbackKey(Enum):
+    """The place of transport-wide feedback in the schedule."""
+
+    DUE = 0
 
 
 class Membership(NamedTuple):
@@ -86,6 +95,7 @@ class Node:
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
+        self._feedback_at: int | None = None
         self._shed = NOTHING
         self._turns: dict[Hashable, int] = {}  # whose turn it is, in order, each once; since when
 
@@ -372,12 +382,17 @@ class Node:
     def receive(self, result: Result, now: int) -> None:
         """Take what the engine left to policy. Its `outgoing` is the caller's to send."""
         self.put(result, now)
-        self._work_off(now)
+        if self.has_work:
+            self._work_off(now)
 
     def put(self, result: Result, now: int) -> None:
         """Keep what the engine left to policy for `work`. Its `outgoing` is the caller's to send."""
-        self._incoming.put(result, now)
-        self._queue_touched(now)
+        if result.arrivals or result.leftovers or result.switches or result.sink_packets or result.observed:
+            self._incoming.put(result, now)
+            self._queue_touched(now)
+        at = self.context.engine.next_feedback()
+        if at is not None and (self._feedback_at is None or at < self._feedback_at):
+            self._plan_feedback(at)
 
     def take_again(self, leftover: Leftover, now: int) -> None:
         """Run through the engine again what it left for the time when there are keys. The caller settles."""
@@ -450,6 +465,8 @@ class Node:
     def _act(self, key: Hashable, now: int) -> None:
         if isinstance(key, PeerKey):
             settling.settle_one(self, key.peer, now)
+        elif isinstance(key, FeedbackKey):
+            self._send_feedback(now)
         elif isinstance(key, CoalescingKey):
             self._incoming.take_waiting()
         elif isinstance(key, _RoomKey):
@@ -458,6 +475,17 @@ class Node:
             room = self.rooms[key.room]
             room.quality.update(now)
             room.adaptation.update(now)
+
+    def _plan_feedback(self, at: int | None) -> None:
+        """Wake when publishers are to be told what has come."""
+        self._feedback_at = at
+        self.context.schedule.set(FeedbackKey.DUE, at)
+
+    def _send_feedback(self, now: int) -> None:
+        """Acknowledge what has come, for all whose time it nearly is at once."""
+        engine = self.context.engine
+        self.context.outbox.send(engine.feedback(now + _FEEDBACK_TOGETHER_NS))
+        self._plan_feedback(engine.next_feedback())
 
     def _tick(self, key: _RoomKey, now: int) -> None:
         room = self.rooms.get(key.room)
@@ -469,7 +497,7 @@ class Node:
         room.taps.check_recording(now)
         for link in room.links.values():
             link.update(now)
-        speakers = room.speakers.update(now)
+        speakers = room.speakers.update(publishing.voices(room), now)
         if speakers is not None:
             room.broadcast(signaling.Speakers(speakers=speakers))
         ticks = self._ticks.get(key.room, 0) + 1

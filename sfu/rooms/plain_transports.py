@@ -334,7 +334,7 @@ def _receiver_info(participant: Participant, publish: PlainPublishPeer) -> Trans
             payload_type=uptrack.payload_type,
             ssrc=uptrack.streams[0].ssrc if uptrack.streams else 0,
             packets=sum(stream.packets for stream in uptrack.streams),
-            oversize=sum(stream.oversize for stream in uptrack.streams),
+            oversize=sum(stream.progress.oversize for stream in uptrack.streams),
         )
         for uptrack in publish.received.values()
     ]

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from sfu.api import facts, signaling
 from sfu.api.join_token import Source
 from sfu.api.refusal import Code, Refused
-from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, Result
+from sfu.engine.contract import Leftover, Progress, Result
 from sfu.peers.publish.negotiated_publish_peer import Declared, NegotiatedPublishPeer, PublishChange
-from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 from sfu.rooms import distribution
 from sfu.rooms.live_room import LiveRoom
@@ -189,11 +188,14 @@ def end(room: LiveRoom, participant: Participant, now: int) -> None:
     participant.publish = None
 
 
-def heard(room: LiveRoom, publish: PublishPeer, arrival: Arrival) -> None:
-    """Take a packet's audio level for the speakers: only of microphones that others hear."""
-    uptrack = publish.uptrack_of(arrival.stream)
-    if uptrack is None or uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:
-        return
-    voice = bool(arrival.flags & ArrivalFlag.VOICE)
-    uptrack.tells_levels = True  # what comes from another node has negotiated nothing
-    room.speakers.heard(uptrack.participant, arrival.level, voice, arrival.arrival)
+def voices(room: LiveRoom) -> dict[str, Progress]:
+    """Return how loud participants' microphones are: of those that others hear, and that tell audio levels."""
+    found: dict[str, Progress] = {}
+    for uptrack in room.uptracks.values():
+        if uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:
+            continue
+        for stream in uptrack.streams:
+            if stream.progress.heard_at:
+                uptrack.tells_levels = True  # what comes from another node has negotiated nothing
+                found[uptrack.participant] = stream.progress
+    return found

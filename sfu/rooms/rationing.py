@@ -13,6 +13,7 @@ _SPARING_PACE = 3
 def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) -> None:
     """Apply to each room its share of what is to be shed."""
     context.pace = _SPARING_PACE if shed.sparing else 1
+    context.engine.pace_feedback(context.pace)
     ordered = sorted(rooms, key=lambda room: (bool(room.recorded), -len(room.participants), room.opened_at))
     everyone = sum(len(room.participants) for room in ordered)
     before = 0

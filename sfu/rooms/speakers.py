@@ -1,7 +1,9 @@
 """Speakers in a room, for the `speakers` message and for the loudest N."""
 
+from collections.abc import Mapping
+
 from sfu.api.signaling_values import Speaker
-from sfu.machines.audio_levels import AudioLevels
+from sfu.machines.audio_levels import AudioLevels, Voice
 
 _MAX_LISTED = 5
 _QUIET_NS = 1_000_000_000
@@ -12,7 +14,6 @@ class Speakers:
 
     def __init__(self) -> None:
         self._levels: AudioLevels[str] = AudioLevels()
-        self._last: dict[str, tuple[int, int]] = {}
         self._told: tuple[str, ...] = ()
         self._loudest: frozenset[str] = frozenset()
 
@@ -21,24 +22,17 @@ class Speakers:
         """The speakers, as was told last."""
         return self._told[0] if self._told else None
 
-    def heard(self, participant: str, level: int, voice: bool, arrival: int) -> None:
-        """Take the level of one packet."""
-        self._levels.level(participant, level, voice, arrival)
-        if voice:
-            self._last[participant] = (level, arrival)
-
     def remove(self, participant: str) -> None:
         """The participant muted or left."""
         self._levels.remove(participant)
-        self._last.pop(participant, None)
 
-    def update(self, now: int) -> list[Speaker] | None:
+    def update(self, voices: Mapping[str, Voice], now: int) -> list[Speaker] | None:
         """Return who speaks, loudest first, when that changed since the last call."""
-        self._levels.update(now)
+        self._levels.update(voices, now)
         speaking = [
             participant
             for participant in self._levels.loudest(_MAX_LISTED)
-            if participant in self._last and now - self._last[participant][1] < _QUIET_NS
+            if now - voices[participant].voice_at < _QUIET_NS
         ]
         active = self._levels.speaker
         if active in speaking:
@@ -47,7 +41,7 @@ class Speakers:
         if tuple(speaking) == self._told:
             return None
         self._told = tuple(speaking)
-        return [Speaker(participant=who, level=self._last[who][0]) for who in speaking]
+        return [Speaker(participant=who, level=voices[who].voice_level) for who in speaking]
 
     def loudest(self, count: int) -> list[str]:
         """Return up to `count` participants who have spoken lately, loudest first."""

@@ -14,6 +14,7 @@ from sfu.formats.sdp import MediaSection, SessionDescription
 from sfu.frames.assembler import Frame, FrameAssembler
 from sfu.machines.repair.nack import NackGenerator
 from sfu.machines.repair.receive_statistics import ReceiveStatistics
+from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.machines.repair.twcc_receiver import TwccReceiver
 from sfu.machines.unwrap import Unwrapper
 
@@ -48,6 +49,7 @@ class ReceivedStream:
     _assembler: FrameAssembler | None = None
     _assembled: Codec | None = None
     _statistics: ReceiveStatistics | None = None
+    _progress: StreamProgress = field(default_factory=StreamProgress)
 
     def receive(self, packet: RtpPacket, now: int) -> None:
         """Take a packet of this slot's SSRC or RTX SSRC."""
@@ -102,8 +104,8 @@ class ReceivedStream:
         if self.first_packet_at is None:
             self.first_packet_at = now
         if self._statistics is None:
-            self._statistics = ReceiveStatistics(self.ssrc, known[1])
-        self._statistics.received(ext_seq, now, packet.timestamp, repaired=repaired)
+            self._statistics = ReceiveStatistics(self.ssrc, self._progress)
+        self._progress.take(ext_seq, now, packet.timestamp, clock_rate=known[1], repaired=repaired)
         self._nack.received(ext_seq, now, keyframe=begins)
 
     def _assembler_for(self, codec: Codec) -> FrameAssembler:

@@ -136,6 +136,50 @@ cdef class BatchEngine(EngineTable):
         handle.rtcp_indexes[sender] = index
         return index & 0x7FFFFFFF
 
+    def acknowledge(self, peer, ssrc):
+        cdef Peer *entry = (<PeerHandle>self.peers[peer]).peer
+        acknowledger_free(entry.acknowledger)
+        entry.acknowledger = <Acknowledger *>calloc(1, sizeof(Acknowledger))
+        if entry.acknowledger == NULL:
+            raise MemoryError
+        entry.acknowledger.ssrc = ssrc
+
+    def pace_feedback(self, int pace):
+        self.state.feedback_pace = pace
+
+    def feedback(self, int64_t now):
+        cdef PeerHandle handle
+        cdef Acknowledger *entry
+        outgoing = []
+        self.state.acknowledges = False
+        for handle in self.peers.values():
+            entry = handle.peer.acknowledger
+            if entry == NULL or not entry.is_due:
+                continue
+            if entry.deadline <= now:
+                entry.is_due = False
+                self._report_arrivals(handle, outgoing)
+            elif not self.state.acknowledges or entry.deadline < self.state.feedback_at:
+                self.state.acknowledges = True
+                self.state.feedback_at = entry.deadline
+        return outgoing
+
+    cdef int _report_arrivals(self, PeerHandle handle, list outgoing) except -1:
+        cdef uint8_t message[PACKET_BYTES_MAX]
+        cdef Acknowledger *entry = handle.peer.acknowledger
+        cdef int count = pending_in_order(entry)
+        cdef int done = 0, size
+        cdef int64_t start = min(entry.base, (<Acknowledged *>entry.pending.items).seq)
+        while True:
+            size = next_feedback_of(entry, &done, count, &start, message)
+            if size == 0:
+                return 0
+            compound = PyBytes_FromStringAndSize(<char *>message, size)
+            outgoing += self.protect_rtcp(handle.peer.peer, compound)
+
+    def next_feedback(self):
+        return self.state.feedback_at if self.state.acknowledges else None
+
     def release(self, int64_t now):
         self._release(now, 0)
         return self._collect_output()
@@ -297,8 +341,8 @@ cdef class BatchEngine(EngineTable):
             arrival = <ArrivalRecord *>state.arrivals.items + k
             result.arrivals.append(
                 Arrival(
-                    arrival.peer, arrival.stream, arrival.ext_seq, arrival.arrival, arrival.timestamp, arrival.size,
-                    arrival.flags, arrival.transport_seq, arrival.level,
+                    arrival.peer, arrival.stream, arrival.ext_seq, arrival.gap, arrival.arrival, arrival.timestamp, arrival.size,
+                    arrival.flags,
                 )
             )
         for k in range(state.switches.count):

@@ -26,6 +26,7 @@ cdef class EngineTable:
         state.entries = <OutEntry *>malloc(ARENA_ENTRIES * sizeof(OutEntry))
         state.entry_capacity = ARENA_ENTRIES
         state.filenos = self.filenos
+        state.feedback_pace = 1
         self.sources.capacity = 64
         self.sources.entries = <Source *>calloc(64, sizeof(Source))
         if state.slots == NULL or state.arena == NULL or state.entries == NULL or self.sources.entries == NULL:
@@ -193,6 +194,9 @@ cdef class EngineTable:
             if removed.ring[k] != NULL:
                 packet_release(&self.state, removed.ring[k])
                 removed.ring[k] = NULL
+
+    def progress(self, stream):
+        return (<StreamHandle>self.streams[stream]).progress
 
     def set_permitted(self, stream, permitted):
         (<StreamHandle>self.streams[stream]).stream.permitted = permitted

@@ -190,9 +190,8 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
     cdef int at[5]
     cdef int length[5]
     cdef int payload_at = parse_header(packet.data, size, peer.extensions, at, length)
-    cdef int flags = 0, k, level = -1, transport_seq = -1
-    cdef ArrivalRecord *record
-    cdef int64_t ext_seq
+    cdef int k, level, transport_seq = -1
+    cdef bint is_ours
     if payload_at < 0:
         drop(state, DROP_MALFORMED)
         return
@@ -206,28 +205,14 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
     for k in range(PASSED_COUNT):
         packet.passed_at[k] = at[k]
         packet.passed_size[k] = length[k]
-    if packet.marker:
-        flags |= FLAG_MARKER
     if length[0]:
         level = packet.data[at[0]]
-        if level & 0x80:
-            flags |= FLAG_VOICE
-        level &= 0x7F
+        progress_hear(known.stream.progress, level & 0x7F, level & 0x80 != 0, arrival)
     if length[4] >= 2:
         transport_seq = load16(packet.data + at[4])
-    ext_seq = admit(state, known, packet, &flags)
-    record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
-    if record == NULL:
-        return
-    record.peer = peer.peer
-    record.stream = known.stream.stream
-    record.ext_seq = ext_seq
-    record.arrival = arrival
-    record.timestamp = packet.timestamp
-    record.size = packet.end - packet.start
-    record.flags = flags
-    record.transport_seq = transport_seq
-    record.level = level
+    is_ours = admit(state, known, packet)
+    if peer.acknowledger != NULL and transport_seq >= 0:
+        acknowledge_arrival(state, peer.acknowledger, transport_seq, arrival, known.stream.ssrc, is_ours)
 
 
 cdef void undo_rtx(const Stream *stream, Packet *packet, int repairs) noexcept nogil:
@@ -246,35 +231,33 @@ cdef void undo_rtx(const Stream *stream, Packet *packet, int repairs) noexcept n
         packet.passed_at[k] += 2
 
 
-cdef int admit_rtx(State *state, const Stream *stream, Packet *packet, int *flags) noexcept nogil:
+cdef int admit_rtx(State *state, const Stream *stream, Packet *packet) noexcept nogil:
     """Undo RTX; return the original's payload type, -1 when there is none."""
     cdef int payload_type = packet.data[1] & 0x7F
     cdef int repairs = stream.repairs[payload_type]
-    flags[0] |= FLAG_REPAIRED
     if stream.codec[payload_type] != CODEC_RTX or repairs == NO_TYPE or stream.codec[repairs] == NO_TYPE:
         drop(state, DROP_UNMAPPED_PAYLOAD_TYPE)
-        flags[0] |= FLAG_DUPLICATE
         return -1
-    if packet.payload_size < 2:
-        flags[0] |= FLAG_DUPLICATE | FLAG_PADDING
+    if packet.payload_size < 2:  # padding repairs nothing
         return -1
     undo_rtx(stream, packet, repairs)
     return repairs
 
 
-cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexcept nogil:
-    """Number a packet, and cache it when it is new. Return its ext_seq, -1 for none."""
+cdef bint admit(State *state, Ssrc *known, Packet *packet) noexcept nogil:
+    """Number a packet, and cache it when it is new; whether it is the first after a loss of ours."""
     cdef Stream *stream = known.stream
     cdef int payload_type = packet.data[1] & 0x7F
-    cdef int refusal
+    cdef int refusal, flags = 0
     cdef unsigned seq
     cdef int64_t ext_seq, ahead
     if known.is_rtx:
-        payload_type = admit_rtx(state, stream, packet, flags)
+        flags = FLAG_REPAIRED
+        payload_type = admit_rtx(state, stream, packet)
         if payload_type < 0:
-            return -1
+            return False
     if packet.payload_size == 0:
-        flags[0] |= FLAG_PADDING
+        flags |= FLAG_PADDING
     seq = load16(packet.data + packet.start + 2)
     ext_seq = seq
     if stream.newest >= 0:
@@ -282,20 +265,37 @@ cdef int64_t admit(State *state, Ssrc *known, Packet *packet, int *flags) noexce
         ext_seq = stream.newest + ahead if ahead < 0x8000 else stream.newest + ahead - 0x10000
     if ext_seq < 0 or ext_seq <= stream.newest - stream.capacity:
         drop(state, DROP_TOO_LATE)
-        flags[0] |= FLAG_DUPLICATE
-        return max(ext_seq, <int64_t>-1)
+        return False
     if cached(stream, ext_seq) != NULL:
         drop(state, DROP_DUPLICATE)
-        flags[0] |= FLAG_DUPLICATE
-        return ext_seq
+        return False
     refusal = opened(state, stream, packet, ext_seq, &payload_type)
     keep(state, stream, packet, ext_seq, payload_type, refusal)
-    flags[0] |= found_flags(packet)
-    return ext_seq
+    arrived(state, stream, packet, flags)
+    return packet.closes
 
 
-cdef inline int found_flags(const Packet *packet) noexcept nogil:
-    return (FLAG_KEYFRAME if packet.is_keyframe else 0) | (FLAG_OVERFLOWED if packet.closes else 0)
+cdef void arrived(State *state, Stream *stream, const Packet *packet, int flags) noexcept nogil:
+    """Count a new packet, and tell of it where something may follow from it at once."""
+    cdef ArrivalRecord *record
+    cdef int size = packet.end - packet.start
+    if packet.is_keyframe and not stream.is_audio:
+        flags |= FLAG_KEYFRAME
+    if packet.closes:
+        flags |= FLAG_OVERFLOWED
+    progress_take(stream.progress, packet, size, stream.clock_rate[packet.payload_type], flags)
+    if not packet.gap and not packet.is_late and not flags & ~FLAG_PADDING:
+        return
+    record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
+    if record != NULL:
+        record.peer = stream.peer.peer
+        record.stream = stream.stream
+        record.ext_seq = packet.ext_seq
+        record.gap = packet.gap
+        record.arrival = packet.arrival
+        record.timestamp = packet.timestamp
+        record.size = size
+        record.flags = flags
 
 
 cdef void keep(
@@ -314,6 +314,7 @@ cdef void keep(
         if packet.codec == CODEC_AV1 and packet.passed_size[DESCRIPTOR_PLACE]:
             describe_dependencies(state, stream, packet)
     packet.is_late = ext_seq < stream.newest
+    packet.gap = max(0, ext_seq - stream.newest - 1) if stream.newest >= 0 else 0
     packet.closes = ext_seq > stream.newest and stream.overflows != state.overflows
     if packet.closes:
         stream.overflows = state.overflows

@@ -79,7 +79,6 @@ cdef void recover_block(
     State *state, Stream *stream, const Packet *packet, int64_t ext_seq, const Block *block
 ) noexcept nogil:
     cdef Packet *lost = packet_new(state, 12 + block.size)
-    cdef ArrivalRecord *record
     if lost == NULL:
         return
     lost.arrival = packet.arrival
@@ -95,16 +94,7 @@ cdef void recover_block(
     memcpy(lost.data + 12, packet.data + packet.payload_at + block.at, block.size)
     keep(state, stream, lost, ext_seq, block.payload_type, -1)
     state.recovered += 1
-    record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
-    if record != NULL:
-        record.peer = stream.peer.peer
-        record.stream = stream.stream
-        record.ext_seq = ext_seq
-        record.arrival = lost.arrival
-        record.timestamp = lost.timestamp
-        record.size = lost.end
-        record.flags = FLAG_RECOVERED | found_flags(lost)
-        record.transport_seq = record.level = -1
+    arrived(state, stream, lost, FLAG_RECOVERED)
     packet_release(state, lost)
 
 

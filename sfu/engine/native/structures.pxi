@@ -12,6 +12,7 @@ cdef struct Packet:
     int refs
     int size_class
     int64_t ext_seq
+    int64_t gap
     int64_t arrival
     int64_t run
     int run_index
@@ -65,9 +66,37 @@ cdef struct SinkEntry:
     int64_t sink
     int64_t handle
 
+cdef struct Progress:
+    int64_t packets
+    int64_t received
+    int64_t first
+    int64_t highest
+    int64_t jitter_16
+    int64_t jitter_arrival
+    uint32_t jitter_timestamp
+    bint after_keyframe
+    int64_t frames
+    int64_t timestamp
+    int64_t timestamp_before
+    int64_t timestamp_at
+    int64_t last_arrival
+    int64_t measured_at
+    int64_t window_bytes
+    int64_t window_frames
+    double bits_per_second
+    double frame_rate
+    int64_t oversize
+    int64_t largest
+    double loudness
+    int64_t heard_at
+    int64_t spoke_at
+    int64_t voice_level
+    int64_t voice_at
+
 cdef struct Stream:
     int64_t stream
     Peer *peer
+    Progress *progress
     uint32_t ssrc
     uint32_t rtx_ssrc
     bint has_rtx
@@ -216,6 +245,29 @@ cdef struct Ssrc:
     bint is_rtx
     Stream *stream
 
+cdef struct Grown:
+    void *items
+    int count
+    int capacity
+
+cdef struct Acknowledged:
+    int64_t seq
+    int64_t arrival
+    int order
+    bint resumes
+
+cdef struct Acknowledger:
+    uint32_t ssrc
+    uint32_t media_ssrc
+    Unwrapped seqs
+    bint has_base
+    int64_t base
+    int64_t newest
+    Grown pending
+    bint is_due
+    int64_t deadline
+    int count
+
 cdef struct Peer:
     int64_t peer
     Link *link
@@ -236,6 +288,7 @@ cdef struct Peer:
     Crypto send
     Crypto receive
     int64_t last_activity
+    Acknowledger *acknowledger
     Pointers routes
     Window **windows
     int window_count
@@ -264,12 +317,11 @@ cdef struct ArrivalRecord:
     int64_t peer
     int64_t stream
     int64_t ext_seq
+    int64_t gap
     int64_t arrival
     uint32_t timestamp
     int size
     int flags
-    int transport_seq
-    int level
 
 cdef struct SinkRecord:
     int64_t sink
@@ -302,11 +354,6 @@ cdef struct OutEntry:
     uint32_t at
     uint16_t size
 
-cdef struct Grown:
-    void *items
-    int count
-    int capacity
-
 cdef struct State:
     int64_t now
     int64_t runs
@@ -338,6 +385,9 @@ cdef struct State:
     Grown leftovers
     Grown matched
     Grown told
+    bint acknowledges
+    int feedback_pace
+    int64_t feedback_at
     uint8_t *arena
     uint32_t arena_used
     uint32_t arena_size

@@ -76,6 +76,7 @@ cdef class PeerHandle:
         free(self.peer.windows)
         free(self.peer.ssrcs)
         link_free(self.peer.link)
+        acknowledger_free(self.peer.acknowledger)
         free(self.peer)
 
     cdef int set_keys(self, keys) except -1:
@@ -138,6 +139,7 @@ cdef class StreamHandle:
     """A stream's structure; `peer` keeps its peer's alive."""
 
     cdef Stream *stream
+    cdef StreamProgress progress
     cdef PeerHandle peer
 
     def __cinit__(self, PeerHandle peer, entry):
@@ -149,6 +151,8 @@ cdef class StreamHandle:
         self.stream.stream = entry.stream
         self.stream.ssrc = entry.ssrc
         self.stream.permitted = True
+        self.progress = StreamProgress()
+        self.stream.progress = &self.progress.counted
         self.stream.newest = -1
         self.stream.capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
         self.stream.ring = <Packet **>calloc(self.stream.capacity, sizeof(Packet *))
@@ -170,6 +174,7 @@ cdef class StreamHandle:
         cdef int number
         memset(stream.codec, NO_TYPE, sizeof(stream.codec))
         memset(stream.repairs, NO_TYPE, sizeof(stream.repairs))
+        memset(stream.clock_rate, 0, sizeof(stream.clock_rate))
         stream.is_audio = False
         for number, payload in entry.payloads.items():
             if not 0 <= number <= 127:

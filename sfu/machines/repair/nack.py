@@ -77,18 +77,27 @@ class NackGenerator:
             return None
         sample = None
         if ext_seq > self._highest:
-            if ours and ext_seq > self._highest + 1:
-                self._give_up(self._highest + 1, GiveUp.OURS, ext_seq - self._highest - 1)
-            else:
-                self._add_gap(self._highest + 1, ext_seq, now)
+            self.missed(self._highest + 1, ext_seq, now, ours=ours)
             self._highest = ext_seq
-        elif (missing := self._missing.pop(ext_seq, None)) is not None and repaired and missing.tries == 1:
-            sample = now - missing.asked
+        else:
+            sample = self.came(ext_seq, now, repaired=repaired)
         if keyframe and self._skip_at_keyframe:
             for old in [seq for seq in self._missing if seq < ext_seq]:
                 del self._missing[old]
                 self._give_up(old, GiveUp.KEYFRAME)
         return sample
+
+    def missed(self, first: int, end: int, now: int, *, ours: bool = False) -> None:
+        """Take it that what lies from `first` to before `end` did not come; `ours`: we dropped it."""
+        if not ours:
+            self._add_gap(first, end, now)
+        elif first < end:
+            self._give_up(first, GiveUp.OURS, end - first)
+
+    def came(self, ext_seq: int, now: int, *, repaired: bool = False) -> int | None:
+        """Take a packet that came late or again; see `received`, which sees to this where it is told of each packet."""
+        missing = self._missing.pop(ext_seq, None)
+        return now - missing.asked if missing is not None and repaired and missing.tries == 1 else None
 
     def _add_gap(self, first: int, end: int, now: int) -> None:
         if end - first > self._max_missing:

@@ -1,5 +1,7 @@
 """Transport-wide feedback to a publisher: arrivals of its packets to messages (sfu.formats.transport_feedback).
 
+Runs in the engine; this is what the Python one runs, and the specification of what the compiled one does.
+
 A packet that comes after it was reported missing is reported again by the next message, as libwebrtc does.
 
 Of packets that we dropped ourselves for want of time nothing is said: a message ends before them and the next begins
@@ -8,16 +10,27 @@ and any that we made up would be taken for the link's. libwebrtc counts what no 
 arrived, and takes it off what is in flight when something sent later arrives.
 """
 
+from typing import NamedTuple
+
 from sfu.formats.transport_feedback import REFERENCE_NS, TICK_NS, TransportFeedback
 from sfu.machines.unwrap import Unwrapper
 
 # A message about this many packets stays below 1100 bytes, whatever its pattern.
-_MAX_RECEIVED = 400
-_MAX_SPAN = 2000
-_EARLY = 200  # report at once when so many arrivals have gathered
-_MAX_PENDING = 4000
-_MAX_LATE = 1000
+MAX_RECEIVED = 400
+MAX_SPAN = 2000
+EARLY_PACKETS = 200  # report at once when so many arrivals have gathered
+MAX_PENDING = 4000
+MAX_LATE = 1000
+INTERVAL_NS = 50_000_000
 _REFERENCE_MODULUS = 1 << 24
+
+
+class _Came(NamedTuple):
+    """A packet to report; `resumes`: we dropped what is missing before it."""
+
+    seq: int
+    arrival: int
+    resumes: bool
 
 
 class TwccReceiver:
@@ -26,15 +39,14 @@ class TwccReceiver:
     `pace` times as rarely where there is little time for it.
     """
 
-    def __init__(self, sender_ssrc: int, *, interval: int = 50_000_000) -> None:
+    def __init__(self, sender_ssrc: int, *, interval: int = INTERVAL_NS) -> None:
         self._sender_ssrc = sender_ssrc
         self._interval = interval
         self._unwrapper = Unwrapper(16)
         self._media_ssrc = 0
         self._base: int | None = None  # first seq that was not reported on
         self._newest = -1
-        self._resumed: set[int] = set()  # of those pending: we dropped what is missing before them
-        self._pending: dict[int, int] = {}
+        self._pending: list[_Came] = []
         self._deadline: int | None = None
         self._feedback_count = 0
         self.pace = 1
@@ -47,17 +59,16 @@ class TwccReceiver:
         seq = self._unwrapper.unwrap(transport_seq)
         if self._base is None:
             self._base = seq
-        if seq < self._base - _MAX_LATE or len(self._pending) >= _MAX_PENDING:
+        if seq < self._base - MAX_LATE or len(self._pending) >= MAX_PENDING:
             return False
         before = self._deadline
-        if ours and seq > self._newest + 1 and self._newest >= 0:
-            self._resumed.add(seq)
+        resumes = ours and seq > self._newest + 1 and self._newest >= 0
         self._newest = max(self._newest, seq)
         self._media_ssrc = media_ssrc
-        self._pending.setdefault(seq, arrival)
+        self._pending.append(_Came(seq, arrival, resumes))
         if self._deadline is None:
             self._deadline = arrival + self._interval * self.pace
-        elif len(self._pending) >= _EARLY * self.pace:
+        elif len(self._pending) >= EARLY_PACKETS * self.pace:
             self._deadline = min(self._deadline, arrival)
         return self._deadline != before
 
@@ -66,42 +77,39 @@ class TwccReceiver:
         if self._deadline is None or now < self._deadline or self._base is None:
             return []
         self._deadline = None
-        seqs = sorted(self._pending)
+        came = self._in_order()
         messages = []
-        start = min(self._base, seqs[0])
-        while seqs:
-            if seqs[0] - start > _MAX_SPAN or seqs[0] in self._resumed:
-                start = seqs[0]
-            count = self._fitting(seqs, start)
-            messages.append(self._message(start, seqs[:count]))
-            start = seqs[count - 1] + 1
-            del seqs[:count]
+        start = min(self._base, came[0].seq)
+        while came:
+            if came[0].seq - start > MAX_SPAN or came[0].resumes:
+                start = came[0].seq
+            count = _fitting(came, start)
+            messages.append(self._message(start, came[:count]))
+            start = came[count - 1].seq + 1
+            del came[:count]
         self._base = max(self._base, start)
         self._pending.clear()
-        self._resumed.clear()
         return messages
+
+    def _in_order(self) -> list[_Came]:
+        """Return what is to be reported by seq; of duplicates the first that came."""
+        came: list[_Came] = []
+        for entry in sorted(self._pending, key=lambda entry: entry.seq):
+            if not came or came[-1].seq != entry.seq:
+                came.append(entry)
+        return came
 
     def timer(self) -> int | None:
         """Return when `due` has work next, or None."""
         return self._deadline
 
-    def _fitting(self, seqs: list[int], start: int) -> int:
-        """Return how many of `seqs` one message from `start` on can report."""
-        count = 1
-        while count < min(len(seqs), _MAX_RECEIVED) and seqs[count] - start < _MAX_SPAN:
-            delta = self._pending[seqs[count]] // TICK_NS - self._pending[seqs[count - 1]] // TICK_NS
-            if not -0x8000 <= delta <= 0x7FFF or seqs[count] in self._resumed:
-                break
-            count += 1
-        return count
-
-    def _message(self, start: int, seqs: list[int]) -> TransportFeedback:
-        reference = self._pending[seqs[0]] // REFERENCE_NS
+    def _message(self, start: int, came: list[_Came]) -> TransportFeedback:
+        reference = came[0].arrival // REFERENCE_NS
         previous = reference * (REFERENCE_NS // TICK_NS)
-        deltas: list[int | None] = [None] * (seqs[-1] - start + 1)
-        for seq in seqs:
-            tick = self._pending[seq] // TICK_NS
-            deltas[seq - start] = tick - previous
+        deltas: list[int | None] = [None] * (came[-1].seq - start + 1)
+        for entry in came:
+            tick = entry.arrival // TICK_NS
+            deltas[entry.seq - start] = tick - previous
             previous = tick
         count = self._feedback_count
         self._feedback_count = (count + 1) & 0xFF
@@ -114,3 +122,14 @@ class TwccReceiver:
             count,
             tuple(deltas),
         )
+
+
+def _fitting(came: list[_Came], start: int) -> int:
+    """Return how many one message from `start` on can report."""
+    count = 1
+    while count < min(len(came), MAX_RECEIVED) and came[count].seq - start < MAX_SPAN and not came[count].resumes:
+        delta = came[count].arrival // TICK_NS - came[count - 1].arrival // TICK_NS
+        if not -0x8000 <= delta <= 0x7FFF:
+            break
+        count += 1
+    return count

@@ -55,7 +55,7 @@ class LayerLadder:
         stalled = self._liveness.update(
             {
                 stream.number: LayerProgress(
-                    stream.frames, stream.last_arrival, stream.frame_rate, stream.after_keyframe
+                    stream.progress.frames, stream.last_arrival, stream.frame_rate, stream.progress.after_keyframe
                 )
                 for stream in streams
                 if stream.packets and stream.number not in resting
@@ -76,8 +76,8 @@ class LayerLadder:
             if stream.told_cost and (number not in self._samples or stream.share < 1 or not stream.active(now)):
                 self._rates[number] = stream.told_cost
             flows = stream.active(now) and number not in self._stopped and number not in self._returning
-            if flows and rate > 0 and stream.measured_at != self._sampled.get(number):
-                self._sampled[number] = stream.measured_at
+            if flows and rate > 0 and stream.progress.measured_at != self._sampled.get(number):
+                self._sampled[number] = stream.progress.measured_at
                 self._sample(number, rate, stream.share)
             stream.cost = self._rates.get(number, 0.0)
         self._sort(streams)

@@ -81,6 +81,7 @@ class IngressRegistry:
             in_red=any(payload.codec is Codec.RED for payload in uptrack.media.payloads.values()),
             nack_round_trip=self._nack_round_trip,
             budget=self._context.repair_budget,
+            progress=self._context.engine.progress(number),
         )
         self._entries[number] = entry
         self.streams[number] = stream

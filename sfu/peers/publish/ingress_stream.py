@@ -1,6 +1,6 @@
 """One SSRC of a publisher: what is to be asked of it (repairs, keyframes) and reported about it."""
 
-from sfu.engine.contract import Arrival, ArrivalFlag
+from sfu.engine.contract import Arrival, ArrivalFlag, Progress
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import Nack, Packet, PictureLoss, ReportBlock, SenderReport
 from sfu.machines.repair.keyframe_requests import KeyframeRequests
@@ -9,25 +9,24 @@ from sfu.machines.repair.receive_statistics import ReceiveStatistics
 from sfu.machines.repair.red_reports import RedReports
 from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.machines.repair.sender_reports import SourceClock
+from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
 
-_RATE_WINDOW_NS = 1_000_000_000
 _ACTIVE_NS = 2_000_000_000
 _OWED_AGAIN_NS = 50_000_000
-# Plain integers: an IntFlag's operators cost more than all else that happens to a packet here.
-_DUPLICATE, _KEYFRAME = int(ArrivalFlag.DUPLICATE), int(ArrivalFlag.KEYFRAME)
-_REPAIRED, _PADDING = int(ArrivalFlag.REPAIRED), int(ArrivalFlag.PADDING)
-_RECOVERED, _OVERFLOWED = int(ArrivalFlag.RECOVERED), int(ArrivalFlag.OVERFLOWED)
+# Plain integers: an IntFlag's operators are slow.
+_KEYFRAME, _REPAIRED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED), int(ArrivalFlag.OVERFLOWED)
 
 
 class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
-    `stalled` is set by the room, which sees the track's other layers. `after_keyframe` is whether no frame has come
-    since the newest keyframe. `pixels` and `lines` (the shorter side, since phones are turned) are the size of its
+    `progress` is how far it has come, as the engine counts it. `stalled` is set by the room, which sees the track's
+    other layers. `pixels` and `lines` (the shorter side, since phones are turned) are the size of its
     pictures as its last keyframe told it, 0 where that is not known. `cost` is what the room takes its bitrate for,
     `told_cost` what another node does, 0 where that is not known; `share` the part of it that comes here: less than 1
-    where such a node was asked for lower layers only.
+    where such a node was asked for lower layers only. Of so many
+    packets it was said that they are oversize: `told_oversize`.
     """
 
     def __init__(
@@ -42,8 +41,10 @@ class IngressStream:
         in_red: bool = False,
         nack_round_trip: NackRoundTrip | None = None,
         budget: RepairBudget | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.number = number
+        self.progress = progress or StreamProgress()
         self.ssrc = ssrc
         self.codec = codec
         self.rid = rid
@@ -51,15 +52,9 @@ class IngressStream:
         self.cost = self.told_cost = 0.0
         self.share = 1.0
         self.clock = SourceClock(clock_rate)
-        self.bits_per_second = 0.0
-        self.last_arrival = 0
-        self.packets = 0
-        self.frames = 0
-        self.frame_rate = 0.0
         self.stalled = False
-        self.after_keyframe = False
         self.plis_sent = 0
-        self.oversize = 0
+        self.told_oversize = 0
         self.fraction_lost = 0
         self.jitter = 0
         self._clock_rate = clock_rate
@@ -67,71 +62,63 @@ class IngressStream:
         self._nack_round_trip = nack_round_trip or NackRoundTrip()
         self._budget = budget or RepairBudget()
         self._nack = NackGenerator() if nacks else None
-        self._statistics = ReceiveStatistics(ssrc, clock_rate)
+        self._statistics = ReceiveStatistics(ssrc, self.progress)
         self._keyframes = None if codec.is_audio else KeyframeRequests()
-        self._window_start = self._window_bytes = self._window_frames = 0
-        self._timestamp = self._timestamp_before = -1
-        self._timestamp_at = 0
+        self._ended_packets = self._ended_measured = 0
         self._keyframe_owed_at: int | None = None
 
     def arrived(self, arrival: Arrival) -> bool:
         """Take a packet that the engine saw; whether `timer` may be earlier because of it."""
-        flags = int(arrival.flags)
-        if flags & _DUPLICATE or arrival.ext_seq < 0:
-            return False
-        self.packets += 1
-        at = arrival.arrival
-        keyframe = bool(flags & _KEYFRAME)
-        missing = self._nack.missing if self._nack is not None else 0
-        ours = bool(flags & _OVERFLOWED) and self.packets > 1 and arrival.ext_seq > self._statistics.highest + 1
+        flags, at, gap = int(arrival.flags), arrival.arrival, arrival.gap
+        ours = gap > 0 and bool(flags & _OVERFLOWED)
         if ours and self._keyframes is not None and self._keyframe_owed_at is None:
             self._keyframe_owed_at = at
-        if self._nack is not None:
-            self._nack.received(arrival.ext_seq, at, keyframe, ours=ours)
-        repaired = bool(flags & (_REPAIRED | _RECOVERED))
+        if self._nack is not None and gap:
+            self._nack.missed(arrival.ext_seq - gap, arrival.ext_seq, at, ours=ours)
+        elif self._nack is not None:
+            self._nack.came(arrival.ext_seq, at)
         if flags & _REPAIRED:
             self._nack_round_trip.retransmitted(self.number, arrival.ext_seq, at)
-        self._statistics.received(arrival.ext_seq, at, arrival.timestamp, repaired=repaired, ours=ours)
-        if keyframe and self._keyframes is not None:
+        if flags & _KEYFRAME and self._keyframes is not None:
             self._keyframes.keyframe(at)
             self._keyframe_owed_at = None
-        self.after_keyframe = keyframe or (self.after_keyframe and arrival.timestamp == self._timestamp)
-        if not repaired and arrival.timestamp != self._timestamp and not flags & _PADDING:
-            self._timestamp_before = self._timestamp
-            self._timestamp, self._timestamp_at = arrival.timestamp, at
-            self.frames += 1
-            self._window_frames += 1
-        self._measure(at, arrival.size)
-        return ours or (self._nack is not None and self._nack.missing > missing)
-
-    def _measure(self, at: int, size: int) -> None:
-        self.last_arrival = at
-        self._window_bytes += size
-        elapsed = at - self._window_start
-        if elapsed >= _RATE_WINDOW_NS:
-            is_whole = elapsed < 2 * _RATE_WINDOW_NS
-            self.bits_per_second = self._window_bytes * 8e9 / elapsed if is_whole else 0.0
-            self.frame_rate = self._window_frames * 1e9 / elapsed if is_whole else 0.0
-            self._window_start = at
-            self._window_bytes = self._window_frames = 0
+        return gap > 0
 
     @property
-    def measured_at(self) -> int:
-        """The end of the window that `bits_per_second` and `frame_rate` measure."""
-        return self._window_start
+    def packets(self) -> int:
+        """Packets that have come, since the publisher last said goodbye."""
+        return self.progress.packets - self._ended_packets
+
+    @property
+    def bits_per_second(self) -> float:
+        return 0.0 if self._has_no_rate else self.progress.bits_per_second
+
+    @property
+    def frame_rate(self) -> float:
+        return 0.0 if self._has_no_rate else self.progress.frame_rate
+
+    @property
+    def _has_no_rate(self) -> bool:
+        return self.progress.measured_at == self._ended_measured
+
+    @property
+    def last_arrival(self) -> int:
+        return self.progress.last_arrival
 
     def ended(self) -> None:
         """The publisher said goodbye to this SSRC (BYE); packets that come all the same revive it."""
-        self.packets = 0
-        self.bits_per_second = 0.0
+        self._ended_packets, self._ended_measured = self.progress.packets, self.progress.measured_at
 
     def active(self, now: int) -> bool:
         """Return True if packets have come lately, and as regularly as those of the track's other layers."""
-        return self.packets > 0 and not self.stalled and now - self.last_arrival < _ACTIVE_NS
+        progress = self.progress
+        flows = progress.packets > self._ended_packets and now - progress.last_arrival < _ACTIVE_NS
+        return flows and not self.stalled
 
     def sender_report(self, report: SenderReport, arrival: int) -> SenderReport:
         """Take a report; returns it as it is meant."""
-        last = self._timestamp if self._timestamp_at <= arrival else self._timestamp_before
+        progress = self.progress
+        last = progress.timestamp if progress.timestamp_at <= arrival else progress.timestamp_before
         if self._red_reports is not None and last >= 0:
             report = self._red_reports.meant(report, last)
         self.clock.update(report, arrival)

@@ -10,7 +10,6 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
-from sfu.machines.repair.twcc_receiver import TwccReceiver
 from sfu.peers.context import Context, random_id
 from sfu.peers.layers.layer_options import ONE_LAYER, Layer, layers_of
 from sfu.peers.peer import Peer
@@ -64,8 +63,9 @@ class NegotiatedPublishPeer(PublishPeer):
         self.peer.set_remote(answer.remote, now)
         extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}
         self._context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=extensions))
-        if self._twcc is None and _wants_transport_feedback(answer.media):
-            self._twcc = TwccReceiver(self._ssrc)
+        if not self._acknowledges and _wants_transport_feedback(answer.media):
+            self._acknowledges = True
+            self._context.engine.acknowledge(self.peer.number, self._ssrc)
         removed = self._drop_stale(answer.media, declared)
         added = self._add_new(answer.media, declared, grants)
         self._registry.set_media(answer.media, self.uptracks)

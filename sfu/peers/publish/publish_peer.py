@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
 from sfu.machines.ice.lite import Refusal
-from sfu.machines.repair.twcc_receiver import TwccReceiver
+from sfu.machines.repair.stream_progress import OVERSIZE_BYTES
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.peer import Peer
 from sfu.peers.plain_peer import PlainPeer
@@ -20,10 +20,7 @@ from sfu.peers.publish.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _CNAME_BYTES = 8
-OVERSIZE_BYTES = 1300
-"""Of an RTP packet: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a tunnel or TURN on the way."""
-# Plain integers: an IntFlag's operators are slow.
-_KEYFRAME, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.OVERFLOWED)
+_KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
 
 
 class PublishPeer:
@@ -40,7 +37,7 @@ class PublishPeer:
         self._registry = IngressRegistry(context, self.peer.number, max_streams or context.limits.streams)
         self._ssrc = random_ssrc()
         self._cname = secrets.token_hex(_CNAME_BYTES)
-        self._twcc: TwccReceiver | None = None
+        self._acknowledges = False
         self._next_report = now + _REPORT_INTERVAL_NS
         self._reports: list[tuple[int, rtcp.SenderReport, int]] = []
 
@@ -63,26 +60,25 @@ class PublishPeer:
         stream = self._registry.streams.get(arrival.stream)
         if stream is None:
             return False
-        hastens = False
-        if self._twcc is not None and arrival.transport_seq >= 0:
-            ours = bool(arrival.flags & _OVERFLOWED)
-            hastens = self._twcc.received(arrival.transport_seq, arrival.arrival, stream.ssrc, ours=ours)
-        hastens = stream.arrived(arrival) or hastens
-        if arrival.size > OVERSIZE_BYTES:
-            self._oversize(stream, arrival.size)
+        hastens = stream.arrived(arrival)
         if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
             self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
         return hastens
 
-    def _oversize(self, stream: IngressStream, size: int) -> None:
-        """Count a packet that may not reach everyone whole, and say so once."""
-        self._context.counters["packets_oversize"] += 1
-        stream.oversize += 1
-        if stream.oversize == 1:
-            self._context.outbox.warnings.append(
-                f"participant {self.participant} sends packets of {size} bytes: above {OVERSIZE_BYTES} bytes they may"
-                " be cut up or lost on the way to others; FFmpeg takes pkt_size, GStreamer's payloaders take mtu"
-            )
+    def _tell_oversize(self) -> None:
+        """Count packets that may not reach everyone whole, and say so once of each stream."""
+        for stream in self._registry.streams.values():
+            more = stream.progress.oversize - stream.told_oversize
+            if not more:
+                continue
+            self._context.counters["packets_oversize"] += more
+            if not stream.told_oversize:
+                self._context.outbox.warnings.append(
+                    f"participant {self.participant} sends packets of {stream.progress.largest} bytes: above"
+                    f" {OVERSIZE_BYTES} bytes they may be cut up or lost on the way to others; FFmpeg takes pkt_size,"
+                    " GStreamer's payloaders take mtu"
+                )
+            stream.told_oversize += more
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
         """Register the stream of a packet by its mid and rid; the stream when that is a new one or got its RTX."""
@@ -131,7 +127,6 @@ class PublishPeer:
         times = [self.peer.timer()]
         if self.peer.connected and not self.peer.closed:
             times.append(self._next_report)
-            times.append(self._twcc.timer() if self._twcc is not None else None)
             times.extend(stream.timer() for stream in self._registry.streams.values())
         return min((at for at in times if at is not None), default=None)
 
@@ -147,6 +142,7 @@ class PublishPeer:
         packets: list[rtcp.Packet] = []
         if now >= self._next_report:
             self._next_report = now + _REPORT_INTERVAL_NS * self._context.pace
+            self._tell_oversize()
             blocks = [stream.report_block(now) for stream in self._registry.streams.values()]
             reports = tuple(block for block in blocks if block is not None)[:31]
             if reports:
@@ -159,7 +155,4 @@ class PublishPeer:
                 else:
                     self._context.counters["plis_sent"] += 1
                 packets.append(packet)
-        if self._twcc is not None:
-            self._twcc.pace = self._context.pace
-            packets.extend(self._twcc.due(now))
         return packets

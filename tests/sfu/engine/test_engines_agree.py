@@ -15,6 +15,7 @@ from sfu.engine.contract import (
     Outgoing,
     Payload,
     PeerEntry,
+    Progress,
     RouteEntry,
     RouteSource,
     SrtpKeys,
@@ -74,6 +75,8 @@ class Twins:
         self.each("add_stream", *[(StreamEntry(k, 1, ssrc, types, ssrc + 1, 200),) for k, (ssrc, types) in streams()])
         for peer in self.subscribers:
             self.add_subscriber(peer)
+        self.each("set_address", (1, self.publisher.source, 0))
+        self.each("acknowledge", (1, 99))
 
     def each(self, verb: str, *calls: tuple[object, ...]) -> object:
         """Call every engine; all answer, or refuse, alike."""
@@ -310,9 +313,23 @@ class Twins:
             for k in range(4):
                 self.each("route_state", (peer * 10 + k,))
         self.each("last_activity", (1,))
+        self.each("next_feedback", ())
+        self.each("feedback", (self.now,))
         self.each("claim", *[(peer,) for peer in self.subscribers if self.randoms.random() < 0.3])
         assert all(engine.drops == self.engines[0].drops for engine in self.engines)
         assert all(engine.counters == self.engines[0].counters for engine in self.engines)
+        for stream, _ in streams():
+            told = [figures(engine, stream) for engine in self.engines]
+            assert all(entry == told[0] for entry in told)
+
+
+def figures(engine: Engine, stream: int) -> dict[str, object]:
+    """Return all that an engine tells of a stream's progress, nothing for a stream that it does not have."""
+    try:
+        progress = engine.progress(stream)
+    except KeyError:
+        return {}
+    return {name: getattr(progress, name) for name, value in vars(Progress).items() if isinstance(value, property)}
 
 
 def streams() -> list[tuple[int, tuple[int, dict[int, Payload]]]]:

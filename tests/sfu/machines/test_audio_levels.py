@@ -1,6 +1,7 @@
 """The active speaker: found quickly, not lost to a cough, remembered in silence."""
 
 from sfu.machines.audio_levels import AudioLevels
+from sfu.machines.loudness import Loudness
 
 MS = 1_000_000
 
@@ -10,6 +11,7 @@ class Room:
 
     def __init__(self):
         self.levels = AudioLevels()
+        self.voices = {}
         self.now = 0
         self.changes = []
 
@@ -17,8 +19,8 @@ class Room:
         for _ in range(milliseconds // 20):
             self.now += 20 * MS
             for key, level in levels.items():
-                self.levels.level(key, level, level < 60, self.now)
-            if self.now % (100 * MS) == 0 and self.levels.update(self.now):
+                self.voices.setdefault(key, Loudness()).hear(level, level < 60, self.now)
+            if self.now % (100 * MS) == 0 and self.levels.update(self.voices, self.now):
                 self.changes.append((self.now // MS, self.levels.speaker))
         return self.levels.speaker
 
@@ -85,6 +87,7 @@ def test_packets_that_stop_are_silence():
 def test_who_leaves_is_no_speaker():
     room = Room()
     room.play(1000, alice=30, bob=50)
+    del room.voices["alice"]
     room.levels.remove("alice")
     assert room.levels.speaker is None
     room.play(300, bob=127)

@@ -341,6 +341,7 @@ def test_packets_that_may_not_reach_everyone_whole_are_counted_and_told_once(sta
     put(stage, SENDER, *(picture(seq, payload=DELTA + bytes(1300)) for seq in (4, 5)))
     (info,) = plain_transports.infos(stage.node.rooms["r"])
     assert [(track.packets, track.oversize) for track in info.tracks] == [(5, 3)]
+    stage.run(1100 * MS)  # told along with the next report
     assert stage.node.context.counters["packets_oversize"] == 3
     (warning,) = stage.node.context.outbox.warnings
     assert "participant cam sends packets of" in warning

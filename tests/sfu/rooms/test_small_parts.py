@@ -7,6 +7,7 @@ from foundation.token_bucket import TokenBucket
 from sfu.api.signaling import Caption
 from sfu.engine.contract import Arrival, ArrivalFlag
 from sfu.formats.codecs import Codec
+from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.peers.context import Schedule
 from sfu.peers.layers.layer_choice import choose_layer, choose_smallest
 from sfu.peers.publish.capture_clock import CaptureClock
@@ -50,21 +51,25 @@ def stream(rid: str, number: int) -> IngressStream:
 
 
 def feed(target: IngressStream, size: int, begin: int, seconds: int) -> None:
+    progress = target.progress
+    assert isinstance(progress, StreamProgress)
     for index in range(seconds * 10):
         at = begin + index * SECOND // 10
-        target.arrived(Arrival(0, target.number, index, at, index * 9000, size, ArrivalFlag(0), -1, -1))
+        progress.take(index, at, index * 9000, size)
 
 
 def test_what_came_in_a_later_packet_is_not_asked_for_and_still_counts_as_lost() -> None:
-    sound = IngressStream(1, 1, Codec.OPUS, 48_000)
+    progress = StreamProgress()
+    sound = IngressStream(1, 1, Codec.OPUS, 48_000, progress=progress)
     for seq in range(10):
-        flags = ArrivalFlag.RECOVERED if seq == 5 else ArrivalFlag(0)
-        sound.arrived(Arrival(0, 1, seq, seq * SECOND // 50, seq * 960, 100, flags, -1, -1))
+        at, flags = seq * SECOND // 50, ArrivalFlag.RECOVERED if seq == 5 else ArrivalFlag(0)
+        progress.take(seq, at, seq * 960, 100, repaired=seq == 5)
+        sound.arrived(Arrival(0, 1, seq, 0, at, seq * 960, 100, flags))
     assert sound.feedback(9, SECOND // 5) == []
     block = sound.report_block(SECOND // 5)
     assert block is not None
     assert block.packets_lost == 1
-    assert sound.frames == 9
+    assert progress.frames == 9
 
 
 def test_the_highest_layer_that_flows_is_chosen_with_hysteresis() -> None:

@@ -13,6 +13,7 @@ import aiohttp
 from sfu.api import signaling
 from sfu.api.join_token import Grants
 from sfu.machines.ice.lite import generate_credentials
+from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.peers.layers.layer_options import Layer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
@@ -170,7 +171,9 @@ async def test_layers_within_a_stream(tmp_path: Path) -> None:
         assert downtrack.wanted_layer == (0, 2)
         assert (await whep.call("POST", "/layer", '{"spatialLayerId": -1}', **JSON))[0] == 400
         uptrack.layers = Layer(2, 2)
-        uptrack.streams[0].packets, uptrack.streams[0].last_arrival = 1, h.server.driver.now()
+        came = StreamProgress()
+        came.take(0, h.server.driver.now(), 0)
+        uptrack.streams[0].progress = came
         _, text, _ = await whep.call("GET", "/layer")
         told = json.loads(text)["0"]["layers"]
         assert [(entry["encodingId"], entry["spatialLayerId"]) for entry in told] == [

@@ -1,7 +1,7 @@
 """The order and the cost of a track's layers."""
 
-from sfu.engine.contract import Arrival
 from sfu.formats.codecs import Codec
+from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.peers.layers.layer_ladder import LayerLadder
 from sfu.peers.publish.ingress_stream import IngressStream
 
@@ -14,10 +14,12 @@ def stream(number: int, rid: str) -> IngressStream:
 
 
 def flow(entry: IngressStream, rate: int, begin: int, seconds: int) -> None:
+    progress = entry.progress
+    assert isinstance(progress, StreamProgress)
     for tick in range(seconds * 20):
         at = begin + tick * 50 * MS
         size = rate // 8 // 20
-        entry.arrived(Arrival(1, entry.number, tick, at, tick * 4500, size, 0, -1, -1))
+        progress.take(tick, at, tick * 4500, size)
 
 
 def test_unmeasured_layers_cost_what_cameras_usually_do() -> None:

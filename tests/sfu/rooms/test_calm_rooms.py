@@ -1,0 +1,68 @@
+"""What a calm room costs: packets that nothing follows from cost no Python."""
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from sfu.engine import available_engines
+from sfu.engine.contract import Datagram
+from tests.sfu.rooms.stage import DELTA, KEYFRAME, MS, RtcClient, Stage, audio, publish, subscribe, video
+
+
+def room_of_four(stage: Stage) -> list[RtcClient]:
+    """Everybody publishes and subscribes; returns who sends."""
+    people = [stage.join(name) for name in ("ann", "bob", "cid", "dan")]
+    receivers = [subscribe(stage, person) for person in people]
+    senders = [publish(stage, person) for person in people]
+    stage.run(500 * MS)
+    for person, receiver in zip(people, receivers, strict=True):
+        subscribe(stage, person, receiver)
+    for sender in senders:
+        sender.send(audio(1, level=40), video(1, KEYFRAME))
+    stage.run(500 * MS)
+    return senders
+
+
+def datagrams(stage: Stage, senders: list[RtcClient], first: int, rounds: int) -> list[Datagram]:
+    batch = []
+    for seq in range(first, first + rounds):
+        for sender in senders:
+            sender.send(audio(seq, level=40), video(seq, DELTA))
+    for address, client in stage.clients.items():
+        batch += [Datagram(data, address, 0, stage.now) for data in client.datagrams_to_send(stage.now)]
+    return [datagram for datagram in batch if datagram.data[0] >> 6 == 2]
+
+
+def calls(stage: Stage, batches: Iterator[list[Datagram]]) -> list[int]:
+    """Return how many Python functions are called for each batch that the engine has forwarded."""
+    counted: list[int] = []
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        counted[-1] += event == "call"
+
+    for batch in batches:
+        result = stage.node.context.engine.process(batch, stage.now)
+        counted.append(0)
+        sys.setprofile(count)
+        try:
+            stage.node.receive(result, stage.now)
+        finally:
+            sys.setprofile(None)
+    return counted
+
+
+@pytest.mark.skipif("compiled" not in available_engines(), reason="the Python engine is Python")
+def test_no_python_runs_per_packet() -> None:
+    stage = Stage("compiled")
+    senders = room_of_four(stage)
+    sizes = [13] * 10 + [2] * 10
+    firsts = [2 + sum(sizes[:index]) for index in range(len(sizes))]
+    batches = [datagrams(stage, senders, first, rounds) for first, rounds in zip(firsts, sizes, strict=True)]
+    assert [len(batch) for batch in batches] == [8 * rounds for rounds in sizes]
+    counted = calls(stage, iter(batches))
+    assert sum(counted[:10]) <= 50  # of 1,040 packets
+    assert max(counted[1:10]) <= max(counted[10:])  # a batch costs the same, however many packets it has
+    uptracks = next(iter(stage.node.rooms.values())).uptracks.values()
+    assert {stream.packets for uptrack in uptracks for stream in uptrack.streams} == {1 + sum(sizes)}

@@ -1,9 +1,10 @@
-"""Bounds on what clients do with their connections, around any ASGI server.
+"""Limits on connections and requests, around any ASGI server.
 
-As ASGI middleware it knows which connections are being served; it watches the others beside. A connection without a
-request has half a minute to bring a whole head. A body that does not go on and an answer that nobody takes are given
-up. Connections are bounded in all and by address: those that wait longest for a request go for newcomers, busy ones
-never do. Heads that the server lets pass and other parsers could read differently are refused (RFC 9112, section 11.2).
+As ASGI middleware this module knows which connections are serving a request; a sweep looks after the others. A
+connection without a request has 30 s to send a complete head. A request body that stalls, or a response that the client
+stops reading, ends the connection. Connections are limited in total and per address: the one that has been idle longest
+is closed first, a busy one never. Heads that the server accepts but another parser could read differently are rejected
+(RFC 9112, section 11.2).
 """
 
 import asyncio
@@ -41,7 +42,7 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class _Exchange:
-    """A request under way: since when the server waits for its client to say more or to take more, if it does."""
+    """A running request: since when it has waited to receive from or send to its client, if it does."""
 
     receiving: float | None = None
     sending: float | None = None
@@ -51,9 +52,9 @@ class _Exchange:
 
 
 class Exchanges:
-    """The middleware of one server, and the watch over its connections.
+    """Middleware for one server, and the watch over its connections.
 
-    An address that `is_gateway` stands for many: it has no share of its own.
+    An address that `is_gateway` stands for many clients: only the total limits it.
     """
 
     def __init__(self, application: Any, is_gateway: Callable[[str], bool]) -> None:
@@ -83,17 +84,17 @@ class Exchanges:
             self._of_host[host] -= 1
             if not self._of_host[host]:
                 del self._of_host[host]
-            if self._under_way.get(key) is exchange:  # not the next one of the same connection
+            if self._under_way.get(key) is exchange:  # the next request of the connection may have begun
                 del self._under_way[key]
 
     def _admit(self, scope: Scope, host: str) -> None:
         if len(self._under_way) > self._most or (host and self._of_host[host] > self._most_of_one):
-            raise _Refused(503, "full", "Too many requests are under way.")
+            raise _Refused(503, "full", "Too many requests are running.")
         if (fault := ambiguity(scope)) is not None:
             raise _Refused(400, "malformed", fault)
 
     async def watch(self, connections: Collection[Connection]) -> None:
-        """Close what says or takes nothing more, and what there is no room for, until cancelled."""
+        """Close stalled, silent and surplus connections, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             self._sweep([one.transport for one in connections], loop.time())
@@ -111,7 +112,7 @@ class Exchanges:
             elif exchange.has_stalled(now):
                 _close(transport, "stalled")
         for transport, since in idle.items():
-            is_taking = transport.get_write_buffer_size() > 0  # the end of its last answer
+            is_taking = transport.get_write_buffer_size() > 0  # the client is still reading the last response
             if now - since > (STALLED_SECONDS if is_taking else HEAD_SECONDS):
                 _close(transport, "stalled" if is_taking else "silent")
         if len(transports) > self._most_of_one:
@@ -121,7 +122,7 @@ class Exchanges:
     def _superfluous(
         self, transports: list[asyncio.Transport], idle: list[asyncio.Transport]
     ) -> Iterator[asyncio.Transport]:
-        """Yield which of the `idle` connections, longest first, to close until all are within the bounds."""
+        """Yield the `idle` connections to close, longest idle first, until the rest are within the limits."""
         hosts = {transport: self._host(_address_of(transport)) for transport in transports}
         counts = Tally(hosts.values())
         beyond = len(transports) - self._most
@@ -133,25 +134,25 @@ class Exchanges:
                 yield transport
 
     def _host(self, address: str) -> str:
-        """Return whom a connection counts for; empty for a gateway."""
+        """Return the host that a connection counts for; empty for a gateway."""
         return "" if self._is_gateway(address) else host_of(address)
 
 
 class _Refused(Problem):
-    """A request that no application sees; its connection ends."""
+    """A request rejected before the application sees it; its connection is closed."""
 
 
 def ambiguity(scope: Scope) -> str | None:
-    """Return what is wrong with a head that the server lets pass and another parser could read differently."""
+    """Return why a head that the server accepted is ambiguous or unsupported; None if it is neither."""
     names = {name for name, _ in scope["headers"]}
     if scope["http_version"] not in {"1.0", "1.1"} or scope.get("method") == "CONNECT":
-        return "This version or method of HTTP is not spoken here."
+        return "This HTTP version or method is not supported."
     if names >= {b"content-length", b"transfer-encoding"}:
-        return "The length of the body is given twice."
+        return "The request has both Content-Length and Transfer-Encoding."
     if scope["http_version"] == "1.0" and b"transfer-encoding" in names:
         return "HTTP/1.0 has no Transfer-Encoding."
     if scope["type"] == "websocket" and not names.isdisjoint({b"content-length", b"transfer-encoding"}):
-        return "An upgrade has no body."
+        return "An upgrade request must not have a body."
     return None
 
 
@@ -172,7 +173,7 @@ def _noting_receive(exchange: _Exchange, receive: Receive) -> Receive:
 
     async def noting() -> Message:
         nonlocal more
-        if more:  # else it waits for the client to go away, which may take long
+        if more:  # otherwise the application waits for the client to disconnect
             exchange.receiving = asyncio.get_running_loop().time()
         message = await receive()
         exchange.receiving = None
@@ -201,6 +202,6 @@ def _key_of(transport: asyncio.Transport) -> _Key:
 
 
 def _close(transport: asyncio.Transport, reason: str) -> None:
-    """Close at once: what waits to be sent would keep the connection open as long as its client likes."""
+    """Close at once. Flushing the send buffer first would let the client keep the connection open."""
     _CLOSED.labels(reason).inc()
     transport.abort()

@@ -1,7 +1,7 @@
-"""Serve a listener: HTTP/1.1 and WebSockets, plain or over TLS, by uvicorn through its public interface.
+"""Serve a listener with uvicorn, through its public interface: HTTP/1.1 and WebSocket, plain or over TLS.
 
-h11 parses strictly, in bounded memory. What uvicorn lacks is in `control.http.exchanges`; HTTP/2 and HTTP/3 are the
-gateway's.
+h11 parses strictly and in bounded memory. `control.http.exchanges` adds the limits that uvicorn lacks. The gateway adds
+HTTP/2 and HTTP/3.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ _HEAD_BYTES = 64 * 1024
 
 
 class _Server(uvicorn.Server):
-    """One of several servers of a process that handles its signals itself."""
+    """One of several servers of a process that handles signals itself."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handlers."""
         yield
 
 
@@ -39,9 +39,9 @@ async def serve(
     is_gateway: Callable[[str], bool],
     tls: Tls | None = None,
 ) -> None:
-    """Serve until `stop`, then finish what has begun within `drain_seconds`; the sockets are closed then.
+    """Serve until `stop`, then finish running requests within `drain_seconds` and close the sockets.
 
-    Connections of an address that `is_gateway` are bounded by the number of all alone.
+    Connections from an address that `is_gateway` are limited only in total.
     """
     exchanges = Exchanges(application, is_gateway)
     server = _Server(_settings(exchanges, tls))
@@ -64,16 +64,16 @@ async def serve(
 
 
 def _settings(application: Any, tls: Tls | None) -> uvicorn.Config:
-    """Return uvicorn's settings: requests are neither logged nor believed who they come from."""
+    """Return uvicorn's settings: no access log, and no trust in forwarded addresses."""
     return uvicorn.Config(
         application,
         http="h11",
         h11_max_incomplete_event_size=_HEAD_BYTES,
         ws="wsproto",
         ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # it would inflate a message whole before its size counts
+        ws_per_message_deflate=False,  # a message would be inflated whole before its size is checked
         ws_ping_interval=20,
-        # A machine that slept, or this process stopped for a while, is no lost client.
+        # A client is not lost because a machine slept or this process stood still for a while.
         ws_ping_timeout=60,
         lifespan="off",
         interface="asgi3",

@@ -283,7 +283,7 @@ class RouteState(NamedTuple):
 
 
 class Progress(Protocol):
-    """How far an incoming stream has come: live figures, which stay as they are when the stream leaves the table.
+    """The progress of an incoming stream: live figures, which stay as they are when the stream leaves the table.
 
     `packets` counts what came, repairs included and duplicates not; `received` without repairs, from ext_seq `first`
     to `highest`; `jitter` is RFC 3550's, in clock units. `frames` counts RTP timestamps; `timestamp` is the newest
@@ -449,7 +449,7 @@ class Engine(Protocol):
         """Return the transport-wide feedback that is due by `now`; see `sfu.machines.repair.twcc_receiver`."""
 
     def next_feedback(self) -> int | None:
-        """When `feedback` has work next, or None."""
+        """Return when `feedback` has work next, or None."""
 
     def release(self, now: int) -> list[Outgoing]:
         """Return what pacing lets go by `now`."""

@@ -19,7 +19,7 @@ _RECENT = 5_000_000_000
 
 
 class Voice(Protocol):
-    """How loud somebody is; see `sfu.machines.loudness`."""
+    """The loudness of somebody; see `sfu.machines.loudness`."""
 
     @property
     def loudness(self) -> float: ...

@@ -1,4 +1,4 @@
-"""How loud a stream of sound is, from RFC 6464 audio levels: smoothed over a few syllables.
+"""Loudness of an audio stream, from RFC 6464 audio levels: smoothed over a few syllables.
 
 Runs in the engine, packet by packet; see `sfu.machines.repair.stream_progress`.
 """

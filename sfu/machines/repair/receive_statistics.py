@@ -8,7 +8,7 @@ _SECOND = 1_000_000_000
 
 
 class Received(Protocol):
-    """What a block is made from; see `sfu.machines.repair.stream_progress`."""
+    """The source of a report block; see `sfu.machines.repair.stream_progress`."""
 
     @property
     def received(self) -> int: ...

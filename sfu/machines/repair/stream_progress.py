@@ -1,4 +1,4 @@
-"""How far an incoming stream has come: counted for each packet, read by whoever reports on it or chooses layers.
+"""Progress of an incoming stream: counted for each packet, read by whoever reports on it or chooses layers.
 
 Runs in the engine; this is what the Python one runs, and the specification of what the compiled one does. Loss and
 jitter are those of RFC 3550, sections A.3 and A.8. Departs: jitter is taken between packets of different timestamps
@@ -12,7 +12,7 @@ from sfu.machines.loudness import Loudness
 
 _SECOND = 1_000_000_000
 WINDOW_NS = 1_000_000_000
-"""How long bytes and frames are counted for a rate; a window twice as long had a pause in it, and tells none."""
+"""The time over which a rate is counted; a window twice as long had a pause in it, and tells none."""
 OVERSIZE_BYTES = 1300
 """Of an RTP packet: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a tunnel or TURN on the way."""
 

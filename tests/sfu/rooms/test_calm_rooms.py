@@ -1,4 +1,4 @@
-"""What a calm room costs: packets that nothing follows from cost no Python."""
+"""The cost of a calm room: packets that nothing follows from cost no Python."""
 
 import sys
 from collections.abc import Iterator

@@ -63,7 +63,7 @@ def help_texts() -> str:
 def complaints() -> Iterator[str]:
     """Yield every complaint, with its place."""
     for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
+        for path in _files(ROOT / package, "*.py"):
             yield from _at(path, docstrings(path.read_text()))
     for path in _texts():
         yield from _at(path, phrases(path.read_text()))
@@ -73,9 +73,14 @@ def complaints() -> Iterator[str]:
 def _texts() -> list[Path]:
     """Return the documents, package READMEs and sources of the page."""
     folders = [ROOT / folder for folder in (*PACKAGES, "web")]
-    found = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".md", ".js", ".html"}]
-    written = (path for path in found if not {"site", "reference", "fixtures"} & set(path.parts))
-    return sorted({*ROOT.glob("*.md"), *written})
+    found = [path for folder in folders for kind in ("*.md", "*.js", "*.html") for path in _files(folder, kind)]
+    return sorted({*ROOT.glob("*.md"), *found})
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files below a folder that somebody wrote: none that was built, fetched or recorded."""
+    others = {"build", "fixtures", "node_modules", "reference", "site"}
+    return sorted(path for path in folder.rglob(pattern) if not others & set(path.relative_to(ROOT).parts))
 
 
 def _at(path: Path, found: Iterator[tuple[int, str]]) -> Iterator[str]:

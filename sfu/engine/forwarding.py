@@ -8,9 +8,8 @@ from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.packet import Packet
 from sfu.engine.peer_sender import PeerSender, send_time
 from sfu.engine.reception import Peer
-from sfu.engine.route import STAMPS, Route
+from sfu.engine.route import STAMPS, Route, RoutedStream
 from sfu.engine.sequence_map import MAX_GAP, Rewrite, Segment
-from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 
@@ -40,7 +39,7 @@ class Forwarder:
         self._outgoing = outgoing
         self._switches = switches
 
-    def forward(self, stream: Stream, packets: Sequence[Packet]) -> None:
+    def forward(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
         """Forward packets that have just been put into the stream's cache, in the order of their arrival."""
         is_plain = _is_plain(packets)
         octets = sum(len(packet.payload) for packet in packets)
@@ -64,7 +63,7 @@ class Forwarder:
     def _sender(self, route: Route) -> PeerSender:
         return self._peers[route.entry.peer].sender
 
-    def _takes_plainly(self, route: Route, stream: Stream, packets: Sequence[Packet]) -> bool:
+    def _takes_plainly(self, route: Route, stream: RoutedStream, packets: Sequence[Packet]) -> bool:
         """Return True if it is the usual case: all of the run goes at once, in order, whole, and with both stamps."""
         sender, pending = self._sender(route), route.pending
         segment = route.map.segment
@@ -131,7 +130,7 @@ class Forwarder:
         self._tally.datagrams_out += packets
         self._tally.bytes_out += size
 
-    def _forward_one(self, route: Route, stream: Stream, packet: Packet) -> None:
+    def _forward_one(self, route: Route, stream: RoutedStream, packet: Packet) -> None:
         pending = route.pending
         if pending is not None and pending.stream is stream and self._may_flip(route, packet):
             first = route.flips_from(packet, stream)
@@ -153,7 +152,7 @@ class Forwarder:
     def _may_flip(self, route: Route, packet: Packet) -> bool:
         return bool(packet.payload) and packet.payload_type in route.entry.payload_types
 
-    def _catch_up(self, route: Route, stream: Stream, first: Packet, current: Packet) -> None:
+    def _catch_up(self, route: Route, stream: RoutedStream, first: Packet, current: Packet) -> None:
         """The flip's first packet was repaired, or held: what came after it until `current` did is in the cache."""
         for ext_seq in range(first.ext_seq + 1, stream.newest + 1):
             packet = stream.get(ext_seq)
@@ -186,7 +185,7 @@ class Forwarder:
         route.note(packet, segment.rewrite, out_seq)
         self._emit(route, segment, packet, out_seq)
 
-    def _forward_late(self, stream: Stream, packets: Sequence[Packet]) -> None:
+    def _forward_late(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
         """Routes that have left the stream still get what belongs between the packets that they got."""
         for route in tuple(stream.former):
             if route.stream is stream:
@@ -195,7 +194,7 @@ class Forwarder:
                 if packet.payload and route.map.find(stream, packet.ext_seq) is not None:
                     self._forward_past(route, stream, packet)
 
-    def _forward_past(self, route: Route, stream: Stream, packet: Packet) -> None:
+    def _forward_past(self, route: Route, stream: RoutedStream, packet: Packet) -> None:
         """A late packet takes the place that was kept for it, rewritten as its neighbours were."""
         if not packet.payload:
             return
@@ -209,7 +208,7 @@ class Forwarder:
         else:
             self._emit(route, segment, packet, segment.first_out + packet.ext_seq - segment.first_ext)
 
-    def _emit(self, route: Route, segment: Segment[Stream], packet: Packet, out_seq: int) -> None:
+    def _emit(self, route: Route, segment: Segment[RoutedStream], packet: Packet, out_seq: int) -> None:
         self._sender(route).emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
 
 

@@ -4,9 +4,8 @@ from collections import deque
 from typing import NamedTuple
 
 from sfu.engine.packet import Packet
-from sfu.engine.route import Route
+from sfu.engine.route import Route, RoutedStream
 from sfu.engine.sequence_map import Segment
-from sfu.engine.stream import Stream
 
 BURST = 20_000_000
 """The most that a peer may be ahead of the budget, in nanoseconds: enough for a usual frame to go as one run."""
@@ -22,7 +21,7 @@ class Numbered(NamedTuple):
     """A packet under a route's number, ready to go; stamps and protection come when it does."""
 
     route: Route
-    segment: Segment[Stream]
+    segment: Segment[RoutedStream]
     packet: Packet
     out_seq: int
     is_repair: bool = False

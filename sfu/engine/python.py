@@ -21,9 +21,8 @@ from sfu.engine.forwarding import Forwarder
 from sfu.engine.packet import Packet, equalise
 from sfu.engine.peer_sender import Layouts, PeerSender
 from sfu.engine.reception import Peer, Reception
-from sfu.engine.route import Route
+from sfu.engine.route import Route, RoutedStream
 from sfu.engine.srtp import check_keys
-from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
 from sfu.formats import rtcp
 from sfu.formats.congestion_feedback import CongestionFeedback
@@ -42,7 +41,7 @@ class PythonEngine:
         self._peers: dict[int, Peer] = {}
         self._sources: dict[tuple[Address, int], Peer] = {}
         self._any_source: dict[int, Peer] = {}
-        self._streams: dict[int, tuple[Peer, Stream]] = {}
+        self._streams: dict[int, tuple[Peer, RoutedStream]] = {}
         self._routes: dict[int, Route] = {}
         self._layouts = Layouts()
         self._tally = Tally()
@@ -108,7 +107,7 @@ class PythonEngine:
             self.remove_stream(entry.stream)
             known = None
         if known is None:
-            stream = Stream(entry, self._tally.overflows)
+            stream = RoutedStream(entry, self._tally.overflows)
             self._streams[entry.stream] = (peer, stream)
         else:
             stream = known[1]
@@ -305,7 +304,7 @@ class PythonEngine:
     def _peer_of(self, datagram: Datagram) -> Peer | None:
         return self._sources.get((datagram.source, datagram.local)) or self._any_source.get(datagram.local)
 
-    def _forward(self, runs: dict[Stream, list[Packet]], result: Result, now: int) -> None:
+    def _forward(self, runs: dict[RoutedStream, list[Packet]], result: Result, now: int) -> None:
         forwarder = Forwarder(self._peers, self._tally, now, result.outgoing, result.switches)
         for stream, packets in runs.items():
             if not stream.is_audio:

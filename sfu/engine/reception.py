@@ -19,8 +19,8 @@ from sfu.engine.contract import (
 from sfu.engine.packet import PASSED, Packet
 from sfu.engine.peer_sender import PeerSender
 from sfu.engine.redundancy import is_plain, missing
+from sfu.engine.route import RoutedStream
 from sfu.engine.srtp import MAX_PACKET_BYTES, PlainReceiver, Receiver, SrtpError, SrtpReceiver
-from sfu.engine.stream import Stream
 from sfu.engine.tally import Tally
 from sfu.formats import red, rtcp, rtp
 from sfu.formats.codecs import Codec
@@ -41,12 +41,12 @@ class Peer:
         self.sender = sender
         self.receiver: Receiver | None = None
         self.extensions: dict[int, Extension] = {}
-        self.ssrcs: dict[int, tuple[Stream, bool]] = {}
+        self.ssrcs: dict[int, tuple[RoutedStream, bool]] = {}
         self.sources: set[tuple[Address, int]] = set()
         self.acknowledger: TwccReceiver | None = None
         self.last_activity = 0
 
-    def streams(self) -> list[Stream]:
+    def streams(self) -> list[RoutedStream]:
         return [stream for stream, is_rtx in self.ssrcs.values() if not is_rtx]
 
     def set_keys(self, keys: SrtpKeys) -> None:
@@ -59,7 +59,7 @@ class Peer:
         self.receiver = PlainReceiver()
         self.sender.set_unprotected()
 
-    def register(self, stream: Stream) -> None:
+    def register(self, stream: RoutedStream) -> None:
         entry = stream.entry
         self.ssrcs[entry.ssrc] = (stream, False)
         if entry.rtx_ssrc is not None:
@@ -69,7 +69,7 @@ class Peer:
             if entry.rtx_ssrc is not None:
                 self.receiver.register(entry.rtx_ssrc)
 
-    def unregister(self, stream: Stream) -> None:
+    def unregister(self, stream: RoutedStream) -> None:
         entry = stream.entry
         for ssrc in (entry.ssrc, entry.rtx_ssrc):
             if ssrc is not None:
@@ -84,7 +84,7 @@ class Received(NamedTuple):
     datagram: Datagram
     data: bytes
     header: rtp.RtpHeader
-    stream: Stream
+    stream: RoutedStream
     is_rtx: bool
 
 
@@ -105,7 +105,7 @@ class Reception:
     """Receives one batch. `runs` gathers each stream's new packets, in the order in which streams first appear."""
 
     def __init__(self, tally: Tally, result: Result) -> None:
-        self.runs: dict[Stream, list[Packet]] = {}
+        self.runs: dict[RoutedStream, list[Packet]] = {}
         self._tally = tally
         self._result = result
         self._told: dict[Peer, int] = {}
@@ -259,7 +259,7 @@ class Reception:
         return packet.closes
 
     def _keep(
-        self, stream: Stream, original: Original, ext_seq: int, passed: dict[Extension, bytes]
+        self, stream: RoutedStream, original: Original, ext_seq: int, passed: dict[Extension, bytes]
     ) -> tuple[int, Packet]:
         """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number.
 
@@ -292,7 +292,7 @@ class Reception:
         self._put(stream, packet, original.data if refusal is None else None)
         return len(original.data), packet
 
-    def _open(self, stream: Stream, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
+    def _open(self, stream: RoutedStream, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
         """Return the primary packet of a RED one, and why it may not pass; what is missing before it is taken."""
         payload = original.payload
         try:
@@ -309,7 +309,7 @@ class Reception:
         original = original._replace(data=data, payload_type=primary.payload_type, payload=payload, is_padded=False)
         return original, None if is_plain(stream.payloads, primary) else Drop.UNMAPPED_PAYLOAD_TYPE
 
-    def _recover(self, stream: Stream, later: Original, ext_seq: int, timestamp: int, block: red.Block) -> None:
+    def _recover(self, stream: RoutedStream, later: Original, ext_seq: int, timestamp: int, block: red.Block) -> None:
         """Take a lost packet from a later one's redundancy."""
         entry, payload_type, arrival = stream.entry, block.payload_type, later.arrival
         payload = later.payload[block.start : block.end]
@@ -328,7 +328,7 @@ class Reception:
         self._tally.recovered += 1
         self._arrived(stream, packet, len(data), ArrivalFlag.RECOVERED)
 
-    def _arrived(self, stream: Stream, packet: Packet, size: int, flags: ArrivalFlag) -> None:
+    def _arrived(self, stream: RoutedStream, packet: Packet, size: int, flags: ArrivalFlag) -> None:
         """Count a new packet of `size` bytes, and tell of it where something may follow from it at once."""
         entry, payload = stream.entry, stream.payloads.get(packet.payload_type)
         stream.progress.take(
@@ -353,7 +353,7 @@ class Reception:
                 )
             )
 
-    def _put(self, stream: Stream, packet: Packet, data: bytes | None) -> None:
+    def _put(self, stream: RoutedStream, packet: Packet, data: bytes | None) -> None:
         """Cache a packet and let it be forwarded; `data` is what sinks get, None for nothing."""
         stream.put(packet, self._tally.overflows)
         self.runs.setdefault(stream, []).append(packet)
@@ -381,7 +381,7 @@ def _check_srtp(data: bytes, tag_bytes: int) -> int:
     return int.from_bytes(data[8:12], "big")
 
 
-def _repairs(stream: Stream, payload_type: int) -> int | None:
+def _repairs(stream: RoutedStream, payload_type: int) -> int | None:
     """Return the payload type that an RTX payload type repairs."""
     entry = stream.payloads.get(payload_type)
     if entry is None or entry.codec is not Codec.RTX or entry.repairs not in stream.payloads:

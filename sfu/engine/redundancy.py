@@ -8,7 +8,7 @@ timestamp fits between its neighbours'; with anything else the search ends, olde
 from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Payload
-from sfu.engine.stream import Stream
+from sfu.engine.route import RoutedStream
 from sfu.formats import red
 from sfu.formats.codecs import Codec
 
@@ -17,7 +17,7 @@ _MASK32 = 0xFFFFFFFF
 
 
 def missing(
-    stream: Stream, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
+    stream: RoutedStream, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
 ) -> list[tuple[int, int, red.Block]]:
     """Return (ext_seq, timestamp, block) of what is missing right before a packet and in its blocks, oldest first."""
     found: list[tuple[int, int, red.Block]] = []
@@ -42,7 +42,7 @@ def is_plain(payloads: Mapping[int, Payload], block: red.Block) -> bool:
     return entry is not None and entry.codec not in _WRAPPINGS
 
 
-def _follows(stream: Stream, position: int, timestamp: int) -> bool:
+def _follows(stream: RoutedStream, position: int, timestamp: int) -> bool:
     """Return True if the timestamp is later than that of the nearest packet before the position."""
     for earlier in range(position - 1, position - 1 - red.MAX_REDUNDANT, -1):
         packet = stream.get(earlier) if earlier >= 0 else None

@@ -4,12 +4,16 @@ A flip happens inside a batch, at the first packet of a suitable frame. Policy p
 the new source is the route's current one, its timestamps, picture ids and numbering continuing those of the old.
 """
 
+from typing import TypeAlias
+
 from sfu.engine.contract import RouteEntry, RouteSource, RouteState
 from sfu.engine.layout import Layout
 from sfu.engine.packet import Packet
 from sfu.engine.sequence_map import Rewrite, Segment, SequenceMap
 from sfu.engine.stream import Stream
 
+RoutedStream: TypeAlias = Stream["Route"]
+"""A stream with the routes that carry it."""
 STAMPS = 256
 """Packets without RTX of which the stamps are remembered, so that a NACK gets the very same bytes."""
 RETRANSMISSIONS = 256
@@ -31,7 +35,7 @@ class Pending:
 
     __slots__ = ("floor", "held", "held_since", "source", "stream")
 
-    def __init__(self, stream: Stream, source: RouteSource, floor: int) -> None:
+    def __init__(self, stream: RoutedStream, source: RouteSource, floor: int) -> None:
         self.stream = stream
         self.source = source
         self.floor = floor
@@ -45,8 +49,8 @@ class Route:
     def __init__(self, entry: RouteEntry, first_out: int, first_rtx: int) -> None:
         self.entry = entry
         self.layout = Layout({}, "")
-        self.map: SequenceMap[Stream] = SequenceMap(first_out)
-        self.stream: Stream | None = None
+        self.map: SequenceMap[RoutedStream] = SequenceMap(first_out)
+        self.stream: RoutedStream | None = None
         self.pending: Pending | None = None
         self.base = self.rtx_base = 0
         self.rtx_next = first_rtx
@@ -57,7 +61,7 @@ class Route:
         self.last_timestamp = self.last_arrival = 0
         self.stamps: list[tuple[int, int, int] | None] | None = None
         self.retransmissions: list[tuple[int, int] | None] | None = None
-        self._former: set[Stream] = set()
+        self._former: set[RoutedStream] = set()
         self._target = Rewrite()
         self._filtered_timestamp = self._filtered_picture = -1
         # By what timestamps should move, where they had to be raised.
@@ -77,7 +81,7 @@ class Route:
             retransmitted=self.retransmitted,
         )
 
-    def switch(self, stream: Stream, source: RouteSource) -> None:
+    def switch(self, stream: RoutedStream, source: RouteSource) -> None:
         """Make `stream` the next source."""
         before = self.pending
         self._withdraw()
@@ -102,7 +106,7 @@ class Route:
             self.map.rewind(self.newest_sent)
             self.last_seq = self.map.next_out - 1
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: RoutedStream) -> None:
         """The stream leaves the table."""
         if self.pending is not None and self.pending.stream is stream:
             self._withdraw()
@@ -116,7 +120,7 @@ class Route:
             stream.former.remove(self)
         self._former.clear()
 
-    def flips_from(self, packet: Packet, stream: Stream) -> Packet | None:
+    def flips_from(self, packet: Packet, stream: RoutedStream) -> Packet | None:
         """Return where to flip to the pending source now that it is the turn of its `packet`, None for not yet."""
         pending = self.pending
         if pending is None:
@@ -133,7 +137,7 @@ class Route:
         return None
 
     @staticmethod
-    def _flips_from_held(pending: Pending, held: Packet, packet: Packet, stream: Stream) -> Packet | None:
+    def _flips_from_held(pending: Pending, held: Packet, packet: Packet, stream: RoutedStream) -> Packet | None:
         is_late = packet.arrival - pending.held_since >= LONGEST_HOLD
         is_next = packet.ext_seq > held.ext_seq and packet.timestamp != held.timestamp
         if is_next and packet.is_keyframe and not is_late:
@@ -145,7 +149,7 @@ class Route:
         is_whole = is_next and all(stream.get(ext_seq) for ext_seq in range(held.ext_seq, packet.ext_seq))
         return held if is_whole else None
 
-    def _may_begin(self, pending: Pending, packet: Packet, stream: Stream) -> bool:
+    def _may_begin(self, pending: Pending, packet: Packet, stream: RoutedStream) -> bool:
         """Return True if `packet` of the pending source begins what may be flipped to."""
         if packet.ext_seq < pending.floor:
             return False
@@ -157,7 +161,7 @@ class Route:
         # Where only layers change, they do at the beginning of a frame.
         return self.stream is not stream or self.last is None or packet.timestamp != self.last.timestamp
 
-    def _holds(self, source: RouteSource, packet: Packet, stream: Stream) -> bool:
+    def _holds(self, source: RouteSource, packet: Packet, stream: RoutedStream) -> bool:
         """Return True if what is carried goes on beside the keyframe that begins with `packet`."""
         return (
             source.once_flowing
@@ -168,7 +172,7 @@ class Route:
             and packet.arrival - self.last_arrival < FLOWS
         )
 
-    def flip(self, packet: Packet, stream: Stream) -> None:
+    def flip(self, packet: Packet, stream: RoutedStream) -> None:
         """Make the pending source the current one, from `packet` on."""
         pending = self.pending
         assert pending is not None
@@ -210,7 +214,7 @@ class Route:
         """True if timestamps move by what they should."""
         return self._wanted_offset is None
 
-    def fall_back(self, packet: Packet) -> Segment[Stream]:
+    def fall_back(self, packet: Packet) -> Segment[RoutedStream]:
         """Raise timestamps no more than it takes for them not to go back."""
         segment, wanted = self.map.segment, self._wanted_offset
         assert segment is not None
@@ -222,7 +226,7 @@ class Route:
     def _await_offset(self, wanted: int, offset: int) -> None:
         self._wanted_offset = wanted if offset != wanted else None
 
-    def raise_layers(self, packet: Packet) -> Segment[Stream]:
+    def raise_layers(self, packet: Packet) -> Segment[RoutedStream]:
         """Carry higher layers, as wanted, where the packet begins what refers to nothing that was filtered."""
         segment = self.map.segment
         assert segment is not None
@@ -319,7 +323,7 @@ class Route:
         has_tl0 = last.tl0 >= 0 and packet.tl0 >= 0
         return (picture - packet.picture_id) & 0x7FFF, (tl0 - packet.tl0) & 0xFF if has_tl0 else 0
 
-    def _timestamp_offset(self, packet: Packet, stream: Stream, wanted: int | None) -> int:
+    def _timestamp_offset(self, packet: Packet, stream: RoutedStream, wanted: int | None) -> int:
         timestamp = packet.timestamp
         if self.last is None:
             return (self.entry.first_timestamp - timestamp if wanted is None else wanted) & _MASK32

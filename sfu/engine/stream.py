@@ -1,7 +1,7 @@
 """An incoming SSRC of the Python engine: its unwrapped numbering, its cache, and who is fed from it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from sfu.engine.contract import Drop, Payload, StreamEntry
 from sfu.engine.packet import Packet
@@ -9,14 +9,12 @@ from sfu.formats import dependency_descriptor
 from sfu.formats.dependency_descriptor import TemplateStructure
 from sfu.machines.repair.stream_progress import StreamProgress
 
-if TYPE_CHECKING:
-    from sfu.engine.route import Route
-
+RouteT = TypeVar("RouteT")
 MIN_CACHE_PACKETS = 64
 MAX_CACHE_PACKETS = 16384
 
 
-class Stream:
+class Stream(Generic[RouteT]):
     """A registered stream. `routes` carry it or wait for it; `former` carried it and may still get late packets."""
 
     __slots__ = (
@@ -44,8 +42,8 @@ class Stream:
         self.progress = StreamProgress()
         self.newest = -1
         self.overflows = overflows  # of sockets, up to the newest packet; -1 after one that was shed
-        self.routes: list[Route] = []
-        self.former: list[Route] = []
+        self.routes: list[RouteT] = []
+        self.former: list[RouteT] = []
         self.sinks: list[tuple[int, int]] = []
         self._capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
         self._ring: list[Packet | None] = [None] * self._capacity

@@ -465,6 +465,10 @@ class Engine(Protocol):
         """Packets dropped since the start, by reason."""
 
     @property
+    def packets_in(self) -> int:
+        """New packets of registered streams since the start."""
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """Totals since the start: datagrams_in, bytes_in, datagrams_out, bytes_out, forwarded, retransmitted, and
         packets recovered from RED."""

@@ -100,6 +100,11 @@ class Pump:
         return self._direct.waited if self._direct is not None else self._waited
 
     @property
+    def packets_in(self) -> int:
+        """How many new packets of streams came so far."""
+        return self._engine.packets_in
+
+    @property
     def drops(self) -> Mapping[Drop, int]:
         """Drops of the engine and of sending together."""
         drops = dict(self._engine.drops)

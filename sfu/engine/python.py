@@ -301,6 +301,10 @@ class PythonEngine:
     def counters(self) -> Mapping[str, int]:
         return self._tally.counters
 
+    @property
+    def packets_in(self) -> int:
+        return self._tally.packets_in
+
     def _peer_of(self, datagram: Datagram) -> Peer | None:
         return self._sources.get((datagram.source, datagram.local)) or self._any_source.get(datagram.local)
 

@@ -330,6 +330,7 @@ class Reception:
 
     def _arrived(self, stream: RoutedStream, packet: Packet, size: int, flags: ArrivalFlag) -> None:
         """Count a new packet of `size` bytes, and tell of it where something may follow from it at once."""
+        self._tally.packets_in += 1
         entry, payload = stream.entry, stream.payloads.get(packet.payload_type)
         stream.progress.take(
             packet.ext_seq,

@@ -9,7 +9,7 @@ class Tally:
         self.datagrams_in = self.bytes_in = 0
         self.datagrams_out = self.bytes_out = 0
         self.overflows = 0  # how often a socket lost what nobody had read
-        self.forwarded = self.retransmitted = self.recovered = 0
+        self.forwarded = self.retransmitted = self.recovered = self.packets_in = 0
 
     def drop(self, reason: Drop, packets: int = 1) -> None:
         self.drops[reason] += packets

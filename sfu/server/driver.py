@@ -170,8 +170,9 @@ class Driver:
 
     def _forward(self) -> None:
         now = self._read_at = self.now()
+        before = self._pump.packets_in
         result = self._pump.receive_and_forward(now)
-        if result.arrivals:
+        if self._pump.packets_in != before:
             self._media_at = now
         if any(leftover.kind == LeftoverKind.DTLS for leftover in result.leftovers):
             self._handshake_at = now

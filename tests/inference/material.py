@@ -1,6 +1,7 @@
 """Speech with known words, made into what a publisher would send; and an sfu's end of the sink socket."""
 
 import asyncio
+import contextlib
 import ctypes
 import gzip
 import re
@@ -164,10 +165,11 @@ class Sfu:
             self.channel, _ = await loop.sock_accept(self.listener)
             self.channel.setblocking(False)
             self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
-            while data := await loop.sock_recv(self.channel, sink_records.MAX_RECORD_BYTES):
-                self.records.append(sink_records.decode(data))
-                self.arrivals.append(time.monotonic_ns())
-                self.changed.set()
+            with contextlib.suppress(ConnectionResetError):  # it left with records unread
+                while data := await loop.sock_recv(self.channel, sink_records.MAX_RECORD_BYTES):
+                    self.records.append(sink_records.decode(data))
+                    self.arrivals.append(time.monotonic_ns())
+                    self.changed.set()
 
     async def send(self, record: sink_records.AnyRecord) -> None:
         assert self.channel is not None

@@ -282,6 +282,10 @@ cdef class BatchEngine(EngineTable):
             "recovered": state.recovered,
         }
 
+    @property
+    def packets_in(self):
+        return self.state.packets_in
+
     cdef void _receive(self, int filled):
         cdef int k
         for k in range(filled):

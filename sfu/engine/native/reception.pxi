@@ -279,6 +279,7 @@ cdef void arrived(State *state, Stream *stream, const Packet *packet, int flags)
     """Count a new packet, and tell of it where something may follow from it at once."""
     cdef ArrivalRecord *record
     cdef int size = packet.end - packet.start
+    state.packets_in += 1
     if packet.is_keyframe and not stream.is_audio:
         flags |= FLAG_KEYFRAME
     if packet.closes:

@@ -365,6 +365,7 @@ cdef struct State:
     uint64_t forwarded
     uint64_t retransmitted
     uint64_t recovered
+    uint64_t packets_in
     int64_t overflows
     int64_t waited
     uint32_t kernel_drops[SOCKETS_MAX]

@@ -318,6 +318,7 @@ class Twins:
         self.each("claim", *[(peer,) for peer in self.subscribers if self.randoms.random() < 0.3])
         assert all(engine.drops == self.engines[0].drops for engine in self.engines)
         assert all(engine.counters == self.engines[0].counters for engine in self.engines)
+        assert all(engine.packets_in == self.engines[0].packets_in for engine in self.engines)
         for stream, _ in streams():
             told = [figures(engine, stream) for engine in self.engines]
             assert all(entry == told[0] for entry in told)

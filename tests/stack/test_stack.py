@@ -70,6 +70,8 @@ QUIET = {
     "parley_sfu_nacks_received",
     "parley_sfu_nacks_sent",
     "parley_sfu_plis_received",
+    "parley_sfu_receive_buffer_drops",
+    "parley_sfu_receive_buffer_held_bytes",
     "parley_sfu_recordings_stalled",
     "parley_sfu_recovered",
     "parley_sfu_converted_tracks",
@@ -80,6 +82,8 @@ QUIET = {
     "parley_sfu_sink_dropped",
     "parley_sfu_sink_queue_bytes",
     "parley_sfu_sink_queue_records",
+    "parley_sfu_shedding",
+    "parley_sfu_standing_wait_seconds",
 }
 
 

@@ -101,7 +101,7 @@ class Pump:
 
     @property
     def packets_in(self) -> int:
-        """How many new packets of streams came so far."""
+        """The number of new packets of streams so far."""
         return self._engine.packets_in
 
     @property

@@ -9,12 +9,12 @@ from sfu.formats import dependency_descriptor
 from sfu.formats.dependency_descriptor import TemplateStructure
 from sfu.machines.repair.stream_progress import StreamProgress
 
-RouteT = TypeVar("RouteT")
+AnyRoute = TypeVar("AnyRoute")
 MIN_CACHE_PACKETS = 64
 MAX_CACHE_PACKETS = 16384
 
 
-class Stream(Generic[RouteT]):
+class Stream(Generic[AnyRoute]):
     """A registered stream. `routes` carry it or wait for it; `former` carried it and may still get late packets."""
 
     __slots__ = (
@@ -42,8 +42,8 @@ class Stream(Generic[RouteT]):
         self.progress = StreamProgress()
         self.newest = -1
         self.overflows = overflows  # of sockets, up to the newest packet; -1 after one that was shed
-        self.routes: list[RouteT] = []
-        self.former: list[RouteT] = []
+        self.routes: list[AnyRoute] = []
+        self.former: list[AnyRoute] = []
         self.sinks: list[tuple[int, int]] = []
         self._capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
         self._ring: list[Packet | None] = [None] * self._capacity

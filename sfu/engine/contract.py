@@ -14,7 +14,9 @@ from typing import NamedTuple, Protocol
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
+from sfu.machines.audio_levels import Voice
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
+from sfu.machines.repair.receive_statistics import Received
 
 Address = tuple[str, int]
 """An IP literal (no zone) and a port."""
@@ -282,7 +284,7 @@ class RouteState(NamedTuple):
     retransmitted: int
 
 
-class Progress(Protocol):
+class Progress(Received, Voice, Protocol):
     """The progress of an incoming stream: live figures, which stay as they are when the stream leaves the table.
 
     `packets` counts what came, repairs included and duplicates not; `received` without repairs, from ext_seq `first`
@@ -296,14 +298,6 @@ class Progress(Protocol):
 
     @property
     def packets(self) -> int: ...
-    @property
-    def received(self) -> int: ...
-    @property
-    def first(self) -> int: ...
-    @property
-    def highest(self) -> int: ...
-    @property
-    def jitter(self) -> int: ...
     @property
     def frames(self) -> int: ...
     @property
@@ -326,16 +320,6 @@ class Progress(Protocol):
     def oversize(self) -> int: ...
     @property
     def largest(self) -> int: ...
-    @property
-    def loudness(self) -> float: ...
-    @property
-    def heard_at(self) -> int: ...
-    @property
-    def spoke_at(self) -> int: ...
-    @property
-    def voice_level(self) -> int: ...
-    @property
-    def voice_at(self) -> int: ...
 
 
 class Engine(Protocol):

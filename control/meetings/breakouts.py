@@ -6,7 +6,7 @@ to its current room (`elsewhere` in the desired state). Moving a participant onl
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -129,24 +129,25 @@ async def announce(connection: Connection, main: MeetingRow, said: Announcement)
 
 async def keep_out(connection: Connection, main: str, person: str, banned: str | None) -> list[DesiredState]:
     """Remove a participant of the main room from the breakout rooms too."""
-    changed = []
-    inside = {one.meeting_id: one.id for one in await breakouts.inside(connection, main) if one.main_id == person}
     await breakouts.assign(connection, person, None)
-    for room in await breakouts.of_meeting(connection, main):
-        without = functools.partial(grants.with_removed, participant=inside.get(room.id, person), user=banned)
-        state = await rooms.edit_state(connection, room.id, without)
-        if state is not None:
-            changed.append(state)
-    return changed
+    return await _edit_each(connection, main, person, functools.partial(grants.with_removed, user=banned))
 
 
 async def let_back(connection: Connection, main: str, person: str, user: str | None) -> list[DesiredState]:
     """Readmit a participant of the main room to the breakout rooms too."""
+    return await _edit_each(connection, main, person, functools.partial(grants.readmitted, user=user))
+
+
+async def _edit_each(
+    connection: Connection, main: str, person: str, edit: Callable[..., DesiredState]
+) -> list[DesiredState]:
+    """Edit each breakout room for a participant of the main room, by the id it has there; return those that changed."""
     changed = []
     inside = {one.meeting_id: one.id for one in await breakouts.inside(connection, main) if one.main_id == person}
     for room in await breakouts.of_meeting(connection, main):
-        edit = functools.partial(grants.readmitted, participant=inside.get(room.id, person), user=user)
-        state = await rooms.edit_state(connection, room.id, edit)
+        state = await rooms.edit_state(
+            connection, room.id, functools.partial(edit, participant=inside.get(room.id, person))
+        )
         if state is not None:
             changed.append(state)
     return changed

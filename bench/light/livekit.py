@@ -6,6 +6,7 @@ control both peers. It estimates subscribers by REMB, which claims a lot: links 
 
 import asyncio
 import secrets
+from typing import Any
 
 import aiohttp
 from livekit.protocol import models, rtc
@@ -23,6 +24,7 @@ from parley_client.descriptions import remote_side, subscribe_answer
 from sfu.formats.codecs import Codec
 from sfu.formats.sdp import SessionDescription, Setup
 from sfu.formats.sdp import parse as parse_sdp
+from sfu.machines.dtls.srtp import DtlsKeys
 from sfu.machines.negotiation.agreement import DtlsRole
 
 REMB = 20_000_000
@@ -122,20 +124,22 @@ class LiveKitParticipant:
         role = DtlsRole.SERVER if description.media[0].transport.setup is Setup.ACTIVE else DtlsRole.CLIENT
         await self._candidates[rtc.SignalTarget.PUBLISHER].wait()
         keys = await handshake.connect(remote, ("127.0.0.1", self._server.udp_port), role)
+        settings = self._settings(handshake, keys, {}, gives_feedback=False, repair_rate=REPAIR_RATE)
+        self.publish_peer = self._client.add(handshake.socket.detach(), settings)
+        self.performer = Performer(self._client, self.publish_peer, sends_red(tracks, answer.sdp))
+
+    def _settings(self, handshake: Handshake, keys: DtlsKeys, kinds: dict[int, int], **more: Any) -> PeerSettings:
         check, key = handshake.check()
-        settings = PeerSettings(
+        return PeerSettings(
             keys,
             check,
             key,
-            {},
-            gives_feedback=False,
+            kinds,
             check_ms=CHECK_MS,
             answer_key=handshake.answer_key,
             loss=self._loss,
-            repair_rate=REPAIR_RATE,
+            **more,
         )
-        self.publish_peer = self._client.add(handshake.socket.detach(), settings)
-        self.performer = Performer(self._client, self.publish_peer, sends_red(tracks, answer.sdp))
 
     async def _say(self, request: rtc.SignalRequest) -> None:
         assert self._socket is not None
@@ -224,17 +228,7 @@ class LiveKitParticipant:
         except Exception as error:
             self._connected.set_exception(error)
             raise
-        check, key = handshake.check()
-        settings = PeerSettings(
-            keys,
-            check,
-            key,
-            _PAYLOADS,
-            remb=REMB,
-            check_ms=CHECK_MS,
-            answer_key=handshake.answer_key,
-            loss=self._loss,
-        )
+        settings = self._settings(handshake, keys, _PAYLOADS, remb=REMB)
         self.peer = self._client.add(handshake.socket.detach(), settings)
         for rtx, ssrc in self._rtx.items():
             self._client.learn(self.peer, rtx, ssrc)

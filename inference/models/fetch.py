@@ -138,6 +138,6 @@ def _download(archive: Archive, directory: Path) -> None:
 def _without_client(archive: Archive) -> str:
     whose = "this machine has no npm" if archive.registry == "npm" else "this Python has no pip"
     return (
-        f"{whose}: put {archive.file} of {_requirement(archive)} into a directory by other means "
+        f"{whose}: put {archive.file} of {_requirement(archive)} into a directory yourself "
         "and run `parley models fetch --offline DIRECTORY`"
     )

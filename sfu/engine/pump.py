@@ -26,7 +26,8 @@ class DirectEngine(Protocol):
     """An engine that reads and writes the sockets itself, without an object per datagram.
 
     It forwards in slices and reads the sockets between them. Audio that came meanwhile goes before what is left of
-    other streams and before what pacing holds; amid its own stream's fan-out it goes along from there on, and around.
+    other streams and before what pacing holds. If its stream is mid-fan-out, it joins at the current route, then wraps
+    around to the routes already served.
     """
 
     def receive_and_forward(

@@ -88,7 +88,7 @@ class HttpApi:
         return web.json_response({"version": version})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        """Tell a room, or one of it and the sender, what was said by other means; control has kept it."""
+        """Tell a room, or one of it and the sender, what was said over REST; control has kept it."""
         try:
             said = signaling.decode_client(await request.read())
         except ValueError as error:

@@ -83,7 +83,7 @@ async def run(config: SfuConfig, ready: Callable[[], None], tuning: Tuning | Non
         await server.start()
         if tuning is not None and server.driver is not None:
             tuning.serve(server.driver.node.context)
-        gc.freeze()  # what stays for good is searched no more: it held up all media for 70 ms at a time
+        gc.freeze()  # exclude long-lived objects from collection: searching them held up all media for 70 ms at a time
         ready()
         await server.serve()
     finally:

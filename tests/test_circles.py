@@ -1,4 +1,4 @@
-"""No file imports one that imports it back, over however many others: for types only and inside functions, too."""
+"""Imports between files form no circle, for types too; inside functions stand those of optional extras only."""
 
 import ast
 from collections.abc import Iterator
@@ -12,9 +12,27 @@ PACKAGES = {
     "recorder": ROOT,
     "inference": ROOT,
     "foundation": ROOT / "deploy",
+    "objects": ROOT / "deploy",
     "parley": ROOT / "deploy",
     "parley_client": ROOT / "deploy/client",
 }
+
+INSIDE_FUNCTIONS = {
+    "foundation.trace_export": {"opentelemetry"},  # the extra `traces`
+    "control.main": {"control.events.kafka_bus"},  # the extra `kafka`
+    "parley.events_command": {"aiokafka", "control.events.dead_letters"},
+    "control.services": {"control.ai.mongo_results"},  # the extra `mongodb`
+    "parley.part_configs": {"pymongo"},
+    "inference.analysis.detectors": {"inference.triton.detector_client"},  # the extra `triton`
+    "inference.main": {"inference.recognisers.triton"},
+    "inference.analysis.looking": {"inference.analysis.prosody"},  # the extra `emotion`
+    "parley.flight_plot": {"matplotlib"},  # the extra `plots`
+    "objects.opening": {"objects.s3"},  # 7 MB in control and recorder that stores in directories do without
+    "inference.triton.encoder_model": {"inference"},  # Triton's copies find what lies beside them by a path set first
+    "inference.triton.decoder_model": {"inference"},
+    "inference.triton.detector_model": {"inference"},
+}
+"""By module: the packages that it imports inside functions, because an installation may be without them."""
 
 
 def test_files_form_no_circle() -> None:
@@ -22,6 +40,15 @@ def test_files_form_no_circle() -> None:
     assert {name.partition(".")[0] for name in modules} == PACKAGES.keys()
     imports = {name: _imports(path, modules.keys()) - {name} for name, path in modules.items()}
     assert list(_circles(imports)) == []
+
+
+def test_imports_stand_at_the_top_of_files() -> None:
+    found = {name: _inside_functions(path) for name, path in _modules()}
+    found = {name: imported for name, imported in found.items() if imported}
+    assert found.keys() == INSIDE_FUNCTIONS.keys()
+    for name, imported in found.items():
+        for one in imported:
+            assert any(one == known or one.startswith(f"{known}.") for known in INSIDE_FUNCTIONS[name]), (name, one)
 
 
 def test_a_circle_is_found() -> None:
@@ -46,6 +73,19 @@ def _imports(path: Path, modules: AbstractSet[str]) -> set[str]:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found.update(names & modules or {node.module})
     return found & modules
+
+
+def _inside_functions(path: Path) -> set[str]:
+    """Return the modules that functions of a file import."""
+    found = set()
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    found.update(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
 
 
 def _circles(imports: dict[str, set[str]]) -> Iterator[set[str]]:

@@ -1,5 +1,6 @@
 """`parley events replay`: what Kafka once refused, published again."""
 
+import argparse
 import asyncio
 
 import asyncpg
@@ -9,7 +10,7 @@ from foundation.settings import Settings
 from parley.part_configs import embedded_postgres
 
 
-def main(settings: Settings) -> int:
+def main(settings: Settings, _: argparse.Namespace) -> int:
     """Replay; returns the exit code: 1 when something was refused again."""
     if not settings["kafka_brokers"]:
         print("parley: kafka_brokers is not set: there are no dead letters")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from foundation.settings import SettingsError, resolve, with_secrets
+from foundation.settings import Settings, SettingsError, resolve, with_secrets
 from parley.flight_plot import read_capacity, write_plot
 from parley.network import url_host
 from sfu.flight import dump as flight_dump
@@ -21,7 +21,12 @@ Handler = Callable[[argparse.Namespace], int]
 _SECONDS = 10
 
 
-def main(argv: list[str]) -> int:
+def main(_: Settings, chosen: argparse.Namespace) -> int:
+    """Run one act; returns the exit code. It parses its own flags and reads the settings that it needs itself."""
+    return run(chosen.rest)
+
+
+def run(argv: list[str]) -> int:
     """Run `parley flight` with `argv` (without the program's name) and return the exit status."""
     parser = argparse.ArgumentParser(prog="parley flight", description="What happened in a room's last minute.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")

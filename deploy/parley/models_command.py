@@ -6,17 +6,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from foundation.settings import SettingsError, resolve
+from foundation.settings import Settings, SettingsError, resolve
 from inference.models import catalogue, store
 from inference.models.archive import sha256
 from inference.models.catalogue import SPEECH_MODEL, SYNTHETIC_VOICE_MODEL, Catalogue, Model
 from inference.models.fetch import FetchError, fetch
+from inference.synthetic.voice_model import GRAPH
+from inference.training import voice_detector
 from inference.triton.build import Instance, add_detector, build_repository
 
 Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
 
 
-def main(argv: list[str]) -> int:
+def main(_: Settings, chosen: argparse.Namespace) -> int:
+    """Run one act; returns the exit code. It parses its own flags and reads the settings that it needs itself."""
+    return run(chosen.rest)
+
+
+def run(argv: list[str]) -> int:
     """Run `parley models` with `argv` (without the program's name) and return the exit status."""
     parser = argparse.ArgumentParser(prog="parley models", description="The AI models of captions.")
     register(parser)
@@ -120,9 +127,6 @@ def _build(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) ->
 
 
 def _train(_: Catalogue, __: Path, arguments: argparse.Namespace) -> int:
-    from inference.synthetic.voice_model import GRAPH  # noqa: PLC0415  only this verb needs these
-    from inference.training import voice_detector  # noqa: PLC0415
-
     card = voice_detector.train(arguments.into, lambda line: print(line, flush=True), prompts=arguments.prompts)
     point = card.operating_point
     print(

@@ -1,5 +1,6 @@
 """`parley recording rescan`: what the recordings' files say, put back into the database."""
 
+import argparse
 import asyncio
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from recorder.rescan import FoundRecording, rescan
 _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": "empty"}
 
 
-def main(settings: Settings) -> int:
+def main(settings: Settings, _: argparse.Namespace) -> int:
     """Rescan; returns the exit code: 1 when something was found that cannot be listed."""
     dsn = settings["database_url"] or embedded_postgres(settings).dsn
     unlisted = 0

@@ -1,5 +1,6 @@
 """A restore, rehearsed as the documentation of backups says: dump, copy, and what was recorded after the dump."""
 
+import argparse
 import asyncio
 import shutil
 import subprocess
@@ -56,7 +57,7 @@ async def test_a_restore(
     await run(postgres, "pg_restore", "--dbname=restored", "--no-owner", str(dump))
     dsn = config.database_dsn.replace("/parley?", "/restored?")
     settings = resolve({}, {"PARLEY_DATABASE_URL": dsn, "PARLEY_RECORDINGS_DIR": str(copy / "recordings")})
-    assert await asyncio.to_thread(rescan, settings) == 0
+    assert await asyncio.to_thread(rescan, settings, argparse.Namespace()) == 0
     assert "after" in capsys.readouterr().out
     restored = replace(
         config, database_dsn=dsn, data_dir=copy / "data", recordings_dir=copy / "recordings", embedded=False

@@ -19,7 +19,7 @@ def fetched_models() -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert models_command.main(["fetch", "--models-dir", str(directory)]) == 0
+        assert models_command.run(["fetch", "--models-dir", str(directory)]) == 0
     return directory
 
 

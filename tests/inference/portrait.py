@@ -28,7 +28,7 @@ _TICKS = 90_000 // PER_SECOND
 def fetched_faces() -> Path:
     """The directory of the nets for faces, fetched if need be."""
     models = fetched_models()
-    assert models_command.main(["fetch", "--models-dir", str(models), "faces"]) == 0
+    assert models_command.run(["fetch", "--models-dir", str(models), "faces"]) == 0
     return store.directory(models, catalogue.load().named(catalogue.FACES_MODEL))
 
 

@@ -1,5 +1,7 @@
 """The command line: flags of settings in groups, old names of flags with one warning."""
 
+import importlib.util
+import re
 import subprocess
 import sys
 
@@ -28,3 +30,12 @@ def test_an_old_flag_is_taken_with_one_warning() -> None:
     assert (values["sfu_node"], values["max_participants_per_node"], values["public_hosts"]) == ("a", "3", "x.example")
     (warning,) = done.stderr.splitlines()
     assert "node is now sfu_node" in warning and "spill_at is now max_participants_per_node" in warning
+
+
+def test_every_verb_has_a_module(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    verbs = re.findall(r"^    ([a-z-]+)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
+    assert {"up", "sfu", "nginx-config", "models"} <= set(verbs)
+    for verb in verbs:
+        assert importlib.util.find_spec(f"parley.{verb.replace('-', '_')}_command"), verb

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.flight_command import main
+from parley.flight_command import run
 from parley.flight_plot import read_capacity, write_plot
 from sfu.flight import dump as flight_dump
 from sfu.flight.series import series
@@ -51,7 +51,7 @@ def test_they_are_drawn(dump: bytes, tmp_path: Path, capsys: pytest.CaptureFixtu
     file.write_bytes(dump)
     begin = flight_dump.read(dump)[0].monotonic_ms / 1000 - 5
     capacity.write_text(f"# seconds, bits/s\n{begin}, 3000000\n{begin + 3} 600000\n")
-    assert main(["replay", str(file), "--plot", str(picture), "--who", "bob", "--capacity", str(capacity)]) == 0
+    assert run(["replay", str(file), "--plot", str(picture), "--who", "bob", "--capacity", str(capacity)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "plot in" in capsys.readouterr().out
 
@@ -59,7 +59,7 @@ def test_they_are_drawn(dump: bytes, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_what_cannot_be_drawn_is_said(dump: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, capacity = tmp_path / "call.flight", tmp_path / "capacity"
     file.write_bytes(dump)
-    assert main(["replay", str(file), "--plot", str(tmp_path / "x.png"), "--who", "nobody"]) == 1
+    assert run(["replay", str(file), "--plot", str(tmp_path / "x.png"), "--who", "nobody"]) == 1
     assert "nothing to draw" in capsys.readouterr().err
     capacity.write_text("3 4\n5\n")
     with pytest.raises(ValueError, match="line 2"):

@@ -85,7 +85,7 @@ def running_stack(ports: Ports = Ports(), **settings: str) -> Iterator[Stack]:
 def _triton(running: contextlib.ExitStack) -> TritonServer:
     scratch = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="triton-")))
     repository = scratch / "repository"
-    assert models_command.main(["build", "--models-dir", str(fetched_models()), "--triton", str(repository)]) == 0
+    assert models_command.run(["build", "--models-dir", str(fetched_models()), "--triton", str(repository)]) == 0
     return running.enter_context(triton_server(repository, scratch / "server"))
 
 

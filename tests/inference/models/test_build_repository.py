@@ -23,7 +23,7 @@ def models(tmp_path: Path) -> Path:
 def repository(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("built")
     command = ["build", "--models-dir", str(models_dir), "--triton", str(path), "--device", "gpu", "--instances", "2"]
-    assert models_command.main(command) == 0
+    assert models_command.run(command) == 0
     return path
 
 

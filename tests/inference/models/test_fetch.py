@@ -183,12 +183,12 @@ def test_the_command(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     table = tmp_path / "MODELS.toml"
     table.write_text(table_text(archive))
     common = ["--models-dir", str(tmp_path / "models"), "--table", str(table)]
-    assert models_command.main(["verify", *common]) == 1
-    assert models_command.main(["fetch", "--offline", str(archive.parent), *common]) == 0
-    assert models_command.main(["verify", *common]) == 0
-    assert models_command.main(["list", *common]) == 0
+    assert models_command.run(["verify", *common]) == 1
+    assert models_command.run(["fetch", "--offline", str(archive.parent), *common]) == 0
+    assert models_command.run(["verify", *common]) == 0
+    assert models_command.run(["list", *common]) == 0
     assert "tiny 1.0: none; present" in capsys.readouterr().out
-    assert models_command.main(["fetch", *common, "no-such-model"]) == 1
+    assert models_command.run(["fetch", *common, "no-such-model"]) == 1
     assert "no model 'no-such-model'; there are tiny" in capsys.readouterr().err
 
 

@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 120.0  # however busy the machine is
 @pytest.fixture(scope="module")
 def repository(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("triton") / "repository"
-    assert models_command.main(["build", "--models-dir", str(models_dir), "--triton", str(path)]) == 0
+    assert models_command.run(["build", "--models-dir", str(models_dir), "--triton", str(path)]) == 0
     return path
 
 

@@ -117,7 +117,7 @@ async def test_without_the_model_there_is_no_verdict(models_dir: Path, tmp_path:
 
 async def test_triton_and_the_worker_say_the_same_and_stand_in_for_each_other(models: Path, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
-    assert models_command.main(["build", "--models-dir", str(models), "--triton", str(repository)]) == 0
+    assert models_command.run(["build", "--models-dir", str(models), "--triton", str(repository)]) == 0
     for name in ("whisper", "whisper_encoder", "whisper_decoder"):  # not needed here, and slow to load
         (repository / name).rename(tmp_path / name)
     directory = store.directory(models, catalogue.load().named("synthetic-voice"))

@@ -19,7 +19,7 @@ def test_a_little_training_gives_a_model_and_its_card(
 ) -> None:
     monkeypatch.setattr(speech, "SPEAKERS", speech.SPEAKERS[:4:3])  # Allison and Carlo
     arguments = ["train-detector", "--into", str(tmp_path / "made"), "--prompts", "2", "--models-dir", str(tmp_path)]
-    assert models_command.main(arguments) == 0
+    assert models_command.run(arguments) == 0
     card = load_card(tmp_path / "made" / "card.toml")
     assert (card.name, card.medium, card.evidential) == ("synthetic_voice", Medium.VOICE, False)
     assert "never heard them" in card.evaluation_data
@@ -34,7 +34,7 @@ def test_without_speech_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(speech, "SOUNDS", tmp_path)
     monkeypatch.setattr(speech, "READER", tmp_path)
-    assert models_command.main(["train-detector", "--into", str(tmp_path), "--models-dir", str(tmp_path)]) == 1
+    assert models_command.run(["train-detector", "--into", str(tmp_path), "--models-dir", str(tmp_path)]) == 1
     assert "apt-get install asterisk-core-sounds" in capsys.readouterr().err
 
 

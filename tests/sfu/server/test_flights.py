@@ -24,15 +24,15 @@ async def test_a_live_rooms_last_minute_is_fetched_read_and_replayed(
     async with host(tmp_path) as h, client(h, h.control.token("r", "ann")) as ann:
         await ann.until(signaling.RoomInfo)
         fetch = ["fetch", "r", "--node-url", h.http, "--out", str(file)]
-        assert await asyncio.to_thread(flight_command.main, fetch) == 0
-        assert await asyncio.to_thread(flight_command.main, ["fetch", "nobody", "--node-url", h.http]) == 1
+        assert await asyncio.to_thread(flight_command.run, fetch) == 0
+        assert await asyncio.to_thread(flight_command.run, ["fetch", "nobody", "--node-url", h.http]) == 1
     _, entries = flight_dump.read(file.read_bytes())
     assert Kind.SERVER_SAID in {entry.kind for entry in entries}
-    assert flight_command.main(["show", str(file)]) == 0
+    assert flight_command.run(["show", str(file)]) == 0
     assert '"kind":"room-info"' in capsys.readouterr().out
-    assert flight_command.main(["replay", str(file)]) == 0
+    assert flight_command.run(["replay", str(file)]) == 0
     file.write_bytes(b"something else")
-    assert flight_command.main(["show", str(file)]) == 1
+    assert flight_command.run(["show", str(file)]) == 1
 
 
 async def test_nobody_reads_them_without_the_node_secret(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""`parley sfu`: run one sfu node, or supervise as many as `workers` says."""
+
+import argparse
+
+from foundation.settings import Settings
+from parley import part_process, workers
+from parley.part_configs import sfu_config
+from sfu.server import main as sfu_main
+
+
+def main(settings: Settings, _: argparse.Namespace) -> int:
+    """Run until SIGINT or SIGTERM; returns the exit code. Raises SettingsError."""
+    if settings["workers"] > 1:
+        return workers.run(settings)
+    config = sfu_config(settings)
+    tuning = sfu_main.Tuning()
+    return part_process.run(
+        settings,
+        "sfu",
+        lambda ready: sfu_main.run(config, ready, tuning),
+        stop_seconds=config.drain_seconds or 0,
+        live={"max_participants": tuning.limit_participants},
+    )

@@ -133,6 +133,8 @@ class ControlConfig:
     """etcd endpoints where nodes register; replaces `nodes` and `nodes_file`."""
     max_participants_per_node: int = 0
     """Participants of a room per node before the room is extended to a secondary node; 0: never."""
+    balance_rooms: bool = True
+    """Move rooms off nodes that have been short of time for a while."""
     region: str = ""
     """Region of joiners for whom the gateway gives none."""
     region_header: str | None = None

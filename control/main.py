@@ -22,7 +22,7 @@ from control.jobs import minutes
 from control.jobs.file_jobs import FileJobs
 from control.jobs.worker import Worker
 from control.migrations import migrate
-from control.placement import failover, node_memory
+from control.placement import balancing, failover, node_memory
 from control.services import Services, open_services
 from control.store.event_places import Place
 from control.tuning import Tuning
@@ -173,6 +173,8 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
         "minutes": for_minutes.run,
         **reconcile.works(services),
     }
+    if services.config.balance_rooms:
+        works["balancing"] = functools.partial(balancing.run, services)
     if places.kafka is not None:
         works["relay to Kafka"] = functools.partial(_relay_to_kafka, services, places.kafka)
     return [asyncio.create_task(keep_running(name, work)) for name, work in works.items()]

@@ -19,7 +19,7 @@ from control.store import placements
 from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
-from sfu.api.registration import DrainWish, NodeRecord, decode_record
+from sfu.api.registration import DrainWish, NodeRecord, RoomLoad, RoomLoads, decode_record
 from sfu.api.signaling import Chat, encode
 
 _log = logging.getLogger(__name__)
@@ -130,6 +130,21 @@ class NodeClient:
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
             return None
         return {one.room for one in listed.rooms}
+
+    async def room_loads(self, node: NodeRecord) -> list[RoomLoad]:
+        """Return what each live room of a node costs; nothing if it does not answer."""
+        url = f"{node.http_url}/node/v1/load"
+        try:
+            async with self._http.get(url, headers=self._headers, timeout=_TIMEOUT) as answer:
+                return msgspec.json.decode(await answer.read(), type=RoomLoads).rooms
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+            _log.warning("node %s does not tell what its rooms cost: %s", node.node, describe(error))
+            return []
+
+    async def give_up(self, node: NodeRecord, state: DesiredState) -> None:
+        """Tell a node that another holds a room of its own now, with the state that says so."""
+        placement = state.placement or await self.placement(state.room)
+        await self._put(node, msgspec.structs.replace(state, placement=placement))
 
     async def close(self) -> None:
         tasks = list(self._pushing.values())

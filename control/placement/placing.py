@@ -53,12 +53,14 @@ async def place(services: Services, connection: Connection, meeting: str, region
     return placement
 
 
-async def move(services: Services, meeting: str, placement: Placement, reason: str) -> DesiredState | None:
-    """Place a live room on another node; `reason` is facts.NODE_LOST or facts.MOVED.
+async def move(
+    services: Services, meeting: str, placement: Placement, reason: str, target: str | None = None
+) -> DesiredState | None:
+    """Place a live room on `target`, by default the best other node; `reason` is facts.NODE_LOST or facts.MOVED.
 
     Returns the state to push there, None if no other node takes it or another control process was faster.
     """
-    target = services.registry.choose(services.config.region, but=placement.node)
+    target = target or services.registry.choose(services.config.region, but=placement.node)
     if target is None:
         return None
     async with services.pool.acquire() as connection, connection.transaction():

@@ -1,29 +1,46 @@
-"""Choice of the node for a new room: near, not busy, and spread over nodes."""
+"""Choice of the node for a new room: near, not busy, and of the least load, by what nodes measure."""
 
 from collections.abc import Iterable, Mapping
 
 from sfu.api.registration import NodeRecord
 
-_BUSY = 0.85
-_ROOM_WEIGHT = 4
+_BUSY_CPU = 0.85
+_BUSY_LAG_MS = 50.0
+_STEP = 0.1
+_FIRST_ROOM_LOAD = 0.03
+"""The share of a core that a room takes, where no other tells."""
+_ROOM_PARTICIPANTS = 4
 
 
 def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) -> NodeRecord | None:
     """Return the best of the nodes that take new rooms, None if none does.
 
     Busy nodes come last whatever their region; then distance counts, then load in steps of a tenth of a core, then
-    participants. `lately` counts rooms placed on a node that its own figures do not show yet; each counts as a small
-    room.
+    participants. `lately` counts rooms placed on a node that its own figures do not show yet: each counts as much as
+    the node's other rooms do on average.
     """
 
-    def rank(node: NodeRecord) -> tuple[bool, int, int, int, str]:
-        expected = node.load.participants + _ROOM_WEIGHT * lately.get(node.node, 0)
-        return (node.load.cpu >= _BUSY, _distance(region, node.region), int(node.load.cpu * 10), expected, node.node)
+    def rank(node: NodeRecord) -> tuple[bool, int, int, int, int, str]:
+        placed = lately.get(node.node, 0)
+        load = node.load.cpu + placed * room_load(node)
+        return (
+            load >= _BUSY_CPU or node.load.lag_ms >= _BUSY_LAG_MS,
+            distance(region, node.region),
+            int(load / _STEP),
+            node.load.participants + _ROOM_PARTICIPANTS * placed,
+            node.load.packets,
+            node.node,
+        )
 
     return min((node for node in nodes if not (node.draining or node.overloaded)), key=rank, default=None)
 
 
-def _distance(wanted: str, found: str) -> int:
+def room_load(node: NodeRecord) -> float:
+    """Return the share of a core that one more room will probably take."""
+    return node.load.cpu / node.load.rooms if node.load.rooms else _FIRST_ROOM_LOAD
+
+
+def distance(wanted: str, found: str) -> int:
     """Count the parts by which two region names differ: eu-west-1 is nearer to eu-west-2 than to us-east-1."""
     if not wanted or wanted == found:
         return 0

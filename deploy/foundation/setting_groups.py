@@ -213,6 +213,7 @@ _NODES = Group(
             "participants of one room on one node before the room takes another node as well; 0: no limit",
             old_name="spill_at",
         ),
+        Setting("balance_rooms", bool, True, "move rooms, one at a time, off nodes that are short of time"),
         Setting("drain_seconds", float, 0, "seconds before a stopping node moves its meetings; -1: never"),
         Setting("region", str, "", "region of this machine; new rooms go to the nearest nodes"),
         Setting("region_header", str, None, "header in which a gateway names the region of a request"),

@@ -70,6 +70,7 @@ def control_config(settings: Settings) -> ControlConfig:
         nodes_file=_readable(settings, "sfu_nodes_file"),
         etcd=etcd_config(settings),
         max_participants_per_node=settings["max_participants_per_node"],
+        balance_rooms=settings["balance_rooms"],
         region=settings["region"],
         region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),

@@ -11,11 +11,35 @@ BOOT_HEADER = "Parley-Boot"  # in a node's answer to a WebSocket's handshake: it
 
 
 class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """`cpu` is the share of one core that the process used lately, 0 to 1."""
+    """What a node has to do, measured lately.
+
+    `cpu` is the share of one core that the process used, 0 to 1; `lag_ms` for how long what it reads, or what follows
+    from it, has to wait throughout; `packets` the datagrams in and out a second.
+    """
 
     cpu: float = 0.0
+    lag_ms: float = 0.0
+    packets: int = 0
     participants: int = 0
     rooms: int = 0
+
+
+class RoomLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """A live room of a node (`GET /node/v1/load`). `weight` grows with the packets in and out that it makes.
+
+    Only weights of one node compare. `nodes` counts the nodes that the room is on.
+    """
+
+    room: str
+    participants: int
+    weight: float
+    nodes: int = 1
+
+
+class RoomLoads(msgspec.Struct, frozen=True, kw_only=True):
+    """The live rooms of a node by what they cost."""
+
+    rooms: list[RoomLoad]
 
 
 class WebTransportEndpoint(msgspec.Struct, frozen=True, kw_only=True):

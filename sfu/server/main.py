@@ -36,6 +36,7 @@ from sfu.server.first_state import FirstState
 from sfu.server.flight_files import FlightFiles
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
+from sfu.server.load_meter import LoadMeter
 from sfu.server.metrics import NodeMetrics
 from sfu.server.plain_sockets import FarEnds, PlainSockets
 from sfu.server.presence import Presence
@@ -152,7 +153,8 @@ class SfuServer:
         for work in await listeners.open(driver.node.context, signaling.attend):
             self._spawn("certificate of WebTransport", work)
         self.presence.webtransport = listeners.webtransport_endpoint
-        self.presence.serve(driver, self.signaling_port, self.http_port)
+        load = LoadMeter(driver.node, pump, driver.overload)
+        self.presence.serve(driver, load.read, self.signaling_port, self.http_port)
         driver.start()
         self._spawn("facts", self._facts.run)
         self._spawn("states of new rooms", puller.run_opened)

@@ -29,6 +29,8 @@ class OverloadWatch:
         self._shed_at = -_CALM_NS
         self.waited = 0
         """The least that anything read had waited in the last window, in ns."""
+        self.behind = 0
+        """For how long policy let things wait at the end of the last window, in ns."""
         self.is_overloaded = False
         self.changed: Callable[[], None] = lambda: None
 
@@ -53,7 +55,8 @@ class OverloadWatch:
         self._waited = None
         self._window_ends = now + WINDOW_NS
         lost = self._pump.receive_buffers().dropped + self._pump.drops[Drop.BACKLOG_FULL]
-        measured = Measured(self.waited, self._node.behind(now), lost - self._lost_before, self._pause.busy)
+        self.behind = self._node.behind(now)
+        measured = Measured(self.waited, self.behind, lost - self._lost_before, self._pause.busy)
         self._lost_before = lost
         before = self.step
         if self._shedding.update(measured, now):

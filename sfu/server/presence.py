@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable
 
 from foundation.failures import describe
-from sfu.api.registration import NodeLoad, NodeRecord, WebTransportEndpoint
+from sfu.api.registration import NodeLoad, NodeRecord, RoomLoad, RoomLoads, WebTransportEndpoint
+from sfu.rooms import room_load
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable
 from sfu.server.driver import Driver
@@ -15,22 +15,6 @@ from sfu.server.driver import Driver
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2
 _FLUSH_SECONDS = 0.3
-
-
-class CpuShare:
-    """The share of one core that this process has used lately; read anew at most once a second."""
-
-    def __init__(self) -> None:
-        self._at = time.monotonic()
-        self._used = time.process_time()
-        self._share = 0.0
-
-    def read(self) -> float:
-        now, used = time.monotonic(), time.process_time()
-        if now - self._at >= 1.0:
-            self._share = (used - self._used) / (now - self._at)
-            self._at, self._used = now, used
-        return round(self._share, 2)
 
 
 class Presence:
@@ -45,17 +29,17 @@ class Presence:
         self.changed: Callable[[], None] = lambda: None
         self._config = config
         self._control = control
-        self._cpu = CpuShare()
         self._driver: Driver | None = None
+        self._load: Callable[[], NodeLoad] = NodeLoad
         self._addresses = ("", "")
         self.webtransport: Callable[[], WebTransportEndpoint | None] = lambda: None
         self._handing_over: asyncio.Task[None] | None = None
 
-    def serve(self, driver: Driver, signaling_port: int, http_port: int) -> None:
-        """Ports are bound, rooms may come."""
+    def serve(self, driver: Driver, load: Callable[[], NodeLoad], signaling_port: int, http_port: int) -> None:
+        """Ports are bound, rooms may come; `load` measures what they cost."""
         host = self._config.advertised_host or self._config.http_host
         host = f"[{host}]" if ":" in host else host
-        self._driver = driver
+        self._driver, self._load = driver, load
         driver.overload.changed = self._tell_changed
         self._addresses = (f"ws://{host}:{signaling_port}/ws/signaling", f"http://{host}:{http_port}")
 
@@ -64,7 +48,6 @@ class Presence:
 
     def record(self) -> NodeRecord:
         """Return what control is to know of this node."""
-        rooms = self._driver.node.rooms if self._driver is not None else {}
         return NodeRecord(
             node=self._config.node,
             boot=self.boot,
@@ -74,11 +57,25 @@ class Presence:
             draining=self.draining,
             overloaded=self._driver is not None and self._driver.overload.is_overloaded,
             webtransport=self.webtransport(),
-            load=NodeLoad(
-                cpu=self._cpu.read(),
-                participants=sum(len(room.own()) for room in rooms.values()),
-                rooms=len(rooms),
-            ),
+            load=self._load(),
+        )
+
+    def room_loads(self) -> RoomLoads:
+        """Return what each room of this node costs."""
+        if self._driver is None:
+            return RoomLoads(rooms=[])
+        now = self._driver.now()
+        rooms = self._driver.node.rooms.values()
+        return RoomLoads(
+            rooms=[
+                RoomLoad(
+                    room=room.room,
+                    participants=len(room.own()),
+                    weight=round(room_load.weight(room, now), 1),
+                    nodes=1 + len(room.links),
+                )
+                for room in rooms
+            ]
         )
 
     def drain(self, grace: float | None) -> None:

@@ -1,4 +1,4 @@
-"""Control's questions and wishes about the node as a whole: how it is, and that it should drain."""
+"""Control's questions and wishes about the node as a whole: how it is, what rooms cost, and that it should drain."""
 
 import msgspec
 from aiohttp import web
@@ -9,7 +9,7 @@ from sfu.server.presence import Presence
 
 
 def add_to(http: HttpApi, presence: Presence) -> None:
-    """Add `/node/v1/status` and `/node/v1/drain`."""
+    """Add `/node/v1/status`, `/node/v1/load` and `/node/v1/drain`."""
 
     async def status(request: web.Request) -> web.StreamResponse:
         return web.Response(body=encode_record(presence.record()), content_type="application/json")
@@ -26,4 +26,9 @@ def add_to(http: HttpApi, presence: Presence) -> None:
         return await status(request)
 
     http.add_private("GET", "/node/v1/status", status)
+
+    async def load(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=msgspec.json.encode(presence.room_loads()), content_type="application/json")
+
+    http.add_private("GET", "/node/v1/load", load)
     http.add_private("PUT", "/node/v1/drain", drain)

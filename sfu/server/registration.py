@@ -13,7 +13,7 @@ import msgspec
 from foundation.etcd import Etcd, EtcdUnavailable
 from foundation.etcd_outage import EtcdOutage
 from foundation.failures import describe
-from sfu.api.registration import NODES_PREFIX, NodeLoad, NodeRecord, encode_record
+from sfu.api.registration import NODES_PREFIX, NodeRecord, encode_record
 
 _log = logging.getLogger(__name__)
 _FAREWELL_SECONDS = 1.0
@@ -78,7 +78,10 @@ class Registration:
 
 def _notably(record: NodeRecord) -> NodeRecord:
     """Round the load, so that not every renewal is a write: etcd forces each to disk."""
-    load = NodeLoad(
-        cpu=round(record.load.cpu * 20) / 20, participants=record.load.participants, rooms=record.load.rooms
+    load = msgspec.structs.replace(
+        record.load,
+        cpu=round(record.load.cpu * 20) / 20,
+        lag_ms=round(record.load.lag_ms / 20) * 20,
+        packets=round(record.load.packets / 5000) * 5000,
     )
     return msgspec.structs.replace(record, load=load)

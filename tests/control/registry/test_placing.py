@@ -12,9 +12,12 @@ import pytest
 import pytest_asyncio
 
 from control.config import ControlConfig, SfuNode
-from control.placement import failover, placing
+from control.placement import balancing, failover, placing
+from control.placement.balance import PATIENCE_SECONDS, Balance
 from control.services import Services, open_services
 from foundation.etcd import Etcd, EtcdConfig
+from sfu.api.placement import Placement
+from sfu.api.registration import RoomLoad
 from sfu.server.registration import Registration
 from tests.control.harness import NODE_SECRET, Client, People, Server, report, serving
 from tests.control.registry.world import FakeNode
@@ -204,3 +207,27 @@ async def test_a_draining_node_is_emptied_when_it_asks(
     found = await room(host, meeting)
     assert (found["node"], found["live"]) == ("sfu-2", False)
     assert await placing.evacuate(services, "sfu-1") == []
+
+
+async def test_a_room_moves_off_a_hot_node_and_both_nodes_are_told(
+    people: People, nodes: list[FakeNode], services: Services
+) -> None:
+    host = await people.user("ada")
+    for number in (1, 2):
+        meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+        await joined(host, meeting, **{"X-Region": "eu"})
+        await opened(host, meeting, "sfu-1", 1, number)
+        nodes[0].rooms.append(RoomLoad(room=meeting, participants=4, weight=3.0 - number))
+    for node, cpu in zip(nodes, (0.95, 0.1), strict=True):
+        node.change(region="")
+        node.load(cpu, 4)
+    balance = Balance()
+    for now in (0.0, PATIENCE_SECONDS):
+        for node in nodes:
+            services.registry._heard(node.record)
+        await balancing.step(services, balance, now)
+    moved = nodes[0].rooms[1].room
+    assert (await desired(host, moved))["placement"] == {"node": "sfu-2", "epoch": 2}
+    assert (await desired(host, nodes[0].rooms[0].room))["placement"]["node"] == "sfu-1"
+    assert [(state.room, state.placement) for state in nodes[0].told] == [(moved, Placement(node="sfu-2", epoch=2))]
+    await eventually(lambda: [state.room for state in nodes[1].told] == [moved])

@@ -16,7 +16,8 @@ from control.registry.membership import Registry
 from control.registry.probe import Probe
 from control.registry.static import StaticRegistry
 from foundation.etcd import Etcd, EtcdConfig
-from sfu.api.registration import NodeLoad, NodeRecord, encode_record
+from sfu.api.desired_state import DesiredState
+from sfu.api.registration import NodeLoad, NodeRecord, RoomLoad, RoomLoads, encode_record
 from sfu.server.registration import Registration
 from tests.support.waiting import eventually
 
@@ -29,6 +30,8 @@ class FakeNode:
     def __init__(self, name: str, region: str = "") -> None:
         self.record = NodeRecord(node=name, signaling_url="", http_url="", boot=f"{name}-boot-1", region=region)
         self.silent = False
+        self.rooms: list[RoomLoad] = []
+        self.told: list[DesiredState] = []
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -36,6 +39,8 @@ class FakeNode:
         app = web.Application()
         app.router.add_get("/node/v1/status", self._status)
         app.router.add_get("/node/v1/rooms", self._rooms)
+        app.router.add_get("/node/v1/load", self._load)
+        app.router.add_put("/node/v1/rooms/{room}/desired", self._desired)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -60,6 +65,13 @@ class FakeNode:
 
     async def _rooms(self, _: web.Request) -> web.Response:
         return web.json_response({"rooms": []})
+
+    async def _load(self, _: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(RoomLoads(rooms=self.rooms)), content_type="application/json")
+
+    async def _desired(self, request: web.Request) -> web.Response:
+        self.told.append(msgspec.json.decode(await request.read(), type=DesiredState))
+        return web.json_response({"code": "room_not_live"}, status=404)
 
 
 class World(Protocol):

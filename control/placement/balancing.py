@@ -1,0 +1,64 @@
+"""Moving rooms off hot nodes, by one control process at a time (a session advisory lock)."""
+
+import asyncio
+import logging
+import time
+
+from control import facts
+from control.database import UNAVAILABLE, connect
+from control.placement import placing
+from control.placement.balance import Balance
+from control.services import Services
+from control.store import placements
+from foundation.failures import describe
+
+_log = logging.getLogger(__name__)
+_LOCK = 0x70_62_61_6C
+_LOOK_SECONDS = 1.0
+_AGAIN_SECONDS = 5.0
+
+
+async def run(services: Services) -> None:
+    """Look at the nodes once a second and move rooms, until cancelled."""
+    while True:
+        try:
+            await _while_connected(services)
+        except UNAVAILABLE as error:
+            _log.warning("balancing is waiting for the database: %s", describe(error))
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _while_connected(services: Services) -> None:
+    connection = await connect(
+        services.config.database_dsn, timeout=10, server_settings={"application_name": "parley-balancing"}
+    )
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=None)
+        balance = Balance()
+        while not connection.is_closed():
+            await step(services, balance, time.monotonic())
+            await asyncio.sleep(_LOOK_SECONDS)
+    finally:
+        # Not close(): that talks to a server which may be gone in the middle of a statement.
+        connection.terminate()
+
+
+async def step(services: Services, balance: Balance, now: float) -> None:
+    """Move a room if one should move now."""
+    way = balance.look(services.registry.living().values(), now)
+    if way is None:
+        return
+    rooms = await services.nodes.room_loads(way.hot)
+    found = balance.pick(way, rooms, now)
+    if found is None:
+        _log.info("node %s is hot, and none of its rooms fits node %s", way.hot.node, way.calm.node)
+        return
+    async with services.pool.acquire() as connection:
+        placement = await placements.of(connection, found)
+    if placement is None or placement.node != way.hot.node or placement.secondaries:
+        return
+    state = await placing.move(services, found, placement, facts.MOVED, target=way.calm.node)
+    if state is not None:
+        # The old node first: its participants come to the new one as soon as they hear of it.
+        await services.nodes.give_up(way.hot, state)
+        services.nodes.push(state)

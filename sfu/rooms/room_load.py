@@ -1,0 +1,28 @@
+"""The load that a room makes, as far as its node can tell: the packets that come in for it and go out from it."""
+
+from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.rooms.live_room import LiveRoom
+
+_BITS_A_PACKET = 8000.0
+_LEAST_PACKETS = 50.0
+"""A second, of a stream: so many are those of a voice."""
+_A_PARTICIPANT = 50.0
+"""Feedback, reports, checks and signaling of a participant cost about as much as so many packets a second."""
+
+
+def weight(room: LiveRoom, now: int) -> float:
+    """Return about how many packets a second a room makes."""
+    total = 0.0
+    for uptrack in room.uptracks.values():
+        total += sum(_packets(stream) for stream in uptrack.streams if stream.active(now))
+    for participant in room.own():
+        total += _A_PARTICIPANT
+        receiving = participant.subscription or participant.whep_player
+        if receiving is not None:
+            shown = (downtrack.stream for downtrack in receiving.subscribe_peer.downtracks.values())
+            total += sum(_packets(stream) for stream in shown if stream is not None and stream.active(now))
+    return total
+
+
+def _packets(stream: IngressStream) -> float:
+    return _LEAST_PACKETS + stream.bits_per_second / _BITS_A_PACKET

@@ -30,8 +30,8 @@ async () => {
   const rest = new sdk.Rest();
   window.newRoom = (options = {}) => {
     const room = new sdk.Room({admit: sdk.admission(rest, 'm1', {name: 'Ada'}), ...options});
-    for (const type of ['connection', 'participant-joined', 'participant-updated', 'participant-left', 'track-added',
-      'track-changed', 'track-removed', 'track-media', 'local-changed', 'speakers', 'chat', 'caption', 'captions-state',
+    for (const type of ['connection', 'participant-joined', 'participant-updated', 'participant-left', 'track-published',
+      'track-changed', 'track-unpublished', 'track-media', 'local-changed', 'speakers', 'chat', 'caption', 'captions-state',
       'recording', 'grants', 'problem']) {
       room.addEventListener(type, (event) => window.log.push([type, plain(event.detail)]));
     }

@@ -34,8 +34,8 @@ export class People {
       lobby, this.#list, removed.element,
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy link')));
-    for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
-      'track-removed', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
+    for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
+      'track-unpublished', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
     this.#update();
   }
 

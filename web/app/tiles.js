@@ -52,8 +52,8 @@ export class Tiles {
     this.element = h('div', { class: 'tiles' }, this.#stage, this.#grid);
     this.#more.addEventListener('click', showPeople);
     const again = () => this.#schedule();
-    for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-added', 'track-changed',
-      'track-removed', 'track-media', 'local-changed', 'grants']) room.addEventListener(type, again, { signal });
+    for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
+      'track-unpublished', 'track-media', 'local-changed', 'grants']) room.addEventListener(type, again, { signal });
     room.addEventListener('speakers', ({ detail }) => this.#speaking(detail), { signal });
     media.addEventListener('change', again, { signal });
     this.#observer.observe(this.element);

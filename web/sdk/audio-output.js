@@ -17,7 +17,7 @@ export class AudioOutput extends Emitter {
     super();
     const { signal } = this.#stop;
     room.addEventListener('track-media', ({ detail }) => this.#show(detail), { signal });
-    room.addEventListener('track-removed', ({ detail }) => this.#remove(detail.id), { signal });
+    room.addEventListener('track-unpublished', ({ detail }) => this.#remove(detail.id), { signal });
     for (const track of room.roster.tracks.values()) this.#show(track);
   }
 

@@ -6,7 +6,7 @@
  *
  * - `connection` (ConnectionState): the truth about the connection
  * - `participant-joined`, `participant-updated`, `participant-left` (Participant, with a `reason` when it left)
- * - `track-added`, `track-changed`, `track-removed` (RemoteTrack); `track-media` (RemoteTrack) when `mediaTrack` changed
+ * - `track-published`, `track-changed`, `track-unpublished` (RemoteTrack); `track-media` (RemoteTrack) when `mediaTrack` changed
  * - `local-changed` (Published or null): a source of ours was published, muted, unmuted or removed
  * - `moving` ({meeting, title}): our place is in another room of the meeting now, and the room goes there by itself
  * - `closing` ({at}): this breakout room closes at `at` (Unix ms, null: it stays); `announcement` ({id, name, text, at})
@@ -250,8 +250,8 @@ export class Room extends Emitter {
     'user-joined': ({ participant }) => this.emit('participant-joined', this.roster.setParticipant(participant)),
     'user-updated': ({ participant }) => this.emit('participant-updated', this.roster.setParticipant(participant)),
     'user-left': (message) => this.#participantLeft(message),
-    'track-published': ({ track }) => this.#trackAdded(this.roster.setTrack(track)),
-    'track-unpublished': ({ track }) => this.#trackRemoved(track),
+    'track-published': ({ track }) => this.#trackPublished(this.roster.setTrack(track)),
+    'track-unpublished': ({ track }) => this.#trackUnpublished(track),
     'track-muted': (message) => this.#trackMuted(message),
     'track-state': (message) => this.#trackChanged(this.roster.pauseTrack(message)),
     grants: ({ grants }) => this.#grantsChanged(grants),
@@ -278,7 +278,7 @@ export class Room extends Emitter {
     for (const track of change.removed) this.#forget(track);
     for (const participant of change.left) this.emit('participant-left', { ...participant, reason: 'timeout' });
     for (const participant of change.joined) this.emit('participant-joined', participant);
-    for (const track of change.added) this.#trackAdded(track);
+    for (const track of change.added) this.#trackPublished(track);
     if (again) {
       for (const participant of this.roster.participants.values()) this.emit('participant-updated', participant);
       for (const track of this.roster.tracks.values()) this.emit('track-changed', track);
@@ -315,22 +315,22 @@ export class Room extends Emitter {
   #participantLeft({ participant, reason }) {
     const known = this.roster.participants.get(participant);
     if (!known) return;
-    for (const track of this.roster.tracksOf(participant)) this.#trackRemoved(track.id);
+    for (const track of this.roster.tracksOf(participant)) this.#trackUnpublished(track.id);
     this.roster.participants.delete(participant);
     this.emit('participant-left', { ...known, reason });
   }
 
   /** @param {RemoteTrack} track */
-  #trackAdded(track) {
+  #trackPublished(track) {
     if (track.participant === this.participant) return;
     this.#viewing.add(track.id, track.media);
     track.mediaTrack = this.#slots.mediaOf(track.id);
-    this.emit('track-added', track);
+    this.emit('track-published', track);
     if (track.mediaTrack) this.emit('track-media', track);
   }
 
   /** @param {string} id */
-  #trackRemoved(id) {
+  #trackUnpublished(id) {
     const track = this.roster.tracks.get(id);
     if (!track) return;
     this.roster.tracks.delete(id);
@@ -341,7 +341,7 @@ export class Room extends Emitter {
   #forget(track) {
     this.#viewing.remove(track.id);
     track.mediaTrack = null;
-    this.emit('track-removed', track);
+    this.emit('track-unpublished', track);
   }
 
   /** @param {any} message */

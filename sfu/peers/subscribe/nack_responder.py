@@ -34,13 +34,13 @@ class NackResponder:
         downtrack.nacks += len(seqs)
         counters["nacks_received"] += len(seqs)
         granted = self._context.repair_budget.answers.grant(len(seqs), now)
-        counters["repairs_over_budget"] += len(seqs) - granted
+        counters["retransmissions_over_budget"] += len(seqs) - granted
         seqs = seqs[:granted]
         useful = downtrack.still_useful(seqs)
-        counters["repairs_outdated"] += len(seqs) - len(useful)
+        counters["retransmissions_outdated"] += len(seqs) - len(useful)
         if bandwidth is not None:
             admitted = bandwidth.admit_retransmissions(len(useful), now)
-            counters["repairs_over_budget"] += len(useful) - admitted
+            counters["retransmissions_over_budget"] += len(useful) - admitted
             useful = useful[:admitted]
         interval = retransmission_interval(round_trip)
         self._send(downtrack, useful, now, interval)
@@ -63,7 +63,7 @@ class NackResponder:
             if downtrack.in_table and bandwidth.is_free:
                 useful = downtrack.still_useful(seqs)
                 useful = useful[: bandwidth.admit_retransmissions(len(useful), now, copies=True)]
-                self._context.counters["repairs_twice"] += len(useful)
+                self._context.counters["retransmissions_doubled"] += len(useful)
                 self._send(downtrack, useful, now, 0)
 
     def _send(self, downtrack: DownTrack, seqs: Sequence[int], now: int, interval: int) -> None:

@@ -35,7 +35,7 @@ def test_what_was_lost_before_a_pause_is_not_sent_again() -> None:
     call.run(8)
     assert call.carried() == ""
     assert sent_again() == 0
-    assert call.stage.node.context.counters["repairs_outdated"] == 2
+    assert call.stage.node.context.counters["retransmissions_outdated"] == 2
 
 
 def test_a_repair_that_was_lost_too_goes_twice_while_the_link_is_free() -> None:
@@ -66,4 +66,4 @@ def test_on_a_lossy_link_repairs_go_twice_so_that_hardly_a_picture_waits_for_a_s
     call.run(4)
     assert longest_gap(call, 15) < 150 * MS
     counters = call.stage.node.context.counters
-    assert counters["repairs_twice"] > 0.8 * counters["nacks_received"]
+    assert counters["retransmissions_doubled"] > 0.8 * counters["nacks_received"]

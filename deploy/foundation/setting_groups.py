@@ -53,7 +53,6 @@ _ADDRESSES = Group(
         Setting("http_port", int, 8800, "port of plain HTTP; 0 picks a free one"),
         Setting("https_host", str, "0.0.0.0", "address of HTTPS"),  # noqa: S104  phones must reach it
         Setting("https_port", int, 8443, "port of HTTPS; 0 picks a free one, -1 turns HTTPS off"),
-        Setting("http3", bool, False, "no effect, removed in the next release: the gateway serves HTTP/3"),
         Setting("share_ports", bool, False, "let several control processes of this machine listen on the same ports"),
         Setting("tls_certificate", Path, None, "PEM certificate chain for HTTPS; unset: self-signed"),
         Setting("tls_key", Path, None, "PEM key of that certificate"),
@@ -271,3 +270,9 @@ GROUPS = (
     _OBSERVING,
 )
 SETTINGS = tuple(setting for group in GROUPS for setting in group.settings)
+
+REMOVED = {
+    "http3": "the gateway serves HTTP/3",
+    "inference_denoise": "it made recognition worse",
+}
+"""By setting that 0.1 had and nothing reads any more: why. It may still be given, and is told."""

@@ -9,13 +9,13 @@ import os
 import secrets
 import tempfile
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foundation.setting_forms import FORMS
-from foundation.setting_groups import SETTINGS, Setting, variable_of
+from foundation.setting_groups import REMOVED, SETTINGS, Setting, variable_of
 
 
 class SettingsError(ValueError):
@@ -45,9 +45,11 @@ class Resolved:
 class Settings:
     """All settings, resolved. `settings["http_port"]` is a value; `rows()` is what `parley config` prints."""
 
-    def __init__(self, resolved: dict[str, Resolved], file: Path | None = None) -> None:
+    def __init__(self, resolved: dict[str, Resolved], file: Path | None = None, removed: Sequence[str] = ()) -> None:
         self._resolved = resolved
         self.file = file
+        self.removed = removed
+        """Settings that were given although nothing reads them any more."""
 
     def __getitem__(self, name: str) -> Any:
         return self._resolved[name].value
@@ -81,11 +83,11 @@ class Settings:
         """Return these settings with some values replaced by what a part allocated or generated."""
         assert values.keys() <= self._resolved.keys(), "not settings"
         changed = {name: Resolved(value, "generated") for name, value in values.items()}
-        return Settings(self._resolved | changed, self.file)
+        return Settings(self._resolved | changed, self.file, self.removed)
 
     def with_value(self, name: str, value: Any, source: str) -> "Settings":
         """Return these settings with one value from elsewhere."""
-        return Settings(self._resolved | {name: Resolved(value, source)}, self.file)
+        return Settings(self._resolved | {name: Resolved(value, source)}, self.file, self.removed)
 
 
 def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], toml_file: Path | None = None) -> Settings:
@@ -102,7 +104,8 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], toml_file:
         if resolved[name].value is None:
             resolved[name] = Resolved(derive(), "default")
         resolved[name] = Resolved(resolved[name].value.absolute(), resolved[name].source)
-    return Settings(resolved, toml_file)
+    given = {*flags, *(name for name in REMOVED if variable_of(name) in environment), *file_values}
+    return Settings(resolved, toml_file, [name for name in REMOVED if name in given])
 
 
 def with_secrets(settings: Settings) -> Settings:
@@ -234,7 +237,7 @@ def read_toml(path: Path | None) -> dict[str, Any]:
         values = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
-    unknown = sorted(set(values) - _NAMES)
+    unknown = sorted(set(values) - _NAMES - REMOVED.keys())
     if unknown:
         raise SettingsError(f"{path}: unknown settings: {', '.join(unknown)}")
     return values

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from foundation.setting_groups import GROUPS, Setting
+from foundation.setting_groups import GROUPS, REMOVED, Setting
 from foundation.settings import Settings, SettingsError, resolve
 from foundation.worker_count import WorkerCount
 from parley.admin_flags import add_admin_flags
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     toml = Path(chosen.config) if chosen.config else None
     try:
         settings = resolve(flags, os.environ, toml)
-        _tell_renamed(settings)
+        _warn(settings)
         return _verb(chosen.verb)(settings, chosen)
     except SettingsError as error:
         print(f"parley: {error}", file=sys.stderr)
@@ -114,6 +114,8 @@ def _common_flags() -> argparse.ArgumentParser:
         for setting in group.settings:
             if not setting.secret:  # command lines are visible to every user of a machine
                 _add_flag(arguments, setting)
+    for name in REMOVED:
+        common.add_argument(f"--{name.replace('_', '-')}", help=argparse.SUPPRESS)
     return common
 
 
@@ -130,8 +132,13 @@ def _add_flag(arguments: argparse._ArgumentGroup, setting: Setting) -> None:
             arguments.add_argument(flag, metavar=_METAVARS.get(setting.kind, "VALUE"), help=text)
 
 
-def _tell_renamed(settings: Settings) -> None:
-    renamed = settings.renamed()
-    if renamed:
+def _warn(settings: Settings) -> None:
+    """Say which settings have another name, or none any more. Children of `parley up` leave that to it."""
+    if "PARLEY_SUPERVISOR_PID" in os.environ:
+        return
+    if renamed := settings.renamed():
         names = ", ".join(f"{old} is now {new}" for old, new in renamed.items())
         print(f"parley: renamed settings: {names}; the old names stop working in the next release", file=sys.stderr)
+    if settings.removed:
+        names = ", ".join(f"{name} ({REMOVED[name]})" for name in settings.removed)
+        print(f"parley: settings without effect: {names}; the next release refuses them", file=sys.stderr)

@@ -1,9 +1,11 @@
 """The command line: flags of settings in groups, old names of flags with one warning."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,17 @@ def test_an_old_flag_is_taken_with_one_warning() -> None:
     assert (values["sfu_node"], values["max_participants_per_node"], values["public_hosts"]) == ("a", "3", "x.example")
     (warning,) = done.stderr.splitlines()
     assert "node is now sfu_node" in warning and "spill_at is now max_participants_per_node" in warning
+
+
+def test_a_removed_setting_is_taken_with_a_warning(tmp_path: Path) -> None:
+    toml = tmp_path / "parley.toml"
+    toml.write_text("inference_denoise = true\n")
+    command = [sys.executable, "-m", "parley", "config", "--config", str(toml)]
+    environment = os.environ | {"PARLEY_HTTP3": "on"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "http3" not in done.stdout
+    (warning,) = done.stderr.splitlines()
+    assert "http3 (the gateway serves HTTP/3)" in warning and "inference_denoise" in warning
 
 
 def test_every_verb_has_a_module(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,9 +30,9 @@ async () => {
   const rest = new sdk.Rest();
   window.newRoom = (options = {}) => {
     const room = new sdk.Room({admit: sdk.admission(rest, 'm1', {name: 'Ada'}), ...options});
-    for (const type of ['connection', 'participant-joined', 'participant-updated', 'participant-left', 'track-published',
-      'track-changed', 'track-unpublished', 'track-media', 'local-changed', 'speakers', 'chat', 'caption', 'captions-state',
-      'recording', 'grants', 'problem']) {
+    for (const type of ['connection', 'participant-joined', 'participant-updated', 'participant-left',
+      'track-published', 'track-changed', 'track-unpublished', 'track-media', 'local-changed', 'speakers',
+      'chat', 'caption', 'captions-state', 'recording', 'grants', 'problem']) {
       room.addEventListener(type, (event) => window.log.push([type, plain(event.detail)]));
     }
     window.room = room;

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run test check deps venv bench test-sanitized test-network stack fuzz docs pictures clean
+.PHONY: run page test check deps venv bench test-sanitized test-network stack fuzz docs pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 2
@@ -8,6 +8,10 @@ SOURCES = pyproject.toml deploy/client/pyproject.toml sfu/engine/compiled.pyx $(
 
 run: .venv/.installed
 	@exec .venv/bin/parley up $(ARGS)
+
+# The page, bundled: faster to load than its sources, which a checkout serves otherwise. Needs npm.
+page:
+	@sh web/build.sh
 
 test: deps .venv/.installed-dev
 	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --durations 10 $(PYTEST_ARGS)
@@ -63,4 +67,4 @@ pictures: docs/pictures/architecture.svg
 	dot -Tsvg $< -o $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist web/built *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -157,7 +157,7 @@ class ControlConfig:
     """auto: Secure `__Host-` cookies over TLS only; always: also on plain listeners (behind a TLS gateway)."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For is believed."""
-    web_root: Path = web.ROOT
+    web_root: Path = field(default_factory=web.root)
     ice_servers: tuple[IceServerConfig, ...] = ()
     turn: TurnConfig | None = None
     smtp: SmtpConfig | None = None

@@ -1,6 +1,11 @@
-"""The page: static files of the web root, with the headers that a page using the camera needs."""
+"""The page: static files of the web root, with the headers that a page using the camera needs.
+
+A file may stand there in compressed forms, too (`x.js.br`, `x.js.gz`), made once by the build: the best that the
+browser accepts is sent. What is in `assets/` has its content in its name, and browsers keep it for good.
+"""
 
 import asyncio
+import re
 from pathlib import Path
 
 from quart import Quart, Response, request
@@ -26,14 +31,20 @@ _CONTENT_TYPES = {
     ".md": "text/markdown; charset=utf-8",
 }
 _PAGE_HEADERS = {
+    # Trusted Types: no string becomes a script or its address, but by the one policy that starts the SDK's worker.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+        " require-trusted-types-for 'script'; trusted-types parley-worker;"
         " media-src 'self' blob: mediastream:; connect-src 'self' {doors}; worker-src 'self' blob:; object-src 'none';"
         " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}
+"""By content coding: the suffix of files in it, the smallest first."""
+_NEVER = re.compile(r"q=0(\.0*)?")
+_FOREVER = "public, max-age=31536000, immutable"
 COMMON_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -73,8 +84,26 @@ async def _send(path: Path, services: Services) -> Response:
     content_type = _CONTENT_TYPES.get(path.suffix)
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
-    # Revalidated on each use, so that the page never loads scripts of another release.
-    response = await file_response.send_file(request, path, content_type, "no-cache")
+    # Revalidated on each use where the name stays, so that the page never loads scripts of another release.
+    is_named_by_content = path.is_relative_to(services.config.web_root.resolve() / "assets")
+    coding, coded = await asyncio.to_thread(_coded, path, request.headers.get("Accept-Encoding", ""))
+    response = await file_response.send_file(
+        request, coded, content_type, _FOREVER if is_named_by_content else "no-cache"
+    )
+    response.headers["Vary"] = "Accept-Encoding"
+    if coding:
+        response.headers["Content-Encoding"] = coding
     doors = webtransport.sources(services.registry.known(), request.host.rpartition(":")[0] or request.host)
     response.headers.update({name: value.replace("{doors}", " ".join(doors)) for name, value in _PAGE_HEADERS.items()})
     return response
+
+
+def _coded(path: Path, accepted: str) -> tuple[str, Path]:
+    """Return the best content coding of a file that the browser accepts, and the file in it; "" is the file itself."""
+    offers = (one.partition(";") for one in accepted.lower().split(","))  # RFC 9110, section 12.5.3
+    accepts = {name.strip() for name, _, weight in offers if not _NEVER.fullmatch(weight.strip())}
+    for coding, suffix in _ENCODINGS.items():
+        coded = path.with_name(path.name + suffix)
+        if coding in accepts and coded.is_file():
+            return coding, coded
+    return "", path

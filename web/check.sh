@@ -1,9 +1,6 @@
 #!/bin/sh
-# Checks the page's scripts: types by tsc (JSDoc), mistakes by ESLint. npm puts both into web/node_modules.
+# Checks the page's scripts: types by tsc (JSDoc), mistakes by ESLint, and that vendor/ is what package-lock.json makes.
 set -eu
 cd "$(dirname "$0")"
-if ! [ node_modules/.package-lock.json -nt package-lock.json ]; then
-    npm ci --no-audit --no-fund --loglevel=error
-    touch node_modules/.package-lock.json
-fi
+sh install.sh
 npm run --silent check

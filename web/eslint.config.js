@@ -2,6 +2,7 @@ import js from '@eslint/js';
 import globals from 'globals';
 
 export default [
+  { ignores: ['built', 'vendor'] },
   js.configs.recommended,
   {
     languageOptions: { ecmaVersion: 2024, sourceType: 'module', globals: { ...globals.browser, ...globals.worker } },
@@ -27,4 +28,6 @@ export default [
       'prefer-const': 'error',
     },
   },
+  { files: ['app/boot.js'], languageOptions: { sourceType: 'script', globals: { PRELOADS: 'readonly' } } },
+  { files: ['tools/**'], languageOptions: { globals: globals.node } },
 ];

@@ -170,6 +170,9 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
     (web / "index.html").write_text("<!doctype html><title>Parley</title>")
     (web / "sdk" / "index.js").write_text("export const x = 1;")
     (web / "__init__.py").write_text("SECRET = 1")
+    (web / "assets").mkdir()
+    for suffix in ("", ".br", ".gz"):
+        (web / "assets" / f"x-1.js{suffix}").write_text(f"export const x = '{suffix}';")
     return ControlConfig(
         database_dsn=dsn,
         data_dir=tmp_path / "data",

@@ -1,5 +1,6 @@
 """The page, its headers, and what must not be served."""
 
+import aiohttp
 import pytest
 
 from tests.control.harness import People
@@ -12,7 +13,10 @@ async def test_page_and_its_headers(people: People) -> None:
             assert answer.status == 200
             assert answer.content_type == "text/html"
             assert "<title>Parley" in await answer.text()
-            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+            policy = answer.headers["Content-Security-Policy"]
+            assert "frame-ancestors 'none'" in policy
+            assert "require-trusted-types-for 'script'" in policy
+            assert "unsafe" not in policy
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert "camera=(self)" in answer.headers["Permissions-Policy"]
             assert answer.headers["Cache-Control"] == "no-cache"
@@ -26,6 +30,31 @@ async def test_files_revalidate(people: People) -> None:
         tag = answer.headers["ETag"]
     async with nobody.session.get(url, headers={"If-None-Match": tag}) as answer:
         assert answer.status == 304
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip", "gzip"),
+        ("br;q=0, gzip;q=0.5", "gzip"),
+        ("identity", None),
+        ("", None),
+    ],
+)
+async def test_built_files_are_kept_for_good_in_the_best_coding(
+    people: People, accepted: str, coding: str | None
+) -> None:
+    nobody = people.nobody()
+    url = f"{nobody.server.url}/assets/x-1.js"
+    asked = {"Accept-Encoding": accepted}
+    async with aiohttp.ClientSession(auto_decompress=False) as session, session.get(url, headers=asked) as answer:
+        body = await answer.text()
+    assert answer.headers.get("Content-Encoding") == coding
+    assert {"br": ".br", "gzip": ".gz", None: "''"}[coding] in body
+    assert answer.content_type == "text/javascript"
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert answer.headers["Vary"] == "Accept-Encoding"
 
 
 @pytest.mark.parametrize(

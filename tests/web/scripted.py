@@ -24,7 +24,7 @@ Answer = tuple[int, Any] | Callable[[aiohttp.web.Request], tuple[int, Any]]
 SECONDS = 30.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
-    "connect-src 'self' ws:"
+    "worker-src 'self'; connect-src 'self' ws:; require-trusted-types-for 'script'; trusted-types parley-worker"
 )
 BLANK = "<!doctype html><meta charset=utf-8><title>test</title>"
 
@@ -113,6 +113,9 @@ class ScriptedServer:
         self.http_port = 0
         self.signaling_port = 0
         self.refuse_sockets = False
+        self.root = web.ROOT
+        """The page that is served: the sources, or a build."""
+        self.files: list[str] = []
 
     @property
     def url(self) -> str:
@@ -167,9 +170,10 @@ class ScriptedServer:
     async def _file(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         if request.path == "/blank":
             return aiohttp.web.Response(text=BLANK, content_type="text/html")
-        path = (web.ROOT / request.path.lstrip("/")).resolve()
-        if not path.is_relative_to(web.ROOT) or not path.is_file():
-            path = web.ROOT / "index.html"
+        path = (self.root / request.path.lstrip("/")).resolve()
+        if not path.is_relative_to(self.root) or not path.is_file():
+            path = self.root / "index.html"
+        self.files.append(f"/{path.relative_to(self.root)}")
         return aiohttp.web.FileResponse(path, headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store"})
 
 

@@ -1,27 +1,27 @@
 /** The page: routes addresses to views. A view is shown with an AbortSignal that ends what it started. */
-import { showAccount } from './account.js';
-import { showResetPassword, showUndoEmail, showVerifyEmail } from './account-links.js';
+import './core.js';
 import { h } from './dom.js';
-import { showHome } from './home.js';
-import { showMeeting } from './meeting-page.js';
-import { showRecordings } from './recordings.js';
-import { showSetup } from './setup.js';
 import { sentenceOf } from './format.js';
+import { loadWords, t } from './words.js';
 
-/** @type {[RegExp, (page: HTMLElement, context: Context) => void|Promise<void>][]} */
+/**
+ * Where each address leads; a view is loaded when it is first shown.
+ * @type {[RegExp, () => Promise<(page: HTMLElement, context: Context) => void|Promise<void>>][]}
+ */
 const ROUTES = [
-  [/^\/$/, showHome],
-  [/^\/account\/?$/, showAccount],
-  [/^\/setup\/?$/, showSetup],
-  [/^\/reset-password\/?$/, showResetPassword],
-  [/^\/undo-email\/?$/, showUndoEmail],
-  [/^\/verify-email\/?$/, showVerifyEmail],
-  [/^\/m\/([^/]+)\/?$/, showMeeting],
-  [/^\/m\/([^/]+)\/recordings\/?$/, showRecordings],
+  [/^\/$/, async () => (await import('./home.js')).showHome],
+  [/^\/account\/?$/, async () => (await import('./account.js')).showAccount],
+  [/^\/setup\/?$/, async () => (await import('./setup.js')).showSetup],
+  [/^\/reset-password\/?$/, async () => (await import('./account-links.js')).showResetPassword],
+  [/^\/undo-email\/?$/, async () => (await import('./account-links.js')).showUndoEmail],
+  [/^\/verify-email\/?$/, async () => (await import('./account-links.js')).showVerifyEmail],
+  [/^\/m\/([^/]+)\/?$/, async () => (await import('./meeting-page.js')).showMeeting],
+  [/^\/m\/([^/]+)\/recordings\/?$/, async () => (await import('./recordings.js')).showRecordings],
 ];
 
 /**
- * @typedef {{parameters: string[], query: URLSearchParams, signal: AbortSignal, navigate: (path: string) => void}} Context
+ * @typedef {{parameters: string[], query: URLSearchParams, signal: AbortSignal, navigate: (path: string) => void,
+ *   again: () => void}} Context `again` shows the view anew, for example in another language
  */
 
 const page = /** @type {HTMLElement} */ (document.getElementById('page'));
@@ -37,21 +37,39 @@ async function route() {
   current.abort();
   current = new AbortController();
   const { signal } = current;
-  page.replaceChildren();
-  document.body.className = '';
-  document.title = 'Parley';
   const query = new URLSearchParams(location.search);
-  for (const [pattern, show] of ROUTES) {
+  for (const [pattern, load] of ROUTES) {
     const match = pattern.exec(location.pathname);
     if (!match) continue;
     try {
-      await show(page, { parameters: match.slice(1).map(decodeURIComponent), query, signal, navigate });
+      const show = await needed(load());
+      if (signal.aborted) return;
+      clear();
+      await show(page, { parameters: match.slice(1).map(decodeURIComponent), query, signal, navigate, again: () => void route() });
     } catch (error) {
       if (!signal.aborted) showProblem(sentenceOf(error));
     }
     return;
   }
-  showProblem('There is no page at this address.');
+  clear();
+  showProblem(t('route.unknown'));
+}
+
+function clear() {
+  page.replaceChildren();
+  page.removeAttribute('aria-busy');
+  document.body.className = '';
+  document.title = t('brand.name');
+}
+
+/** Without a module of it there is no page: it is loaded anew. @template T @param {Promise<T>} loading @returns {Promise<T>} */
+async function needed(loading) {
+  try {
+    return await loading;
+  } catch {
+    dispatchEvent(new Event('parley:incomplete'));
+    return new Promise(() => undefined);
+  }
 }
 
 /** @param {string} sentence */
@@ -59,9 +77,9 @@ function showProblem(sentence) {
   page.replaceChildren(
     h('main', { class: 'centred' },
       h('div', { class: 'card notice' },
-        h('h1', {}, 'Something went wrong'),
+        h('h1', {}, t('problem.title')),
         h('p', {}, sentence),
-        h('a', { class: 'button', href: '/' }, 'Go to the home page'))),
+        h('a', { class: 'button', href: '/' }, t('problem.home')))),
   );
 }
 
@@ -73,4 +91,5 @@ document.addEventListener('click', (event) => {
   navigate(anchor.getAttribute('href') ?? '/');
 });
 addEventListener('popstate', () => void route());
-void route();
+await needed(loadWords());
+void route().then(() => dispatchEvent(new Event('parley:complete')));

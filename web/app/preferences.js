@@ -12,6 +12,10 @@ const DEFAULTS = {
   consentRecording: false,
   consentCaptions: false,
   captionsShown: false,
+  /** '' is what the browser or system says. */
+  language: '',
+  theme: '',
+  contrast: '',
 };
 
 /** @returns {typeof DEFAULTS} */

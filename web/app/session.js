@@ -1,5 +1,5 @@
 /** The REST client of this page and the account that is signed in. */
-import { Rest } from '/sdk/parley.js';
+import { Rest } from '/sdk/rest.js';
 
 export const rest = new Rest();
 

@@ -8,12 +8,21 @@
 
 const ITERATIONS = 600_000;
 
+/** Where a page enforces Trusted Types, its policy must allow this one (`trusted-types parley-worker`). */
+const policy = globalThis.trustedTypes?.createPolicy('parley-worker', { createScriptURL: (/** @type {string} */ url) => url });
+
+/** @returns {Worker} the one beside this module */
+function startWorker() {
+  const url = new URL('./encryption-worker.js', import.meta.url).href;
+  return new Worker(/** @type {string} */ (policy?.createScriptURL(url) ?? url), { type: 'module' });
+}
+
 export class Encryption {
   #worker;
 
   /** @param {CryptoKey|Promise<CryptoKey>} key for AES-GCM; frames wait for it */
   constructor(key) {
-    const worker = new Worker(new URL('./encryption-worker.js', import.meta.url), { type: 'module' });
+    const worker = startWorker();
     this.#worker = worker;
     void Promise.resolve(key).then((known) => worker.postMessage({ key: known }));
   }

@@ -1,0 +1,75 @@
+/**
+ * What must be settled before anything is drawn: language, theme, and which files the first screen will need, so that they
+ * are asked for at once. A classic script: it also loads the page anew where a module did not come, as when the network
+ * changed meanwhile, and has to be there before they are.
+ */
+'use strict';
+{
+  const root = document.documentElement;
+
+  /** @returns {Record<string, string>} what was chosen on this device; see preferences.js */
+  const chosen = () => {
+    try {
+      return JSON.parse(localStorage.getItem('parley') ?? '{}');
+    } catch {
+      return {};
+    }
+  };
+  const { language, theme, contrast } = chosen();
+
+  const offered = document.querySelector('meta[name=languages]')?.getAttribute('content') ?? 'en=';
+  const tags = offered.split(',').map((one) => one.split('=')[0].trim());
+  /** The one offered for a wish: itself, or of the same tongue. @param {string} wish */
+  const like = (wish) => tags.find((tag) => tag === wish) ?? tags.find((tag) => tag.split('-')[0] === wish.split('-')[0]);
+  root.lang = [language ?? '', ...navigator.languages].map(like).find(Boolean) ?? tags[0];
+
+  if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
+  if (contrast === 'more' || matchMedia('(prefers-contrast: more)').matches) root.dataset.contrast = 'more';
+
+  /** @type {{languages: Record<string, string>, main: string[], routes: Record<string, string[]>}|null} */
+  const files = typeof PRELOADS === 'undefined' ? null : PRELOADS;
+  if (files) {
+    const route = Object.entries(files.routes).find(([pattern]) => new RegExp(pattern).test(location.pathname));
+    for (const href of [...files.main, files.languages[root.lang], ...(route?.[1] ?? [])]) {
+      document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href }));
+    }
+  }
+
+  const KEY = 'parley:incomplete';
+  const LONGEST = 30_000; // ms
+
+  const before = () => {
+    try {
+      return Number(sessionStorage.getItem(KEY)) || 0;
+    } catch {
+      return 5; // a browser that keeps nothing: not too often
+    }
+  };
+
+  /** @param {number} tries */
+  const keep = (tries) => {
+    try {
+      sessionStorage.setItem(KEY, String(tries));
+    } catch {
+      // as above
+    }
+  };
+
+  let waits = false;
+  const again = () => {
+    if (waits) return;
+    waits = true;
+    const tries = before();
+    keep(tries + 1);
+    const reload = () => location.reload();
+    setTimeout(reload, Math.min(500 * 2 ** tries, LONGEST));
+    addEventListener('online', reload);
+    const notice = /** @type {HTMLElement|null} */ (document.querySelector(`.incomplete[lang="${root.lang}"]`));
+    if (notice) notice.hidden = false;
+  };
+
+  // Of elements it is told on the way down alone; main.js tells it of what it loads itself.
+  addEventListener('error', ({ target }) => target instanceof HTMLScriptElement && again(), true);
+  addEventListener('parley:incomplete', again);
+  addEventListener('parley:complete', () => waits || keep(0));
+}

@@ -1,0 +1,78 @@
+/**
+ * What the page says, in the reader's language. Every sentence is in the catalogues in languages/ (ICU messages, one file
+ * per language); code names it by key. The languages on offer are in index.html.
+ */
+import { IntlMessageFormat } from '/vendor/messages.js';
+import { CATALOGUES } from './languages/index.js';
+import { remember } from './preferences.js';
+
+/** @type {Record<string, string>} */
+let catalogue = {};
+/** @type {Map<string, IntlMessageFormat>} */
+const formats = new Map();
+
+/** @returns {string} the tag (BCP 47) of the language shown */
+export function language() {
+  return document.documentElement.lang;
+}
+
+/** @returns {{tag: string, name: string}[]} the languages on offer, each by its own name */
+export function languages() {
+  const offered = document.querySelector('meta[name=languages]')?.getAttribute('content') ?? '';
+  return offered.split(',').map((one) => {
+    const [tag, name] = one.trim().split('=');
+    return { tag, name };
+  });
+}
+
+/** Load the catalogue of the language that boot.js or the reader chose. */
+export async function loadWords() {
+  catalogue = (await CATALOGUES[language()]()).default;
+  formats.clear();
+}
+
+/** Show another language from now on; what is shown already stays until it is shown anew. @param {string} tag */
+export async function chooseLanguage(tag) {
+  document.documentElement.lang = tag;
+  remember({ language: tag });
+  await loadWords();
+}
+
+/** @param {string} key @returns {boolean} whether there is such a message */
+export function known(key) {
+  return key in catalogue;
+}
+
+/** @param {string} key of the catalogues @param {Record<string, string|number|Date>} [values] @returns {string} */
+export function t(key, values) {
+  const text = catalogue[key];
+  if (text === undefined) return key;
+  return text.includes('{') ? String(formatOf(key, text).format(values)) : text;
+}
+
+/**
+ * A message with elements in it, for `h`. @param {string} key
+ * @param {Record<string, any>} values a function makes of the text between <name> and </name> what stands there
+ * @returns {(Node|string)[]}
+ */
+export function rich(key, values) {
+  // Elements among the parts come back in place of the functions' numbers.
+  /** @type {Node[]} */
+  const nodes = [];
+  const marked = Object.fromEntries(Object.entries(values).map(([name, value]) => {
+    if (typeof value !== 'function') return [name, value];
+    return [name, (/** @type {string[]} */ parts) => `\u0000${nodes.push(value(parts.join(''))) - 1}\u0000`];
+  }));
+  const whole = formatOf(key, catalogue[key] ?? key).format(marked);
+  return String(Array.isArray(whole) ? whole.join('') : whole).split('\u0000').map((part, index) => (index % 2 === 1 ? nodes[Number(part)] : part));
+}
+
+/** @param {string} key @param {string} text @returns {IntlMessageFormat} */
+function formatOf(key, text) {
+  let format = formats.get(key);
+  if (!format) {
+    format = new IntlMessageFormat(text, language());
+    formats.set(key, format);
+  }
+  return format;
+}

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Builds the page into web/built, which the server then serves and wheels carry. Needs Node and npm.
+set -eu
+cd "$(dirname "$0")"
+sh install.sh
+exec node tools/page.js "$@"

@@ -1,0 +1,184 @@
+/**
+ * Builds the page into built/ (or the folder named as argument), a whole web root of its own: scripts and styles bundled,
+ * split by route and language, under names with a hash of their content, each beside its Brotli and gzip forms. What other
+ * programs load by name (sdk/, api-docs/) keeps its name. `sources` in built/build.json tells what it was made from.
+ */
+import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+const root = new URL('../', import.meta.url).pathname;
+const out = process.argv[2] ?? `${root}built`;
+const work = `${out}.new`;
+/** What the server makes the same digest of: see __init__.py. */
+const SOURCES = ['api-docs', 'app', 'index.html', 'sdk', 'tools', 'vendor'];
+/** By the path of an address: which modules its first screen needs besides main.js. */
+const ROUTES = {
+  '^/$': ['home.js'],
+  '^/account/?$': ['account.js'],
+  '^/m/[^/]+/?$': ['meeting-page.js'],
+  '^/m/[^/]+/recordings/?$': ['recordings.js'],
+};
+const LIMIT = 60_000; // bytes, compressed, before the first screen of each of these
+const COMPRESSED = /\.(js|css|svg|html|json|webmanifest|md)$/;
+
+/** Modules name each other by their addresses, which start at this folder. */
+const addresses = {
+  name: 'addresses',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\/(app|sdk|vendor)\// }, ({ path }) => ({ path: `${root}${path.slice(1)}` }));
+  },
+};
+const common = {
+  bundle: true,
+  minify: true,
+  target: ['es2022', 'chrome123', 'firefox120', 'safari17.5'],
+  outdir: `${work}/assets`,
+  legalComments: 'none',
+  metafile: true,
+  plugins: [addresses],
+};
+
+await rm(work, { recursive: true, force: true });
+await mkdir(work, { recursive: true });
+
+// The worker of end-to-end encryption: its address is part of the script that starts it.
+const worker = await build({ ...common, entryPoints: [`${root}sdk/encryption-worker.js`], format: 'esm', entryNames: '[name]-[hash]' });
+const workerPath = addressOf(Object.keys(worker.metafile.outputs)[0]);
+const namesWorker = {
+  name: 'worker',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/sdk\/encryption\.js$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8');
+      const contents = text.replace("'./encryption-worker.js'", JSON.stringify(workerPath));
+      if (contents === text) throw new Error('sdk/encryption.js no longer starts its worker as the build expects');
+      return { contents, loader: 'js' };
+    });
+  },
+};
+
+/** Each view needs what main.js and core.js need: said to esbuild, it makes one file of that, not one for each set of views. */
+const scripts = (await readdir(`${root}app`)).filter((name) => name.endsWith('.js'));
+const texts = await Promise.all(scripts.map((name) => readFile(`${root}app/${name}`, 'utf8')));
+const views = [...texts.join('\n').matchAll(/import\('\.\/(.+?)\.js'\)/g)].map(([, name]) => name);
+const sharesCore = {
+  name: 'core',
+  setup({ onLoad }) {
+    onLoad({ filter: new RegExp(`/app/(${views.join('|')})\\.js$`) }, async ({ path }) => (
+      { contents: `import '/app/core.js'; import '/app/main.js'; ${await readFile(path, 'utf8')}`, loader: 'js' }
+    ));
+  },
+};
+
+const app = await build({
+  ...common,
+  entryPoints: [`${root}app/main.js`],
+  format: 'esm',
+  splitting: true,
+  entryNames: '[name]-[hash]',
+  chunkNames: '[name]-[hash]',
+  plugins: [addresses, namesWorker, sharesCore],
+});
+const styles = await build({ ...common, entryPoints: [`${root}app/css/main.css`], entryNames: '[name]-[hash]' });
+const outputs = Object.entries(app.metafile.outputs);
+
+/** @param {string} source below web/ @returns {string} the output that has it as its entry */
+function outputOf(source) {
+  const found = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(source));
+  if (!found) throw new Error(`nothing was made of ${source}`);
+  return found[0];
+}
+
+/** What must be there before a module runs: itself and whatever it imports, not what it loads later. @param {string} output */
+function needs(output, found = new Set()) {
+  if (found.has(output)) return found;
+  found.add(output);
+  for (const { path, kind } of app.metafile.outputs[output].imports) if (kind === 'import-statement') needs(path, found);
+  return found;
+}
+
+const languages = Object.fromEntries((await readdir(`${root}app/languages`)).filter((name) => name !== 'index.js')
+  .map((name) => [name.slice(0, -3), addressOf(outputOf(`app/languages/${name}`))]));
+// Of main.js itself only a line is left, which imports that file: the page names the file instead.
+const stub = outputOf('app/main.js');
+const [entry] = app.metafile.outputs[stub].imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path)
+  .sort((a, b) => app.metafile.outputs[b].bytes - app.metafile.outputs[a].bytes);
+if (Object.keys(app.metafile.outputs[stub].inputs).length > 0) throw new Error('main.js is not shared by all views as the build expects');
+const main = needs(entry);
+const routes = Object.fromEntries(Object.entries(ROUTES).map(([path, sources]) => {
+  const all = new Set(sources.flatMap((source) => [...needs(outputOf(`app/${source}`))]));
+  return [path, [...all].filter((output) => !main.has(output)).map(addressOf)];
+}));
+const preloads = { languages, main: [...main].filter((output) => output !== entry).map(addressOf), routes };
+const boot = await build({
+  ...common,
+  entryPoints: [`${root}app/boot.js`],
+  format: 'iife',
+  entryNames: '[name]-[hash]',
+  define: { PRELOADS: JSON.stringify(preloads) },
+});
+
+const icon = await hashed('app/icon.svg');
+await Promise.all(['sdk', 'api-docs', 'app'].map((name) => cp(`${root}${name}`, `${work}/${name}`, { recursive: true })));
+const first = (/** @type {{metafile: {outputs: object}}} */ made) => addressOf(Object.keys(made.metafile.outputs).filter((name) => !name.endsWith('.map'))[0]);
+await writeFile(`${work}/index.html`, (await readFile(`${root}index.html`, 'utf8'))
+  .replace('/app/boot.js', first(boot)).replace('/app/css/main.css', first(styles))
+  .replace('/app/main.js', addressOf(entry)).replaceAll('/app/icon.svg', icon)
+  .replace(/\n\s+/g, '\n'));
+
+const made = {};
+for (const path of await files(work)) {
+  if (!COMPRESSED.test(path)) continue;
+  const bytes = await readFile(`${work}/${path}`);
+  const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
+  if (brotli.length < bytes.length) {
+    await writeFile(`${work}/${path}.br`, brotli);
+    await writeFile(`${work}/${path}.gz`, gzipSync(bytes, { level: 9 }));
+  }
+  made[`/${path}`] = Math.min(brotli.length, bytes.length);
+}
+await writeFile(`${work}/build.json`, `${JSON.stringify({ sources: await digest() }, null, 1)}\n`);
+await rm(out, { recursive: true, force: true });
+await rename(work, out);
+
+const always = ['/index.html', first(boot), first(styles), ...[...main].map(addressOf)];
+for (const [path, modules] of Object.entries(routes)) {
+  const parts = [...always, ...modules, languages.en];
+  const bytes = parts.reduce((sum, part) => sum + made[part], 0);
+  console.log(`${path.padEnd(26)} ${parts.length} requests, ${(bytes / 1000).toFixed(1)} KB compressed`);
+  if (bytes > LIMIT) {
+    console.error(`That is more than ${LIMIT / 1000} KB before the first screen.`);
+    process.exitCode = 1;
+  }
+}
+
+/** @param {string} output a path below the working folder @returns {string} its address */
+function addressOf(output) {
+  return output.slice(output.indexOf('/assets/', output.indexOf('.new')));
+}
+
+/** @param {string} source @returns {Promise<string>} the address of its copy that may be kept for ever */
+async function hashed(source) {
+  const bytes = await readFile(`${root}${source}`);
+  const [, name, suffix] = /([^/]+)\.(\w+)$/.exec(source) ?? [];
+  const path = `/assets/${name}-${createHash('sha256').update(bytes).digest('hex').slice(0, 8)}.${suffix}`;
+  await writeFile(`${work}${path}`, bytes);
+  return path;
+}
+
+/** @param {string} folder @returns {Promise<string[]>} the files below it, by path */
+async function files(folder) {
+  const all = await readdir(folder, { recursive: true, withFileTypes: true });
+  return all.filter((one) => one.isFile()).map((one) => `${one.parentPath}/${one.name}`.slice(folder.length + 1)).sort();
+}
+
+/** What this was made from, as __init__.py computes it, too. */
+async function digest() {
+  const hash = createHash('sha256');
+  const paths = (await files(root.slice(0, -1))).filter((path) => SOURCES.includes(path.split('/')[0]) && !path.includes('__pycache__'));
+  for (const path of paths.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
+    hash.update(`${path}\n`).update(createHash('sha256').update(await readFile(`${root}${path}`)).digest('hex')).update('\n');
+  }
+  return hash.digest('hex');
+}

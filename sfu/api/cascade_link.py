@@ -1,9 +1,9 @@
 """Messages between two nodes that hold the same room: JSON over one WebSocket a room.
 
-The home, where the room was placed, is the hub; a secondary node dials it. Each side says first where it
-receives media and under which fresh keys (RFC 7714), then, whenever it changes, the whole of what it has that the other
-has not: participants and tracks. Media go over plain SRTP, each stream once, and of it only the layers that the other
-side wishes for. What is said to all is passed on as event.
+The home, where the room was placed, is the hub; a secondary node dials it. Each side first says where it receives media
+and with which fresh keys (RFC 7714). Then, after every change, it sends the complete list of participants and tracks
+that only it has. Media go over plain SRTP: each stream once, and only the layers that the other side asked for.
+Messages to everybody are passed on as events.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from sfu.api.signaling import Caption, Chat
 from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 
 VERSION = 2
-"""The version in our hello; version 1, which knows neither wishes nor backups, sent none."""
+"""The version in our hello. Version 1, which has neither wishes nor backups, sent none."""
 _Count = Annotated[int, msgspec.Meta(ge=1, le=3)]
 _Top = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
@@ -55,9 +55,9 @@ class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A track that one side has. Of video only those streams are sent that are wished for.
+    """A track that one side has. Only the video streams that the other side asked for are sent.
 
-    `layers` counts those of each stream, in space and in time. A backup says of which track it is one.
+    `layers` counts the spatial and temporal layers of each stream. A backup names the track it stands in for.
     """
 
     info: TrackInfo
@@ -69,35 +69,35 @@ class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_field="link"):
-    """Everything that one side has and the other has not; replaces what was said before."""
+    """Everything that only this side has; replaces the previous list."""
 
     participants: list[ParticipantInfo]
     tracks: list[LinkTrack]
 
 
 class LinkCosts(msgspec.Struct, frozen=True, kw_only=True, tag="costs", tag_field="link"):
-    """Costs of our streams in bits/s, by SSRC, as far as they changed much; resting streams too."""
+    """Costs of our streams in bits/s, by SSRC: those that changed much, resting streams included."""
 
     streams: dict[int, int]
 
 
 class LinkWishes(msgspec.Struct, frozen=True, kw_only=True, tag="wishes", tag_field="link"):
-    """The other side's streams that our side watches, by SSRC, as far as that changed.
+    """The other side's streams that our side watches, by SSRC: changes only.
 
-    The highest layers in space and in time (255: all that there are), or None: nothing.
+    Values are the highest spatial and temporal layers (255: all of them), or None for nothing.
     """
 
     streams: dict[int, tuple[_Top, _Top] | None]
 
 
 class LinkBackups(msgspec.Struct, frozen=True, kw_only=True, tag="backups", tag_field="link"):
-    """The tracks of the other side that somebody here cannot decode and needs in another codec: all of them."""
+    """All tracks of the other side that somebody here cannot decode and needs in another codec."""
 
     tracks: list[str]
 
 
 class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event", tag_field="link"):
-    """Something said in the room, to be passed on."""
+    """A message to the room, to be passed on."""
 
     message: Chat | Caption
 

@@ -13,7 +13,7 @@ from sfu.api.join_token import Grants
 from sfu.api.placement import Placement
 
 ConsentPolicy = Literal["ask", "implied", "required"]
-"""A meeting's policy on consent to recording: each is asked, joining implies it, or nobody attends without."""
+"""A meeting's policy on consent to recording: everyone is asked, joining implies it, or it is required."""
 
 
 class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +44,10 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Lock, grants, removals and sinks of a room. `participants` overrides the grants that join tokens carried.
 
-    `elsewhere` are the participants whose place is in another room of the meeting now: main room or breakout room. A
-    breakout room closes at `closes_at` (Unix milliseconds), when whoever is still in it is sent to `returns_to`.
+    `elsewhere` lists participants who now belong in another room of the meeting (the main room or a breakout room). A
+    breakout room closes at `closes_at` (Unix milliseconds), when anyone still in it is sent to `returns_to`.
 
-    `placement` is where the room lives as the document is sent; it is not part of what `version` counts.
+    `placement` is where the room lives when the document is sent; `version` does not count it.
     """
 
     room: str

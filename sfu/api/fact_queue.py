@@ -1,8 +1,8 @@
 """The queue between a reporter of facts and control: numbered, bounded, delivered in order and at least once.
 
 Sans-IO: the owner POSTs `batch()` to `/internal/v1/facts` and hands the answer to `answered`, or calls `unanswered`;
-then it waits `delay` seconds. A batch that control refuses for what it is (400, 413, 422) would be refused for ever:
-it is given up, so that what comes after it is heard. Any other answer repeats the batch under its number.
+then it waits `delay` seconds. A batch that control refuses as invalid (400, 413, 422) would be refused for ever, so it
+is given up, and later facts get through. After any other answer the batch is repeated under its number.
 """
 
 from collections import deque
@@ -28,7 +28,9 @@ class Settled(msgspec.Struct, Generic[Note], frozen=True):
 
 
 class FactQueue(Generic[Note]):
-    """Facts until control has acknowledged them, each with a note of its owner's. Over `max_waiting` the oldest go."""
+    """Facts until control has acknowledged them, each with a note of its owner. Beyond `max_waiting` the oldest are
+    dropped.
+    """
 
     def __init__(self, node: str, boot: str, max_waiting: int = MAX_WAITING) -> None:
         self._node = node
@@ -47,7 +49,7 @@ class FactQueue(Generic[Note]):
         return len(self._waiting) + len(self._notes)
 
     def put(self, fact: AnyFact, note: Note) -> list[Note]:
-        """Queue a fact; returns the notes of those given up for want of room."""
+        """Queue a fact; returns the notes of those dropped from a full queue."""
         self._waiting.append((fact, note))
         excess = max(0, len(self._waiting) - self._max_waiting)
         return [self._waiting.popleft()[1] for _ in range(excess)]

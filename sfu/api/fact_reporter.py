@@ -23,8 +23,8 @@ _MAX_ANSWER_BYTES = 1 << 16
 class FactReporter:
     """Reports to `{control_url}/internal/v1/facts`; without a URL facts are dropped at once.
 
-    `count` is told how many facts were `acknowledged`, `retried`, `refused`, `overflowed` (given up for want of room)
-    or `dropped` (there is no URL). `boot` tells the runs of a node apart.
+    `count` is called with how many facts were `acknowledged`, `retried`, `refused`, `overflowed` (dropped from a full
+    queue) or `dropped` (there is no URL). `boot` distinguishes the runs of a node.
     """
 
     def __init__(

@@ -90,14 +90,14 @@ class RecordingStarted(Fact, tag="recording_started", frozen=True, kw_only=True)
 
 
 class RecordingStalled(Fact, tag="recording_stalled", frozen=True, kw_only=True):
-    """Nothing is kept of a running recording at the moment. `reason` is a sentence."""
+    """Nothing of a running recording is being stored at the moment. `reason` is a sentence."""
 
     recording: str
     reason: str
 
 
 class RecordingResumed(Fact, tag="recording_resumed", frozen=True, kw_only=True):
-    """A recording that had stalled is kept again."""
+    """A recording that had stalled is being stored again."""
 
     recording: str
 
@@ -140,10 +140,10 @@ class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
 class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Quality of one track since the last such fact.
 
-    `direction` is publish or subscribe, as the participant does it; `layer` what flowed last: a rid, layers of a stream
-    ("L1T3"), or both. `loss` is a share (0..1) of the last second's packets, averaged; `bitrate` bits/s. `freezes` are
-    spells of a second or longer in which nothing of a video came that was neither muted nor paused, looked at about
-    once a second; `paused` the seconds for which bandwidth paused it.
+    `direction` is publish or subscribe, as the participant does it; `layer` is what was forwarded last: a rid, layers
+    of a stream ("L1T3"), or both. `loss` is a share (0..1) of the last second's packets, averaged; `bitrate` bits/s.
+    `freezes` counts spells of a second or longer without a packet of a video that was neither muted nor paused, checked
+    about once a second. `paused` is for how many seconds it was paused for want of bandwidth.
     """
 
     track: str
@@ -159,7 +159,7 @@ class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
 class QualityMeasured(Fact, tag="quality", frozen=True, kw_only=True):
     """Quality of a participant's media over the last `seconds`: every minute, and when it leaves (`final`).
 
-    `estimate` is what its downlink is taken to carry (bits/s); that and the round trip are None where nothing tells.
+    `estimate` is the estimated capacity of its downlink (bits/s); it and the round trip are None when unknown.
     """
 
     participant: str
@@ -200,7 +200,7 @@ class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkippedFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that could not be read. `known` is whether its kind is one of ours, or of another release."""
+    """A fact that could not be read. `known` tells whether its kind is known to this release."""
 
     kind: str
     known: bool
@@ -208,7 +208,7 @@ class SkippedFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedBatch(FactBatch, frozen=True, kw_only=True):
-    """A batch as it was read: the facts that could be, and word of those that could not."""
+    """A batch as it was read: its facts, and a note of each that could not be read."""
 
     skipped: list[SkippedFact] = []
 
@@ -241,9 +241,9 @@ _MAX_KIND = 64
 
 
 def decode_batch(data: bytes) -> ReceivedBatch:
-    """Return the batch that `encode_batch` wrote, of this release or another; raises ValueError for what is none.
+    """Return a batch that `encode_batch` of this or another release wrote; raises ValueError for anything else.
 
-    A fact that cannot be read, of a kind that a later release has for one, takes none of the others along.
+    A fact that cannot be read, such as one of a later release, does not affect the others.
     """
     envelope = _ENVELOPE.decode(data)
     facts: list[AnyFact] = []

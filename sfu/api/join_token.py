@@ -33,7 +33,7 @@ ALL_SOURCES = tuple(Source)
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rights of a participant. `publish` lists sources; `muted` lists those that a host muted.
 
-    Nobody but the publisher knows what a sound shows: who is muted as `microphone` is muted in all sound.
+    Only the publisher knows where its sound comes from, so muting `microphone` mutes all of its sound.
     """
 
     publish: tuple[Source, ...] = ALL_SOURCES
@@ -52,10 +52,10 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The claims of a join token. `iat` and `exp` are Unix seconds; `room` is the meeting's id.
 
-    `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 is unknown. `node` is where the token
-    leads, "" for the room's home. A `returning` participant was let in before: a lock does not keep it out. `lite` are
-    ICE servers as values of Link headers (RFC 9725, section 4.6), for WHIP and WHEP. `traceparent` is the context of
-    the request to join (foundation.tracing).
+    `epoch` is the room's placement (sfu.api.placement) when the token was made; 0 means unknown. `node` is the node to
+    join, "" for the room's home. A `returning` participant was admitted before, so a lock does not keep it out. `lite`
+    are ICE servers as values of Link headers (RFC 9725, section 4.6), for WHIP and WHEP. `traceparent` is the context
+    of the request to join (foundation.tracing).
     """
 
     aud: str

@@ -1,8 +1,8 @@
 """The place where a room lives: its home node, secondary nodes, and an epoch that only grows.
 
 Control decides it and writes it into the room's desired state and into join tokens. A higher epoch means that the room
-was placed anew since: a node that holds a lower one drops its room, and control refuses what it still reports. A
-secondary node leaves the epoch as it is, since the room goes on where it was.
+has been placed again: a node that holds a lower one drops its room, and control refuses its reports. Adding a secondary
+node does not change the epoch, since the room stays where it was.
 """
 
 import msgspec

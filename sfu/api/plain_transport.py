@@ -1,4 +1,4 @@
-"""Plain RTP and SRTP transports, for what speaks no WebRTC: FFmpeg, GStreamer, a SIP gateway, another node.
+"""Plain RTP and SRTP transports, for software without WebRTC: FFmpeg, GStreamer, a SIP gateway, another node.
 
 Addresses, payload types and keys are given instead of being negotiated by ICE and DTLS. What is sent leaves from one
 port of the node; each transport that receives has a port of its own. Keys are base64 of master key and master salt
@@ -28,11 +28,11 @@ class SendTransport(
 ):
     """Send one track to an address. `participant` is who receives it, shown to the room as `name`.
 
-    What is sent: the track named, else what participant `of` publishes as `source`, now and later. With `codec` sound
-    is converted to what telephones speak, under the codec's own payload type unless another one is given. Reports go to
-    `rtcp_port`, without one to `port`, and feedback is taken from either. `srtp` is ours, `remote_srtp` protects the
-    receiver's feedback (the same key unless given). Until a receiver sends RTCP, a keyframe is asked for every
-    `keyframe_seconds`, since it may be unable to ask; 0 never does.
+    It sends the named track, or whatever participant `of` publishes as `source`, now and later. With `codec`, sound is
+    converted to that telephone codec, under the codec's own payload type unless another is given. Reports go to
+    `rtcp_port`, or to `port` without one; feedback is accepted from both. `srtp` is ours, `remote_srtp` protects the
+    receiver's feedback (the same key unless given). Until a receiver sends RTCP, a keyframe is requested every
+    `keyframe_seconds`, since it may be unable to ask; 0 turns that off.
     """
 
     participant: str = ""
@@ -57,7 +57,7 @@ class SendTransport(
 class PlainTrack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A track that a sender publishes as `source`, identified by payload type, and by SSRC where that is given.
 
-    `fmtp` is the format's parameters as SDP has them. What telephones speak is converted: others see an Opus track.
+    `fmtp` holds the format's parameters as in SDP. Telephone codecs are converted: others see an Opus track.
     """
 
     source: Source
@@ -73,9 +73,9 @@ class ReceiveTransport(
 ):
     """Receive tracks and publish them as `participant`, shown to the room as `name`.
 
-    With `address` and `port` nobody else may send; without, whoever sends first does (and, with SRTP, whoever has the
-    key). RTCP comes to the same port, or with `rtcp_mux` off to the next one. `srtp` is the sender's, `feedback_srtp`
-    protects what goes back (the same key unless given). `consent` is what the sender agrees to.
+    With `address` and `port`, only that sender is accepted; without, the first to send is (with SRTP, anyone who has
+    the key). RTCP comes to the same port, or with `rtcp_mux` off to the next one. `srtp` is the sender's,
+    `feedback_srtp` protects what goes back (the same key unless given). `consent` is what the sender agrees to.
     """
 
     participant: str = ""
@@ -96,7 +96,7 @@ AnyTransport = SendTransport | ReceiveTransport
 class TransportTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A track of a transport. `ssrc` is 0 while the sender's is not known.
 
-    `oversize` counts packets that came too large to reach everyone whole: the sender should make them smaller.
+    `oversize` counts packets too large to reach everyone without being fragmented: the sender should make them smaller.
     """
 
     track: str | None

@@ -1,12 +1,11 @@
-"""The door of a QUIC listener: who may begin a connection (RFC 9000, section 8), decided before anything is kept of it.
+"""The door of a QUIC listener: decides who may begin a connection (RFC 9000, section 8) before it keeps any state.
 
-A connection costs a good part of a millisecond and some forty kilobytes from its first datagram on, which anybody can
-send in another's name. A few may begin at once, which spares them a round trip; when more come, they are answered by
-Retry, which keeps nothing, and only who returns with its token has shown that it is where it says. Those too begin at
-a rate that leaves the loop to everyone else: a client asks again within its token's time. A token that does not hold
-counts as none.
+A connection costs most of a millisecond and some 40 kB from its first datagram on, which anybody can send from a forged
+address. A few may begin at once, which saves them a round trip. When more come, they are answered by Retry, which keeps
+no state: only a client that returns with the token has proved its address. Those too begin at a limited rate, so that
+the loop stays free for others; a client asks again while its token is valid. An invalid token counts as none.
 
-Without I/O: a datagram and the time go in, a verdict comes out. Used by the sfu (WebTransport) and by control (HTTP/3).
+Without I/O: a datagram and the time go in, a verdict comes out. Used by the sfu for WebTransport.
 """
 
 import os
@@ -77,7 +76,7 @@ class QuicDoor:
     def judge(
         self, data: bytes, address: tuple[str, int], known: Container[bytes], now: int, *, is_full: bool = False
     ) -> Verdict:
-        """Return what becomes of a datagram at `now` (nanoseconds).
+        """Decide what to do with a datagram at `now` (nanoseconds).
 
         `known` are the ids of open connections; with `is_full` none may begin.
         """
@@ -113,7 +112,7 @@ class QuicDoor:
         return Verdict(Outcome.RETRY, self._retry(header, address, now))
 
     def _proof(self, header: QuicHeader, address: tuple[str, int], now: int) -> bytes | None:
-        """Return the id that the client addressed first, when it brings a token of ours; None else."""
+        """Return the id that the client addressed first, when it brings one of our tokens; else None."""
         if not header.token:
             return None
         try:

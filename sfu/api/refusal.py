@@ -1,4 +1,4 @@
-"""Refusals: why something a client asked for is not done. The codes are part of the signaling protocol."""
+"""Refusals: reasons why a client's request is not carried out. The codes are part of the signaling protocol."""
 
 from enum import StrEnum, auto
 

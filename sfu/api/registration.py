@@ -11,10 +11,10 @@ BOOT_HEADER = "Parley-Boot"  # in a node's answer to a WebSocket's handshake: it
 
 
 class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node has to do, measured lately.
+    """The recent load of a node.
 
-    `cpu` is the share of one core that the process used, 0 to 1; `lag_ms` for how long what it reads, or what follows
-    from it, has to wait throughout; `packets` the datagrams in and out a second.
+    `cpu` is the share of one core that the process used, 0 to 1; `lag_ms` is the shortest time that anything it reads,
+    or the work that follows, has to wait; `packets` is datagrams in and out per second.
     """
 
     cpu: float = 0.0
@@ -27,7 +27,7 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
 class RoomLoad(msgspec.Struct, frozen=True, kw_only=True):
     """A live room of a node (`GET /node/v1/load`). `weight` grows with the packets in and out that it makes.
 
-    Only weights of one node compare. `nodes` counts the nodes that the room is on.
+    Only weights of the same node are comparable. `nodes` counts the nodes that the room is on.
     """
 
     room: str
@@ -37,7 +37,7 @@ class RoomLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomLoads(msgspec.Struct, frozen=True, kw_only=True):
-    """The live rooms of a node by what they cost."""
+    """The live rooms of a node, with their cost."""
 
     rooms: list[RoomLoad]
 
@@ -94,7 +94,7 @@ class NodeStanding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeStandings(msgspec.Struct, frozen=True, kw_only=True):
-    """Control's answer to who asks for the nodes (`GET /internal/v1/nodes`)."""
+    """Control's answer to a request for the nodes (`GET /internal/v1/nodes`)."""
 
     nodes: list[NodeStanding]
 

@@ -1,7 +1,7 @@
 """Paths of WHIP and WHEP: one list for the node that serves them and for control, which passes requests on.
 
-A path is read as it stands in the request, undecoded. Its names consist of letters, digits, `-` and `_`, so that
-nothing in it can be read in two ways: `..`, backslashes and whatever is percent-encoded name nothing here.
+A path is read as it stands in the request, undecoded. Its names consist of letters, digits, `-` and `_`, so nothing in
+it is ambiguous: `..`, backslashes and percent-encoding are refused.
 """
 
 import re
@@ -47,7 +47,7 @@ _PATH = re.compile(rf"/(whip|whep)(?:/({_NAME})(?:/({_NAME})(?:/(layer|events)(?
 
 
 class SessionPath(NamedTuple):
-    """A path that was understood. `room`, `session` and `key` (of a stream of events) are "" where it names none."""
+    """A parsed path. `room`, `session` and `key` (of a stream of events) are "" where it names none."""
 
     role: Role
     kind: Kind
@@ -66,13 +66,13 @@ class SessionPath(NamedTuple):
         return ACCEPTED[self.kind]
 
     def __str__(self) -> str:
-        """Return the path, made of what was understood."""
+        """Return the path, built from its parts."""
         below = {Kind.LAYER: "layer", Kind.EVENTS: "events", Kind.EVENT_STREAM: "events"}.get(self.kind, "")
         return "/" + "/".join(filter(None, (self.role, self.room, self.session, below, self.key)))
 
 
 def parse(raw: str) -> SessionPath:
-    """Return what an undecoded path names; raises ValueError when that is nothing of WHIP or WHEP."""
+    """Return what an undecoded path names; raises ValueError for a path outside WHIP and WHEP."""
     found = _PATH.fullmatch(raw)
     if found is None:
         raise ValueError("not a path of WHIP or WHEP")

@@ -121,7 +121,7 @@ class Chat(Message, tag="chat", frozen=True, kw_only=True):
 
 
 class Record(Message, tag="record", frozen=True, kw_only=True):
-    """Asks for a recording to begin or to stop, of who may record; `recording` tells when it has."""
+    """Asks for a recording to start or stop, if the client may record; `recording` says when it has."""
 
     on: bool
 
@@ -205,14 +205,16 @@ class TrackState(Message, tag="track-state", frozen=True, kw_only=True):
 
 
 class Layers(Message, tag="layers", frozen=True, kw_only=True):
-    """To a publisher: the rids of a video that somebody watches, "" for one without; the others may stop being sent."""
+    """To a publisher: the rids of a video that somebody watches, "" for a video without rids; the client may stop
+    sending the others.
+    """
 
     track: str
     active: list[str]
 
 
 class Backup(Message, tag="backup", frozen=True, kw_only=True):
-    """To a publisher: whether a track is needed in `codec` as well, by somebody who cannot decode it as it is."""
+    """To a publisher: whether somebody who cannot decode a track needs it in `codec` as well."""
 
     track: str
     codec: str
@@ -246,20 +248,20 @@ class CaptionsChanged(Message, tag="captions", frozen=True, kw_only=True):
 
 
 class Move(Message, tag="move", frozen=True, kw_only=True):
-    """The receiver's place is in another room of the meeting now: it joins `meeting` next, and this session ends."""
+    """The receiver was moved to another room of the meeting: it joins `meeting` next, and this session ends."""
 
     meeting: str
     title: str
 
 
 class Closing(Message, tag="closing", frozen=True, kw_only=True):
-    """This breakout room closes at `at` (Unix ms); None takes that back."""
+    """This breakout room closes at `at` (Unix ms); None cancels that."""
 
     at: int | None = None
 
 
 class Announced(Message, tag="announcement", frozen=True, kw_only=True):
-    """A host says something to all rooms of the meeting. `at` is in Unix ms."""
+    """A host's message to all rooms of the meeting. `at` is in Unix ms."""
 
     id: str
     name: str

@@ -19,7 +19,7 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A published track. `muted` is the publisher's (or a host's) doing, `paused` in TrackState is ours."""
+    """A published track. `muted` is set by the publisher or a host, `paused` in TrackState by the sfu."""
 
     track: str
     participant: str
@@ -41,8 +41,8 @@ class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The content of an m-section of a publish offer.
 
     `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses; with
-    `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With
-    `backup_of`, the id of a track of one's own, the section carries that one again as `backup` asked for.
+    `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With `backup_of`, the id of
+    one of the client's own tracks, the section carries that track again in the codec that `backup` asked for.
     """
 
     mid: str
@@ -86,9 +86,9 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
 class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of the room's recording. `text` is the version of the consent text to show.
 
-    `stalled` is set while nothing is kept of it, though it goes on: a sentence that says why.
+    `stalled` is set while the recording goes on but nothing of it is stored: a sentence that says why.
 
-    `consent` is what the meeting makes of consent, recorded or not (sfu.api.desired_state).
+    `consent` is the meeting's policy on consent, recorded or not (sfu.api.desired_state).
     """
 
     active: bool

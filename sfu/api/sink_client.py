@@ -1,4 +1,4 @@
-"""A sink's end of the sfu's SEQPACKET socket: one record a message (sfu.api.sink_records), attached again for ever."""
+"""A sink's end of the sfu's SEQPACKET socket: one record per message (sfu.api.sink_records). It reattaches for ever."""
 
 import asyncio
 import logging
@@ -23,8 +23,8 @@ _LONGEST_PAUSE = 1.0
 class SinkSocket:
     """One attachment. The sfu drops what a sink does not read in time, so `receive` should be called again soon.
 
-    What the sfu does not take at once waits here. `dropped` is called with the reason of each record that is not sent:
-    `full`, too many wait, or `closed`, the sfu is gone, which `receive` tells.
+    Records that the sfu does not take at once wait here. `dropped` is called with the reason for each record that is
+    not sent: `full` (too many wait) or `closed` (the sfu is gone, as `receive` reports).
     """
 
     def __init__(self, connected: socket.socket, dropped: Callable[[str], None]) -> None:
@@ -54,7 +54,7 @@ class SinkSocket:
 
     async def receive(self) -> list[bytes]:
         """Wait for records and return up to 256; none when the sfu has closed the socket."""
-        await asyncio.sleep(0)  # others have their turn, however many records wait
+        await asyncio.sleep(0)  # others get their turn, however many records wait
         while True:
             batch: list[bytes] = []
             try:
@@ -72,7 +72,7 @@ class SinkSocket:
             await self._readable()
 
     def send(self, record: AnyRecord, *, expendable: bool = False) -> None:
-        """Send a record as soon as the sfu takes it. Of too many that wait, an expendable one is dropped first."""
+        """Send a record as soon as the sfu takes it. When too many wait, an expendable one is dropped first."""
         self._unsent.append((encode(record), expendable))
         if len(self._unsent) > MAX_UNSENT:
             self._shed()

@@ -1,8 +1,9 @@
 """Records on a sink socket (AF_UNIX, SOCK_SEQPACKET): one record per message, in both directions.
 
-First byte: the record's type. Integers are big-endian. A sink sees streams as the publisher sent them: own SSRC, seq
-and timestamp, decrypted and repaired (so late packets come out of order), padding-only packets included, so that every
-gap in `ext_seq` that lasts is a loss. Times are nanoseconds of CLOCK_MONOTONIC, the sfu's clock, taken by the kernel.
+First byte: the record's type. Integers are big-endian. A sink sees streams as the publisher sent them, with their own
+SSRC, seq and timestamp, decrypted and repaired (so late packets come out of order). Padding-only packets are included,
+so every lasting gap in `ext_seq` is a loss. Times are nanoseconds of CLOCK_MONOTONIC, the sfu's clock, taken by the
+kernel.
 """
 
 import struct
@@ -72,10 +73,10 @@ class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
     """A track, or a new stream of it (layer, codec or SSRC change: `handle` is new, `track` the same).
 
     `recording` is set for a recorder. `opened_at` is the room's zero of the meeting clock on the monotonic clock (ns),
-    `opened_unix_ms` the same instant on the wall clock. `ext_seq` is the first that follows; packets from
-    `replay_from` on are repeated after a reattach. `fmtp` holds the codec's parameters as in SDP. `traceparent` is the
-    context of the publisher's join (foundation.tracing). `uses` is what an inference process may do with it, by
-    consents that stand: "captions", "analysis".
+    `opened_unix_ms` the same instant on the wall clock. `ext_seq` is the first that follows; packets from `replay_from`
+    on are repeated after a reattach. `fmtp` holds the codec's parameters as in SDP. `traceparent` is the context of the
+    publisher's join (foundation.tracing). `uses` is what an inference process may do with it, as the participant
+    consented: "captions", "analysis".
     """
 
     handle: int
@@ -114,8 +115,8 @@ class TrackMuteChanged(Control, tag="track-muted", frozen=True, kw_only=True):
 class RecordingStarted(Control, tag="recording-begun", frozen=True, kw_only=True):
     """Sent to a recorder before a recording's tracks, and again to one that attaches while it runs.
 
-    `placement` is the epoch (sfu.api.placement) under which the node holds the room: of two nodes that record it, the
-    one with the higher epoch does.
+    `placement` is the epoch (sfu.api.placement) under which the node holds the room: if two nodes record it, the one
+    with the higher epoch counts.
     """
 
     recording: str
@@ -155,13 +156,13 @@ class Durable(Control, tag="durable", frozen=True, kw_only=True):
 
 
 class RecordingKept(Control, tag="recording-kept", frozen=True, kw_only=True):
-    """Recorder to sfu: a recording that has ended is on disk, whole, and needs no replay."""
+    """Recorder to sfu: a recording that has ended is completely on disk and needs no replay."""
 
     recording: str
 
 
 class RecorderState(Control, tag="recorder-state", frozen=True, kw_only=True):
-    """Recorder to sfu, twice a second: that it lives. `stalled`: recordings of which nothing is kept now, and why."""
+    """Recorder to sfu, twice a second: it lives. `stalled`: recordings of which nothing is being stored, and why."""
 
     stalled: dict[str, str] = {}
 
@@ -190,7 +191,7 @@ class CaptionsAvailable(Control, tag="captions", frozen=True, kw_only=True):
 
 
 class AnalysisWanted(Control, tag="analysis", frozen=True, kw_only=True):
-    """Inference to sfu: which media it has models for that analyse people (consent `analysis`); none at first."""
+    """Inference to sfu: the media for which it has models that analyse people (consent `analysis`); none at first."""
 
     audio: bool = False
     video: bool = False

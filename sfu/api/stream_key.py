@@ -1,7 +1,6 @@
-"""Stream keys: bearers of WHIP and WHEP software that is configured once, where join tokens admit once.
+"""Stream keys: bearer tokens for WHIP and WHEP software that is configured once. Join tokens admit only once.
 
-A node sends the hash of a key that it was given to control, which answers with a join token; the key itself it neither
-keeps nor passes on.
+A node sends the hash of a key to control, which answers with a join token. It neither keeps nor passes on the key.
 """
 
 import hashlib
@@ -36,5 +35,5 @@ def is_stream_key(bearer: str) -> bool:
 
 
 def key_hash(secret: str) -> bytes:
-    """Return what is stored of a key: it has enough entropy for a plain hash."""
+    """Return the hash that is stored of a key: a key has enough entropy for a plain one."""
     return hashlib.sha256(secret.encode()).digest()

@@ -15,7 +15,7 @@ _TO_BUILD = "a C compiler and Python's headers (Debian: gcc, python3-dev), then 
 
 
 def _wanted(error: ImportError) -> str:
-    """Return what the compiled engine needs that did not load."""
+    """Return what is missing for the compiled engine, which did not load."""
     if error.name == "sfu.engine.compiled":
         return _TO_BUILD
     if isinstance(error, ModuleNotFoundError):  # a build of an older tree looks for what has moved
@@ -24,7 +24,7 @@ def _wanted(error: ImportError) -> str:
 
 
 def _find_engines() -> tuple[dict[str, Callable[[], Engine]], str]:
-    """Return the engines, and what the fast one wants where it is missing: then the Python engine serves."""
+    """Return the engines, and what the fast one needs if it is missing: the Python engine then serves."""
     wants = ""
     engines: dict[str, Callable[[], Engine]] = {}
     try:

@@ -38,10 +38,10 @@ class Drop(IntEnum):
     MALFORMED = 2  # RTP, RTCP or RED that does not parse
     AUTHENTICATION = 3  # SRTP tag does not verify
     REPLAY = 4  # seen before, or older than the window
-    NO_KEYS = 5  # SRTP before DTLS is done, held in vain or too much to hold
+    NO_KEYS = 5  # SRTP before DTLS is done: held in vain, or too much to hold
     UNKNOWN_SSRC = 6  # handed to policy, and policy had no use for it
     NOT_PERMITTED = 7  # the publisher may not publish this (now)
-    DUPLICATE = 8  # same seq by another way (RTX of what arrived)
+    DUPLICATE = 8  # same seq came another way (RTX of what arrived)
     TOO_LATE = 9  # older than the cache
     FILTERED = 10  # a layer this route does not carry
     WAITING_FOR_KEYFRAME = 11  # before a route's first keyframe
@@ -67,7 +67,7 @@ class SocketKind(IntEnum):
 class Datagram(NamedTuple):
     """A received datagram: bytes, who sent it, the index of our socket, and the kernel's receive time.
 
-    `dropped` datagrams came to the socket right before it and were lost there, since nobody had read those before them.
+    `dropped` datagrams came right before it and were lost, since the socket's buffer was full.
     """
 
     data: bytes
@@ -113,12 +113,12 @@ class ArrivalFlag(IntFlag):
 
 
 class Arrival(NamedTuple):
-    """A new RTP packet of a registered stream from which something may follow at once.
+    """A new RTP packet of a registered stream that policy may have to act on at once.
 
-    That is one before which `gap` packets are missing, that were not missing before an earlier one; one that came late,
-    again (REPAIRED) or by redundancy (RECOVERED); one that begins a keyframe; and the first after a loss of ours
-    (OVERFLOWED). Of all others `Progress` tells. `size` is the RTP packet's bytes, RTX and RED undone, `timestamp` the
-    32-bit RTP timestamp. `ext_seq` starts at the first packet's seq. Packets that may not pass arrive, too.
+    That is one with `gap` newly missing packets before it; one that came late, was retransmitted (REPAIRED) or came by
+    redundancy (RECOVERED); one that begins a keyframe; and the first after a loss of our own (OVERFLOWED). `Progress`
+    covers all others. `size` is the RTP packet's bytes, RTX and RED undone, `timestamp` the 32-bit RTP timestamp.
+    `ext_seq` starts at the first packet's seq. Packets that may not pass are reported, too.
     """
 
     peer: int
@@ -170,7 +170,7 @@ class Result:
     observed: list[Observed] = field(default_factory=list)
 
     def add(self, later: "Result") -> None:
-        """Append what a later batch turned into, but for `outgoing`."""
+        """Append the result of a later batch, except `outgoing`."""
         self.sink_packets += later.sink_packets
         self.leftovers += later.leftovers
         self.arrivals += later.arrivals
@@ -231,10 +231,10 @@ class RouteSource:
     Layers above `max_temporal` and `max_spatial` are filtered. A source of the stream that the route carries already
     changes the layers only: timestamps and numbering go on as they were.
 
-    `once_flowing`, which needs `at_keyframe` and an offset, lets what is carried go on, while that flows, until the
-    frame after the keyframe begins: an encoder that has spent a small layer's budget on a keyframe may pause the layer.
-    The keyframe then leaves from the cache, whole if it can be repaired in time, and its timestamp is raised as above;
-    that of each frame after it only as far as it has to be.
+    `once_flowing`, which needs `at_keyframe` and an offset, keeps the current source, while it flows, until the frame
+    after the keyframe begins: an encoder that has spent a small layer's budget on a keyframe may pause that layer. The
+    keyframe is then sent from the cache, whole if it can be repaired in time, with its timestamp raised as above;
+    timestamps of later frames are raised only as far as necessary.
     """
 
     stream: int
@@ -250,9 +250,9 @@ class RouteEntry:
     """One outgoing stream: where to, under which SSRC and payload types, and what feeds it.
 
     `payload_types` maps the source's payload type to the destination's; a source payload type without an entry is
-    dropped as UNMAPPED_PAYLOAD_TYPE. `rtx_payload_types` maps a destination payload type to its RTX one.
-    `mid` is written into the MID extension when the peer has one. `first_seq` is below 2**15. An SSRC whose packets the
-    peer's keys have protected before goes on after them instead, since no packet index may ever be used twice.
+    dropped as UNMAPPED_PAYLOAD_TYPE. `rtx_payload_types` maps a destination payload type to its RTX one. `mid` is
+    written into the MID extension when the peer has one. `first_seq` is below 2**15. If the peer's keys have already
+    protected packets of the SSRC, numbering continues after those, since no packet index may ever be used twice.
     """
 
     route: int
@@ -325,8 +325,8 @@ class Progress(Received, Voice, Protocol):
 class Engine(Protocol):
     """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole.
 
-    Order: what is new of a stream leaves by each of its routes in the order of its arrival, however a fan-out is sliced
-    (late packets and repairs when they come). Between streams, and between destinations, there is none to rely on.
+    Order: new packets of a stream leave by each of its routes in order of arrival, however a fan-out is sliced; late
+    packets and repairs leave when they come. Between streams, and between destinations, no order is guaranteed.
     Transport-wide seqs and send times are stamped as packets go out, and rise in that order within a peer.
     """
 
@@ -374,8 +374,9 @@ class Engine(Protocol):
     def set_shed(self, stream: int, shed: bool) -> None:
         """Drop packets of the stream unread, as SHED, or not: the node is short of time.
 
-        What we lost ourselves (this, and what a socket dropped) nobody is to be asked for, nor to ask for: the first
-        packet after it is an OVERFLOWED arrival, and routes leave one number out for all that is missing before it.
+        Nobody is asked for packets that we lost ourselves (these, and those that a socket dropped), and nobody should
+        ask us: the first packet after them is an OVERFLOWED arrival, and routes leave out one number for all that is
+        missing before it.
         """
 
     def set_route(self, entry: RouteEntry) -> None:
@@ -384,8 +385,8 @@ class Engine(Protocol):
     def switch_route(self, route: int, pending: RouteSource | None) -> None:
         """Make `pending` the route's next source; None stops the route at once (its numbering continues later).
 
-        What a stopped route has waiting behind the peer's budget is dropped, and its numbers are given to what comes
-        next, but for one, so that the receiver notices.
+        Packets of a stopped route that wait behind the peer's budget are dropped. Their numbers are reused, except one,
+        so that the receiver sees a gap.
         """
 
     def remove_route(self, route: int) -> None: ...
@@ -424,7 +425,7 @@ class Engine(Protocol):
         """Protect an RTCP compound packet for the peer: one datagram, or none before keys and address are set."""
 
     def acknowledge(self, peer: int, ssrc: int) -> None:
-        """Acknowledge what comes from the peer by transport-wide feedback in the name of `ssrc`, from now on."""
+        """Acknowledge the peer's packets by transport-wide feedback, sent as `ssrc`, from now on."""
 
     def pace_feedback(self, pace: int) -> None:
         """Acknowledge `pace` times as rarely as usual: there is little time for it."""

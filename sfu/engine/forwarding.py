@@ -153,7 +153,7 @@ class Forwarder:
         return bool(packet.payload) and packet.payload_type in route.entry.payload_types
 
     def _catch_up(self, route: Route, stream: RoutedStream, first: Packet, current: Packet) -> None:
-        """The flip's first packet was repaired, or held: what came after it until `current` did is in the cache."""
+        """The flip's first packet was repaired or held: the packets between it and `current` are in the cache."""
         for ext_seq in range(first.ext_seq + 1, stream.newest + 1):
             packet = stream.get(ext_seq)
             # Later packets of the run get their turn.
@@ -186,7 +186,7 @@ class Forwarder:
         self._emit(route, segment, packet, out_seq)
 
     def _forward_late(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
-        """Routes that have left the stream still get what belongs between the packets that they got."""
+        """Routes that have left the stream still get late packets that belong between those that they got."""
         for route in tuple(stream.former):
             if route.stream is stream:
                 continue

@@ -12,8 +12,10 @@ BURST = 20_000_000
 QUANTUM = 5_000_000
 """The budget, in nanoseconds, that gathers before waiting packets are released, so that they go as a run."""
 LATE = 50_000_000
-"""The budget, in nanoseconds, that is made up for when waiting packets are released late: a busy machine comes to it
-every few tens of milliseconds, and would send a fraction of what it may, with a queue that is never worked off."""
+"""The budget, in nanoseconds, that is made up for when waiting packets are released late: a busy machine gets to it
+only every few tens of milliseconds. Without this it would send a fraction of what it may, and the queue would never
+empty.
+"""
 QUEUE_PACKETS = 1024
 
 

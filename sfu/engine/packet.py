@@ -178,7 +178,7 @@ class Packet:
                 else:
                     self._describe_vp9(vp9.parse(self.payload))
             except ValueError:
-                # Forwarded as it is: what a browser makes of it is its affair, and no field is moved by guesswork.
+                # Forwarded as it is: no field is moved by guesswork, and browsers decide what to do with it.
                 return
         self.is_keyframe = keyframes.is_keyframe_start(codec, self.payload)
 

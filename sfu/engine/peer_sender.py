@@ -146,7 +146,7 @@ class PeerSender:
             self.analyser = FeedbackAnalyser()
 
     def pad(self, size: int, now: int, outgoing: list[Outgoing]) -> None:
-        """Send at least `size` bytes of what was sent lately once more, over RTX."""
+        """Send at least `size` bytes of recently sent packets again, over RTX."""
         routes = [route for route in self.routes.values() if _has_rtx(route) and not route.entry.is_audio]
         route = max(routes, key=lambda route: route.last_arrival, default=None)
         packets = _newest_packets(route) if route is not None else []
@@ -252,7 +252,7 @@ class PeerSender:
         return seq
 
     def _lay_out(self, route: Route) -> None:
-        """Changed bytes under a packet index of the past are forbidden, so what could be sent again is forgotten."""
+        """Forget what could be sent again: other bytes under a packet index that was used are forbidden."""
         key = (frozenset(self._extensions.items()), route.entry.mid)
         layout = self._layouts.get(key)
         if layout is None:

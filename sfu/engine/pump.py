@@ -43,7 +43,7 @@ class DirectEngine(Protocol):
 
     @property
     def waited(self) -> int:
-        """The longest time (ns) that anything had waited of what was read last, or waits in the backlog."""
+        """The longest time (ns) that anything waited which was read last or is in the backlog."""
 
     @property
     def backlog(self) -> bool:
@@ -97,7 +97,7 @@ class Pump:
 
     @property
     def waited(self) -> int:
-        """The longest time (ns) that anything had waited of what was read last, or waits in the backlog."""
+        """The longest time (ns) that anything waited which was read last or is in the backlog."""
         return self._direct.waited if self._direct is not None else self._waited
 
     @property

@@ -127,7 +127,9 @@ class Reception:
             self._tally.drop(Drop.NOT_WEBRTC)
 
     def receive_protected(self, datagram: Datagram, peer: Peer) -> None:
-        """Take RTP or RTCP; what comes before the keys is left, since it may come along with the handshake's end."""
+        """Take RTP or RTCP; packets before the keys are left to policy, since they may come together with the
+        handshake's end.
+        """
         if peer.receiver is not None:
             self._receive_srtp(datagram, peer, peer.receiver)
         elif len(datagram.data) > MAX_PACKET_BYTES:
@@ -223,7 +225,7 @@ class Reception:
             peer.acknowledger.received(transport_seq, arrival, received.stream.entry.ssrc, ours=ours)
 
     def _admit(self, received: Received, passed: dict[Extension, bytes]) -> bool:
-        """Number a packet, and cache it when it is new; whether it is the first after a loss of ours."""
+        """Number a packet, and cache it if it is new. Return whether it is the first after a loss of our own."""
         header, stream, data = received.header, received.stream, received.data
         payload = data[header.payload_offset : header.payload_end]
         payload_type, seq, flags = header.payload_type, header.seq, ArrivalFlag(0)
@@ -261,7 +263,7 @@ class Reception:
     def _keep(
         self, stream: RoutedStream, original: Original, ext_seq: int, passed: dict[Extension, bytes]
     ) -> tuple[int, Packet]:
-        """Cache a new packet, for whoever is to get it; one that may not pass is kept empty, for its number.
+        """Cache a new packet for its receivers; one that may not pass is kept empty, to hold its number.
 
         Return its size without redundancy, and what is cached.
         """
@@ -329,7 +331,7 @@ class Reception:
         self._arrived(stream, packet, len(data), ArrivalFlag.RECOVERED)
 
     def _arrived(self, stream: RoutedStream, packet: Packet, size: int, flags: ArrivalFlag) -> None:
-        """Count a new packet of `size` bytes, and tell of it where something may follow from it at once."""
+        """Count a new packet of `size` bytes, and report it if policy may have to act on it at once."""
         self._tally.packets_in += 1
         entry, payload = stream.entry, stream.payloads.get(packet.payload_type)
         stream.progress.take(

@@ -1,8 +1,8 @@
 """RED (RFC 2198) undone on the way in: which lost packets a redundant one brings, and under which numbers.
 
-From here on there is plain audio only: routes, cache and sinks never see RED. Blocks carry no sequence numbers. A block
-is taken for the position as far before its packet as there are blocks between, where nothing came yet and its
-timestamp fits between its neighbours'; with anything else the search ends, older blocks were in earlier packets too.
+From here on there is plain audio only: routes, cache and sinks never see RED. Blocks carry no sequence numbers. The
+n-th block before the primary one is taken as the packet n positions earlier, if nothing came for that position and the
+timestamp fits between its neighbours'. Otherwise the search ends: older blocks were in earlier packets too.
 """
 
 from collections.abc import Mapping, Sequence

@@ -64,7 +64,7 @@ class Route:
         self._former: set[RoutedStream] = set()
         self._target = Rewrite()
         self._filtered_timestamp = self._filtered_picture = -1
-        # By what timestamps should move, where they had to be raised.
+        # The offset that timestamps should have, where they had to be raised.
         self._wanted_offset: int | None = None
 
     @property
@@ -101,7 +101,7 @@ class Route:
         self._leave()
 
     def free_unsent(self) -> None:
-        """Give the numbers of what was still to be sent, and will not be, to what comes next, but for one."""
+        """Reuse the numbers of packets that will not be sent, except one."""
         if self.map.next_out > self.newest_sent + 2:
             self.map.rewind(self.newest_sent)
             self.last_seq = self.map.next_out - 1
@@ -215,7 +215,7 @@ class Route:
         return self._wanted_offset is None
 
     def fall_back(self, packet: Packet) -> Segment[RoutedStream]:
-        """Raise timestamps no more than it takes for them not to go back."""
+        """Raise timestamps only as far as needed to keep them from going back."""
         segment, wanted = self.map.segment, self._wanted_offset
         assert segment is not None
         assert wanted is not None

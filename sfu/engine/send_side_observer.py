@@ -28,14 +28,15 @@ class SendSideObserver(Protocol):
         """Match feedback that came at `now` with what was sent; see `sfu.machines.congestion.feedback_analyser`."""
 
     def fold(self, peer: int, longest: int) -> None:
-        """Take transport-wide feedback of the peer out of the RTCP that is left over, and tell what it says by
-        `Result.observed` when there is something to judge, or after `longest` ns; but for 2 s after a probe, whose
-        results count singly. Receiver reports that nothing is lost are not left over more often than that either. 0
-        leaves all of it over."""
+        """Take the peer's transport-wide feedback out of the RTCP that is left to policy, and report it by
+        `Result.observed` when there is something to judge, or after `longest` ns. For 2 s after a probe each message is
+        reported, since each result counts. Receiver reports without loss are not left to policy more often than that
+        either. 0 leaves everything to policy.
+        """
 
     def pad(self, peer: int, size: int, now: int) -> list[Outgoing]:
         """Send at least `size` bytes of padding at once, past the queue but charged to the budget.
 
-        Padding is the newest packets of the peer's newest video route again, newest first and around, over RTX. Nothing
-        when no route has RTX or packets.
+        Padding repeats the newest packets of the peer's newest video route over RTX, newest first, and starts over at
+        the end. Nothing is sent when no route has RTX or packets.
         """

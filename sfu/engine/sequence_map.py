@@ -113,7 +113,7 @@ class SequenceMap(Generic[Source]):
     def rewind(self, newest: int) -> None:
         """Forget the numbers after `newest`: nothing was sent under them. No segment may be open.
 
-        All but the first are given again: a number that is left out makes receivers notice.
+        All but the first are reused: the number that is left out makes receivers notice.
         """
         closed = self._closed
         while closed and closed[-1].first_out > newest:

@@ -1,9 +1,8 @@
 """UDP sockets of a node: one per local address, all on one port; and what they could not send, counted by reason.
 
 Receive times are the kernel's (SO_TIMESTAMPNS), mapped to CLOCK_MONOTONIC, so that a busy loop is never mistaken for
-congestion. Runs of equally long datagrams to one destination go out in one call by segmentation offload
-(UDP_SEGMENT, Linux 4.18); a destination that refuses it gets them singly. An error loses that destination's datagrams
-and no other's.
+congestion. Runs of equally long datagrams to one destination go out in one call by segmentation offload (UDP_SEGMENT,
+Linux 4.18); a destination that refuses it gets them singly. An error loses only that destination's datagrams.
 """
 
 import errno
@@ -251,7 +250,7 @@ def _reason(error: OSError) -> Drop:
 
 
 def _set_buffer(entry: socket.socket, option: int, forced: int) -> None:
-    """Beyond the system's limit where we may (CAP_NET_ADMIN), up to it else."""
+    """Exceed the system's limit where we may (CAP_NET_ADMIN), else go up to it."""
     try:
         entry.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
     except PermissionError:

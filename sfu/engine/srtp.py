@@ -66,7 +66,7 @@ class GcmProtector:
         self._salt = int.from_bytes(derive_key(key, salt, _LABEL_SALT, 12), "big")
 
     def base(self, ssrc: int) -> int:
-        """Return what `seal` wants to know of an SSRC."""
+        """Return what `seal` needs to know about an SSRC."""
         return self._salt ^ ssrc << 48
 
     def seal(self, header: bytes, payload: bytes, base: int, index: int) -> bytes:
@@ -85,7 +85,7 @@ class CmProtector:
         self._hmac = hmac.HMAC(derive_key(key, salt, _LABEL_AUTHENTICATION, 20), hashes.SHA1())  # noqa: S303 RFC 3711's
 
     def base(self, ssrc: int) -> int:
-        """Return what `seal` wants to know of an SSRC."""
+        """Return what `seal` needs to know about an SSRC."""
         return self._salt ^ ssrc << 64
 
     def seal(self, header: bytes, payload: bytes, base: int, index: int) -> bytes:
@@ -102,7 +102,7 @@ class NoProtector:
     """Plain RTP (RFC 3550)."""
 
     def base(self, ssrc: int) -> int:
-        """Nothing is to be known of an SSRC."""
+        """Return nothing: there is nothing to know about an SSRC."""
         return 0
 
     def seal(self, header: bytes, payload: bytes, base: int, index: int) -> bytes:

@@ -1,1 +1,1 @@
-"""The flight recorder: what an estimator and a room were told lately, kept, dumped and replayed."""
+"""The flight recorder: keeps, dumps and replays what a room and its estimators were recently told."""

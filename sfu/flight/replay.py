@@ -1,7 +1,7 @@
 """Runs a dump's estimators and allocators again: the same input must bring the same estimates and grants.
 
-Both remember. Of an estimator whose beginning the dump has lost nothing can be told; allocators start from nothing, so
-that a room which lived longer than its recorder keeps may differ in the first seconds.
+Both have a memory. An estimator whose beginning is no longer in the dump cannot be replayed. Allocators start without
+one, so in a room that is older than its dump the first seconds may differ.
 """
 
 from collections.abc import Iterable

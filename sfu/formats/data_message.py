@@ -1,23 +1,23 @@
-"""The messages of data channels between a client and the sfu: who is meant or who speaks, about what, and the payload.
+"""The messages of data channels between a client and the sfu: receivers or sender, topic and payload.
 
     byte 0       version, 1
     byte 1       length of the topic in bytes, then the topic in UTF-8
     next byte    number of names; each is a byte of length and the name in UTF-8
     the rest     the payload, untouched
 
-To the sfu the names are the participants that are meant, none for all; from it there is one, the participant that sent.
+To the sfu the names are the receivers, none for everybody; from it there is one name, the sender's.
 """
 
 from dataclasses import dataclass
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 65_536
-"""Of a whole message to the sfu; what its descriptions say (RFC 8841, section 6)."""
+"""The size of a whole message to the sfu, as its descriptions announce it (RFC 8841, section 6)."""
 
 _MAX_TEXT = 255
 _MAX_NAMES = 255
 MAX_PASSED_ON_BYTES = MAX_MESSAGE_BYTES + 1 + _MAX_TEXT
-"""Of a whole message from the sfu, which puts the sender's name in."""
+"""The size of a whole message from the sfu, which adds the sender's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def parse(data: bytes) -> DataMessage:
 
 
 def serialize(message: DataMessage) -> bytes:
-    """Return the bytes; ValueError when a text, or the number of names, is beyond its bound."""
+    """Return the bytes; ValueError when a text is too long, or there are too many names."""
     if len(message.names) > _MAX_NAMES:
         raise ValueError("too many names")
     parts = [bytes([VERSION]), _prefixed(message.topic), bytes([len(message.names)])]

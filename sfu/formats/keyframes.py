@@ -1,4 +1,4 @@
-"""Does this RTP payload begin a keyframe, whatever the codec, and of which size is it."""
+"""Whether an RTP payload of any codec begins a keyframe, and the size of that."""
 
 from collections.abc import Callable
 

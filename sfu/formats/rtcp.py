@@ -1,7 +1,7 @@
 """RTCP (RFC 3550, section 6), compound or reduced-size (RFC 5506), with the feedback messages of RFC 4585, 5104, 8888.
 
 `parse` reads a datagram into values and `serialize` writes them. Packet types and feedback formats that the sfu has no
-use for (XR, APP, ...) come back as `Unknown`, so that one of them never costs the rest of a compound. A length that
+use for (XR, APP, ...) come back as `Unknown`, so that one of them does not spoil the rest of a compound. A length that
 runs past the datagram, or a packet shorter than its counts say, is ValueError.
 """
 
@@ -164,8 +164,8 @@ def is_report_alone(data: bytes) -> bool:
 def reports_alone(data: bytes) -> list[ReportBlock] | None:
     """Return the blocks of a datagram that holds one receiver report, alone or with one packet of names behind it.
 
-    What `parse` would find in it, names apart, in less time: it is what everybody who receives sends, all the time.
-    None for all else, also for what is malformed.
+    The same as `parse` would find, without names, in less time: every receiver sends this all the time. None for
+    anything else, malformed or not.
     """
     size = len(data)
     if size < 8 or data[1] != _RR or data[0] >> 5 != 4:

@@ -1,7 +1,7 @@
-"""SCTP packets (RFC 9260) as far as they must be looked at before an implementation of SCTP is trusted with them.
+"""SCTP packets (RFC 9260): the checks that come before an implementation of SCTP is trusted with them.
 
 `parse` splits a packet into its chunks and checks every length that a chunk claims, down to parameters, gap blocks and
-stream numbers, without verifying the checksum: what DTLS has authenticated has come as it was sent (RFC 8261).
+stream numbers, without verifying the checksum: DTLS has authenticated the packet (RFC 8261).
 """
 
 from typing import NamedTuple

@@ -26,7 +26,7 @@ class SdpFragment:
 
 
 def parse_fragment(text: str) -> SdpFragment:
-    """Return what a fragment says; ValueError when it is none."""
+    """Return what a fragment says; ValueError for anything else."""
     lines = text.splitlines()
     if len(lines) > MAX_LINES:
         raise ValueError("too many lines")
@@ -47,7 +47,7 @@ def parse_fragment(text: str) -> SdpFragment:
             found.setdefault(name, value)
     ufrag, pwd = found.get("ice-ufrag", ""), found.get("ice-pwd", "")
     if (ufrag or pwd) and not (_is_ice(ufrag, 4) and _is_ice(pwd, 22)):
-        raise ValueError("the ICE credentials are of no use")
+        raise ValueError("the ICE credentials are not valid")
     return SdpFragment(ufrag, pwd, found.get("mid", "0"), found.get("media", _NO_MEDIA), candidates)
 
 

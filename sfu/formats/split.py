@@ -1,6 +1,6 @@
 """RTP packets cut into smaller ones, where the payload's format allows it: H264, VP8, VP9 and AV1.
 
-A link that carries 1,500 bytes, less what tunnels and TURN take, cuts larger packets into IP fragments, or loses them.
+A link carries 1,500 bytes, less the overhead of tunnels and TURN. It fragments larger packets, or loses them.
 """
 
 from sfu.formats import av1, h264, vp8, vp9

@@ -215,7 +215,7 @@ def attributes_of(data: bytes) -> bytes:
 def is_request_with(attributes: bytes, data: bytes, key: bytes) -> bool:
     """Return True if `data` is a binding request of just these attributes, verified with `key` (FINGERPRINT or not).
 
-    What `parse` and `verify_integrity` would say of it, for a message known but for its transaction.
+    The same result as `parse` and `verify_integrity`, for a message of which only the transaction is new.
     """
     end = HEADER_BYTES + len(attributes)
     signed = end + _ATTRIBUTE.size + _INTEGRITY_BYTES
@@ -237,7 +237,7 @@ def _integrity(covered: bytes, key: bytes) -> bytes:
 def serialize(message: Message, key: bytes | None = None, fingerprint: bool = True) -> bytes:
     """Return the message's bytes, with MESSAGE-INTEGRITY when a key is given; the parsed-only fields are ignored.
 
-    ValueError when a field does not fit; methods above 0xFF would not be told from DTLS (RFC 7983).
+    ValueError when a field does not fit; methods above 0xFF could be mistaken for DTLS (RFC 7983).
     """
     if len(message.transaction_id) != 12 or not 0 <= message.method <= 0xFF:
         raise ValueError("STUN transaction id or method does not fit")

@@ -1,6 +1,6 @@
 """Datagrams on a TCP connection (RFC 4571, as ICE-TCP uses it: RFC 6544, section 3): two bytes of length, then as many.
 
-A frame longer than MAX_FRAME_BYTES is no datagram that a node takes: the connection is to be closed.
+No node takes a datagram longer than MAX_FRAME_BYTES: close the connection on a longer frame.
 """
 
 MAX_FRAME_BYTES = 2048

@@ -18,7 +18,7 @@ class Vp9Depacketizer:
     def join(self, payloads: Sequence[bytes]) -> Picture | None:
         """Return the picture. With several frames, an index of their sizes follows them.
 
-        Some senders (FFmpeg's RTP muxer) never set P, so the frame header has its say on keyframes too.
+        Some senders (FFmpeg's RTP muxer) never set P, so the frame header is checked for keyframes too.
         """
         descriptors = [vp9.parse(payload) for payload in payloads]
         first = descriptors[0]

@@ -1,7 +1,7 @@
 """Detection of the active speaker, with hysteresis, from RFC 6464 audio levels.
 
 Each participant has a loudness, the level in dB above the threshold of speech smoothed over a few syllables, which the
-engine keeps (`sfu.machines.loudness`). Another participant takes over after being clearly louder than the speaker for
+engine keeps (`sfu.machines.loudness`). Another participant becomes the speaker after being clearly louder for
 `_TAKE_OVER`, or at once when the speaker has fallen silent.
 """
 
@@ -19,7 +19,7 @@ _RECENT = 5_000_000_000
 
 
 class Voice(Protocol):
-    """The loudness of somebody; see `sfu.machines.loudness`."""
+    """The loudness of a participant; see `sfu.machines.loudness`."""
 
     @property
     def loudness(self) -> float: ...
@@ -94,6 +94,6 @@ class AudioLevels(Generic[Key]):
 
 
 def _loudness(voice: Voice, now: int) -> float:
-    """Return a loudness as it is now: where nothing comes any more (muted, or DTX) it fades."""
+    """Return a loudness as of now: it fades while no packets come (muted, or DTX)."""
     since = now - voice.heard_at
     return voice.loudness * exp(-since / SMOOTHING_NS) if since > SMOOTHING_NS else voice.loudness

@@ -61,7 +61,7 @@ cdef int64_t unwrap(Unwrapped *unwrapped, uint64_t value, int bits) noexcept nog
     """See sfu.machines.unwrap."""
     cdef uint64_t ahead
     if unwrapped.newest > UNWRAPPED_MAX or unwrapped.newest < -UNWRAPPED_MAX:
-        unwrapped.known = False  # centuries away: someone tries how far it goes
+        unwrapped.known = False  # centuries away: somebody probes our limits
     if not unwrapped.known:
         unwrapped.known = True
         unwrapped.newest = value

@@ -79,7 +79,7 @@ cdef inline void forward_one(State *state, Route *route, Stream *stream, Packet 
 
 
 cdef void forward_late(State *state, Run *run) noexcept nogil:
-    """Routes that have left the stream still get what belongs between the packets that they got."""
+    """Routes that have left the stream still get late packets that belong between those that they got."""
     cdef Stream *stream = run.stream
     cdef Packet *packet
     cdef Route *route
@@ -111,9 +111,9 @@ cdef inline Route *route_ahead(const Run *run, int turns) noexcept nogil:
 
 
 cdef inline void bring_near(const Run *run) noexcept nogil:
-    """Have the next routes' structures on their way to the cache: between two packets hundreds of others were in it.
+    """Prefetch the next routes' structures: between two packets, hundreds of others go through the cache.
 
-    Each is found by a pointer in the one before, so that they come a route apart.
+    Each is found by a pointer in the one before, so they are fetched one route apart.
     """
     cdef Route *route = route_ahead(run, 8)
     if route != NULL:

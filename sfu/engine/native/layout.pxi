@@ -21,7 +21,7 @@ cdef inline uint8_t *put_element(uint8_t *at, bint one_byte, int identifier, con
 
 
 cdef inline bint takes_one_byte(const Route *route, const Packet *packet) noexcept nogil:
-    """Whether everything that goes along fits the one-byte form of elements (RFC 8285, section 4.2)."""
+    """Whether all elements that are passed on fit the one-byte form (RFC 8285, section 4.2)."""
     cdef int k
     if route.send_time_id >= 15 or route.transport_id >= 15:
         return False

@@ -308,7 +308,7 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
 
 
 cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
-    """Send at least `size` bytes of the route's newest packets again, newest first and around, over RTX."""
+    """Send at least `size` bytes of the route's newest packets again over RTX: newest first, then starting over."""
     cdef int64_t newest = map_next_out(&route.map) - 1
     cdef int64_t out_seq
     cdef uint64_t before

@@ -245,7 +245,7 @@ cdef int admit_rtx(State *state, const Stream *stream, Packet *packet) noexcept 
 
 
 cdef bint admit(State *state, Ssrc *known, Packet *packet) noexcept nogil:
-    """Number a packet, and cache it when it is new; whether it is the first after a loss of ours."""
+    """Number a packet, and cache it if it is new. Return whether it is the first after a loss of our own."""
     cdef Stream *stream = known.stream
     cdef int payload_type = packet.data[1] & 0x7F
     cdef int refusal, flags = 0
@@ -276,7 +276,7 @@ cdef bint admit(State *state, Ssrc *known, Packet *packet) noexcept nogil:
 
 
 cdef void arrived(State *state, Stream *stream, const Packet *packet, int flags) noexcept nogil:
-    """Count a new packet, and tell of it where something may follow from it at once."""
+    """Count a new packet, and report it if policy may have to act on it at once."""
     cdef ArrivalRecord *record
     cdef int size = packet.end - packet.start
     state.packets_in += 1
@@ -302,7 +302,7 @@ cdef void arrived(State *state, Stream *stream, const Packet *packet, int flags)
 cdef void keep(
     State *state, Stream *stream, Packet *packet, int64_t ext_seq, int payload_type, int refusal
 ) noexcept nogil:
-    """Cache a new packet, for whoever is to get it; one that may not pass (`refusal`) is kept empty, for its number."""
+    """Cache a new packet for its receivers; one that may not pass (`refusal`) is kept empty, to hold its number."""
     cdef Packet **place = &stream.ring[ext_seq % stream.capacity]
     packet.ext_seq = ext_seq
     packet.payload_type = payload_type

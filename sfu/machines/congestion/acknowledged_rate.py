@@ -41,5 +41,5 @@ class AcknowledgedRate:
         self._variance = variance * predicted / (variance + predicted)
 
     def expect_change(self) -> None:
-        """The sender has stopped to be application limited: let the next samples count for more."""
+        """The sender is no longer application limited: let the next samples count for more."""
         self._variance += _FAST_CHANGE

@@ -1,11 +1,11 @@
-"""Short dips of a link are sat out: what is carried goes on though the estimate is somewhat below what it costs.
+"""Tolerance of short dips: the layers that are sent stay although the estimate is somewhat below their cost.
 
-To leave a layer for one that costs a third, and to come back, takes two keyframes and seconds; a queue that grows for a
-moment is heard and seen less. So a dip may be so deep and last a while, as long as the queue stays short; and where the
-only picture would be paused, for ever: an estimate is hardly exact enough to show nothing for its sake.
+Switching to a layer of a third of the bitrate and back takes two keyframes and some seconds; a queue that grows for a
+moment disturbs less. So a dip of limited depth is tolerated for a while, as long as the queue stays short. If the only
+picture would be paused, it is tolerated for ever: an estimate is hardly exact enough to justify showing nothing.
 """
 
-_DEPTH = 1.6  # what is carried costs at most so much more than the link is thought to carry
+_DEPTH = 1.6  # the most that the layers sent may cost, as a share of the estimate
 _LONGEST_NS = 2_500_000_000
 _QUEUE_NS = 200_000_000
 
@@ -17,9 +17,9 @@ class Dips:
         self._since: int | None = None
 
     def sit_out(self, rate: float, carried: float, queueing: int, now: int, *, is_last: bool = False) -> float:
-        """Return the bits/s to grant within: `rate`, or what is `carried` now; packets wait for `queueing` ns.
+        """Return the bits/s to grant: `rate`, or what is `carried` now. Packets wait for `queueing` ns.
 
-        `is_last`: a single picture is carried, at its least.
+        `is_last`: a single picture is sent, in its lowest layer.
         """
         if carried <= rate:
             self._since = None

@@ -1,8 +1,8 @@
 """Estimation of a subscriber's bandwidth, on the sending side, after libwebrtc's GoogCC.
 
 Composes the machines beside it: feedback summary → overuse detector → rate control, limited by the loss-based rate and
-raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no part in it. Peers that
-give none are followed by REMB or receiver reports.
+raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no part in it. For peers
+that give none, REMB or receiver reports are used.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ _ROUND_TRIP_NS = 100_000_000
 _SILENCE_NS = 2_000_000_000
 _SILENCE_STEP_NS = 1_000_000_000
 _SILENCE_FACTOR = 0.7
-_SETTLING_NS = 300_000_000  # after a probe: its own burst, and more media if it raised the rate, look like overuse
-_PROBED_QUEUE_NS = 25_000_000  # a longer queue says that the link is full, and a probe would only add to it
+_SETTLING_NS = 300_000_000  # after a probe: its burst, and more media at a higher rate, look like overuse
+_PROBED_QUEUE_NS = 25_000_000  # with a longer queue the link is full, and a probe would only add to it
 _QUEUE_NS = 12_000_000  # that must stand for a trend to count
 _LIMITED_QUEUE_NS, _LIMITED_MESSAGES, _UNFILLED_MESSAGES = 30_000_000, 3, 2
 _FILLS = 0.8  # of the estimate
@@ -92,7 +92,7 @@ class Estimator:
 
     @property
     def is_starting(self) -> bool:
-        """True if too little is known of the link yet to hold back the first pictures."""
+        """True if too little is known about the link yet to hold back the first pictures."""
         return not self._startup.is_over
 
     @property
@@ -120,7 +120,7 @@ class Estimator:
         )
 
     def end_start(self, now: int) -> None:
-        """As much as is wanted is known to fit: there is no need to look at each packet any longer."""
+        """Note that everything wanted is known to fit: single packets need not be judged any longer."""
         if self.is_free:
             self._startup.is_over = True
 
@@ -178,7 +178,9 @@ class Estimator:
         self._conclude(now)
 
     def _doubt(self, cluster: int, rate: float, now: int) -> None:
-        """Not even what was thought to fit does, says a probe. A busy machine may say so too: two probes must agree."""
+        """Lower the estimate after a probe that did not even reach it. A busy machine may cause that: two probes must
+        agree.
+        """
         before = self._doubted
         if before is None or now - before[2] > _DOUBT_NS:
             self._doubted = (cluster, rate, now)
@@ -189,7 +191,7 @@ class Estimator:
                 self._control.set(max(rate, before[1]), now)
 
     def _start(self, summary: FeedbackSummary, probed: float | None, now: int) -> float | None:
-        """Take the first pictures for probes; a start that was too bold is lowered at once."""
+        """Use the first pictures as probes; a start rate that was too high is lowered at once."""
         run = self._startup.update(summary.results, now)
         if run is None:
             return probed
@@ -215,14 +217,13 @@ class Estimator:
             control.update(self._usage, acknowledged, self.round_trip, now)
 
     def _limit_to(self, arriving: float, now: int) -> None:
-        """Though little is sent, the link is busy with it: what arrives is all that it carries."""
+        """Lower the estimate to what arrives: little is sent, and yet the link is busy with it."""
         if self._control.rate > arriving * _LATE:
             self._control.set(arriving, now)
 
     def _is_queueing(self, acknowledged: float | None) -> bool:
-        """Return True if packets wait at all; where less is sent than would fit, several messages must say so.
-
-        There it is more often jitter, or a burst after a moment in which nothing was sent.
+        """Return True if packets wait at all. Where less is sent than would fit, several messages must say so: there it
+        is more often jitter, or a burst after a silent moment.
         """
         if self._limit.is_limited:
             return self._queued >= _LIMITED_MESSAGES
@@ -231,7 +232,9 @@ class Estimator:
         return self._standing.queueing >= _QUEUE_NS
 
     def _decrease(self, acknowledged: float | None, now: int) -> None:
-        """Decrease to what arrived while a queue stood, which is the link's rate; its average is late, both ways."""
+        """Decrease to the rate at which packets arrived while a queue stood, which is the link's; the average lags
+        behind.
+        """
         limited = self._limit.is_limited and self._standing.queueing < _FULL_NS
         if not self._control.may_decrease(None if limited else acknowledged, self.round_trip, now):
             return
@@ -267,7 +270,7 @@ class Estimator:
         self._follow_reports(gives_none=self._unanswered > 0 and now - self._unanswered_since >= _NO_FEEDBACK_NS)
 
     def _follow_reports(self, *, gives_none: bool) -> None:
-        """Do, until feedback about packets comes; `gives_none`: it will not."""
+        """Use other reports until feedback about packets comes; `gives_none`: it never will."""
         if self.has_feedback:
             return
         self.rate = self._reported.rate
@@ -285,9 +288,10 @@ class Estimator:
         return cluster
 
     def handle_timer(self, now: int) -> None:
-        """A peer that gave feedback and has fallen silent while much is sent may be behind a link that is choked.
+        """Lower the rate of a peer that gave feedback and fell silent while much is sent: its link may be blocked.
 
-        While little is sent, as when all that would be does not fit, the queue that feedback spoke of last is gone.
+        While little is sent, for example because nothing more fits, the queue of the last feedback is assumed to be
+        gone.
         """
         if self._feedback_at is None:
             return

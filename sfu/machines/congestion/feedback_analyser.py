@@ -1,8 +1,8 @@
-"""Analysis of feedback about packets, reduced to what is judged; nothing here decides anything.
+"""Analysis of feedback about packets, reduced to the figures on which others decide.
 
-Fed each packet that goes out and each feedback message. Engines observe; this is what runs in the Python one, and the
-specification of what the compiled one does. A calm link's messages all say the same, so that several may be folded into
-one summary: those without losses, overuse or a queue, for as long as whoever judges likes.
+Fed each packet that goes out and each feedback message. This code runs in the Python engine, and is the specification
+of the compiled one. Messages of a calm link (without losses, overuse or a queue) all say the same, so several may be
+folded into one summary, for as long as the caller likes.
 """
 
 from collections.abc import Sequence
@@ -125,13 +125,13 @@ class FeedbackAnalyser:
         return self.tell(now)
 
     def may_fold(self, now: int) -> bool:
-        """Return True if no probe's results are awaited, which must be judged packet by packet."""
+        """Return True unless results of a probe are awaited: those must be judged packet by packet."""
         return self._probed_at is None or now - self._probed_at >= _PROBED_NS
 
     def fold(self, message: TransportFeedback, now: int, longest: int) -> bool:
-        """Take a message that came at `now`, without probes' results; whether what was folded is to be told now.
+        """Take a message that came at `now`, without results of probes. Return whether the folded summary is due now.
 
-        What is calm is after `longest` ns.
+        A calm one is due after `longest` ns.
         """
         report = self._history.feedback(message, now)
         if not report.results:
@@ -147,9 +147,9 @@ class FeedbackAnalyser:
         return not is_calm or now - self._told_at >= longest
 
     def fold_report(self, blocks: Sequence[ReportBlock], now: int, longest: int) -> bool:
-        """Take a receiver report's blocks that came at `now`; whether they say no more than those before.
+        """Take a receiver report's blocks that came at `now`. Return whether they say nothing new.
 
-        That nothing is lost need not be told more often than every `longest` ns.
+        That nothing is lost need be reported only every `longest` ns.
         """
         is_clear = not any(block.fraction_lost for block in blocks)
         if is_clear and self._was_clear and now - self._reported_at < longest:
@@ -158,7 +158,7 @@ class FeedbackAnalyser:
         return False
 
     def tell(self, now: int) -> FeedbackSummary:
-        """Return what was folded, after `fold` said so."""
+        """Return the folded summary, after `fold` said that it is due."""
         folded, self._folded = self._folded, None
         if folded is None:
             raise ValueError("there is no feedback to sum up")
@@ -195,7 +195,7 @@ class FeedbackAnalyser:
 
 
 def _merge(before: FeedbackSummary | None, now: FeedbackSummary) -> FeedbackSummary:
-    """Return what both say; results are those of the later."""
+    """Return both as one; the results are those of the later."""
     if before is None:
         return now
     losses = now.losses or before.losses

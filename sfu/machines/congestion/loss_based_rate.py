@@ -1,9 +1,9 @@
-"""Loss-based rate in the manner of libwebrtc's second version: which bandwidth explains the losses seen best.
+"""Loss-based rate, after libwebrtc's second version: the bandwidth that best explains the losses seen.
 
 A link loses packets by itself (`inherent` loss) and those beyond its bandwidth. For a few candidate bandwidths the
 inherent loss that makes the observed windows likeliest is found by Newton's method; the candidate with the likeliest
-outcome, with a slight bias for higher ones, wins. So a lossy but wide link is not mistaken for a full one, up to a
-point: beyond 5 % an instant limit comes in, since neither media nor others on the link live well with more.
+outcome, with a slight bias for higher ones, wins. So a lossy but wide link is not mistaken for a full one. Beyond 5 %
+of loss an instant limit applies, since neither media nor other traffic on the link work well with more.
 """
 
 from collections import deque
@@ -87,7 +87,7 @@ class LossBasedRate:
         if acknowledged is not None:
             candidates.add(min(delay_based, acknowledged * _BACK_OFF))
         if self._is_clear:
-            # Nothing speaks against the highest, nor for any loss of the link's own: what the search would find.
+            # Without losses the search would find the highest candidate and no inherent loss.
             return max(candidates), _INHERENT_RANGE[0]
         best, best_inherent, best_objective = current, self._inherent, -float("inf")
         for bandwidth in sorted(candidates):

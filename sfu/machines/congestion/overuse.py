@@ -1,8 +1,8 @@
-"""Is a queue growing on the way: the trend of one-way delay against a threshold that adapts itself.
+"""Detection of a growing queue: the trend of one-way delay against an adaptive threshold.
 
 After libwebrtc's trendline estimator and draft-ietf-rmcat-gcc-02, sections 5.3 and 5.4: a line is laid through the last
-20 smoothed delays; its slope, scaled, is compared with a threshold that follows it slowly, so that flows that fill
-queues by themselves do not starve this one.
+20 smoothed delays; its slope, scaled, is compared with a threshold that follows it slowly, so that flows which always
+fill queues do not starve this one.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ _MS = 1_000_000
 
 
 class Usage(Enum):
-    """The state of the link by its delays."""
+    """The state of the link, judged by its delays."""
 
     NORMAL = "normal"
     OVERUSE = "overuse"

@@ -1,9 +1,9 @@
 """Pacing: the budgets of a peer's pacer and of its retransmissions, as policy values.
 
-A pacer somewhat faster than the estimate spreads a keyframe's burst over the link's own time, so that what would wait
-in the router's short queue (and be lost there) waits here instead, where audio overtakes it. The estimate, though, is
-never far above what is sent, and most links carry many times as much. Pictures are bursts: how long the last packet of
-one is on its way longer than the first tells what the link carries at once, and there is no need to be much slower.
+A pacer that is somewhat faster than the estimate spreads the burst of a keyframe, so that packets wait here, where
+audio overtakes them, and not in the router's short queue, where they may be lost. But the estimate is never far above
+what is sent, and most links carry many times as much. Pictures are bursts: how much longer the last packet of one takes
+than the first shows the rate of the link, and the pacer need not be much slower.
 """
 
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
@@ -12,7 +12,7 @@ _FACTOR = 1.15  # more would fill the router's queue with each keyframe, and loo
 _START_FACTOR = 2.5  # a newcomer's first keyframes; as libwebrtc paces
 _MIN_RATE = 100_000.0
 _BURST_SHARE = 0.5  # of what bursts say
-_MAX_FACTOR = 8.0  # whatever bursts say: a shaper lets short ones pass
+_MAX_FACTOR = 8.0  # in any case: a shaper lets short bursts pass
 _MIN_BURST = 3000  # bytes: fewer than three packets say nothing
 _MIN_QUEUEING_NS = 1_000_000  # the precision of what feedback tells
 _GROWTH = 0.25
@@ -20,20 +20,21 @@ _BELIEVED_NS = 10_000_000_000
 _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
 _REPAIR_BURST_NS = 500_000_000
-_COPIES_LEAVE = 0.5  # of what may go at once, to retransmissions that nobody has got yet
+_COPIES_LEAVE = 0.5  # of the burst, kept for first retransmissions
 _SECOND = 1_000_000_000
 
 
 class BurstCapacity:
-    """The rate of bursts on the link, in bits/s: down when two in a row say so, for one may be late because this
-    machine was busy; up slowly; nothing after losses."""
+    """The rate of bursts on the link, in bits/s. It falls when two in a row say so (one may be late because this
+    machine was busy), rises slowly, and is unknown after losses.
+    """
 
     def __init__(self) -> None:
         self._rate = self._newest = 0.0
         self._at = 0
 
     def observed(self, summary: FeedbackSummary, now: int) -> None:
-        """Take what feedback says of the newest bursts."""
+        """Take what feedback says about the newest bursts."""
         if summary.losses is not None and summary.losses.lost:
             self._rate = 0.0
         elif summary.burst >= _MIN_BURST:
@@ -49,7 +50,7 @@ class BurstCapacity:
 
 
 def pacing_rate(estimate: float, burst: float = 0.0, *, is_starting: bool = False) -> int:
-    """Return the budget (bits/s) of a peer whose link is estimated to carry `estimate` bits/s, bursts with `burst`."""
+    """Return the budget (bits/s) of a peer whose link is estimated at `estimate` bits/s, and at `burst` for bursts."""
     usual = estimate * (_START_FACTOR if is_starting else _FACTOR)
     return int(max(usual, min(burst * _BURST_SHARE, estimate * _MAX_FACTOR), _MIN_RATE))
 
@@ -67,7 +68,7 @@ class RetransmissionBudget:
     def admit(self, packets: int, size: int, estimate: float, now: int, *, copies: bool = False) -> int:
         """Return how many of `packets` packets of about `size` bytes may be sent again now, and charge them.
 
-        `copies` of what was sent again just now get only what others hardly need.
+        Second copies (`copies`) get only what first retransmissions do not need.
         """
         rate = max(estimate * _REPAIR_SHARE, _MIN_REPAIR_RATE) / 8
         limit = max(rate * _REPAIR_BURST_NS / _SECOND, float(size))

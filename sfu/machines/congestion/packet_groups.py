@@ -14,7 +14,7 @@ _MAX_REORDERED = 3
 
 
 class GroupDelta(NamedTuple):
-    """Between two complete groups: sending and arrival apart, in ns, and how many bytes the later has more."""
+    """Two complete groups compared: the differences of sending and arrival times in ns, and of bytes."""
 
     sending: int
     arrival: int

@@ -1,9 +1,9 @@
-"""Probing: when to send faster than the estimate for a moment, how fast, and what came of it.
+"""Probing: when to send faster than the estimate for a moment, how fast, and with what result.
 
-After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 25 ms or more is
-sent at a rate above the estimate; if it arrives as fast as it was sent, the link carries that rate. At the start two
-clusters follow each other; later one goes out when more is wanted than the estimate grants, the next one sooner after a
-success and later after each failure.
+After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 25 ms or more is sent
+at a rate above the estimate; if it arrives as fast as it was sent, the link carries that rate. At the start two
+clusters follow each other. Later one is sent when more is wanted than the estimate grants; the next comes sooner after
+a success, and later after each failure.
 """
 
 from typing import NamedTuple
@@ -11,15 +11,15 @@ from typing import NamedTuple
 from sfu.machines.congestion.send_history import PacketResult
 
 _MIN_PACKETS = 5
-_MIN_SIZE = _MIN_PACKETS * 1200  # shorter clusters are at the mercy of jitter
+_MIN_SIZE = _MIN_PACKETS * 1200  # jitter falsifies shorter clusters
 _DURATION_NS = 25_000_000
 _LONGEST_NS = 80_000_000  # on narrow links, where packets are small and sound must not wait for long
 _START_SCALES = (2.0, 4.0)
 _SCALE = 2.0
-_CAREFUL_SCALE = 1.5  # once the link was full: it probably still is, and sound waits behind what is too much
+_CAREFUL_SCALE = 1.5  # after the link was full: it probably still is, and sound would wait behind the excess
 _ENOUGH = 1.1
-_SUCCESS = 0.85  # of the probed rate: then another, faster one is worth it at once; less is what the link carries
-_FARTHER = 1.05  # than the estimate was: worth another soon
+_SUCCESS = 0.85  # of the probed rate: from here on a faster probe follows at once; less is the capacity of the link
+_FARTHER = 1.05  # times the old estimate: another probe is worth while soon
 _INTERVAL_NS = 2_000_000_000
 _MAX_INTERVAL_NS = 3_000_000_000
 _REPEAT_NS = 300_000_000
@@ -63,14 +63,14 @@ class ProbeControl:
         self._affordable_at = self._held_until = 0
 
     def start(self, rate: float, maximum: float) -> None:
-        """Media begins to flow at the start rate: find out soon how much more there is."""
+        """Media begin to flow at the start rate: find out soon how much more the link carries."""
         if not self._started:
             self._started = True
             self._maximum = maximum
             self._pending = [rate * scale for scale in _START_SCALES]
 
     def decreased(self, now: int) -> None:
-        """The estimate was lowered for want of bandwidth: leave the link alone for a moment."""
+        """The estimate was lowered because the link is full: leave it alone for a moment."""
         self._pending.clear()
         self._held_until = now + _AFTER_DECREASE_NS
         self._next = max(self._next, self._held_until)
@@ -125,7 +125,7 @@ class ProbeControl:
         self._estimate = estimate
         ceiling = min(self._maximum, wanted * _ENOUGH)
         self._pending = [rate for rate in self._pending if rate > estimate]
-        if self._pending and ceiling > estimate:  # else they are kept: what is wanted first may cost more than it seems
+        if self._pending and ceiling > estimate:  # else they are kept: the first wanted layers may cost more than it seems
             return self._cluster(min(self._pending.pop(0), ceiling), now)
         due = self._next
         if is_limited:

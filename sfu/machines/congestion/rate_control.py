@@ -1,8 +1,8 @@
 """Delay-based rate: additive increase, multiplicative decrease (draft-ietf-rmcat-gcc-02, section 5.5; libwebrtc).
 
 The rate at which the link was last seen to be full is remembered: near it the rate grows by about a packet per response
-time, far from it by 8 % a second. Never beyond 1.5 times what really arrives, so silence is no ground for growth; and
-nothing but overuse lowers it, so silence is no ground for falling either.
+time, far from it by 8 % a second. It never exceeds 1.5 times the rate that really arrives, so silence does not raise
+it. Only overuse lowers it, so silence does not lower it either.
 """
 
 from math import sqrt
@@ -11,7 +11,7 @@ from sfu.machines.congestion.overuse import Usage
 
 _BETA = 0.85
 _LIMITED_STEP = 0.6
-_DRAINED_NS = 100_000_000  # a queue that is longer costs so much more, that what is above drains within a second
+_DRAINED_NS = 100_000_000  # a longer queue lowers the rate so much more that the excess drains within a second
 _LEAST_SHARE = 0.65
 _GROWTH_PER_SECOND = 1.08
 _MIN_GROWTH = 1_000.0
@@ -100,7 +100,7 @@ class RateControl:
     ) -> float:
         """Take a verdict, what arrives, in bits/s, and how long packets wait, in ns; return the new rate.
 
-        Where the application limits what is sent, what arrives is no measure of the link: the rate falls in steps.
+        Where the application limits what is sent, the arriving rate does not show the link's: the rate falls in steps.
         """
         if usage is Usage.OVERUSE:
             share = max(_BETA - max(queueing - _DRAINED_NS, 0) / _SECOND, _LEAST_SHARE)

@@ -1,8 +1,8 @@
 """The rate towards peers without transport-wide feedback: from REMB where they send it, and from receiver reports.
 
 Losses are judged as by draft-ietf-rmcat-gcc-02, section 6: below 2 % grow by 8 % a second, above 10 % fall by half of
-the loss, at most once per round trip and 300 ms. Departs: what grows without being filled says nothing, and layers
-come in steps. So a rate that was seen to be too much is not neared again for a while, a longer one each time.
+the loss, at most once per round trip and 300 ms. Departs: a rate that grows without being used proves nothing, and
+layers come in steps. So a rate that proved too high is not approached again for a while, longer each time.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ _REPORTED_FOR_NS = 5_000_000_000
 _ONE_FALL_NS = 5_000_000_000  # decreases this close to each other are of one cause
 _BELOW = 0.7  # of what was too much
 _FIRST_HOLD_NS, _LONGEST_HOLD_NS = 15_000_000_000, 120_000_000_000
-_REMEMBERED_NS = 60_000_000_000  # after a hold: what is too much only then has nothing to do with it
+_REMEMBERED_NS = 60_000_000_000  # after a hold: a later excess has another cause
 
 
 class ReceiverReportedRate:
@@ -35,7 +35,9 @@ class ReceiverReportedRate:
         self._recent: deque[tuple[int, float]] = deque()
 
     def receiver_estimate(self, rate: float, now: int) -> None:
-        """Take a REMB. It is the limit for as long as such messages come; above, it is a reason to grow at once."""
+        """Take a REMB. It is the limit for as long as such messages come; if it is above the rate, the rate grows at
+        once.
+        """
         self._estimate = rate
         self._estimated_at = now
         self._set(rate if self.loss < _LOW else min(self.rate, rate))
@@ -60,7 +62,7 @@ class ReceiverReportedRate:
         self._recent.append((now, self.rate))
 
     def _hold(self, now: int) -> None:
-        """Remember, at the first decrease of a fall, what was too much."""
+        """Remember, at the first of several decreases, the rate that was too high."""
         if self._decreased_at is not None and now - self._decreased_at < _ONE_FALL_NS:
             return
         hold = self._held_until - self._held_from

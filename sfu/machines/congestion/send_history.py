@@ -72,7 +72,7 @@ class _Entry:
 class SendHistory:
     """Fed every packet sent (`sent`) and every feedback message; each packet's arrival is reported once.
 
-    Kept are the newest `MAX_PACKETS` numbers, and of them what was sent within `MAX_AGE` before the newest.
+    It keeps the newest `MAX_PACKETS` numbers, and of those what was sent within `MAX_AGE` before the newest.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class SendHistory:
         return len(self._entries)
 
     def sent(self, packet: SentPacket) -> None:
-        """Remember a packet; in the order of sending. When numbering begins or ends, what was before is forgotten."""
+        """Remember a packet; in the order of sending. When numbering begins or ends, earlier packets are forgotten."""
         if (packet.transport_seq >= 0) != self._is_numbered:
             self._is_numbered = not self._is_numbered
             self._entries.clear()
@@ -115,7 +115,7 @@ class SendHistory:
         self._unclaimed.clear()
 
     def feedback(self, message: TransportFeedback, now: int) -> FeedbackReport:
-        """Match a transport-wide message that came at `now`; what is unknown or was told before is passed over."""
+        """Match a transport-wide message that came at `now`; unknown packets and repeated news are skipped."""
         newest = self._unwrapper.newest
         if newest is None:
             return FeedbackReport((), None)

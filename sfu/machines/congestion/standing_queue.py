@@ -1,9 +1,9 @@
-"""Is a queue standing on the way: delays that stay high without growing, as behind a full but short router queue.
+"""Detection of a standing queue: delays that stay high without growing, as behind a full but short router queue.
 
-A short queue that never empties tells that the link is busy all the time: then what arrives is all that it carries.
+A short queue that never empties means that the link is always busy: the rate at which packets arrive is its capacity.
 
 The trend of delays (see overuse) shows a queue that grows, not one that is full already. Departs from GCC, which leaves
-that to losses alone. A baseline that has really risen, as after a change of route, is believed after a while, since a
+that to losses alone. A baseline that has really risen, as after a change of route, is accepted after a while, since a
 queue would have drained by then.
 """
 
@@ -20,7 +20,7 @@ _BUCKETS = 6
 class StandingQueue:
     """Fed the smallest one-way delay of each feedback message (ns; the clocks' difference cancels out).
 
-    `queueing` is how much of it is above the smallest of the last minute, `is_busy` whether it never went lately.
+    `queueing` is its excess over the smallest of the last minute; `is_busy` is true if it never vanished lately.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class StandingQueue:
         return now - self._since >= _HOLD_NS
 
     def drained(self) -> None:
-        """So long has nothing been sent that no queue is left."""
+        """Forget the queue: nothing has been sent for so long that none can be left."""
         self.queueing = 0
         self._since = self._busy_since = None
         self.is_busy = False

@@ -1,9 +1,9 @@
 """The first measured rate of a link, from the first pictures: a keyframe that the pacer spreads is a free probe.
 
-libwebrtc probes at the start of a call with padding. An sfu's newcomer is owed a keyframe of every picture at once, so
-the media is there to measure with: runs of packets sent back to back are taken as probe clusters, and unlike those they
-may lower the rate too, when they show a queue that grows to their very end. Over when two runs have filled the link, or
-after a few seconds.
+libwebrtc probes at the start of a call with padding. A newcomer to an sfu gets a keyframe of every picture at once, so
+there are media to measure with. Runs of packets sent back to back are taken as probe clusters. Unlike those they may
+also lower the rate, if a queue grows to their very end. This phase is over when two runs have filled the link, or after
+a few seconds.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sfu.machines.congestion.send_history import PacketResult, SentKind
 
-_GAP_NS = 20_000_000  # a machine with hundreds of newcomers does not come to each more often
+_GAP_NS = 20_000_000  # a machine with hundreds of newcomers cannot look at each more often
 _MIN_PACKETS = 8
 _MIN_SPAN_NS = 10_000_000
 _MAX_PACKETS = 32
@@ -59,7 +59,7 @@ class StartupRate:
         return found
 
     def _confirm(self, run: StartupRun | None) -> StartupRun | None:
-        """Two runs must agree that the link is full; one alone may have met a busy machine."""
+        """Two runs must agree that the link is full: a busy machine may have delayed a single one."""
         before, self._filled = self._filled, run if run is not None and run.fills else self._filled
         if run is None or not run.fills:
             return run

@@ -1,13 +1,14 @@
 """DTLS-SRTP (RFC 5764) of one peer over OpenSSL's memory BIO: no socket, no task.
 
 DTLS 1.2 (RFC 6347); a DTLS 1.3 hello falls back to it. The remote certificate's fingerprint is checked inside the
-handshake, so that a wrong one ends it with an alert, and again before keys are exposed. As client OpenSSL is replaced
-by `takeover` when the server's certificate is of a curve that it does not take.
+handshake, so that a wrong one ends it with an alert, and again before keys are exposed. As a client, `takeover`
+replaces OpenSSL when the server's certificate is of a curve that OpenSSL does not accept.
 
 Retransmission: OpenSSL's timer runs by the wall clock and starts at a second. The last flight is therefore repeated
-here as well, byte for byte, by the caller's clock: to the other side a duplicate like any that a network makes. It
-cannot replace OpenSSL's own, which uses fresh record numbers, where the other side has seen the flight and its answer
-was lost. A server of ours answers such repetitions by its last flight, so that two of ours need no wall clock.
+here as well, byte for byte, by the caller's clock: the other side sees an ordinary duplicate. This does not replace
+OpenSSL's own retransmission with fresh record numbers, which is needed where the other side has seen the flight and its
+answer was lost. A server of ours answers such repetitions by its last flight, so two associations of ours need no wall
+clock.
 """
 
 import contextlib
@@ -203,7 +204,7 @@ class Dtls:
         if self._repeat_due is not None and now >= self._repeat_due:
             if self._taken_over is not None:
                 self._flight = self._taken_over.flight() or self._flight
-            # What was never fetched, for want of an address to send it to, needs no repetition.
+            # Datagrams that were never fetched, because there is no address yet, need no repetition.
             self._outgoing = self._outgoing or list(self._flight)
             self._repeat_interval = min(2 * self._repeat_interval, _MAX_REPEAT_NS)
             self._repeat_due = now + self._repeat_interval
@@ -240,7 +241,7 @@ class Dtls:
         return self._handshake_bytes <= MAX_HANDSHAKE_BYTES
 
     def _advance(self, connection: SSL.Connection, now: int) -> None:
-        """Let OpenSSL work on what was written into it."""
+        """Let OpenSSL process its input."""
         try:
             if self._state is DtlsState.HANDSHAKING:
                 connection.do_handshake()

@@ -39,7 +39,7 @@ def generate_certificate() -> DtlsCertificate:
 
 
 def self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> x509.Certificate:
-    """Return a self-signed certificate of `key`. Peers go by its fingerprint, none looks at its dates."""
+    """Return a self-signed certificate of `key`. Peers check its fingerprint, none its dates."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, secrets.token_hex(16))])
     now = datetime.now(UTC)
     return (
@@ -64,7 +64,7 @@ def fingerprint_of(certificate: x509.Certificate, algorithm: str) -> Fingerprint
 def matches(certificate: x509.Certificate, fingerprints: tuple[Fingerprint, ...]) -> bool:
     """Return True if the certificate is one that the description announced: any fingerprint of its strongest algorithm.
 
-    RFC 8122, section 5.1: weaker ones are not looked at when a stronger one is there.
+    RFC 8122, section 5.1: weaker ones are ignored when there is a stronger one.
     """
     for algorithm in ("sha-512", "sha-384", "sha-256"):
         announced = [one for one in fingerprints if one.algorithm == algorithm]

@@ -1,7 +1,7 @@
 """DTLS records as the datagram layer sees them (RFC 6347, section 4.1): what may reach OpenSSL, and how to pack it.
 
-OpenSSL versions differ in how they bear records that are short, or handshake fragments that arrive out of order without
-end; what could not be part of a sane handshake is dropped here, before it costs memory.
+OpenSSL versions differ in how they handle short records, and endless handshake fragments out of order. What cannot be
+part of a sane handshake is dropped here, before it costs memory.
 """
 
 from collections.abc import Iterator

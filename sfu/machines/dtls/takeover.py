@@ -1,11 +1,11 @@
-"""The second half of a DTLS 1.2 client handshake, for servers whose certificate OpenSSL will not look at.
+"""The second half of a DTLS 1.2 client handshake, for servers whose certificate OpenSSL does not accept.
 
 OpenSSL 4 dropped the smaller curves of RFC 4492 from TLS, certificates included. GnuTLS, and with it FFmpeg's whip
 muxer by default, makes its certificates on secp224r1. When the server's Certificate turns out to be of such a curve,
 this takes over from OpenSSL after its ClientHello: same messages, same transcript, with primitives from `cryptography`.
 
-RFC 5246 and 6347; suites ECDHE-ECDSA with AES-GCM (RFC 5289); extended master secret (RFC 7627) and use_srtp
-(RFC 5764) as the server answered them. The certificate counts by its fingerprint alone, and the signature over the key
+RFC 5246 and 6347; suites ECDHE-ECDSA with AES-GCM (RFC 5289); extended master secret (RFC 7627) and use_srtp (RFC 5764)
+as the server answered them. The certificate is checked by its fingerprint alone, and the signature over the key
 exchange proves that the server holds its key. Application data is not taken: such a server gets no data channels.
 """
 
@@ -71,7 +71,7 @@ _SUITES = {0xC02B: _Suite("sha256", hashes.SHA256(), 16), 0xC02C: _Suite("sha384
 def is_needed(certificate_message: bytes) -> bool:
     """Return True if the server's Certificate has an EC key of a curve that OpenSSL rejects; ValueError if unreadable.
 
-    What else is wrong with a certificate is left for OpenSSL to say.
+    OpenSSL judges everything else about a certificate.
     """
     try:
         key = x509.load_der_x509_certificate(read_certificate(certificate_message)).public_key()

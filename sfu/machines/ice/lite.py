@@ -7,10 +7,10 @@ A pair that was nominated gives way to one of lower priority when it has not bee
 checks stopped nominating it, which is how browsers move to another network. Before any nomination the best validated
 pair serves. The priority of a pair is the PRIORITY of its checks: all our candidates are host candidates of one socket.
 
-Departs: a lite agent sends no checks, and so believes whoever knows the password where they are. A source address can
-be forged, and media would go to whom it names. Once the peer is established, a pair is therefore selected only after
-it has answered a check of ours (RFC 8445, section 7.3.1.4), which goes out when the pair would be selected: a move
-takes one round trip.
+Departs: a lite agent sends no checks, so it believes the source address of anyone who knows the password. That address
+can be forged, and media would go to a third party. Once the peer is established, a pair is therefore selected only
+after it has answered a check of ours (RFC 8445, section 7.3.1.4), which goes out when the pair would be selected: a
+move takes one round trip.
 """
 
 import secrets
@@ -77,7 +77,7 @@ class IceReceived(NamedTuple):
 
     `response` is to be sent back to the source from the same socket. `validated` is a 5-tuple seen valid for the first
     time: DTLS and SRTP from it may be taken. `selected` is set when the 5-tuple to send to changed. `dismissed` are
-    5-tuples forgotten to make room. `refused` tells why nothing was accepted.
+    5-tuples forgotten to make room. `refused` says why the message was not accepted.
     """
 
     response: bytes | None = None
@@ -94,7 +94,7 @@ def generate_credentials() -> Credentials:
 
 @lru_cache(maxsize=1)
 def _parsed(data: bytes) -> stun.Message:
-    """Each check is looked at twice: for whom it is, and by them."""
+    """Cached, since each check is parsed twice: to find its peer, and by the peer."""
     return stun.parse(data)
 
 
@@ -155,7 +155,7 @@ class _Pair:
     seen: int
     nominated: bool = False
     nominating: bool = False  # the newest check carried USE-CANDIDATE
-    attributes: bytes = b""  # of the newest check: those that go on, every few seconds, differ in nothing else
+    attributes: bytes = b""  # of the newest check: later ones, every few seconds, differ in nothing else
     proved: bool = False  # it has received what we sent there
     transaction: bytes = b""  # of our check that waits for its answer
     asked: int = 0
@@ -208,7 +208,7 @@ class IceLite:
         return self._expired
 
     def set_remote(self, ufrag: str, pwd: str) -> None:
-        """Tell the remote credentials once known; checks are then refused unless they name this ufrag."""
+        """Set the remote credentials once known; checks are then refused unless they name this ufrag."""
         self._generation.remote = Credentials(ufrag, pwd)
         for pair in self._pairs.values():
             pair.attributes = b""
@@ -248,7 +248,7 @@ class IceLite:
     ) -> IceReceived | None:
         """Take a check as `receive` does if it repeats the newest of its pair; None when it does not.
 
-        Consent is kept up by such checks, of everybody all the time, so they are not taken apart.
+        Everybody keeps consent alive by such checks all the time, so they are not parsed.
         """
         pair = self._pairs.get(FiveTuple(source, local))
         if pair is None or self._expired or pair.generation != self._generation.number:
@@ -261,9 +261,9 @@ class IceLite:
         return IceReceived(response, selected=pair.five_tuple if changed else None)
 
     def establish(self, reached: Collection[FiveTuple], now: int) -> bool:
-        """Tell that the handshake is done and where its datagrams went; whether `selected` may have media now.
+        """Note that the handshake is done and where its datagrams went. Return whether `selected` may have media now.
 
-        Where they all went to one pair, the remote has received them there. Others are asked first.
+        If they all went to one pair, the remote has received them there. Other pairs are checked first.
         """
         only = self._pairs.get(next(iter(reached))) if len(reached) == 1 else None
         if only is not None:
@@ -351,7 +351,7 @@ class IceLite:
         )
 
     def _select(self, pair: _Pair, now: int) -> bool:
-        """Make `pair`, just checked, the selected one where the rule at the top says so."""
+        """Select `pair`, which was just checked, if the rules at the top of this file say so."""
         current = self._selected
         if current is pair:
             return False
@@ -364,7 +364,7 @@ class IceLite:
         return True
 
     def _ask(self, pair: _Pair, now: int) -> None:
-        """Send the pair a check of ours, unless one is under way or nobody has said how."""
+        """Send the pair a check of ours, unless one is under way or the remote credentials are unknown."""
         if not pair.transaction and self._generation.remote is not None:
             pair.transaction, pair.asked = secrets.token_bytes(12), 0
             self._ask_again(pair, now)
@@ -387,7 +387,7 @@ class IceLite:
         pair.asked += 1
 
     def _answered(self, data: bytes, message: stun.Message, five_tuple: FiveTuple, now: int) -> IceReceived:
-        """Take the answer to a check of ours, which only who has received it can give."""
+        """Take the answer to a check of ours, which only its receiver can give."""
         pair, remote = self._pairs.get(five_tuple), self._generation.remote
         if pair is None or remote is None or not pair.transaction or pair.transaction != message.transaction_id:
             return IceReceived(refused=Refusal.UNKNOWN_TRANSACTION)
@@ -446,7 +446,7 @@ def _examine(data: bytes, message: stun.Message, generation: _Generation | None)
 def _refuse(
     reason: Refusal, data: bytes, request: stun.Message, error: tuple[int, str], key: bytes | None
 ) -> IceReceived:
-    """Answer with an error; to a request that is not authentic none longer than itself, so that no one is amplified."""
+    """Answer with an error; to a request that is not authentic it is never longer than that, to prevent amplification."""
     unknown = request.unknown_required if error[0] == 420 else ()
     message = stun.Message(stun.MessageClass.ERROR, request.transaction_id, error=error, unknown_attributes=unknown[:8])
     response = stun.serialize(message, key)

@@ -1,7 +1,7 @@
 """The queue of one TCP connection, framed (RFC 4571), as much like a datagram link as TCP allows.
 
-A reader that is slow loses media rather than getting it late: packets older than STALE_NS go, and when the queue is
-full, media are dropped until half of it is free, so that a loss is a run and whole frames go. STUN and DTLS pass
+A slow reader loses media rather than getting them late: packets older than STALE_NS are dropped. When the queue is
+full, media are dropped until half of it is free, so that losses come in runs that take whole frames. STUN and DTLS pass
 within twice the bound.
 """
 
@@ -32,7 +32,7 @@ class _Entry(NamedTuple):
 
 
 class TcpQueue:
-    """Put datagrams in; take bytes out for `send`, and tell how many it took."""
+    """Put datagrams in; take bytes out for `send`, and report how many it took."""
 
     def __init__(self) -> None:
         self.drops: dict[TcpDrop, int] = {}
@@ -74,7 +74,7 @@ class TcpQueue:
         return b"".join(parts)[self._begun :]
 
     def sent(self, count: int) -> None:
-        """So many of the pending bytes are gone."""
+        """Note that so many of the pending bytes were sent."""
         count += self._begun
         while self._entries and count >= len(self._entries[0].data):
             data = self._entries.popleft().data

@@ -1,7 +1,7 @@
 """Demand for the layers of a published track (dynacast): the publisher may stop the others.
 
-A layer that is wanted counts at once, so that it is back within a second; one that nobody wants any longer is kept for
-a while, since subscribers change their minds and a layer that starts again costs a keyframe.
+A layer that is wanted is requested at once, so that it is back within a second. One that nobody wants any longer is
+kept for a while, since subscribers change their minds and restarting a layer costs a keyframe.
 """
 
 from collections.abc import Iterable
@@ -28,9 +28,9 @@ class LayerDemand:
         return self._active
 
     def update(self, wanted: Iterable[int], now: int, *, hasty: bool = False) -> bool:
-        """Take the layers wanted now; whether `active` changed. The lowest stays: newcomers are served by it at once.
+        """Take the layers wanted now; return whether `active` changed. The lowest stays, to serve newcomers at once.
 
-        While nobody wants any layer, none is active. `hasty` keeps none that nobody wants any longer.
+        While nobody wants any layer, none is active. `hasty` drops unwanted layers at once.
         """
         wanted = set(wanted)
         for layer in wanted:

@@ -1,12 +1,12 @@
 """Allocation of layers to subscribers within the estimate.
 
 After LiveKit's stream allocator and Jitsi's bandwidth allocation: audio always goes; then screens, the speaker, and
-tiles by displayed size. A screen and the speaker get the best that fits before others get anything; tiles first all
-move, as far as there is room, and then rise in turn. What does not fit is paused, and said to be.
+tiles by displayed size. A screen and the speaker get the best that fits before others get anything; tiles first all get
+a moving picture, as far as there is room, and then rise in turn. What does not fit is paused and reported as paused.
 
-Hysteresis keeps pictures from flapping: rising needs headroom and some time since the last fall, longer each time that
-a rise did not last; with ample room it waits the least. Where nothing is shown, a picture needs little headroom to come
-back at its least, none after a while, and never waits for long. What is carried is kept as long as it fits.
+Hysteresis keeps pictures from flapping: a rise needs headroom and some time since the last fall, longer each time that
+a rise did not last; with ample room the wait is shortest. A picture that is not shown needs little headroom to come
+back in its lowest layer, none after a while, and never waits for long. Layers that are sent stay as long as they fit.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,14 +17,14 @@ from typing import Generic, NamedTuple, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 _HEADROOM = 1.1
-_AMPLE = 1.5  # where a rise leaves so much room it will last: it was the link that fell, not the rise
+_AMPLE = 1.5  # a rise that leaves so much room will last: the link caused the fall, not the rise
 _LEAST_HEADROOM = 1.05
 _WAIT_NS = 1_000_000_000
 _PAUSED_WAIT_NS = 4_000_000_000
-_LONG_PAUSE_NS = 8_000_000_000  # an estimate of which nothing is sent rises by probes alone, and may stay just short
+_LONG_PAUSE_NS = 8_000_000_000  # an estimate that nothing uses rises by probes alone, and may stay just short
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
-_LINK_FELL = 0.6  # of the estimate when it rose, or less: a rise that was too bold costs less than that
+_LINK_FELL = 0.6  # of the estimate when it rose, or less: a rise that was too bold loses less than that
 
 PAUSED = -1
 
@@ -62,7 +62,7 @@ class Grant(NamedTuple):
 class Allocation(Generic[Key]):
     """`total` of the grants is at most the estimate less audio.
 
-    `wanted` is what everything at its best would cost, and more where that much must be known to fit for it to rise.
+    `wanted` is what everything at its best would cost, and more where a rise needs proof that more fits.
     """
 
     grants: Mapping[Key, Grant]
@@ -106,7 +106,7 @@ class LayerAllocator(Generic[Key]):
             del self._memories[key]
 
     def _raise(self, demand: Demand[Key], layers: dict[Key, int], room: float, now: int, top: int) -> float:
-        """Give the best layer below `top` that fits in addition to what is given already; return the room left."""
+        """Grant the best layer below `top` that fits in addition to what is granted already; return the room left."""
         given = layers[demand.key]
         held = demand.layers[given] if given != PAUSED else 0.0
         is_first = all(other == PAUSED for other in layers.values())
@@ -150,7 +150,7 @@ class LayerAllocator(Generic[Key]):
         return Allocation(grants, total, wanted)
 
     def _remember(self, demand: Demand[Key], layer: int, estimate: float, now: int) -> None:
-        """Note what was granted. Getting the best that is of use is no fall, though it be less than before."""
+        """Note what was granted. Getting the best useful layer is no fall, even if it is lower than before."""
         memory = self._memories.setdefault(demand.key, _Memory())
         if layer > memory.layer:
             memory.raised_at, memory.raised_with = now, estimate

@@ -1,8 +1,8 @@
 """Detection of stalled layers: their publisher has stopped sending them while others of the track continue.
 
-A publisher short of bandwidth or of processor time drops its top layers without a word. A picture that stands still is
-told from a layer that stands still by the other layers: all of a track's layers encode the same pictures. An encoder
-may also pause a small layer until it has earned what a keyframe cost: leaving it then would cost another keyframe.
+A publisher short of bandwidth or of processor time drops its top layers without notice. The other layers tell a still
+picture from a stalled layer, since all layers of a track encode the same pictures. An encoder may also pause a small
+layer until it has earned what a keyframe cost: leaving it then would cost another keyframe.
 """
 
 from collections.abc import Hashable, Mapping

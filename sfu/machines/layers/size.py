@@ -9,9 +9,8 @@ _TOLERANCE = 1.25
 
 
 def full_height(heights: Sequence[int]) -> int:
-    """Return the height of the highest of these layers, lowest first, by what the next below have if it is not known.
-
-    A height of 0 is not known, and so is one that is returned.
+    """Return the height of the highest of these layers (lowest first), derived from lower ones if it is unknown. 0
+    means unknown, in the arguments and as a result.
     """
     for above, height in enumerate(reversed(heights)):
         if height:

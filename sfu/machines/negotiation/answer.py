@@ -174,7 +174,7 @@ def allows_mixed(offer: ReadOffer, section: MediaSection) -> bool:
 
 
 def local_role(setup: Setup | None, established: DtlsRole | None) -> DtlsRole:
-    """Return our role for the offer's setup: an association that stands keeps its roles (RFC 8842, section 5.3)."""
+    """Return our role for the offer's setup: an existing association keeps its roles (RFC 8842, section 5.3)."""
     if setup is Setup.PASSIVE:
         return DtlsRole.CLIENT
     if setup is Setup.ACTPASS and established is not None:

@@ -26,8 +26,8 @@ _FEEDBACK = {"audio": ("transport-cc", "nack"), "video": ("transport-cc", "goog-
 def match_payloads(section: MediaSection, codecs: Collection[Codec]) -> dict[int, NegotiatedPayload]:
     """Return the payload types of the m-line that carry one of `codecs`, in its order, RTX ones last.
 
-    RTX is taken where its apt was, RED of nothing but Opus that was. VP9 and AV1 are taken in profile 0, H264 in the
-    profiles of `h264_format`.
+    RTX is accepted if its apt was; RED only if it is of Opus alone, and that was. VP9 and AV1 are accepted in profile
+    0, H264 in the profiles of `h264_format`.
     """
     maps = {rtp_map.payload_type: rtp_map for rtp_map in section.rtp_maps}
     parameters = {line.payload_type: line.values for line in section.parameters}
@@ -156,7 +156,7 @@ _MIRRORED = {
 
 
 def _parameter_text(payload: NegotiatedPayload) -> str:
-    """Our fmtp of a payload type: what configures the codec is mirrored, the other side's limits are not."""
+    """Our fmtp of a payload type: parameters that configure the codec are mirrored, limits of the other side are not."""
     if payload.codec == Codec.RTX:
         return f"apt={payload.repairs}"
     if payload.codec == Codec.RED:

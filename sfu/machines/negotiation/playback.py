@@ -42,9 +42,9 @@ class PlaybackNegotiation:
         streams: Sequence[PlaybackStream],
         codecs: frozenset[Codec] = frozenset(Codec),
     ) -> Negotiated:
-        """Return the answer; streams go to the offered m-sections of their kind in order, what is left is not sent.
+        """Return the answer; streams go to the offered m-sections of their kind in order; the rest is not sent.
 
-        Of what is offered only `codecs` are taken.
+        Only `codecs` are accepted from the offer.
         The result's media name, in `streams`, the SSRCs that were placed; sections without one are inactive.
         ValueError when the offer does not parse or cannot be answered at all.
         """

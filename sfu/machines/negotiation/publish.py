@@ -25,10 +25,10 @@ from sfu.machines.negotiation.match import (
 
 # video-orientation (urn:3gpp:video-orientation) is unknown on purpose: without it the browser rotates the pixels, and
 # recordings that were never decoded stand upright.
-# Nor is video-layers-allocation: what layers are and cost is read off their packets, of every publisher alike, and what
-# nobody reads need not be sent.
-# The dependency descriptor is for AV1 only, which says nothing elsewhere of its layers: with it Chromium goes by its
-# frame numbers for other codecs too, and a VP9 viewer that is switched between streams waits for seconds at times.
+# Nor is video-layers-allocation taken: layers and their costs are read from the packets of every publisher alike, and
+# what nobody reads need not be sent. The dependency descriptor is for AV1 only, which has no other sign of its layers:
+# with it Chromium goes by its frame numbers for other codecs too, and a VP9 viewer that is switched between streams
+# waits for seconds at times.
 _EXTENSIONS = frozenset(Extension)
 
 

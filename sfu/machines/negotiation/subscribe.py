@@ -1,4 +1,4 @@
-"""Offers to a subscriber: m-sections are slots, only ever added, pointed at tracks without SDP.
+"""Offers to a subscriber: m-sections are slots. They are only ever added, and are pointed at tracks without SDP.
 
 Payload types and extension ids are the same for every subscriber of a room, so that routes rewrite little.
 """
@@ -202,7 +202,7 @@ def _section(slot: OfferedSlot, local: LocalTransport) -> MediaSection:
 
 
 def _payloads(slot: OfferedSlot) -> dict[int, NegotiatedPayload]:
-    """goog-remb is offered beside transport-cc for those that have nothing else."""
+    """goog-remb is offered beside transport-cc, for browsers that know nothing else."""
     if slot.kind == "audio":
         opus = NegotiatedPayload(Codec.OPUS, 48000, channels=2, feedback=frozenset({"transport-cc", "nack"}))
         return {PAYLOAD_TYPES[Codec.OPUS]: opus}

@@ -1,1 +1,1 @@
-"""Repair of loss, and the reports (RTCP) that it and synchronisation rest on."""
+"""Repair of loss, and the RTCP reports on which it and synchronisation are based."""

@@ -2,10 +2,10 @@
 
 Sound is small and cannot wait for a round trip: where packets are lost at random, a second copy some 20 ms later costs
 less than the concealment it spares (at 10 % loss one packet in a hundred is missing instead of one in ten, and that one
-is still asked for again). A link that loses for want of room gets no copies: they would fill it further.
+is still asked for again). A link that loses packets because it is full gets no copies: they would fill it further.
 """
 
-_ON_LOSS, _OFF_LOSS = 0.03, 0.002  # the copies themselves hide what is lost, hence the distance
+_ON_LOSS, _OFF_LOSS = 0.03, 0.002  # the copies themselves hide losses, hence the distance
 _ON_SHARE, _OFF_SHARE = 0.15, 0.25  # of the estimate that sound may be for copies of it to go out
 _HOLD_NS = 15_000_000_000
 

@@ -13,7 +13,7 @@ class KeyframeRequests:
         self._sent_at: int | None = None
 
     def request(self, now: int) -> None:
-        """Somebody needs a keyframe: a subscriber's PLI or FIR, a pending switch, a sink, a loss."""
+        """Note that a keyframe is needed: by a subscriber's PLI or FIR, a pending switch, a sink, or after a loss."""
         self._tries = 0
         if self._wanted_at is None:
             self._wanted_at = now

@@ -40,8 +40,8 @@ class NackGenerator:
 
     A gap is asked for at once, then again after max(`min_interval`, 1.2 round trips), a quarter longer per try, at most
     `max_tries` times. At most `max_missing` packets are tracked. With `skip_at_keyframe`, what precedes a keyframe is
-    given up when it begins; without, it is still wanted, since a recorder keeps every frame. What we dropped ourselves
-    is never asked for: it would come on top of what we had no time for.
+    given up when it begins; without, it is still wanted, since a recorder keeps every frame. Packets that we dropped
+    ourselves are never requested: they would add to the overload.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class NackGenerator:
         return sample
 
     def missed(self, first: int, end: int, now: int, *, ours: bool = False) -> None:
-        """Take it that what lies from `first` to before `end` did not come; `ours`: we dropped it."""
+        """Note that packets from `first` up to, but not including, `end` did not come; `ours`: we dropped them."""
         if not ours:
             self._add_gap(first, end, now)
         elif first < end:
             self._give_up(first, GiveUp.OURS, end - first)
 
     def came(self, ext_seq: int, now: int, *, repaired: bool = False) -> int | None:
-        """Take a packet that came late or again; see `received`, which sees to this where it is told of each packet."""
+        """Take a packet that came late or again; `received` does this where it gets every packet."""
         missing = self._missing.pop(ext_seq, None)
         return now - missing.asked if missing is not None and repaired and missing.tries == 1 else None
 
@@ -141,11 +141,11 @@ class NackGenerator:
         return asked
 
     def timer(self) -> int | None:
-        """Return when `due` may have work next, or None. It has none where what was missing has come meanwhile."""
+        """Return when `due` may have work next, or None. It has none if the missing packets have come meanwhile."""
         return self._next_due if self._missing else None
 
     def given_up(self) -> list[GivenUp]:
-        """Return and forget what was given up since the last call. A loss of video needs a keyframe, but for KEYFRAME.
+        """Return and forget what was given up since the last call. A loss of video needs a keyframe, except KEYFRAME.
 
         At most 1024 ranges are kept between calls, the newest.
         """

@@ -1,8 +1,8 @@
-"""Sender reports on sound that comes in RED (RFC 2198), as they are meant.
+"""Correction of sender reports about sound in RED (RFC 2198).
 
-Of RED's payload type libwebrtc (Chromium 156) knows no clock rate: in its reports (RFC 3550, section 6.4.1) it counts
-the time since its last sample was taken at 8 kHz, not at 48. Sound is told to be younger than it is, by 5/6 of some 20
-to 40 ms, never the same: enough to be seen. Whether a sender errs so, two of its reports tell: meant right they agree.
+libwebrtc (Chromium 156) knows no clock rate for RED's payload type: in its reports (RFC 3550, section 6.4.1) it counts
+the time since its last sample at 8 kHz instead of 48. Sound then seems younger than it is, by 5/6 of a varying 20 to 40
+ms, which is visible. Two reports show whether a sender has this error: correct ones agree.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ _RATE = 48_000
 _PACKET = 960  # 20 ms; the packet that a report counts from may come after it, since only packets are paced
 _SLOWNESS = 6
 _YOUNG = _PACKET // 2
-"""At the right rate the first sample of what was sent last is older than its packet is long."""
+"""At the correct rate, the first sample of the last packet is older than the packet is long."""
 
 
 class RedReports:

@@ -1,8 +1,8 @@
 """The budget for repairs of a node, for all of its peers together.
 
-A link that loses packets has them asked for again, and is a part of a node's work. Where all links lose at once it is
-the node that is short of time, and each request makes it shorter still: asked of 64 publishers, answered to 64
-subscribers. Whoever asks is given an eighth of what is left at most, so that one peer's loss leaves enough for others.
+Repairing the losses of a link is part of a node's work. Where all links lose at once, the node itself is overloaded,
+and each request adds to that: sent to 64 publishers, answered to 64 subscribers. A peer gets at most an eighth of the
+remaining budget, so that its losses leave enough for others.
 """
 
 _SHARE = 8
@@ -27,11 +27,11 @@ class SharedBucket:
         return -(-int(self._tokens) // _SHARE)
 
     def take(self, tokens: int) -> None:
-        """Take tokens, of which there are so many."""
+        """Take tokens that are known to be there."""
         self._tokens -= tokens
 
     def grant(self, wanted: int, now: int) -> int:
-        """Take as many of the tokens that are wanted as one may have."""
+        """Take as many of the wanted tokens as one peer may have."""
         granted = min(wanted, self.share(now))
         self.take(granted)
         return granted

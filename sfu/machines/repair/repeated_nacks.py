@@ -1,8 +1,8 @@
-"""Packets that a receiver asks for again: their retransmission was lost as well, so the next one goes twice.
+"""Packets that a receiver asks for again: their retransmission was lost as well, so the next one is sent twice.
 
 On a link that loses packets at random each lost retransmission costs a round trip, and three of them are a visible
-freeze. A link that is full is another matter: there copies would add to what it cannot carry, and requests come again
-because retransmissions are late.
+freeze. A full link is different: there copies would add to the overload, and requests are repeated because
+retransmissions are late.
 """
 
 _REMEMBERED = 256

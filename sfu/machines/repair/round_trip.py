@@ -7,7 +7,7 @@ _REMEMBERED = 512  # a report a second for each of a hundred routes, answered wi
 
 
 class RoundTrip:
-    """One per peer. NTP times in our SRs are the publishers', so what was sent when is remembered here."""
+    """One per peer. The NTP times in our SRs are the publishers', so it remembers what was sent when."""
 
     def __init__(self, *, initial: int = 100_000_000) -> None:
         self._sent: dict[int, int] = {}
@@ -15,7 +15,7 @@ class RoundTrip:
         self._measured = False
 
     def sent(self, ntp: int, now: int) -> None:
-        """An SR with this NTP time went out."""
+        """Note that an SR with this NTP time went out."""
         middle = ntp >> 16 & 0xFFFFFFFF
         self._sent.pop(middle, None)
         self._sent[middle] = now

@@ -2,10 +2,10 @@
 
 Runs in the engine; this is what the Python one runs, and the specification of what the compiled one does. Loss and
 jitter are those of RFC 3550, sections A.3 and A.8. Departs: jitter is taken between packets of different timestamps
-only, as libwebrtc does: the packets of one video frame leave paced, which says nothing about the network. Repairs came
-on a stream of their own (RFC 4588) or in a later packet (RED, RFC 2198), so they do not make up for losses here. What
-we dropped ourselves for want of time counts as received: it is no loss of the link, and a sender that slowed down for
-it would send worse pictures for a long while.
+only, as libwebrtc does: the packets of one video frame leave paced, which says nothing about the network. Repairs come
+on a stream of their own (RFC 4588) or in a later packet (RED, RFC 2198), so they do not reduce the losses here. Packets
+that we dropped ourselves under overload count as received: the link did not lose them, and a sender that slowed down
+for them would send worse pictures for a long time.
 """
 
 from sfu.machines.loudness import Loudness
@@ -14,7 +14,9 @@ _SECOND = 1_000_000_000
 WINDOW_NS = 1_000_000_000
 """The time over which a rate is counted; a window twice as long had a pause in it, and tells none."""
 OVERSIZE_BYTES = 1300
-"""Of an RTP packet: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a tunnel or TURN on the way."""
+"""The largest RTP packet that passes anywhere: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a
+tunnel or TURN.
+"""
 
 
 class StreamProgress(Loudness):
@@ -55,7 +57,7 @@ class StreamProgress(Loudness):
     ) -> None:
         """Take a packet (no duplicates) of `size` bytes; without a clock rate it tells no jitter.
 
-        Of those missing right before it we have dropped `ours` ourselves.
+        We dropped `ours` of the packets missing right before it ourselves.
         """
         self.packets += 1
         self.received += ours

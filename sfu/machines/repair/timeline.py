@@ -1,7 +1,7 @@
 """One timeline for the layers of a track, by their sender reports (RFC 3550, section 6.4.1).
 
-The timestamps of a sender's layers differ by constants, but what its reports make of these trembles by a millisecond or
-so. Taken anew at each switch that would add up to a drift, in which no receiver finds lip sync: so it is held.
+The timestamps of a sender's layers differ by constants, but its reports give these with a jitter of about a
+millisecond. Taking them anew at each switch would add up to a drift that destroys lip sync, so they are kept.
 """
 
 from weakref import WeakKeyDictionary
@@ -20,7 +20,7 @@ class Timeline:
         self._held: WeakKeyDictionary[SourceClock, int] = WeakKeyDictionary()
 
     def offset_of(self, clock: SourceClock) -> int | None:
-        """Return what to add to the timestamps of a stream (mod 2**32) to have the timeline's; None before its report.
+        """Return what to add to the timestamps of a stream (mod 2**32) to get the timeline's; None before its report.
 
         ValueError when the clock rates differ.
         """

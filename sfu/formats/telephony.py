@@ -4,4 +4,4 @@ from sfu.formats.codecs import Codec
 
 PAYLOAD_TYPES = {Codec.G711_ULAW: 0, Codec.G711_ALAW: 8, Codec.G722: 9}
 CLOCK_RATE = 8000
-"""The RTP clock rate of all of them. For G.722 it is half the sampling rate, by an old error (RFC 3551, section 4.5.2)."""
+"""The RTP clock rate of all. G.722's is half its sampling rate, by an old error (RFC 3551, section 4.5.2)."""

@@ -1,12 +1,12 @@
 """An SCTP association over DTLS (RFC 8831, RFC 8261) without I/O: aiortc's, on a transport and a clock that are ours.
 
 aiortc's implementation asks asyncio for timers and tasks and `time` for the time. Its module is loaded here a second
-time, with both names standing for this file's: tasks run to their end before a call returns, and timers wait for
+time, with stand-ins of this file under both names: tasks run to their end before a call returns, and timers wait for
 `handle_timer`. The copy that aiortc's own users get is not touched.
 
-What a remote party may make grow is bounded here, before the library sees a packet: streams, fragments that wait, gaps
-of acknowledgements; and of what is to be sent, only a window is given to it. Departing from RFC 9260, section 16, the
-retransmission timer begins at a second and goes down to 400 ms, as in Chromium's.
+Everything that a remote party can make grow is bounded here, before the library sees a packet: streams, waiting
+fragments, gaps of acknowledgements. Only a window of what is to be sent is given to it. Departing from RFC 9260,
+section 16, the retransmission timer begins at a second and goes down to 400 ms, as in Chromium's.
 """
 
 import importlib.util
@@ -54,7 +54,7 @@ class _Timer:
 
 
 class _Loop:
-    """Stands for one association's event loop."""
+    """A stand-in for one association's event loop."""
 
     def __init__(self) -> None:
         self.timers: list[_Timer] = []
@@ -64,7 +64,7 @@ class _Loop:
 
 
 class _Asyncio:
-    """Stands for asyncio: tasks wait in `tasks` for the end of the call that began them."""
+    """A stand-in for asyncio: tasks wait in `tasks` for the end of the call that began them."""
 
     def __init__(self) -> None:
         self.tasks: deque[Coroutine[Any, Any, None]] = deque()
@@ -77,7 +77,7 @@ class _Asyncio:
 
 
 class _Clock:
-    """Stands for `time`: shows the `now` of the call that runs."""
+    """A stand-in for `time`: shows the `now` of the call that runs."""
 
     now = 0
 
@@ -193,7 +193,7 @@ class SctpAssociation:
             self._do(self._flush(), now)
 
     def reset(self, stream: int, now: int) -> None:
-        """Close our direction of a stream (RFC 6525) and forget what waits for it."""
+        """Close our direction of a stream (RFC 6525) and drop its waiting messages."""
         for entry in self._pending.pop(stream, ()):
             self.buffered -= entry.size
         if self.close_reason or stream in self._reset_by_us:
@@ -231,7 +231,7 @@ class SctpAssociation:
         self._settle(now)
 
     def _check(self, chunks: list[sctp.Chunk]) -> None:
-        """ValueError for what is well-formed and yet would make the library keep or do too much."""
+        """Raise ValueError for well-formed packets that would make the library store or do too much."""
         library = self._library
         for chunk in chunks:
             if any(stream >= MAX_STREAMS for stream in sctp.streams(chunk)):
@@ -269,13 +269,13 @@ class SctpAssociation:
             self._outstanding.append(((library._local_tsn - 1) % _SERIAL, size))
 
     def _do(self, work: Coroutine[Any, Any, None], now: int) -> None:
-        """Let the library work, and run the tasks that it begins; nothing that it awaits is ever late."""
+        """Let the library work, and run the tasks that it begins; everything that it awaits is there at once."""
         _clock.now = now
         _asyncio.tasks.append(work)
         self._settle(now)
 
     def _settle(self, now: int) -> None:
-        """Run what was begun, and see what that has changed."""
+        """Run the tasks that were begun, and note what they changed."""
         library = self._library
         while _asyncio.tasks:
             task = _asyncio.tasks.popleft()

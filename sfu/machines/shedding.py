@@ -1,15 +1,15 @@
-"""Shedding: the work that a node leaves out while it is short of time, in a fixed order, sound last; and its return.
+"""Shedding: the work that an overloaded node leaves out, in a fixed order, sound last; and its return.
 
 Steps, from the first to the last:
 
-* reports: statistics, feedback and reports come less often, and layers that nobody is shown are not read at all;
+* reports: statistics, feedback and reports are sent less often, and layers that nobody watches are not read at all;
 * small pictures: in more and more rooms, the largest first, nobody gets more than a small picture of a camera;
 * sound only: in more and more rooms, the largest first, cameras are paused;
 * screens: shared screens are paused too.
 
-A node is short of time when what it reads has waited throughout a window of time (a queue that stands, as CoDel has
-it, not one that a pause has left behind), when its policy lets things wait for long, or when its sockets overflow. It
-takes a step back when none of this is so and it has time to spare. One that proved too much is tried again later.
+A node is overloaded when all that it reads has waited, throughout a window of time (a standing queue, as in CoDel, not
+one that a pause left behind), when its policy makes things wait for long, or when its sockets overflow. It takes a step
+back when none of this is so and it has time to spare. If a step back proves too much, it is tried again later.
 """
 
 from dataclasses import dataclass
@@ -46,8 +46,9 @@ NOTHING = Shed()
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A window of time: the least that anything read had waited (ns), how long policy lets things wait (ns), what
-    sockets and full backlogs lost (packets), and the share of the time that was in use."""
+    """A window of time: the shortest wait of anything read (ns), how long policy makes things wait (ns), packets that
+    sockets and full backlogs lost, and the share of the time that was in use.
+    """
 
     waited: int
     behind: int
@@ -60,7 +61,7 @@ class Measured:
         return self.waited > _STANDING_NS or self.behind > _BEHIND_NS or self.lost > 0
 
     def is_easier_than(self, before: "Measured") -> bool:
-        """Return True if what has gathered becomes less by itself."""
+        """Return True if the backlog shrinks by itself."""
         return not self.lost and self.waited <= before.waited and self.behind <= before.behind
 
 
@@ -87,7 +88,7 @@ class Shedding:
         )
 
     def update(self, measured: Measured, now: int) -> bool:
-        """Take a window; whether `shed` changed."""
+        """Take a window; return whether `shed` changed."""
         before = self.step
         if measured.is_short:
             self._short_windows += 1

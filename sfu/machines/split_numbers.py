@@ -1,4 +1,4 @@
-"""Sequence numbers of a stream some of whose packets are split: each part has one, and what follows is shifted."""
+"""Sequence numbers of a stream with split packets: each part has its own, and later ones are shifted."""
 
 from collections import deque
 
@@ -8,7 +8,7 @@ _REMEMBERED = 1024
 
 
 class SplitNumbers:
-    """Numbers to the outside and back. Of packets that came out of order, those among the newest splits are known."""
+    """Maps numbers in both directions. Packets that come out of order are known if they are among the newest splits."""
 
     def __init__(self) -> None:
         self._unwrapper = Unwrapper(16)
@@ -23,8 +23,8 @@ class SplitNumbers:
     def number(self, seq: int, parts: int) -> int | None:
         """Return the number of the first of `parts` packets, 16 bits.
 
-        None when there is no room for them: the packet comes late, and what followed has its number already. There is
-        always room for one part of a packet that is not much too late.
+        None when there is no room for them: the packet comes late, and later packets have taken the numbers. There is
+        always room for one part, unless the packet is much too late.
         """
         newest = self._unwrapper.newest
         ext_seq = self._unwrapper.unwrap(seq)

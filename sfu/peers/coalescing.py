@@ -1,7 +1,7 @@
 """Coalescing of timers: work that may wait a moment is done for everybody at once.
 
-A function that runs once in a while, between packets, finds that its code and data have left the processor's caches. It
-then takes several times as long as in a row of its like.
+A function that runs now and then, between packets, finds its code and data gone from the processor's caches. It then
+takes several times as long as in a batch.
 """
 
 COALESCING_NS = 50_000_000

@@ -22,7 +22,7 @@ NTP_UNIX_SECONDS = 2_208_988_800
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what remote parties may make grow."""
+    """Bounds on everything that remote parties can make grow."""
 
     audio_slots: int = 6
     video_slots: int = 48
@@ -51,7 +51,7 @@ class Schedule:
             heapq.heappush(self._heap, (at, next(self._order), key))
 
     def hasten(self, key: Hashable, at: int) -> None:
-        """Wake `key` at `at` unless it wakes earlier anyway."""
+        """Wake `key` at `at`, unless it is to wake earlier."""
         known = self._times.get(key)
         if known is None or at < known:
             self.set(key, at)
@@ -76,12 +76,12 @@ class Schedule:
 class Context:
     """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
 
-    `touched` are numbers of peers that may have something to send or a new timer; the node settles them. `routes`
-    finds the peer of a route. `far_ends` are the addresses that plain transports send to, with our socket, and
-    whose they are; `unproved` are those that nobody vouches for. `observer` is the engine where subscribers' links are
-    to be estimated. What may come less often (reports, feedback, statistics) comes every `pace`-th time while the node
-    is short of time. `reached_from` tells who is behind an address of this machine's own. `resizers` cut the datagrams
-    of some of our sockets before the engine takes them.
+    `touched` are numbers of peers that may have something to send or a new timer; the node settles them. `routes` finds
+    the peer of a route. `far_ends` maps the addresses that plain transports send to, with our socket, to their owners;
+    `unproved` are those that nobody vouches for. `observer` is the engine, if subscribers' links are to be estimated.
+    Reports, feedback and statistics come only every `pace`-th time while the node is overloaded. `reached_from` finds
+    the client behind an address of this machine's own. `resizers` cut the datagrams of some of our sockets before the
+    engine takes them.
     """
 
     engine: Engine
@@ -106,7 +106,7 @@ class Context:
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def number(self) -> int:
-        """Return an id for the engine's table that was never used before."""
+        """Return a new id for the engine's table."""
         return next(self._numbers)
 
     def peer(self, now: int) -> Peer:

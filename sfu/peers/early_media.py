@@ -1,7 +1,7 @@
-"""Media that comes before a peer's keys: whoever ends the handshake may send its first packets along with the end.
+"""Media that come before a peer's keys: the side that ends the handshake may send its first packets with the end.
 
-What encoders send first is a keyframe, and some never send another that is asked for. It is held for a moment, and
-taken again when the keys are there.
+Encoders begin with a keyframe, and some never send another on request. So packets are held for a moment, and taken
+again when the keys are there.
 """
 
 from collections import Counter, deque
@@ -14,7 +14,7 @@ _MAX_HELD = 256
 
 
 class EarlyMedia:
-    """One per peer. What is too old, or too much, to hold is counted in `drops`."""
+    """One per peer. Packets that are too old, or too many, are counted in `drops`."""
 
     def __init__(self, drops: Counter[Drop]) -> None:
         self._drops = drops
@@ -26,14 +26,14 @@ class EarlyMedia:
         self._forget(leftover.arrival)
 
     def take(self, now: int) -> list[Leftover]:
-        """Return what is still of use, in the order of its arrival; it is no longer held."""
+        """Return the packets that are still useful, in order of arrival, and release them."""
         self._forget(now)
         held = list(self._held)
         self._held.clear()
         return held
 
     def give_up(self) -> None:
-        """There will be no keys."""
+        """Drop everything: there will be no keys."""
         self._drops[Drop.NO_KEYS] += len(self._held)
         self._held.clear()
 

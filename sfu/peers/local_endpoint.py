@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LocalEndpoint:
-    """Our sockets for a transport, and the address at which the far end reaches them. `own`: nothing shares them."""
+    """Our sockets for a transport, and the address at which the far end reaches them. `own`: no other transport shares
+    them.
+    """
 
     local: int
     rtcp_local: int

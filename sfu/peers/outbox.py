@@ -13,7 +13,7 @@ from sfu.engine.contract import Outgoing
 
 
 class SessionClose(NamedTuple):
-    """Close a signaling session (RFC 6455, section 7.4 codes) once what was sent to it is out."""
+    """Close a signaling session (codes: RFC 6455, section 7.4) once its messages are sent."""
 
     session: int
     code: int
@@ -36,7 +36,7 @@ class Outbox:
     facts: list[AnyFact] = field(default_factory=list)
     rooms_opened: list[str] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
-    """Under which placement each live room is held, for its facts."""
+    """The placement under which each live room is held, for its facts."""
     to_links: list[tuple[int, LinkMessage]] = field(default_factory=list)
     links_to_close: list[int] = field(default_factory=list)
     sockets_to_shut: list[int] = field(default_factory=list)

@@ -59,7 +59,7 @@ class Peer:
     ) -> None:
         """`reached_from` tells who is behind an address of this machine's own (server.tcp_listener).
 
-        `drops` counts what came before the keys and was of no use.
+        `drops` counts unusable packets that came before the keys.
         """
         self.number = number
         self.connected = False
@@ -89,7 +89,7 @@ class Peer:
     def set_remote(self, remote: RemoteTransport, now: int) -> None:
         """Take the remote description's credentials and fingerprints; starts DTLS the first time.
 
-        ValueError when the fingerprints are of no use, or change on a running association.
+        ValueError when the fingerprints are unusable, or change on a running association.
         """
         self._ice.set_remote(remote.ufrag, remote.pwd)
         if not self._started:
@@ -98,7 +98,7 @@ class Peer:
         self._advance_dtls(now)
 
     def restart_ice(self, ufrag: str | None = None, pwd: str = "") -> None:
-        """Take new local credentials, and the remote's where they came without a description.
+        """Take new local credentials, and the remote's if they came without a description.
 
         The association and its keys stay (RFC 8445, section 9).
         """
@@ -107,7 +107,7 @@ class Peer:
             self._ice.set_remote(ufrag, pwd)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
-        """Take STUN, DTLS or what came before the keys; returns why a STUN message was refused."""
+        """Take STUN, DTLS or early media; returns why a STUN message was refused."""
         if self.closed:
             return None
         if leftover.kind == LeftoverKind.STUN:
@@ -120,11 +120,11 @@ class Peer:
         return None
 
     def early_media(self, now: int) -> list[Leftover]:
-        """Return what came before the keys; to be resubmitted to the engine once the peer is connected."""
+        """Return media that came before the keys, to be resubmitted to the engine once the peer is connected."""
         return self._early.take(now)
 
     def receive_again(self, leftover: Leftover, now: int) -> bool:
-        """Take a check that repeats one before, if it is one: then there is nothing but `datagrams_to_send`."""
+        """Take a check if it repeats an earlier one: then only `datagrams_to_send` has to be looked at."""
         mapped = self._reached_from.get(leftover.source)
         received = self._ice.receive_again(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
         if self.closed or received is None:
@@ -161,11 +161,11 @@ class Peer:
             self._datagrams.append(Outgoing(check.data, check.five_tuple.source, check.five_tuple.local))
 
     def take_data(self) -> None:
-        """Keep what comes over data channels for `data`, which is to be called after each `receive`."""
+        """Keep messages of data channels for `data`, which is to be called after each `receive`."""
         self._dtls.keeps_data = True
 
     def data(self) -> list[bytes]:
-        """Return what has come over data channels, record by record."""
+        """Return received records of data channels."""
         return self._dtls.application_data()
 
     def send_data(self, records: Sequence[bytes], now: int) -> None:
@@ -174,7 +174,7 @@ class Peer:
             self._advance_dtls(now)
 
     def _advance_dtls(self, now: int) -> None:
-        """Send what DTLS has to say; media begins where the far end is seen to receive (machines.ice)."""
+        """Send DTLS's datagrams; media start on a pair on which the far end is known to receive (machines.ice)."""
         selected = self._ice.selected
         if selected is not None:
             for data in self._dtls.datagrams_to_send():
@@ -232,7 +232,7 @@ class Peer:
         return self._events.popleft() if self._events else None
 
     def close(self, now: int) -> list[Outgoing]:
-        """Say goodbye (DTLS close_notify) and leave the engine's table; returns the datagrams that say it."""
+        """Say goodbye (DTLS close_notify) and leave the engine's table; returns the datagrams for it."""
         if not self.closed:
             self._dtls.close(now)
             self._advance_dtls(now)

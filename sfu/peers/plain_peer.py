@@ -1,4 +1,4 @@
-"""One plain RTP or SRTP association: what `Peer` is to ICE and DTLS, where keys and addresses were given instead.
+"""One plain RTP or SRTP association: like `Peer`, but with given keys and addresses instead of ICE and DTLS.
 
 It is connected from the beginning and ends only when it is closed. Where RTCP has a port of its own, it goes there.
 """
@@ -36,7 +36,7 @@ def with_key(srtp: SrtpKey) -> SrtpKey:
 
 
 def srtp_keys(ours: SrtpKey, theirs: SrtpKey) -> SrtpKeys:
-    """Return the engine's keys for what we send and what they send; ValueError when they are of no use."""
+    """Return the engine's keys for what we send and what they send; ValueError when they are unusable."""
     if ours.suite != theirs.suite:
         raise ValueError("both directions must use the same suite")
     profile = PROFILES[ours.suite]
@@ -55,7 +55,7 @@ def _key(srtp: SrtpKey, profile: SrtpProfile) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PlainAddress:
-    """The far end: where its media comes from or goes to, where its RTCP does, and our sockets for each."""
+    """The far end: the addresses of its media and of its RTCP, and our sockets for each."""
 
     media: Address
     rtcp: Address
@@ -92,7 +92,7 @@ class PlainPeer:
         return self._address
 
     def set_address(self, address: PlainAddress) -> None:
-        """Send there, and take what comes from there; ValueError when another peer does."""
+        """Send to this address and take packets from it; ValueError when another peer does."""
         ends = {(address.media, address.local), (address.rtcp, address.rtcp_local)}
         far_ends = self._context.far_ends
         if any(far_ends.get(end, self.number) != self.number for end in ends):
@@ -121,11 +121,11 @@ class PlainPeer:
         return [Outgoing(entry.data, destination, local) for entry in protected]
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
-        """STUN and DTLS have no place here."""
+        """Ignore it: STUN and DTLS have no place here."""
         return None
 
     def early_media(self, now: int) -> list[Leftover]:
-        """Nothing comes before keys that were given."""
+        """Return nothing: the keys were there from the start."""
         return []
 
     def timer(self) -> int | None:
@@ -141,7 +141,7 @@ class PlainPeer:
         return self._events.pop(0) if self._events else None
 
     def give_up(self, reason: str) -> None:
-        """Have the peer closed, since the far end is not what it should be."""
+        """Have the peer closed, since the far end is not the right one."""
         if not self.closed:
             self.closed = True
             self._events.append(PeerClosed(reason))

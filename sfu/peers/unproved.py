@@ -1,7 +1,7 @@
-"""Receivers of plain transports that nobody vouches for: whoever opens a transport may have named another's address.
+"""Receivers of plain transports that nobody vouches for: the opener of a transport may have named a stranger's address.
 
 Such a receiver gets media for a second and has to answer with RTP or RTCP meanwhile. Each address may be tried a few
-times a minute, so that what it gets unasked is little, however many transports are opened and by whom.
+times a minute, so that it gets little unasked-for media, however many transports are opened, and by anyone.
 """
 
 import ipaddress
@@ -16,18 +16,18 @@ _MAX_HOSTS = 256
 
 
 class UnprovedReceivers:
-    """Tries of the last minute by address, of IPv6 by the /64 that one customer has."""
+    """Tries of the last minute by address, for IPv6 by the /64 that one customer has."""
 
     def __init__(self) -> None:
         self._tries: dict[str, deque[int]] = {}
 
     def begin(self, address: str, now: int) -> None:
-        """Note a try; raises Refused when there have been enough lately, of this address or of all."""
+        """Note a try; raises Refused when there were too many lately, of this address or in all."""
         self._forget(now)
         host = _host(address)
         tries = self._tries.get(host, deque())
         if len(tries) >= TRIES or (not tries and len(self._tries) >= _MAX_HOSTS):
-            raise Refused(Code.TOO_MANY_REQUESTS, "This address has not answered; try again in a minute.")
+            raise Refused(Code.TOO_MANY_REQUESTS, "This address did not answer; try again in a minute.")
         tries.append(now)
         self._tries[host] = tries
 

@@ -1,7 +1,7 @@
 """Adaptation of a room, several times a second: each subscriber's layers, and the layers that publishers may stop.
 
-Where links are estimated, grants stay within the estimate and what does not fit is paused and said to be; elsewhere
-only the size at which a picture is shown counts.
+Where links are estimated, grants stay within the estimate, and tracks that do not fit are paused and reported as
+paused. Elsewhere only the size at which a picture is shown counts.
 """
 
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ OVERLOAD = "overload"
 _INTERVAL_NS = 200_000_000
 _WATCH_NS = 100_000_000
 _BATCH = 20
-"""Subscribers served at a time, so that large rooms do not stall the loop; each still has its turn twice a second."""
+"""Subscribers served at a time, so that large rooms do not stall the loop; each still gets a turn twice a second."""
 _LOOKS = 100
-"""The same, with those for whom nothing has changed."""
+"""The same, including those for whom nothing has changed."""
 _ROUND_NS = 500_000_000
 _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
 _MEDIA_SHARE = 0.98  # of an estimate; the rest is for repairs and RTCP
-_PROBE_MARGIN = 1.2  # a rise needs headroom, so that much more than what is wanted must be known to fit
-_SPARE = 200_000.0  # bits/s of sound that may be added before anybody looks
+_PROBE_MARGIN = 1.2  # a rise needs headroom: so much more than what is wanted must be known to fit
+_SPARE = 200_000.0  # bits/s of sound that may be added before the next look
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
 _SMALL_HEIGHT = 360
@@ -46,10 +46,8 @@ _SMALL_HEIGHT = 360
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The restrictions of a room while its node is short of time.
-
-    `unread`: layers that nobody is shown; `small`: larger pictures of cameras; `sound_only`: cameras, and with
-    `screens` shared screens too.
+    """The restrictions of a room while its node is overloaded. `unread`: layers that nobody watches; `small`: larger
+    pictures of cameras; `sound_only`: cameras, and with `screens` shared screens too.
     """
 
     unread: bool = False
@@ -76,7 +74,7 @@ class _Subscriber:
         """The reason, by paused track."""
         self.session: int | None = None
         self.enough = _UNLIMITED
-        """An estimate with which there is no need to allocate again, while all is as it was then (`seen`, `layers`)."""
+        """An estimate from which there is no need to allocate again, while nothing else changes (`seen`, `layers`)."""
         self.seen: tuple[object, ...] = ()
         self.layers = self.prices = 0
         self.carried: list[tuple[LayerLadder, LayerOption]] = []
@@ -85,20 +83,20 @@ class _Subscriber:
         self._slots = 0
 
     def is_settled(self, session: int | None, layers: int) -> bool:
-        """Return True if an allocation would bring the same as last time: all that is wanted, with room to spare."""
+        """Return True if an allocation would give the same result again: everything wanted, with room to spare."""
         bandwidth = self.subscribe_peer.bandwidth
         if self.enough >= _UNLIMITED or self.layers != layers or self.session != session or bandwidth is None:
             return False
         return bandwidth.rate >= self.enough and self.look() == self.seen
 
     def reprice(self) -> float:
-        """Return what is carried, all that is wanted, costs now (bits/s); set what is `enough` for it."""
+        """Return the cost (bits/s) of what is carried, when it is all that is wanted; set `enough` for it."""
         cost = self.audio + sum(ladder.cost(option.stream) * option.share for ladder, option in self.carried)
         self.enough = cost * _PROBE_MARGIN + _SPARE
         return cost
 
     def look(self) -> tuple[object, ...]:
-        """Return all of the subscribe peer that allocation depends on."""
+        """Return everything about the subscribe peer on which allocation depends."""
         downtracks = self.subscribe_peer.downtracks
         if len(downtracks) != self._slots:
             self._slots = len(downtracks)
@@ -132,7 +130,7 @@ class Adaptation:
         self._unread: set[int] = set()
 
     def restrict(self, restriction: Restriction, now: int) -> None:
-        """Do without so much from now on."""
+        """Apply these restrictions from now on."""
         if restriction != self._restriction:
             self._restriction = restriction
             self._layers_changed += 1
@@ -140,12 +138,12 @@ class Adaptation:
             self.hurry(now)
 
     def hurry(self, now: int) -> None:
-        """Something changed that should show at once; changes of a few milliseconds count as one."""
+        """Note a change that should show at once; changes within a few milliseconds count as one."""
         self._serve_at = self._survey_at = 0
         self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
 
     def welcome(self, uptrack: UpTrack, now: int) -> None:
-        """A track is there, and may begin within tens of milliseconds: all subscribers have their turn before that."""
+        """Note a new track, which may begin within tens of milliseconds: all subscribers get a turn before that."""
         if _begins_early(uptrack):
             self._in_haste = len(self._room.participants)
             self.hurry(now)
@@ -156,7 +154,7 @@ class Adaptation:
         return ladder is not None and ladder.rests
 
     def update(self, now: int) -> None:
-        """Leave layers that stalled; in turn, grant layers, tell pauses, and tell publishers which layers to send."""
+        """Leave layers that stalled; in turn, grant layers, report pauses, and tell publishers which layers to send."""
         room = self._room
         self._leave_stalled(now)
         if now >= self._serve_at:
@@ -176,7 +174,7 @@ class Adaptation:
                     watcher.choose(now)
 
     def _serve_some(self, now: int) -> int:
-        """Serve newcomers, and the next of the others; return of how many it was the turn."""
+        """Serve newcomers, and the next of the others; return how many had a turn."""
         room = self._room
         self._speaker = room.speakers.active or self._speaker
         is_due = now >= self._survey_at
@@ -220,7 +218,7 @@ class Adaptation:
         self._note_costs()
 
     def _note_costs(self) -> None:
-        """Notice when other layers can be had, of another size, or for another price."""
+        """Note when the available layers, their sizes or their costs have changed."""
         costs = {
             track: tuple(((stream.number, stream.lines), ladder.cost(stream)) for stream in ladder.available)
             for track, ladder in self._ladders.items()
@@ -234,7 +232,7 @@ class Adaptation:
         self._costs = costs
 
     def _serve(self, participant: Participant, now: int) -> bool:
-        """Grant a participant layers, and tell it which tracks are paused; whether there was anything to do."""
+        """Grant a participant layers, and tell it which tracks are paused; return whether there was anything to do."""
         holder = participant.subscription or participant.whep_player
         if holder is None or not _receives(participant):
             return False
@@ -256,26 +254,26 @@ class Adaptation:
         return True
 
     def _is_affordable(self, subscriber: _Subscriber, now: int) -> bool:
-        """Return True if all that a subscriber wants and gets fits at the newest prices too, with room to spare."""
+        """Return True if all that a subscriber wants and gets still fits at the newest costs, with room to spare."""
         bandwidth = subscriber.subscribe_peer.bandwidth
         if subscriber.prices == self._prices_changed or bandwidth is None:
             return True
         if bandwidth.is_starting:
-            return False  # an allocation ends the start once it knows the prices
+            return False  # an allocation ends the start once it knows the costs
         cost = subscriber.reprice()
         subscriber.prices = self._prices_changed
         self._want(subscriber.subscribe_peer, cost, now)
         return bandwidth.rate >= subscriber.enough
 
     def _want(self, subscribe_peer: SubscribePeer, cost: float, now: int) -> None:
-        """Tell what would be sent if there were room (bits/s), so that probes look for more than that."""
+        """Set what would be sent if there were room (bits/s), so that probes aim above it."""
         if subscribe_peer.bandwidth is not None and subscribe_peer.bandwidth.want(
             cost * _PROBE_MARGIN / _MEDIA_SHARE, now
         ):
             self._room.context.touched.add(subscribe_peer.peer.number)
 
     def _hold_back(self, shown: dict[str, DownTrack]) -> dict[str, str]:
-        """Pause what there is no time for, and take it out of what is shown; return the tracks, and why."""
+        """Pause what the node has no time for, and take it out of what is shown; return the tracks, and why."""
         restriction = self._restriction
         held = {}
         for track in list(shown) if restriction.sound_only else ():
@@ -340,7 +338,7 @@ class Adaptation:
                 downtrack.begin(now, fits=room >= 0)
 
     def _still_paused(self, subscriber: _Subscriber, awaited: set[str]) -> dict[str, str]:
-        """Return which of these told paused remain so: until the first picture there is none to be seen."""
+        """Return which tracks stay reported as paused: until the first picture there is none to be seen."""
         if still := {track: subscriber.paused[track] for track in awaited & subscriber.paused.keys()}:
             subscriber.enough = _UNLIMITED  # there is something to tell before long
         return still
@@ -353,7 +351,7 @@ class Adaptation:
         )
 
     def _is_new(self, downtrack: DownTrack) -> bool:
-        """Return True if a picture is about to begin of which nobody knows what it costs."""
+        """Return True if a picture of unknown cost is about to begin."""
         uptrack = downtrack.uptrack
         assert uptrack is not None
         ladder = self._ladders[uptrack.track]
@@ -398,7 +396,7 @@ class Adaptation:
         )
 
     def _carried(self, shown: dict[str, DownTrack]) -> float:
-        """Return what the pictures that flow now cost."""
+        """Return the cost of the pictures that flow now."""
         return sum(
             self._ladders[track].cost(downtrack.stream) * share_of(self._videos[track].layers, downtrack.layer)
             for track, downtrack in shown.items()
@@ -407,7 +405,7 @@ class Adaptation:
 
     def _tell_paused(self, participant: Participant, subscriber: _Subscriber, paused: dict[str, str]) -> None:
         outbox = self._room.context.outbox
-        if participant.session != subscriber.session:  # a client that resumed knows nothing of what was told before
+        if participant.session != subscriber.session:  # a client that resumed does not know earlier messages
             subscriber.session = participant.session
             subscriber.paused = {}
         for track, reason in paused.items():
@@ -418,7 +416,7 @@ class Adaptation:
         subscriber.paused = paused
 
     def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
-        """Dynacast: what nobody watches may rest, at the publisher, if it can be told, or at the node that it is on."""
+        """Dynacast: layers that nobody watches may rest, at the publisher if it can be told, or at its node."""
         wanted = wanted_of(self._room, self._taps, uptrack)
         publisher = self._room.participants.get(uptrack.participant)
         if publisher is not None and publisher.link is not None:
@@ -428,7 +426,7 @@ class Adaptation:
         hasty = self._restriction.unread
         if session is None and not hasty and not self._unread:
             return
-        if session is None and not hasty:  # who could not be told gets back what was left unread
+        if session is None and not hasty:  # publishers that cannot be told are read again
             wanted = dict.fromkeys(uptrack.streams, ALL_LAYERS)
         active = ladder.demand(wanted, now, uptrack.media.rids, hasty=hasty)
         if active is None:
@@ -442,7 +440,7 @@ class Adaptation:
             self._room.context.outbox.tell(session, Layers(track=uptrack.track, active=active))
 
     def _leave_unread(self, uptrack: UpTrack, active: list[str]) -> None:
-        """Read nothing of layers that come though they may rest, while there is no time for them."""
+        """Do not read layers that come although they may rest, while the node is overloaded."""
         for stream in uptrack.streams:
             leaves = self._restriction.unread and stream.rid not in active
             if leaves != (stream.number in self._unread):
@@ -451,12 +449,12 @@ class Adaptation:
 
 
 def _begins_early(uptrack: UpTrack) -> bool:
-    """Return True if a track may be shown from its first packet on: of several layers, which comes first is chance."""
+    """Return True if a track may be shown from its first packet on: of several layers, any may come first."""
     return not uptrack.is_audio and not uptrack.media.rids
 
 
 def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]]) -> bool:
-    """Return True if one picture is all that is carried, at its least."""
+    """Return True if only one picture is carried, in its lowest layer."""
     carried = [(options[track], downtrack) for track, downtrack in shown.items() if downtrack.stream is not None]
     if len(carried) != 1 or not carried[0][0]:
         return False
@@ -465,7 +463,7 @@ def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]])
 
 
 def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
-    """Return what the sound that flows costs."""
+    """Return the cost of the sound that flows."""
     return sum(
         downtrack.stream.bits_per_second
         for downtrack in subscribe_peer.downtracks.values()

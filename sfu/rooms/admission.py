@@ -16,7 +16,7 @@ from sfu.api.refusal import Code, Refused
 
 MAX_SEEN = 100_000
 _FEW_SEEN = 1000
-"""So many ids are kept before the expired ones among them are looked for."""
+"""The number of ids from which expired ones are searched for and removed."""
 MAX_TOKEN_BYTES = 8192
 # The times are checked here against the caller's clock, not by the library against its own.
 _UNCLOCKED: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
@@ -46,7 +46,7 @@ class Admission:
 
     @property
     def kept(self) -> int:
-        """The number of ids of used tokens that are kept: those not expired, and at most as many more."""
+        """The number of ids of used tokens that are kept: the valid ones, and at most as many expired ones."""
         return len(self._seen)
 
     def set_keys(self, keys: Iterable[Mapping[str, Any]]) -> None:
@@ -64,7 +64,7 @@ class Admission:
         return kid in self._keys
 
     def admit(self, token: str, unix_seconds: float) -> JoinClaims:
-        """Return the claims of a token and use it up; raises Refused (always fatal) for what does not admit."""
+        """Return the claims of a token and use it up; raises Refused (always fatal) for an invalid one."""
         claims = self._verify(token)
         if claims.exp + CLOCK_SKEW_SECONDS <= unix_seconds:
             raise Refused(Code.EXPIRED_TOKEN, "The join token has expired; ask for a new one.", fatal=True)
@@ -75,7 +75,7 @@ class Admission:
         return claims
 
     def give_back(self, claims: JoinClaims) -> None:
-        """Nobody was let in by the token after all: it may be used again until it expires."""
+        """Release a token by which nobody was admitted after all: it may be used again until it expires."""
         self._seen.pop(claims.jti, None)
 
     def _verify(self, token: str) -> JoinClaims:

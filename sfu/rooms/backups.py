@@ -1,7 +1,7 @@
-"""Backup tracks: what a subscriber cannot decode is asked for in VP8 as well, which everything decodes.
+"""Backup tracks: a track that a subscriber cannot decode is requested in VP8 as well, which everything decodes.
 
-Only publishers with signaling can be asked; those at another node through it. While nobody has lacked a track for a
-while its backup is stopped again.
+Only publishers with signaling can be asked; those at another node, through it. When nobody has needed a backup for a
+while, it is stopped again.
 """
 
 from collections.abc import Iterable
@@ -82,13 +82,13 @@ class Backups:
             self._room.context.outbox.tell(whom.session, said)
 
     def attach(self, backup: UpTrack) -> None:
-        """A publisher sends a backup; one that is not of a track of its own is shown to nobody."""
+        """Take a publisher's backup; one that is not of its own track is shown to nobody."""
         uptrack = self._room.uptracks.get(backup.backup_of)
         if uptrack is not None and (uptrack.participant, uptrack.source) == (backup.participant, backup.source):
             uptrack.backup = backup
 
     def detach(self, backup: UpTrack) -> None:
-        """A publisher has stopped a backup."""
+        """Note that a publisher has stopped a backup."""
         uptrack = self._room.uptracks.get(backup.backup_of)
         if uptrack is not None and uptrack.backup is backup:
             uptrack.backup = None

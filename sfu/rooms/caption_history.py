@@ -15,7 +15,7 @@ class CaptionHistory:
         self._finals: deque[tuple[int, Caption]] = deque(maxlen=_MAX_KEPT)
 
     def add(self, caption: Caption, now: int) -> None:
-        """Keep a final caption; earlier revisions are passing."""
+        """Keep a final caption; earlier revisions are not kept."""
         if caption.final:
             self._finals.append((now, caption))
 

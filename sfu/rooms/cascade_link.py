@@ -1,6 +1,6 @@
-"""A room's link to another node that holds it: who and what is there appears here, and the other way round.
+"""A room's link to another node that holds it: participants and tracks there appear here, and the other way round.
 
-Both sides do the same; only the home has several links, and passes on what came by one to the others. A participant
+Both sides do the same; only the home has several links, and passes on between them. A participant
 belongs to the node that it has joined; the other shows it as remote. Its own node moderates it, by the same desired
 state.
 """
@@ -88,7 +88,7 @@ class CascadeLink:
         self.room.context.outbox.to_links.append((self.number, message))
 
     def receive(self, message: LinkMessage, now: int) -> None:
-        """Take what the other side says. ValueError for what is of no use."""
+        """Take a message of the other side. ValueError for an invalid one."""
         if isinstance(message, LinkHello):
             self._greeted(message, now)
         elif isinstance(message, LinkState):
@@ -126,7 +126,7 @@ class CascadeLink:
     def update(self, now: int) -> None:
         """Send the tracks that the other side lacks, and say what has changed.
 
-        Not all the time: what changes within 50 ms of the last word waits until they are over.
+        At most every 50 ms: later changes wait.
         """
         if self.subscribe_peer is None:
             return
@@ -154,7 +154,7 @@ class CascadeLink:
         room.touch(self.subscribe_peer.peer.number)
 
     def wanted(self, uptrack: UpTrack) -> Mapping[IngressStream, Layer]:
-        """Return what the other side wants of a track that it gets from here."""
+        """Return the layers that the other side wants of a track from here."""
         return self.subscribe_peer.wanted(uptrack) if self.subscribe_peer is not None else {}
 
     def _wished(self, wishes: LinkWishes, now: int) -> None:
@@ -163,12 +163,12 @@ class CascadeLink:
             self.room.adaptation.hurry(now)
 
     def wish(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
-        """Take what is wanted here of a track of the other side's; see `say_due`."""
+        """Take the layers wanted here of a track of the other side; see `say_due`."""
         if self._speaks >= VERSION:
             self._demand.update(uptrack, ladder, wanted, now)
 
     def say_due(self, now: int) -> None:
-        """Say what has waited to be said, and what wishes have changed."""
+        """Send waiting changes, and wishes that have changed."""
         if self.is_behind:
             self.update(now)
         streams = self._demand.take()
@@ -199,11 +199,11 @@ class CascadeLink:
         }
 
     def relay(self, message: signaling.Chat | signaling.Caption) -> None:
-        """Pass on what was said."""
+        """Pass on a message."""
         self._tell(LinkEvent(message=message))
 
     def relay_data(self, said: LinkData) -> None:
-        """Pass on what was said over a data channel."""
+        """Pass on a message of a data channel."""
         self._tell(said)
 
     def _pass_on(self, message: signaling.Chat | signaling.Caption, now: int) -> None:
@@ -288,14 +288,14 @@ class CascadeLink:
         self.publish.forget(uptrack)
 
     def forget(self, participant: Participant, now: int) -> None:
-        """A remote participant has joined here: it is no longer the other side's."""
+        """Note that a remote participant has joined here: it is no longer the other side's."""
         for uptrack in list(self.publish.uptracks.values()):
             if uptrack.participant == participant.participant:
                 self._remove(uptrack, now)
         self._drop(participant)
 
     def close(self, now: int) -> None:
-        """The other side is gone: so are its participants, until it is back."""
+        """Remove the other side's participants: it is gone, until it is back."""
         room = self.room
         del room.links[self.number]
         for uptrack in list(self.publish.uptracks.values()):

@@ -41,7 +41,7 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
 
 
 def deliver(room: Room, sent: signaling.Chat) -> None:
-    """Tell a message to all, or to its receiver and back to its sender, as far as they are here."""
+    """Send a message to all, or to its receiver and back to its sender, if they are here."""
     if sent.to is None:
         room.broadcast(sent)
         room.relay(sent)

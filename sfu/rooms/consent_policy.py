@@ -1,4 +1,4 @@
-"""Policies on consent to recording: asked of each, given by joining, or demanded of whoever attends."""
+"""Policies on consent to recording: asked for, given by joining, or required to attend."""
 
 from sfu.api import facts
 from sfu.api.desired_state import ConsentPolicy
@@ -7,7 +7,7 @@ from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
 _IMPLIED = "implied"
-"""The version of the text that a consent given by joining is noted with."""
+"""The text version that is recorded with a consent given by joining."""
 
 
 def of(room: Room) -> ConsentPolicy:
@@ -17,7 +17,7 @@ def of(room: Room) -> ConsentPolicy:
 def is_owed(room: Room, participant: Participant) -> bool:
     """Return True if the meeting demands a consent that the participant has not given.
 
-    Plain transports and other nodes' participants are let in by whoever opened them.
+    For plain transports and other nodes' participants, the opener is responsible.
     """
     if participant.plain or participant.link is not None:
         return False
@@ -25,12 +25,12 @@ def is_owed(room: Room, participant: Participant) -> bool:
 
 
 def refusal() -> Refused:
-    """Return what is answered to whoever owes a consent."""
+    """Return the refusal for a participant without the required consent."""
     return Refused(Code.CONSENT_REQUIRED, "This meeting requires consent to being recorded.")
 
 
 def imply(room: Room, participant: Participant, now: int) -> None:
-    """Take joining for consent where the meeting does so; an answer that was given stands."""
+    """Count joining as consent where the meeting does so; an answer that was given stays."""
     if of(room) != "implied" or participant.consents.recording is not None or participant.link is not None:
         return
     participant.consents.recording = True

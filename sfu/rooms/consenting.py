@@ -1,4 +1,4 @@
-"""Consents: who agrees to be recorded, captioned or analysed. Sinks get nothing of a participant without."""
+"""Consents: who agrees to be recorded, captioned or analysed. Without consent, sinks get nothing of a participant."""
 
 from sfu.api import facts, signaling
 from sfu.api.refusal import Code, Refused
@@ -12,7 +12,7 @@ _MAX_TEXT = 200
 def answer(room: LiveRoom, participant: Participant, message: signaling.Consent, now: int) -> None:
     """Take a participant's answers, open or close its taps, and report what changed; raises Refused.
 
-    Where the meeting demands consent to recording, giving it begins the attendance and refusing it ends it.
+    Where the meeting requires consent to recording, giving it begins the attendance and refusing it ends it.
     """
     if len(message.text) > _MAX_TEXT:
         raise Refused(Code.BAD_MESSAGE, "`text` must name the version of the consent text, not contain the text.")

@@ -17,7 +17,7 @@ class DataAllowance:
         self._refusals = TokenBucket(_REFUSALS_PER_SECOND, _REFUSALS_BURST)
 
     def tells(self, now: int) -> bool:
-        """Return True if it is time to tell of one more refusal."""
+        """Return True if it is time to report a refusal again."""
         return self._refusals.take(now)
 
     def take(self, size: int, now: int) -> bool:

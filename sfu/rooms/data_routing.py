@@ -1,4 +1,4 @@
-"""Messages of data channels from one participant to others: who may, how much, and to whom."""
+"""Messages of data channels from one participant to others: permission, limits and receivers."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from sfu.rooms.room import Room
 
 
 def take(room: Room, participant: Participant, messages: Iterable[Came], now: int) -> None:
-    """Pass on what a participant's data channels brought; of a reliable message that is refused it is told."""
+    """Pass on messages of a participant's data channels; the refusal of a reliable one is reported back."""
     for message in messages:
         try:
             _pass_on(room, participant, message, now)
@@ -46,7 +46,7 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
 
 
 def relayed(room: Room, said: LinkData, link: int, now: int) -> None:
-    """Pass on what was said at another node that holds the room, which has allowed it; ValueError when it cannot be."""
+    """Pass on a message from another node that holds the room, which has allowed it; ValueError when it cannot be."""
     _spread(room, said, now, but=link)
 
 
@@ -61,7 +61,7 @@ def _spread(room: Room, said: LinkData, now: int, *, but: int | None) -> None:
 
 
 def _receivers(room: Room, sender: str, names: tuple[str, ...]) -> list[Participant]:
-    """Those named, or all but the sender, as far as they are at this node and receive."""
+    """Return those named, or all but the sender, who are at this node and receive."""
     if not names:
         everyone = room.participants.values()
         return [entry for entry in everyone if entry.participant != sender and entry.subscription]

@@ -1,4 +1,4 @@
-"""The desired state of a room, applied: whatever control wants takes effect here and now."""
+"""The desired state of a room, applied: what control wants takes effect at once."""
 
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState, Destination
@@ -50,7 +50,7 @@ def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> No
 
 
 def send_away(room: LiveRoom, participant: Participant, destination: Destination, now: int) -> None:
-    """Tell a participant to go on in another room of the meeting, and let it go from this one."""
+    """Tell a participant to go on in another room of the meeting, and remove it from this one."""
     said = signaling.Move(meeting=destination.meeting, title=destination.title)
     room.context.outbox.tell(participant.session, said)
     membership.put_out(room, participant, Code.REASSIGNED, now)
@@ -93,7 +93,7 @@ def _change_grants(room: LiveRoom, participant: Participant, grants: Grants, now
 
 
 def _permit(room: LiveRoom, uptrack: UpTrack, grants: Grants, now: int) -> None:
-    """Let an uptrack's packets pass or not, and tell what changed."""
+    """Let an uptrack's packets pass or not, and report changes."""
     permitted = uptrack.source in grants.publish
     muted_by_host = grants.mutes(uptrack.source)
     was_permitted, was_muted_by_host, passed = uptrack.permitted, uptrack.muted_by_host, uptrack.passes

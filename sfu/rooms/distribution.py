@@ -60,9 +60,8 @@ def _offering(room: LiveRoom) -> _Offering:
 
 
 def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
-    """Shared audio first, then whoever spoke lately, then who may speak untold, then the rest; muted ones last.
-
-    FFmpeg and telephones tell no levels: behind those who are known to be silent they would never be heard.
+    """Order: shared audio, then recent speakers, then senders without audio levels, then the rest; muted ones last.
+    FFmpeg and telephones send no levels: behind those who are known to be silent they would never be heard.
     """
     unheard = len(loudest) + uptrack.tells_levels
     return uptrack.is_quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, unheard)
@@ -98,7 +97,7 @@ def _refresh(room: LiveRoom, participant: Participant, offering: _Offering, now:
 
 
 def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return what the participant wants of what others publish; without an answer every track is wanted."""
+    """Return the tracks of others that the participant wants; without an answer, all."""
     if not participant.grants.subscribe:
         return []
     me, wants = participant.participant, participant.wants
@@ -113,7 +112,7 @@ def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[C
 
 
 def _decoded(video: list[Candidate], codecs: AbstractSet[Codec]) -> tuple[list[UpTrack], list[Candidate]]:
-    """Return what of it a subscriber cannot decode, and the rest, with backups where only those are decoded."""
+    """Return the tracks that a subscriber cannot decode, and the rest, with backups where only those are decodable."""
     unsupported: list[UpTrack] = []
     decoded: list[Candidate] = []
     for entry in video:
@@ -128,7 +127,7 @@ def _decoded(video: list[Candidate], codecs: AbstractSet[Codec]) -> tuple[list[U
 
 
 def _tell_unsupported(room: LiveRoom, participant: Participant, unsupported: list[UpTrack]) -> None:
-    """Tell a subscriber which tracks it cannot decode, once, and when that is over."""
+    """Tell a subscriber once which tracks it cannot decode, and when it can again."""
     now_paused = {uptrack.track: _CODEC_UNSUPPORTED for uptrack in unsupported}
     for track in now_paused.keys() - participant.paused.keys():
         room.context.outbox.tell(participant.session, TrackState(track=track, paused=True, reason=_CODEC_UNSUPPORTED))

@@ -1,7 +1,7 @@
 """Dispatch of what the engine hands to policy: arrivals, switches, leftovers, feedback.
 
-`put` keeps it in bounded queues and `work` takes a little of each, so that no flood of one kind holds up another, nor
-the sockets. What a full queue turns away is counted: of an arrival, what it lacks is not asked for.
+`put` keeps it in bounded queues and `work` takes a little of each, so that no flood of one kind delays another, or the
+sockets. Entries that a full queue refuses are counted; if it was an arrival, its missing packets are not requested.
 """
 
 from collections import deque
@@ -67,11 +67,11 @@ class Incoming:
 
     @property
     def oldest(self) -> int | None:
-        """The arrival, in ns, of what has waited longest for `work`; None if nothing waits."""
+        """The arrival time, in ns, of the entry that has waited longest for `work`; None if nothing waits."""
         return min((queue[0].arrival for queue in (self._arrivals, self._leftovers) if queue), default=None)
 
     def take(self, result: Result, now: int) -> None:
-        """Pass on all that the engine left to policy; peers that it concerns are touched."""
+        """Pass on all that the engine left to policy; the peers concerned are touched."""
         self.put(result, now)
         while self.has_work:
             self.work(now)
@@ -95,7 +95,7 @@ class Incoming:
                 self.take_waiting()
 
     def work(self, now: int) -> None:
-        """Take a turn's worth of what waits, in the order in which it came; peers that it concerns are touched."""
+        """Take a turn's worth of waiting entries, in order; the peers concerned are touched."""
         for _ in range(min(_LEFTOVERS_A_TURN, len(self._leftovers))):
             what = self._leftovers.popleft()
             if isinstance(what, Leftover):
@@ -106,13 +106,13 @@ class Incoming:
             self._arrived(self._arrivals.popleft())
 
     def take_waiting(self) -> None:
-        """Let what has waited for the coalesced turn have its turn."""
+        """Handle what has waited for the coalesced turn."""
         waiting, self._waiting = self._waiting, []
         for what in waiting:
             self._put_leftover(what)
 
     def _wait(self, what: Leftover | Observed, now: int) -> None:
-        """Keep for the next coalesced turn what nothing follows from at once."""
+        """Keep what needs no reaction at once for the next coalesced turn."""
         if not self._waiting:
             self._context.schedule.set(CoalescingKey.DUE, coalesce(now + 1))
         self._waiting.append(what)
@@ -177,7 +177,7 @@ class Incoming:
         self._context.touched.add(owner.media.peer.number)
 
     def _control(self, owner: Owner[LiveRoom], leftover: Leftover, now: int) -> None:
-        """Pass RTCP on. Most of it from subscribers are reports, of which nothing follows at once."""
+        """Pass RTCP on. Most of it is subscribers' reports, which need no reaction at once."""
         media = owner.media
         owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
         media.receive(leftover, now)
@@ -189,7 +189,7 @@ class Incoming:
             self._context.touched.add(media.peer.number)
 
     def _checked_again(self, leftover: Leftover, now: int) -> bool:
-        """Answer a check that goes on as before; whether it was one."""
+        """Answer a check that repeats an earlier one; return whether it was one."""
         owner = self._peers.get(leftover.peer)
         if owner is None or not isinstance(owner.media.peer, Peer):
             return False
@@ -199,10 +199,12 @@ class Incoming:
         return True
 
     def _owner(self, leftover: Leftover) -> Owner[LiveRoom] | None:
-        """Checks find their peer by ufrag, since an address may change hands; the rest by the address ICE validated."""
+        """Find the peer: for checks by ufrag, since an address may change hands; else by the address that ICE
+        validated.
+        """
         if leftover.kind == LeftoverKind.STUN:
             ufrag = local_ufrag(leftover.data)
-            if ufrag is None:  # an answer to a check of ours, or nonsense
+            if ufrag is None:  # an answer to a check of ours, or invalid
                 asking = self._peers.get(leftover.peer)
                 if asking is not None and isinstance(asking.media.peer, Peer):
                     return asking
@@ -216,7 +218,7 @@ class Incoming:
 
 
 def _is_calm(summary: FeedbackSummary) -> bool:
-    """Return True if an estimate may hear of it a moment later: no queue to speak of, no losses, no probe's result."""
+    """Return True if the estimator may get it a moment later: no real queue, no losses, no result of a probe."""
     losses = summary.losses
     is_queueing = summary.overused or summary.usage is Usage.OVERUSE or summary.queueing > _QUEUE_NS
     return not (is_queueing or (losses is not None and losses.lost) or summary.results)

@@ -14,7 +14,7 @@ _BASE = Layer(0, 0)
 
 
 def wanted_of(room: Room, taps: RoomTaps, uptrack: UpTrack) -> dict[IngressStream, Layer]:
-    """Return the streams of a track that anybody wants, and up to which layers. Sinks take what flows: all of it."""
+    """Return the streams of a track that anybody wants, and up to which layers. Sinks take all layers that flow."""
     wanted: dict[IngressStream, Layer] = {}
     if taps.has(uptrack) or not all(shown.managed for shown in uptrack.watchers):
         return dict.fromkeys(uptrack.streams, ALL_LAYERS)
@@ -33,7 +33,7 @@ def _add(wanted: dict[IngressStream, Layer], stream: IngressStream, layer: Layer
 
 
 class LinkDemand:
-    """Layers that a link asks for of the other side's videos, by SSRC. None flows until one is asked for."""
+    """The layers that a link requests of the other side's videos, by SSRC. None flows until it is requested."""
 
     def __init__(self) -> None:
         self._demands: dict[int, StreamDemand] = {}
@@ -41,7 +41,7 @@ class LinkDemand:
         self._news: dict[int, tuple[int, int] | None] = {}
 
     def update(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
-        """Take what is wanted of a track now."""
+        """Take the layers wanted of a track now."""
         active = ladder.active(wanted, now, idle=True)
         for stream in uptrack.streams:
             demand = self._demands.get(stream.ssrc)
@@ -58,7 +58,7 @@ class LinkDemand:
         stream.share = share_of(uptrack.layers, asked) if asked is not None else 1.0
 
     def forget(self, uptrack: UpTrack) -> None:
-        """A track is gone."""
+        """Forget a track that is gone."""
         for stream in uptrack.streams:
             for kept in (self._demands, self._said, self._news):
                 kept.pop(stream.ssrc, None)
@@ -70,7 +70,7 @@ class LinkDemand:
 
 
 def _layer(highest: tuple[int, int], layers: Layer) -> Layer:
-    """Return the layer that names the highest of so many; the top is told as all."""
+    """Return the layer number to send; the top layer is sent as "all"."""
     spatial, temporal = (
         top if top < count - 1 else whole for top, count, whole in zip(highest, layers, ALL_LAYERS, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Coming and going: admission to a room, resuming, losing the socket, leaving, being put out."""
+"""Coming and going: admission to a room, resuming, losing the socket, leaving, being removed."""
 
 from sfu.api import facts, signaling
 from sfu.api.join_token import Grants, JoinClaims
@@ -19,14 +19,14 @@ _DETAILS = {
     Code.REPLACED: "You joined from somewhere else.",
     Code.SHUTDOWN: "The server is restarting; please reconnect.",
     Code.MOVED: "The meeting goes on at another server; please join again.",
-    Code.REASSIGNED: "Your place is in another room of this meeting now.",
+    Code.REASSIGNED: "You were moved to another room of this meeting.",
     Code.CONSENT_REQUIRED: "This meeting requires consent to being recorded.",
 }
 _RESTARTS = (Code.SHUTDOWN, Code.MOVED)
 
 
 def check_admission(room: LiveRoom, claims: JoinClaims, now: int) -> None:
-    """Raise Refused (fatal) when the room's desired state keeps the token's bearer out."""
+    """Raise Refused (fatal) when the room's desired state does not admit the token's bearer."""
     desired = room.desired
     if desired is not None:
         if desired.ended:
@@ -138,7 +138,7 @@ def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool
 
 
 def session_lost(room: LiveRoom, participant: Participant, now: int) -> None:
-    """The socket is gone without a goodbye; media goes on while a resume is awaited."""
+    """Note that the socket is gone without a goodbye; media continue while a resume is awaited."""
     participant.session = None
     participant.lost_at = now
     room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
@@ -159,7 +159,7 @@ def put_out(room: LiveRoom, participant: Participant, code: Code, now: int) -> N
 
 
 def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> None:
-    """A participant is gone for good. `reason` as in facts.ParticipantLeft."""
+    """Remove a participant that is gone for good. `reason` as in facts.ParticipantLeft."""
     room.quality.leave(participant, now)
     publishing.end(room, participant, now)
     subscribing.end(room, participant, now)
@@ -180,7 +180,7 @@ def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> No
 
 
 def expire(room: LiveRoom, now: int) -> None:
-    """Let those go whose reconnect did not come in time."""
+    """Remove those who did not reconnect in time."""
     for participant in list(room.participants.values()):
         lost_at = participant.lost_at
         if lost_at is not None and now - lost_at >= room.context.limits.resume_ns:

@@ -1,6 +1,6 @@
-"""All rooms of one sfu process, without I/O: what comes in is passed to whom it concerns, what is to go out is in the
-context's outbox. Every public method settles: afterwards timers and the outbox are up to date. Only what media and
-timers bring can wait: `put` and `wake` keep it, in the order in which it came, and `work` does a little of it.
+"""All rooms of one sfu process, without I/O: input is passed to the rooms and peers concerned, output is in the
+context's outbox. Every public method settles: afterwards timers and the outbox are up to date. Only work from media and
+timers can wait: `put` and `wake` keep it in order, and `work` does a little of it.
 """
 
 from collections.abc import Hashable, Iterable
@@ -97,7 +97,7 @@ class Node:
         self._ticks: dict[str, int] = {}
         self._feedback_at: int | None = None
         self._shed = NOTHING
-        self._turns: dict[Hashable, int] = {}  # whose turn it is, in order, each once; since when
+        self._turns: dict[Hashable, int] = {}  # those who wait for a turn, in order, each once; since when
 
     # Sessions
 
@@ -112,7 +112,7 @@ class Node:
     ) -> Membership:
         """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused.
 
-        `desired` is what is known to govern the room, which may not be live before.
+        `desired` is the state that governs the room, which may not be live yet.
         """
         room = self._room_of(claims, now)
         try:
@@ -160,7 +160,7 @@ class Node:
             self.settle(now)
 
     def told(self, to_sessions: Iterable[tuple[int, signaling.Message] | SessionClose], now: int) -> None:
-        """Keep in the rooms' flight recorders what goes to sessions; a message to many of a room is kept once."""
+        """Keep messages to sessions in the rooms' flight recorders; a message to many of a room is kept once."""
         kept: set[tuple[str, int]] = set()
         for item in to_sessions:
             joined = self._memberships.get(item[0])
@@ -175,7 +175,7 @@ class Node:
                 )
 
     def session_lost(self, session: int, now: int) -> None:
-        """A session's socket is gone."""
+        """Note that a session's socket is gone."""
         joined = self._memberships.pop(session, None)
         if joined is not None and joined.participant.session == session:
             membership.session_lost(joined.room, joined.participant, now)
@@ -223,7 +223,7 @@ class Node:
     # Rooms
 
     def _room_of(self, claims: JoinClaims, now: int) -> LiveRoom:
-        """Return the room that a token leads to; of two placements the later one holds. Raises Refused."""
+        """Return the room of a token; of two placements the later one counts. Raises Refused."""
         room = self.rooms.get(claims.room)
         if room is not None and room.epoch and claims.epoch > room.epoch:
             self._move_away(room, now)
@@ -292,7 +292,7 @@ class Node:
             self.apply(msgspec.structs.replace(before, version=before.version + 1, ended=True, placement=None), now)
 
     def _govern(self, room: LiveRoom, desired: DesiredState, now: int) -> None:
-        """Apply what governs a room to which somebody comes; raises Refused when another node holds it."""
+        """Apply the desired state of a room that somebody joins; raises Refused when another node holds it."""
         if desired.placement is not None and not self._holds(room, desired.placement):
             raise Refused(Code.MOVED, "The meeting has moved to another server; join again.", fatal=True)
         desired_state.apply(room, desired, now)
@@ -306,7 +306,7 @@ class Node:
         return placement.includes(self.context.node)
 
     def move_away(self, rooms: Iterable[str], now: int) -> None:
-        """Give rooms up that another node holds from now on: their participants are told to join again."""
+        """Give up rooms that another node holds from now on: their participants are told to join again."""
         for name in rooms:
             if name in self.rooms:
                 self._move_away(self.rooms[name], now)
@@ -330,7 +330,7 @@ class Node:
         self.settle(now)
 
     def fault(self, now: int) -> None:
-        """A step failed where none should: keep what led to it, of some rooms at most."""
+        """Dump what led to an unexpected failure of a step, for a few rooms at most."""
         for room in islice(self.rooms.values(), _DUMPED_AT_FAULT):
             self.context.outbox.failures.append(Failure(room.room, room.dump_flight("fault", now)))
 
@@ -339,7 +339,7 @@ class Node:
     def set_home(self, name: str, home: Home) -> None:
         """Become a secondary node of a room that another node holds; raises Refused when there are too many.
 
-        Whoever was expected may never have come: rooms that are not live give way to newer ones.
+        Expected participants may never have come: rooms that are not live give way to newer ones.
         """
         if name not in self.homes and len(self.homes) >= self.context.limits.rooms:
             stale = next((other for other in self.homes if other not in self.rooms), None)
@@ -363,7 +363,7 @@ class Node:
         return link
 
     def link_message(self, number: int, message: LinkMessage, now: int) -> None:
-        """Take a message of a link; ValueError for one that is of no use."""
+        """Take a message of a link; ValueError for an invalid one."""
         link = self.links.get(number)
         if link is not None:
             link.receive(message, now)
@@ -413,7 +413,7 @@ class Node:
             self.take_again(leftover, now)
 
     def ration(self, shed: Shed, now: int) -> None:
-        """Leave out so much from now on: there is no time for it."""
+        """Leave out so much from now on: the node is overloaded."""
         self._shed = shed
         rationing.ration(self.context, self.rooms.values(), shed, now)
 
@@ -429,7 +429,7 @@ class Node:
         self._work_off(now)
 
     def wake(self, now: int) -> None:
-        """Keep what is due for `work`."""
+        """Keep due timers for `work`."""
         for key in self.context.schedule.due(now):
             self._turns.setdefault(key, now)
 
@@ -439,12 +439,12 @@ class Node:
         return bool(self._turns) or self._incoming.has_work
 
     def behind(self, now: int) -> int:
-        """Return for how long (ns) that has waited which has waited longest for `work`."""
+        """Return how long (ns) the oldest entry has waited for `work`."""
         turn = next(iter(self._turns.values()), now)
         return max(0, now - min(turn, self._incoming.oldest or now))
 
     def work(self, now: int) -> bool:
-        """Do a little of what waits, a part of each kind; whether anything is left."""
+        """Do a little of the waiting work, a part of each kind; return whether anything is left."""
         self._incoming.work(now)
         self._queue_touched(now)
         for key in list(islice(self._turns, _KEYS_A_TURN)):
@@ -477,12 +477,12 @@ class Node:
             room.adaptation.update(now)
 
     def _plan_feedback(self, at: int | None) -> None:
-        """Wake when publishers are to be told what has come."""
+        """Wake when feedback to publishers is due."""
         self._feedback_at = at
         self.context.schedule.set(FeedbackKey.DUE, at)
 
     def _send_feedback(self, now: int) -> None:
-        """Acknowledge what has come, for all whose time it nearly is at once."""
+        """Send feedback to all publishers for whom it is due, or nearly due."""
         engine = self.context.engine
         self.context.outbox.send(engine.feedback(now + _FEEDBACK_TOGETHER_NS))
         self._plan_feedback(engine.next_feedback())

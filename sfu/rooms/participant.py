@@ -21,7 +21,7 @@ _SDP_BURST = 40.0
 
 @dataclass(slots=True)
 class Consents:
-    """The three consents; without an answer there is none. That to recording tells none (None) from a refusal."""
+    """The three consents; without an answer there is none. For recording, no answer (None) differs from a refusal."""
 
     recording: bool | None = None
     captions: bool = False
@@ -32,8 +32,8 @@ class Consents:
 class Participant:
     """`session` is the signaling session, None while it is lost (since `lost_at`), for WHIP, WHEP and plain transports.
 
-    Whoever has joined another node that holds the room came here by `link`, described by `info`.
-    `plain` is for whom plain transports are all it has; `senders` are those that send to it, by id.
+    A participant that joined another node of the room came here by `link`, described by `info`.
+    `plain` is set if plain transports are all it has; `senders` are those that send to it, by id.
 
     `heard_at` is when its client last said something.
     """

@@ -24,7 +24,7 @@ from sfu.peers.publish.uptrack import CODEC_NAMES
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One m-section: what is sent, by whom it is protected, and where it is received."""
+    """One m-section: the stream, its SRTP key, and where it is received."""
 
     kind: str
     payload_type: int

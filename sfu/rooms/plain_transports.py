@@ -1,4 +1,4 @@
-"""Opening, listing and closing the plain transports of a room. Each belongs to a participant that has nothing else."""
+"""Opening, listing and closing the plain transports of a room. Each is its participant's only connection."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,12 +28,12 @@ from sfu.rooms.plain_sdp import Described, describe
 MAX_TRACKS = 8
 _MAX_PORT = 65535
 _MAX_SSRC = 0xFFFFFFFF
-_DYNAMIC = range(35, 128)  # below, each is some codec's (RFC 3551, section 6), and none of ours
-_RESERVED = range(64, 96)  # with the marker they would pass for RTCP (RFC 5761, section 4)
+_DYNAMIC = range(35, 128)  # lower ones belong to other codecs (RFC 3551, section 6)
+_RESERVED = range(64, 96)  # with the marker bit they would look like RTCP (RFC 5761, section 4)
 
 
 def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
-    """Return what a token would say of the participant that the transport is for."""
+    """Return the claims that a token of the transport's participant would have."""
     sources = tuple({track.source for track in transport.tracks}) if isinstance(transport, ReceiveTransport) else ()
     grants = Grants(publish=sources, chat=False)
     name = transport.name or transport.participant
@@ -53,9 +53,9 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
 def open_transport(
     node: Node, name: str, transport: AnyTransport, end: LocalEndpoint, now: int, *, is_vouched_for: bool = True
 ) -> TransportInfo:
-    """Open a transport, its participant joining if need be; raises Refused, which leaves all as it was.
+    """Open a transport, its participant joining if need be; raises Refused, which changes nothing.
 
-    A receiver that is not vouched for has to answer soon (rooms.unproved).
+    A receiver that nobody vouches for has to answer soon (peers.unproved).
     """
     check(transport)
     room = node.rooms.get(name)
@@ -93,7 +93,7 @@ def close_transport(node: Node, name: str, transport: str, now: int) -> bool:
 
 
 def check(transport: AnyTransport) -> None:
-    """Raise Refused for what makes no sense in any room."""
+    """Raise Refused for a request that makes no sense in any room."""
     if not 0 < len(transport.participant) <= 128 or len(transport.name) > 200:
         raise Refused(Code.BAD_MESSAGE, "`name` or `participant` is required.")
     ports = [transport.port]
@@ -133,7 +133,7 @@ def _check_tracks(transport: ReceiveTransport) -> None:
 
 
 def _check_types(meant: Mapping[int | None, Codec], types: Sequence[int | None]) -> None:
-    """Refuse payload types that are doubled, or another codec's than is `meant`."""
+    """Refuse duplicate payload types, and those of a codec other than the one `meant`."""
     given = [number for number in types if number is not None]
     free = [number for number in given if number not in meant or number != telephony.PAYLOAD_TYPES.get(meant[number])]
     if any(number not in _DYNAMIC or number in _RESERVED for number in free) or len(set(given)) < len(given):
@@ -156,7 +156,7 @@ def open_in(
 
 
 def _check_convertible(room: LiveRoom, transport: AnyTransport) -> None:
-    """Refuse what telephones speak where nothing converts it: no browser, recorder or player would hear it."""
+    """Refuse telephone codecs where nothing converts them: no browser, recorder or player understands them."""
     codecs = [transport.codec] if isinstance(transport, SendTransport) else [track.codec for track in transport.tracks]
     for codec in codecs:
         if codec is not None and CODECS[codec] in telephony.PAYLOAD_TYPES and not room.transcoding.is_on:
@@ -259,7 +259,7 @@ def count(room: LiveRoom) -> int:
 
 
 def close(room: LiveRoom, transport: str, now: int) -> Participant | None:
-    """Close a transport; returns whose it was, None when there is no such transport."""
+    """Close a transport; returns its participant, None when there is no such transport."""
     for participant in list(room.participants.values()):
         publish = participant.publish
         if transport in participant.senders:
@@ -309,7 +309,7 @@ def _sender_info(room: LiveRoom, participant: Participant, subscribe_peer: Plain
 
 
 def _payload(subscribe_peer: PlainSubscribePeer, uptrack: UpTrack | None) -> NegotiatedPayload:
-    """Return what is sent, or while nothing is, what would be: without a wish what browsers send."""
+    """Return the codec that is sent, or would be: without a wish, the one that browsers send."""
     if uptrack is not None:
         return uptrack.payload
     if subscribe_peer.codec is not None:

@@ -74,7 +74,7 @@ def announce(
 
 
 def introduce(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
-    """A track is there for others to see. The caller refreshes the subscribers."""
+    """Announce a track to others. The caller refreshes the subscribers."""
     if uptrack.backup_of:
         room.backups.attach(uptrack)
         return
@@ -94,7 +94,7 @@ def introduce(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
 
 
 def withdraw(room: LiveRoom, uptrack: UpTrack, now: int, *, report: bool = True) -> None:
-    """A track is gone for others. The caller refreshes the subscribers, which empties their slots."""
+    """Withdraw a track from others. The caller refreshes the subscribers, which empties their slots."""
     if uptrack.backup_of:
         room.backups.detach(uptrack)
         return
@@ -127,7 +127,7 @@ def unpublish(room: LiveRoom, participant: Participant, track: str, now: int) ->
 
 
 def set_muted(room: LiveRoom, participant: Participant, track: str, muted: bool, now: int) -> None:
-    """The participant mutes or unmutes one of its tracks; raises Refused. A host's mute stays whatever it says."""
+    """The participant mutes or unmutes one of its tracks; raises Refused. A host's mute stays in any case."""
     uptrack = _own(participant, track)
     if uptrack.muted_by_host and not muted:
         raise Refused(Code.NOT_PERMITTED, "A host has muted this track.")
@@ -154,7 +154,7 @@ def _own(participant: Participant, track: str) -> UpTrack:
 
 
 def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, now: int) -> Result | None:
-    """Register the stream of a packet and run the packet again; None when it is nobody's."""
+    """Register the stream of a packet and run the packet again; None when it belongs to nobody."""
     publish = participant.publish
     if publish is None or publish.peer.number != leftover.peer:
         return None
@@ -189,7 +189,7 @@ def end(room: LiveRoom, participant: Participant, now: int) -> None:
 
 
 def voices(room: LiveRoom) -> dict[str, Progress]:
-    """Return how loud participants' microphones are: of those that others hear, and that tell audio levels."""
+    """Return how loud the microphones are that others hear and that send audio levels."""
     found: dict[str, Progress] = {}
     for uptrack in room.uptracks.values():
         if uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:

@@ -12,10 +12,10 @@ from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
 _TURN_NS = 100_000_000
-_TURNS = 8  # until everyone of a room was sampled once: a large room is not looked at all at once
+_TURNS = 8  # until everyone of a room was sampled once: a large room is sampled in parts
 _REPORT_NS = 60_000_000_000
 _SECOND = 1_000_000_000
-_MAX_TRACKS = 100  # of a participant in a report; a call that changes tracks faster tells of the first
+_MAX_TRACKS = 100  # of a participant in a report; of more tracks, only the first are reported
 _MS = 1_000_000
 
 
@@ -35,7 +35,7 @@ class _Track:
     carried: int = 0
 
     def freeze(self, last_arrival: int, now: int, *, expected: bool) -> None:
-        """Take when a video last moved; one that has been expected to for a second and has not is frozen."""
+        """Take when a video last moved; one that should have for a second, and did not, is frozen."""
         if not expected:
             self.live_since = None
             self.was_frozen = False
@@ -66,7 +66,7 @@ class _Track:
 
 @dataclass(slots=True)
 class _Person:
-    """`round_trip` (ns) and `estimate` are the last known: who leaves may have closed the peer before."""
+    """`round_trip` (ns) and `estimate` are the last known ones: the peer may close before its participant leaves."""
 
     since: int
     sampled_at: int
@@ -88,7 +88,7 @@ class RoomQuality:
         self._turn = 0
 
     def update(self, now: int) -> None:
-        """Sample whose turn it is, and report what has been a minute."""
+        """Sample those whose turn it is, and report every minute."""
         if now < self._next:
             return
         self._next = now + _TURN_NS
@@ -101,7 +101,9 @@ class RoomQuality:
                 self._report(person, participant, now, final=False)
 
     def leave(self, participant: Participant, now: int) -> None:
-        """A participant goes; its peers are still there. Of less than a second in all nothing is told."""
+        """Report for a participant that leaves; its peers are still there. An attendance below a second is not
+        reported.
+        """
         person = self._people.pop(participant.participant, None)
         if person is not None and (person.was_reported or now - person.since >= _SECOND):
             self._sample(person, participant, now)

@@ -1,4 +1,4 @@
-"""Rationing among rooms while a node is short of time: the largest give up first, recorded ones last."""
+"""Rationing among rooms while a node is overloaded: the largest give up first, recorded ones last."""
 
 from collections.abc import Iterable
 

@@ -65,7 +65,7 @@ class Room:
         self.recorded: frozenset[str] = frozenset()
 
     def own(self) -> list[Participant]:
-        """Return those who have joined this node, not another one that holds the room too."""
+        """Return those who have joined this node, not another one of the room."""
         return [participant for participant in self.participants.values() if participant.link is None]
 
     def published(self) -> list[UpTrack]:
@@ -74,7 +74,7 @@ class Room:
         return [*self.uptracks.values(), *(backup for backup in backups if backup is not None)]
 
     def touch(self, peer: int) -> None:
-        """A peer may have something to send, or a new timer."""
+        """Note that a peer may have something to send, or a new timer."""
         self.context.touched.add(peer)
 
     def broadcast(self, message: Message, *, but: str | None = None) -> None:

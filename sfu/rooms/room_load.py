@@ -5,13 +5,13 @@ from sfu.rooms.live_room import LiveRoom
 
 _BITS_A_PACKET = 8000.0
 _LEAST_PACKETS = 50.0
-"""A second, of a stream: so many are those of a voice."""
+"""The packets per second of one voice."""
 _A_PARTICIPANT = 50.0
-"""Feedback, reports, checks and signaling of a participant cost about as much as so many packets a second."""
+"""The packets per second that cost as much as a participant's feedback, reports, checks and signaling."""
 
 
 def weight(room: LiveRoom, now: int) -> float:
-    """Return about how many packets a second a room makes."""
+    """Return about how many packets per second a room makes."""
     total = 0.0
     for uptrack in room.uptracks.values():
         total += sum(_packets(stream) for stream in uptrack.streams if stream.active(now))

@@ -1,7 +1,7 @@
-"""Peers that were touched act: they send what is due, say when they act next, connect and close.
+"""Settling: peers that were touched send what is due, say when they act next, connect and close.
 
-Those that a step from outside touched (signaling, the API) do so before it returns. Those that media or a timer touched
-wait for their turn: a node has thousands, and reads its sockets meanwhile.
+Peers that a call from outside touched (signaling, the API) do so before it returns. Those that media or a timer touched
+wait for their turn: a node has thousands, and reads its sockets in between.
 """
 
 from typing import NamedTuple, Protocol
@@ -22,13 +22,13 @@ _SILENT_NS = 20_000_000_000
 
 
 class Settled(Protocol):
-    """The node, as far as peers that act need it."""
+    """The part of the node that acting peers need."""
 
     context: Context
     peers: PeerIndex[LiveRoom]
 
     def take_again(self, leftover: Leftover, now: int) -> None:
-        """Run through the engine again what it left for the time when there are keys."""
+        """Run packets again that the engine left until there are keys."""
 
     def close_if_empty(self, room: LiveRoom, now: int) -> None:
         """Close a room that everyone has left."""
@@ -100,7 +100,7 @@ def _peer_closed(node: Settled, owner: Owner[LiveRoom], reason: str, now: int) -
         subscribing.end(room, participant, now)
     silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
     if not participant.signaled or silent:
-        # A proxy may keep the socket of a client open whose network is gone.
+        # A proxy may keep the socket open of a client whose network is gone.
         context.outbox.failures.append(Failure(room.room, room.dump_flight(f"peer_{reason}", now)))
         membership.leave(room, participant, "timeout", now)
         node.close_if_empty(room, now)

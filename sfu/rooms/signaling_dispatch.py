@@ -53,7 +53,7 @@ def _attend(
         membership.leave(room, participant, "left", now)
     elif isinstance(message, signaling.Join):
         raise Refused(Code.BAD_MESSAGE, "You have already joined.")
-    # Candidates need nothing: an ICE-lite agent learns addresses from checks.
+    # Candidates are ignored: an ICE-lite agent learns addresses from checks.
 
 
 def _offer(room: LiveRoom, participant: Participant, message: signaling.Offer, now: int) -> None:

@@ -30,7 +30,7 @@ class SinkControl:
         self._context = context
 
     def handle(self, sink: Sink, record: AnyRecord, now: int) -> None:
-        """Take a record of an attached sink; ValueError for one that a sink of its kind has no business sending."""
+        """Take a record of an attached sink; ValueError for one that its kind of sink may not send."""
         if sink.superseded:
             return
         if isinstance(record, KeyframeWanted):

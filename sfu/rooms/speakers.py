@@ -19,7 +19,7 @@ class Speakers:
 
     @property
     def active(self) -> str | None:
-        """The speakers, as was told last."""
+        """The speakers as last reported."""
         return self._told[0] if self._told else None
 
     def remove(self, participant: str) -> None:
@@ -27,7 +27,7 @@ class Speakers:
         self._levels.remove(participant)
 
     def update(self, voices: Mapping[str, Voice], now: int) -> list[Speaker] | None:
-        """Return who speaks, loudest first, when that changed since the last call."""
+        """Return the speakers, loudest first, if they changed since the last call."""
         self._levels.update(voices, now)
         speaking = [
             participant
@@ -48,6 +48,6 @@ class Speakers:
         return self._levels.loudest(count)
 
     def loudest_changed(self, count: int) -> bool:
-        """Return True if others are the `count` loudest than at the last call."""
+        """Return True if the `count` loudest have changed since the last call."""
         before, self._loudest = self._loudest, frozenset(self.loudest(count))
         return before != self._loudest

@@ -14,7 +14,7 @@ from sfu.rooms.peer_index import Owner
 
 
 def publish(room: LiveRoom, participant: Participant, sdp: str, now: int) -> str:
-    """Take a WHIP offer; returns the answer; raises Refused."""
+    """Take a WHIP offer; return the answer; raises Refused."""
     change = publishing.offer(room, participant, sdp, {}, now)
     publishing.announce(room, participant, change, {}, now)
     return change.answer.sdp

@@ -1,4 +1,4 @@
-"""Statistics of the media of a room, for operators: per participant what comes in and what goes out."""
+"""Statistics of the media of a room, for operators: incoming and outgoing media of each participant."""
 
 from typing import Any
 

@@ -37,7 +37,7 @@ def send_offer(room: LiveRoom, participant: Participant, now: int) -> None:
 
 
 def tell_offer(room: LiveRoom, participant: Participant) -> None:
-    """Send the offer in flight, also when a lost session may have lost it."""
+    """Send the offer in flight again, since a lost session may have lost it."""
     subscription = participant.subscription
     if subscription is not None and subscription.offer_in_flight is not None:
         offer = subscription.offer_in_flight
@@ -62,7 +62,7 @@ def answer(room: LiveRoom, participant: Participant, offer_id: int, sdp: str, no
 def set_wants(
     room: LiveRoom, participant: Participant, wants: Iterable[signaling_values.WantedTrack], now: int
 ) -> None:
-    """Take the participant's wishes; those for tracks that are not there are passed over."""
+    """Take the participant's wishes; those for unknown tracks are ignored."""
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
     for wanted in wants:

@@ -1,6 +1,6 @@
 """Taps of one room: from consents and the desired state to taps.
 
-A tap exists only while its participant's consent stands; in end-to-end encrypted rooms there are none.
+A tap exists only while its participant consents; in end-to-end encrypted rooms there are none.
 """
 
 from sfu.api import facts, signaling, signaling_values
@@ -42,7 +42,7 @@ class RoomTaps:
         self.moved = False
 
     def recording_state(self) -> signaling_values.RecordingState:
-        """Return what participants are told of the recording."""
+        """Return the state of the recording, for participants."""
         desired = self._room.desired
         consent = desired.consent if desired is not None else "ask"
         if self.recording is None:
@@ -58,11 +58,11 @@ class RoomTaps:
 
     @property
     def is_stalled(self) -> bool:
-        """True if the room is recorded, and nothing of it is kept at the moment."""
+        """True if the room is recorded, and nothing of it is being stored at the moment."""
         return bool(self._stalled)
 
     def captions_state(self) -> signaling_values.CaptionsState:
-        """Return what participants are told of captions."""
+        """Return the availability of captions, for participants."""
         desired = self._room.desired
         if desired is not None and desired.e2ee:
             return signaling_values.CaptionsState(available=False, reason=_E2EE)
@@ -75,7 +75,7 @@ class RoomTaps:
         return any((purpose, uptrack.track) in self._taps for purpose in Purpose)
 
     def update(self, now: int) -> None:
-        """Open and close taps so that they fit desired state, consents, tracks and sinks; everyone is told before."""
+        """Open and close taps to fit desired state, consents, tracks and sinks; participants are told first."""
         if self._is_over:  # while the room empties: nothing begins again
             return
         self._update_recording(now)
@@ -111,7 +111,7 @@ class RoomTaps:
         return wanted
 
     def _uses(self, uptrack: UpTrack) -> tuple[str, ...]:
-        """Return what inference may do with a track, and can."""
+        """Return what inference may do with a track, and is able to."""
         participant = self._room.participants.get(uptrack.participant)
         if participant is None:
             return ()
@@ -152,7 +152,7 @@ class RoomTaps:
             self._room.broadcast(signaling.RecordingChanged(state=state))
 
     def check_recording(self, now: int) -> None:
-        """Tell everyone, and control, when what is recorded is no longer kept, and when it is again."""
+        """Tell everyone, and control, when a recording is no longer being stored, and when it is again."""
         if self.recording is None:
             return
         name = self.recording.recording
@@ -181,7 +181,7 @@ class RoomTaps:
             self.recording, self._stalled = None, ""
 
     def close(self, reason: str, now: int) -> None:
-        """The room is over."""
+        """Close everything: the room is over."""
         self._is_over = True
         self.moved = self.moved or reason == MOVED
         self.end_recording(reason, now)
@@ -189,7 +189,7 @@ class RoomTaps:
             self._close(key, reason, now)
 
     def stream_gone(self, uptrack: UpTrack, now: int) -> None:
-        """An uptrack's streams leave the engine's table: close its taps while they are still there."""
+        """Close an uptrack's taps before its streams leave the engine's table."""
         for purpose in Purpose:
             if (purpose, uptrack.track) in self._taps:
                 self._close((purpose, uptrack.track), "unpublished", now)
@@ -207,7 +207,9 @@ class RoomTaps:
         return "consent"
 
     def _why_reopened(self, tap: Tap) -> str:
-        """Return why a tap goes on with other uses: words under way are lost only to consent to captions taken back."""
+        """Return why a tap is replaced by one with other uses: only withdrawn consent to captions drops words in
+        progress.
+        """
         withdrawn = _CAPTIONS in tap.opened.uses and _CAPTIONS not in self._uses(tap.uptrack)
         return "consent" if withdrawn else "replaced"
 

@@ -1,7 +1,7 @@
-"""All converted tracks of a node, and what the transcoder is to be told of them.
+"""All converted tracks of a node, and the records about them for the transcoder.
 
-Whoever owns the transcoder's socket drains `records`. While no transcoder runs, packets for it are dropped; one that
-begins is told of every track, each of which goes on as a new stream.
+The owner of the transcoder's socket drains `records`. While no transcoder runs, packets for it are dropped. One that
+starts gets every track, each of which continues as a new stream.
 """
 
 from collections import Counter, deque
@@ -61,7 +61,7 @@ class Transcoding(Generic[RoomT]):
             self.records.append(End(track.number))
 
     def follow(self, now: int) -> None:
-        """Have the streams copied that flow now."""
+        """Copy the streams that flow now."""
         for track in self._tracks.values():
             self._follow(track, now)
 
@@ -71,7 +71,7 @@ class Transcoding(Generic[RoomT]):
             self._copy(track, stream)
 
     def _copy(self, track: ConvertedTrack, stream: IngressStream | None) -> None:
-        """Have this stream copied to the transcoder for a track, and no other."""
+        """Copy this stream, and no other, to the transcoder for a track."""
         engine, before = self._context.engine, track.stream
         if before is not None:
             others = self._of_stream[before.number]
@@ -87,7 +87,7 @@ class Transcoding(Generic[RoomT]):
         track.stream = stream
 
     def packets(self, packets: Iterable[SinkPacket]) -> None:
-        """Take what the engine copied, of it what is for the transcoder."""
+        """Take the engine's copies for the transcoder."""
         for packet in packets:
             if packet.sink != SINK:
                 continue
@@ -101,14 +101,14 @@ class Transcoding(Generic[RoomT]):
                     self.records.append(record)
 
     def began(self, now: int) -> None:
-        """Hand all tracks to a transcoder that runs from now on. The caller updates taps."""
+        """Hand all tracks to a new transcoder. The caller updates taps."""
         self.is_running = True
         self.records.clear()
         for track in self._tracks.values():
             self._begin(track, now)
 
     def ended(self) -> None:
-        """The transcoder is gone."""
+        """Note that the transcoder is gone."""
         self.is_running = False
         self.records.clear()
 

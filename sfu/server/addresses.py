@@ -23,7 +23,7 @@ def local_addresses() -> tuple[str, ...]:
 
 
 def _binds(address: str) -> bool:
-    """An IPv6 address that is tentative or deprecated may be listed and not be bindable."""
+    """A tentative or deprecated IPv6 address may be listed and yet not be bindable."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

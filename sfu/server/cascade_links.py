@@ -1,7 +1,7 @@
 """WebSockets between nodes that hold the same room: the secondary node dials, the home node serves.
 
-Messages wait in a bounded queue. A link whose other side does not read is closed and opened again, which begins with a
-whole state. Port and secret are those of the node API.
+Messages wait in a bounded queue. A link whose other side does not read is closed and opened again, which starts with a
+complete state. Port and secret are those of the node API.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class CascadeLinks:
             queue.put_nowait(None)
 
     async def put_home(self, request: web.Request) -> web.StreamResponse:
-        """Become a secondary node of a room, which is linked to its home as soon as it is live here."""
+        """Become a secondary node of a room; it is linked to its home as soon as it is live here."""
         try:
             home = msgspec.json.decode(await request.read(), type=_HomeNode)
         except ValueError as error:

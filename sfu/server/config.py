@@ -10,25 +10,25 @@ from foundation.etcd import EtcdConfig
 class SfuConfig:
     """Configuration of one sfu node. A port of 0 lets the system allocate one; `tcp_port` 0 is `udp_port`.
 
-    Media are taken by UDP, and by ICE-TCP where a client gets no UDP out; with a `tcp_port` of -1 by UDP alone.
+    Media come by UDP, or by ICE-TCP from clients that cannot use UDP; with a `tcp_port` of -1 by UDP alone.
 
     `node_secret` authenticates the parts to each other in both directions. `addresses` are the local addresses to
     offer; empty means every address of the machine but link-local ones. `public_addresses` are further hosts to
     announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
-    recorder and inference connect; None serves no sinks. `flight_dir` is where a room's flight recorder is dumped
-    when something fails in it; None keeps no dumps. `engine` is "python" or "compiled"; None leaves it to
-    PARLEY_SFU_ENGINE, else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link
-    carries; without, what it asks for. Plain transports may be opened to public addresses and to those in
-    `plain_networks` (CIDR notation), `max_transports` in a room; those that receive have ports from the first to the
-    last of `plain_ports`, (0, 0) leaves them to the system. With `transcode_sound` what telephones speak is converted
-    on them, in a process of its own; without, it is refused.
+    recorder and inference connect; None serves no sinks. `flight_dir` is where a room's flight recorder is dumped when
+    something fails in it; None keeps no dumps. `engine` is "python" or "compiled"; None leaves it to PARLEY_SFU_ENGINE,
+    else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link can carry; without,
+    what it asks for. Plain transports may be opened to public addresses and to those in `plain_networks` (CIDR
+    notation), `max_transports` in a room; those that receive have ports from the first to the last of `plain_ports`,
+    (0, 0) leaves them to the system. With `transcode_sound`, telephone codecs are converted on them, in a process of
+    its own; without, they are refused.
 
-    Signaling over WebTransport is taken on `webtransport_port` (-1 for none), on the addresses that media are taken
-    on, with the certificate of the files or, without, one that clients know by its hash.
+    Signaling over WebTransport uses `webtransport_port` (-1 for none) on the addresses of media, with the certificate
+    from the files or, without, one that clients know by its hash.
 
     `advertised_host` is where control and the gateway reach this node; "" is `http_host`. With `etcd` the node
     registers there. Before it stops, the node waits `drain_seconds` for its rooms to end and has the rest placed on
-    other nodes; None says goodbye at once.
+    other nodes; None stops at once.
     """
 
     node_secret: str = field(repr=False)

@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 class ControlUnavailable(Exception):
-    """Control did not answer, or not as agreed; the caller tries again later."""
+    """Control did not answer, or gave an invalid answer; the caller retries later."""
 
 
 class MeetingUnknown(Exception):
@@ -58,14 +58,14 @@ class ControlClient:
         return _decode(await self._get(f"/internal/v1/rooms/{room}/desired"), DesiredState)
 
     async def evacuate(self, node: str) -> list[str]:
-        """Have the rooms of this node placed on others; returns those that were; raises ControlUnavailable."""
+        """Have the rooms of this node placed on others; returns those that moved; raises ControlUnavailable."""
         status, body = await self._exchange("POST", f"/internal/v1/nodes/{node}/evacuate", b"{}")
         if status >= 300:
             raise ControlUnavailable(f"evacuate: {status}")
         return _decode(body, Evacuated).moved
 
     async def admit_by_stream_key(self, use: StreamKeyUse) -> StreamKeyAdmission:
-        """Return the join token of whoever showed a stream key, or why there is none; raises ControlUnavailable."""
+        """Return the join token for a stream key, or the refusal; raises ControlUnavailable."""
         status, body = await self._exchange("POST", "/internal/v1/stream-keys/admit", msgspec.json.encode(use))
         if status >= 300:
             raise ControlUnavailable(f"stream key: {status}")

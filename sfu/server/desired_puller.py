@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class DesiredPuller:
-    """Keeps live rooms as control wants them, also when control's PUT was lost."""
+    """Keeps live rooms as control wants them, even when a PUT of control was lost."""
 
     def __init__(self, driver: Driver, control: ControlClient, interval: float) -> None:
         self._driver = driver
@@ -21,7 +21,7 @@ class DesiredPuller:
         self._opened: asyncio.Queue[str] = asyncio.Queue()
 
     def opened(self, rooms: Iterable[str]) -> None:
-        """Rooms have opened. Their number is bounded by the node."""
+        """Note rooms that have opened. Their number is bounded by the node."""
         for room in rooms:
             self._opened.put_nowait(room)
 

@@ -1,12 +1,12 @@
-"""Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to where it belongs, one timer.
+"""Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to its destinations, one timer.
 
-A lone datagram is read at once. While they come thick, the sockets are looked at once in a while instead, as network
-drivers do: a wake-up costs more than a packet, and what is read together is sent together (`look_pause`). Where neither
-media nor a handshake waits for it, the looks are rarer still and coincide with the timers'.
+A lone datagram is read at once. While many come, the sockets are polled now and then instead, as network drivers do: a
+wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). When neither
+media nor a handshake is waiting, polls are rarer still and coincide with the timers.
 
-Reading and forwarding go first. What follows from what was read, and what timers bring, gets a share of each step that
-it cannot exceed; the rest waits for the next one, before which the sockets are read again. Whatever else the loop runs
-ends with `flush`, which lets media through when they have waited.
+Reading and forwarding go first. Policy work, from media and timers, gets a bounded share of each step; the rest waits
+for the next one, before which the sockets are read again. Everything else that the loop runs ends with `flush`, which
+lets media through if they have waited.
 """
 
 import asyncio
@@ -30,20 +30,20 @@ _WALL_CLOCK_NS = 5_000_000_000
 _GRID_NS = 5_000_000
 """The step to which the node's timers are rounded up, so that peers share a wake-up. The pacer's are not."""
 _HANDSHAKE_GAP_NS = 4_000_000
-"""Between two looks at the sockets where nobody has sent media for a while, but somebody is about to."""
+"""The pause between two polls when nobody has sent media for a while, but somebody is about to."""
 _CALM_NS = 10_000_000
-"""The same, and what timers are rounded up to, where nobody does: checks and reports can wait a little."""
+"""The same when nobody does, and the step for timers then: checks and reports can wait a little."""
 _LASTS_NS = 1_000_000_000
-"""The time for which media, or a handshake, is taken to continue after the newest of it."""
+"""The time for which media, or a handshake, are assumed to continue after the last packet."""
 _POLICY_NS = 2_000_000
 """The share of a step that policy may take."""
 _AWAY_NS = 5_000_000
 """The time for which the sockets may go unread while the loop does other things."""
 
 _RESIZED_DATAGRAMS = 64
-"""The most datagrams that have to be cut that are read at once."""
+"""The most datagrams to be cut that are read at once."""
 _LARGEST_BYTES = 9216
-"""Of such a datagram: as large as Ethernet makes them anywhere."""
+"""The size of such a datagram: the largest that any Ethernet carries."""
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Driver:
             self._loop.add_reader(self._sockets.filenos()[local], self._readable)
 
     def _readable(self) -> None:
-        """A socket has something to read: do so; soon after the last time, go on without being woken for each."""
+        """Read a readable socket; soon after the last time, switch to polling."""
         before = self._read_at
         self._read()
         gap = self._gap()
@@ -154,7 +154,7 @@ class Driver:
         return _HANDSHAKE_GAP_NS if self._read_at - self._handshake_at < _LASTS_NS else _CALM_NS
 
     def _read(self) -> None:
-        """Read and forward, then do what follows from it; what takes too long goes on in the next step."""
+        """Read and forward, then do policy work; what takes too long continues in the next step."""
         begun, before = time.monotonic_ns(), self._pump.datagrams_read
         try:
             self._forward()
@@ -162,7 +162,7 @@ class Driver:
         except Exception:
             self.node.fault(begun)
             raise
-        finally:  # a fault costs its own step, not what others have in the outbox, nor the timer
+        finally:  # a fault costs only its own step, not other output or the timer
             self.flush()
             ended = time.monotonic_ns()
             self._pause.looked(self._pump.datagrams_read - before, begun, ended)
@@ -179,7 +179,7 @@ class Driver:
         self.node.put(result, now)
 
     def _work(self, now: int) -> None:
-        """Let policy have its share of a step."""
+        """Give policy its share of a step."""
         until = time.monotonic_ns() + _POLICY_NS
         while self.node.work(now) and now < until:
             now = time.monotonic_ns()
@@ -189,7 +189,7 @@ class Driver:
         self._read()
 
     def flush(self) -> None:
-        """Send what the node has put into its outbox, and set the timer; let media through if they have waited."""
+        """Send the node's outbox, and set the timer; let media through if they have waited."""
         self._empty_outbox()
         now = time.monotonic_ns()
         if self._is_started and now - self._read_at > _AWAY_NS and now - self._media_at < _LASTS_NS:
@@ -266,4 +266,4 @@ class Driver:
 
 
 def _nowhere(_: Iterable[object]) -> None:
-    """Take what nobody wants."""
+    """Drop it."""

@@ -20,7 +20,7 @@ class ExtraListeners:
     """The listeners that are configured, beside the UDP sockets on `addresses`."""
 
     def __init__(self, config: SfuConfig, addresses: Sequence[Address]) -> None:
-        """Listen for ICE-TCP; where its port is the UDP port's number and taken, do without. OSError."""
+        """Listen for ICE-TCP; if its port defaults to the UDP port's number and is taken, do without. OSError."""
         self.tcp: TcpListener | None = None
         self.webtransport: WebTransportServer | None = None
         self._config = config
@@ -47,7 +47,9 @@ class ExtraListeners:
         return {} if self.tcp is None else self.tcp.far_ends
 
     async def open(self, context: Context, attend: Attend) -> Sequence[Callable[[], Awaitable[None]]]:
-        """Let clients in; returns what is to be run meanwhile. OSError or ValueError: the certificate is unreadable."""
+        """Let clients in; returns the coroutines to run meanwhile. OSError or ValueError: the certificate is
+        unreadable.
+        """
         config = self._config
         if self.tcp is not None:
             self.tcp.start(context.counters)
@@ -66,14 +68,14 @@ class ExtraListeners:
         return (server.run,)
 
     def webtransport_endpoint(self) -> WebTransportEndpoint | None:
-        """Return where signaling is taken over WebTransport."""
+        """Return the address of signaling over WebTransport."""
         if self.webtransport is None:
             return None
         host = self._config.public_addresses[0] if self._config.public_addresses else ""
         return WebTransportEndpoint(port=self.webtransport.port, host=host, hash=self.webtransport.hash)
 
     async def close_signaling(self) -> None:
-        """Wait for the sessions over WebTransport, which have been told to close."""
+        """Wait for the WebTransport sessions, which have been told to close."""
         if self.webtransport is not None:
             await self.webtransport.stop()
 

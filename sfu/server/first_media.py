@@ -8,12 +8,12 @@ from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
 
 _MAX_WATCHED = 100
-_LOOK_SECONDS = 0.05  # how exactly a span ends
+_LOOK_SECONDS = 0.05  # the precision of a span's end
 _PATIENCE_SECONDS = 30.0
 
 
 class FirstMedia:
-    """Watches the node's participants until packets of theirs, and for them, have been seen."""
+    """Watches new participants until packets from them, and to them, have been seen."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -31,7 +31,7 @@ class FirstMedia:
             task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """Give up what is watched."""
+        """Stop watching."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""The first desired state of a room: nobody is let in before it is known what governs the room.
+"""The first desired state of a room: nobody is admitted before it is known.
 
-A room that opens here, be it for the first time or after another node was lost, asks control before its first
-participant is admitted, together for all who wait. A room that is governed already lets people in at once.
+A room that opens here, for the first time or after the loss of another node, asks control before its first participant
+is admitted, once for all who wait. A room that has a desired state admits people at once.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ WAIT_SECONDS = 3.0
 
 
 class FirstState:
-    """Pulls the desired state of rooms that are about to open; who waits for it is counted (`first_state_awaited`)."""
+    """Pulls the desired state of rooms that are about to open; those who wait are counted (`first_state_awaited`)."""
 
     def __init__(self, node: Node, control: ControlClient) -> None:
         self._node = node
@@ -27,7 +27,7 @@ class FirstState:
         self._offered: dict[str, DesiredState] = {}
 
     async def of(self, claims: JoinClaims) -> DesiredState | None:
-        """Return what to govern the room of a token by, None where it is governed already.
+        """Return the desired state for the room of a token, None if it has one already.
 
         Raises Refused: `not_ready` when control does not answer in time, `ended` when there is no such meeting.
         """
@@ -45,7 +45,7 @@ class FirstState:
             offered = self._offered.get(claims.room)
             return pulled if offered is None or offered.version <= pulled.version else offered
         except (TimeoutError, ControlUnavailable) as error:
-            raise Refused(Code.NOT_READY, "The meeting is not ready here; try again.", fatal=True) from error
+            raise Refused(Code.NOT_READY, "The meeting is not ready here yet; try again.", fatal=True) from error
         except MeetingUnknown as error:
             raise Refused(Code.ENDED, "The meeting has ended.", fatal=True) from error
         finally:
@@ -55,7 +55,9 @@ class FirstState:
                 self._offered.pop(claims.room, None)
 
     def offer(self, desired: DesiredState) -> bool:
-        """Take what control sends meanwhile, which may be newer than what it answered; whether anybody waits for it."""
+        """Take a state that control sends meanwhile, which may be newer than its answer; return whether anybody waits
+        for it.
+        """
         if desired.room not in self._waiting:
             return False
         known = self._offered.get(desired.room)
@@ -64,7 +66,7 @@ class FirstState:
         return True
 
     async def stop(self) -> None:
-        """Give up what is under way."""
+        """Cancel pending requests."""
         pulls = list(self._pulls.values())
         for pull in pulls:
             pull.cancel()

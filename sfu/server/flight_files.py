@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class FlightFiles:
-    """Writes dumps as `{room}-{unix ms}.flight` into `directory`; a room's next one not before a minute has passed."""
+    """Writes dumps as `{room}-{unix ms}.flight` into `directory`, at most one a minute for each room."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -27,7 +27,7 @@ class FlightFiles:
         self._last: dict[str, float] = {}
 
     def put(self, failures: Iterable[Failure]) -> None:
-        """Queue dumps; what exceeds the queue, or comes too soon after the room's last, is dropped."""
+        """Queue dumps; those that exceed the queue, or come too soon after the room's last, are dropped."""
         now = time.monotonic()
         self._last = {room: at for room, at in self._last.items() if now - at < BETWEEN_SECONDS}
         for failure in failures:

@@ -88,7 +88,7 @@ class HttpApi:
         return web.json_response({"version": version})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        """Tell a room, or one of it and the sender, what was said over REST; control has kept it."""
+        """Send a chat message from REST to a room, or to one receiver and the sender; control has stored it."""
         try:
             said = signaling.decode_client(await request.read())
         except ValueError as error:
@@ -130,7 +130,7 @@ class HttpApi:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
-        """Say that the process lives, and how much it leaves out for want of time (machines.shedding): 0 is nothing."""
+        """Report that the process lives, and how much it sheds under overload (machines.shedding): 0 is nothing."""
         return web.json_response({"status": "ok", "shedding": self._driver.overload.step})
 
     async def _is_ready(self, request: web.Request) -> web.StreamResponse:

@@ -1,6 +1,6 @@
 """Admission with keys pulled from control: at the start, and when a token names a key that is not known yet.
 
-Stream keys, which encoders and players may show in place of a join token, control exchanges for one.
+Control exchanges stream keys, which encoders and players may use instead, for join tokens.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class KeyRing:
 
     @asynccontextmanager
     async def admitted(self, token: str) -> AsyncIterator[JoinClaims]:
-        """Use a token up, unless what is done within the context fails: then it admits again; raises Refused."""
+        """Use a token up, unless the body of the context fails: then it admits again; raises Refused."""
         kid = key_id(token)
         if not self._admission.knows(kid):
             await self.refresh(kid)
@@ -43,7 +43,7 @@ class KeyRing:
             raise
 
     async def join_token(self, bearer: str, role: StreamRole, room: str) -> str:
-        """Return a bearer that is a join token, and the one that control gives for a stream key; raises Refused."""
+        """Return a join token as it is, and for a stream key the join token that control gives; raises Refused."""
         if not is_stream_key(bearer):
             return bearer
         use = StreamKeyUse(key_hash=key_hash(bearer).hex(), role=role, room=room)
@@ -57,9 +57,8 @@ class KeyRing:
         return admission.token
 
     async def refresh(self, kid: str = "") -> None:
-        """Pull the keys, unless `kid` turned up meanwhile; what is known stays when control does not answer.
-
-        All who wait for a key share one question that begins after they came: nobody waits for all before.
+        """Pull the keys, unless `kid` has become known meanwhile; known keys stay when control does not answer. All who
+        wait for a key share one request, which begins after they came.
         """
         came = time.monotonic()
         async with self._lock:

@@ -1,4 +1,4 @@
-"""Measures what the node has to do: its share of a core, how long things wait, packets a second."""
+"""Measures the node's load: its share of a core, how long things wait, packets per second."""
 
 import time
 
@@ -11,7 +11,7 @@ _WINDOW_SECONDS = 1.0
 
 
 class LoadMeter:
-    """Read as often as wanted; shares and rates are taken anew at most once a second."""
+    """Can be read at any rate; shares and rates are updated at most once a second."""
 
     def __init__(self, node: Node, pump: Pump, overload: OverloadWatch) -> None:
         self._node = node

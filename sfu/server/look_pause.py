@@ -1,8 +1,8 @@
 """The pause between two reads of the sockets under load.
 
-A look takes so long for itself and so long for each datagram that it finds. Rare looks save the former, frequent ones
-save waiting. They may take half of the time that is left over: an idle node looks several times in a millisecond, a
-busy one once. What a look takes for itself is the intercept of a line through the looks of late (least squares).
+A poll has a fixed cost and a cost for each datagram that it finds. Rare polls save the fixed cost, frequent ones save
+waiting. Polls may take half of the idle time: an idle node polls several times in a millisecond, a busy one once. The
+fixed cost is the intercept of a least-squares line through recent polls.
 """
 
 MIN_NS = 100_000
@@ -15,7 +15,7 @@ _FIRST_COST_NS = 30_000.0
 
 
 class LookPause:
-    """Fed the length of every step of the loop; says how long the next pause is to be. Times are ns."""
+    """Gets the length of every step of the loop and decides the next pause. Times are ns."""
 
     def __init__(self) -> None:
         self._looks = self._datagrams = self._squares = self._durations = self._products = 0.0
@@ -23,12 +23,12 @@ class LookPause:
         self._spent = 0
         self._idle = 1.0
         self.pause = MIN_NS
-        """The pause before the next look."""
+        """The pause before the next poll."""
 
     def looked(self, datagrams: int, begun: int, ended: int) -> None:
-        """Take a look at the sockets, with what followed from it."""
+        """Take a poll of the sockets, with the work that followed."""
         duration = float(ended - begun)
-        if duration < MAX_NS:  # longer ones tell of other things
+        if duration < MAX_NS:  # longer ones have other causes
             self._looks = self._looks * _REMEMBERED + 1
             self._datagrams = self._datagrams * _REMEMBERED + datagrams
             self._squares = self._squares * _REMEMBERED + datagrams * datagrams
@@ -48,7 +48,7 @@ class LookPause:
 
     @property
     def busy(self) -> float:
-        """The share of the time that steps took lately, 0 to 1."""
+        """The share of time that steps took recently, 0 to 1."""
         return 1 - self._idle
 
     @property

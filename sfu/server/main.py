@@ -53,20 +53,20 @@ _log = logging.getLogger(__name__)
 
 
 class Tuning:
-    """Settings that can change while a node runs. Before there is a node, its initial values."""
+    """Settings that can change while a node runs. Before there is a node, they are its initial values."""
 
     def __init__(self) -> None:
         self._participants: int | None = None
         self._context: Context | None = None
 
     def serve(self, context: Context) -> None:
-        """A node with this context runs."""
+        """Note that a node with this context runs."""
         self._context = context
         if self._participants is not None:
             self.limit_participants(self._participants)
 
     def limit_participants(self, count: int) -> None:
-        """Let rooms take so many participants from now on; who is in stays. ValueError below one."""
+        """Let rooms take so many participants from now on; nobody is removed. ValueError below one."""
         if count < 1:
             raise ValueError("a room must allow at least one participant")
         self._participants = count
@@ -174,7 +174,7 @@ class SfuServer:
     def _registry(
         self, driver: Driver, pump: Pump, signaling: SignalingServer, standalone: StandaloneApi
     ) -> CollectorRegistry:
-        """Return what /metrics shows: the node's figures, and what the process itself says."""
+        """Return what /metrics shows: the figures of the node and of the process."""
         registry = CollectorRegistry()
         node = NodeMetrics(
             driver,
@@ -189,7 +189,7 @@ class SfuServer:
         return registry
 
     def _open_sinks(self, driver: Driver) -> None:
-        """Let recorder and inference attach, have sound converted, keep what flight recorders dump: as configured."""
+        """Let recorder and inference attach, convert sound, and keep dumps of flight recorders, as configured."""
         config = self._config
         if config.sink_socket is not None:
             self._sinks = SinkServer(driver)
@@ -249,7 +249,7 @@ class SfuServer:
         await asyncio.Event().wait()
 
     async def drain(self) -> None:
-        """Let meetings end or hand them over, as configured; another cancellation ends the wait."""
+        """Wait for meetings to end or hand them over, as configured; another cancellation ends the wait."""
         if self._config.drain_seconds is not None and self.driver is not None:
             await self.presence.hand_over(self._config.drain_seconds)
 
@@ -262,7 +262,7 @@ class SfuServer:
         if self._registration is not None:
             await self._registration.end()
         if self.driver is not None:
-            # Without draining the whole machine stops; else somebody holds the rooms soon that no node has taken yet.
+            # Without draining, the whole machine stops; else other nodes will soon take the remaining rooms.
             self.driver.node.shut_down(self.driver.now(), back_soon=self._config.drain_seconds is not None)
             self.driver.flush()
         if self._signaling is not None and self._listeners is not None:

@@ -14,10 +14,10 @@ from sfu.server.signaling_server import SignalingServer
 from sfu.server.standalone_api import StandaloneApi
 
 _FEEDBACK = {
-    "nacks_sent": "Packets asked of publishers",
-    "plis_sent": "Keyframes asked of publishers",
-    "nacks_received": "Packets that subscribers asked for",
-    "plis_received": "Keyframes that subscribers asked for",
+    "nacks_sent": "Packets requested from publishers",
+    "plis_sent": "Keyframes requested from publishers",
+    "nacks_received": "Packets that subscribers requested",
+    "plis_received": "Keyframes that subscribers requested",
 }
 
 
@@ -72,22 +72,24 @@ class NodeMetrics(Collector):
         for name, value in self._pump.counters.items():
             yield CounterMetricFamily(f"parley_sfu_{name}", f"Media path: {name}", value=value)
         yield GaugeMetricFamily(
-            "parley_sfu_shedding", "What is left out for want of time, 0 to 17", value=self._overload.step
+            "parley_sfu_shedding", "Work left out under overload, 0 (none) to 17", value=self._overload.step
         )
         waited = self._overload.waited / 1e9
-        yield GaugeMetricFamily("parley_sfu_standing_wait_seconds", "Least that anything read had waited", value=waited)
+        yield GaugeMetricFamily(
+            "parley_sfu_standing_wait_seconds", "Shortest wait of anything read in the last window", value=waited
+        )
         buffers = self._pump.receive_buffers()
-        yield GaugeMetricFamily("parley_sfu_receive_buffer_held_bytes", "Waiting to be read", value=buffers.held)
-        yield GaugeMetricFamily("parley_sfu_receive_buffer_bytes", "Room for what waits to be read", value=buffers.room)
+        yield GaugeMetricFamily("parley_sfu_receive_buffer_held_bytes", "Bytes waiting to be read", value=buffers.held)
+        yield GaugeMetricFamily("parley_sfu_receive_buffer_bytes", "Size of the receive buffers", value=buffers.room)
         yield CounterMetricFamily(
-            "parley_sfu_receive_buffer_drops", "Datagrams that found no room", value=buffers.dropped
+            "parley_sfu_receive_buffer_drops", "Datagrams dropped from full receive buffers", value=buffers.dropped
         )
         drops = CounterMetricFamily("parley_sfu_drops", "Packets dropped, by reason", labels=["reason"])
         engine, own = self._pump.drops, self._node.context.drops
         for reason in Drop:
             drops.add_metric([reason.name.lower()], engine.get(reason, 0) + own[reason])
         yield drops
-        events = CounterMetricFamily("parley_sfu_events", "Further events of the media path", labels=["event"])
+        events = CounterMetricFamily("parley_sfu_events", "Other events of the media path", labels=["event"])
         counters = self._node.context.counters
         for name, value in sorted(counters.items()):
             if name not in _FEEDBACK:
@@ -100,7 +102,7 @@ class NodeMetrics(Collector):
         times = self._pump.times
         total = times.total / 1e9
         yield CounterMetricFamily("parley_sfu_engine_seconds", "Time spent forwarding, kernel included", value=total)
-        steps = HistogramMetricFamily("parley_sfu_engine_step_seconds", "Duration of a step of forwarding")
+        steps = HistogramMetricFamily("parley_sfu_engine_step_seconds", "Duration of a turn of forwarding")
         buckets = [("+Inf" if bound is None else str(bound / 1e9), float(count)) for bound, count in times.cumulative()]
         steps.add_metric([], buckets, total)
         yield steps
@@ -130,11 +132,17 @@ class NodeMetrics(Collector):
         yield size
         yield dropped
         stalled = sum(room.taps.is_stalled for room in self._node.rooms.values())
-        yield GaugeMetricFamily("parley_sfu_recordings_stalled", "Recordings of which nothing is kept", value=stalled)
+        yield GaugeMetricFamily(
+            "parley_sfu_recordings_stalled", "Running recordings of which nothing is being stored", value=stalled
+        )
         budget = self._node.sinks.replay_budget
-        yield GaugeMetricFamily("parley_sfu_replay_bytes", "Kept until a recorder has it on disk", value=budget.bytes)
+        yield GaugeMetricFamily(
+            "parley_sfu_replay_bytes", "Bytes kept until a recorder has them on disk", value=budget.bytes
+        )
         yield CounterMetricFamily(
-            "parley_sfu_replay_given_up", "Packets kept for a recorder and lost for want of room", value=budget.given_up
+            "parley_sfu_replay_given_up",
+            "Packets kept for a recorder and dropped for lack of memory",
+            value=budget.given_up,
         )
         transcoding = self._node.transcoding
         yield GaugeMetricFamily("parley_sfu_converted_tracks", "Tracks that are converted", value=len(transcoding))

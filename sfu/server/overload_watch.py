@@ -1,4 +1,4 @@
-"""Measures whether a node has time enough, has it leave out what it has no time for, and says so."""
+"""Measures whether a node has enough time, sheds work if not, and reports it."""
 
 import logging
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from sfu.rooms.node import Node
 from sfu.server.look_pause import LookPause
 
 _CALM_NS = 10_000_000_000
-"""For how long after the last of it a node still takes no new rooms."""
+"""The time after an overload during which a node still takes no new rooms."""
 
 _log = logging.getLogger(__name__)
 
 
 class OverloadWatch:
-    """Told of every look at the sockets. `changed` is called when `is_overloaded` is another."""
+    """Gets every poll of the sockets. `changed` is called when `is_overloaded` changes."""
 
     def __init__(self, node: Node, pump: Pump, pause: LookPause) -> None:
         self._node = node
@@ -28,9 +28,9 @@ class OverloadWatch:
         self._lost = self._lost_before = 0
         self._shed_at = -_CALM_NS
         self.waited = 0
-        """The least that anything read had waited in the last window, in ns."""
+        """The shortest wait of anything read in the last window, in ns."""
         self.behind = 0
-        """For how long policy let things wait at the end of the last window, in ns."""
+        """How long policy made things wait at the end of the last window, in ns."""
         self.is_overloaded = False
         self.changed: Callable[[], None] = lambda: None
 
@@ -40,7 +40,7 @@ class OverloadWatch:
         return self._shedding.step
 
     def looked(self, now: int) -> None:
-        """Take a look at the sockets, and what followed from it."""
+        """Take a poll of the sockets, with the work that followed."""
         waited = self._pump.waited
         self._waited = waited if self._waited is None else min(self._waited, waited)
         self.passed(now)

@@ -1,7 +1,7 @@
-"""Sockets for plain transports, and which addresses they may have to do with.
+"""Sockets for plain transports, and the addresses that these may use.
 
-What is sent leaves from one socket per local address, shared by all transports and apart from the one of ICE: a plain
-transport can thus never claim the address of somebody's peer. Each transport that receives has sockets of its own.
+Outgoing packets leave from one socket per local address, shared by all transports and separate from ICE's: so a plain
+transport can never claim the address of somebody's peer. Each transport that receives has sockets of its own.
 """
 
 import ipaddress
@@ -21,13 +21,13 @@ _TRIES = 16
 class FarEnds:
     """Addresses that transports may be opened to: those of the networks given (CIDR notation), and public ones.
 
-    Without networks there are no transports at all. The operator vouches for the networks; a public address beyond them
-    has to show that it listens (rooms.unproved). A host of a meeting may thus make the node send neither to what is
-    beside it nor to somebody who wants nothing of it.
+    Without networks there are no transports at all. The operator vouches for the networks; any other public address has
+    to show that it listens (peers.unproved). So a host of a meeting cannot make the node send to its neighbours, or to
+    somebody who did not ask for it.
     """
 
     def __init__(self, networks: Iterable[str]) -> None:
-        """ValueError for what is no network."""
+        """ValueError for anything but networks."""
         self._networks: list[IpNetwork] = [ipaddress.ip_network(entry) for entry in networks]
 
     def check_open(self) -> None:
@@ -38,7 +38,7 @@ class FarEnds:
     def check(self, address: str) -> tuple[str, bool]:
         """Return the address in its usual form, and whether it is vouched for.
 
-        Raises Refused for what is no address, or not permitted.
+        Raises Refused for an invalid address, or one that is not permitted.
         """
         try:
             parsed = ipaddress.ip_address(address)
@@ -79,7 +79,7 @@ class PlainSockets:
         return LocalEndpoint(local, local, self._name(beside, address), port, port)
 
     def to_receive(self, sender: str | None, *, mux: bool) -> LocalEndpoint:
-        """Return an end of its own, reachable for a sender (any when None); raises Refused when there is none."""
+        """Return a separate endpoint, reachable for a sender (any when None); raises Refused when there is none."""
         beside = self._route_to(sender) if sender is not None else 0
         name = self._name(beside, sender)
         if mux:
@@ -96,7 +96,7 @@ class PlainSockets:
         raise Refused(Code.FULL, "No two consecutive ports are free.")
 
     def give_back(self, end: LocalEndpoint) -> None:
-        """Shut the sockets of an end for which no transport was opened."""
+        """Shut the sockets of an endpoint for which no transport was opened."""
         for local in end.sockets:
             self._driver.shut_socket(local)
 
@@ -134,7 +134,7 @@ class PlainSockets:
         return next((local for local in fitting if self._addresses[local][0] == source), fitting[0])
 
     def _name(self, beside: int, far: str | None) -> str:
-        """Return the address under which a far end knows us: behind a one-to-one NAT the announced one."""
+        """Return the address under which the far end knows us: behind a one-to-one NAT, the announced one."""
         own = self._addresses[beside][0]
         near = far is not None and not ipaddress.ip_address(far).is_global
         if near or ipaddress.ip_address(own).is_global:

@@ -27,7 +27,7 @@ _MAX_BYTES = 16 * 1024
 _LOOK_SECONDS = 1.0
 _KEEP_ALIVE_LOOKS = 15
 _MAX_LISTENING = 4
-"""Streams of events that a session has at most: each is looked after every second."""
+"""The most event streams of a session: each is checked every second."""
 
 
 _LayerId = Annotated[int, msgspec.Meta(ge=0, le=7)]
@@ -36,7 +36,7 @@ _LayerId = Annotated[int, msgspec.Meta(ge=0, le=7)]
 class Selection(msgspec.Struct, frozen=True, rename="camel"):
     """The encoding to show on an m-section: the first video's without `mediaId`; ours to choose without an id.
 
-    Of an encoding that has layers none beyond these is shown. What a link does not carry is not shown either.
+    Layers of the encoding above these are not shown, nor any that the link cannot carry.
     """
 
     media_id: str | None = None
@@ -116,13 +116,13 @@ class PlayerApi:
         return web.Response(status=201, headers={"Location": f"{request.path}/{found[0].events}", **CORS})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Tell what changes, looked at once a second, until the player or the session is gone."""
+        """Send changes, checked once a second, until the player or the session is gone."""
         resource = self._sessions.find(request)
         given = request.match_info["key"]
         if resource is None or not resource.events or not hmac.compare_digest(given.encode(), resource.events.encode()):
             return problem(404, "unknown_resource", "There is no such session.")
         if resource.listening >= _MAX_LISTENING:
-            return problem(429, Code.TOO_MANY_REQUESTS.value, "This session's events are read often enough.")
+            return problem(429, Code.TOO_MANY_REQUESTS.value, "This session has too many event streams already.")
         resource.listening += 1
         try:
             return await self._tell(request, resource)
@@ -139,7 +139,7 @@ class PlayerApi:
             while self._sessions.find(request) is resource and (
                 whep_player := resource.membership.participant.whep_player
             ):
-                if request.transport is None:  # the reader has gone: a write would tell later
+                if request.transport is None:  # the reader is gone: a write would notice later
                     break
                 for event, data in self._state(whep_player).items():
                     text = msgspec.json.encode(data)
@@ -154,14 +154,14 @@ class PlayerApi:
 
     def _state(self, whep_player: WhepPlayer) -> dict[str, dict[str, Any]]:
         layers = whep_player.layers(self._driver.now())
-        # Rates move all the time; an event is worth it when what there is to choose from, or what is shown, changes.
+        # Rates change all the time; an event is sent only when the choices, or what is shown, change.
         coarse = {mid: [entry._replace(bits_per_second=0) for entry in encodings] for mid, encodings in layers.items()}
         shown = sorted(whep_player.shows())
         return {"active" if shown else "inactive": {"media": shown}, "layers": _described(coarse)}
 
 
 def _described(layers: dict[str, list[Encoding]]) -> dict[str, Any]:
-    """Return the draft's `layers`: encodings that flow and that do not, by m-section."""
+    """Return the draft's `layers`: active and inactive encodings by m-section."""
     return {
         mid: {
             "active": [_encoding(entry) for entry in encodings if entry.is_active],

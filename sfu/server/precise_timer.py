@@ -1,4 +1,4 @@
-"""A timer of the kernel's that keeps fractions of a millisecond (timerfd); those of uvloop do not.
+"""A kernel timer (timerfd) that is exact to fractions of a millisecond; uvloop's are not.
 
 `os` has it from Python 3.13 on; earlier ones reach it by ctypes.
 """

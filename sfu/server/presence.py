@@ -1,4 +1,4 @@
-"""A node's presence for control: its record, its draining, and the handover of its rooms before it stops."""
+"""A node's presence in control's view: its record, its draining, and the handover of its rooms before it stops."""
 
 import asyncio
 import logging
@@ -18,9 +18,9 @@ _FLUSH_SECONDS = 0.3
 
 
 class Presence:
-    """`changed` is called when the record is urgently another. `boot` is random, and names this process in facts.
+    """`changed` is called on urgent changes of the record. `boot` is random, and names this process in facts.
 
-    `webtransport` tells where signaling is taken over WebTransport.
+    `webtransport` is the address of signaling over WebTransport.
     """
 
     def __init__(self, config: SfuConfig, control: ControlClient) -> None:
@@ -36,7 +36,7 @@ class Presence:
         self._handing_over: asyncio.Task[None] | None = None
 
     def serve(self, driver: Driver, load: Callable[[], NodeLoad], signaling_port: int, http_port: int) -> None:
-        """Ports are bound, rooms may come; `load` measures what they cost."""
+        """Note that ports are bound and rooms may come; `load` measures their cost."""
         host = self._config.advertised_host or self._config.http_host
         host = f"[{host}]" if ":" in host else host
         self._driver, self._load = driver, load
@@ -47,7 +47,7 @@ class Presence:
         self.changed()
 
     def record(self) -> NodeRecord:
-        """Return what control is to know of this node."""
+        """Return this node's record for control."""
         return NodeRecord(
             node=self._config.node,
             boot=self.boot,
@@ -61,7 +61,7 @@ class Presence:
         )
 
     def room_loads(self) -> RoomLoads:
-        """Return what each room of this node costs."""
+        """Return the cost of each room of this node."""
         if self._driver is None:
             return RoomLoads(rooms=[])
         now = self._driver.now()
@@ -79,7 +79,7 @@ class Presence:
         )
 
     def drain(self, grace: float | None) -> None:
-        """Take no new rooms any more; hand those that are left over after `grace` seconds (None: let them end)."""
+        """Take no more rooms; hand over the remaining ones after `grace` seconds (None: let them end)."""
         self._stop_handing_over()
         self.draining = True
         self.changed()
@@ -93,7 +93,7 @@ class Presence:
         self.changed()
 
     async def hand_over(self, grace: float) -> None:
-        """Wait until there are no rooms, at most `grace` seconds, then have what is left placed on other nodes."""
+        """Wait until there are no rooms, at most `grace` seconds, then have the rest placed on other nodes."""
         if self._driver is None:
             return
         rooms = self._driver.node.rooms

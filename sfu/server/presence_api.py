@@ -1,4 +1,4 @@
-"""Control's questions and wishes about the node as a whole: how it is, what rooms cost, and that it should drain."""
+"""Control's requests about the node as a whole: its state, the cost of its rooms, and draining."""
 
 import msgspec
 from aiohttp import web

@@ -1,6 +1,6 @@
 """Quality of media over all live peers, as quantiles at the time of the scrape: round trips, loss, jitter, estimates.
 
-Quantiles instead of histograms: what is asked is how many are badly off now, and a room's own figures are in logs.
+Quantiles instead of histograms: the question is how many have a bad call now, and a room's own figures are in logs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
-LOW_QUANTILES = (0.0, 0.1, 0.5, 0.9)  # of what is bad when it is small
+LOW_QUANTILES = (0.0, 0.1, 0.5, 0.9)  # of figures that are bad when they are small
 _SECOND = 1e9
 
 
@@ -56,11 +56,11 @@ def collect(node: Node) -> Iterator[Metric]:
         figures.add(participant)
     yield _family("parley_sfu_round_trip_seconds", "Round trips of subscribers", [({}, figures.round_trips)])
     yield _family("parley_sfu_jitter_seconds", "Interarrival jitter of published streams", [({}, figures.jitter)])
-    links = ("parley_sfu_estimate_bits_per_second", "What subscribers' links are taken to carry")
+    links = ("parley_sfu_estimate_bits_per_second", "Estimated bandwidth of subscribers' links")
     yield _family(*links, [({}, figures.estimates)], LOW_QUANTILES)
     filled = GaugeMetricFamily(
         "parley_sfu_slots",
-        "Slots of subscribers by what they have: a stream, or none that is sent or fits",
+        "Slots of subscribers by state: with a stream, or with none that is sent or fits",
         labels=["kind", "state"],
     )
     for labels, value in figures.slots.items():
@@ -68,7 +68,7 @@ def collect(node: Node) -> Iterator[Metric]:
     yield filled
     yield _family(
         "parley_sfu_loss_ratio",
-        "Packets lost of the last report: in, from publishers; out, to subscribers",
+        "Share of packets lost in the last report: in, from publishers; out, to subscribers",
         [({"direction": direction}, values) for direction, values in figures.loss.items()],
     )
 

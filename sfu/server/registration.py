@@ -1,7 +1,7 @@
 """A node's place in etcd: its record under a lease, renewed for as long as the process lives and etcd answers.
 
-When etcd was away for longer than the lease, or the machine was cut off, the record is written anew under a new lease;
-what happened to the node's rooms meanwhile it learns from their desired states (sfu.api.placement).
+When etcd was away for longer than the lease, or the machine was cut off, the record is written again under a new lease.
+The node learns from desired states what happened to its rooms meanwhile (sfu.api.placement).
 """
 
 import asyncio
@@ -30,11 +30,11 @@ class Registration:
         self._written: NodeRecord | None = None
         self._changed = asyncio.Event()
         self.has_begun = False
-        """True once this node was registered; an etcd that goes away later takes nothing back."""
+        """True once this node was registered, even if etcd goes away later."""
         self._outage = EtcdOutage("this node is not registered", _log)
 
     def changed(self) -> None:
-        """The record is another now, and that is urgent."""
+        """Write the record soon: it has changed in an urgent way."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -77,7 +77,7 @@ class Registration:
 
 
 def _notably(record: NodeRecord) -> NodeRecord:
-    """Round the load, so that not every renewal is a write: etcd forces each to disk."""
+    """Round the load, so that not every renewal is a write, which etcd forces to disk."""
     load = msgspec.structs.replace(
         record.load,
         cpu=round(record.load.cpu * 20) / 20,

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 LIFETIME = datetime.timedelta(days=13)
 RENEWED_AFTER = datetime.timedelta(days=7)
-_SKEW = datetime.timedelta(hours=6)  # clocks of clients that are behind
+_SKEW = datetime.timedelta(hours=6)  # for clients whose clocks are behind
 
 
 class CertificateFiles(NamedTuple):
@@ -40,7 +40,7 @@ class ServedCertificate:
         self.refresh(datetime.datetime.now(datetime.UTC))
 
     def refresh(self, now: datetime.datetime) -> None:
-        """Take files up again that have changed, or make another certificate in time."""
+        """Read changed files again, or make another certificate in time."""
         if self._files is not None:
             modified = self._files.certificate.stat().st_mtime_ns
             if modified != self._modified:

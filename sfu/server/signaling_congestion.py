@@ -1,7 +1,7 @@
 """Congestion control for signaling over QUIC: New Reno with an initial window of 32 packets, as Chromium's own is.
 
-What a joiner is told first is some ten packets. The library paces a window over a round trip, and would hold them back
-for half of one with the usual window of ten (RFC 9002, section 7.2).
+The first messages to a joiner take some ten packets. The library paces a window over a round trip, and would delay them
+by half of one with the usual window of ten (RFC 9002, section 7.2).
 """
 
 from aioquic.quic.congestion.base import register_congestion_control
@@ -12,7 +12,7 @@ INITIAL_PACKETS = 32
 
 
 class SignalingCongestionControl(RenoCongestionControl):
-    """Differs by its initial window alone."""
+    """New Reno with another initial window."""
 
     def __init__(self, *, max_datagram_size: int) -> None:
         super().__init__(max_datagram_size=max_datagram_size)

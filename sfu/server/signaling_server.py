@@ -1,4 +1,4 @@
-"""Signaling over WebSocket (RFC 6455), and whatever else carries its messages: sessions of the node's participants."""
+"""Signaling over WebSocket (RFC 6455) or another carrier: sessions of the node's participants."""
 
 import asyncio
 import itertools
@@ -71,7 +71,7 @@ class SignalingServer:
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
     async def stop(self) -> None:
-        """Close what is left open and stop listening."""
+        """Close remaining sessions and stop listening."""
         await self._first_media.stop()
         if self._server is not None:
             self._server.close(code=1012, reason="shutdown")
@@ -85,7 +85,7 @@ class SignalingServer:
         return None
 
     def _name_process(self, _: ServerConnection, __: Request, response: Response) -> None:
-        """Tell a proxy which process took the connection: one that starts anew under its name is another."""
+        """Tell a proxy which process took the connection: a restarted one under the same name is another."""
         response.headers[BOOT_HEADER] = self._boot
 
     def deliver(self, items: Iterable[tuple[int, signaling.Message] | SessionClose]) -> None:

@@ -1,4 +1,4 @@
-"""One signaling session, whatever carries it: greets, admits, reads within bounds, writes from a bounded queue."""
+"""One signaling session over any carrier: greets, admits, reads within bounds, writes from a bounded queue."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ class SignalingLink(Protocol):
 
 
 class SignalingSession:
-    """`number` names the session to the node. Reading and writing are two tasks of the server's."""
+    """`number` names the session to the node. Reading and writing are two tasks of the server."""
 
     def __init__(self, number: int, connection: SignalingLink) -> None:
         self.number = number
@@ -54,7 +54,7 @@ class SignalingSession:
         return True
 
     def close(self, code: int, reason: str) -> None:
-        """Close once what is queued has been sent; what a slow client still has queued is forgotten."""
+        """Close once the queue has been sent; a slow client's queue is dropped."""
         if self.closing:
             return
         self.closing = True
@@ -76,7 +76,7 @@ class SignalingSession:
             return
 
     async def first(self) -> signaling.Join:
-        """Return the first message; raises Refused unless it is a join of a version that is spoken."""
+        """Return the first message; raises Refused unless it is a join of a supported version."""
         try:
             async with asyncio.timeout(JOIN_SECONDS):
                 message = await self.receive()

@@ -1,4 +1,4 @@
-"""The sink socket: AF_UNIX SOCK_SEQPACKET, one record a message. Sending never waits: what a sink does not take stays
+"""The sink socket: AF_UNIX SOCK_SEQPACKET, one record per message. Sending never waits: what a sink does not take stays
 in its bounded queue.
 """
 
@@ -18,7 +18,7 @@ SEND_BUFFER_BYTES = 4 * 1024 * 1024
 _RECORDS_PER_READ = 64
 _RECORDS_PER_WRITE = 512
 _GATHER_SECONDS = 0.01
-"""Records are gathered for so long: each write may wake the sink, which costs more than the write itself."""
+"""The time for which records are gathered: each write may wake the sink, which costs more than the write."""
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class SinkServer:
         self._driver.flush()
 
     def flush(self) -> None:
-        """Send what queues hold, in a moment and as far as sockets take it."""
+        """Send the queues in a moment, as far as the sockets take them."""
         for connection in self._connections.values():
             sink = connection.sink
             if sink is None or connection.waiting or connection.gathering is not None:

@@ -35,7 +35,7 @@ def problem(status: int, code: str, detail: str, more: Mapping[str, str] | None 
 
 
 def add_manners(router: web.UrlDispatcher, path: str, kind: Kind) -> None:
-    """Answer OPTIONS on `path`, whose other routes have been added, and refuse what it does not take."""
+    """Answer OPTIONS on `path`, whose other routes have been added, and refuse other methods."""
     allowed = {"Allow": ", ".join(ALLOWED[kind])}
 
     async def tell(request: web.Request) -> web.StreamResponse:
@@ -49,7 +49,7 @@ def add_manners(router: web.UrlDispatcher, path: str, kind: Kind) -> None:
 
 
 def refusal(refused: Refused) -> web.Response:
-    """Return what the rooms refused."""
+    """Return a refusal of the rooms."""
     status = 401 if refused.code in _UNAUTHORIZED else _STATUS.get(refused.code, 403)
     more = {"Retry-After": "1"} if refused.code is Code.NOT_READY else None
     return problem(status, refused.code.value, refused.detail, more)
@@ -64,7 +64,7 @@ def bearer(request: web.Request) -> str:
 
 
 async def body_text(request: web.Request, limit: int) -> str:
-    """Return the body; raises Refused when it is larger than `limit` bytes or no UTF-8."""
+    """Return the body; raises Refused when it is larger than `limit` bytes or not UTF-8."""
     data = await request.content.read(limit + 1)
     while len(data) <= limit and not request.content.at_eof():
         data += await request.content.read(limit + 1 - len(data))

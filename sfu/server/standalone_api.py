@@ -3,8 +3,8 @@ session.
 
 `POST /whip` and `POST /whep` (optionally with the room in the path, which the token must then name) create a resource;
 DELETE ends it. Consents, which other clients give by signaling, are given by `?consent=recording,captions`. A resource
-answers to the bearer that made it: a join token stays good for that beyond its 60 s. PATCH takes trickled candidates
-(RFC 8840), which an ICE-lite agent does not need, and restarts ICE; entity tags name ICE sessions (RFC 9725, 4.3.2).
+obeys the bearer that made it: a join token stays valid for that beyond its 60 s. PATCH takes trickled candidates (RFC
+8840), which an ICE-lite agent does not need, and restarts ICE; entity tags name ICE sessions (RFC 9725, 4.3.2).
 """
 
 import hashlib
@@ -40,7 +40,7 @@ EVENTS_LINK = "urn:ietf:params:whep:ext:core:server-sent-events"
 class Resource:
     """A session of a publisher or player. `etag` names its ICE session, `ufrag` is the remote's in it.
 
-    `events` is the key of a player's events, `listening` by how many they are read.
+    `events` is the key of a player's events, `listening` the number of their readers.
     """
 
     role: Role
@@ -100,7 +100,8 @@ class StandaloneApi:
     def _keep(self, resource: Resource) -> str:
         """Keep a resource and return its key.
 
-        Those whose participant is gone, or has come anew by this one, are dropped: they are as bounded as participants.
+        Resources whose participant is gone, or came again by this one, are dropped, so they are as bounded as
+        participants.
         """
         participant = resource.membership.participant
         self._resources = {
@@ -118,7 +119,7 @@ class StandaloneApi:
         return resource if resource is not None and present(resource.membership) else None
 
     def owned(self, request: web.Request) -> Resource | web.Response:
-        """Return the resource that the path names, when the request carries its token; the refusal else."""
+        """Return the resource that the path names, if the request carries its token; else the refusal."""
         try:
             given = _hash(bearer(request))
         except Refused as refused:
@@ -138,7 +139,7 @@ class StandaloneApi:
             self._driver.flush()
         elif resource.status != 404:
             return resource
-        # A session that is over already, by an earlier DELETE or since its peer is gone, is as its client wants it.
+        # A session that is already over, by an earlier DELETE or because its peer is gone, is what the client wants.
         return web.Response(status=200, headers=CORS)
 
     async def _patch(self, request: web.Request) -> web.StreamResponse:
@@ -181,7 +182,7 @@ class StandaloneApi:
 
 
 def _created(key: str, resource: Resource, answer: str, ice: Iterable[str]) -> web.Response:
-    """Return what a POST that made a resource is answered with; `lite` are servers as values of Link headers."""
+    """Return the answer to a POST that made a resource; `lite` are ICE servers as values of Link headers."""
     location = f"/{resource.role}/{resource.membership.room.room}/{key}"
     headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": FRAGMENT, **CORS}
     response = web.Response(status=201, text=answer, content_type=SDP, headers=headers)
@@ -194,7 +195,7 @@ def _created(key: str, resource: Resource, answer: str, ice: Iterable[str]) -> w
 
 
 async def _read_patch(request: web.Request) -> tuple[str, SdpFragment] | web.Response:
-    """Return the condition and the fragment of a PATCH, or why it has none."""
+    """Return the condition and the fragment of a PATCH, or the refusal."""
     if request.content_type != FRAGMENT:
         return problem(415, Code.BAD_MESSAGE.value, f"The body must be {FRAGMENT}.", {"Accept-Patch": FRAGMENT})
     condition = request.headers.get("If-Match")

@@ -1,6 +1,7 @@
-"""ICE-TCP for clients whose network lets no UDP out: passive candidates (RFC 6544) on the node's addresses.
+"""ICE-TCP for clients whose network blocks UDP: passive candidates (RFC 6544) on the node's addresses.
 
-Connections are bounded (api/connection_table); one that has not yet begun with a check idles, and goes for a newcomer.
+Connections are bounded (api/connection_table); one that has not sent a check yet counts as idle, and gives way to
+newcomers.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from sfu.server.tcp_path import TcpPath
 
 MAX_PATHS = 1024
 MAX_PATHS_PER_HOST = 64
-_OF_DESCRIPTORS = 0.25  # two for each path; the rest is for signaling and what else there is
+_OF_DESCRIPTORS = 0.25  # two for each path; the rest is for signaling and other uses
 _REST_SECONDS = 0.5
 _BACKLOG = 128
 _ACCEPTS = 16
@@ -56,7 +57,7 @@ class TcpListener:
             port = entry.getsockname()[1]
 
     def start(self, counters: Counter[str]) -> None:
-        """Begin to accept; what happens is counted in `counters`."""
+        """Begin to accept; events are counted in `counters`."""
         self._counters = counters
         loop = asyncio.get_running_loop()
         for entry in self._sockets:
@@ -89,7 +90,7 @@ class TcpListener:
             self._serve(connection, host_of(source[0]))
 
     def _rest(self, listening: socket.socket, error: OSError) -> None:
-        """Accept no more for a moment: without descriptors the next try would fail at once again."""
+        """Pause accepting: without descriptors the next try would fail at once again."""
         _log.warning("a TCP connection could not be accepted: %s", describe(error))
         self._counters["tcp_accept_failed"] += 1
         loop = asyncio.get_running_loop()

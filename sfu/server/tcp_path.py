@@ -1,6 +1,6 @@
 """One accepted ICE-TCP connection (RFC 6544), joined to the node's UDP port by a socket of its own on this machine.
 
-To the node it is a client like any other, at that socket's address: neither the engine nor a peer knows of TCP. What
+To the node it is an ordinary client at that socket's address: neither the engine nor a peer knows about TCP. What
 the far side cannot take in time is dropped (machines/tcp_queue); nobody waits for it.
 """
 
@@ -18,7 +18,7 @@ from sfu.machines.ice.lite import local_ufrag
 from sfu.machines.ice.tcp_queue import TcpQueue
 
 _SEND_BUFFER = 64 * 1024
-_NOT_SENT_LOW_WATER = 16 * 1024  # what waits then waits in our queue, which can drop it
+_NOT_SENT_LOW_WATER = 16 * 1024  # so packets wait in our queue, which can drop them
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; the socket module names it from Python 3.12 on
 _DATAGRAMS_PER_READ = 64
 _READ_BYTES = 64 * 1024
@@ -94,7 +94,7 @@ class TcpPath:
         self._closed(self)
 
     def _look(self) -> None:
-        """Close a connection on which nothing has come for long, or no check at first."""
+        """Close a connection that has been silent for long, or did not begin with a check."""
         if not (self._heard and self._checked):
             self._counters["tcp_silent"] += 1
             self.close()

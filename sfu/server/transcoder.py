@@ -1,7 +1,7 @@
-"""Keeps the transcoder: a process that converts sound, started once there is any, and again whenever it ends.
+"""Keeps the transcoder running: a process that converts sound, started when there is any, and restarted when it ends.
 
-Nothing here waits for it. What its socket does not take is dropped; one that does not answer is killed. Calls go on
-meanwhile, without the sound that was to be converted.
+Nothing here waits for it. Records that its socket does not take are dropped; a transcoder that does not answer is
+killed. Calls go on meanwhile without the converted sound.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ _RECORDS_PER_READ = 256
 _SEND_BUFFER_BYTES = 1 << 20
 _PING_SECONDS = 1.0
 _START_SECONDS = 30.0
-"""The time that it may take to start."""
+"""The time allowed for its start."""
 _ANSWER_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
 
 
 class Transcoder:
-    """The node's one."""
+    """The node's transcoder."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -41,7 +41,7 @@ class Transcoder:
         self.pid: int | None = None
 
     async def run(self) -> None:
-        """Keep one while there is sound to convert, until cancelled."""
+        """Keep one running while there is sound to convert, until cancelled."""
         backoff = Backoff()
         while True:
             await self._wanted.wait()
@@ -81,7 +81,7 @@ class Transcoder:
         return reason
 
     def flush(self) -> None:
-        """Send what it is to be told, as far as its socket takes it; without one, have one if there is any sound."""
+        """Send its records, as far as its socket takes them; without a transcoder, start one if there is any sound."""
         if len(self._transcoding):
             self._wanted.set()
         waiting = self._transcoding.records
@@ -93,7 +93,7 @@ class Transcoder:
                 if isinstance(record, Packet):
                     self._transcoding.drops["full"] += 1
                 elif not isinstance(record, Ping):
-                    self._give_up("does not take what it is told")
+                    self._give_up("does not read its records")
             except OSError as error:
                 self._give_up(f"is gone: {describe(error)}")
 
@@ -120,7 +120,7 @@ class Transcoder:
             pass
         except (OSError, ValueError) as error:
             self._give_up(f"is gone: {describe(error)}")
-        finally:  # a fault costs its own step, not what others have in the outbox
+        finally:  # a fault costs only its own step, not other output
             self._driver.node.settle(now)
             self._driver.flush()
 

@@ -13,7 +13,7 @@ _STATUS = {Code.BAD_MESSAGE: 400, Code.UNKNOWN_TRACK: 404, Code.FULL: 503, Code.
 
 
 class TransportsApi:
-    """Handlers; who may call them is the caller's affair."""
+    """Handlers; the caller checks permission."""
 
     def __init__(self, driver: Driver, sockets: PlainSockets, far_ends: FarEnds) -> None:
         self._driver = driver

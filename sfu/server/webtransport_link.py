@@ -1,6 +1,6 @@
 """One WebTransport session (draft-ietf-webtrans-http3) that carries signaling on its first bidirectional stream.
 
-To a signaling session it is what a WebSocket is: messages in, messages out, a close with a code and a reason, and
+A signaling session uses it like a WebSocket: messages in, messages out, a close with a code and a reason, and
 ConnectionClosed once it is over. Messages are lines (formats.message_lines).
 """
 
@@ -38,7 +38,7 @@ class WebTransportLink:
         self._moved = asyncio.Event()
 
     def feed(self, data: bytes) -> None:
-        """Take what came on the stream; too long a message, or more than may wait, ends the session."""
+        """Take data of the stream; a message that is too long, or too many that wait, end the session."""
         try:
             lines = self._lines.feed(data)
         except ValueError:
@@ -55,12 +55,12 @@ class WebTransportLink:
         self.end(Close(_TOO_BIG, "message_too_large"))
 
     def end(self, sent: Close | None = None) -> None:
-        """The session is over: whoever reads or writes is told. `sent` is with what we ended it."""
+        """End the session for readers and writers. `sent` is the close that we sent, if we ended it."""
         self._ended = self._ended or ConnectionClosedError(None, sent)
         self._moved.set()
 
     def progress(self) -> None:
-        """Something came for the connection: what was sent may have been acknowledged."""
+        """Note that packets came: sent data may have been acknowledged."""
         self._moved.set()
 
     async def recv(self) -> bytes:
@@ -72,7 +72,7 @@ class WebTransportLink:
         return message
 
     async def send(self, text: str) -> None:
-        """Send a message once the far end keeps up; raises ConnectionClosed, also when it does not for long."""
+        """Send a message once the far end keeps up; raises ConnectionClosed, also when it lags for long."""
         try:
             async with asyncio.timeout(_STALLED_SECONDS):
                 while self._unacknowledged() > _MAX_UNACKNOWLEDGED_BYTES:
@@ -86,7 +86,7 @@ class WebTransportLink:
         self._protocol.transmit()
 
     async def close(self, code: int, reason: str) -> None:
-        """End the session, after what was sent so far: the end of a session may overtake what is on its streams."""
+        """End the session after all sent messages: its end could otherwise overtake data on its streams."""
         if self._ended is not None:
             return
         self._protocol._quic.send_stream_data(self._stream, b"", end_stream=True)
@@ -111,7 +111,7 @@ class WebTransportLink:
         self._protocol.transmit()
 
     def _unacknowledged(self) -> int:
-        """Bytes that the library keeps for the stream, which it tells by no public name."""
+        """Bytes that the library buffers for the stream; it has no public name for them."""
         stream = self._protocol._quic._streams.get(self._stream)
         return 0 if stream is None else len(stream.sender._buffer)
 

@@ -1,6 +1,6 @@
-"""Signaling over WebTransport: HTTP/3 (aioquic) on UDP ports of its own, one session a connection.
+"""Signaling over WebTransport: HTTP/3 (aioquic) on UDP ports of its own, one session per connection.
 
-The same messages as over WebSocket, which clients try at the same time; where QUIC does not pass, that one is used.
+The messages are those of WebSocket, which clients try at the same time and use where QUIC is blocked.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class WebTransportServer:
         self.port = port
 
     async def run(self) -> None:
-        """Ping the far ends and keep the certificate fresh, until cancelled."""
+        """Ping the far ends and renew the certificate, until cancelled."""
         while True:
             for _ in range(_PINGS_PER_REFRESH):
                 await asyncio.sleep(_PING_SECONDS)
@@ -102,12 +102,12 @@ class WebTransportServer:
     async def _serve(self, link: WebTransportLink) -> None:
         try:
             await self._attend(link)
-        except Exception as error:  # one session's fault must not stay unseen, nor end the others
+        except Exception as error:  # a fault of one session is logged, and does not end the others
             _log.error("a WebTransport session failed", exc_info=error)
 
 
 class _Listener(QuicServer):
-    """One address. QUIC admission decides before the library makes a connection of a datagram."""
+    """One address. The QUIC door decides before the library makes a connection from a datagram."""
 
     def __init__(self, server: WebTransportServer, configuration: QuicConfiguration) -> None:
         super().__init__(configuration=configuration, create_protocol=partial(Connection, server))
@@ -129,7 +129,7 @@ class _Listener(QuicServer):
                 self._bound(begun, host_of(str(addr[0])))
 
     def _bound(self, begun: QuicConnectionProtocol, host: str) -> None:
-        """Keep connections within their number: one without a session goes for a newcomer."""
+        """Bound the connections: one without a session gives way to a newcomer."""
         assert isinstance(begun, Connection)
         try:
             idle = self._server.connections.add(begun, host)
@@ -155,7 +155,9 @@ class Connection(QuicConnectionProtocol):
         self._began = self._loop.time()
 
     def look(self) -> None:
-        """Ping: whoever does not answer for IDLE_SECONDS is gone. Pages may open a session long before it is used."""
+        """Ping: a far end that does not answer for IDLE_SECONDS is gone. Pages may open a session long before they use
+        it.
+        """
         if self._link is None and self._loop.time() - self._began > _UNUSED_SECONDS:
             self.close()
             return

@@ -1,1 +1,1 @@
-"""Sound between Opus and what telephones speak: codecs, timing, and the process that does it."""
+"""Conversion of sound between Opus and telephone codecs: codecs, timing, and the process that does it."""

@@ -1,9 +1,9 @@
 """One stream between Opus and a telephone's codec: RTP in, RTP out in frames of 20 ms. Pure but for the codecs.
 
-Packets are put in order; what does not come within 60 ms is taken for lost. Lost Opus is recovered from the in-band FEC
-of what follows, else concealed by libopus; lost G.711 and G.722 is silence. Where nothing was sent for longer, nothing
-is sent either: the timestamps go on by as much, and the marker says that sound begins (RFC 3551, section 4.1). Opus
-says how loud it is (RFC 6464), since telephones do not. Times are CLOCK_MONOTONIC ns.
+Packets are put in order; those that do not come within 60 ms count as lost. Lost Opus is recovered from the in-band FEC
+of the next packet, else concealed by libopus; lost G.711 and G.722 becomes silence. If nothing was sent for longer,
+nothing is sent either: the timestamps advance by as much, and the marker says that sound begins (RFC 3551, section
+4.1). Opus packets carry an audio level (RFC 6464), since telephones send none. Times are CLOCK_MONOTONIC ns.
 """
 
 import array
@@ -27,9 +27,9 @@ FRAMES_PER_SECOND = 50
 _WAIT_NS = 60_000_000
 _MAX_WAITING = 16
 _CONCEAL = 0.12
-"""Seconds of sound made up at most, and of silence within what counts as one flow."""
+"""The most seconds of sound that are made up, and of silence within one flow."""
 _AHEAD, _BEHIND = 10, 0.5
-"""Seconds: a sender whose timestamps jump by more has begun anew."""
+"""Seconds: a sender whose timestamps jump by more has restarted."""
 _VOICE_LEVEL = 50
 _SILENT = 127
 _SECOND = 1_000_000_000
@@ -51,9 +51,9 @@ class _Encoder(Protocol):
 
 
 class Conversion:
-    """One converted stream. `payload_type` of the source is what is converted, the others are not sound to us.
+    """One converted stream. Only packets of the source's `payload_type` are converted.
 
-    `drops` counts what was not, by reason: out_of_turn, payload_type, malformed, undecodable.
+    `drops` counts packets that were not converted, by reason: out_of_turn, payload_type, malformed, undecodable.
     """
 
     def __init__(self, direction: Direction, source_type: int, target_type: int, ssrc: int) -> None:
@@ -87,7 +87,7 @@ class Conversion:
         self._lost = False
 
     def push(self, stream: int, ext_seq: int, arrival: int, rtp: bytes) -> list[bytes]:
-        """Take a packet of a source's stream; one of another stream begins anew. Return the packets to send."""
+        """Take a packet of a source's stream; another stream restarts the conversion. Return the packets to send."""
         try:
             packet = parse(rtp)
         except ValueError:
@@ -134,7 +134,7 @@ class Conversion:
         return self._begin + len(self._sound) // SAMPLE_BYTES
 
     def _place(self, start: int, item: Ready) -> list[bytes]:
-        """Bring the sound up to where a packet begins; return what had to leave before."""
+        """Extend the sound to where a packet begins; return the packets that had to be sent first."""
         missing = start + self._shift - self._end
         if self._is_new or not -_BEHIND * self._rate <= missing <= _AHEAD * self._rate:
             out = self._flush()

@@ -12,7 +12,7 @@ from sfu.formats.codecs import Codec
 
 MAX_BYTES = 1 << 16
 LEVEL_ID = 1
-"""Of the header extension by which converted Opus says how loud it is (RFC 6464)."""
+"""The id of the header extension with the audio level of converted Opus (RFC 6464)."""
 _PACKET, _SAID, _CONVERTED = 0, 1, 2
 _PACKET_HEADER = struct.Struct("!BIIqq")
 _CONVERTED_HEADER = struct.Struct("!BI")
@@ -47,7 +47,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
-    """A conversion is over."""
+    """Ends a conversion."""
 
     conversion: int
 
@@ -57,7 +57,7 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The transcoder has begun. `confined` names what holds it."""
+    """The transcoder has started. `confined` names what confines it."""
 
     confined: tuple[str, ...]
 
@@ -85,7 +85,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes) -> Record:
-    """Return a record; raises ValueError when it is none."""
+    """Return a record; raises ValueError for anything else."""
     try:
         if data[0] == _PACKET:
             _, conversion, stream, ext_seq, arrival = _PACKET_HEADER.unpack_from(data)

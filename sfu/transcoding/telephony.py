@@ -1,4 +1,4 @@
-"""Codecs of telephones: G.711 and G.722, by FFmpeg. Sound is 16-bit mono."""
+"""Telephone codecs: G.711 and G.722, by FFmpeg. Sound is 16-bit mono."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The transcoder: converts sound in a process of its own, which knows no secret, no network and no files.
+"""The transcoder: converts sound in a process of its own, without secrets, network or files.
 
 Started as `python -m sfu.transcoding.worker FD` with a Unix SEQPACKET socket at FD. It ends when the socket closes.
 """
@@ -19,11 +19,11 @@ from sfu.transcoding.telephony import TELEPHONY
 MEMORY_BYTES = 2 << 30
 MAX_CONVERSIONS = 4096
 STALE_NS = 500_000_000
-"""After a stall, sound is to go on rather than to be made up for."""
+"""After a stall, sound continues from now; what was missed is not made up for."""
 
 
 class Transcoder:
-    """All conversions. Feed records; each returns those to send. Packets that are old news by now are dropped."""
+    """All conversions. Feed records; each returns those to send. Packets that are too old are dropped."""
 
     def __init__(self) -> None:
         self._conversions: dict[int, Conversion] = {}
@@ -83,7 +83,7 @@ class Transcoder:
 
 
 def _load() -> None:
-    """Have every codec at hand: once confined there are no files."""
+    """Load every codec: once confined, there are no files."""
     for codec in TELEPHONY:
         for direction in (Direction(codec, Codec.OPUS), Direction(Codec.OPUS, codec)):
             Conversion(direction, 0, 0, 0)

@@ -185,7 +185,7 @@ cdef class BatchEngine(EngineTable):
         return self._collect_output()
 
     cdef int _release(self, int64_t now, int64_t deadline) except -1:
-        """Release what is due, until the deadline (0: none). Peers that had their turn come after those that had not."""
+        """Release what is due, until the deadline (0: none). Peers that had a turn come after those that had not."""
         cdef PeerHandle handle
         self.state.now = now
         if not self.state.queued:

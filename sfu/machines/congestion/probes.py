@@ -125,7 +125,7 @@ class ProbeControl:
         self._estimate = estimate
         ceiling = min(self._maximum, wanted * _ENOUGH)
         self._pending = [rate for rate in self._pending if rate > estimate]
-        if self._pending and ceiling > estimate:  # else they are kept: the first wanted layers may cost more than it seems
+        if self._pending and ceiling > estimate:  # else they are kept: layers may cost more than it seems
             return self._cluster(min(self._pending.pop(0), ceiling), now)
         due = self._next
         if is_limited:

@@ -446,7 +446,7 @@ def _examine(data: bytes, message: stun.Message, generation: _Generation | None)
 def _refuse(
     reason: Refusal, data: bytes, request: stun.Message, error: tuple[int, str], key: bytes | None
 ) -> IceReceived:
-    """Answer with an error; to a request that is not authentic it is never longer than that, to prevent amplification."""
+    """Answer with an error; to an unauthenticated request it is never longer than that, against amplification."""
     unknown = request.unknown_required if error[0] == 420 else ()
     message = stun.Message(stun.MessageClass.ERROR, request.transaction_id, error=error, unknown_attributes=unknown[:8])
     response = stun.serialize(message, key)

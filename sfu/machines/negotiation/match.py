@@ -156,7 +156,7 @@ _MIRRORED = {
 
 
 def _parameter_text(payload: NegotiatedPayload) -> str:
-    """Our fmtp of a payload type: parameters that configure the codec are mirrored, limits of the other side are not."""
+    """Our fmtp of a payload type: parameters that configure the codec are mirrored, the other side's limits are not."""
     if payload.codec == Codec.RTX:
         return f"apt={payload.repairs}"
     if payload.codec == Codec.RED:

@@ -4,10 +4,10 @@ Runs in the engine; this is what the Python one runs, and the specification of w
 
 A packet that comes after it was reported missing is reported again by the next message, as libwebrtc does.
 
-Of packets that we dropped ourselves for want of time nothing is said: a message ends before them and the next begins
-after them. "Not received" would be taken for loss on the link and answered with a lower rate; "received" needs a time,
-and any that we made up would be taken for the link's. libwebrtc counts what no message speaks of neither as lost nor as
-arrived, and takes it off what is in flight when something sent later arrives.
+Messages leave out packets that we dropped ourselves under overload: one message ends before them and the next begins
+after them. "Not received" would be taken for loss on the link and answered with a lower rate. "Received" needs a time,
+and an invented one would be taken for the link's. libwebrtc counts packets that no message mentions neither as lost nor
+as arrived, and takes them off what is in flight when a later packet arrives.
 """
 
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class _Came(NamedTuple):
 class TwccReceiver:
     """One per publishing peer. Arrivals are reported every `interval` ns, earlier when many have gathered.
 
-    `pace` times as rarely where there is little time for it.
+    It reports `pace` times as rarely when the node is overloaded.
     """
 
     def __init__(self, sender_ssrc: int, *, interval: int = INTERVAL_NS) -> None:

@@ -1,9 +1,9 @@
 """Choice of the layer of an uptrack for a subscriber or a sink: the policy, as a function.
 
-What was granted (see adaptation), else the highest layer that is flowing. Layers are told apart by the size of their
-pictures, since publishers list their rids in either order, and a large picture of nothing much can cost less than a
-small one. Where sizes are not known measured bitrates tell; a challenger must be clearly larger then, so that two
-layers of like rates do not alternate.
+It is the granted layer (see adaptation), else the highest that is flowing. Layers are ordered by the size of their
+pictures, since publishers list their rids in either order, and a large still picture can cost less than a small one.
+Where sizes are unknown, measured bitrates decide; then a challenger must be clearly larger, so that two layers of
+similar rates do not alternate.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ def is_higher(one: IngressStream, other: IngressStream, rates: tuple[float, floa
 
 
 def choose_smallest(streams: Sequence[IngressStream], current: IngressStream | None, now: int) -> IngressStream | None:
-    """Return the smallest layer that flows, for a sink that looks at pictures rather than keeps them."""
+    """Return the smallest layer that flows, for a sink that analyses pictures rather than stores them."""
     flowing = [stream for stream in streams if stream.active(now)]
     if not flowing:
         return current if current in streams else next(iter(streams), None)
@@ -38,8 +38,8 @@ def choose_layer(
 ) -> IngressStream | None:
     """Return the stream to carry, None when the uptrack has none yet.
 
-    While none is flowing, the current one, else the first, is kept so that its first keyframe is awaited. One that is
-    granted but not flowing (its publisher had stopped it) is waited for with what flows.
+    While none is flowing, the current one, else the first, is kept, and its first keyframe is awaited. Until a granted
+    layer flows (its publisher had stopped it), one that flows is carried.
     """
     flowing = [stream for stream in streams if stream.active(now)]
     if granted in flowing:
@@ -55,6 +55,6 @@ def choose_layer(
 
 
 def _size_of(streams: Sequence[IngressStream]) -> Callable[[IngressStream], tuple[int, float]]:
-    """Return what orders streams by size: their pictures' where all have told it, then bitrate."""
+    """Return a sort key for streams: the size of their pictures if all are known, then bitrate."""
     are_sized = all(stream.pixels for stream in streams)
     return lambda stream: (stream.pixels if are_sized else 0, stream.bits_per_second)

@@ -1,8 +1,8 @@
 """The layers of one published video, lowest first: which there are, what each costs, which the publisher should send.
 
-Layers are told apart by the size of their pictures, and where that is unknown by what they cost (see layer_choice). A
-cost is the median of the last seconds: the keyframe that a rise costs would else count against the layer just risen to,
-and undo the rise.
+Layers are ordered by the size of their pictures, or where that is unknown by their cost (see layer_choice). A cost is
+the median of the last seconds: otherwise the keyframe of a switch would count against the new layer, and undo the
+switch.
 """
 
 from collections import deque
@@ -15,8 +15,8 @@ from sfu.peers.layers.layer_choice import is_higher
 from sfu.peers.publish.ingress_stream import IngressStream
 
 _SECONDS = 5
-_AWAITED_NS = 1_000_000_000  # so long a layer that is asked for again can be had though it does not flow yet
-_UNMEASURED = float("inf")  # costs of which one is missing tell nothing
+_AWAITED_NS = 1_000_000_000  # a layer requested again counts as available for so long
+_UNMEASURED = float("inf")  # with one cost missing, the others say nothing
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 UNKNOWN_RATE = 500_000.0  # bits/s, of a single one
 _SAME_PRICE = 1.05
@@ -26,9 +26,9 @@ Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
 
 
 class LayerLadder:
-    """One per video uptrack. `available` are the streams that can be had, lowest first; see `observe`.
+    """One per video uptrack. `available` are the available streams, lowest first; see `observe`.
 
-    `told` is the publisher's session that was told which layers to send, and which.
+    `told` is the publisher's session that was last told which layers to send, and those layers.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,13 @@ class LayerLadder:
         self._order: list[IngressStream] = []
         self._demand: LayerDemand | None = None
         self._stopped: frozenset[int] = frozenset()
-        self._returning: dict[int, int] = {}  # stream: since when it is asked for again, until it flows
+        self._returning: dict[int, int] = {}  # stream: since when it has been requested again, until it flows
         self._liveness: LayerLiveness[int] = LayerLiveness()
 
     def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
-        """Note which layers have stalled and which are back; whether that changed. Those that may rest do not stall."""
+        """Note which layers have stalled and which are back; return whether that changed. Layers that may rest do not
+        stall.
+        """
         arrivals = {stream.number: stream.last_arrival for stream in streams}
         back = [number for number, asked in self._returning.items() if arrivals.get(number, 0) > asked]
         for number in back:
@@ -70,7 +72,7 @@ class LayerLadder:
         return changed
 
     def observe(self, streams: Sequence[IngressStream], now: int) -> None:
-        """Measure the streams. One can be had while it flows, or when it is us who asked for it to stop."""
+        """Measure the streams. One is available while it flows, or if we asked for it to stop."""
         for stream in streams:
             rate, number = stream.bits_per_second, stream.number
             if stream.told_cost and (number not in self._samples or stream.share < 1 or not stream.active(now)):
@@ -90,7 +92,7 @@ class LayerLadder:
             self._returning.pop(number, None)
 
     def _sample(self, number: int, rate: float, share: float) -> None:
-        """Take a measured rate. What a part of the stream costs tells of the whole only where nothing else does."""
+        """Take a measured rate. A part of the stream stands for the whole only if nothing better is known."""
         if share < 1 and number in self._rates:
             return
         samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))
@@ -98,7 +100,7 @@ class LayerLadder:
         self._rates[number] = median_low(samples)
 
     def _sort(self, streams: Sequence[IngressStream]) -> None:
-        """Keep the order, newcomers last, but for neighbours of which the lower is clearly the higher one."""
+        """Keep the order, newcomers last, but swap neighbours if the lower one is clearly the higher."""
         order = [stream for stream in self._order if stream in streams]
         order += [stream for stream in streams if stream not in order]
         for _ in order:
@@ -119,7 +121,7 @@ class LayerLadder:
         return bool(self._order) and len(self._stopped) == len(self._order)
 
     def cost(self, stream: IngressStream) -> float:
-        """Return what a stream costs in bits/s, as measured, else as cameras usually do."""
+        """Return a stream's cost in bits/s: measured, or else typical for cameras."""
         known = self._rates.get(stream.number)
         if known is not None:
             return known
@@ -128,7 +130,7 @@ class LayerLadder:
         return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
 
     def _can_return(self, stream: IngressStream, now: int) -> bool:
-        """Return True if it is us who asked for it to stop, or have just asked for it again."""
+        """Return True if we asked for it to stop, or have just requested it again."""
         asked = self._returning.get(stream.number)
         return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
 
@@ -138,8 +140,8 @@ class LayerLadder:
         """Take the streams that somebody wants; return the rids that the publisher should send.
 
         A single stream may have none, which is "". None while there is nothing to send, or rids do not tell the streams
-        apart. What was `agreed` on and has never come yet is wanted where the highest is that has: it may be higher.
-        `hasty`: what nobody wants any longer may stop at once.
+        apart. A layer that was `agreed` on but has never come is wanted wherever the highest known one is: it may be
+        higher. `hasty`: unwanted layers may stop at once.
         """
         if not self._order or len({stream.rid for stream in self._order}) < len(self._order):
             return None
@@ -169,14 +171,14 @@ class LayerLadder:
 
 
 def are_same_layers(one: Costs, other: Costs) -> bool:
-    """Return True if the same layers can be had, at whatever price."""
+    """Return True if the same layers are available, at any cost."""
     return one.keys() == other.keys() and all(
         [layer for layer, _ in layers] == [layer for layer, _ in other[track]] for track, layers in one.items()
     )
 
 
 def are_alike(one: Costs, other: Costs) -> bool:
-    """Return True if the same layers are to be had for about the same price."""
+    """Return True if the same layers are available at about the same cost."""
     return all(
         max(cost, before) <= _SAME_PRICE * min(cost, before)
         for track, layers in one.items()

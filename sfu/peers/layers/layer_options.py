@@ -1,10 +1,10 @@
 """Options of a video for a subscriber, lowest first: simulcast streams, or the layers of a layered one.
 
-Only whole streams are measured. Of one with layers (VP8, VP9, AV1; Chromium divides its bitrate so) each is taken to
-cost a fixed share.
+Only whole streams are measured. Each layer of a layered one (VP8, VP9, AV1) is assumed to cost a fixed share, the one
+that Chromium gives it.
 
-Cameras lose spatial layers only, a picture that moves being worth more than a sharp one. Of a screen resolution is kept
-before rate: temporal layers go first, since what is read on it must be sharp and need not move smoothly.
+Cameras lose spatial layers only: a smooth picture is worth more than a sharp one. Screens lose temporal layers first:
+text must be sharp and need not move smoothly.
 """
 
 import re
@@ -30,7 +30,7 @@ class Layer(NamedTuple):
 
 ALL_LAYERS = Layer()
 ONE_LAYER = Layer(1, 1)
-"""As a count: a stream that has no layers."""
+"""The count of a stream without layers."""
 
 
 class LayerOption(NamedTuple):
@@ -90,7 +90,7 @@ def up_to(options: Sequence[LayerOption], layers: Layer, highest: Layer) -> list
 
 
 def name_of(layers: Layer, carried: Layer) -> str:
-    """Return what is carried of a stream as a scalabilityMode would name it, "" for one without layers."""
+    """Return the carried layers of a stream as a scalabilityMode would name them, "" for a stream without layers."""
     if layers == ONE_LAYER:
         return ""
     spatial, temporal = (min(top + 1, count) for top, count in zip(carried, layers, strict=True))
@@ -98,6 +98,6 @@ def name_of(layers: Layer, carried: Layer) -> str:
 
 
 def share_of(layers: Layer, carried: Layer) -> float:
-    """Return the part of a stream's bitrate that what is carried of it costs."""
+    """Return the share of a stream's bitrate that its carried layers cost."""
     spatial, temporal = _SHARES[layers.spatial], _TEMPORAL_SHARES[layers.temporal]
     return spatial[min(carried.spatial, len(spatial) - 1)] * temporal[min(carried.temporal, len(temporal) - 1)]

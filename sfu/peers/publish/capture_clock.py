@@ -1,4 +1,4 @@
-"""A publisher's NTP clock against ours, so that what a subscriber plays together comes from one clock.
+"""A publisher's NTP clock mapped to ours, so that media which a subscriber plays together share one clock.
 
 Senders' NTP clocks differ by seconds and more. Slots are recycled, so a browser may sync the video of one participant
 with the audio of another; sender reports therefore leave the sfu on its own NTP clock. The shift is one per publish

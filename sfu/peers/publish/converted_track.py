@@ -1,7 +1,7 @@
-"""A track that the transcoder converts: what it is made from, and the uptrack that it becomes.
+"""A track that the transcoder converts: its source, and the uptrack that it becomes.
 
-The engine copies the source's packets to the transcoder as to a sink. What comes back is run through the engine as if
-it had come from a peer of its own, which has no far end: nothing is reported to it, and nothing asked of it.
+The engine copies the source's packets to the transcoder as to a sink. Converted packets go through the engine as if
+they came from a peer of their own without a far end: nothing is reported to it or requested from it.
 """
 
 from collections.abc import Callable
@@ -59,7 +59,7 @@ class ConvertedPeer(PublishPeer):
 
 
 class ConvertedTrack:
-    """`number` is its id with the transcoder; `stream` is what of the source is copied there."""
+    """`number` is its id with the transcoder; `stream` is the copied stream of the source."""
 
     def __init__(
         self, context: Context, source: UpTrack, codec: Codec, end: "Callable[[ConvertedTrack], None]", now: int
@@ -77,7 +77,7 @@ class ConvertedTrack:
         return self.peer.uptrack
 
     def begin(self, now: int) -> Begin:
-        """Have a transcoder begin, or begin anew; return what to tell it."""
+        """Start the conversion, or start it again; return the record for the transcoder."""
         source, target = self.source, self.uptrack
         return Begin(
             conversion=self.number,
@@ -93,7 +93,7 @@ class ConvertedTrack:
         return choose_layer(self.source.streams, self.stream, now)
 
     def leftover(self, rtp: bytes, now: int) -> Leftover:
-        """Return a packet of the transcoder's as what the engine may be given."""
+        """Return a packet of the transcoder in the form that the engine takes."""
         return Leftover(LeftoverKind.UNKNOWN_SSRC, self.peer.peer.number, rtp, _NOWHERE, 0, now)
 
     def end(self) -> None:
@@ -102,7 +102,7 @@ class ConvertedTrack:
 
 
 Convert = Callable[[UpTrack, Codec, int], ConvertedTrack]
-"""Begin to convert an uptrack, at a time."""
+"""Begins to convert an uptrack at a time."""
 
 
 def _media(codec: Codec) -> NegotiatedMedia:

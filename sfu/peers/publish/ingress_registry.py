@@ -92,7 +92,7 @@ class IngressRegistry:
     def learn(self, leftover: Leftover) -> IngressStream | None:
         """Register the stream of an RTP packet of unknown SSRC, or make it the RTX of a known one.
 
-        None, and counted, when the packet does not say whose it is.
+        Return None, and count it, when the packet does not say which track it belongs to.
         """
         try:
             header = parse_header(leftover.data)
@@ -143,8 +143,8 @@ class IngressRegistry:
     def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
         """A keyframe begins at `ext_seq`: take the size of pictures from it.
 
-        Where that has changed it has for layers that rest as well: theirs is not known until they flow. Of a stream
-        with spatial layers a keyframe tells only of those that have begun.
+        If the size has changed, it has changed for resting layers too: theirs is unknown until they flow. A keyframe of
+        a stream with spatial layers shows only the size of those that have begun.
         """
         uptrack = self._uptracks[stream.number]
         found = self._context.engine.payload(stream.number, ext_seq) if uptrack.layers.spatial == 1 else None

@@ -1,4 +1,4 @@
-"""One SSRC of a publisher: what is to be asked of it (repairs, keyframes) and reported about it."""
+"""One SSRC of a publisher: what to request for it (retransmissions, keyframes) and what to report about it."""
 
 from sfu.engine.contract import Arrival, ArrivalFlag, Progress
 from sfu.formats.codecs import Codec
@@ -22,11 +22,10 @@ class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
     `progress` is how far it has come, as the engine counts it. `stalled` is set by the room, which sees the track's
-    other layers. `pixels` and `lines` (the shorter side, since phones are turned) are the size of its
-    pictures as its last keyframe told it, 0 where that is not known. `cost` is what the room takes its bitrate for,
-    `told_cost` what another node does, 0 where that is not known; `share` the part of it that comes here: less than 1
-    where such a node was asked for lower layers only. Of so many
-    packets it was said that they are oversize: `told_oversize`.
+    other layers. `pixels` and `lines` (the shorter side, since phones are turned) are the size of its pictures in its
+    last keyframe, 0 if unknown. `cost` is its bitrate as the room measured it, `told_cost` as another node did, 0 if
+    unknown; `share` is the part of it that comes here: less than 1 if such a node was asked for lower layers only.
+    `told_oversize` is the number of oversize packets already reported.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class IngressStream:
         self._keyframe_owed_at: int | None = None
 
     def arrived(self, arrival: Arrival) -> bool:
-        """Take a packet that the engine saw; whether `timer` may be earlier because of it."""
+        """Take a packet that the engine saw; return whether `timer` may be earlier because of it."""
         flags, at, gap = int(arrival.flags), arrival.arrival, arrival.gap
         ours = gap > 0 and bool(flags & _OVERFLOWED)
         if ours and self._keyframes is not None and self._keyframe_owed_at is None:
@@ -106,7 +105,7 @@ class IngressStream:
         return self.progress.last_arrival
 
     def ended(self) -> None:
-        """The publisher said goodbye to this SSRC (BYE); packets that come all the same revive it."""
+        """Note that the publisher ended this SSRC (BYE); later packets revive it."""
         self._ended_packets, self._ended_measured = self.progress.packets, self.progress.measured_at
 
     def active(self, now: int) -> bool:
@@ -116,7 +115,7 @@ class IngressStream:
         return flows and not self.stalled
 
     def sender_report(self, report: SenderReport, arrival: int) -> SenderReport:
-        """Take a report; returns it as it is meant."""
+        """Take a report; return it corrected."""
         progress = self.progress
         last = progress.timestamp if progress.timestamp_at <= arrival else progress.timestamp_before
         if self._red_reports is not None and last >= 0:
@@ -150,7 +149,7 @@ class IngressStream:
         return packets
 
     def _ask_for_owed_keyframe(self, now: int) -> None:
-        """After a loss of ours: those of a node that lost packets of all its streams come one by one."""
+        """Ask for one after a loss of our own; a node that lost packets of all its streams asks one by one."""
         if self._budget.keyframes.grant(1, now):
             self._keyframe_owed_at = None
             self.request_keyframe(now)

@@ -20,7 +20,7 @@ _FEEDBACK = frozenset({"nack", "nack pli"})
 
 
 class LinkPublishPeer(PublishPeer):
-    """`uptracks` is by track id, which is the same on both nodes; whose they are is in the uptracks."""
+    """`uptracks` is by track id, which is the same on both nodes; uptracks name their owners."""
 
     peer: PlainPeer
 
@@ -31,7 +31,7 @@ class LinkPublishPeer(PublishPeer):
         context.engine.admit_any(peer.number, local)
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
-        """Streams are told beforehand; what is not, or not yet, has no place here."""
+        """Drop it: streams are announced beforehand, and this one was not, or not yet."""
         self._context.drops[Drop.UNKNOWN_SSRC] += 1
         return None
 
@@ -45,12 +45,12 @@ class LinkPublishPeer(PublishPeer):
         return uptrack
 
     def told_costs(self, costs: Mapping[int, int]) -> None:
-        """Take what streams cost where they come from, by SSRC."""
+        """Take the costs of streams at their origin, by SSRC."""
         for stream in self.streams.values():
             stream.told_cost = float(costs.get(stream.ssrc, stream.told_cost))
 
     def set_streams(self, uptrack: UpTrack, described: LinkTrack) -> bool:
-        """Register the streams of a track that are new, forget those that are gone; whether there was one of either."""
+        """Register new streams of a track and forget those that are gone; return whether there were any."""
         wanted = {stream.ssrc: stream for stream in described.streams}
         gone = [stream for stream in uptrack.streams if stream.ssrc not in wanted]
         for stream in gone:
@@ -83,7 +83,7 @@ def _media(described: LinkTrack) -> NegotiatedMedia:
 
 
 def check(tracks: Sequence[LinkTrack]) -> None:
-    """ValueError for descriptions that another version may send and this one cannot use."""
+    """Raise ValueError for descriptions of another version that this one cannot use."""
     for track in tracks:
         for payload in track.payloads.values():
             if payload.codec not in Codec.__members__:

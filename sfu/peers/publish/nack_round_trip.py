@@ -1,7 +1,7 @@
-"""The time from our NACK to its retransmission: the round trip that NACKs to a publisher are paced by.
+"""The time from our NACK to its retransmission: the round trip that paces NACKs to a publisher.
 
-An sfu sends a publisher no media, so no sender report of ours is ever answered by a report with a round trip in it.
-Packets asked for twice are no sample (Karn): which request was answered is not known.
+An sfu sends a publisher no media, so it never answers a sender report of ours with a report from which a round trip
+follows. Packets requested twice are no sample (Karn's algorithm): it is unknown which request was answered.
 """
 
 from collections.abc import Iterable

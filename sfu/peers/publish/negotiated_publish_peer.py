@@ -52,7 +52,7 @@ class NegotiatedPublishPeer(PublishPeer):
     ) -> PublishChange:
         """Take a client's offer; ValueError when it cannot be answered, which changes nothing.
 
-        Without `red` sound is not to come in RED, which nobody could undo where frames are encrypted end to end.
+        Without `red`, RED is refused: nobody could undo it where frames are encrypted end to end.
         """
         if self._negotiation.restarts_ice(sdp):
             self.peer.restart_ice()
@@ -117,7 +117,7 @@ def _layers(uptrack: UpTrack, scalability: str) -> Layer:
 
 
 def _source(kind: str, said: Declared | None) -> Source:
-    """Return what a section carries: as declared, unless that is of the other kind, which no grant could allow."""
+    """Return what a section carries: the declared content, unless it is of the other kind, which no grant allows."""
     is_audio = kind == "audio"
     if said is not None and said.source.is_audio == is_audio:
         return said.source

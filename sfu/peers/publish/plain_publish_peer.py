@@ -1,9 +1,9 @@
 """A plain transport that receives: declared tracks, told apart by payload type, from whoever may send.
 
-Where no address was given, the first sender to come is taken for the sender ("comedia"). With SRTP whoever has the key
-is, wherever it comes from. Without, each track has the source that it came from first, and once all have come nobody
-else is listened to, until one was silent for five seconds: that one may come anew, from another port too. A sender
-that starts anew has a new SSRC, which takes the place of the old one.
+Without a given address, the first to send becomes the sender ("comedia"). With SRTP anyone who has the key is the
+sender, from any address. Without SRTP each track is bound to the address that it first came from. Once all tracks have
+come, nobody else is accepted until a track was silent for five seconds; that one may then come from another port. A
+restarted sender has a new SSRC, which replaces the old one.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class PlainPublishPeer(PublishPeer):
     """`transport` is its id; our sockets are `local` and, where RTCP comes by another one, `rtcp_local`.
 
     `end` is our address, port and RTCP port as the sender knows them. `received` are the tracks that come in, by mid;
-    where others know one as converted, `uptracks` has that one in its place.
+    if one is converted for others, `uptracks` holds the converted one instead.
     """
 
     peer: PlainPeer
@@ -54,7 +54,7 @@ class PlainPublishPeer(PublishPeer):
         self._next_look = now + _SILENCE_NS
 
     def listen(self, sender: Address | None) -> None:
-        """Take packets from `sender`, whose RTCP has the next port where it has one of its own, else from anyone.
+        """Take packets from `sender`, else from anyone; separate RTCP comes from the sender's next port.
 
         ValueError when another transport of this socket has that sender.
         """
@@ -70,7 +70,7 @@ class PlainPublishPeer(PublishPeer):
             self._context.engine.admit_any(self.peer.number, local)
 
     def declare(self, tracks: Sequence[PlainTrack], convert: Convert, now: int) -> tuple[UpTrack, ...]:
-        """Return the uptracks of these tracks, in order; those of telephones are converted by `convert`."""
+        """Return the uptracks of these tracks, in order; `convert` converts telephone codecs."""
         media = [_media(index, track) for index, track in enumerate(tracks)]
         for track, section in zip(tracks, media, strict=True):
             uptrack = self.received[section.mid] = UpTrack(random_id("t"), self.participant, track.source, section)
@@ -84,7 +84,7 @@ class PlainPublishPeer(PublishPeer):
         return tuple(self.uptracks.values())
 
     def _cut_large_packets(self, tracks: Sequence[PlainTrack]) -> None:
-        """Have pictures' packets cut before the engine takes them; of SRTP only the engine has the keys."""
+        """Have video packets cut before the engine takes them; for SRTP only the engine has the keys."""
         video = [track for track in tracks if not CODECS[track.codec].is_audio]
         if self.peer.is_protected or not video:
             return
@@ -97,7 +97,7 @@ class PlainPublishPeer(PublishPeer):
         self._context.resizers[self.local] = self._resizer
 
     def _due_feedback(self, now: int) -> list[rtcp.Packet]:
-        """Return what every publish peer is told, by the sequence numbers that the sender knows."""
+        """Return the usual feedback of a publish peer, with the sequence numbers that the sender knows."""
         packets = super()._due_feedback(now)
         resizer = self._resizer
         return packets if resizer is None else [resizer.to_sender(packet) for packet in packets]
@@ -112,7 +112,7 @@ class PlainPublishPeer(PublishPeer):
                 del self.received[mid], self.uptracks[mid]
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
-        """Register the stream of a packet by its payload type; one that was there gives way."""
+        """Register the stream of a packet by its payload type; it replaces an earlier one."""
         try:
             header = parse_header(leftover.data)
         except ValueError:
@@ -135,7 +135,7 @@ class PlainPublishPeer(PublishPeer):
         return self._sources.get(uptrack.track, source) == source
 
     def _replace(self, uptrack: UpTrack, ssrc: int) -> bool:
-        """Make room for an SSRC; whether it may come."""
+        """Make room for an SSRC; return whether it is accepted."""
         expected = self._expected.get(uptrack.track)
         if expected is not None and ssrc != expected:
             return False
@@ -147,10 +147,10 @@ class PlainPublishPeer(PublishPeer):
         return True
 
     def _heard(self, uptrack: UpTrack, source: Address) -> None:
-        """A stream has begun, from there."""
+        """Note that a stream has begun from this address."""
         if self._sender_given:
             return
-        if not self._knows_rtcp:  # until it says by itself where from
+        if not self._knows_rtcp:  # until RTCP shows its own address
             self._knows_rtcp = True
             self.peer.report_to(self._rtcp_of(source), self.rtcp_local)
         if self.peer.is_protected:
@@ -165,7 +165,7 @@ class PlainPublishPeer(PublishPeer):
                 engine.dismiss_any(local)
 
     def _forget_source(self, uptrack: UpTrack) -> None:
-        """A track may come from anywhere again."""
+        """Let a track come from anywhere again."""
         source = self._sources.pop(uptrack.track)
         self._knows_rtcp = bool(self._sources)
         if source not in self._sources.values():
@@ -188,7 +188,7 @@ class PlainPublishPeer(PublishPeer):
         return at if self.peer.closed or at is None else min(at, self._next_look)
 
     def handle_timer(self, now: int) -> None:
-        """Listen to anyone again once a track was silent, besides what every publish peer does."""
+        """Accept any sender again once a track was silent, besides what every publish peer does."""
         super().handle_timer(now)
         if now < self._next_look or self.peer.closed:
             return

@@ -1,6 +1,6 @@
 """The peer that a participant publishes on: its uptracks, its streams, and the feedback that goes back.
 
-How they come about is the subclasses' affair: `NegotiatedPublishPeer` (browsers, WHIP), `PlainPublishPeer`.
+Subclasses decide how these are made: `NegotiatedPublishPeer` (browsers, WHIP), `PlainPublishPeer`.
 """
 
 import secrets
@@ -56,7 +56,7 @@ class PublishPeer:
                 del self.uptracks[mid]
 
     def arrived(self, arrival: Arrival) -> bool:
-        """Take a packet that the engine saw on one of our streams; whether `timer` may be earlier because of it."""
+        """Take a packet that the engine saw on one of our streams; return whether it may make `timer` earlier."""
         stream = self._registry.streams.get(arrival.stream)
         if stream is None:
             return False
@@ -66,7 +66,7 @@ class PublishPeer:
         return hastens
 
     def _tell_oversize(self) -> None:
-        """Count packets that may not reach everyone whole, and say so once of each stream."""
+        """Count packets that may be too large for others' links, and warn once for each stream."""
         for stream in self._registry.streams.values():
             more = stream.progress.oversize - stream.told_oversize
             if not more:
@@ -81,7 +81,7 @@ class PublishPeer:
             stream.told_oversize += more
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
-        """Register the stream of a packet by its mid and rid; the stream when that is a new one or got its RTX."""
+        """Register the stream of a packet by its mid and rid; return the stream if it is new or got its RTX."""
         return self._registry.learn(leftover)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
@@ -108,7 +108,7 @@ class PublishPeer:
             self.clock.update(report.ntp, self._context.ntp(arrival))
 
     def _goodbye(self, packet: rtcp.Bye, now: int) -> None:
-        """Streams that end leave their watchers to the layers that stay."""
+        """Move watchers of streams that end to the layers that stay."""
         for ssrc in packet.ssrcs:
             stream = self._registry.by_ssrc(ssrc)
             uptrack = self._registry.uptrack_of(stream.number) if stream is not None else None

@@ -1,7 +1,7 @@
 """Packets of a plain transport that are too large for others' links, cut up before the engine sees them.
 
-Software such as FFmpeg fills packets of 1,472 bytes. What is sent on is then larger than many links carry whole. Only
-plain RTP can be cut here: SRTP is read by the engine, and browsers send small packets anyway.
+Software such as FFmpeg fills packets of 1,472 bytes. What is forwarded is then larger than many links carry in one
+piece. Only plain RTP can be cut here: SRTP is read by the engine, and browsers send small packets anyway.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from sfu.formats.split import split_packet
 from sfu.machines.split_numbers import SplitNumbers
 
 MAX_PACKET_BYTES = 1200
-"""Of an RTP packet that is made here; larger ones are cut."""
+"""The size of RTP packets made here; larger ones are cut."""
 _MAX_STREAMS = 32
 _PADDED = 0x20
 
@@ -25,7 +25,7 @@ _PADDED = 0x20
 class Resizer:
     """`codecs` are those of video by payload type, `repairs` the payload types that RTX (RFC 4588) repairs by its own.
 
-    RTX is turned into what it repeats: a repeated packet is cut as the first one was. `counters` and `drops` are the
+    RTX is undone: a retransmitted packet is cut as the first one was. `counters` and `drops` are the
     node's.
     """
 
@@ -40,7 +40,7 @@ class Resizer:
         self._newest: dict[int, int] = {}  # SSRC by payload type
 
     def resize(self, datagrams: Iterable[Datagram]) -> list[Datagram]:
-        """Return the datagrams as the engine is to have them."""
+        """Return the datagrams for the engine."""
         return [
             datagram if data is datagram.data else datagram._replace(data=data)
             for datagram in datagrams
@@ -48,7 +48,7 @@ class Resizer:
         ]
 
     def to_sender(self, packet: rtcp.Packet) -> rtcp.Packet:
-        """Return an RTCP packet by the sequence numbers that the sender knows."""
+        """Return an RTCP packet with the sequence numbers that the sender knows."""
         match packet:
             case rtcp.Nack(media_ssrc=ssrc, seqs=seqs) if ssrc in self._numbers:
                 original = self._numbers[ssrc].original
@@ -80,7 +80,7 @@ class Resizer:
         numbers = self._numbers_of(int.from_bytes(data[8:12], "big"))
         seq = int.from_bytes(data[2:4], "big")
         first = numbers.number(seq, len(parts))
-        if first is None:  # it comes late: what followed has its numbers
+        if first is None:  # it comes late: later packets have its numbers
             parts = [data]
             first = numbers.number(seq, 1)
         if first is None:
@@ -91,7 +91,7 @@ class Resizer:
         return [part[:2] + (first + index & 0xFFFF).to_bytes(2, "big") + part[4:] for index, part in enumerate(parts)]
 
     def _numbers_of(self, ssrc: int) -> SplitNumbers:
-        """Return the numbers of a stream, new for a new one; the oldest stream gives way."""
+        """Return the numbers of a stream, new ones for a new stream, which may replace the oldest."""
         if ssrc not in self._numbers:
             if len(self._numbers) >= _MAX_STREAMS:
                 del self._numbers[next(iter(self._numbers))]
@@ -99,7 +99,7 @@ class Resizer:
         return self._numbers[ssrc]
 
     def _repeated(self, data: bytes, payload_type: int) -> Sequence[bytes]:
-        """Return what an RTX packet repeats, cut; nothing where that cannot be told."""
+        """Return the packet that an RTX packet repeats, cut; nothing if that is unknown."""
         ssrc = self._newest.get(payload_type)
         if ssrc is None:
             self._drops[Drop.UNKNOWN_SSRC] += 1

@@ -39,11 +39,11 @@ class Watcher(Protocol):
 
 
 class UpTrack:
-    """A published track. `muted` is its publisher's doing, `muted_by_host` a host's; `permitted` is what grants say.
+    """A published track. `muted` is set by its publisher, `muted_by_host` by a host; `permitted` follows the grants.
 
-    `backup` carries the same in another codec, for whom cannot decode this one; it is not announced by itself, and in
-    it `backup_of` is this track's id. `layers` counts those of each stream that can be told apart. `tells_levels`:
-    packets say how loud they are (RFC 6464).
+    `backup` carries the same in another codec, for those who cannot decode this one. It is not announced itself; its
+    `backup_of` is this track's id. `layers` counts the distinguishable layers of each stream. `tells_levels`: packets
+    say how loud they are (RFC 6464).
     """
 
     def __init__(self, track: str, participant: str, source: Source, media: NegotiatedMedia) -> None:
@@ -102,7 +102,7 @@ class UpTrack:
 
 
 def main_payload(media: NegotiatedMedia) -> tuple[int, NegotiatedPayload]:
-    """Return the payload type that the publisher sends: the first of the answer that is no wrapping.
+    """Return the payload type that the publisher sends: the first in the answer that is neither RTX nor RED.
 
     ValueError when the section has none.
     """

@@ -1,15 +1,15 @@
-"""State of a recording as far as the recorder reports it: a machine without I/O. Times are ns."""
+"""State of recordings as the recorder reports it: a machine without I/O. Times are ns."""
 
 from collections.abc import Mapping
 
 PATIENCE_NS = 3_000_000_000
-"""A recorder that is started again, or busy, for less is not spoken of: what it misses meanwhile is repeated to it."""
+"""A recorder that restarts, or is busy, for less than this is not reported: it gets a replay of what it missed."""
 NO_RECORDER = "No recorder is running."
 SILENT = "The recorder does not answer."
 
 
 class Keeping:
-    """One recorder's word on the recordings of a node."""
+    """One recorder's reports on the recordings of a node."""
 
     def __init__(self) -> None:
         self._is_attached = False
@@ -18,19 +18,19 @@ class Keeping:
         self._stalled: Mapping[str, str] = {}
 
     def attached(self, now: int, *, speaks: bool = True) -> None:
-        """A recorder has come; one that does not speak, of an earlier version, is taken to be well."""
+        """Note that a recorder has come; one of an earlier version, which sends no reports, is assumed to be well."""
         self._is_attached, self._speaks, self._heard_at = True, speaks, now
 
     def detached(self, now: int) -> None:
-        """There is none any more."""
+        """Note that there is no recorder any more."""
         self._is_attached, self._heard_at = False, now
 
     def heard(self, stalled: Mapping[str, str], now: int) -> None:
-        """The recorder lives; `stalled` are the recordings of which it keeps nothing, and why."""
+        """Note that the recorder lives; `stalled` are the recordings of which it stores nothing, and why."""
         self._heard_at, self._stalled = now, stalled
 
     def stalled(self, recording: str, begun_at: int, now: int) -> str:
-        """Return why a recording that began at `begun_at` is not kept, a sentence, or "" if it is."""
+        """Return why a recording that began at `begun_at` is not being stored (a sentence), or "" if it is."""
         since = begun_at if self._heard_at is None else max(self._heard_at, begun_at)
         if now - since >= PATIENCE_NS and (self._speaks or not self._is_attached):
             return SILENT if self._is_attached else NO_RECORDER

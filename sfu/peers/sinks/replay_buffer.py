@@ -1,7 +1,7 @@
 """Packets of recorded streams that are not yet on disk, so that a returning recorder misses nothing.
 
 A record is kept until the recorder says that it is durable, however long that takes. All buffers of a node share one
-budget of memory. Beyond it the fullest buffer loses its oldest records, and owns up to them when it is replayed.
+budget of memory. Beyond it the fullest buffer drops its oldest records, and reports them as missed when it is replayed.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ MAX_BYTES = 256 * 1024 * 1024
 RECORD_BYTES = 256
 """The approximate size of a record besides its packet."""
 _RELIEF = 16
-"""The fullest buffer loses so many parts of itself at once, one of so many: who is fullest is costly to find out."""
+"""The fullest buffer drops one part in so many of itself at once, since finding the fullest is costly."""
 
 
 class ReplayBudget:
@@ -32,14 +32,14 @@ class ReplayBudget:
         self._buffers.discard(buffer)
 
     def relieve(self) -> None:
-        """Make room, where there is too little, at the cost of the fullest buffer."""
+        """Make room, if there is too little, at the cost of the fullest buffer."""
         while self.bytes > self._max_bytes:
             fullest = max(self._buffers, key=lambda buffer: buffer.bytes)
             self.given_up += fullest.give_up(max(1, fullest.bytes // _RELIEF))
 
 
 class ReplayBuffer:
-    """Records of one stream in the order they came. `close` it for its budget to have the memory back."""
+    """Records of one stream in the order they came. `close` returns its memory to the budget."""
 
     def __init__(self, budget: ReplayBudget | None = None) -> None:
         self.newest = -1
@@ -69,14 +69,14 @@ class ReplayBuffer:
         self._budget.relieve()
 
     def reached(self, ext_seq: int) -> None:
-        """Let go what is on disk: everything up to `ext_seq`, with the reports that came before it."""
+        """Drop what is on disk: everything up to `ext_seq`, with the reports that came before it."""
         self._durable = max(self._durable, min(ext_seq, self.newest))
         while self._oldest_packet() <= self._durable:
             while not isinstance(self._drop(), PacketRecord):
                 pass
 
     def give_up(self, size: int) -> int:
-        """Lose the oldest records, `size` bytes or a little more; returns how many packets these were."""
+        """Drop the oldest records, `size` bytes or a little more; returns how many packets these were."""
         until = max(0, self.bytes - size)
         packets = 0
         while self.bytes > until:
@@ -88,7 +88,7 @@ class ReplayBuffer:
         return packets
 
     def replay(self) -> Iterator[MissedRecord | PacketRecord | SenderReportRecord]:
-        """Yield what is not known to be on disk, after word of what is not here any more."""
+        """Yield a record of what is missing here, then everything that is not known to be on disk."""
         if self._given_up is not None:
             handle, first, last = self._given_up
             first = max(first, self._durable + 1)

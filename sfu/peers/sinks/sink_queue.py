@@ -1,4 +1,4 @@
-"""The bounded queue towards one sink: what does not fit is dropped, counted and owned up to, never waited for."""
+"""The bounded queue towards one sink: what does not fit is dropped, counted and reported. Nothing waits for it."""
 
 from collections import deque
 
@@ -26,7 +26,7 @@ class SinkQueue:
         return len(self._records)
 
     def put_packet(self, record: PacketRecord) -> bool:
-        """Queue a packet; False when it was dropped, which a later record tells the sink."""
+        """Queue a packet; False when it was dropped, which a later record reports to the sink."""
         handle = record.handle
         if self.bytes + _cost(record) > self._max_bytes:
             first, count = self._missed.get(handle, (record.ext_seq, 0))
@@ -48,7 +48,7 @@ class SinkQueue:
         self._append(data)
 
     def close_handle(self, handle: int) -> None:
-        """Forget what is known of a handle, after telling what it missed."""
+        """Forget a handle, after reporting what it missed."""
         if handle in self._missed:
             first, count = self._missed.pop(handle)
             self.put(MissedRecord(handle, first, count))

@@ -37,7 +37,7 @@ _MAX_PARTED = 1000
 _MAX_ENDED = 1000
 _PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE}
 _QUEUE_BYTES = {Purpose.RECORDER: replay_buffer.MAX_BYTES, Purpose.INFERENCE: sink_queue.MAX_BYTES}
-"""A recorder's queue takes a whole replay. Its packets are those that are kept for one: they are not there twice."""
+"""A recorder's queue holds a whole replay. Packets are shared with the replay buffer, not copied."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Recording:
 
 
 class Sinks:
-    """Attached sinks by number, taps by handle, recordings by id."""
+    """Holds attached sinks by number, taps by handle, recordings by id."""
 
     def __init__(self, context: Context) -> None:
         self.attached: dict[int, Sink] = {}
@@ -103,7 +103,7 @@ class Sinks:
         return sink
 
     def detach(self, sink: Sink, now: int) -> None:
-        """A sink's socket is gone."""
+        """Note that a sink's socket is gone."""
         self.attached.pop(sink.number, None)
         if sink.purpose is Purpose.RECORDER and self.current(Purpose.RECORDER) is None:
             self.keeping.detached(now)
@@ -112,7 +112,7 @@ class Sinks:
             self.analysis = AnalysisWanted()
 
     def _catch_up(self, sink: Sink) -> None:
-        """Tell a recorder what runs, and repeat what is not on disk."""
+        """Tell a recorder which recordings run, and repeat what is not on disk."""
         taps = [*self._parted, *(tap for tap in self.taps.values() if tap.purpose is Purpose.RECORDER)]
         for recording in self.recordings.values():
             if recording.kept:
@@ -123,7 +123,7 @@ class Sinks:
                 sink.queue.put(_ended(recording.begun))
 
     def _repeat(self, sink: Sink, taps: list[Tap]) -> None:
-        """Repeat the streams of a recording together: for the recorder time goes by for all of them at once."""
+        """Repeat the streams of a recording together, in order of time."""
         for tap in taps:
             sink.queue.put(msgspec.structs.replace(tap.opened, muted=tap.uptrack.is_quiet))
         kept = [tap.buffer.replay() for tap in taps if tap.buffer is not None]
@@ -199,14 +199,14 @@ class Sinks:
         return recording is not None and not recording.kept and tap.buffer is not None and not tap.buffer.complete
 
     def recording_kept(self, name: str) -> None:
-        """A recorder has all of a recording that has ended on disk."""
+        """Note that a recorder has all of an ended recording on disk."""
         recording = self.recordings.get(name)
         if recording is not None and recording.ended_at is not None:
             recording.kept = True
             self._forget_old()
 
     def begin_recording(self, begun: RecordingStarted) -> bool:
-        """Begin a recording; False for one that has ended here, unless its room was placed here anew since."""
+        """Begin a recording; False for one that has ended here, unless its room was placed here again since."""
         known = self.recordings.get(begun.recording)
         if known is not None and begun.placement <= known.begun.placement:
             return known.ended_at is None
@@ -255,19 +255,19 @@ class Sinks:
                 self._queue(sink, record)
 
     def durable(self, record: sink_records.Durable) -> None:
-        """A recorder has this much of a stream on disk."""
+        """Note how much of a stream a recorder has on disk."""
         for tap in self._kept.get(_recorded(record), ()):
             if tap.buffer is not None:
                 tap.buffer.reached(record.ext_seq)
 
 
 def _recorded(stream: sink_records.TrackOpened | sink_records.Durable) -> tuple[str | None, str, int]:
-    """Return what a recorder knows a stream by."""
+    """Return the key by which a recorder knows a stream."""
     return stream.recording, stream.track, stream.ssrc
 
 
 def _arrival(record: PacketRecord | SenderReportRecord | MissedRecord) -> int:
-    """Return when a record came; word of what is missing goes before what is there."""
+    """Return when a record came; reports of missing packets sort before packets."""
     return -1 if isinstance(record, MissedRecord) else record.arrival
 
 

@@ -1,4 +1,4 @@
-"""One stream copied to a sink: its handle, what the sink is told of it, and, when recorded, its replay buffer."""
+"""One stream copied to a sink: its handle, its description for the sink, and if recorded its replay buffer."""
 
 from enum import IntEnum
 
@@ -16,7 +16,7 @@ class Purpose(IntEnum):
 
 
 class Tap:
-    """A stream of an uptrack that goes to the sink of a purpose; `budget` is what replays to recorders may take."""
+    """A stream of an uptrack that is copied to the sink of a purpose; `budget` bounds replays to recorders."""
 
     def __init__(
         self, purpose: Purpose, opened: TrackOpened, uptrack: UpTrack, stream: IngressStream, budget: ReplayBudget

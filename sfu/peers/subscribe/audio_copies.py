@@ -25,7 +25,7 @@ class AudioCopies:
         self._marks: dict[int, tuple[int, int]] = {}  # by route: newest seq copied, newest seq seen
 
     def timer(self) -> int | None:
-        """Return when `due` has work next; None when it need only be called along with the link's checks."""
+        """Return when `due` has work next; None when it is enough to call it with the link's checks."""
         return self._next if self._redundancy.is_on else None
 
     def due(self, downtracks: Iterable[DownTrack], bandwidth: Bandwidth, now: int) -> list[Outgoing]:

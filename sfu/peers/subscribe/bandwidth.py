@@ -15,18 +15,18 @@ from sfu.peers.coalescing import coalesce
 from sfu.peers.outbox import Outbox
 
 _CHECK_NS = 100_000_000
-_UNHEARD_NS = 150_000_000  # longer than calm feedback is folded, a check is due without any to do it along with
+_UNHEARD_NS = 150_000_000  # a check is due after so long without feedback; calm feedback is folded for less
 _FOLDED_NS = 250_000_000
-_AMPLE_FOLDED_NS = 4_000_000_000  # where there is more room than is wanted, a calm link has nothing to tell
+_AMPLE_FOLDED_NS = 4_000_000_000  # with more room than is wanted, a calm link has no news
 _SPREAD, _SPREAD_NS = 16, 40_000_000
 _AMPLE = 1.1
-_IDLE_CHECK_NS = 5_000_000_000  # where nothing is sent there is nothing to watch; feedback ends it
+_IDLE_CHECK_NS = 5_000_000_000  # while nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
 _RETRANSMISSION_BYTES = 1200
 _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
-_OPENING_NS = 3_000_000_000  # a second until its price is known, and some for probes with it
+_OPENING_NS = 3_000_000_000  # a second until its cost is known, and some for probes with it
 _BETWEEN_TRIALS_NS = 10_000_000_000
 _SECOND = 1_000_000_000
 
@@ -34,8 +34,8 @@ _SECOND = 1_000_000_000
 class Bandwidth:
     """`rate` is the estimate in bits/s, `wanted` what would be sent if there were room.
 
-    Where nothing is at hand to probe with, as at first and after a long pause, only media can tell what the link
-    carries: while `is_trying`, one picture may be sent beyond the estimate.
+    At first and after a long pause there is nothing to probe with, and only media can show the link's capacity: while
+    `is_trying`, one picture may be sent beyond the estimate.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Bandwidth:
         self._checked_at = now
         self._is_heard = False
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
-        self._folded = 0  # for how long calm feedback is folded, 0 before there is any
+        self._folded = 0  # how long calm feedback is folded, 0 before there is any
         self._bursts = BurstCapacity()
         observer.report_sent(peer, True)
         self._set_budget()
@@ -79,7 +79,7 @@ class Bandwidth:
 
     @property
     def is_starting(self) -> bool:
-        """True if too little is known of the link yet to hold back the first pictures."""
+        """True if too little is known about the link yet to hold back the first pictures."""
         return self._estimator.is_starting
 
     @property
@@ -96,13 +96,13 @@ class Bandwidth:
         return now < self._trial_until and self._estimator.is_free
 
     def open(self, now: int) -> None:
-        """A picture begins whose price is not known: its first seconds tell that, and whether the link carries it."""
+        """Note that a picture of unknown cost begins: its first seconds show the cost, and whether it fits."""
         if self._opened_at is None or now - self._opened_at >= _BETWEEN_TRIALS_NS:
             self._opened_at = now
             self._trial_until = max(self._trial_until, now + _OPENING_NS)
 
     def want(self, rate: float, now: int) -> bool:
-        """Take what would be sent if there were room; whether that asks for a look at the link before long."""
+        """Take what would be sent if there were room; return whether the link should be checked soon."""
         had_ample, self.wanted = self._has_ample(), rate
         if had_ample and not self._has_ample():
             self._next_check = min(self._next_check, now)
@@ -110,7 +110,7 @@ class Bandwidth:
         return False
 
     def end_start(self, now: int) -> None:
-        """All that is wanted is sent, at prices that are known, and more would fit."""
+        """Note that all that is wanted is sent, at known costs, and more would fit."""
         if self._estimator.has_feedback and self._estimator.is_starting:
             self._estimator.end_start(now)
             self._set_budget()
@@ -137,7 +137,7 @@ class Bandwidth:
         self._set_budget()
 
     def observed(self, summary: FeedbackSummary | None, arrival: int) -> None:
-        """Take what feedback said that came up to `arrival`; None when it was nothing new."""
+        """Take the summary of feedback up to `arrival`; None when there was nothing new."""
         self._collect()
         if summary is not None:
             self._estimator.observed(summary, arrival)
@@ -153,7 +153,7 @@ class Bandwidth:
         return self._estimator.is_free
 
     def admit_retransmissions(self, packets: int, now: int, *, copies: bool = False) -> int:
-        """Return how many of `packets` packets that are asked for again may be sent, or second `copies` of them."""
+        """Return how many of `packets` requested packets may be sent again, or second `copies` of them."""
         return self._retransmission_budget.admit(packets, _RETRANSMISSION_BYTES, self.rate, now, copies=copies)
 
     def timer(self) -> int:
@@ -166,7 +166,7 @@ class Bandwidth:
             is_active = self._collect() > 0 or self._is_heard
             if self._folded:
                 self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS)
-            if self._is_heard or now >= self._expected_by:  # else feedback may well have come, and be folded yet
+            if self._is_heard or now >= self._expected_by:  # else feedback may have come and still be folded
                 self._estimator.handle_timer(now)
             wait = max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
             self._next_check = coalesce(now + wait)
@@ -196,7 +196,7 @@ class Bandwidth:
             self._set_budget()
 
     def _send_probe(self, probe: ProbeCluster, now: int) -> None:
-        """Send as much of the cluster as its rate lets go by the next step: what media is waiting, then padding."""
+        """Send as much of the cluster as its rate allows until the next step: waiting media, then padding."""
         elapsed = now - self._probe_began + _PROBE_STEP_NS
         due = min(probe.rate * elapsed // (8 * _SECOND), probe.size)
         self._next_step = now + _PROBE_STEP_NS

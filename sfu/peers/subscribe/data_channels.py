@@ -1,7 +1,7 @@
 """The two data channels of a subscribe peer, negotiated by their ids: RELIABLE (in order) and LOSSY (sent once).
 
-What waits for a subscriber is bounded: beyond MAX_BUFFERED_BYTES a lossy message is dropped, and a reliable one, which
-must not be, closes its channel. Nobody else notices.
+Waiting data is bounded for each subscriber: beyond MAX_BUFFERED_BYTES a lossy message is dropped, and a reliable one,
+which must not be lost, closes its channel. Nobody else is affected.
 """
 
 from collections import Counter
@@ -45,10 +45,10 @@ class Unfit(Enum):
 
 
 class DataChannels:
-    """Until the answer came and the peer is connected, what is sent waits within the same bound."""
+    """Until the answer has come and the peer is connected, messages wait within the same bound."""
 
     def __init__(self, counters: Counter[str] | None = None, *, longest: int = MAX_MESSAGE_BYTES) -> None:
-        """`counters` get what was passed over, such as messages beyond `longest`, and why an association broke."""
+        """`counters` count ignored messages, such as those beyond `longest`, and why an association broke."""
         self._counters = counters if counters is not None else Counter()
         self._longest = longest
         self._association = SctpAssociation()
@@ -73,7 +73,7 @@ class DataChannels:
             self._start(now)
 
     def connect(self, now: int) -> None:
-        """DTLS is done."""
+        """Start the association: DTLS is done."""
         self._connected = True
         self._start(now)
 
@@ -103,7 +103,7 @@ class DataChannels:
         self._association.reset(stream, now)
 
     def receive(self, records: Sequence[bytes], now: int) -> list[Came]:
-        """Take what DTLS records held; returns the messages that came. Those that are unfit are counted only."""
+        """Take the content of DTLS records; returns the messages that came. Invalid ones are only counted."""
         if not self._started:
             return []
         was_broken = bool(self._association.close_reason)

@@ -30,7 +30,7 @@ class SlotEncoding:
 
 
 class DownTrack:
-    """The sending side of whatever uptrack its slot shows. `route` is its id in the engine's table."""
+    """The sending side of the uptrack that its slot shows. `route` is its id in the engine's table."""
 
     def __init__(self, context: Context, peer: int, slot: OfferedSlot, *, managed: bool = True) -> None:
         """A video that is `managed` waits to be granted layers; others take the best that flows."""
@@ -63,7 +63,7 @@ class DownTrack:
         self._in_table = False
         self._connected = False
         self._repairs_from = 0
-        # Kept over switches and pauses: where the engine must raise an offset, that may not add up.
+        # Kept over switches and pauses: raised offsets must not add up.
         self._origin: int | None = None
         self.managed = managed
         self._needs_grant = managed and context.observer is not None and slot.kind == "video"
@@ -74,7 +74,7 @@ class DownTrack:
         return self.encoding is None or uptrack.codec in self.encoding.payload_types
 
     def agree(self, encoding: SlotEncoding, now: int) -> None:
-        """Take what the subscriber's answer says of this slot; what it shows starts (again)."""
+        """Take what the subscriber's answer says about this slot; its track starts (again)."""
         if encoding == self.encoding:
             return
         self.encoding = encoding
@@ -114,7 +114,7 @@ class DownTrack:
 
     @property
     def clock_rate(self) -> int:
-        """Of the RTP timestamps that leave."""
+        """The clock rate of outgoing RTP timestamps."""
         return self.uptrack.payload.clock_rate if self.uptrack is not None else _CLOCK_RATES[self.kind]
 
     @property
@@ -139,12 +139,12 @@ class DownTrack:
         self._in_table = True
 
     def connect(self, now: int) -> None:
-        """The peer can receive now; before, a keyframe would have been spent on nobody."""
+        """Start: the peer can receive now. Earlier, a keyframe would have been wasted."""
         self._connected = True
         self.choose(now)
 
     def choose(self, now: int) -> None:
-        """Choose the layer to carry (again); a change waits for its keyframe."""
+        """Choose the layer to carry, or choose again; a change waits for its keyframe."""
         if self.uptrack is None or not self._in_table or not self._connected:
             return
         if self.paused or (self._needs_grant and self.granted is None and not self._may_begin):
@@ -155,7 +155,7 @@ class DownTrack:
 
     def _switch(self, best: IngressStream, now: int, *, at_once: bool = False) -> None:
         """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
-        # A change that is called off before it came about needs no keyframe: what is carried goes on.
+        # A change that is cancelled before it happened needs no keyframe: the current layer goes on.
         stays = self.stream is not None and best is self._carried()
         source = self._source(best, self._offset_to(best), at_keyframe=self.kind == "video" and not stays)
         if at_once and not stays:
@@ -178,7 +178,7 @@ class DownTrack:
         )
 
     def _carried(self) -> IngressStream | None:
-        """Return what the engine carries, which may not be what is waited for."""
+        """Return the layer that the engine carries, which may not be the awaited one."""
         if self.uptrack is None:
             return None
         number = self._engine.route_state(self.route).stream
@@ -186,11 +186,11 @@ class DownTrack:
 
     @property
     def awaits_track(self) -> bool:
-        """True if nothing was decided of what it shows yet."""
+        """True if nothing is decided yet about the track that it shows."""
         return self._needs_grant and self.granted is None and not self.paused
 
     def begin(self, now: int, *, fits: bool) -> None:
-        """Allow the first stream of a track that has sent nothing yet, or not, before there are layers to grant.
+        """Allow (or not) the first stream of a track that has sent nothing yet, before there are layers to grant.
 
         Encoders begin with a keyframe, and not all of them send another when asked.
         """
@@ -215,7 +215,9 @@ class DownTrack:
             self.choose(now)
 
     def _allow_layers(self, layer: Layer, now: int) -> None:
-        """Go down at the next frame; up in time where a frame allows it, in space at a keyframe, which is asked for."""
+        """Go down at the next frame. Go up in temporal layers where a frame allows it, in spatial ones at a requested
+        keyframe.
+        """
         before, self.layer = self.layer, layer
         if layer == before or self.stream is None or not self._in_table:
             return
@@ -226,7 +228,7 @@ class DownTrack:
             self._ask(now)
 
     def pause(self) -> None:
-        """Send nothing until a layer is granted: there is no room for any."""
+        """Send nothing until a layer is granted: none fits."""
         if not self.paused and self._in_table:
             self._stop()
         self.paused = True
@@ -238,15 +240,14 @@ class DownTrack:
         self._repairs_from = self._engine.route_state(self.route).last_seq + 1
 
     def still_useful(self, seqs: Sequence[int]) -> list[int]:
-        """Return those of a NACK's `seqs` that went out since the route was stopped last.
-
-        What comes next begins with a keyframe, and most of what is asked for was lost to the congestion that ended it.
+        """Return those of a NACK's `seqs` that were sent since the route was last stopped. The next packets begin with
+        a keyframe, and most of the older requests are for losses by the congestion that stopped it.
         """
         newest = self._engine.route_state(self.route).last_seq
         return [seq for seq in seqs if newest - ((newest - seq) & 0xFFFF) >= self._repairs_from]
 
     def _offset_to(self, best: IngressStream) -> int | None:
-        """Layers of one track are on its timeline, from their first reports on; before, elapsed time has to do."""
+        """Align layers of one track on its timeline, from their first reports on; before that, by elapsed time."""
         if self.uptrack is None or (aligned := self.uptrack.timeline.offset_of(best.clock)) is None:
             return None
         if self._origin is None:
@@ -254,7 +255,7 @@ class DownTrack:
         return (self._origin + aligned) & 0xFFFF_FFFF if self._origin is not None else None
 
     def _found_origin(self, uptrack: UpTrack) -> int | None:
-        """Return how far what is carried is ahead of its track's timeline."""
+        """Return how far the carried stream is ahead of its track's timeline."""
         carried = self._carried()
         aligned = uptrack.timeline.offset_of(carried.clock) if carried is not None else None
         return self._engine.route_state(self.route).timestamp_offset - aligned if aligned is not None else None
@@ -270,7 +271,7 @@ class DownTrack:
             self.waiting = False
 
     def sender_report(self, now: int) -> SenderReport | None:
-        """Return the SR to send now, on our NTP clock; None while nothing is carried or known."""
+        """Return the SR to send now, on our NTP clock; None while nothing is carried, or no SR has come."""
         if self.stream is None or self.publisher is None or self.waiting:
             return None
         state = self._engine.route_state(self.route)

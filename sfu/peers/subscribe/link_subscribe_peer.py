@@ -1,6 +1,6 @@
 """Tracks that a room sends to another node that holds it: every stream once, up to the layers it wishes for.
 
-Timestamps stay as they are, so that the other side may align layers; payload types too. Nothing is chosen here: the
+Timestamps and payload types stay as they are, so that the other side can align layers. Nothing is chosen here: the
 other side chooses for its subscribers, and says which layers none of them is sent.
 """
 
@@ -35,7 +35,7 @@ _MUCH = 1.4
 
 
 class _LinkRoute:
-    """One stream's way to the other node. `layer` is the highest that it carries, None while it rests."""
+    """One stream's route to the other node. `layer` is the highest that it carries, None while it rests."""
 
     def __init__(self, context: Context, peer: int, publisher: PublishPeer, uptrack: UpTrack, stream: IngressStream):
         self.publisher = publisher
@@ -68,7 +68,7 @@ class _LinkRoute:
             self.described = msgspec.structs.replace(self.described, pixels=size[0], lines=size[1])
 
     def carry(self, layer: Layer) -> None:
-        """Carry the stream from the next frame on, whatever that is: only what flows is chosen at the other side."""
+        """Carry the stream from the next frame on, whatever that is: the other side only chooses streams that flow."""
         self.layer = layer
         source = RouteSource(
             self.stream.number, 0, at_keyframe=False, max_temporal=layer.temporal, max_spatial=layer.spatial
@@ -76,7 +76,7 @@ class _LinkRoute:
         self._engine.switch_route(self.route, source)
 
     def allow(self, layer: Layer | None, now: int) -> bool:
-        """Carry the stream up to a layer, or not at all; whether the publisher is asked for a keyframe for it."""
+        """Carry the stream up to a layer, or not at all; return whether the publisher is asked for a keyframe."""
         before = self.layer
         if layer is None:
             self.layer = None
@@ -121,7 +121,7 @@ class LinkSubscribePeer(SubscribePeer):
         return list(described.values())
 
     def wish(self, streams: Mapping[int, tuple[int, int] | None], now: int) -> None:
-        """Carry streams, by their SSRCs here, up to these layers in space and in time, or not at all."""
+        """Carry streams, by their SSRCs here, up to these spatial and temporal layers, or not at all."""
         for ssrc, layers in streams.items():
             route = self._routes_by_ssrc.get(ssrc)
             layer = Layer(*layers) if layers is not None else None
@@ -134,7 +134,7 @@ class LinkSubscribePeer(SubscribePeer):
         return {route.stream: route.layer for route in routes if route.layer is not None}
 
     def costs(self) -> dict[int, int]:
-        """Return what streams cost, by SSRC, where that was not told yet or has changed much since."""
+        """Return the costs of streams by SSRC, where they are new or have changed much since they were last sent."""
         news: dict[int, int] = {}
         for ssrc, route in self._routes_by_ssrc.items():
             cost, told = route.stream.cost, route.told_cost
@@ -187,7 +187,7 @@ class LinkSubscribePeer(SubscribePeer):
             self.round_trip.sent(report.ntp, now)
             names = rtcp.SourceDescription(((report.ssrc, _CNAME),))
             self._context.outbox.send(self.peer.protect_rtcp(rtcp.serialize([report, names])))
-        return False  # those of the other side's subscribers are made of these, and one of them may have come just now
+        return False  # the other side's subscribers need these for their own reports, and one may have just come
 
 
 def _describe(uptrack: UpTrack) -> LinkTrack:

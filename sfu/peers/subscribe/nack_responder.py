@@ -8,13 +8,13 @@ from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack
 
 _MIN_INTERVAL_NS = 10_000_000
-_LOSSY = 0.01  # of packets lost, from which on a second copy costs less than the round trip that it often spares
-_APART_NS = 10_000_000  # what is lost in a burst is so at once
+_LOSSY = 0.01  # share of packets lost from which a second copy costs less than the round trip that it often saves
+_APART_NS = 10_000_000  # a burst loses packets that are closer together
 _MAX_WAITING = 64  # answers whose second copies are due soon
 
 
 def retransmission_interval(round_trip: int) -> int:
-    """Return for how many ns a packet that was sent again is not sent once more; `round_trip` is in ns."""
+    """Return for how many ns a retransmitted packet is not sent once more; `round_trip` is in ns."""
     return max(_MIN_INTERVAL_NS, round_trip * 3 // 4)
 
 

@@ -1,6 +1,6 @@
 """A plain transport that sends one track: a subscribe peer with one downtrack, its parameters given by its opener.
 
-What it carries is chosen by track, or by participant and source, which outlives the tracks.
+Its content is chosen by track, or by participant and source, which outlives single tracks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ _SECOND = 1_000_000_000
 class PlainSubscribePeer(SubscribePeer):
     """`transport` is its id, `wish` what was asked for, `kind` the medium: "audio" or "video", `end` our address.
 
-    `codec` is a telephone's, into which `convert` converts what is sent; None sends it as it comes.
+    `codec` is the telephone codec to which `convert` converts the sound; None sends it as it comes.
     """
 
     peer: PlainPeer
@@ -68,7 +68,7 @@ class PlainSubscribePeer(SubscribePeer):
         return {self.payload_type: repairs} if repairs is not None and self.kind == "video" else {}
 
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> None:
-        """Carry what was asked for, if it is published."""
+        """Carry the requested track, if it is published."""
         candidates = audio if self.kind == "audio" else video
         found = next((entry for entry in candidates if self._fits(entry)), None)
         if found is None:
@@ -112,7 +112,7 @@ class PlainSubscribePeer(SubscribePeer):
         return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Ask for keyframes for a receiver that may not be able to, besides what every subscribe peer does."""
+        """Ask for keyframes for a receiver that may be unable to, besides what every subscribe peer does."""
         super().handle_timer(now)
         if self._next_look is not None and now >= self._next_look:
             self._next_look = self._look_for_proof(now)
@@ -121,7 +121,7 @@ class PlainSubscribePeer(SubscribePeer):
             self.downtrack.request_keyframe(now)
 
     def _look_for_proof(self, now: int) -> int | None:
-        """Return when to look again for an answer of the receiver; gives up on one that has not come in time."""
+        """Return when to look again for an answer of the receiver; give up if none came in time."""
         if self.peer.closed:
             return None
         if not self._is_unheard():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Wish(NamedTuple):
-    """A track that a subscriber should get, and whose it is."""
+    """A track that a subscriber should get, and its participant."""
 
     track: str
     participant: str

@@ -23,8 +23,8 @@ from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
 from sfu.peers.subscribe.nack_responder import NackResponder
 
 _REPORT_INTERVAL_NS = 1_000_000_000
-_FIRST_REPORTS = 5  # a second apart: what is shown anew gets in sync
-_LATER_REPORT_NS = 5_000_000_000  # the clocks of a stream that goes on hardly part (libwebrtc: the same for audio)
+_FIRST_REPORTS = 5  # a second apart: tracks newly shown get in sync
+_LATER_REPORT_NS = 5_000_000_000  # the clocks of a running stream hardly diverge (libwebrtc: the same for audio)
 _REPORTS_PER_DATAGRAM = 20
 _SPREAD = 64
 _SECOND = 1_000_000_000
@@ -34,7 +34,7 @@ class SubscribePeer:
     """One peer that only receives. `downtracks` is by mid."""
 
     def __init__(self, context: Context, now: int, plain: PlainPeer | None = None) -> None:
-        """`plain` is the peer of a plain transport; without, one by ICE and DTLS is made, to be negotiated."""
+        """`plain` is the peer of a plain transport; without it, one with ICE and DTLS is made, to be negotiated."""
         self.peer = plain or context.peer(now)
         self.downtracks: dict[str, DownTrack] = {}
         self.round_trip = RoundTrip()
@@ -62,7 +62,7 @@ class SubscribePeer:
         return downtrack
 
     def connected(self, now: int) -> None:
-        """The peer's keys are in the engine: media may flow."""
+        """Start media: the peer's keys are in the engine."""
         context = self._context
         if self.bandwidth is None and context.observer is not None and isinstance(self.peer, Peer):
             self.bandwidth = Bandwidth(
@@ -75,7 +75,7 @@ class SubscribePeer:
             self._send_records(now)
 
     def open_data(self) -> None:
-        """Have data channels, once the far end has agreed."""
+        """Offer data channels; they open once the far end has agreed."""
         self.data = DataChannels(self._context.counters)
         self.negotiated.take_data()
 
@@ -121,9 +121,10 @@ class SubscribePeer:
             self._send_records(now)
 
     def switched(self, route: int, stream: int, now: int) -> DownTrack | None:
-        """Return the downtrack of a route that the engine has switched to a stream, whose reports are awaited now.
+        """Return the downtrack of a route that the engine has switched to a stream, and plan its reports.
 
-        Reports are spread: one keyframe is where hundreds of subscribers begin, and all at once would hold up media.
+        Reports are spread out: hundreds of subscribers begin at one keyframe, and reports to all at once would delay
+        media.
         """
         downtrack = self._by_route.get(route)
         if downtrack is None:
@@ -156,7 +157,7 @@ class SubscribePeer:
         return None
 
     def observed(self, summary: FeedbackSummary, arrival: int) -> None:
-        """Take what the subscriber's feedback said of its link."""
+        """Take what the subscriber's feedback said about its link."""
         if self.bandwidth is not None:
             self.bandwidth.observed(summary, arrival)
 
@@ -234,11 +235,11 @@ class SubscribePeer:
             self._next_report = now + _LATER_REPORT_NS  # no wake-up of its own for nothing
 
     def _carries(self) -> bool:
-        """Return True if there is anything to report of, now or soon."""
+        """Return True if there is anything to report now or soon."""
         return any(downtrack.stream is not None for downtrack in self.downtracks.values())
 
     def _send_reports(self, now: int) -> bool:
-        """Send what is known of all that is carried; whether that was anything."""
+        """Send reports of all carried streams; return whether there were any."""
         carrying = [downtrack for downtrack in self.downtracks.values() if downtrack.stream is not None]
         reports = [(downtrack, downtrack.sender_report(now)) for downtrack in carrying]
         known = [(downtrack, report) for downtrack, report in reports if report is not None]
@@ -252,7 +253,7 @@ class SubscribePeer:
         return bool(known)
 
     def close(self, now: int) -> None:
-        """Leave everything that is shown and say goodbye."""
+        """Stop everything that is shown and say goodbye."""
         for downtrack in self.downtracks.values():
             downtrack.clear()
             del self._context.routes[downtrack.route]

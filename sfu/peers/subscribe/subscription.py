@@ -22,7 +22,7 @@ _COALESCE_NS = 100_000_000
 
 
 class Candidate(NamedTuple):
-    """A track that the subscriber should get, with whoever publishes it and how it is wanted."""
+    """A track that the subscriber should get, with its publisher and how it is wanted."""
 
     uptrack: UpTrack
     publisher: PublishPeer

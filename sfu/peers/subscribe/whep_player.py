@@ -39,7 +39,7 @@ class WhepPlayer:
     def answer(self, offer: str, codec: Codec | None, now: int) -> Negotiated:
         """Return the answer to the player's offer; ValueError when it cannot be answered.
 
-        With `codec` video is taken in no other, though more were offered.
+        With `codec`, video is accepted in no other, even if more were offered.
         """
         streams = [
             PlaybackStream(kind, f"slot-{number}", random_ssrc(), random_ssrc() if kind == "video" else None)
@@ -83,9 +83,10 @@ class WhepPlayer:
         return None
 
     def select(self, mid: str | None, encoding: str | None, now: int, highest: Layer = ALL_LAYERS) -> None:
-        """Show this encoding (rid) on a video section, the first without `mid`; None leaves it to us again.
+        """Show this encoding (rid) on a video section, the first without `mid`; None leaves the choice to the sfu
+        again.
 
-        No layer beyond `highest` is shown. LookupError names what there is not: "media", or "encoding" on it.
+        No layer beyond `highest` is shown. LookupError names what does not exist: "media", or "encoding" on it.
         """
         slots = self._slots["video"]
         slot = next((entry for entry in slots if mid in (None, entry.mid)), None)
@@ -100,7 +101,7 @@ class WhepPlayer:
         downtrack.choose(now)
 
     def layers(self, now: int) -> dict[str, list[Encoding]]:
-        """Return the encodings to choose from by m-section: of those that show a video with several."""
+        """Return the encodings to choose from, by m-section, for those that show a video with several."""
         found: dict[str, list[Encoding]] = {}
         for slot in self._slots["video"]:
             downtrack = self.subscribe_peer.downtracks[slot.mid]

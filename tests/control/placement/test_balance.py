@@ -1,4 +1,4 @@
-"""Balance between nodes in simulated time: rooms leave hot nodes one by one, and never go to and fro."""
+"""Balance between nodes in simulated time: rooms leave hot nodes one by one, and never go back and forth."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""Whether an RTP payload of any codec begins a keyframe, and the size of that."""
+"""Detection of keyframes in an RTP payload of any codec, and the size of their pictures."""
 
 from collections.abc import Callable
 

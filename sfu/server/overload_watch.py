@@ -30,7 +30,7 @@ class OverloadWatch:
         self.waited = 0
         """The shortest wait of anything read in the last window, in ns."""
         self.behind = 0
-        """How long policy made things wait at the end of the last window, in ns."""
+        """The time that policy made things wait at the end of the last window, in ns."""
         self.is_overloaded = False
         self.changed: Callable[[], None] = lambda: None
 

@@ -7,7 +7,7 @@ engine that does its own input and output (DirectEngine) keeps that backlog itse
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from sfu.engine.contract import Datagram, Drop, Engine, Outgoing, Result
@@ -37,6 +37,20 @@ class DirectEngine(Protocol):
 
         Audio under way at the deadline may take as long again: a fan-out of 500 outlasts a budget.
         """
+
+    def attend(
+        self, filenos: Sequence[int], now: int, until: int, pause: int, budget: int, unread: Iterable[int] = ()
+    ) -> Result:
+        """Do as `receive_and_forward` again and again, each time within `budget`, without an interpreter in between.
+
+        First and after a look that found something, `pause` passes; after one that found nothing, whatever it takes
+        until something comes. It ends at `until`, or earlier: with packets that are left in the backlog, and when there
+        is anything to tell but leftovers, which can wait for so long.
+        """
+
+    @property
+    def rested(self) -> int:
+        """For how long (ns) `attend` has let time pass so far."""
 
     def release_directly(self, filenos: Sequence[int], now: int) -> None:
         """Send what pacing lets go by `now`, unless audio waits: then all of it stays due."""
@@ -137,6 +151,25 @@ class Pump:
         """Forward these next time, besides what waits at the sockets: the caller read them itself."""
         self._taken += datagrams
 
+    @property
+    def attends(self) -> bool:
+        """True if `attend` can be called: the engine does its own input and output."""
+        return self._direct is not None
+
+    @property
+    def rested(self) -> int:
+        """For how long (ns) `attend` has let time pass so far."""
+        return self._direct.rested if self._direct is not None else 0
+
+    def attend(self, now: int, until: int, pause: int) -> Result:
+        """Let `pause` pass, then do as `receive_and_forward`, again and again until `until`: see `DirectEngine`."""
+        assert self._direct is not None
+        begun, rested = time.perf_counter_ns(), self._direct.rested
+        try:
+            return self._direct.attend(self._sockets.filenos(), now, until, pause, self._budget, self._unread())
+        finally:
+            self.times.add(time.perf_counter_ns() - begun - (self._direct.rested - rested))
+
     def receive_and_forward(self, now: int) -> Result:
         """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
         begun = time.perf_counter_ns()
@@ -157,11 +190,7 @@ class Pump:
 
     def _receive_and_forward(self, now: int) -> Result:
         if self._direct is not None:
-            filenos = self._sockets.filenos()
-            own = len(self._sockets.addresses)
-            unread: Iterable[int] = set(range(own, len(filenos))) - self._ready if len(filenos) > own else ()
-            self._ready.clear()
-            return self._direct.receive_and_forward(filenos, now, now + self._budget, unread)
+            return self._direct.receive_and_forward(self._sockets.filenos(), now, now + self._budget, self._unread())
         self._waited = 0
         self._read(now)
         total = Result()
@@ -179,6 +208,13 @@ class Pump:
         if self._other:
             self._waited = max(self._waited, now - self._other[0].arrival)
         return total
+
+    def _unread(self) -> Collection[int]:
+        """Return the sockets opened besides that have nothing to read."""
+        own, every = len(self._sockets.addresses), len(self._sockets.filenos())
+        unread: Collection[int] = set(range(own, every)) - self._ready if every > own else ()
+        self._ready.clear()
+        return unread
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
         """Send what the engine or a peer (STUN, DTLS, RTCP) produced."""

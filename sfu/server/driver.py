@@ -1,8 +1,9 @@
 """Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to its destinations, one timer.
 
 A lone datagram is read at once. While many come, the sockets are polled now and then instead, as network drivers do: a
-wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). When neither
-media nor a handshake is waiting, polls are rarer still and coincide with the timers.
+wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). As long as nothing
+else needs the loop, the engine polls by itself and returns after many polls (`Pump.attend`). When neither media nor a
+handshake is waiting, polls are rarer still and coincide with the timers.
 
 Reading and forwarding go first. Policy work, from media and timers, gets a bounded share of each step; the rest waits
 for the next one, before which the sockets are read again. Everything else that the loop runs ends with `flush`, which
@@ -12,12 +13,13 @@ lets media through if they have waited.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from sfu.api.cascade_link import LinkMessage
 from sfu.api.facts import AnyFact
 from sfu.api.signaling import Message
-from sfu.engine.contract import LeftoverKind
+from sfu.engine.contract import LeftoverKind, Result
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
 from sfu.peers.outbox import Failure, SessionClose
@@ -37,6 +39,10 @@ _LASTS_NS = 1_000_000_000
 """The time for which media, or a handshake, are assumed to continue after the last packet."""
 _POLICY_NS = 2_000_000
 """The share of a step that policy may take."""
+_ATTENDING_NS = 2_000_000
+"""The time for which the engine polls by itself: whatever else needs the loop waits meanwhile."""
+_ALONE_NS = 100_000
+"""A turn of the loop takes less, unless it has other work."""
 _AWAY_NS = 5_000_000
 """The time for which the sockets may go unread while the loop does other things."""
 
@@ -61,11 +67,13 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: int | None = None
         self._again: asyncio.Handle | None = None
+        self._attending: asyncio.Handle | None = None
+        self._left_at = 0
         self._look = PreciseTimer(self._loop, self._look_again)
         self._is_started = self._is_looking = False
         self._pause = LookPause()
         self.overload = OverloadWatch(node, pump, self._pause)
-        self._read_at = self._media_at = self._handshake_at = 0
+        self._read_at = self._media_at = self._handshake_at = self._packets_in = 0
         self._wall_clock_due = 0
         self.to_sessions: ToSessions = _nowhere
         self.to_facts: Callable[[Iterable[AnyFact]], None] = _nowhere
@@ -114,10 +122,10 @@ class Driver:
                 self._loop.remove_reader(descriptor)
         self._look.close()
         self._is_started = False
-        for handle in (self._timer, self._again):
+        for handle in (self._timer, self._again, self._attending):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._again = self._timer_at = None
+        self._timer = self._again = self._attending = self._timer_at = None
 
     def _add_readers(self) -> None:
         for local in range(len(self._sockets.addresses)):
@@ -134,19 +142,46 @@ class Driver:
             self._look_after(gap)
 
     def _look_after(self, gap: int) -> None:
+        self._is_looking = True
+        if gap < _HANDSHAKE_GAP_NS and self._pump.attends:
+            self._left_at = time.monotonic_ns()
+            self._attending = self._loop.call_soon(self._attend)
+            return
         if gap == _CALM_NS:
             gap -= time.monotonic_ns() % gap
-        self._is_looking = True
         self._look.set(gap)
 
     def _look_again(self) -> None:
         before = self._pump.datagrams_read
         self._read()
-        if self._pump.datagrams_read != before:
+        self._go_on(found=self._pump.datagrams_read != before)
+
+    def _go_on(self, *, found: bool) -> None:
+        """Look again, or wait for the next datagram."""
+        if found:
             self._look_after(self._gap())
         else:
             self._is_looking = False
+            self._set_timer()
             self._add_readers()
+
+    def _attend(self) -> None:
+        """Let the engine look for a while, if nothing else has a use for the loop; else look once, after a pause."""
+        self._attending = None
+        now = self.now()
+        if self._again is not None or now - self._left_at > _ALONE_NS:
+            self._look.set(self._pause.pause)
+            self._set_timer()
+            return
+        at, before = self._due_at(), self._pump.datagrams_read
+        until = now + _ATTENDING_NS if at is None else min(now + _ATTENDING_NS, at)
+        with self._step(now):
+            self._take(self._pump.attend(now, until, self._pause.pause))
+            if at is not None and at <= self._read_at:
+                self._do_due(self._read_at)
+            else:
+                self._work(self._read_at)
+        self._go_on(found=self._pump.datagrams_read != before)
 
     def _gap(self) -> int:
         if self._read_at - self._media_at < _LASTS_NS:
@@ -155,25 +190,36 @@ class Driver:
 
     def _read(self) -> None:
         """Read and forward, then do policy work; what takes too long continues in the next step."""
-        begun, before = time.monotonic_ns(), self._pump.datagrams_read
-        try:
+        begun = time.monotonic_ns()
+        with self._step(begun):
             self._forward()
             self._work(begun)
+
+    @contextmanager
+    def _step(self, begun: int) -> Iterator[None]:
+        """A step of the loop; a fault costs only that step, not other output or the timer."""
+        rested = self._pump.rested
+        try:
+            yield
         except Exception:
             self.node.fault(begun)
             raise
-        finally:  # a fault costs only its own step, not other output or the timer
+        finally:
             self.flush()
             ended = time.monotonic_ns()
-            self._pause.looked(self._pump.datagrams_read - before, begun, ended)
-            self.overload.looked(ended)
+            self._pause.spent(begun + self._pump.rested - rested, ended)
+            self.overload.passed(ended)
 
     def _forward(self) -> None:
+        self._take(self._pump.receive_and_forward(self.now()))
+
+    def _take(self, result: Result) -> None:
+        """Pass on what was read."""
         now = self._read_at = self.now()
-        before = self._pump.packets_in
-        result = self._pump.receive_and_forward(now)
-        if self._pump.packets_in != before:
+        if self._pump.packets_in != self._packets_in:
+            self._packets_in = self._pump.packets_in
             self._media_at = now
+        self.overload.looked()
         if any(leftover.kind == LeftoverKind.DTLS for leftover in result.leftovers):
             self._handshake_at = now
         self.node.put(result, now)
@@ -233,11 +279,9 @@ class Driver:
         self.to_transcoder()
 
     def _set_timer(self) -> None:
-        at, release = self.node.timer(), self._pump.next_release()
-        if at is not None:
-            at += -at % (_CALM_NS if self._gap() == _CALM_NS else _GRID_NS)
-        if release is not None and (at is None or release < at):
-            at = release
+        if self._attending is not None:
+            return  # which sees to what is due
+        at = self._due_at()
         if at == self._timer_at:
             return
         if self._timer is not None:
@@ -248,21 +292,23 @@ class Driver:
             delay = max(0, at - time.monotonic_ns()) / 1e9
             self._timer = self._loop.call_later(delay, self._wake)
 
+    def _due_at(self) -> int | None:
+        """Return when timers or the pacer have something next."""
+        at, release = self.node.timer(), self._pump.next_release()
+        if at is not None:
+            at += -at % (_CALM_NS if self._gap() == _CALM_NS else _GRID_NS)
+        return release if release is not None and (at is None or release < at) else at
+
     def _wake(self) -> None:
         self._timer = self._timer_at = None
-        begun = now = self.now()
+        now = self.now()
+        with self._step(now):
+            self._do_due(now)
+
+    def _do_due(self, now: int) -> None:
         self._pump.release(now)
-        try:
-            self.node.wake(now)
-            self._work(now)
-        except Exception:
-            self.node.fault(now)
-            raise
-        finally:
-            self.flush()
-            ended = time.monotonic_ns()
-            self._pause.spent(begun, ended)
-            self.overload.passed(ended)
+        self.node.wake(now)
+        self._work(now)
 
 
 def _nowhere(_: Iterable[object]) -> None:

@@ -39,14 +39,13 @@ class OverloadWatch:
         """The step of shedding: 0 leaves out nothing."""
         return self._shedding.step
 
-    def looked(self, now: int) -> None:
-        """Take a poll of the sockets, with the work that followed."""
+    def looked(self) -> None:
+        """Take a poll of the sockets."""
         waited = self._pump.waited
         self._waited = waited if self._waited is None else min(self._waited, waited)
-        self.passed(now)
 
     def passed(self, now: int) -> None:
-        """Take a step of other work."""
+        """Take a step of the loop."""
         if now >= self._window_ends:
             self._end_window(now)
 

@@ -16,6 +16,7 @@ cdef class EngineTable:
     cdef dict routes
     cdef int filenos[SOCKETS_MAX]
     cdef bint reads[SOCKETS_MAX]
+    cdef int64_t slept
     cdef Peer *any_source[SOCKETS_MAX]
 
     def __cinit__(self):

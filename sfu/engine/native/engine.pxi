@@ -10,18 +10,69 @@ cdef class CompiledEngine(BatchEngine):
     def receive_and_forward(self, filenos, int64_t now, int64_t deadline, unread=()):
         """Read what waits at the sockets but those `unread`, forward and send until `deadline`; `outgoing` of the result
         is empty. Audio under way then may take as long again."""
+        result = Result()
+        self._attach(filenos, unread)
+        self._look(result, now - clock_nanoseconds(CLOCK_MONOTONIC), deadline - now)
+        self._collect(result)
+        return result
+
+    def attend(self, filenos, int64_t now, int64_t until, int64_t pause, int64_t budget, unread=()):
+        """Do as `receive_and_forward` every `pause`, each time within `budget`, until `until` or until something is to
+        be told at once; after a look that found nothing, when something comes."""
+        cdef State *state = &self.state
+        cdef int64_t ahead = now - clock_nanoseconds(CLOCK_MONOTONIC)
+        cdef int64_t waited = OPEN_END
+        cdef uint64_t read
+        cdef bint found = True
+        result = Result()
+        self._attach(filenos, unread)
+        while True:
+            self._rest(until - ahead, pause if found else OPEN_END)
+            read = state.datagrams_in
+            self._look(result, ahead, budget)
+            found = state.datagrams_in != read
+            waited = min(waited, state.waited)
+            if state.first_run != NULL or self._is_to_be_told() or clock_nanoseconds(CLOCK_MONOTONIC) + ahead >= until:
+                break
+        state.waited = waited
+        self._collect(result)
+        return result
+
+    cdef bint _is_to_be_told(self) noexcept nogil:
+        """Whether policy is to hear at once of what was read. What was left to it can wait for a moment."""
+        cdef State *state = &self.state
+        return state.arrivals.count or state.switches.count or state.sinks.count or state.told.count or state.out_of_memory
+
+    cdef int _rest(self, int64_t until, int64_t longest) except -1:
+        """Let time pass up to `until`: at most `longest`, or where that is open until something comes."""
+        cdef int64_t begun = clock_nanoseconds(CLOCK_MONOTONIC)
+        cdef int64_t duration = min(until - begun, longest)
+        cdef int filenos[SOCKETS_MAX]
+        cdef pollfd entries[SOCKETS_MAX]
+        cdef int local, count = 0
+        if duration <= 0:
+            return 0
+        for local in range(self.state.fileno_count):
+            if self.reads[local]:
+                filenos[count] = self.filenos[local]
+                count += 1
+        with nogil:
+            if longest == OPEN_END:
+                rest_until_readable(filenos, entries, count, duration)
+            else:
+                rest(duration)
+        self.slept += clock_nanoseconds(CLOCK_MONOTONIC) - begun
+        return 0
+
+    cdef int _look(self, result, int64_t ahead, int64_t budget) except -1:
+        """Read, forward and send once; times of the caller's are `ahead` of the clock."""
         cdef State *state = &self.state
         cdef int64_t until = clock_nanoseconds(CLOCK_MONOTONIC)
-        cdef int64_t ahead = now - until
-        cdef int64_t over = deadline - ahead
+        cdef int64_t over = until + budget
+        cdef int64_t last = over + budget
         cdef int64_t limit = over
-        cdef int64_t last = over + (over - until)
         cdef bint complete = False
         cdef Packet *packet
-        result = Result()
-        self._attach(filenos)
-        for local in unread:
-            self.reads[<int>local] = False
         state.sends = True
         state.waited = 0
         while not complete and until < limit:
@@ -38,8 +89,7 @@ cdef class CompiledEngine(BatchEngine):
         if state.first_run != NULL:  # whose last packet may have left with the last route at the deadline
             packet = state.first_run.packets[min(state.first_run.first, state.first_run.count - 1)]
             state.waited = max(state.waited, state.now - packet.arrival)
-        self._collect(result)
-        return result
+        return 0
 
     cdef int _read(self, result) except -1:
         """Receive what waits at the sockets, as far as there is room."""
@@ -61,7 +111,7 @@ cdef class CompiledEngine(BatchEngine):
         """Send what pacing lets go by `now`, but neither before audio nor for long: the rest stays due."""
         if first_audio(&self.state) != NULL:
             return
-        self._attach(filenos)
+        self._attach(filenos, ())
         self.state.sends = True
         self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
         flush_output(&self.state)
@@ -71,6 +121,11 @@ cdef class CompiledEngine(BatchEngine):
     def waited(self):
         """The longest time that anything had waited of what was read last, or waits in the backlog."""
         return self.state.waited
+
+    @property
+    def rested(self):
+        """How long (ns) `attend` has let time pass so far."""
+        return self.slept
 
     @property
     def backlog(self):
@@ -88,7 +143,7 @@ cdef class CompiledEngine(BatchEngine):
         drops = {reason: self.state.send_drops[<int>reason] for reason in Drop if self.state.send_drops[<int>reason]}
         return self.state.sent_datagrams, self.state.sent_bytes, drops
 
-    cdef int _attach(self, filenos) except -1:
+    cdef int _attach(self, filenos, unread) except -1:
         cdef int k
         if len(filenos) > SOCKETS_MAX:
             raise ValueError(f"an engine serves {SOCKETS_MAX} sockets at most")
@@ -96,6 +151,8 @@ cdef class CompiledEngine(BatchEngine):
             self.filenos[k] = filenos[k]
             self.reads[k] = filenos[k] >= 0
         self.state.fileno_count = <int>len(filenos)
+        for local in unread:
+            self.reads[<int>local] = False
         return 0
 
     cdef int _receive_from(self, int local) noexcept nogil:

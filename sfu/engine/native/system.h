@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -218,6 +219,20 @@ static inline int64_t clock_nanoseconds(clockid_t clock) {
     struct timespec time;
     clock_gettime(clock, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Let time pass; a signal may end it early. */
+static inline void rest(int64_t nanoseconds) {
+    struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    nanosleep(&time, NULL);
+}
+
+/* Let time pass until a socket of those given has something to read. `entries` is room for as many. */
+static inline void rest_until_readable(const int *filenos, struct pollfd *entries, int count, int64_t nanoseconds) {
+    struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    for (int k = 0; k < count; k++)
+        entries[k] = (struct pollfd){.fd = filenos[k], .events = POLLIN};
+    ppoll(entries, count, &time, NULL);
 }
 
 #endif

@@ -73,3 +73,7 @@ cdef extern from "native/system.h" nogil:
     uint32_t control_drops(msghdr *message)
     void prefetch(const void *at, int lines)
     int64_t clock_nanoseconds(clockid_t clock)
+    cdef struct pollfd:
+        int fd
+    void rest(int64_t nanoseconds)
+    void rest_until_readable(const int *filenos, pollfd *entries, int count, int64_t nanoseconds)

@@ -43,7 +43,8 @@ class Busy:
         for number in range(round(seconds * 1e9 / _LOOK_NS)):
             self._pump.waited = 0 if at_times and number % at_times == 0 else self.waited
             self.now += _LOOK_NS
-            self.watch.looked(self.now)
+            self.watch.looked()
+            self.watch.passed(self.now)
 
 
 def test_a_queue_that_stands_is_an_overload_and_one_that_drains_is_none() -> None:

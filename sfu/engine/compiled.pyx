@@ -12,7 +12,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
-from sfu.engine import pacer, packet, peer_sender, route, sequence_map, srtp
+from sfu.engine import pacer, packet, peer_sender, route, sequence_map, srtp, stream
 from sfu.engine.contract import (
     Arrival,
     ArrivalFlag,

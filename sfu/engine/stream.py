@@ -12,6 +12,8 @@ from sfu.machines.repair.stream_progress import StreamProgress
 AnyRoute = TypeVar("AnyRoute")
 MIN_CACHE_PACKETS = 64
 MAX_CACHE_PACKETS = 16384
+CACHE_NS = 3_000_000_000
+"""The time for which packets are held: nobody asks again for what is older, nor begins with it."""
 
 
 class Stream(Generic[AnyRoute]):
@@ -19,6 +21,8 @@ class Stream(Generic[AnyRoute]):
 
     __slots__ = (
         "_capacity",
+        "_first",
+        "_oldest",
         "_ring",
         "_structure",
         "_targets",
@@ -47,6 +51,8 @@ class Stream(Generic[AnyRoute]):
         self.sinks: list[tuple[int, int]] = []
         self._capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
         self._ring: list[Packet | None] = [None] * self._capacity
+        self._first = 0  # older ones are too late
+        self._oldest = 0  # there is none before
         self._structure: TemplateStructure | None = None
         self._targets: list[tuple[int, int]] = []
 
@@ -69,7 +75,7 @@ class Stream(Generic[AnyRoute]):
 
     def refusal(self, ext_seq: int) -> Drop | None:
         """Return why there is nothing new at `ext_seq`; None when there is."""
-        if ext_seq < 0 or ext_seq <= self.newest - self._capacity:
+        if ext_seq < self._first or ext_seq <= self.newest - self._capacity:
             return Drop.TOO_LATE
         return Drop.DUPLICATE if self.get(ext_seq) is not None else None
 
@@ -87,6 +93,19 @@ class Stream(Generic[AnyRoute]):
         self._ring[packet.ext_seq % self._capacity] = packet
         packet.is_late = packet.ext_seq < self.newest
         self.newest = max(self.newest, packet.ext_seq)
+        self._oldest = max(min(self._oldest, packet.ext_seq), self.newest - self._capacity + 1)
+        self._forget(packet.arrival - CACHE_NS)
+
+    def _forget(self, horizon: int) -> None:
+        """Let go of what came before `horizon`, up to the first that did not; the newest stays."""
+        while self._oldest < self.newest:
+            packet = self.get(self._oldest)
+            if packet is not None:
+                if packet.arrival >= horizon:
+                    break
+                self._ring[self._oldest % self._capacity] = None
+                self._first = self._oldest + 1
+            self._oldest += 1
 
     def describe(self, packet: Packet, value: bytes) -> None:
         """Let an AV1 packet take its frame number from its dependency descriptor, and where that parses its layers."""

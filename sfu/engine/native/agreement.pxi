@@ -46,6 +46,7 @@ def _disagreements():
         "Drop.RTX_TOO_SOON": (DROP_RTX_TOO_SOON, Drop.RTX_TOO_SOON),
         "Drop.UNMAPPED_PAYLOAD_TYPE": (DROP_UNMAPPED_PAYLOAD_TYPE, Drop.UNMAPPED_PAYLOAD_TYPE),
         "Drop.STOPPED": (DROP_STOPPED, Drop.STOPPED),
+        "stream.CACHE_NS": (CACHE_NS, stream.CACHE_NS),
         "route.STAMPS": (STAMPS_SIZE, route.STAMPS),
         "route.RETRANSMISSIONS": (RETRANSMISSIONS_SIZE, route.RETRANSMISSIONS),
         "route.HELD_PACKETS": (HELD_PACKETS_MAX, route.HELD_PACKETS),

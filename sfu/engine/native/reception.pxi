@@ -263,7 +263,7 @@ cdef bint admit(State *state, Ssrc *known, Packet *packet) noexcept nogil:
     if stream.newest >= 0:
         ahead = (seq - stream.newest) & 0xFFFF
         ext_seq = stream.newest + ahead if ahead < 0x8000 else stream.newest + ahead - 0x10000
-    if ext_seq < 0 or ext_seq <= stream.newest - stream.capacity:
+    if ext_seq < stream.first or ext_seq <= stream.newest - stream.capacity:
         drop(state, DROP_TOO_LATE)
         return False
     if cached(stream, ext_seq) != NULL:
@@ -324,9 +324,25 @@ cdef void keep(
         packet_release(state, place[0])
     place[0] = packet
     packet.refs += 1
+    stream.oldest = max(min(stream.oldest, ext_seq), stream.newest - stream.capacity + 1)
+    forget_older(state, stream, packet.arrival - CACHE_NS)
     add_to_run(state, stream, packet)
     if refusal < 0:
         copy_to_sinks(state, stream, packet)
+
+
+cdef void forget_older(State *state, Stream *stream, int64_t horizon) noexcept nogil:
+    """Let go of what came before `horizon`, up to the first that did not; the newest stays."""
+    cdef Packet *packet
+    while stream.oldest < stream.newest:
+        packet = cached(stream, stream.oldest)
+        if packet != NULL:
+            if packet.arrival >= horizon:
+                break
+            stream.ring[stream.oldest % stream.capacity] = NULL
+            stream.first = stream.oldest + 1
+            packet_release(state, packet)
+        stream.oldest += 1
 
 
 cdef void add_to_run(State *state, Stream *stream, Packet *packet) noexcept nogil:

@@ -66,7 +66,7 @@ cdef void recover(
         position = ext_seq - k
         if block.offset <= blocks[count - k].offset or not block.size or not is_plain(stream, block.payload_type):
             break
-        if position < 0 or position <= stream.newest - stream.capacity or cached(stream, position) != NULL:
+        if position < stream.first or position <= stream.newest - stream.capacity or cached(stream, position) != NULL:
             break
         if not follows(stream, position, packet.timestamp - <uint32_t>block.offset):
             break

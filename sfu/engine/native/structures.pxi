@@ -104,6 +104,8 @@ cdef struct Stream:
     bint is_audio
     bint is_shed
     int64_t newest
+    int64_t first
+    int64_t oldest
     int64_t overflows
     int64_t capacity
     Packet **ring

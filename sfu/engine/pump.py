@@ -39,7 +39,7 @@ class DirectEngine(Protocol):
         """
 
     def attend(
-        self, filenos: Sequence[int], now: int, until: int, pause: int, budget: int, unread: Iterable[int] = ()
+        self, filenos: Sequence[int], now: int, until: int, unread: Iterable[int] = (), *, pause: int, budget: int
     ) -> Result:
         """Do as `receive_and_forward` again and again, each time within `budget`, without an interpreter in between.
 
@@ -51,6 +51,9 @@ class DirectEngine(Protocol):
     @property
     def rested(self) -> int:
         """For how long (ns) `attend` has let time pass so far."""
+
+    def acknowledge_directly(self, filenos: Sequence[int], now: int) -> None:
+        """Send the transport-wide feedback that is due by `now`."""
 
     def release_directly(self, filenos: Sequence[int], now: int) -> None:
         """Send what pacing lets go by `now`, unless audio waits: then all of it stays due."""
@@ -166,7 +169,9 @@ class Pump:
         assert self._direct is not None
         begun, rested = time.perf_counter_ns(), self._direct.rested
         try:
-            return self._direct.attend(self._sockets.filenos(), now, until, pause, self._budget, self._unread())
+            return self._direct.attend(
+                self._sockets.filenos(), now, until, self._unread(), pause=pause, budget=self._budget
+            )
         finally:
             self.times.add(time.perf_counter_ns() - begun - (self._direct.rested - rested))
 
@@ -231,6 +236,16 @@ class Pump:
 
     def next_release(self) -> int | None:
         return self._engine.next_release()
+
+    def acknowledge(self, now: int) -> None:
+        """Send the transport-wide feedback that is due by `now`; call it at `next_feedback`."""
+        if self._direct is not None:
+            self._direct.acknowledge_directly(self._sockets.filenos(), now)
+        else:
+            self._sockets.send(self._engine.feedback(now))
+
+    def next_feedback(self) -> int | None:
+        return self._engine.next_feedback()
 
     def _read(self, now: int) -> None:
         for local in (*range(len(self._sockets.addresses)), *self._ready):

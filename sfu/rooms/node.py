@@ -4,7 +4,6 @@ timers can wait: `put` and `wake` keep it in order, and `work` does a little of 
 """
 
 from collections.abc import Hashable, Iterable
-from enum import Enum
 from itertools import islice
 from typing import NamedTuple
 
@@ -53,13 +52,6 @@ _TICK_NS = 200_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
 _KEYS_A_TURN = 4
-_FEEDBACK_TOGETHER_NS = 10_000_000
-
-
-class FeedbackKey(Enum):
-    """The place of transport-wide feedback in the schedule."""
-
-    DUE = 0
 
 
 class Membership(NamedTuple):
@@ -95,7 +87,6 @@ class Node:
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
-        self._feedback_at: int | None = None
         self._shed = NOTHING
         self._turns: dict[Hashable, int] = {}  # those who wait for a turn, in order, each once; since when
 
@@ -390,9 +381,6 @@ class Node:
         if result.arrivals or result.leftovers or result.switches or result.sink_packets or result.observed:
             self._incoming.put(result, now)
             self._queue_touched(now)
-        at = self.context.engine.next_feedback()
-        if at is not None and (self._feedback_at is None or at < self._feedback_at):
-            self._plan_feedback(at)
 
     def take_again(self, leftover: Leftover, now: int) -> None:
         """Run through the engine again what it left for the time when there are keys. The caller settles."""
@@ -465,8 +453,6 @@ class Node:
     def _act(self, key: Hashable, now: int) -> None:
         if isinstance(key, PeerKey):
             settling.settle_one(self, key.peer, now)
-        elif isinstance(key, FeedbackKey):
-            self._send_feedback(now)
         elif isinstance(key, CoalescingKey):
             self._incoming.take_waiting()
         elif isinstance(key, _RoomKey):
@@ -475,17 +461,6 @@ class Node:
             room = self.rooms[key.room]
             room.quality.update(now)
             room.adaptation.update(now)
-
-    def _plan_feedback(self, at: int | None) -> None:
-        """Wake when feedback to publishers is due."""
-        self._feedback_at = at
-        self.context.schedule.set(FeedbackKey.DUE, at)
-
-    def _send_feedback(self, now: int) -> None:
-        """Send feedback to all publishers for whom it is due, or nearly due."""
-        engine = self.context.engine
-        self.context.outbox.send(engine.feedback(now + _FEEDBACK_TOGETHER_NS))
-        self._plan_feedback(engine.next_feedback())
 
     def _tick(self, key: _RoomKey, now: int) -> None:
         room = self.rooms.get(key.room)

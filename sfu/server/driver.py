@@ -1,9 +1,9 @@
 """Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to its destinations, one timer.
 
 A lone datagram is read at once. While many come, the sockets are polled now and then instead, as network drivers do: a
-wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). As long as nothing
-else needs the loop, the engine polls by itself and returns after many polls (`Pump.attend`). When neither media nor a
-handshake is waiting, polls are rarer still and coincide with the timers.
+wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). As long as
+nothing else needs the loop, the engine polls by itself and returns after many polls (`Pump.attend`). When neither
+media nor a handshake is waiting, polls are rarer still and coincide with the timers.
 
 Reading and forwarding go first. Policy work, from media and timers, gets a bounded share of each step; the rest waits
 for the next one, before which the sockets are read again. Everything else that the loop runs ends with `flush`, which
@@ -37,6 +37,8 @@ _CALM_NS = 10_000_000
 """The same when nobody does, and the step for timers then: checks and reports can wait a little."""
 _LASTS_NS = 1_000_000_000
 """The time for which media, or a handshake, are assumed to continue after the last packet."""
+_FEEDBACK_TOGETHER_NS = 10_000_000
+"""The time by which feedback may come early, along with others'."""
 _POLICY_NS = 2_000_000
 """The share of a step that policy may take."""
 _ATTENDING_NS = 2_000_000
@@ -153,8 +155,10 @@ class Driver:
 
     def _look_again(self) -> None:
         before = self._pump.datagrams_read
-        self._read()
-        self._go_on(found=self._pump.datagrams_read != before)
+        try:
+            self._read()
+        finally:
+            self._go_on(found=self._pump.datagrams_read != before)
 
     def _go_on(self, *, found: bool) -> None:
         """Look again, or wait for the next datagram."""
@@ -175,13 +179,15 @@ class Driver:
             return
         at, before = self._due_at(), self._pump.datagrams_read
         until = now + _ATTENDING_NS if at is None else min(now + _ATTENDING_NS, at)
-        with self._step(now):
-            self._take(self._pump.attend(now, until, self._pause.pause))
-            if at is not None and at <= self._read_at:
-                self._do_due(self._read_at)
-            else:
-                self._work(self._read_at)
-        self._go_on(found=self._pump.datagrams_read != before)
+        try:
+            with self._step(now):
+                self._take(self._pump.attend(now, until, self._pause.pause))
+                if at is not None and at <= self._read_at:
+                    self._do_due(self._read_at)
+                else:
+                    self._work(self._read_at)
+        finally:
+            self._go_on(found=self._pump.datagrams_read != before)
 
     def _gap(self) -> int:
         if self._read_at - self._media_at < _LASTS_NS:
@@ -294,7 +300,9 @@ class Driver:
 
     def _due_at(self) -> int | None:
         """Return when timers or the pacer have something next."""
-        at, release = self.node.timer(), self._pump.next_release()
+        at, feedback, release = self.node.timer(), self._pump.next_feedback(), self._pump.next_release()
+        if feedback is not None and (at is None or feedback < at):
+            at = feedback
         if at is not None:
             at += -at % (_CALM_NS if self._gap() == _CALM_NS else _GRID_NS)
         return release if release is not None and (at is None or release < at) else at
@@ -307,6 +315,9 @@ class Driver:
 
     def _do_due(self, now: int) -> None:
         self._pump.release(now)
+        feedback = self._pump.next_feedback()
+        if feedback is not None and feedback <= now:
+            self._pump.acknowledge(now + _FEEDBACK_TOGETHER_NS)
         self.node.wake(now)
         self._work(now)
 

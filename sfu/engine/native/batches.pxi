@@ -111,25 +111,29 @@ cdef class BatchEngine(EngineTable):
         return self._collect_output()
 
     def protect_rtcp(self, peer, bytes compound):
-        cdef PeerHandle handle = self.peers[peer]
-        cdef uint8_t out[PACKET_BYTES_MAX + 64]
-        cdef int size
-        if not handle.peer.has_keys:
-            drop(&self.state, DROP_NO_KEYS)
-            return []
-        if not handle.peer.has_destination:
-            drop(&self.state, DROP_NO_ADDRESS)
-            return []
         if not 8 <= len(compound) <= PACKET_BYTES_MAX:
             raise ValueError("an RTCP compound packet has 8 to 1500 bytes")
-        sender = compound[4:8]
-        index = self._next_rtcp_index(handle, sender)
-        size = protect_rtcp_packet(&handle.peer.send, compound, <int>len(compound), index, out)
+        self._protect_rtcp(self.peers[peer], compound, <int>len(compound))
+        return self._collect_output()
+
+    cdef int _protect_rtcp(self, PeerHandle handle, const uint8_t *compound, int size) except -1:
+        """Protect a compound packet for the peer, which goes with what else goes out."""
+        cdef uint8_t *out
+        if not handle.peer.has_keys:
+            drop(&self.state, DROP_NO_KEYS)
+            return 0
+        if not handle.peer.has_destination:
+            drop(&self.state, DROP_NO_ADDRESS)
+            return 0
+        out = reserve_output(&self.state)
+        if out == NULL:
+            raise MemoryError
+        index = self._next_rtcp_index(handle, compound[4:8])
+        size = protect_rtcp_packet(&handle.peer.send, compound, size, index, out)
         if size < 0:
             raise ValueError("libcrypto cannot protect RTCP")
-        self.state.datagrams_out += 1
-        self.state.bytes_out += size
-        return [Outgoing(PyBytes_FromStringAndSize(<char *>out, size), handle.destination, handle.peer.local)]
+        commit_output(&self.state, handle.peer, size, False)
+        return 0
 
     def _next_rtcp_index(self, PeerHandle handle, bytes sender):
         index = handle.rtcp_indexes.get(sender, 0) + 1
@@ -148,9 +152,12 @@ cdef class BatchEngine(EngineTable):
         self.state.feedback_pace = pace
 
     def feedback(self, int64_t now):
+        self._acknowledge(now)
+        return self._collect_output()
+
+    cdef int _acknowledge(self, int64_t now) except -1:
         cdef PeerHandle handle
         cdef Acknowledger *entry
-        outgoing = []
         self.state.acknowledges = False
         for handle in self.peers.values():
             entry = handle.peer.acknowledger
@@ -158,13 +165,13 @@ cdef class BatchEngine(EngineTable):
                 continue
             if entry.deadline <= now:
                 entry.is_due = False
-                self._report_arrivals(handle, outgoing)
+                self._report_arrivals(handle)
             elif not self.state.acknowledges or entry.deadline < self.state.feedback_at:
                 self.state.acknowledges = True
                 self.state.feedback_at = entry.deadline
-        return outgoing
+        return 0
 
-    cdef int _report_arrivals(self, PeerHandle handle, list outgoing) except -1:
+    cdef int _report_arrivals(self, PeerHandle handle) except -1:
         cdef uint8_t message[PACKET_BYTES_MAX]
         cdef Acknowledger *entry = handle.peer.acknowledger
         cdef int count = pending_in_order(entry)
@@ -174,8 +181,7 @@ cdef class BatchEngine(EngineTable):
             size = next_feedback_of(entry, &done, count, &start, message)
             if size == 0:
                 return 0
-            compound = PyBytes_FromStringAndSize(<char *>message, size)
-            outgoing += self.protect_rtcp(handle.peer.peer, compound)
+            self._protect_rtcp(handle, message, size)
 
     def next_feedback(self):
         return self.state.feedback_at if self.state.acknowledges else None

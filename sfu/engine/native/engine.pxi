@@ -16,7 +16,7 @@ cdef class CompiledEngine(BatchEngine):
         self._collect(result)
         return result
 
-    def attend(self, filenos, int64_t now, int64_t until, int64_t pause, int64_t budget, unread=()):
+    def attend(self, filenos, int64_t now, int64_t until, unread=(), *, int64_t pause, int64_t budget):
         """Do as `receive_and_forward` every `pause`, each time within `budget`, until `until` or until something is to
         be told at once; after a look that found nothing, when something comes."""
         cdef State *state = &self.state
@@ -106,6 +106,16 @@ cdef class CompiledEngine(BatchEngine):
                     break
         end_runs(state)
         return 0
+
+    def acknowledge_directly(self, filenos, int64_t now):
+        """Send the transport-wide feedback that is due by `now`."""
+        self._attach(filenos, ())
+        self.state.sends = True
+        try:
+            self._acknowledge(now)
+        finally:
+            flush_output(&self.state)
+            self.state.sends = False
 
     def release_directly(self, filenos, int64_t now):
         """Send what pacing lets go by `now`, but neither before audio nor for long: the rest stays due."""

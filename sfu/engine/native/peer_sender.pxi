@@ -26,7 +26,7 @@ cdef inline uint8_t *reserve_output(State *state) noexcept nogil:
     return state.arena + state.arena_used
 
 
-cdef inline void commit_output(State *state, Peer *peer, int size) noexcept nogil:
+cdef inline void commit_output(State *state, Peer *peer, int size, bint is_paced) noexcept nogil:
     cdef OutEntry *entry = &state.entries[state.entry_count]
     cdef int64_t since
     entry.peer = peer
@@ -36,7 +36,7 @@ cdef inline void commit_output(State *state, Peer *peer, int size) noexcept nogi
     state.arena_used += size
     state.datagrams_out += 1
     state.bytes_out += size
-    if peer.is_paced and peer.rate:
+    if is_paced and peer.is_paced and peer.rate:
         since = state.now - LATE_NS if peer.queued else state.now
         peer.clear_at = max(peer.clear_at, since) + size * 8000000000LL // peer.rate
 
@@ -179,7 +179,7 @@ cdef bint send_numbered(
         return False
     if out_seq > route.newest_sent:
         route.newest_sent = out_seq
-    commit_output(state, route.peer, size)
+    commit_output(state, route.peer, size, True)
     count_sent(state, route, packet, &identity, size, repair_kind)
     return True
 

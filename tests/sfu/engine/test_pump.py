@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -260,6 +261,36 @@ def test_what_is_paced_lets_audio_go_first(world: World) -> None:
     while (due := world.pump.next_release()) is not None:
         world.pump.release(due)
     assert world.pump.counters["datagrams_out"] == 51
+
+
+def test_an_engine_polls_by_itself_until_there_is_something_to_hear_at_once(world: World) -> None:
+    if not world.pump.attends:
+        pytest.skip("an engine without input and output of its own")
+
+    def attend(seconds: float) -> Result:
+        now = time.monotonic_ns()
+        return world.pump.attend(now, now + round(seconds * 1e9), 200_000)
+
+    def pass_on() -> None:
+        for seq in range(2, 22):
+            world.send(*protect(world.publisher, vp8(seq)), b"\0stun")
+            world.far.recv(2000)  # each is forwarded before the next is sent
+        world.send(*protect(world.publisher, vp8(30)))
+
+    world.send(*protect(world.publisher, vp8(1, key=True)))
+    assert [arrival.ext_seq for arrival in attend(60).arrivals] == [1]
+    world.far.recv(2000)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(pass_on)
+        result = attend(60)
+        sending.result()
+    assert len(result.leftovers) == 20
+    assert [(arrival.ext_seq, arrival.gap) for arrival in result.arrivals] == [(30, 8)]
+    before = world.pump.rested
+    begun = time.monotonic_ns()
+    assert attend(0.02) == Result()
+    assert time.monotonic_ns() - begun >= 20_000_000
+    assert world.pump.rested - before >= 10_000_000
 
 
 def test_drops_of_both_are_told(world: World) -> None:

@@ -132,7 +132,8 @@ class Stage:
             at = self.node.timer()
             if at is not None and at <= self.now:
                 self.node.handle_timer(self.now)
-            self.node.context.outbox.send(self.node.context.engine.release(self.now))
+            engine = self.node.context.engine
+            self.node.context.outbox.send([*engine.release(self.now), *engine.feedback(self.now)])
             self.deliver()
 
     def connect(

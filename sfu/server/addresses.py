@@ -2,11 +2,17 @@
 
 import asyncio
 import ipaddress
+import logging
 import socket
 
 import ifaddr
 
+from foundation.backoff import Backoff
+
 LOOPBACK = "127.0.0.1"
+_LONGEST_PAUSE = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 def local_addresses() -> tuple[str, ...]:
@@ -34,11 +40,34 @@ def _binds(address: str) -> bool:
 
 
 async def resolve(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the IP literals of hosts, names looked up; OSError for a name that is unknown."""
+    """Return the IP literals of hosts, names looked up; a name that does not resolve is asked for until it does.
+
+    A node that gave up would be started again and again, and would end the same way: the name may be new, or its
+    server away. It says which setting it waits for.
+    """
+    pauses = Backoff(_LONGEST_PAUSE, first=1.0)
+    while True:
+        try:
+            return await _resolved(hosts)
+        except socket.gaierror as error:
+            pause = pauses.pause()
+            _log.warning(
+                "public_hosts: %s does not resolve (%s); no calls until it does, next look in %.0f s",
+                error.filename, error.strerror, pause,
+            )  # fmt: skip
+            await asyncio.sleep(pause)
+
+
+async def _resolved(hosts: tuple[str, ...]) -> tuple[str, ...]:
     loop = asyncio.get_running_loop()
     found: list[str] = []
     for host in hosts:
-        for entry in await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM):
+        try:
+            entries = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        except socket.gaierror as error:
+            error.filename = host
+            raise
+        for entry in entries:
             text = entry[4][0]
             if isinstance(text, str) and text not in found:
                 found.append(text)

@@ -125,12 +125,12 @@ class SfuServer:
     async def start(self) -> None:
         """Bind everything and begin to serve; OSError when something cannot be bound."""
         config = self._config
+        public = await resolve(config.public_addresses)
         sockets = self._sockets = Sockets(config.addresses or local_addresses(), config.udp_port)
         self.udp_port = sockets.port
         listeners = self._listeners = ExtraListeners(config, sockets.addresses)
-        driver, pump = await self._compose(sockets, listeners)
+        driver, pump = self._compose(sockets, listeners, public)
         self.driver = driver
-        public = await resolve(config.public_addresses)
         plain = PlainSockets(driver, sockets, public, config.plain_ports)
         transports = TransportsApi(driver, plain, FarEnds(config.plain_networks))
         links = self._links = CascadeLinks(driver, plain, config.node, config.node_secret)
@@ -205,9 +205,8 @@ class SfuServer:
             driver.to_flights = flights.put
             self._spawn("flight recorders", flights.run)
 
-    async def _compose(self, sockets: Sockets, listeners: ExtraListeners) -> tuple[Driver, Pump]:
+    def _compose(self, sockets: Sockets, listeners: ExtraListeners, public: tuple[str, ...]) -> tuple[Driver, Pump]:
         config = self._config
-        public = await resolve(config.public_addresses)
         announced = [(address, sockets.port) for address in public]
         engine = create_engine(config.engine)
         _log.info("%s", engine_notice(engine))

@@ -1,9 +1,20 @@
-#!/usr/bin/env python3
-"""Exit 0 while the part in this container is healthy. Arguments: its health addresses; none: all parts' defaults."""
+#!/usr/bin/env -S python3 -IS
+"""Exit 0 while the part in this container is healthy; end a part that does not come back by itself.
 
+    healthy [--restart-unless URL] [URL...]
+
+It is healthy when one of its health addresses answers 200; without any, all parts' defaults are asked. A container's
+health alone changes nothing in Docker, which starts again only what has ended. So a part that has answered once, and
+then is silent at the address of `--restart-unless` for a minute, is ended here.
+
+It runs in every container every few seconds: it imports little, and speaks HTTP/1.0 over a socket.
+"""
+
+import os
+import signal
+import socket
 import sys
-import urllib.error
-import urllib.request
+import time
 
 DEFAULTS = (
     "http://127.0.0.1:8800/health/ready",  # control
@@ -11,16 +22,55 @@ DEFAULTS = (
     "http://127.0.0.1:8086/health/live",  # recorder
     "http://127.0.0.1:8085/health/live",  # inference
 )
+PATIENCE_SECONDS = 60.0
+ANSWERED_AT = "/tmp/parley-answered-at"  # noqa: S108  in a tmpfs that only this container has
 
 
 def is_healthy(url: str) -> bool:
     """Return True if the address answers 200 within three seconds; control needs one, whatever store is away."""
+    host, _, path = url.removeprefix("http://").partition("/")
+    name, _, port = host.rpartition(":")
     try:
-        with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310  an address of our own
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        with socket.create_connection((name, int(port)), timeout=3) as connection:
+            connection.sendall(f"GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+            answer = b""
+            while more := connection.recv(4096):
+                answer += more
+            return answer.split(b" ", 2)[1:2] == [b"200"]
+    except OSError:
         return False
 
 
+def is_silent_for_long(url: str, now: float) -> bool:
+    """Return True if an address that has answered once has not done so for a minute."""
+    if is_healthy(url):
+        with open(ANSWERED_AT, "w") as file:  # noqa: PTH123  pathlib would be a large import
+            file.write(str(now))
+        return False
+    try:
+        with open(ANSWERED_AT) as file:  # noqa: PTH123
+            return now - float(file.read()) >= PATIENCE_SECONDS
+    except (OSError, ValueError):
+        return False
+
+
+def end_the_part() -> None:
+    """End what the container's first process has started: it ends with that, and Docker starts it again."""
+    os.unlink(ANSWERED_AT)  # noqa: PTH108
+    for name in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208
+        try:
+            with open(f"/proc/{name}/stat") as file:  # noqa: PTH123
+                parent = int(file.read().rpartition(") ")[2].split()[1])
+            if parent == 1 and int(name) != os.getpid():
+                os.kill(int(name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
 if __name__ == "__main__":
-    sys.exit(0 if any(is_healthy(url) for url in sys.argv[1:] or DEFAULTS) else 1)
+    urls = sys.argv[1:]
+    if urls[:1] == ["--restart-unless"]:
+        if is_silent_for_long(urls[1], time.time()):
+            end_the_part()
+        urls = urls[2:]
+    sys.exit(0 if any(is_healthy(url) for url in urls or DEFAULTS) else 1)

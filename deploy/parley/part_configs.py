@@ -137,7 +137,14 @@ def _mongodb_url(settings: Settings) -> str | None:
 
 def _public_origins(settings: Settings) -> tuple[str, ...]:
     public = settings["public_hosts"] if settings["https_port"] >= 0 else ()
-    return (*settings["origins"], *(f"https://{url_host(host)}:{settings['https_port']}" for host in public))
+    own = (f"https://{url_host(host)}:{settings['https_port']}" for host in public)
+    return tuple(_as_browsers_say(origin) for origin in (*settings["origins"], *own))
+
+
+def _as_browsers_say(origin: str) -> str:
+    """Return an origin without the port that its scheme has anyway, and without a slash."""
+    scheme, _, host = origin.lower().rstrip("/").partition("://")
+    return f"{scheme}://{host.removesuffix({'https': ':443', 'http': ':80'}[scheme])}"
 
 
 def _retention(settings: Settings) -> Retention:

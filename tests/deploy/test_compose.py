@@ -27,6 +27,8 @@ FILLED_IN = {
     "PARLEY_HTTPS",
     "PARLEY_SUBNET",
     "PARLEY_TLS",
+    "PARLEY_TLS_ROOT",
+    "PARLEY_LOOK_SECONDS",  # of the gateway's scripts, for their test
     "PARLEY_MODELS",
     "PARLEY_PRIVATE_ADDRESS",
     "PARLEY_HTTPS_ADDRESS",
@@ -88,7 +90,7 @@ def test_every_image_is_pinned_and_says_how_it_is_kept_up() -> None:
     for path in [*FILES, *(DEPLOY / "kubernetes").rglob("*.yaml"), *(DEPLOY / "docker").glob("*Dockerfile")]:
         lines = path.read_text().splitlines()
         for number, line in enumerate(lines):
-            match = re.match(r"\s*-?\s*(?:image: |FROM (?!\$)|ARG PYTHON=)(\S+)", line)
+            match = re.match(r"\s*-?\s*(?:image: |FROM (?!\$|dependencies)|ARG PYTHON=)(\S+)", line)
             if match is None:
                 continue
             images += 1
@@ -108,6 +110,16 @@ def test_our_own_containers_have_no_rights(path: Path) -> None:
             assert service["cap_drop"] == ["ALL"], name
             assert "no-new-privileges:true" in service["security_opt"], name
             assert "healthcheck" in service, name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_container_is_bounded_and_watched(path: Path) -> None:
+    """But for those that end by themselves, and GPUs: what they take is the model's."""
+    for name, service in load(path.name)["services"].items():
+        if "image" not in service or service.get("restart") == "no":
+            continue
+        assert "pids_limit" in service and ("mem_limit" in service or name == "triton"), name
+        assert "healthcheck" in service or name == "turn", f"{name}: its image has no client to ask it"
 
 
 PARTS = ("control", "sfu", "recorder", "inference")
@@ -139,7 +151,9 @@ def test_the_ports_are_those_that_users_know() -> None:
         re.sub(r"^(?:127\.0\.0\.1|\$\{\w+:-0\.0\.0\.0\}):|:\d+(/\w+)?$", "", re.sub(r"\$\{\w+:-(\d+)\}", r"\1", p))
         for p in published
     }
-    assert outside == {"8800", "443", "8810", "8820", "8801", "8802", "8803", "8804", "8805"}
+    upgrade = {"8811", "8821"}
+    assert outside - upgrade == {"8800", "443", "8810", "8820", "8801", "8802", "8803", "8804", "8805"}
+    assert upgrade <= outside
     for port in published:
         if re.search(r"880[0-5]\b", port):
             assert port.startswith("127.0.0.1:"), f"{port}: operators' pages have no login of ours"

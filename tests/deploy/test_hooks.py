@@ -64,6 +64,31 @@ def test_healthy_asks_the_part(part: Part) -> None:
     assert run("healthy.py", "http://127.0.0.1:9/", part.url) == 1
 
 
+def test_healthy_ends_a_part_that_stands_still(part: Part, tmp_path: Path) -> None:
+    """In a PID namespace, where the part is the child of the first process as in a container."""
+    answered = tmp_path / "answered-at"
+    program = tmp_path / "healthy.py"
+    text = (DOCKER / "healthy.py").read_text().replace('"/tmp/parley-answered-at"', f'"{answered}"')
+    program.write_text(text)
+    check = f"{sys.executable} {program} --restart-unless {part.url} {part.url}"
+    # The part is `sleep`; the shell is the first process, and checks from outside as Docker does.
+    script = f"sleep 60 & {check}; echo $?; kill -0 $! && echo lives"
+    inside = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script]
+
+    def said() -> list[str]:
+        return subprocess.run(inside, capture_output=True, text=True, timeout=60, check=False).stdout.split()
+
+    part.status = 503
+    assert said() == ["1", "lives"], "it may take its time to start"
+    part.status = 200
+    assert said() == ["0", "lives"]
+    part.status = 503
+    assert said() == ["1", "lives"], "a short silence is nothing"
+    answered.write_text("0")
+    assert "lives" not in said()
+    assert not answered.exists()
+
+
 def test_drained_returns_when_the_last_has_left(part: Part) -> None:
     part.participants = 3
     assert run("drained.py", part.url) == 0

@@ -40,6 +40,7 @@ def test_a_node_that_cannot_be_read_is_named(wrong: str) -> None:
 def test_behind_a_gateway() -> None:
     config = control_config(settings(origins="https://a.example", trusted_proxies="10.0.0.1", cookies="always"))
     assert config.public_origins == ("https://a.example",)
+    assert control_config(settings(origins="https://A.example:443/")).public_origins == ("https://a.example",)
     assert config.trusted_proxies == ("10.0.0.1",)
     assert config.cookie_security == "always"
     with pytest.raises(SettingsError, match="cookies"):

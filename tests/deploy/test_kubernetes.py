@@ -1,6 +1,8 @@
 """Manifests: true to Kubernetes' own schemas, and to each other."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ SETTING = {setting.name: setting for setting in SETTINGS}
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERSIONS = ("1.29", "1.33")  # the oldest with sidecars, and one of today's
 PATCHES = {"inference-sidecar.yaml"}
-NO_SCHEMA = {"gateway.networking.k8s.io/v1"}  # a custom resource
+NO_SCHEMA = {"gateway.networking.k8s.io/v1", "monitoring.coreos.com/v1"}  # custom resources
+COMPONENTS = ("autoscaling", "gpu", "mongodb", "monitoring", "udp-load-balancer")
 
 
 def documents(*, patches: bool = False) -> list[tuple[str, dict[str, Any]]]:
@@ -42,7 +45,15 @@ BY_SCHEMA = [(name, found) for name, found in ALL if found["apiVersion"] not in 
 
 
 def named(kind: str) -> set[str]:
+    if kind == "ConfigMap":
+        return set(settings())
     return {found["metadata"]["name"] for _, found in ALL if found["kind"] == kind}
+
+
+def settings() -> dict[str, dict[str, str]]:
+    """Return the settings of each ConfigMap that kustomize makes."""
+    made = yaml.safe_load((KUBERNETES / "base" / "kustomization.yaml").read_text())["configMapGenerator"]
+    return {one["name"]: dict(literal.split("=", 1) for literal in one["literals"]) for one in made}
 
 
 def pods() -> list[tuple[str, dict[str, Any]]]:
@@ -127,7 +138,7 @@ def test_what_pods_refer_to_is_there() -> None:
             assert claim is None or claim["claimName"] in claims, (what, claim)
         for container in containers(template):
             for source in container.get("envFrom", []):
-                assert source["configMapRef"]["name"] in named("ConfigMap"), what
+                assert "secretRef" in source or source["configMapRef"]["name"] in named("ConfigMap"), what
             for variable in container.get("env", []):
                 secret = variable.get("valueFrom", {}).get("secretKeyRef")
                 if secret:
@@ -164,10 +175,10 @@ def test_ways_in_lead_to_control_alone() -> None:
 
 
 def test_settings_name_services_that_are_there() -> None:
-    (settings,) = (found["data"] for _, found in ALL if found["kind"] == "ConfigMap")
-    assert set(settings) <= {setting.variable for setting in SETTINGS}
+    told = {variable: value for each in settings().values() for variable, value in each.items()}
+    assert set(told) <= {setting.variable for setting in SETTINGS}
     for variable in ("PARLEY_ETCD_URLS", "PARLEY_KAFKA_BROKERS", "PARLEY_S3_ENDPOINT", "PARLEY_CONTROL_URL"):
-        host = re.sub(r"^http://|:\d+$", "", settings[variable])
+        host = re.sub(r"^http://|:\d+$", "", told[variable])
         assert host in named("Service"), variable
     names = {
         variable["name"] for each in merged_sfu()["spec"]["template"]["spec"]["containers"] for variable in each["env"]
@@ -183,8 +194,7 @@ def test_nobody_is_cut_off_by_an_upgrade() -> None:
     waits = float(stopping.split()[-1])
     assert waits >= 3600
     # The hook returns before Kubernetes loses patience: the node is then told to stop, and hands over what goes on.
-    (settings,) = (found["data"] for _, found in ALL if found["kind"] == "ConfigMap")
-    drains = float(settings.get("PARLEY_DRAIN_SECONDS", SETTING["drain_seconds"].default))
+    drains = float(settings()["parley"].get("PARLEY_DRAIN_SECONDS", SETTING["drain_seconds"].default))
     assert 0 <= drains <= spec["terminationGracePeriodSeconds"] - waits - 30
     # Sidecars stop after the sfu, and need no hook of their own.
     assert {each["name"]: each["restartPolicy"] for each in spec["initContainers"]} == {
@@ -216,3 +226,38 @@ def test_every_container_of_an_sfu_pod_has_the_name_of_its_pod() -> None:
     for container in containers(merged_sfu()["spec"]["template"]):
         (node,) = (one for one in container["env"] if one["name"] == "PARLEY_SFU_NODE")
         assert node["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_what_kustomize_makes_of_everything_fits_together(tmp_path: Path) -> None:
+    """An operator's overlay with every component: the release and the settings reach each container."""
+    (tmp_path / "kubernetes").symlink_to(KUBERNETES)
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    made = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../kubernetes/ingress", "../kubernetes/stores"],
+        "components": [f"../kubernetes/{name}" for name in COMPONENTS],
+        "images": [{"name": "parley", "newName": "registry.example/parley", "newTag": "9.9.9"}],
+    }
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(made))
+    done = subprocess.run(["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = list(yaml.safe_load_all(done.stdout))
+    maps = {one["metadata"]["name"] for one in found if one["kind"] == "ConfigMap"}
+    assert {name.rpartition("-")[0] for name in maps} == {"parley", "control"}
+    images = set()
+    for one in found:
+        if one["apiVersion"] not in NO_SCHEMA:
+            kubernetes_validate.validate(one, VERSIONS[0], strict=True)
+        for container in containers(one["spec"]["template"]) if "template" in one.get("spec", {}) else ():
+            images.add(container["image"])
+            refers = [
+                source["configMapRef"]["name"] for source in container.get("envFrom", []) if "configMapRef" in source
+            ]
+            assert set(refers) <= maps, container["name"]
+    assert "registry.example/parley:9.9.9" in images and not any(image.startswith("parley:") for image in images)
+    control = next(one for one in found if (one["kind"], one["metadata"]["name"]) == ("Deployment", "control"))
+    assert "replicas" not in control["spec"], "each apply would undo what the autoscaler did"
+    assert control["spec"]["template"]["spec"]["containers"][0]["envFrom"][1]["configMapRef"]["name"] in maps

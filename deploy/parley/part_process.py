@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import faulthandler
 import os
 import signal
 import socket
@@ -84,8 +85,9 @@ async def _until_signalled(
     metrics = None if metrics_address is None else await _serve_metrics(*metrics_address)
 
     def stop() -> None:
-        # Whatever hangs in its shutdown is ended by the default action of SIGALRM.
-        signal.setitimer(signal.ITIMER_REAL, stop_seconds)
+        # Whatever hangs in its shutdown is ended by a thread of its own, and says where it stood. A signal would not do
+        # it: the first process of a container ends by none that it does not handle.
+        faulthandler.dump_traceback_later(stop_seconds, exit=True)
         task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):

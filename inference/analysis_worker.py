@@ -1,8 +1,8 @@
-"""The worker that looks at cameras and listens to how things are said: sink records and Speech in, what was seen out.
+"""The worker that analyses pictures and voices: sink records and Speech in, observations out.
 
 Started as `python -m inference.analysis_worker FD FACES_DIRECTORY NICE WANTED` with a Unix stream socket at FD; WANTED
-lists `emotion`, `crops`. No network, no secrets, no files, as the decode worker. It gets video tracks alone, and the
-speech of microphones whose consent to analysis stands. It ends when its socket closes.
+lists `emotion`, `crops`. No network, no secrets, no files, like the decode worker. It gets video tracks, and the speech
+of microphones, of participants who consent to analysis. It ends when its socket closes.
 """
 
 import sys

@@ -8,13 +8,13 @@ from pathlib import Path
 class InferenceConfig:
     """Settings of one inference process.
 
-    `sink_socket` is the sfu's SEQPACKET socket; `control_url` (control's internal listener) and `node_secret` are where
-    finals are reported, "" keeps them from being reported. `models_dir` is where `parley models fetch` puts models, and
-    is watched: models that appear later are used without a restart. `runtime_dir` takes files while they are
-    transcribed. `languages` are the ISO 639-1 codes that meetings here are held in, most likely first; empty leaves the
-    choice to the model. `threads` is for speech recognition alone. `triton_urls` are host:port of Triton's gRPC
-    endpoints, preferred to the local recogniser. `voice_detector_card` and `face_detector_card` are model cards (TOML,
-    see inference.synthetic.detector) of detectors of synthetic media that the first of them serves. `api_host` and
+    `sink_socket` is the sfu's SEQPACKET socket; Finals are reported to `control_url` (control's internal listener) with
+    `node_secret`; with "" they are not reported. `models_dir` is where `parley models fetch` puts models, and is
+    watched: models that appear later are used without a restart. `runtime_dir` takes files while they are transcribed.
+    `languages` are the ISO 639-1 codes that meetings here are held in, most likely first; empty leaves the choice to
+    the model. `threads` is for speech recognition alone. `triton_urls` are host:port of Triton's gRPC endpoints,
+    preferred to the local recogniser. `voice_detector_card` and `face_detector_card` are model cards (TOML, see
+    inference.synthetic.detector) of detectors of synthetic media that the first of them serves. `api_host` and
     `api_port` (0 = allocate, None = off) serve the API that control calls with the node secret.
     """
 

@@ -74,11 +74,11 @@ class SpeechFinder:
             case TrackMuteChanged(handle=handle, muted=True) if handle in self._tracks:
                 out = self._flush(self._tracks[handle])
             case _:
-                pass  # video, and what is meant for others
+                pass  # video, and records for others
         return out
 
     def tick(self, now: int) -> list[messages.AnyMessage]:
-        """Let time pass: give up on late packets, fill stalls with silence, find speech in what has come."""
+        """Let time pass: give up on late packets, fill stalls with silence, find speech in what has arrived."""
         out: list[messages.AnyMessage] = []
         for track in self._tracks.values():
             out += self._queue(track, track.audio.advance(now))

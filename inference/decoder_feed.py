@@ -23,8 +23,9 @@ MAX_TRACKS = 10_000
 
 
 class DecoderFeed:
-    """Records in, Speech out. `spoken` gets speech with its track; `gone` a handle that will not be heard of again, and
-    whether what it said so far may still be used."""
+    """Records in, Speech out. `spoken` gets speech with its track; `gone` a handle that is gone, and whether its speech
+    so far may still be used.
+    """
 
     def __init__(
         self,

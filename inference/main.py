@@ -48,12 +48,10 @@ _log = logging.getLogger(__name__)
 MISSING = "captions unavailable: run `parley models fetch`"
 OFF = "captions are switched off on this server"
 STARTING = "captions are starting"
-WITHOUT_TRITON = (
-    "captions may be late: the server's speech service does not answer, and a local recogniser does its work"
-)
+WITHOUT_TRITON = "captions may be late: the speech service does not answer, so a local recogniser is used instead"
 CAPTIONS = "captions"
 PATIENCE_SECONDS = 10.0
-"""The local recogniser takes a clip over from a Triton that needs longer."""
+"""The local recogniser takes over a clip for which Triton needs longer."""
 _POLL_SECONDS = 2.0
 
 
@@ -111,7 +109,7 @@ class Inference:
                 _keep(tasks, "captions", functools.partial(self._begin_captions, tasks))
 
     async def _begin_captions(self, tasks: asyncio.TaskGroup) -> None:
-        """Wait for the models, then have captions made."""
+        """Wait for the models, then start captions."""
         voice, speech = await self._models()
         identity = store.identity(speech)
         self._voice_model = voice / "silero_vad.onnx"
@@ -185,7 +183,7 @@ class Inference:
         return CaptionsAvailable(available=True, reason=WITHOUT_TRITON if degraded else None)
 
     def _announce(self) -> None:
-        """Tell the sfu, if one is there, whether there are captions, and what is wanted for analysis."""
+        """Tell the sfu, if attached, whether captions are available, and which media analysis wants."""
         state = self._availability()
         metrics.AVAILABLE.set(state.available)
         if self._sink is not None:
@@ -197,7 +195,7 @@ class Inference:
         self._announce()
 
     def _received(self, data: bytes) -> None:
-        """Pass on a record: cameras' packets to analysis, other packets to the decoder, all else to both."""
+        """Pass on a record: packets of cameras to analysis, other packets to the decoder, everything else to both."""
         if not self._config.enabled:
             return
         if data and data[0] != RecordType.CONTROL and self.analysis.feed.has(sink_records.handle_of(data)):
@@ -232,7 +230,7 @@ class Inference:
             self.analysis.detached()
 
     def _send(self, record: AnyRecord) -> None:
-        """Send a record to the sfu, if one is there. Partial captions are expendable: their finals follow."""
+        """Send a record to the sfu, if attached. Partial captions are expendable: their finals follow."""
         if self._sink is None:
             metrics.drop_unsent("detached")
         else:

@@ -107,7 +107,7 @@ class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
 
 
 class SeenFace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A face in a picture: its square in shares of the picture's width and height, how sure that is, probabilities of
+    """A face in a picture: its square in shares of the picture's width and height, its score, probabilities of
     analysis.mood.EXPRESSIONS (empty when not asked for), and RGB bytes for detectors (empty when not asked for)."""
 
     left: float
@@ -128,7 +128,7 @@ class PictureSeen(WorkerMessage, tag="picture", frozen=True, kw_only=True):
 
 
 class VoiceHeard(WorkerMessage, tag="voice", frozen=True, kw_only=True):
-    """An analysis worker has listened to how an utterance was said (analysis.prosody.Cues, as a mapping)."""
+    """An analysis worker has analysed how an utterance was said (analysis.prosody.Cues, as a mapping)."""
 
     handle: int
     start_ms: int

@@ -1,4 +1,4 @@
-"""Attachment to an sfu, for ever: reads records, keeps time, makes what was captured durable, and reports that."""
+"""Attachment to an sfu, for ever: reads records, runs timers, makes captured media durable, and reports that."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ class Attachments:
         self._uploads = uploads
 
     async def run(self) -> None:
-        """Attach, again and again, until cancelled; what was captured is sealed and on disk then."""
+        """Attach, again and again, until cancelled; by then everything captured is sealed and on disk."""
         await stay_attached(self._path, self._attached, metrics.drop_unsent)
 
     async def _attached(self, sink: SinkSocket) -> None:

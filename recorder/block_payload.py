@@ -1,4 +1,4 @@
-"""A frame as the assembler gives it, turned into what a Matroska block or an MP4 sample of its codec holds."""
+"""Conversion of the assembler's frames to the payload of a Matroska block or an MP4 sample."""
 
 from sfu.formats.codecs import Codec
 

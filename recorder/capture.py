@@ -75,7 +75,7 @@ class Capture:
         return begun
 
     def tick(self, wall: int) -> list[KeyframeWanted]:
-        """Do what is due, about ten times a second; returns the keyframes to ask for."""
+        """Do due work, about ten times a second; returns the keyframes to request."""
         for name in [name for name, recording in self._open.items() if self not in recording.holders]:
             self._let_go(name)  # another node has its room
         wanted = [KeyframeWanted(handle=handle) for handle, s in self._streams.items() if s.tick(wall)]
@@ -103,13 +103,13 @@ class Capture:
             self._durability.end(recording)
 
     def _part(self, name: str) -> None:
-        """Seal what was captured from a node that has ended a recording which others go on with."""
+        """Seal what was captured from a node that has ended a recording which other nodes continue."""
         if name in self._open:
             self._let_go(name)
             self._recordings.part(name, self)
 
     def _release(self, name: str) -> None:
-        """Seal what was captured here of a room that has moved; the recording goes on elsewhere."""
+        """Seal what was captured here of a room that has moved; the recording continues elsewhere."""
         self._let_go(name)
         self._recordings.release(name, self)
 

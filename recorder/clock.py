@@ -1,17 +1,17 @@
 """Map a stream's RTP timestamps onto the sfu's monotonic clock: pure, used when a recording is finished.
 
-A sender report says where the RTP clock stood when it was sent, and its arrival bounds that instant from above: it
-comes late by the network's delay, never early. So a stream's map is the line below all of its reports' arrivals that
-lies closest to them (Moon, Skelly, Towsley: "Estimation and removal of clock skew", 1999), fitted over ten minutes at
-a time and joined: clocks drift, and not evenly. Where the streams of one participant plainly share an NTP clock, all
+A sender report gives the RTP clock's value when it was sent, and its arrival bounds that instant from above: it comes
+late by the network's delay, never early. So a stream's map is the line that lies below the arrivals of all its reports,
+and closest to them (Moon, Skelly, Towsley: "Estimation and removal of clock skew", 1999), fitted over ten minutes at a
+time and joined: clocks drift, and not evenly. Where the streams of one participant plainly share an NTP clock, all
 their reports fit one map of that clock, which steadies audio, whose reports are few.
 
-An RTP clock may step: a browser counts the samples of a microphone, and while a busy machine gives it none the count
+An RTP clock may step: a browser counts the samples of a microphone, and while a busy machine delivers none, the count
 stands still. Where the NTP clock and the arrivals agree against the RTP clock, a new line begins.
 
-Reports are claims, arrivals are not. A report that is more than two seconds away from the frames of its stream is not
-believed, and no map leads further away from them: a frame was not captured after it came, nor long before. A stream
-without a report that can be believed goes by the arrivals of its frames.
+Reports are claims, arrivals are facts. A report that is more than two seconds away from the frames of its stream is not
+believed, and no map leads further away from them: a frame was captured before it came, but not long before. A stream
+without a believable report uses the arrivals of its frames.
 """
 
 from bisect import bisect_left, bisect_right
@@ -57,8 +57,8 @@ class _Claims(NamedTuple):
 class ClockMap:
     """A piecewise-linear map from timestamps to ns of the monotonic clock.
 
-    Beyond its ends it goes on at the mean rate of all of it. That would be noise with a short one, and no clock's rate
-    with one that has steps: there the rate is 1.
+    Beyond its ends it continues at its mean rate. For a short map that would be noise, and for one with steps no
+    clock's rate: there the rate is 1.
     """
 
     def __init__(self, clock_rate: int, knots: Sequence[tuple[int, int]]) -> None:
@@ -84,7 +84,7 @@ class ClockMap:
 
 
 class FittedClock(NamedTuple):
-    """The clock of one stream as it is believed. `problem` is a sentence about what is not, "" if there is none.
+    """The accepted clock of one stream. `problem` is a sentence about what was not believed, "" if all was.
 
     `arrivals` leads through the arrivals of the stream's frames; what `claimed` says is bounded by it.
     """
@@ -124,7 +124,7 @@ def _rising(knots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _believed(stream: StreamClock, arrivals: ClockMap) -> StreamClock:
-    """Return the stream without the reports that its frames belie."""
+    """Return the stream without the reports that contradict its frames."""
     reports = [r for r in stream.reports if abs(arrivals.at(r.timestamp) - r.arrival) <= _MAX_LAG]
     return stream._replace(reports=reports)
 
@@ -139,7 +139,7 @@ def _problem(stream: StreamClock, claimed: ClockMap, arrivals: ClockMap) -> str:
 
 
 def _claimed(streams: Sequence[StreamClock]) -> list[ClockMap]:
-    """Return what the senders' reports say of each stream's clock, or else its frames' arrivals."""
+    """Return each stream's clock by its sender's reports, or else by its frames' arrivals."""
     claims = [_claims(stream) for stream in streams]
     own = [_own_map(stream, claim) for stream, claim in zip(streams, claims, strict=True)]
     candidates = [i for i, claim in enumerate(claims) if claim.steady]
@@ -241,7 +241,7 @@ def _through(stream: StreamClock, claims: _Claims, shared: ClockMap) -> ClockMap
 def _joined(stream: StreamClock, claims: _Claims, lines: Sequence[Sequence[tuple[int, int]]]) -> ClockMap:
     """Return the map along the lines of a stream's pieces.
 
-    Nobody says at which frame between two reports the clock stepped: the arrivals of the frames between them show it.
+    The reports do not show at which frame between them the clock stepped; the arrivals of those frames do.
     """
     anchors = sorted(stream.anchors)
     knots = list(lines[0])

@@ -1,10 +1,11 @@
 """Composes films of finished recordings: claims jobs from control, has each done by a process, stores the result.
 
 The process gets no secrets and yields to everything else. A film is stored under a name of its own, and counts only
-once control has accepted that attempt: of a worker that was stopped past its lease nothing is seen.
+once control has accepted that attempt: work after an expired lease is never shown.
 
-What is done of a film stays in `.composing/{recorder}/{recording}/{what it is made of}` until the film is there or has
-failed: the next attempt goes on from it. A job is let go when the recorder stops, and after a while, for others' sake.
+Finished parts of a film stay in `.composing/{recorder}/{recording}/{hash of its sources}` until the film is there or
+has failed: the next attempt continues from them. A job is released when the recorder stops, and after a while, so that
+others get a turn.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ _TURN_SECONDS = 600.0
 _KEPT_SECONDS = 86_400.0
 """The age at which unfinished work is deleted."""
 _RELEASE_SECONDS = 1.5
-"""A recorder that stops waits no longer for control; the lease lapses by itself."""
+"""The longest that a stopping recorder waits for control; the lease lapses by itself."""
 _POLL_SECONDS = 2.0
 _MAX_POLL_SECONDS = 30.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -43,7 +44,7 @@ _PACKAGES = Path(__file__).parent.parent
 
 
 class _Failed(Exception):
-    """No film came of it; `again` tells whether another attempt may bring one."""
+    """The film failed; `again` tells whether another attempt may succeed."""
 
     def __init__(self, detail: str, *, again: bool) -> None:
         super().__init__(detail)
@@ -51,15 +52,15 @@ class _Failed(Exception):
 
 
 class _GaveWay(Exception):
-    """The film is not done yet, and others may go before it."""
+    """The film is not done yet, and others may go first."""
 
 
 class _Lost(Exception):
-    """The job is another worker's by now."""
+    """Another worker has the job by now."""
 
 
 class Composer:
-    """One film at a time. `objects` is where recordings are kept, None for this disk."""
+    """One film at a time. `objects` is the store of recordings, None for this disk."""
 
     def __init__(self, config: RecorderConfig, objects: Objects | None, local: Objects) -> None:
         self._config = config
@@ -181,7 +182,7 @@ class Composer:
         return film, manifest
 
     async def _fetch(self, keys: list[str], root: Path) -> None:
-        """Bring files here that are not yet. OSError, ValueError."""
+        """Fetch the files that are missing here. OSError, ValueError."""
         for key in keys:
             path = layout.path_of_key(root, key)
             if not path.exists():
@@ -230,7 +231,7 @@ class Composer:
 
 
 def _begin(work: Path, made_of: str) -> Path:
-    """Return the directory of a film, without what was made of other material and without what was cut off."""
+    """Return the directory of a film, cleared of parts from other material and of incomplete parts."""
     directory = work / made_of
     directory.mkdir(parents=True, exist_ok=True)
     for path in work.iterdir():
@@ -242,7 +243,7 @@ def _begin(work: Path, made_of: str) -> Path:
 
 
 def _forget_old(all_work: Path, before: float) -> None:
-    """Delete what is done of films that nobody went on with, of recorders that are gone as well."""
+    """Delete parts of films that nobody continued, also those of recorders that are gone."""
     for made in all_work.glob("*/*/*"):
         with contextlib.suppress(OSError):
             if made.stat().st_mtime < before:

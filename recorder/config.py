@@ -13,8 +13,9 @@ SEAL_SECONDS = 10.0
 class RecorderConfig:
     """Settings of one recorder process.
 
-    `sink_socket` is the sfu's SEQPACKET socket; `recordings_dir` is created if it is missing. `control_url`, control's
-    internal listener, and `node_secret` are where facts go; with "" none are sent, and `rescan` finds the recordings.
+    `sink_socket` is the sfu's SEQPACKET socket; `recordings_dir` is created if it is missing. Facts go to
+    `control_url`, control's internal listener, with `node_secret`; with "" none are sent, and `rescan` finds the
+    recordings.
 
     `repair_wait_ms` is how long a lost packet may take to be repaired before its frame is given up, `sync_ms` the pace
     of fdatasync. A recording that an attached sfu has not announced for `abandoned_seconds` has ended without an
@@ -23,12 +24,12 @@ class RecorderConfig:
 
     sink_socket: Path
     other_sink_sockets: tuple[Path, ...] = ()
-    """Of further sfu processes on this machine, whose rooms may move between them."""
+    """The sockets of other sfu processes on this machine; rooms may move between them."""
     recordings_dir: Path
     s3: S3Config | None = None
-    """Recordings go into this store as they are made, and `recordings_dir` holds what is not there yet."""
+    """The store to which recordings go as they are made; `recordings_dir` holds what is not there yet."""
     keep_segments_hours: float = 24.0
-    """For how long a finished recording can still go on; then its segments are deleted."""
+    """How long a finished recording can still be continued; then its segments are deleted."""
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)

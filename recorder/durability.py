@@ -1,4 +1,4 @@
-"""Durability: forces what was captured to disk at a bounded pace, in a thread, and reports it only then."""
+"""Durability: forces captured media to disk at a bounded pace, in a thread, and only then reports them."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Sealed(NamedTuple):
 
 
 class Synced(NamedTuple):
-    """The result of one round: what is durable now. `ended` are the recordings of which everything is."""
+    """The result of one round: what is durable now. `ended` are the recordings that are completely durable."""
 
     durable: list[Durable]
     sealed: list[Sealed]
@@ -61,7 +61,7 @@ class Durability:
                 self._last[change.segment] = change.closed
 
     def end(self, recording: Recording) -> None:
-        """Pass a recording on after the next round: all of it was added."""
+        """Pass a recording on after the next round: it is complete."""
         self._ended.append(recording)
 
     async def round(self) -> Synced:
@@ -107,7 +107,7 @@ class Durability:
         documents: dict[Recording, None],
         ended: list[Recording],
     ) -> None:
-        """Leave to the next round what a cancelled one has not reported."""
+        """Leave what a cancelled round has not reported to the next one."""
         self._dirty = dirty | self._dirty
         self._last = last | self._last
         self._documents = documents | self._documents

@@ -1,4 +1,4 @@
-"""Write one finished file: Duration, an index to seek by, gaps as they were. WebM, or MP4 for H264.
+"""Write one finished file, with duration, seek index, and gaps as they were. WebM, or MP4 for H264.
 
 Browsers play H264 from MP4 but not from Matroska. PyAV muxes; nothing is decoded.
 """
@@ -35,7 +35,7 @@ def finished_suffix(codec: Codec) -> str:
 
 
 class FinishedWriter:
-    """Muxes frames of one codec into `path`, which appears only when all is written and on disk.
+    """Muxes frames of one codec into `path`, which appears only when it is complete and on disk.
 
     `template` is a captured segment whose codec parameters are taken. Raises OSError and av.FFmpegError.
     """
@@ -66,7 +66,9 @@ class FinishedWriter:
             self._temporary.unlink(missing_ok=True)
 
     def write(self, data: bytes, position_ns: int, keyframe: bool) -> None:
-        """Add a frame at `position_ns` since the file's start; what would not be later than the last is moved there."""
+        """Add a frame at `position_ns` since the file's start; one that would not be later than the last is moved
+        behind it.
+        """
         pts = max(position_ns * self._clock // 1_000_000_000, self._last_pts + 1)
         packet = av.Packet(data)
         packet.stream = self._stream
@@ -79,7 +81,7 @@ class FinishedWriter:
         self._held, self._last_pts = packet, pts
 
     def finish(self) -> FinishedFile:
-        """Write what is left, force it to disk, give the file its name. The last frame lasts as the one before did."""
+        """Write what is left, force it to disk, give the file its name. The last frame lasts as the one before."""
         step = min(self._step, self._clock)
         self._mux(step)
         self._container.close()

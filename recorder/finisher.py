@@ -1,6 +1,6 @@
 """Finish recordings one at a time, each in a thread, until it is done; then report it.
 
-One that fails waits for its next attempt by itself: the others go on.
+One that fails waits for its next attempt without holding up the others.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Finisher:
             await keep_running("report", functools.partial(self.report, manifest))
 
     async def report(self, manifest: Manifest) -> None:
-        """Store a finished recording, report it, and keep in its directory that control knows."""
+        """Store a finished recording, report it, and note in its directory that control knows."""
         await self._uploads.commit(manifest)
         directory = layout.recording_dir(self._config.recordings_dir, manifest.recording)
         delivered = self._facts.report(
@@ -85,7 +85,7 @@ class Finisher:
             await self._uploads.forget(manifest.recording)
 
     async def _finish(self, recording: Recording) -> Manifest | None:
-        """Finish a recording, trying again with back-off whatever fails; None when it has begun again."""
+        """Finish a recording, retrying any failure with back-off; None when it has begun again."""
         delay = _FIRST_DELAY
         await self._uploads.settled(recording.info.recording)
         while recording.info.state == "sealing":

@@ -1,7 +1,7 @@
 """Finishing of an ended recording: one seekable file per track from its segments, then the manifest, the commit.
 
-Runs in a thread of its own, and as often as it takes: it reads segments, never changes them, and replaces what an
-attempt before it left.
+Runs in a thread of its own, as often as needed: it reads segments, never changes them, and replaces what an earlier
+attempt left.
 """
 
 import errno
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _OVERLAP = 200_000_000
-"""Of two streams of a track, the later one's frames count where they overlap by more; less is the clocks' error."""
+"""Where two streams of a track overlap by more than this, the later one's frames count; less is clock error."""
 
 
 class Stopped(Exception):
@@ -62,9 +62,8 @@ def finish(
 ) -> Manifest:
     """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
 
-    What is damaged is left out and makes the recording partial; it never keeps the rest from being finished. A clock
-    that was not believed is a problem too, but nothing is missing for it. `cache` has the segments that are not on this
-    disk.
+    Damaged media are left out and make the recording partial; the rest is finished anyway. A clock that was not
+    believed is a problem too, but nothing is missing because of it. `cache` has the segments that are not on this disk.
     """
     cache = cache or SegmentCache(root)
     directory = layout.recording_dir(root, info.recording)
@@ -105,7 +104,7 @@ def finish(
 
 
 def _problems(segments: Sequence[CapturedSegment]) -> list[str]:
-    """Return what capture knows is missing of a track though the sfu received it, each sentence once."""
+    """Return what is missing of a track although the sfu received it, each sentence once."""
     found = [problem for segment in segments for problem in segment.times.problems]
     missed = sum(segment.times.missed_packets for segment in segments)
     if missed:
@@ -172,7 +171,7 @@ def _frames(
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once, from the start of the recording on.
 
-    Sound from before the start is cut. A picture from before it is shown at the start if what follows refers to it.
+    Sound from before the start is cut. A picture from before it is shown at the start if later ones refer to it.
     """
     referred: list[_Frame] = []
     for frame in _all_frames(cache, segments, timeline, problems, stop):
@@ -246,7 +245,7 @@ def _read_frames(
 
 
 def _parameters(frame: _Frame) -> tuple[str, bytes]:
-    """Return what must not change within a finished file. VP8, VP9 and AV1 carry a new size in band."""
+    """Return the properties that must not change within a finished file. VP8, VP9 and AV1 carry a new size in band."""
     head = frame.segment.times.head
     if head.codec != "h264":
         return head.codec, b""

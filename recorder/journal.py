@@ -8,7 +8,7 @@ check. Frames are written as differences from the frame before, to keep audio jo
     f {first ext_seq - last of the frame before} {last - first} {timestamp difference} [{offset of a video keyframe}]
     r {rtp timestamp, 32 bits} {NTP, 64 bits} {arrival}      sender report (RFC 3550, section 6.4.1)
     a {rtp timestamp, unwrapped} {arrival}                   when a frame arrived: the clock of a stream without reports
-    l {first ext_seq} {packets} {reason}                     packets that were never received whole
+    l {first ext_seq} {packets} {reason}                     packets of frames that were never complete
     m {0 or 1} {at}                                          muted
     e {reason}                                               the sfu closed the stream: what comes later is no gap
     x {sentence}                                             something that was received could not be kept
@@ -27,7 +27,7 @@ VERSION = 1
 class JournalHead(msgspec.Struct, frozen=True, kw_only=True):
     """Description of a segment. `first_ext_seq` and `timestamp` are its first frame's; frame lines count from them.
 
-    `lifetime` tells one life of the sfu's room from another: (lifetime, ssrc, ext_seq) names a packet for good.
+    `lifetime` distinguishes the lives of a room on the sfu: (lifetime, ssrc, ext_seq) identifies a packet for good.
     `continues` is set when the segment begins without a keyframe, where an earlier one of the same stream ended.
     """
 
@@ -107,7 +107,7 @@ Line = FrameLine | ReportLine | AnchorLine | LossLine | MuteLine | EndedLine | P
 
 
 class JournalWriter:
-    """Turns lines into bytes; keeps what differences are taken from."""
+    """Turns lines into bytes; keeps the values to which differences refer."""
 
     def __init__(self, head: JournalHead) -> None:
         self._head = head
@@ -159,7 +159,7 @@ class Journal(NamedTuple):
 
 
 def read_head(line: bytes) -> JournalHead:
-    """Return the head from a journal's first line, newline included; raises ValueError when it is none."""
+    """Return the head from a journal's first line, newline included; raises ValueError for anything else."""
     text = _checked(line)
     if text is None or text[:2] != b"h ":
         raise ValueError("journal without a head")

@@ -37,19 +37,19 @@ class SegmentName(NamedTuple):
 
 
 def identifier(text: str) -> str:
-    """Return `text` if it may be a directory's name; ValueError when it could lead anywhere else."""
+    """Return `text` if it may be the name of a directory; ValueError when it could lead elsewhere."""
     if not _IDENTIFIER.fullmatch(text):
         raise ValueError(f"not an identifier: {text[:64]!r}")
     return text
 
 
 def recording_dir(root: Path, recording: str) -> Path:
-    """Return the recording's directory; ValueError when the id is none."""
+    """Return the recording's directory; ValueError for an invalid id."""
     return root / identifier(recording)
 
 
 def track_dir(root: Path, recording: str, track: str) -> Path:
-    """Return the directory of a track's segments; ValueError when an id is none."""
+    """Return the directory of a track's segments; ValueError for an invalid id."""
     return root / identifier(recording) / identifier(track)
 
 
@@ -59,7 +59,7 @@ def finished_path(recording: Path, track: str, part: int, suffix: str) -> Path:
 
 
 def segment_name(path: Path) -> SegmentName | None:
-    """Return which segment a media file or a journal belongs to, None for any other file."""
+    """Return the segment of a media file or a journal, None for any other file."""
     match = _SEGMENT.fullmatch(path.stem)
     return SegmentName(int(match[1]), int(match[2])) if match else None
 

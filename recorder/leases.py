@@ -1,8 +1,8 @@
 """Ownership of recordings where several recorders share a directory.
 
-A recorder has the recordings that name it (`instance` in `recording.json`), and shows that it lives by touching a file
-in each of them every minute. What of another's nobody has touched for a quarter of an hour may be taken over. Locks
-keep two recorders from having one name, and from taking over the same recording, where the file system knows locks.
+A recorder owns the recordings that name it (`instance` in `recording.json`), and touches a file in each of them every
+minute as a sign of life. A recording that nobody has touched for a quarter of an hour may be taken over. Where the file
+system supports locks, they keep two recorders from having one name, and from taking over the same recording.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def is_orphaned(directory: Path, now: float) -> bool:
 
 
 def take_over(directory: Path, instance: str, now: float) -> bool:
-    """Take over a recording that nobody has touched for long; False when it is not to be had. `now`: Unix seconds."""
+    """Take over a recording that nobody has touched for long; False when that fails. `now`: Unix seconds."""
     info = _read(directory)
     if info is None or info.instance == instance or not is_orphaned(directory, now):
         return False
@@ -45,7 +45,7 @@ def take_over(directory: Path, instance: str, now: float) -> bool:
             return False
         manifest.write_info(directory, msgspec.structs.replace(info, instance=instance))
     _log.warning(
-        "recording %s of %s is taken over: its recorder has not touched it for a long time",
+        "taking over recording %s of %s: its recorder has not touched it for a long time",
         info.recording,
         info.instance,
     )
@@ -54,7 +54,7 @@ def take_over(directory: Path, instance: str, now: float) -> bool:
 
 @contextlib.contextmanager
 def finishing(directory: Path) -> Iterator[None]:
-    """Keep other recorders from finishing the same recording meanwhile; OSError when one does."""
+    """Keep other recorders from finishing the same recording meanwhile; OSError when one is finishing it."""
     with (directory / layout.LEASE_NAME).open("a") as lease:
         if not _lock(lease):
             raise BlockingIOError(f"another recorder is finishing {directory.name}")
@@ -69,18 +69,18 @@ def having_name(root: Path, instance: str) -> Iterator[None]:
     with (directory / file_name(instance)).open("a") as name:
         if not _lock(name):
             raise FileExistsError(
-                f"another recorder that is called {instance} uses {root}: give each a PARLEY_SFU_NODE of its own"
+                f"another recorder that is called {instance} uses {root}: give each its own PARLEY_SFU_NODE"
             )
         yield
 
 
 def file_name(instance: str) -> str:
-    """Return a recorder's name as that of a file."""
+    """Return a recorder's name as a file name."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", instance).lstrip(".") or "_"
 
 
 def _lock(file: IO[str]) -> bool:
-    """Lock a file until it is closed; False when another has it locked. Without locks everybody may."""
+    """Lock a file until it is closed; False when another has locked it. True where locks are not supported."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -98,7 +98,7 @@ def _read(directory: Path) -> RecordingInfo | None:
 
 
 def _touched(directory: Path) -> float:
-    """Return when anything was last done to a recording. A segment lasts 30 s, and a new one changes its directory."""
+    """Return when a recording was last changed. A segment lasts 30 s, and a new one changes its directory."""
     documents = (layout.LEASE_NAME, layout.INFO_NAME, layout.MANIFEST_NAME)
     paths = [directory, *(directory / name for name in documents), *layout.track_dirs(directory)]
     return max(path.stat().st_mtime for path in paths if path.exists())

@@ -1,4 +1,4 @@
-"""The recorder process: stays attached to the sfu, finishes what has ended, reports it."""
+"""The recorder process: stays attached to the sfu, finishes recordings that have ended, and reports them."""
 
 import asyncio
 import functools
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 
 
 async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
-    """Record what the sfu offers until cancelled; `ready` is called once unfinished recordings were looked at.
+    """Record what the sfu offers until cancelled; `ready` is called once unfinished recordings were checked.
 
-    Cancellation seals the open segments and returns; what was not finished then is finished by the next start. OSError
+    Cancellation seals the open segments and returns; the next start finishes the rest. OSError
     when the recordings directory cannot be used, or another recorder of the same name uses it.
     """
     config.recordings_dir.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegm
 
 
 def _add_again(config: RecorderConfig, segments: list[tuple[JournalHead, ClosedSegment]], uploads: Uploads) -> None:
-    """Store and report the recent segments of a recovered recording: which reports arrived died with the process."""
+    """Store and report the recent segments of a recovered recording: the dead process may not have done so."""
     now = time.time_ns() // 1_000_000
     for head, segment in segments:
         uploads.add_segment(

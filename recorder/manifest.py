@@ -17,8 +17,8 @@ VERSION = 1
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A recording under way. `state` is recording, sealing or closed (its segments are gone: it cannot go on).
 
-    `ended_unix_ms` is 0 until it ended; `instance` is the recorder that has it, `placement` the epoch
-    (sfu.api.placement) of the node that it is taken from.
+    `ended_unix_ms` is 0 until it ended; `instance` is the recorder that owns it, `placement` the epoch
+    (sfu.api.placement) of the node that it comes from.
 
     `started_at` is the start on the sfu's monotonic clock (ns), and `opened_at` the room's zero of the meeting clock,
     which was at `opened_unix_ms`.
@@ -78,7 +78,7 @@ class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A finished recording. `state` is ready, partial when something that was received could not be kept, or empty when
-    nothing was received. `problems` also tells of what did not cost anything, such as a clock that was wrong.
+    nothing was received. `problems` also names harmless ones, such as a wrong clock.
     """
 
     version: int
@@ -108,7 +108,7 @@ def decode_manifest(data: bytes) -> Manifest:
 
 
 def decode_info(data: bytes) -> RecordingInfo:
-    """Return what `recording.json` says; raises ValueError for anything else."""
+    """Return the content of `recording.json`; raises ValueError for anything else."""
     info = msgspec.json.decode(data, type=RecordingInfo)
     if info.version != VERSION:
         raise ValueError(f"recording.json of version {info.version}")

@@ -1,8 +1,9 @@
-"""Matroska clusters and blocks (RFC 9559), as captured segments use them: written one by one, and read back torn.
+"""Matroska clusters and blocks (RFC 9559), as captured segments use them: written one by one, and read back even if
+torn.
 
 FFmpeg writes a segment's header; its muxer then keeps a second of packets in memory, also with `live=1` and
 `flush_packets=1` (measured, FFmpeg 8.1), and a kill would lose them. So blocks are written here: clusters have an
-unknown size, every frame is one SimpleBlock of track 1, and what was written is complete without what follows.
+unknown size, every frame is one SimpleBlock of track 1, and what was written is complete by itself.
 """
 
 from typing import NamedTuple
@@ -31,7 +32,7 @@ class Block(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """Content of a segment. `header_bytes` precede the first cluster; after `end` nothing is whole."""
+    """Content of a segment. `header_bytes` precede the first cluster; after `end` nothing is complete."""
 
     header_bytes: int
     blocks: list[Block]
@@ -53,9 +54,9 @@ def block_header(size: int, relative: int, keyframe: bool) -> bytes:
 
 
 def read_contents(data: bytes | memoryview) -> Contents:
-    """Return what is whole in a segment that may end anywhere; never raises, whatever the bytes.
+    """Return the complete part of a segment that may end anywhere; never raises, for any bytes.
 
-    An element of an unknown kind is skipped over; one that does not fit into the data ends what is whole.
+    An element of an unknown kind is skipped over; one that does not fit into the data ends the complete part.
     """
     blocks: list[Block] = []
     position, header_bytes, cluster_timestamp, end = 0, 0, 0, 0

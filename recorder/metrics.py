@@ -13,16 +13,16 @@ DROPPED_FRAMES = Counter("parley_recorder_dropped_frames_total", "Whole frames n
 DROPPED_RECORDS = Counter("parley_recorder_dropped_records_total", "Sink records without effect", ["reason"])
 DISK_ERRORS = Counter("parley_recorder_disk_errors_total", "Writes that the disk refused", ["errno"])
 UPLOADS = Counter(
-    "parley_recorder_uploads_total", "Segments by what became of their upload to the object store", ["outcome"]
+    "parley_recorder_uploads_total", "Segments by the outcome of their upload to the object store", ["outcome"]
 )
-LAG = Gauge("parley_recorder_lag_seconds", "From a packet's arrival at the sfu until its frame was written, last seen")
+LAG = Gauge("parley_recorder_lag_seconds", "Latest time from a packet's arrival at the sfu until its frame was written")
 SYNC_SECONDS = Histogram("parley_recorder_sync_seconds", "Time that forcing segments to disk takes")
 FINISH_SECONDS = Histogram(
     "parley_recorder_finish_seconds",
     "Time that finishing a recording takes",
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
-FACTS = Counter("parley_recorder_facts_total", "Facts by what became of them", ["outcome"])
+FACTS = Counter("parley_recorder_facts_total", "Facts for control, by outcome", ["outcome"])
 
 
 def count_facts(outcome: str, number: int) -> None:

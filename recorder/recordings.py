@@ -14,7 +14,7 @@ from sfu.api.sink_records import RecordingEnded, RecordingStarted
 
 _log = logging.getLogger(__name__)
 
-WAITING = "waiting"  # for the sfu to say that it runs on, or that it ended
+WAITING = "waiting"  # for the sfu to say that it continues, or has ended
 CAPTURING = "capturing"
 SEALING = "sealing"
 CLOSED = "closed"
@@ -28,17 +28,17 @@ class Recording:
         self.info = info
         self.state = SEALING if info.state == "sealing" else WAITING
         self.waiting_since: float | None = None
-        self.shared = False  # with the recorder of another node, which holds the room too
+        self.shared = False  # together with the recorder of another node, which holds the room too
         self.epoch = 0
         self.resume: dict[StreamId, ResumePoint] = {}
         self.problems = 0
         self.trouble = Trouble()
-        self.holders: set[object] = set()  # the captures that it is begun on: several where its room has spilled over
+        self.holders: set[object] = set()  # the captures that it runs on: several if its room is on several nodes
         self.released = False  # by the node that had it, for the next one
 
 
 class OldPlacement(ValueError):
-    """Another node has the recording's room by now."""
+    """Another node holds the recording's room by now."""
 
 
 class Recordings:
@@ -51,9 +51,8 @@ class Recordings:
         self._renewed_at = time.time()
 
     def load(self) -> list[Manifest]:
-        """Seal what an earlier process left unfinished; returns the finished ones that control may not know of.
-
-        What other recorders have is left alone.
+        """Seal what an earlier process left unfinished; returns the finished ones that control may not know. Recordings
+        of other recorders are left alone.
         """
         finished = [self.adopt(directory) for directory in self._directories()]
         return [manifest for manifest in finished if manifest is not None]
@@ -62,7 +61,7 @@ class Recordings:
         return sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists())
 
     def renew(self, now: float) -> list[str]:
-        """Show that this recorder lives; returns what is another's by now. Blocks. `now`: Unix seconds."""
+        """Renew the leases; returns the recordings that another recorder owns by now. Blocks. `now`: Unix seconds."""
         lapsed = now - self._renewed_at >= leases.ORPHANED_SECONDS
         self._renewed_at = now
         lost = []
@@ -97,9 +96,8 @@ class Recordings:
             self._forget(name)
 
     def adopt(self, directory: Path) -> Manifest | None:
-        """Take a recording's directory in, if it is this recorder's.
-
-        Returns its manifest if it is finished and control may not know of it.
+        """Take in a recording's directory, if this recorder owns it. Returns its manifest if it is finished and control
+        may not know it.
         """
         try:
             info = manifest.read_info(directory)
@@ -126,10 +124,9 @@ class Recordings:
         return [recording for _, recording in sorted(self._all.items())]
 
     def begin(self, begun: RecordingStarted, holder: object) -> tuple[Recording, bool]:
-        """Begin an epoch of a recording; returns it, and whether it is new. ValueError when it can be none.
-
-        `holder` has it from now on, beside others of the same placement: a room that has spilled over is recorded by
-        each of its nodes. OldPlacement when another node was given the room later.
+        """Begin an epoch of a recording; returns it, and whether it is new. ValueError for an invalid id. `holder`
+        captures it from now on, beside others of the same placement: a room on several nodes is recorded by each of
+        them. OldPlacement when another node got the room later.
         """
         directory = layout.recording_dir(self.root, begun.recording)
         recording = self._all.get(begun.recording)
@@ -155,7 +152,7 @@ class Recordings:
                 directory.mkdir(parents=True, exist_ok=True)
                 (directory / layout.REPORTED_NAME).unlink(missing_ok=True)
                 manifest.write_info(directory, info)
-            except OSError as error:  # capture tries for itself, and says so if it fails
+            except OSError as error:  # capture will try again, and report a failure
                 _refused(recording, error)
         if begun.placement > recording.info.placement:
             recording.holders.clear()
@@ -168,7 +165,7 @@ class Recordings:
         return recording, is_new
 
     def end(self, name: str, abandoned: bool = False) -> Recording | None:
-        """Mark a recording as ended; returns it if there is one to finish. A full disk does not keep it from that."""
+        """Mark a recording as ended, even on a full disk; returns it if there is one to finish."""
         recording = self._all.get(name)
         if recording is None or recording.state == SEALING:
             return None
@@ -212,7 +209,7 @@ class Recordings:
             recording.holders.discard(holder)
 
     def may_end(self, ended: RecordingEnded, holder: object) -> bool:
-        """Return True if the node that asks may end a recording: not if another node has it too, or will have it."""
+        """Return True if the asking node may end a recording: not if another node has it too, or will get it."""
         recording = self._all.get(ended.recording)
         if recording is None:
             return True
@@ -227,7 +224,7 @@ class Recordings:
         return found is None or found.instance == self._instance
 
     def _is_shared(self, directory: Path, info: RecordingInfo, begun: RecordingStarted) -> bool:
-        """Return True if another recorder rightly adds to a recording, from a node that holds the room too."""
+        """Return True if another recorder may add to a recording, from a node that holds the room too."""
         return (
             (info.state, info.placement) == ("recording", begun.placement)
             and info.instance != self._instance
@@ -235,7 +232,7 @@ class Recordings:
         )
 
     def _taken_over(self, recording: Recording) -> bool:
-        """Return True if a recorder on the same directory continues it, from a node that got the room later."""
+        """Return True if a recorder on the same directory continues it, for a node that got the room later."""
         found = _found_info(recording.directory)
         return found is not None and found.placement > recording.info.placement
 
@@ -245,7 +242,7 @@ class Recordings:
         self._count()
 
     def overdue(self, now: float, seconds: float) -> list[str]:
-        """Return which recordings the sfu, attached, has not announced for `seconds`."""
+        """Return the recordings that the attached sfu has not announced for `seconds`."""
         names = []
         for name, recording in self._all.items():
             if recording.state != WAITING:
@@ -276,11 +273,11 @@ def _found_info(directory: Path) -> RecordingInfo | None:
 
 
 def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
-    """Return what is on disk of a recording that goes on; ValueError when it cannot."""
+    """Return what is on disk of a continued recording; ValueError when it cannot continue."""
     try:
         info = manifest.read_info(directory)
     except (ValueError, OSError) as error:
-        _log.error("recording %s cannot be continued and begins anew: %s", name, error)
+        _log.error("recording %s cannot be continued and starts from the beginning: %s", name, error)
         return None
     if info is not None and info.state == CLOSED:
         raise ValueError(f"recording {name} was finished for good")
@@ -299,7 +296,7 @@ def _joined(directory: Path, info: RecordingInfo) -> Recording:
 
 
 def _recovered(directory: Path, info: RecordingInfo) -> Recording:
-    """Return a recording with what is on disk of it. Where the disk refuses, it goes on as if that were not there."""
+    """Return a recording with what is on disk of it. If the disk refuses, it continues as if there were nothing."""
     recording = Recording(directory, info)
     if directory.exists():
         try:

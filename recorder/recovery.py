@@ -1,4 +1,4 @@
-"""Recovery from a kill: cuts torn segments at their last whole block, closes them, finds where to go on.
+"""Recovery from a kill: cuts torn segments after their last complete block, closes them, finds where to continue.
 
 A segment is torn when its journal lacks the closing line. Its file is cut at the end of the last whole block; its
 journal, which always knows at least as many frames as the file, gets the closing line it lacks.
@@ -27,14 +27,14 @@ from recorder.segment_file import ClosedSegment
 RECENT = 16
 """The number of a track's last segments that a start reads: a long meeting has thousands, and capture must resume soon.
 
-What is to be resumed lies within the seconds that the sfu replays. Finishing looks at every segment.
+Capture resumes within the seconds that the sfu replays. Finishing looks at every segment.
 """
 
 _TAIL_BYTES = 512
 
 
 class StreamId(NamedTuple):
-    """A stream of a track within one life of the sfu's room: what a later attachment can go on from."""
+    """A stream of a track within one life of the room on the sfu, which a later attachment can continue."""
 
     track: str
     lifetime: int
@@ -44,7 +44,7 @@ class StreamId(NamedTuple):
 class ResumePoint(NamedTuple):
     """The point at which a stream's capture ended. `head` and `header` are those of its last segment with frames.
 
-    `ended` says that the sfu closed the stream there: should it come back, what was not sent meanwhile is no loss.
+    `ended` says that the sfu closed the stream there: if it comes back, what was not sent meanwhile is no loss.
     """
 
     last_ext_seq: int
@@ -98,7 +98,7 @@ def has_frames(path: Path) -> bool:
 
 
 def media_path(journal: Path, head: JournalHead) -> Path:
-    """Return the path of the media file that a journal belongs to; the head's name counts, not where it may point."""
+    """Return the path of the media file that a journal belongs to; only the name in the head counts."""
     return journal.with_name(Path(head.file).name)
 
 
@@ -135,7 +135,7 @@ def _seal_segment(path: Path) -> ClosedSegment | None:
 
 
 def _cut(media: Path, journal: Journal) -> ClosedSegment:
-    """Cut a torn media file behind its last whole frame that the journal knows."""
+    """Cut a torn media file after its last complete frame that the journal knows."""
     with media.open("a+b") as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:

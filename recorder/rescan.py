@@ -1,4 +1,4 @@
-"""List the recordings in a store: the files are the truth, any database of them an index that this rebuilds."""
+"""List the recordings in a store: the files are the truth; this rebuilds the database, which is an index of them."""
 
 import re
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _look(store: ObjectStore, name: str) -> FoundRecording:
     found = {one.key: one for one in store.list(f"{name}/")}
     info, manifest, problem = None, None, ""
     try:
-        # Where recordings are on this disk it is recording.json that tells of unfinished ones.
+        # On a disk, unfinished recordings are those with a recording.json.
         for key in (stored.open_key(name), f"{name}/{layout.INFO_NAME}"):
             if info is None and (data := _read(store, key)) is not None:
                 info = decode_info(data)

@@ -117,7 +117,7 @@ class SegmentFile:
         return line
 
     def _duration(self, data: bytes) -> int:
-        """Return how long a frame lasts before it can be sent: sound is sent when its end was heard."""
+        """Return how long a frame lasts before it can be sent: sound is sent when it has ended."""
         if self._codec is not Codec.OPUS:
             return 0
         try:
@@ -138,7 +138,7 @@ class SegmentFile:
         try:
             _write(self._journal, data)
         except OSError:
-            os.ftruncate(self._journal, self._journal_bytes)  # half a line would hide all that follow
+            os.ftruncate(self._journal, self._journal_bytes)  # half a line would hide all later ones
             raise
         self._journal_bytes += len(data)
 

@@ -1,11 +1,11 @@
 """Policy of cutting a stream's segments: pure, asked before every frame.
 
 A segment begins at a keyframe, or where an earlier segment of the same stream ended. After a loss nothing is written
-until a keyframe, which is asked for at once: what refers to the missing frames cannot be decoded. From a publisher that
-sends none for ten seconds a damaged picture is better than none. A segment is cut at a natural keyframe
-once it is 10 s old; only after 30 s is the publisher asked for one, since a keyframe costs every subscriber bandwidth.
-A change of resolution, or a timestamp that no running clock would give, cuts at once. (A change of codec or SSRC is a
-new stream, which begins a segment by itself.)
+until a keyframe, which is requested at once: frames that refer to missing ones cannot be decoded. If the publisher
+sends none for ten seconds, a damaged picture is better than none. A segment is cut at a natural keyframe once it is 10
+s old; only after 30 s is the publisher asked for one, since a keyframe costs every subscriber bandwidth. A change of
+resolution, or an impossible timestamp, cuts at once. (A change of codec or SSRC is a new stream, which begins a segment
+by itself.)
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,9 @@ class CutTimes:
 
 
 class SegmentPolicy:
-    """The policy of one stream. `resumable` says that the stream may begin without a keyframe: it has one on disk."""
+    """The policy of one stream. `resumable` says that the stream may begin without a keyframe, since there is one on
+    disk.
+    """
 
     def __init__(self, clock_rate: int, is_audio: bool, times: CutTimes, resumable: bool) -> None:
         self._clock_rate = clock_rate
@@ -56,7 +58,7 @@ class SegmentPolicy:
         return self._begun_at is not None
 
     def decide(self, frame: Frame) -> Decision:
-        """Say what to do with the stream's next frame."""
+        """Decide what to do with the stream's next frame."""
         if not self._decodable and not frame.keyframe and not self._waited_in_vain(frame):
             self._wanted = True
             return Decision.DROP

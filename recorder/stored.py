@@ -1,8 +1,8 @@
 """A recording in the object store: its keys, and its return when the disk is gone.
 
-    {recording}/{track}/{epoch}-{n}.webm|.mkv|.jnl   a closed segment and, behind it, its journal
+    {recording}/{track}/{epoch}-{n}.webm|.mkv|.jnl   a closed segment, and after it its journal
     {recording}/{track}.webm|.mp4                     finished files
-    {recording}/manifest.json                         the commit, behind everything else
+    {recording}/manifest.json                         the commit, after everything else
     _open/{recording}.json                            recording.json, from the begin until control knows the manifest
 
 Everything here blocks and raises OSError when store or disk refuses.
@@ -24,17 +24,17 @@ OPEN = "_open/"
 
 
 def open_key(recording: str) -> str:
-    """Return the key that says that a recording is not finished."""
+    """Return the key that marks a recording as unfinished."""
     return f"{OPEN}{layout.identifier(recording)}.json"
 
 
 def note(store: ObjectStore, info: RecordingInfo) -> None:
-    """Keep what is being recorded, so that it is found without its disk."""
+    """Store `recording.json`, so that the recording is found without its disk."""
     store.put(open_key(info.recording), msgspec.json.encode(info))
 
 
 def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
-    """Store what is on this disk only: segments, journals, finished files, and last of all the manifest."""
+    """Store what is only on this disk: segments, journals, finished files, and last the manifest."""
     directory = layout.recording_dir(root, finished.recording)
     there = {found.key: found.size for found in store.list(f"{finished.recording}/")}
     segments = {segment.key: segment.sha256 for track in finished.tracks for segment in track.segments}
@@ -50,16 +50,15 @@ def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
 
 
 def shed(root: Path, finished: Manifest) -> None:
-    """Delete from this disk the media that is in the store; journals stay, should the recording go on."""
+    """Delete media from this disk that are in the store; journals stay, in case the recording continues."""
     for track in finished.tracks:
         for key in (*(segment.key for segment in track.segments), *(file.key for file in track.files)):
             layout.path_of_key(root, key).unlink(missing_ok=True)
 
 
 def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[str]:
-    """Bring back what this disk lacks of unfinished recordings; returns which.
-
-    They are those that `instance` began, and those that nobody has added to for long. `now` is in Unix seconds.
+    """Fetch what this disk lacks of unfinished recordings; returns them. They are those that `instance` began, and
+    those that nobody has added to for long. `now` is in Unix seconds.
     """
     restored = []
     for found in store.list(OPEN):
@@ -81,13 +80,13 @@ def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[s
         _fetch(store, root, objects, (layout.JOURNAL_SUFFIX, layout.MANIFEST_NAME))
         directory.mkdir(parents=True, exist_ok=True)
         manifest.write_info(directory, info)
-        _log.warning("recording %s was brought back from the object store", recording)
+        _log.warning("recording %s was fetched back from the object store", recording)
         restored.append(recording)
     return restored
 
 
 def fetch_journals(store: ObjectStore, root: Path, recording: str) -> None:
-    """Bring back the journals that this disk lacks."""
+    """Fetch the journals that this disk lacks."""
     _fetch(store, root, [*store.list(f"{layout.identifier(recording)}/")], (layout.JOURNAL_SUFFIX,))
 
 

@@ -35,7 +35,7 @@ class Written(NamedTuple):
 class StreamCapture:
     """Feeds one stream into its track's directory. `changes` collects what became dirty until it is taken.
 
-    `problems` counts what the disk refused, `refusal` is a sentence about the last of it; the owner takes both.
+    `problems` counts refusals of the disk, `refusal` is a sentence about the last one; the owner takes both.
 
     `next_n` gives out segment numbers, unique within the track and epoch.
     """
@@ -90,13 +90,13 @@ class StreamCapture:
         return StreamId(self.opened.track, self.opened.opened_at, self.opened.ssrc)
 
     def resume_point(self) -> ResumePoint | None:
-        """Return where a later capture of this stream goes on; None if nothing was written."""
+        """Return where a later capture of this stream continues; None if nothing was written."""
         if self._last_head is None:
             return None
         return ResumePoint(self._written, self._last_head, self._header, self._ended)
 
     def packet(self, record: PacketRecord, wall: int) -> None:
-        """Take a packet, read at `wall`. What an earlier attachment wrote already is dropped."""
+        """Take a packet, read at `wall`. Packets that an earlier attachment already wrote are dropped."""
         self._now, self._wall = max(self._now, record.arrival), wall
         if record.ext_seq <= self._written:
             metrics.DROPPED_RECORDS.labels("already_written").inc()
@@ -121,14 +121,13 @@ class StreamCapture:
             self._note(ReportLine(record.rtp_timestamp, record.ntp, record.arrival))
 
     def mute(self, record: TrackMuteChanged) -> None:
-        """Keep when the publisher muted or unmuted."""
+        """Note when the publisher muted or unmuted."""
         self._muted = record.muted
         self._note(MuteLine(record.muted, record.at))
 
     def tick(self, wall: int) -> bool:
-        """Give up what has waited too long; returns True if the publisher should be asked for a keyframe.
-
-        Time goes on from the stream's last arrival, not by the wall's clock: during a replay the wall is seconds ahead.
+        """Give up what has waited too long; returns True if the publisher should be asked for a keyframe. Time counts
+        from the stream's last arrival, not by the current time, which is seconds ahead during a replay.
         """
         self._now, self._wall = self._now + max(0, wall - self._wall), wall
         self._take(self._assembler.flush(self._now))
@@ -182,7 +181,7 @@ class StreamCapture:
         self.changes.append(Written(self._segment, False, None))
 
     def _open_segment(self, frame: Frame) -> bool:
-        """Open a segment that begins with `frame`; False when it cannot be one's beginning. OSError."""
+        """Open a segment that begins with `frame`; False when the frame cannot begin one. OSError."""
         if self._disk_refused_at is not None and self._now - self._disk_refused_at < _RETRY_DISK:
             metrics.DROPPED_FRAMES.labels("disk").inc()
             self._policy.close()
@@ -272,7 +271,7 @@ class StreamCapture:
         self.refusal = sentence(error)
 
     def _disk_refused(self, error: OSError) -> None:
-        """Give up the segment; a second later the next frame tries another."""
+        """Give up the segment; a second later the next frame begins another."""
         _log.error("track %s of recording %s: %s", self.opened.track, self.opened.recording, error)
         metrics.DISK_ERRORS.labels(str(error.errno)).inc()
         metrics.DROPPED_FRAMES.labels("disk").inc()

@@ -1,8 +1,8 @@
 """Timeline of a recording, with the position of each captured frame: pure, from the journals of its segments.
 
-Zero is the start of the recording. Control says when that was; where its clock is ahead of the sfu's, frames arrive
-before, and zero is the first arrival. Nothing that a sender claims moves it. A stream's timestamps are unwrapped
-across segments and epochs. Where its RTP clock jumped, a new run begins, with a map of its own.
+Zero is the start of the recording, as control gives it. If control's clock is ahead of the sfu's, frames arrive before
+that, and zero is the first arrival. No claim of a sender moves it. A stream's timestamps are unwrapped across segments
+and epochs. Where its RTP clock jumped, a new run begins, with its own map.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ _LOST = ("expired", _MISSED, "overflow")
 class SegmentTimes:
     """Input of a timeline from one segment. `base` is added to its timestamps; `reports` are as in the journal.
 
-    Of the `lost_packets` the sfu had `missed_packets`, and could not give them to the recorder.
+    `missed_packets` are those of the `lost_packets` that the sfu had but could not give to the recorder.
     """
 
     head: JournalHead
@@ -55,12 +55,12 @@ class _Run:
 
 
 def label(head: JournalHead) -> str:
-    """Return what people call a track."""
+    """Return the name by which people know a track."""
     return f"{head.name} ({head.source})"
 
 
 def segment_times(journal: Journal) -> SegmentTimes:
-    """Return what the timeline needs of a closed segment with frames."""
+    """Return the timeline's input from a closed segment with frames."""
     head, closed = journal.head, journal.closed
     assert closed is not None
     last = journal.frames()[closed.frames - 1]
@@ -83,8 +83,8 @@ def segment_times(journal: Journal) -> SegmentTimes:
 class Timeline:
     """Positions in ns since the recording's start, of frames and of instants of the sfu's clock.
 
-    What a sender's clock puts before the start has a position below zero. `problems` has a sentence for each track of
-    which the clock is not believed.
+    Frames that a sender's clock puts before the start have a position below zero. `problems` has a sentence for each
+    track whose clock is not believed.
     """
 
     def __init__(self, info: RecordingInfo, segments: Iterable[SegmentTimes]) -> None:
@@ -115,14 +115,14 @@ class Timeline:
     def instant(self, head: JournalHead, monotonic: int) -> int:
         """Return the position of an instant of the sfu's clock during the room's life that `head` belongs to.
 
-        Lives are placed by the wall's clock, since a restarted machine's monotonic clock begins anew.
+        Lives are placed by the wall clock, since a restarted machine's monotonic clock starts again.
         """
         opened = (head.opened_unix_ms - self._info.started_unix_ms) * 1_000_000
         return opened + monotonic - head.lifetime - self._zero
 
 
 def new_frames(frames: Sequence[FrameLine], last_ext_seq: int) -> Iterable[tuple[int, FrameLine]]:
-    """Yield (index, frame) of the frames behind `last_ext_seq`: what an earlier epoch holds is not taken twice."""
+    """Yield (index, frame) of the frames after `last_ext_seq`: those of an earlier epoch are not taken twice."""
     return ((i, frame) for i, frame in enumerate(frames) if frame.first_ext_seq > last_ext_seq)
 
 
@@ -147,7 +147,7 @@ def muted_spans(timeline: Timeline, segments: Sequence[SegmentTimes], end: int) 
 
 
 def _runs(stream: Sequence[SegmentTimes]) -> list[_Run]:
-    """Unwrap a stream's segments and part them where its clock jumped."""
+    """Unwrap a stream's segments and split them where its clock jumped."""
     runs: list[_Run] = []
     before: SegmentTimes | None = None
     for segment in stream:

@@ -3,7 +3,7 @@
 import errno
 
 FULL = "The disk for recordings is full."
-FAILS = "The disk for recordings fails."
+FAILS = "The disk for recordings is failing."
 SILENT = "The disk for recordings does not answer."
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _STEADY = 2_000_000_000
@@ -11,14 +11,14 @@ _FORGOTTEN = 10_000_000_000
 
 
 def sentence(error: OSError) -> str:
-    """Return what people are told of an error of the disk."""
+    """Return what people are told about an error of the disk."""
     return FULL if error.errno in _FULL else FAILS
 
 
 class Trouble:
-    """Trouble of a recording: from a refusal until, for two seconds, nothing was refused and something was kept.
-
-    When nothing is sent any more, nothing is refused either: after ten seconds it is over as well. `now` is in ns.
+    """Trouble of a recording: it begins with a refusal, and ends after two seconds in which something was stored and
+    nothing refused. When nothing is sent any more, nothing is refused either: after ten seconds it is over as well.
+    `now` is in ns.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Trouble:
         self._kept_since = True
 
     def reason(self, now: int) -> str:
-        """Return why nothing is kept, "" if all is well."""
+        """Return why nothing is being stored, "" if all is well."""
         quiet = now - self._refused_at
         if (self._kept_since and quiet >= _STEADY) or quiet >= _FORGOTTEN:
             self._reason = ""

@@ -1,4 +1,4 @@
-"""Upkeep of finished recordings: their segments stay for a while, in case they go on, and are then deleted."""
+"""Upkeep of finished recordings: their segments stay for a while, in case they are continued, and are then deleted."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ async def run(config: RecorderConfig, uploads: Uploads) -> None:
 
 
 def close_finished(root: Path, hours: float, store: ObjectStore | None, now: float) -> list[str]:
-    """Delete the segments of whole recordings that ended `hours` ago and that control knows; returns which.
+    """Delete the segments of complete recordings that ended `hours` ago and that control knows; returns them.
 
     A partial recording keeps them: they may hold what its finished files do not.
     """

@@ -1,8 +1,8 @@
 """Brings closed segments and documents into the object store while the recording goes on.
 
-A segment's media goes first, then its journal: a journal in the store says that its media is there. What is stored
-leaves this disk, but for the newest segment of each track, which a killed recorder goes on from. Where recordings are
-kept on this disk there is nothing to bring anywhere.
+A segment's media go first, then its journal: a journal in the store shows that its media are there. Stored segments
+leave this disk, except the newest of each track, from which a killed recorder continues. Where recordings are kept on
+this disk, there is nothing to upload.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class _Closed(NamedTuple):
 
 
 class Uploads:
-    """Takes what is closed and on disk; `run` uploads it for as long as that takes."""
+    """Takes closed segments that are on disk; `run` uploads them, however long that takes."""
 
     def __init__(self, objects: Objects | None, recordings: Recordings, facts: FactReporter) -> None:
         self.objects = objects
@@ -49,11 +49,11 @@ class Uploads:
         self._less = asyncio.Condition()
 
     def add_segment(self, fact: SegmentClosed, media: Path) -> None:
-        """Take a segment; it is reported once it is where recordings are kept."""
+        """Take a segment; it is reported once it is in the store."""
         if self.objects is None:
             self._facts.report(fact)
             return
-        if len(self._segments) >= MAX_WAITING:  # finishing uploads what is not there by then
+        if len(self._segments) >= MAX_WAITING:  # finishing uploads what is still missing then
             metrics.UPLOADS.labels("overflowed").inc()
             return
         self._segments.append(_Closed(fact, media))
@@ -61,7 +61,7 @@ class Uploads:
         self._some.set()
 
     def add_document(self, info: RecordingInfo) -> None:
-        """Take the latest word of what is being recorded."""
+        """Take the latest state of what is being recorded."""
         if self.objects is not None:
             self._documents[info.recording] = info
             self._some.set()
@@ -75,7 +75,7 @@ class Uploads:
                 tasks.create_task(keep_running("uploads", functools.partial(self._work, self.objects)))
 
     async def settled(self, recording: str) -> None:
-        """Return once nothing of a recording that has ended waits here: what was lost on the way is known then."""
+        """Return once nothing of an ended recording waits here: by then all losses are known."""
         async with self._less:
             await self._less.wait_for(lambda: not self._pending[recording])
         del self._pending[recording]
@@ -118,7 +118,7 @@ class Uploads:
                 segment = self._segments.popleft()
                 try:
                     await self._upload(objects, segment)
-                finally:  # finishing stores what could not be
+                finally:  # finishing stores the rest
                     async with self._less:
                         self._pending[segment.fact.recording] -= 1
                         self._less.notify_all()

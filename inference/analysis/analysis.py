@@ -1,8 +1,8 @@
-"""Analysis of live tracks, wired: which media are wanted of the sfu, the worker, the detectors, and what is known.
+"""Analysis of live tracks, wired: the media wanted from the sfu, the worker, the detectors, and the results.
 
-Emotion needs three things: the extra `emotion`, its model, and an administrator's word (inference.setup_watch).
-Synthetic media need a detector, and for faces the same model. A track gets here only while its participant's consent to
-analysis stands; what was made of it goes with it.
+Emotion needs three things: the extra `emotion`, its model, and an administrator who switches it on
+(inference.setup_watch). Synthetic media need a detector, and for faces the same model. A track gets here only while its
+participant consents to analysis; its results are deleted with it.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ class Analysis:
             self.feed.closed(record)
 
     def detached(self) -> None:
-        """The sfu is gone and its tracks with it."""
+        """Note that the sfu is gone, and its tracks with it."""
         for handle in [*self._microphones, *(track.handle for track in self.feed.tracks())]:
             self.closed(TrackClosed(handle=handle, reason="shutdown"))
 
@@ -114,7 +114,7 @@ class Analysis:
         return self._live.report(room, track, self.detection.cards)
 
     async def run(self) -> None:
-        """Look for the nets, then keep the worker and the detectors going, until cancelled."""
+        """Look for the nets, then keep the worker and the detectors running, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.detection.run(), name="detection")
             faces = await store.appears(self._models_dir, catalogue.load().named(FACES_MODEL))

@@ -27,7 +27,7 @@ class Detection:
 
     @property
     def cards(self) -> dict[Medium, ModelCard]:
-        """The model cards of the detectors there are."""
+        """The model cards of the available detectors."""
         return {medium: detector.card for medium, detector in self._detectors.items()}
 
     def detector(self, medium: Medium) -> Detector | None:
@@ -39,7 +39,7 @@ class Detection:
         self._detectors[detector.card.medium] = detector
 
     def put(self, handle: int, medium: Medium, piece: Piece) -> None:
-        """Have a piece of a track scored when its turn comes; it replaces one that waits."""
+        """Queue a piece of a track for scoring; it replaces one that waits."""
         if medium not in self._detectors:
             return
         if self._waiting.pop(handle, None) is not None:
@@ -51,7 +51,7 @@ class Detection:
         self._wake.set()
 
     def forget(self, handle: int) -> None:
-        """The track is not to be analysed any more."""
+        """Note that the track is not to be analysed any more."""
         self._waiting.pop(handle, None)
 
     async def run(self) -> None:
@@ -63,7 +63,7 @@ class Detection:
                 handle, (medium, piece) = self._waiting.popitem(last=False)
                 try:
                     windows = await self._detectors[medium].score([piece])
-                except Exception as error:  # the next pieces are none the worse for it
+                except Exception as error:  # the next pieces are not affected
                     DROPS.labels("detector", "failed").inc()
                     _log.warning("a window was not scored: %s", describe(error))
                     continue

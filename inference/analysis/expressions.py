@@ -1,7 +1,7 @@
 """The expression of a face, by two classifiers whose probabilities are averaged, in one order of names.
 
-They agree on about three faces in four, and only "happy" and "neutral" are told dependably: see `mood` for what is made
-of it. Part of the extra `emotion`.
+They agree on about three faces in four, and only "happy" and "neutral" are dependable: see `mood` for how that is used.
+Part of the extra `emotion`.
 """
 
 from pathlib import Path

@@ -28,7 +28,7 @@ _MARGIN = 1.1
 
 
 class Face(NamedTuple):
-    """A square around a face, in pixels of the picture (it may stick out), and how sure that is."""
+    """A square around a face, in pixels of the picture (it may stick out), and its score."""
 
     left: int
     top: int

@@ -1,7 +1,7 @@
 """The feed of the analysis worker: records of cameras and speech of microphones in, its observations out.
 
-A worker runs only while a model wants something; what it is to look for is given when it starts, so a change of that
-starts another.
+A worker runs only while a model wants something. It learns at its start what to look for, so a change of that starts
+another.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Seen = messages.PictureSeen | messages.VoiceHeard
 
 
 class AnalysisFeed:
-    """Records in, what was seen and heard out. `ask` gets wishes for keyframes."""
+    """Records in, observations out. `ask` gets requests for keyframes."""
 
     def __init__(self, nice: int, *, seen: Callable[[Seen], None], ask: Callable[[AnyRecord], None]) -> None:
         self._nice = nice

@@ -1,6 +1,6 @@
 """Current results for the live tracks that are analysed. Pure, bounded state; none of it is stored.
 
-It goes with its track: when consent is taken back, or the track ends, all that was made of it is forgotten.
+Results live as long as their track: when consent is withdrawn, or the track ends, they are deleted.
 """
 
 from collections import deque
@@ -39,7 +39,7 @@ class LiveAnalysis:
         self._tracks: dict[int, _Analysed] = {}
 
     def opened(self, track: TrackOpened) -> None:
-        """A track whose consent to analysis stands."""
+        """A track whose participant consents to analysis."""
         self._tracks[track.handle] = _Analysed(track)
 
     def closed(self, handle: int) -> None:
@@ -52,7 +52,7 @@ class LiveAnalysis:
         return None if known is None else known.opened
 
     def picture(self, seen: PictureSeen) -> None:
-        """Take what was seen; of several faces the largest counts."""
+        """Take an observation; of several faces the largest counts."""
         known = self._tracks.get(seen.handle)
         if known is None:
             return

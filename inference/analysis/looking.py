@@ -55,7 +55,7 @@ class Looker:
 
 
 def voice_cues() -> Listen:
-    """Return what reads cues off an utterance; ImportError without the extra `emotion`."""
+    """Return a function that takes cues from an utterance; ImportError without the extra `emotion`."""
     from inference.analysis import prosody  # noqa: PLC0415  needs the extra `emotion`
 
     def listen(pcm: bytes) -> dict[str, float | None] | None:

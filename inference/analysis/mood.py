@@ -12,7 +12,7 @@ EXPRESSIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surp
 UNCERTAIN = "uncertain"
 HALF_LIFE_MS = 2000
 STALE_MS = 6000
-"""After so long without a face there is no word on it."""
+"""After so long without a face, no expression is reported."""
 LEAST_PICTURES = 3
 _DEPENDABLE = frozenset(("neutral", "happy"))
 _LEAD = 0.55
@@ -51,7 +51,7 @@ class Mood:
         self._at_ms, self._pictures = at_ms, self._pictures + 1
 
     def now(self, at_ms: int) -> Expression | None:
-        """Return the expression at `at_ms`; None when no face was seen of late."""
+        """Return the expression at `at_ms`; None when no face was seen recently."""
         if self._pictures == 0 or at_ms - self._at_ms > STALE_MS:
             return None
         name, share = max(zip(EXPRESSIONS, self._average, strict=True), key=lambda pair: pair[1])

@@ -1,9 +1,9 @@
 """Choice of the pictures of a video stream to decode: the newest, once a second. Pure but for FFmpeg; times are ns.
 
-Frames wait encoded. When a picture is due, decoding starts at the newest keyframe that waits, else goes on from where
-it was, and only the last picture is kept: what no model looks at is decoded only when a later picture refers to it. Of
-large pictures only keyframes are decoded. A stream that cannot be followed (loss, too much waiting) waits for its next
-keyframe, and asks for one, as large pictures do, now and then.
+Frames wait encoded. When a picture is due, decoding starts at the newest waiting keyframe, else continues where it was,
+and only the last picture is kept: other pictures are decoded only when a later one refers to them. Of large pictures
+only keyframes are decoded. A stream that cannot be followed (after a loss, or with too much waiting) waits for its next
+keyframe, and requests one now and then, as for large pictures.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame, FrameAssembler, Loss
 
 SAMPLE_NS = 1_000_000_000
-"""Models eat a picture a second of each face."""
+"""Models take a picture a second of each face."""
 KEYFRAME_NS = 5_000_000_000
 FOLLOWED_PIXELS = 640 * 480
 """Of larger pictures only keyframes are decoded."""

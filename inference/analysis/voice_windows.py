@@ -1,4 +1,4 @@
-"""Joins the pieces of live utterances into windows for a detector of voices. Pure, bounded by one window a track."""
+"""Joins the pieces of live utterances into windows for a detector of voices. Pure, bounded by one window per track."""
 
 from dataclasses import dataclass, field
 
@@ -18,13 +18,13 @@ class _Utterance:
 
 
 class VoiceWindows:
-    """The utterances under way, one a track."""
+    """The utterances in progress, one per track."""
 
     def __init__(self) -> None:
         self._utterances: dict[int, _Utterance] = {}
 
     def add(self, speech: Speech) -> list[Piece]:
-        """Take the next piece of a track's utterance; return the windows that are full, at its end the rest too."""
+        """Take the next piece of a track's utterance; return full windows, and at its end the rest too."""
         known = self._utterances.get(speech.handle)
         if known is None or known.begin != speech.begin:
             known = self._utterances[speech.handle] = _Utterance(speech.begin)

@@ -9,7 +9,7 @@
                                           {"error": "…"}; 409 with the reason while emotion is off
     POST /ai/v1/synthesis?medium=voice    body: a media file; answer: {"verdict": …}, even without a model
 
-Everything below /ai/ needs `Authorization: Bearer <node secret>`. It knows nothing of users: control authorises them.
+Everything below /ai/ needs `Authorization: Bearer <node secret>`. It does not know users: control authorises them.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""One audio stream from a sink's packets to 16 kHz mono samples without a gap: as long as the RTP timestamps span.
+"""One audio stream: from a sink's packets to gapless 16 kHz mono samples, as long as the RTP timestamps span.
 
 Lost packets are recovered from the following packet's in-band FEC, else concealed for at most CONCEAL samples, then
 silent. Discontinuous transmission (RFC 7587, section 3.1.3) is exact silence: both the frames of at most two bytes that
@@ -16,11 +16,11 @@ from sfu.frames.assembler import Frame, FrameAssembler, Loss
 
 TICKS = RTP_CLOCK // SAMPLE_RATE
 CONCEAL = SAMPLE_RATE // 10
-"""Longest concealment: later than 100 ms libopus has faded to noise anyway."""
+"""Longest concealment: after 100 ms libopus has faded to noise anyway."""
 RESTART = 10 * SAMPLE_RATE
 """A jump of the timestamps by more begins a new timeline instead of ten seconds of silence."""
 STALL_NS = 500_000_000
-"""After so long without a packet the sender is taken to be silent."""
+"""After so long without a packet the sender counts as silent."""
 _WAIT_NS = 200_000_000
 _MAX_WAITING = 64
 _DTX_BYTES = 2
@@ -64,7 +64,7 @@ class ArrivalClock:
 class TrackAudio:
     """Decoder and timeline of one Opus stream.
 
-    `undecodable` and `late` count packets that gave no sound. Samples come out in Spans, contiguous but for restarts.
+    `undecodable` and `late` count packets that gave no sound. Samples come out in Spans, contiguous except at restarts.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class TrackAudio:
         return self._spans(self._assembler.push(ext_seq, arrival, rtp))
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Span]:
-        """Take the sfu's word that packets will not come."""
+        """Note that, as the sfu says, these packets will not come."""
         return self._spans(self._assembler.missed(first_ext_seq, packets))
 
     def advance(self, now: int) -> list[Span]:

@@ -41,7 +41,7 @@ class Captioner:
         self._wake.set()
 
     def gone(self, handle: int, usable: bool) -> None:
-        """The track will not be heard of again; unless `usable`, what it said is not to be used."""
+        """Note that the track is gone; unless `usable`, its speech must not be used."""
         self._emit(self._schedule.forget(handle, time.monotonic_ns(), usable=usable))
 
     async def run(self, recogniser: Recogniser) -> None:
@@ -73,7 +73,7 @@ class Captioner:
         metrics.BATCH.observe(len(job.clips))
         try:
             transcripts = await recogniser.transcribe(job.clips)
-        except Exception as error:  # whatever it is, the schedule must hear that the job is over
+        except Exception as error:  # in any case, the schedule must learn that the job is over
             _log.warning("%d clips not recognised: %s", len(job.clips), describe(error))
             metrics.DROPS.labels("recogniser", "failed").inc(len(job.clips))
             self._emit(self._schedule.failed(job, time.monotonic_ns()))

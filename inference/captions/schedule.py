@@ -1,8 +1,8 @@
 """Schedule of recognition, and the captions that result. Pure: speech and transcripts in, captions out.
 
 Finals go first, oldest first; partials run only when no final waits, the less often the busier the recogniser is. A
-partial made during the pause that ends an utterance already has the final's audio, and is taken as the final. All is
-bounded: when more finals wait than can be caught up with, the oldest are given up, counted, and end as they stand.
+partial made during the pause that ends an utterance already has the final's audio, and becomes the final. Everything is
+bounded: when too many finals wait, the oldest are given up, counted, and end with their last text.
 """
 
 from collections import OrderedDict
@@ -85,7 +85,7 @@ class Schedule:
     """All utterances of the process. `model` is what captions carry. Times are CLOCK_MONOTONIC ns."""
 
     def __init__(self, expected_languages: Sequence[str] = (), count: Callable[[str], None] | None = None) -> None:
-        """`count` is told every utterance that ends without words, by reason."""
+        """`count` is called with the reason of every utterance that ends without words."""
         self.model = ""
         self._expected = tuple(expected_languages)
         self._count = count or (lambda reason: None)
@@ -125,7 +125,9 @@ class Schedule:
         return self._shed(now)
 
     def forget(self, handle: int, now: int, *, usable: bool) -> list[Outcome]:
-        """The track is gone: end its open utterances as they stand; unless `usable`, take back what is not final."""
+        """Note that the track is gone: end its open utterances with their last text; unless `usable`, withdraw what is
+        not final.
+        """
         outcomes: list[Outcome] = []
         for key in [key for key in self._open if key[0] == handle]:
             utterance = self._open.pop(key)
@@ -178,7 +180,7 @@ class Schedule:
         return outcomes
 
     def failed(self, job: Job, now: int) -> list[Outcome]:
-        """The job could not be done: finals are tried MAX_ATTEMPTS times, then end as they stand; partials recur."""
+        """Note that the job failed: finals get MAX_ATTEMPTS tries, then end with their last text; partials recur."""
         outcomes: list[Outcome] = []
         for utterance in reversed(job.utterances):
             utterance.attempts += 1
@@ -259,7 +261,7 @@ class Schedule:
         return self._end(utterance, text, transcript.language, None, now)
 
     def _end(self, utterance: Utterance, text: str, lang: str, reason: str | None, now: int) -> list[Outcome]:
-        """Make the final; without text it only takes back what partials showed."""
+        """Make the final; without text it only withdraws what partials showed."""
         utterance.ended = True
         if reason is not None:
             self._count(reason)
@@ -272,7 +274,7 @@ class Schedule:
         return refusal(transcript, utterance.voiced_ms)
 
     def _outcome(self, utterance: Utterance, end_ms: int, now: int) -> Outcome:
-        """A caption of the utterance as it was known until `end_ms`."""
+        """A caption of the utterance, as recognised up to `end_ms`."""
         utterance.rev += 1
         track = utterance.track
         caption = CaptionRecord(

@@ -1,9 +1,9 @@
 """The worker that reads media files: any container and codec that FFmpeg knows in, speech out.
 
 Started as `python -m inference.files.file_worker FD VAD_MODEL NICE MEDIA_FD [cues]` with a Unix stream socket at FD and
-the file, opened for reading, at MEDIA_FD. Locked in like the decode worker before the file's first byte is read. It
-sends the first audio stream's utterances whole, with `cues` (extra `emotion`) each one's VoiceHeard after it, and ends
-with FileProgress(done) or Failed.
+the file, opened for reading, at MEDIA_FD. It is confined like the decode worker before the file's first byte is read.
+It sends the first audio stream's utterances whole, with `cues` (extra `emotion`) each one's VoiceHeard after it, and
+ends with FileProgress(done) or Failed.
 """
 
 import io
@@ -98,7 +98,7 @@ def _speech(piece: Piece, samples: Samples) -> messages.Speech:
 
 
 def _heard_in(file: IO[bytes], activity: VoiceActivity, listen: Listen | None) -> Iterator[messages.AnyMessage]:
-    """Yield the utterances in a file, each with its cues where there is `listen`, and progress, at last with `done`."""
+    """Yield the utterances in a file, each with its cues if there is `listen`, and progress, at the end with `done`."""
     progress = messages.FileProgress(read_ms=0, duration_ms=0)
     for message in _utterances(_cut(read_audio(file), activity)):
         yield message
@@ -115,7 +115,7 @@ def _heard(speech: messages.Speech, listen: Listen) -> messages.VoiceHeard:
 
 
 def load_everything() -> None:
-    """Import what PyAV imports only when it meets a stream of some kind: later there are no files."""
+    """Import what PyAV would import only when it meets a certain stream: later there are no files."""
     preload.whole_package(av, _NOT_NEEDED)
     silence = io.BytesIO()
     with wave.open(silence, "wb") as file:

@@ -1,8 +1,8 @@
 """The worker that looks at the pictures of media files: one a second, and the faces in it.
 
 Started as `python -m inference.files.picture_worker FD FACES_DIRECTORY NICE MEDIA_FD WANTED` with a Unix stream socket
-at FD and the file, opened for reading, at MEDIA_FD; WANTED as in inference.analysis_worker. Locked in before the file's
-first byte is read. It ends with FileProgress(done) or Failed.
+at FD and the file, opened for reading, at MEDIA_FD; WANTED as in inference.analysis_worker. It is confined before the
+file's first byte is read. It ends with FileProgress(done) or Failed.
 """
 
 import os

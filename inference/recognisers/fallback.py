@@ -10,7 +10,7 @@ from inference.speech.transcript import Transcript
 
 
 class FallbackRecogniser:
-    """Engines in order of preference."""
+    """Recognisers in order of preference."""
 
     def __init__(self, recognisers: Sequence[Recogniser]) -> None:
         self._recognisers = tuple(recognisers)
@@ -21,7 +21,7 @@ class FallbackRecogniser:
 
     @property
     def max_batch(self) -> int:
-        """The batch size of the recogniser that would be asked now."""
+        """The batch size of the recogniser that would be used now."""
         return next((recogniser.max_batch for recogniser in self._ready), 1)
 
     @property

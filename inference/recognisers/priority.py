@@ -9,7 +9,7 @@ from inference.recognisers.recogniser import Recogniser
 from inference.speech.transcript import Transcript
 
 LONGEST_WAIT_SECONDS = 10.0
-"""A file goes on after so long, clip by clip, even beside a meeting that never pauses."""
+"""After so long a file gets a clip done, even beside a meeting that never pauses."""
 
 
 class LivePriority:
@@ -41,7 +41,7 @@ class LivePriority:
                 self._idle.set()
 
     async def transcribe_when_idle(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """The same for what is not live: begins when no live batch is under way, or has waited long enough."""
+        """The same for files: begins when no live batch is running, or after waiting long enough."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), LONGEST_WAIT_SECONDS)
         return await self._recogniser.transcribe(clips)
@@ -62,5 +62,5 @@ class LowPriority:
         return self._live.model
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts once live speech lets them; raises ModelError."""
+        """Return the clips' transcripts once live speech allows it; raises ModelError."""
         return await self._live.transcribe_when_idle(clips)

@@ -3,10 +3,10 @@
 Each clip is a request of its own to the ensemble `whisper` (see inference.triton.build), so that Triton's dynamic
 batching joins clips of all rooms and of all inference processes. A clip goes to the healthy endpoint with the fewest
 under way; when it takes much longer than usual and another endpoint is healthy, that one is asked too, and the first
-answer counts. An endpoint that serves another model than ours, or answers nonsense, is not used.
+answer counts. An endpoint that serves another model, or gives invalid answers, is not used.
 
 Calls are unary, not one stream: gRPC sends them over one connection all the same, an error belongs to its own clip (a
-stream's names none), and the slower of two that were asked can be called off.
+stream's names none), and the slower of two requests can be cancelled.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 MODEL = "whisper"
 TIMEOUT_SECONDS = 30.0
-"""For what is alive but slow; what does not even answer health checks is given up within CHECK_SECONDS + 3."""
+"""For an endpoint that is slow; one that does not answer health checks is given up within CHECK_SECONDS + 3."""
 CHECK_SECONDS = 2.0
 _CHECK_TIMEOUT = 3.0
 _LEAST_HEDGE = 1.5
@@ -91,7 +91,7 @@ def _request(clip: ClipMessage) -> _Request:
 
 
 def _transcript(result: Any) -> Transcript:
-    """Triton's answer as a transcript; raises ValueError for nonsense, ModelError for a refusal."""
+    """Triton's answer as a transcript; raises ValueError for an invalid one, ModelError for a refusal."""
     array = result.as_numpy("TRANSCRIPT")
     if array is None or array.size == 0:
         raise ValueError("no transcript in the answer")
@@ -192,7 +192,7 @@ class TritonRecogniser:
         return min(candidates, key=lambda one: (one.under_way + 1) * one.seconds, default=None)
 
     async def _hedged(self, endpoint: Endpoint, request: _Request, tried: list[Endpoint]) -> Transcript:
-        """Ask `endpoint`, and another one too when it takes long; raises ModelError when all asked failed."""
+        """Ask `endpoint`, and another one too when it takes long; raises ModelError when all of them failed."""
         pending = {self._begin(endpoint, request)}
         patience: float | None = max(_LEAST_HEDGE, _HEDGE_FACTOR * endpoint.seconds)
         failure = ModelError("nothing was asked")

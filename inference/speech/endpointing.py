@@ -1,8 +1,8 @@
 """Cuts a stream of speech probabilities into utterances. Pure: chunks in, spans of samples out.
 
 An utterance begins where speech is probable (with some audio before it, so that no onset is lost), ends after a pause,
-and is cut at its quietest recent point when it grows too long for the recogniser's window. What holds too little voice
-is a click or a cough, and is thrown away.
+and is cut at its quietest recent point when it grows too long for the recogniser's window. A piece with too little
+voice is a click or a cough, and is discarded.
 """
 
 from collections import deque
@@ -35,9 +35,9 @@ class Thresholds:
 class Piece(NamedTuple):
     """Audio of an utterance. The utterance began at sample `begin` (also its identity on this stream).
 
-    `samples` follow what was handed out before. `end` is the sample after the utterance's last one, as things stand: a
-    later piece may take back what an earlier one handed out past it. `paused`: the speaker is silent now, and should it
-    last, this is all of the utterance. `voiced_ms` is how much of the whole utterance was voiced. `final`: it is over;
+    `samples` follow what was handed out before. `end` is the sample after the utterance's last one, as known so far: a
+    later piece may withdraw what an earlier one handed out past it. `paused`: the speaker is silent now; if that lasts,
+    this is all of the utterance. `voiced_ms` is how much of the whole utterance was voiced. `final`: it is over;
     `discard`: over, and not worth recognising.
     """
 

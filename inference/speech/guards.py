@@ -6,10 +6,10 @@ from inference.speech.transcript import Transcript
 
 NO_SPEECH = 0.6
 NO_SPEECH_LOGPROB = -0.4
-"""With a no-speech probability above NO_SPEECH, a text must be surer than this to stand."""
+"""With a no-speech probability above NO_SPEECH, a text must be surer than this to be shown."""
 LEAST_LANGUAGE = 0.3
 LANGUAGE_LOGPROB = -0.4
-"""Voices far away are of no language: with the likeliest one below LEAST_LANGUAGE, a text must be surer than this."""
+"""Distant voices have no clear language: if the likeliest is below LEAST_LANGUAGE, a text must be surer than this."""
 LEAST_LOGPROB = -1.2
 MOST_COMPRESSION = 2.4
 _SHORT_MS = 1500
@@ -29,7 +29,7 @@ _STOCK = frozenset(
 
 
 def refusal(transcript: Transcript, voiced_ms: int) -> str | None:
-    """Return why `transcript` of a clip with `voiced_ms` of voice is not to be shown, or None when it stands."""
+    """Return why `transcript` of a clip with `voiced_ms` of voice is not to be shown, or None when it may be shown."""
     sureness = transcript.logprob
     plain = " ".join(_NOT_WORD.sub(" ", transcript.text.casefold()).split())
     reasons = {

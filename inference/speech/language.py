@@ -1,8 +1,8 @@
 """Language of a participant: sticky, decided on enough speech, switched on repeated evidence.
 
-Whisper base tells the language right in 83 % of clips of 1–2 s, 95 % of 2–4 s, 99 % above: a short clip is read in the
-language known so far, and a long one may contradict. So the known language is a prior on the next clip's, the weaker
-the longer the clip, and two agreeing utterances with a probability above SWITCH_PROBABILITY replace it.
+Whisper base tells the language right in 83 % of clips of 1–2 s, 95 % of 2–4 s, 99 % above: a short clip is recognised
+in the language known so far, and a long one may contradict it. So the known language is a prior for the next clip,
+weaker for longer clips, and two agreeing utterances with a probability above SWITCH_PROBABILITY replace it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,9 @@
 """Synthetic-media detection: whether a face or a voice was generated. The interface, and the answer without a model.
 
-No trustworthy model is to be had from packages (liveness nets score at chance, a voice model trained here does not
+No trustworthy model is available in packages (liveness nets score at chance, a voice model trained here does not
 generalise), so by default the answer is "no verdict (no model)". An operator who has a model serves it by Triton and
-names it with its model card; a card that does not say how the score was calibrated is refused. The one for voices that
-inference.training makes exercises the pipeline, where somebody fetches it; its card and every verdict of it say so.
+names it with its model card; a card that does not say how the score was calibrated is refused. The voice detector that
+inference.training makes only exercises the pipeline, if somebody fetches it; its card and each of its verdicts say so.
 """
 
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ class Window:
 class Verdict:
     """The outcome with its evidence; `text` is what may be shown. Without a card there is no score.
 
-    Unless `evidential` the verdict proves nothing, and `text` says so: the model merely exercises what is around it.
+    Unless `evidential`, the verdict proves nothing, and `text` says so: the model merely exercises the pipeline.
     """
 
     medium: Medium
@@ -94,7 +94,7 @@ class Detector(Protocol):
     card: ModelCard
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return a score per (start_ms, end_ms, data), but for those that show too little; raises ModelError."""
+        """Return a score per (start_ms, end_ms, data), except for those that show too little; raises ModelError."""
         ...
 
 

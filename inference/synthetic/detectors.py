@@ -1,4 +1,4 @@
-"""Detectors of synthetic media beside Triton's: one in a worker of our own, and one after the other."""
+"""Detectors of synthetic media besides Triton's: one in a worker of our own, and a chain of several."""
 
 import time
 from collections import deque
@@ -58,7 +58,7 @@ class FirstOf:
         self._last = [(detector, Breaker()) for detector in last]
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return what the first that answers says; raises ModelError when none does."""
+        """Return the answer of the first that gives one; raises ModelError when none does."""
         error = ModelError("no detector is available")
         asked = (*self._equals, *self._last)
         self._equals.rotate(-1)

@@ -1,7 +1,7 @@
 """Features for a detector of generated voices: the movement of a window's spectrum, not its average.
 
-Averages tell a microphone from another; generation shows in how smooth bands are over time, in how noisy they are
-inside, and in phases that do not go on from frame to frame. numpy alone: the same file runs inside Triton.
+Averages only distinguish microphones. Generation shows in how smooth bands are over time, how noisy they are inside,
+and in phases that do not continue from frame to frame. numpy alone: the same file runs inside Triton.
 """
 
 import numpy as np

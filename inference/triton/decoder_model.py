@@ -41,7 +41,7 @@ class TritonPythonModel:
         return responses
 
     def _one_by_one(self, requests: list[Any], cross: list[Any], error: ValueError) -> list[Any]:
-        """One request asks for what can't be: answer it with the reason, the others as usual."""
+        """Answer a request that cannot be fulfilled with the reason, the others as usual."""
         if len(requests) > 1:
             return [response for request in requests for response in self.execute([request])]
         return [self._response([json.dumps({"error": str(error)}).encode()] * len(cross[0]))]

@@ -1,7 +1,7 @@
 """The loops of workers, over the socket to the process that started them.
 
-`serve` is for what also has to be done as time passes, `answer` for one reply to each request, `send_all` for a worker
-that reads one file and ends.
+`serve` is for work that also depends on time, `answer` for one reply to each request, `send_all` for a worker that
+reads one file and ends.
 """
 
 import contextlib

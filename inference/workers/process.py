@@ -1,7 +1,7 @@
 """A worker process and the stream socket to it.
 
-It knows no secret (foundation.worker_process). What is sent to it is bounded: a worker that does not keep up loses
-frames, counted by the caller.
+It gets no secrets (foundation.worker_process). Its queue is bounded: a worker that does not keep up loses frames, which
+the caller counts.
 """
 
 import asyncio

@@ -19,7 +19,7 @@ class Supervised(Protocol):
         ...
 
     async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
-        """Serve a worker until it ends; True when it was let go on purpose. Work that succeeds resets `backoff`."""
+        """Serve a worker until it ends; True when it was released on purpose. Work that succeeds resets `backoff`."""
         ...
 
     def ended(self) -> None:

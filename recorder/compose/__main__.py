@@ -1,9 +1,10 @@
-"""The process that composes: it decodes what participants sent, so it has no secrets, a bound on memory, and yields.
+"""The process that composes. It decodes what participants sent, so it has no secrets and bounded memory, and a low
+priority.
 
     python -m recorder.compose ROOT MANIFEST OUT PARTS SECONDS
 
-prints a line with the share that is done, once per second of film. What is done of the picture is kept in PARTS. It
-ends with GAVE_WAY after the part in which SECONDS are over, so that shorter films need not wait for a long one.
+prints a line with the share that is done, once per second of film. Finished parts of the picture are kept in PARTS. It
+ends with GAVE_WAY after the part in which SECONDS have passed, so that shorter films need not wait for a long one.
 """
 
 import os

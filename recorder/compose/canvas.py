@@ -42,7 +42,7 @@ class Canvas:
         self._paste(_placard(replace(tile, track=None, note=note, since_ms=0)), tile.box)
 
     def show(self, tile: Tile, image: av.VideoFrame) -> None:
-        """Put an image into its tile, as large as it fits, with the label over it."""
+        """Put an image into its tile, as large as fits, with the label over it."""
         box = tile.box
         inner = Box(box.x + _GAP, box.y + _GAP, box.width - 2 * _GAP, box.height - 2 * _GAP)
         fitted = fit(image.width, image.height, inner)
@@ -73,7 +73,7 @@ def fit(width: int, height: int, box: Box) -> Box:
 
 @functools.lru_cache(maxsize=128)
 def _placard(tile: Tile) -> Planes:
-    """Return the planes of a tile without an image: a colour of its participant's own, name and note in the middle."""
+    """Return the planes of a tile without an image: its participant's colour, with name and note in the middle."""
     width, height = tile.box.width, tile.box.height
     picture = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(picture)

@@ -1,6 +1,6 @@
 """Makes the film: scene by scene, image by image, into MP4 with H264 and AAC. Memory does not grow with its length.
 
-The picture is made in parts, each of which stays: who begins again goes on behind the last whole one. The sound is made
+The picture is made in parts that are kept: the next attempt continues after the last complete one. The sound is made
 when all are there, since its loudness is known only then.
 """
 
@@ -23,7 +23,7 @@ from recorder.manifest import Manifest, ManifestTrack
 _PART_SECONDS = 30
 _RATES = (15, 20, 24, 25, 30)
 _OPEN = 32
-"""Tracks whose files stay open: those that are seen, and some that may come back."""
+"""The number of tracks whose files stay open: those that are seen, and some that may come back."""
 _AAC_SAMPLES = 1024
 _OF_PICTURE, _OF_LOUDNESS = 0.9, 0.05
 """Shares of the work; the rest is sound and putting together."""
@@ -42,8 +42,8 @@ def compose(
 ) -> bool:
     """Write the film of a finished recording, whose files are below `root`, to `out`; False when it gave way before.
 
-    `parts` is a directory for what is done of it. `report` is told the share that is done; `goes_on` is asked between
-    parts. Raises OSError, av.FFmpegError, ValueError when there is nothing to show.
+    `parts` is a directory for finished parts. `report` is called with the share that is done; `goes_on` is called
+    between parts. Raises OSError, av.FFmpegError, ValueError when there is nothing to show.
     """
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
@@ -84,7 +84,7 @@ class _Picture:
         self.parts = [directory / f"{first // step:05}.mp4" for first in self._firsts]
 
     def make(self, report: Report) -> Iterator[None]:
-        """Make the parts that are missing; yields behind each."""
+        """Make the missing parts; yields after each."""
         for first, part in zip(self._firsts, self.parts, strict=True):
             end = min(first + self._step, self._total)
             if not part.exists():
@@ -96,7 +96,7 @@ class _Picture:
         self._stage.close()
 
     def _encode(self, first: int, end: int, part: Path, report: Report) -> None:
-        """Write a part, which appears when it is whole."""
+        """Write a part, which appears when it is complete."""
         unfinished = part.with_suffix(f".{os.getpid()}.tmp")
         with av.open(unfinished, "w", format="mp4") as container:
             video = container.add_stream("libx264", rate=self._rate)
@@ -162,7 +162,7 @@ class _Stage:
 
 
 def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples]) -> None:
-    """Copy the parts' pictures behind each other, with the sound between them."""
+    """Copy the parts' pictures one after another, interleaved with the sound."""
     with av.open(out, "w", format="mp4", options={"movflags": "+faststart"}) as container, av.open(parts[0]) as first:
         video = container.add_stream_from_template(first.streams.video[0])
         audio = container.add_stream("aac", rate=RATE, layout="stereo")
@@ -181,7 +181,7 @@ def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples]) -> N
 
 
 def _pictures(parts: list[Path], stream: Any) -> "Iterator[av.Packet[Any]]":
-    """Yield the packets of all parts, one part behind the other."""
+    """Yield the packets of all parts, one part after another."""
     start = 0
     for part in parts:
         with av.open(part) as container:

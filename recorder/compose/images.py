@@ -1,6 +1,6 @@
 """The images of one video track, by time.
 
-Images are decoded one after another; where a keyframe lies between them and what is asked for, decoding goes on there.
+Images are decoded one after another; if a keyframe lies between them and the requested time, decoding continues there.
 One image is held at a time, and one file is open.
 """
 
@@ -14,15 +14,15 @@ import av
 from recorder.manifest import ManifestFile, ManifestTrack
 
 GAP_MS = 2000
-"""So long without an image and the connection was interrupted."""
+"""After so long without an image, the connection counts as interrupted."""
 _HOLD_MS = 500
-"""So long the last image before a gap stays."""
+"""How long the last image before a gap stays."""
 _FAR_MS = 1000
-"""The distance below which decoding on is faster than a seek."""
+"""The distance below which continuing to decode is faster than a seek."""
 _EARLY_MS = 100
-"""Files tell times in ms, and mutes are told by another way: an image may be a little too early."""
+"""Files have times in ms, and mutes come from elsewhere: an image may be a little too early."""
 _SAMPLED = 900
-"""So many pictures tell a file's rate."""
+"""The number of pictures from which a file's rate is taken."""
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
 """FFmpeg's own VP9 decoder reads only the lowest spatial layer."""
 
@@ -42,7 +42,7 @@ class Shown(NamedTuple):
 
 
 def frame_rate(root: Path, file: ManifestFile) -> float:
-    """Return how many pictures a second a file has while it has any: gaps and mutes count for nothing. 0 for none."""
+    """Return a file's pictures per second, gaps and mutes not counted; 0 for none."""
     with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
@@ -54,7 +54,7 @@ def frame_rate(root: Path, file: ManifestFile) -> float:
 
 
 class Images:
-    """`at` must be called with times that do not go back. Use `close` at the end."""
+    """`at` must be called with ascending times. Use `close` at the end."""
 
     def __init__(self, root: Path, track: ManifestTrack) -> None:
         self._root = root
@@ -65,7 +65,7 @@ class Images:
         self._next: Decoded | None = None
 
     def at(self, ms: float, since: float = 0) -> Shown:
-        """Return what is seen at an instant; images from before `since` are not."""
+        """Return what is seen at an instant; images from before `since` are not shown."""
         self._go_to(ms)
         while self._next is not None and self._next.ms <= ms:
             assert self._open is not None
@@ -83,7 +83,7 @@ class Images:
         self._open = self._next = None
 
     def _go_to(self, ms: float) -> None:
-        """Open the file of an instant, and go near it without decoding where that can be."""
+        """Open the file of an instant, and seek near it without decoding if possible."""
         file = next((file for file in reversed(self._files) if file.start_ms <= ms), None)
         if file is None:
             return
@@ -115,7 +115,7 @@ class _File:
         return next(self._coming, None)
 
     def seek(self, ms: float) -> bool:
-        """Go on at the last keyframe before an instant; False, and nothing happens, where that would be going back."""
+        """Continue at the last keyframe before an instant; return False, and do nothing, if that would go back."""
         target = int((ms - self.file.start_ms) / self._unit_ms)
         index = self._stream.index_entries.search_timestamp(target, backward=True)
         if index < 0 or (at := self._stream.index_entries[index].timestamp) <= self._read:

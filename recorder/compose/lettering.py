@@ -12,7 +12,7 @@ from PIL import ImageDraw, ImageFont
 
 _SHIPPED = tuple(Path(__file__).parent / "fonts" / name for name in ("DejaVuSans.ttf", "DroidSansFallback.ttf"))
 _NOWHERE = "\U0010fffe"
-"""No font has a noncharacter: what it shows stands for every letter that it lacks."""
+"""A noncharacter, which no font has: it shows how a font draws missing letters."""
 _PROBE_SIZE = 16
 _SECONDS = 10.0
 _MAX_LETTERS = 40
@@ -26,7 +26,7 @@ class _Run(NamedTuple):
 
 
 def printable(text: str) -> str:
-    """Return the first letters of a name without those that nothing here can show; "?" when none is left."""
+    """Return the first letters of a name, without those that no font here can show; "?" when none is left."""
     letters = (letter for letter in text[:_MAX_LETTERS] if unicodedata.category(letter)[0] != "C")
     return "".join(letter for letter in letters if letter.isspace() or _path(letter) is not None).strip() or "?"
 

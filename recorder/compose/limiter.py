@@ -1,8 +1,8 @@
 """A limiter that looks ahead: no peak passes the ceiling, and the gain changes too slowly to be heard as distortion.
 
 Peaks are true peaks (ITU-R BS.1770, annex 2: four times oversampled), the ceiling is that of EBU R 128. The attenuation
-that samples need is held for as long as is looked ahead, falls slowly, and is smoothed. Sound goes through in pieces of
-any length: state is carried from one to the next, so that nothing happens at their borders.
+that samples need is held for the look-ahead time, falls slowly, and is smoothed. Sound may come in pieces of any
+length: state is carried from one to the next, so that their borders are inaudible.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ from recorder.compose.samples import RATE, Samples
 CEILING_DB = -1.0
 _AHEAD = RATE // 100
 _BOX = _AHEAD // 2
-"""Two boxes, one after the other, smooth over no more than is looked ahead: the ceiling holds."""
+"""Two box filters in a row smooth over no more than the look-ahead, so the ceiling holds."""
 _HISTORY = 2 * (_BOX - 1)
 _RELEASE = 20.0 / RATE
 """dB for each sample."""
 _PHASES = 4
 _REACH = 8
-"""Samples to either side that the value between two is interpolated from."""
+"""The samples on either side from which a value between two is interpolated."""
 _LATENCY = _AHEAD - 1 + _REACH
 
 _Decibels = npt.NDArray[np.float64]

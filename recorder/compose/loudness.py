@@ -1,4 +1,4 @@
-"""The loudness of a programme (EBU R 128, measured as ITU-R BS.1770 says), and what brings it to the target."""
+"""The loudness of a programme (EBU R 128, measured by ITU-R BS.1770), and the gain that brings it to the target."""
 
 from fractions import Fraction
 

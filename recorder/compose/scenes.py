@@ -1,4 +1,5 @@
-"""Scenes of a film, who is shown where and when: pure, from the manifest alone. Times are ms since the recording began.
+"""Scenes of a film (who is shown where and when): pure, from the manifest alone. Times are ms since the recording
+began.
 
 A participant is in the picture from the beginning of the first of its tracks to the end of the last; without an image,
 its name is shown, with the reason. A shared screen takes most of the picture. A scene lasts until any of that changes.
@@ -34,9 +35,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A participant in the picture. `track` is whose images fill it, None shows the name; `muted` is its microphone.
+    """A participant in the picture. `track` is the track whose images fill it, None shows the name; `muted` is about
+    its microphone.
 
-    `note` says why there is no image. Images from before `since_ms` are not the track's any more: it was muted since.
+    `note` says why there is no image. Images from before `since_ms` are outdated: the track was muted since.
     """
 
     box: Box
@@ -95,7 +97,7 @@ def running(track: ManifestTrack) -> list[Span]:
 
 
 def _whole(track: ManifestTrack) -> Span | None:
-    """Return from when to when a track was there, gaps and all; None for one without media."""
+    """Return when a track began and ended, gaps included; None for one without media."""
     spans = running(track)
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
@@ -135,7 +137,7 @@ def _tiles(persons: Sequence[_Person], screens: Sequence[ManifestTrack], at: int
 
 
 def _fitting(shown: list[_Person], images: dict[str, ManifestTrack | None], room: int) -> list[_Person]:
-    """Return at most `room` of those who are there, in their order: who has an image comes before who has none."""
+    """Return at most `room` of those present, in order; those with an image come first."""
     if len(shown) <= room:
         return shown
     chosen = sorted(shown, key=lambda person: images[person.participant] is None)[:room]
@@ -163,13 +165,13 @@ def _shown(cameras: Iterable[ManifestTrack], at: int) -> ManifestTrack | None:
 
 
 def _since(track: ManifestTrack, at: int) -> int:
-    """Return since when a track that is seen at an instant has been."""
+    """Return since when a track has been seen that is seen at an instant."""
     begun = [start for start, end in running(track) if start <= at < end]
     return max([*begun, *(end for _, end in track.muted if end <= at)])
 
 
 def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
-    """Return the participants in the order of their coming."""
+    """Return the participants in the order in which they came."""
     of: dict[str, list[ManifestTrack]] = {}
     for track in sorted(tracks, key=lambda one: one.start_ms):
         of.setdefault(track.participant, []).append(track)
@@ -187,7 +189,7 @@ def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
-    """Return the spans as one where less than a moment is between them."""
+    """Return the spans, joined where less than a moment is between them."""
     merged: list[Span] = []
     for start, end in sorted(spans):
         if merged and start - merged[-1][1] <= _REJOIN_MS:

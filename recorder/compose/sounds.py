@@ -12,9 +12,9 @@ from recorder.compose.samples import RATE, Samples
 from recorder.manifest import ManifestFile, ManifestTrack
 
 _SLACK = RATE // 100
-"""Files tell times in ms: a frame is placed anew only where it would be off by more than 10 ms."""
+"""Files have times in ms: a frame is moved only if it would be off by more than 10 ms."""
 _FADE = RATE // 200
-"""A mute begins and ends within 5 ms, so that none clicks."""
+"""A mute fades within 5 ms, so that it does not click."""
 
 
 def mixed(root: Path, tracks: Sequence[ManifestTrack], total: int) -> Iterator[Samples]:
@@ -28,7 +28,7 @@ def mixed(root: Path, tracks: Sequence[ManifestTrack], total: int) -> Iterator[S
 
 
 def measure(windows: Iterator[Samples], report: Callable[[float], None], total: int) -> float:
-    """Return the gain that the mix needs; `report` is told the share that is done."""
+    """Return the gain that the mix needs; `report` is called with the share that is done."""
     loudness = Loudness()
     done = 0
     for window in windows:
@@ -39,7 +39,7 @@ def measure(windows: Iterator[Samples], report: Callable[[float], None], total: 
 
 
 def mastered(windows: Iterator[Samples], gain: float) -> Iterator[Samples]:
-    """Yield the mix with its gain, limited: as many samples as come."""
+    """Yield the mix with its gain, limited."""
     limiter = Limiter()
     for window in windows:
         yield limiter.process(window * np.float32(gain))
@@ -67,7 +67,7 @@ class _Track:
             self._held = next(self._coming, None)
 
     def _audible(self, first: int, last: int) -> Samples | np.float32:
-        """Return the factors of samples from `first` to `last`: 0 while muted, in between for a moment beside it."""
+        """Return the factors of samples from `first` to `last`: 0 while muted, fading at the edges."""
         factors: Samples | np.float32 = np.float32(1.0)
         for begin, stop in self._muted:
             if begin - _FADE < last and first < stop + _FADE:

@@ -29,7 +29,7 @@ class RecorderConfig:
     s3: S3Config | None = None
     """The store to which recordings go as they are made; `recordings_dir` holds what is not there yet."""
     keep_segments_hours: float = 24.0
-    """How long a finished recording can still be continued; then its segments are deleted."""
+    """The time in which a finished recording can be continued; then its segments are deleted."""
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _OVERLAP = 200_000_000
-"""Where two streams of a track overlap by more than this, the later one's frames count; less is clock error."""
+"""The overlap of two streams of a track above which the later one's frames count; less is clock error."""
 
 
 class Stopped(Exception):

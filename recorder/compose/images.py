@@ -16,7 +16,7 @@ from recorder.manifest import ManifestFile, ManifestTrack
 GAP_MS = 2000
 """After so long without an image, the connection counts as interrupted."""
 _HOLD_MS = 500
-"""How long the last image before a gap stays."""
+"""The time for which the last image before a gap stays."""
 _FAR_MS = 1000
 """The distance below which continuing to decode is faster than a seek."""
 _EARLY_MS = 100

@@ -39,12 +39,12 @@ from control.api import (
 )
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
-from control.http import request_metrics, request_traces
+from control.http import handshakes, request_metrics, request_traces
 from control.http.asgi import Receive, Scope, Send
 from control.http.problem_handlers import handle_problems
 from control.http.upload_body import PacedConnection, StreamingRequest
-from control.proxy import whip
-from control.proxy.routing import SIGNALING_PATH
+from control.proxy import livekit, whip
+from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH
 from control.proxy.signaling import SignalingProxy
 from control.release import release
 from control.services import Services
@@ -116,10 +116,11 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             await self.quart(scope, receive, send)  # type: ignore[arg-type]  # its scopes are TypedDicts
-        elif scope["path"] == SIGNALING_PATH:
+        elif scope["path"] in (SIGNALING_PATH, *LIVEKIT_PATHS):
             await self.signaling(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008, "reason": "not_found"})
+            await receive()
+            await handshakes.refuse(scope, send, 404, "not_found", "There is no WebSocket here.\n")
 
 
 def _create_quart(services: Services) -> Quart:
@@ -133,6 +134,7 @@ def _create_quart(services: Services) -> Quart:
     request_traces.install(app)
     endpoint.install(app, services, declared_endpoints())
     whip.install(app, services)
+    livekit.install(app, services)
     pages.install(app, services)
 
     @app.after_request

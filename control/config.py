@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -180,6 +181,12 @@ class ControlConfig:
     """The model that summarizes ended meetings; None: transcripts only."""
     allow_private_webhooks: bool = False
     """True allows webhooks to private networks and over plain HTTP."""
+    livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """API secrets, by key, of those who sign access tokens for LiveKit's clients; none: they are not served."""
+    livekit_create_rooms: bool = True
+    """True lets whoever joins a room that does not exist create its meeting."""
+    livekit_owner: str | None = None
+    """Login name of the account that such meetings belong to; None: the oldest administrator's."""
     limits: RateLimits = RateLimits()
     reconcile_seconds: float = 5.0
     """Interval of asking nodes for their rooms, and of finding abandoned recordings."""

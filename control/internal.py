@@ -6,22 +6,23 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, stream_key_admission
+from control import facts, livekit_admission, stream_key_admission
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
 from control.jobs import outside_jobs
 from control.placement import placing
 from control.problem import Problem
-from control.proxy.routing import SIGNALING_PATH, node_for, room_of_path
+from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH, livekit_token, node_for, node_of_livekit, room_of_path
 from control.services import Services
 from control.store import placements, rooms
 from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.node_secret import carries_node_secret
 from sfu.api.facts import FactAcknowledgement
+from sfu.api.livekit import LiveKitUse
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
 
-_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse)
+_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse, LiveKitUse)
 _MAX_BATCH = 8 * 1024 * 1024
 
 
@@ -61,6 +62,10 @@ def _add_rooms(app: Quart, services: Services) -> None:
     @app.post("/internal/v1/stream-keys/admit")
     async def admit_by_stream_key() -> Response:
         return _json(await stream_key_admission.admit(services, await _read(StreamKeyUse)))
+
+    @app.post("/internal/v1/livekit/admit")
+    async def admit_by_livekit_token() -> Response:
+        return _json(await livekit_admission.admit(services, await _read(LiveKitUse)))
 
     @app.get("/internal/v1/ai/setup")
     async def ai_setup() -> Response:
@@ -126,7 +131,10 @@ def _add_nodes(app: Quart, services: Services) -> None:
         uri = urlsplit(request.headers.get("X-Original-URI", ""))
         query = parse_qs(uri.query)
         authorization = request.headers.get("X-Original-Authorization", "")
-        if uri.path == SIGNALING_PATH:
+        if uri.path in LIVEKIT_PATHS:
+            node = await node_of_livekit(services, livekit_token(uri.query, authorization))
+            address = node.signaling_url
+        elif uri.path == SIGNALING_PATH:
             meeting, further = query.get("meeting", [""])[0], query.get("node", [""])[0]
             node = await node_for(services, meeting, further=further)
             address = node.signaling_url

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -156,6 +157,9 @@ class Tokens:
         returning: bool = False,
         ice: tuple[str, ...] = (),
         node: str = "",
+        identity: str = "",
+        metadata: str = "",
+        attributes: Mapping[str, str] | None = None,
     ) -> str:
         """Return a join token for the sfu: one admission within 60 s."""
         now = int(time.time())
@@ -174,6 +178,9 @@ class Tokens:
             ice=ice,
             node=node,
             traceparent=tracing.current(),
+            identity=identity,
+            metadata=metadata,
+            attributes=dict(attributes or {}),
         )
         payload: dict[str, Any] = msgspec.to_builtins(claims)
         return jwt.encode(payload, self._keys.signing, algorithm="EdDSA", headers={"kid": self._keys.kid})

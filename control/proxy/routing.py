@@ -3,7 +3,10 @@
 If the node turns out to be gone, its rooms are placed anew at once, and the request goes to the new node.
 """
 
-from control import stream_key_admission
+from urllib.parse import parse_qs
+
+from control import livekit_admission, stream_key_admission
+from control.identity.livekit_tokens import TokenRefused
 from control.identity.tokens import way_of_join_token
 from control.placement import failover
 from control.problem import Problem, not_found
@@ -14,6 +17,7 @@ from sfu.api.session_paths import Kind
 from sfu.api.stream_key import is_stream_key
 
 SIGNALING_PATH = "/ws/signaling"
+LIVEKIT_PATHS = ("/rtc", "/rtc/")
 NO_NODE = "no_node"
 
 
@@ -27,6 +31,27 @@ def room_of_path(raw: str) -> str:
     except ValueError as error:
         raise not_found() from error
     return path.room if path.kind is Kind.EVENT_STREAM else ""
+
+
+def livekit_token(query: str, authorization: str) -> str:
+    """Return the access token of a LiveKit client's request, "" without one."""
+    scheme, _, bearer = authorization.partition(" ")
+    try:
+        said = parse_qs(query, max_num_fields=64).get("access_token", [""])[-1]
+    except ValueError:
+        said = ""
+    return said or (bearer.strip() if scheme.lower() == "bearer" else "")
+
+
+async def node_of_livekit(services: Services, token: str) -> NodeRecord:
+    """Return the node of the room that a LiveKit client's token names; raises Problem with the SDKs' statuses."""
+    if not services.config.livekit_keys:
+        raise not_found()
+    try:
+        meeting = await livekit_admission.meeting_of(services, token)
+    except TokenRefused as refused:
+        raise Problem(refused.status, "access_token", refused.detail) from refused
+    return await node_for(services, meeting)
 
 
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:

@@ -8,16 +8,19 @@ client.
 import asyncio
 import contextlib
 import logging
-from urllib.parse import parse_qs
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import aiohttp
 from prometheus_client import Counter, Gauge
+from yarl import URL
 
 from control.auth import origins
+from control.http import handshakes
 from control.http.asgi import Message, Receive, Scope, Send
 from control.nodes.node_socket import NodeSocket
 from control.problem import Problem
-from control.proxy.routing import node_for
+from control.proxy.routing import LIVEKIT_PATHS, livekit_token, node_for, node_of_livekit
 from control.services import Services
 from foundation.failures import describe
 from sfu.api.registration import NodeRecord
@@ -35,6 +38,8 @@ _RESTART = 1012
 _NODE_LOST = "node_lost"
 _SEND_SECONDS = 30.0
 _CONNECT_SECONDS = 1.5
+_ADMIT_SECONDS = 8.0
+"""The same for LiveKit's clients, whose handshake waits until the node has asked this process about their token."""
 _FAREWELL_SECONDS = 1.0
 
 
@@ -53,6 +58,9 @@ class SignalingProxy:
         first = await receive()
         if first["type"] != "websocket.connect":
             return
+        if scope["path"] in LIVEKIT_PATHS:
+            await self._bring_livekit(scope, receive, send)
+            return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         origin = headers.get("origin")
         configured = self._services.config.public_origins
@@ -68,12 +76,46 @@ class SignalingProxy:
             return
         await self._connect(node, receive, send)
 
-    async def _connect(self, node: NodeRecord, receive: Receive, send: Send) -> None:
+    async def _bring_livekit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Proxy a client of LiveKit's protocol, whatever its origin: its token, not a cookie, is what admits it."""
+        query = scope["query_string"].decode("latin-1")
+        authorization = next((value for name, value in scope["headers"] if name.lower() == b"authorization"), b"")
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            token = livekit_token(query, authorization.decode("latin-1"))
+            node = await node_of_livekit(self._services, token)
+        except Problem as problem:
+            _REFUSED.labels(problem.code).inc()
+            await handshakes.refuse(scope, send, problem.status, problem.code, problem.detail)
+            return
+        path = urlunsplit(urlsplit(node.signaling_url)._replace(path="/rtc", query=query))
+        headers = {"Authorization": f"Bearer {token}"}
+        await self._connect(node, receive, send, URL(path, encoded=True), headers, seconds=_ADMIT_SECONDS)
+
+    async def _connect(
+        self,
+        node: NodeRecord,
+        receive: Receive,
+        send: Send,
+        url: URL | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float = _CONNECT_SECONDS,
+    ) -> None:
+        try:
+            async with asyncio.timeout(seconds):
                 upstream = await self._services.http.ws_connect(
-                    node.signaling_url, max_msg_size=MAX_MESSAGE_BYTES * 4, autoping=True, autoclose=False, compress=0
+                    url or node.signaling_url,
+                    headers=headers,
+                    max_msg_size=MAX_MESSAGE_BYTES * 4,
+                    autoping=True,
+                    autoclose=False,
+                    compress=0,
                 )
+        except aiohttp.WSServerHandshakeError as error:
+            _REFUSED.labels("by_node").inc()
+            _log.info("node %s refused signaling: %s", node.node, error.status)
+            await send({"type": "websocket.close", "code": _POLICY, "reason": "refused"})
+            return
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.warning("node %s does not accept signaling: %s", node.node, describe(error))
             self._services.registry.doubt(node.node)

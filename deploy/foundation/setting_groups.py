@@ -156,6 +156,11 @@ _MEDIA = Group(
             "estimate the bandwidth of subscribers; turn it off only for diagnosis",
             old_name="estimation",
         ),
+        Setting(
+            "livekit_keys", str, None, "pairs KEY: SECRET that sign LiveKit access tokens; unset: none", secret=True
+        ),
+        Setting("livekit_create_rooms", bool, True, "let LiveKit clients create the room that they join"),
+        Setting("livekit_owner", str, None, "account that owns such rooms; unset: the oldest administrator"),
         Setting("sfu_engine", str, "auto", "packet engine: auto, compiled or python", old_name="engine"),
     ),
 )

@@ -16,6 +16,7 @@ from control.config import (
     SmtpConfig,
     TurnConfig,
 )
+from control.identity.livekit_tokens import signing_keys
 from foundation.hot_settings import etcd_config
 from foundation.settings import Settings, SettingsError
 from inference.config import InferenceConfig
@@ -88,6 +89,9 @@ def control_config(settings: Settings) -> ControlConfig:
         oidc=identity_providers(settings),
         smtp=_smtp(settings),
         turn=_turn(settings),
+        livekit_keys=_livekit_keys(settings),
+        livekit_create_rooms=settings["livekit_create_rooms"],
+        livekit_owner=settings["livekit_owner"],
         retention=_retention(settings),
         media_dir=settings["media_dir"],
         max_upload_bytes=settings["max_upload_bytes"],
@@ -145,6 +149,13 @@ def _as_browsers_say(origin: str) -> str:
     """Return an origin without the port that its scheme has anyway, and without a slash."""
     scheme, _, host = origin.lower().rstrip("/").partition("://")
     return f"{scheme}://{host.removesuffix({'https': ':443', 'http': ':80'}[scheme])}"
+
+
+def _livekit_keys(settings: Settings) -> dict[str, str]:
+    try:
+        return signing_keys(settings["livekit_keys"] or "")
+    except ValueError as error:
+        raise SettingsError(f"livekit_keys: {error}") from error
 
 
 def _retention(settings: Settings) -> Retention:

@@ -72,3 +72,6 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ice: tuple[str, ...] = ()
     node: str = ""
     traceparent: str = ""
+    identity: str = ""
+    metadata: str = ""
+    attributes: dict[str, str] = {}

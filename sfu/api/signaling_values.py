@@ -1,6 +1,6 @@
 """Parts of signaling messages: participants, tracks, slots, states."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -9,17 +9,27 @@ from sfu.api.join_token import Source
 
 
 class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A participant as others see them. `connected` is false while a reconnect is awaited."""
+    """A participant as others see them. `connected` is false while a reconnect is awaited.
+
+    `identity` is the name by which an application knows the participant, where it has one; `metadata` and `attributes`
+    are the application's own.
+    """
 
     participant: str
     name: str
     host: bool = False
     connected: bool = True
     recorded: bool = False
+    identity: str = ""
+    metadata: str = ""
+    attributes: dict[str, str] = {}
 
 
 class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A published track. `muted` is set by the publisher or a host, `paused` in TrackState by the sfu."""
+    """A published track. `muted` is set by the publisher or a host, `paused` in TrackState by the sfu.
+
+    `name`, the size of its pictures (0: not told) and `sealed`, encrypted end to end, are what its publisher says.
+    """
 
     track: str
     participant: str
@@ -27,6 +37,11 @@ class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     media: Literal["audio", "video"]
     codec: str
     muted: bool = False
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    sealed: bool = False
+    simulcast: bool = False
 
 
 class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,7 +57,9 @@ class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses; with
     `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With `backup_of`, the id of
-    one of the client's own tracks, the section carries that track again in the codec that `backup` asked for.
+    one of the client's own tracks, the section carries that track again in the codec that `backup` asked for. `track`
+    is an id that the client chooses (`t-` and 16 hexadecimal digits) instead of the server. `name`, `width`, `height`
+    and `sealed` are shown to others as in TrackInfo.
     """
 
     mid: str
@@ -51,6 +68,11 @@ class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     codec: str = ""
     scalability: str = ""
     backup_of: str = ""
+    track: Annotated[str, msgspec.Meta(pattern="^(t-[0-9a-f]{16})?$")] = ""
+    name: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    width: Annotated[int, msgspec.Meta(ge=0, le=16384)] = 0
+    height: Annotated[int, msgspec.Meta(ge=0, le=16384)] = 0
+    sealed: bool = False
 
 
 class AnsweredTrack(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from sfu.api.refusal import Code, Refused
 MAX_SEEN = 100_000
 _FEW_SEEN = 1000
 """The number of ids from which expired ones are searched for and removed."""
-MAX_TOKEN_BYTES = 8192
+MAX_TOKEN_BYTES = 16_384
 # The times are checked here against the caller's clock, not by the library against its own.
 _UNCLOCKED: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
 

@@ -6,7 +6,7 @@ from sfu.api.cascade_link import LinkData
 from sfu.api.refusal import Code, Refused
 from sfu.formats import data_message
 from sfu.formats.data_message import DataMessage
-from sfu.peers.subscribe.data_channels import Came, Sent
+from sfu.peers.data_channels import Came, Sent
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
@@ -26,9 +26,11 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
     if not participant.grants.data:
         raise Refused(Code.NOT_PERMITTED, "You may not send data here.")
     try:
-        message = data_message.parse(came.data)
+        message = participant.dialect.read_data(came.data) if participant.dialect else data_message.parse(came.data)
     except ValueError as error:
         raise Refused(Code.BAD_MESSAGE, f"Invalid data message: {error}") from error
+    if message is None:
+        return
     unknown = sum(name not in room.participants for name in message.names)
     if unknown:
         room.context.counters["data_dropped_unknown_receiver"] += unknown
@@ -51,9 +53,12 @@ def relayed(room: Room, said: LinkData, link: int, now: int) -> None:
 
 
 def _spread(room: Room, said: LinkData, now: int, *, but: int | None) -> None:
-    passed = data_message.serialize(DataMessage(said.payload, said.topic, (said.participant,)))
+    message = DataMessage(said.payload, said.topic, (said.participant,))
+    passed = data_message.serialize(message)
     for receiver in _receivers(room, said.participant, tuple(said.names)):
-        _deliver(room, receiver, Came(passed, said.reliable), now)
+        written = receiver.dialect.write_data(message, reliable=said.reliable) if receiver.dialect else passed
+        if written is not None:
+            _deliver(room, receiver, Came(written, said.reliable), now)
     known = [room.participants[name] for name in said.names if name in room.participants]
     for number, link in room.links.items():
         if number != but and (not said.names or any(entry.link == number for entry in known)):

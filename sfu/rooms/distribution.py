@@ -101,12 +101,12 @@ def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[C
     if not participant.grants.subscribe:
         return []
     me, wants = participant.participant, participant.wants
-    if not wants:
+    if not wants and participant.takes_all:
         return [entry for entry in candidates if entry.wish.participant != me]
     wanted: list[Candidate] = []
     for entry in candidates:
         said = wants.get(entry.wish.track)
-        if entry.wish.participant != me and (said is None or said.on):
+        if entry.wish.participant != me and (participant.takes_all if said is None else said.on):
             wanted.append(entry if said is None else entry._replace(wanted=said))
     return wanted
 

@@ -172,8 +172,8 @@ class Incoming:
         refusal = owner.media.receive(leftover, now)
         if refusal is not None:
             self._context.counters[f"stun_{refusal.value}"] += 1
-        if isinstance(owner.media, SubscribePeer):
-            data_routing.take(owner.room, owner.participant, owner.media.take_data(now), now)
+        if came := owner.media.take_data(now):
+            data_routing.take(owner.room, owner.participant, came, now)
         self._context.touched.add(owner.media.peer.number)
 
     def _control(self, owner: Owner[LiveRoom], leftover: Leftover, now: int) -> None:

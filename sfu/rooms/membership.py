@@ -56,7 +56,7 @@ def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> P
     if known is not None and known.link is not None:
         room.links[known.link].forget(known, now)
     elif known is not None:
-        _start_afresh(room, known, session, now)
+        _start_afresh(room, known, claims, session, now)
         return known
     participant = Participant.from_claims(claims, _grants_for(room, claims), now)
     participant.session = session
@@ -84,13 +84,16 @@ def _grants_for(room: LiveRoom, claims: JoinClaims) -> Grants:
     return claims.grants
 
 
-def _start_afresh(room: LiveRoom, participant: Participant, session: int | None, now: int) -> None:
+def _start_afresh(room: LiveRoom, participant: Participant, claims: JoinClaims, session: int | None, now: int) -> None:
     dismiss(room, participant, Code.REPLACED)
     publishing.end(room, participant, now)
     subscribing.end(room, participant, now)
     participant.wants.clear()
     participant.session = session
     participant.signaled = session is not None
+    participant.metadata, participant.attributes = claims.metadata, dict(claims.attributes)
+    participant.dialect = None
+    participant.takes_all = True
     participant.heard_at = now
     participant.lost_at = None
     distribution.refresh_all(room, now)

@@ -40,6 +40,7 @@ from sfu.rooms import (
 )
 from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.cascade_link import CascadeLink, close_links
+from sfu.rooms.dialect import Dialect
 from sfu.rooms.incoming import CoalescingKey, Incoming
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
@@ -100,10 +101,13 @@ class Node:
         *,
         plain: bool = False,
         desired: DesiredState | None = None,
+        dialect: Dialect | None = None,
+        takes_all: bool = True,
     ) -> Membership:
         """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused.
 
-        `desired` is the state that governs the room, which may not be live yet.
+        `desired` is the state that governs the room, which may not be live yet. `dialect` is of a client of another
+        protocol; without `takes_all` it gets the tracks that it asks for.
         """
         room = self._room_of(claims, now)
         try:
@@ -115,6 +119,7 @@ class Node:
             raise
         joined = Membership(room, participant)
         participant.plain = plain
+        participant.dialect, participant.takes_all = dialect, takes_all
         room.visited = room.visited or not plain
         if session is not None:
             self._memberships[session] = joined

@@ -12,6 +12,7 @@ from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.peers.subscribe.subscription import Subscription
 from sfu.peers.subscribe.whep_player import WhepPlayer
 from sfu.rooms.data_allowance import DataAllowance
+from sfu.rooms.dialect import Dialect
 
 _CHAT_PER_SECOND = 2.0
 _CHAT_BURST = 10.0
@@ -35,7 +36,8 @@ class Participant:
     A participant that joined another node of the room came here by `link`, described by `info`.
     `plain` is set if plain transports are all it has; `senders` are those that send to it, by id.
 
-    `heard_at` is when its client last said something.
+    `heard_at` is when its client last said something. A client of another protocol has a `dialect`; one that does not
+    take everything (`takes_all`) gets the tracks that it asks for.
     """
 
     participant: str
@@ -58,13 +60,28 @@ class Participant:
     paused: dict[str, str] = field(default_factory=dict)
     chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
     negotiation_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_SDP_PER_SECOND, _SDP_BURST))
+    dialect: Dialect | None = None
+    takes_all: bool = True
+    identity: str = ""
+    metadata: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
     data: DataAllowance = field(default_factory=DataAllowance)
     traceparent: str = ""
     resume: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod
     def from_claims(cls, claims: JoinClaims, grants: Grants, now: int) -> "Participant":
-        return cls(claims.participant, claims.name, claims.user, grants, heard_at=now, traceparent=claims.traceparent)
+        return cls(
+            claims.participant,
+            claims.name,
+            claims.user,
+            grants,
+            heard_at=now,
+            identity=claims.identity,
+            metadata=claims.metadata,
+            attributes=dict(claims.attributes),
+            traceparent=claims.traceparent,
+        )
 
     @property
     def connected(self) -> bool:

@@ -30,6 +30,8 @@ def offer(
     wished = {entry.source for entry in declared.values()}
     if not participant.grants.publish or (wished and not wished & set(participant.grants.publish)):
         raise Refused(Code.PUBLISH_NOT_PERMITTED, "You may not publish this here.")
+    if any(entry.track and _is_taken(room, participant, entry.track) for entry in declared.values()):
+        raise Refused(Code.OFFER_REFUSED, "The offer chose the id of another track.")
     if fresh and participant.publish is not None:
         end(room, participant, now)
     known = participant.publish
@@ -48,7 +50,15 @@ def offer(
 
 
 def _new_peer(room: LiveRoom, participant: Participant, now: int) -> NegotiatedPublishPeer:
-    return NegotiatedPublishPeer(room.context, participant.participant, now)
+    publish = NegotiatedPublishPeer(room.context, participant.participant, now)
+    if participant.dialect is not None:
+        publish.open_data(participant.dialect.publish_labels)
+    return publish
+
+
+def _is_taken(room: LiveRoom, participant: Participant, track: str) -> bool:
+    known = room.uptracks.get(track)
+    return known is not None and known.participant != participant.participant
 
 
 def announce(

@@ -99,6 +99,9 @@ class Room:
             host=participant.grants.host,
             connected=participant.connected,
             recorded=participant.participant in self.recorded,
+            identity=participant.identity,
+            metadata=participant.metadata,
+            attributes=participant.attributes,
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:

@@ -65,8 +65,8 @@ def _settle_peer(node: Settled, owner: Owner[LiveRoom], now: int) -> None:
     node.context.outbox.send(media.peer.datagrams_to_send())
     while (event := media.peer.next_event()) is not None:
         if isinstance(event, PeerConnected):
+            media.connected(now)
             if not isinstance(media, PublishPeer):
-                media.connected(now)
                 owner.room.adaptation.hurry(now)
             for leftover in media.peer.early_media(now):
                 node.take_again(leftover, now)

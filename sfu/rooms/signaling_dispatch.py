@@ -61,7 +61,16 @@ def _offer(room: LiveRoom, participant: Participant, message: signaling.Offer, n
         raise Refused(Code.BAD_MESSAGE, "Only the server makes offers on the subscribe peer.")
     declared = {
         entry.mid: Declared(
-            entry.source, entry.muted, CODECS_BY_NAME.get(entry.codec), entry.backup_of, entry.scalability
+            entry.source,
+            entry.muted,
+            CODECS_BY_NAME.get(entry.codec),
+            entry.backup_of,
+            entry.scalability,
+            entry.track,
+            entry.name,
+            entry.width,
+            entry.height,
+            entry.sealed,
         )
         for entry in message.tracks
     }

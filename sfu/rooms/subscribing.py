@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sfu.api import signaling, signaling_values
 from sfu.api.refusal import Code, Refused
+from sfu.peers.subscribe.described_subscription import DescribedSubscription
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Subscription
 from sfu.rooms import distribution
@@ -17,7 +18,7 @@ def start(room: LiveRoom, participant: Participant, now: int) -> None:
     end(room, participant, now)
     if not participant.grants.subscribe:
         return
-    subscription = Subscription(room.context, now)
+    subscription = _new_subscription(room, participant, now)
     subscription.subscribe_peer.flight = room.flight.of(participant.participant)
     participant.subscription = subscription
     participant.paused = {}
@@ -25,6 +26,13 @@ def start(room: LiveRoom, participant: Participant, now: int) -> None:
     distribution.refresh(room, participant, now)
     send_offer(room, participant, now)
     room.touch(subscription.subscribe_peer.peer.number)
+
+
+def _new_subscription(room: LiveRoom, participant: Participant, now: int) -> Subscription:
+    dialect = participant.dialect
+    if dialect is None:
+        return Subscription(room.context, now)
+    return DescribedSubscription(room.context, now, dialect.name_track, dialect.subscribe_labels)
 
 
 def send_offer(room: LiveRoom, participant: Participant, now: int) -> None:

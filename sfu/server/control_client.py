@@ -8,6 +8,7 @@ import msgspec
 from foundation.answer_body import read_body
 from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
+from sfu.api.livekit import LiveKitAdmission, LiveKitUse
 from sfu.api.registration import Evacuated
 from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse
 
@@ -70,6 +71,13 @@ class ControlClient:
         if status >= 300:
             raise ControlUnavailable(f"stream key: {status}")
         return _decode(body, StreamKeyAdmission)
+
+    async def admit_by_livekit_token(self, use: LiveKitUse) -> LiveKitAdmission:
+        """Return the join token of the bearer of an access token, or why there is none; raises ControlUnavailable."""
+        status, body = await self._exchange("POST", "/internal/v1/livekit/admit", msgspec.json.encode(use))
+        if status >= 300:
+            raise ControlUnavailable(f"access token: {status}")
+        return _decode(body, LiveKitAdmission)
 
     async def _get(self, path: str) -> bytes:
         status, body = await self._exchange("GET", path)

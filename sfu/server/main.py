@@ -136,7 +136,9 @@ class SfuServer:
         links = self._links = CascadeLinks(driver, plain, config.node, config.node_secret)
         driver.to_links = links.send
         states = self._first_state = FirstState(driver.node, self._control)
-        signaling = self._signaling = SignalingServer(driver, self._keys, (config.node, self.presence.boot), states)
+        signaling = self._signaling = SignalingServer(
+            driver, self._keys, (config.node, self.presence.boot), states, self._control
+        )
         standalone = StandaloneApi(driver, self._keys, states)
         registry = self._registry(driver, pump, signaling, standalone)
         http = HttpApi(

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -16,10 +16,12 @@ from sfu.api import signaling
 from sfu.api.refusal import Code, Refused
 from sfu.api.registration import BOOT_HEADER
 from sfu.peers.outbox import SessionClose
+from sfu.server.control_client import ControlClient
 from sfu.server.driver import Driver
 from sfu.server.first_media import FirstMedia
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
+from sfu.server.livekit_door import LiveKitDoor, LiveKitSocket
 from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, SignalingLink, SignalingSession
 
 PATH = "/ws/signaling"
@@ -35,7 +37,14 @@ _log = logging.getLogger(__name__)
 class SignalingServer:
     """Accepts WebSockets and joins them to the node. `refused` counts refusals by code; `process` is name and boot."""
 
-    def __init__(self, driver: Driver, keys: KeyRing, process: tuple[str, str], first_state: FirstState) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        keys: KeyRing,
+        process: tuple[str, str],
+        first_state: FirstState,
+        control: ControlClient,
+    ) -> None:
         self.refused: Counter[str] = Counter()
         self._driver = driver
         self._keys = keys
@@ -48,6 +57,7 @@ class SignalingServer:
         self._first_media = FirstMedia(driver.node)
         self._numbers = itertools.count(1)
         self._server: Server | None = None
+        self._livekit = LiveKitDoor(driver, keys, first_state, control, self._first_media)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -55,7 +65,7 @@ class SignalingServer:
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port; OSError when it cannot be bound."""
         self._server = await serve(
-            self.attend,
+            self._accept,
             host,
             port,
             process_request=self._check_request,
@@ -77,12 +87,13 @@ class SignalingServer:
             self._server.close(code=1012, reason="shutdown")
             await self._server.wait_closed()
 
-    def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        if request.path.partition("?")[0] != PATH:
+    async def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = request.path.partition("?")[0]
+        if path != PATH and not self._livekit.serves(path):
             return connection.respond(HTTPStatus.NOT_FOUND, f"Signaling is at {PATH}.\n")
         if len(self._sessions) >= MAX_CONNECTIONS:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.\n")
-        return None
+        return None if path == PATH else await self._livekit.admit(connection, request)
 
     def _name_process(self, _: ServerConnection, __: Request, response: Response) -> None:
         """Tell a proxy which process took the connection: a restarted one under the same name is another."""
@@ -99,23 +110,32 @@ class SignalingServer:
                 session.close(item.code, item.reason)
                 continue
             message = item[1]
-            text = encoded.get(id(message))
-            if text is None:
-                text = encoded[id(message)] = signaling.encode(message)
             if isinstance(message, signaling.Error):
                 self.refused[message.code] += 1
-            if not session.put(text):
+            if not session.tell(message, encoded):
                 self.refused[Code.SLOW_CLIENT.value] += 1
                 session.close(TRY_AGAIN_LATER, Code.SLOW_CLIENT.value)
+
+    async def _accept(self, connection: ServerConnection) -> None:
+        """Serve a WebSocket by the protocol that its path stands for."""
+        visitor = self._livekit.visitor(connection)
+        if visitor is None:
+            await self.attend(connection)
+        else:
+            session = LiveKitSocket(next(self._numbers), connection, visitor)
+            await self._serve(session, lambda: self._livekit.converse(session))
 
     async def attend(self, connection: SignalingLink) -> None:
         """Serve a session until it ends."""
         session = SignalingSession(next(self._numbers), connection)
+        session.put(self._hello)
+        await self._serve(session, lambda: self._converse(session))
+
+    async def _serve(self, session: SignalingSession, converse: Callable[[], Awaitable[None]]) -> None:
         self._sessions[session.number] = session
         writer = asyncio.create_task(session.write())
         try:
-            session.put(self._hello)
-            await self._converse(session)
+            await self._within_rules(session, converse)
         except ConnectionClosed as closed:
             if closed.sent is not None and closed.sent.code == _TOO_BIG:
                 self.refused[Code.MESSAGE_TOO_LARGE.value] += 1
@@ -127,10 +147,14 @@ class SignalingServer:
             del self._sessions[session.number]
 
     async def _converse(self, session: SignalingSession) -> None:
+        await self._join(session, await session.first())
+        while not session.closing:
+            await self._next(session)
+
+    async def _within_rules(self, session: SignalingSession, converse: Callable[[], Awaitable[None]]) -> None:
+        """Converse until that ends, or something is refused for which it must."""
         try:
-            await self._join(session, await session.first())
-            while not session.closing:
-                await self._next(session)
+            await converse()
         except Refused as refused:
             self.deliver([(session.number, refused.message())])
             later = refused.code is Code.NOT_READY

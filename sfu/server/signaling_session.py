@@ -40,12 +40,19 @@ class SignalingSession:
     def __init__(self, number: int, connection: SignalingLink) -> None:
         self.number = number
         self._connection = connection
-        self._queue: asyncio.Queue[str | Close] = asyncio.Queue(MAX_QUEUED)
+        self._queue: asyncio.Queue[str | bytes | Close] = asyncio.Queue(MAX_QUEUED)
         self._bucket = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_BURST)
         self.closing = False
 
-    def put(self, text: str) -> bool:
-        """Queue a message; False when the client is too slow to be kept."""
+    def tell(self, message: signaling.Message, encoded: dict[int, str]) -> bool:
+        """Queue a message, which is kept in `encoded` for others; False when the client is too slow to be kept."""
+        text = encoded.get(id(message))
+        if text is None:
+            text = encoded[id(message)] = signaling.encode(message)
+        return self.put(text)
+
+    def put(self, text: str | bytes) -> bool:
+        """Queue a text; False when the client is too slow to be kept."""
         if self.closing:
             return True
         if self._queue.full():
@@ -71,9 +78,13 @@ class SignalingSession:
                 if isinstance(item, Close):
                     await self._connection.close(item.code, item.reason)
                     return
-                await self._connection.send(item)
+                await self._send(item)
         except ConnectionClosed:
             return
+
+    async def _send(self, item: str | bytes) -> None:
+        assert isinstance(item, str)
+        await self._connection.send(item)
 
     async def first(self) -> signaling.Join:
         """Return the first message; raises Refused unless it is a join of a supported version."""
@@ -92,11 +103,16 @@ class SignalingSession:
             raise Refused(Code.BAD_MESSAGE, "Exactly one of `token` and `resume` is needed.", fatal=True)
         return message
 
-    async def receive(self) -> signaling.ClientMessage:
-        """Return the next message; raises Refused (fatal when the rate is exceeded) or ConnectionClosed."""
+    async def receive_data(self) -> str | bytes:
+        """Return what has come next; raises Refused (fatal) when the rate is exceeded, or ConnectionClosed."""
         data = await self._connection.recv()
         if not self._bucket.take(time.monotonic_ns()):
             raise Refused(Code.TOO_MANY_REQUESTS, "Too many messages.", fatal=True)
+        return data
+
+    async def receive(self) -> signaling.ClientMessage:
+        """Return the next message; raises Refused or ConnectionClosed."""
+        data = await self.receive_data()
         try:
             return signaling.decode_client(data)
         except ValueError as error:

@@ -14,7 +14,7 @@ from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Address, Credentials, generate_credentials
 from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, RemoteTransport
-from sfu.peers.subscribe.data_channels import Came, DataChannels
+from sfu.peers.data_channels import Came, DataChannels
 
 
 class Received(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 from parley_client.client_peer import ClientPeer, Received
 from sfu.machines.ice.lite import Address
 from sfu.machines.negotiation.agreement import RemoteTransport
-from sfu.peers.subscribe.data_channels import Came
+from sfu.peers.data_channels import Came
 
 CONNECT_SECONDS = 10.0
 

@@ -29,7 +29,7 @@ from sfu.formats.rtcp import Nack, Packet, PictureLoss
 from sfu.formats.rtcp import parse as parse_rtcp
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.machines.dtls.certificate import generate_certificate
-from sfu.peers.subscribe.data_channels import Came, Sent
+from sfu.peers.data_channels import Came, Sent
 
 _FEEDBACK_SECONDS = 0.05
 _REPORT_SECONDS = 1.0

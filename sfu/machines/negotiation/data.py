@@ -1,4 +1,4 @@
-"""The m-section of data channels (RFC 8841), offered beside a subscribe peer's slots."""
+"""The m-section of data channels (RFC 8841): ours beside a subscribe peer's slots, or in an answer to a publisher."""
 
 from sfu.formats.data_message import MAX_MESSAGE_BYTES
 from sfu.formats.sdp import Attribute, MediaSection, Setup, TransportParameters
@@ -26,10 +26,34 @@ def section(local: LocalTransport) -> MediaSection:
     )
 
 
+def acceptance(offered: MediaSection) -> MediaSection:
+    """Return the answer to a publisher's section, without its transport."""
+    return MediaSection(
+        kind=offered.kind,
+        port=9,
+        protocol=offered.protocol,
+        formats=offered.formats,
+        mid=offered.mid,
+        connection="IN IP4 0.0.0.0",
+        attributes=(
+            Attribute("sctp-port", str(SCTP_PORT)),
+            Attribute("max-message-size", str(MAX_MESSAGE_BYTES)),
+        ),
+    )
+
+
+def is_usable(offered: MediaSection) -> bool:
+    """Return True if a section of an offer is one of data channels that can be taken."""
+    return offered.kind == "application" and (offered.port != 0 or offered.bundle_only) and _is_spoken(offered)
+
+
+def _is_spoken(section: MediaSection) -> bool:
+    known = {entry.name: entry.value for entry in section.attributes}
+    return section.protocol in _PROTOCOLS and known.get("sctp-port", str(SCTP_PORT)) == str(SCTP_PORT)
+
+
 def accepts(answer: MediaSection) -> bool:
     """Return True if the answer's section takes data channels; ValueError when it is not the offer's section."""
     if answer.kind != "application" or answer.mid not in (None, MID):
         raise ValueError("the answer's m-sections are not the offer's")
-    known = {entry.name: entry.value for entry in answer.attributes}
-    same_port = known.get("sctp-port", str(SCTP_PORT)) == str(SCTP_PORT)
-    return answer.port != 0 and answer.protocol in _PROTOCOLS and same_port
+    return answer.port != 0 and _is_spoken(answer)

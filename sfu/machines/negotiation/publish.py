@@ -13,6 +13,7 @@ from sfu.formats.sdp import (
     Simulcast,
     SimulcastStream,
 )
+from sfu.machines.negotiation import data as negotiation_data
 from sfu.machines.negotiation.agreement import LocalTransport, Negotiated, NegotiatedMedia, NegotiatedPayload
 from sfu.machines.negotiation.answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
 from sfu.machines.negotiation.match import (
@@ -30,6 +31,7 @@ from sfu.machines.negotiation.match import (
 # with it Chromium goes by its frame numbers for other codecs too, and a VP9 viewer that is switched between streams
 # waits for seconds at times.
 _EXTENSIONS = frozenset(Extension)
+_DATA = "application"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class PublishPolicy:
     """Limits on what a publisher may send. Sections beyond a maximum, or without a codec of `codecs`, are rejected.
 
     `preferred`, or what `by_mid` says for a section, is put first where it was offered: browsers send the first codec
-    of an answer.
+    of an answer. With `data` one section of data channels is taken.
     """
 
     max_audio: int = 4
@@ -45,6 +47,7 @@ class PublishPolicy:
     codecs: frozenset[Codec] = frozenset(Codec)
     preferred: Codec | None = Codec.VP8
     by_mid: Mapping[str, Codec] = field(default_factory=dict)
+    data: bool = False
 
 
 class PublishNegotiation:
@@ -67,20 +70,24 @@ class PublishNegotiation:
         An offer that raises leaves the negotiation as it was.
         """
         read = self._answerer.read(offer)
-        room = {"audio": policy.max_audio, "video": policy.max_video}
+        room = {"audio": policy.max_audio, "video": policy.max_video, _DATA: int(policy.data)}
         decided: list[tuple[NegotiatedMedia, MediaSection]] = []
         for index in range(len(read.description.media)):
             decision = _decide(read, index, policy, room)
-            if decision[0].accepted and decision[0].direction.receives:
+            if decision[0].accepted and (decision[0].direction.receives or decision[0].kind == _DATA):
                 room[decision[0].kind] -= 1
             decided.append(decision)
-        return self._answerer.finish(read, local, decided)
+        has_data = any(media.kind == _DATA and media.accepted for media, _ in decided)
+        return replace(self._answerer.finish(read, local, decided), data=has_data)
 
 
 def _decide(
     offer: ReadOffer, index: int, policy: PublishPolicy, room: dict[str, int]
 ) -> tuple[NegotiatedMedia, MediaSection]:
     section = offer.description.media[index]
+    if room[_DATA] > 0 and negotiation_data.is_usable(section):
+        media = NegotiatedMedia(index, offer.name(index), section.kind, Direction.INACTIVE)
+        return media, negotiation_data.acceptance(section)
     reason = offer.refusal(section)
     if reason:
         return rejection(offer, index, reason)

@@ -1,9 +1,12 @@
 """Offers to a subscriber: m-sections are slots. They are only ever added, and are pointed at tracks without SDP.
 
+For clients that know tracks by their descriptions, slots are named instead: what a slot shows is its msid, and one that
+shows nothing is inactive.
+
 Payload types and extension ids are the same for every subscriber of a room, so that routes rewrite little.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
@@ -12,6 +15,7 @@ from sfu.formats.sdp import (
     ExtensionMap,
     Group,
     MediaSection,
+    Msid,
     Origin,
     SessionDescription,
     Setup,
@@ -60,13 +64,18 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class OfferedSlot:
-    """A slot of the subscribe peer: audio slot k and video slot k share msid and CNAME "slot-k"."""
+    """A slot of the subscribe peer: audio slot k and video slot k share msid and CNAME "slot-k".
+
+    `shows`, of a slot that is named, is the msid of what it shows; one that shows nothing is not `active`.
+    """
 
     mid: str
     kind: str
     number: int
     ssrc: int
     rtx_ssrc: int | None = None
+    active: bool = True
+    shows: Msid | None = None
 
     @property
     def msid(self) -> str:
@@ -76,8 +85,8 @@ class OfferedSlot:
 class SubscribeNegotiation:
     """One subscribe peer's offers and the answers to them; one offer in flight at a time."""
 
-    def __init__(self, session_id: int) -> None:
-        """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1)."""
+    def __init__(self, session_id: int, *, named: bool = False) -> None:
+        """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1); with `named`, slots are."""
         if not 0 <= session_id < 2**63:
             raise ValueError("session id out of range")
         self._session_id = str(session_id)
@@ -85,6 +94,8 @@ class SubscribeNegotiation:
         self._slots: list[OfferedSlot] = []
         self._data_at: int | None = None
         self._offered = 0
+        self._named = named
+        self._renamed = False
         self._in_flight: SessionDescription | None = None
 
     @property
@@ -94,8 +105,8 @@ class SubscribeNegotiation:
 
     @property
     def changed(self) -> bool:
-        """True if there are slots that no offer has carried yet."""
-        return len(self._slots) > self._offered
+        """True if there are slots, or names of slots, that no offer has carried yet."""
+        return self._renamed or len(self._slots) > self._offered
 
     def add_slot(self, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:
         """Add an "audio" or "video" slot for the next offer; its mid is its number among the slots as text.
@@ -106,13 +117,30 @@ class SubscribeNegotiation:
             raise ValueError("a slot must be audio or video")
         if len(self._slots) == MAX_SLOTS:
             raise ValueError("too many slots")
+        self._check_free(ssrc, rtx_ssrc)
+        number = sum(slot.kind == kind for slot in self._slots)
+        slot = OfferedSlot(str(len(self._slots)), kind, number, ssrc, rtx_ssrc, active=not self._named)
+        self._slots.append(slot)
+        return slot
+
+    def _check_free(self, ssrc: int, rtx_ssrc: int | None) -> None:
         taken = {used for slot in self._slots for used in (slot.ssrc, slot.rtx_ssrc)}
         if ssrc in taken or ssrc == rtx_ssrc or (rtx_ssrc is not None and rtx_ssrc in taken):
             raise ValueError("the SSRC is taken")
-        number = sum(slot.kind == kind for slot in self._slots)
-        slot = OfferedSlot(str(len(self._slots)), kind, number, ssrc, rtx_ssrc)
-        self._slots.append(slot)
+
+    def renew_slot(self, mid: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:
+        """Give a slot other SSRCs in the next offer: to its receiver, what it shows next is another stream."""
+        self._check_free(ssrc, rtx_ssrc)
+        slot = self._slots[int(mid)] = replace(self._slots[int(mid)], ssrc=ssrc, rtx_ssrc=rtx_ssrc)
         return slot
+
+    def name(self, mid: str, shows: Msid | None) -> None:
+        """Say in the next offer what a slot shows, or that it shows nothing."""
+        number = int(mid)
+        slot = self._slots[number]
+        if slot.shows != shows:
+            self._slots[number] = replace(slot, shows=shows, active=shows is not None)
+            self._renamed = True
 
     def add_data(self) -> None:
         """Offer data channels too, behind the slots that are there; before the first offer."""
@@ -125,13 +153,15 @@ class SubscribeNegotiation:
         """
         if self._in_flight is not None:
             raise ValueError("an offer is in flight")
-        if not self._slots:
+        if not self._slots and self._data_at is None:
             raise ValueError("no slots to offer")
         self._version += 1
         self._offered = len(self._slots)
+        self._renamed = False
         media = [_section(slot, local) for slot in self._slots]
         if self._data_at is not None:
             media.insert(self._data_at, negotiation_data.section(local))
+        media[0] = replace(media[0], candidates=local.candidates, end_of_candidates=bool(local.candidates))
         self._in_flight = SessionDescription(
             origin=Origin("-", self._session_id, self._version),
             groups=(Group("BUNDLE", tuple(section.mid or "" for section in media)),),
@@ -175,14 +205,17 @@ def _section(slot: OfferedSlot, local: LocalTransport) -> MediaSection:
     payloads = _payloads(slot)
     maps, parameters, feedback = payload_lines(payloads)
     msids, ssrcs, groups = sent_stream_lines(slot.msid, slot.kind, slot.ssrc, slot.rtx_ssrc)
-    first = slot.mid == "0"
+    if slot.shows is not None:
+        msids = (slot.shows,)
+    elif not slot.active:
+        msids = ssrcs = groups = ()
     return MediaSection(
         kind=slot.kind,
         port=9,
         protocol="UDP/TLS/RTP/SAVPF",
         formats=tuple(map(str, payloads)),
         mid=slot.mid,
-        direction=Direction.SENDONLY,
+        direction=Direction.SENDONLY if slot.active else Direction.INACTIVE,
         connection="IN IP4 0.0.0.0",
         transport=TransportParameters(local.ufrag, local.pwd, None, local.fingerprints, Setup.ACTPASS),
         rtp_maps=maps,
@@ -194,8 +227,6 @@ def _section(slot: OfferedSlot, local: LocalTransport) -> MediaSection:
         msids=msids,
         ssrcs=ssrcs,
         ssrc_groups=groups,
-        candidates=local.candidates if first else (),
-        end_of_candidates=first and bool(local.candidates),
         rtcp_mux=True,
         rtcp_rsize=True,
     )

@@ -8,13 +8,15 @@ from sfu.api.join_token import Grants, Source
 from sfu.engine.contract import PeerEntry
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
-from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
+from sfu.machines.negotiation.agreement import DtlsRole, Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
 from sfu.peers.context import Context, random_id
+from sfu.peers.data_channels import Came, Labels
+from sfu.peers.data_port import DataPort
 from sfu.peers.layers.layer_options import ONE_LAYER, Layer, layers_of
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
-from sfu.peers.publish.uptrack import UpTrack, main_payload
+from sfu.peers.publish.uptrack import About, UpTrack, main_payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Declared:
     codec: Codec | None = None
     backup_of: str = ""
     scalability: str = ""
+    track: str = ""
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,32 @@ class NegotiatedPublishPeer(PublishPeer):
     def __init__(self, context: Context, participant: str, now: int) -> None:
         peer = context.peer(now)
         super().__init__(context, participant, peer, now)
+        self.data: DataPort | None = None
         self._negotiation = PublishNegotiation(secrets.randbits(62))
+
+    def open_data(self, labels: Labels) -> None:
+        """Take data channels that the client opens under these labels."""
+        self.data = DataPort(self.peer, self._context.counters, labels)
+
+    def connected(self, now: int) -> None:
+        """DTLS is done."""
+        if self.data is not None:
+            self.data.connect(now)
+
+    def take_data(self, now: int) -> list[Came]:
+        """Return the messages that have come over data channels."""
+        return [] if self.data is None else self.data.take(now)
+
+    def timer(self) -> int | None:
+        """Return when `handle_timer` has work next."""
+        times = (super().timer(), self.data.timer() if self.data is not None else None)
+        return min((at for at in times if at is not None), default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Do what is due, for data channels too."""
+        super().handle_timer(now)
+        if self.data is not None:
+            self.data.handle_timer(now)
 
     def offer(
         self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int, *, red: bool = True
@@ -58,9 +90,11 @@ class NegotiatedPublishPeer(PublishPeer):
             self.peer.restart_ice()
         chosen = {mid: said.codec for mid, said in declared.items() if said.codec is not None}
         codecs = frozenset(Codec) if red else frozenset(Codec) - {Codec.RED}
-        policy = PublishPolicy(codecs=codecs, by_mid=chosen)
+        policy = PublishPolicy(codecs=codecs, by_mid=chosen, data=self.data is not None)
         answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
         self.peer.set_remote(answer.remote, now)
+        if self.data is not None and answer.data:
+            self.data.agree(True, now, dtls_client=answer.remote.role is DtlsRole.CLIENT)
         extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}
         self._context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=extensions))
         if not self._acknowledges and _wants_transport_feedback(answer.media):
@@ -97,8 +131,10 @@ class NegotiatedPublishPeer(PublishPeer):
                 continue  # its track was unpublished, or is not announced yet
             said = declared.get(section.mid)
             source = _source(section.kind, said)
-            uptrack = UpTrack(random_id("t"), self.participant, source, section)
+            chosen = said.track if said is not None else ""
+            uptrack = UpTrack(chosen or random_id("t"), self.participant, source, section)
             if said is not None:
+                uptrack.about = About(said.name, said.width, said.height, said.sealed)
                 uptrack.muted = said.muted
                 uptrack.backup_of = said.backup_of
                 uptrack.layers = _layers(uptrack, said.scalability)

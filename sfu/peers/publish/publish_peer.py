@@ -11,6 +11,7 @@ from sfu.formats import rtcp
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.repair.stream_progress import OVERSIZE_BYTES
 from sfu.peers.context import Context, random_ssrc
+from sfu.peers.data_channels import Came
 from sfu.peers.peer import Peer
 from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.capture_clock import CaptureClock
@@ -116,6 +117,13 @@ class PublishPeer:
                 stream.ended()
                 for watcher in uptrack.watchers:
                     watcher.choose(now)
+
+    def connected(self, now: int) -> None:
+        """Take note that the peer is connected."""
+
+    def take_data(self, now: int) -> list[Came]:
+        """Return the messages that have come over data channels."""
+        return []
 
     def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
         """Return sender reports since the last call: the stream's number, the report, its arrival."""

@@ -1,6 +1,6 @@
 """A track that a participant publishes, its streams, and its watchers."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import TrackInfo
@@ -38,6 +38,15 @@ class Watcher(Protocol):
         """Forget a stream that left the engine's table."""
 
 
+class About(NamedTuple):
+    """More of what a publisher says of its track: name, size of its pictures, whether it is encrypted end to end."""
+
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    sealed: bool = False
+
+
 class UpTrack:
     """A published track. `muted` is set by its publisher, `muted_by_host` by a host; `permitted` follows the grants.
 
@@ -60,6 +69,7 @@ class UpTrack:
         self.permitted = True
         self.backup: UpTrack | None = None
         self.backup_of = ""
+        self.about = About()
         self.layers = ONE_LAYER
         self.tells_levels = Extension.AUDIO_LEVEL in media.extensions.values()
 
@@ -98,6 +108,11 @@ class UpTrack:
             media="audio" if self.is_audio else "video",
             codec=CODEC_NAMES[self.codec],
             muted=self.is_quiet,
+            name=self.about.name,
+            width=self.about.width,
+            height=self.about.height,
+            sealed=self.about.sealed,
+            simulcast=len(self.media.rids) > 1,
         )
 
 

@@ -9,16 +9,17 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.ice.lite import Refusal
-from sfu.machines.negotiation.agreement import Negotiated, NegotiatedMedia
+from sfu.machines.negotiation.agreement import DtlsRole, Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.machines.repair.round_trip import RoundTrip
 from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context
+from sfu.peers.data_channels import Came, Labels, Sent
+from sfu.peers.data_port import DataPort
 from sfu.peers.peer import Peer
 from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.subscribe.audio_copies import AudioCopies
 from sfu.peers.subscribe.bandwidth import Bandwidth
-from sfu.peers.subscribe.data_channels import Came, DataChannels, Sent
 from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
 from sfu.peers.subscribe.nack_responder import NackResponder
 
@@ -40,7 +41,7 @@ class SubscribePeer:
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None
         self.flight: ParticipantFlight | None = None
-        self.data: DataChannels | None = None
+        self.data: DataPort | None = None
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
         self._nack_responder = NackResponder(self.peer.number, context)
         self._context = context
@@ -61,6 +62,14 @@ class SubscribePeer:
             downtrack.connect(now)
         return downtrack
 
+    def replace(self, slot: OfferedSlot, now: int) -> DownTrack:
+        """Give a slot that has other SSRCs now another downtrack."""
+        before = self.downtracks[slot.mid]
+        before.clear()
+        del self._context.routes[before.route], self._by_ssrc[before.ssrc], self._by_route[before.route]
+        self._context.engine.remove_route(before.route)
+        return self.add(slot, now)
+
     def connected(self, now: int) -> None:
         """Start media: the peer's keys are in the engine."""
         context = self._context
@@ -72,32 +81,18 @@ class SubscribePeer:
             downtrack.connect(now)
         if self.data is not None:
             self.data.connect(now)
-            self._send_records(now)
 
-    def open_data(self) -> None:
-        """Offer data channels; they open once the far end has agreed."""
-        self.data = DataChannels(self._context.counters)
-        self.negotiated.take_data()
+    def open_data(self, labels: Labels | None = None) -> None:
+        """Offer data channels; they open once the far end has agreed. With `labels` they are opened in band."""
+        self.data = DataPort(self.negotiated, self._context.counters, labels)
 
     def take_data(self, now: int) -> list[Came]:
         """Return the messages that have come over data channels."""
-        if self.data is None or not (records := self.negotiated.data()):
-            return []
-        came = self.data.receive(records, now)
-        self._send_records(now)
-        return came
+        return [] if self.data is None else self.data.take(now)
 
     def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
         """Send a message over a data channel, or say why not."""
-        if self.data is None:
-            return Sent.NO_CHANNEL
-        sent = self.data.send(message, now, reliable=reliable)
-        self._send_records(now)
-        return sent
-
-    def _send_records(self, now: int) -> None:
-        if self.data is not None:
-            self.negotiated.send_data(self.data.records_to_send(), now)
+        return Sent.NO_CHANNEL if self.data is None else self.data.send(message, now, reliable=reliable)
 
     @property
     def negotiated(self) -> Peer:
@@ -117,8 +112,7 @@ class SubscribePeer:
             if downtrack is not None and section.accepted and section.direction.sends:
                 downtrack.agree(encoding_of(section), now)
         if self.data is not None:
-            self.data.agree(agreed.data, now)
-            self._send_records(now)
+            self.data.agree(agreed.data, now, dtls_client=agreed.remote.role is DtlsRole.CLIENT)
 
     def switched(self, route: int, stream: int, now: int) -> DownTrack | None:
         """Return the downtrack of a route that the engine has switched to a stream, and plan its reports.
@@ -223,9 +217,8 @@ class SubscribePeer:
             self.bandwidth.handle_timer(now)
             self._nack_responder.handle_timer(self.bandwidth, now)
             self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
-        if self.data is not None and (due := self.data.timer()) is not None and due <= now:
+        if self.data is not None:
             self.data.handle_timer(now)
-            self._send_records(now)
         if now >= self._next_report:
             self._reports += self._send_reports(now)
             self._was_carrying = self._carries()

@@ -40,16 +40,23 @@ class SubscribeOffer(NamedTuple):
 class Subscription:
     """One subscribe peer and what it shows."""
 
+    is_named = False
+    """Whether each slot names the track that it shows in descriptions."""
+
     def __init__(self, context: Context, now: int) -> None:
         self.subscribe_peer = SubscribePeer(context, now)
         self.offer_in_flight: SubscribeOffer | None = None
         self._context = context
-        self._negotiation = SubscribeNegotiation(secrets.randbits(62))
+        self._negotiation = SubscribeNegotiation(secrets.randbits(62), named=self.is_named)
         self._audio: list[OfferedSlot] = []
         self._video: list[OfferedSlot] = []
         self._offer_at: int | None = now
         self._offers = 0
-        for _ in range(context.limits.audio_slots):
+        self._begin(now)
+
+    def _begin(self, now: int) -> None:
+        """Prepare the first offer."""
+        for _ in range(self._context.limits.audio_slots):
             self._add_slot("audio", now)
         self._negotiation.add_data()
         self.subscribe_peer.open_data()
@@ -65,10 +72,14 @@ class Subscription:
         room = self._context.limits.video_slots
         for _ in range(min(len(video), room) - len(self._video)):
             self._add_slot("video", now)
-            if self._offer_at is None:
-                self._offer_at = now + _COALESCE_NS
+            self._want_offer(now)
         changed = self._update_kind(self._audio, audio, self._video, now)
         return self._update_kind(self._video, video, self._audio, now) or changed
+
+    def _want_offer(self, now: int) -> None:
+        """Have something to offer, soon."""
+        if self._offer_at is None:
+            self._offer_at = now + _COALESCE_NS
 
     def _update_kind(
         self, slots: Sequence[OfferedSlot], candidates: Sequence[Candidate], others: Sequence[OfferedSlot], now: int

@@ -11,7 +11,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants
 from sfu.formats.data_message import MAX_MESSAGE_BYTES, DataMessage, serialize
 from sfu.machines.sctp_association import SctpMessage
-from sfu.peers.subscribe.data_channels import MAX_BUFFERED_BYTES, Sent, Unfit
+from sfu.peers.data_channels import MAX_BUFFERED_BYTES, Sent, Unfit
 from sfu.rooms import data_allowance
 from tests.sfu.rooms.stage import MS, SECOND, Person, RtcClient, Stage, subscribe
 
@@ -107,7 +107,7 @@ def test_a_stuck_reader_loses_its_own_and_delays_nobody(unmetered: None) -> None
         assert len(bob.heard()) == number + 1
     assert errors(stuck) == ["data_overflow"]
     assert stage.node.context.counters[Sent.OVERFLOWED.value] == 1
-    channels = stuck.membership.participant.subscription.subscribe_peer.data
+    channels = stuck.membership.participant.subscription.subscribe_peer.data.channels
     assert channels.buffered <= MAX_BUFFERED_BYTES
     stage.run(30 * SECOND)
     ann.say(b"bob is well", stage.now)
@@ -224,7 +224,7 @@ def test_a_broken_association_ends_data_and_not_media() -> None:
     ann._dtls.send([b"nonsense"], stage.now)
     stage.run(200 * MS)
     assert stage.node.context.counters["data_association_protocol_error"] == 1
-    assert not person.membership.participant.subscription.subscribe_peer.data.is_open
+    assert not person.membership.participant.subscription.subscribe_peer.data.channels.is_open
     assert not person.membership.participant.subscription.subscribe_peer.peer.closed
     bob.say(b"hello", stage.now)
     stage.run(200 * MS)

@@ -1,4 +1,7 @@
-"""The two data channels of a subscribe peer, negotiated by their ids: RELIABLE (in order) and LOSSY (sent once).
+"""The two data channels of a peer, one reliable (in order) and one lossy (sent once).
+
+They are negotiated by their ids, RELIABLE and LOSSY, or opened in band under labels (`Labels`): by us or by the far
+end, which opens what it sends on. Channels of other labels are let be, and what comes on them is not read.
 
 Waiting data is bounded for each subscriber: beyond MAX_BUFFERED_BYTES a lossy message is dropped, and a reliable one,
 which must not be lost, closes its channel. Nobody else is affected.
@@ -9,14 +12,25 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from sfu.formats import dcep
 from sfu.formats.data_message import MAX_MESSAGE_BYTES
+from sfu.formats.dcep import Opening
 from sfu.machines.sctp_association import SctpAssociation, SctpMessage
 
 RELIABLE, LOSSY = 0, 1
+_OUTSIDE = -1  # the stream of a channel that is not there
 MAX_BUFFERED_BYTES = 1_000_000
 
 _OVERHEAD_BYTES = 64  # of the smallest message, so that many small ones are bounded too
 _BINARY = 53  # payload protocol identifier (RFC 8831, section 8)
+
+
+class Labels(NamedTuple):
+    """The labels under which the two channels are opened in band, and whether that is ours to do."""
+
+    reliable: str
+    lossy: str
+    ours: bool
 
 
 class Sent(Enum):
@@ -42,12 +56,22 @@ class Unfit(Enum):
     NOT_BINARY = "data_dropped_not_binary"
     UNKNOWN_CHANNEL = "data_dropped_unknown_channel"
     CLOSED_CHANNEL = "data_dropped_closed_channel"
+    BAD_OPENING = "data_dropped_bad_opening"
 
 
 class DataChannels:
-    """Until the answer has come and the peer is connected, messages wait within the same bound."""
+    """Until the answer has come and the peer is connected, messages wait within the same bound.
 
-    def __init__(self, counters: Counter[str] | None = None, *, longest: int = MAX_MESSAGE_BYTES) -> None:
+    Where channels are opened in band there is none before, and nothing waits.
+    """
+
+    def __init__(
+        self,
+        counters: Counter[str] | None = None,
+        *,
+        longest: int = MAX_MESSAGE_BYTES,
+        labels: Labels | None = None,
+    ) -> None:
         """`counters` count ignored messages, such as those beyond `longest`, and why an association broke."""
         self._counters = counters if counters is not None else Counter()
         self._longest = longest
@@ -56,6 +80,8 @@ class DataChannels:
         self._connected = False
         self._started = False
         self._closed: set[int] = set()
+        self._labels = labels
+        self._reliable, self._lossy = (RELIABLE, LOSSY) if labels is None else (_OUTSIDE, _OUTSIDE)
 
     @property
     def buffered(self) -> int:
@@ -66,10 +92,15 @@ class DataChannels:
     def is_open(self) -> bool:
         return self._association.established
 
-    def agree(self, accepted: bool, now: int) -> None:
-        """Take from an answer whether the subscriber has data channels; the first answer decides."""
+    def agree(self, accepted: bool, now: int, *, dtls_client: bool = False) -> None:
+        """Take from an answer whether there are data channels; the first answer decides.
+
+        The client of DTLS opens channels on even streams, the server on odd ones (RFC 8832, section 6).
+        """
         if self._agreed is None:
             self._agreed = accepted
+            if self._labels is not None and self._labels.ours:
+                self._reliable, self._lossy = (0, 2) if dtls_client else (1, 3)
             self._start(now)
 
     def connect(self, now: int) -> None:
@@ -81,12 +112,19 @@ class DataChannels:
         if self._agreed and self._connected and not self._started:
             self._started = True
             self._association.start(now)
+            if self._labels is not None and self._labels.ours:
+                self._say(self._reliable, dcep.serialize(Opening(self._labels.reliable)), now)
+                self._say(self._lossy, dcep.serialize(Opening(self._labels.lossy, False, 0)), now)
+
+    def _say(self, stream: int, data: bytes, now: int) -> None:
+        self._association.send(SctpMessage(stream, dcep.PROTOCOL, data), now)
 
     def send(self, data: bytes, now: int, *, reliable: bool) -> Sent:
         """Send a message, or say why not; after OVERFLOWED the reliable channel is closed for good."""
         association = self._association
-        stream = RELIABLE if reliable else LOSSY
-        if self._agreed is False or association.close_reason or stream in self._closed:
+        stream = self._reliable if reliable else self._lossy
+        is_gone = stream in self._closed or (self._labels is not None and (stream == _OUTSIDE or not self._started))
+        if self._agreed is False or association.close_reason or is_gone:
             return Sent.NO_CHANNEL
         size = max(len(data), _OVERHEAD_BYTES)
         if association.buffered + size > MAX_BUFFERED_BYTES:
@@ -114,15 +152,35 @@ class DataChannels:
         self._closed.update(self._association.resets())
         came: list[Came] = []
         for message in self._association.messages():
+            if self._labels is not None and message.protocol == dcep.PROTOCOL:
+                self._open(message, now)
+                continue
             unfit = self._unfit(message)
             if unfit is None:
-                came.append(Came(message.data, message.stream == RELIABLE))
+                came.append(Came(message.data, message.stream == self._reliable))
             else:
                 self._counters[unfit.value] += 1
         return came
 
+    def _open(self, message: SctpMessage, now: int) -> None:
+        """Let the far end open a channel, which is acknowledged whatever it is for."""
+        assert self._labels is not None
+        try:
+            opening = dcep.parse(message.data)
+        except ValueError:
+            self._counters[Unfit.BAD_OPENING.value] += 1
+            return
+        if opening is None:
+            return
+        self._closed.discard(message.stream)
+        if not self._labels.ours and opening.label == self._labels.reliable:
+            self._reliable = message.stream
+        elif not self._labels.ours and opening.label == self._labels.lossy:
+            self._lossy = message.stream
+        self._say(message.stream, dcep.ACKNOWLEDGEMENT, now)
+
     def _unfit(self, message: SctpMessage) -> Unfit | None:
-        if message.stream not in (RELIABLE, LOSSY):
+        if message.stream not in (self._reliable, self._lossy):
             return Unfit.UNKNOWN_CHANNEL
         if message.stream in self._closed:
             return Unfit.CLOSED_CHANNEL

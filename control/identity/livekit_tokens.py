@@ -1,0 +1,123 @@
+"""Access tokens of LiveKit's SDKs: JWT (RFC 7519) by HS256, signed with an API secret by whoever holds one.
+
+Unlike join tokens they may be used again until they expire, since clients reconnect with them. Refusals have the
+statuses and texts by which SDKs know them.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+import msgspec
+
+MAX_BYTES = 8192
+MAX_IDENTITY = MAX_ROOM_NAME = 256
+LEEWAY_SECONDS = 60
+REFRESHED_SECONDS = 600
+
+
+class TokenRefused(Exception):
+    """An access token that does not admit; `status` is of HTTP."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the bearer may do in a room. None is what everybody may who may join."""
+
+    room_join: bool = False
+    room: str = ""
+    room_admin: bool = False
+    room_record: bool = False
+    can_publish: bool | None = None
+    can_subscribe: bool | None = None
+    can_publish_data: bool | None = None
+    can_publish_sources: list[str] | None = None
+    can_update_own_metadata: bool | None = None
+
+
+class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
+    """The claims of a token: `iss` is the API key that signed it, `sub` the identity of the bearer."""
+
+    iss: str
+    sub: str = ""
+    name: str = ""
+    video: VideoGrant = VideoGrant()
+    metadata: str = ""
+    attributes: dict[str, str] = {}
+
+    @property
+    def identity(self) -> str:
+        return self.sub
+
+
+def read(token: str, keys: Mapping[str, str]) -> AccessToken:
+    """Return the claims of a token that admits to a room; raises TokenRefused."""
+    if not token:
+        raise TokenRefused(401, "no permissions to access the room")
+    claims = _verified(token, keys)
+    video = claims.video
+    if not video.room_join:
+        raise TokenRefused(401, "permissions denied")
+    if not video.room:
+        raise TokenRefused(400, "no room name")
+    if not claims.identity:
+        raise TokenRefused(400, "identity cannot be empty")
+    if len(claims.identity) > MAX_IDENTITY:
+        raise TokenRefused(400, f"participant identity length exceeds limits: max length {MAX_IDENTITY}")
+    if len(video.room) > MAX_ROOM_NAME:
+        raise TokenRefused(400, f"room name length exceeds limits: max length {MAX_ROOM_NAME}")
+    if "\x00" in claims.identity + video.room + claims.name:
+        raise TokenRefused(400, "names must not contain NUL")
+    return claims
+
+
+def _verified(token: str, keys: Mapping[str, str]) -> AccessToken:
+    if len(token) > MAX_BYTES:
+        raise TokenRefused(401, "invalid authorization token")
+    try:
+        named = jwt.decode(token, options={"verify_signature": False}).get("iss")
+    except (jwt.InvalidTokenError, UnicodeError) as error:
+        raise TokenRefused(401, "invalid authorization token") from error
+    secret = keys.get(named) if isinstance(named, str) else None
+    if secret is None:
+        raise TokenRefused(401, "invalid API key")
+    try:
+        payload: dict[str, Any] = jwt.decode(
+            token,
+            secret,
+            algorithms=["HS256"],
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp"], "verify_aud": False, "verify_iat": False, "verify_sub": False},
+        )
+        return msgspec.convert(payload, AccessToken)
+    except (jwt.InvalidTokenError, msgspec.ValidationError, UnicodeError) as error:
+        raise TokenRefused(401, "invalid token") from error
+
+
+def refreshed(token: str, keys: Mapping[str, str]) -> str:
+    """Return a valid token anew, to reconnect with while its bearer is connected; it lasts ten minutes or as long."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    claims["exp"] = max(int(claims["exp"]), int(time.time()) + REFRESHED_SECONDS)
+    return jwt.encode(claims, keys[claims["iss"]], algorithm="HS256")
+
+
+def signing_keys(text: str) -> dict[str, str]:
+    """Return the pairs of a setting: `KEY: SECRET`, by commas or lines; ValueError for anything else."""
+    pairs: dict[str, str] = {}
+    for part in text.replace("\n", ",").split(","):
+        if not part.strip():
+            continue
+        key, colon, secret = (piece.strip() for piece in part.partition(":"))
+        if not (key and colon and len(secret) >= MIN_SECRET):
+            raise ValueError(f"write KEY: SECRET, with secrets of {MIN_SECRET} characters or more")
+        pairs[key] = secret
+    return pairs
+
+
+MIN_SECRET = 32
+"""Characters of a secret: HMAC-SHA256 is as strong as its key (RFC 7518, section 3.2)."""

@@ -1,0 +1,168 @@
+"""Admission of LiveKit's clients: a node, or a proxy on the way to one, shows an access token.
+
+Like a stream key, a token bypasses the lobby, the passcode and a lock: whoever holds an API secret has admitted its
+bearer. Who a host removed or banned stays out.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from control.database import Connection
+from control.identity import livekit_tokens
+from control.identity.livekit_tokens import AccessToken, TokenRefused
+from control.meetings import grants, seats
+from control.meetings.settings import MeetingSettings
+from control.nodes import turn
+from control.placement import placing
+from control.services import Services
+from control.store import livekit_rooms, meetings, outbox, rooms, users
+from control.store.meetings import Plan
+from control.store.participants import ParticipantRow
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import Grants, Source
+from sfu.api.livekit import LiveKitAdmission, LiveKitUse
+from sfu.api.signaling_values import IceServer
+
+CONSENT_ATTRIBUTE = "parley.consent"
+"""The attribute by which an application says what its participant has agreed to: recording, captions, analysis."""
+
+_CONSENTS = ("recording", "captions", "analysis")
+_SOURCES = {
+    "camera": Source.CAMERA,
+    "microphone": Source.MICROPHONE,
+    "screen_share": Source.SCREEN,
+    "screen_share_audio": Source.SCREEN_AUDIO,
+}
+
+
+async def admit(services: Services, use: LiveKitUse) -> LiveKitAdmission:
+    """Return a join token for the bearer of an access token, or the refusal; raises Problem 503 without a node."""
+    keys = services.config.livekit_keys
+    try:
+        claims = livekit_tokens.read(use.token, keys)
+        meeting = await meeting_of(services, use.token)
+        return await _admit(services, claims, meeting, livekit_tokens.refreshed(use.token, keys))
+    except TokenRefused as refused:
+        return LiveKitAdmission(status=refused.status, detail=refused.detail)
+
+
+async def meeting_of(services: Services, token: str) -> str:
+    """Return the meeting that a token leads to, placed on a node, making it where joining may; raises TokenRefused."""
+    claims = livekit_tokens.read(token, services.config.livekit_keys)
+    name = claims.video.room
+    async with services.pool.acquire() as connection:
+        meeting = await livekit_rooms.meeting_of(connection, name)
+        if meeting is None:
+            async with connection.transaction():
+                meeting = await _create(services, connection, name)
+        if await services.nodes.placement(meeting) is None:
+            async with connection.transaction():
+                await meetings.lock(connection, meeting)
+                await placing.place(services, connection, meeting, services.config.region)
+    return meeting
+
+
+async def _create(services: Services, connection: Connection, name: str) -> str:
+    """Create the meeting of a room name, unless somebody else just did."""
+    config = services.config
+    await livekit_rooms.lock_name(connection, name)
+    known = await livekit_rooms.meeting_of(connection, name)
+    if known is not None:
+        return known
+    owner = None
+    if config.livekit_create_rooms:
+        owner = await livekit_rooms.owner(connection, users.key(config.livekit_owner) if config.livekit_owner else None)
+    if owner is None:
+        raise TokenRefused(404, "requested room does not exist")
+    # As with the reference, the application tells its people of recordings.
+    settings = MeetingSettings(consent="implied")
+    plan = Plan(
+        title=name,
+        description="",
+        passcode_hash=None,
+        settings=settings,
+        scheduled_start=None,
+        scheduled_end=None,
+        time_zone="UTC",
+        recurrence=None,
+    )
+    meeting = await meetings.create(connection, owner, plan)
+    await rooms.create_state(connection, grants.first_state(meeting.id, settings))
+    payload = {"meeting": meeting.id, "title": meeting.title, "host": meeting.host_id}
+    await outbox.append(connection, outbox.MEETING_EVENTS, meeting.id, "meeting.created", payload)
+    await livekit_rooms.bind(connection, name, meeting.id)
+    return meeting.id
+
+
+async def _admit(services: Services, claims: AccessToken, meeting: str, refreshed: str) -> LiveKitAdmission:
+    async with services.pool.acquire() as connection, connection.transaction():
+        row = await meetings.lock(connection, meeting)
+        state = await rooms.state(connection, meeting)
+        if row is None or state is None or state.ended:
+            raise TokenRefused(404, "requested room does not exist")
+        person = await livekit_rooms.participant(connection, meeting, claims.identity, claims.name or claims.identity)
+        if person.removed_at is not None or person.id in state.removed:
+            raise TokenRefused(403, "a host removed this participant")
+        if await seats.is_full(services, connection, row, person.id, host=claims.video.room_admin):
+            raise TokenRefused(503, "the room is full")
+        await seats.hold(connection, person.id)
+        placement = await placing.place(services, connection, meeting, services.config.region)
+        state, granted = await _granted(connection, state, person, claims, grants.settings_of(row))
+    services.nodes.push(state)
+    offered = turn.offered(services.config, person.id, int(datetime.now(UTC).timestamp()))
+    token = services.tokens.join(
+        meeting,
+        person.id,
+        person.name,
+        None,
+        granted,
+        epoch=placement.epoch,
+        returning=True,
+        identity=claims.identity,
+        metadata=claims.metadata,
+        attributes=claims.attributes,
+    )
+    agreed = {part.strip() for part in claims.attributes.get(CONSENT_ATTRIBUTE, "").split(",")}
+    return LiveKitAdmission(
+        token=token,
+        room_name=claims.video.room,
+        refreshed=refreshed,
+        consents=tuple(consent for consent in _CONSENTS if consent in agreed),
+        ice_servers=tuple(
+            IceServer(urls=list(one.urls), username=one.username, credential=one.credential) for one in offered
+        ),
+    )
+
+
+async def _granted(
+    connection: Connection, state: DesiredState, person: ParticipantRow, claims: AccessToken, settings: MeetingSettings
+) -> tuple[DesiredState, Grants]:
+    """Return what the token grants, within what a host has muted, and the state that says so."""
+    before = grants.current(state, person.id, person.role, settings)
+    granted = msgspec.structs.replace(_grants_of(claims, settings), muted=before.muted)
+    if granted != before:
+        edited = await rooms.edit_state(
+            connection, state.room, lambda known: grants.with_grants(known, person.id, granted)
+        )
+        state = edited or state
+    return state, granted
+
+
+def _grants_of(claims: AccessToken, settings: MeetingSettings) -> Grants:
+    video = claims.video
+    publish = tuple(Source)
+    if video.can_publish_sources:
+        named = {_SOURCES.get(source.lower()) for source in video.can_publish_sources}
+        publish = tuple(source for source in Source if source in named)
+    if video.can_publish is False:
+        publish = ()
+    data = video.can_publish_data is not False if video.can_publish_data is not None else video.can_publish is not False
+    return Grants(
+        publish=publish,
+        subscribe=video.can_subscribe is not False,
+        chat=data and settings.may_chat,
+        data=data,
+        host=video.room_admin,
+        record=video.room_record,
+    )

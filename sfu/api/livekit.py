@@ -1,0 +1,31 @@
+"""Admission of clients of LiveKit's protocol: a node shows control their access token and gets a join token for it."""
+
+from http import HTTPStatus
+
+import msgspec
+
+from sfu.api.signaling_values import IceServer
+
+
+class LiveKitUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's request to admit the bearer of an access token; `reconnect`: its participant should be there already."""
+
+    token: str
+    reconnect: bool = False
+
+
+class LiveKitAdmission(msgspec.Struct, frozen=True, kw_only=True):
+    """Control's answer: a join token and what the client is told of the room, or the status and text of a refusal.
+
+    `refreshed` is a newer access token, for reconnecting. `consents` are those that the application has asked for:
+    of `recording`, `captions` and `analysis`.
+    """
+
+    token: str = ""
+    room_name: str = ""
+    room_metadata: str = ""
+    refreshed: str = ""
+    consents: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
+    status: int = HTTPStatus.OK
+    detail: str = ""

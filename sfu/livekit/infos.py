@@ -1,0 +1,78 @@
+"""Participants and tracks as the protocol describes them."""
+
+from collections.abc import Iterable
+
+from livekit.protocol import models
+
+from sfu.api.join_token import Grants, Source
+from sfu.api.signaling_values import ParticipantInfo, TrackInfo
+from sfu.livekit import names
+
+_SCREEN = (Source.SCREEN, Source.SCREEN_AUDIO)
+
+
+def identity_of(info: ParticipantInfo) -> str:
+    """Return the identity of a participant: its id, of those that came by another door."""
+    return info.identity or info.participant
+
+
+def participant(
+    info: ParticipantInfo, tracks: Iterable[TrackInfo], permission: "models.ParticipantPermission | None" = None
+) -> "models.ParticipantInfo":
+    published = [track(one) for one in tracks]
+    return models.ParticipantInfo(
+        sid=names.participant_sid(info.participant),
+        identity=identity_of(info),
+        state=models.ParticipantInfo.State.ACTIVE,
+        name=info.name,
+        metadata=info.metadata,
+        attributes=info.attributes,
+        tracks=published,
+        permission=permission,
+        is_publisher=bool(published),
+    )
+
+
+def track(info: TrackInfo) -> "models.TrackInfo":
+    mime = f"{info.media}/{info.codec}"
+    layers = _layers(info) if info.media == "video" else []
+    sealed = models.Encryption.Type.GCM if info.sealed else models.Encryption.Type.NONE
+    return models.TrackInfo(
+        sid=names.track_sid(info.track),
+        type=models.TrackType.AUDIO if info.media == "audio" else models.TrackType.VIDEO,
+        name=info.name,
+        muted=info.muted,
+        width=info.width,
+        height=info.height,
+        simulcast=info.simulcast,
+        source=names.their_source(info.source),
+        layers=layers,
+        mime_type=mime,
+        codecs=[models.SimulcastCodecInfo(mime_type=mime, layers=layers)],
+        encryption=sealed,
+        stream=stream_of(info.source),
+    )
+
+
+def _layers(info: TrackInfo) -> "list[models.VideoLayer]":
+    if not info.simulcast:
+        return [models.VideoLayer(quality=models.VideoQuality.HIGH, width=info.width, height=info.height)]
+    parts = zip(names.QUALITIES, (4, 2, 1), strict=True)
+    return [
+        models.VideoLayer(quality=quality, width=info.width // part, height=info.height // part)
+        for quality, part in parts
+    ]
+
+
+def stream_of(source: Source) -> str:
+    """Return the name of what is played in sync."""
+    return "screen_share" if source in _SCREEN else "camera"
+
+
+def permission(grants: Grants) -> "models.ParticipantPermission":
+    return models.ParticipantPermission(
+        can_subscribe=grants.subscribe,
+        can_publish=bool(grants.publish),
+        can_publish_data=grants.data,
+        can_publish_sources=[names.their_source(source) for source in grants.publish],
+    )

@@ -1,0 +1,97 @@
+"""Names and numbers of the protocol, and ours for the same."""
+
+from livekit.protocol import models, rtc
+
+from sfu.api.join_token import Source
+from sfu.api.refusal import Code
+
+SERVER_VERSION = "1.13.5"
+"""The release of the reference server whose behaviour the door keeps to: SDKs choose by it what they may use."""
+PROTOCOL = 16
+PING_INTERVAL_SECONDS = 5
+PING_TIMEOUT_SECONDS = 15
+
+_PARTICIPANT, _TRACK, _ROOM = "PA_", "TR_", "RM_"
+
+RIDS = {
+    "q": models.VideoQuality.LOW,
+    "h": models.VideoQuality.MEDIUM,
+    "f": models.VideoQuality.HIGH,
+}
+QUALITIES = tuple(RIDS.values())
+
+_SOURCES = {
+    models.TrackSource.CAMERA: Source.CAMERA,
+    models.TrackSource.MICROPHONE: Source.MICROPHONE,
+    models.TrackSource.SCREEN_SHARE: Source.SCREEN,
+    models.TrackSource.SCREEN_SHARE_AUDIO: Source.SCREEN_AUDIO,
+}
+_THEIR_SOURCES = {ours: theirs for theirs, ours in _SOURCES.items()}
+
+_REASONS = {
+    Code.REMOVED: models.DisconnectReason.PARTICIPANT_REMOVED,
+    Code.BANNED: models.DisconnectReason.PARTICIPANT_REMOVED,
+    Code.ENDED: models.DisconnectReason.ROOM_DELETED,
+    Code.REPLACED: models.DisconnectReason.DUPLICATE_IDENTITY,
+    Code.SHUTDOWN: models.DisconnectReason.SERVER_SHUTDOWN,
+    Code.MOVED: models.DisconnectReason.MIGRATION,
+    Code.REASSIGNED: models.DisconnectReason.MIGRATION,
+    Code.UNKNOWN_SESSION: models.DisconnectReason.STATE_MISMATCH,
+}
+_LEFT = {
+    "left": models.DisconnectReason.CLIENT_INITIATED,
+    "timeout": models.DisconnectReason.CONNECTION_TIMEOUT,
+    "removed": models.DisconnectReason.PARTICIPANT_REMOVED,
+    "banned": models.DisconnectReason.PARTICIPANT_REMOVED,
+    "ended": models.DisconnectReason.ROOM_DELETED,
+    "shutdown": models.DisconnectReason.SERVER_SHUTDOWN,
+    "moved": models.DisconnectReason.MIGRATION,
+}
+_RETURNS = (Code.SHUTDOWN, Code.MOVED, Code.NOT_READY)
+
+
+def participant_sid(participant: str) -> str:
+    return _PARTICIPANT + participant
+
+
+def track_sid(track: str) -> str:
+    return _TRACK + track
+
+
+def room_sid(room: str) -> str:
+    return _ROOM + room
+
+
+def track_of(sid: str) -> str:
+    """Return our id of a track; ValueError for what is no sid of one."""
+    if not sid.startswith(_TRACK):
+        raise ValueError("not the sid of a track")
+    return sid.removeprefix(_TRACK)
+
+
+def source_of(source: "models.TrackSource", kind: "models.TrackType") -> Source:
+    """Return our source; a track of which none is said is taken for a microphone or a camera."""
+    unsaid = Source.MICROPHONE if kind == models.TrackType.AUDIO else Source.CAMERA
+    return _SOURCES.get(source, unsaid)
+
+
+def their_source(source: Source) -> "models.TrackSource":
+    return _THEIR_SOURCES[source]
+
+
+def leave_request(code: str) -> "rtc.LeaveRequest":
+    """Return what a client is told whose session ends by a refusal with this code."""
+    known = Code(code) if code in set(Code) else None
+    returns = known in _RETURNS
+    action = rtc.LeaveRequest.Action.RECONNECT if returns else rtc.LeaveRequest.Action.DISCONNECT
+    reason = (
+        models.DisconnectReason.JOIN_FAILURE
+        if known is None
+        else _REASONS.get(known, models.DisconnectReason.JOIN_FAILURE)
+    )
+    return rtc.LeaveRequest(can_reconnect=returns, reason=reason, action=action)
+
+
+def left_reason(reason: str) -> "models.DisconnectReason":
+    """Return why another participant left."""
+    return _LEFT.get(reason, models.DisconnectReason.UNKNOWN_REASON)

@@ -1,0 +1,448 @@
+"""One client's session: its requests to messages of ours, ours to its responses. What may be done, rooms decide."""
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import models, rtc
+
+from sfu.api import signaling
+from sfu.api.join_token import Grants, Source
+from sfu.api.livekit import LiveKitAdmission
+from sfu.api.refusal import Code, Refused
+from sfu.api.signaling_values import IceServer, OfferedTrack, ParticipantInfo, TrackInfo, WantedTrack
+from sfu.formats.data_message import DataMessage
+from sfu.formats.sdp import Msid
+from sfu.formats.sdp import parse as parse_sdp
+from sfu.livekit import data_packets, infos, names
+from sfu.peers.context import random_id
+from sfu.peers.data_channels import Labels
+from sfu.peers.publish.uptrack import UpTrack
+
+MAX_ADDED = 64
+"""Tracks that a client may have announced and not published."""
+
+_RELIABLE, _LOSSY = "_reliable", "_lossy"
+_CODECS = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
+_LAYERED = ("VP9", "AV1")
+_ENABLED = ("audio/opus", "audio/red", "video/VP8", "video/VP9", "video/H264", "video/AV1", "video/rtx")
+
+
+class _Added(NamedTuple):
+    """A track that the client has announced, and the id that it has from then on."""
+
+    track: str
+    request: "rtc.AddTrackRequest"
+    backup_of: str = ""
+    codec: str = ""
+
+
+class LiveKitSession:
+    """What a client and the room have told each other; it outlives a connection that is resumed.
+
+    It is the participant's `Dialect` (sfu.rooms.dialect), too.
+    """
+
+    publish_labels = Labels(_RELIABLE, _LOSSY, ours=False)
+    subscribe_labels = Labels(_RELIABLE, _LOSSY, ours=True)
+
+    def __init__(self, admission: LiveKitAdmission) -> None:
+        self.replies: list[rtc.SignalResponse] = []
+        """Responses to the last request that need no room."""
+        self.resume = ""
+        """The secret by which a lost connection is resumed."""
+        self._room = models.Room(name=admission.room_name, metadata=admission.room_metadata)
+        self._ice_servers = [_ice_server(server) for server in admission.ice_servers]
+        self._refreshed = admission.refreshed
+        self._me = ""
+        self._grants = Grants()
+        self._participants: dict[str, ParticipantInfo] = {}
+        self._tracks: dict[str, TrackInfo] = {}
+        self._added: dict[str, _Added] = {}
+        self._muted: dict[str, bool] = {}
+        self._wants: dict[str, WantedTrack] = {}
+        self._speaking: tuple[str, ...] = ()
+        self._offer_id = 0
+
+    # Dialect
+
+    def name_track(self, uptrack: UpTrack, *, again: bool) -> Msid:
+        """Return the msid under which a track is shown: what one participant's devices send is played in sync.
+
+        In a section that showed another track before, libwebrtc keeps that one's id: there the stream has to tell.
+        """
+        sid = names.track_sid(uptrack.shown_as)
+        stream = sid if again else infos.stream_of(uptrack.source)
+        return Msid(f"{names.participant_sid(uptrack.participant)}|{stream}", sid)
+
+    def read_data(self, data: bytes) -> DataMessage | None:
+        return data_packets.read(data, self._resolve)
+
+    def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
+        sender = message.names[0] if message.names else ""
+        info = self._participants.get(sender)
+        identity = infos.identity_of(info) if info is not None else sender
+        return data_packets.write(message, identity, names.participant_sid(sender), reliable=reliable)
+
+    def _resolve(self, identities: Iterable[str]) -> tuple[str, ...]:
+        wanted = set(identities)
+        if not wanted:
+            return ()
+        return tuple(who for who, info in self._participants.items() if infos.identity_of(info) in wanted)
+
+    # Requests
+
+    def receive(self, data: bytes) -> list[signaling.ClientMessage]:
+        """Return what a request asks of the room; raises Refused for nonsense. `replies` are due at once."""
+        self.replies = []
+        try:
+            request = rtc.SignalRequest.FromString(data)
+        except DecodeError as error:
+            raise Refused(Code.BAD_MESSAGE, f"Invalid message: {error}") from error
+        try:
+            return self._read(request)
+        except ValueError as error:
+            raise Refused(Code.BAD_MESSAGE, f"Invalid message: {error}") from error
+
+    def _read(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        match request.WhichOneof("message"):
+            case "offer":
+                return [self._offer(request.offer)]
+            case "answer":
+                number = request.answer.id or self._offer_id  # some SDKs do not say which offer they answer
+                return [signaling.Answer(peer="subscribe", sdp=request.answer.sdp, id=number)]
+            case "add_track":
+                self._add(request.add_track)
+            case "mute":
+                return self._mute(request.mute)
+            case "subscription":
+                return self._subscribe(request.subscription)
+            case "track_setting":
+                return self._set_tracks(request.track_setting)
+            case "leave":
+                return [signaling.Leave()]
+            case "ping":
+                self._reply(pong=int(time.time() * 1000))
+                return [signaling.Ping(id=0)]
+            case "ping_req":
+                answered = rtc.Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=int(time.time() * 1000))
+                self._reply(pong_resp=answered)
+                return [signaling.Ping(id=0)]
+        return []  # candidates need nothing; the rest is not known here
+
+    def _reply(self, **message: object) -> None:
+        self.replies.append(rtc.SignalResponse(**message))  # type: ignore[arg-type]  # one of its messages
+
+    def _add(self, request: "rtc.AddTrackRequest") -> None:
+        """Announce a track. Its id is given at once, since clients wait for it before they offer."""
+        if request.type not in (models.TrackType.AUDIO, models.TrackType.VIDEO) or not request.cid:
+            raise ValueError("a track must be audio or video, and have a client id")
+        if len(self._added) >= MAX_ADDED and request.cid not in self._added:
+            raise ValueError("too many tracks are announced")
+        if request.sid:
+            self._add_backups(request)
+            return
+        source = names.source_of(request.source, request.type)
+        if source not in self._grants.publish:
+            answer = rtc.RequestResponse(
+                reason=rtc.RequestResponse.Reason.NOT_ALLOWED,
+                message=f"You may not publish {source.value} here.",
+                add_track=request,
+            )
+            self._reply(request_response=answer)
+            return
+        added = _Added(random_id("t"), request, codec=_codec(request))
+        self._added[request.cid] = added
+        published = rtc.TrackPublishedResponse(cid=request.cid, track=_announced(added, source))
+        self._reply(track_published=published)
+
+    def _add_backups(self, request: "rtc.AddTrackRequest") -> None:
+        """Announce the same track in another codec, which a subscriber needs."""
+        track = names.track_of(request.sid)
+        first = next((entry for entry in self._added.values() if entry.track == track), None)
+        if first is None:
+            raise ValueError("a track in another codec that is not there")
+        for codec in request.simulcast_codecs:
+            if codec.cid and codec.cid != first.request.cid and len(self._added) < MAX_ADDED:
+                name = _CODECS.get(codec.codec.lower(), "VP8")
+                self._added[codec.cid] = _Added("", request, backup_of=track, codec=name)
+        source = names.source_of(first.request.source, first.request.type)
+        published = rtc.TrackPublishedResponse(cid=request.cid, track=_announced(first, source))
+        self._reply(track_published=published)
+
+    def _offer(self, offer: "rtc.SessionDescription") -> signaling.Offer:
+        description = parse_sdp(offer.sdp)
+        tracks = []
+        for section in description.media:
+            if section.kind == "application" or not section.mid or not description.direction_of(section).sends:
+                continue
+            cid = next((msid.track for msid in section.msids if msid.track in self._added), None)
+            if cid is not None and (section.port or section.bundle_only):
+                tracks.append(self._offered(section.mid, self._added[cid]))
+        sending = {track.track for track in tracks}
+        self._muted = {track: muted for track, muted in self._muted.items() if track in sending}
+        return signaling.Offer(peer="publish", sdp=offer.sdp, id=offer.id, tracks=tracks)
+
+    def _offered(self, mid: str, added: _Added) -> OfferedTrack:
+        request = added.request
+        layers = len(request.layers)
+        scalability = f"L{min(layers, 3)}T3_KEY" if added.codec in _LAYERED and layers > 1 else ""
+        return OfferedTrack(
+            mid=mid,
+            source=names.source_of(request.source, request.type),
+            muted=self._muted.setdefault(added.track, request.muted),
+            codec=added.codec,
+            scalability=scalability,
+            backup_of=added.backup_of,
+            track=added.track,
+            name=request.name[:256],
+            width=min(request.width, 16384),
+            height=min(request.height, 16384),
+            sealed=request.encryption != models.Encryption.Type.NONE,
+        )
+
+    def _mute(self, request: "rtc.MuteTrackRequest") -> list[signaling.ClientMessage]:
+        track = names.track_of(request.sid)
+        if all(added.track != track for added in self._added.values()):
+            raise ValueError("not a track of yours")
+        is_offered = track in self._muted
+        self._muted[track] = request.muted
+        return [signaling.MediaControl(track=track, muted=request.muted)] if is_offered else []
+
+    def _subscribe(self, request: "rtc.UpdateSubscription") -> list[signaling.ClientMessage]:
+        sids = [*request.track_sids, *(sid for of in request.participant_tracks for sid in of.track_sids)]
+        return self._want({names.track_of(sid): {"on": request.subscribe} for sid in sids})
+
+    def _set_tracks(self, request: "rtc.UpdateTrackSettings") -> list[signaling.ClientMessage]:
+        size = {"width": min(request.width, 16384), "height": min(request.height, 16384)}
+        return self._want({names.track_of(sid): size for sid in request.track_sids})
+
+    def _want(self, changes: dict[str, dict[str, int]]) -> list[signaling.ClientMessage]:
+        wanted = []
+        for track, change in changes.items():
+            if track in self._tracks:
+                before = self._wants.get(track, WantedTrack(track=track))
+                self._wants[track] = after = WantedTrack(
+                    track=track,
+                    on=bool(change.get("on", before.on)),
+                    width=change.get("width", before.width),
+                    height=change.get("height", before.height),
+                )
+                wanted.append(after)
+        return [signaling.Subscribe(tracks=wanted)] if wanted else []
+
+    # Responses
+
+    def tell(self, message: signaling.Message) -> "list[rtc.SignalResponse]":
+        """Return what the client is told of a message of the room."""
+        match message:
+            case signaling.RoomInfo():
+                return self._welcome(message)
+            case signaling.Offer():
+                self._offer_id = message.id
+                offer = rtc.SessionDescription(type="offer", sdp=message.sdp, id=message.id)
+                return [rtc.SignalResponse(offer=offer)]
+            case signaling.Answer():
+                answer = rtc.SessionDescription(type="answer", sdp=message.sdp, id=message.id)
+                return [rtc.SignalResponse(answer=answer)]
+            case signaling.ParticipantJoined() | signaling.ParticipantUpdated():
+                self._participants[message.participant.participant] = message.participant
+                return self._update(message.participant.participant)
+            case signaling.ParticipantLeft():
+                return self._left(message)
+            case signaling.TrackPublished() | signaling.TrackUnpublished() | signaling.TrackMuted():
+                return self._track_changed(message)
+            case signaling.GrantsChanged():
+                self._grants = message.grants
+                return self._update(self._me)
+            case signaling.Error():
+                return self._refused(message)
+            case _:
+                return self._tell_state(message)
+
+    def _tell_state(self, message: signaling.Message) -> "list[rtc.SignalResponse]":
+        match message:
+            case signaling.Speakers():
+                return self._speakers(message)
+            case signaling.Layers():
+                return self._layers(message)
+            case signaling.TrackState():
+                return self._track_state(message)
+            case signaling.RecordingChanged():
+                self._room.active_recording = message.state.active
+                return [rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room))]
+        return []
+
+    def _welcome(self, message: signaling.RoomInfo) -> "list[rtc.SignalResponse]":
+        self._me, self._grants, self.resume = message.participant, message.grants, message.resume
+        self._participants = {info.participant: info for info in message.participants}
+        self._tracks = {info.track: info for info in message.tracks}
+        self._room.sid = names.room_sid(message.room)
+        self._room.creation_time = message.opened_at // 1000
+        self._room.creation_time_ms = message.opened_at
+        self._room.num_participants = len(message.participants)
+        self._room.active_recording = message.recording.active
+        server = models.ServerInfo(
+            edition=models.ServerInfo.Edition.Standard, version=names.SERVER_VERSION, protocol=names.PROTOCOL
+        )
+        others = [self._info(who) for who in self._participants if who != self._me]
+        told: list[rtc.SignalResponse] = []
+        if message.resumed:
+            back = rtc.ReconnectResponse(ice_servers=self._ice_servers, server_info=server)
+            told.append(rtc.SignalResponse(reconnect=back))
+            told.append(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[*others, self._info(self._me)])))
+        else:
+            joined = rtc.JoinResponse(
+                room=self._room,
+                participant=self._info(self._me),
+                other_participants=others,
+                server_version=names.SERVER_VERSION,
+                server_info=server,
+                ice_servers=self._ice_servers,
+                subscriber_primary=True,
+                ping_interval=names.PING_INTERVAL_SECONDS,
+                ping_timeout=names.PING_TIMEOUT_SECONDS,
+                enabled_publish_codecs=[models.Codec(mime=mime) for mime in _ENABLED],
+            )
+            told.append(rtc.SignalResponse(join=joined))
+        if self._refreshed:
+            told.append(rtc.SignalResponse(refresh_token=self._refreshed))
+        return told
+
+    def _info(self, who: str) -> "models.ParticipantInfo":
+        tracks = [info for info in self._tracks.values() if info.participant == who]
+        permission = infos.permission(self._grants) if who == self._me else None
+        return infos.participant(self._participants[who], tracks, permission)
+
+    def _update(self, who: str) -> "list[rtc.SignalResponse]":
+        if who not in self._participants:
+            return []
+        return [rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[self._info(who)]))]
+
+    def _left(self, message: signaling.ParticipantLeft) -> "list[rtc.SignalResponse]":
+        info = self._participants.pop(message.participant, None)
+        if info is None:
+            return []
+        self._forget(track for track, one in self._tracks.items() if one.participant == message.participant)
+        gone = infos.participant(info, ())
+        gone.state = models.ParticipantInfo.State.DISCONNECTED
+        gone.disconnect_reason = names.left_reason(message.reason)
+        return [rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[gone]))]
+
+    def _forget(self, tracks: Iterable[str]) -> None:
+        for track in list(tracks):
+            self._tracks.pop(track, None)
+            self._wants.pop(track, None)
+
+    def _track_changed(
+        self, message: signaling.TrackPublished | signaling.TrackUnpublished | signaling.TrackMuted
+    ) -> "list[rtc.SignalResponse]":
+        if isinstance(message, signaling.TrackPublished):
+            self._tracks[message.track.track] = message.track
+            return self._update(message.track.participant)
+        known = self._tracks.get(message.track)
+        if known is None:
+            return self._own_muted(message)
+        if isinstance(message, signaling.TrackUnpublished):
+            self._forget([message.track])
+        else:
+            self._tracks[message.track] = _muted(known, message.muted)
+        return self._update(known.participant)
+
+    def _own_muted(self, message: signaling.TrackUnpublished | signaling.TrackMuted) -> "list[rtc.SignalResponse]":
+        """Tell a client that a host has muted its track; what it did itself it knows."""
+        said = self._muted.get(message.track)
+        if isinstance(message, signaling.TrackUnpublished) or said is None or said == message.muted:
+            return []
+        mute = rtc.MuteTrackRequest(sid=names.track_sid(message.track), muted=message.muted)
+        return [rtc.SignalResponse(mute=mute)]
+
+    def _refused(self, message: signaling.Error) -> "list[rtc.SignalResponse]":
+        if message.fatal:
+            return [rtc.SignalResponse(leave=names.leave_request(message.code))]
+        reason = rtc.RequestResponse.Reason
+        reasons = {
+            Code.NOT_PERMITTED.value: reason.NOT_ALLOWED,
+            Code.PUBLISH_NOT_PERMITTED.value: reason.NOT_ALLOWED,
+            Code.TOO_MANY_REQUESTS.value: reason.LIMIT_EXCEEDED,
+            Code.UNKNOWN_TRACK.value: reason.NOT_FOUND,
+        }
+        answer = rtc.RequestResponse(reason=reasons.get(message.code, reason.NOT_FOUND), message=message.detail)
+        return [rtc.SignalResponse(request_response=answer)]
+
+    def _speakers(self, message: signaling.Speakers) -> "list[rtc.SignalResponse]":
+        now = {entry.participant: 10 ** (-entry.level / 20) for entry in message.speakers}
+        said = [
+            models.SpeakerInfo(sid=names.participant_sid(who), level=level, active=True) for who, level in now.items()
+        ]
+        ended = [models.SpeakerInfo(sid=names.participant_sid(who)) for who in self._speaking if who not in now]
+        self._speaking = tuple(now)
+        return [rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=[*said, *ended]))]
+
+    def _layers(self, message: signaling.Layers) -> "list[rtc.SignalResponse]":
+        added = next((entry for entry in self._added.values() if entry.track == message.track), None)
+        if added is None:
+            return []
+        everything = "" in message.active
+        qualities = [
+            rtc.SubscribedQuality(quality=quality, enabled=everything or rid in message.active)
+            for rid, quality in names.RIDS.items()
+        ]
+        codec = rtc.SubscribedCodec(codec=(added.codec or "VP8").lower(), qualities=qualities)
+        update = rtc.SubscribedQualityUpdate(
+            track_sid=names.track_sid(message.track), subscribed_qualities=qualities, subscribed_codecs=[codec]
+        )
+        return [rtc.SignalResponse(subscribed_quality_update=update)]
+
+    def _track_state(self, message: signaling.TrackState) -> "list[rtc.SignalResponse]":
+        info = self._tracks.get(message.track)
+        if info is None:
+            return []
+        sid = names.track_sid(message.track)
+        if message.reason == "codec_unsupported":
+            unreadable = rtc.SubscriptionResponse(track_sid=sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED)
+            return [rtc.SignalResponse(subscription_response=unreadable)]
+        state = rtc.StreamStateInfo(
+            participant_sid=names.participant_sid(info.participant),
+            track_sid=sid,
+            state=rtc.StreamState.PAUSED if message.paused else rtc.StreamState.ACTIVE,
+        )
+        return [rtc.SignalResponse(stream_state_update=rtc.StreamStateUpdate(stream_states=[state]))]
+
+
+def _muted(info: TrackInfo, muted: bool) -> TrackInfo:
+    return TrackInfo(**{name: getattr(info, name) for name in info.__struct_fields__} | {"muted": muted})
+
+
+def _codec(request: "rtc.AddTrackRequest") -> str:
+    """Return the codec that a client wishes to send; the room chooses where it names none."""
+    return next((_CODECS[one.codec.lower()] for one in request.simulcast_codecs if one.codec.lower() in _CODECS), "")
+
+
+def _announced(added: _Added, source: Source) -> "models.TrackInfo":
+    """Return what a client is told of a track that it announced: what it said itself, with an id."""
+    request = added.request
+    mime = "audio/opus" if request.type == models.TrackType.AUDIO else f"video/{added.codec or 'VP8'}"
+    return models.TrackInfo(
+        sid=names.track_sid(added.track),
+        type=request.type,
+        name=request.name,
+        muted=request.muted,
+        width=request.width,
+        height=request.height,
+        simulcast=len(request.layers) > 1,
+        source=names.their_source(source),
+        layers=request.layers,
+        mime_type=mime,
+        codecs=[models.SimulcastCodecInfo(mime_type=mime, cid=request.cid, layers=request.layers)],
+        stereo=request.stereo,
+        disable_dtx=request.disable_dtx,
+        disable_red=request.disable_red,
+        encryption=request.encryption,
+        stream=request.stream,
+    )
+
+
+def _ice_server(server: IceServer) -> "rtc.ICEServer":
+    return rtc.ICEServer(urls=server.urls, username=server.username or "", credential=server.credential or "")

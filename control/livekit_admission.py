@@ -165,4 +165,5 @@ def _grants_of(claims: AccessToken, settings: MeetingSettings) -> Grants:
         data=data,
         host=video.room_admin,
         record=video.room_record,
+        describe=bool(video.can_update_own_metadata),
     )

@@ -33,7 +33,8 @@ ALL_SOURCES = tuple(Source)
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rights of a participant. `publish` lists sources; `muted` lists those that a host muted.
 
-    Only the publisher knows where its sound comes from, so muting `microphone` mutes all of its sound.
+    With `describe` the participant may change its own name, metadata and attributes. Only the publisher knows where its
+    sound comes from, so muting `microphone` mutes all of its sound.
     """
 
     publish: tuple[Source, ...] = ALL_SOURCES
@@ -43,6 +44,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     muted: tuple[Source, ...] = ()
     host: bool = False
     record: bool = False
+    describe: bool = False
 
     def mutes(self, source: Source) -> bool:
         """Return whether a host muted the source."""

@@ -7,7 +7,7 @@ Two peers per participant: on "publish" the client offers, on "subscribe" the se
 Subscribe m-sections are slots: `slots` points them at tracks without SDP.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -118,6 +118,14 @@ class Chat(Message, tag="chat", frozen=True, kw_only=True):
     participant: str | None = None
     name: str | None = None
     at: int | None = None
+
+
+class Describe(Message, tag="describe", frozen=True, kw_only=True):
+    """The participant changes what others see of it. None leaves a part as it is; an empty attribute is removed."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    metadata: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
+    attributes: dict[str, str] = {}
 
 
 class Record(Message, tag="record", frozen=True, kw_only=True):
@@ -309,6 +317,7 @@ ClientMessage = (
     | Subscribe
     | Consent
     | Chat
+    | Describe
     | Record
     | Ping
     | Leave

@@ -75,4 +75,5 @@ def permission(grants: Grants) -> "models.ParticipantPermission":
         can_publish=bool(grants.publish),
         can_publish_data=grants.data,
         can_publish_sources=[names.their_source(source) for source in grants.publish],
+        can_update_metadata=grants.describe,
     )

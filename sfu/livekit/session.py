@@ -1,8 +1,8 @@
 """One client's session: its requests to messages of ours, ours to its responses. What may be done, rooms decide."""
 
 import time
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
@@ -64,6 +64,36 @@ class LiveKitSession:
         self._wants: dict[str, WantedTrack] = {}
         self._speaking: tuple[str, ...] = ()
         self._offer_id = 0
+        self._asked: rtc.RequestResponse | None = None
+        self._asking: dict[str, Callable[[rtc.SignalRequest], list[signaling.ClientMessage]]] = {
+            "offer": self._offer,
+            "answer": self._answer,
+            "add_track": self._add_track,
+            "mute": self._mute,
+            "subscription": self._subscribe,
+            "track_setting": self._set_tracks,
+            "leave": self._leave,
+            "ping": self._ping,
+            "ping_req": self._ping,
+            "update_metadata": self._describe,
+        }
+        self._telling: dict[type, Callable[[Any], list[rtc.SignalResponse]]] = {
+            signaling.RoomInfo: self._welcome,
+            signaling.Offer: self._described,
+            signaling.Answer: self._described,
+            signaling.ParticipantJoined: self._participant_changed,
+            signaling.ParticipantUpdated: self._participant_changed,
+            signaling.ParticipantLeft: self._left,
+            signaling.TrackPublished: self._track_changed,
+            signaling.TrackUnpublished: self._track_changed,
+            signaling.TrackMuted: self._track_changed,
+            signaling.GrantsChanged: self._granted,
+            signaling.Error: self._refused,
+            signaling.Speakers: self._speakers,
+            signaling.Layers: self._layers,
+            signaling.TrackState: self._track_state,
+            signaling.RecordingChanged: self._recording,
+        }
 
     # Dialect
 
@@ -106,33 +136,46 @@ class LiveKitSession:
             raise Refused(Code.BAD_MESSAGE, f"Invalid message: {error}") from error
 
     def _read(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
-        match request.WhichOneof("message"):
-            case "offer":
-                return [self._offer(request.offer)]
-            case "answer":
-                number = request.answer.id or self._offer_id  # some SDKs do not say which offer they answer
-                return [signaling.Answer(peer="subscribe", sdp=request.answer.sdp, id=number)]
-            case "add_track":
-                self._add(request.add_track)
-            case "mute":
-                return self._mute(request.mute)
-            case "subscription":
-                return self._subscribe(request.subscription)
-            case "track_setting":
-                return self._set_tracks(request.track_setting)
-            case "leave":
-                return [signaling.Leave()]
-            case "ping":
-                self._reply(pong=int(time.time() * 1000))
-                return [signaling.Ping(id=0)]
-            case "ping_req":
-                answered = rtc.Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=int(time.time() * 1000))
-                self._reply(pong_resp=answered)
-                return [signaling.Ping(id=0)]
-        return []  # candidates need nothing; the rest is not known here
+        kind = request.WhichOneof("message")
+        asks = self._asking.get(kind or "")
+        return asks(request) if asks is not None else []  # candidates need nothing; the rest is not known here
+
+    def _answer(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        number = request.answer.id or self._offer_id  # some SDKs do not say which offer they answer
+        return [signaling.Answer(peer="subscribe", sdp=request.answer.sdp, id=number)]
+
+    def _leave(self, _: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        return [signaling.Leave()]
+
+    def _ping(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        now = int(time.time() * 1000)
+        if request.WhichOneof("message") == "ping":
+            self._reply(pong=now)
+        else:
+            self._reply(pong_resp=rtc.Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=now))
+        return [signaling.Ping(id=0)]
+
+    def _describe(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        """Change the participant's own name, metadata and attributes; what is empty stays as it is."""
+        asked = request.update_metadata
+        self._asked = rtc.RequestResponse(request_id=asked.request_id, update_metadata=asked)
+        return [
+            signaling.Describe(
+                name=asked.name or None, metadata=asked.metadata or None, attributes=dict(asked.attributes)
+            )
+        ]
+
+    def done(self) -> "list[rtc.SignalResponse]":
+        """Return what the client is told once the room has done all that the last request asked."""
+        asked, self._asked = self._asked, None
+        return [] if asked is None else [rtc.SignalResponse(request_response=asked)]
 
     def _reply(self, **message: object) -> None:
         self.replies.append(rtc.SignalResponse(**message))  # type: ignore[arg-type]  # one of its messages
+
+    def _add_track(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        self._add(request.add_track)
+        return []
 
     def _add(self, request: "rtc.AddTrackRequest") -> None:
         """Announce a track. Its id is given at once, since clients wait for it before they offer."""
@@ -171,7 +214,8 @@ class LiveKitSession:
         published = rtc.TrackPublishedResponse(cid=request.cid, track=_announced(first, source))
         self._reply(track_published=published)
 
-    def _offer(self, offer: "rtc.SessionDescription") -> signaling.Offer:
+    def _offer(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        offer = request.offer
         description = parse_sdp(offer.sdp)
         tracks = []
         for section in description.media:
@@ -182,7 +226,7 @@ class LiveKitSession:
                 tracks.append(self._offered(section.mid, self._added[cid]))
         sending = {track.track for track in tracks}
         self._muted = {track: muted for track, muted in self._muted.items() if track in sending}
-        return signaling.Offer(peer="publish", sdp=offer.sdp, id=offer.id, tracks=tracks)
+        return [signaling.Offer(peer="publish", sdp=offer.sdp, id=offer.id, tracks=tracks)]
 
     def _offered(self, mid: str, added: _Added) -> OfferedTrack:
         request = added.request
@@ -202,7 +246,8 @@ class LiveKitSession:
             sealed=request.encryption != models.Encryption.Type.NONE,
         )
 
-    def _mute(self, request: "rtc.MuteTrackRequest") -> list[signaling.ClientMessage]:
+    def _mute(self, asked: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        request = asked.mute
         track = names.track_of(request.sid)
         if all(added.track != track for added in self._added.values()):
             raise ValueError("not a track of yours")
@@ -210,11 +255,13 @@ class LiveKitSession:
         self._muted[track] = request.muted
         return [signaling.MediaControl(track=track, muted=request.muted)] if is_offered else []
 
-    def _subscribe(self, request: "rtc.UpdateSubscription") -> list[signaling.ClientMessage]:
+    def _subscribe(self, asked: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        request = asked.subscription
         sids = [*request.track_sids, *(sid for of in request.participant_tracks for sid in of.track_sids)]
         return self._want({names.track_of(sid): {"on": request.subscribe} for sid in sids})
 
-    def _set_tracks(self, request: "rtc.UpdateTrackSettings") -> list[signaling.ClientMessage]:
+    def _set_tracks(self, asked: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        request = asked.track_setting
         size = {"width": min(request.width, 16384), "height": min(request.height, 16384)}
         return self._want({names.track_of(sid): size for sid in request.track_sids})
 
@@ -236,43 +283,29 @@ class LiveKitSession:
 
     def tell(self, message: signaling.Message) -> "list[rtc.SignalResponse]":
         """Return what the client is told of a message of the room."""
-        match message:
-            case signaling.RoomInfo():
-                return self._welcome(message)
-            case signaling.Offer():
-                self._offer_id = message.id
-                offer = rtc.SessionDescription(type="offer", sdp=message.sdp, id=message.id)
-                return [rtc.SignalResponse(offer=offer)]
-            case signaling.Answer():
-                answer = rtc.SessionDescription(type="answer", sdp=message.sdp, id=message.id)
-                return [rtc.SignalResponse(answer=answer)]
-            case signaling.ParticipantJoined() | signaling.ParticipantUpdated():
-                self._participants[message.participant.participant] = message.participant
-                return self._update(message.participant.participant)
-            case signaling.ParticipantLeft():
-                return self._left(message)
-            case signaling.TrackPublished() | signaling.TrackUnpublished() | signaling.TrackMuted():
-                return self._track_changed(message)
-            case signaling.GrantsChanged():
-                self._grants = message.grants
-                return self._update(self._me)
-            case signaling.Error():
-                return self._refused(message)
-            case _:
-                return self._tell_state(message)
+        telling = self._telling.get(type(message))
+        return telling(message) if telling is not None else []
 
-    def _tell_state(self, message: signaling.Message) -> "list[rtc.SignalResponse]":
-        match message:
-            case signaling.Speakers():
-                return self._speakers(message)
-            case signaling.Layers():
-                return self._layers(message)
-            case signaling.TrackState():
-                return self._track_state(message)
-            case signaling.RecordingChanged():
-                self._room.active_recording = message.state.active
-                return [rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room))]
-        return []
+    def _described(self, message: signaling.Offer | signaling.Answer) -> "list[rtc.SignalResponse]":
+        if isinstance(message, signaling.Answer):
+            answer = rtc.SessionDescription(type="answer", sdp=message.sdp, id=message.id)
+            return [rtc.SignalResponse(answer=answer)]
+        self._offer_id = message.id
+        return [rtc.SignalResponse(offer=rtc.SessionDescription(type="offer", sdp=message.sdp, id=message.id))]
+
+    def _participant_changed(
+        self, message: signaling.ParticipantJoined | signaling.ParticipantUpdated
+    ) -> "list[rtc.SignalResponse]":
+        self._participants[message.participant.participant] = message.participant
+        return self._update(message.participant.participant)
+
+    def _granted(self, message: signaling.GrantsChanged) -> "list[rtc.SignalResponse]":
+        self._grants = message.grants
+        return self._update(self._me)
+
+    def _recording(self, message: signaling.RecordingChanged) -> "list[rtc.SignalResponse]":
+        self._room.active_recording = message.state.active
+        return [rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room))]
 
     def _welcome(self, message: signaling.RoomInfo) -> "list[rtc.SignalResponse]":
         self._me, self._grants, self.resume = message.participant, message.grants, message.resume
@@ -368,7 +401,8 @@ class LiveKitSession:
             Code.TOO_MANY_REQUESTS.value: reason.LIMIT_EXCEEDED,
             Code.UNKNOWN_TRACK.value: reason.NOT_FOUND,
         }
-        answer = rtc.RequestResponse(reason=reasons.get(message.code, reason.NOT_FOUND), message=message.detail)
+        answer, self._asked = self._asked or rtc.RequestResponse(), None
+        answer.reason, answer.message = reasons.get(message.code, reason.NOT_FOUND), message.detail
         return [rtc.SignalResponse(request_response=answer)]
 
     def _speakers(self, message: signaling.Speakers) -> "list[rtc.SignalResponse]":

@@ -4,7 +4,7 @@ from sfu.api import facts, signaling, signaling_values
 from sfu.api.refusal import Code, Refused
 from sfu.peers.publish.negotiated_publish_peer import Declared
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
-from sfu.rooms import chat, consent_policy, consenting, membership, publishing, subscribing
+from sfu.rooms import chat, consent_policy, consenting, describing, membership, publishing, subscribing
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 
@@ -44,13 +44,15 @@ def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMe
 def _attend(
     room: LiveRoom,
     participant: Participant,
-    message: signaling.Ping | signaling.Leave | signaling.Ice | signaling.Join,
+    message: signaling.Ping | signaling.Leave | signaling.Ice | signaling.Join | signaling.Describe,
     now: int,
 ) -> None:
     if isinstance(message, signaling.Ping):
         room.context.outbox.tell(participant.session, signaling.Pong(id=message.id))
     elif isinstance(message, signaling.Leave):
         membership.leave(room, participant, "left", now)
+    elif isinstance(message, signaling.Describe):
+        describing.describe(room, participant, message, now)
     elif isinstance(message, signaling.Join):
         raise Refused(Code.BAD_MESSAGE, "You have already joined.")
     # Candidates are ignored: an ICE-lite agent learns addresses from checks.

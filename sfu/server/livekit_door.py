@@ -141,6 +141,8 @@ class LiveKitDoor:
             return
         for message in asked:
             self._handle(session, message)
+        for reply in session.translator.done():
+            session.put(reply.SerializeToString())
 
     def _handle(self, session: LiveKitSocket, message: signaling.ClientMessage) -> None:
         try:

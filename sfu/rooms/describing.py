@@ -1,0 +1,24 @@
+"""What participants say of themselves: names, and an application's metadata and attributes."""
+
+from sfu.api import signaling
+from sfu.api.refusal import Code, Refused
+from sfu.rooms.participant import Participant
+from sfu.rooms.room import Room
+
+MAX_ATTRIBUTES_BYTES = 65_536
+
+
+def describe(room: Room, participant: Participant, message: signaling.Describe, now: int) -> None:
+    """Change what others see of a participant, and tell everyone; raises Refused."""
+    if not participant.grants.describe:
+        raise Refused(Code.NOT_PERMITTED, "You may not change your name, metadata or attributes here.")
+    if not participant.negotiation_bucket.take(now):
+        raise Refused(Code.TOO_MANY_REQUESTS, "Too many changes; wait a moment.")
+    changed = participant.attributes | message.attributes
+    attributes = {name: value for name, value in changed.items() if value}
+    if sum(len(part.encode()) for pair in attributes.items() for part in pair) > MAX_ATTRIBUTES_BYTES:
+        raise Refused(Code.BAD_MESSAGE, f"Attributes must not exceed {MAX_ATTRIBUTES_BYTES} bytes.")
+    participant.attributes = attributes
+    participant.name = participant.name if message.name is None else message.name
+    participant.metadata = participant.metadata if message.metadata is None else message.metadata
+    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))

@@ -27,7 +27,7 @@ class TokenRefused(Exception):
 
 
 class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the bearer may do in a room. None is what everybody may who may join."""
+    """The rights of the bearer in a room. None is what everybody may who may join."""
 
     room_join: bool = False
     room: str = ""

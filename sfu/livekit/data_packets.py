@@ -15,7 +15,7 @@ from sfu.formats.data_message import DataMessage
 TOPIC = "livekit"
 
 _OURS = frozenset({"speaker", "metrics"})
-"""What is said by servers, or to them."""
+"""Kinds of packets that servers send, or get."""
 
 
 def read(data: bytes, resolve: Callable[[Iterable[str]], tuple[str, ...]]) -> DataMessage | None:

@@ -39,7 +39,7 @@ class _Added(NamedTuple):
 
 
 class LiveKitSession:
-    """What a client and the room have told each other; it outlives a connection that is resumed.
+    """The state of what a client and the room have told each other; it outlives a connection that is resumed.
 
     It is the participant's `Dialect` (sfu.rooms.dialect), too.
     """

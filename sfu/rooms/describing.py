@@ -1,4 +1,4 @@
-"""What participants say of themselves: names, and an application's metadata and attributes."""
+"""Changes of participants by themselves: names, and an application's metadata and attributes."""
 
 from sfu.api import signaling
 from sfu.api.refusal import Code, Refused

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from parley_client import Api
+from tests.support import livekit_client
 from tests.support.call import PASSWORD, become_admin
 from tests.support.namespaces import Network, network
 from tests.support.server import RunningServer, running_server
@@ -32,7 +33,11 @@ class Deployment:
 
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[tuple[RunningServer, Network]]:
-    with network(3) as net, running_server(net.server_prefix) as server:
+    with (
+        network(3) as net,
+        # LiveKit's SDKs take no certificate of our own making: for them plain HTTP is served in the namespace.
+        running_server(net.server_prefix, livekit_keys=livekit_client.KEYS, http_host=net.server_address) as server,
+    ):
         asyncio.run(_set_up(server, net))
         yield server, net
 

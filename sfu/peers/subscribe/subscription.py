@@ -41,7 +41,7 @@ class Subscription:
     """One subscribe peer and what it shows."""
 
     is_named = False
-    """Whether each slot names the track that it shows in descriptions."""
+    """True if each slot names in descriptions the track that it shows."""
 
     def __init__(self, context: Context, now: int) -> None:
         self.subscribe_peer = SubscribePeer(context, now)

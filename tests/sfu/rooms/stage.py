@@ -24,8 +24,8 @@ from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials, lite_candidates
 from sfu.machines.negotiation.agreement import DtlsRole
 from sfu.peers.context import Context, Limits
-from sfu.peers.outbox import SessionClose
 from sfu.peers.data_channels import Came, DataChannels, Sent
+from sfu.peers.outbox import SessionClose
 from sfu.rooms.node import Membership, Node
 
 SFU = ("192.0.2.1", 8810)

@@ -1,0 +1,81 @@
+"""Access tokens of LiveKit's SDKs: who is let in, into which meeting, and who is told what."""
+
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import jwt
+import pytest
+
+from control.config import ControlConfig
+from control.identity.livekit_tokens import signing_keys
+from tests.control.harness import People, serving
+from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
+
+Validate = Callable[[str], Awaitable[tuple[int, str]]]
+
+
+def _with(payload: dict[str, object], **more: object) -> str:
+    claims = {"iss": KEY, "sub": "ann", "exp": time.time() + 60, "video": {"roomJoin": True, "room": "r"}}
+    return jwt.encode(claims | payload, SECRET, **more)
+
+
+REFUSED = [
+    ("", 401, "no permissions to access the room"),
+    ("nonsense", 401, "invalid authorization token"),
+    (access_token("ann", "r", secret="x" * 40), 401, "invalid token"),
+    (access_token("ann", "r", key="foreign"), 401, "invalid API key"),
+    (_with({"exp": time.time() - 3600}), 401, "invalid token"),
+    (_with({"nbf": time.time() + 3600}), 401, "invalid token"),
+    (_with({}, algorithm="HS384"), 401, "invalid token"),
+    (jwt.encode({"iss": KEY, "sub": "ann", "exp": time.time() + 60}, None, algorithm="none"), 401, "invalid token"),
+    (access_token("ann", "r", video={"roomJoin": False}), 401, "permissions denied"),
+    (access_token("ann", ""), 400, "no room name"),
+    (access_token("", "r"), 400, "identity cannot be empty"),
+    (access_token("x" * 257, "r"), 400, "participant identity length exceeds limits: max length 256"),
+    (access_token("ann", "r\x00"), 400, "names must not contain NUL"),
+    (access_token("ann", "r", metadata="x" * 9000), 401, "invalid authorization token"),
+    (access_token("ann", "r"), 404, "requested room does not exist"),
+]
+"""Statuses and texts are the reference server's, but for NUL, and for the room, which nobody owns yet."""
+
+
+@asynccontextmanager
+async def door(config: ControlConfig, **changes: object) -> AsyncIterator[tuple[People, Validate]]:
+    """Serve, and yield callers and what answers a token."""
+    async with serving(dataclasses.replace(config, **changes)) as server, aiohttp.ClientSession() as session:
+
+        async def validate(token: str) -> tuple[int, str]:
+            async with session.get(f"{server.url}/rtc/validate", params={"access_token": token}) as answer:
+                return answer.status, await answer.text()
+
+        yield People(session, server), validate
+
+
+async def test_tokens_are_refused_as_sdks_expect(config: ControlConfig) -> None:
+    async with door(config, livekit_keys=signing_keys(KEYS)) as (_, validate):
+        for token, status, text in REFUSED:
+            assert await validate(token) == (status, text)
+
+
+async def test_a_name_leads_to_one_meeting_which_joining_makes(config: ControlConfig) -> None:
+    async with door(config, livekit_keys=signing_keys(KEYS), livekit_owner="Ada") as (people, validate):
+        ada = await people.user("ada")
+        for _ in range(2):
+            assert await validate(access_token("ann", "Daily")) == (200, "success")
+        listed = await ada.ok("GET", "/api/v1/meetings")
+        assert [meeting["title"] for meeting in listed["meetings"]] == ["Daily"]
+
+
+async def test_without_keys_there_is_no_such_door(config: ControlConfig) -> None:
+    async with door(config) as (_, validate):
+        assert (await validate(access_token("ann", "r")))[0] == 404
+
+
+@pytest.mark.parametrize("text", ["no colon", "key: short", ": " + "x" * 40])
+def test_keys_are_pairs_of_names_and_long_secrets(text: str) -> None:
+    with pytest.raises(ValueError, match="KEY: SECRET"):
+        signing_keys(text)
+    assert signing_keys(f"a: {'x' * 32},\nb: {'y:' * 20}") == {"a": "x" * 32, "b": "y:" * 20}

@@ -1,0 +1,59 @@
+"""LiveKit's own SDK and a client of ours in one meeting: each sees, hears and reads the other, and a host moderates."""
+
+import asyncio
+
+from livekit.rtc import DisconnectReason
+
+from parley_client import Room
+from sfu.api.join_token import Source
+from sfu.formats.codecs import Codec
+from tests.e2e.conftest import Deployment
+from tests.support.call import received, send
+from tests.support.livekit_client import access_token, livekit_client
+from tests.support.waiting import eventually
+
+
+async def test_a_livekit_client_meets_one_of_ours(deployment: Deployment) -> None:
+    admin = deployment.admin
+    meeting = await admin.create_meeting("Both")
+    invitation = await admin.join(meeting, "Ours")
+    url = f"http://{deployment.network.server_address}:{deployment.server.http_port}"
+    async with (
+        Room(admin.signaling_url(invitation), token=invitation.token, verify_tls=False, data=True) as ours,
+        livekit_client(url, access_token("ada", meeting, metadata="about ada")) as theirs,
+    ):
+        camera, microphone = await ours.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
+        sending = asyncio.create_task(send(camera, microphone))
+        await theirs.publish()
+        await received(ours, {"audio": 20, "video": 5})
+        await eventually(lambda: theirs.seen and theirs.heard, 30)
+
+        ada = next(info for info in ours.state.participants.values() if info.identity == "ada")
+        assert (ada.name, ada.metadata) == ("Ada", "about ada")
+        (remote,) = theirs.room.remote_participants.values()
+        assert remote.name == "Ours"
+        assert {track.source for track in ours.state.tracks.values() if track.participant == ada.participant} == {
+            Source.CAMERA,
+            Source.MICROPHONE,
+        }
+
+        await theirs.room.local_participant.publish_data(b"to all", topic="said")
+        await eventually(lambda: ours.heard, 30)
+        message, reliable = ours.heard[0]
+        assert (message.payload, message.topic, message.names, reliable) == (
+            b"to all",
+            "said",
+            (ada.participant,),
+            True,
+        )
+        ours.say(b"to ada", ada.participant, topic="answered")
+        await eventually(lambda: theirs.data, 30)
+        assert theirs.data == [(remote.identity, b"to ada", "answered")]
+
+        path = f"/meetings/{meeting}/participants/{ada.participant}"
+        await admin.request("POST", f"{path}/mute", {"muted": ["microphone"]})
+        await eventually(lambda: any(name == "track_muted" for name, _ in theirs.events), 30)
+        await admin.request("POST", f"{path}/remove", {})
+        await eventually(lambda: ("disconnected", DisconnectReason.PARTICIPANT_REMOVED) in theirs.events, 30)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)

@@ -1,0 +1,167 @@
+"""Whatever a client sends, a session answers with messages of ours or a refusal, and keeps little."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from livekit.protocol import models, rtc
+
+from sfu.api.join_token import Grants
+from sfu.api.livekit import LiveKitAdmission
+from sfu.api.refusal import Refused
+from sfu.api.signaling import Message, RoomInfo, TrackPublished
+from sfu.api.signaling_values import CaptionsState, ParticipantInfo, RecordingState, TrackInfo
+from sfu.formats import dcep
+from sfu.formats.data_message import DataMessage
+from sfu.livekit import data_packets
+from sfu.livekit.session import MAX_ADDED, LiveKitSession
+
+TEXT = st.text(max_size=30)
+SIDS = st.sampled_from(["", "TR_t-1", "TR_", "nonsense"]) | TEXT
+ADDED = st.builds(
+    rtc.AddTrackRequest,
+    cid=TEXT,
+    name=TEXT,
+    sid=SIDS,
+    type=st.integers(0, 2),
+    source=st.integers(0, 4),
+    width=st.integers(0, 2**32 - 1),
+    height=st.integers(0, 2**32 - 1),
+    simulcast_codecs=st.lists(st.builds(rtc.SimulcastCodec, codec=TEXT, cid=TEXT), max_size=3),
+)
+DESCRIPTION = st.builds(rtc.SessionDescription, type=TEXT, sdp=TEXT, id=st.integers(0, 2**32 - 1))
+REQUESTS = st.one_of(
+    st.builds(rtc.SignalRequest, add_track=ADDED),
+    st.builds(rtc.SignalRequest, offer=DESCRIPTION),
+    st.builds(rtc.SignalRequest, answer=DESCRIPTION),
+    st.builds(rtc.SignalRequest, mute=st.builds(rtc.MuteTrackRequest, sid=SIDS, muted=st.booleans())),
+    st.builds(rtc.SignalRequest, subscription=st.builds(rtc.UpdateSubscription, track_sids=st.lists(SIDS, max_size=3))),
+    st.builds(
+        rtc.SignalRequest,
+        track_setting=st.builds(
+            rtc.UpdateTrackSettings, track_sids=st.lists(SIDS, max_size=3), width=st.integers(0, 2**32 - 1)
+        ),
+    ),
+    st.builds(
+        rtc.SignalRequest, update_metadata=st.builds(rtc.UpdateParticipantMetadata, name=TEXT, request_id=st.just(7))
+    ),
+)
+
+
+def joined(**grants: bool) -> LiveKitSession:
+    """Return a session of somebody who is in a room with somebody else."""
+    session = LiveKitSession(LiveKitAdmission(room_name="Room"))
+    session.tell(
+        RoomInfo(
+            v=1,
+            room="r",
+            participant="me",
+            grants=Grants(**grants),
+            resume="secret",
+            participants=[
+                ParticipantInfo(participant="me", name="Me", identity="mine"),
+                ParticipantInfo(participant="other", name="Other"),
+            ],
+            tracks=[TrackInfo(track="t-1", participant="other", source="camera", media="video", codec="VP8")],
+            recording=RecordingState(active=False),
+            captions=CaptionsState(available=False),
+            opened_at=0,
+            now=0,
+        )
+    )
+    return session
+
+
+@given(st.lists(st.binary(max_size=200) | REQUESTS.map(lambda request: request.SerializeToString()), max_size=8))
+def test_requests_lead_to_messages_or_a_refusal(requests: list[bytes]) -> None:
+    session = joined()
+    for request in requests:
+        try:
+            asked = session.receive(request)
+        except Refused as refused:
+            assert not refused.fatal
+            session.tell(refused.message())
+        else:
+            assert all(isinstance(message, Message) for message in asked)
+
+
+def test_announced_tracks_are_bounded() -> None:
+    session = joined()
+    for number in range(MAX_ADDED):
+        session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid=str(number))).SerializeToString())
+    with pytest.raises(Refused):
+        session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="more")).SerializeToString())
+
+
+@given(st.binary(max_size=200), TEXT)
+def test_packets_are_read_or_refused(data: bytes, topic: str) -> None:
+    session = joined()
+    try:
+        message = session.read_data(data)
+    except ValueError:
+        message = None
+    if message is not None:
+        assert session.write_data(DataMessage(message.payload, message.topic, ("other",)), reliable=True) is not None
+    session.write_data(DataMessage(data, topic, ("nobody",)), reliable=False)
+    session.write_data(DataMessage(data, data_packets.TOPIC, ("other",)), reliable=False)
+
+
+@given(st.binary(max_size=40))
+def test_openings_of_channels_are_read_or_refused(data: bytes) -> None:
+    try:
+        opening = dcep.parse(data)
+    except ValueError:
+        return
+    assert opening is None or dcep.parse(dcep.serialize(opening)) == opening
+
+
+def test_a_packet_goes_to_whom_its_identities_name_as_its_sender() -> None:
+    session = joined()
+    user = models.UserPacket(payload=b"hi", topic="t", participant_identity="somebody else")
+    packet = models.DataPacket(user=user, destination_identities=["other"])
+    message = session.read_data(packet.SerializeToString())
+    assert message == DataMessage(b"hi", "t", ("other",))
+    packet.ClearField("destination_identities")
+    packet.destination_identities.append("stranger")
+    assert session.read_data(packet.SerializeToString()) is None
+
+    written = session.write_data(DataMessage(b"hi", "t", ("me",)), reliable=True)
+    assert written is not None
+    passed = models.DataPacket.FromString(written)
+    assert (passed.participant_identity, passed.user.participant_identity) == ("mine", "mine")
+
+
+def test_tracks_are_published_under_the_id_that_was_announced() -> None:
+    session = joined()
+    session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="cam", type=1, source=1)).SerializeToString())
+    (reply,) = session.replies
+    sid = reply.track_published.track.sid
+    sdp = (
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+        "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=msid:- cam\r\n"
+    )
+    offer = rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=sdp, id=3))
+    (asked,) = session.receive(offer.SerializeToString())
+    assert [(track.mid, f"TR_{track.track}") for track in asked.tracks] == [("0", sid)]
+
+
+def test_others_see_a_new_track() -> None:
+    told = joined().tell(
+        TrackPublished(
+            track=TrackInfo(
+                track="t-2", participant="other", source="screen", media="video", codec="VP9", name="Slides"
+            )
+        )
+    )
+    (participant,) = told[0].update.participants
+    assert [(track.sid, track.name, track.mime_type) for track in participant.tracks][-1] == (
+        "TR_t-2",
+        "Slides",
+        "video/VP9",
+    )
+
+
+def test_nobody_publishes_what_is_not_granted() -> None:
+    session = joined(publish=())
+    session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="cam", type=1, source=1)).SerializeToString())
+    (reply,) = session.replies
+    assert reply.request_response.reason == rtc.RequestResponse.Reason.NOT_ALLOWED

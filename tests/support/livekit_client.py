@@ -1,0 +1,98 @@
+"""A client of LiveKit's own: its Python SDK, with a tone and a picture to publish, and an ear and an eye."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import numpy as np
+from livekit import rtc
+
+KEY, SECRET = "testkey", "a secret that is long enough for every hash that a test may try"
+KEYS = f"{KEY}: {SECRET}"
+_RATE, _SIZE = 48_000, (640, 360)
+
+
+def access_token(identity: str, room: str, *, key: str = KEY, secret: str = SECRET, **claims: Any) -> str:
+    """Return a token as an application mints it; what is in `claims` comes in addition, `video` to what it grants."""
+    now = int(time.time())
+    video = {"roomJoin": True, "room": room} | claims.pop("video", {})
+    payload = {"iss": key, "sub": identity, "nbf": now - 5, "exp": now + 600, "name": identity.title(), "video": video}
+    return jwt.encode(payload | claims, secret, algorithm="HS256")
+
+
+class LiveKitClient:
+    """A participant; `heard` is the loudest sample of each track, `seen` the pictures and `data` the packets."""
+
+    def __init__(self) -> None:
+        self.room = rtc.Room()
+        self.heard: dict[str, int] = {}
+        self.seen: dict[str, int] = {}
+        self.data: list[tuple[str, bytes, str]] = []
+        self.events: list[tuple[str, Any]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.room.on("track_subscribed", self._subscribed)
+        self.room.on("data_received", self._received)
+        for name in ("track_muted", "disconnected", "participant_connected", "participant_disconnected"):
+            self.room.on(name, lambda *rest, name=name: self.events.append((name, rest[0])))
+
+    def _subscribed(self, track: Any, publication: Any, _: Any) -> None:
+        self._tasks.append(asyncio.create_task(self._follow(track, publication.sid)))
+
+    async def _follow(self, track: Any, sid: str) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            async for event in rtc.AudioStream(track):
+                loudest = int(np.abs(np.frombuffer(event.frame.data, dtype=np.int16)).max())
+                self.heard[sid] = max(self.heard.get(sid, 0), loudest)
+        else:
+            async for _ in rtc.VideoStream(track):
+                self.seen[sid] = self.seen.get(sid, 0) + 1
+
+    def _received(self, packet: Any) -> None:
+        who = packet.participant.identity if packet.participant else ""
+        self.data.append((who, packet.data, packet.topic))
+
+    async def publish(self) -> None:
+        """Publish a tone as microphone and a moving picture as camera, until the end."""
+        sound, picture = rtc.AudioSource(_RATE, 1), rtc.VideoSource(*_SIZE)
+        microphone = rtc.LocalAudioTrack.create_audio_track("tone", sound)
+        camera = rtc.LocalVideoTrack.create_video_track("picture", picture)
+        sources = rtc.TrackSource
+        me = self.room.local_participant
+        await me.publish_track(microphone, rtc.TrackPublishOptions(source=sources.SOURCE_MICROPHONE))
+        await me.publish_track(camera, rtc.TrackPublishOptions(source=sources.SOURCE_CAMERA))
+        self._tasks += [asyncio.create_task(_sing(sound)), asyncio.create_task(_show(picture))]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.room.disconnect()
+
+
+async def _sing(source: Any) -> None:
+    samples = (np.sin(2 * np.pi * 440 * np.arange(480) / _RATE) * 12_000).astype(np.int16).tobytes()
+    while True:
+        await source.capture_frame(rtc.AudioFrame(samples, _RATE, 1, 480))
+
+
+async def _show(source: Any) -> None:
+    number = 0
+    while True:
+        number += 1
+        shade = bytes([number * 8 % 256]) * (_SIZE[0] * _SIZE[1] * 4)
+        source.capture_frame(rtc.VideoFrame(*_SIZE, rtc.VideoBufferType.RGBA, shade))
+        await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def livekit_client(url: str, token: str) -> AsyncIterator[LiveKitClient]:
+    """Connect to a server, at a URL of ws or http, and leave at the end."""
+    client = LiveKitClient()
+    await client.room.connect(url, token)
+    try:
+        yield client
+    finally:
+        await client.close()

@@ -58,7 +58,7 @@ def test_rooms_leave_a_hot_node_one_by_one_until_both_have_time() -> None:
     assert len({room for _, room, *_ in world.moves}) == len(world.moves)
 
 
-def test_nothing_goes_to_and_fro_while_rooms_grow_and_shrink() -> None:
+def test_nothing_goes_back_and_forth_while_rooms_grow_and_shrink() -> None:
     world, balance = World({name: rooms(name, *[0.06] * 10) for name in "abc"}), Balance()
     moods = random.Random(7)
     for step in range(720):  # two hours, in which others have lessons every twenty minutes

@@ -199,6 +199,7 @@ _NODES = Group(
     "Several nodes",
     (
         Setting("workers", WorkerCount, 1, "sfu processes on this machine, each a node; auto: one for each core"),
+        Setting("share_udp_port", bool, True, "all workers have one UDP port; false: each has its own"),
         Setting("sfu_node", str, "sfu-1", "name of this sfu node", old_name="node"),
         Setting(
             "sfu_nodes",

@@ -42,6 +42,8 @@ class Program:
     labelled: bool = True
     """True if its name goes before its lines; JSON names itself."""
     before_start: Callable[[], None] | None = None
+    descriptors: tuple[int, ...] = ()
+    """Open files that it inherits under the same numbers."""
 
 
 def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[str]:
@@ -123,6 +125,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=program.descriptors,
                 limit=_LINE_LIMIT,
             )
             self._started()

@@ -1,6 +1,7 @@
 """From settings to each part's own configuration: the only place that knows both."""
 
 import ipaddress
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,7 @@ from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
 from parley.sign_in_config import identity_providers, second_factor
 from recorder.config import RecorderConfig
+from sfu.server import port_share
 from sfu.server.config import SfuConfig
 
 _REGISTRATIONS: dict[str, Registration] = {
@@ -214,6 +216,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         region=settings["region"],
         etcd=etcd_config(settings),
         drain_seconds=settings["drain_seconds"] if settings["drain_seconds"] >= 0 else None,
+        port_share=_port_share(),
         flight_dir=settings["data_dir"] / "flights",
         estimate_bandwidth=settings["congestion_control"],
         max_participants=settings["max_participants"],
@@ -222,6 +225,12 @@ def sfu_config(settings: Settings) -> SfuConfig:
         plain_networks=_networks(settings["transport_networks"]),
         plain_ports=_port_range(settings["transport_ports"]),
     )
+
+
+def _port_share() -> port_share.PortShare | None:
+    """Return what the process that started this one shares of a UDP port, if it does."""
+    text = os.environ.get(port_share.ENVIRONMENT)
+    return port_share.decode_share(text) if text else None
 
 
 def _networks(listed: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from parley.network import allocate_port, local_addresses, port_in_use, url_host
 from parley.part_configs import embedded_postgres
 from recorder.config import SEAL_SECONDS
 from sfu.engine import create_engine, engine_notice
+from sfu.server.port_group import PortGroup
 
 STOP_SECONDS = {"sfu": 1.2, "recorder": SEAL_SECONDS, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
 _PORTS = {
@@ -66,7 +67,12 @@ async def _supervise(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     children: list[Child] = []
-    starting = asyncio.ensure_future(_start_all(settings, children))
+    try:
+        port = workers.open_port(settings)
+    except OSError as error:
+        raise CannotStart(str(error)) from error
+    steering = asyncio.ensure_future(workers.steer(port))
+    starting = asyncio.ensure_future(_start_all(settings, port, children))
     stopped = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,18 +86,20 @@ async def _supervise(settings: Settings) -> int:
         await asyncio.gather(starting, stopped, return_exceptions=True)
         print("stopping", file=sys.stderr)
         await _stop_all(children)
+        steering.cancel()
+        await asyncio.gather(steering, return_exceptions=True)
         leftovers.forget_processes(settings["runtime_dir"])
     return 0
 
 
-async def _start_all(settings: Settings, children: list[Child]) -> None:
+async def _start_all(settings: Settings, port: PortGroup | None, children: list[Child]) -> None:
     """Start the stores, then control, then the sfu, then its sinks; one line as each becomes ready."""
     runtime = settings["runtime_dir"]
 
     def record() -> None:
         leftovers.record_processes(runtime, {c.program.name: c.pid for c in children if c.pid})
 
-    for programs in _programs(settings):
+    for programs in _programs(settings, port):
         batch = [Child(program, runtime, started=record) for program in programs]
         children.extend(batch)
         try:
@@ -114,7 +122,7 @@ async def _stop_all(children: list[Child]) -> None:
         await asyncio.gather(*(child.stop(seconds) for child in alike))
 
 
-def _programs(settings: Settings) -> list[list[Program]]:
+def _programs(settings: Settings, port: PortGroup | None = None) -> list[list[Program]]:
     sfus = workers.spread(settings)
     stores = []
     if settings["database_url"] is None:
@@ -125,7 +133,7 @@ def _programs(settings: Settings) -> list[list[Program]]:
     if settings["inference"]:
         sinks += [workers.program("inference", name.replace("sfu", "inference"), one) for name, one in sfus.each]
     # All of this machine stops at once: there is nowhere for rooms to go.
-    nodes = [workers.program("sfu", name, one.replaced(drain_seconds=-1)) for name, one in sfus.each]
+    nodes = workers.sfu_programs([(name, one.replaced(drain_seconds=-1)) for name, one in sfus.each], port)
     return [stores, [workers.program("control", "control", sfus.common)], nodes, sinks]
 
 

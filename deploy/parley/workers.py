@@ -1,7 +1,8 @@
 """Several sfu processes on one machine: each is a node with a name, ports and a sink socket of its own.
 
-Worker N of `sfu-1` is `sfu-1-N`. Its UDP port is the N-th from `sfu_udp_port` on, its signaling and HTTP ports are in
-steps of a hundred from theirs; where the system allocates ports it does so for each. `parley sfu --workers N`
+Worker N of `sfu-1` is `sfu-1-N`. All have one UDP port (sfu.server.port_group), or, without `share_udp_port`, the N-th
+from `sfu_udp_port` on. The TCP port of media is the N-th from there on, signaling and HTTP ports are in steps of a
+hundred from theirs; where the system allocates ports it does so for each. `parley sfu --workers N`
 supervises them; `parley up` starts them itself, with an inference each and one recorder for all.
 """
 
@@ -18,9 +19,12 @@ from parley.child import Child, ChildFailed, Program
 from parley.network import allocate_port, url_host
 from parley.part_process import STOP_SECONDS, die_with_parent, notify_ready
 from parley.part_secrets import SECRETS_OF
+from sfu.server import port_share
+from sfu.server.addresses import local_addresses
+from sfu.server.port_group import PortGroup
+from sfu.server.port_share import PortShare
 
 _PORTS = (
-    ("sfu_udp_port", 1, socket.SOCK_DGRAM),
     ("sfu_signaling_port", 100, socket.SOCK_STREAM),
     ("sfu_http_port", 100, socket.SOCK_STREAM),
     ("inference_port", 100, socket.SOCK_STREAM),
@@ -64,9 +68,14 @@ async def _supervise(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    children = [Child(program("sfu", *one), settings["runtime_dir"]) for one in spread(settings).each]
+    port = open_port(settings)
+    if port is not None and not settings["sfu_udp_port"]:
+        settings = settings.replaced(sfu_udp_port=port.port)
+    each = spread(settings).each
+    children = [Child(one, settings["runtime_dir"]) for one in sfu_programs(each, port)]
     stopping = asyncio.ensure_future(stop.wait())
     starting = asyncio.ensure_future(_start(children))
+    steering = asyncio.ensure_future(steer(port))
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -80,22 +89,52 @@ async def _supervise(settings: Settings) -> None:
             await starting
         patience = STOP_SECONDS + max(0, settings["drain_seconds"])
         await asyncio.gather(*(child.stop(patience) for child in children))
+        steering.cancel()
+        await asyncio.gather(steering, return_exceptions=True)
+
+
+def open_port(settings: Settings) -> PortGroup | None:
+    """Return the UDP port that all workers share, None where each has its own. OSError."""
+    if settings["workers"] <= 1 or not settings["share_udp_port"]:
+        return None
+    return PortGroup(settings["sfu_addresses"] or local_addresses(), settings["sfu_udp_port"], settings["workers"])
+
+
+def sfu_programs(each: list[tuple[str, Settings]], port: PortGroup | None) -> list[Program]:
+    """Return how the workers are run, each with its share of a port."""
+    if port is None:
+        return [program("sfu", *one) for one in each]
+    return [program("sfu", *one, port.share(number)) for number, one in enumerate(each)]
+
+
+async def steer(port: PortGroup | None) -> None:
+    """Steer a port until cancelled, then close it."""
+    if port is not None:
+        try:
+            await port.run()
+        finally:
+            port.close()
 
 
 async def _start(children: list[Child]) -> None:
     await asyncio.gather(*(child.start() for child in children))
 
 
-def program(verb: str, name: str, settings: Settings) -> Program:
-    """Return how a part is run under a name of its own."""
+def program(verb: str, name: str, settings: Settings, share: PortShare | None = None) -> Program:
+    """Return how a part is run under a name of its own, an sfu with its share of a port."""
     # -P: a directory that happens to be called like one of our packages is not imported.
     command = [sys.executable, "-P", "-m", "parley", verb]
-    return Program(name, command, settings.environment(SECRETS_OF[verb]), labelled=settings["log_format"] == "text")
+    environment = settings.environment(SECRETS_OF[verb])
+    if share is not None:
+        environment[port_share.ENVIRONMENT] = port_share.encode_share(share)
+    descriptors = share.descriptors if share is not None else ()
+    return Program(name, command, environment, labelled=settings["log_format"] == "text", descriptors=descriptors)
 
 
 def _of_worker(settings: Settings, number: int) -> Settings:
     ports = {}
-    for name, step, kind in _PORTS:
+    steps = _PORTS if settings["share_udp_port"] else (("sfu_udp_port", 1, socket.SOCK_DGRAM), *_PORTS)
+    for name, step, kind in steps:
         first = settings[name]
         if number == 1 and first:
             continue
@@ -104,12 +143,21 @@ def _of_worker(settings: Settings, number: int) -> Settings:
     for name in ("sfu_tcp_port", "sfu_webtransport_port"):
         if settings[name] > 0:
             ports[name] = settings[name] + number - 1
+    if settings["share_udp_port"] and settings["sfu_tcp_port"] == 0 and number > 1:
+        ports["sfu_tcp_port"] = _tcp_port(settings, number)
     return settings.replaced(
         workers=1,
         sfu_node=f"{settings['sfu_node']}-{number}",
         sink_sockets=(str(settings["runtime_dir"] / f"sinks-{number}.sock"),),
         **ports,
     )
+
+
+def _tcp_port(settings: Settings, number: int) -> int:
+    """Return the TCP port of media of another than the first worker, whose UDP port has the first one's number."""
+    if settings.source("sfu_udp_port") == "generated" or settings["sfu_udp_port"] == 0:
+        return allocate_port("127.0.0.1", socket.SOCK_STREAM)
+    return int(settings["sfu_udp_port"]) + number - 1
 
 
 def _listed(settings: Settings) -> str:

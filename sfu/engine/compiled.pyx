@@ -66,6 +66,7 @@ cdef enum:
     KIND_RTCP = 2
     KIND_UNKNOWN_SSRC = 3
     KIND_EARLY = 4
+    KIND_STRAY = 5
     SENT_AUDIO = 0
     SENT_VIDEO = 1
     SENT_RTX = 2
@@ -95,6 +96,7 @@ cdef enum:
     DROP_STOPPED = 21
     DROP_SHED = 22
     DROP_BACKLOG_FULL = 23
+    DROP_NOT_HANDED_ON = 24
 
 include "native/system.pxi"
 include "native/limits.pxi"

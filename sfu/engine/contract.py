@@ -57,6 +57,7 @@ class Drop(IntEnum):
     STOPPED = 21  # waited for the peer's budget when its route was stopped
     SHED = 22  # the node is short of time: video that it leaves out, unread
     BACKLOG_FULL = 23  # video that came while too much waited to be forwarded, unread
+    NOT_HANDED_ON = 24  # for another worker behind the same port, more than is handed on
 
 
 class SocketKind(IntEnum):
@@ -91,6 +92,7 @@ class LeftoverKind(IntEnum):
     RTCP = 2  # data: the unprotected compound packet (RFC 3550, 5506), unless it is a mere sign of life
     UNKNOWN_SSRC = 3  # data: the unprotected RTP packet
     EARLY = 4  # data: protected RTP or RTCP of a peer that has no keys yet
+    STRAY = 5  # data: protected RTP or RTCP from an address that no peer has validated
 
 
 class Leftover(NamedTuple):
@@ -426,6 +428,9 @@ class Engine(Protocol):
 
     def acknowledge(self, peer: int, ssrc: int) -> None:
         """Acknowledge the peer's packets by transport-wide feedback, sent as `ssrc`, from now on."""
+
+    def leave_strays(self, limit: int) -> None:
+        """Leave so many STRAY datagrams of a batch to policy; by default, and beyond, they are dropped."""
 
     def pace_feedback(self, pace: int) -> None:
         """Acknowledge `pace` times as rarely as usual: there is little time for it."""

@@ -47,6 +47,7 @@ class PythonEngine:
         self._tally = Tally()
         self._runs = 0
         self._feedback_pace = 1
+        self._stray_limit = 0
 
     def set_peer(self, entry: PeerEntry) -> None:
         peer = self._peers.get(entry.peer)
@@ -202,7 +203,7 @@ class PythonEngine:
 
     def process(self, batch: Sequence[Datagram], now: int) -> Result:
         result = Result()
-        reception = Reception(self._tally, result)
+        reception = Reception(self._tally, result, self._stray_limit)
         for datagram in batch:
             self._tally.datagrams_in += 1
             self._tally.bytes_in += len(datagram.data)
@@ -214,7 +215,7 @@ class PythonEngine:
 
     def resubmit(self, leftover: Leftover, now: int) -> Result:
         result = Result()
-        reception = Reception(self._tally, result)
+        reception = Reception(self._tally, result, self._stray_limit)
         peer = self._peers.get(leftover.peer)
         if peer is not None and leftover.kind is LeftoverKind.EARLY:
             again = Datagram(leftover.data, leftover.source, leftover.local, leftover.arrival)
@@ -238,6 +239,9 @@ class PythonEngine:
     def acknowledge(self, peer: int, ssrc: int) -> None:
         acknowledger = self._peers[peer].acknowledger = TwccReceiver(ssrc)
         acknowledger.pace = self._feedback_pace
+
+    def leave_strays(self, limit: int) -> None:
+        self._stray_limit = limit
 
     def pace_feedback(self, pace: int) -> None:
         self._feedback_pace = pace

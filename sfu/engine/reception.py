@@ -104,7 +104,8 @@ class Original(NamedTuple):
 class Reception:
     """Receives one batch. `runs` gathers each stream's new packets, in the order in which streams first appear."""
 
-    def __init__(self, tally: Tally, result: Result) -> None:
+    def __init__(self, tally: Tally, result: Result, stray_limit: int = 0) -> None:
+        self._stray_room = stray_limit
         self.runs: dict[RoutedStream, list[Packet]] = {}
         self._tally = tally
         self._result = result
@@ -115,7 +116,10 @@ class Reception:
         data = datagram.data
         first = data[0] if data else 255
         if 128 <= first <= 191:
-            if peer is None:
+            if peer is None and self._stray_room > 0:
+                self._stray_room -= 1
+                self._leave(LeftoverKind.STRAY, datagram, peer, data)
+            elif peer is None:
                 self._tally.drop(Drop.UNKNOWN_SOURCE)
             else:
                 self.receive_protected(datagram, peer)

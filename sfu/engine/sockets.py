@@ -51,8 +51,11 @@ class Sockets:
     `open` adds sockets with ports of their own behind those of the node's port; their `local` is reused after `shut`.
     """
 
-    def __init__(self, addresses: Sequence[str], port: int) -> None:
-        """Bind `port` on each IP literal; 0 takes a port that is free on all of them. OSError when one cannot be."""
+    def __init__(self, addresses: Sequence[str], port: int, descriptors: Sequence[int] = ()) -> None:
+        """Bind `port` on each IP literal; 0 takes a port that is free on all of them. OSError when one cannot be.
+
+        `descriptors`, where there are any, are sockets that were bound already (`bound`), in place of both.
+        """
         self.drops: dict[Drop, int] = {}
         self.datagrams_out = 0
         self.bytes_out = 0
@@ -61,7 +64,11 @@ class Sockets:
         self._dropped: list[int] = []
         self._refusals: dict[Address, None] = {}
         try:
-            self._bind(addresses, port)
+            if descriptors:
+                for descriptor in descriptors:
+                    self._add(socket.socket(fileno=descriptor))
+            else:
+                self._bind(addresses, port)
         except OSError:
             self.close()
             raise
@@ -89,7 +96,7 @@ class Sockets:
         free = next((local for local, entry in enumerate(self._sockets) if entry is None), len(self._sockets))
         if free >= MAX_SOCKETS:
             raise OSError(errno.EMFILE, "a node has no more sockets")
-        entry = _bound(self.addresses[beside][0], port)
+        entry = bound(self.addresses[beside][0], port)
         self._sockets[free : free + 1] = [entry]
         self._filenos[free : free + 1] = [entry.fileno()]
         self._dropped[free : free + 1] = [0]
@@ -171,11 +178,14 @@ class Sockets:
 
     def _bind(self, addresses: Sequence[str], port: int) -> None:
         for address in addresses:
-            entry = _bound(address, port)
-            self._sockets.append(entry)
-            self._filenos.append(entry.fileno())
-            self._dropped.append(0)
+            entry = bound(address, port)
+            self._add(entry)
             port = entry.getsockname()[1]
+
+    def _add(self, entry: socket.socket) -> None:
+        self._sockets.append(entry)
+        self._filenos.append(entry.fileno())
+        self._dropped.append(0)
 
     def _name(self, local: int) -> Address:
         entry = self._sockets[local]
@@ -226,8 +236,8 @@ class Sockets:
         self.drops[reason] = self.drops.get(reason, 0) + packets
 
 
-def _bound(address: str, port: int) -> socket.socket:
-    """Return a socket as the node's; OSError when it cannot be bound."""
+def bound(address: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a socket as the node's, `shared` if others are to be bound beside it; OSError when it cannot be bound."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     entry = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -238,6 +248,8 @@ def _bound(address: str, port: int) -> socket.socket:
         _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
         entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         entry.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        if shared:
+            entry.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         entry.bind((address, port))
     except OSError:
         entry.close()

@@ -15,6 +15,7 @@ from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.peers.outbox import Outbox
 from sfu.peers.peer import Peer
 from sfu.peers.publish.resizer import Resizer
+from sfu.peers.shared_port import SharedPort
 from sfu.peers.unproved import UnprovedReceivers
 
 NTP_UNIX_SECONDS = 2_208_988_800
@@ -81,7 +82,7 @@ class Context:
     `unproved` are those that nobody vouches for. `observer` is the engine, if subscribers' links are to be estimated.
     Reports, feedback and statistics come only every `pace`-th time while the node is overloaded. `reached_from` finds
     the client behind an address of this machine's own. `resizers` cut the datagrams of some of our sockets before the
-    engine takes them.
+    engine takes them. `shared_port` is set if other workers have the same port.
     """
 
     engine: Engine
@@ -103,6 +104,7 @@ class Context:
     observer: SendSideObserver | None = None
     reached_from: Mapping[Address, Address] = field(default_factory=dict)
     resizers: dict[int, Resizer] = field(default_factory=dict)
+    shared_port: SharedPort | None = None
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def number(self) -> int:
@@ -111,7 +113,15 @@ class Context:
 
     def peer(self, now: int) -> Peer:
         """Return a new peer by ICE and DTLS."""
-        return Peer(self.number(), self.engine, self.certificate, now, drops=self.drops, reached_from=self.reached_from)
+        return Peer(
+            self.number(),
+            self.engine,
+            self.certificate,
+            now,
+            drops=self.drops,
+            reached_from=self.reached_from,
+            shared_port=self.shared_port,
+        )
 
     def unix_ms(self, now: int) -> int:
         return (now + self.unix_offset) // 1_000_000

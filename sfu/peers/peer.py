@@ -5,7 +5,7 @@ knows 5-tuples that ICE has validated, so DTLS and SRTP from others never get he
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sfu.engine.contract import (
@@ -25,6 +25,7 @@ from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.ice.lite import Credentials, FiveTuple, IceLite, IceReceived, Refusal, generate_credentials
 from sfu.machines.negotiation.agreement import LocalTransport, RemoteTransport
 from sfu.peers.early_media import EarlyMedia
+from sfu.peers.shared_port import SharedPort
 
 CONSENT_LOST = "consent_lost"
 
@@ -56,8 +57,11 @@ class Peer:
         *,
         drops: Counter[Drop],
         reached_from: Mapping[Address, Address] | None = None,
+        shared_port: SharedPort | None = None,
     ) -> None:
         """`reached_from` tells who is behind an address of this machine's own (server.tcp_listener).
+
+        `shared_port` is told of the paths of this peer, if other workers have the same port.
 
         `drops` counts unusable packets that came before the keys.
         """
@@ -67,7 +71,8 @@ class Peer:
         self._engine = engine
         self._certificate = certificate
         self._reached_from = {} if reached_from is None else reached_from
-        self._ice = IceLite(generate_credentials(), now)
+        self._shared_port = shared_port
+        self._ice = IceLite(self._credentials(), now)
         self._dtls = Dtls(certificate)
         self._started = False
         self._reached: set[FiveTuple] = set()
@@ -80,6 +85,9 @@ class Peer:
     def ufrags(self) -> tuple[str, ...]:
         """Our ufrags that checks may name: during an ICE restart the one before, too."""
         return self._ice.ufrags
+
+    def _credentials(self) -> Credentials:
+        return generate_credentials(self._shared_port.mark if self._shared_port is not None else "")
 
     def local(self, candidates: Sequence[Candidate]) -> LocalTransport:
         """Return our side for a description."""
@@ -102,7 +110,7 @@ class Peer:
 
         The association and its keys stay (RFC 8445, section 9).
         """
-        self._ice.restart(generate_credentials())
+        self._ice.restart(self._credentials())
         if ufrag is not None:
             self._ice.set_remote(ufrag, pwd)
 
@@ -141,15 +149,22 @@ class Peer:
     def _take(self, received: IceReceived, leftover: Leftover, now: int) -> None:
         if received.response is not None:
             self._datagrams.append(Outgoing(received.response, leftover.source, leftover.local))
-        for gone in received.dismissed:
-            self._engine.dismiss_source(gone.source, gone.local)
+        self._dismiss(received.dismissed)
         if received.validated is not None:
             self._engine.admit_source(self.number, received.validated.source, received.validated.local)
+            if self._shared_port is not None:
+                self._shared_port.came(received.validated)
         if received.selected is not None:
             self._address_media()
         if received.selected is not None or not self.connected:
             self._advance_dtls(now)
         self._send_checks()
+
+    def _dismiss(self, paths: Iterable[FiveTuple]) -> None:
+        for path in paths:
+            self._engine.dismiss_source(path.source, path.local)
+            if self._shared_port is not None:
+                self._shared_port.went(path)
 
     def _address_media(self) -> None:
         selected = self._ice.selected
@@ -209,8 +224,7 @@ class Peer:
         if self.closed:
             return
         before = self._ice.selected
-        for gone in self._ice.handle_timer(now):
-            self._engine.dismiss_source(gone.source, gone.local)
+        self._dismiss(self._ice.handle_timer(now))
         if self._ice.selected != before:
             self._address_media()
         self._dtls.handle_timer(now)
@@ -238,6 +252,7 @@ class Peer:
             self._advance_dtls(now)
             self.closed = True
         self._early.give_up()
+        self._dismiss(self._ice.pairs)
         self._engine.remove_peer(self.number)
         self._events.clear()
         return self.datagrams_to_send()

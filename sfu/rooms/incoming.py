@@ -85,6 +85,8 @@ class Incoming:
             self._sinks.packets(result.sink_packets)
             self._transcoding.packets(result.sink_packets)
         for leftover in result.leftovers:
+            if leftover.peer < 0 and self._is_stray(leftover, now):
+                continue
             if leftover.kind == LeftoverKind.RTCP and rtcp.is_report_alone(leftover.data):
                 self._wait(leftover, now)
             else:
@@ -93,6 +95,16 @@ class Incoming:
             self._wait(said, now)
             if not _is_calm(said.summary):
                 self.take_waiting()
+
+    def _is_stray(self, leftover: Leftover, now: int) -> bool:
+        """Take what is for another worker behind the same port; whether it was, or may be."""
+        shared = self._context.shared_port
+        if shared is None:
+            return False
+        ufrag = local_ufrag(leftover.data) if leftover.kind == LeftoverKind.STUN else None
+        if ufrag is not None:
+            return shared.check(leftover, ufrag)
+        return shared.stray(leftover, now)
 
     def work(self, now: int) -> None:
         """Take a turn's worth of waiting entries, in order; the peers concerned are touched."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foundation.etcd import EtcdConfig
+from sfu.server.port_share import PortShare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class SfuConfig:
 
     Signaling over WebTransport uses `webtransport_port` (-1 for none) on the addresses of media, with the certificate
     from the files or, without, one that clients know by its hash.
+
+    `port_share` is what the node has of a UDP port that other workers have too; None binds `udp_port` itself.
 
     `advertised_host` is where control and the gateway reach this node; "" is `http_host`. With `etcd` the node
     registers there. Before it stops, the node waits `drain_seconds` for its rooms to end and has the rest placed on
@@ -61,3 +64,4 @@ class SfuConfig:
     region: str = ""
     etcd: EtcdConfig | None = None
     drain_seconds: float | None = None
+    port_share: PortShare | None = None

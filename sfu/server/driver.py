@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from sfu.api.cascade_link import LinkMessage
 from sfu.api.facts import AnyFact
 from sfu.api.signaling import Message
-from sfu.engine.contract import LeftoverKind, Result
+from sfu.engine.contract import Datagram, LeftoverKind, Result
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
 from sfu.peers.outbox import Failure, SessionClose
@@ -84,6 +84,7 @@ class Driver:
         self.to_links: Callable[[Iterable[tuple[int, LinkMessage]], Iterable[int]], None] = lambda _, __: None
         self.to_sinks: Callable[[], None] = lambda: None
         self.to_transcoder: Callable[[], None] = lambda: None
+        self.to_workers: Callable[[], None] = lambda: None
 
     def now(self) -> int:
         """Return the time to pass to the node; keeps its wall clock right."""
@@ -108,6 +109,11 @@ class Driver:
         """Shut a socket that was opened besides the node's own."""
         self._loop.remove_reader(self._sockets.filenos()[local])
         self._sockets.shut(local)
+
+    def take(self, datagrams: Iterable[Datagram]) -> None:
+        """Take what has reached another worker, as if a socket of ours had brought it."""
+        self._pump.take(datagrams)
+        self._read()
 
     def _opened_readable(self, local: int) -> None:
         resizer = self.node.context.resizers.get(local)
@@ -281,6 +287,7 @@ class Driver:
             warnings, outbox.warnings = outbox.warnings, []
             for warning in warnings:
                 _log.warning("%s", warning)
+        self.to_workers()
         self.to_sinks()
         self.to_transcoder()
 

@@ -22,6 +22,7 @@ from sfu.engine.sockets import Sockets
 from sfu.machines.dtls.certificate import generate_certificate
 from sfu.machines.ice.lite import lite_candidates
 from sfu.peers.context import Context, Limits
+from sfu.peers.shared_port import MAX_HANDED, SharedPort
 from sfu.rooms.admission import Admission
 from sfu.rooms.node import Node
 from sfu.server import presence_api
@@ -39,6 +40,7 @@ from sfu.server.key_ring import KeyRing
 from sfu.server.load_meter import LoadMeter
 from sfu.server.metrics import NodeMetrics
 from sfu.server.plain_sockets import FarEnds, PlainSockets
+from sfu.server.port_link import PortLink
 from sfu.server.presence import Presence
 from sfu.server.registration import Registration
 from sfu.server.signaling_server import SignalingServer
@@ -114,6 +116,7 @@ class SfuServer:
         self._sinks: SinkServer | None = None
         self._first_state: FirstState | None = None
         self._links: CascadeLinks | None = None
+        self._port_link: PortLink | None = None
         self._runner: web.AppRunner | None = None
         self.driver: Driver | None = None
         self.transcoder: Transcoder | None = None
@@ -126,7 +129,9 @@ class SfuServer:
         """Bind everything and begin to serve; OSError when something cannot be bound."""
         config = self._config
         public = await resolve(config.public_addresses)
-        sockets = self._sockets = Sockets(config.addresses or local_addresses(), config.udp_port)
+        share = config.port_share
+        inherited = share.sockets if share is not None else ()
+        sockets = self._sockets = Sockets(config.addresses or local_addresses(), config.udp_port, inherited)
         self.udp_port = sockets.port
         listeners = self._listeners = ExtraListeners(config, sockets.addresses)
         driver, pump = self._compose(sockets, listeners, public)
@@ -150,6 +155,7 @@ class SfuServer:
         driver.to_facts = self._report
         driver.to_opened = (puller.opened, links.opened)
         self._open_sinks(driver)
+        self._share_port(driver)
         self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
         self.http_port = await self._start_http(http.app)
         for work in await listeners.open(driver.node.context, signaling.attend):
@@ -207,6 +213,14 @@ class SfuServer:
             driver.to_flights = flights.put
             self._spawn("flight recorders", flights.run)
 
+    def _share_port(self, driver: Driver) -> None:
+        """Tell and hear whose is what comes to a port that other workers have too."""
+        share, context = self._config.port_share, driver.node.context
+        if share is not None and context.shared_port is not None:
+            link = self._port_link = PortLink(share, context.shared_port, context, driver)
+            driver.to_workers = link.flush
+            self._spawn("shared port", link.run)
+
     def _compose(self, sockets: Sockets, listeners: ExtraListeners, public: tuple[str, ...]) -> tuple[Driver, Pump]:
         config = self._config
         announced = [(address, sockets.port) for address in public]
@@ -227,6 +241,9 @@ class SfuServer:
                 resume_ns=int(config.resume_seconds * 1e9),
             ),
         )
+        if config.port_share is not None:
+            context.shared_port = SharedPort(config.port_share.worker, context.drops)
+            engine.leave_strays(MAX_HANDED)
         pump = Pump(engine, sockets)
         return Driver(Node(context), pump, sockets), pump
 
@@ -282,8 +299,12 @@ class SfuServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._close_media()
+        await self._control.close()
+
+    def _close_media(self) -> None:
         if self._listeners is not None:
             self._listeners.close_media()
-        if self._sockets is not None:
-            self._sockets.close()
-        await self._control.close()
+        for media in (self._port_link, self._sockets):
+            if media is not None:
+                media.close()

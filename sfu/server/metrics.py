@@ -74,6 +74,11 @@ class NodeMetrics(Collector):
         yield GaugeMetricFamily(
             "parley_sfu_shedding", "Work left out under overload, 0 (none) to 17", value=self._overload.step
         )
+        shared = self._node.context.shared_port
+        if shared is not None:
+            yield CounterMetricFamily(
+                "parley_sfu_handed_on", "Datagrams handed to the worker that they are for", value=shared.handed_on
+            )
         waited = self._overload.waited / 1e9
         yield GaugeMetricFamily(
             "parley_sfu_standing_wait_seconds", "Shortest wait of anything read in the last window", value=waited

@@ -24,7 +24,8 @@ def test_each_worker_is_a_node_that_control_and_recorder_know() -> None:
     assert [name for name, _ in spread.each] == ["sfu-1", "sfu-2", "sfu-3"]
     own = [one for _, one in spread.each]
     assert [one["sfu_node"] for one in own] == ["sfu-1-1", "sfu-1-2", "sfu-1-3"]
-    assert [one["sfu_udp_port"] for one in own] == [9000, 9001, 9002]
+    assert {one["sfu_udp_port"] for one in own} == {9000}
+    assert [one["sfu_tcp_port"] for one in own] == [0, 9001, 9002]
     assert [one["sfu_http_port"] for one in own] == [8084, 8184, 8284]
     assert {one["workers"] for one in own} == {1}
     nodes = control_config(spread.common).nodes

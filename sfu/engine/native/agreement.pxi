@@ -22,6 +22,7 @@ def _disagreements():
         "LeftoverKind.RTCP": (KIND_RTCP, LeftoverKind.RTCP),
         "LeftoverKind.UNKNOWN_SSRC": (KIND_UNKNOWN_SSRC, LeftoverKind.UNKNOWN_SSRC),
         "LeftoverKind.EARLY": (KIND_EARLY, LeftoverKind.EARLY),
+        "LeftoverKind.STRAY": (KIND_STRAY, LeftoverKind.STRAY),
         "SentKind.AUDIO": (SENT_AUDIO, SENT_KINDS.index(SentKind.AUDIO)),
         "SentKind.VIDEO": (SENT_VIDEO, SENT_KINDS.index(SentKind.VIDEO)),
         "SentKind.RTX": (SENT_RTX, SENT_KINDS.index(SentKind.RTX)),

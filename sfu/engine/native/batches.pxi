@@ -25,6 +25,7 @@ cdef class BatchEngine(EngineTable):
         result = Result()
         chunk = []
         self.state.now = now
+        self.state.stray_room = self.state.stray_limit
         for datagram in batch:
             slot = &self.state.slots[filled]
             data = datagram.data
@@ -147,6 +148,9 @@ cdef class BatchEngine(EngineTable):
         if entry.acknowledger == NULL:
             raise MemoryError
         entry.acknowledger.ssrc = ssrc
+
+    def leave_strays(self, int limit):
+        self.state.stray_limit = limit
 
     def pace_feedback(self, int pace):
         self.state.feedback_pace = pace
@@ -330,7 +334,7 @@ cdef class BatchEngine(EngineTable):
                 source = read_address(&slot.address)
             else:
                 source = chunk[record.slot].source
-            if chunk is not None and record.kind in (KIND_STUN, KIND_DTLS, KIND_EARLY):
+            if chunk is not None and record.kind in (KIND_STUN, KIND_DTLS, KIND_EARLY, KIND_STRAY):
                 data = chunk[record.slot].data
             else:
                 data = PyBytes_FromStringAndSize(<char *>slot.data, record.size)

@@ -75,6 +75,7 @@ cdef class CompiledEngine(BatchEngine):
         cdef Packet *packet
         state.sends = True
         state.waited = 0
+        state.stray_room = state.stray_limit
         while not complete and until < limit:
             # In slices, so that audio that comes meanwhile need not wait for the deadline.
             self._read(result)

@@ -28,7 +28,10 @@ cdef void receive_slot(State *state, int number) noexcept nogil:
     if slot.dropped:
         state.overflows += 1
     if 128 <= first <= 191:
-        if slot.peer == NULL:
+        if slot.peer == NULL and state.stray_room > 0:
+            state.stray_room -= 1
+            leave(state, KIND_STRAY, number, slot.size)
+        elif slot.peer == NULL:
             drop(state, DROP_UNKNOWN_SOURCE)
         else:
             receive_protected(state, number)

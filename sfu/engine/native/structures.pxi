@@ -397,6 +397,8 @@ cdef struct State:
     int entry_capacity
     OutEntry *entries
     int entry_count
+    int stray_limit
+    int stray_room
     bint sends
     int *filenos
     int fileno_count

@@ -87,9 +87,12 @@ class IceReceived(NamedTuple):
     refused: Refusal | None = None
 
 
-def generate_credentials() -> Credentials:
-    """Return random credentials: 8 characters of ufrag, 32 of password (RFC 8445, section 5.3: 24 and 128 bits)."""
-    return Credentials(secrets.token_hex(4), secrets.token_hex(16))
+def generate_credentials(mark: str = "") -> Credentials:
+    """Return random credentials: 8 characters of ufrag, 32 of password (RFC 8445, section 5.3: 24 and 128 bits).
+
+    The ufrag begins with `mark`.
+    """
+    return Credentials(mark + secrets.token_hex(4), secrets.token_hex(16))
 
 
 @lru_cache(maxsize=1)

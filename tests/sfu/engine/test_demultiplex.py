@@ -3,7 +3,7 @@
 import pylibsrtp
 import pytest
 
-from sfu.engine.contract import Datagram, Drop, Engine, LeftoverKind, PeerEntry, SrtpProfile
+from sfu.engine.contract import Datagram, Drop, Engine, Leftover, LeftoverKind, PeerEntry, SrtpProfile
 from tests.sfu.engine.table import Publisher, Subscriber, one_to_one, vp8
 
 STRANGER = ("10.9.9.9", 9)
@@ -44,6 +44,16 @@ def test_strangers(engine: Engine) -> None:
     engine.dismiss_source(publisher.source, 0)
     engine.process([Datagram(srtp, publisher.source, 0, 0)], 0)
     assert engine.drops[Drop.UNKNOWN_SOURCE] == 3
+
+
+def test_strays_are_left_where_they_are_wanted(engine: Engine) -> None:
+    publisher, _ = one_to_one(engine)
+    srtp = publisher.protect(vp8(1)).data
+    engine.leave_strays(2)
+    for _ in range(2):
+        result = engine.process([Datagram(srtp, STRANGER, 0, 5)] * 3, 5)
+        assert result.leftovers == [Leftover(LeftoverKind.STRAY, -1, srtp, STRANGER, 0, 5)] * 2
+    assert engine.drops[Drop.UNKNOWN_SOURCE] == 2
 
 
 def test_a_source_moves_to_another_peer(engine: Engine) -> None:

@@ -1,0 +1,116 @@
+"""One UDP port for several workers, as one of them sees it: what it takes, what it tells, what it hands on.
+
+The kernel steers datagrams by their source (machines.port_steering), once it has been told whose that is. What lands at
+the wrong worker before, or where the program has no room, is handed on here: checks by their user fragment, the rest by
+what the other workers have told of their peers. A handshake that comes before its worker has told is held for a moment.
+Sources that nobody knows are nobody's: what comes from them goes no further.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sfu.engine.contract import Drop, Leftover, LeftoverKind
+from sfu.machines import port_steering
+from sfu.machines.ice.lite import FiveTuple
+
+MAX_HELD = 256
+HELD_NS = 200_000_000
+MAX_HANDED = 256
+"""Datagrams handed on in a step; a flood for others is theirs to be spared of."""
+
+
+class PathNews(NamedTuple):
+    """A path of a worker's has come, or gone."""
+
+    worker: int
+    came: bool
+    path: FiveTuple
+
+
+class SharedPort:
+    """The share of worker number `worker`, counted from 0. `drops` counts what could not be handed on."""
+
+    def __init__(self, worker: int, drops: Counter[Drop]) -> None:
+        self.worker = worker
+        self.mark = port_steering.mark(worker)
+        self.news: list[PathNews] = []
+        """To be told to the others."""
+        self.handed: dict[int, list[Leftover]] = {}
+        """To be handed to others, by worker."""
+        self.handed_on = 0
+        self._drops = drops
+        self._owners: dict[FiveTuple, int] = {}
+        self._held: deque[tuple[int, Leftover]] = deque()
+        self._room = MAX_HANDED
+
+    def came(self, path: FiveTuple) -> None:
+        """A path of ours has been validated."""
+        self.news.append(PathNews(self.worker, True, path))
+
+    def went(self, path: FiveTuple) -> None:
+        """A path of ours is no more."""
+        self.news.append(PathNews(self.worker, False, path))
+
+    def learn(self, news: Iterable[PathNews]) -> None:
+        """Take what others tell; what was held for them goes on."""
+        for worker, came, path in news:
+            if came and worker != self.worker:
+                self._owners[path] = worker
+            elif not came and self._owners.get(path) == worker:
+                del self._owners[path]
+        held, self._held = self._held, deque()
+        for until, leftover in held:
+            if not self._hand_by_source(leftover):
+                self._held.append((until, leftover))
+
+    def forget(self) -> None:
+        """Everything that others have told is void: it is told anew."""
+        self._owners.clear()
+
+    def stray(self, leftover: Leftover, now: int) -> bool:
+        """Take a datagram whose source no peer of ours has; whether it is another's, or may be."""
+        self._expire(now)
+        if leftover.kind == LeftoverKind.STRAY:
+            if not self._hand_by_source(leftover):
+                self._drops[Drop.UNKNOWN_SOURCE] += 1
+            return True
+        if self._hand_by_source(leftover):
+            return True
+        if leftover.kind == LeftoverKind.DTLS and len(self._held) < MAX_HELD:
+            self._held.append((now + HELD_NS, leftover))
+            return True
+        return False
+
+    def check(self, leftover: Leftover, ufrag: str) -> bool:
+        """Take a check for none of our peers; whether it names another worker."""
+        worker = port_steering.worker_of(ufrag)
+        if worker in (-1, self.worker):
+            return False
+        self._hand(worker, leftover)
+        return True
+
+    def take_handed(self) -> dict[int, list[Leftover]]:
+        """Return what is to be handed to others."""
+        handed, self.handed = self.handed, {}
+        self._room = MAX_HANDED
+        return handed
+
+    def _hand_by_source(self, leftover: Leftover) -> bool:
+        worker = self._owners.get(FiveTuple(leftover.source, leftover.local))
+        if worker is None:
+            return False
+        self._hand(worker, leftover)
+        return True
+
+    def _hand(self, worker: int, leftover: Leftover) -> None:
+        if self._room <= 0:
+            self._drops[Drop.NOT_HANDED_ON] += 1
+            return
+        self._room -= 1
+        self.handed_on += 1
+        self.handed.setdefault(worker, []).append(leftover)
+
+    def _expire(self, now: int) -> None:
+        while self._held and self._held[0][0] <= now:
+            self._held.popleft()

@@ -94,6 +94,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     rooms.add_argument("--publishers", type=int, default=sys.maxsize, metavar="N", help="so many in each room publish")
     rooms.add_argument("--workers", type=int, default=1, metavar="N", help="sfus, each on a core of its own")
+    rooms.add_argument("--own-ports", action="store_true", help="workers have a UDP port each, not one together")
     rooms.add_argument("--rest", action="store_true", help="layers that nobody watches rest")
     rooms.add_argument(
         "--beside", action="append", default=[], choices=["livekit"], help="another server, round by round in turn"

@@ -1,5 +1,6 @@
 """Servers for many meetings, ours and LiveKit's, on cores of their own, with the client on the others."""
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from bench.light.library import LightClient
 from bench.light.meeting import MeetingParticipant
 from bench.livekit_process import running_livekit
 from bench.sfu_process import Missing, Process, SeveralProcesses, SfuProcess, running_sfu
+from sfu.server.port_group import PortGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,15 @@ class Server:
 
 
 @contextmanager
-def parley(cores: Sequence[int], *, rests: bool) -> Iterator[Server]:
-    """As many workers as cores; rooms take turns."""
+def parley(cores: Sequence[int], *, rests: bool, own_ports: bool = False) -> Iterator[Server]:
+    """As many workers as cores, on one UDP port unless they have `own_ports`; rooms take turns."""
     with ExitStack() as stack:
         workers: list[SfuProcess] = []
-        for core in cores:
+        port = stack.enter_context(_shared_port(len(cores))) if len(cores) > 1 and not own_ports else None
+        for number, core in enumerate(cores):
             with pinned([core]):
-                workers.append(stack.enter_context(running_sfu()))
+                share = port.share(number) if port is not None else None
+                workers.append(stack.enter_context(running_sfu(share)))
         placed: dict[str, SfuProcess] = {}
 
         def person(client: LightClient, room: str, loss: float) -> Person:
@@ -41,8 +45,19 @@ def parley(cores: Sequence[int], *, rests: bool) -> Iterator[Server]:
 
 
 @contextmanager
-def livekit(cores: Sequence[int], *, rests: bool) -> Iterator[Server]:
-    """One process, which uses all of the cores; `rests` is not done there."""
+def _shared_port(workers: int) -> Iterator[PortGroup]:
+    port = PortGroup(["127.0.0.1"], 0, workers)
+    steering = asyncio.ensure_future(port.run())
+    try:
+        yield port
+    finally:
+        steering.cancel()
+        port.close()
+
+
+@contextmanager
+def livekit(cores: Sequence[int], *, rests: bool, own_ports: bool = False) -> Iterator[Server]:
+    """One process, which uses all of the cores and one port; `rests` is not done there."""
     try:
         from bench.light.livekit import LiveKitParticipant  # noqa: PLC0415  its messages are no dependency of ours
     except ImportError as error:
@@ -74,7 +89,13 @@ class MeetingStage:
 
 @asynccontextmanager
 async def meeting_stage(
-    name: str, shape: Shape, *, publishers: int = sys.maxsize, rests: bool = False, workers: int = 1
+    name: str,
+    shape: Shape,
+    *,
+    publishers: int = sys.maxsize,
+    rests: bool = False,
+    workers: int = 1,
+    own_ports: bool = False,
 ) -> AsyncIterator[MeetingStage]:
     """Start a server of SERVERS on so many cores as `workers` and let everybody join and begin.
 
@@ -82,7 +103,7 @@ async def meeting_stage(
     """
     cores = sorted(os.sched_getaffinity(0))
     its_own, others = cores[-workers:], cores[:-workers] or cores
-    with SERVERS[name](its_own, rests=rests) as server, pinned(others):
+    with SERVERS[name](its_own, rests=rests, own_ports=own_ports) as server, pinned(others):
         client = LightClient()
 
         def make(room: str, loss: float) -> Person:

@@ -9,9 +9,10 @@ Every packet that counts was authenticated; added latency is from the publisher'
 `--shape 16x4` (repeatable) says how many rooms of how many; `--rounds` how many sfus are started afresh, whose median
 is told; `--overload 1.5` adds so much more of the load for a minute; `--pause 0.5` stops the sfu's process for so long,
 ten times; `--rest` lets publishers stop layers that nobody watches, as the page does when the server tells it;
-`--publishers 1` lets one in each room publish and the others watch; `--workers 2` gives the server two cores;
-`--beside livekit` measures LiveKit's server as well, with the same client, round by round in turn. Beside other
-programs a run says little without priority: `chrt --rr 1 python -m bench rooms`.
+`--publishers 1` lets one in each room publish and the others watch; `--workers 2` gives the server two cores, and its
+workers one UDP port, with `--own-ports` one each; `--beside livekit` measures LiveKit's server as well, with the same
+client, round by round in turn. Beside other programs a run says little without priority: `chrt --rr 1 python -m bench
+rooms`.
 """
 
 import argparse
@@ -60,6 +61,7 @@ class Options:
     servers: Sequence[str]
     publishers: int
     workers: int
+    own_ports: bool
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> "Options":
@@ -75,6 +77,7 @@ class Options:
             ("Parley", *(_BESIDE[name] for name in chosen.beside)),
             chosen.publishers,
             chosen.workers,
+            chosen.own_ports,
         )
 
 
@@ -102,7 +105,12 @@ async def _measure(report: Report, shape: Shape, options: Options) -> None:
 
 async def _round(report: Report, name: str, shape: Shape, options: Options, *, last: bool) -> "Round":
     async with meeting_stage(
-        name, shape, publishers=options.publishers, rests=options.rests, workers=options.workers
+        name,
+        shape,
+        publishers=options.publishers,
+        rests=options.rests,
+        workers=options.workers,
+        own_ports=options.own_ports,
     ) as here:
         await _pass("settling", SETTLE_SECONDS)
         meter = Meter(here.client, here.process, here.crowd)

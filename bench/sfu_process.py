@@ -30,6 +30,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import decode_batch
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
+from sfu.server import port_share
+from sfu.server.port_share import PortShare
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -178,8 +180,11 @@ class SfuProcess(Process):
 
 
 @contextlib.contextmanager
-def running_sfu(**settings: str) -> Iterator[SfuProcess]:
-    """Run `parley sfu` on ports of its own, loopback only; `settings` become PARLEY_* variables."""
+def running_sfu(share: PortShare | None = None, **settings: str) -> Iterator[SfuProcess]:
+    """Run `parley sfu` on ports of its own, loopback only, or with a share of a UDP port.
+
+    `settings` become PARLEY_* variables.
+    """
     control = Control()
     signaling, http, udp = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
     secret = secrets.token_urlsafe(16)
@@ -198,11 +203,14 @@ def running_sfu(**settings: str) -> Iterator[SfuProcess]:
             "transport_networks": "127.0.0.0/8",
         }
         environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in (values | settings).items()}
+        if share is not None:
+            environment[port_share.ENVIRONMENT] = port_share.encode_share(share)
         Path(f"{home}/run").mkdir()
         log = Path(f"{home}/log")
         with log.open("wb") as output:
             command = [*WITH_US, sys.executable, "-m", "parley", "sfu"]
-            process = subprocess.Popen(command, env=environment, stderr=output)
+            inherited = share.descriptors if share is not None else ()
+            process = subprocess.Popen(command, env=environment, stderr=output, pass_fds=inherited)
         sfu = SfuProcess(
             process.pid,
             control,

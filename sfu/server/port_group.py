@@ -98,6 +98,8 @@ class PortGroup:
                 self._take(worker, [path._replace(came=False) for path in self.known() if path.worker == worker])
                 self._send(worker, RESET + encode_news([path for path in self.known() if path.worker != worker]))
                 continue
+            if line == b"\n":
+                continue
             try:
                 self._take(worker, decode_news(line))
             except ValueError as error:  # what a worker that was killed left unfinished

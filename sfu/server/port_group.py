@@ -41,7 +41,7 @@ class PortGroup:
             raise OSError(f"{workers} workers cannot share a port, {port_steering.MAX_WORKERS} can")
         self.addresses = tuple(addresses)
         self.programs = 0
-        """How many have been attached."""
+        """The number of programs attached so far."""
         self._families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
         self._sockets: list[list[socket.socket]] = [[] for _ in range(workers)]
         self._controls: list[tuple[socket.socket, socket.socket]] = []

@@ -1,4 +1,4 @@
-"""What a worker does with datagrams of a shared port that are not for its own peers."""
+"""Datagrams of a shared port that are not for the own peers of a worker: which are handed on, and which dropped."""
 
 from collections import Counter
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 const require = createRequire(join(process.argv[2], 'package.json'));
 const mediasoup = require('mediasoup');
-const worker = await mediasoup.createWorker({ logLevel: 'error' });
+const worker = await mediasoup.createWorker({ logLevel: 'error', disableLiburing: process.argv[3] === 'plain' });
 const codec = { kind: 'video', mimeType: 'video/VP8', clockRate: 90000, preferredPayloadType: 96 };
 const router = await worker.createRouter({ mediaCodecs: [codec] });
 // Plain receivers estimate no bandwidth, at ours neither: a sender that waited for their feedback would hoard what it sent.

@@ -1,9 +1,17 @@
 """The same SRTP load at any SFU that has plain RTP transports, ours beside the others that are installed.
 
-One publisher sends Chromium's recorded frames to N plain receivers as fast as all of them authenticate what came. What
-counts is packets per CPU second of the process that forwards, kernel included; the median of several rounds.
-mediasoup is looked for in $MEDIASOUP_DIR, a folder in which `npm install mediasoup` was run. Janus forwards to plain
-receivers without a state of theirs (rtp_forward), which is no subscriber: it has no adapter here.
+One publisher sends Chromium's recorded frames to 100 plain receivers. All servers run at once, each on the same core;
+the client has the others. Rounds take turns among servers and cases, so that what else the machine does meets all
+alike, and an idle server costs nothing. Cases: one, two and four cameras at their ordinary rate, and as fast as all
+receivers authenticate what came; each with receivers that take segmented runs whole (UDP_GRO), and with such that
+have the kernel cut them. Told are CPU time a packet (that of the process that forwards, kernel included), the packets
+a second that a core would carry, added latency and loss, with the lowest and the highest of all rounds.
+
+mediasoup is looked for in $MEDIASOUP_DIR, a folder in which `npm install mediasoup` was run; it is measured with
+liburing (its default), with liburing but no zero copy (too little memory may be locked for that), and without. Janus
+forwards to plain receivers without a state of theirs (rtp_forward), which is no subscriber: it has no adapter here.
+LiveKit's server has no plain transports: `python -m bench rooms --shape 1x100 --publishers 1 --beside livekit`
+compares fan-out with it, `--shape 16x4` rooms.
 """
 
 import asyncio
@@ -15,21 +23,28 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol
 
+from bench.cores import pinned
 from bench.light import plain
-from bench.light.library import LightClient, TrackSettings
-from bench.light.stage import Track, Window, recorded_frames, saturate
+from bench.light.library import LightClient, Performance, TrackSettings
+from bench.light.recording import evenly
+from bench.light.stage import VIDEO_EVERY_NS, Track, Window, observe, recorded_frames, saturate
 from bench.report import Report, progress
 from bench.sfu_process import Missing, Process, SfuProcess, running_sfu
 from sfu.api.plain_transport import Suite
 
 SUITES: tuple[Suite, ...] = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80")
 IN_FLIGHT = 96
+_UDP_GRO = 104
+_LEAD_NS = 20_000_000
 MEDIASOUP_DIR = "MEDIASOUP_DIR"
 
 
@@ -102,14 +117,19 @@ def parley() -> Iterator[Forwarder]:
 
 
 @contextmanager
-def mediasoup() -> Iterator[Forwarder]:
+def mediasoup(*, uring: bool = True, zero_copy: bool = True) -> Iterator[Forwarder]:
     node, folder = shutil.which("node"), os.environ.get(MEDIASOUP_DIR, "")
     if node is None:
         raise Missing("node (Node.js)")
     if not (Path(folder) / "node_modules" / "mediasoup").is_dir() or not folder:
         raise Missing(f"mediasoup (npm install mediasoup, then {MEDIASOUP_DIR}=that folder)")
     script = Path(__file__).parent / "mediasoup.mjs"
-    command = [node, str(script), str(Path(folder).absolute())]
+    command = [node, str(script), str(Path(folder).absolute()), "uring" if uring else "plain"]
+    if uring and not zero_copy:
+        limited = shutil.which("prlimit")
+        if limited is None:
+            raise Missing("prlimit (util-linux)")
+        command = [limited, "--memlock=65536", *command]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
         try:
             yield Mediasoup(driver)
@@ -117,46 +137,108 @@ def mediasoup() -> Iterator[Forwarder]:
             driver.terminate()
 
 
-FORWARDERS: dict[str, Callable[[], AbstractContextManager[Forwarder]]] = {"Parley": parley, "mediasoup": mediasoup}
+FORWARDERS: dict[str, Callable[[], AbstractContextManager[Forwarder]]] = {
+    "Parley": parley,
+    "mediasoup": mediasoup,
+    "mediasoup without zero copy": partial(mediasoup, zero_copy=False),
+    "mediasoup without liburing": partial(mediasoup, uring=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A load: so many cameras at their ordinary rate, or none: as fast as it goes."""
+
+    cameras: int
+    gro: bool
+
+    def __str__(self) -> str:
+        load = f"{self.cameras} camera{'s' if self.cameras > 1 else ''}" if self.cameras else "saturation"
+        return f"{load}, {'with' if self.gro else 'without'} GRO"
+
+
+@dataclass(slots=True)
+class Rig:
+    """A server with a client of its own, whose receivers are there and wait."""
+
+    forwarder: Forwarder
+    client: LightClient
+    tracks: list[Track]
+    sockets: list[socket.socket]
+    receivers: int
+
+    async def measure(self, case: Case, seconds: float) -> Window:
+        for entry in self.sockets:
+            entry.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, int(case.gro))
+        process = self.forwarder.process
+        if not case.cameras:
+            return await saturate(
+                self.client, process, self.tracks[0], self.receivers, seconds=seconds, keep_in_flight=IN_FLIGHT
+            )
+        now = time.monotonic_ns() + _LEAD_NS
+        track = self.tracks[0]
+        # Several cameras are one that sends as many pictures a second: receivers have one stream each.
+        every = VIDEO_EVERY_NS // case.cameras
+        performance = Performance([track.source], evenly(track.frames, every), now)
+        performing = asyncio.to_thread(self.client.perform, [performance], now + int(seconds * 1e9))
+        return await observe(self.client, process, self.tracks, self.receivers, performing)
 
 
 def run(*, quick: bool) -> Report:
     """Measure 1 → 100 on every SFU that is here; those that are not are named."""
+    count, rounds, seconds = (30, 1, 1.0) if quick else (100, 5, 4.0)
+    cases = [Case(cameras, gro) for cameras in (1, 2, 4, 0) for gro in (True, False)]
+    suites = SUITES[:1] if quick else SUITES
     report = Report()
-    count, rounds, seconds = (50, 1, 2.0) if quick else (100, 5, 5.0)
-    absent: dict[str, str] = {}
-    for name, suite in progress([(name, suite) for name in FORWARDERS for suite in SUITES], "peers"):
-        if name in absent:
-            continue
-        try:
-            with FORWARDERS[name]() as forwarder:
-                windows = asyncio.run(_load(forwarder, suite, count, rounds=rounds, seconds=seconds))
-        except Missing as missing:
-            absent[name] = str(missing)
-            continue
-        windows.sort(key=lambda window: window.packets_per_cpu_second)
-        median = windows[rounds // 2]
-        case = f"{name}, 1 → {count}, {suite}"
-        report.add(case, "packets per CPU second", median.packets_per_cpu_second, "1/s")
-        report.add(case, "loss", median.loss, "%")
-    for name, what in absent.items():
-        print(f"peers: {name} is not measured, for want of {what}", file=sys.stderr)
+    for suite in suites:
+        chosen = cases if suite == SUITES[0] else cases[-2:]
+        asyncio.run(_measure(report, suite, chosen, count=count, rounds=rounds, seconds=seconds))
     return report
 
 
-async def _load(forwarder: Forwarder, suite: Suite, count: int, *, rounds: int, seconds: float) -> list[Window]:
+async def _measure(
+    report: Report, suite: Suite, cases: Sequence[Case], *, count: int, rounds: int, seconds: float
+) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    found: dict[tuple[str, Case], list[Window]] = {}
+    with ExitStack() as stack:
+        rigs: dict[str, Rig] = {}
+        for name, start in FORWARDERS.items():
+            try:
+                with pinned(cores[-1:]):
+                    forwarder = stack.enter_context(start())
+                rigs[name] = _rig(forwarder, suite, count)
+            except Missing as missing:
+                print(f"peers: {name} is not measured, for want of {missing}", file=sys.stderr)
+        with pinned(cores[:-1] or cores):
+            for rig in rigs.values():
+                await rig.measure(Case(0, True), 1.0)
+            turns = [(case, name) for _ in range(rounds) for case in cases for name in rigs]
+            for case, name in progress(turns, f"peers, {suite}"):
+                found.setdefault((name, case), []).append(await rigs[name].measure(case, seconds))
+        for rig in rigs.values():
+            rig.client.close()
+    for (name, case), windows in found.items():
+        _describe(report, f"{name}, 1 → {count}, {case}, {suite}", windows)
+
+
+def _describe(report: Report, case: str, windows: Sequence[Window]) -> None:
+    cost = sorted(1e6 / max(window.packets_per_cpu_second, 1e-9) for window in windows)
+    report.add(case, "CPU per packet", median(cost), "µs")
+    report.add(case, "… lowest", cost[0], "µs")
+    report.add(case, "… highest", cost[-1], "µs")
+    report.add(case, "packets", median(window.packets_per_second for window in windows), "1/s")
+    report.add(case, "packets per CPU second", median(window.packets_per_cpu_second for window in windows), "1/s")
+    report.add(case, "added latency, p50", median(window.latency(0.5) for window in windows), "ms")
+    report.add(case, "added latency, p99", median(window.latency(0.99) for window in windows), "ms")
+    report.add(case, "loss", median(window.loss for window in windows), "%")
+
+
+def _rig(forwarder: Forwarder, suite: Suite, count: int) -> Rig:
     client = LightClient()
     source = _publish(client, forwarder, suite)
-    for _ in range(count):
-        _subscribe(client, forwarder, suite)
-    track = Track(source, False, recorded_frames())
-    await saturate(client, forwarder.process, track, count, seconds=1.0, keep_in_flight=IN_FLIGHT)
-    windows = [
-        await saturate(client, forwarder.process, track, count, seconds=seconds, keep_in_flight=IN_FLIGHT)
-        for _ in range(rounds)
-    ]
-    client.close()
-    return windows
+    sockets = [_subscribe(client, forwarder, suite) for _ in range(count)]
+    return Rig(forwarder, client, [Track(source, False, recorded_frames())], sockets, count)
 
 
 def _publish(client: LightClient, forwarder: Forwarder, suite: Suite) -> int:
@@ -181,11 +263,13 @@ def _publish(client: LightClient, forwarder: Forwarder, suite: Suite) -> int:
     return client.track(peer, track)
 
 
-def _subscribe(client: LightClient, forwarder: Forwarder, suite: Suite) -> None:
+def _subscribe(client: LightClient, forwarder: Forwarder, suite: Suite) -> socket.socket:
+    """Add a receiver; returns its socket, of which the client has another descriptor."""
     key = secrets.token_bytes(plain.KEY_BYTES[suite])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
-        entry.bind(("127.0.0.1", 0))
-        opened = forwarder.subscribe(suite, key, entry.getsockname()[1])
-        entry.connect((opened.address, opened.port))
-        settings = plain.settings(suite, receive=opened.key, send=key, payload_type=opened.payload_type)
-        client.add(entry.detach(), settings)
+    entry = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    entry.bind(("127.0.0.1", 0))
+    opened = forwarder.subscribe(suite, key, entry.getsockname()[1])
+    entry.connect((opened.address, opened.port))
+    settings = plain.settings(suite, receive=opened.key, send=key, payload_type=opened.payload_type)
+    client.add(entry.dup().detach(), settings)
+    return entry

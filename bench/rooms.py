@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from bench.cpu_sources import cpu_sources
@@ -226,8 +227,11 @@ async def _pause(report: Report, name: str, here: MeetingStage, options: Options
             await asyncio.sleep(options.pause)
         finally:
             os.kill(here.process.pid, signal.SIGCONT)
-        times.append(await _normal_again(here.client, healthy))
+        looks: list[str] = []
+        times.append(await _normal_again(here.client, healthy, partial(_note_look, looks, healthy, here)))
         note(f"normal {times[-1]:.2f} s after a pause")
+        if times[-1] > NOTABLE_SECONDS:
+            note("   " + "; ".join(looks))
         await _pass("between pauses", BETWEEN_PAUSES)
     case = f"{_case(name, here.crowd.shape)}, stopped for {options.pause:g} s {PAUSES} times"
     report.add(case, "normal again, median", median(times), "s")
@@ -253,13 +257,21 @@ async def _look(client: LightClient, seconds: float) -> Look:
     return Look((client.totals().media - media) / passed, latency(client.latencies() - latencies, 0.99))
 
 
-async def _normal_again(client: LightClient, healthy: Look) -> float:
+def _note_look(looks: list[str], healthy: Look, here: MeetingStage, look: Look) -> None:
+    told = here.process.metrics()
+    step, lost = told.get("parley_sfu_shedding", 0), told.get("parley_sfu_receive_buffer_drops_total", 0)
+    looks.append(f"{100 * look.rate / healthy.rate:.0f} %, p99 {look.p99:.0f} ms, shedding {step:.0f}, lost {lost:.0f}")
+
+
+async def _normal_again(client: LightClient, healthy: Look, seen: Callable[[Look], object] = lambda _: None) -> float:
     """Return after how many seconds all is as in a healthy time, for four looks."""
     began = time.monotonic()
     since = began
     while time.monotonic() - began < AFTER_SECONDS:
         looked_at = time.monotonic()
-        if not (await _look(client, SAMPLE_SECONDS)).is_like(healthy):
+        look = await _look(client, SAMPLE_SECONDS)
+        seen(look)
+        if not look.is_like(healthy):
             since = time.monotonic()
         elif looked_at - since >= 3 * SAMPLE_SECONDS:
             return since - began

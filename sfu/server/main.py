@@ -6,7 +6,7 @@ import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -25,7 +25,7 @@ from sfu.peers.context import Context, Limits
 from sfu.peers.shared_port import MAX_HANDED, SharedPort
 from sfu.rooms.admission import Admission
 from sfu.rooms.node import Node
-from sfu.server import presence_api
+from sfu.server import offloads, presence_api
 from sfu.server.addresses import local_addresses, resolve
 from sfu.server.cascade_links import CascadeLinks
 from sfu.server.config import SfuConfig
@@ -191,10 +191,19 @@ class SfuServer:
             standalone=standalone,
             facts=self._facts,
             fact_outcomes=self._fact_outcomes,
+            offloads=self._offloads(),
         )
         registry.register(node)
         registry.register(REGISTRY)
         return registry
+
+    def _offloads(self) -> Mapping[str, Mapping[str, bool]]:
+        """Return what the network cards do for the node's addresses, and say so."""
+        addresses = [host for host, _ in self._sockets.addresses] if self._sockets is not None else []
+        found = offloads.of_addresses(addresses)
+        for line in offloads.told(found):
+            _log.info("%s", line)
+        return found
 
     def _open_sinks(self, driver: Driver) -> None:
         """Let recorder and inference attach, convert sound, and keep dumps of flight recorders, as configured."""

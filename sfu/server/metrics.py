@@ -33,6 +33,7 @@ class NodeMetrics(Collector):
         standalone: StandaloneApi,
         facts: FactReporter,
         fact_outcomes: Mapping[str, int],
+        offloads: Mapping[str, Mapping[str, bool]],
     ) -> None:
         self._node = driver.node
         self._overload = driver.overload
@@ -41,6 +42,7 @@ class NodeMetrics(Collector):
         self._standalone = standalone
         self._facts = facts
         self._fact_outcomes = fact_outcomes
+        self._offloads = offloads
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -89,6 +91,15 @@ class NodeMetrics(Collector):
         yield CounterMetricFamily(
             "parley_sfu_receive_buffer_drops", "Datagrams dropped from full receive buffers", value=buffers.dropped
         )
+        offloads = GaugeMetricFamily(
+            "parley_sfu_interface_offload",
+            "Whether a network card does it, when the node started",
+            labels=["interface", "feature"],
+        )
+        for interface, features in self._offloads.items():
+            for feature, is_on in features.items():
+                offloads.add_metric([interface, feature], is_on)
+        yield offloads
         drops = CounterMetricFamily("parley_sfu_drops", "Packets dropped, by reason", labels=["reason"])
         engine, own = self._pump.drops, self._node.context.drops
         for reason in Drop:

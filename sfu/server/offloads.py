@@ -1,0 +1,83 @@
+"""Offloads of the network cards that carry the node's addresses, read by ethtool's ioctl (Linux; no privileges).
+
+The engine hands runs of packets to the kernel whole wherever the kernel takes them, since it is the kernel's walk
+through its own layers that costs most: also where the card cannot segment and the kernel does it at the last moment.
+What is read here changes nothing by itself. It is there for the log and the metrics, so that whoever runs the node
+sees what a card could do and does not.
+"""
+
+import array
+import fcntl
+import socket
+import struct
+import sys
+from collections.abc import Iterable, Mapping
+
+import ifaddr
+
+FEATURES = ("tx-udp-segmentation", "tx-checksumming", "tx-scatter-gather", "rx-gro")
+_SIOCETHTOOL = 0x8946
+_GET_STRINGS, _GET_SET_SIZES, _GET_FEATURES = 0x1B, 0x37, 0x3A  # linux/ethtool.h
+_SET_OF_FEATURES = 4
+_NAME_BYTES = 32
+_REQUEST = struct.Struct("@16sP16x")  # struct ifreq with a pointer
+_SIZES = struct.Struct("@IIQI")
+_STRINGS = struct.Struct("@III")
+_HEAD = struct.Struct("@II")
+_BLOCK = struct.Struct("@IIII")  # available, requested, active, never changed
+
+
+def of_addresses(addresses: Iterable[str]) -> dict[str, dict[str, bool]]:
+    """Return which of FEATURES are on, by interface; interfaces that cannot tell are left out."""
+    wanted = set(addresses)
+    found = {}
+    for adapter in ifaddr.get_adapters():
+        own = {entry.ip if isinstance(entry.ip, str) else entry.ip[0] for entry in adapter.ips}
+        if own & wanted:
+            features = of_interface(adapter.name)
+            if features:
+                found[adapter.name] = {name: features[name] for name in FEATURES if name in features}
+    return found
+
+
+def of_interface(name: str) -> dict[str, bool]:
+    """Return every feature of an interface by ethtool's name for it; nothing where the system does not tell.
+
+    `tx-checksumming` stands for any of the ways in which cards do it.
+    """
+    if not sys.platform.startswith("linux"):
+        return {}
+    try:
+        names = _names(name)
+        blocks = -(-len(names) // 32)
+        answer = _ask(name, _HEAD.pack(_GET_FEATURES, blocks) + bytes(_BLOCK.size * blocks))
+    except OSError:
+        return {}
+    active = [_BLOCK.unpack_from(answer, _HEAD.size + _BLOCK.size * block)[2] for block in range(blocks)]
+    features = {text: bool(active[number // 32] >> number % 32 & 1) for number, text in enumerate(names) if text}
+    features["tx-checksumming"] = any(on for text, on in features.items() if text.startswith("tx-checksum-ip"))
+    return features
+
+
+def told(offloads: Mapping[str, Mapping[str, bool]]) -> list[str]:
+    """Return a line for the log on each interface."""
+    lines = []
+    for name, features in offloads.items():
+        off = [feature for feature in FEATURES if not features.get(feature, False)]
+        lines.append(f"{name}: all offloads are on" if not off else f"{name}: off are {', '.join(off)}")
+    return lines
+
+
+def _names(interface: str) -> list[str]:
+    sizes = _ask(interface, _SIZES.pack(_GET_SET_SIZES, 0, 1 << _SET_OF_FEATURES, 0))
+    count = _SIZES.unpack_from(sizes)[3]
+    answer = _ask(interface, _STRINGS.pack(_GET_STRINGS, _SET_OF_FEATURES, count) + bytes(_NAME_BYTES * count))
+    begins = range(_STRINGS.size, _STRINGS.size + _NAME_BYTES * count, _NAME_BYTES)
+    return [answer[at : at + _NAME_BYTES].split(b"\0")[0].decode(errors="replace") for at in begins]
+
+
+def _ask(interface: str, request: bytes) -> bytes:
+    buffer = array.array("B", request)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
+        fcntl.ioctl(entry, _SIOCETHTOOL, _REQUEST.pack(interface.encode()[:15], buffer.buffer_info()[0]))
+    return buffer.tobytes()

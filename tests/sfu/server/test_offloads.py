@@ -1,0 +1,19 @@
+"""Offloads of network cards, as the kernel tells them."""
+
+from sfu.server import offloads
+
+
+def test_an_interface_tells_what_it_does_and_others_are_left_out() -> None:
+    found = offloads.of_addresses(["127.0.0.1", "192.0.2.77"])
+    assert list(found) == ["lo"]
+    assert set(found["lo"]) == set(offloads.FEATURES)
+    assert found["lo"]["tx-checksumming"] is True
+    assert offloads.of_interface("no-such-card") == {}
+
+
+def test_the_log_names_what_is_off() -> None:
+    on = dict.fromkeys(offloads.FEATURES, True)
+    assert offloads.told({"eth0": on, "eth1": on | {"tx-udp-segmentation": False}}) == [
+        "eth0: all offloads are on",
+        "eth1: off are tx-udp-segmentation",
+    ]

@@ -14,6 +14,7 @@ from collections import defaultdict
 
 import msgspec
 
+from bench.drifting_picture import DRIFTING
 from bench.engine import RECORDED, Frames
 from tests.support.bidi import firefox
 from tests.support.chromium import chromium, open_page
@@ -24,24 +25,11 @@ KEPT_FRAMES = 150
 _ETH_P_ALL = 3  # others do not see what leaves
 _ETH_P_IP = 0x0800
 # Coarse noise that moves, so that every picture costs bits: of which there are 2.5 million a second.
-_CALL = """(async () => {
-  const tile = document.createElement('canvas');
-  [tile.width, tile.height] = [160, 90];
-  const noise = tile.getContext('2d').createImageData(160, 90);
-  for (let k = 0; k < noise.data.length; k++) noise.data[k] = k % 4 === 3 ? 255 : Math.random() * 256;
-  tile.getContext('2d').putImageData(noise, 0, 0);
-  const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [1280, 720];
-  document.body.append(canvas);
-  const context = canvas.getContext('2d');
-  let count = 0;
-  setInterval(() => {
-    const at = 7 * ++count % 1280;
-    context.drawImage(tile, -at, 0, 1280, 720);
-    context.drawImage(tile, 1280 - at, 0, 1280, 720);
-  }, 1000 / 30);
-  const [track] = canvas.captureStream(30).getVideoTracks();
-  track.contentHint = 'motion';
+_CALL = (
+    """(async () => {
+  const track = ("""
+    + DRIFTING
+    + """)(160, 90, 7);
   const [near, far] = window.call = [new RTCPeerConnection(), new RTCPeerConnection()];
   near.onicecandidate = ({candidate}) => candidate && far.addIceCandidate(candidate);
   far.onicecandidate = ({candidate}) => candidate && near.addIceCandidate(candidate);
@@ -58,6 +46,7 @@ _CALL = """(async () => {
   await sending.sender.setParameters(parameters);
   return true;
 })()"""
+)
 
 
 def main() -> None:

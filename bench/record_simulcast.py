@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.drifting_picture import DRIFTING
 from bench.light.joining import Participant
 from bench.light.library import LightClient
 from bench.light.recording import RECORDED_SIMULCAST
@@ -31,24 +32,11 @@ _BURST_NS = 400_000
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
 # Blobs that drift, which every layer can follow at its rate: of fine noise small pictures would drop most frames.
-_OFFER = """async (rates) => {
-  const tile = document.createElement('canvas');
-  [tile.width, tile.height] = [40, 23];
-  const noise = tile.getContext('2d').createImageData(tile.width, tile.height);
-  for (let k = 0; k < noise.data.length; k++) noise.data[k] = k % 4 === 3 ? 255 : Math.random() * 256;
-  tile.getContext('2d').putImageData(noise, 0, 0);
-  const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [1280, 720];
-  document.body.append(canvas);
-  const context = canvas.getContext('2d');
-  let count = 0;
-  setInterval(() => {
-    const at = 3 * ++count % 1280;
-    context.drawImage(tile, -at, 0, 1280, 720);
-    context.drawImage(tile, 1280 - at, 0, 1280, 720);
-  }, 1000 / 30);
-  const [camera] = canvas.captureStream(30).getVideoTracks();
-  camera.contentHint = 'motion';
+_OFFER = (
+    """async (rates) => {
+  const camera = ("""
+    + DRIFTING
+    + """)(40, 23, 3);
   const [microphone] = (await navigator.mediaDevices.getUserMedia({audio: true})).getAudioTracks();
   const peer = window.call = new RTCPeerConnection();
   peer.addTransceiver(microphone, {direction: 'sendonly'});
@@ -63,6 +51,7 @@ _OFFER = """async (rates) => {
   });
   return peer.localDescription.sdp;
 }"""
+)
 _ANSWER = "(sdp) => window.call.setRemoteDescription({type: 'answer', sdp})"
 _STATISTICS = """async () => [...(await window.call.getStats()).values()].filter((one) => one.type === 'outbound-rtp')
   .map(({ssrc, rid, kind}) => ({ssrc, rid: rid || '', kind}))"""

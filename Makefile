@@ -61,7 +61,7 @@ docs: .venv/.installed-dev
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict -f docs/mkdocs.yml
 
 # Pictures of the documents, from their sources; needs Graphviz.
-pictures: docs/pictures/architecture.svg
+pictures: $(patsubst %.dot,%.svg,$(wildcard docs/pictures/*.dot))
 
 %.svg: %.dot
 	dot -Tsvg $< -o $@

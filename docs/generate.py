@@ -1,8 +1,11 @@
 """Writes the generated pages of the site: settings, REST and signaling, from what the code declares.
 
-A hook of MkDocs, which calls `on_pre_build` before it reads the pages. The pages are not kept in the repository.
+A hook of MkDocs, which calls `on_pre_build` before it reads the pages. The pages are not kept in the repository. Other
+pages include a README each: `on_page_content` leads their links to the pages of the READMEs that they name.
 """
 
+import posixpath
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +17,8 @@ from sfu.api import signaling
 
 HERE = Path(__file__).parent
 PAGES = HERE / "pages"
+_INCLUDE = re.compile(r'--8<-- "([^"]+)"')
+_LINK = re.compile(r'<a href="(?P<href>(?!https?:|#|mailto:)[^"]+)">(?P<text>.*?)</a>', re.DOTALL)
 
 
 def on_pre_build(config: object) -> None:
@@ -27,6 +32,39 @@ def on_pre_build(config: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for picture in (*(HERE / "pictures").glob("*.svg"), *(HERE / "pictures").glob("*.png")):
             shutil.copy(picture, folder)
+
+
+def on_page_content(html: str, page: Any, **_: object) -> str:
+    """Return a page with links to included files as links to pages, and those to other files of the house as text."""
+    sources = dict(_included())
+    source = sources.get(page.file.src_path)
+    if source is None:
+        return html
+    targets = {included: name for name, included in sources.items()}
+
+    def linked(found: re.Match[str]) -> str:
+        path, hash_mark, anchor = found["href"].partition("#")
+        named = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
+        if named in targets:
+            return f'<a href="{_up(page.url)}{_url(targets[named])}{hash_mark}{anchor}">{found["text"]}</a>'
+        return found["text"] if (HERE.parent / named).exists() else found[0]
+
+    return _LINK.sub(linked, html)
+
+
+def _included() -> Iterator[tuple[str, str]]:
+    """Yield (page, file that it includes)."""
+    for page in PAGES.glob("*.md"):
+        if found := _INCLUDE.fullmatch(page.read_text(encoding="utf-8").strip()):
+            yield page.name, found[1]
+
+
+def _url(page: str) -> str:
+    return "" if page == "index.md" else f"{page.removesuffix('.md')}/"
+
+
+def _up(url: str) -> str:
+    return "../" * url.count("/") or "./"
 
 
 def _cell(text: str) -> str:

@@ -22,6 +22,13 @@ def named_files(text: str) -> set[str]:
 def test_files_that_are_named_exist(document: Path) -> None:
     named = named_files(document.read_text())
     assert named
+    assert [name for name in sorted(named) if not (ROOT / name).exists() and not (ROOT / "docs" / name).exists()] == []
+
+
+def test_files_in_pictures_exist() -> None:
+    drawn = "".join(source.read_text().replace("\\n", " ") for source in (ROOT / "docs" / "pictures").glob("*.dot"))
+    named = set(re.findall(r"(?:\w+/)+\w+\.(?:py|js)", drawn))
+    assert len(named) > 20
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
@@ -42,3 +49,5 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert "/api/v1/meetings" in (tmp_path / "reference" / "rest" / "index.html").read_text()
     assert "user-joined" in (tmp_path / "reference" / "signaling" / "index.html").read_text()
     assert (tmp_path / "pictures" / "architecture.svg").is_file()
+    assert (tmp_path / "pictures" / "walk_join.svg").is_file()
+    assert 'href="./deploying/"' in (tmp_path / "index.html").read_text()  # the README links deploy/README.md

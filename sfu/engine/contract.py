@@ -237,6 +237,12 @@ class RouteSource:
     after the keyframe begins: an encoder that has spent a small layer's budget on a keyframe may pause that layer. The
     keyframe is then sent from the cache, whole if it can be repaired in time, with its timestamp raised as above;
     timestamps of later frames are raised only as far as necessary.
+
+    With `reach` the route begins in the past where it can: with the stream's newest keyframe, if that came less than so
+    many nanoseconds before the newest packet, all since is in the cache, and the destination's budget takes it within a
+    second. They leave when the next packet comes. Where timestamps just go on, those of the past are a tick apart; where
+    an offset is given, a keyframe that would have to be raised does not count: later pictures of the same were seen.
+    Nothing of before a time without permission counts.
     """
 
     stream: int
@@ -245,6 +251,7 @@ class RouteSource:
     max_temporal: int = 255
     max_spatial: int = 255
     once_flowing: bool = False
+    reach: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,8 +391,10 @@ class Engine(Protocol):
     def set_route(self, entry: RouteEntry) -> None:
         """Add an outgoing stream; it carries nothing until `switch_route`."""
 
-    def switch_route(self, route: int, pending: RouteSource | None) -> None:
+    def switch_route(self, route: int, pending: RouteSource | None) -> bool:
         """Make `pending` the route's next source; None stops the route at once (its numbering continues later).
+
+        Return True if the keyframe with which the route begins is there: nobody needs to be asked for one.
 
         Packets of a stopped route that wait behind the peer's budget are dropped. Their numbers are reused, except one,
         so that the receiver sees a gap.

@@ -135,7 +135,7 @@ class Forwarder:
         if pending is not None and pending.stream is stream and self._may_flip(route, packet):
             first = route.flips_from(packet, stream)
             if first is not None:
-                route.flip(first, stream)
+                route.flip(first, stream, packet)
                 self._switches.append(Switch(route.entry.route, stream.entry.stream, first.ext_seq))
                 self._forward_in_order(route, first)
                 self._catch_up(route, stream, first, packet)
@@ -153,7 +153,7 @@ class Forwarder:
         return bool(packet.payload) and packet.payload_type in route.entry.payload_types
 
     def _catch_up(self, route: Route, stream: RoutedStream, first: Packet, current: Packet) -> None:
-        """The flip's first packet was repaired or held: the packets between it and `current` are in the cache."""
+        """The flip's first packet came before: the packets between it and `current` are in the cache."""
         for ext_seq in range(first.ext_seq + 1, stream.newest + 1):
             packet = stream.get(ext_seq)
             # Later packets of the run get their turn.

@@ -4,7 +4,7 @@ from collections import deque
 from typing import NamedTuple
 
 from sfu.engine.packet import Packet
-from sfu.engine.route import Route, RoutedStream
+from sfu.engine.route import CATCH_UP_PACKETS, Route, RoutedStream
 from sfu.engine.sequence_map import Segment
 
 BURST = 20_000_000
@@ -17,6 +17,10 @@ only every few tens of milliseconds. Without this it would send a fraction of wh
 empty.
 """
 QUEUE_PACKETS = 1024
+CATCH_UP = 1_000_000_000
+"""The budget, in nanoseconds, that packets of the past may take with which a route begins."""
+CATCH_UP_BYTES = 500_000
+"""The same where there is no budget."""
 
 
 class Numbered(NamedTuple):
@@ -67,6 +71,12 @@ class Pacer:
         if self.bits_per_second:
             since = now if self.is_empty else now - LATE
             self._clear_at = max(self._clear_at, since) + size * 8_000_000_000 // self.bits_per_second
+
+    def room(self) -> int:
+        """Return how many bytes of the past a route may begin with."""
+        if len(self._repairs) + len(self._media) >= QUEUE_PACKETS - CATCH_UP_PACKETS:
+            return -1
+        return self.bits_per_second * CATCH_UP // 8_000_000_000 if self.bits_per_second else CATCH_UP_BYTES
 
     def push(self, entry: Numbered) -> bool:
         """Queue a packet; False when the queue is full."""

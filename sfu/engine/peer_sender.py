@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from sfu.engine.contract import Address, Drop, Outgoing, SrtpKeys
 from sfu.engine.layout import Layout
-from sfu.engine.pacer import Numbered, Pacer
+from sfu.engine.pacer import CATCH_UP_BYTES, Numbered, Pacer
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.srtp import NoProtector, PlainRtcp, Protector, RtcpProtector, create_protector
 from sfu.engine.tally import Tally
@@ -95,6 +95,10 @@ class PeerSender:
                 self.pacer = None
         elif bits_per_second is not None:
             self.pacer = Pacer(bits_per_second)
+
+    def room(self) -> int:
+        """Return how many bytes of the past a route may begin with."""
+        return self.pacer.room() if self.pacer is not None else CATCH_UP_BYTES
 
     def emit(self, numbered: Numbered, now: int, outgoing: list[Outgoing]) -> None:
         """Send a packet, or queue it behind the budget. Audio goes at once and is charged."""

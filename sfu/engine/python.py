@@ -127,7 +127,12 @@ class PythonEngine:
         return self._streams[stream][1].progress
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
-        self._streams[stream][1].permitted = permitted
+        entry = self._streams[stream][1]
+        entry.permitted = permitted
+        if not permitted:
+            entry.keyframe = -1
+            for route in entry.routes:
+                route.release_held(entry)
 
     def set_shed(self, stream: int, shed: bool) -> None:
         self._streams[stream][1].is_shed = shed
@@ -151,12 +156,13 @@ class PythonEngine:
         route = self._routes[entry.route] = Route(entry, first_out, first_rtx)
         sender.add_route(route)
 
-    def switch_route(self, route: int, pending: RouteSource | None) -> None:
+    def switch_route(self, route: int, pending: RouteSource | None) -> bool:
         entry = self._routes[route]
         if pending is None:
             self._stop(entry)
-        else:
-            entry.switch(self._streams[pending.stream][1], pending)
+            return False
+        room = self._peers[entry.entry.peer].sender.room()
+        return entry.switch(self._streams[pending.stream][1], pending, room)
 
     def remove_route(self, route: int) -> None:
         entry = self._routes.pop(route)

@@ -24,16 +24,19 @@ LONGEST_HOLD = 1_000_000_000
 """The time for which a keyframe is held if only keyframes follow it, or waits for missing packets, in nanoseconds."""
 HELD_PACKETS = 32
 """The number of packets of a keyframe that are held; no cache holds fewer."""
+CATCH_UP_PACKETS = 512
+"""The number of packets with which a route begins in the past at most: half of what a peer's queue takes."""
 _MASK32 = 0xFFFFFFFF
 
 
 class Pending:
     """The next source, and the stream position before which a flip to it would not make sense.
 
-    `held` is the first packet of the keyframe to flip to once the stream flows, `held_since` when the first came.
+    `held` is the first packet of the keyframe to flip to with a later packet, `held_since` when the first came. What is
+    carried goes on beside it, with `waits`, until the frame after it begins.
     """
 
-    __slots__ = ("floor", "held", "held_since", "source", "stream")
+    __slots__ = ("floor", "held", "held_since", "source", "stream", "waits")
 
     def __init__(self, stream: RoutedStream, source: RouteSource, floor: int) -> None:
         self.stream = stream
@@ -41,6 +44,13 @@ class Pending:
         self.floor = floor
         self.held: Packet | None = None
         self.held_since = 0
+        self.waits = False
+
+    def hold(self, keyframe: Packet | None, *, waits: bool = False) -> None:
+        """Flip to this keyframe later; None for the one that comes next."""
+        self.held = keyframe
+        self.held_since = keyframe.arrival if keyframe is not None else 0
+        self.waits = waits
 
 
 class Route:
@@ -81,19 +91,51 @@ class Route:
             retransmitted=self.retransmitted,
         )
 
-    def switch(self, stream: RoutedStream, source: RouteSource) -> None:
-        """Make `stream` the next source."""
+    def switch(self, stream: RoutedStream, source: RouteSource, room: int) -> bool:
+        """Make `stream` the next source; whether the keyframe to begin with is there.
+
+        What came since that keyframe may be `room` bytes in all.
+        """
         before = self.pending
         self._withdraw()
         floor = stream.newest + 1
         if source.at_keyframe and not stream.is_audio:
             # A keyframe whose first packet is repaired late may still be flipped to: the cache has the rest of it.
             floor = self.map.carried(stream)
-        self.pending = Pending(stream, source, floor)
-        if before is not None and before.stream is stream:
-            self.pending.held, self.pending.held_since = before.held, before.held_since
+        pending = self.pending = Pending(stream, source, floor)
+        held = before.held if before is not None and before.stream is stream else None
+        if before is not None and held is not None and stream.get(held.ext_seq) is held:
+            pending.held, pending.held_since, pending.waits = held, before.held_since, before.waits
+        elif (keyframe := self._found_keyframe(stream, source, room)) is not None:
+            pending.hold(keyframe, waits=self._holds(source, keyframe, stream))
         if self not in stream.routes:
             stream.routes.append(self)
+        return pending.held is not None
+
+    def _found_keyframe(self, stream: RoutedStream, source: RouteSource, room: int) -> Packet | None:
+        """Return the stream's newest keyframe if the route may begin with it, and with all that came since."""
+        keyframe, newest = stream.get(stream.keyframe), stream.get(stream.newest)
+        if (
+            keyframe is None
+            or newest is None
+            or self.stream is stream
+            or keyframe.ext_seq < self.map.carried(stream)
+            or keyframe.payload_type not in self.entry.payload_types
+            or newest.arrival - keyframe.arrival >= source.reach
+            or newest.ext_seq - keyframe.ext_seq >= CATCH_UP_PACKETS
+        ):
+            return None
+        if self.last is not None and source.timestamp_offset is not None:
+            offset = source.timestamp_offset & _MASK32
+            if self._no_earlier(keyframe.timestamp, offset) != offset:
+                # The receiver has seen later pictures of the same.
+                return None
+        for ext_seq in range(keyframe.ext_seq, newest.ext_seq + 1):
+            packet = stream.get(ext_seq)
+            if packet is None:
+                return None
+            room -= len(packet.payload)
+        return keyframe if room >= 0 else None
 
     def stop(self) -> None:
         """Carry nothing, at once."""
@@ -114,6 +156,11 @@ class Route:
             self._leave()
         self._former.discard(stream)
 
+    def release_held(self, stream: RoutedStream) -> None:
+        """What `stream` sends from now on does not follow its newest keyframe."""
+        if self.pending is not None and self.pending.stream is stream:
+            self.pending.hold(None)
+
     def detach(self) -> None:
         """Leave the streams that it has carried: the route, which was stopped, is removed."""
         for stream in self._former:
@@ -133,20 +180,23 @@ class Route:
             return None
         if not self._holds(pending.source, packet, stream):
             return packet
-        pending.held, pending.held_since = packet, packet.arrival
+        pending.hold(packet, waits=True)
         return None
 
     @staticmethod
     def _flips_from_held(pending: Pending, held: Packet, packet: Packet, stream: RoutedStream) -> Packet | None:
         is_late = packet.arrival - pending.held_since >= LONGEST_HOLD
         is_next = packet.ext_seq > held.ext_seq and packet.timestamp != held.timestamp
+        if is_next and packet.is_keyframe and not pending.waits:
+            return packet
         if is_next and packet.is_keyframe and not is_late:
             # The encoder spends its budget once more.
             pending.held = packet
             return None
         if is_late or packet.ext_seq - held.ext_seq >= HELD_PACKETS:
             return held
-        is_whole = is_next and all(stream.get(ext_seq) for ext_seq in range(held.ext_seq, packet.ext_seq))
+        may_flip = is_next or not pending.waits
+        is_whole = may_flip and all(stream.get(ext_seq) for ext_seq in range(held.ext_seq, packet.ext_seq))
         return held if is_whole else None
 
     def _may_begin(self, pending: Pending, packet: Packet, stream: RoutedStream) -> bool:
@@ -172,8 +222,8 @@ class Route:
             and packet.arrival - self.last_arrival < FLOWS
         )
 
-    def flip(self, packet: Packet, stream: RoutedStream) -> None:
-        """Make the pending source the current one, from `packet` on."""
+    def flip(self, packet: Packet, stream: RoutedStream, current: Packet) -> None:
+        """Make the pending source the current one, from `packet` on, which may have come before the `current` one."""
         pending = self.pending
         assert pending is not None
         source = pending.source
@@ -185,9 +235,9 @@ class Route:
         self._leave()
         self.stream = stream
         picture_offset, tl0_offset = self._picture_offsets(packet)
-        timestamp_offset = self._timestamp_offset(packet, stream, source.timestamp_offset)
-        if source.once_flowing and source.timestamp_offset is not None:
-            self._await_offset(source.timestamp_offset & _MASK32, timestamp_offset)
+        timestamp_offset, wanted = self._timestamp_offsets(packet, stream, current, source.timestamp_offset)
+        if source.once_flowing or source.timestamp_offset is None:
+            self._await_offset(wanted, timestamp_offset)
         rewrite = Rewrite(
             timestamp_offset,
             picture_offset,
@@ -323,15 +373,25 @@ class Route:
         has_tl0 = last.tl0 >= 0 and packet.tl0 >= 0
         return (picture - packet.picture_id) & 0x7FFF, (tl0 - packet.tl0) & 0xFF if has_tl0 else 0
 
-    def _timestamp_offset(self, packet: Packet, stream: RoutedStream, wanted: int | None) -> int:
-        timestamp = packet.timestamp
-        if self.last is None:
-            return (self.entry.first_timestamp - timestamp if wanted is None else wanted) & _MASK32
+    def _timestamp_offsets(
+        self, first: Packet, stream: RoutedStream, current: Packet, wanted: int | None
+    ) -> tuple[int, int]:
+        """Return by what timestamps move from `first` on, and by what they are to move.
+
+        What the route is to go on with as time went on is `current`. Frames before it are close together, so that
+        receivers show them at once, and are not behind ever after.
+        """
+        if wanted is None and self.last is None:
+            behind = min((current.timestamp - first.timestamp) & _MASK32, max(0, current.ext_seq - first.ext_seq))
+            start = self.entry.first_timestamp
+            return (start - first.timestamp) & _MASK32, (start + behind - current.timestamp) & _MASK32
         if wanted is None:
-            clock_rate = stream.payloads[packet.payload_type].clock_rate
-            elapsed = max(0, packet.arrival - self.last_arrival) * clock_rate // 1_000_000_000
-            return (self.last_timestamp + max(1, elapsed) - timestamp) & _MASK32
-        return self._no_earlier(timestamp, wanted)
+            clock_rate = stream.payloads[current.payload_type].clock_rate
+            elapsed = max(0, current.arrival - self.last_arrival) * clock_rate // 1_000_000_000
+            wanted = (self.last_timestamp + max(1, elapsed) - current.timestamp) & _MASK32
+            return wanted if first is current else self._no_earlier(first.timestamp, wanted), wanted
+        wanted &= _MASK32
+        return wanted if self.last is None else self._no_earlier(first.timestamp, wanted), wanted
 
     def _no_earlier(self, timestamp: int, wanted: int) -> int:
         """Return the offset wanted, raised where `timestamp` would not come after the last."""

@@ -22,6 +22,7 @@ class Stream(Generic[AnyRoute]):
     __slots__ = (
         "_capacity",
         "_first",
+        "_keyframe_timestamp",
         "_oldest",
         "_ring",
         "_structure",
@@ -29,6 +30,7 @@ class Stream(Generic[AnyRoute]):
         "entry",
         "former",
         "is_shed",
+        "keyframe",
         "newest",
         "overflows",
         "payloads",
@@ -45,6 +47,7 @@ class Stream(Generic[AnyRoute]):
         self.is_shed = False
         self.progress = StreamProgress()
         self.newest = -1
+        self.keyframe = -1  # the first packet of the newest
         self.overflows = overflows  # of sockets, up to the newest packet; -1 after one that was shed
         self.routes: list[AnyRoute] = []
         self.former: list[AnyRoute] = []
@@ -53,6 +56,7 @@ class Stream(Generic[AnyRoute]):
         self._ring: list[Packet | None] = [None] * self._capacity
         self._first = 0  # older ones are too late
         self._oldest = 0  # there is none before
+        self._keyframe_timestamp = 0
         self._structure: TemplateStructure | None = None
         self._targets: list[tuple[int, int]] = []
 
@@ -80,7 +84,7 @@ class Stream(Generic[AnyRoute]):
         return Drop.DUPLICATE if self.get(ext_seq) is not None else None
 
     def get(self, ext_seq: int) -> Packet | None:
-        """Return the packet at `ext_seq` when it came and is still held."""
+        """Return the packet at `ext_seq`, which may be -1 for none, when it came and is still held."""
         packet = self._ring[ext_seq % self._capacity]
         return packet if packet is not None and packet.ext_seq == ext_seq else None
 
@@ -95,6 +99,8 @@ class Stream(Generic[AnyRoute]):
         self.newest = max(self.newest, packet.ext_seq)
         self._oldest = max(min(self._oldest, packet.ext_seq), self.newest - self._capacity + 1)
         self._forget(packet.arrival - CACHE_NS)
+        if packet.is_keyframe and not self.is_audio:
+            self._note_keyframe(packet)
 
     def _forget(self, horizon: int) -> None:
         """Let go of what came before `horizon`, up to the first that did not; the newest stays."""
@@ -106,6 +112,11 @@ class Stream(Generic[AnyRoute]):
                 self._ring[self._oldest % self._capacity] = None
                 self._first = self._oldest + 1
             self._oldest += 1
+
+    def _note_keyframe(self, packet: Packet) -> None:
+        is_same = self.keyframe >= 0 and packet.timestamp == self._keyframe_timestamp
+        if is_same == (packet.ext_seq < self.keyframe):
+            self.keyframe, self._keyframe_timestamp = packet.ext_seq, packet.timestamp
 
     def describe(self, packet: Packet, value: bytes) -> None:
         """Let an AV1 packet take its frame number from its dependency descriptor, and where that parses its layers."""
@@ -123,5 +134,6 @@ class Stream(Generic[AnyRoute]):
 
     def clear(self) -> None:
         """Let go of the cache: the stream has left the table."""
+        self.keyframe = -1
         self._capacity = 1
         self._ring = [None]

@@ -91,7 +91,10 @@ class Machine:
             seqs = [int.from_bytes(body[at : at + 2], "big") for at in range(3, len(body), 2)]
             self.check(engine.retransmit(peer, 0x1000 + peer * 10 + body[2] % 3, seqs, self.now, body[0]))
         elif operation <= 10:
-            pending = RouteSource(body[2] % 6, body[3] or None, body[4] > 99, body[5] % 3, body[6] % 3, body[6] > 99)
+            reach = sum(body[7:8]) * 10 * MILLISECOND
+            pending = RouteSource(
+                body[2] % 6, body[3] or None, body[4] > 99, body[5] % 3, body[6] % 3, body[6] > 99, reach
+            )
             engine.switch_route(self.route(body[1]), None if body[2] > 200 else pending)
         elif operation == 11:
             engine.set_budget(PEERS[body[1] & 1], body[2] * 1000 or None)

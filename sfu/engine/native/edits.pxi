@@ -200,7 +200,16 @@ cdef class EngineTable:
         return (<StreamHandle>self.streams[stream]).progress
 
     def set_permitted(self, stream, permitted):
-        (<StreamHandle>self.streams[stream]).stream.permitted = permitted
+        cdef Stream *entry = (<StreamHandle>self.streams[stream]).stream
+        cdef Route *route
+        cdef int k
+        entry.permitted = permitted
+        if not entry.permitted:
+            entry.keyframe = -1
+            for k in range(entry.routes.count):
+                route = <Route *>entry.routes.items[k]
+                if route.pending == entry:
+                    route.held = -1
 
     def set_shed(self, stream, shed):
         (<StreamHandle>self.streams[stream]).stream.is_shed = shed
@@ -231,7 +240,7 @@ cdef class EngineTable:
         cdef Stream *stream
         if pending is None:
             route_stop(&self.state, entry)
-            return
+            return False
         stream = (<StreamHandle>self.streams[pending.stream]).stream
         if entry.pending != stream:
             entry.held = -1
@@ -242,9 +251,13 @@ cdef class EngineTable:
         entry.source_temporal = clamp_layer(pending.max_temporal)
         entry.source_spatial = clamp_layer(pending.max_spatial)
         entry.source_once_flowing = pending.once_flowing
+        entry.source_reach = min(pending.reach, OPEN_END)
         entry.floor = stream.newest + 1
         if entry.source_at_keyframe and not stream.is_audio:
             entry.floor = map_carried(&entry.map, stream)
+        if cached(stream, entry.held) == NULL:
+            entry.held = -1
+            route_hold(entry, stream)
         entry.pending = stream
         if pointers_find(&stream.routes, entry) < 0:
             if not pointers_add(&stream.routes, entry):
@@ -252,6 +265,7 @@ cdef class EngineTable:
             if stream.run != NULL and stream.run.is_started:
                 # That run goes to the routes that there were; what comes now must not join it.
                 stream.run = NULL
+        return entry.held >= 0
 
     def remove_route(self, route):
         cdef RouteHandle handle = self.routes.pop(route)

@@ -59,7 +59,7 @@ cdef inline void forward_one(State *state, Route *route, Stream *stream, Packet 
     if route.pending == stream and packet.payload_size and route.payload_types[packet.payload_type] != NO_TYPE:
         first = route_flips_from(route, packet, stream)
         if first != NULL:
-            route_flip(state, route, first, stream)
+            route_flip(state, route, first, stream, packet)
             record = <SwitchRecord *>grown_next(state, &state.switches, sizeof(SwitchRecord))
             if record != NULL:
                 record.route = route.route

@@ -302,6 +302,13 @@ cdef void arrived(State *state, Stream *stream, const Packet *packet, int flags)
         record.flags = flags
 
 
+cdef inline void note_keyframe(Stream *stream, const Packet *packet) noexcept nogil:
+    cdef bint is_same = stream.keyframe >= 0 and packet.timestamp == stream.keyframe_timestamp
+    if is_same == (packet.ext_seq < stream.keyframe):
+        stream.keyframe = packet.ext_seq
+        stream.keyframe_timestamp = packet.timestamp
+
+
 cdef void keep(
     State *state, Stream *stream, Packet *packet, int64_t ext_seq, int payload_type, int refusal
 ) noexcept nogil:
@@ -323,6 +330,8 @@ cdef void keep(
     if packet.closes:
         stream.overflows = state.overflows
     stream.newest = max(stream.newest, ext_seq)
+    if packet.is_keyframe and not stream.is_audio:
+        note_keyframe(stream, packet)
     if place[0] != NULL:
         packet_release(state, place[0])
     place[0] = packet

@@ -106,9 +106,12 @@ cdef Packet *route_flips_from(Route *route, Packet *packet, Stream *stream) noex
         route.held = packet.ext_seq
         route.held_timestamp = packet.timestamp
         route.held_since = packet.arrival
+        route.held_waits = True
         return NULL
     is_next = packet.ext_seq > route.held and packet.timestamp != route.held_timestamp
     is_late = packet.arrival - route.held_since >= LONGEST_HOLD_NS
+    if is_next and packet.is_keyframe and not route.held_waits:
+        return packet
     if is_next and packet.is_keyframe and not is_late:
         route.held = packet.ext_seq
         route.held_timestamp = packet.timestamp
@@ -118,7 +121,7 @@ cdef Packet *route_flips_from(Route *route, Packet *packet, Stream *stream) noex
     for ext_seq in range(route.held, packet.ext_seq):
         if cached(stream, ext_seq) == NULL:
             return NULL
-    return held if is_next else NULL
+    return held if is_next or not route.held_waits else NULL
 
 
 cdef inline uint32_t route_no_earlier(const Route *route, uint32_t timestamp, uint32_t wanted) noexcept nogil:
@@ -134,6 +137,51 @@ cdef inline bint route_begins_frame(const Route *route, const Packet *packet) no
     )
 
 
+cdef inline int64_t room_for_past(const Peer *peer) noexcept nogil:
+    if peer.queued >= QUEUE_MAX - CATCH_UP_PACKETS_MAX:
+        return -1
+    if not peer.is_paced or not peer.rate:
+        return CATCH_UP_BYTES_MAX
+    return peer.rate // (8000000000LL // CATCH_UP_NS)
+
+
+cdef const Packet *route_found_keyframe(Route *route, Stream *stream) noexcept nogil:
+    """The stream's newest keyframe, if the pending source may begin with it and with all that came since."""
+    cdef const Packet *keyframe = cached(stream, stream.keyframe)
+    cdef const Packet *newest = cached(stream, stream.newest)
+    cdef const Packet *packet
+    cdef int64_t room = room_for_past(route.peer)
+    cdef int64_t ext_seq
+    if (
+        keyframe == NULL
+        or newest == NULL
+        or route.stream == stream
+        or keyframe.ext_seq < map_carried(&route.map, stream)
+        or route.payload_types[keyframe.payload_type] == NO_TYPE
+        or newest.arrival - keyframe.arrival >= route.source_reach
+        or newest.ext_seq - keyframe.ext_seq >= CATCH_UP_PACKETS_MAX
+    ):
+        return NULL
+    if route.has_last and route.source_has_offset:
+        if route_no_earlier(route, keyframe.timestamp, route.source_offset) != route.source_offset:
+            return NULL
+    for ext_seq in range(keyframe.ext_seq, newest.ext_seq + 1):
+        packet = cached(stream, ext_seq)
+        if packet == NULL:
+            return NULL
+        room -= packet.payload_size
+    return keyframe if room >= 0 else NULL
+
+
+cdef void route_hold(Route *route, Stream *stream) noexcept nogil:
+    cdef const Packet *keyframe = route_found_keyframe(route, stream)
+    if keyframe != NULL:
+        route.held = keyframe.ext_seq
+        route.held_timestamp = keyframe.timestamp
+        route.held_since = keyframe.arrival
+        route.held_waits = route_holds(route, keyframe, stream)
+
+
 cdef void route_fall_back(State *state, Route *route, const Packet *packet) noexcept nogil:
     cdef Rewriting rewrite = route.map.segment.rewrite
     rewrite.timestamp_offset = route_no_earlier(route, packet.timestamp, route.wanted_offset)
@@ -141,20 +189,29 @@ cdef void route_fall_back(State *state, Route *route, const Packet *packet) noex
     map_start(state, &route.map, route.map.segment.stream, route.map.next_ext, &rewrite)
 
 
-cdef uint32_t route_timestamp_offset(const Route *route, const Packet *packet, const Stream *stream) noexcept nogil:
-    cdef int64_t elapsed
-    if not route.has_last:
-        return route.source_offset if route.source_has_offset else route.first_timestamp - packet.timestamp
-    if not route.source_has_offset:
-        elapsed = packet.arrival - route.last_arrival
+cdef uint32_t route_timestamp_offset(
+    Route *route, const Packet *first, const Stream *stream, const Packet *current
+) noexcept nogil:
+    """By what timestamps move from `first` on; `wanted_offset` becomes what they are to move by."""
+    cdef int64_t elapsed, behind
+    if route.source_has_offset:
+        route.wanted_offset = route.source_offset
+    elif not route.has_last:
+        behind = min(<int64_t><uint32_t>(current.timestamp - first.timestamp), max(0, current.ext_seq - first.ext_seq))
+        route.wanted_offset = route.first_timestamp + <uint32_t>behind - current.timestamp
+        return route.first_timestamp - first.timestamp
+    else:
+        elapsed = current.arrival - route.last_arrival
         if elapsed < 0:
             elapsed = 0
         # Whole seconds apart, so that no gap overflows.
-        elapsed = elapsed // 1000000000 * stream.clock_rate[packet.payload_type] + (
-            elapsed % 1000000000 * stream.clock_rate[packet.payload_type] // 1000000000
+        elapsed = elapsed // 1000000000 * stream.clock_rate[current.payload_type] + (
+            elapsed % 1000000000 * stream.clock_rate[current.payload_type] // 1000000000
         )
-        return route.last_timestamp + <uint32_t>(elapsed if elapsed > 1 else 1) - packet.timestamp
-    return route_no_earlier(route, packet.timestamp, route.source_offset)
+        route.wanted_offset = route.last_timestamp + <uint32_t>(elapsed if elapsed > 1 else 1) - current.timestamp
+        if first == current:
+            return route.wanted_offset
+    return route_no_earlier(route, first.timestamp, route.wanted_offset) if route.has_last else route.wanted_offset
 
 
 cdef void route_change_layers(State *state, Route *route, int temporal, int spatial) noexcept nogil:
@@ -185,7 +242,9 @@ cdef void route_raise_layers(State *state, Route *route, const Packet *packet) n
     route_change_layers(state, route, temporal, spatial)
 
 
-cdef void route_flip(State *state, Route *route, const Packet *packet, Stream *stream) noexcept nogil:
+cdef void route_flip(
+    State *state, Route *route, const Packet *packet, Stream *stream, const Packet *newest
+) noexcept nogil:
     cdef Rewriting rewrite
     cdef const Rewriting *current = &route.map.segment.rewrite
     route.pending = NULL
@@ -215,9 +274,8 @@ cdef void route_flip(State *state, Route *route, const Packet *packet, Stream *s
         ) & 0x7FFF
         if route.last_tl0 >= 0 and packet.tl0 >= 0:
             rewrite.tl0_offset = (route.last_tl0 + route.last_rewrite.tl0_offset + 1 - packet.tl0) & 0xFF
-    rewrite.timestamp_offset = route_timestamp_offset(route, packet, stream)
-    if route.source_once_flowing and route.source_has_offset:
-        route.wanted_offset = route.source_offset
+    rewrite.timestamp_offset = route_timestamp_offset(route, packet, stream, newest)
+    if route.source_once_flowing or not route.source_has_offset:
         route.is_ahead = rewrite.timestamp_offset != route.wanted_offset
     rewrite.max_temporal = route.source_temporal
     rewrite.max_spatial = route.source_spatial

@@ -115,6 +115,8 @@ cdef struct Stream:
     Pointers former
     SinkEntry *sinks
     int sink_count
+    int64_t keyframe
+    uint32_t keyframe_timestamp
     uint8_t codec[128]
     uint8_t repairs[128]
     int64_t clock_rate[128]
@@ -207,6 +209,8 @@ cdef struct Route:
     uint8_t mid[256]
     uint8_t payload_types[128]
     uint8_t rtx_payload_types[128]
+    int64_t source_reach
+    bint held_waits
 
 cdef struct Queued:
     Queued *next

@@ -153,7 +153,7 @@ cdef class StreamHandle:
         self.stream.permitted = True
         self.progress = StreamProgress()
         self.stream.progress = &self.progress.counted
-        self.stream.newest = -1
+        self.stream.newest = self.stream.keyframe = -1
         self.stream.capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
         self.stream.ring = <Packet **>calloc(self.stream.capacity, sizeof(Packet *))
         if self.stream.ring == NULL:

@@ -18,6 +18,9 @@ from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 
+_REACH_NS = 2_000_000_000
+"""The age of the newest keyframe with which a picture may still begin: older, it would be followed by too much."""
+_FLOWS_NS = 200_000_000
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 
@@ -68,6 +71,7 @@ class DownTrack:
         self.managed = managed
         self._needs_grant = managed and context.observer is not None and slot.kind == "video"
         self._may_begin = False
+        self._has_begun = False
 
     def can_carry(self, uptrack: UpTrack) -> bool:
         """Return True if the subscriber decodes what the uptrack sends; true while its answer is awaited."""
@@ -103,7 +107,7 @@ class DownTrack:
             self._stop()
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = self._origin = None
         self.layer = self.wanted_layer = ALL_LAYERS
-        self.waiting = self.paused = self._may_begin = False
+        self.waiting = self.paused = self._may_begin = self._has_begun = False
 
     @property
     def layer_name(self) -> str:
@@ -160,10 +164,11 @@ class DownTrack:
         source = self._source(best, self._offset_to(best), at_keyframe=self.kind == "video" and not stays)
         if at_once and not stays:
             self._stop()
-        self._engine.switch_route(self.route, source)
+        has_keyframe = self._engine.switch_route(self.route, source)
         self.stream = best
         self.waiting = True
-        if not stays:
+        # What waits begins with the stream's next packet, which may be long in coming.
+        if not stays and not (has_keyframe and now - best.last_arrival < _FLOWS_NS):
             self._ask(now)
 
     def _source(self, stream: IngressStream, offset: int | None, *, at_keyframe: bool) -> RouteSource:
@@ -175,6 +180,8 @@ class DownTrack:
             max_temporal=self.layer.temporal,
             max_spatial=self.layer.spatial,
             once_flowing=carried is not None and is_higher(carried, stream),
+            # Where nothing aligns two layers, the engine cannot tell which picture of theirs is the later one.
+            reach=_REACH_NS if offset is not None or not self._has_begun else 0,
         )
 
     def _carried(self) -> IngressStream | None:
@@ -269,6 +276,7 @@ class DownTrack:
         """The engine flipped the route to `stream`."""
         if self.stream is not None and self.stream.number == stream:
             self.waiting = False
+            self._has_begun = True
 
     def sender_report(self, now: int) -> SenderReport | None:
         """Return the SR to send now, on our NTP clock; None while nothing is carried, or no SR has come."""

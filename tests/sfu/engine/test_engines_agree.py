@@ -140,6 +140,7 @@ class Twins:
             self.randoms.choice([255, 255, 0, 1]),
             self.randoms.choice([255, 255, 0, 1]),
             self.randoms.random() < 0.5,
+            self.randoms.choice([0, 30, 300, 3000]) * MILLISECOND,
         )
         self.each("switch_route", (route, self.randoms.choice([source, source, source, None])))
 

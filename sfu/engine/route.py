@@ -256,7 +256,8 @@ class Route:
         return (
             self._wanted_offset is not None
             and packet.ext_seq == self.map.next_ext
-            and (self.last is None or packet.timestamp != self.last.timestamp)
+            and self.last is not None
+            and packet.timestamp != self.last.timestamp
         )
 
     @property

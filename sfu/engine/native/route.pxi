@@ -132,8 +132,8 @@ cdef inline uint32_t route_no_earlier(const Route *route, uint32_t timestamp, ui
 
 
 cdef inline bint route_begins_frame(const Route *route, const Packet *packet) noexcept nogil:
-    return packet.ext_seq == route.map.next_ext and (
-        not route.has_last or packet.timestamp != route.last_packet_timestamp
+    return (
+        packet.ext_seq == route.map.next_ext and route.has_last and packet.timestamp != route.last_packet_timestamp
     )
 
 

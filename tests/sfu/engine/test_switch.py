@@ -168,7 +168,8 @@ def _check_continuity(engine: Engine, randoms: random.Random) -> None:
         received += subscriber.received(engine.process(batch, arrival))
         if randoms.random() < 0.3:
             gentle = [RouteSource(stream, 12345, once_flowing=True) for stream in (1, 2)]
-            sources = [RouteSource(1), RouteSource(2), RouteSource(2, 12345), *gentle, None]
+            past = [RouteSource(1, reach=1000 * MILLISECOND), RouteSource(2, 12345, reach=1000 * MILLISECOND)]
+            sources = [RouteSource(1), RouteSource(2), RouteSource(2, 12345), *gentle, *past, None]
             engine.switch_route(1, randoms.choice(sources))
     assert [packet.seq for packet in received] == [500 + k for k in range(len(received))]
     for before, after in itertools.pairwise(received):

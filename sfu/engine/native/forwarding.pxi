@@ -38,11 +38,13 @@ cdef void forward_past(State *state, Route *route, Stream *stream, Packet *packe
         emit(state, route, packet, segment.first_out + packet.ext_seq - segment.first_ext, &segment.rewrite, False)
 
 
-cdef void catch_up(
+cdef int catch_up(
     State *state, Route *route, Stream *stream, const Packet *first, const Packet *current
 ) noexcept nogil:
+    """Return of how many packets it was the turn."""
     cdef int64_t ext_seq
     cdef Packet *packet
+    cdef int count = 0
     for ext_seq in range(first.ext_seq + 1, stream.newest + 1):
         packet = cached(stream, ext_seq)
         if packet == NULL or packet.run > current.run:
@@ -51,9 +53,12 @@ cdef void catch_up(
             continue
         if packet.ext_seq >= route.map.next_ext:
             forward_in_order(state, route, packet)
+            count += 1
+    return count
 
 
-cdef inline void forward_one(State *state, Route *route, Stream *stream, Packet *packet) noexcept nogil:
+cdef inline int forward_one(State *state, Route *route, Stream *stream, Packet *packet) noexcept nogil:
+    """Return of how many packets it was the turn."""
     cdef SwitchRecord *record
     cdef Packet *first
     if route.pending == stream and packet.payload_size and route.payload_types[packet.payload_type] != NO_TYPE:
@@ -66,16 +71,16 @@ cdef inline void forward_one(State *state, Route *route, Stream *stream, Packet 
                 record.stream = stream.stream
                 record.ext_seq = first.ext_seq
             forward_in_order(state, route, first)
-            catch_up(state, route, stream, first, packet)
-            return
+            return 1 + catch_up(state, route, stream, first, packet)
         if route.stream == NULL:
             drop(state, DROP_WAITING_FOR_KEYFRAME)
     if route.stream != stream:
-        return
+        return 1
     if packet.ext_seq >= route.map.next_ext:
         forward_in_order(state, route, packet)
     else:
         forward_past(state, route, stream, packet)
+    return 1
 
 
 cdef void forward_late(State *state, Run *run) noexcept nogil:
@@ -153,8 +158,7 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
         bring_near(run)
         run.turn += 1
         for k in range(run.first, run.count if route != NULL else run.first):
-            forward_one(state, route, stream, run.packets[k])
-            unchecked += 1
+            unchecked += forward_one(state, route, stream, run.packets[k])
         while run.first < run.count and run.turn - run.packets[run.first].begun_at == run.route_count:
             run.first += 1
         if deadline and unchecked >= UNCHECKED_PACKETS:

@@ -12,6 +12,9 @@ from sfu.machines.repair.sender_reports import SourceClock
 from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
 
+REACH_NS = 2_000_000_000
+"""The age of a newest keyframe with which somebody may still begin: of an older one, too much would follow."""
+_FLOWS_NS = 200_000_000
 _ACTIVE_NS = 2_000_000_000
 _OWED_AGAIN_NS = 50_000_000
 # Plain integers: an IntFlag's operators are slow.
@@ -113,6 +116,10 @@ class IngressStream:
         progress = self.progress
         flows = progress.packets > self._ended_packets and now - progress.last_arrival < _ACTIVE_NS
         return flows and not self.stalled
+
+    def flows(self, now: int) -> bool:
+        """Return True if the next packet is about to come, and who waits for it need not ask for a keyframe."""
+        return now - self.progress.last_arrival < _FLOWS_NS
 
     def sender_report(self, report: SenderReport, arrival: int) -> SenderReport:
         """Take a report; return it corrected."""

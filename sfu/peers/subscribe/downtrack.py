@@ -13,14 +13,11 @@ from sfu.machines.repair.repeated_nacks import RepeatedNacks
 from sfu.peers.context import Context
 from sfu.peers.layers.layer_choice import choose_layer, is_higher
 from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, name_of
-from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.ingress_stream import REACH_NS, IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 
-_REACH_NS = 2_000_000_000
-"""The age of the newest keyframe with which a picture may still begin: older, it would be followed by too much."""
-_FLOWS_NS = 200_000_000
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 
@@ -167,8 +164,7 @@ class DownTrack:
         has_keyframe = self._engine.switch_route(self.route, source)
         self.stream = best
         self.waiting = True
-        # What waits begins with the stream's next packet, which may be long in coming.
-        if not stays and not (has_keyframe and now - best.last_arrival < _FLOWS_NS):
+        if not stays and not (has_keyframe and best.flows(now)):
             self._ask(now)
 
     def _source(self, stream: IngressStream, offset: int | None, *, at_keyframe: bool) -> RouteSource:
@@ -181,7 +177,7 @@ class DownTrack:
             max_spatial=self.layer.spatial,
             once_flowing=carried is not None and is_higher(carried, stream),
             # Where nothing aligns two layers, the engine cannot tell which picture of theirs is the later one.
-            reach=_REACH_NS if offset is not None or not self._has_begun else 0,
+            reach=REACH_NS if offset is not None or not self._has_begun else 0,
         )
 
     def _carried(self) -> IngressStream | None:

@@ -16,7 +16,7 @@ from sfu.formats.extensions import Extension
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.layers.layer_options import ALL_LAYERS, Layer
 from sfu.peers.plain_peer import PlainPeer
-from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.ingress_stream import REACH_NS, IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.nack_responder import retransmission_interval
@@ -67,13 +67,19 @@ class _LinkRoute:
         if size != (self.described.pixels, self.described.lines):
             self.described = msgspec.structs.replace(self.described, pixels=size[0], lines=size[1])
 
-    def carry(self, layer: Layer) -> None:
-        """Carry the stream from the next frame on, whatever that is: the other side only chooses streams that flow."""
+    def carry(self, layer: Layer) -> bool:
+        """Carry the stream from its newest keyframe on, if that can still be sent, and return True; else from the next
+        frame on, whatever that is: the other side only chooses streams that flow."""
         self.layer = layer
         source = RouteSource(
-            self.stream.number, 0, at_keyframe=False, max_temporal=layer.temporal, max_spatial=layer.spatial
+            self.stream.number,
+            0,
+            at_keyframe=False,
+            max_temporal=layer.temporal,
+            max_spatial=layer.spatial,
+            reach=REACH_NS,
         )
-        self._engine.switch_route(self.route, source)
+        return self._engine.switch_route(self.route, source)
 
     def allow(self, layer: Layer | None, now: int) -> bool:
         """Carry the stream up to a layer, or not at all; return whether the publisher is asked for a keyframe."""
@@ -82,8 +88,8 @@ class _LinkRoute:
             self.layer = None
             self._engine.switch_route(self.route, None)
             return False
-        self.carry(layer)
-        if (before is None or layer.spatial > before.spatial) and self.stream.active(now):
+        has_keyframe = self.carry(layer) and self.stream.flows(now)
+        if (before is None or layer.spatial > before.spatial) and self.stream.active(now) and not has_keyframe:
             self.stream.request_keyframe(now)
             return True
         return False

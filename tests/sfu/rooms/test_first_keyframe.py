@@ -6,6 +6,7 @@ import pytest
 
 from sfu.api import signaling
 from sfu.engine.contract import Drop, Leftover, LeftoverKind
+from sfu.formats.rtcp import PictureLoss
 from sfu.machines.ice.lite import generate_credentials
 from sfu.peers.early_media import EarlyMedia
 from sfu.peers.subscribe.bandwidth import Bandwidth
@@ -76,6 +77,27 @@ def test_everyone_in_a_large_room_sees_it(monkeypatch: pytest.MonkeyPatch) -> No
     stage.run(60 * MS)
     stage.connect(local, ann.last(signaling.Answer).sdp, begins_with=FIRST_GROUP)
     assert [len(viewer.rtp) for viewer in viewers] == [len(FIRST_GROUP)] * 4
+
+
+@pytest.mark.parametrize("late", [300 * MS, 3 * SECOND])
+def test_who_has_no_slot_yet_begins_with_it_if_it_is_not_long_ago(late: int) -> None:
+    stage = Stage()
+    stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+    bob, ann = stage.join("bob"), stage.join("ann")
+    viewer = subscribe(stage, bob)
+    stage.run(SECOND)
+    camera = publish(stage, ann, [VIDEO + VIDEO_SSRC], begins_with=FIRST_GROUP[:1])
+    for number in range(2, 2 + late // (30 * MS)):
+        camera.send(video(number))
+        stage.run(30 * MS)
+    assert viewer.rtp == []
+    asked = len(camera.feedback(PictureLoss))
+    subscribe(stage, bob, viewer)
+    camera.send(video(2 + late // (30 * MS)))
+    stage.run(30 * MS)
+    is_long_ago = late > 2 * SECOND
+    assert [packet.seq - viewer.rtp[0].seq for packet in viewer.rtp] == ([] if is_long_ago else [*range(12)])
+    assert (len(camera.feedback(PictureLoss)) > asked) == is_long_ago
 
 
 def test_a_link_without_room_gets_no_picture_before_its_price_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

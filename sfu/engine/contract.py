@@ -238,11 +238,11 @@ class RouteSource:
     keyframe is then sent from the cache, whole if it can be repaired in time, with its timestamp raised as above;
     timestamps of later frames are raised only as far as necessary.
 
-    With `reach` the route begins in the past where it can: with the stream's newest keyframe, if that came less than so
-    many nanoseconds before the newest packet, all since is in the cache, and the destination's budget takes it within a
-    second. They leave when the next packet comes. Where timestamps just go on, those of the past are a tick apart; where
-    an offset is given, a keyframe that would have to be raised does not count: later pictures of the same were seen.
-    Nothing of before a time without permission counts.
+    With `reach` the route begins in the past if it can: with the stream's newest keyframe, if that came less than so
+    many nanoseconds before the newest packet, all packets since are in the cache, and the destination's budget sends
+    them within a second. They are sent when the next packet comes. Without an offset, the timestamps of past frames are
+    a tick apart. With one, a keyframe whose timestamp would have to be raised does not count: later pictures of the
+    same track were seen. Nothing that came before a time without permission counts.
     """
 
     stream: int

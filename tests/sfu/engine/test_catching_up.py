@@ -37,7 +37,9 @@ class Camera:
     def packet(self, number: int, *, key: bool = False, body: bytes = b"image") -> RtpPacket:
         return vp8(number, FRAME * number, picture=number, tl0=number, key=key, body=body)
 
-    def send(self, frames: int = 1, *, key: bool = False, lost: bool = False, body: bytes = b"image") -> list[RtpPacket]:
+    def send(
+        self, frames: int = 1, *, key: bool = False, lost: bool = False, body: bytes = b"image"
+    ) -> list[RtpPacket]:
         """Send frames of a packet each; return what leaves at once."""
         left = []
         for _ in range(frames):

@@ -157,7 +157,7 @@ class Route:
         self._former.discard(stream)
 
     def release_held(self, stream: RoutedStream) -> None:
-        """What `stream` sends from now on does not follow its newest keyframe."""
+        """Release the keyframe of `stream` that is held: what comes from now on does not follow it."""
         if self.pending is not None and self.pending.stream is stream:
             self.pending.hold(None)
 

@@ -229,6 +229,12 @@ class Backup(Message, tag="backup", frozen=True, kw_only=True):
     wanted: bool
 
 
+class Watched(Message, tag="watched", frozen=True, kw_only=True):
+    """To a publisher by another protocol: somebody is shown the track, for the first time."""
+
+    track: str
+
+
 class Slots(Message, tag="slots", frozen=True, kw_only=True):
     """The whole map of the subscribe peer's slots as of now; slots without a track are listed too."""
 
@@ -337,6 +343,7 @@ ServerMessage = (
     | TrackState
     | Layers
     | Backup
+    | Watched
     | Slots
     | GrantsChanged
     | Speakers

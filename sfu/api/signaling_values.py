@@ -90,12 +90,16 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WantedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A subscriber's wish for one track: whether it is wanted, and the size shown, in device pixels."""
+    """A subscriber's wish for one track: whether it is wanted, and the size shown, in device pixels.
+
+    A `hidden` track keeps its slot, and nothing of it is sent.
+    """
 
     track: str
     on: bool = True
     width: int = 0
     height: int = 0
+    hidden: bool = False
 
 
 class Speaker(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,13 @@ MAX_ADDED = 64
 """Tracks that a client may have announced and not published."""
 
 _RELIABLE, _LOSSY = "_reliable", "_lossy"
+_HEIGHTS = {
+    models.VideoQuality.LOW: 180,
+    models.VideoQuality.MEDIUM: 360,
+    models.VideoQuality.HIGH: 0,
+    models.VideoQuality.OFF: 0,
+}
+"""Heights of a picture shown in a quality, where no size is told; 0: whatever there is."""
 _CODECS = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
 _LAYERED = ("VP9", "AV1")
 _ENABLED = ("audio/opus", "audio/red", "video/VP8", "video/VP9", "video/H264", "video/AV1", "video/rtx")
@@ -92,6 +99,7 @@ class LiveKitSession:
             signaling.Speakers: self._speakers,
             signaling.Layers: self._layers,
             signaling.TrackState: self._track_state,
+            signaling.Watched: self._watched,
             signaling.RecordingChanged: self._recording,
         }
 
@@ -262,8 +270,12 @@ class LiveKitSession:
 
     def _set_tracks(self, asked: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         request = asked.track_setting
-        size = {"width": min(request.width, 16384), "height": min(request.height, 16384)}
-        return self._want({names.track_of(sid): size for sid in request.track_sids})
+        shown = {
+            "width": min(request.width, 16384),
+            "height": min(request.height, 16384) or _HEIGHTS[request.quality],
+            "hidden": request.disabled,
+        }
+        return self._want({names.track_of(sid): shown for sid in request.track_sids})
 
     def _want(self, changes: dict[str, dict[str, int]]) -> list[signaling.ClientMessage]:
         wanted = []
@@ -275,6 +287,7 @@ class LiveKitSession:
                     on=bool(change.get("on", before.on)),
                     width=change.get("width", before.width),
                     height=change.get("height", before.height),
+                    hidden=bool(change.get("hidden", before.hidden)),
                 )
                 wanted.append(after)
         return [signaling.Subscribe(tracks=wanted)] if wanted else []
@@ -390,6 +403,10 @@ class LiveKitSession:
             return []
         mute = rtc.MuteTrackRequest(sid=names.track_sid(message.track), muted=message.muted)
         return [rtc.SignalResponse(mute=mute)]
+
+    def _watched(self, message: signaling.Watched) -> "list[rtc.SignalResponse]":
+        subscribed = rtc.TrackSubscribed(track_sid=names.track_sid(message.track))
+        return [rtc.SignalResponse(track_subscribed=subscribed)]
 
     def _refused(self, message: signaling.Error) -> "list[rtc.SignalResponse]":
         if message.fatal:

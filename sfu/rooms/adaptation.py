@@ -276,6 +276,8 @@ class Adaptation:
         """Pause what the node has no time for, and take it out of what is shown; return the tracks, and why."""
         restriction = self._restriction
         held = {}
+        for track in [track for track, downtrack in shown.items() if downtrack.wanted.hidden]:
+            shown.pop(track).pause()
         for track in list(shown) if restriction.sound_only else ():
             if self._videos[track].source is not Source.SCREEN or restriction.screens:
                 shown.pop(track).pause()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from sfu.api.signaling import Slots, TrackState
+from sfu.api.signaling import Slots, TrackState, Watched
 from sfu.api.signaling_values import WantedTrack
 from sfu.formats.codecs import Codec
 from sfu.peers.publish.uptrack import UpTrack
@@ -94,6 +94,16 @@ def _refresh(room: LiveRoom, participant: Participant, offering: _Offering, now:
     room.adaptation.hurry(now)
     if changed:
         room.context.outbox.tell(participant.session, Slots(slots=subscription.slots()))
+        _tell_watched(room, [*audio, *video])
+
+
+def _tell_watched(room: LiveRoom, candidates: Sequence[Candidate]) -> None:
+    """Tell publishers by another protocol, once, that a track of theirs is shown to somebody."""
+    for entry in candidates:
+        publisher = room.participants.get(entry.uptrack.participant)
+        if publisher is not None and publisher.dialect is not None and not entry.uptrack.told_watched:
+            entry.uptrack.told_watched = True
+            room.context.outbox.tell(publisher.session, Watched(track=entry.uptrack.track))
 
 
 def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -70,6 +70,7 @@ class UpTrack:
         self.backup: UpTrack | None = None
         self.backup_of = ""
         self.about = About()
+        self.told_watched = False
         self.layers = ONE_LAYER
         self.tells_levels = Extension.AUDIO_LEVEL in media.extensions.values()
 

@@ -71,6 +71,10 @@ class DescribedSubscription(Subscription):
                 changed = True
             else:
                 downtrack.wanted = entry.wanted
+                if kind == "audio" and downtrack.wanted.hidden and not downtrack.paused:
+                    downtrack.pause()
+                elif kind == "audio" and downtrack.paused and not downtrack.wanted.hidden:
+                    downtrack.resume(now)
         for entry in by_wish.values():
             mid = self._free(slots, kind, now)
             if mid is None:

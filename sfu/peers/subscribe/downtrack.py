@@ -238,6 +238,11 @@ class DownTrack:
         self.granted = self.stream = None
         self.waiting = self._may_begin = False
 
+    def resume(self, now: int) -> None:
+        """Go on with a sound that was paused; of videos, grants decide."""
+        self.paused = False
+        self.choose(now)
+
     def _stop(self) -> None:
         self._engine.switch_route(self.route, None)
         self._repairs_from = self._engine.route_state(self.route).last_seq + 1

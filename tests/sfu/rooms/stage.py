@@ -26,6 +26,7 @@ from sfu.machines.negotiation.agreement import DtlsRole
 from sfu.peers.context import Context, Limits
 from sfu.peers.data_channels import Came, DataChannels, Sent
 from sfu.peers.outbox import SessionClose
+from sfu.rooms.dialect import Dialect
 from sfu.rooms.node import Membership, Node
 
 SFU = ("192.0.2.1", 8810)
@@ -64,7 +65,7 @@ class Stage:
         self.facts: list[AnyFact] = []
         self.lose: Callable[[bytes], bool] = lambda _: False
 
-    def join(self, who: str, grants: Grants | None = None, room: str = "r") -> Person:
+    def join(self, who: str, grants: Grants | None = None, room: str = "r", dialect: Dialect | None = None) -> Person:
         claims = JoinClaims(
             aud=AUDIENCE,
             jti=secrets.token_hex(4),
@@ -79,7 +80,7 @@ class Stage:
         waiting = Person.__new__(Person)
         self.people[session] = waiting
         waiting.told, waiting.session, waiting.closed = [], session, None
-        waiting.membership = self.node.join(claims, session, self.now)
+        waiting.membership = self.node.join(claims, session, self.now, dialect=dialect)
         self.deliver()
         return waiting
 

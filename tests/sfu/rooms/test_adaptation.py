@@ -242,6 +242,18 @@ def test_without_watchers_no_layer_is_sent() -> None:
     assert camera.person.last(signaling.Layers).active == []
 
 
+def test_of_a_hidden_video_nothing_is_sent_until_it_is_shown_again() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(2)
+    for hidden, carried in ((True, ""), (False, "f")):
+        wanted = signaling_values.WantedTrack(track=camera.track, hidden=hidden)
+        call.stage.say(call.bob, signaling.Subscribe(tracks=[wanted]))
+        call.run(2)
+        assert call.carried() == carried
+        assert camera.track in {slot.track for slot in call.bob.membership.participant.subscription.slots()}
+
+
 def test_many_publishers_at_two_megabits_all_move_or_are_said_to_be_paused() -> None:
     call = Call(LinkSettings(rate=2_000_000, delay=20 * MS), cameras=12)
     call.run(12)

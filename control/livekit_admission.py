@@ -108,8 +108,9 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
             raise TokenRefused(503, "the room is full")
         await seats.hold(connection, person.id)
         placement = await placing.place(services, connection, meeting, services.config.region)
-        state, granted = await _granted(connection, state, person, claims, grants.settings_of(row))
-    services.nodes.push(state)
+        granted, changed = await _granted(connection, state, person, claims, grants.settings_of(row))
+    if changed is not None:
+        services.nodes.push(changed)
     offered = turn.offered(services.config, person.id, int(datetime.now(UTC).timestamp()))
     token = services.tokens.join(
         meeting,
@@ -137,16 +138,14 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
 
 async def _granted(
     connection: Connection, state: DesiredState, person: ParticipantRow, claims: AccessToken, settings: MeetingSettings
-) -> tuple[DesiredState, Grants]:
-    """Return what the token grants, within what a host has muted, and the state that says so."""
+) -> tuple[Grants, DesiredState | None]:
+    """Return what the token grants, within what a host has muted, and the state that says so where it is a new one."""
     before = grants.current(state, person.id, person.role, settings)
     granted = msgspec.structs.replace(_grants_of(claims, settings), muted=before.muted)
-    if granted != before:
-        edited = await rooms.edit_state(
-            connection, state.room, lambda known: grants.with_grants(known, person.id, granted)
-        )
-        state = edited or state
-    return state, granted
+    if granted == before:
+        return granted, None
+    edited = await rooms.edit_state(connection, state.room, lambda known: grants.with_grants(known, person.id, granted))
+    return granted, edited
 
 
 def _grants_of(claims: AccessToken, settings: MeetingSettings) -> Grants:

@@ -16,6 +16,7 @@ from sfu.formats.data_message import DataMessage
 from sfu.formats.sdp import Msid
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.livekit import data_packets, infos, names
+from sfu.livekit.chat import ChatReader, caption_packets, chat_packets
 from sfu.peers.context import random_id
 from sfu.peers.data_channels import Labels
 from sfu.peers.publish.uptrack import UpTrack
@@ -57,6 +58,8 @@ class LiveKitSession:
     def __init__(self, admission: LiveKitAdmission) -> None:
         self.replies: list[rtc.SignalResponse] = []
         """Responses to the last request that need no room."""
+        self.packets: list[bytes] = []
+        """Packets for the client's data channel that came of what it was told; whoever tells it takes them."""
         self.resume = ""
         """The secret by which a lost connection is resumed."""
         self._room = models.Room(name=admission.room_name, metadata=admission.room_metadata)
@@ -71,6 +74,8 @@ class LiveKitSession:
         self._wants: dict[str, WantedTrack] = {}
         self._speaking: tuple[str, ...] = ()
         self._offer_id = 0
+        self._chat_reader = ChatReader()
+        self._said: list[str] = []
         self._asked: rtc.RequestResponse | None = None
         self._asking: dict[str, Callable[[rtc.SignalRequest], list[signaling.ClientMessage]]] = {
             "offer": self._offer,
@@ -100,6 +105,8 @@ class LiveKitSession:
             signaling.Layers: self._layers,
             signaling.TrackState: self._track_state,
             signaling.Watched: self._watched,
+            signaling.Chat: self._chat,
+            signaling.Caption: self._caption,
             signaling.RecordingChanged: self._recording,
         }
 
@@ -115,7 +122,16 @@ class LiveKitSession:
         return Msid(f"{names.participant_sid(uptrack.participant)}|{stream}", sid)
 
     def read_data(self, data: bytes) -> DataMessage | None:
-        return data_packets.read(data, self._resolve)
+        message = data_packets.read(data, self._resolve)
+        if message is not None and message.topic == data_packets.TOPIC and not message.names:
+            said = self._chat_reader.take(models.DataPacket.FromString(message.payload))
+            if said:
+                self._said.append(said)
+        return message
+
+    def take_chat(self) -> list[str]:
+        said, self._said = self._said, []
+        return said
 
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
         sender = message.names[0] if message.names else ""
@@ -407,6 +423,21 @@ class LiveKitSession:
     def _watched(self, message: signaling.Watched) -> "list[rtc.SignalResponse]":
         subscribed = rtc.TrackSubscribed(track_sid=names.track_sid(message.track))
         return [rtc.SignalResponse(track_subscribed=subscribed)]
+
+    def _chat(self, message: signaling.Chat) -> "list[rtc.SignalResponse]":
+        """Pass on what others say in chat; those that came by this door say it in packets themselves."""
+        info = self._participants.get(message.participant or "")
+        if info is None or not info.identity:
+            sender = message.participant or ""
+            self.packets += chat_packets(message, sender, names.participant_sid(sender))
+        return []
+
+    def _caption(self, message: signaling.Caption) -> "list[rtc.SignalResponse]":
+        info = self._participants.get(message.participant)
+        if info is not None:
+            sid, track = names.participant_sid(message.participant), names.track_sid(message.track)
+            self.packets += caption_packets(message, infos.identity_of(info), sid, track)
+        return []
 
     def _refused(self, message: signaling.Error) -> "list[rtc.SignalResponse]":
         if message.fatal:

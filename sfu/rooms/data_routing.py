@@ -4,9 +4,11 @@ from collections.abc import Iterable
 
 from sfu.api.cascade_link import LinkData
 from sfu.api.refusal import Code, Refused
+from sfu.api.signaling import Chat
 from sfu.formats import data_message
 from sfu.formats.data_message import DataMessage
 from sfu.peers.data_channels import Came, Sent
+from sfu.rooms import chat
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
@@ -29,6 +31,8 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
         message = participant.dialect.read_data(came.data) if participant.dialect else data_message.parse(came.data)
     except ValueError as error:
         raise Refused(Code.BAD_MESSAGE, f"Invalid data message: {error}") from error
+    for text in participant.dialect.take_chat() if participant.dialect else ():
+        chat.send(room, participant, Chat(text=text), now)
     if message is None:
         return
     unknown = sum(name not in room.participants for name in message.names)

@@ -23,5 +23,8 @@ class Dialect(Protocol):
     def read_data(self, data: bytes) -> DataMessage | None:
         """Return a message of its data channels, None for one that is for nobody; ValueError for nonsense."""
 
+    def take_chat(self) -> list[str]:
+        """Return what the messages read since the last call said in chat, too."""
+
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
         """Return a message to its data channels, None for one that it has no use for; `names` is the sender."""

@@ -170,6 +170,16 @@ class Node:
                     now, Kind.SERVER_SAID, joined.participant.participant, flight_notes.message(said)
                 )
 
+    def say_data(self, session: int, messages: Iterable[bytes], now: int) -> None:
+        """Send messages, as its client understands them, over the reliable data channel of a session's participant."""
+        joined = self._memberships.get(session)
+        if joined is not None and joined.participant.subscription is not None:
+            peer = joined.participant.subscription.subscribe_peer
+            for message in messages:
+                self.context.counters[peer.send_data(message, now, reliable=True).value] += 1
+            joined.room.touch(peer.peer.number)
+            self.settle(now)
+
     def session_lost(self, session: int, now: int) -> None:
         """Note that a session's socket is gone."""
         joined = self._memberships.pop(session, None)

@@ -4,6 +4,7 @@ Refusals of the token are answered by HTTP, with the statuses that SDKs know. A 
 the session of its participant, if that still waits for it.
 """
 
+import asyncio
 import weakref
 from http import HTTPStatus
 from typing import NamedTuple
@@ -37,15 +38,24 @@ class Visitor(NamedTuple):
 class LiveKitSocket(SignalingSession):
     """A session whose messages are translated."""
 
-    def __init__(self, number: int, connection: ServerConnection, visitor: Visitor) -> None:
+    def __init__(self, number: int, connection: ServerConnection, visitor: Visitor, driver: Driver) -> None:
         super().__init__(number, connection)
+        self._driver = driver
         self.visitor = visitor
         self.translator = LiveKitSession(visitor.admission)
         self._socket = connection
 
     def tell(self, message: signaling.Message, encoded: dict[int, str]) -> bool:
         """Queue what the client is told of a message; False when it is too slow to be kept."""
-        return all(self.put(response.SerializeToString()) for response in self.translator.tell(message))
+        kept = all(self.put(response.SerializeToString()) for response in self.translator.tell(message))
+        if self.translator.packets:
+            packets, self.translator.packets = self.translator.packets, []
+            asyncio.get_running_loop().call_soon(self._say_data, packets)
+        return kept
+
+    def _say_data(self, packets: list[bytes]) -> None:
+        self._driver.node.say_data(self.number, packets, self._driver.now())
+        self._driver.flush()
 
     async def _send(self, item: str | bytes) -> None:
         await self._socket.send(item)

@@ -122,7 +122,7 @@ class SignalingServer:
         if visitor is None:
             await self.attend(connection)
         else:
-            session = LiveKitSocket(next(self._numbers), connection, visitor)
+            session = LiveKitSocket(next(self._numbers), connection, visitor, self._driver)
             await self._serve(session, lambda: self._livekit.converse(session))
 
     async def attend(self, connection: SignalingLink) -> None:

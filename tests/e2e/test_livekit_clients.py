@@ -1,16 +1,30 @@
 """LiveKit's own SDK and a client of ours in one meeting: each sees, hears and reads the other, and a host moderates."""
 
 import asyncio
+from typing import Any
 
 from livekit.rtc import DisconnectReason
 
 from parley_client import Room
+from sfu.api import signaling
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.e2e.conftest import Deployment
 from tests.support.call import received, send
 from tests.support.livekit_client import access_token, livekit_client
 from tests.support.waiting import eventually
+
+
+def read_all(reader: Any, who: str, read: list[str]) -> None:
+    """Note a text once it is complete."""
+
+    async def note() -> None:
+        read.append(f"{who}: {await reader.read_all()}")
+
+    _READING.add(asyncio.create_task(note()))
+
+
+_READING: set[asyncio.Task[None]] = set()
 
 
 async def test_a_livekit_client_meets_one_of_ours(deployment: Deployment) -> None:
@@ -49,6 +63,15 @@ async def test_a_livekit_client_meets_one_of_ours(deployment: Deployment) -> Non
         ours.say(b"to ada", ada.participant, topic="answered")
         await eventually(lambda: theirs.data, 30)
         assert theirs.data == [(remote.identity, b"to ada", "answered")]
+
+        read: list[str] = []
+        theirs.room.register_text_stream_handler("lk.chat", lambda reader, who: read_all(reader, who, read))
+        await ours.send(signaling.Chat(text="Hello Ada"))
+        await eventually(lambda: read == [f"{remote.identity}: Hello Ada"], 30)
+        await theirs.room.local_participant.send_text("Hello to you", topic="lk.chat")
+        await eventually(
+            lambda: [(chat.name, chat.text) for chat in ours.state.chats][-1:] == [("Ada", "Hello to you")]
+        )
 
         path = f"/meetings/{meeting}/participants/{ada.participant}"
         await admin.request("POST", f"{path}/mute", {"muted": ["microphone"]})

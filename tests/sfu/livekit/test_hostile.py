@@ -105,6 +105,28 @@ def test_packets_are_read_or_refused(data: bytes, topic: str) -> None:
     session.write_data(DataMessage(data, data_packets.TOPIC, ("other",)), reliable=False)
 
 
+def test_chat_is_put_together_and_bounded() -> None:
+    session = joined()
+
+    def say(**value: object) -> list[str]:
+        session.read_data(models.DataPacket(**value).SerializeToString())
+        return session.take_chat()
+
+    stream, chunk, trailer = models.DataStream.Header, models.DataStream.Chunk, models.DataStream.Trailer
+    assert say(stream_header=stream(stream_id="a", topic="lk.chat")) == []
+    assert say(stream_header=stream(stream_id="b", topic="other")) == []
+    for content in (b"He", b"llo"):
+        for name in "ab":
+            assert say(stream_chunk=chunk(stream_id=name, content=content)) == []
+    assert say(stream_trailer=trailer(stream_id="b")) == []
+    assert say(stream_trailer=trailer(stream_id="a")) == ["Hello"]
+    assert say(stream_header=stream(stream_id="c", topic="lk.chat")) == []
+    for _ in range(3):
+        say(stream_chunk=chunk(stream_id="c", content=bytes(8000)))
+    assert say(stream_trailer=trailer(stream_id="c")) == []
+    assert say(chat_message=models.ChatMessage(message="Hi")) == ["Hi"]
+
+
 @given(st.binary(max_size=40))
 def test_openings_of_channels_are_read_or_refused(data: bytes) -> None:
     try:

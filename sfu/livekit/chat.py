@@ -1,0 +1,83 @@
+"""Chat and captions as data packets: chat is a text stream of one topic, captions are transcriptions."""
+
+from livekit.protocol import models
+
+from sfu.api import signaling
+
+TOPIC = "lk.chat"
+MAX_STREAMS = 8
+MAX_BYTES = 16_384
+
+
+class ChatReader:
+    """Puts together what a client says in chat. Of texts that are begun and not ended, few are kept."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, bytes] = {}
+
+    def take(self, packet: "models.DataPacket") -> str | None:
+        """Return what a packet says or ends; None for one that is no part of chat, or does not end a text."""
+        match packet.WhichOneof("value"):
+            case "chat_message":
+                chat = packet.chat_message
+                return None if chat.deleted or chat.edit_timestamp else chat.message
+            case "stream_header":
+                self._begin(packet.stream_header)
+            case "stream_chunk":
+                self._go_on(packet.stream_chunk)
+            case "stream_trailer":
+                said = self._begun.pop(packet.stream_trailer.stream_id, None)
+                return None if said is None or packet.stream_trailer.reason else said.decode(errors="replace")
+        return None
+
+    def _begin(self, header: "models.DataStream.Header") -> None:
+        is_new = header.text_header.operation_type == models.DataStream.OperationType.CREATE
+        if header.topic == TOPIC and is_new and len(self._begun) < MAX_STREAMS:
+            self._begun[header.stream_id] = header.inline_content[:MAX_BYTES]
+
+    def _go_on(self, chunk: "models.DataStream.Chunk") -> None:
+        so_far = self._begun.get(chunk.stream_id)
+        if so_far is None:
+            return
+        if len(so_far) + len(chunk.content) > MAX_BYTES:
+            del self._begun[chunk.stream_id]
+        else:
+            self._begun[chunk.stream_id] = so_far + chunk.content
+
+
+def chat_packets(message: signaling.Chat, identity: str, sid: str) -> list[bytes]:
+    """Return a chat message as the packets of a text stream from `identity`."""
+    stream, text = message.id or "", message.text.encode()
+    header = models.DataStream.Header(
+        stream_id=stream,
+        timestamp=message.at or 0,
+        topic=TOPIC,
+        mime_type="text/plain",
+        total_length=len(text),
+        text_header=models.DataStream.TextHeader(operation_type=models.DataStream.OperationType.CREATE),
+    )
+    parts = (
+        models.DataPacket(stream_header=header),
+        models.DataPacket(stream_chunk=models.DataStream.Chunk(stream_id=stream, content=text)),
+        models.DataPacket(stream_trailer=models.DataStream.Trailer(stream_id=stream)),
+    )
+    return [_from(packet, identity, sid) for packet in parts]
+
+
+def caption_packets(caption: signaling.Caption, identity: str, sid: str, track: str) -> list[bytes]:
+    """Return a caption as the packet of a transcription of `identity`'s track."""
+    segment = models.TranscriptionSegment(
+        id=caption.utterance,
+        text=caption.text,
+        start_time=caption.start_ms,
+        end_time=caption.end_ms,
+        final=caption.final,
+        language=caption.lang,
+    )
+    said = models.Transcription(transcribed_participant_identity=identity, track_id=track, segments=[segment])
+    return [_from(models.DataPacket(transcription=said), identity, sid)]
+
+
+def _from(packet: "models.DataPacket", identity: str, sid: str) -> bytes:
+    packet.participant_identity, packet.participant_sid = identity, sid
+    return packet.SerializeToString()

@@ -34,6 +34,7 @@ class Deployment:
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[tuple[RunningServer, Network]]:
     with (
+        livekit_client.livekit_library(),
         network(3) as net,
         # LiveKit's SDKs take no certificate of our own making: for them plain HTTP is served in the namespace.
         running_server(net.server_prefix, livekit_keys=livekit_client.KEYS, http_host=net.server_address) as server,

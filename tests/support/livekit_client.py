@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import jwt
 import numpy as np
 from livekit import rtc
+from livekit.rtc._ffi_client import FfiClient
 
 KEY, SECRET = "testkey", "a secret that is long enough for every hash that a test may try"
 KEYS = f"{KEY}: {SECRET}"
@@ -85,6 +86,16 @@ async def _show(source: Any) -> None:
         shade = bytes([number * 8 % 256]) * (_SIZE[0] * _SIZE[1] * 4)
         source.capture_frame(rtc.VideoFrame(*_SIZE, rtc.VideoBufferType.RGBA, shade))
         await asyncio.sleep(0.05)
+
+
+@contextlib.contextmanager
+def livekit_library() -> Iterator[None]:
+    """Let the SDK's threads end before the interpreter does: one that calls back later aborts the process."""
+    yield
+    client = FfiClient._instance
+    if client is not None:
+        client._dispose()
+        FfiClient._instance = None
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 import js from '@eslint/js';
 import globals from 'globals';
+import noWords from './tools/no-words.js';
 
 export default [
   { ignores: ['built', 'vendor'] },
@@ -29,5 +30,6 @@ export default [
     },
   },
   { files: ['app/boot.js'], languageOptions: { sourceType: 'script', globals: { PRELOADS: 'readonly' } } },
+  { files: ['app/*.js'], plugins: { parley: { rules: { 'no-words': noWords } } }, rules: { 'parley/no-words': 'error' } },
   { files: ['tools/**'], languageOptions: { globals: globals.node } },
 ];

@@ -171,6 +171,7 @@ async def test_values_read_well(page: Page) -> None:
       ['abc-1', 'https://x.org/m/abc?x=1', ' /m/a%20b/recordings', 'not a link'].map(module.meetingIdOf),
       new Set(['p1', 'p2', 'p3', 'p4'].map(module.hue)).size,
     ];"""
+    await page.evaluate("import('/app/words.js').then((words) => words.loadWords())")
     assert await call(page, "/app/format.js", body) == [
         ["AL", "G", "?", "李小"],
         ["0:07", "12:34", "1:02:03"],

@@ -44,6 +44,7 @@ async def test_a_meeting_is_made_sealed(view: Page, server: ScriptedServer) -> N
     server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})
     server.answers["POST", "/meetings"] = (201, MEETING)
     await view.goto(f"{server.url}/")
+    await view.get_by_text("More options").click()
     await view.get_by_label("End-to-end encryption").check()
     await view.get_by_role("button", name="Create meeting").click()
     await view.wait_for_url("**/m/m1")

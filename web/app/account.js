@@ -1,6 +1,5 @@
 /** `/account`: profile, password, second factor, passkeys, sessions, and the end of the account. */
 import { ask } from './dialogs.js';
-import { brand } from './brand.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { dateTime } from './format.js';
@@ -8,6 +7,9 @@ import { hasPasskeys, makePasskey } from './passkeys.js';
 import { withProof } from './proof.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { toast } from './toasts.js';
+import { qrCode } from './qr-code.js';
+import { rich, t } from './words.js';
+import { top } from './shell.js';
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAccount(page, context) {
@@ -19,17 +21,17 @@ export async function showAccount(page, context) {
   }
   const demanded = context.query.get('second-factor') !== null;
   page.replaceChildren(
-    h('header', { class: 'top' }, brand(), h('div', { class: 'top-account' }, h('a', { class: 'button', href: '/' }, 'Meetings'))),
+    top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
     h('main', { class: 'account' },
-      h('h1', {}, 'Your account'),
+      h('h1', {}, t('account.title')),
       demanded && h('p', { class: 'card notice', role: 'status' },
-        'This server requires a second factor. Add a passkey or an authenticator app to continue.'),
-      section('Passkeys', await passkeys()),
-      section('Authenticator app', authenticator(user)),
-      !demanded && section('Profile', profile(user)),
-      !demanded && section('Password', password()),
-      !demanded && section('Active sessions', await sessions()),
-      !demanded && section('Delete account', deletion(context))),
+        t('account.second-factor')),
+      section(t('account.passkeys'), await passkeys()),
+      section(t('account.app'), authenticator(user)),
+      !demanded && section(t('account.profile'), profile(user)),
+      !demanded && section(t('account.password'), password()),
+      !demanded && section(t('account.active'), await sessions()),
+      !demanded && section(t('account.delete'), deletion(context))),
   );
 }
 
@@ -42,32 +44,34 @@ async function passkeys() {
   const list = h('ul', { class: 'account-list' });
   const load = async () => {
     const found = (await rest.get('/users/passkeys')).passkeys;
-    list.replaceChildren(...(found.length > 0 ? found.map(row) : [h('li', { class: 'empty' }, 'None yet.')]));
+    list.replaceChildren(...(found.length > 0 ? found.map(row) : [h('li', { class: 'empty' }, t('account.none'))]));
   };
   /** @param {any} key */
   const row = (key) => h('li', {},
-    h('span', {}, key.name, h('span', { class: 'hint' }, ` since ${dateTime(key.created_at)}`)),
+    h('span', {}, key.name, h('span', { class: 'hint' }, ` ${t('account.passkey-since', { time: dateTime(key.created_at) })}`)),
     removal(key));
   /** @param {any} key */
   const removal = (key) => form({
-    action: 'Remove',
+    action: t('action.remove'),
+    label: t('account.passkey-remove', { name: key.name }),
+    manner: '',
     submit: async () => {
       await withProof(() => rest.delete(`/users/passkeys/${encodeURIComponent(key.id)}`));
       await load();
     },
   });
-  const name = field('Name', { name: 'passkey', maxlength: 200, required: true, placeholder: 'This laptop' });
+  const name = field(t('account.passkey-name'), { name: 'passkey', maxlength: 200, required: true, placeholder: t('account.passkey-example') });
   await load();
   return h('div', {}, list, hasPasskeys()
     ? form({
-      action: 'Add a passkey',
+      action: t('account.passkey-add'),
       submit: async () => {
         await withProof(() => makePasskey(name.input.value.trim()));
         await load();
-        toast('Passkey added.');
+        toast(t('account.passkey-added'));
       },
     }, name.element)
-    : h('p', { class: 'hint' }, 'Passkeys are not available here: they need HTTPS and a host name.'));
+    : h('p', { class: 'hint' }, t('account.passkey-none')));
 }
 
 /** @param {any} user */
@@ -75,40 +79,43 @@ function authenticator(user) {
   const holder = h('div', {});
   const begin = () => {
     holder.replaceChildren(form({
-      action: 'Set up',
+      action: t('account.app-set-up'),
+      manner: '',
       submit: async () => confirm(await withProof(() => rest.post('/users/totp/begin'))),
     }));
   };
   /** @param {{secret: string, uri: string}} begun */
   const confirm = ({ secret, uri }) => {
-    const code = field('Code shown in the app', { autocomplete: 'one-time-code', required: true, maxlength: 6, minlength: 6 });
+    const code = field(t('account.app-code'), { autocomplete: 'one-time-code', required: true, maxlength: 6, minlength: 6 });
     holder.replaceChildren(
-      h('p', {}, 'Add this secret to your authenticator app: ', h('code', {}, secret), ' ', h('a', { href: uri, target: '_self' }, 'Open in the app')),
+      h('div', { class: 'authenticator' }, qrCode(uri, t('account.qr')),
+        h('p', {}, ...rich('account.app-secret', { secret: h('code', {}, secret) }), ' ', h('a', { href: uri, target: '_self' }, t('account.app-open')))),
       form({
-        action: 'Turn on',
+        action: t('account.app-on'),
         submit: async () => {
           const given = { code: code.input.value.trim() };
           const { recovery_codes: codes } = await withProof(() => rest.post('/users/totp/confirm', given));
           holder.replaceChildren(
-            h('p', { role: 'status' }, 'The authenticator app is on. Save these recovery codes: each works once, and they are not shown again.'),
+            h('p', { role: 'status' }, t('account.app-on-done')),
             h('ul', { class: 'recovery-codes' }, ...codes.map((/** @type {string} */ one) => h('li', {}, h('code', {}, one)))));
         },
       }, code.element));
   };
   begin();
-  return h('div', {}, holder, h('details', {}, h('summary', {}, 'Turn it off'), form({
-    action: 'Turn off',
+  return h('div', {}, holder, h('details', {}, h('summary', {}, t('account.app-off')), form({
+    action: t('account.app-off-action'),
+    manner: '',
     submit: async () => {
       await withProof(() => rest.delete('/users/totp'));
-      toast(`${user.username} can now sign in without a code.`);
+      toast(t('account.app-off-done', { name: user.username }));
     },
   })));
 }
 
 /** @param {any} user */
 function profile(user) {
-  const name = field('Display name', { name: 'display_name', maxlength: 200, required: true, value: user.display_name });
-  const email = field('E-mail', {
+  const name = field(t('account.display-name'), { name: 'display_name', maxlength: 200, required: true, value: user.display_name });
+  const email = field(t('sign-in.email'), {
     name: 'email', type: 'email', autocomplete: 'email', value: user.email ?? '',
   });
   const state = h('div', {});
@@ -116,12 +123,12 @@ function profile(user) {
   const tell = (told) => state.replaceChildren(...addressState(told));
   tell(user);
   return h('div', {}, form({
-    action: 'Save',
+    action: t('action.save'),
     submit: async () => {
       const changed = { display_name: name.input.value.trim(), email: email.input.value.trim() || null };
       tell(await withProof(() => rest.put('/users/profile', changed)));
       forgetUser();
-      toast('Saved.');
+      toast(t('account.saved'));
     },
   }, name.element, email.element), state);
 }
@@ -129,30 +136,31 @@ function profile(user) {
 /** Say whether the address is confirmed, or which one it will be. @returns {HTMLElement[]} @param {any} user */
 function addressState(user) {
   const waiting = user.email_pending ?? (user.email_verified ? null : user.email);
-  if (!waiting) return user.email ? [h('p', { class: 'hint' }, `${user.email} is confirmed.`)] : [];
+  if (!waiting) return user.email ? [h('p', { class: 'hint' }, t('account.confirmed', { address: user.email }))] : [];
   return [
-    h('p', { class: 'hint', role: 'status' }, `${waiting} is not confirmed yet. Open the link in the e-mail that we sent there.`),
+    h('p', { class: 'hint', role: 'status' }, t('account.confirm-waiting', { address: waiting })),
     form({
-      action: 'Send the e-mail again',
+      action: t('account.confirm-again'),
+      manner: '',
       submit: async () => {
         await rest.post('/users/verify-email');
-        toast(`Sent to ${waiting}.`);
+        toast(t('account.confirm-sent', { address: waiting }));
       },
     }),
   ];
 }
 
 function password() {
-  const fresh = field('New password', {
+  const fresh = field(t('link.password-new'), {
     type: 'password', autocomplete: 'new-password', required: true, minlength: 8,
-    hint: 'At least 8 characters. This signs out other browsers and revokes API keys.',
+    hint: t('account.password-hint'),
   });
   return form({
-    action: 'Change password',
+    action: t('account.password-action'),
     submit: async () => {
       await withProof(() => rest.changePassword(undefined, fresh.input.value));
       fresh.input.value = '';
-      toast('Password changed. All other sessions are signed out.');
+      toast(t('account.password-done'));
     },
   }, fresh.element);
 }
@@ -162,8 +170,8 @@ async function sessions() {
   const load = async () => {
     const found = (await rest.get('/users/sessions')).sessions;
     list.replaceChildren(...found.map((/** @type {any} */ one) => h('li', {},
-      h('span', {}, one.user_agent || 'A program', h('span', { class: 'hint' }, ` ${one.address}, ${dateTime(one.last_used_at)}`)),
-      one.current ? h('span', { class: 'hint' }, 'This session') : h('button', { class: 'button', type: 'button', onclick: () => void revoke(one.id) }, 'Sign out'))));
+      h('span', {}, one.user_agent || t('account.program'), h('span', { class: 'hint' }, ` ${one.address}, ${dateTime(one.last_used_at)}`)),
+      one.current ? h('span', { class: 'hint' }, t('account.session-this')) : h('button', { class: 'button', type: 'button', onclick: () => void revoke(one.id) }, t('account.sign-out')))));
   };
   /** @param {string} id */
   const revoke = async (id) => {
@@ -177,10 +185,11 @@ async function sessions() {
 /** @param {import('./main.js').Context} context */
 function deletion(context) {
   return form({
-    action: 'Delete my account',
+    action: t('account.delete-action'),
+    manner: 'danger',
     submit: async () => {
-      const question = 'This also deletes your meetings, recordings and files. It cannot be undone.';
-      const answer = await ask('Delete your account?', question, [{ label: 'Delete', value: 'delete', class: 'danger' }]);
+      const question = t('account.delete-text');
+      const answer = await ask(t('account.delete-ask'), question, [{ label: t('action.delete'), value: 'delete', class: 'danger' }]);
       if (answer !== 'delete') return;
       await withProof(() => rest.delete('/users/account'));
       forgetUser();

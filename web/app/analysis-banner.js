@@ -1,17 +1,16 @@
 /** Where a server offers to analyse faces and voices: the question whether one agrees, and what it makes of whom. */
 import { h, setText } from './dom.js';
+import { t } from './words.js';
 
 const EVERY_MS = 3000;
-const ANALYSIS = {
-  version: 'analysis-2',
-  text: 'While you agree, this server can analyse how your face looks and how your voice sounds, and estimate whether they are synthetic. The hosts see the results; nothing is stored. The analysis does not show what you feel.',
-};
+/** The version of the text `analysis.text`, stored with each answer. */
+const VERSION = 'analysis-2';
 
 export class AnalysisBanner {
   element;
   #text = h('p', { id: 'analysis-text' });
-  #agree = h('button', { type: 'button', class: 'button small', id: 'analysis-agree' }, 'I agree');
-  #refuse = h('button', { type: 'button', class: 'button small', id: 'analysis-refuse' }, 'No');
+  #agree = h('button', { type: 'button', class: 'button small', id: 'analysis-agree' }, t('analysis.agree'));
+  #refuse = h('button', { type: 'button', class: 'button small', id: 'analysis-refuse' }, t('analysis.refuse'));
   #room;
   #rest;
   #meeting;
@@ -43,7 +42,7 @@ export class AnalysisBanner {
   #answer(granted) {
     this.#consent = granted;
     this.#answered = true;
-    this.#room.setConsent({ text: ANALYSIS.version, analysis: granted });
+    this.#room.setConsent({ text: VERSION, analysis: granted });
     this.#update([]);
   }
 
@@ -62,20 +61,20 @@ export class AnalysisBanner {
   #update(tracks) {
     this.#agree.hidden = this.#consent;
     this.#refuse.hidden = this.#answered && !this.#consent;
-    setText(this.#refuse, this.#consent ? 'Stop analysing me' : 'No');
+    setText(this.#refuse, t(this.#consent ? 'analysis.stop' : 'analysis.refuse'));
     const said = tracks.map((track) => this.#words(track)).filter(Boolean);
-    const state = this.#consent ? 'You agreed to analysis.' : this.#answered ? 'You are not analysed.' : ANALYSIS.text;
+    const state = t(this.#consent ? 'analysis.agreed' : this.#answered ? 'analysis.not' : 'analysis.text');
     setText(this.#text, [state, ...said].join(' '));
   }
 
   /** @param {any} track */
   #words({ participant, media, emotion, synthesis }) {
-    const name = this.#room.roster.participants.get(participant)?.name ?? 'You';
+    const name = this.#room.roster.participants.get(participant)?.name ?? t('person.you-alone');
     const parts = [];
-    if (media === 'video' && emotion) parts.push(emotion.expression ? `face looks ${emotion.expression}` : 'no face visible');
+    if (media === 'video' && emotion) parts.push(emotion.expression ? t('analysis.face', { expression: emotion.expression }) : t('analysis.no-face'));
     const last = media === 'audio' ? emotion?.utterances.at(-1) : null;
-    if (last?.pitch_hz) parts.push(`voice cues: ${Math.round(last.pitch_hz)} Hz, ±${last.pitch_spread} semitones`);
-    if (this.#offer.synthesis && synthesis) parts.push(`generated ${media === 'audio' ? 'voice' : 'face'}: ${synthesis.text}`);
-    return parts.length > 0 ? `${name}: ${parts.join('; ')}.` : '';
+    if (last?.pitch_hz) parts.push(t('analysis.voice', { hertz: Math.round(last.pitch_hz), spread: last.pitch_spread }));
+    if (this.#offer.synthesis && synthesis) parts.push(t(media === 'audio' ? 'analysis.generated-voice' : 'analysis.generated-face', { verdict: synthesis.text }));
+    return parts.length > 0 ? t('analysis.of', { name, results: parts.join('; ') }) : '';
   }
 }

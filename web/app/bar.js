@@ -2,18 +2,19 @@
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { keyOf } from './shortcuts.js';
+import { t } from './words.js';
 
 const BUTTONS = [
-  { action: 'microphone', symbol: 'mic', label: 'Microphone' },
-  { action: 'camera', symbol: 'camera', label: 'Camera' },
-  { action: 'screen', symbol: 'screen', label: 'Share screen' },
-  { action: 'captions', symbol: 'captions', label: 'Captions' },
-  { action: 'chat', symbol: 'chat', label: 'Chat' },
-  { action: 'people', symbol: 'people', label: 'Participants' },
-  { action: 'record', symbol: 'record', label: 'Record' },
-  { action: 'devices', symbol: 'sliders', label: 'Devices' },
-  { action: 'help', symbol: 'help', label: 'Shortcuts' },
-  { action: 'leave', symbol: 'leave', label: 'Leave' },
+  { action: 'microphone', symbol: 'mic', label: 'bar.microphone' },
+  { action: 'camera', symbol: 'camera', label: 'bar.camera' },
+  { action: 'screen', symbol: 'screen', label: 'bar.screen' },
+  { action: 'captions', symbol: 'captions', label: 'bar.captions' },
+  { action: 'chat', symbol: 'chat', label: 'bar.chat' },
+  { action: 'people', symbol: 'people', label: 'bar.people-plain' },
+  { action: 'record', symbol: 'record', label: 'bar.record' },
+  { action: 'devices', symbol: 'sliders', label: 'bar.devices' },
+  { action: 'help', symbol: 'help', label: 'bar.help' },
+  { action: 'leave', symbol: 'leave', label: 'bar.leave' },
 ];
 /** These stand in a row of their own that a narrow screen opens with the "more" button. */
 const SECONDARY = new Set(['captions', 'people', 'record', 'devices', 'help']);
@@ -28,9 +29,11 @@ export class Bar {
   constructor(act) {
     this.#act = act;
     /** @param {boolean} secondary */
-    const buttons = (secondary) => BUTTONS.filter(({ action }) => SECONDARY.has(action) === secondary).map((button) => this.#button(button));
-    this.element = h('nav', { class: 'bar', 'aria-label': 'Call' },
-      ...buttons(false), h('div', { class: 'bar-secondary' }, ...buttons(true)), this.#more());
+    const buttons = (secondary) => BUTTONS.filter(({ action }) => action !== 'leave' && SECONDARY.has(action) === secondary).map((button) => this.#button(button));
+    // Leave comes last, also for who goes through them by Tab.
+    const leave = BUTTONS.filter(({ action }) => action === 'leave').map((button) => this.#button(button));
+    this.element = h('nav', { class: 'bar', 'aria-label': t('bar.call') },
+      ...buttons(false), h('div', { class: 'bar-secondary' }, ...buttons(true)), this.#more(), ...leave);
   }
 
   /**
@@ -41,13 +44,13 @@ export class Bar {
     const button = this.#buttons.get(action);
     if (!button) return;
     const key = keyOf(action);
-    const title = `${label} (${key === 'L' ? 'Shift+L' : key})`;
+    const title = t('bar.shortcut', { label, key: key === 'L' ? 'Shift+L' : key });
     if (symbol && button.dataset.symbol !== symbol) {
       button.dataset.symbol = symbol;
       button.querySelector('svg')?.replaceWith(icon(symbol));
     }
     if (on !== undefined) button.setAttribute('aria-pressed', String(on));
-    button.setAttribute('aria-label', count > 0 ? `${label}, ${count} new` : label);
+    button.setAttribute('aria-label', count > 0 ? t('bar.new', { label, count }) : label);
     button.title = title;
     button.disabled = disabled;
     button.hidden = hidden;
@@ -65,8 +68,7 @@ export class Bar {
       'data-action': action,
       'data-symbol': symbol,
       'aria-keyshortcuts': key === 'L' ? 'Shift+L' : key,
-      'aria-label': label,
-      title: `${label} (${key})`,
+      'aria-label': t(label),
       onclick: () => {
         this.element.classList.remove('open');
         this.#act(action);
@@ -78,7 +80,7 @@ export class Bar {
 
   #more() {
     return h('button', {
-      type: 'button', class: 'bar-button bar-more', 'aria-label': 'More', title: 'More',
+      type: 'button', class: 'bar-button bar-more', 'aria-label': t('bar.more'), title: t('bar.more'),
       onclick: () => this.element.classList.toggle('open'),
     }, icon('more'));
   }

@@ -1,6 +1,7 @@
 /** The name of the house. */
 import { h } from './dom.js';
+import { t } from './words.js';
 
 export function brand() {
-  return h('a', { class: 'brand', href: '/' }, h('img', { src: '/app/icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, 'Parley'));
+  return h('a', { class: 'brand', href: '/' }, h('img', { src: '/app/icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, t('brand.name')));
 }

@@ -4,6 +4,7 @@ import { check, field, form } from './fields.js';
 import { duration, sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
+import { t } from './words.js';
 
 const ASK_MS = 3_000;
 const COUNTDOWN_SECONDS = 30;
@@ -30,9 +31,9 @@ export class Breakouts {
     room.addEventListener('closing', ({ detail }) => this.#closing(detail.at ?? 0), { signal });
     room.addEventListener('moving', ({ detail }) => {
       this.#closing(0);
-      toast(`Moving you to ${detail.title}`);
+      toast(t('breakout.moving', { room: detail.title }));
     }, { signal });
-    room.addEventListener('announcement', ({ detail }) => toast(`${detail.name}: ${detail.text}`), { signal });
+    room.addEventListener('announcement', ({ detail }) => toast(t('breakout.announced', { name: detail.name, text: detail.text })), { signal });
     const timer = setInterval(() => void this.#ask(), ASK_MS);
     const clock = setInterval(() => this.#count(), 500);
     signal.addEventListener('abort', () => [timer, clock].forEach(clearInterval));
@@ -51,7 +52,7 @@ export class Breakouts {
 
   #count() {
     this.banner.hidden = this.#closesAt === 0;
-    if (this.#closesAt) setText(this.#notice, `This room closes in ${duration(this.#closesAt - Date.now())}.`);
+    if (this.#closesAt) setText(this.#notice, t('breakout.closes', { time: duration(this.#closesAt - Date.now()) }));
   }
 
   async #ask() {
@@ -71,9 +72,9 @@ export class Breakouts {
     const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, rooms, host && this.#names()]);
     if (this.#shown === key) return;
     this.#shown = key;
-    const parts = [h('h3', {}, 'Breakout rooms')];
+    const parts = [h('h3', {}, t('breakout.title'))];
     if (rooms.length > 0 && (state.open || host)) parts.push(...rooms.map((/** @type {any} */ room) => this.#row(state, room)));
-    if (state.place && (host || state.may_return)) parts.push(this.#button('Back to the main room', 'return', () => this.#act('move', {})));
+    if (state.place && (host || state.may_return)) parts.push(this.#button(t('breakout.back'), 'return', () => this.#act('move', {})));
     if (host) parts.push(...(state.open && rooms.length > 0 ? this.#ofOpen() : this.#toOpen(rooms)));
     this.element.hidden = parts.length === 1;
     this.element.replaceChildren(...parts);
@@ -88,47 +89,47 @@ export class Breakouts {
     const { host } = this.#room.grants;
     const may = state.open && state.place !== room.id && (host || state.may_choose);
     const count = state.open ? room.present : room.participants.length;
-    return h('div', { class: 'lobby-row', 'data-breakout': room.title }, h('span', {}, `${room.title} (${count})`),
+    return h('div', { class: 'lobby-row', 'data-breakout': room.title }, h('span', {}, t('breakout.row', { room: room.title, count })),
       host && state.place === null && this.#assign(room),
-      may && this.#button('Enter', 'enter', () => this.#act('move', { room: room.id })));
+      may && this.#button(t('breakout.enter'), 'enter', () => this.#act('move', { room: room.id })));
   }
 
   /** Who of the main room goes there: what is chosen is done at once. @param {any} room */
   #assign(room) {
-    const select = h('select', { class: 'input', 'aria-label': `Assign to ${room.title}` },
-      h('option', { value: '' }, 'Assign…'), ...this.#names().map(([id, name]) => h('option', { value: id }, name)));
+    const select = h('select', { class: 'input', 'aria-label': t('breakout.assign-to', { room: room.title }) },
+      h('option', { value: '' }, t('breakout.assign')), ...this.#names().map(([id, name]) => h('option', { value: id }, name)));
     select.addEventListener('change', () => void this.#act('move', { participant: select.value, room: room.id }));
     return select;
   }
 
   #ofOpen() {
-    const text = field('Message to all rooms', { name: 'announcement', required: true, maxlength: 1000, autocomplete: 'off' });
+    const text = field(t('breakout.message'), { name: 'announcement', required: true, maxlength: 1000, autocomplete: 'off' });
     const say = form({
-      action: 'Send',
+      action: t('action.send'),
       class: 'inline',
       submit: async () => {
         await rest.actOnBreakouts(this.#meeting, 'announce', { text: text.input.value });
         text.input.value = '';
       },
     }, text.element);
-    const close = this.#button(`Close in ${COUNTDOWN_SECONDS} s`, 'close', () => this.#act('close', { countdown_seconds: COUNTDOWN_SECONDS }));
-    return [say, close, this.#button('Close now', 'close-now', () => this.#act('close', { countdown_seconds: 0 }))];
+    const close = this.#button(t('breakout.close', { seconds: COUNTDOWN_SECONDS }), 'close', () => this.#act('close', { countdown_seconds: COUNTDOWN_SECONDS }));
+    return [say, close, this.#button(t('breakout.close-now'), 'close-now', () => this.#act('close', { countdown_seconds: 0 }))];
   }
 
   /** @param {any[]} rooms */
   #toOpen(rooms) {
-    const count = field('Rooms', { name: 'breakouts', type: 'number', min: 1, max: 50, value: 2, required: true });
-    const automatic = check('Assign everybody evenly', '', true);
-    const choose = check('Participants choose their room', '', false);
+    const count = field(t('breakout.count'), { name: 'breakouts', type: 'number', min: 1, max: 50, value: 2, required: true });
+    const automatic = check(t('breakout.automatic'), '', true);
+    const choose = check(t('breakout.choose'), '', false);
     const make = form({
-      action: 'Create rooms',
+      action: t('breakout.create'),
       submit: async () => {
-        const titles = Array.from({ length: Number(count.input.value) }, (_, index) => ({ title: `Room ${index + 1}` }));
+        const titles = Array.from({ length: Number(count.input.value) }, (_, index) => ({ title: t('breakout.room', { number: index + 1 }) }));
         await rest.actOnBreakouts(this.#meeting, '', { rooms: titles, automatic: automatic.input.checked, may_choose: choose.input.checked });
         await this.#ask();
       },
     }, count.element, automatic.element, choose.element);
-    return [...(rooms.length > 0 ? [this.#button('Open rooms', 'open', () => this.#act('open'))] : []), make];
+    return [...(rooms.length > 0 ? [this.#button(t('breakout.open'), 'open', () => this.#act('open'))] : []), make];
   }
 
   /** @param {string} label @param {string} action @param {() => unknown} onclick */

@@ -9,7 +9,7 @@ import { CAPTIONS, RECORDING } from './consents.js';
 import { copyLink } from './copy-link.js';
 import { ask, showDevices, showHelp } from './dialogs.js';
 import { h, setText } from './dom.js';
-import { codeOf, duration, sentenceOf } from './format.js';
+import { codeOf, duration, refusal, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { Lobby } from './lobby.js';
 import { People } from './people.js';
@@ -22,8 +22,7 @@ import { actionOf } from './shortcuts.js';
 import { showStreamKeys } from './stream-keys.js';
 import { Tiles } from './tiles.js';
 import { toast } from './toasts.js';
-
-const REMOVAL = 'They cannot rejoin until a host lets them back in. New guests from the same network must wait for a host.';
+import { t } from './words.js';
 
 /**
  * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal,
@@ -55,11 +54,11 @@ class Call {
   #analysis = h('div');
   #title = h('h1', { class: 'call-title' });
   #clock = h('span', { class: 'call-clock' });
-  #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, 'Click to hear the others');
-  #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, 'You are sharing your screen.'),
-    h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, 'Stop sharing'));
+  #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, t('call.sound-blocked'));
+  #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, t('call.sharing')),
+    h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, t('call.sharing-stop')));
   #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'),
-    h('p', {}, 'Please wait for a host to let you in…'));
+    h('p', {}, t('call.waiting')));
   #recordingBusy = false;
   /** Whoever comes back after a lost connection is as muted as before. */
   #entered = false;
@@ -83,7 +82,7 @@ class Call {
     this.#publishing = new Publishing(this.#room, media, signal);
     this.#audio = new AudioOutput(this.#room);
     this.#bar = new Bar((action) => void this.#act(action));
-    const name = entry.name || 'You';
+    const name = entry.name || t('person.you-alone');
     this.#chat = new Chat(this.#room, { signal, close: () => this.#openPanel(''), changed: () => this.#update() });
     this.#lobby = new Lobby(this.#room, meeting.id, { signal, decide: (action, who) => this.#host(action, who), changed: () => this.#update() });
     this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
@@ -153,11 +152,11 @@ class Call {
     rememberAttendance(meeting.id, { rejoin_secret: answer.rejoin_secret });
     if (answer.start_muted && !this.#entered && media.microphoneOn) {
       media.startMuted();
-      toast('You joined muted.');
+      toast(t('call.joined-muted'));
     }
     this.#entered = true;
     this.#place = answer.meeting ?? meeting;
-    setText(this.#title, this.#place.id === meeting.id ? meeting.title : `${this.#place.title} · ${meeting.title}`);
+    setText(this.#title, this.#place.id === meeting.id ? meeting.title : t('call.title-breakout', { room: this.#place.title, meeting: meeting.title }));
   }
 
   #listen() {
@@ -168,7 +167,7 @@ class Call {
     }
     media.addEventListener('change', () => this.#update(), { signal });
     room.addEventListener('connection', ({ detail }) => this.#connectionChanged(detail), { signal });
-    room.addEventListener('problem', ({ detail }) => toast(detail.detail, 'problem'), { signal });
+    room.addEventListener('problem', ({ detail }) => toast(refusal(detail.code, detail.detail), 'problem'), { signal });
     this.#audio.addEventListener('blocked', () => (this.#soundBlocked.hidden = false));
     this.#soundBlocked.addEventListener('click', () => void this.#hear());
     addEventListener('keydown', (event) => {
@@ -260,9 +259,9 @@ class Call {
     const { meeting, over } = this.#options;
     let answer = 'leave';
     if (this.#room.grants.host) {
-      answer = await ask('Leave the meeting?', '', [
-        { label: 'Leave', value: 'leave', class: 'primary' },
-        { label: 'End for everybody', value: 'end', class: 'danger' },
+      answer = await ask(t('call.leave-ask'), '', [
+        { label: t('call.leave-leave'), value: 'leave', class: 'primary' },
+        { label: t('call.leave-end'), value: 'end', class: 'danger' },
       ]);
     }
     if (answer === '') return;
@@ -286,7 +285,7 @@ class Call {
       if (action === 'release') return void (await rest.muteParticipant(here, participant.id, []));
       if (action === 'mute-all') return void (await rest.muteAll(here));
       if (action === 'admit' || action === 'deny') return void (await rest.decideLobby(meeting.id, participant.id, action === 'admit'));
-      const answer = await ask(`Remove ${participant.name}?`, REMOVAL, [{ label: 'Remove', value: 'remove', class: 'danger' }]);
+      const answer = await ask(t('call.remove-ask', { name: participant.name }), t('call.remove-text'), [{ label: t('action.remove'), value: 'remove', class: 'danger' }]);
       if (answer !== 'remove') return;
       await rest.removeParticipant(here, participant.id);
       await this.#removed.refresh();
@@ -304,24 +303,24 @@ class Call {
     const microphone = media.microphone !== null && media.microphoneOn;
     const bar = this.#bar;
     bar.set('microphone', {
-      on: microphone, symbol: microphone ? 'mic' : 'mic-off', label: grants.muted.includes('microphone') ? 'Muted by a host' : microphone ? 'Mute' : 'Unmute',
+      on: microphone, symbol: microphone ? 'mic' : 'mic-off', label: t(grants.muted.includes('microphone') ? 'bar.muted-by-host' : microphone ? 'bar.mute' : 'bar.unmute'),
       disabled: !may('microphone') || !media.support.devices, alert: !microphone,
     });
     bar.set('camera', {
-      on: media.camera !== null, symbol: media.camera ? 'camera' : 'camera-off', label: media.camera ? 'Stop camera' : 'Start camera',
+      on: media.camera !== null, symbol: media.camera ? 'camera' : 'camera-off', label: t(media.camera ? 'bar.camera-stop' : 'bar.camera-start'),
       disabled: !may('camera') || !media.support.devices, alert: !media.camera,
     });
     const sharing = this.#room.local('screen') !== null;
     this.#sharing.hidden = !sharing;
-    bar.set('screen', { on: sharing, label: sharing ? 'Stop sharing' : 'Share screen', disabled: !may('screen'), hidden: !media.support.screen });
-    bar.set('captions', { on: this.#captions.shown, label: captions.available ? 'Captions' : 'Captions (not available)' });
-    bar.set('chat', { on: this.#chat.shown, label: 'Chat', count: this.#chat.unread });
-    bar.set('people', { on: this.#people.shown, label: `Participants (${Math.max(1, roster.participants.size)})`, count: this.#lobby.count });
+    bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: !media.support.screen });
+    bar.set('captions', { on: this.#captions.shown, label: t(captions.available ? 'bar.captions' : 'bar.captions-none') });
+    bar.set('chat', { on: this.#chat.shown, label: t('bar.chat'), count: this.#chat.unread });
+    bar.set('people', { on: this.#people.shown, label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#lobby.count });
     bar.set('record', {
-      on: recording.active, label: recording.active ? 'Stop recording' : 'Record', hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,
+      on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,
     });
-    bar.set('devices', { label: 'Devices', hidden: !media.support.devices });
-    bar.set('leave', { label: 'Leave' });
-    bar.set('help', { label: 'Shortcuts' });
+    bar.set('devices', { label: t('bar.devices'), hidden: !media.support.devices });
+    bar.set('leave', { label: t('bar.leave') });
+    bar.set('help', { label: t('bar.help') });
   }
 }

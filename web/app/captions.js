@@ -1,11 +1,12 @@
 /** Captions over the picture: the last utterances, replaced by their revisions, gone a while after they were said. */
 import { arrange, h, setText } from './dom.js';
+import { t } from './words.js';
 
 const LINES = 3;
 const KEPT_MS = 7_000;
 
 export class Captions {
-  element = h('div', { class: 'captions', role: 'log', 'aria-label': 'Captions', hidden: true });
+  element = h('div', { class: 'captions', role: 'log', 'aria-label': t('captions.label'), hidden: true });
   #notice = h('p', { class: 'captions-notice' });
   #room;
   #name;
@@ -47,7 +48,7 @@ export class Captions {
 
   /** @param {string} id */
   #speaker(id) {
-    return id === this.#room.participant ? this.#name : this.#room.roster.participants.get(id)?.name ?? 'Somebody';
+    return id === this.#room.participant ? this.#name : this.#room.roster.participants.get(id)?.name ?? t('person.somebody');
   }
 
   /** @param {string} utterance */
@@ -59,7 +60,7 @@ export class Captions {
   #update() {
     const { available, reason } = this.#room.captions;
     const lines = [...this.#utterances.values()].map(({ line }) => line).slice(-LINES);
-    setText(this.#notice, reason || 'Captions are not available.');
+    setText(this.#notice, reason || t('captions.none'));
     // Available with a reason: they are made, but not as they should be.
     arrange(this.element, lines.length > 0 || (available && !reason) ? lines : [this.#notice]);
   }

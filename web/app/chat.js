@@ -3,6 +3,7 @@ import { h } from './dom.js';
 import { iconButton } from './fields.js';
 import { clock } from './format.js';
 import { toast } from './toasts.js';
+import { t } from './words.js';
 
 const KEPT = 500;
 
@@ -10,9 +11,9 @@ export class Chat {
   element;
   unread = 0;
   #room;
-  #messages = h('ol', { class: 'messages', 'aria-live': 'polite', 'aria-label': 'Messages' });
+  #messages = h('ol', { class: 'messages', 'aria-live': 'polite', 'aria-label': t('chat.messages') });
   #input;
-  #to = h('select', { class: 'input', 'aria-label': 'To' });
+  #to = h('select', { class: 'input', 'aria-label': t('chat.to') });
   #changed;
   /** @type {Set<string>} */
   #seen = new Set();
@@ -21,12 +22,12 @@ export class Chat {
   constructor(room, { signal, close, changed }) {
     this.#room = room;
     this.#changed = changed;
-    this.#input = h('input', { class: 'input', 'aria-label': 'Message', placeholder: 'Message', maxlength: 2000, autocomplete: 'off' });
-    this.element = h('aside', { class: 'panel panel-chat', 'aria-label': 'Chat', hidden: true },
-      h('header', { class: 'panel-head' }, h('h2', {}, 'Chat'), iconButton('close', 'Close', { onclick: close })),
+    this.#input = h('input', { class: 'input', 'aria-label': t('chat.message'), placeholder: t('chat.message'), maxlength: 2000, autocomplete: 'off' });
+    this.element = h('aside', { class: 'panel panel-chat', 'aria-label': t('chat.label'), hidden: true },
+      h('header', { class: 'panel-head' }, h('h2', {}, t('chat.label')), iconButton('close', t('action.close'), { onclick: close })),
       this.#messages,
       h('form', { class: 'compose', onsubmit: (/** @type {SubmitEvent} */ event) => this.#submit(event) },
-        this.#to, h('div', { class: 'compose-line' }, this.#input, iconButton('send', 'Send', { type: 'submit', class: 'primary' }))));
+        this.#to, h('div', { class: 'compose-line' }, this.#input, iconButton('send', t('action.send'), { type: 'submit', class: 'primary' }))));
     room.addEventListener('chat', ({ detail }) => this.#receive(detail), { signal });
     for (const type of ['participant-joined', 'participant-left', 'participant-updated', 'grants']) {
       room.addEventListener(type, () => this.#refresh(), { signal });
@@ -54,7 +55,7 @@ export class Chat {
     const text = this.#input.value.trim();
     if (text === '') return;
     if (this.#room.chat(text, this.#to.value || undefined)) this.#input.value = '';
-    else toast('Not connected: the message was not sent.', 'problem');
+    else toast(t('chat.not-sent'), 'problem');
   }
 
   /** @param {any} message */
@@ -64,8 +65,8 @@ export class Chat {
     const own = message.participant === this.#room.participant;
     const near = this.#messages.scrollHeight - this.#messages.scrollTop - this.#messages.clientHeight < 80;
     this.#messages.append(h('li', { class: own ? 'message own' : 'message' },
-      h('p', { class: 'message-head' }, h('strong', {}, own ? 'You' : message.name ?? 'Somebody'),
-        message.to && h('span', { class: 'private' }, own ? `to ${this.#nameOf(message.to)}` : 'to you'),
+      h('p', { class: 'message-head' }, h('strong', {}, own ? t('person.you-alone') : message.name ?? t('person.somebody')),
+        message.to && h('span', { class: 'private' }, own ? this.#toWhom(message.to) : t('chat.to-you')),
         h('time', {}, clock(message.at ?? Date.now()))),
       h('p', { class: 'message-text' }, ...linked(message.text))));
     while (this.#messages.children.length > KEPT) this.#messages.firstElementChild.remove();
@@ -77,19 +78,20 @@ export class Chat {
   }
 
   /** @param {string} id */
-  #nameOf(id) {
-    return this.#room.roster.participants.get(id)?.name ?? 'somebody who left';
+  #toWhom(id) {
+    const name = this.#room.roster.participants.get(id)?.name;
+    return name === undefined ? t('chat.to-gone') : t('chat.to-name', { name });
   }
 
   #refresh() {
     const chosen = this.#to.value;
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant);
-    this.#to.replaceChildren(h('option', { value: '' }, 'To everybody'),
-      ...others.map(({ id, name }) => h('option', { value: id }, `Only to ${name}`)));
+    this.#to.replaceChildren(h('option', { value: '' }, t('chat.to-everybody')),
+      ...others.map(({ id, name }) => h('option', { value: id }, t('chat.to-only', { name }))));
     if (others.some(({ id }) => id === chosen)) this.#to.value = chosen;
     this.#to.hidden = others.length === 0;
     this.#input.disabled = !this.#room.grants.chat;
-    this.#input.placeholder = this.#room.grants.chat ? 'Message' : 'The host closed the chat.';
+    this.#input.placeholder = t(this.#room.grants.chat ? 'chat.message' : 'chat.closed');
   }
 }
 

@@ -2,11 +2,9 @@
 import { StatisticsReader, qualityOf } from '/sdk/parley.js';
 import { h, setText } from './dom.js';
 import { icon } from './icons.js';
+import { t } from './words.js';
 
 const READ_MS = 2_000;
-const WORDS = { connecting: 'Connecting…', connected: 'Connected', reconnecting: 'Reconnecting…', 'media-lost': 'No media', closed: 'Lost', idle: '' };
-const QUALITY = { good: 'Good network', fair: 'Fair network', poor: 'Poor network', unknown: 'Connected' };
-
 export class ConnectionView {
   /** For the head of the call. */
   element;
@@ -23,7 +21,7 @@ export class ConnectionView {
   constructor(room, signal) {
     this.#room = room;
     this.#reader = new StatisticsReader(room);
-    this.#retry = h('button', { type: 'button', class: 'button small', onclick: () => room.retryNow() }, 'Try now');
+    this.#retry = h('button', { type: 'button', class: 'button small', onclick: () => room.retryNow() }, t('connection.again'));
     this.element = h('p', { class: 'connection', 'data-state': 'connecting' }, icon('signal'), this.#word);
     this.banner = h('div', { class: 'banner banner-connection', role: 'status', hidden: true }, icon('warning'), this.#text, this.#retry);
     room.addEventListener('connection', () => this.#update(), { signal });
@@ -41,10 +39,11 @@ export class ConnectionView {
     this.element.dataset.state = state;
     if (state !== 'connected') {
       delete this.element.dataset.quality;
-      setText(this.#word, WORDS[state]);
-      this.element.title = WORDS[state];
+      const words = state === 'idle' ? '' : t(`connection.${state}`);
+      setText(this.#word, words);
+      this.element.title = words;
     } else if (!this.element.dataset.quality) {
-      setText(this.#word, WORDS.connected);
+      setText(this.#word, t('connection.connected'));
     }
     const seconds = retryAt === undefined ? 0 : Math.ceil((retryAt - performance.now()) / 1000);
     this.banner.hidden = state !== 'reconnecting' && state !== 'media-lost';
@@ -57,22 +56,22 @@ export class ConnectionView {
     const reading = await this.#reader.read();
     const quality = qualityOf(reading);
     this.element.dataset.quality = quality;
-    setText(this.#word, QUALITY[quality]);
+    setText(this.#word, t(quality === 'unknown' ? 'connection.connected' : `connection.${quality}`));
     this.element.title = details(reading);
   }
 }
 
 /** @param {string} state @param {number} seconds */
 function sentence(state, seconds) {
-  if (state === 'media-lost') return 'Audio and video are not getting through. Trying another route…';
-  return seconds > 0 ? `The connection was lost. Reconnecting in ${seconds} s…` : 'The connection was lost. Reconnecting…';
+  if (state === 'media-lost') return t('connection.media-lost-text');
+  return seconds > 0 ? t('connection.lost-soon', { seconds }) : t('connection.lost');
 }
 
 /** @param {import('/sdk/parley.js').Reading} reading */
 function details(reading) {
   /** @param {number} bits */
-  const rate = (bits) => (bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bits / 1000)} kbit/s`);
-  const delay = reading.roundTripMs === null ? '' : `Round trip ${Math.round(reading.roundTripMs)} ms, `;
-  const loss = (Math.max(reading.lossIn, reading.lossOut) * 100).toFixed(1);
-  return `${delay}loss ${loss} %, ${rate(reading.bitrateIn)} in, ${rate(reading.bitrateOut)} out`;
+  const rate = (bits) => (bits >= 1e6 ? t('connection.mbit', { rate: bits / 1e6 }) : t('connection.kbit', { rate: Math.round(bits / 1000) }));
+  const values = { loss: Math.max(reading.lossIn, reading.lossOut), in: rate(reading.bitrateIn), out: rate(reading.bitrateOut) };
+  if (reading.roundTripMs === null) return t('connection.details', values);
+  return t('connection.details-delay', { ...values, ms: Math.round(reading.roundTripMs) });
 }

@@ -1,7 +1,8 @@
 /** Modal questions, as native dialogs: focus and Escape are the browser's own. */
 import { deviceChoices } from './device-choices.js';
 import { h } from './dom.js';
-import { SHORTCUTS } from './shortcuts.js';
+import { SHORTCUTS, keyName } from './shortcuts.js';
+import { t } from './words.js';
 
 /**
  * @param {string} title @param {string} text @param {{label: string, value: string, class?: string}[]} answers
@@ -15,17 +16,17 @@ export function ask(title, text, answers) {
       ...answers.map((answer) => h('button', {
         type: 'button', class: `button ${answer.class ?? ''}`, onclick: () => dialog.close(answer.value),
       }, answer.label)),
-      h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Cancel')),
+      h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.cancel'))),
   ]);
 }
 
 export function showHelp() {
   return show((dialog) => [
-    h('h2', {}, 'Keyboard shortcuts'),
-    h('dl', { class: 'shortcuts' }, ...SHORTCUTS.flatMap(({ key, words }) => [
-      h('dt', {}, h('kbd', {}, key === 'L' ? 'Shift L' : key.toUpperCase())), h('dd', {}, words),
+    h('h2', {}, t('shortcut.title')),
+    h('dl', { class: 'shortcuts' }, ...SHORTCUTS.flatMap(({ key, action }) => [
+      h('dt', {}, h('kbd', {}, keyName(key))), h('dd', {}, t(`shortcut.${action}`)),
     ])),
-    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Close')),
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
   ]);
 }
 
@@ -36,9 +37,9 @@ export function showDevices(media, speakerChosen) {
   media.addEventListener('change', update);
   update();
   return show((dialog) => [
-    h('h2', {}, 'Devices'),
+    h('h2', {}, t('device.title')),
     choices.element,
-    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Done')),
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.done'))),
   ]).finally(() => media.removeEventListener('change', update));
 }
 

@@ -43,11 +43,12 @@ export function check(label, explanation, checked, onchange = (_checked) => unde
 
 /**
  * A form that runs `submit`, is busy meanwhile, and shows why it failed.
- * @param {{submit: () => Promise<void>, action: string, class?: string}} options @param {...any} children
+ * @param {{submit: () => Promise<void>, action: string, label?: string, class?: string, manner?: string}} options `label` names the button where `action` alone
+ * does not tell @param {...any} children
  */
-export function form({ submit, action, class: className = '' }, ...children) {
+export function form({ submit, action, label, class: className = '', manner = 'primary' }, ...children) {
   const problem = h('p', { class: 'problem', role: 'alert', hidden: true });
-  const button = h('button', { class: 'button primary', type: 'submit' }, action);
+  const button = h('button', { class: `button ${manner}`, type: 'submit', 'aria-label': label ?? null }, action);
   const element = h('form', { class: `form ${className}`, novalidate: true, onsubmit: run }, ...children, problem, button);
 
   /** @param {SubmitEvent} event */

@@ -4,6 +4,7 @@ import { linksButton } from './file-links.js';
 import { sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { rest } from './session.js';
+import { t } from './words.js';
 
 const AGAIN_MS = 2_000;
 
@@ -57,15 +58,15 @@ function stateOf(composition, makeAgain) {
   const again = (words) => h('button', { class: 'button', type: 'button', onclick: () => void makeAgain() }, words);
   switch (composition?.state) {
     case undefined:
-      return [again('Create a combined video')];
+      return [again(t('film.create'))];
     case 'done':
       return [];
     case 'failed':
-      return [h('p', { class: 'problem' }, `The combined video could not be created: ${composition.error}`), again('Try again')];
+      return [h('p', { class: 'problem' }, t('film.failed', { error: composition.error })), again(t('film.again'))];
     case 'queued':
-      return [h('p', { class: 'hint' }, 'The combined video is waiting for its turn.')];
+      return [h('p', { class: 'hint' }, t('film.queued'))];
     default:
-      return [h('p', { class: 'hint' }, `Creating the combined video: ${Math.round(composition.progress * 100)} %`)];
+      return [h('p', { class: 'hint' }, t('film.running', { progress: composition.progress }))];
   }
 }
 
@@ -73,9 +74,9 @@ function stateOf(composition, makeAgain) {
 function playerOf(recording, composition) {
   const source = `/api/v1/recordings/${encodeURIComponent(recording)}/files/${composition.file}`;
   return h('div', {},
-    h('p', {}, h('strong', {}, 'Everybody'), h('span', { class: 'hint' }, ` MP4 · ${size(composition.bytes)}`)),
+    h('p', {}, h('strong', {}, t('film.everybody')), h('span', { class: 'hint' }, ` ${t('film.kind', { size: size(composition.bytes) })}`)),
     h('div', { class: 'recorded-file' },
       h('video', { src: source, controls: true, preload: 'metadata' }),
-      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: 'Download', 'aria-label': 'Download the combined video' }, icon('download')),
-      linksButton(recording, composition.file, 'the combined video')));
+      h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file: t('film.label') }) }, icon('download')),
+      linksButton(recording, composition.file, t('film.label'))));
 }

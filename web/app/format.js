@@ -1,4 +1,11 @@
 /** Values as people read them. */
+import { known, language, t } from './words.js';
+
+/** @returns {string} the language shown, as it is written where the reader is: dates and numbers differ between its countries */
+function locale() {
+  const tongue = language().split('-')[0];
+  return navigator.languages.find((tag) => tag.split('-')[0] === tongue) ?? language();
+}
 
 /** @param {string} name @returns {string} one or two letters for an avatar */
 export function initials(name) {
@@ -9,7 +16,16 @@ export function initials(name) {
 
 /** @param {unknown} error @returns {string} the sentence of it to show */
 export function sentenceOf(error) {
-  return error instanceof Error ? error.message : String(error);
+  // A request that got no answer: what browsers say of it is meant for programs.
+  if (error instanceof TypeError) return t('error.network');
+  const code = codeOf(error);
+  const sentence = error instanceof Error ? error.message : String(error);
+  return code ? refusal(code, sentence) : sentence;
+}
+
+/** What a refusal of the server says here: by its code, where the language has words for it. @param {string} code @param {string} detail */
+export function refusal(code, detail) {
+  return t(known(`error.${code}`) ? `error.${code}` : 'error.other', { detail });
 }
 
 /** @param {unknown} error @returns {string} the stable code of a refusal, '' for what is none */
@@ -37,24 +53,26 @@ export function duration(ms) {
 
 /** @param {number} bytes @returns {string} */
 export function size(bytes) {
-  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const units = ['', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;
   let unit = 0;
   while (value >= 1000 && unit < units.length - 1) {
     value /= 1000;
     unit += 1;
   }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+  const digits = unit === 0 || value >= 100 ? 0 : 1;
+  const number = value.toLocaleString(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return unit === 0 ? t('size.bytes', { number }) : `${number} ${units[unit]}`;
 }
 
 /** @param {string|number} time RFC 3339 or Unix ms @returns {string} date and time in the reader's manner */
 export function dateTime(time) {
-  return new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  return new Date(time).toLocaleString(locale(), { dateStyle: 'medium', timeStyle: 'short' });
 }
 
 /** @param {string|number} time @returns {string} */
 export function clock(time) {
-  return new Date(time).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
+  return new Date(time).toLocaleTimeString(locale(), { hour: '2-digit', minute: '2-digit' });
 }
 
 /** Accept a meeting's id or any form of its link. @param {string} text @returns {string} the id, '' for neither */

@@ -1,5 +1,4 @@
 /** `/`: sign in or register; when signed in, the meetings of the account. */
-import { brand } from './brand.js';
 import { copyLink } from './copy-link.js';
 import { h } from './dom.js';
 import { check, choice, field, form, iconButton } from './fields.js';
@@ -7,13 +6,11 @@ import { codeOf, dateTime, meetingIdOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { signInCard } from './sign-in.js';
+import { t } from './words.js';
+import { top } from './shell.js';
 
 /** What a meeting makes of consent to being recorded. */
-const CONSENTS = [
-  ['ask', 'Ask each participant'],
-  ['implied', 'Joining implies consent'],
-  ['required', 'Consent required to join'],
-];
+const CONSENTS = ['ask', 'implied', 'required'];
 
 /** What browsers send video in; VP8 is decoded everywhere, the others need fewer bits and more work. */
 const CODECS = [['VP8', 'VP8'], ['VP9', 'VP9'], ['AV1', 'AV1'], ['H264', 'H.264']];
@@ -38,28 +35,28 @@ async function showWelcome(page, context) {
   };
   const card = signInCard(server, entered, next);
   page.replaceChildren(
+    top(context),
     h('main', { class: 'welcome' },
       h('section', { class: 'welcome-text' },
-        brand(),
-        h('h1', {}, 'Meetings on your own server'),
-        h('p', { class: 'lead' }, 'Video calls, screen sharing, recordings and captions on a machine that you trust.'),
+        h('h1', {}, t('home.welcome')),
+        h('p', { class: 'lead' }, t('home.tagline')),
         joinByLink(context)),
       h('section', { class: 'welcome-account' },
         server.setup_needed && h('p', { class: 'card notice' },
-          'This server has no administrator yet. Open the one-time link that it printed when it first started.'),
+          t('home.no-admin')),
         card)),
   );
 }
 
 /** @param {import('./main.js').Context} context */
 function joinByLink(context) {
-  const link = field('Have a link?', { placeholder: 'Meeting link or ID', name: 'link', autocomplete: 'off', required: true });
+  const link = field(t('home.link'), { placeholder: t('home.link-example'), name: 'link', autocomplete: 'off', required: true });
   return form({
-    action: 'Join',
+    action: t('home.join'),
     class: 'inline',
     submit: async () => {
       const id = meetingIdOf(link.input.value);
-      if (!id) throw new Error('That is not a meeting link.');
+      if (!id) throw new Error(t('home.bad-link'));
       context.navigate(`/m/${encodeURIComponent(id)}`);
     },
   }, link.element);
@@ -70,17 +67,16 @@ async function showMeetings(page, context, user) {
   const list = h('ul', { class: 'meeting-list' });
   const load = async () => {
     const { meetings } = await rest.meetings();
-    list.replaceChildren(...(meetings.length > 0 ? meetings.map(meetingRow) : [h('li', { class: 'empty' }, 'No meetings yet. Create one and share its link.')]));
+    list.replaceChildren(...(meetings.length > 0 ? meetings.map(meetingRow) : [h('li', { class: 'empty' }, t('home.empty'))]));
   };
   page.replaceChildren(
-    h('header', { class: 'top' }, brand(),
-      h('div', { class: 'top-account' }, h('a', { class: 'link', href: '/account' }, user.display_name),
-        iconButton('out', 'Sign out', { onclick: () => void signOut(context) }))),
+    top(context, h('a', { class: 'link', href: '/account' }, user.display_name),
+      iconButton('out', t('home.sign-out'), { onclick: () => void signOut(context) })),
     h('main', { class: 'home' },
+      h('section', { class: 'home-list' }, h('h1', {}, t('home.your-meetings')), list),
       h('section', { class: 'home-side' },
-        h('div', { class: 'card' }, h('h2', {}, 'New meeting'), newMeeting(context)),
-        h('div', { class: 'card' }, joinByLink(context))),
-      h('section', { class: 'home-list' }, h('h1', {}, 'Your meetings'), list)),
+        h('div', { class: 'card' }, h('h2', {}, t('home.new')), newMeeting(context)),
+        h('div', { class: 'card' }, joinByLink(context)))),
   );
   try {
     await load();
@@ -92,24 +88,29 @@ async function showMeetings(page, context, user) {
 
 /** @param {import('./main.js').Context} context */
 function newMeeting(context) {
-  const title = field('Title', { name: 'title', placeholder: 'Weekly sync', maxlength: 200, autocomplete: 'off' });
-  const passcode = field('Passcode', { name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', placeholder: 'None', hint: 'Guests must enter it. At least 6 characters.' });
-  const start = field('Starts', { name: 'start', type: 'datetime-local', hint: 'Leave empty to start now.' });
-  const guests = check('Guests may join', 'Anyone with the link can join without an account.', true);
-  const consent = choice('Recording', 'record', () => undefined);
+  const title = field(t('home.title'), { name: 'title', placeholder: t('home.title-example'), maxlength: 200, autocomplete: 'off' });
+  const passcode = field(t('home.passcode'), { name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', placeholder: t('home.passcode-none'), hint: t('home.passcode-hint') });
+  const start = field(t('home.start'), { name: 'start', type: 'datetime-local', hint: t('home.start-hint') });
+  const guests = check(t('home.guests'), t('home.guests-text'), true);
+  const consent = choice(t('home.consent'), 'record', () => undefined);
   consent.select.name = 'consent';
-  consent.select.append(...CONSENTS.map(([value, words]) => h('option', { value }, words)));
-  const lobby = check('Lobby', 'Participants wait until you let them in.', false);
-  const muted = check('Mute on entry', 'Participants join with their microphone muted. They can unmute it.', false);
-  const sealed = check('End-to-end encryption', 'Participants enter a passphrase that you share another way. No recording, captions or analysis.', false);
-  const codec = choice('Video', 'camera', () => undefined);
+  consent.select.append(...CONSENTS.map((value) => h('option', { value }, t(`home.consent-${value}`))));
+  const lobby = check(t('home.lobby'), t('home.lobby-text'), false);
+  const muted = check(t('home.mute-on-entry'), t('home.mute-on-entry-text'), false);
+  const sealed = check(t('home.e2ee'), t('home.e2ee-text'), false);
+  const codec = choice(t('home.codec'), 'camera', () => undefined);
   codec.select.name = 'codec';
   codec.select.append(...CODECS.map(([value, words]) => h('option', { value }, words)));
+  const more = h('details', { class: 'more-options' },
+    h('summary', {}, t('home.options')),
+    h('div', { class: 'form' }, passcode.element, muted.element, sealed.element, consent.element, codec.element));
+  // What is wrong in it is shown; browsers cannot point at what is folded away.
+  more.addEventListener('invalid', () => (more.open = true), true);
   return form({
-    action: 'Create meeting',
+    action: t('home.create'),
     submit: async () => {
       const meeting = await rest.createMeeting({
-        title: title.input.value.trim() || 'Meeting',
+        title: title.input.value.trim() || t('home.title-default'),
         ...(passcode.input.value ? { passcode: passcode.input.value } : {}),
         ...planned(start.input.value),
         settings: { guests: guests.input.checked, lobby: lobby.input.checked, mute_on_entry: muted.input.checked, e2ee: sealed.input.checked, consent: consent.select.value,
@@ -117,7 +118,7 @@ function newMeeting(context) {
       });
       context.navigate(`/m/${encodeURIComponent(meeting.id)}`);
     },
-  }, title.element, start.element, passcode.element, guests.element, lobby.element, muted.element, sealed.element, consent.element, codec.element);
+  }, title.element, start.element, guests.element, lobby.element, more);
 }
 
 /** @param {string} local date and time as a datetime-local field has them, '' for none */
@@ -129,22 +130,21 @@ function planned(local) {
 /** @param {any} meeting */
 function meetingRow(meeting) {
   const path = `/m/${encodeURIComponent(meeting.id)}`;
-  const live = meeting.status === 'active';
   return h('li', { class: 'card meeting-row' },
     h('div', { class: 'meeting-row-text' },
-      h('h3', {}, meeting.title),
+      h('h2', {}, meeting.title),
       h('p', { class: 'hint' },
-        h('span', { class: `status status-${meeting.status}` }, live ? 'Now' : meeting.status),
+        h('span', { class: `status status-${meeting.status}` }, t(`meeting.status-${meeting.status}`)),
         ` ${dateTime(meeting.scheduled_start ?? meeting.created_at)}`,
-        meeting.passcode_required && ' · passcode')),
+        meeting.passcode_required && ` · ${t('home.passcode-set')}`)),
     h('div', { class: 'row-actions' },
       meeting.scheduled_start && h('a', {
         class: 'icon-button', href: `/api/v1/meetings/${encodeURIComponent(meeting.id)}/calendar.ics`, download: true, target: '_self',
-        title: 'Add to calendar', 'aria-label': `Add ${meeting.title} to a calendar`,
+        title: t('home.calendar'), 'aria-label': t('home.calendar-of', { title: meeting.title }),
       }, icon('calendar')),
-      iconButton('link', 'Copy link', { onclick: () => void copyLink(path) }),
-      h('a', { class: 'icon-button', href: `${path}/recordings`, title: 'Recordings', 'aria-label': `Recordings of ${meeting.title}` }, icon('film')),
-      meeting.status !== 'ended' && h('a', { class: 'button primary', href: path }, 'Open')));
+      iconButton('link', t('home.copy'), { 'aria-label': t('home.copy-of', { title: meeting.title }), onclick: () => void copyLink(path) }),
+      h('a', { class: 'icon-button', href: `${path}/recordings`, title: t('recordings.title'), 'aria-label': t('home.recordings-of', { title: meeting.title }) }, icon('film')),
+      meeting.status !== 'ended' && h('a', { class: 'button primary', href: path, 'aria-label': t('home.open-of', { title: meeting.title }) }, t('home.open'))));
 }
 
 /** @param {import('./main.js').Context} context */

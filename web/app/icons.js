@@ -1,38 +1,7 @@
-/** Icons as SVG elements, drawn with strokes on a 24×24 grid. */
+/** Icons as SVG elements: Lucide's, by the names of vendor/icons.js. */
+import { ICONS } from '/vendor/icons.js';
 
 const NAMESPACE = 'http://www.w3.org/2000/svg';
-
-/** @type {Record<string, string[]>} */
-const PATHS = {
-  mic: ['M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3z', 'M5 11.500a7 7 0 0 0 14 0', 'M12 18.500V22'],
-  'mic-off': ['M15 9.500V6a3 3 0 0 0-5.800-1.100', 'M9 9v3a3 3 0 0 0 4.600 2.500', 'M5 11.500a7 7 0 0 0 10.800 5.900', 'M19 11.500a7 7 0 0 1-.6 2.800', 'M12 18.500V22', 'M3 3l18 18'],
-  camera: ['M3 8a2 2 0 0 1 2-2h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2z', 'M15 11l6-4v10l-6-4'],
-  'camera-off': ['M11 6h2a2 2 0 0 1 2 2v2.500', 'M15 15.800V16a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V8a2 2 0 0 1 2-2h1', 'M15 11l6-4v10', 'M3 3l18 18'],
-  screen: ['M3 5.500A1.500 1.500 0 0 1 4.500 4h15A1.500 1.500 0 0 1 21 5.500v10a1.500 1.500 0 0 1-1.500 1.500h-15A1.500 1.500 0 0 1 3 15.500z', 'M8 21h8', 'M12 13.500V7.500', 'M9.500 10L12 7.500 14.500 10'],
-  captions: ['M3 7a2 2 0 0 1 2-2h14a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2z', 'M11 10.500a2 2 0 1 0 0 3', 'M17 10.500a2 2 0 1 0 0 3'],
-  chat: ['M4 6a2 2 0 0 1 2-2h12a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-6l-5 4v-4H6a2 2 0 0 1-2-2z', 'M8.500 8.500h7', 'M8.500 11.500h4'],
-  people: ['M9 11a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7z', 'M2.500 20a6.500 6.500 0 0 1 13 0', 'M16 4.300a3.500 3.500 0 0 1 0 6.400', 'M18 14.300a6.500 6.500 0 0 1 3.500 5.700'],
-  record: ['M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z', 'M12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z'],
-  leave: ['M3 14.500v-1.200C3 11.500 7 9.500 12 9.500s9 2 9 3.800v1.200a1.500 1.500 0 0 1-1.800 1.500l-2.700-.6a1.500 1.500 0 0 1-1.200-1.500v-1.200a11 11 0 0 0-6.600 0v1.200a1.500 1.500 0 0 1-1.200 1.500l-2.700.6A1.500 1.500 0 0 1 3 14.500z'],
-  more: ['M5 12h.01', 'M12 12h.01', 'M19 12h.01'],
-  close: ['M6 6l12 12', 'M18 6L6 18'],
-  send: ['M4 12l16-8-5 16-3.500-6.500z', 'M11.500 13.500L20 4'],
-  link: ['M10 14a4 4 0 0 0 5.700 0l3.100-3.100a4 4 0 0 0-5.700-5.700L12 6.300', 'M14 10a4 4 0 0 0-5.700 0l-3.100 3.100a4 4 0 0 0 5.700 5.700l1.100-1.100'],
-  download: ['M12 4v11', 'M7.500 11L12 15.500 16.500 11', 'M4.500 19.500h15'],
-  play: ['M7 4.500v15l12.500-7.500z'],
-  plus: ['M12 5v14', 'M5 12h14'],
-  help: ['M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z', 'M9.500 9.300a2.500 2.500 0 1 1 3.600 2.400c-.7.4-1.100.9-1.100 1.700', 'M12 16.500h.01'],
-  warning: ['M12 4l9 16H3z', 'M12 10v4.500', 'M12 17.200h.01'],
-  speaker: ['M4 9.500v5h3.500L12 19V5L7.500 9.500z', 'M15.500 9a4 4 0 0 1 0 6', 'M18 6.500a8 8 0 0 1 0 11'],
-  check: ['M5 12.500l4.500 4.500L19 7'],
-  out: ['M10 4H6a2 2 0 0 0-2 2v12a2 2 0 0 0 2 2h4', 'M15 8l4 4-4 4', 'M19 12H9'],
-  remove: ['M9 11a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7z', 'M2.500 20a6.500 6.500 0 0 1 13 0', 'M17 9l4.500 4.500', 'M21.500 9L17 13.500'],
-  sliders: ['M4 7h10', 'M18 7h2', 'M4 17h2', 'M10 17h10', 'M16 9a2 2 0 1 0 0-4 2 2 0 0 0 0 4z', 'M8 19a2 2 0 1 0 0-4 2 2 0 0 0 0 4z'],
-  calendar: ['M4 7.500A1.500 1.500 0 0 1 5.500 6h13A1.500 1.500 0 0 1 20 7.500v11a1.500 1.500 0 0 1-1.500 1.500h-13A1.500 1.500 0 0 1 4 18.500z', 'M4 10.500h16', 'M8.500 3.500V8', 'M15.500 3.500V8'],
-  signal: ['M5 19v-3', 'M10 19v-7', 'M15 19V8', 'M20 19V4'],
-  pause: ['M9 5v14', 'M15 5v14'],
-  film: ['M4 6a2 2 0 0 1 2-2h12a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2z', 'M8 4v16', 'M16 4v16', 'M4 9h4', 'M4 15h4', 'M16 9h4', 'M16 15h4'],
-};
 
 /** @param {string} name @returns {SVGSVGElement} hidden from screen readers: the control carries the label */
 export function icon(name) {
@@ -40,10 +9,11 @@ export function icon(name) {
   svg.setAttribute('viewBox', '0 0 24 24');
   svg.setAttribute('class', `icon icon-${name}`);
   svg.setAttribute('aria-hidden', 'true');
-  for (const data of PATHS[name]) {
-    const path = document.createElementNS(NAMESPACE, 'path');
-    path.setAttribute('d', data);
-    svg.append(path);
+  const nodes = /** @type {Record<string, any>} */ (ICONS)[name];
+  for (const [tag, attributes] of nodes) {
+    const node = document.createElementNS(NAMESPACE, tag);
+    for (const [attribute, value] of Object.entries(attributes)) node.setAttribute(attribute, value);
+    svg.append(node);
   }
   return svg;
 }

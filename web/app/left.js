@@ -1,17 +1,10 @@
 /** After a call: what ended it, and the way back. */
 import { brand } from './brand.js';
 import { h } from './dom.js';
+import { t } from './words.js';
 
-/** @type {Record<string, string[]>} */
-const WORDS = {
-  left: ['You left the meeting', ''],
-  ended: ['The meeting has ended', 'Its host ended it for everybody.'],
-  removed: ['You were removed', 'A host removed you from the meeting.'],
-  banned: ['You were removed', 'A host removed you from the meeting. You cannot rejoin.'],
-  consent_required: ['You left the meeting', 'It requires consent to being recorded, which you did not give.'],
-  replaced: ['You joined somewhere else', 'This meeting is open in another tab or on another device.'],
-};
-const LOST = ['The connection was lost', 'The server did not accept the reconnection.'];
+/** What ends a call and has words of its own; anything else is a lost connection. */
+const KNOWN = new Set(['left', 'ended', 'removed', 'banned', 'consent_required', 'replaced']);
 const FOR_GOOD = new Set(['ended', 'removed', 'banned']);
 
 /**
@@ -19,18 +12,19 @@ const FOR_GOOD = new Set(['ended', 'removed', 'banned']);
  * @param {{meeting: any, code: string, reason?: string, again: (() => void)|null}} options
  */
 export function showLeft(page, { meeting, code, reason = '', again }) {
-  const [title, text] = WORDS[code] ?? LOST;
+  const known = KNOWN.has(code) ? code : 'lost';
+  const text = known === 'left' ? '' : t(`left.${known}-text`);
   const rejoin = again && !FOR_GOOD.has(code);
   page.replaceChildren(
     h('main', { class: 'centred' },
       brand(),
       h('div', { class: 'card notice left', 'data-code': code },
-        h('h1', {}, title),
+        h('h1', {}, t(`left.${known}`)),
         h('p', { class: 'lead' }, meeting.title),
-        (text || reason) && h('p', {}, WORDS[code] ? text : reason || text),
+        (text || reason) && h('p', {}, known === 'lost' ? reason || text : text),
         h('div', { class: 'row-actions' },
-          rejoin && h('button', { class: 'button primary', type: 'button', id: 'rejoin', onclick: again }, 'Rejoin'),
-          h('a', { class: 'button', href: '/' }, 'Go to the home page')))),
+          rejoin && h('button', { class: 'button primary', type: 'button', id: 'rejoin', onclick: again }, t('left.rejoin')),
+          h('a', { class: 'button', href: '/' }, t('problem.home'))))),
   );
   /** @type {HTMLElement|null} */ (page.querySelector('button, a.button'))?.focus();
 }

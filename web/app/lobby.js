@@ -5,6 +5,7 @@
 import { h } from './dom.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
+import { t } from './words.js';
 
 const ASK_MS = 3_000;
 
@@ -44,9 +45,9 @@ export class Lobby {
   #show(waiting) {
     this.count = waiting.length;
     this.element.hidden = waiting.length === 0;
-    this.element.replaceChildren(h('h3', {}, 'Waiting to be let in'), ...waiting.map((entry) => this.#row(entry)));
+    this.element.replaceChildren(h('h3', {}, t('lobby.title')), ...waiting.map((entry) => this.#row(entry)));
     for (const { id, name } of waiting) {
-      if (!this.#announced.has(id)) toast(`${name} is waiting to be let in.`);
+      if (!this.#announced.has(id)) toast(t('lobby.waits', { name }));
       this.#announced.add(id);
     }
     this.#changed();
@@ -60,7 +61,7 @@ export class Lobby {
       await this.#ask();
     };
     return h('div', { class: 'lobby-row' }, h('span', {}, entry.name),
-      h('button', { type: 'button', class: 'button small primary', 'aria-label': `Let ${entry.name} in`, onclick: () => void decide('admit') }, 'Let in'),
-      h('button', { type: 'button', class: 'button small', 'aria-label': `Turn ${entry.name} away`, onclick: () => void decide('deny') }, 'No'));
+      h('button', { type: 'button', class: 'button small primary', 'aria-label': t('lobby.admit-of', { name: entry.name }), onclick: () => void decide('admit') }, t('lobby.admit')),
+      h('button', { type: 'button', class: 'button small', 'aria-label': t('lobby.deny-of', { name: entry.name }), onclick: () => void decide('deny') }, t('lobby.deny')));
   }
 }

@@ -6,6 +6,7 @@
  */
 import { Emitter, deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/parley.js';
 import { preferences, remember } from './preferences.js';
+import { t } from './words.js';
 
 export class LocalMedia extends Emitter {
   /** @type {MediaStreamTrack|null} */
@@ -96,7 +97,7 @@ export class LocalMedia extends Emitter {
       track.addEventListener('ended', () => this.#unplugged(kind, track));
       if (kind === 'camera' && !this.cameraOn) this.#give('camera');
     } catch (error) {
-      this.problems[kind] = deviceProblem(error, kind);
+      this.problems[kind] = t(`device.${kind}-${deviceProblem(error)}`);
     }
     this.#changed();
   }
@@ -105,7 +106,7 @@ export class LocalMedia extends Emitter {
   #unplugged(kind, track) {
     if (this[kind] !== track) return;
     this[kind] = null;
-    this.problems[kind] = `The ${kind} was disconnected.`;
+    this.problems[kind] = t(`device.${kind}-lost`);
     if (kind === 'camera') this.cameraOn = false;
     this.#changed();
   }

@@ -6,6 +6,7 @@ import { showPrejoin } from './prejoin.js';
 import { EarlySocket } from '/sdk/parley.js';
 import { currentUser, rest } from './session.js';
 import { h } from './dom.js';
+import { t } from './words.js';
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showMeeting(page, context) {
@@ -18,7 +19,7 @@ export async function showMeeting(page, context) {
   const [meeting, user] = await Promise.all([rest.meeting(id), currentUser()]);
   if (context.signal.aborted) return;
   if (user) rest.keepSession(context.signal);
-  document.title = `${meeting.title} · Parley`;
+  document.title = t('title.page', { title: meeting.title });
   if (!user && !meeting.guests) {
     showSignInFirst(page, id);
     return;
@@ -39,7 +40,7 @@ function run(page, context, { meeting, user, media }) {
     early = null;
     return taken;
   };
-  const prejoin = (problem = '') => stage((signal) => showPrejoin(page, { meeting, user, media, signal, problem, enter: call }));
+  const prejoin = (problem = '') => stage((signal) => showPrejoin(page, { context, meeting, user, media, signal, problem, enter: call }));
   /** @param {import('./prejoin.js').Entry} entry */
   const call = (entry) => stage((signal) => showCall(page, {
     meeting,
@@ -78,8 +79,8 @@ function showSignInFirst(page, id) {
   page.replaceChildren(
     h('main', { class: 'centred' },
       h('div', { class: 'card notice' },
-        h('h1', {}, 'Sign in first'),
-        h('p', {}, 'This meeting is only for people with an account on this server.'),
-        h('a', { class: 'button primary', href: `/?next=${encodeURIComponent(`/m/${id}`)}` }, 'Sign in'))),
+        h('h1', {}, t('prejoin.sign-in')),
+        h('p', {}, t('prejoin.sign-in-text')),
+        h('a', { class: 'button primary', href: `/?next=${encodeURIComponent(`/m/${id}`)}` }, t('sign-in.action')))),
   );
 }

@@ -1,12 +1,13 @@
 /** The minutes of a meeting that ended, or what became of them. */
 import { h } from './dom.js';
 import { rest } from './session.js';
+import { t } from './words.js';
 
 const AGAIN_MS = 2_000;
 
 /** @param {string} meeting @param {AbortSignal} signal @returns {HTMLElement} empty where there is nothing to say */
 export function minutes(meeting, signal) {
-  const element = h('section', { class: 'minutes', 'aria-label': 'Minutes' });
+  const element = h('section', { class: 'minutes', 'aria-label': t('minutes.title') });
   void show(element, meeting, signal);
   return element;
 }
@@ -24,12 +25,12 @@ async function show(element, meeting, signal) {
 /** @param {any} minutes */
 function words({ state, text, model, error }) {
   if (state === 'none') return [];
-  const title = h('h2', {}, 'Minutes');
-  if (state === 'writing') return [title, h('p', { class: 'hint' }, 'The minutes are being written.')];
-  if (state === 'failed') return [title, h('p', { class: 'problem', role: 'alert' }, `The minutes could not be written: ${error}.`)];
+  const title = h('h2', {}, t('minutes.title'));
+  if (state === 'writing') return [title, h('p', { class: 'hint' }, t('minutes.writing'))];
+  if (state === 'failed') return [title, h('p', { class: 'problem', role: 'alert' }, t('minutes.failed', { error }))];
   return [
     title,
     h('div', { class: 'card minutes-text' }, ...text.split(/\n+/).map((/** @type {string} */ line) => h('p', {}, line))),
-    h('p', { class: 'hint' }, `Written by ${model} from the captions. It can be wrong.`),
+    h('p', { class: 'hint' }, t('minutes.by', { model })),
   ];
 }

@@ -1,5 +1,6 @@
 /** Passkeys: the browser's side of Web Authentication (Level 3), in its JSON forms. */
 import { rest } from './session.js';
+import { t } from './words.js';
 
 /** Whether this browser has passkeys, on this origin. */
 export function hasPasskeys() {
@@ -32,6 +33,6 @@ async function asked(promise) {
     return await promise;
   } catch (error) {
     const isKnown = error instanceof DOMException && error.name === 'InvalidStateError';
-    throw new Error(isKnown ? 'This device already has a passkey for this account.' : 'No passkey was used.');
+    throw new Error(t(isKnown ? 'account.passkey-known' : 'account.passkey-unused'));
   }
 }

@@ -3,15 +3,16 @@ import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
 import { hue, initials } from './format.js';
 import { icon } from './icons.js';
+import { language, t } from './words.js';
 
 export class People {
   element;
   #room;
   #list = h('ul', { class: 'people' });
-  #title = h('h2', {}, 'Participants');
+  #title = h('h2', {}, t('people.label'));
   #muteAll = h('button', { type: 'button', class: 'button', 'data-host': 'mute-all', hidden: true, onclick: () => this.#act('mute-all') },
-    icon('mic-off'), 'Mute everybody');
-  #streamKeys = h('button', { type: 'button', class: 'button', 'data-host': 'stream-keys', hidden: true }, icon('screen'), 'Stream keys');
+    icon('mic-off'), t('people.mute-all'));
+  #streamKeys = h('button', { type: 'button', class: 'button', 'data-host': 'stream-keys', hidden: true }, icon('key'), t('people.stream-keys'));
   #act;
   #name;
   #removed;
@@ -29,11 +30,11 @@ export class People {
     this.#name = name;
     this.#removed = removed;
     this.#streamKeys.addEventListener('click', streamKeys);
-    this.element = h('aside', { class: 'panel panel-people', 'aria-label': 'Participants', hidden: true },
-      h('header', { class: 'panel-head' }, this.#title, iconButton('close', 'Close', { onclick: close })),
+    this.element = h('aside', { class: 'panel panel-people', 'aria-label': t('people.label'), hidden: true },
+      h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),
       lobby, this.#list, removed.element,
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
-        h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), 'Copy link')));
+        h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), t('people.copy-link'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
     this.#update();
@@ -57,10 +58,10 @@ export class People {
     this.#muteAll.hidden = this.#streamKeys.hidden = !this.#room.grants.host;
     const self = this.#room.participant;
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== self);
-    others.sort((a, b) => a.name.localeCompare(b.name));
+    others.sort((a, b) => a.name.localeCompare(b.name, language()));
     const rows = others.map((participant) => this.#row(participant));
     rows.unshift(this.#ownRow());
-    this.#title.textContent = `Participants (${rows.length})`;
+    this.#title.textContent = t('people.title', { count: rows.length });
     arrange(this.#list, rows);
     for (const id of [...this.#rows.keys()]) if (!others.some((participant) => participant.id === id)) this.#rows.delete(id);
   }
@@ -70,7 +71,7 @@ export class People {
     /** @param {string} source */
     const on = (source) => published.some((track) => track.source === source && !track.muted);
     return this.#fill(h('li', { class: 'person' }), {
-      id: this.#room.participant, name: this.#name, label: `${this.#name} (you)`, note: grants.host ? 'Host' : '', microphone: on('microphone'), camera: on('camera'),
+      id: this.#room.participant, name: this.#name, label: t('person.you', { name: this.#name }), note: grants.host ? t('people.host') : '', microphone: on('microphone'), camera: on('camera'),
     });
   }
 
@@ -81,7 +82,7 @@ export class People {
     const on = (source) => tracks.some((track) => track.source === source && !track.muted);
     const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
     this.#rows.set(participant.id, row);
-    const note = [!participant.connected && 'reconnecting', participant.host && 'Host'].filter(Boolean).join(', ');
+    const note = [!participant.connected && t('people.reconnecting'), participant.host && t('people.host')].filter(Boolean).join(', ');
     const state = { id: participant.id, name: participant.name, note, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
     // Rebuilding a row under the pointer would lose the click and the focus.
     const key = JSON.stringify(state);
@@ -90,9 +91,9 @@ export class People {
     if (!this.#room.grants.host) return this.#fill(row, state);
     // A host's mute holds until a host releases it.
     const mute = state.microphone
-      ? iconButton('mic', `Mute ${participant.name}`, { 'data-host': 'mute', onclick: () => this.#act('mute', participant) })
-      : iconButton('mic-off', `Allow ${participant.name} to unmute`, { 'data-host': 'release', class: 'off', onclick: () => this.#act('release', participant) });
-    const remove = iconButton('remove', `Remove ${participant.name}`, { 'data-host': 'remove', onclick: () => this.#act('remove', participant) });
+      ? iconButton('mic', t('people.mute', { name: participant.name }), { 'data-host': 'mute', onclick: () => this.#act('mute', participant) })
+      : iconButton('mic-off', t('people.release', { name: participant.name }), { 'data-host': 'release', class: 'off', onclick: () => this.#act('release', participant) });
+    const remove = iconButton('remove', t('people.remove', { name: participant.name }), { 'data-host': 'remove', onclick: () => this.#act('remove', participant) });
     return this.#fill(row, state, mute, remove);
   }
 
@@ -102,8 +103,8 @@ export class People {
     avatar.style.setProperty('--hue', String(hue(id)));
     row.replaceChildren(avatar,
       h('span', { class: 'person-name' }, label, note && h('span', { class: 'hint' }, note)),
-      stateIcon(camera ? 'camera' : 'camera-off', `Camera ${camera ? 'on' : 'off'}`, camera),
-      mute ?? stateIcon(microphone ? 'mic' : 'mic-off', `Microphone ${microphone ? 'on' : 'off'}`, microphone),
+      stateIcon(camera ? 'camera' : 'camera-off', t(camera ? 'people.camera-on' : 'people.camera-off'), camera),
+      mute ?? stateIcon(microphone ? 'mic' : 'mic-off', t(microphone ? 'people.microphone-on' : 'people.microphone-off'), microphone),
       ...(remove ? [remove] : []));
     return row;
   }

@@ -5,6 +5,7 @@ import { field, form } from './fields.js';
 import { hasPasskeys, passkeyAnswer } from './passkeys.js';
 import { rest } from './session.js';
 import { codeOf } from './format.js';
+import { t } from './words.js';
 
 /** Do what may need a recent proof: where it does, ask for one and do it again. @template T @param {() => Promise<T>} act */
 export async function withProof(act) {
@@ -13,7 +14,7 @@ export async function withProof(act) {
   } catch (error) {
     if (codeOf(error) !== 'proof_needed') throw error;
   }
-  if ((await askForProof(await rest.get('/users/proof'))) !== 'proved') throw new Error('Nothing was changed.');
+  if ((await askForProof(await rest.get('/users/proof'))) !== 'proved') throw new Error(t('proof.nothing'));
   return act();
 }
 
@@ -26,29 +27,29 @@ function askForProof(ways) {
       dialog.close('proved');
     };
     return [
-      h('h2', {}, 'Confirm that it is you'),
-      h('p', {}, 'This change needs more than a signed-in session.'),
+      h('h2', {}, t('proof.title')),
+      h('p', {}, t('proof.text')),
       ways.password && byPassword(ways.code, prove),
       ways.passkey && hasPasskeys() && form({
-        action: 'Use a passkey', submit: async () => prove({ credential: await passkeyAnswer() }),
+        action: t('sign-in.passkey'), submit: async () => prove({ credential: await passkeyAnswer() }),
       }),
       ...ways.identity_providers.map((provider) => h('a', {
         class: 'button', target: '_self',
         href: `/api/v1/auth/oidc/${encodeURIComponent(provider)}/start?prove=true&return_to=/account`,
-      }, `Sign in again with ${provider}`)),
-      h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Cancel')),
+      }, t('proof.provider', { provider }))),
+      h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.cancel'))),
     ];
   });
 }
 
 /** @param {boolean} code whether the account has an authenticator app @param {(proof: object) => Promise<void>} prove */
 function byPassword(code, prove) {
-  const password = field('Your password', { type: 'password', autocomplete: 'current-password', required: true });
-  const shown = code && field('Code', {
-    autocomplete: 'one-time-code', required: true, maxlength: 20, hint: 'Code from your authenticator app, or a recovery code.',
+  const password = field(t('proof.password'), { type: 'password', autocomplete: 'current-password', required: true });
+  const shown = code && field(t('sign-in.code'), {
+    autocomplete: 'one-time-code', required: true, maxlength: 20, hint: t('sign-in.code-hint'),
   });
   return form({
-    action: 'Continue',
+    action: t('proof.action'),
     submit: () => prove({ password: password.input.value, ...(shown ? { code: shown.input.value.trim() } : {}) }),
   }, password.element, shown && shown.element);
 }

@@ -1,5 +1,7 @@
 /** Ties the devices to what the room publishes. */
 import { toast } from './toasts.js';
+import { sentenceOf } from './format.js';
+import { t } from './words.js';
 
 export class Publishing {
   #room;
@@ -26,7 +28,7 @@ export class Publishing {
 
   async toggleMicrophone() {
     if (this.#room.grants.muted.includes('microphone')) {
-      toast('A host muted you.');
+      toast(t('call.host-muted'));
       return;
     }
     await this.#media.setMicrophone(!this.#media.microphoneOn || !this.#media.microphone);
@@ -35,7 +37,7 @@ export class Publishing {
 
   async toggleCamera() {
     if (this.#room.grants.muted.includes('camera')) {
-      toast('A host turned your camera off.');
+      toast(t('call.host-stopped-camera'));
       return;
     }
     await this.#media.setCamera(!this.#media.camera);
@@ -54,7 +56,7 @@ export class Publishing {
       await this.#room.publish('screen', screen);
       if (audio) await this.#room.publish('screen-audio', audio);
     } catch (error) {
-      if (!(error instanceof DOMException && error.name === 'NotAllowedError')) toast('The screen could not be shared.', 'problem');
+      if (!(error instanceof DOMException && error.name === 'NotAllowedError')) toast(t('call.screen-failed'), 'problem');
     }
   }
 
@@ -67,7 +69,7 @@ export class Publishing {
 
   /** One change at a time: a camera that opens while another is being published waits. */
   #sync() {
-    this.#queue = this.#queue.then(() => this.#apply()).catch((error) => toast(error.message, 'problem'));
+    this.#queue = this.#queue.then(() => this.#apply()).catch((error) => toast(sentenceOf(error), 'problem'));
     return this.#queue;
   }
 

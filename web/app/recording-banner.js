@@ -1,12 +1,13 @@
 /** Shown to everybody while a recording runs, with the choice to be in it or not. */
-import { RECORDING, RECORDING_POLICIES } from './consents.js';
+import { recordingPolicy } from './consents.js';
 import { h, setText } from './dom.js';
+import { t } from './words.js';
 
 export class RecordingBanner {
   element;
   #text = h('p');
-  #agree = h('button', { type: 'button', class: 'button small primary', id: 'consent-agree' }, 'Record me');
-  #refuse = h('button', { type: 'button', class: 'button small', id: 'consent-refuse' }, 'Not me');
+  #agree = h('button', { type: 'button', class: 'button small primary', id: 'consent-agree' });
+  #refuse = h('button', { type: 'button', class: 'button small', id: 'consent-refuse' });
   #room;
   #consent;
   #answered = false;
@@ -39,21 +40,21 @@ export class RecordingBanner {
     setText(this.#text, this.#words());
     this.#agree.hidden = this.#consent;
     this.#refuse.hidden = !this.#consent && this.#answered;
-    setText(this.#refuse, this.#consent ? (this.#room.recording.consent === 'required' ? 'Leave instead' : 'Stop recording me') : 'Attend unrecorded');
-    setText(this.#agree, this.#answered ? 'Record me after all' : 'I agree');
+    setText(this.#refuse, t(!this.#consent ? 'recording.refuse' : this.#room.recording.consent === 'required' ? 'recording.leave' : 'recording.stop-me'));
+    setText(this.#agree, t(this.#answered ? 'recording.agree-after-all' : 'recording.agree'));
   }
 
   #words() {
     const { stalled } = this.#room.recording;
-    return stalled ? `The recording has stalled. ${stalled} It may miss what happens now.` : this.#going();
+    return stalled ? t('recording.stalled', { reason: stalled }) : this.#going();
   }
 
   #going() {
     if (this.#consent) {
-      const policy = RECORDING_POLICIES[this.#room.recording.consent ?? ''];
-      return `This meeting is being recorded, including you.${policy ? ` ${policy}` : ''}`;
+      const policy = recordingPolicy(this.#room.recording.consent);
+      return policy ? t('recording.on-policy', { policy }) : t('recording.on');
     }
-    if (this.#answered) return 'This meeting is being recorded, but not you.';
-    return `This meeting is being recorded. ${RECORDING.text}`;
+    if (this.#answered) return t('recording.on-without');
+    return t('recording.asks', { text: t('consent.recording-text') });
   }
 }

@@ -1,5 +1,4 @@
 /** `/m/<meeting>/recordings`: what was recorded, to play and to download. */
-import { brand } from './brand.js';
 import { h } from './dom.js';
 import { linksButton } from './file-links.js';
 import { film } from './film.js';
@@ -8,31 +7,23 @@ import { icon } from './icons.js';
 import { minutes } from './minutes.js';
 import { rest } from './session.js';
 import { spoken } from './spoken.js';
+import { t } from './words.js';
+import { top } from './shell.js';
 
-/** @type {Record<string, string>} */
-const STATES = {
-  recording: 'Recording now',
-  sealing: 'Processing',
-  ready: 'Ready',
-  partial: 'Ready, with gaps',
-  empty: 'Nothing was recorded',
-};
-/** @type {Record<string, string>} */
-const SOURCES = { microphone: 'Microphone', camera: 'Camera', screen: 'Screen', 'screen-audio': 'Screen audio' };
 const AGAIN_MS = 2_000;
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showRecordings(page, context) {
   const [meeting] = context.parameters;
   const list = h('ul', { class: 'recording-list' });
-  const title = h('h1', {}, 'Recordings');
+  const title = h('h1', {}, t('recordings.title'));
   const storage = h('p', { class: 'hint storage', role: 'status' });
   page.replaceChildren(
-    h('header', { class: 'top' }, brand(), h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, 'Back to the meeting')),
+    top(context, h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, t('recordings.back'))),
     h('main', { class: 'recordings' }, title, storage, list, spoken(meeting, context.signal), minutes(meeting, context.signal)),
   );
   const [summary] = await Promise.all([rest.meeting(meeting), load(meeting, list, storage, context.signal)]);
-  title.textContent = `Recordings of ${summary.title}`;
+  title.textContent = t('recordings.of', { title: summary.title });
 }
 
 /**
@@ -43,7 +34,7 @@ async function load(meeting, list, storage, signal) {
   const { recordings, storage: state } = await rest.recordings(meeting);
   if (signal.aborted) return;
   storage.textContent = room(state);
-  list.replaceChildren(...(recordings.length > 0 ? recordings.map((/** @type {any} */ recording) => row(recording, signal)) : [h('li', { class: 'empty' }, 'Nothing was recorded.')]));
+  list.replaceChildren(...(recordings.length > 0 ? recordings.map((/** @type {any} */ recording) => row(recording, signal)) : [h('li', { class: 'empty' }, t('recordings.empty'))]));
   if (recordings.some((/** @type {any} */ recording) => recording.state === 'recording' || recording.state === 'sealing')) {
     const timer = setTimeout(() => void load(meeting, list, storage, signal).catch(() => undefined), AGAIN_MS);
     signal.addEventListener('abort', () => clearTimeout(timer));
@@ -52,10 +43,11 @@ async function load(meeting, list, storage, signal) {
 
 /** How much room is left, in words. @param {any} storage */
 function room(storage) {
-  if (!storage.healthy) return `Nothing can be recorded at the moment. ${storage.problem}`;
+  if (!storage.healthy) return t('recordings.none-now', { problem: storage.problem });
   if (storage.free_bytes === null) return '';
-  const free = `${size(storage.free_bytes)} free`;
-  return storage.days_left === null ? `${free} for recordings` : `${free}: enough for ${Math.floor(storage.days_left)} days at last week's pace`;
+  const free = size(storage.free_bytes);
+  if (storage.days_left === null) return t('recordings.free', { size: free });
+  return t('recordings.free-days', { size: free, days: Math.floor(storage.days_left) });
 }
 
 /** @param {any} recording @param {AbortSignal} signal */
@@ -63,19 +55,19 @@ function row(recording, signal) {
   const finished = recording.state === 'ready' || recording.state === 'partial';
   const tracks = h('div', { class: 'recorded-tracks' });
   const details = h('details', { ontoggle: () => void (details.open && showTracks(recording, tracks, signal)) },
-    h('summary', {}, 'Tracks'), tracks);
+    h('summary', {}, t('recordings.tracks')), tracks);
   return h('li', { class: 'card recording', 'data-recording': recording.id, 'data-state': recording.state },
     h('div', { class: 'recording-head' },
       h('div', {},
-        h('h3', {}, dateTime(recording.started_at)),
+        h('h2', {}, dateTime(recording.started_at)),
         h('p', { class: 'hint' },
-          h('span', { class: `status status-${recording.state}` }, STATES[recording.state]),
+          h('span', { class: `status status-${recording.state}` }, t(`recordings.state-${recording.state}`)),
           recording.duration_ms !== null && ` ${duration(recording.duration_ms)}`,
           recording.bytes !== null && ` · ${size(recording.bytes)}`),
-        recording.stalled && h('p', { class: 'problem' }, `Nothing of it is being saved at the moment. ${recording.stalled}`),
+        recording.stalled && h('p', { class: 'problem' }, t('recordings.stalled', { reason: recording.stalled })),
         problems(recording.problems)),
       finished && h('a', { class: 'button primary', href: `/api/v1/recording/download/${encodeURIComponent(recording.id)}`, download: true },
-        icon('download'), 'Download')),
+        icon('download'), t('recordings.download'))),
     finished && details);
 }
 
@@ -100,10 +92,10 @@ function trackRow(recording, track) {
   const base = `/api/v1/recordings/${encodeURIComponent(recording.id)}/files/`;
   const sound = track.source === 'microphone' || track.source === 'screen-audio';
   return h('div', { class: 'recorded-track' },
-    h('p', {}, h('strong', {}, track.name), ` · ${SOURCES[track.source] ?? track.source}`,
+    h('p', {}, h('strong', {}, track.name), ` · ${t(`recordings.source-${track.source}`)}`,
       h('span', { class: 'hint' }, ` ${duration(track.duration_ms)} · ${track.codec}`)),
     ...track.files.map((/** @type {any} */ file) => h('div', { class: 'recorded-file' },
       h(sound ? 'audio' : 'video', { src: base + file, controls: true, preload: 'metadata' }),
-      h('a', { class: 'icon-button', href: base + file, download: true, title: 'Download', 'aria-label': `Download ${file}` }, icon('download')),
+      h('a', { class: 'icon-button', href: base + file, download: true, title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file }) }, icon('download')),
       linksButton(recording.id, file, file))));
 }

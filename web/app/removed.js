@@ -3,9 +3,10 @@ import { h } from './dom.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { sentenceOf } from './format.js';
+import { t } from './words.js';
 
 export class Removed {
-  element = h('section', { class: 'removed', 'aria-label': 'Removed people', hidden: true });
+  element = h('section', { class: 'removed', 'aria-label': t('people.removed-label'), hidden: true });
   #meeting;
 
   /** @param {string} meeting its main room: whoever is removed from one room is removed from all */
@@ -30,7 +31,7 @@ export class Removed {
   /** @param {{participant: string, name: string}[]} people */
   #show(people) {
     this.element.hidden = people.length === 0;
-    this.element.replaceChildren(h('h3', {}, 'Removed'), ...people.map((one) => this.#row(one)));
+    this.element.replaceChildren(h('h3', {}, t('people.removed')), ...people.map((one) => this.#row(one)));
   }
 
   /** @param {{participant: string, name: string}} person */
@@ -38,13 +39,13 @@ export class Removed {
     const letBack = async () => {
       try {
         await rest.readmitParticipant(this.#meeting, participant);
-        toast(`${name} can join again.`);
+        toast(t('people.removed-may-join', { name }));
       } catch (error) {
         toast(sentenceOf(error), 'problem');
       }
       await this.refresh();
     };
     return h('div', { class: 'lobby-row', 'data-removed': participant }, h('span', {}, name),
-      h('button', { type: 'button', class: 'button small', 'aria-label': `Let ${name} back in`, onclick: () => void letBack() }, 'Let back in'));
+      h('button', { type: 'button', class: 'button small', 'aria-label': t('people.removed-back-of', { name }), onclick: () => void letBack() }, t('people.removed-back')));
   }
 }

@@ -1,28 +1,29 @@
 /** `/setup?token=…`: make the first administrator with the link that the server printed. */
-import { brand } from './brand.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { forgetUser, rest } from './session.js';
+import { top } from './shell.js';
+import { t } from './words.js';
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export function showSetup(page, context) {
   const token = context.query.get('token') ?? '';
   // The token is a secret: it need not stay in the address bar or the history.
   history.replaceState(null, '', '/setup');
-  const name = field('User name', { name: 'username', autocomplete: 'username', required: true, minlength: 2 });
-  const email = field('E-mail', { name: 'email', type: 'email', autocomplete: 'email', required: true });
-  const password = field('Password', {
-    name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: 'At least 8 characters.',
+  const name = field(t('sign-in.username'), { name: 'username', autocomplete: 'username', required: true, minlength: 2 });
+  const email = field(t('sign-in.email'), { name: 'email', type: 'email', autocomplete: 'email', required: true });
+  const password = field(t('sign-in.password'), {
+    name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: t('hint.password'),
   });
   page.replaceChildren(
+    top(context),
     h('main', { class: 'centred' },
-      brand(),
       h('div', { class: 'card' },
-        h('h1', {}, 'Set up this server'),
-        h('p', { class: 'lead' }, 'The first account is the administrator. The link works once.'),
+        h('h1', {}, t('setup.title')),
+        h('p', { class: 'lead' }, t('setup.text')),
         token
           ? form({
-            action: 'Create administrator',
+            action: t('setup.action'),
             submit: async () => {
               await rest.setup({
                 token,
@@ -34,6 +35,6 @@ export function showSetup(page, context) {
               context.navigate('/');
             },
           }, name.element, email.element, password.element)
-          : h('p', { class: 'problem' }, 'The link is incomplete. Open it exactly as the server printed it.'))),
+          : h('p', { class: 'problem' }, t('setup.incomplete')))),
   );
 }

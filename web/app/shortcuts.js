@@ -1,22 +1,27 @@
 /** Keyboard shortcuts of a call. */
 
-/** @type {{key: string, action: string, words: string}[]} in the order of the help */
+/** @type {{key: string, action: string}[]} in the order of the help */
 export const SHORTCUTS = [
-  { key: 'm', action: 'microphone', words: 'Turn the microphone on or off' },
-  { key: 'v', action: 'camera', words: 'Turn the camera on or off' },
-  { key: 's', action: 'screen', words: 'Share the screen or stop sharing' },
-  { key: 'c', action: 'captions', words: 'Show or hide captions' },
-  { key: 't', action: 'chat', words: 'Open or close the chat' },
-  { key: 'p', action: 'people', words: 'Open or close the list of participants' },
-  { key: 'r', action: 'record', words: 'Start or stop recording' },
-  { key: 'd', action: 'devices', words: 'Choose camera, microphone and speaker' },
-  { key: 'L', action: 'leave', words: 'Leave' },
-  { key: '?', action: 'help', words: 'Show these shortcuts' },
+  { key: 'm', action: 'microphone' },
+  { key: 'v', action: 'camera' },
+  { key: 's', action: 'screen' },
+  { key: 'c', action: 'captions' },
+  { key: 't', action: 'chat' },
+  { key: 'p', action: 'people' },
+  { key: 'r', action: 'record' },
+  { key: 'd', action: 'devices' },
+  { key: 'L', action: 'leave' },
+  { key: '?', action: 'help' },
 ];
 
 /** @param {string} action @returns {string} the key, '' when it has none */
 export function keyOf(action) {
   return SHORTCUTS.find((shortcut) => shortcut.action === action)?.key ?? '';
+}
+
+/** @param {string} key @returns {string} as the key is labelled */
+export function keyName(key) {
+  return key === 'L' ? 'Shift+L' : key.toUpperCase();
 }
 
 /** Letters typed into a field, or with a modifier, are not ours. @param {KeyboardEvent} event @returns {string} action or '' */

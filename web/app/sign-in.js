@@ -5,6 +5,7 @@ import { field, form } from './fields.js';
 import { hasPasskeys, signInWithPasskey } from './passkeys.js';
 import { rest } from './session.js';
 import { codeOf } from './format.js';
+import { rich, t } from './words.js';
 
 /**
  * A card that signs somebody in. @param {{registration: string, identity_providers?: string[]}} server
@@ -20,13 +21,13 @@ export function signInCard(server, entered, returnTo) {
   const showCode = (credentials) => show(secondStep(credentials));
 
   function signIn() {
-    const name = field('User name or e-mail', { name: 'username', autocomplete: 'username webauthn', required: true });
-    const password = field('Password', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+    const name = field(t('sign-in.name'), { name: 'username', autocomplete: 'username webauthn', required: true });
+    const password = field(t('sign-in.password'), { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
     const open = server.registration !== 'closed';
     return [
-      h('h2', {}, 'Sign in'),
+      h('h2', {}, t('sign-in.action')),
       form({
-        action: 'Sign in',
+        action: t('sign-in.action'),
         submit: async () => {
           const credentials = { username: name.input.value.trim(), password: password.input.value };
           try {
@@ -40,8 +41,8 @@ export function signInCard(server, entered, returnTo) {
       }, name.element, password.element),
       otherWays(),
       h('p', { class: 'aside' },
-        open && 'New here? ', open && h('button', { class: 'link', type: 'button', onclick: showRegister }, 'Create an account'), open && ' · ',
-        h('button', { class: 'link', type: 'button', onclick: () => show(forgotPassword(showSignIn)) }, 'Forgot password?')),
+        ...(open ? rich('sign-in.new', { link: linkTo(showRegister) }) : []), open && ' · ',
+        linkTo(() => show(forgotPassword(showSignIn)))(t('sign-in.forgot'))),
     ];
   }
 
@@ -52,39 +53,39 @@ export function signInCard(server, entered, returnTo) {
       ...providers.map((provider) => h('a', {
         class: 'button', target: '_self',
         href: `/api/v1/auth/oidc/${encodeURIComponent(provider)}/start?return_to=${encodeURIComponent(returnTo)}`,
-      }, `Continue with ${provider}`)),
-      hasPasskeys() && form({ action: 'Use a passkey', submit: async () => entered(await signInWithPasskey()) }));
+      }, t('sign-in.provider', { provider }))),
+      hasPasskeys() && form({ action: t('sign-in.passkey'), manner: '', submit: async () => entered(await signInWithPasskey()) }));
   }
 
   /** @param {{username: string, password: string}} credentials */
   function secondStep(credentials) {
-    const code = field('Code', {
+    const code = field(t('sign-in.code'), {
       name: 'code', autocomplete: 'one-time-code', inputmode: 'text', required: true, maxlength: 20,
-      hint: 'Code from your authenticator app, or a recovery code.',
+      hint: t('sign-in.code-hint'),
     });
     queueMicrotask(() => code.input.focus());
     return [
-      h('h2', {}, 'One more step'),
+      h('h2', {}, t('sign-in.second')),
       form({
-        action: 'Sign in',
+        action: t('sign-in.action'),
         submit: async () => entered(await rest.login({ ...credentials, code: code.input.value.trim() })),
       }, code.element),
-      h('p', { class: 'aside' }, h('button', { class: 'link', type: 'button', onclick: showSignIn }, 'Back')),
+      h('p', { class: 'aside' }, h('button', { class: 'link', type: 'button', onclick: showSignIn }, t('action.back'))),
     ];
   }
 
   function register() {
-    const name = field('User name', { name: 'username', autocomplete: 'username', required: true, minlength: 2 });
-    const email = field('E-mail', { name: 'email', type: 'email', autocomplete: 'email', required: true });
-    const password = field('Password', {
-      name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: 'At least 8 characters.',
+    const name = field(t('sign-in.username'), { name: 'username', autocomplete: 'username', required: true, minlength: 2 });
+    const email = field(t('sign-in.email'), { name: 'email', type: 'email', autocomplete: 'email', required: true });
+    const password = field(t('sign-in.password'), {
+      name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: t('hint.password'),
     });
-    const invitation = field('Invitation', { name: 'invitation', required: true });
+    const invitation = field(t('sign-in.invitation'), { name: 'invitation', required: true });
     const invited = server.registration === 'invite';
     return [
-      h('h2', {}, 'Create an account'),
+      h('h2', {}, t('sign-in.create')),
       form({
-        action: 'Create account',
+        action: t('sign-in.create-action'),
         submit: async () => {
           const answer = await rest.register({
             username: name.input.value.trim(),
@@ -96,17 +97,22 @@ export function signInCard(server, entered, returnTo) {
           else show(confirmFirst(answer.email));
         },
       }, name.element, email.element, password.element, invited && invitation.element),
-      h('p', { class: 'aside' }, 'Have an account? ', h('button', { class: 'link', type: 'button', onclick: showSignIn }, 'Sign in')),
+      h('p', { class: 'aside' }, ...rich('sign-in.have', { link: linkTo(showSignIn) })),
     ];
   }
 
   /** @param {string} address */
   function confirmFirst(address) {
     return [
-      h('h2', {}, 'Confirm your address'),
-      h('p', { role: 'status' }, `We sent an e-mail to ${address}. Open the link in it, then sign in.`),
-      h('p', { class: 'aside' }, h('button', { class: 'link', type: 'button', onclick: showSignIn }, 'Sign in')),
+      h('h2', {}, t('sign-in.confirm')),
+      h('p', { role: 'status' }, t('sign-in.confirm-text', { address })),
+      h('p', { class: 'aside' }, h('button', { class: 'link', type: 'button', onclick: showSignIn }, t('sign-in.action'))),
     ];
+  }
+
+  /** A button that looks like a link, for `rich`. @param {() => void} onclick @returns {(words: string) => HTMLElement} */
+  function linkTo(onclick) {
+    return (words) => h('button', { class: 'link', type: 'button', onclick }, words);
   }
 
   showSignIn();

@@ -3,12 +3,13 @@ import { h } from './dom.js';
 import { field } from './fields.js';
 import { duration, sentenceOf } from './format.js';
 import { rest } from './session.js';
+import { rich, t } from './words.js';
 
 const REST_MS = 300;
 
 /** @param {string} meeting @param {AbortSignal} signal @returns {HTMLElement} */
 export function spoken(meeting, signal) {
-  const words = field('Search what was said', { type: 'search', name: 'spoken', autocomplete: 'off', maxlength: 200 });
+  const words = field(t('spoken.search'), { type: 'search', name: 'spoken', autocomplete: 'off', maxlength: 200 });
   const found = h('ol', { class: 'spoken', 'aria-live': 'polite' });
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   let timer;
@@ -36,7 +37,8 @@ export function spoken(meeting, signal) {
 
 /** @param {any[]} captions */
 function lines(captions) {
-  if (captions.length === 0) return [h('li', { class: 'hint' }, 'No matches.')];
-  return captions.map((line) => h('li', {},
-    h('span', { class: 'hint' }, `${duration(line.start_ms)} `), h('strong', {}, line.name), `: ${line.text}`));
+  if (captions.length === 0) return [h('li', { class: 'hint' }, t('spoken.none'))];
+  return captions.map((line) => h('li', {}, ...rich('spoken.line', {
+    time: () => h('span', { class: 'hint' }, duration(line.start_ms)), name: () => h('strong', {}, line.name), text: line.text,
+  })));
 }

@@ -6,22 +6,23 @@ import { choice, field, form } from './fields.js';
 import { dateTime, sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
+import { t } from './words.js';
 
-const ROLES = [['Sends sound and pictures (WHIP)', 'publish'], ['Plays the meeting (WHEP)', 'watch']];
+const ROLES = ['publish', 'watch'];
 
 /** @param {string} meeting */
 export function showStreamKeys(meeting) {
   const base = `/meetings/${encodeURIComponent(meeting)}/stream-keys`;
   const list = h('ul', { class: 'link-list' });
   const fresh = h('div', { role: 'status' });
-  const name = field('Display name', { name: 'stream-key', maxlength: 200, required: true, autocomplete: 'off', placeholder: 'Front door camera' });
-  const role = choice('Program', 'play', () => undefined);
-  role.select.append(...ROLES.map(([words, value]) => h('option', { value }, words)));
+  const name = field(t('stream-keys.name'), { name: 'stream-key', maxlength: 200, required: true, autocomplete: 'off', placeholder: t('stream-keys.example') });
+  const role = choice(t('stream-keys.role'), 'play', () => undefined);
+  role.select.append(...ROLES.map((value) => h('option', { value }, t(`stream-keys.role-${value}`))));
 
   async function load() {
     try {
       const { keys } = await rest.get(base);
-      list.replaceChildren(...(keys.length > 0 ? keys.map(row) : [h('li', { class: 'hint' }, 'No stream keys yet.')]));
+      list.replaceChildren(...(keys.length > 0 ? keys.map(row) : [h('li', { class: 'hint' }, t('stream-keys.none'))]));
     } catch (error) {
       toast(sentenceOf(error), 'problem');
     }
@@ -29,9 +30,9 @@ export function showStreamKeys(meeting) {
 
   /** @param {any} key */
   function row(key) {
-    const used = key.last_used_at ? `last used ${dateTime(key.last_used_at)}` : 'never used';
-    return h('li', { 'data-key': key.id }, h('span', {}, `${key.name}: ${key.role === 'publish' ? 'sends' : 'plays'}, ${used}`),
-      h('button', { type: 'button', class: 'button danger', onclick: () => void remove(key) }, 'Delete'));
+    const used = key.last_used_at ? t('stream-keys.used', { time: dateTime(key.last_used_at) }) : t('stream-keys.used-never');
+    return h('li', { 'data-key': key.id }, h('span', {}, t(key.role === 'publish' ? 'stream-keys.sends' : 'stream-keys.plays', { name: key.name, used })),
+      h('button', { type: 'button', class: 'button danger', onclick: () => void remove(key) }, t('action.delete')));
   }
 
   /** @param {any} key */
@@ -48,24 +49,24 @@ export function showStreamKeys(meeting) {
     const key = await rest.post(base, { name: name.input.value.trim(), role: role.select.value });
     name.input.value = '';
     const url = new URL(key.url, location.href).href;
-    fresh.replaceChildren(h('p', {}, 'Enter these in the program. The key is not shown again.'),
-      secret('Address', url), secret('Bearer token', key.secret));
+    fresh.replaceChildren(h('p', {}, t('stream-keys.fresh')),
+      secret(t('stream-keys.url'), url), secret(t('stream-keys.secret'), key.secret));
     await load();
   }
 
   void load();
   return show((dialog) => [
-    h('h2', {}, 'Stream keys'),
-    h('p', {}, 'With a stream key, an encoder or a player can join this meeting any number of times. Deleting the key disconnects it.'),
+    h('h2', {}, t('stream-keys.title')),
+    h('p', {}, t('stream-keys.text')),
     list, fresh,
-    form({ submit: make, action: 'Create key' }, name.element, role.element),
-    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, 'Close')),
+    form({ submit: make, action: t('stream-keys.create') }, name.element, role.element),
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
   ]);
 }
 
 /** @param {string} label @param {string} value */
 function secret(label, value) {
   const shown = field(label, { value, readonly: true });
-  const copy = h('button', { type: 'button', class: 'button', onclick: () => void copyText(value, `${label} copied.`) }, 'Copy');
+  const copy = h('button', { type: 'button', class: 'button', onclick: () => void copyText(value, t('copied.other', { what: label })) }, t('action.copy'));
   return h('div', { class: 'inline' }, shown.element, copy);
 }

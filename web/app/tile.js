@@ -2,6 +2,7 @@
 import { h, setText } from './dom.js';
 import { hue, initials } from './format.js';
 import { icon } from './icons.js';
+import { t } from './words.js';
 
 export class Tile {
   /** @type {HTMLElement} */
@@ -24,7 +25,7 @@ export class Tile {
     this.#video.muted = true;
     this.#letters = h('span', { class: 'avatar' });
     this.#name = h('span', { class: 'tile-name-text' });
-    this.#badge = h('span', { class: 'tile-badge', role: 'img', 'aria-label': 'Microphone off', hidden: true }, icon('mic-off'));
+    this.#badge = h('span', { class: 'tile-badge', role: 'img', 'aria-label': t('tile.microphone-off'), hidden: true }, icon('mic-off'));
     this.#overlay = h('div', { class: 'tile-overlay', hidden: true });
     this.element = h('article', { class: `tile tile-${kind}${self ? ' tile-self' : ''}`, 'data-id': id },
       this.#letters, this.#video, this.#overlay,
@@ -38,7 +39,7 @@ export class Tile {
     setText(this.#name, label);
     setText(this.#letters, initials(name));
     this.#badge.hidden = !muted;
-    this.element.setAttribute('aria-label', muted ? `${label}, microphone off` : label);
+    this.element.setAttribute('aria-label', muted ? t('tile.microphone-off-of', { name: label }) : label);
   }
 
   /** Show a picture, or the avatar when there is none. @param {MediaStreamTrack|null} media */

@@ -5,23 +5,19 @@
 import { arrange, h } from './dom.js';
 import { bestGrid, chooseShown } from './grid-layout.js';
 import { Tile } from './tile.js';
+import { t } from './words.js';
 
 const GAP = 8;
 /** Tiles smaller than this show nobody; the rest wait for their turn to speak. */
 const SMALLEST_AREA = 190 * 120;
 const MOST_TILES = 25;
-/** @type {Record<string, string>} */
-const PAUSED = {
-  bandwidth: 'Paused: the network is too slow',
-  overload: 'Paused: the server is busy, sound goes on',
-  codec_unsupported: 'This browser cannot play this video',
-  disconnected: 'Reconnecting…',
-};
+/** Why the server pauses a picture, as far as there are words for it. */
+const PAUSED = new Set(['bandwidth', 'overload', 'codec_unsupported', 'disconnected']);
 
 export class Tiles {
   element;
-  #grid = h('section', { class: 'grid', 'aria-label': 'Participants' });
-  #stage = h('section', { class: 'stage', 'aria-label': 'Shared screen', hidden: true });
+  #grid = h('section', { class: 'grid', 'aria-label': t('tile.people') });
+  #stage = h('section', { class: 'stage', 'aria-label': t('tile.screen'), hidden: true });
   #more = h('button', { type: 'button', class: 'tile tile-more' });
   #room;
   #media;
@@ -90,7 +86,7 @@ export class Tiles {
     const hidden = ids.length - this.#shown.length;
     if (hidden > 0) {
       this.#more.textContent = `+${hidden}`;
-      this.#more.setAttribute('aria-label', `${hidden} more participants`);
+      this.#more.setAttribute('aria-label', t('tile.more', { count: hidden }));
       elements.push(this.#more);
     }
     arrange(this.#grid, elements);
@@ -132,7 +128,7 @@ export class Tiles {
     tile.show(camera && !camera.muted ? camera.mediaTrack : null);
     if (camera && !camera.muted) this.#room.watch(tile.element, camera.id);
     else this.#room.unwatch(tile.element);
-    if (!participant.connected) tile.setOverlay('Reconnecting…', 'signal');
+    if (!participant.connected) tile.setOverlay(t('tile.reconnecting'), 'signal');
     else tile.setOverlay(camera && !camera.muted ? pauseText(camera) : '');
     tile.setSpeaking(this.#speakers.has(participant.id));
     return tile;
@@ -146,7 +142,7 @@ export class Tiles {
       this.#people.set('self', tile);
     }
     tile.element.dataset.id = id;
-    tile.describe({ name: this.#name, label: `${this.#name} (you)`, muted: !this.#media.microphone || !this.#media.microphoneOn });
+    tile.describe({ name: this.#name, label: t('person.you', { name: this.#name }), muted: !this.#media.microphone || !this.#media.microphoneOn });
     tile.show(this.#media.camera);
     tile.setSpeaking(this.#speakers.has(id));
     return tile;
@@ -162,7 +158,7 @@ export class Tiles {
         this.#room.watch(tile.element, track.id);
       }
       const owner = this.#room.roster.participants.get(track.participant);
-      tile.describe({ name: `${owner?.name ?? 'Somebody'}’s screen`, muted: false });
+      tile.describe({ name: t('tile.screen-of', { name: owner?.name ?? t('person.somebody') }), muted: false });
       tile.show(track.mediaTrack);
       tile.setOverlay(pauseText(track));
     }
@@ -207,5 +203,6 @@ export class Tiles {
 
 /** @param {import('/sdk/parley.js').RemoteTrack} track */
 function pauseText(track) {
-  return track.paused ? PAUSED[track.pausedReason] ?? 'Paused' : '';
+  if (!track.paused) return '';
+  return t(PAUSED.has(track.pausedReason) ? `tile.paused-${track.pausedReason}` : 'tile.paused');
 }

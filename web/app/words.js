@@ -13,7 +13,7 @@ const formats = new Map();
 
 /** @returns {string} the tag (BCP 47) of the language shown */
 export function language() {
-  return document.documentElement.lang;
+  return document.documentElement.lang || 'en';
 }
 
 /** @returns {{tag: string, name: string}[]} the languages on offer, each by its own name */
@@ -52,16 +52,18 @@ export function t(key, values) {
 
 /**
  * A message with elements in it, for `h`. @param {string} key
- * @param {Record<string, any>} values a function makes of the text between <name> and </name> what stands there
+ * @param {Record<string, any>} values an element stands where its name does; a function makes one of the text in <name>…</name>
  * @returns {(Node|string)[]}
  */
 export function rich(key, values) {
-  // Elements among the parts come back in place of the functions' numbers.
+  // Each element is a number between NULs until the whole is put together.
   /** @type {Node[]} */
   const nodes = [];
   const marked = Object.fromEntries(Object.entries(values).map(([name, value]) => {
-    if (typeof value !== 'function') return [name, value];
-    return [name, (/** @type {string[]} */ parts) => `\u0000${nodes.push(value(parts.join(''))) - 1}\u0000`];
+    /** @param {Node} node */
+    const mark = (node) => `\u0000${nodes.push(node) - 1}\u0000`;
+    if (value instanceof Node) return [name, mark(value)];
+    return [name, typeof value === 'function' ? (/** @type {string[]} */ parts) => mark(value(parts.join(''))) : value];
   }));
   const whole = formatOf(key, catalogue[key] ?? key).format(marked);
   return String(Array.isArray(whole) ? whole.join('') : whole).split('\u0000').map((part, index) => (index % 2 === 1 ? nodes[Number(part)] : part));

@@ -46,18 +46,18 @@ export async function openScreen() {
   return { screen: stream.getVideoTracks()[0], audio: stream.getAudioTracks()[0] ?? null };
 }
 
-/** @param {unknown} error of the functions above @param {string} device 'camera' or 'microphone' @returns {string} */
-export function deviceProblem(error, device) {
+/** @param {unknown} error of the functions above @returns {'refused'|'missing'|'in-use'|'failed'} what to say of it */
+export function deviceProblem(error) {
   switch (error instanceof DOMException ? error.name : '') {
     case 'NotAllowedError':
-      return `The browser was not allowed to use the ${device}. Allow it in the address bar and try again.`;
+      return 'refused';
     case 'NotFoundError':
     case 'OverconstrainedError':
-      return `No ${device} was found.`;
+      return 'missing';
     case 'NotReadableError':
-      return `The ${device} is in use by another program.`;
+      return 'in-use';
     default:
-      return `The ${device} could not be opened.`;
+      return 'failed';
   }
 }
 

@@ -1,0 +1,145 @@
+"""A walk through every screen of the page, on scripted states: for what must hold of each of them."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from playwright.async_api import Page, expect
+
+from sfu.api import signaling, signaling_values
+from sfu.api.join_token import Grants
+from tests.web.page_stage import GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act
+from tests.web.scripted import ScriptedServer
+
+expect.set_options(timeout=30_000)  # what a loaded machine meets
+_SESSION = {"id": "s1", "user_agent": "Firefox", "address": "192.0.2.1", "last_used_at": "2026-11-25T10:00:00Z"}
+_TRACK = {"name": "Ada", "source": "microphone", "duration_ms": 61_000, "codec": "opus", "files": ["ada.webm"]}
+PEOPLE = (
+    signaling_values.ParticipantInfo(participant="p1", name="Ada"),
+    GRACE,
+    signaling_values.ParticipantInfo(participant="p3", name="王小明", host=True),
+    signaling_values.ParticipantInfo(participant="p4", name="Margaret Hamilton", connected=False),
+)
+
+
+def prepare(server: ScriptedServer) -> None:
+    """Give the answers that the screens need."""
+    soon = MEETING | {"id": "m2", "title": "Weekly sync", "status": "scheduled"}
+    soon |= {"scheduled_start": "2026-12-01T09:00:00Z", "passcode_required": True}
+    ended = MEETING | {
+        "id": "m3",
+        "title": "Retrospective with a title that is far too long for its row",
+        "status": "ended",
+    }
+    answers: dict[str, Any] = {
+        "/server": {"registration": "open", "setup_needed": True, "identity_providers": ["Example"]},
+        "/meetings": {"meetings": [MEETING, soon, ended], "next": None},
+        "/meetings/m1/summary": SUMMARY | {"passcode_required": True},
+        "/meetings/m1/lobby": {"waiting": [{"id": "l1", "name": "Katherine"}]},
+        "/meetings/m1/participants": {"participants": [{"participant": "p9", "name": "Mallory", "removed": True}]},
+        "/meetings/m1/breakouts": {
+            "rooms": [{"id": "b1", "title": "Room 1", "present": 0, "participants": [], "closes_at": None}],
+            "open": False, "place": None, "may_choose": False, "may_return": True,
+        },
+        "/meetings/m1/recordings": {
+            "recordings": [
+                RECORDING,
+                RECORDING | {"id": "r2", "state": "partial", "problems": ["cam: 3 packets are lost"]},
+            ],
+            "storage": STORAGE | {"free_bytes": 5_000_000_000, "days_left": 12.5},
+        },
+        "/meetings/m1/minutes": {"state": "done", "text": "We met.", "model": "a model", "error": None},
+        "/recordings/r1": {"tracks": [_TRACK], "composition": None},
+        "/users/passkeys": {"passkeys": [{"id": "k1", "name": "Laptop", "created_at": "2026-11-25T10:00:00Z"}]},
+        "/users/sessions": {"sessions": [_SESSION | {"current": True}, _SESSION | {"id": "s2", "current": False}]},
+    }  # fmt: skip
+    server.answers.update({("GET", path): (200, answer) for path, answer in answers.items()})
+    totp = {"secret": "JBSWY3DPEHPK3PXP", "uri": "otpauth://totp/Parley:ada?secret=JBSWY3DPEHPK3PXP&issuer=Parley"}
+    server.answers["POST", "/users/totp/begin"] = (200, totp)
+
+
+async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
+    """Show each screen around a call; yields its name while it is shown."""
+    await view.goto(server.url)
+    await expect(view.locator(".welcome")).to_be_visible()
+    yield "welcome"
+    await view.locator(".aside .link").first.click()
+    yield "register"
+    await view.locator("[data-action=display]").click()
+    yield "display"
+    await view.goto(f"{server.url}/setup?token=x")
+    yield "setup"
+    await view.goto(f"{server.url}/nowhere")
+    yield "nowhere"
+    signed_out = server.answers.get(("GET", "/users/profile"))
+    server.answers["GET", "/users/profile"] = (200, USER | {"email": "ada@example.org", "email_verified": True})
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    await view.goto(server.url)
+    await expect(view.locator(".meeting-row")).to_have_count(3)
+    yield "home"
+    await view.locator(".more-options summary").click()
+    yield "home-options"
+    await view.goto(f"{server.url}/account")
+    await view.locator("section:nth-of-type(2) button[type=submit]").first.click()
+    await expect(view.locator(".qr-code")).to_be_visible()
+    yield "account"
+    await view.goto(f"{server.url}/m/m1/recordings")
+    await view.locator(".recording summary").first.click()
+    await expect(view.locator("audio")).to_be_visible()
+    await expect(view.locator(".minutes-text")).to_be_visible()
+    yield "recordings"
+    await view.locator(".recorded-file .icon-button").last.click()
+    yield "links"
+    del server.answers["GET", "/users/profile"]
+    if signed_out is not None:
+        server.answers["GET", "/users/profile"] = signed_out
+
+
+async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
+    """Show each screen of a call; yields its name while it is shown."""
+    await view.goto(f"{server.url}/m/m1")
+    await view.locator("input[name=name]").fill("Ada")
+    await view.locator("input[name=passcode]").fill("secret")
+    yield "prejoin"
+    await view.locator("#join").click()
+    session = await server.session()
+    await session.welcome(participants=list(PEOPLE[:2]))
+    await expect(view.locator("[data-id=p2]")).to_be_visible()
+    yield "call-two"
+    for person in PEOPLE[2:]:
+        await session.send(signaling.ParticipantJoined(participant=person))
+    await expect(view.locator("[data-id=p4]")).to_be_visible()
+    await session.send(signaling.Speakers(speakers=[signaling_values.Speaker(participant="p3", level=10)]))
+    yield "call-four"
+    await session.send(
+        signaling.Chat(text="Here it is: https://example.org/a", id="c1", participant="p2", name="Grace Hopper", at=1)
+    )
+    await session.send(signaling.Chat(text="Only for you", id="c2", participant="p3", name="王小明", at=2, to="p1"))
+    await act(view, "chat")
+    await expect(view.locator(".message")).to_have_count(2)
+    yield "chat"
+    await view.keyboard.press("Escape")
+    await session.send(signaling.GrantsChanged(grants=Grants(host=True)))
+    recording = signaling_values.RecordingState(active=True, recording="r1", started_at=1, text="recording-1")
+    await session.send(signaling.RecordingChanged(state=recording))
+    await view.locator(".panel-chat .panel-head button").click()
+    await act(view, "people")
+    await expect(view.locator(".lobby-row").first).to_be_visible()
+    await expect(view.locator(".breakouts")).to_be_visible()
+    yield "people"
+    await view.locator(".panel-people .panel-head button").click()
+    screen = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
+    await session.send(signaling.TrackPublished(track=screen))
+    await expect(view.locator(".stage .tile")).to_be_visible()
+    await act(view, "captions")
+    yield "stage"
+    await act(view, "help")
+    yield "shortcuts"
+    await view.keyboard.press("Escape")
+    await act(view, "devices")
+    yield "devices"
+    await view.keyboard.press("Escape")
+    await act(view, "leave")
+    yield "leave"
+    await view.locator("dialog .primary").click()
+    await expect(view.locator(".left")).to_be_visible()
+    yield "left"

@@ -1,0 +1,26 @@
+/** Theme and contrast of the page, as chosen on this device; boot.js applies them before anything is drawn. */
+import { preferences, remember } from './preferences.js';
+
+const contrast = matchMedia('(prefers-contrast: more)');
+contrast.addEventListener('change', () => apply());
+
+/** @param {string} theme 'light', 'dark', or '' for that of the system */
+export function chooseTheme(theme) {
+  remember({ theme });
+  apply();
+}
+
+/** @param {boolean} high */
+export function chooseContrast(high) {
+  remember({ contrast: high ? 'more' : '' });
+  apply();
+}
+
+function apply() {
+  const { theme, contrast: chosen } = preferences();
+  const { dataset } = document.documentElement;
+  if (theme) dataset.theme = theme;
+  else delete dataset.theme;
+  if (chosen === 'more' || contrast.matches) dataset.contrast = 'more';
+  else delete dataset.contrast;
+}

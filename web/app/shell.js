@@ -1,0 +1,12 @@
+/** What stands above every view outside a call: the name of the house, what else there is, appearance and language. */
+import { brand } from './brand.js';
+import { showDisplay } from './display.js';
+import { h } from './dom.js';
+import { iconButton } from './fields.js';
+import { t } from './words.js';
+
+/** @param {import('./main.js').Context} context @param {...any} parts @returns {HTMLElement} */
+export function top(context, ...parts) {
+  return h('header', { class: 'top' }, brand(), h('div', { class: 'top-account' }, ...parts,
+    iconButton('theme', t('display.title'), { 'data-action': 'display', onclick: () => void showDisplay(context.again) })));
+}

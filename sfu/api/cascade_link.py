@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from sfu.api.signaling import Caption, Chat
+from sfu.api.signaling import Caption, Chat, Hand, Reaction
 from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 
 VERSION = 2
@@ -96,10 +96,13 @@ class LinkBackups(msgspec.Struct, frozen=True, kw_only=True, tag="backups", tag_
     tracks: list[str]
 
 
+Relayed = Chat | Caption | Hand | Reaction
+
+
 class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event", tag_field="link"):
     """A message to the room, to be passed on."""
 
-    message: Chat | Caption
+    message: Relayed
 
 
 class LinkData(msgspec.Struct, frozen=True, kw_only=True, tag="data", tag_field="link"):

@@ -128,6 +128,20 @@ class Describe(Message, tag="describe", frozen=True, kw_only=True):
     attributes: dict[str, str] = {}
 
 
+class Hand(Message, tag="hand", frozen=True, kw_only=True):
+    """Raises or lowers the own hand; hosts lower that of `participant`, too. `user-updated` tells everybody."""
+
+    raised: bool
+    participant: str | None = None
+
+
+class Reaction(Message, tag="reaction", frozen=True, kw_only=True):
+    """Shows an emoji to all for a moment. The server fills in whose it is."""
+
+    emoji: str
+    participant: str | None = None
+
+
 class Record(Message, tag="record", frozen=True, kw_only=True):
     """Asks for a recording to start or stop, if the client may record; `recording` says when it has."""
 
@@ -175,7 +189,7 @@ class ParticipantJoined(Message, tag="user-joined", frozen=True, kw_only=True):
 
 
 class ParticipantUpdated(Message, tag="user-updated", frozen=True, kw_only=True):
-    """A participant's `connected`, `host` or `recorded` changed."""
+    """A participant's `connected`, `host`, `recorded` or `hand` changed."""
 
     participant: ParticipantInfo
 
@@ -324,6 +338,8 @@ ClientMessage = (
     | Consent
     | Chat
     | Describe
+    | Hand
+    | Reaction
     | Record
     | Ping
     | Leave
@@ -354,6 +370,7 @@ ServerMessage = (
     | Announced
     | Caption
     | Chat
+    | Reaction
     | Pong
     | Error
 )

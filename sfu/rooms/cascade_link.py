@@ -22,6 +22,7 @@ from sfu.api.cascade_link import (
     LinkState,
     LinkTrack,
     LinkWishes,
+    Relayed,
 )
 from sfu.api.join_token import Grants
 from sfu.api.plain_transport import SrtpKey
@@ -34,7 +35,7 @@ from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.link_publish_peer import LinkPublishPeer, check
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.link_subscribe_peer import LinkSubscribePeer
-from sfu.rooms import data_routing, distribution, publishing
+from sfu.rooms import data_routing, distribution, gestures, publishing
 from sfu.rooms.layer_wishes import LinkDemand
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
@@ -198,23 +199,27 @@ class CascadeLink:
             "streams_received": len(received),
         }
 
-    def relay(self, message: signaling.Chat | signaling.Caption) -> None:
-        """Pass on a message."""
-        self._tell(LinkEvent(message=message))
+    def relay(self, message: Relayed) -> None:
+        """Pass on what was said or shown."""
+        if self._speaks >= VERSION or isinstance(message, signaling.Chat | signaling.Caption):
+            self._tell(LinkEvent(message=message))
 
     def relay_data(self, said: LinkData) -> None:
         """Pass on a message of a data channel."""
         self._tell(said)
 
-    def _pass_on(self, message: signaling.Chat | signaling.Caption, now: int) -> None:
+    def _pass_on(self, message: Relayed, now: int) -> None:
         room = self.room
+        if isinstance(message, signaling.Hand):
+            gestures.lower(room, message, but=self.number)
+            return
         receiver = room.participants.get(message.to) if isinstance(message, signaling.Chat) and message.to else None
         if receiver is not None:
             room.context.outbox.tell(receiver.session, message)
         elif isinstance(message, signaling.Caption):
             room.captions.add(message, now)
             room.broadcast(message)
-        elif message.to is None:
+        elif isinstance(message, signaling.Reaction) or message.to is None:
             room.broadcast(message)
         room.relay(message, but=self.number)
 

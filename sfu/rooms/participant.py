@@ -59,6 +59,8 @@ class Participant:
     wants: dict[str, WantedTrack] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
     chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
+    gesture_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
+    hand: int = 0
     negotiation_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_SDP_PER_SECOND, _SDP_BURST))
     dialect: Dialect | None = None
     takes_all: bool = True

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from sfu.api.cascade_link import LinkData
+from sfu.api.cascade_link import LinkData, Relayed
 from sfu.api.desired_state import DesiredState
-from sfu.api.signaling import Caption, Chat, Message
+from sfu.api.signaling import Message
 from sfu.api.signaling_values import ParticipantInfo
 from sfu.flight import dump as flight_dump
 from sfu.flight.recorder import FlightRecorder
@@ -33,7 +33,7 @@ class Link(Protocol):
     def say_due(self, now: int) -> None: ...
     def need_backups(self, tracks: Iterable[str]) -> None: ...
     def statistics(self) -> dict[str, Any]: ...
-    def relay(self, message: Chat | Caption) -> None: ...
+    def relay(self, message: Relayed) -> None: ...
     def relay_data(self, said: LinkData) -> None: ...
     def forget(self, participant: Participant, now: int) -> None: ...
     def close(self, now: int) -> None: ...
@@ -83,7 +83,7 @@ class Room:
             if participant.participant != but:
                 self.context.outbox.tell(participant.session, message)
 
-    def relay(self, message: Chat | Caption, *, but: int | None = None) -> None:
+    def relay(self, message: Relayed, *, but: int | None = None) -> None:
         """Pass a message on to other nodes that hold the room, except by the link `but`."""
         for number, link in self.links.items():
             if number != but:
@@ -102,6 +102,7 @@ class Room:
             identity=participant.identity,
             metadata=participant.metadata,
             attributes=participant.attributes,
+            hand=participant.hand,
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:

@@ -4,7 +4,7 @@ from sfu.api import facts, signaling, signaling_values
 from sfu.api.refusal import Code, Refused
 from sfu.peers.publish.negotiated_publish_peer import Declared
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
-from sfu.rooms import chat, consent_policy, consenting, describing, membership, publishing, subscribing
+from sfu.rooms import chat, consent_policy, consenting, describing, gestures, membership, publishing, subscribing
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 
@@ -33,8 +33,8 @@ def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMe
             subscribing.set_wants(room, participant, message.tracks, now)
         case signaling.Consent():
             consenting.answer(room, participant, message, now)
-        case signaling.Chat():
-            chat.send(room, participant, message, now)
+        case signaling.Chat() | signaling.Hand() | signaling.Reaction():
+            _say(room, participant, message, now)
         case signaling.Record():
             _record(room, participant, message, now)
         case _:
@@ -56,6 +56,21 @@ def _attend(
     elif isinstance(message, signaling.Join):
         raise Refused(Code.BAD_MESSAGE, "You have already joined.")
     # Candidates are ignored: an ICE-lite agent learns addresses from checks.
+
+
+def _say(
+    room: LiveRoom,
+    participant: Participant,
+    message: signaling.Chat | signaling.Hand | signaling.Reaction,
+    now: int,
+) -> None:
+    match message:
+        case signaling.Chat():
+            chat.send(room, participant, message, now)
+        case signaling.Hand():
+            gestures.hand(room, participant, message, now)
+        case signaling.Reaction():
+            gestures.react(room, participant, message, now)
 
 
 def _offer(room: LiveRoom, participant: Participant, message: signaling.Offer, now: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 from playwright.async_api import Page, expect
 
 from sfu.api import signaling, signaling_values
@@ -102,14 +103,32 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     yield "prejoin"
     await view.locator("#join").click()
     session = await server.session()
-    await session.welcome(participants=list(PEOPLE[:2]))
+    await session.welcome(participants=list(PEOPLE[:1]))
+    await expect(view.locator(".alone")).to_be_visible()
+    yield "alone"
+    await view.locator(".alone button").click()
+    await expect(view.locator("dialog .qr-code")).to_be_visible()
+    yield "invite"
+    await view.keyboard.press("Escape")
+    await session.send(signaling.ParticipantJoined(participant=PEOPLE[1]))
     await expect(view.locator("[data-id=p2]")).to_be_visible()
     yield "call-two"
     for person in PEOPLE[2:]:
         await session.send(signaling.ParticipantJoined(participant=person))
     await expect(view.locator("[data-id=p4]")).to_be_visible()
     await session.send(signaling.Speakers(speakers=[signaling_values.Speaker(participant="p3", level=10)]))
+    for person, since in ((PEOPLE[1], 2), (PEOPLE[2], 1)):
+        raised = msgspec.structs.replace(person, hand=since)
+        await session.send(signaling.ParticipantUpdated(participant=raised))
+    await session.send(signaling.Reaction(emoji="👏", participant="p2"))
+    await act(view, "react")
+    await expect(view.locator(".cheer")).to_be_visible()
     yield "call-four"
+    await view.keyboard.press("Escape")
+    await act(view, "layout")
+    await expect(view.locator(".stage .tile-person")).to_be_visible()
+    yield "speaker"
+    await act(view, "layout")
     await session.send(
         signaling.Chat(text="Here it is: https://example.org/a", id="c1", participant="p2", name="Grace Hopper", at=1)
     )
@@ -121,7 +140,6 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await session.send(signaling.GrantsChanged(grants=Grants(host=True)))
     recording = signaling_values.RecordingState(active=True, recording="r1", started_at=1, text="recording-1")
     await session.send(signaling.RecordingChanged(state=recording))
-    await view.locator(".panel-chat .panel-head button").click()
     await act(view, "people")
     await expect(view.locator(".lobby-row").first).to_be_visible()
     await expect(view.locator(".breakouts")).to_be_visible()
@@ -136,7 +154,7 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     yield "shortcuts"
     await view.keyboard.press("Escape")
     await act(view, "devices")
-    yield "devices"
+    yield "settings"
     await view.keyboard.press("Escape")
     await act(view, "leave")
     yield "leave"

@@ -53,5 +53,5 @@ async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: Scripte
 async def test_nobody_but_hosts_is_offered_keys(view: Page, server: ScriptedServer) -> None:
     await enter(view, server)
     await act(view, "people")
-    await expect(view.get_by_role("button", name="Copy link")).to_be_visible()
+    await expect(view.get_by_role("button", name="Invite")).to_be_visible()
     await expect(view.get_by_role("button", name="Stream keys")).to_be_hidden()

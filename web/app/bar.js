@@ -8,16 +8,19 @@ const BUTTONS = [
   { action: 'microphone', symbol: 'mic', label: 'bar.microphone' },
   { action: 'camera', symbol: 'camera', label: 'bar.camera' },
   { action: 'screen', symbol: 'screen', label: 'bar.screen' },
+  { action: 'hand', symbol: 'hand', label: 'bar.hand-raise' },
+  { action: 'react', symbol: 'smile', label: 'bar.react' },
   { action: 'captions', symbol: 'captions', label: 'bar.captions' },
   { action: 'chat', symbol: 'chat', label: 'bar.chat' },
   { action: 'people', symbol: 'people', label: 'bar.people-plain' },
   { action: 'record', symbol: 'record', label: 'bar.record' },
-  { action: 'devices', symbol: 'sliders', label: 'bar.devices' },
+  { action: 'layout', symbol: 'grid', label: 'bar.layout-speaker' },
+  { action: 'devices', symbol: 'settings', label: 'bar.settings' },
   { action: 'help', symbol: 'help', label: 'bar.help' },
   { action: 'leave', symbol: 'leave', label: 'bar.leave' },
 ];
 /** These stand in a row of their own that a narrow screen opens with the "more" button. */
-const SECONDARY = new Set(['captions', 'people', 'record', 'devices', 'help']);
+const SECONDARY = new Set(['react', 'captions', 'people', 'layout', 'record', 'devices', 'help']);
 
 export class Bar {
   element;

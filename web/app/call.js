@@ -6,18 +6,22 @@ import { Captions } from './captions.js';
 import { Chat } from './chat.js';
 import { ConnectionView } from './connection-view.js';
 import { CAPTIONS, RECORDING } from './consents.js';
-import { copyLink } from './copy-link.js';
-import { ask, showDevices, showHelp } from './dialogs.js';
+import { ask, showHelp } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { codeOf, duration, refusal, sentenceOf } from './format.js';
+import { HandQueue, ReactionRow } from './gestures.js';
 import { icon } from './icons.js';
+import { showInvite } from './invite.js';
 import { Lobby } from './lobby.js';
+import { MutedSpeech } from './muted-speech.js';
+import { announcePeople } from './notices.js';
 import { People } from './people.js';
 import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
 import { Publishing } from './publishing.js';
 import { RecordingBanner } from './recording-banner.js';
 import { Removed } from './removed.js';
 import { rest } from './session.js';
+import { showSettings } from './settings.js';
 import { actionOf } from './shortcuts.js';
 import { showStreamKeys } from './stream-keys.js';
 import { Tiles } from './tiles.js';
@@ -59,6 +63,11 @@ class Call {
     h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, t('call.sharing-stop')));
   #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'),
     h('p', {}, t('call.waiting')));
+  #alone = h('div', { class: 'alone', hidden: true }, h('p', {}, t('invite.alone')),
+    h('button', { type: 'button', class: 'button primary', onclick: () => void showInvite(this.#options.meeting) }, icon('invite'), t('invite.action')));
+  #reactions;
+  #mutedSpeech;
+  #tiles;
   #recordingBusy = false;
   /** Whoever comes back after a lost connection is as muted as before. */
   #entered = false;
@@ -88,7 +97,7 @@ class Call {
     this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
     this.#removed = new Removed(meeting.id);
     this.#people = new People(this.#room, {
-      signal, name, removed: this.#removed, lobby: h('div', {}, this.#lobby.element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void copyLink(`/m/${encodeURIComponent(meeting.id)}`),
+      signal, name, removed: this.#removed, lobby: h('div', {}, this.#lobby.element, new HandQueue(this.#room, signal).element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void showInvite(meeting),
       streamKeys: () => void showStreamKeys(meeting.id),
     });
     this.#captions = new Captions(this.#room, { signal, name });
@@ -96,16 +105,19 @@ class Call {
     const recording = new RecordingBanner(this.#room, {
       signal, consent: entry.consent.recording, decide: (granted) => this.#room.setConsent({ text: RECORDING.version, recording: granted }),
     });
-    const tiles = new Tiles(this.#room, media, {
-      name, signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame'),
+    this.#reactions = new ReactionRow(this.#room, () => this.#update());
+    this.#mutedSpeech = new MutedSpeech(signal, () => toast(t('call.speaking-muted')));
+    const tiles = this.#tiles = new Tiles(this.#room, media, {
+      name, signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame'), changed: () => this.#update(),
     });
     setText(this.#title, meeting.title);
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
       h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
-      h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, tiles.element, this.#captions.element),
+      h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, tiles.element, this.#alone, this.#captions.element, this.#reactions.element),
         this.#chat.element, this.#people.element),
       this.#bar.element);
+    announcePeople(this.#room, signal);
     this.#listen();
     this.#captions.show(preferences().captionsShown);
     this.#update();
@@ -162,7 +174,7 @@ class Call {
   #listen() {
     const { signal, media } = this.#options;
     const room = this.#room;
-    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-left']) {
+    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-updated', 'participant-left']) {
       room.addEventListener(type, () => this.#update(), { signal });
     }
     media.addEventListener('change', () => this.#update(), { signal });
@@ -171,6 +183,7 @@ class Call {
     this.#audio.addEventListener('blocked', () => (this.#soundBlocked.hidden = false));
     this.#soundBlocked.addEventListener('click', () => void this.#hear());
     addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && !document.querySelector('dialog[open]')) return this.#dismiss();
       const action = actionOf(event);
       if (!action) return;
       event.preventDefault();
@@ -187,6 +200,17 @@ class Call {
     void this.#audio.setSpeaker(preferences().speaker).catch(() => undefined);
   }
 
+  /** Close what lies over the call. */
+  #dismiss() {
+    if (this.#reactions.shown) {
+      this.#reactions.show(false);
+      this.element.querySelector('[data-action=react]')?.focus();
+      this.#update();
+    } else if (this.element.dataset.panel) {
+      this.#openPanel('');
+    }
+  }
+
   async #hear() {
     await this.#audio.resume();
     this.#soundBlocked.hidden = true;
@@ -195,6 +219,8 @@ class Call {
   /** @param {import('/sdk/parley.js').ConnectionState} connection */
   #connectionChanged({ state, code, reason }) {
     this.element.dataset.connection = state;
+    if (state === 'connected') void this.#chat.load(this.#place.id);
+    this.#update();
     if (state === 'closed' && this.#room.participant) this.#options.over(code ?? 'left', reason);
   }
 
@@ -211,6 +237,14 @@ class Call {
         return this.#publishing.toggleCamera();
       case 'screen':
         return this.#publishing.toggleScreen(openScreen);
+      case 'hand':
+        this.#room.raiseHand(!this.#handUp);
+        return;
+      case 'react':
+        this.#reactions.show(!this.#reactions.shown);
+        return this.#update();
+      case 'layout':
+        return this.#tiles.setMode(this.#tiles.mode === 'grid' ? 'speaker' : 'grid');
       case 'captions':
         this.#captions.show(!this.#captions.shown);
         remember({ captionsShown: this.#captions.shown });
@@ -222,7 +256,7 @@ class Call {
       case 'record':
         return this.#record();
       case 'devices':
-        return void (await showDevices(this.#options.media, (id) => void this.#audio.setSpeaker(id).catch(() => undefined)));
+        return void (await showSettings(this.#options.media, (id) => void this.#audio.setSpeaker(id).catch(() => undefined)));
       case 'help':
         return void (await showHelp());
       default:
@@ -230,12 +264,19 @@ class Call {
     }
   }
 
+  get #handUp() {
+    return (this.#room.roster.participants.get(this.#room.participant)?.hand ?? 0) > 0;
+  }
+
   /** @param {string} panel */
   #openPanel(panel) {
+    const before = this.element.dataset.panel;
     this.#chat.show(panel === 'chat');
     this.#people.show(panel === 'people');
     this.element.dataset.panel = panel;
     if (this.#people.shown) this.#breakouts.refresh();
+    // The focus was in what is gone now: it goes back to where it came from.
+    if (!panel && before) this.element.querySelector(`[data-action=${before}]`)?.focus();
     this.#update();
   }
 
@@ -313,13 +354,19 @@ class Call {
     const sharing = this.#room.local('screen') !== null;
     this.#sharing.hidden = !sharing;
     bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: !media.support.screen });
+    this.#mutedSpeech.listen(joined && media.microphone !== null && !media.microphoneOn ? media.microphone : null);
+    this.#alone.hidden = !joined || roster.participants.size > 1;
+    bar.set('hand', { on: this.#handUp, label: t(this.#handUp ? 'bar.hand-lower' : 'bar.hand-raise'), disabled: !joined });
+    bar.set('react', { on: this.#reactions.shown, label: t('bar.react'), disabled: !joined });
+    const speaker = this.#tiles.mode === 'speaker';
+    bar.set('layout', { symbol: speaker ? 'speaker' : 'grid', label: t(speaker ? 'bar.layout-grid' : 'bar.layout-speaker') });
     bar.set('captions', { on: this.#captions.shown, label: t(captions.available ? 'bar.captions' : 'bar.captions-none') });
     bar.set('chat', { on: this.#chat.shown, label: t('bar.chat'), count: this.#chat.unread });
     bar.set('people', { on: this.#people.shown, label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#lobby.count });
     bar.set('record', {
       on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,
     });
-    bar.set('devices', { label: t('bar.devices'), hidden: !media.support.devices });
+    bar.set('devices', { label: t('bar.settings') });
     bar.set('leave', { label: t('bar.leave') });
     bar.set('help', { label: t('bar.help') });
   }

@@ -2,6 +2,7 @@
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
 import { clock } from './format.js';
+import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
@@ -58,20 +59,33 @@ export class Chat {
     else toast(t('chat.not-sent'), 'problem');
   }
 
-  /** @param {any} message */
-  #receive(message) {
+  /** Show what was said before we came. @param {string} meeting */
+  async load(meeting) {
+    try {
+      const { messages } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/messages`);
+      for (const message of messages) this.#receive({ ...message, at: Date.parse(message.at) }, true);
+    } catch {
+      // Whoever may not read it, or whose server forgot it, sees what is said from now on.
+    }
+  }
+
+  /** @param {any} message @param {boolean} [past] */
+  #receive(message, past = false) {
     if (message.id && this.#seen.has(message.id)) return;
     if (message.id) this.#seen.add(message.id);
     const own = message.participant === this.#room.participant;
     const near = this.#messages.scrollHeight - this.#messages.scrollTop - this.#messages.clientHeight < 80;
-    this.#messages.append(h('li', { class: own ? 'message own' : 'message' },
+    const at = message.at ?? Date.now();
+    const row = h('li', { class: own ? 'message own' : 'message', 'data-at': at },
       h('p', { class: 'message-head' }, h('strong', {}, own ? t('person.you-alone') : message.name ?? t('person.somebody')),
         message.to && h('span', { class: 'private' }, own ? this.#toWhom(message.to) : t('chat.to-you')),
-        h('time', {}, clock(message.at ?? Date.now()))),
-      h('p', { class: 'message-text' }, ...linked(message.text))));
+        h('time', {}, clock(at))),
+      h('p', { class: 'message-text' }, ...linked(message.text)));
+    const later = past && [...this.#messages.children].find((other) => Number(other.dataset.at) > at);
+    this.#messages.insertBefore(row, later || null);
     while (this.#messages.children.length > KEPT) this.#messages.firstElementChild.remove();
     if (near || own) this.#messages.scrollTop = this.#messages.scrollHeight;
-    if (!this.shown && !own) {
+    if (!this.shown && !own && !past) {
       this.unread += 1;
       this.#changed();
     }

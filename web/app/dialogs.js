@@ -1,5 +1,4 @@
 /** Modal questions, as native dialogs: focus and Escape are the browser's own. */
-import { deviceChoices } from './device-choices.js';
 import { h } from './dom.js';
 import { SHORTCUTS, keyName } from './shortcuts.js';
 import { t } from './words.js';
@@ -28,19 +27,6 @@ export function showHelp() {
     ])),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
   ]);
-}
-
-/** @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} speakerChosen */
-export function showDevices(media, speakerChosen) {
-  const choices = deviceChoices(media, speakerChosen);
-  const update = () => choices.update();
-  media.addEventListener('change', update);
-  update();
-  return show((dialog) => [
-    h('h2', {}, t('device.title')),
-    choices.element,
-    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.done'))),
-  ]).finally(() => media.removeEventListener('change', update));
 }
 
 /** @param {(dialog: HTMLDialogElement) => any[]} contents @returns {Promise<string>} what the dialog was closed with */

@@ -2,10 +2,11 @@
 import { copyLink } from './copy-link.js';
 import { h } from './dom.js';
 import { check, choice, field, form, iconButton } from './fields.js';
-import { codeOf, dateTime, meetingIdOf } from './format.js';
+import { codeOf, dateTime, meetingIdOf, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { signInCard } from './sign-in.js';
+import { toast } from './toasts.js';
 import { t } from './words.js';
 import { top } from './shell.js';
 
@@ -65,15 +66,34 @@ function joinByLink(context) {
 /** @param {HTMLElement} page @param {import('./main.js').Context} context @param {any} user */
 async function showMeetings(page, context, user) {
   const list = h('ul', { class: 'meeting-list' });
+  const older = h('button', { type: 'button', class: 'button', hidden: true }, t('home.older'));
+  let cursor = '';
+  older.addEventListener('click', async () => {
+    older.disabled = true;
+    try {
+      const { meetings, next } = await rest.meetings(cursor);
+      list.append(...meetings.map(meetingRow));
+      offer(next);
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    }
+    older.disabled = false;
+  });
+  /** @param {string|null} next */
+  const offer = (next) => {
+    cursor = next ?? '';
+    older.hidden = !next;
+  };
   const load = async () => {
-    const { meetings } = await rest.meetings();
+    const { meetings, next } = await rest.meetings();
+    offer(next);
     list.replaceChildren(...(meetings.length > 0 ? meetings.map(meetingRow) : [h('li', { class: 'empty' }, t('home.empty'))]));
   };
   page.replaceChildren(
     top(context, h('a', { class: 'link', href: '/account' }, user.display_name),
       iconButton('out', t('home.sign-out'), { onclick: () => void signOut(context) })),
     h('main', { class: 'home' },
-      h('section', { class: 'home-list' }, h('h1', {}, t('home.your-meetings')), list),
+      h('section', { class: 'home-list' }, h('h1', {}, t('home.your-meetings')), list, older),
       h('section', { class: 'home-side' },
         h('div', { class: 'card' }, h('h2', {}, t('home.new')), newMeeting(context)),
         h('div', { class: 'card' }, joinByLink(context)))),

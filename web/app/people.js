@@ -34,7 +34,7 @@ export class People {
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),
       lobby, this.#list, removed.element,
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
-        h('button', { type: 'button', class: 'button', onclick: invite }, icon('link'), t('people.copy-link'))));
+        h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
     this.#update();

@@ -4,6 +4,8 @@ import { hue, initials } from './format.js';
 import { icon } from './icons.js';
 import { t } from './words.js';
 
+const REACTION_MS = 4_000;
+
 export class Tile {
   /** @type {HTMLElement} */
   element;
@@ -11,15 +13,18 @@ export class Tile {
   #name;
   #letters;
   #badge;
+  #hand;
+  #pin;
   #overlay;
   /** @type {MediaStreamTrack|null} */
   #media = null;
   #firstFrame;
 
   /**
-   * @param {{id: string, kind: 'person'|'screen', self?: boolean, firstFrame?: () => void}} options
+   * @param {{id: string, kind: 'person'|'screen', self?: boolean, firstFrame?: () => void, pin?: () => void}} options
+   *   `pin` makes the tile the large one, or no more
    */
-  constructor({ id, kind, self = false, firstFrame = () => undefined }) {
+  constructor({ id, kind, self = false, firstFrame = () => undefined, pin }) {
     this.#firstFrame = firstFrame;
     this.#video = h('video', { autoplay: true, playsinline: true, disablepictureinpicture: true });
     this.#video.muted = true;
@@ -27,15 +32,30 @@ export class Tile {
     this.#name = h('span', { class: 'tile-name-text' });
     this.#badge = h('span', { class: 'tile-badge', role: 'img', 'aria-label': t('tile.microphone-off'), hidden: true }, icon('mic-off'));
     this.#overlay = h('div', { class: 'tile-overlay', hidden: true });
+    this.#hand = h('span', { class: 'tile-hand', role: 'img', 'aria-label': t('tile.hand'), hidden: true }, icon('hand'));
+    this.#pin = pin ? h('button', { type: 'button', class: 'icon-button tile-pin', onclick: pin }, icon('pin')) : null;
     this.element = h('article', { class: `tile tile-${kind}${self ? ' tile-self' : ''}`, 'data-id': id },
       this.#letters, this.#video, this.#overlay,
-      h('div', { class: 'tile-name' }, this.#badge, this.#name));
+      h('div', { class: 'tile-name' }, this.#hand, this.#badge, this.#name), this.#pin);
+    if (pin) this.element.addEventListener('dblclick', pin);
     this.element.style.setProperty('--hue', String(hue(id)));
     this.#video.hidden = true;
   }
 
-  /** @param {{name: string, label?: string, muted: boolean}} options `label` is shown instead of the name */
-  describe({ name, label = name, muted }) {
+  /**
+   * @param {{name: string, label?: string, muted: boolean, hand?: boolean, pinned?: boolean}} options `label` is shown instead of
+   *   the name
+   */
+  describe({ name, label = name, muted, hand = false, pinned = false }) {
+    this.#hand.hidden = !hand;
+    this.element.classList.toggle('hand-up', hand);
+    if (this.#pin && this.#pin.getAttribute('aria-label') !== t(pinned ? 'tile.unpin' : 'tile.pin', { name })) {
+      const words = t(pinned ? 'tile.unpin' : 'tile.pin', { name });
+      this.#pin.setAttribute('aria-label', words);
+      this.#pin.title = words;
+      this.#pin.setAttribute('aria-pressed', String(pinned));
+      this.#pin.replaceChildren(icon(pinned ? 'pin-off' : 'pin'));
+    }
     setText(this.#name, label);
     setText(this.#letters, initials(name));
     this.#badge.hidden = !muted;
@@ -64,6 +84,18 @@ export class Tile {
     if (text && this.#overlay.textContent !== text) this.#overlay.replaceChildren(icon(symbol), h('span', {}, text));
     if (!text) this.#overlay.replaceChildren();
     this.element.classList.toggle('covered', text !== '');
+  }
+
+  /** Show an emoji for a moment. @param {string} emoji */
+  react(emoji) {
+    const shown = h('span', { class: 'tile-reaction', 'aria-hidden': 'true' }, emoji);
+    this.element.append(shown);
+    setTimeout(() => shown.remove(), REACTION_MS);
+  }
+
+  /** Play on: a video that was moved to another place of the page has stopped. */
+  revive() {
+    if (this.#media && this.#video.paused) void this.#video.play().catch(() => undefined);
   }
 
   close() {

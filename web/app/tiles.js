@@ -11,6 +11,8 @@ const GAP = 8;
 /** Tiles smaller than this show nobody; the rest wait for their turn to speak. */
 const SMALLEST_AREA = 190 * 120;
 const MOST_TILES = 25;
+const CHEER_MS = 4_000;
+const MOST_CHEERS = 5;
 /** Why the server pauses a picture, as far as there are words for it. */
 const PAUSED = new Set(['bandwidth', 'overload', 'codec_unsupported', 'disconnected']);
 
@@ -35,21 +37,31 @@ export class Tiles {
   #frame = 0;
   #observer = new ResizeObserver(() => this.#schedule());
   #firstFrame;
+  /** Whoever was made the large one here, '' for nobody. */
+  #pinned = '';
+  /** One large picture of who speaks, or all alike. @type {'grid'|'speaker'} */
+  mode = /** @type {'grid'|'speaker'} */ ('grid');
+  /** Who is large in that view: the last to speak. */
+  #speaker = '';
+  #changed;
+  #cheers = h('div', { class: 'cheers', 'aria-live': 'polite' });
 
   /**
    * @param {import('/sdk/parley.js').Room} room @param {import('./local-media.js').LocalMedia} media
-   * @param {{name: string, signal: AbortSignal, showPeople: () => void, firstFrame: () => void}} options
+   * @param {{name: string, signal: AbortSignal, showPeople: () => void, firstFrame: () => void, changed: () => void}} options
    */
-  constructor(room, media, { name, signal, showPeople, firstFrame }) {
+  constructor(room, media, { name, signal, showPeople, firstFrame, changed }) {
+    this.#changed = changed;
     this.#room = room;
     this.#media = media;
     this.#name = name;
     this.#firstFrame = firstFrame;
-    this.element = h('div', { class: 'tiles' }, this.#stage, this.#grid);
+    this.element = h('div', { class: 'tiles' }, this.#stage, this.#grid, this.#cheers);
     this.#more.addEventListener('click', showPeople);
     const again = () => this.#schedule();
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'track-media', 'local-changed', 'grants']) room.addEventListener(type, again, { signal });
+    room.addEventListener('reaction', ({ detail }) => this.#reacted(detail), { signal });
     room.addEventListener('speakers', ({ detail }) => this.#speaking(detail), { signal });
     media.addEventListener('change', again, { signal });
     this.#observer.observe(this.element);
@@ -68,29 +80,74 @@ export class Tiles {
   #update() {
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant);
     const screens = [...this.#room.roster.tracks.values()].filter((track) => track.source === 'screen');
+    const large = this.#large(others, screens.length > 0);
     this.#reconcileScreens(screens);
-    const layout = screens.length > 0 ? 'stage' : others.length === 1 ? 'duo' : 'grid';
+    const layout = screens.length > 0 || large ? 'stage' : others.length === 1 ? 'duo' : 'grid';
     this.element.dataset.layout = layout;
-    this.#stage.hidden = screens.length === 0;
+    this.element.dataset.count = String(others.length);
+    this.#stage.hidden = layout !== 'stage';
     const limit = this.#limit(layout);
     const ids = others.map(({ id }) => id);
     const before = this.#shown;
     this.#shown = chooseShown(ids, before, this.#spoke, ids.length + 1 > limit ? Math.max(1, limit - 2) : limit);
+    if (ids.includes(large) && !this.#shown.includes(large)) this.#shown[this.#shown.length - 1] = large;
     const tiles = this.#shown.flatMap((id) => {
       const participant = this.#room.roster.participants.get(id);
       return participant ? [this.#person(participant)] : [];
     });
     this.#hideRest(ids);
     tiles.push(this.#self());
-    const elements = tiles.map((tile) => tile.element);
+    const big = tiles.find(({ element }) => large !== '' && element.dataset.id === large);
+    const shared = [...this.#screens.values()];
+    // A person made large takes the stage from shared screens; they line up with the others.
+    const staged = big ? [big] : shared;
+    const lined = big ? [...shared, ...tiles.filter((tile) => tile !== big)] : tiles;
+    const elements = lined.map((tile) => tile.element);
     const hidden = ids.length - this.#shown.length;
     if (hidden > 0) {
       this.#more.textContent = `+${hidden}`;
       this.#more.setAttribute('aria-label', t('tile.more', { count: hidden }));
       elements.push(this.#more);
     }
+    arrange(this.#stage, staged.map((tile) => tile.element));
     arrange(this.#grid, elements);
+    for (const tile of [...staged, ...lined]) tile.revive();
     this.#place(layout, elements.length);
+  }
+
+  /** Make a person the large one, or nobody if they are. @param {string} id */
+  pin(id) {
+    this.#pinned = this.#pinned === id ? '' : id;
+    this.#update();
+    this.#changed();
+  }
+
+  /** Show one large picture of who speaks, or all alike. @param {'grid'|'speaker'} mode */
+  setMode(mode) {
+    this.mode = mode;
+    this.#pinned = '';
+    this.#update();
+    this.#changed();
+  }
+
+  /** Who is shown large, '' for nobody. @param {import('/sdk/parley.js').Participant[]} others @param {boolean} shares @returns {string} */
+  #large(others, shares) {
+    if (!others.some(({ id }) => id === this.#pinned)) this.#pinned = '';
+    if (this.#pinned || this.mode === 'grid' || shares) return this.#pinned;
+    if (!others.some(({ id }) => id === this.#speaker)) this.#speaker = others[0]?.id ?? '';
+    return others.length > 1 ? this.#speaker : '';
+  }
+
+  /** @param {{participant: string, emoji: string}} reaction */
+  #reacted({ participant, emoji }) {
+    const own = participant === this.#room.participant;
+    const tile = this.#people.get(own ? 'self' : participant);
+    tile?.react(emoji);
+    const name = own ? this.#name : this.#room.roster.participants.get(participant)?.name ?? t('person.somebody');
+    const cheer = h('p', { class: 'cheer' }, h('span', {}, emoji), ' ', name);
+    this.#cheers.append(cheer);
+    while (this.#cheers.children.length > MOST_CHEERS) this.#cheers.firstElementChild.remove();
+    setTimeout(() => cheer.remove(), CHEER_MS);
   }
 
   /** @param {string} layout */
@@ -118,13 +175,15 @@ export class Tiles {
   #person(participant) {
     let tile = this.#people.get(participant.id);
     if (!tile) {
-      tile = new Tile({ id: participant.id, kind: 'person', firstFrame: this.#firstFrame });
+      tile = new Tile({ id: participant.id, kind: 'person', firstFrame: this.#firstFrame, pin: () => this.pin(participant.id) });
       this.#people.set(participant.id, tile);
     }
     const tracks = this.#room.roster.tracksOf(participant.id);
     const camera = tracks.find((track) => track.source === 'camera');
     const microphone = tracks.find((track) => track.source === 'microphone');
-    tile.describe({ name: participant.name, muted: !microphone || microphone.muted });
+    tile.describe({
+      name: participant.name, muted: !microphone || microphone.muted, hand: participant.hand > 0, pinned: this.#pinned === participant.id,
+    });
     tile.show(camera && !camera.muted ? camera.mediaTrack : null);
     if (camera && !camera.muted) this.#room.watch(tile.element, camera.id);
     else this.#room.unwatch(tile.element);
@@ -142,7 +201,8 @@ export class Tiles {
       this.#people.set('self', tile);
     }
     tile.element.dataset.id = id;
-    tile.describe({ name: this.#name, label: t('person.you', { name: this.#name }), muted: !this.#media.microphone || !this.#media.microphoneOn });
+    tile.describe({ name: this.#name, label: t('person.you', { name: this.#name }), muted: !this.#media.microphone || !this.#media.microphoneOn,
+      hand: (this.#room.roster.participants.get(id)?.hand ?? 0) > 0 });
     tile.show(this.#media.camera);
     tile.setSpeaking(this.#speakers.has(id));
     return tile;
@@ -168,7 +228,6 @@ export class Tiles {
       tile.close();
       this.#screens.delete(id);
     }
-    arrange(this.#stage, [...this.#screens.values()].map((tile) => tile.element));
   }
 
   /** Whoever has no tile costs no bandwidth; whoever is gone loses the tile. @param {string[]} ids */
@@ -191,6 +250,8 @@ export class Tiles {
     const now = performance.now();
     this.#speakers = new Set(speakers.map(({ participant }) => participant));
     for (const id of this.#speakers) this.#spoke.set(id, now);
+    const [loudest] = speakers.filter(({ participant }) => participant !== this.#room.participant);
+    if (loudest) this.#speaker = loudest.participant;
     this.#schedule();
   }
 

@@ -116,8 +116,9 @@ export class Rest {
     return this.post('/auth/undo-email', { token, password });
   }
 
-  meetings() {
-    return this.get('/meetings');
+  /** @param {string} [cursor] `next` of the answer before */
+  meetings(cursor = '') {
+    return this.get(cursor ? `/meetings?cursor=${encodeURIComponent(cursor)}` : '/meetings');
   }
 
   /** @param {object} meeting its title, time and settings */

@@ -206,6 +206,16 @@ export class Room extends Emitter {
     return this.#signaling.send(to ? { kind: 'chat', text, to } : { kind: 'chat', text });
   }
 
+  /** Raise or lower the own hand; hosts lower that of others. @param {boolean} raised @param {string} [participant] */
+  raiseHand(raised, participant) {
+    return this.#signaling.send(participant ? { kind: 'hand', raised, participant } : { kind: 'hand', raised });
+  }
+
+  /** Show an emoji to everybody for a moment; it comes back as an event. @param {string} emoji */
+  react(emoji) {
+    return this.#signaling.send({ kind: 'reaction', emoji });
+  }
+
   /**
    * Answer the consents; what is not given stays as it is. Repeated by the room after a rejoin.
    * @param {{text: string, recording?: boolean, captions?: boolean, analysis?: boolean}} consent `text`: version shown
@@ -263,6 +273,7 @@ export class Room extends Emitter {
     closing: ({ at }) => this.emit('closing', { at: at ?? null }),
     announcement: (message) => this.emit('announcement', message),
     chat: (message) => this.emit('chat', message),
+    reaction: ({ emoji, participant }) => this.emit('reaction', { emoji, participant }),
     error: (message) => this.#refused(message),
   };
 

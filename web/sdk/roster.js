@@ -1,11 +1,13 @@
 /**
  * Who is in the room and what they publish: the state that room-info gives whole and later messages change.
  *
- * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean}} Participant
+ * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean, hand: number}} Participant `hand`:
+ *   since when it is raised (Unix ms), 0 while it is not
  * @typedef {{id: string, participant: string, source: import('./publish-peer.js').Source, media: 'audio'|'video',
  *   codec: string, muted: boolean, mutedByHost: boolean, paused: boolean, pausedReason: string,
  *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is the publisher's or a host's doing, `paused` the server's
- * @typedef {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean}} ParticipantInfo
+ * @typedef {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean,
+ *   hand?: number}} ParticipantInfo
  * @typedef {{track: string, participant: string, source: any, media: any, codec: string, muted?: boolean}} TrackInfo
  */
 
@@ -24,6 +26,7 @@ export class Roster {
       host: info.host ?? false,
       connected: info.connected ?? true,
       recorded: info.recorded ?? false,
+      hand: info.hand ?? 0,
     };
     if (known) return Object.assign(known, fields);
     this.participants.set(info.participant, fields);

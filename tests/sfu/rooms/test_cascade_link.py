@@ -180,6 +180,21 @@ def test_chat_and_mutes_cross(pair: Pair) -> None:
     assert set(pair.bob.membership.room.participants) == {"ann", "bob", "cat"}
 
 
+def test_hands_and_reactions_cross(pair: Pair) -> None:
+    pair.far.say(pair.bob, signaling.Hand(raised=True))
+    pair.run(SECOND)
+    pair.far.say(pair.bob, signaling.Reaction(emoji="👏"))
+    pair.carry()
+    assert pair.ann.last(signaling.ParticipantUpdated).participant.hand > 0
+    assert pair.ann.last(signaling.Reaction) == signaling.Reaction(emoji="👏", participant="bob")
+    host = DesiredState(room="r", version=1, participants={"ann": Grants(host=True)})
+    pair.near.node.apply(host, pair.near.now)
+    pair.near.say(pair.ann, signaling.Hand(raised=False, participant="bob"))
+    pair.run(SECOND)
+    assert pair.bob.last(signaling.ParticipantUpdated).participant.hand == 0
+    assert pair.ann.last(signaling.ParticipantUpdated).participant.hand == 0
+
+
 def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:
     state = DesiredState(
         room="r", version=1, removed=("bob",), placement=Placement(node=HOME, epoch=0, secondaries=(SECONDARY,))

@@ -1,0 +1,59 @@
+"""Gestures: raised hands, which last until they are lowered, and reactions, which are shown and forgotten."""
+
+from sfu.api import signaling
+from sfu.api.refusal import Code, Refused
+from sfu.rooms.participant import Participant
+from sfu.rooms.room import Room
+
+_LONGEST_EMOJI = 16
+"""Characters: families and flags are joined from many."""
+
+
+def hand(room: Room, participant: Participant, message: signaling.Hand, now: int) -> None:
+    """Raise or lower the own hand, or lower another's as host; raises Refused."""
+    _pay(participant, now)
+    if message.participant is None or message.participant == participant.participant:
+        _set(room, participant, room.context.unix_ms(now) if message.raised else 0)
+        return
+    if not participant.grants.host:
+        raise Refused(Code.NOT_PERMITTED, "Only hosts lower the hands of others.")
+    if message.raised:
+        raise Refused(Code.BAD_MESSAGE, "Nobody raises the hand of another.")
+    if message.participant not in room.participants:
+        raise Refused(Code.UNKNOWN_PARTICIPANT, "There is no such participant.")
+    lower(room, message)
+
+
+def lower(room: Room, message: signaling.Hand, *, but: int | None = None) -> None:
+    """Lower a hand as a host wants, here or at the node where its owner is; `but` is the link that it came by."""
+    owner = room.participants.get(message.participant or "")
+    if owner is None:
+        return
+    if owner.link is None:
+        _set(room, owner, 0)
+    else:
+        room.relay(message, but=but)
+
+
+def react(room: Room, participant: Participant, message: signaling.Reaction, now: int) -> None:
+    """Show an emoji to everybody; raises Refused."""
+    _pay(participant, now)
+    if message.emoji.isascii() or len(message.emoji) > _LONGEST_EMOJI:
+        raise Refused(Code.BAD_MESSAGE, f"A reaction is an emoji of at most {_LONGEST_EMOJI} characters.")
+    shown = signaling.Reaction(emoji=message.emoji, participant=participant.participant)
+    room.broadcast(shown)
+    room.relay(shown)
+
+
+def _pay(participant: Participant, now: int) -> None:
+    if not participant.gesture_bucket.take(now):
+        raise Refused(Code.TOO_MANY_REQUESTS, "Too many gestures; wait a moment.")
+
+
+def _set(room: Room, participant: Participant, since: int) -> None:
+    if bool(since) == bool(participant.hand):
+        return
+    participant.hand = since
+    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
+    for link in room.links.values():
+        link.is_behind = True

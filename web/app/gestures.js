@@ -1,0 +1,69 @@
+/**
+ * Raised hands and reactions: the row of emojis above the bar, and the queue of hands above the participants, in the order
+ * in which they were raised.
+ */
+import { h } from './dom.js';
+import { icon } from './icons.js';
+import { t } from './words.js';
+
+export const REACTIONS = [['👍', 'like'], ['❤️', 'love'], ['😂', 'laugh'], ['😮', 'surprise'], ['👏', 'applause'], ['🎉', 'party']];
+
+/** The emojis to choose from; it closes as soon as one is chosen. */
+export class ReactionRow {
+  element;
+
+  /** @param {import('/sdk/parley.js').Room} room @param {() => void} changed */
+  constructor(room, changed) {
+    this.element = h('div', { class: 'reactions', role: 'group', 'aria-label': t('bar.react'), hidden: true },
+      ...REACTIONS.map(([emoji, name]) => h('button', {
+        type: 'button', class: 'reaction-button', 'aria-label': t(`reaction.${name}`), title: t(`reaction.${name}`), 'data-reaction': name,
+        onclick: () => {
+          room.react(emoji);
+          this.show(false);
+          changed();
+        },
+      }, emoji)));
+  }
+
+  get shown() {
+    return !this.element.hidden;
+  }
+
+  /** @param {boolean} shown */
+  show(shown) {
+    this.element.hidden = !shown;
+    if (shown) this.element.querySelector('button').focus();
+  }
+}
+
+/** Whose hands are raised, the first first. @param {import('/sdk/parley.js').Room} room @returns {import('/sdk/parley.js').Participant[]} */
+export function raisedHands(room) {
+  return [...room.roster.participants.values()].filter(({ hand }) => hand > 0).sort((a, b) => a.hand - b.hand);
+}
+
+export class HandQueue {
+  element = h('section', { class: 'hands', 'aria-label': t('hands.title'), hidden: true });
+  #room;
+  #key = '';
+
+  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal */
+  constructor(room, signal) {
+    this.#room = room;
+    for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'grants']) {
+      room.addEventListener(type, () => this.#update(), { signal });
+    }
+  }
+
+  #update() {
+    const raised = raisedHands(this.#room);
+    const { host } = this.#room.grants;
+    const key = JSON.stringify([host, raised.map(({ id, name }) => [id, name])]);
+    if (key === this.#key) return;
+    this.#key = key;
+    this.element.hidden = raised.length === 0;
+    this.element.replaceChildren(h('h3', {}, t('hands.title')), h('ol', {}, ...raised.map(({ id, name }) => h('li', { class: 'lobby-row', 'data-hand': id },
+      icon('hand'), h('span', {}, name), host && id !== this.#room.participant && h('button', {
+        type: 'button', class: 'button small', 'aria-label': t('hands.lower-of', { name }), onclick: () => this.#room.raiseHand(false, id),
+      }, t('hands.lower'))))));
+  }
+}

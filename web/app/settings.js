@@ -1,0 +1,51 @@
+/** The settings of a call: devices, with a look at whether they work, and how the page looks. */
+import { deviceChoices } from './device-choices.js';
+import { show } from './dialogs.js';
+import { themeFields } from './display.js';
+import { h } from './dom.js';
+import { icon } from './icons.js';
+import { levelMeter } from './level-meter.js';
+import { preferences } from './preferences.js';
+import { t } from './words.js';
+
+/** @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} speakerChosen */
+export function showSettings(media, speakerChosen) {
+  const closed = new AbortController();
+  const choices = deviceChoices(media, speakerChosen);
+  const meter = levelMeter(closed.signal);
+  const update = () => {
+    choices.update();
+    meter.show(media.microphoneOn ? media.microphone : null);
+  };
+  media.addEventListener('change', update, { signal: closed.signal });
+  update();
+  return show((dialog) => [
+    h('h2', {}, t('settings.title')),
+    choices.element,
+    h('div', { class: 'field' }, h('p', { class: 'hint' }, t(media.microphoneOn ? 'settings.level' : 'settings.level-muted')), meter.element),
+    h('button', { type: 'button', class: 'button small', onclick: () => void testSpeaker() }, icon('volume'), t('settings.test-speaker')),
+    ...themeFields(),
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
+  ]).finally(() => closed.abort());
+}
+
+/** Two short tones on the chosen speaker. */
+async function testSpeaker() {
+  const context = new AudioContext();
+  const { speaker } = preferences();
+  const chooses = /** @type {AudioContext & {setSinkId?: (id: string) => Promise<void>}} */ (context);
+  if (speaker) await chooses.setSinkId?.(speaker).catch(() => undefined);
+  const volume = context.createGain();
+  volume.connect(context.destination);
+  volume.gain.value = 0;
+  [523.25, 659.25].forEach((frequency, index) => {
+    const tone = new OscillatorNode(context, { frequency });
+    const start = context.currentTime + index * 0.35;
+    tone.connect(volume);
+    volume.gain.setTargetAtTime(0.2, start, 0.02);
+    volume.gain.setTargetAtTime(0, start + 0.22, 0.04);
+    tone.start(start);
+    tone.stop(start + 0.34);
+    if (index === 1) tone.addEventListener('ended', () => void context.close());
+  });
+}

@@ -1,7 +1,10 @@
 #!/bin/sh
-# Installs what builds and checks the page into web/node_modules, unless it is there.
+# Installs what builds and checks the page into web/node_modules, unless it is there. Tests may ask for it side by side.
 set -eu
 cd "$(dirname "$0")"
+if [ -z "${PARLEY_LOCKED-}" ] && command -v flock >/dev/null; then
+    PARLEY_LOCKED=1 exec flock .install.lock sh install.sh
+fi
 if ! [ node_modules/.package-lock.json -nt package-lock.json ]; then
     npm ci --no-audit --no-fund --loglevel=error
     touch node_modules/.package-lock.json

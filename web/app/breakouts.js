@@ -56,7 +56,7 @@ export class Breakouts {
   }
 
   async #ask() {
-    if (this.#room.connection.state !== 'connected' || !this.element.isConnected || this.element.offsetParent === null && this.#shown) return;
+    if (this.#room.connection.state !== 'connected' || !this.element.isConnected || this.element.parentElement?.offsetParent === null && this.#shown) return;
     try {
       this.#show(await rest.breakouts(this.#meeting));
     } catch {

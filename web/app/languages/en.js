@@ -30,7 +30,7 @@ export default {
   'display.theme': 'Theme',
   'display.theme-dark': 'Dark',
   'display.theme-light': 'Light',
-  'display.theme-system': 'As the system',
+  'display.theme-system': 'System',
   'display.title': 'Appearance and language',
 
   // Signing in

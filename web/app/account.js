@@ -7,7 +7,6 @@ import { hasPasskeys, makePasskey } from './passkeys.js';
 import { withProof } from './proof.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { toast } from './toasts.js';
-import { qrCode } from './qr-code.js';
 import { rich, t } from './words.js';
 import { top } from './shell.js';
 
@@ -85,7 +84,8 @@ function authenticator(user) {
     }));
   };
   /** @param {{secret: string, uri: string}} begun */
-  const confirm = ({ secret, uri }) => {
+  const confirm = async ({ secret, uri }) => {
+    const { qrCode } = await import('./qr-code.js');
     const code = field(t('account.app-code'), { autocomplete: 'one-time-code', required: true, maxlength: 6, minlength: 6 });
     holder.replaceChildren(
       h('div', { class: 'authenticator' }, qrCode(uri, t('account.qr')),

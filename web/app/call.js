@@ -11,7 +11,6 @@ import { h, setText } from './dom.js';
 import { codeOf, duration, refusal, sentenceOf } from './format.js';
 import { HandQueue, ReactionRow } from './gestures.js';
 import { icon } from './icons.js';
-import { showInvite } from './invite.js';
 import { Lobby } from './lobby.js';
 import { MutedSpeech } from './muted-speech.js';
 import { announcePeople } from './notices.js';
@@ -21,7 +20,6 @@ import { Publishing } from './publishing.js';
 import { RecordingBanner } from './recording-banner.js';
 import { Removed } from './removed.js';
 import { rest } from './session.js';
-import { showSettings } from './settings.js';
 import { actionOf } from './shortcuts.js';
 import { showStreamKeys } from './stream-keys.js';
 import { Tiles } from './tiles.js';
@@ -64,7 +62,7 @@ class Call {
   #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'),
     h('p', {}, t('call.waiting')));
   #alone = h('div', { class: 'alone', hidden: true }, h('p', {}, t('invite.alone')),
-    h('button', { type: 'button', class: 'button primary', onclick: () => void showInvite(this.#options.meeting) }, icon('invite'), t('invite.action')));
+    h('button', { type: 'button', class: 'button primary', onclick: () => void this.#invite() }, icon('invite'), t('invite.action')));
   #reactions;
   #mutedSpeech;
   #tiles;
@@ -97,7 +95,7 @@ class Call {
     this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
     this.#removed = new Removed(meeting.id);
     this.#people = new People(this.#room, {
-      signal, name, removed: this.#removed, lobby: h('div', {}, this.#lobby.element, new HandQueue(this.#room, signal).element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void showInvite(meeting),
+      signal, name, removed: this.#removed, lobby: h('div', {}, this.#lobby.element, new HandQueue(this.#room, signal).element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#invite(),
       streamKeys: () => void showStreamKeys(meeting.id),
     });
     this.#captions = new Captions(this.#room, { signal, name });
@@ -256,12 +254,18 @@ class Call {
       case 'record':
         return this.#record();
       case 'devices':
-        return void (await showSettings(this.#options.media, (id) => void this.#audio.setSpeaker(id).catch(() => undefined)));
+        return void (await (await import('./settings.js')).showSettings(this.#options.media, (id) => void this.#audio.setSpeaker(id).catch(() => undefined)));
       case 'help':
         return void (await showHelp());
       default:
         return this.#leave();
     }
+  }
+
+  /** What is needed once or never in a call is loaded then. */
+  async #invite() {
+    const { showInvite } = await import('./invite.js');
+    await showInvite(this.#options.meeting);
   }
 
   get #handUp() {

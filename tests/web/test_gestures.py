@@ -1,4 +1,4 @@
-"""What people do in a call besides talking: raise a hand, react, make somebody large, read what was said before."""
+"""Gestures and more that people do in a call besides talking: hands, reactions, a large picture, earlier chat."""
 
 import msgspec
 import pytest

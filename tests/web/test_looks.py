@@ -1,4 +1,4 @@
-"""How every screen looks, in each language and theme: nothing that axe-core objects to, and colours that can be read.
+"""Looks of every screen in each language and theme: nothing that axe-core objects to, and colours that can be read.
 
 `PARLEY_PICTURES=folder` keeps a picture of each, at three widths.
 """

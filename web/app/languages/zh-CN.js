@@ -374,7 +374,7 @@ export default {
   'people.remove': '将 {name} 移出会议',
   'people.removed': '已移出',
   'people.removed-back': '允许入会',
-  'people.removed-back-of': '允许 {name} 重新入会',
+  'people.removed-back-of': '允许入会：{name}',
   'people.removed-label': '已移出的成员',
   'people.removed-may-join': '{name} 可以重新入会',
   'people.stream-keys': '推流密钥',

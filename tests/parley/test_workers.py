@@ -39,6 +39,12 @@ def test_each_worker_is_a_node_that_control_and_recorder_know() -> None:
     assert recorder.other_sink_sockets == (Path("/run/p/sinks-2.sock"), Path("/run/p/sinks-3.sock"))
 
 
+def test_workers_may_have_a_udp_port_each() -> None:
+    spread = workers.spread(resolve({"workers": "3", "sfu_udp_port": "9000", "share_udp_port": "false"}, HOME))
+    assert [one["sfu_udp_port"] for _, one in spread.each] == [9000, 9001, 9002]
+    assert {one["sfu_tcp_port"] for _, one in spread.each} == {0}
+
+
 def test_with_etcd_workers_register_and_are_not_listed() -> None:
     spread = workers.spread(resolve({"workers": "2", "etcd_urls": ["http://etcd:2379"]}, HOME))
     assert control_config(spread.common).nodes == ()

@@ -76,12 +76,12 @@ def test_rtx_equals_the_first_send_across_switches_and_layers(engine: Engine) ->
                 if randoms.random() < 0.1:
                     lost.append(packet)
                 else:
-                    batch.append(publisher.protect(packet, frame * 33 * MILLISECOND))
+                    batch.append(publisher.protect(packet, frame * 20 * MILLISECOND))
         if lost and randoms.random() < 0.5:
             packet = lost.pop(randoms.randrange(len(lost)))
             rtx_seqs[packet.ssrc] += 1
-            batch.append(publisher.protect(rtx(packet, rtx_seqs[packet.ssrc])))
-        for packet in subscriber.received(engine.process(batch, frame * 33 * MILLISECOND)):
+            batch.append(publisher.protect(rtx(packet, rtx_seqs[packet.ssrc]), frame * 20 * MILLISECOND))
+        for packet in subscriber.received(engine.process(batch, frame * 20 * MILLISECOND)):
             assert packet.seq not in sent
             sent[packet.seq] = packet
         if randoms.random() < 0.2:

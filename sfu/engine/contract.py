@@ -110,6 +110,7 @@ class ArrivalFlag(IntFlag):
     KEYFRAME = 2  # the packet begins a keyframe, of video
     PADDING = 4  # padding only: never forwarded, closed up in the sequence
     REPAIRED = 8  # came as RTX (RFC 4588); ext_seq is the original's
+    RESUMED = 16  # nothing of the stream came for RESUMED_NS before
     RECOVERED = 64  # was lost, and came in the redundancy (RED, RFC 2198) of a later packet
     OVERFLOWED = 128  # what is missing right before it is our loss: since the stream's last packet we dropped some
 
@@ -118,9 +119,10 @@ class Arrival(NamedTuple):
     """A new RTP packet of a registered stream that policy may have to act on at once.
 
     That is one with `gap` newly missing packets before it; one that came late, was retransmitted (REPAIRED) or came by
-    redundancy (RECOVERED); one that begins a keyframe; and the first after a loss of our own (OVERFLOWED). `Progress`
-    covers all others. `size` is the RTP packet's bytes, RTX and RED undone, `timestamp` the 32-bit RTP timestamp.
-    `ext_seq` starts at the first packet's seq. Packets that may not pass are reported, too.
+    redundancy (RECOVERED); one that begins a keyframe; the first after a pause (RESUMED); and the first after a loss of
+    our own (OVERFLOWED). `Progress` covers all others. `size` is the RTP packet's bytes, RTX and RED undone,
+    `timestamp` the 32-bit RTP timestamp. `ext_seq` starts at the first packet's seq. Packets that may not pass are
+    reported, too.
     """
 
     peer: int

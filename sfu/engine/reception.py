@@ -25,12 +25,15 @@ from sfu.engine.tally import Tally
 from sfu.formats import red, rtcp, rtp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
+from sfu.machines.repair.stream_progress import RESUMED_NS
 from sfu.machines.repair.twcc_receiver import TwccReceiver
 
 _KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
 
 
-_TOLD = ArrivalFlag.KEYFRAME | ArrivalFlag.REPAIRED | ArrivalFlag.RECOVERED | ArrivalFlag.OVERFLOWED
+_TOLD = (
+    ArrivalFlag.KEYFRAME | ArrivalFlag.REPAIRED | ArrivalFlag.RESUMED | ArrivalFlag.RECOVERED | ArrivalFlag.OVERFLOWED
+)
 
 
 class Peer:
@@ -338,6 +341,8 @@ class Reception:
         """Count a new packet of `size` bytes, and report it if policy may have to act on it at once."""
         self._tally.packets_in += 1
         entry, payload = stream.entry, stream.payloads.get(packet.payload_type)
+        if stream.progress.packets and packet.arrival - stream.progress.last_arrival >= RESUMED_NS:
+            flags |= ArrivalFlag.RESUMED
         stream.progress.take(
             packet.ext_seq,
             packet.arrival,

@@ -29,6 +29,10 @@ OVERLOAD = "overload"
 
 _INTERVAL_NS = 200_000_000
 _WATCH_NS = 100_000_000
+_STILL_AFTER_NS = 5_000_000_000
+"""Without any picture for so long a room is still; by then a freeze was counted as one."""
+_STILL_NS = 1_000_000_000
+"""The time between updates of a still room."""
 _BATCH = 20
 """Subscribers served at a time, so that large rooms do not stall the loop; each still gets a turn twice a second."""
 _LOOKS = 100
@@ -128,6 +132,8 @@ class Adaptation:
         self._layers_changed = self._prices_changed = 0
         self._restriction = Restriction()
         self._unread: set[int] = set()
+        self.is_still = False
+        """True while no picture flows, and nothing is to be decided."""
 
     def restrict(self, restriction: Restriction, now: int) -> None:
         """Apply these restrictions from now on."""
@@ -153,8 +159,13 @@ class Adaptation:
         ladder = self._ladders.get(track)
         return ladder is not None and ladder.rests
 
+    def stir(self, now: int) -> None:
+        """A picture flows again, maybe after all stood still."""
+        if self.is_still:
+            self.hurry(now)
+
     def update(self, now: int) -> None:
-        """Leave layers that stalled; in turn, grant layers, report pauses, and tell publishers which layers to send."""
+        """Leave layers that stalled; in turn, grant layers, tell pauses, and tell publishers which layers to send."""
         room = self._room
         self._leave_stalled(now)
         if now >= self._serve_at:
@@ -162,8 +173,24 @@ class Adaptation:
             self._in_haste = max(self._in_haste - looks, 0)
             pause = min(_INTERVAL_NS, _ROUND_NS * looks // max(len(room.participants), 1))
             self._serve_at = now + (_HURRY_NS if self._in_haste else pause * room.context.pace)
+        self.is_still = self._has_nothing_to_do(now)
+        if self.is_still:
+            self._serve_at = now
+            room.context.schedule.set(AdaptationKey(room.room), coalesce_nearest(now + _STILL_NS, now))
+            return
         at = min(self._serve_at, now + _WATCH_NS * room.context.pace)
         room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else coalesce_nearest(at, now))
+
+    def _has_nothing_to_do(self, now: int) -> bool:
+        """Return True if nothing of what is decided here can change without somebody calling `hurry` or `stir`."""
+        if self._in_haste or self._more_wait or self._room.links:
+            return False
+        flows = any(
+            now - stream.last_arrival < _STILL_AFTER_NS
+            for uptrack in self._videos.values()
+            for stream in uptrack.streams
+        )
+        return not flows and not any(subscriber.paused for subscriber in self._subscribers.values())
 
     def _leave_stalled(self, now: int) -> None:
         """Move watchers of a stalled layer to one that flows, without waiting for their turn."""

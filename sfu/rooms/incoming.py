@@ -7,7 +7,7 @@ sockets. Entries that a full queue refuses are counted; if it was an arrival, it
 from collections import deque
 from enum import Enum
 
-from sfu.engine.contract import Arrival, Leftover, LeftoverKind, Observed, Result, Switch
+from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind, Observed, Result, Switch
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats import rtcp
@@ -38,6 +38,7 @@ _MAX_ARRIVALS = 8192
 _MAX_LEFTOVERS = 8192
 _ARRIVALS_A_TURN = 32
 _LEFTOVERS_A_TURN = 8
+_RESUMED = int(ArrivalFlag.RESUMED)  # an IntFlag's operators are slow
 
 
 def note_decision(owner: Owner[LiveRoom], now: int, what: str, **about: object) -> None:
@@ -152,6 +153,8 @@ class Incoming:
         owner = self._peers.get(arrival.peer)
         if owner is None or not isinstance(owner.media, PublishPeer):
             return
+        if arrival.flags & _RESUMED:
+            owner.room.stir(arrival.arrival)
         if owner.media.arrived(arrival):
             self._context.touched.add(arrival.peer)
 

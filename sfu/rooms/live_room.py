@@ -1,5 +1,7 @@
 """A room with the services that run it: taps, adaptation, backups, quality."""
 
+from typing import NamedTuple
+
 from sfu.peers.context import Context
 from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms.adaptation import Adaptation
@@ -11,8 +13,17 @@ from sfu.rooms.taps import RoomTaps
 from sfu.rooms.transcoding import Transcoding
 
 
+class RoomKey(NamedTuple):
+    """A room's place in the schedule."""
+
+    room: str
+
+
 class LiveRoom(Room):
-    """Each service sees the data of the room alone. `peers` and `transcoding` are the node's."""
+    """Each service sees the data of the room alone. `peers` and `transcoding` are the node's.
+
+    While a room `is_still`, with neither sound nor pictures, the node looks at it more rarely.
+    """
 
     def __init__(
         self,
@@ -31,3 +42,11 @@ class LiveRoom(Room):
         self.adaptation = Adaptation(self, self.taps)
         self.backups = Backups(self)
         self.quality = RoomQuality(self, self.adaptation.rests)
+        self.is_still = False
+
+    def stir(self, now: int) -> None:
+        """Media flow again, maybe after the room was still."""
+        self.adaptation.stir(now)
+        if self.is_still:
+            self.is_still = False
+            self.context.schedule.hasten(RoomKey(self.room), now)

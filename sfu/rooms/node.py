@@ -42,7 +42,7 @@ from sfu.rooms.adaptation import AdaptationKey
 from sfu.rooms.cascade_link import CascadeLink, close_links
 from sfu.rooms.dialect import Dialect
 from sfu.rooms.incoming import CoalescingKey, Incoming
-from sfu.rooms.live_room import LiveRoom
+from sfu.rooms.live_room import LiveRoom, RoomKey
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.settling import PeerKey
@@ -50,6 +50,8 @@ from sfu.rooms.sink_control import SinkControl
 from sfu.rooms.transcoding import Transcoding
 
 _TICK_NS = 200_000_000
+_STILL_TICK_NS = 1_000_000_000
+_SILENT_NS = 2_000_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
 _KEYS_A_TURN = 4
@@ -67,10 +69,6 @@ class Home(NamedTuple):
 
     node: str
     url: str
-
-
-class _RoomKey(NamedTuple):
-    room: str
 
 
 class Node:
@@ -251,7 +249,7 @@ class Node:
             room.is_secondary = name in self.homes
             if not room.is_secondary:
                 self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
-            self.context.schedule.set(_RoomKey(name), now + _TICK_NS)
+            self.context.schedule.set(RoomKey(name), now + _TICK_NS)
             room.adaptation.hurry(now)
             if self._shed != NOTHING:
                 self.ration(self._shed, now)
@@ -268,7 +266,7 @@ class Node:
             room.taps.close("left", now)
             del self.rooms[room.room]
             self._ticks.pop(room.room, None)
-            self.context.schedule.set(_RoomKey(room.room), None)
+            self.context.schedule.set(RoomKey(room.room), None)
             self.context.schedule.set(AdaptationKey(room.room), None)
             if not room.is_secondary:
                 at = self.context.unix_ms(now)
@@ -470,29 +468,31 @@ class Node:
             settling.settle_one(self, key.peer, now)
         elif isinstance(key, CoalescingKey):
             self._incoming.take_waiting()
-        elif isinstance(key, _RoomKey):
+        elif isinstance(key, RoomKey):
             self._tick(key, now)
         elif isinstance(key, AdaptationKey) and key.room in self.rooms:
             room = self.rooms[key.room]
             room.quality.update(now)
             room.adaptation.update(now)
 
-    def _tick(self, key: _RoomKey, now: int) -> None:
+    def _tick(self, key: RoomKey, now: int) -> None:
         room = self.rooms.get(key.room)
         if room is None:
             return
-        self.context.schedule.set(key, now + _TICK_NS)
+        voices = publishing.voices(room)
+        room.is_still = room.adaptation.is_still and all(now - voice.heard_at > _SILENT_NS for voice in voices.values())
+        self.context.schedule.set(key, now + (_STILL_TICK_NS if room.is_still else _TICK_NS))
         membership.expire(room, now)
         desired_state.close_when_due(room, now)
         room.taps.check_recording(now)
         for link in room.links.values():
             link.update(now)
-        speakers = room.speakers.update(publishing.voices(room), now)
+        speakers = room.speakers.update(voices, now)
         if speakers is not None:
             room.broadcast(signaling.Speakers(speakers=speakers))
         ticks = self._ticks.get(key.room, 0) + 1
         self._ticks[key.room] = ticks
-        if ticks % _LAYERS_EVERY_TICKS == 0:
+        if room.is_still or ticks % _LAYERS_EVERY_TICKS == 0:
             for uptrack in room.published():
                 for watcher in uptrack.watchers:
                     watcher.choose(now)

@@ -180,6 +180,7 @@ def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, n
         for link in room.links.values():
             link.is_behind = True
         room.adaptation.hurry(now)
+        room.stir(now)
     room.touch(publish.peer.number)
     return room.context.engine.resubmit(leftover, now)
 

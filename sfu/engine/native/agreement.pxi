@@ -73,6 +73,7 @@ def _disagreements():
         "transport_feedback.MAX_PACKETS": (REPORTED_MAX, transport_feedback.MAX_PACKETS),
         "send_history.MAX_PACKETS": (OBSERVED_MAX, send_history.MAX_PACKETS),
         "overuse.TREND_POINTS": (TREND_POINTS, overuse.TREND_POINTS),
+        "stream_progress.RESUMED_NS": (RESUMED_NS, stream_progress.RESUMED_NS),
         "stream_progress.WINDOW_NS": (MEASURED_NS, stream_progress.WINDOW_NS),
         "stream_progress.OVERSIZE_BYTES": (OVERSIZE_BYTES, stream_progress.OVERSIZE_BYTES),
         "twcc_receiver.MAX_RECEIVED": (RECEIVED_MAX, twcc_receiver.MAX_RECEIVED),

@@ -11,6 +11,8 @@ for them would send worse pictures for a long time.
 from sfu.machines.loudness import Loudness
 
 _SECOND = 1_000_000_000
+RESUMED_NS = 1_000_000_000
+"""A pause after which a stream is said to go on."""
 WINDOW_NS = 1_000_000_000
 """The time over which a rate is counted; a window twice as long had a pause in it, and tells none."""
 OVERSIZE_BYTES = 1300

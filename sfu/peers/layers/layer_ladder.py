@@ -20,6 +20,7 @@ _UNMEASURED = float("inf")  # with one cost missing, the others say nothing
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 UNKNOWN_RATE = 500_000.0  # bits/s, of a single one
 _SAME_PRICE = 1.05
+_FLOWING_NS = 100_000_000  # a layer of which something came so lately does not stall yet
 
 Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
 """By track, what each layer costs: its stream's number and lines, and bits/s."""
@@ -42,11 +43,14 @@ class LayerLadder:
         self._stopped: frozenset[int] = frozenset()
         self._returning: dict[int, int] = {}  # stream: since when it has been requested again, until it flows
         self._liveness: LayerLiveness[int] = LayerLiveness()
+        self._has_stalled = False
 
     def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
         """Note which layers have stalled and which are back; return whether that changed. Layers that may rest do not
         stall.
         """
+        if not self._returning and not self._has_stalled and self._all_flow(streams, now):
+            return False
         arrivals = {stream.number: stream.last_arrival for stream in streams}
         back = [number for number, asked in self._returning.items() if arrivals.get(number, 0) > asked]
         for number in back:
@@ -69,7 +73,13 @@ class LayerLadder:
             is_stalled = stream.number in stalled
             changed |= is_stalled != stream.stalled
             stream.stalled = is_stalled
+        self._has_stalled = bool(stalled)
         return changed
+
+    def _all_flow(self, streams: Iterable[IngressStream], now: int) -> bool:
+        """Return True if something of every layer that does not rest came just now."""
+        stopped = self._stopped
+        return all(now - stream.last_arrival < _FLOWING_NS or stream.number in stopped for stream in streams)
 
     def observe(self, streams: Sequence[IngressStream], now: int) -> None:
         """Measure the streams. One is available while it flows, or if we asked for it to stop."""

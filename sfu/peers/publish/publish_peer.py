@@ -20,6 +20,7 @@ from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
+_IDLE_REPORT_NS = 5_000_000_000  # where nothing comes there is nothing to report
 _CNAME_BYTES = 8
 _KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
 
@@ -83,7 +84,10 @@ class PublishPeer:
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
         """Register the stream of a packet by its mid and rid; return the stream if it is new or got its RTX."""
-        return self._registry.learn(leftover)
+        stream = self._registry.learn(leftover)
+        if stream is not None:
+            self._next_report = min(self._next_report, leftover.arrival + _REPORT_INTERVAL_NS)
+        return stream
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take STUN, DTLS or RTCP."""
@@ -156,6 +160,8 @@ class PublishPeer:
             if reports:
                 packets.append(rtcp.ReceiverReport(self._ssrc, reports))
                 packets.append(rtcp.SourceDescription(((self._ssrc, self._cname),)))
+            else:
+                self._next_report = now + _IDLE_REPORT_NS
         for stream in self._registry.streams.values():
             for packet in stream.feedback(self._ssrc, now):
                 if isinstance(packet, rtcp.Nack):

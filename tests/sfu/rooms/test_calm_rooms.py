@@ -1,13 +1,18 @@
-"""The cost of a calm room: packets that nothing follows from cost no Python."""
+"""The cost of a calm room: packets that nothing follows from cost no Python, and a room without any next to nothing."""
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
 
+from sfu.api import signaling
 from sfu.engine import available_engines
 from sfu.engine.contract import Datagram
+from sfu.rooms.adaptation import Adaptation
+from sfu.rooms.quality import RoomQuality
+from sfu.rooms.speakers import Speakers
 from tests.sfu.rooms.stage import DELTA, KEYFRAME, MS, RtcClient, Stage, audio, publish, subscribe, video
 
 
@@ -66,3 +71,34 @@ def test_no_python_runs_per_packet() -> None:
     assert max(counted[1:10]) <= max(counted[10:])  # a batch costs the same, however many packets it has
     uptracks = next(iter(stage.node.rooms.values())).uptracks.values()
     assert {stream.packets for uptrack in uptracks for stream in uptrack.streams} == {1 + sum(sizes)}
+
+
+@pytest.mark.parametrize("engine", available_engines())
+def test_a_still_room_is_looked_at_rarely_and_wakes_with_the_first_packet(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(engine)
+    senders = room_of_four(stage)
+    stage.run(10 * 1000 * MS)
+    looks: Counter[str] = Counter()
+    for looked in (Speakers, Adaptation, RoomQuality):
+        monkeypatch.setattr(looked, "update", counting(looks, looked.update))
+    stage.run(10 * 1000 * MS)
+    assert 0 < max(looks.values()) <= 11, looks
+    for person in stage.people.values():
+        person.told.clear()
+    for seq in range(2, 22):
+        senders[0].send(audio(seq, level=10))
+        stage.run(20 * MS)
+    for person in stage.people.values():
+        assert [entry.participant for entry in person.last(signaling.Speakers).speakers] == ["ann"]
+
+
+def counting(looks: "Counter[str]", function: Callable[..., object]) -> Callable[..., object]:
+    """Return the function, which counts its calls under its name from now on."""
+
+    def counted(*arguments: object) -> object:
+        looks[function.__qualname__] += 1
+        return function(*arguments)
+
+    return counted

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run page test check deps venv bench test-sanitized test-network stack fuzz docs pictures clean
+.PHONY: run page test check deps venv bench test-sanitized test-network stack containers fuzz docs pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 2
@@ -52,6 +52,10 @@ test-network: deps .venv/.installed-dev
 
 stack: deps .venv/.installed-dev
 	@.venv/bin/python -m tests.stack
+
+# Every container started, called, upgraded, crashed; as root. Images and tools stay in build/containers.
+containers: .venv/.installed-dev
+	@.venv/bin/pytest -s -x -p no:rerunfailures --durations 20 tests/containers/bar_containers.py $(PYTEST_ARGS)
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600

@@ -1,0 +1,25 @@
+"""Align segments to pages of 4 KiB, so that `strip` lays a library out without the padding that patchelf left.
+
+Arguments: shared libraries (64-bit, little endian). What was linked for pages of 2 MiB has segments at multiples
+of that in the file once patchelf has moved them: some MB of zeros each.
+"""
+
+import struct
+import sys
+from pathlib import Path
+
+PAGE = 0x1000
+LOAD = 1
+
+for name in sys.argv[1:]:
+    data = bytearray(Path(name).read_bytes())
+    if data[:6] != b"\x7fELF\x02\x01":
+        continue
+    (start,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    for entry in range(start, start + size * count, size):
+        kind, _, offset, address = struct.unpack_from("<IIQQ", data, entry)
+        (alignment,) = struct.unpack_from("<Q", data, entry + 48)
+        if kind == LOAD and alignment > PAGE and (offset - address) % PAGE == 0:
+            struct.pack_into("<Q", data, entry + 48, PAGE)
+    Path(name).write_bytes(data)

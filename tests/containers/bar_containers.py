@@ -1,0 +1,253 @@
+"""Every container started: images, variants of Compose, a call, a recording, an upgrade, crashes, a reboot, a backup.
+
+The tests stand in the order in which an operator does these things, and share what runs.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import json
+import re
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from parley import certificate
+from parley_client import Api
+from tests.containers.browsing import Caller, two_callers, watching_page
+from tests.containers.daemon import DockerDaemon
+from tests.containers.images import base_of_product
+from tests.containers.project import Project
+from tests.support.call import PASSWORD, become_admin
+from tests.support.waiting import eventually, until
+
+IMAGE_BYTES, SLIM_PYTHON_BYTES = 450e6, 125e6
+PAGE_GAP, MEDIA_GAP = 3.0, 2.0
+LINES_OF_A_QUIET_MINUTE = 30
+
+
+def url(project: Project) -> str:
+    return f"https://{project.daemon.address}"
+
+
+@pytest.fixture(scope="session")
+def administrator(project: Project) -> Project:
+    """The running project, with its first administrator."""
+
+    async def become() -> None:
+        async with Api(url(project), verify_tls=False) as api:
+            await become_admin(api, project.setup_token())
+
+    asyncio.run(become())
+    return project
+
+
+@contextlib.asynccontextmanager
+async def signed_in(project: Project) -> AsyncIterator[Api]:
+    async with Api(url(project), verify_tls=False) as api:
+        await api.login("admin", PASSWORD)
+        yield api
+
+
+@contextlib.asynccontextmanager
+async def a_call(project: Project) -> AsyncIterator[tuple[Api, str, tuple[Caller, Caller]]]:
+    async with signed_in(project) as api:
+        meeting = await api.create_meeting("In containers")
+        async with two_callers(url(project), meeting, project.daemon.from_outside) as callers:
+            yield api, meeting, callers
+
+
+async def recorded(api: Api) -> list[dict[str, Any]]:
+    """Return the recordings that the account can see."""
+    found: list[dict[str, Any]] = (await api.request("GET", "/recordings"))["recordings"]
+    return found
+
+
+def test_the_image_is_small(daemon: DockerDaemon, image: str) -> None:
+    size = int(daemon.run("image", "inspect", "--format", "{{.Size}}", image))
+    base = int(daemon.run("image", "inspect", "--format", "{{.Size}}", base_of_product()))
+    # The stand-in for Python's image has Debian's headers and tools, which that has not.
+    print(f"image {size / 1e6:.0f} MB, of which {base / 1e6:.0f} MB Debian and Python as they are here")
+    assert size - base + SLIM_PYTHON_BYTES <= IMAGE_BYTES
+
+
+def test_every_part_becomes_well(project: Project) -> None:
+    states = project.states()
+    print(json.dumps(states))
+    assert {"control", "sfu", "recorder", "gateway", "postgres", "prometheus", "jaeger"} <= set(states)
+    assert not project.unwell()
+
+
+async def test_a_call_is_recorded_into_the_object_store(administrator: Project) -> None:
+    async with a_call(administrator) as (api, meeting, callers):
+        await api.start_recording(meeting)
+        for caller in callers:
+            await caller.agree()
+        await asyncio.sleep(5)
+        for caller in callers:
+            assert await caller.moves()
+        await api.stop_recording(meeting)
+
+        async def is_ready() -> bool:
+            return any(one["state"] == "ready" for one in (await api.recordings(meeting))["recordings"])
+
+        await eventually(is_ready, 120, "the recording is not ready")
+    kept = administrator.exec("seaweedfs", "sh", "-c", "du -s /data | cut -f 1")
+    assert int(kept) > 100, "nothing in the object store"
+
+
+async def test_a_setting_of_control_leaves_the_sfu_alone(administrator: Project) -> None:
+    before = administrator.container("sfu")
+    async with a_call(administrator) as (_, _, callers):
+        await callers[0].watch_gaps()
+        await asyncio.to_thread(administrator.up, PARLEY_REGISTRATION="open")
+        await asyncio.to_thread(administrator.until_well)
+        print(f"media gap {await callers[0].longest_gap():.1f} s")
+        assert await callers[0].longest_gap() < MEDIA_GAP
+    assert administrator.container("sfu") == before
+
+
+async def test_an_upgrade_in_a_call(administrator: Project, image: str) -> None:
+    """And the way back: both are moves to another image."""
+    daemon = administrator.daemon
+    with contextlib.chdir(administrator.directory):
+        text = f"FROM {image}\nLABEL release=next\n"
+        next_image = "parley:next"
+        (administrator.directory / "Dockerfile.next").write_text(text)
+        daemon.run("build", "--tag", next_image, "--file", "Dockerfile.next", ".")
+    for wanted in (next_image, image):
+        async with a_call(administrator) as (_, _, callers), watching_page(url(administrator)) as page:
+            for caller in callers:
+                await caller.watch_gaps()
+            administrator.settings["PARLEY_IMAGE"] = wanted
+            await asyncio.to_thread(administrator.script, "upgrade.sh")
+            await eventually(callers[0].moves, 60, "no media after the upgrade")
+            gaps = [await caller.longest_gap() for caller in callers]
+            print(f"to {wanted}: page {page.longest_gap:.1f} s, media {' and '.join(f'{gap:.1f} s' for gap in gaps)}")
+            assert page.longest_gap <= PAGE_GAP
+            assert max(gaps) <= MEDIA_GAP
+        await asyncio.to_thread(administrator.until_well)
+        ids = daemon.run("image", "inspect", "--format", "{{.Id}}", wanted).strip()
+        for service in ("control", "sfu", "recorder"):
+            used = daemon.run("inspect", "--format", "{{.Image}}", administrator.container(service)).strip()
+            assert used == ids, service
+
+
+CRASHED = (
+    "alertmanager", "control", "etcd", "gateway", "jaeger", "kafka",
+    "postgres", "prometheus", "recorder", "seaweedfs", "sfu", "valkey",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("service", CRASHED)
+async def test_every_container_comes_back_by_itself(administrator: Project, service: str) -> None:
+    """Killed and frozen; media goes on but for the sfu's own failures, and callers need no click."""
+    async with a_call(administrator) as (_, _, callers):
+        await asyncio.to_thread(administrator.kill, service)
+        if service != "sfu":
+            assert await callers[0].moves()
+        await asyncio.to_thread(administrator.until_well)
+        for caller in callers:
+            await eventually(caller.moves, 60, f"no media after {service} was killed")
+
+        def freeze() -> None:
+            with administrator.frozen(service):
+                subprocess.run(["sleep", "5"], check=True)
+
+        await asyncio.to_thread(freeze)
+        await asyncio.to_thread(administrator.until_well)
+        for caller in callers:
+            await eventually(caller.moves, 60, f"no media after {service} stood still")
+
+
+def test_a_part_that_stands_still_is_started_again(administrator: Project) -> None:
+    """Inside its container, where Docker itself does nothing."""
+    before = administrator.started("recorder")
+    administrator.exec("recorder", "sh", "-c", "kill -STOP $(cat /proc/1/task/1/children)")
+    until(lambda: administrator.started("recorder") != before, 180, "it was left standing")
+    administrator.until_well()
+
+
+async def test_a_reboot_keeps_everything(administrator: Project) -> None:
+    await asyncio.to_thread(administrator.down)
+    await asyncio.to_thread(administrator.up)
+    await asyncio.to_thread(administrator.until_well)
+    async with signed_in(administrator) as api:
+        assert await recorded(api)
+    async with a_call(administrator) as (_, _, callers):
+        assert await callers[0].moves()
+
+
+async def test_a_backup_brings_everything_back_on_a_new_machine(administrator: Project) -> None:
+    kept = administrator.directory.parent / "backup"
+    await asyncio.to_thread(administrator.script, "backup.sh", str(kept))
+    await asyncio.to_thread(administrator.down, "--volumes")
+    for secret in (administrator.directory / "secrets").iterdir():
+        secret.unlink()
+    await asyncio.to_thread(administrator.script, "restore.sh", str(kept))
+    await asyncio.to_thread(administrator.up)
+    await asyncio.to_thread(administrator.until_well)
+    async with signed_in(administrator) as api:
+        (meeting, *_) = [one["meeting_id"] for one in await recorded(api)]
+        ((recording, *_),) = [(await api.recordings(meeting))["recordings"]]
+        assert recording["state"] == "ready"
+    async with a_call(administrator) as (_, _, callers):
+        assert await callers[0].moves()
+
+
+async def test_every_overlay_at_once(administrator: Project) -> None:
+    """A certificate that root alone can read, captions on the CPU, AI results in MongoDB, TURN on a second address."""
+    daemon, tls = administrator.daemon, administrator.directory.parent / "tls"
+    daemon.add_address("10.231.7.3")
+
+    def renew() -> str:
+        made = certificate.ensure(tls / "made", [f"{time.monotonic_ns()}.example"], datetime.datetime.now(datetime.UTC))
+        for name, file in (("fullchain.pem", made.certificate), ("privkey.pem", made.key)):
+            (tls / name).write_bytes(file.read_bytes())
+            (tls / name).chmod(0o600)
+        return made.certificate.read_text().strip()
+
+    def served() -> str:
+        with contextlib.suppress(OSError):
+            return ssl.get_server_certificate((daemon.address, 443), timeout=3).strip()
+        return ""
+
+    first = renew()
+    administrator.files = (
+        "compose.yaml",
+        *(f"compose.{name}.yaml" for name in ("remote", "turn", "captions", "mongodb")),
+    )
+    settings = {"PARLEY_TLS": str(tls), "PARLEY_TURN_TLS": str(tls), "PARLEY_TURN_ADDRESS": "10.231.7.3"}
+    settings |= {"PARLEY_TURN_NAME": "turn.example", "PARLEY_HTTPS_ADDRESS": daemon.address}
+    await asyncio.to_thread(lambda: administrator.up(**settings))
+    await asyncio.to_thread(administrator.until_well)
+    await eventually(lambda: served() == first, 60, "the certificate is not served")
+    second = renew()
+    await eventually(lambda: served() == second, 60, "the renewed certificate is not served within a minute")
+    said = administrator.exec(
+        "inference",
+        "python",
+        "-c",
+        "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8085/health').read())",
+    )
+    print(said)
+    with socket.create_connection(("10.231.7.3", 3478), timeout=5):
+        pass
+    async with a_call(administrator) as (_, _, callers):
+        assert await callers[0].moves()
+
+
+def test_nothing_is_said_while_nothing_happens(administrator: Project) -> None:
+    since = administrator.daemon.run("info", "--format", "{{.SystemTime}}").strip()
+    subprocess.run(["sleep", "60"], check=True)
+    parts = ("control", "sfu", "recorder")
+    lines = [line for part in parts for line in administrator.compose("logs", "--since", since, part).splitlines()]
+    print("\n".join(lines[:20]))
+    assert len(lines) <= LINES_OF_A_QUIET_MINUTE
+    said = administrator.compose("logs", *parts)
+    assert not re.search(r"live settings (stay|are)|\"logger\": ?\"quic\"", said)

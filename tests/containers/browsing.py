@@ -1,0 +1,113 @@
+"""Browsers that call through the gateway, and how long each was without the page or without media."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+from playwright.async_api import Page
+
+from tests.support.chromium import chromium, inbound, open_page
+from tests.support.waiting import eventually
+
+WATCH_GAPS = """
+(() => {
+  let packets = -1, at = performance.now();
+  window.longestGap = 0;
+  setInterval(async () => {
+    const now = (await inboundStreams()).map((row) => row.ssrc + ':' + row.packets).join();
+    const asked = performance.now();
+    window.longestGap = Math.max(window.longestGap, asked - at);
+    if (now !== packets && now !== '') { packets = now; at = asked; }
+  }, 100);
+})()
+"""
+
+
+@dataclass(slots=True)
+class Caller:
+    """A browser in a meeting."""
+
+    page: Page
+
+    async def has_media(self, frames: int = 10) -> bool:
+        """Return True while it decodes somebody's pictures and hears them."""
+        rows = await inbound(self.page)
+        pictures = [row for row in rows if row["kind"] == "video" and row["framesDecoded"] >= frames]
+        return bool(pictures) and any(row["kind"] == "audio" and row["packets"] >= frames for row in rows)
+
+    async def moves(self) -> bool:
+        """Return True if media arrives now."""
+        before = await inbound(self.page)
+        await asyncio.sleep(0.5)
+        after = await inbound(self.page)
+        return sum(row["packets"] for row in after) > sum(row["packets"] for row in before) > 0
+
+    async def agree(self) -> None:
+        """Let what this caller sends be recorded."""
+        await self.page.get_by_role("button", name="I agree").click()
+
+    async def watch_gaps(self) -> None:
+        """Begin to measure the longest time without a packet."""
+        await self.page.evaluate(WATCH_GAPS)
+
+    async def longest_gap(self) -> float:
+        """Return it, in seconds."""
+        return float(await self.page.evaluate("window.longestGap")) / 1000
+
+
+@contextlib.asynccontextmanager
+async def two_callers(url: str, meeting: str, prefix: Sequence[str]) -> AsyncIterator[tuple[Caller, Caller]]:
+    """Two pages of a Chromium in a meeting, once each sees and hears the other; `prefix` enters its namespace."""
+    async with chromium(prefix) as browser:
+        callers = []
+        for name in ("Ada", "Grace"):
+            page = await open_page(browser, f"{url}/m/{meeting}")
+            await page.get_by_label("Your name").fill(name)
+            await page.locator("#join:not([disabled])").click()
+            await page.locator(".tile").first.wait_for()
+            callers.append(Caller(page))
+        for caller in callers:
+            await eventually(caller.has_media, 60, "no media")
+        yield callers[0], callers[1]
+
+
+@dataclass(slots=True)
+class PageWatch:
+    """The longest time for which the page was away."""
+
+    longest_gap: float = 0.0
+
+
+@contextlib.asynccontextmanager
+async def watching_page(url: str) -> AsyncIterator[PageWatch]:
+    """Ask for the page ten times a second, on a connection of its own each time, as people who come do."""
+    watch = PageWatch()
+
+    async def ask(session: aiohttp.ClientSession) -> bool:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with session.get(url) as answer:
+                return answer.status == 200
+        return False
+
+    async def run() -> None:
+        tls = ssl.create_default_context()
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+        connector = aiohttp.TCPConnector(ssl=tls, force_close=True)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=2)) as session:
+            good = time.monotonic()
+            while True:
+                if await ask(session):
+                    good = time.monotonic()
+                watch.longest_gap = max(watch.longest_gap, time.monotonic() - good)
+                await asyncio.sleep(0.1)
+
+    task = asyncio.create_task(run())
+    try:
+        yield watch
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,60 @@
+"""Images without a registry: a base by debootstrap, and stand-ins under the names and tags of third-party images.
+
+They are built from Debian's packages and PyPI, and follow the originals in user, volumes, ports, arguments and signals.
+Names and tags are read from the Compose files, so that a new tag there needs nothing here. What has none is left out
+(`WITHOUT`): Grafana, Loki and Alloy are in no package registry.
+"""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.containers.daemon import DockerDaemon
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+COMPOSE = ROOT / "deploy" / "compose"
+SUITE = "trixie"
+WITHOUT = ("grafana", "loki", "alloy")
+_ALIKE = {"nginx-unprivileged": "nginx"}
+
+
+def named_in_compose() -> list[str]:
+    """Return the third-party images that the Compose files name."""
+    text = "".join(path.read_text() for path in sorted(COMPOSE.glob("compose*.yaml")))
+    return sorted({image for image in re.findall(r"^ *image: *([^ #\n]+)", text, re.M) if not image.startswith("$")})
+
+
+def base_of_product() -> str:
+    """Return the image that the product's own is built from."""
+    found = re.search(r"^ARG PYTHON=(\S+)", (ROOT / "deploy" / "docker" / "Dockerfile").read_text(), re.M)
+    assert found
+    return found[1]
+
+
+def make_images(daemon: DockerDaemon) -> None:
+    """Build each image that is not there yet or whose folder has changed."""
+    base = f"base:{SUITE}"
+    if not daemon.run("image", "ls", "-q", base).strip():
+        _make_base(daemon, base)
+    python = base_of_product()
+    build(daemon, python, HERE / "images" / "python")
+    for image in named_in_compose():
+        name = image.rpartition("/")[2].partition(":")[0]
+        folder = HERE / "images" / _ALIKE.get(name, name)
+        if folder.is_dir():
+            build(daemon, image, folder, "--build-arg", f"PYTHON={python}")
+
+
+def build(daemon: DockerDaemon, tag: str, folder: Path, *more: str) -> None:
+    """Build a folder's image; what has not changed comes from Docker's cache."""
+    daemon.run("build", "--quiet", "--tag", tag, *more, str(folder), seconds=900)
+
+
+def _make_base(daemon: DockerDaemon, tag: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="parley-base-", dir=daemon.home) as place:
+        archive = Path(place) / "base.tar"
+        with archive.open("wb") as output:
+            subprocess.run(["sh", HERE / "base.sh", place, SUITE], stdout=output, check=True, timeout=900)
+        daemon.run("import", "--change", 'CMD ["/bin/sh"]', str(archive), tag)

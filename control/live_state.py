@@ -26,10 +26,6 @@ class LiveState:
         )
         self._rest_until = 0.0
 
-    @property
-    def configured(self) -> bool:
-        return self._redis is not None
-
     async def count(self, key: str, seconds: int) -> int | None:
         """Add one to a counter that expires `seconds` after its first; return None if Redis does not answer."""
         client = self._client()

@@ -1,7 +1,6 @@
 """Minutes of meetings, written by a language model, or the reason why there are none."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from control.database import Connection, load_one
@@ -17,7 +16,6 @@ class MinutesRow:
     text: str | None
     model: str | None
     error: str | None
-    made_at: datetime
 
 
 async def of(connection: Connection, meeting: str) -> MinutesRow | None:

@@ -21,7 +21,6 @@ class RoomRow:
     node: str
     boot: str
     opened_at: datetime
-    closed_at: datetime | None
 
 
 async def create_state(connection: Connection, state: DesiredState) -> None:

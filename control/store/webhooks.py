@@ -25,8 +25,6 @@ class WebhookRow:
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
     id: int
-    webhook_id: str
-    event_id: int
     kind: str
     body: str
     state: DeliveryState

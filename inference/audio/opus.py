@@ -10,11 +10,6 @@ SAMPLE_RATE = 16_000
 RTP_CLOCK = 48_000
 
 
-def packet_samples(packet: bytes) -> int:
-    """Return how many 16 kHz samples `packet` holds; raises ValueError when it is no Opus packet."""
-    return libopus.packet_samples(packet, SAMPLE_RATE)
-
-
 class OpusDecoder:
     """One stream's decoder; see `foundation.libopus.OpusDecoder`."""
 

@@ -27,7 +27,6 @@ from sfu.api.signaling_values import (
 VERSION = 1
 VERSIONS = (1,)
 MAX_MESSAGE_BYTES = 256 * 1024
-RESUME_SECONDS = 15
 
 PeerRole = Literal["publish", "subscribe"]
 

@@ -60,11 +60,6 @@ class Drop(IntEnum):
     NOT_HANDED_ON = 24  # for another worker behind the same port, more than is handed on
 
 
-class SocketKind(IntEnum):
-    UDP = 0
-    TCP = 1
-
-
 class Datagram(NamedTuple):
     """A received datagram: bytes, who sent it, the index of our socket, and the kernel's receive time.
 

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from sfu.formats.bits import BitReader
 
-NAL_SLICE = 1
 NAL_IDR = 5
-NAL_SEI = 6
 NAL_SPS = 7
 NAL_PPS = 8
 NAL_AUD = 9

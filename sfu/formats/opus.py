@@ -1,6 +1,5 @@
 """Opus packets (RFC 6716, section 3; RFC 7587): duration and channels from the table-of-contents byte."""
 
-CLOCK_RATE = 48000
 _MAX_SAMPLES = 5760
 _SILK = (480, 960, 1920, 2880)
 _HYBRID = (480, 960)

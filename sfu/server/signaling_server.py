@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -30,8 +29,6 @@ PING_SECONDS = 10.0
 PONG_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 _TOO_BIG = 1009
-
-_log = logging.getLogger(__name__)
 
 
 class SignalingServer:

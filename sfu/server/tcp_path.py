@@ -9,7 +9,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from sfu.engine.contract import Address
 from sfu.engine.sockets import MAX_DATAGRAM
@@ -24,16 +23,6 @@ _DATAGRAMS_PER_READ = 64
 _READ_BYTES = 64 * 1024
 _FIRST_SECONDS = 10.0
 _SILENT_SECONDS = 35.0  # longer than consent lasts (RFC 7675)
-
-
-class Loop(Protocol):
-    """The part of the event loop that a path needs."""
-
-    def add_reader(self, fd: int, callback: Callable[[], None]) -> None: ...
-    def remove_reader(self, fd: int) -> bool: ...
-    def add_writer(self, fd: int, callback: Callable[[], None]) -> None: ...
-    def remove_writer(self, fd: int) -> bool: ...
-    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle: ...
 
 
 class TcpPath:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.audio.opus import SAMPLE_RATE, OpusDecoder, packet_samples
+from foundation.libopus import packet_samples
+from inference.audio.opus import SAMPLE_RATE, OpusDecoder
 from inference.audio.track_audio import STALL_NS, ArrivalClock, Span, TrackAudio
 from tests.inference.material import dtx_packets, opus_packets, prompt, rtp, silence
 
@@ -157,7 +158,7 @@ def test_any_payload_gives_sound_or_a_count(payloads: list[bytes], chance: rando
 @given(st.binary(max_size=64))
 def test_a_packets_length_is_known_or_refused(data: bytes) -> None:
     with contextlib.suppress(ValueError):
-        assert 0 < packet_samples(data) <= 1920
+        assert 0 < packet_samples(data, SAMPLE_RATE) <= 1920
 
 
 def test_the_clock_follows_the_least_delayed_packets() -> None:

@@ -25,6 +25,7 @@ import asyncpg
 import uvloop
 
 from bench.report import Report, passing
+from control.database import session
 from control.identity import keys
 from control.identity.tokens import Tokens
 from control.store import sessions, users
@@ -133,15 +134,14 @@ async def _ask(host: str, port: int, tokens: list[str], due: list[float], figure
 async def signed_in(dsn: str, keys_dir: Path, count: int) -> list[str]:
     """Put everybody into the database, signed in; returns their access tokens."""
     tokens = Tokens(keys.load(keys_dir, may_create=False))
-    connection = await asyncpg.connect(dsn)
     made = []
-    for number in range(count):
-        user = await users.create(
-            connection, username=f"user{number}", email=None, display_name=f"User {number}", password_hash="x"
-        )
-        session = await sessions.create(connection, user.id, user.epoch, "bench", "127.0.0.1", strong=False)
-        made.append(tokens.access(user.id, session, user.epoch))
-    await connection.close()
+    async with session(dsn) as connection:
+        for number in range(count):
+            user = await users.create(
+                connection, username=f"user{number}", email=None, display_name=f"User {number}", password_hash="x"
+            )
+            signed = await sessions.create(connection, user.id, user.epoch, "bench", "127.0.0.1", strong=False)
+            made.append(tokens.access(user.id, signed, user.epoch))
     return made
 
 

@@ -20,6 +20,7 @@ import uvloop
 
 from bench.control_load import control, postgres
 from bench.report import Report, progress
+from control.database import session
 from control.identity import keys
 from control.identity.tokens import Tokens
 from control.store import sessions
@@ -215,13 +216,12 @@ async def _delete(report: Report, client: _Client, dsn: str, meetings: int) -> N
 async def _tokens(dsn: str, keys_dir: Path) -> list[str]:
     """Sign in those who ask, after the seeding, which may take longer than a token holds; return their tokens."""
     tokens = Tokens(keys.load(keys_dir, may_create=False))
-    connection = await asyncpg.connect(dsn)
     made = []
-    for account in (HOST, NEWCOMER, ADMIN):
-        user = f"user{account}"
-        session = await sessions.create(connection, user, 1, "bench", "127.0.0.1", strong=False)
-        made.append(tokens.access(user, session, 1))
-    await connection.close()
+    async with session(dsn) as connection:
+        for account in (HOST, NEWCOMER, ADMIN):
+            user = f"user{account}"
+            signed = await sessions.create(connection, user, 1, "bench", "127.0.0.1", strong=False)
+            made.append(tokens.access(user, signed, 1))
     return made
 
 

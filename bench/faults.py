@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer
 from bench.fault_call import Silence, watched_call
 from bench.fault_servers import SECRET, Servers, running_servers
 from bench.report import Report, progress
-from control.database import prepare
+from control.database import session
 from control.store import outbox
 from tests.support.object_stores import S3Server
 
@@ -206,19 +206,12 @@ async def _kill_control(servers: Servers, outcome: Outcome, times: int) -> None:
 
 async def _hold_open(servers: Servers, commits: int) -> None:
     """Append an event, and commit it only when `commits` others were."""
-    connection = await asyncpg.connect(servers.cluster.dsn)
-    beside = await asyncpg.connect(servers.cluster.dsn)
-    try:
-        await prepare(connection)
-        await prepare(beside)
-        async with connection.transaction():
-            held, *others = servers.made
-            await outbox.append(connection, outbox.MEETING_EVENTS, held, "fault.held", {})
-            for index in range(commits):
-                await outbox.append(beside, outbox.MEETING_EVENTS, others[index % len(others)], "fault.beside", {})
-    finally:
-        await connection.close()
-        await beside.close()
+    held, *others = servers.made
+    dsn = servers.cluster.dsn
+    async with session(dsn) as beside, session(dsn) as connection, connection.transaction():
+        await outbox.append(connection, outbox.MEETING_EVENTS, held, "fault.held", {})
+        for index in range(commits):
+            await outbox.append(beside, outbox.MEETING_EVENTS, others[index % len(others)], "fault.beside", {})
 
 
 async def _judge(servers: Servers, outcome: Outcome) -> None:

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import asyncpg
-
-from control.database import Connection, prepare
+from control.database import session
 from control.identity.passwords import Passwords
 from control.store import audit, users
 from control.store.users import UserRow
@@ -17,7 +15,7 @@ class NoSuchUser(LookupError):
 async def create_admin(dsn: str, username: str, password: str, email: str | None = None) -> str:
     """Create an administrator and return its id; raises Problem 409 if the name is taken."""
     hashed = await _hash(password)
-    async with _Session(dsn) as connection, connection.transaction():
+    async with session(dsn) as connection, connection.transaction():
         user = await users.create(
             connection, username=username, email=email, display_name=username, password_hash=hashed, role="admin"
         )
@@ -28,7 +26,7 @@ async def create_admin(dsn: str, username: str, password: str, email: str | None
 async def reset_password(dsn: str, login: str, password: str) -> None:
     """Set a new password and end every session of the account; raises NoSuchUser."""
     hashed = await _hash(password)
-    async with _Session(dsn) as connection, connection.transaction():
+    async with session(dsn) as connection, connection.transaction():
         user = await users.by_login(connection, login)
         if user is None:
             raise NoSuchUser(login)
@@ -38,7 +36,7 @@ async def reset_password(dsn: str, login: str, password: str) -> None:
 
 async def find_user(dsn: str, login: str) -> UserRow:
     """Return the account with this name or address; raises NoSuchUser."""
-    async with _Session(dsn) as connection:
+    async with session(dsn) as connection:
         user = await users.by_login(connection, login)
     if user is None:
         raise NoSuchUser(login)
@@ -47,14 +45,14 @@ async def find_user(dsn: str, login: str) -> UserRow:
 
 async def note(dsn: str, action: str, target: str) -> None:
     """Write a command-line action to the audit log."""
-    async with _Session(dsn) as connection:
+    async with session(dsn) as connection:
         await audit.write(connection, None, action, target, "command line")
 
 
 async def export_user(dsn: str, login: str) -> dict[str, list[dict[str, Any]]]:
     """Return every row about an account, by table, without secrets; raises NoSuchUser."""
     exported: dict[str, list[dict[str, Any]]] = {}
-    async with _Session(dsn) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+    async with session(dsn) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         user = await users.by_login(connection, login)
         if user is None:
             raise NoSuchUser(login)
@@ -117,21 +115,6 @@ _EXPORTS = {
     ),
     "operation_logs": "SELECT * FROM operation_logs WHERE actor = $1 OR target = $1",
 }
-
-
-class _Session:
-    """A database session for one command."""
-
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-
-    async def __aenter__(self) -> Connection:
-        self._connection = await asyncpg.connect(self._dsn)
-        await prepare(self._connection)
-        return self._connection
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()
 
 
 async def _hash(password: str) -> str:

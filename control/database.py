@@ -2,9 +2,10 @@
 
 import functools
 import operator
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -40,19 +41,71 @@ UNAVAILABLE = (
 Any other
 error is a bug."""
 
+Value = TypeVar("Value")
 Row = TypeVar("Row", bound="DataclassInstance | msgspec.Struct")
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+@functools.cache
+def _insertion(table: str, columns: tuple[str, ...], then: str) -> str:
+    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) {then}"  # noqa: S608  names in the code
+
+
+class Connection(asyncpg.Connection):
+    """A session that returns rows as dataclasses or Structs."""
+
+    async def all(self, kind: type[Row], query: str, *values: Any) -> list[Row]:
+        """Return every row of a query."""
+        return [load(kind, record) for record in await self.fetch(query, *values)]
+
+    async def one(self, kind: type[Row], query: str, *values: Any) -> Row | None:
+        """Return the first row of a query, None if it has none."""
+        record = await self.fetchrow(query, *values)
+        return None if record is None else load(kind, record)
+
+    async def new(self, kind: type[Row], query: str, *values: Any) -> Row:
+        """Return the row of a statement that always has one."""
+        record = await self.fetchrow(query, *values)
+        assert record is not None
+        return load(kind, record)
+
+    async def value(self, kind: Callable[[Any], Value], query: str, *values: Any) -> Value:
+        """Return the first value of a query, converted."""
+        return kind(await self.fetchval(query, *values))
+
+    async def column(self, query: str, *values: Any) -> list[Any]:
+        """Return the first column of a query."""
+        return [record[0] for record in await self.fetch(query, *values)]
+
+    async def change(self, query: str, *values: Any) -> bool:
+        """Execute a statement; return whether it changed a row."""
+        return not (await self.execute(query, *values)).endswith(" 0")
+
+    async def insert(self, table: str, /, then: str = "", **columns: Any) -> bool:
+        """Insert a row of these columns, and end the statement with `then`; return whether it changed a row."""
+        return await self.change(_insertion(table, tuple(columns), then), *columns.values())
+
+    async def insert_new(self, kind: type[Row], table: str, /, then: str = "", **columns: Any) -> Row:
+        """Insert a row and return it as it is stored, with its defaults."""
+        return await self.new(kind, _insertion(table, tuple(columns), f"{then} RETURNING *"), *columns.values())
+
+
+class Pool(Protocol):
+    """The part of asyncpg's pool that is used, with sessions of our class."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Connection]: ...
+    async def close(self) -> None: ...
+    def terminate(self) -> None: ...
 
 
 def _encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def connect(*dsn: Any, **settings: Any) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(*dsn: Any, **settings: Any) -> Connection:
     """Open a session like `asyncpg.connect`; raises Unreachable for every failure below TLS."""
     try:
-        return await asyncpg.connect(*dsn, **settings)
+        return cast(Connection, await asyncpg.connect(*dsn, **{"connection_class": Connection} | settings))
     except OSError as error:
         raise Unreachable(describe(error)) from error
 
@@ -66,10 +119,22 @@ async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Skip the reset on release: no session state outlives a transaction here."""
 
 
+@asynccontextmanager
+async def session(dsn: str) -> AsyncIterator[Connection]:
+    """Open a session for one command of an operator; raises asyncpg's errors and OSError."""
+    connection = cast(Connection, await asyncpg.connect(dsn, connection_class=Connection, timeout=10))
+    try:
+        await prepare(connection)
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def open_pool(dsn: str, size: int = 10) -> Pool:
     """Return a pool; raises Unreachable or asyncpg.PostgresError if the database does not answer."""
-    return await asyncpg.create_pool(
+    pool = await asyncpg.create_pool(
         dsn,
+        connection_class=Connection,
         min_size=1,
         max_size=size,
         connect=connect,
@@ -83,6 +148,7 @@ async def open_pool(dsn: str, size: int = 10) -> Pool:
             "timezone": "UTC",
         },
     )
+    return cast(Pool, pool)
 
 
 @functools.cache
@@ -98,11 +164,6 @@ def load(kind: type[Row], record: asyncpg.Record) -> Row:
     A frozen Struct is created 15 times as fast as a frozen dataclass: use it for rows that are read by the page.
     """
     return kind(*_columns(cast(Hashable, kind))(record))
-
-
-def load_one(kind: type[Row], record: asyncpg.Record | None) -> Row | None:
-    """Return the result of `load`, None for no row."""
-    return None if record is None else load(kind, record)
 
 
 def contains(text: str) -> str:

@@ -214,11 +214,11 @@ async def _admit(
     secret = new_rejoin_secret(participant)
     person = await participants.add(
         connection,
+        call.standing.meeting.id,
+        None if user is None else user.user,
+        body.name or (user.display_name if user is not None else "Guest"),
+        "host" if call.standing.role == "host" else "participant",
         participant=participant,
-        meeting=call.standing.meeting.id,
-        user=None if user is None else user.user,
-        name=body.name or (user.display_name if user is not None else "Guest"),
-        role="host" if call.standing.role == "host" else "participant",
         rejoin=digest(secret),
     )
     return person, secret

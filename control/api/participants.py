@@ -18,8 +18,6 @@ from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.identifiers import new_id
-from control.identity.tokens import digest, new_rejoin_secret
 from control.meetings import breakouts, grants
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants, rooms, users
@@ -63,16 +61,7 @@ async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Par
             raise not_found("There is no such account.")
         if await participants.by_user(connection, meeting, user.id) is not None:
             raise Problem(409, "participant_exists", "This account is a participant already.")
-        participant = new_id("participant")
-        row = await participants.add(
-            connection,
-            participant=participant,
-            meeting=meeting,
-            user=user.id,
-            name=user.display_name,
-            role=body.role,
-            rejoin=digest(new_rejoin_secret(participant)),
-        )
+        row = await participants.add(connection, meeting, user.id, user.display_name, body.role)
     return public_participant(row)
 
 

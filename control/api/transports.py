@@ -10,8 +10,6 @@ import msgspec
 from control.api.types import Done
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
-from control.identifiers import new_id
-from control.identity.tokens import digest, new_rejoin_secret
 from control.meetings.ending import ended
 from control.nodes.transport_client import TransportClient
 from control.placement import placing
@@ -80,16 +78,7 @@ async def _open(call: Call, meeting: str, wish: AnyTransport) -> TransportInfo:
             if row is None or row.user_id is not None or row.removed_at is not None:
                 raise not_found("There is no such participant in this meeting.")
         else:
-            participant = new_id("participant")
-            row = await participants.add(
-                connection,
-                participant=participant,
-                meeting=meeting,
-                user=None,
-                name=wish.name,
-                role="participant",
-                rejoin=digest(new_rejoin_secret(participant)),
-            )
+            row = await participants.add(connection, meeting, None, wish.name, "participant")
         placement = await placing.place(call.services, connection, meeting, "")
     client = await _client(call, meeting)
     if client is None:

@@ -3,11 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, RecordTooLargeError
 
-from control.database import prepare
+from control.database import session
 from control.events.kafka_records import record
 from control.store import event_places
 
@@ -30,26 +29,24 @@ async def replay(dsn: str, brokers: tuple[str, ...], max_bytes: int = MAX_BYTES)
     Raises aiokafka's KafkaError, asyncpg's errors, and TimeoutError when the brokers do not answer.
     """
     outcome = Replayed()
-    connection = await asyncpg.connect(dsn, timeout=10)
     producer = AIOKafkaProducer(
         bootstrap_servers=list(brokers), enable_idempotence=True, acks="all", max_request_size=max_bytes
     )
     try:
-        await prepare(connection)
-        await producer.start()
-        last = 0
-        while letters := await event_places.dead_letters(connection, _BATCH, after=last):
-            for event in letters:
-                last = event.id
-                try:
-                    async with asyncio.timeout(_ANSWER_SECONDS):
-                        await producer.send_and_wait(event.topic, **record(event, replayed=True)._asdict())
-                except (BrokerResponseError, RecordTooLargeError):
-                    outcome.refused += 1
-                else:
-                    await event_places.revive(connection, event.id)
-                    outcome.published += 1
+        async with session(dsn) as connection:
+            await producer.start()
+            last = 0
+            while letters := await event_places.dead_letters(connection, _BATCH, after=last):
+                for event in letters:
+                    last = event.id
+                    try:
+                        async with asyncio.timeout(_ANSWER_SECONDS):
+                            await producer.send_and_wait(event.topic, **record(event, replayed=True)._asdict())
+                    except (BrokerResponseError, RecordTooLargeError):
+                        outcome.refused += 1
+                    else:
+                        await event_places.revive(connection, event.id)
+                        outcome.published += 1
     finally:
         await producer.stop()
-        await connection.close()
     return outcome

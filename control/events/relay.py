@@ -11,10 +11,9 @@ import asyncio
 import logging
 from dataclasses import replace
 
-import asyncpg
 from prometheus_client import Counter
 
-from control.database import UNAVAILABLE, connect, prepare
+from control.database import UNAVAILABLE, Connection, connect, prepare
 from control.events.bus import Bus, BusAway, Progress
 from control.outages import Outages
 from control.store.event_places import Held, Place
@@ -72,7 +71,7 @@ class _Relay:
             # Not close(): that talks to a server which may be gone in the middle of a statement.
             connection.terminate()
 
-    async def _round(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    async def _round(self, connection: Connection) -> bool:
         """Offer one batch, or wait while the bus is away; return whether there may be more at once."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -92,7 +91,7 @@ class _Relay:
         return more
 
 
-async def _offer(connection: "asyncpg.Connection[asyncpg.Record]", place: Place, bus: Bus, events: list[Event]) -> bool:
+async def _offer(connection: Connection, place: Place, bus: Bus, events: list[Event]) -> bool:
     """Offer events and store the outcomes; turns any error of the bus into BusAway."""
     try:
         progress = await _traced(events, bus)

@@ -5,9 +5,7 @@ A second run changes nothing.
 
 from collections.abc import Callable, Iterable
 
-import asyncpg
-
-from control.database import prepare
+from control.database import session
 from control.migrations.rebuilding import rebuild
 from control.store import recordings
 from control.store.recordings import Found
@@ -15,12 +13,8 @@ from control.store.recordings import Found
 
 async def take(dsn: str, found: Iterable[Found], report: Callable[[Found, bool], None]) -> None:
     """Write each recording's rows; `report` is told whether its meeting is known, without which it cannot be listed."""
-    connection = await asyncpg.connect(dsn, timeout=10)
-    try:
-        await prepare(connection)
+    async with session(dsn) as connection:
         await rebuild(connection, recordings.TABLES)
         for one in found:
             async with connection.transaction():
                 report(one, await recordings.restore(connection, one))
-    finally:
-        await connection.close()

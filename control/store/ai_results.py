@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from control.database import Connection, load
+from control.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +30,4 @@ async def add(connection: Connection, row: AiResultRow) -> None:
 
 
 async def of_file(connection: Connection, file: str) -> list[AiResultRow]:
-    rows = await connection.fetch("SELECT * FROM ai_tasks WHERE file_id = $1 ORDER BY created_at, id", file)
-    return [load(AiResultRow, row) for row in rows]
+    return await connection.all(AiResultRow, "SELECT * FROM ai_tasks WHERE file_id = $1 ORDER BY created_at, id", file)

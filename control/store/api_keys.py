@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from control.identifiers import new_id
 from control.identity.tokens import digest
 from control.store.users import UserRole
@@ -40,29 +40,27 @@ async def create(
 ) -> tuple[ApiKeyRow, str]:
     """Insert a key and return its row and its secret, which is not stored."""
     secret = PREFIX + secrets.token_urlsafe(32)
-    row = await connection.fetchrow(
-        "INSERT INTO api_keys (id, user_id, name, key_hash, scopes, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
-        new_id("key"),
-        user,
-        name,
-        digest(secret),
-        scopes,
-        expires_at,
-    )
-    assert row is not None
-    return load(ApiKeyRow, row), secret
+    return await connection.insert_new(
+        ApiKeyRow,
+        "api_keys",
+        id=new_id("key"),
+        user_id=user,
+        name=name,
+        key_hash=digest(secret),
+        scopes=scopes,
+        expires_at=expires_at,
+    ), secret
 
 
 async def holder(connection: Connection, secret: str) -> KeyHolder | None:
     """Return the holder of a key, None if it is invalid; note its use, at most once a minute."""
-    row = await connection.fetchrow(
+    found = await connection.one(
+        KeyHolder,
         "SELECT k.id AS key, k.scopes, u.id AS user, u.username, u.display_name, u.role, u.epoch"
         " FROM api_keys k JOIN users u ON u.id = k.user_id"
         " WHERE k.key_hash = $1 AND (k.expires_at IS NULL OR k.expires_at > now()) AND u.state = 'active'",
         digest(secret),
     )
-    found = load_one(KeyHolder, row)
     if found is not None:
         await connection.execute(
             "UPDATE api_keys SET last_used_at = now() WHERE id = $1"
@@ -73,10 +71,8 @@ async def holder(connection: Connection, secret: str) -> KeyHolder | None:
 
 
 async def of_user(connection: Connection, user: str) -> list[ApiKeyRow]:
-    rows = await connection.fetch("SELECT * FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC", user)
-    return [load(ApiKeyRow, row) for row in rows]
+    return await connection.all(ApiKeyRow, "SELECT * FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC", user)
 
 
 async def delete(connection: Connection, user: str, key: str) -> bool:
-    found = await connection.fetchval("DELETE FROM api_keys WHERE id = $1 AND user_id = $2 RETURNING id", key, user)
-    return found is not None
+    return await connection.change("DELETE FROM api_keys WHERE id = $1 AND user_id = $2", key, user)

@@ -4,20 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from control.database import Connection, load
+from control.database import Connection
 
 
 async def write(
     connection: Connection, actor: str | None, action: str, target: str | None, address: str, **detail: Any
 ) -> None:
-    await connection.execute(
-        "INSERT INTO operation_logs (actor, action, target, address, detail) VALUES ($1, $2, $3, $4, $5)",
-        actor,
-        action,
-        target,
-        address,
-        detail,
-    )
+    await connection.insert("operation_logs", actor=actor, action=action, target=target, address=address, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +26,12 @@ class AuditRow:
 
 async def page(connection: Connection, limit: int, before: int | None) -> list[AuditRow]:
     """Return actions, newest first; `before` is the last id of the previous page."""
-    rows = await connection.fetch(
-        "SELECT * FROM operation_logs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2", before, limit
+    return await connection.all(
+        AuditRow,
+        "SELECT * FROM operation_logs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+        before,
+        limit,
     )
-    return [load(AuditRow, row) for row in rows]
 
 
 async def forget(connection: Connection, days: int) -> None:

@@ -5,13 +5,7 @@ from control.database import Connection
 
 async def claim(connection: Connection, node: str, boot: str, n: int) -> bool:
     """Note a batch; return False if it was ingested before. Needs the transaction that writes its facts."""
-    found = await connection.fetchval(
-        "INSERT INTO fact_batches (node, boot, n) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING n",
-        node,
-        boot,
-        n,
-    )
-    return found is not None
+    return await connection.insert("fact_batches", then="ON CONFLICT DO NOTHING", node=node, boot=boot, n=n)
 
 
 async def forget_old(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from control.database import Connection, load
+from control.database import Connection
 from control.identifiers import meeting_id
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
@@ -47,13 +47,13 @@ async def create(connection: Connection, main: MeetingRow, title: str) -> str:
 
 async def of_meeting(connection: Connection, main: str) -> list[BreakoutRow]:
     """Return the breakout rooms of a meeting, closed ones too, in order of creation."""
-    rows = await connection.fetch(
+    return await connection.all(
+        BreakoutRow,
         "SELECT m.id, m.title, m.closes_at, (SELECT count(*) FROM meeting_participants p"
         "   WHERE p.meeting_id = m.id AND p.present) AS present"
         " FROM meetings m WHERE m.breakout_of = $1 ORDER BY m.created_at, m.id",
         main,
     )
-    return [load(BreakoutRow, row) for row in rows]
 
 
 async def lock(connection: Connection, main: str) -> None:
@@ -73,10 +73,9 @@ async def close(connection: Connection, breakouts: Iterable[str], at: datetime) 
 
 async def closed(connection: Connection) -> list[str]:
     """Return the breakout rooms whose countdown is over and that have not ended."""
-    rows = await connection.fetch(
+    return await connection.column(
         "SELECT id FROM meetings WHERE breakout_of IS NOT NULL AND status <> 'ended' AND closes_at < now()"
     )
-    return [row["id"] for row in rows]
 
 
 async def assign(connection: Connection, participant: str, breakout: str | None) -> None:
@@ -84,11 +83,11 @@ async def assign(connection: Connection, participant: str, breakout: str | None)
     if breakout is None:
         await connection.execute("DELETE FROM breakout_assignments WHERE participant_id = $1", participant)
         return
-    await connection.execute(
-        "INSERT INTO breakout_assignments (participant_id, breakout_id) VALUES ($1, $2)"
-        " ON CONFLICT (participant_id) DO UPDATE SET breakout_id = excluded.breakout_id",
-        participant,
-        breakout,
+    await connection.insert(
+        "breakout_assignments",
+        then="ON CONFLICT (participant_id) DO UPDATE SET breakout_id = excluded.breakout_id",
+        participant_id=participant,
+        breakout_id=breakout,
     )
 
 
@@ -110,17 +109,18 @@ async def assignments(connection: Connection, main: str) -> dict[str, str]:
 
 async def inside(connection: Connection, main: str) -> list[InsideRow]:
     """Return the participants that have been in any of a meeting's breakout rooms."""
-    rows = await connection.fetch(
+    return await connection.all(
+        InsideRow,
         "SELECT p.id, p.meeting_id, p.main_id FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id"
         " WHERE m.breakout_of = $1 AND p.main_id IS NOT NULL",
         main,
     )
-    return [load(InsideRow, row) for row in rows]
 
 
 async def enter(connection: Connection, breakout: str, main: ParticipantRow, participant: str) -> ParticipantRow:
     """Return the participant's row in a breakout room, with its name and role in the main room."""
-    row = await connection.fetchrow(
+    return await connection.new(
+        ParticipantRow,
         "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash, main_id)"
         " VALUES ($1, $2, $3, $4, $5, '', $6) ON CONFLICT (meeting_id, main_id) WHERE main_id IS NOT NULL"
         " DO UPDATE SET name = excluded.name, role = excluded.role RETURNING *",
@@ -131,5 +131,3 @@ async def enter(connection: Connection, breakout: str, main: ParticipantRow, par
         main.role,
         main.id,
     )
-    assert row is not None
-    return load(ParticipantRow, row)

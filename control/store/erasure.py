@@ -72,7 +72,6 @@ async def of_user(connection: Connection, user: str) -> list[dict[str, Any]]:
 
 async def banned_in(connection: Connection, user: str) -> list[str]:
     """Return the meetings that an account is banned from."""
-    rows = await connection.fetch(
+    return await connection.column(
         "SELECT meeting_id FROM room_state WHERE document->'banned_users' ? $1 ORDER BY meeting_id", user
     )
-    return [row["meeting_id"] for row in rows]

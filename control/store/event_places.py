@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from control.database import Connection, load
+from control.database import Connection
 from control.store.outbox import Event
 
 
@@ -61,14 +61,14 @@ class KafkaPlace:
     lock = 0x6F7574626F78  # "outbox"
 
     async def next(self, connection: Connection, limit: int) -> list[Event]:
-        rows = await connection.fetch(
+        return await connection.all(
+            Event,
             "WITH held AS MATERIALIZED (SELECT key, min(id) AS id FROM outbox"
             "   WHERE published_at IS NULL AND retry_at > now() GROUP BY key)"
             " SELECT o.* FROM outbox o LEFT JOIN held h ON h.key = o.key"
             " WHERE o.published_at IS NULL AND (h.id IS NULL OR o.id < h.id) ORDER BY o.id LIMIT $1",
             limit,
         )
-        return [load(Event, row) for row in rows]
 
     async def pass_by(self, connection: Connection, events: list[int]) -> list[str]:
         query = (
@@ -119,7 +119,7 @@ class WebhooksPlace:
 
     async def next(self, connection: Connection, limit: int) -> list[Event]:
         query = f"SELECT * FROM outbox WHERE {self._open} ORDER BY id LIMIT $1"  # noqa: S608  constants
-        return [load(Event, row) for row in await connection.fetch(query, limit)]
+        return await connection.all(Event, query, limit)
 
     async def pass_by(self, connection: Connection, events: list[int]) -> list[str]:
         query = f"UPDATE outbox SET {self._done} WHERE id = ANY($1) RETURNING topic"  # noqa: S608  constants
@@ -164,12 +164,12 @@ def places(*, kafka: bool) -> Places:
 
 async def dead_letters(connection: Connection, limit: int, after: int = 0) -> list[Event]:
     """Return the oldest dead letters whose id is above `after`."""
-    rows = await connection.fetch(
+    return await connection.all(
+        Event,
         "SELECT * FROM outbox WHERE published_at IS NOT NULL AND reason IS NOT NULL AND id > $2 ORDER BY id LIMIT $1",
         limit,
         after,
     )
-    return [load(Event, row) for row in rows]
 
 
 async def revive(connection: Connection, event: int) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from control.database import Connection, load_one
+from control.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,7 @@ async def claim(connection: Connection, user: str, key: str, request_hash: bytes
     )
     if new is not None:
         return None
-    row = await connection.fetchrow("SELECT * FROM idempotency_keys WHERE user_id = $1 AND key = $2", user, key)
-    return load_one(KeptAnswer, row)
+    return await connection.one(KeptAnswer, "SELECT * FROM idempotency_keys WHERE user_id = $1 AND key = $2", user, key)
 
 
 async def keep(connection: Connection, user: str, key: str, status: int, answer: bytes) -> None:

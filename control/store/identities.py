@@ -2,32 +2,29 @@
 
 import secrets
 
-from control.database import Connection, load_one
+from control.database import Connection
 from control.identifiers import new_id
 from control.store.users import NO_PASSWORD, UserRole, UserRow, key
 
 
 async def user_of(connection: Connection, issuer: str, subject: str) -> UserRow | None:
-    row = await connection.fetchrow(
+    return await connection.one(
+        UserRow,
         "SELECT u.* FROM users u JOIN user_identities i ON i.user_id = u.id WHERE i.issuer = $1 AND i.subject = $2",
         issuer,
         subject,
     )
-    return load_one(UserRow, row)
 
 
 async def user_with_confirmed_email(connection: Connection, email: str) -> UserRow | None:
     """Return the account that has confirmed this address; only such an account may be linked to an identity."""
-    row = await connection.fetchrow(
-        "SELECT * FROM users WHERE email_key = $1 AND email_verified_at IS NOT NULL", key(email)
+    return await connection.one(
+        UserRow, "SELECT * FROM users WHERE email_key = $1 AND email_verified_at IS NOT NULL", key(email)
     )
-    return load_one(UserRow, row)
 
 
 async def link(connection: Connection, issuer: str, subject: str, user: str) -> None:
-    await connection.execute(
-        "INSERT INTO user_identities (issuer, subject, user_id) VALUES ($1, $2, $3)", issuer, subject, user
-    )
+    await connection.insert("user_identities", issuer=issuer, subject=subject, user_id=user)
 
 
 async def create_user(connection: Connection, wanted: str, display_name: str, email: str | None) -> UserRow:
@@ -35,7 +32,8 @@ async def create_user(connection: Connection, wanted: str, display_name: str, em
     username = f"{wanted[:50]}-{secrets.token_hex(3)}" if await _is_taken(connection, wanted) else wanted
     if email is not None and await _is_taken(connection, email):
         email = None
-    row = await connection.fetchrow(
+    return await connection.new(
+        UserRow,
         "INSERT INTO users (id, username, username_key, email, email_key, email_verified_at, display_name,"
         " password_hash) VALUES ($1, $2, $3, $4, $5, CASE WHEN $4::text IS NOT NULL THEN now() END, $6, $7)"
         " RETURNING *",
@@ -47,21 +45,18 @@ async def create_user(connection: Connection, wanted: str, display_name: str, em
         display_name,
         NO_PASSWORD,
     )
-    found = load_one(UserRow, row)
-    assert found is not None
-    return found
 
 
 async def _is_taken(connection: Connection, name: str) -> bool:
-    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM login_names WHERE key = $1)", key(name)))
+    return await connection.value(bool, "SELECT EXISTS (SELECT FROM login_names WHERE key = $1)", key(name))
 
 
 async def set_role(connection: Connection, user: str, role: UserRole) -> UserRow | None:
     """Set the role that the account's groups imply. A change ends its other sessions."""
-    row = await connection.fetchrow(
+    return await connection.one(
+        UserRow,
         "UPDATE users SET role = $2, epoch = CASE WHEN role = $2 THEN epoch ELSE epoch + 1 END"
         " WHERE id = $1 RETURNING *",
         user,
         role,
     )
-    return load_one(UserRow, row)

@@ -23,10 +23,9 @@ async def create(connection: Connection, created_by: str, email: str | None, sec
 
 async def use(connection: Connection, code: str, email: str | None) -> bool:
     """Use up an invitation; return False if it is not valid for this address."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE invitations SET used_at = now() WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now()"
-        " AND (email_key IS NULL OR email_key = $2) RETURNING code_hash",
+        " AND (email_key IS NULL OR email_key = $2)",
         digest(code),
         None if email is None else key(email),
     )
-    return found is not None

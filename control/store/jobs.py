@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from control.identifiers import new_id
 
 State = Literal["queued", "running", "done", "failed"]
@@ -49,20 +49,16 @@ class JobRow:
 
 async def create(connection: Connection, kind: str, subject: str, owner: str, options: dict[str, Any]) -> JobRow:
     job = new_id("job")
-    row = await connection.fetchrow(_INSERT, job, kind, subject, options, owner, owner, _USUAL_SECONDS)
-    assert row is not None
-    return load(JobRow, row)
+    return await connection.new(JobRow, _INSERT, job, kind, subject, options, owner, owner, _USUAL_SECONDS)
 
 
 async def by_id(connection: Connection, job: str) -> JobRow | None:
-    return load_one(JobRow, await connection.fetchrow("SELECT * FROM processing_jobs WHERE id = $1", job))
+    return await connection.one(JobRow, "SELECT * FROM processing_jobs WHERE id = $1", job)
 
 
 async def waiting_of(connection: Connection, owner: str) -> int:
-    return int(
-        await connection.fetchval(
-            "SELECT count(*) FROM processing_jobs WHERE owner_id = $1 AND state IN ('queued', 'running')", owner
-        )
+    return await connection.value(
+        int, "SELECT count(*) FROM processing_jobs WHERE owner_id = $1 AND state IN ('queued', 'running')", owner
     )
 
 
@@ -86,10 +82,12 @@ async def queue_anew(
 
 
 async def latest_about(connection: Connection, kind: str, subject: str) -> JobRow | None:
-    row = await connection.fetchrow(
-        "SELECT * FROM processing_jobs WHERE kind = $1 AND subject = $2 ORDER BY created_at DESC LIMIT 1", kind, subject
+    return await connection.one(
+        JobRow,
+        "SELECT * FROM processing_jobs WHERE kind = $1 AND subject = $2 ORDER BY created_at DESC LIMIT 1",
+        kind,
+        subject,
     )
-    return load_one(JobRow, row)
 
 
 async def forget_about(connection: Connection, subjects: list[str]) -> None:
@@ -116,7 +114,8 @@ async def claim(
         kinds,
         MAX_CUT_OFFS,
     )
-    row = await connection.fetchrow(
+    return await connection.one(
+        JobRow,
         "WITH next AS (SELECT id FROM processing_jobs WHERE kind = ANY($1)"
         "   AND ($3::text IS NULL OR options->>'node' = $3) AND (state = 'queued'"
         "   OR (state = 'running' AND lease_until < now())) ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
@@ -128,58 +127,53 @@ async def claim(
         lease_seconds,
         node,
     )
-    return load_one(JobRow, row)
 
 
 async def renew(connection: Connection, job: JobRow, progress: float, lease_seconds: float) -> bool:
     """Renew the lease; return False if another worker holds the job."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE processing_jobs SET progress = $3, lease_until = now() + make_interval(secs => $4)"
-        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
+        " WHERE id = $1 AND attempt = $2 AND state = 'running'",
         job.id,
         job.attempt,
         progress,
         lease_seconds,
     )
-    return found is not None
 
 
 async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
     """Store the result; return False, without storing, if another worker holds the job."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE processing_jobs SET state = 'done', progress = 1, result = $3, error = NULL, finished_at = now()"
-        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
+        " WHERE id = $1 AND attempt = $2 AND state = 'running'",
         job.id,
         job.attempt,
         result,
     )
-    return found is not None
 
 
 async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
     """Note a failure; with `again`, the job is retried a few times. Return False if another worker holds it."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE processing_jobs SET state = CASE WHEN $4 AND failures + 1 < $5 THEN 'queued' ELSE 'failed' END,"
         " failures = failures + 1, error = $3, finished_at = now(), lease_until = NULL"
-        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
+        " WHERE id = $1 AND attempt = $2 AND state = 'running'",
         job.id,
         job.attempt,
         error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # what a text column can hold
         again,
         MAX_FAILURES,
     )
-    return found is not None
 
 
 async def release(connection: Connection, job: JobRow) -> bool:
     """Release a job so that it waits again; return False if another worker holds it."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE processing_jobs SET state = 'queued', lease_until = NULL"
-        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING id",
+        " WHERE id = $1 AND attempt = $2 AND state = 'running'",
         job.id,
         job.attempt,
     )
-    return found is not None
 
 
 async def forget_old(connection: Connection) -> None:

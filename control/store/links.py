@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load
+from control.database import Connection
 from control.identifiers import new_id
 from control.identity.tokens import digest
 
@@ -20,7 +20,8 @@ class LinkRow:
 async def create(connection: Connection, recording: str, user: str, seconds: int) -> tuple[LinkRow, str]:
     """Insert a link and return it with its token, which is not stored."""
     token = secrets.token_urlsafe(24)
-    row = await connection.fetchrow(
+    return await connection.new(
+        LinkRow,
         "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at)"
         " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5)) RETURNING *",
         new_id("link"),
@@ -28,17 +29,15 @@ async def create(connection: Connection, recording: str, user: str, seconds: int
         digest(token),
         user,
         seconds,
-    )
-    assert row is not None
-    return load(LinkRow, row), token
+    ), token
 
 
 async def of_recording(connection: Connection, recording: str) -> list[LinkRow]:
-    rows = await connection.fetch(
+    return await connection.all(
+        LinkRow,
         "SELECT * FROM recording_links WHERE recording_id = $1 AND expires_at > now() ORDER BY created_at DESC",
         recording,
     )
-    return [load(LinkRow, row) for row in rows]
 
 
 async def recording(connection: Connection, token: str) -> str | None:
@@ -50,10 +49,9 @@ async def recording(connection: Connection, token: str) -> str | None:
 
 
 async def delete(connection: Connection, recording_id: str, link: str) -> bool:
-    found = await connection.fetchval(
-        "DELETE FROM recording_links WHERE id = $1 AND recording_id = $2 RETURNING id", link, recording_id
+    return await connection.change(
+        "DELETE FROM recording_links WHERE id = $1 AND recording_id = $2", link, recording_id
     )
-    return found is not None
 
 
 async def forget_old(connection: Connection) -> None:

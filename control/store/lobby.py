@@ -1,10 +1,10 @@
 """Lobby: people waiting to be admitted."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 
 State = Literal["waiting", "admitted", "denied"]
 
@@ -21,14 +21,7 @@ class LobbyRow:
 
 
 async def add(connection: Connection, row: LobbyRow) -> None:
-    await connection.execute(
-        "INSERT INTO lobby_entries (id, meeting_id, user_id, name, ticket_hash) VALUES ($1, $2, $3, $4, $5)",
-        row.id,
-        row.meeting_id,
-        row.user_id,
-        row.name,
-        row.ticket_hash,
-    )
+    await connection.insert("lobby_entries", **asdict(row))
 
 
 async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | None:
@@ -39,37 +32,36 @@ async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | No
         entry,
         meeting,
     )
-    row = await connection.fetchrow("SELECT * FROM lobby_entries WHERE id = $1 AND meeting_id = $2", entry, meeting)
-    return load_one(LobbyRow, row)
+    return await connection.one(
+        LobbyRow, "SELECT * FROM lobby_entries WHERE id = $1 AND meeting_id = $2", entry, meeting
+    )
 
 
 async def waiting(connection: Connection, meeting: str) -> list[LobbyRow]:
     """Return the people waiting that asked within the last half minute."""
-    rows = await connection.fetch(
+    return await connection.all(
+        LobbyRow,
         "SELECT * FROM lobby_entries WHERE meeting_id = $1 AND state = 'waiting'"
         " AND seen_at > now() - interval '30 seconds' ORDER BY created_at, id",
         meeting,
     )
-    return [load(LobbyRow, row) for row in rows]
 
 
 async def decide(connection: Connection, meeting: str, entry: str, state: State) -> bool:
     """Admit or deny somebody; return False if nobody with this id is waiting."""
-    found = await connection.fetchval(
-        "UPDATE lobby_entries SET state = $3 WHERE id = $1 AND meeting_id = $2 AND state <> 'admitted' RETURNING id",
+    return await connection.change(
+        "UPDATE lobby_entries SET state = $3 WHERE id = $1 AND meeting_id = $2 AND state <> 'admitted'",
         entry,
         meeting,
         state,
     )
-    return found is not None
 
 
 async def remove(connection: Connection, meeting: str, entry: str) -> bool:
     """Delete the entry of somebody who joins; return False if it is gone or was denied meanwhile."""
-    found = await connection.fetchval(
-        "DELETE FROM lobby_entries WHERE id = $1 AND meeting_id = $2 AND state <> 'denied' RETURNING id", entry, meeting
+    return await connection.change(
+        "DELETE FROM lobby_entries WHERE id = $1 AND meeting_id = $2 AND state <> 'denied'", entry, meeting
     )
-    return found is not None
 
 
 async def forget_old(connection: Connection) -> None:

@@ -30,10 +30,7 @@ async def renew(connection: Connection, file: str) -> None:
 
 async def keep(connection: Connection, file: str) -> bool:
     """Note that a row refers to an uploaded file now; return False if the file was given up meanwhile."""
-    found = await connection.fetchval(
-        "DELETE FROM loose_files WHERE id = $1 AND owner_id IS NOT NULL RETURNING id", file
-    )
-    return found is not None
+    return await connection.change("DELETE FROM loose_files WHERE id = $1 AND owner_id IS NOT NULL", file)
 
 
 async def loosen(connection: Connection, files: Sequence[str]) -> None:
@@ -53,10 +50,9 @@ async def settle(connection: Connection, files: Sequence[str]) -> None:
 
 async def claim_lapsed(connection: Connection) -> list[str]:
     """Return files of interrupted uploads and deletions, to be deleted; no upload can keep them any more."""
-    rows = await connection.fetch(
+    return await connection.column(
         "UPDATE loose_files SET owner_id = NULL, bytes = 0, until = now() + make_interval(secs => $1)"
         " WHERE id IN (SELECT id FROM loose_files WHERE until < now() LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id",
         LEASE_SECONDS,
         _AT_ONCE,
     )
-    return [row["id"] for row in rows]

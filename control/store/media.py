@@ -1,10 +1,10 @@
 """Rows of uploaded files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,41 +21,28 @@ class MediaRow:
 
 
 async def add(connection: Connection, row: MediaRow) -> None:
-    await connection.execute(
-        "INSERT INTO media_files"
-        " (id, owner_id, meeting_id, name, content_type, bytes, sha256, thumbnail, created_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        row.id,
-        row.owner_id,
-        row.meeting_id,
-        row.name,
-        row.content_type,
-        row.bytes,
-        row.sha256,
-        row.thumbnail,
-        row.created_at,
-    )
+    await connection.insert("media_files", **asdict(row))
 
 
 async def by_id(connection: Connection, file: str) -> MediaRow | None:
-    return load_one(MediaRow, await connection.fetchrow("SELECT * FROM media_files WHERE id = $1", file))
+    return await connection.one(MediaRow, "SELECT * FROM media_files WHERE id = $1", file)
 
 
 async def used_by(connection: Connection, user: str) -> int:
     """Return the bytes that an account stores or is uploading; lock it against concurrent uploads."""
     await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
-    return int(
-        await connection.fetchval(
-            "SELECT (SELECT coalesce(sum(bytes), 0) FROM media_files WHERE owner_id = $1)"
-            " + (SELECT coalesce(sum(bytes), 0) FROM loose_files WHERE owner_id = $1 AND until > now())",
-            user,
-        )
+    return await connection.value(
+        int,
+        "SELECT (SELECT coalesce(sum(bytes), 0) FROM media_files WHERE owner_id = $1)"
+        " + (SELECT coalesce(sum(bytes), 0) FROM loose_files WHERE owner_id = $1 AND until > now())",
+        user,
     )
 
 
 async def of_user(connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None) -> list[MediaRow]:
     moment, last = before or (None, None)
-    rows = await connection.fetch(
+    return await connection.all(
+        MediaRow,
         "SELECT * FROM media_files WHERE owner_id = $1"
         " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::text))"
         " ORDER BY created_at DESC, id DESC LIMIT $4",
@@ -64,18 +51,14 @@ async def of_user(connection: Connection, user: str, limit: int, before: tuple[d
         last,
         limit,
     )
-    return [load(MediaRow, row) for row in rows]
 
 
 async def all_of_user(connection: Connection, user: str) -> list[MediaRow]:
-    return [
-        load(MediaRow, row) for row in await connection.fetch("SELECT * FROM media_files WHERE owner_id = $1", user)
-    ]
+    return await connection.all(MediaRow, "SELECT * FROM media_files WHERE owner_id = $1", user)
 
 
 async def of_meeting(connection: Connection, meeting: str) -> list[MediaRow]:
-    rows = await connection.fetch("SELECT * FROM media_files WHERE meeting_id = $1", meeting)
-    return [load(MediaRow, row) for row in rows]
+    return await connection.all(MediaRow, "SELECT * FROM media_files WHERE meeting_id = $1", meeting)
 
 
 async def delete(connection: Connection, file: str) -> None:
@@ -89,8 +72,7 @@ async def avatar(connection: Connection, user: str) -> str | None:
 
 async def set_thumbnail(connection: Connection, file: str) -> bool:
     """Note that a file has a thumbnail; return False if the file is gone."""
-    found = await connection.fetchval("UPDATE media_files SET thumbnail = true WHERE id = $1 RETURNING id", file)
-    return found is not None
+    return await connection.change("UPDATE media_files SET thumbnail = true WHERE id = $1", file)
 
 
 async def existing(connection: Connection, files: Sequence[str]) -> set[str]:

@@ -1,12 +1,12 @@
 """Meetings: their plan and status. Their live state is in `rooms`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
-from control.database import Connection, load, load_one
+from control.database import Connection, load
 from control.identifiers import meeting_id
 from control.store.participants import Role
 
@@ -79,33 +79,16 @@ class Plan:
 
 
 async def create(connection: Connection, host: str, plan: Plan) -> MeetingRow:
-    row = await connection.fetchrow(
-        "INSERT INTO meetings (id, host_id, title, description, passcode_hash, settings,"
-        " scheduled_start, scheduled_end, time_zone, recurrence)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
-        meeting_id(),
-        host,
-        plan.title,
-        plan.description,
-        plan.passcode_hash,
-        plan.settings,
-        plan.scheduled_start,
-        plan.scheduled_end,
-        plan.time_zone,
-        plan.recurrence,
-    )
-    assert row is not None
-    return load(MeetingRow, row)
+    return await connection.insert_new(MeetingRow, "meetings", id=meeting_id(), host_id=host, **asdict(plan))
 
 
 async def by_id(connection: Connection, meeting: str) -> MeetingRow | None:
-    return load_one(MeetingRow, await connection.fetchrow("SELECT * FROM meetings WHERE id = $1", meeting))
+    return await connection.one(MeetingRow, "SELECT * FROM meetings WHERE id = $1", meeting)
 
 
 async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
     """Return the row, locked until the transaction ends. Lock it before the room's state, to avoid deadlocks."""
-    row = await connection.fetchrow("SELECT * FROM meetings WHERE id = $1 FOR NO KEY UPDATE", meeting)
-    return load_one(MeetingRow, row)
+    return await connection.one(MeetingRow, "SELECT * FROM meetings WHERE id = $1 FOR NO KEY UPDATE", meeting)
 
 
 async def of_user(
@@ -119,7 +102,8 @@ async def of_user(
 
 
 async def update(connection: Connection, meeting: str, plan: Plan) -> MeetingRow:
-    row = await connection.fetchrow(
+    return await connection.new(
+        MeetingRow,
         "UPDATE meetings SET title = $2, description = $3, passcode_hash = $4, settings = $5, scheduled_start = $6,"
         " scheduled_end = $7, time_zone = $8, recurrence = $9, updated_at = now() WHERE id = $1 RETURNING *",
         meeting,
@@ -132,8 +116,6 @@ async def update(connection: Connection, meeting: str, plan: Plan) -> MeetingRow
         plan.time_zone,
         plan.recurrence,
     )
-    assert row is not None
-    return load(MeetingRow, row)
 
 
 async def set_settings(connection: Connection, meeting: str, settings: Any) -> None:
@@ -175,8 +157,7 @@ async def set_host(connection: Connection, meeting: str, user: str) -> None:
 
 
 async def hosted_by(connection: Connection, user: str) -> list[str]:
-    rows = await connection.fetch("SELECT id FROM meetings WHERE host_id = $1 AND breakout_of IS NULL", user)
-    return [row["id"] for row in rows]
+    return await connection.column("SELECT id FROM meetings WHERE host_id = $1 AND breakout_of IS NULL", user)
 
 
 async def scheduled_of(connection: Connection, user: str) -> list[Listed]:

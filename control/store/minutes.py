@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from control.database import Connection, load_one
+from control.database import Connection
 
 State = Literal["none", "writing", "ready", "failed"]
 
@@ -19,21 +19,14 @@ class MinutesRow:
 
 
 async def of(connection: Connection, meeting: str) -> MinutesRow | None:
-    return load_one(
-        MinutesRow, await connection.fetchrow("SELECT * FROM meeting_minutes WHERE meeting_id = $1", meeting)
-    )
+    return await connection.one(MinutesRow, "SELECT * FROM meeting_minutes WHERE meeting_id = $1", meeting)
 
 
 async def begin(connection: Connection, meeting: str, state: State, lines: int) -> bool:
     """Note that a meeting's transcript is complete; return False if that was noted before."""
-    found = await connection.fetchval(
-        "INSERT INTO meeting_minutes (meeting_id, state, lines) VALUES ($1, $2, $3)"
-        " ON CONFLICT (meeting_id) DO NOTHING RETURNING meeting_id",
-        meeting,
-        state,
-        lines,
+    return await connection.insert(
+        "meeting_minutes", then="ON CONFLICT (meeting_id) DO NOTHING", meeting_id=meeting, state=state, lines=lines
     )
-    return found is not None
 
 
 async def settle(

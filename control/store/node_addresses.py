@@ -12,11 +12,11 @@ async def remember(connection: Connection, records: Iterable[NodeRecord]) -> Non
     """Store living nodes and their addresses, without their load."""
     for record in records:
         lasting = msgspec.structs.replace(record, boot="", draining=False, overloaded=False, load=NodeLoad())
-        await connection.execute(
-            "INSERT INTO node_addresses (node, record) VALUES ($1, $2)"
-            " ON CONFLICT (node) DO UPDATE SET record = excluded.record, seen_at = now()",
-            record.node,
-            lasting,
+        await connection.insert(
+            "node_addresses",
+            then="ON CONFLICT (node) DO UPDATE SET record = excluded.record, seen_at = now()",
+            node=record.node,
+            record=lasting,
         )
 
 

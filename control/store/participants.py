@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from control.database import Connection, load, load_one
+from control.database import Connection
+from control.identifiers import new_id
 
 Role = Literal["host", "co-host", "participant", "viewer"]
 
@@ -33,78 +34,84 @@ class ParticipantRow:
 
 
 async def add(
-    connection: Connection, *, participant: str, meeting: str, user: str | None, name: str, role: Role, rejoin: bytes
+    connection: Connection,
+    meeting: str,
+    user: str | None,
+    name: str,
+    role: Role,
+    *,
+    participant: str | None = None,
+    rejoin: bytes = b"",
 ) -> ParticipantRow:
-    """Insert a participant. An account that is one already keeps its row, with the new name and rejoin secret."""
-    row = await connection.fetchrow(
-        "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash)"
-        " VALUES ($1, $2, $3, $4, $5, $6)"
-        " ON CONFLICT (meeting_id, user_id) WHERE user_id IS NOT NULL"
-        " DO UPDATE SET name = excluded.name, rejoin_hash = excluded.rejoin_hash RETURNING *",
-        participant,
-        meeting,
-        user,
-        name,
-        role,
-        rejoin,
+    """Insert a participant. An account that is one already keeps its row, with the new name and rejoin secret.
+
+    `rejoin` is the hash of its rejoin secret; an empty one matches none.
+    """
+    return await connection.insert_new(
+        ParticipantRow,
+        "meeting_participants",
+        then="ON CONFLICT (meeting_id, user_id) WHERE user_id IS NOT NULL"
+        " DO UPDATE SET name = excluded.name, rejoin_hash = excluded.rejoin_hash",
+        id=participant or new_id("participant"),
+        meeting_id=meeting,
+        user_id=user,
+        name=name,
+        role=role,
+        rejoin_hash=rejoin,
     )
-    assert row is not None
-    return load(ParticipantRow, row)
 
 
 async def by_id(connection: Connection, meeting: str, participant: str) -> ParticipantRow | None:
-    row = await connection.fetchrow(
-        "SELECT * FROM meeting_participants WHERE id = $1 AND meeting_id = $2", participant, meeting
+    return await connection.one(
+        ParticipantRow, "SELECT * FROM meeting_participants WHERE id = $1 AND meeting_id = $2", participant, meeting
     )
-    return load_one(ParticipantRow, row)
 
 
 async def by_user(connection: Connection, meeting: str, user: str) -> ParticipantRow | None:
-    row = await connection.fetchrow(
-        "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND user_id = $2", meeting, user
+    return await connection.one(
+        ParticipantRow, "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND user_id = $2", meeting, user
     )
-    return load_one(ParticipantRow, row)
 
 
 async def by_main(connection: Connection, breakout: str, main: str) -> ParticipantRow | None:
     """Return the row of a main room's participant in a breakout room."""
-    row = await connection.fetchrow(
-        "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND main_id = $2", breakout, main
+    return await connection.one(
+        ParticipantRow, "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND main_id = $2", breakout, main
     )
-    return load_one(ParticipantRow, row)
 
 
 async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) -> list[ParticipantRow]:
-    rows = await connection.fetch(
-        "SELECT * FROM meeting_participants WHERE meeting_id = $1 ORDER BY created_at, id LIMIT $2", meeting, limit
+    return await connection.all(
+        ParticipantRow,
+        "SELECT * FROM meeting_participants WHERE meeting_id = $1 ORDER BY created_at, id LIMIT $2",
+        meeting,
+        limit,
     )
-    return [load(ParticipantRow, row) for row in rows]
 
 
 async def others_seated(connection: Connection, meeting: str, but: str | None) -> int:
     """Return how many other participants have a seat in a meeting or its breakout rooms."""
-    return int(
-        await connection.fetchval(
-            "SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = $1 AND p.id IS DISTINCT FROM $2"  # noqa: S608  constants
-            f" AND p.removed_at IS NULL AND {_SEATED}",
-            meeting,
-            but,
-        )
+    return await connection.value(
+        int,
+        "SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = $1 AND p.id IS DISTINCT FROM $2"  # noqa: S608  constants
+        f" AND p.removed_at IS NULL AND {_SEATED}",
+        meeting,
+        but,
     )
 
 
 async def is_seated(connection: Connection, participant: str) -> bool:
     """Return whether a main room's participant has a seat: in a room, on its way there, or just cut off."""
     query = f"SELECT {_SEATED} FROM meeting_participants p WHERE p.id = $1"  # noqa: S608  constants
-    return bool(await connection.fetchval(query, participant))
+    return await connection.value(bool, query, participant)
 
 
 async def is_inside(connection: Connection, participant: str) -> bool:
     """Return whether a participant is in its room, or a main room's participant in a breakout room."""
-    return bool(
-        await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM meeting_participants WHERE (id = $1 OR main_id = $1) AND present)", participant
-        )
+    return await connection.value(
+        bool,
+        "SELECT EXISTS (SELECT FROM meeting_participants WHERE (id = $1 OR main_id = $1) AND present)",
+        participant,
     )
 
 
@@ -129,13 +136,12 @@ async def mark(connection: Connection, participant: str, browser: bytes, network
 
 async def expected(connection: Connection, meeting: str, but: str) -> int:
     """Return how many others have a seat in a room but have not arrived yet."""
-    return int(
-        await connection.fetchval(
-            "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND id <> $2 AND NOT present"
-            " AND removed_at IS NULL AND seat_until > now()",
-            meeting,
-            but,
-        )
+    return await connection.value(
+        int,
+        "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND id <> $2 AND NOT present"
+        " AND removed_at IS NULL AND seat_until > now()",
+        meeting,
+        but,
     )
 
 
@@ -148,7 +154,8 @@ class RemovedLike:
 
 
 async def removed_like(connection: Connection, meeting: str, browser: bytes, network: bytes) -> RemovedLike:
-    row = await connection.fetchrow(
+    return await connection.new(
+        RemovedLike,
         "SELECT coalesce(bool_or(browser_mark = $2), false) AS browser,"
         " coalesce(bool_or(network_mark = $3), false) AS network"
         " FROM meeting_participants WHERE meeting_id = $1 AND removed_at IS NOT NULL",
@@ -156,15 +163,11 @@ async def removed_like(connection: Connection, meeting: str, browser: bytes, net
         browser,
         network,
     )
-    assert row is not None
-    return load(RemovedLike, row)
 
 
 async def count_present(connection: Connection, meeting: str) -> int:
-    return int(
-        await connection.fetchval(
-            "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND present", meeting
-        )
+    return await connection.value(
+        int, "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND present", meeting
     )
 
 
@@ -201,12 +204,8 @@ async def mark_joined(connection: Connection, meeting: str, participant: str, no
     if found is None:
         return False
     await _close_visits(connection, meeting, participant, at, "replaced")
-    await connection.execute(
-        "INSERT INTO signaling_sessions (meeting_id, participant_id, node, joined_at) VALUES ($1, $2, $3, $4)",
-        meeting,
-        participant,
-        node,
-        at,
+    await connection.insert(
+        "signaling_sessions", meeting_id=meeting, participant_id=participant, node=node, joined_at=at
     )
     return True
 
@@ -228,16 +227,14 @@ async def mark_left(connection: Connection, meeting: str, participant: str, at: 
 
 
 async def present_in(connection: Connection, meeting: str) -> list[str]:
-    rows = await connection.fetch("SELECT id FROM meeting_participants WHERE meeting_id = $1 AND present", meeting)
-    return [row["id"] for row in rows]
+    return await connection.column("SELECT id FROM meeting_participants WHERE meeting_id = $1 AND present", meeting)
 
 
 async def present_of_user(connection: Connection, user: str) -> list[ParticipantRow]:
     """Return an account's present participants, by meeting."""
-    rows = await connection.fetch(
-        "SELECT * FROM meeting_participants WHERE user_id = $1 AND present ORDER BY meeting_id", user
+    return await connection.all(
+        ParticipantRow, "SELECT * FROM meeting_participants WHERE user_id = $1 AND present ORDER BY meeting_id", user
     )
-    return [load(ParticipantRow, row) for row in rows]
 
 
 async def _close_visits(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> None:
@@ -253,5 +250,4 @@ async def _close_visits(connection: Connection, meeting: str, participant: str, 
 
 async def anywhere(connection: Connection, participant: str) -> ParticipantRow | None:
     """Return a participant by its id, whatever its meeting."""
-    row = await connection.fetchrow("SELECT * FROM meeting_participants WHERE id = $1", participant)
-    return load_one(ParticipantRow, row)
+    return await connection.one(ParticipantRow, "SELECT * FROM meeting_participants WHERE id = $1", participant)

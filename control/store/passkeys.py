@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from control.identifiers import new_id
 from control.identity.passkeys import SECONDS, NewCredential
 from control.identity.tokens import digest
@@ -40,43 +40,40 @@ async def new_challenge(connection: Connection, user: str | None) -> bytes:
 
 async def use_challenge(connection: Connection, challenge: bytes, user: str | None) -> bool:
     """Use up a challenge; return False if it was not issued to `user`, was used, or is too old."""
-    found = await connection.fetchval(
+    return await connection.change(
         "DELETE FROM passkey_challenges WHERE challenge_hash = $1 AND user_id IS NOT DISTINCT FROM $2"
-        " AND expires_at > now() RETURNING challenge_hash",
+        " AND expires_at > now()",
         digest(challenge.hex()),
         user,
     )
-    return found is not None
 
 
 async def add(connection: Connection, user: str, name: str, credential: NewCredential) -> PasskeyRow:
     """Insert a passkey; raises Problem 409 if it is registered already."""
     try:
-        row = await connection.fetchrow(
-            "INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name)"
-            " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
-            new_id("passkey"),
-            user,
-            credential.credential_id,
-            credential.public_key,
-            credential.sign_count,
-            name,
+        return await connection.insert_new(
+            PasskeyRow,
+            "passkeys",
+            id=new_id("passkey"),
+            user_id=user,
+            credential_id=credential.credential_id,
+            public_key=credential.public_key,
+            sign_count=credential.sign_count,
+            name=name,
         )
     except asyncpg.UniqueViolationError as error:
         raise Problem(409, "passkey_exists", "This passkey is already registered.") from error
-    assert row is not None
-    return load(PasskeyRow, row)
 
 
 async def of_user(connection: Connection, user: str) -> list[PasskeyRow]:
-    rows = await connection.fetch("SELECT * FROM passkeys WHERE user_id = $1 ORDER BY created_at, id", user)
-    return [load(PasskeyRow, row) for row in rows]
+    return await connection.all(PasskeyRow, "SELECT * FROM passkeys WHERE user_id = $1 ORDER BY created_at, id", user)
 
 
 async def by_credential(connection: Connection, credential_id: bytes) -> PasskeyRow | None:
     """Return a passkey, locked against concurrent use of the same count."""
-    row = await connection.fetchrow("SELECT * FROM passkeys WHERE credential_id = $1 FOR NO KEY UPDATE", credential_id)
-    return load_one(PasskeyRow, row)
+    return await connection.one(
+        PasskeyRow, "SELECT * FROM passkeys WHERE credential_id = $1 FOR NO KEY UPDATE", credential_id
+    )
 
 
 async def note_use(connection: Connection, passkey: str, sign_count: int) -> None:
@@ -86,8 +83,7 @@ async def note_use(connection: Connection, passkey: str, sign_count: int) -> Non
 
 
 async def remove(connection: Connection, user: str, passkey: str) -> bool:
-    found = await connection.fetchval("DELETE FROM passkeys WHERE id = $1 AND user_id = $2 RETURNING id", passkey, user)
-    return found is not None
+    return await connection.change("DELETE FROM passkeys WHERE id = $1 AND user_id = $2", passkey, user)
 
 
 async def forget_old_challenges(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from control.database import Connection, load
+from control.database import Connection
 from sfu.api.facts import QualityMeasured
 
 
@@ -26,18 +26,16 @@ class QualityRow:
 
 async def add(connection: Connection, fact: QualityMeasured, at: datetime) -> None:
     """Store a measurement; raises IntegrityConstraintViolationError for an unknown participant."""
-    await connection.execute(
-        "INSERT INTO participant_quality"
-        " (meeting_id, participant_id, at, seconds, final, round_trip_ms, estimate, tracks)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        fact.room,
-        fact.participant,
-        at,
-        fact.seconds,
-        fact.final,
-        fact.round_trip_ms,
-        fact.estimate,
-        msgspec.to_builtins(fact.tracks),
+    await connection.insert(
+        "participant_quality",
+        meeting_id=fact.room,
+        participant_id=fact.participant,
+        at=at,
+        seconds=fact.seconds,
+        final=fact.final,
+        round_trip_ms=fact.round_trip_ms,
+        estimate=fact.estimate,
+        tracks=msgspec.to_builtins(fact.tracks),
     )
 
 
@@ -45,7 +43,8 @@ async def page(
     connection: Connection, meeting: str, participant: str | None, limit: int, before: int | None
 ) -> list[QualityRow]:
     """Return the newest rows of a meeting, or of one participant, older than the row `before`."""
-    rows = await connection.fetch(
+    return await connection.all(
+        QualityRow,
         "SELECT * FROM participant_quality WHERE meeting_id = $1 AND ($2::text IS NULL OR participant_id = $2)"
         " AND ($3::bigint IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
         meeting,
@@ -53,4 +52,3 @@ async def page(
         before,
         limit,
     )
-    return [load(QualityRow, row) for row in rows]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from control.database import Connection, contains, load, load_one
+from control.database import Connection, contains, load
 from sfu.api.facts import RecordingFinished, SegmentClosed
 
 State = Literal["recording", "sealing", "ready", "partial", "empty"]
@@ -50,36 +50,30 @@ class RecordingRow(msgspec.Struct, frozen=True):
 
 
 async def start(connection: Connection, recording: str, meeting: str, started_by: str, at: datetime) -> RecordingRow:
-    row = await connection.fetchrow(
-        "INSERT INTO meeting_recordings (id, meeting_id, started_by, started_at) VALUES ($1, $2, $3, $4) RETURNING *",
-        recording,
-        meeting,
-        started_by,
-        at,
+    return await connection.insert_new(
+        RecordingRow, "meeting_recordings", id=recording, meeting_id=meeting, started_by=started_by, started_at=at
     )
-    assert row is not None
-    return load(RecordingRow, row)
 
 
 async def by_id(connection: Connection, recording: str) -> RecordingRow | None:
-    row = await connection.fetchrow("SELECT * FROM meeting_recordings WHERE id = $1", recording)
-    return load_one(RecordingRow, row)
+    return await connection.one(RecordingRow, "SELECT * FROM meeting_recordings WHERE id = $1", recording)
 
 
 async def running(connection: Connection, meeting: str) -> RecordingRow | None:
-    row = await connection.fetchrow(
+    return await connection.one(
+        RecordingRow,
         "SELECT * FROM meeting_recordings WHERE meeting_id = $1 AND state = 'recording'"
         " ORDER BY started_at DESC LIMIT 1",
         meeting,
     )
-    return load_one(RecordingRow, row)
 
 
 async def of_meeting(connection: Connection, meeting: str) -> list[RecordingRow]:
-    rows = await connection.fetch(
-        "SELECT * FROM meeting_recordings WHERE meeting_id = $1 ORDER BY started_at DESC LIMIT 500", meeting
+    return await connection.all(
+        RecordingRow,
+        "SELECT * FROM meeting_recordings WHERE meeting_id = $1 ORDER BY started_at DESC LIMIT 500",
+        meeting,
     )
-    return [load(RecordingRow, row) for row in rows]
 
 
 async def of_all_rooms(connection: Connection, meeting: str) -> list[tuple[RecordingRow, str]]:
@@ -111,63 +105,59 @@ async def of_user(connection: Connection, user: str, search: str | None = None) 
 
 async def confirm(connection: Connection, recording: str, meeting: str, at: datetime) -> bool:
     """Note that the recorder has begun; return False if the recording is unknown."""
-    found = await connection.fetchval(
-        "UPDATE meeting_recordings SET confirmed_at = coalesce(confirmed_at, $3)"
-        " WHERE id = $1 AND meeting_id = $2 RETURNING id",
+    return await connection.change(
+        "UPDATE meeting_recordings SET confirmed_at = coalesce(confirmed_at, $3) WHERE id = $1 AND meeting_id = $2",
         recording,
         meeting,
         at,
     )
-    return found is not None
 
 
 async def set_stalled(connection: Connection, recording: str, meeting: str, reason: str | None) -> bool:
     """Note why a recording cannot be stored now (None: it can); return False if it is unknown."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE meeting_recordings SET stalled = CASE WHEN state = 'recording' THEN $3 END"
-        " WHERE id = $1 AND meeting_id = $2 RETURNING id",
+        " WHERE id = $1 AND meeting_id = $2",
         recording,
         meeting,
         reason,
     )
-    return found is not None
 
 
 async def seal(connection: Connection, meeting: str, at: datetime) -> list[str]:
     """Seal the running recordings of a meeting against additions; return their ids."""
-    rows = await connection.fetch(
+    return await connection.column(
         "UPDATE meeting_recordings SET state = 'sealing', stopped_at = coalesce(stopped_at, $2), stalled = NULL"
         " WHERE meeting_id = $1 AND state = 'recording' RETURNING id",
         meeting,
         at,
     )
-    return [row["id"] for row in rows]
 
 
 async def add_segment(connection: Connection, segment: SegmentClosed, at: datetime) -> bool:
     """Note a closed segment; return False if the recording is unknown."""
     if await by_id(connection, segment.recording) is None:
         return False
-    await connection.execute(
-        "INSERT INTO recording_segments (recording_id, key, track, participant_id, bytes, sha256, closed_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (recording_id, key) DO NOTHING",
-        segment.recording,
-        segment.key,
-        segment.track,
-        segment.participant,
-        segment.bytes,
-        segment.sha256,
-        at,
+    await connection.insert(
+        "recording_segments",
+        then="ON CONFLICT (recording_id, key) DO NOTHING",
+        recording_id=segment.recording,
+        key=segment.key,
+        track=segment.track,
+        participant_id=segment.participant,
+        bytes=segment.bytes,
+        sha256=segment.sha256,
+        closed_at=at,
     )
     return True
 
 
 async def finish(connection: Connection, finished: RecordingFinished, at: datetime) -> bool:
     """Note that the manifest is committed; return False if the recording is unknown."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE meeting_recordings SET state = $2, duration_ms = $3, bytes = $4, manifest = $5,"
         " stopped_at = $6, finished_at = $6, composed = NULL, stalled = NULL, problems = $8"
-        " WHERE id = $1 AND meeting_id = $7 RETURNING id",
+        " WHERE id = $1 AND meeting_id = $7",
         finished.recording,
         finished.state,
         finished.duration_ms,
@@ -177,7 +167,6 @@ async def finish(connection: Connection, finished: RecordingFinished, at: dateti
         finished.room,
         finished.problems,
     )
-    return found is not None
 
 
 async def bytes_per_day(connection: Connection) -> float:
@@ -277,30 +266,29 @@ async def delete(connection: Connection, recording: str) -> None:
 
 async def abandoned(connection: Connection) -> list[RecordingRow]:
     """Return running recordings without a live room for a minute, and sealed ones unfinished for ten minutes."""
-    rows = await connection.fetch(
+    return await connection.all(
+        RecordingRow,
         "SELECT r.* FROM meeting_recordings r WHERE (r.state = 'recording'"
         " AND NOT EXISTS (SELECT FROM meeting_rooms l WHERE l.meeting_id = r.meeting_id"
         "   AND (l.closed_at IS NULL OR l.closed_at > now() - interval '1 minute'))"
         " AND r.started_at < now() - interval '1 minute')"
         " OR (r.state = 'sealing' AND r.stopped_at < now() - interval '10 minutes'"
         " AND NOT EXISTS (SELECT FROM recording_segments s WHERE s.recording_id = r.id"
-        "   AND s.closed_at > now() - interval '10 minutes'))"
+        "   AND s.closed_at > now() - interval '10 minutes'))",
     )
-    return [load(RecordingRow, row) for row in rows]
 
 
 async def settle_empty(connection: Connection, recording: str) -> bool:
     """Mark a recording as empty if no recorder can know of it: its room was never live while it ran."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE meeting_recordings r SET state = 'empty', stopped_at = coalesce(stopped_at, now()),"
         " finished_at = now(), duration_ms = 0, bytes = 0, stalled = NULL"
         " WHERE id = $1 AND state IN ('recording', 'sealing') AND confirmed_at IS NULL"
         " AND NOT EXISTS (SELECT FROM recording_segments s WHERE s.recording_id = r.id)"
         " AND NOT EXISTS (SELECT FROM meeting_rooms l WHERE l.meeting_id = r.meeting_id"
-        "   AND (l.closed_at IS NULL OR l.closed_at > r.started_at - interval '1 minute')) RETURNING id",
+        "   AND (l.closed_at IS NULL OR l.closed_at > r.started_at - interval '1 minute'))",
         recording,
     )
-    return found is not None
 
 
 async def give_up(connection: Connection, recording: str) -> None:
@@ -316,9 +304,9 @@ async def give_up(connection: Connection, recording: str) -> None:
 
 async def older_than(connection: Connection, days: int) -> list[RecordingRow]:
     """Return finished recordings that began more than `days` ago."""
-    rows = await connection.fetch(
+    return await connection.all(
+        RecordingRow,
         "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial', 'empty')"
         " AND started_at < now() - make_interval(days => $1) LIMIT 1000",
         days,
     )
-    return [load(RecordingRow, row) for row in rows]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import TrackPublished
 
@@ -24,9 +24,7 @@ class RoomRow:
 
 
 async def create_state(connection: Connection, state: DesiredState) -> None:
-    await connection.execute(
-        "INSERT INTO room_state (meeting_id, version, document) VALUES ($1, $2, $3)", state.room, state.version, state
-    )
+    await connection.insert("room_state", meeting_id=state.room, version=state.version, document=state)
 
 
 async def state(connection: Connection, meeting: str) -> DesiredState | None:
@@ -62,18 +60,13 @@ def _decode(document: Any) -> DesiredState | None:
 
 
 async def live(connection: Connection, meeting: str) -> RoomRow | None:
-    row = await connection.fetchrow("SELECT * FROM meeting_rooms WHERE meeting_id = $1 AND closed_at IS NULL", meeting)
-    return load_one(RoomRow, row)
+    return await connection.one(
+        RoomRow, "SELECT * FROM meeting_rooms WHERE meeting_id = $1 AND closed_at IS NULL", meeting
+    )
 
 
 async def open_room(connection: Connection, meeting: str, node: str, boot: str, at: datetime) -> None:
-    await connection.execute(
-        "INSERT INTO meeting_rooms (meeting_id, node, boot, opened_at) VALUES ($1, $2, $3, $4)",
-        meeting,
-        node,
-        boot,
-        at,
-    )
+    await connection.insert("meeting_rooms", meeting_id=meeting, node=node, boot=boot, opened_at=at)
 
 
 async def close_room(connection: Connection, meeting: str, at: datetime, reason: str) -> bool:
@@ -93,28 +86,25 @@ async def close_room(connection: Connection, meeting: str, at: datetime, reason:
 
 async def stale(connection: Connection, node: str, boot: str) -> list[RoomRow]:
     """Return the rooms that an earlier process of `node` left open."""
-    rows = await connection.fetch(
-        "SELECT * FROM meeting_rooms WHERE node = $1 AND boot <> $2 AND closed_at IS NULL", node, boot
+    return await connection.all(
+        RoomRow, "SELECT * FROM meeting_rooms WHERE node = $1 AND boot <> $2 AND closed_at IS NULL", node, boot
     )
-    return [load(RoomRow, row) for row in rows]
 
 
 async def live_on(connection: Connection, node: str) -> list[RoomRow]:
-    rows = await connection.fetch("SELECT * FROM meeting_rooms WHERE node = $1 AND closed_at IS NULL", node)
-    return [load(RoomRow, row) for row in rows]
+    return await connection.all(RoomRow, "SELECT * FROM meeting_rooms WHERE node = $1 AND closed_at IS NULL", node)
 
 
 async def publish_track(connection: Connection, track: TrackPublished, at: datetime) -> None:
-    await connection.execute(
-        "INSERT INTO media_streams (track, meeting_id, participant_id, source, codec, published_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (meeting_id, track)"
-        " DO UPDATE SET codec = excluded.codec, unpublished_at = NULL",
-        track.track,
-        track.room,
-        track.participant,
-        track.source,
-        track.codec,
-        at,
+    await connection.insert(
+        "media_streams",
+        then="ON CONFLICT (meeting_id, track) DO UPDATE SET codec = excluded.codec, unpublished_at = NULL",
+        track=track.track,
+        meeting_id=track.room,
+        participant_id=track.participant,
+        source=track.source,
+        codec=track.codec,
+        published_at=at,
     )
 
 
@@ -127,10 +117,10 @@ async def unpublish_track(connection: Connection, meeting: str, track: str, at: 
 async def see_node(connection: Connection, node: str, boot: str) -> bool:
     """Renew a node's lease; return True if its process differs from the one seen before."""
     previous = await connection.fetchval("SELECT boot FROM nodes WHERE node = $1 FOR UPDATE", node)
-    await connection.execute(
-        "INSERT INTO nodes (node, boot) VALUES ($1, $2)"
-        " ON CONFLICT (node) DO UPDATE SET boot = excluded.boot, last_seen_at = now()",
-        node,
-        boot,
+    await connection.insert(
+        "nodes",
+        then="ON CONFLICT (node) DO UPDATE SET boot = excluded.boot, last_seen_at = now()",
+        node=node,
+        boot=boot,
     )
     return previous is not None and previous != boot

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from control.database import Connection, load_one
+from control.database import Connection
 from control.identity.tokens import digest
 
 
@@ -15,8 +15,7 @@ class SecondFactor:
 
 async def of_user(connection: Connection, user: str) -> SecondFactor | None:
     """Return an account's second factor, locked against concurrent use of the same code."""
-    row = await connection.fetchrow("SELECT * FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
-    return load_one(SecondFactor, row)
+    return await connection.one(SecondFactor, "SELECT * FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
 
 
 async def begin(connection: Connection, user: str, secret: str) -> None:
@@ -53,7 +52,6 @@ async def remove(connection: Connection, user: str) -> None:
 
 
 async def use_recovery_code(connection: Connection, user: str, code: str) -> bool:
-    found = await connection.fetchval(
-        "DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2 RETURNING user_id", user, digest(code)
+    return await connection.change(
+        "DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2", user, digest(code)
     )
-    return found is not None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from control.identifiers import new_id
 from control.identity.tokens import REFRESH_SECONDS
 from control.store.users import UserRole
@@ -89,8 +89,7 @@ async def strengthen(connection: Connection, session: str) -> None:
 
 
 async def live(connection: Connection, session: str) -> LiveSession | None:
-    row = await connection.fetchrow(_LIVE, session, PROOF_SECONDS)
-    return load_one(LiveSession, row)
+    return await connection.one(LiveSession, _LIVE, session, PROOF_SECONDS)
 
 
 async def rotate(connection: Connection, session: str, generation: int) -> Rotation:
@@ -139,23 +138,21 @@ class SessionRow:
 
 async def of_user(connection: Connection, user: str) -> list[SessionRow]:
     """Return the account's valid sessions, newest first."""
-    rows = await connection.fetch(
+    return await connection.all(
+        SessionRow,
         "SELECT s.* FROM user_sessions s JOIN users u ON u.id = s.user_id AND u.epoch = s.epoch"
         " WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() ORDER BY s.last_used_at DESC",
         user,
     )
-    return [load(SessionRow, row) for row in rows]
 
 
 async def revoke_own(connection: Connection, user: str, session: str) -> bool:
     """Revoke a session of this account; return False if there is none with this id."""
-    found = await connection.fetchval(
-        "UPDATE user_sessions SET revoked_at = now()"
-        " WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING id",
+    return await connection.change(
+        "UPDATE user_sessions SET revoked_at = now() WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL",
         session,
         user,
     )
-    return found is not None
 
 
 async def forget_old(connection: Connection) -> None:

@@ -15,11 +15,11 @@ async def get(connection: Connection, name: str) -> Any:
 
 
 async def put(connection: Connection, name: str, value: Any) -> None:
-    await connection.execute(
-        "INSERT INTO system_configs (name, value) VALUES ($1, $2)"
-        " ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()",
-        name,
-        value,
+    await connection.insert(
+        "system_configs",
+        then="ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()",
+        name=name,
+        value=value,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load
+from control.database import Connection
 from control.identifiers import new_id
 
 
@@ -29,30 +29,28 @@ class SignedLinkRow:
 
 async def create(connection: Connection, target: Target, user: str | None, expires_at: datetime) -> SignedLinkRow:
     """Insert a link; `user` is None for a guest."""
-    row = await connection.fetchrow(
-        "INSERT INTO signed_links (id, media_id, recording_id, name, created_by, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
-        new_id("link"),
-        target.media_id,
-        target.recording_id,
-        target.name,
-        user,
-        expires_at,
+    return await connection.insert_new(
+        SignedLinkRow,
+        "signed_links",
+        id=new_id("link"),
+        media_id=target.media_id,
+        recording_id=target.recording_id,
+        name=target.name,
+        created_by=user,
+        expires_at=expires_at,
     )
-    assert row is not None
-    return load(SignedLinkRow, row)
 
 
 async def of_target(connection: Connection, target: Target, user: str | None = None) -> list[SignedLinkRow]:
     """Return the valid links of a file, or of any file of a recording; with `user`, only its own."""
-    rows = await connection.fetch(
+    return await connection.all(
+        SignedLinkRow,
         "SELECT * FROM signed_links WHERE (media_id = $1 OR recording_id = $2)"
         " AND ($3::text IS NULL OR created_by = $3) AND expires_at > now() ORDER BY created_at DESC, id LIMIT 1000",
         target.media_id,
         target.recording_id,
         user,
     )
-    return [load(SignedLinkRow, row) for row in rows]
 
 
 async def holds(connection: Connection, link: str) -> bool:
@@ -64,15 +62,14 @@ async def holds(connection: Connection, link: str) -> bool:
 
 async def delete(connection: Connection, target: Target, link: str, user: str | None = None) -> bool:
     """Delete a link; with `user`, only one of its own."""
-    found = await connection.fetchval(
+    return await connection.change(
         "DELETE FROM signed_links WHERE id = $1 AND (media_id = $2 OR recording_id = $3)"
-        " AND ($4::text IS NULL OR created_by = $4) RETURNING id",
+        " AND ($4::text IS NULL OR created_by = $4)",
         link,
         target.media_id,
         target.recording_id,
         user,
     )
-    return found is not None
 
 
 async def forget_old(connection: Connection) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from control.database import Connection, load
+from control.database import Connection
 from control.store.meetings import Status
 
 
@@ -19,7 +19,8 @@ class MeetingCount(msgspec.Struct, frozen=True):
 
 async def all_meetings(connection: Connection, limit: int, before: tuple[datetime, str] | None) -> list[MeetingCount]:
     moment, last = before or (None, None)
-    rows = await connection.fetch(
+    return await connection.all(
+        MeetingCount,
         "SELECT m.*, (SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = m.id AND p.present)"
         " AS participants FROM meetings m"
         " WHERE m.breakout_of IS NULL"
@@ -29,7 +30,6 @@ async def all_meetings(connection: Connection, limit: int, before: tuple[datetim
         last,
         limit,
     )
-    return [load(MeetingCount, row) for row in rows]
 
 
 async def counts(connection: Connection) -> dict[str, int]:

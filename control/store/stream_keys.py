@@ -4,9 +4,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from control.identifiers import new_id
-from control.identity.tokens import digest, new_rejoin_secret
 from control.store.participants import ParticipantRow
 from sfu.api.stream_key import PREFIX, StreamRole, key_hash
 
@@ -33,32 +32,32 @@ async def create(
 ) -> tuple[StreamKeyRow, str]:
     """Insert a key and return its row and its secret, which is not stored."""
     secret = PREFIX + secrets.token_urlsafe(32)
-    row = await connection.fetchrow(
-        "INSERT INTO stream_keys (id, meeting_id, name, role, key_hash, created_by, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
-        new_id("key"),
-        meeting,
-        name,
-        role,
-        key_hash(secret),
-        user,
-        expires_at,
-    )
-    assert row is not None
-    return load(StreamKeyRow, row), secret
+    return await connection.insert_new(
+        StreamKeyRow,
+        "stream_keys",
+        id=new_id("key"),
+        meeting_id=meeting,
+        name=name,
+        role=role,
+        key_hash=key_hash(secret),
+        created_by=user,
+        expires_at=expires_at,
+    ), secret
 
 
 async def by_hash(connection: Connection, hashed: bytes) -> StreamKeyRow | None:
     """Return the key with this hash, if it is valid."""
-    row = await connection.fetchrow(
-        "SELECT * FROM stream_keys WHERE key_hash = $1 AND (expires_at IS NULL OR expires_at > now())", hashed
+    return await connection.one(
+        StreamKeyRow,
+        "SELECT * FROM stream_keys WHERE key_hash = $1 AND (expires_at IS NULL OR expires_at > now())",
+        hashed,
     )
-    return load_one(StreamKeyRow, row)
 
 
 async def of_meeting(connection: Connection, meeting: str) -> list[StreamKeyRow]:
-    rows = await connection.fetch("SELECT * FROM stream_keys WHERE meeting_id = $1 ORDER BY created_at, id", meeting)
-    return [load(StreamKeyRow, row) for row in rows]
+    return await connection.all(
+        StreamKeyRow, "SELECT * FROM stream_keys WHERE meeting_id = $1 ORDER BY created_at, id", meeting
+    )
 
 
 async def delete(connection: Connection, meeting: str, key: str) -> list[str] | None:
@@ -87,21 +86,17 @@ async def participant(connection: Connection, key: StreamKeyRow) -> ParticipantR
         key.id,
         key.role,
     )
-    if found is not None:
-        row = await connection.fetchrow(
-            "UPDATE meeting_participants SET key_used_at = now() WHERE id = $1 RETURNING *", found
+    if found is None:
+        found = new_id("participant")
+        await connection.insert(
+            "meeting_participants",
+            id=found,
+            meeting_id=key.meeting_id,
+            name=key.name,
+            role="participant",
+            rejoin_hash=b"",
+            stream_key_id=key.id,
         )
-    else:
-        made = new_id("participant")
-        row = await connection.fetchrow(
-            "INSERT INTO meeting_participants"
-            " (id, meeting_id, name, role, rejoin_hash, stream_key_id, key_used_at)"
-            " VALUES ($1, $2, $3, 'participant', $4, $5, now()) RETURNING *",
-            made,
-            key.meeting_id,
-            key.name,
-            digest(new_rejoin_secret(made)),
-            key.id,
-        )
-    assert row is not None
-    return load(ParticipantRow, row)
+    return await connection.new(
+        ParticipantRow, "UPDATE meeting_participants SET key_used_at = now() WHERE id = $1 RETURNING *", found
+    )

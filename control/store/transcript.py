@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from sfu.api.facts import CaptionFinal, ChatSent, ConsentAnswered
 
 
@@ -31,26 +31,26 @@ class ChatRow:
 
 async def add_caption(connection: Connection, caption: CaptionFinal, at: datetime) -> None:
     """Store a final caption, which never changes."""
-    await connection.execute(
-        "INSERT INTO captions"
-        " (meeting_id, utterance, participant_id, track, start_ms, end_ms, lang, text, model, said_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (meeting_id, utterance) DO NOTHING",
-        caption.room,
-        caption.utterance,
-        caption.participant,
-        caption.track,
-        caption.start_ms,
-        caption.end_ms,
-        caption.lang,
-        caption.text,
-        caption.model,
-        at,
+    await connection.insert(
+        "captions",
+        then="ON CONFLICT (meeting_id, utterance) DO NOTHING",
+        meeting_id=caption.room,
+        utterance=caption.utterance,
+        participant_id=caption.participant,
+        track=caption.track,
+        start_ms=caption.start_ms,
+        end_ms=caption.end_ms,
+        lang=caption.lang,
+        text=caption.text,
+        model=caption.model,
+        said_at=at,
     )
 
 
 async def captions(connection: Connection, meeting: str, limit: int, search: str | None = None) -> list[CaptionRow]:
     """Return the captions in order; with `search`, only those that match, ignoring case."""
-    rows = await connection.fetch(
+    return await connection.all(
+        CaptionRow,
         "SELECT c.*, p.name FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
         " WHERE c.meeting_id = $1 AND ($3::text IS NULL OR strpos(lower(c.text), lower($3)) > 0)"
         " ORDER BY c.said_at, c.start_ms LIMIT $2",
@@ -58,7 +58,6 @@ async def captions(connection: Connection, meeting: str, limit: int, search: str
         limit,
         search,
     )
-    return [load(CaptionRow, row) for row in rows]
 
 
 async def captions_within(
@@ -68,7 +67,8 @@ async def captions_within(
 
     A caption has its time since its room opened, and is stored a moment after it was spoken.
     """
-    rows = await connection.fetch(
+    return await connection.all(
+        CaptionRow,
         "SELECT c.utterance, c.participant_id, p.name, c.lang, c.text, begun.ms AS start_ms,"
         "  begun.ms + c.end_ms - c.start_ms AS end_ms"
         " FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
@@ -82,20 +82,19 @@ async def captions_within(
         duration_ms,
         limit,
     )
-    return [load(CaptionRow, row) for row in rows]
 
 
 async def add_chat(connection: Connection, chat: ChatSent, at: datetime) -> None:
-    await connection.execute(
-        "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, recipient_id, text, sent_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (meeting_id, message) DO NOTHING",
-        chat.room,
-        chat.message,
-        chat.participant,
-        chat.name,
-        chat.to,
-        chat.text,
-        at,
+    await connection.insert(
+        "signaling_messages",
+        then="ON CONFLICT (meeting_id, message) DO NOTHING",
+        meeting_id=chat.room,
+        message=chat.message,
+        participant_id=chat.participant,
+        name=chat.name,
+        recipient_id=chat.to,
+        text=chat.text,
+        sent_at=at,
     )
 
 
@@ -104,7 +103,8 @@ async def chat(
 ) -> list[ChatRow]:
     """Return a page of messages, newest first, that participant `reader` may see; None sees only public ones."""
     moment, last = before or (None, None)
-    rows = await connection.fetch(
+    return await connection.all(
+        ChatRow,
         "SELECT * FROM signaling_messages WHERE meeting_id = $1 AND deleted_at IS NULL"
         " AND (recipient_id IS NULL OR recipient_id = $2 OR participant_id = $2)"
         " AND ($3::timestamptz IS NULL OR (sent_at, message) < ($3, $4::text))"
@@ -115,27 +115,26 @@ async def chat(
         last,
         limit,
     )
-    return [load(ChatRow, row) for row in rows]
 
 
 async def message(connection: Connection, meeting: str, identifier: str) -> ChatRow | None:
-    row = await connection.fetchrow(
+    return await connection.one(
+        ChatRow,
         "SELECT * FROM signaling_messages WHERE meeting_id = $1 AND message = $2 AND deleted_at IS NULL",
         meeting,
         identifier,
     )
-    return load_one(ChatRow, row)
 
 
 async def edit_message(connection: Connection, meeting: str, identifier: str, text: str) -> ChatRow | None:
-    row = await connection.fetchrow(
+    return await connection.one(
+        ChatRow,
         "UPDATE signaling_messages SET text = $3, edited_at = now()"
         " WHERE meeting_id = $1 AND message = $2 AND deleted_at IS NULL RETURNING *",
         meeting,
         identifier,
         text,
     )
-    return load_one(ChatRow, row)
 
 
 async def delete_message(connection: Connection, meeting: str, identifier: str) -> None:
@@ -148,27 +147,25 @@ async def delete_message(connection: Connection, meeting: str, identifier: str) 
 
 
 async def add_consent(connection: Connection, consent: ConsentAnswered, at: datetime) -> None:
-    await connection.execute(
-        "INSERT INTO consents (meeting_id, participant_id, consent, granted, text_version, given_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
-        consent.room,
-        consent.participant,
-        consent.consent,
-        consent.granted,
-        consent.text,
-        at,
+    await connection.insert(
+        "consents",
+        meeting_id=consent.room,
+        participant_id=consent.participant,
+        consent=consent.consent,
+        granted=consent.granted,
+        text_version=consent.text,
+        given_at=at,
     )
 
 
 async def consented(connection: Connection, meeting: str, participant: str) -> bool:
     """Return whether a participant's latest answer consents to being recorded."""
-    return bool(
-        await connection.fetchval(
-            "SELECT granted FROM consents WHERE meeting_id = $1 AND participant_id = $2 AND consent = 'recording'"
-            " ORDER BY given_at DESC, id DESC LIMIT 1",
-            meeting,
-            participant,
-        )
+    return await connection.value(
+        bool,
+        "SELECT granted FROM consents WHERE meeting_id = $1 AND participant_id = $2 AND consent = 'recording'"
+        " ORDER BY given_at DESC, id DESC LIMIT 1",
+        meeting,
+        participant,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import asyncpg
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from control.identifiers import new_id
 from control.problem import Problem
 
@@ -54,23 +54,21 @@ async def create(
     """Insert an account; raises Problem 409 if its name or address is another's name or confirmed address."""
     await check_free(connection, *(value for value in (username, email) if value is not None))
     try:
-        row = await connection.fetchrow(
-            "INSERT INTO users (id, username, username_key, email, email_key, display_name, password_hash, role,"
-            " must_confirm) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *",
-            new_id("user"),
-            username,
-            key(username),
-            email,
-            key(email) if email is not None else None,
-            display_name,
-            password_hash,
-            role,
-            must_confirm,
+        return await connection.insert_new(
+            UserRow,
+            "users",
+            id=new_id("user"),
+            username=username,
+            username_key=key(username),
+            email=email,
+            email_key=None if email is None else key(email),
+            display_name=display_name,
+            password_hash=password_hash,
+            role=role,
+            must_confirm=must_confirm,
         )
     except asyncpg.UniqueViolationError as error:
         raise _taken() from error
-    assert row is not None
-    return load(UserRow, row)
 
 
 async def check_free(connection: Connection, *names: str, user: str | None = None) -> None:
@@ -93,32 +91,31 @@ async def by_login(connection: Connection, login: str) -> UserRow | None:
     A name precedes an address, a confirmed address precedes others, and of these the oldest wins, so a later claim of
     somebody else never takes precedence.
     """
-    row = await connection.fetchrow(
+    return await connection.one(
+        UserRow,
         "SELECT * FROM users WHERE username_key = $1 OR email_key = $1"
         " ORDER BY username_key = $1 DESC, email_verified_at IS NULL, created_at, id LIMIT 1",
         key(login),
     )
-    return load_one(UserRow, row)
 
 
 async def by_email(connection: Connection, email: str) -> list[UserRow]:
     """Return the account that has confirmed this address, or else the first few that claim it."""
-    rows = await connection.fetch(
+    found = await connection.all(
+        UserRow,
         "SELECT * FROM users WHERE email_key = $1 ORDER BY email_verified_at IS NULL, created_at, id LIMIT $2",
         key(email),
         _MOST_CLAIMS,
     )
-    found = [load(UserRow, row) for row in rows]
     return found[:1] if found and found[0].email_verified_at is not None else found
 
 
 async def by_id(connection: Connection, user: str) -> UserRow | None:
-    row = await connection.fetchrow("SELECT * FROM users WHERE id = $1", user)
-    return load_one(UserRow, row)
+    return await connection.one(UserRow, "SELECT * FROM users WHERE id = $1", user)
 
 
 async def any_exists(connection: Connection) -> bool:
-    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users)"))
+    return await connection.value(bool, "SELECT EXISTS (SELECT FROM users)")
 
 
 async def rename(connection: Connection, user: str, display_name: str) -> None:
@@ -179,7 +176,8 @@ async def touch_login(connection: Connection, user: str) -> None:
 async def search(connection: Connection, text: str, limit: int, before: tuple[datetime, str] | None) -> list[UserRow]:
     """Return accounts whose name or address contains `text`, newest first."""
     moment, last = before or (None, None)
-    rows = await connection.fetch(
+    return await connection.all(
+        UserRow,
         "SELECT * FROM users WHERE (position($1 IN username_key) > 0 OR position($1 IN coalesce(email_key, '')) > 0)"
         " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::text))"
         " ORDER BY created_at DESC, id DESC LIMIT $4",
@@ -188,14 +186,14 @@ async def search(connection: Connection, text: str, limit: int, before: tuple[da
         last,
         limit,
     )
-    return [load(UserRow, row) for row in rows]
 
 
 async def administer(
     connection: Connection, user: str, *, display_name: str | None = None, role: UserRole | None = None
 ) -> UserRow | None:
     """Change the given fields; a changed role ends the account's sessions."""
-    row = await connection.fetchrow(
+    return await connection.one(
+        UserRow,
         "UPDATE users SET display_name = coalesce($2, display_name), role = coalesce($3, role),"
         " epoch = CASE WHEN coalesce($3, role) = role THEN epoch ELSE epoch + 1 END, updated_at = now()"
         " WHERE id = $1 RETURNING *",
@@ -203,20 +201,20 @@ async def administer(
         display_name,
         role,
     )
-    return load_one(UserRow, row)
 
 
 async def set_state(connection: Connection, user: str, state: Literal["active", "banned"]) -> UserRow | None:
     """Ban or unban; either ends the account's sessions."""
-    row = await connection.fetchrow(
-        "UPDATE users SET state = $2, epoch = epoch + 1, updated_at = now() WHERE id = $1 RETURNING *", user, state
+    return await connection.one(
+        UserRow,
+        "UPDATE users SET state = $2, epoch = epoch + 1, updated_at = now() WHERE id = $1 RETURNING *",
+        user,
+        state,
     )
-    return load_one(UserRow, row)
 
 
 async def active_admins(connection: Connection) -> list[str]:
-    rows = await connection.fetch("SELECT id FROM users WHERE role = 'admin' AND state = 'active' FOR UPDATE")
-    return [row["id"] for row in rows]
+    return await connection.column("SELECT id FROM users WHERE role = 'admin' AND state = 'active' FOR UPDATE")
 
 
 async def set_avatar(connection: Connection, user: str, avatar: str | None) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,24 @@ class TrackRow:
 
 
 async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) -> list[VisitRow]:
-    rows = await connection.fetch(
+    return await connection.all(
+        VisitRow,
         "SELECT * FROM signaling_sessions WHERE meeting_id = $1 ORDER BY joined_at DESC, id DESC LIMIT $2",
         meeting,
         limit,
     )
-    return [load(VisitRow, row) for row in rows]
 
 
 async def by_id(connection: Connection, visit: int) -> VisitRow | None:
-    return load_one(VisitRow, await connection.fetchrow("SELECT * FROM signaling_sessions WHERE id = $1", visit))
+    return await connection.one(VisitRow, "SELECT * FROM signaling_sessions WHERE id = $1", visit)
 
 
 async def open_ones(connection: Connection, limit: int = 1000) -> list[VisitRow]:
-    rows = await connection.fetch(
-        "SELECT * FROM signaling_sessions WHERE left_at IS NULL ORDER BY joined_at DESC, id DESC LIMIT $1", limit
+    return await connection.all(
+        VisitRow,
+        "SELECT * FROM signaling_sessions WHERE left_at IS NULL ORDER BY joined_at DESC, id DESC LIMIT $1",
+        limit,
     )
-    return [load(VisitRow, row) for row in rows]
 
 
 async def close_orphans(connection: Connection) -> int:
@@ -93,13 +94,12 @@ async def node_of(connection: Connection, meeting: str, participant: str) -> str
 
 
 async def live_rooms(connection: Connection) -> list[LiveRoomRow]:
-    rows = await connection.fetch("SELECT * FROM active_meeting_statistics ORDER BY opened_at LIMIT 1000")
-    return [load(LiveRoomRow, row) for row in rows]
+    return await connection.all(LiveRoomRow, "SELECT * FROM active_meeting_statistics ORDER BY opened_at LIMIT 1000")
 
 
 async def tracks(connection: Connection, meeting: str) -> list[TrackRow]:
-    rows = await connection.fetch(
+    return await connection.all(
+        TrackRow,
         "SELECT * FROM media_streams WHERE meeting_id = $1 AND unpublished_at IS NULL ORDER BY published_at, track",
         meeting,
     )
-    return [load(TrackRow, row) for row in rows]

@@ -1,11 +1,11 @@
 """Webhooks and their deliveries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
-from control.database import Connection, load, load_one
+from control.database import Connection
 from control.store.outbox import Event
 
 DeliveryState = Literal["waiting", "delivered", "failed"]
@@ -60,27 +60,15 @@ class Outcome:
 
 
 async def create(connection: Connection, row: WebhookRow) -> None:
-    await connection.execute(
-        "INSERT INTO webhooks (id, user_id, url, secret, kinds, all_meetings, created_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        row.id,
-        row.user_id,
-        row.url,
-        row.secret,
-        row.kinds,
-        row.all_meetings,
-        row.created_at,
-    )
+    await connection.insert("webhooks", **asdict(row))
 
 
 async def of_user(connection: Connection, user: str) -> list[WebhookRow]:
-    rows = await connection.fetch("SELECT * FROM webhooks WHERE user_id = $1 ORDER BY created_at DESC", user)
-    return [load(WebhookRow, row) for row in rows]
+    return await connection.all(WebhookRow, "SELECT * FROM webhooks WHERE user_id = $1 ORDER BY created_at DESC", user)
 
 
 async def own(connection: Connection, user: str, webhook: str) -> WebhookRow | None:
-    row = await connection.fetchrow("SELECT * FROM webhooks WHERE id = $1 AND user_id = $2", webhook, user)
-    return load_one(WebhookRow, row)
+    return await connection.one(WebhookRow, "SELECT * FROM webhooks WHERE id = $1 AND user_id = $2", webhook, user)
 
 
 async def delete(connection: Connection, webhook: str) -> None:
@@ -109,7 +97,8 @@ async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[
 
     At most `of_one` per account, and none of `busy` accounts.
     """
-    rows = await connection.fetch(
+    claimed = await connection.all(
+        Due,
         "WITH due AS (SELECT f.id FROM (SELECT DISTINCT user_id FROM webhooks WHERE user_id <> ALL($3::text[])) u"
         "  CROSS JOIN LATERAL (SELECT d.id FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id"
         "    WHERE w.user_id = u.user_id AND d.state = 'waiting' AND d.next_at <= now()"
@@ -122,7 +111,7 @@ async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[
         busy,
         lease_seconds,
     )
-    return sorted((load(Due, row) for row in rows), key=lambda due: due.id)
+    return sorted(claimed, key=lambda due: due.id)
 
 
 async def settle(connection: Connection, due: Due, outcome: Outcome) -> None:
@@ -141,21 +130,19 @@ async def settle(connection: Connection, due: Due, outcome: Outcome) -> None:
 
 
 async def deliveries(connection: Connection, webhook: str, limit: int) -> list[DeliveryRow]:
-    rows = await connection.fetch(
-        "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 ORDER BY id DESC LIMIT $2", webhook, limit
+    return await connection.all(
+        DeliveryRow, "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 ORDER BY id DESC LIMIT $2", webhook, limit
     )
-    return [load(DeliveryRow, row) for row in rows]
 
 
 async def replay(connection: Connection, webhook: str, delivery: int) -> bool:
     """Make a delivery due again; return False if there is none."""
-    found = await connection.fetchval(
+    return await connection.change(
         "UPDATE webhook_deliveries SET state = 'waiting', next_at = now(), attempts = 0"
-        " WHERE id = $1 AND webhook_id = $2 RETURNING id",
+        " WHERE id = $1 AND webhook_id = $2",
         delivery,
         webhook,
     )
-    return found is not None
 
 
 async def forget_old(connection: Connection) -> None:

@@ -23,6 +23,7 @@ import redis.asyncio as redis
 
 from control.ai.results import AiResult
 from control.config import ControlConfig
+from control.database import Connection
 from control.services import open_services
 from control.store import outbox
 from foundation.setting_groups import SETTINGS
@@ -245,7 +246,7 @@ async def _uploaded(ada: Client, meeting: str) -> str:
 
 async def _write(server: Server, dsn: str, names: dict[str, str]) -> None:
     """Write what parts that are not running here would."""
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, connection_class=Connection)
     for statement in WRITTEN:
         await connection.execute(statement.format(**names))
     await outbox_of_another(connection, names)
@@ -255,7 +256,7 @@ async def _write(server: Server, dsn: str, names: dict[str, str]) -> None:
     await services.close()
 
 
-async def outbox_of_another(connection: Any, names: dict[str, str]) -> None:
+async def outbox_of_another(connection: Connection, names: dict[str, str]) -> None:
     """An event about Ada in Bob's meeting, and its delivery to a webhook of Bob's."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json, decoder=str)
     payload = {"meeting": names["other"], "participant": names["there"], "name": "Ada", "text": SAID}

@@ -3,9 +3,7 @@
 import re
 from typing import Any
 
-import asyncpg
-
-from control.database import prepare
+from control.database import session
 from control.store import meetings
 from tests.control.harness import Client, People
 
@@ -46,30 +44,30 @@ async def test_hosted_and_joined_meetings_are_one_list(people: People) -> None:
 
 async def test_only_the_page_is_read(people: People, dsn: str) -> None:
     ada, eve, fay = [await people.user(name) for name in ("ada", "eve", "fay")]
-    connection = await asyncpg.connect(dsn)
-    await prepare(connection)
-    await connection.execute(
-        "INSERT INTO meetings (id, host_id, title, created_at)"
-        " SELECT 'm' || n, $1, 'T', now() - make_interval(secs => n) FROM generate_series(1, 5000) n",
-        eve.user["id"],
-    )
-    await connection.execute("ANALYZE meetings")
-    await connection.execute("UPDATE meetings SET host_id = $1 WHERE id IN ('m7', 'm4000')", ada.user["id"])
-    # A host has a row in each of its meetings, and so had who only took part in them.
-    await connection.execute(
-        "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash)"
-        " SELECT v.one || m.id, m.id, u.id, 'x', v.role, ''::bytea FROM meetings m, (VALUES ('e', $1, 'host'),"
-        " ('f', $2, 'participant')) AS v (one, \"user\", role) JOIN users u ON u.id = v.user WHERE m.host_id = $1",
-        eve.user["id"],
-        fay.user["id"],
-    )
-    await connection.execute("ANALYZE")
-    for reader in (eve, fay):
-        plan = await connection.fetch(f"EXPLAIN ANALYZE {meetings._OF_USER}", reader.user["id"], None, None, 51, False)
-        read = [int(float(rows)) for line in plan for rows in re.findall(r"actual time=\S+ rows=([\d.]+)", line[0])]
-        assert max(read) <= 51, "\n".join(line[0] for line in plan)
-    assert [one["id"] for one in await pages(fay, 200)][:2] == ["m1", "m2"]
-    listed = await meetings.of_user(connection, eve.user["id"], 51, None)
-    assert [one.meeting.id for one in listed] == [f"m{n}" for n in range(1, 53) if n != 7]
-    await connection.close()
+    async with session(dsn) as connection:
+        await connection.execute(
+            "INSERT INTO meetings (id, host_id, title, created_at)"
+            " SELECT 'm' || n, $1, 'T', now() - make_interval(secs => n) FROM generate_series(1, 5000) n",
+            eve.user["id"],
+        )
+        await connection.execute("ANALYZE meetings")
+        await connection.execute("UPDATE meetings SET host_id = $1 WHERE id IN ('m7', 'm4000')", ada.user["id"])
+        # A host has a row in each of its meetings, and so had who only took part in them.
+        await connection.execute(
+            "INSERT INTO meeting_participants (id, meeting_id, user_id, name, role, rejoin_hash)"
+            " SELECT v.one || m.id, m.id, u.id, 'x', v.role, ''::bytea FROM meetings m, (VALUES ('e', $1, 'host'),"
+            " ('f', $2, 'participant')) AS v (one, \"user\", role) JOIN users u ON u.id = v.user WHERE m.host_id = $1",
+            eve.user["id"],
+            fay.user["id"],
+        )
+        await connection.execute("ANALYZE")
+        for reader in (eve, fay):
+            plan = await connection.fetch(
+                f"EXPLAIN ANALYZE {meetings._OF_USER}", reader.user["id"], None, None, 51, False
+            )
+            read = [int(float(rows)) for line in plan for rows in re.findall(r"actual time=\S+ rows=([\d.]+)", line[0])]
+            assert max(read) <= 51, "\n".join(line[0] for line in plan)
+        assert [one["id"] for one in await pages(fay, 200)][:2] == ["m1", "m2"]
+        listed = await meetings.of_user(connection, eve.user["id"], 51, None)
+        assert [one.meeting.id for one in listed] == [f"m{n}" for n in range(1, 53) if n != 7]
     assert [one["id"] for one in await pages(ada, 1)] == ["m7", "m4000"]

@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from control.config import ControlConfig
-from control.database import prepare
+from control.database import session
 from control.store import films, jobs
 from tests.control.harness import NODE_SECRET, Client, People
 from tests.control.test_recordings import recorded
@@ -141,29 +141,25 @@ async def test_a_film_that_ends_its_worker_is_given_up_and_can_be_made_again(
 
 
 async def test_short_films_and_other_peoples_come_first(people: People, dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await prepare(connection)
-    await films.queue(connection, "ada's long one", "r", "ada", 20_000_000)
-    for number in range(3):
-        await films.queue(connection, f"ada's {number}", "r", "ada", 60_000)
-    await films.queue(connection, "bob's hour", "r", "bob", 3_600_000)
-    await films.queue(connection, "carol's minute", "r", "carol", 60_000)
-    order = []
-    while (job := await jobs.claim(connection, [films.KIND], 30)) is not None:
-        order.append(job.subject)
-    assert order == ["carol's minute", "bob's hour", "ada's long one", "ada's 0", "ada's 1", "ada's 2"]
-    await connection.close()
+    async with session(dsn) as connection:
+        await films.queue(connection, "ada's long one", "r", "ada", 20_000_000)
+        for number in range(3):
+            await films.queue(connection, f"ada's {number}", "r", "ada", 60_000)
+        await films.queue(connection, "bob's hour", "r", "bob", 3_600_000)
+        await films.queue(connection, "carol's minute", "r", "carol", 60_000)
+        order = []
+        while (job := await jobs.claim(connection, [films.KIND], 30)) is not None:
+            order.append(job.subject)
+        assert order == ["carol's minute", "bob's hour", "ada's long one", "ada's 0", "ada's 1", "ada's 2"]
 
 
 async def test_a_long_film_that_waited_for_its_length_comes_before_newer_ones(people: People, dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await prepare(connection)
-    await films.queue(connection, "long", "r", "ada", 7_200_000)
-    await connection.execute("UPDATE processing_jobs SET due_at = due_at - interval '2 hours'")
-    await films.queue(connection, "short", "r", "bob", 1_000)
-    job = await jobs.claim(connection, [films.KIND], 30)
-    assert job is not None and job.subject == "long"
-    await connection.close()
+    async with session(dsn) as connection:
+        await films.queue(connection, "long", "r", "ada", 7_200_000)
+        await connection.execute("UPDATE processing_jobs SET due_at = due_at - interval '2 hours'")
+        await films.queue(connection, "short", "r", "bob", 1_000)
+        job = await jobs.claim(connection, [films.KIND], 30)
+        assert job is not None and job.subject == "long"
 
 
 async def test_the_film_of_a_deleted_recording_is_refused(people: People, config: ControlConfig) -> None:

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 Form = Callable[[str], None]
@@ -47,10 +48,10 @@ def mongodb(text: str) -> None:
     _address(text, ("mongodb", "mongodb+srv"))
 
 
-def network(text: str) -> None:
-    """An address, or a network in CIDR notation."""
+def network(text: str, *, strict: bool = False) -> None:
+    """An address, or a network in CIDR notation; with `strict`, its host bits are zero."""
     try:
-        ipaddress.ip_network(text, strict=False)
+        ipaddress.ip_network(text, strict=strict)
     except ValueError as error:
         raise ValueError("neither an address nor a network such as 10.0.0.0/8") from error
 
@@ -91,7 +92,18 @@ FORMS: Mapping[str, Form] = {
     "s3_endpoint": web_address,
     "s3_public_endpoint": web_address,
     "summary_url": web_address,
+    "transport_networks": partial(network, strict=True),
     "triton_urls": host_and_port,
     "trusted_proxies": network,
 }
 """By setting: of its value, or of each one of a list. Ports have bounds of their own."""
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "cookies": ("auto", "always"),
+    "log_format": ("text", "json"),
+    "log_level": ("debug", "info", "warning", "error"),
+    "registration": ("auto", "open", "invite", "domain", "closed"),
+    "second_factor": ("optional", "admins", "required"),
+    "sfu_engine": ("auto", "compiled", "python"),
+    "smtp_tls": ("starttls", "implicit", "none"),
+}
+"""By setting: the values it may have."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.setting_forms import FORMS
+from foundation.setting_forms import CHOICES, FORMS
 from foundation.setting_groups import REMOVED, SETTINGS, Setting, variable_of
 
 
@@ -216,6 +216,8 @@ def _check_form(setting: Setting, value: Any) -> None:
     """Raise ValueError for a value of the right type that cannot be used."""
     if setting.name.endswith("_port") and not -1 <= value <= 65535:
         raise ValueError("a port is a number from -1 to 65535")
+    if value not in CHOICES.get(setting.name, (value,)):
+        raise ValueError(f"not one of {', '.join(CHOICES[setting.name])}")
     form = FORMS.get(setting.name)
     if form is not None:
         for one in value if setting.kind is list else (value,) if value else ():

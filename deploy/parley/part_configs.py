@@ -1,6 +1,5 @@
 """From settings to each part's own configuration: the only place that knows both."""
 
-import ipaddress
 import os
 import re
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from control.config import (
     ControlConfig,
     LanguageModelConfig,
+    OidcProvider,
     RateLimits,
     Registration,
     Retention,
@@ -24,22 +24,10 @@ from inference.config import InferenceConfig
 from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
-from parley.sign_in_config import identity_providers, second_factor
 from recorder.config import RecorderConfig
 from sfu.server import port_share
 from sfu.server.config import SfuConfig
 
-_REGISTRATIONS: dict[str, Registration] = {
-    "open": "open",
-    "invite": "invite",
-    "domain": "domain",
-    "closed": "closed",
-}
-_SMTP_TLS: dict[str, Literal["starttls", "implicit", "none"]] = {
-    "starttls": "starttls",
-    "implicit": "implicit",
-    "none": "none",
-}
 _EXTRAS = {"kafka": "aiokafka", "mongodb": "pymongo", "triton": "tritonclient"}
 """By extra: the module that comes with it."""
 _TURNS_BY_ADDRESS = re.compile(r"turns:(\[|[0-9.]+(:|\?|$))")
@@ -84,11 +72,11 @@ def control_config(settings: Settings) -> ControlConfig:
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         public_origins=_public_origins(settings),
         trusted_proxies=settings["trusted_proxies"],
-        cookie_security=_cookie_security(settings),
+        cookie_security=settings["cookies"],
         registration=_registration(settings),
         registration_domains=settings["registration_domains"],
-        second_factor=second_factor(settings),
-        oidc=identity_providers(settings),
+        second_factor=settings["second_factor"],
+        oidc=_identity_providers(settings),
         smtp=_smtp(settings),
         turn=_turn(settings),
         livekit_keys=_livekit_keys(settings),
@@ -222,7 +210,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         max_participants=settings["max_participants"],
         max_transports=settings["max_transports"],
         transcode_sound=settings["transcode_sound"],
-        plain_networks=_networks(settings["transport_networks"]),
+        plain_networks=settings["transport_networks"],
         plain_ports=_port_range(settings["transport_ports"]),
     )
 
@@ -231,15 +219,6 @@ def _port_share() -> port_share.PortShare | None:
     """Return what the process that started this one shares of a UDP port, if it does."""
     text = os.environ.get(port_share.ENVIRONMENT)
     return port_share.decode_share(text) if text else None
-
-
-def _networks(listed: tuple[str, ...]) -> tuple[str, ...]:
-    for entry in listed:
-        try:
-            ipaddress.ip_network(entry)
-        except ValueError as error:
-            raise SettingsError(f"transport_networks: {error}") from error
-    return listed
 
 
 def _port_range(text: str | None) -> tuple[int, int]:
@@ -349,14 +328,11 @@ def _smtp(settings: Settings) -> SmtpConfig | None:
         return None
     if sender is None:
         raise SettingsError("smtp_sender is not set: mail needs a sender address")
-    tls = _SMTP_TLS.get(settings["smtp_tls"])
-    if tls is None:
-        raise SettingsError(f"smtp_tls: {settings['smtp_tls']!r} is not one of {', '.join(_SMTP_TLS)}")
     return SmtpConfig(
         host=host,
         sender=sender,
         port=settings["smtp_port"],
-        tls=tls,
+        tls=settings["smtp_tls"],
         username=settings["smtp_username"],
         password=settings["smtp_password"],
     )
@@ -372,15 +348,6 @@ def _turn(settings: Settings) -> TurnConfig | None:
     return TurnConfig(urls=settings["turn_urls"], secret=settings["turn_secret"])
 
 
-def _cookie_security(settings: Settings) -> Literal["auto", "always"]:
-    chosen: str = settings["cookies"]
-    if chosen == "always":
-        return "always"
-    if chosen == "auto":
-        return "auto"
-    raise SettingsError(f"cookies: {chosen!r} is neither auto nor always")
-
-
 def _node_secret(settings: Settings) -> str:
     secret = settings["node_secret"]
     if not secret:
@@ -390,9 +357,27 @@ def _node_secret(settings: Settings) -> str:
 
 def _registration(settings: Settings) -> Registration:
     """`auto` lets people register themselves only while nobody but this machine can reach the page."""
-    chosen = settings["registration"]
+    chosen: Literal[Registration, "auto"] = settings["registration"]
     if chosen == "auto":
         return "open" if settings["https_port"] < 0 and settings["http_host"] == "127.0.0.1" else "closed"
-    if chosen not in _REGISTRATIONS:
-        raise SettingsError(f"registration: {chosen!r} is not one of auto, {', '.join(_REGISTRATIONS)}")
-    return _REGISTRATIONS[chosen]
+    return chosen
+
+
+def _identity_providers(settings: Settings) -> tuple[OidcProvider, ...]:
+    """Return the provider that is configured, if one is; raises SettingsError for half of one."""
+    if settings["oidc_issuer"] is None:
+        return ()
+    for name in ("oidc_client_id", "oidc_client_secret"):
+        if not settings[name]:
+            raise SettingsError(f"{name} is not set: the identity provider assigns it to this server")
+    return (
+        OidcProvider(
+            name=settings["oidc_name"],
+            issuer=settings["oidc_issuer"],
+            client_id=settings["oidc_client_id"],
+            client_secret=settings["oidc_client_secret"],
+            groups_claim=settings["oidc_groups_claim"],
+            allowed_groups=settings["oidc_allowed_groups"],
+            admin_group=settings["oidc_admin_group"],
+        ),
+    )

@@ -10,7 +10,6 @@ import pytest
 
 from foundation.etcd import Etcd, EtcdConfig
 from foundation.hot_settings import LIVE_SETTINGS_PREFIX, LiveSettings, overridden
-from foundation.logging_setup import set_level
 from foundation.settings import LIVE, Settings, SettingsError, resolve
 from tests.support.etcd import running_etcd
 from tests.support.waiting import eventually
@@ -91,4 +90,4 @@ def test_children_are_told_the_file(tmp_path: Path) -> None:
 
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(SettingsError, match="log_level"):
-        set_level("loud")
+        resolve({"log_level": "loud"}, {"HOME": "/nowhere"})

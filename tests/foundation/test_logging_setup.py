@@ -111,7 +111,7 @@ def test_secret_settings_are_known_to_the_log(capsys: pytest.CaptureFixture[str]
 
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(SettingsError, match="log_format"):
-        logging_setup.chosen_format(resolve({"log_format": "xml"}, {"HOME": str(Path.home())}))
+        resolve({"log_format": "xml"}, {"HOME": str(Path.home())})
 
 
 def test_a_whole_server_logs_json_and_no_secret() -> None:

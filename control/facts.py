@@ -98,8 +98,7 @@ async def take(services: Services, batch: ReceivedBatch) -> None:
             state = await _take_one(connection, batch, fact)
             if state is not None:
                 changed.append(state)
-    for state in changed:
-        services.nodes.push(state)
+    services.nodes.push(*changed)
     for fact in batch.facts:
         if isinstance(fact, RecordingRequested):
             services.tasks.start(lifecycle.fulfil(services, fact))

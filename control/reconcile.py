@@ -101,8 +101,7 @@ async def _close(services: Services, meeting: str) -> None:
     _log.warning("room %s ended without a report; closing it", meeting)
     async with services.pool.acquire() as connection, connection.transaction():
         state = await facts.close_room(connection, meeting, datetime.now(UTC), "node_lost")
-    if state is not None:
-        services.nodes.push(state)
+    services.nodes.push(state)
 
 
 async def stop_abandoned(services: Services) -> None:
@@ -124,8 +123,7 @@ async def _stop(services: Services, recording: RecordingRow) -> None:
         payload = {"meeting": recording.meeting_id, "recording": recording.id}
         await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "recording.stopped", payload)
         await lifecycle.settle_empty(connection, recording.meeting_id, recording.id)
-    if state is not None:
-        services.nodes.push(state)
+    services.nodes.push(state)
 
 
 async def _tidy(services: Services) -> None:

@@ -82,8 +82,7 @@ async def delete_account(services: Services, user: str) -> None:
         await users.delete(connection, user)
         await loose_files.loosen(connection, loose)
         await outbox.append_for_user(connection, user, "user.deleted", {"user": user})
-    for state in states:
-        services.nodes.push(state)
+    services.nodes.push(*states)
     await services.results.forget(files)
     await uploads.delete(services, loose)
 

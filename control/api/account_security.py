@@ -21,7 +21,6 @@ from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
 from control.problem import Problem, forbidden, not_found
 from control.store import api_keys, audit, sessions, users
-from control.store.api_keys import ApiKeyRow
 
 endpoints = Endpoints("accounts")
 _WINDOW = 15 * 60
@@ -33,19 +32,7 @@ async def list_sessions(call: Call) -> Sessions:
     """List the account's sessions."""
     async with call.services.pool.acquire() as connection:
         rows = await sessions.of_user(connection, call.user.user)
-    return Sessions(
-        sessions=[
-            Session(
-                id=row.id,
-                created_at=row.created_at,
-                last_used_at=row.last_used_at,
-                user_agent=row.user_agent,
-                address=row.address,
-                current=row.id == call.user.session,
-            )
-            for row in rows
-        ]
-    )
+    return Sessions(sessions=[Session.from_row(row, current=row.id == call.user.session) for row in rows])
 
 
 @endpoints.route("DELETE", "/api/v1/users/sessions/<session>", Access.USER, answer=Done)
@@ -63,7 +50,7 @@ async def list_api_keys(call: Call) -> ApiKeys:
     """List the account's API keys."""
     async with call.services.pool.acquire() as connection:
         rows = await api_keys.of_user(connection, call.user.user)
-    return ApiKeys(keys=[_public_key(row, None) for row in rows])
+    return ApiKeys(keys=[ApiKey.from_row(row, secret=None) for row in rows])
 
 
 @endpoints.route(
@@ -81,7 +68,7 @@ async def create_api_key(call: Call, body: CreateApiKey) -> ApiKey:
         scopes = sorted(set(body.scopes))
         row, secret = await api_keys.create(connection, call.user.user, body.name, list(scopes), body.expires_at)
         await audit.write(connection, call.actor, "create_api_key", row.id, call.address, scopes=scopes)
-    return _public_key(row, secret)
+    return ApiKey.from_row(row, secret=secret)
 
 
 @endpoints.route("DELETE", "/api/v1/users/api-keys/<key>", Access.USER, answer=Done, proof=True)
@@ -131,15 +118,3 @@ async def delete_account(call: Call) -> Response:
     response = answer(Done())
     cookies.clear_session(response, cookies.names(call.request, call.services.config.cookie_security))
     return response
-
-
-def _public_key(row: ApiKeyRow, secret: str | None) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        name=row.name,
-        scopes=row.scopes,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        last_used_at=row.last_used_at,
-        secret=secret,
-    )

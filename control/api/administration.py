@@ -110,16 +110,7 @@ class AuditLog(Answer, frozen=True, kw_only=True):
 
 
 def admin_user(row: UserRow) -> AdminUser:
-    return AdminUser(
-        id=row.id,
-        username=row.username,
-        display_name=row.display_name,
-        email=row.email,
-        email_verified=row.email_verified_at is not None,
-        role=row.role,
-        state=row.state,
-        created_at=row.created_at,
-    )
+    return AdminUser.from_row(row, email_verified=row.email_verified_at is not None)
 
 
 @endpoints.route("GET", "/api/v1/admin/users", Access.ADMIN, query=UserQuery, answer=AdminUsers)
@@ -180,8 +171,7 @@ async def ban_user(call: Call, user: str) -> AdminUser:
         if row is None:
             raise _no_user()
         await audit.write(connection, call.actor, "ban_user", user, call.address)
-    for state in rooms_left:
-        call.services.nodes.push(state)
+    call.services.nodes.push(*rooms_left)
     return admin_user(row)
 
 
@@ -211,17 +201,7 @@ async def list_all_meetings(call: Call, query: PageQuery) -> AdminMeetings:
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
         rows = await statistics.all_meetings(connection, query.limit + 1, before)
-    page = [
-        AdminMeeting(
-            id=row.id,
-            title=row.title,
-            host=row.host_id,
-            status=row.status,
-            created_at=row.created_at,
-            participants=row.participants,
-        )
-        for row in rows[: query.limit]
-    ]
+    page = [AdminMeeting.from_row(row, host=row.host_id) for row in rows[: query.limit]]
     following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
     return AdminMeetings(meetings=page, next=following)
 
@@ -241,8 +221,7 @@ async def force_end_meeting(call: Call, meeting: str) -> Done:
             raise not_found("There is no such meeting.")
         states = await end_in_transaction(connection, meeting)
         await audit.write(connection, call.actor, "force_end_meeting", meeting, call.address)
-    for state in states:
-        call.services.nodes.push(state)
+    call.services.nodes.push(*states)
     return Done()
 
 
@@ -251,18 +230,7 @@ async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
     """Return administrative actions, newest first."""
     async with call.services.pool.acquire() as connection:
         rows = await audit.page(connection, query.limit + 1, query.before)
-    entries = [
-        AuditEntry(
-            id=row.id,
-            at=row.at,
-            actor=row.actor,
-            action=row.action,
-            target=row.target,
-            address=row.address,
-            detail=row.detail,
-        )
-        for row in rows[: query.limit]
-    ]
+    entries = [AuditEntry.from_row(row) for row in rows[: query.limit]]
     return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)
 
 

@@ -33,17 +33,7 @@ Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 def public_job(row: JobRow) -> Job:
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        file=row.subject,
-        state=row.state,
-        progress=row.progress,
-        result=row.result,
-        error=row.error,
-        created_at=row.created_at,
-        finished_at=row.finished_at,
-    )
+    return Job.from_row(row, file=row.subject)
 
 
 @endpoints.route("GET", "/api/v1/ai/health", Access.USER, answer=AiHealth)
@@ -122,9 +112,7 @@ async def list_results(call: Call, file: str) -> KeptResults:
         found = await call.services.results.about(file)
     except OSError as error:
         raise Problem(503, "results_unavailable", "The result store is not answering. Try again later.") from error
-    return KeptResults(
-        results=[KeptResult(id=one.id, task=one.task, result=one.document, created_at=one.created_at) for one in found]
-    )
+    return KeptResults(results=[KeptResult.from_row(one, result=one.document) for one in found])
 
 
 @endpoints.route("GET", "/api/v1/jobs/<job>", Access.USER, answer=Job)

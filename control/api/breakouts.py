@@ -18,7 +18,7 @@ from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants
 from control.store import breakouts as store
 from control.store.meetings import MeetingRow
-from sfu.api.desired_state import Announcement, DesiredState
+from sfu.api.desired_state import Announcement
 
 endpoints = Endpoints("breakout rooms", scope="meetings")
 _PATH = "/api/v1/meetings/<meeting>/breakouts"
@@ -124,7 +124,7 @@ async def open_breakouts(call: Call, meeting: str) -> Breakouts:
         states = await breakouts.apply(connection, main)
         await _tell(call, connection, meeting, "breakouts.opened")
         listed = await _listed(call, connection, meeting)
-    _push(call, states)
+    call.services.nodes.push(*states)
     return listed
 
 
@@ -150,7 +150,7 @@ async def move_to_breakout(call: Call, meeting: str, body: MoveToBreakout) -> Do
         if body.room is None and not plan.open:
             states = await breakouts.leave_closing(connection, main, person)
         await _tell(call, connection, meeting, "breakouts.moved", participant=person, room=body.room)
-    _push(call, states)
+    call.services.nodes.push(*states)
     return Done()
 
 
@@ -167,7 +167,7 @@ async def announce_to_breakouts(call: Call, meeting: str, body: AnnounceToBreako
     async with call.services.pool.acquire() as connection, connection.transaction():
         states = await breakouts.announce(connection, await _locked(connection, meeting), said)
         await _tell(call, connection, meeting, "breakouts.announced", text=body.text)
-    _push(call, states)
+    call.services.nodes.push(*states)
     return Done()
 
 
@@ -182,7 +182,7 @@ async def close_breakouts(call: Call, meeting: str, body: CloseBreakouts) -> Bre
         states = await breakouts.close(connection, main, at)
         await _tell(call, connection, meeting, "breakouts.closed", at=at)
         listed = await _listed(call, connection, meeting)
-    _push(call, states)
+    call.services.nodes.push(*states)
     return listed
 
 
@@ -199,27 +199,14 @@ async def _listed(call: Call, connection: Connection, meeting: str) -> Breakouts
     plan = breakouts.plan_of(main)
     assigned = await store.assignments(connection, meeting)
     own = call.standing.participant.id if call.standing.participant is not None else ""
-    return Breakouts(
-        open=plan.open,
-        may_choose=plan.may_choose,
-        may_return=plan.may_return,
+    return Breakouts.from_row(
+        plan,
         place=assigned.get(own) if plan.open else None,
         rooms=[
-            Breakout(
-                id=room.id,
-                title=room.title,
-                participants=[person for person, where in assigned.items() if where == room.id],
-                present=room.present,
-                closes_at=room.closes_at,
-            )
+            Breakout.from_row(room, participants=[person for person, where in assigned.items() if where == room.id])
             for room in await store.of_meeting(connection, meeting)
         ],
     )
-
-
-def _push(call: Call, states: list[DesiredState]) -> None:
-    for state in states:
-        call.services.nodes.push(state)
 
 
 async def _tell(call: Call, connection: Connection, meeting: str, kind: str, **detail: object) -> None:

@@ -31,15 +31,7 @@ class CaptionLine(Answer, frozen=True, kw_only=True):
 
 
 def caption_line(row: CaptionRow) -> CaptionLine:
-    return CaptionLine(
-        utterance=row.utterance,
-        participant=row.participant_id,
-        name=row.name,
-        start_ms=row.start_ms,
-        end_ms=row.end_ms,
-        lang=row.lang,
-        text=row.text,
-    )
+    return CaptionLine.from_row(row, participant=row.participant_id)
 
 
 class CaptionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

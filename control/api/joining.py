@@ -99,7 +99,7 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
         call, person, to = await _assign_breakout(call, there.meeting, person)
     assert to is not None
     if to.readmitted:
-        await asyncio.wait({call.services.nodes.push(to.state)}, timeout=_READMITTED_SECONDS)
+        await asyncio.wait(call.services.nodes.push(to.state), timeout=_READMITTED_SECONDS)
     known_there = await cascade.tell(call.services, to.state.room, to.node, to.placement)
     secondary = to.node if known_there and to.node != to.placement.node else ""
     admission = Admission(to.placement.epoch, known is not None, to.placement.node, secondary)
@@ -114,8 +114,7 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
         return Done()
     async with call.services.pool.acquire() as connection, connection.transaction():
         state = await rooms.edit_state(connection, meeting, lambda before: grants.with_removed(before, person.id, None))
-    if state is not None:
-        call.services.nodes.push(state)
+    call.services.nodes.push(state)
     return Done()
 
 

@@ -66,20 +66,7 @@ async def list_live_rooms(call: Call) -> LiveRooms:
     """List the live rooms."""
     async with call.services.pool.acquire() as connection:
         rows = await visits.live_rooms(connection)
-    return LiveRooms(
-        rooms=[
-            LiveRoom(
-                meeting=row.meeting_id,
-                title=row.title,
-                node=row.node,
-                opened_at=row.opened_at,
-                participants=row.participants,
-                tracks=row.tracks,
-                recording=row.recording,
-            )
-            for row in rows
-        ]
-    )
+    return LiveRooms(rooms=[LiveRoom.from_row(row, meeting=row.meeting_id) for row in rows])
 
 
 @endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/peers", Access.PARTICIPANT, answer=Peers)
@@ -133,20 +120,9 @@ async def _peer(connection: Connection, person: ParticipantRow) -> Peer:
     tracks = [row for row in await visits.tracks(connection, person.meeting_id) if row.participant_id == person.id]
     return Peer(
         participant=public_participant(person),
-        tracks=[
-            LiveTrack(track=row.track, source=row.source, codec=row.codec, published_at=row.published_at)
-            for row in tracks
-        ],
+        tracks=[LiveTrack.from_row(row) for row in tracks],
     )
 
 
 def _visit(row: VisitRow) -> Visit:
-    return Visit(
-        id=row.id,
-        meeting=row.meeting_id,
-        participant=row.participant_id,
-        node=row.node,
-        joined_at=row.joined_at,
-        left_at=row.left_at,
-        reason=row.leave_reason,
-    )
+    return Visit.from_row(row, meeting=row.meeting_id, participant=row.participant_id, reason=row.leave_reason)

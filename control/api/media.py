@@ -51,19 +51,6 @@ class MediaPage(Answer, frozen=True, kw_only=True):
     next: str | None
 
 
-def public_file(row: MediaRow) -> MediaFile:
-    return MediaFile(
-        id=row.id,
-        name=row.name,
-        content_type=row.content_type,
-        bytes=row.bytes,
-        sha256=row.sha256,
-        meeting=row.meeting_id,
-        thumbnail=row.thumbnail,
-        created_at=row.created_at,
-    )
-
-
 @endpoints.route(
     "POST", "/api/v1/media/upload", Access.USER, query=UploadQuery, answer=MediaFile, status=201, takes_file=True
 )
@@ -92,7 +79,7 @@ async def upload_file(call: Call, query: UploadQuery) -> MediaFile:
             created_at=datetime.now(UTC),
         )
         await uploads.keep(services, row)
-    return public_file(row)
+    return MediaFile.from_row(row, meeting=row.meeting_id)
 
 
 @endpoints.route("GET", "/api/v1/media", Access.USER, query=PageQuery, answer=MediaPage)
@@ -103,13 +90,14 @@ async def list_files(call: Call, query: PageQuery) -> MediaPage:
         rows = await media.of_user(connection, call.user.user, query.limit + 1, before)
     page = rows[: query.limit]
     following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
-    return MediaPage(files=[public_file(row) for row in page], next=following)
+    return MediaPage(files=[MediaFile.from_row(row, meeting=row.meeting_id) for row in page], next=following)
 
 
 @endpoints.route("GET", "/api/v1/media/info/<file>", Access.SIGNED_IN, answer=MediaFile)
 async def get_file(call: Call, file: str) -> MediaFile:
     """Return a file's metadata."""
-    return public_file(await readable(call, file))
+    row = await readable(call, file)
+    return MediaFile.from_row(row, meeting=row.meeting_id)
 
 
 @endpoints.route("GET", "/api/v1/media/download/<file>", Access.SIGNED_IN, content_type="*/*")

@@ -197,8 +197,7 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
         changed = await meetings.update(connection, meeting, plan)
         states = await setting_changes.carry(connection, changed, old)
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
-    for state in states:
-        call.services.nodes.push(state)
+    call.services.nodes.push(*states)
     return full(changed, call.standing.role, running.id if running else None)
 
 
@@ -238,8 +237,7 @@ async def end_meeting(call: Call, meeting: str) -> Done:
     """End the meeting for everyone. Nobody can join it any more."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         states = await end_in_transaction(connection, meeting)
-    for state in states:
-        call.services.nodes.push(state)
+    call.services.nodes.push(*states)
     return Done()
 
 

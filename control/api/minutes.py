@@ -18,7 +18,7 @@ async def get_minutes(call: Call, meeting: str) -> Minutes:
         row = await minutes.of(connection, meeting)
     if row is None:
         return Minutes(state="none", lines=0, text=None, model=None, error=None)
-    return Minutes(state=row.state, lines=row.lines, text=row.text, model=row.model, error=row.error)
+    return Minutes.from_row(row)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/minutes", Access.HOST, answer=Done, status=202)

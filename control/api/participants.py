@@ -32,15 +32,8 @@ _PATH = "/api/v1/meetings/<meeting>/participants"
 
 
 def public_participant(person: ParticipantRow) -> Participant:
-    return Participant(
-        participant=person.id,
-        user=person.user_id,
-        name=person.name,
-        role=person.role,
-        present=person.present,
-        removed=person.removed_at is not None,
-        joined_at=person.joined_at,
-        left_at=person.left_at,
+    return Participant.from_row(
+        person, participant=person.id, user=person.user_id, removed=person.removed_at is not None
     )
 
 
@@ -126,8 +119,7 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
 
         changed = await rooms.edit_state(connection, meeting, edit)
         await _tell(call, connection, meeting, "participant.all_muted", "", muted=body.muted)
-    if changed is not None:
-        call.services.nodes.push(changed)
+    call.services.nodes.push(changed)
     return Done()
 
 
@@ -150,8 +142,7 @@ async def remove_participant(call: Call, meeting: str, participant: str, body: R
         states += await breakouts.keep_out(connection, meeting, participant, banned)
         await participants.mark_removed(connection, participant)
         await _tell(call, connection, meeting, "participant.removed", participant, ban=body.ban)
-    for state in states:
-        call.services.nodes.push(state)
+    call.services.nodes.push(*states)
     return Done()
 
 
@@ -169,9 +160,7 @@ async def readmit_participant(call: Call, meeting: str, participant: str) -> Don
         changed += await breakouts.let_back(connection, meeting, participant, person.user_id)
         await participants.readmit(connection, participant)
         await _tell(call, connection, meeting, "participant.readmitted", participant)
-    for state in changed:
-        if state is not None:
-            call.services.nodes.push(state)
+    call.services.nodes.push(*changed)
     return Done()
 
 

@@ -15,7 +15,6 @@ from control.identity.passkeys import RelyingParty
 from control.problem import Problem, not_found
 from control.store import audit, sessions, users
 from control.store import passkeys as store
-from control.store.passkeys import PasskeyRow
 from control.store.users import UserRow
 
 endpoints = Endpoints("accounts")
@@ -59,7 +58,7 @@ async def list_passkeys(call: Call) -> Passkeys:
     """List the account's passkeys."""
     async with call.services.pool.acquire() as connection:
         rows = await store.of_user(connection, call.user.user)
-    return Passkeys(passkeys=[_public(row) for row in rows])
+    return Passkeys(passkeys=[Passkey.from_row(row) for row in rows])
 
 
 @endpoints.route("POST", "/api/v1/users/passkeys/begin", Access.USER, answer=PasskeyOptions, proof=True)
@@ -95,7 +94,7 @@ async def add_passkey(call: Call, body: AddPasskey) -> Passkey:
             row = await store.add(connection, user, body.name, found)
             await sessions.strengthen(connection, call.user.session)
             await audit.write(connection, call.actor, "add_passkey", row.id, call.address)
-    return _public(row)
+    return Passkey.from_row(row)
 
 
 @endpoints.route("DELETE", "/api/v1/users/passkeys/<passkey>", Access.USER, answer=Done, proof=True)
@@ -146,7 +145,3 @@ async def verified(call: Call, connection: Connection, credential: dict[str, Any
 def _party(call: Call) -> RelyingParty:
     config = call.services.config
     return passkeys.relying_party(call.request, config.public_origins, config.cookie_security == "always")
-
-
-def _public(row: PasskeyRow) -> Passkey:
-    return Passkey(id=row.id, name=row.name, created_at=row.created_at, last_used_at=row.last_used_at)

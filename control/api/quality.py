@@ -68,13 +68,6 @@ async def read_quality(call: Call, meeting: str, query: QualityQuery) -> Quality
 
 
 def _quality(row: QualityRow) -> Quality:
-    return Quality(
-        id=row.id,
-        participant=row.participant_id,
-        at=row.at,
-        seconds=row.seconds,
-        final=row.final,
-        round_trip_ms=row.round_trip_ms,
-        estimate=row.estimate,
-        tracks=[msgspec.convert(track, TrackQuality) for track in row.tracks],
+    return Quality.from_row(
+        row, participant=row.participant_id, tracks=[msgspec.convert(track, TrackQuality) for track in row.tracks]
     )

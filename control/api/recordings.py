@@ -31,18 +31,7 @@ endpoints = Endpoints("recordings", scope="recordings")
 
 
 def public_recording(row: RecordingRow, title: str) -> Recording:
-    return Recording(
-        id=row.id,
-        meeting=row.meeting_id,
-        title=title,
-        state=row.state,
-        started_at=row.started_at,
-        stopped_at=row.stopped_at,
-        duration_ms=row.duration_ms,
-        bytes=row.bytes,
-        stalled=row.stalled,
-        problems=row.problems,
-    )
+    return Recording.from_row(row, meeting=row.meeting_id, title=title)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/start", Access.RECORDER, answer=Recording, status=201)
@@ -178,16 +167,7 @@ async def detail(services: Services, row: RecordingRow, title: str) -> Recording
                 raise
         else:
             tracks = [
-                RecordedTrack(
-                    track=track.track,
-                    participant=track.participant,
-                    name=track.name,
-                    source=track.source,
-                    codec=track.codec,
-                    start_ms=track.start_ms,
-                    duration_ms=track.duration_ms,
-                    files=[within(row.id, file.key) for file in track.files],
-                )
+                RecordedTrack.from_row(track, files=[within(row.id, file.key) for file in track.files])
                 for track in manifest.tracks
             ]
     composition = await _composition(services, row)

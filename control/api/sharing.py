@@ -49,7 +49,7 @@ async def share_recording(call: Call, recording: str, body: ShareRecording) -> S
         row, token = await links.create(connection, recording, call.user.user, body.days * 86400)
         await audit.write(connection, call.actor, "share_recording", recording, call.address, link=row.id)
     url = f"/api/v1/shared/{token}"
-    return SharedLink(id=row.id, created_at=row.created_at, expires_at=row.expires_at, url=url)
+    return SharedLink.from_row(row, url=url)
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/links", Access.RECORDING, answer=SharedLinks)
@@ -57,9 +57,7 @@ async def list_links(call: Call, recording: str) -> SharedLinks:
     """List the valid links of the recording."""
     async with call.services.pool.acquire() as connection:
         rows = await links.of_recording(connection, recording)
-    return SharedLinks(
-        links=[SharedLink(id=row.id, created_at=row.created_at, expires_at=row.expires_at) for row in rows]
-    )
+    return SharedLinks(links=[SharedLink.from_row(row, url=None) for row in rows])
 
 
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>/links/<link>", Access.RECORDING, answer=Done)

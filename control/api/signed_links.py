@@ -202,7 +202,7 @@ def _public(call: Call, row: SignedLinkRow) -> SignedLink:
     subject, expires = _subject(row), int(row.expires_at.timestamp())
     signature = call.services.tokens.link(row.id, subject, expires)
     url = f"/api/v1/signed/{quote(subject)}?link={row.id}&expires={expires}&signature={signature}"
-    return SignedLink(id=row.id, url=url, name=row.name, created_at=row.created_at, expires_at=row.expires_at)
+    return SignedLink.from_row(row, url=url)
 
 
 def _subject(row: SignedLinkRow) -> str:

@@ -17,16 +17,7 @@ Mode = Literal["cookie", "token"]
 
 
 def public_user(user: UserRow, email_pending: str | None = None) -> User:
-    return User(
-        id=user.id,
-        username=user.username,
-        display_name=user.display_name,
-        role=user.role,
-        email=user.email,
-        email_verified=user.email_verified_at is not None,
-        email_pending=email_pending,
-        created_at=user.created_at,
-    )
+    return User.from_row(user, email_verified=user.email_verified_at is not None, email_pending=email_pending)
 
 
 def check_may_sign_in(user: UserRow) -> None:

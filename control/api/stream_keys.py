@@ -87,19 +87,9 @@ async def delete_stream_key(call: Call, meeting: str, stream_key: str) -> Done:
 
         state = await rooms.edit_state(connection, meeting, without)
         await audit.write(connection, call.actor, "stream_key.deleted", stream_key, call.address, meeting=meeting)
-    if state is not None:
-        call.services.nodes.push(state)
+    call.services.nodes.push(state)
     return Done()
 
 
 def _public(row: StreamKeyRow, secret: str | None) -> StreamKey:
-    return StreamKey(
-        id=row.id,
-        name=row.name,
-        role=row.role,
-        url=_URLS[row.role],
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        last_used_at=row.last_used_at,
-        secret=secret,
-    )
+    return StreamKey.from_row(row, url=_URLS[row.role], secret=secret)

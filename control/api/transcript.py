@@ -88,14 +88,8 @@ async def _own_message(
 
 
 def _public(row: ChatRow) -> ChatMessage:
-    return ChatMessage(
-        id=row.message,
-        participant=row.participant_id,
-        name=row.name,
-        text=row.text,
-        to=row.recipient_id,
-        at=row.sent_at,
-        edited_at=row.edited_at,
+    return ChatMessage.from_row(
+        row, id=row.message, participant=row.participant_id, to=row.recipient_id, at=row.sent_at
     )
 
 

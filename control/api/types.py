@@ -4,7 +4,7 @@ Unknown request fields are refused. Times are RFC 3339 in UTC unless a name ends
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
@@ -35,6 +35,11 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Base of responses."""
+
+    @classmethod
+    def from_row(cls, row: object, **others: Any) -> Self:
+        """Return a response with `others`, and the row's values under the names of all other fields."""
+        return cls(**{name: getattr(row, name) for name in cls.__struct_fields__ if name not in others}, **others)
 
 
 class Done(Answer, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from control.events.outgoing import check_url
 from control.identifiers import new_id
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, webhooks
-from control.store.webhooks import DeliveryRow, WebhookRow
+from control.store.webhooks import WebhookRow
 
 endpoints = Endpoints("webhooks", scope="webhooks")
 _MAX = 20
@@ -83,7 +83,7 @@ async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
             raise Problem(409, "too_many_webhooks", "The account has too many webhooks. Delete one first.")
         await webhooks.create(connection, row)
         await audit.write(connection, call.actor, "create_webhook", row.id, call.address, url=row.url)
-    return _public(row, row.secret)
+    return Webhook.from_row(row, secret=row.secret)
 
 
 @endpoints.route("GET", "/api/v1/webhooks", Access.USER, answer=Webhooks)
@@ -91,7 +91,7 @@ async def list_webhooks(call: Call) -> Webhooks:
     """List the caller's webhooks."""
     async with call.services.pool.acquire() as connection:
         rows = await webhooks.of_user(connection, call.user.user)
-    return Webhooks(webhooks=[_public(row, None) for row in rows])
+    return Webhooks(webhooks=[Webhook.from_row(row, secret=None) for row in rows])
 
 
 @endpoints.route("DELETE", "/api/v1/webhooks/<webhook>", Access.USER, answer=Done)
@@ -110,7 +110,9 @@ async def list_deliveries(call: Call, webhook: str) -> Deliveries:
     async with call.services.pool.acquire() as connection:
         await _own(call, connection, webhook)
         rows = await webhooks.deliveries(connection, webhook, 200)
-    return Deliveries(deliveries=[_delivery(row) for row in rows])
+    return Deliveries(
+        deliveries=[Delivery.from_row(row, event=msgspec.json.decode(row.body, type=dict)) for row in rows]
+    )
 
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay", Access.USER, answer=Done)
@@ -126,29 +128,3 @@ async def replay_delivery(call: Call, webhook: str, delivery: int) -> Done:
 async def _own(call: Call, connection: Connection, webhook: str) -> None:
     if await webhooks.own(connection, call.user.user, webhook) is None:
         raise not_found("There is no such webhook.")
-
-
-def _public(row: WebhookRow, secret: str | None) -> Webhook:
-    return Webhook(
-        id=row.id,
-        url=row.url,
-        kinds=row.kinds,
-        all_meetings=row.all_meetings,
-        created_at=row.created_at,
-        secret=secret,
-    )
-
-
-def _delivery(row: DeliveryRow) -> Delivery:
-    return Delivery(
-        id=row.id,
-        kind=row.kind,
-        state=row.state,
-        attempts=row.attempts,
-        next_at=row.next_at,
-        last_status=row.last_status,
-        last_error=row.last_error,
-        created_at=row.created_at,
-        delivered_at=row.delivered_at,
-        event=msgspec.json.decode(row.body, type=dict),
-    )

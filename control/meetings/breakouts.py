@@ -163,8 +163,7 @@ async def end_closed(services: Services) -> None:
 async def _end(services: Services, room: str) -> None:
     async with services.pool.acquire() as connection, connection.transaction():
         states = await ending.end_in_transaction(connection, room)
-    for state in states:
-        services.nodes.push(state)
+    services.nodes.push(*states)
 
 
 async def _edit(connection: Connection, room: str, **changes: object) -> DesiredState | None:

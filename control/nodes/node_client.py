@@ -72,17 +72,22 @@ class NodeClient:
         silent = sorted(self.unreachable)
         return f"do not answer: {', '.join(silent)}" if silent else None
 
-    def push(self, state: DesiredState) -> asyncio.Task[None]:
-        """Send a committed state to every node that holds its room; the task ends when all accepted it or failed.
+    def push(self, *states: DesiredState | None) -> set[asyncio.Task[None]]:
+        """Send committed states to every node that holds their rooms; the tasks end when all accepted them or failed.
 
         The nodes are read from the room's row, unless `placement` is given, for a meeting whose rows are deleted.
         """
-        waiting = self._latest.get(state.room)
-        if waiting is None or waiting.version <= state.version:
-            self._latest[state.room] = state
-        if state.room not in self._pushing:
-            self._pushing[state.room] = asyncio.create_task(self._push(state.room))
-        return self._pushing[state.room]
+        pushing = set()
+        for state in states:
+            if state is None:  # its meeting is gone
+                continue
+            waiting = self._latest.get(state.room)
+            if waiting is None or waiting.version <= state.version:
+                self._latest[state.room] = state
+            if state.room not in self._pushing:
+                self._pushing[state.room] = asyncio.create_task(self._push(state.room))
+            pushing.add(self._pushing[state.room])
+        return pushing
 
     async def drain(self, name: str, wish: DrainWish) -> NodeRecord:
         """Drain a node, or let it take rooms again; raises Problem if it is unknown or does not answer."""

@@ -52,5 +52,4 @@ async def _move(services: Services, stranded: tuple[str, Placement]) -> None:
     if placement.node in services.registry.held():
         return
     state = await placing.move(services, meeting, placement, facts.NODE_LOST)
-    if state is not None:
-        services.nodes.push(state)
+    services.nodes.push(state)

@@ -81,8 +81,7 @@ async def stop(services: Services, wish: Wish) -> RecordingRow:
         await settle_empty(connection, meeting, sealed[0])
         row = await recordings.by_id(connection, sealed[0])
         await audit.write(connection, wish.actor, "stop_recording", sealed[0], wish.address, meeting=meeting)
-    if state is not None:
-        services.nodes.push(state)
+    services.nodes.push(state)
     assert row is not None
     return row
 

@@ -28,15 +28,6 @@ class SfuNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IceServerConfig:
-    """A STUN or TURN server passed to browsers unchanged (RTCIceServer)."""
-
-    urls: tuple[str, ...]
-    username: str | None = None
-    credential: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnConfig:
     """TURN servers that share a secret with control, used for expiring credentials."""
 
@@ -67,7 +58,6 @@ class OidcProvider:
     issuer: str
     client_id: str
     client_secret: str = field(repr=False)
-    scopes: tuple[str, ...] = ("openid", "profile", "email")
     groups_claim: str = "groups"
     allowed_groups: tuple[str, ...] = ()
     admin_group: str | None = None
@@ -159,7 +149,6 @@ class ControlConfig:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For is believed."""
     web_root: Path = field(default_factory=web.root)
-    ice_servers: tuple[IceServerConfig, ...] = ()
     turn: TurnConfig | None = None
     smtp: SmtpConfig | None = None
     """None writes mail to files below `data_dir`."""

@@ -22,7 +22,6 @@ from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.livekit import LiveKitAdmission, LiveKitUse
-from sfu.api.signaling_values import IceServer
 
 CONSENT_ATTRIBUTE = "parley.consent"
 """The attribute by which an application says what its participant has agreed to: recording, captions, analysis."""
@@ -109,9 +108,8 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         await seats.hold(connection, person.id)
         placement = await placing.place(services, connection, meeting, services.config.region)
         granted, changed = await _granted(connection, state, person, claims, grants.settings_of(row))
-    if changed is not None:
-        services.nodes.push(changed)
-    offered = turn.offered(services.config, person.id, int(datetime.now(UTC).timestamp()))
+    services.nodes.push(changed)
+    ice_servers = turn.ice_servers(services.config.turn, person.id, int(datetime.now(UTC).timestamp()))
     token = services.tokens.join(
         meeting,
         person.id,
@@ -130,9 +128,7 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         room_name=claims.video.room,
         refreshed=refreshed,
         consents=tuple(consent for consent in _CONSENTS if consent in agreed),
-        ice_servers=tuple(
-            IceServer(urls=list(one.urls), username=one.username, credential=one.credential) for one in offered
-        ),
+        ice_servers=tuple(ice_servers),
     )
 
 

@@ -93,7 +93,7 @@ def _token(
     services: Services, meeting: MeetingRow, state: DesiredState, person: ParticipantRow, placement: Placement
 ) -> str:
     granted = grants.current(state, person.id, person.role, grants.settings_of(meeting))
-    offered = turn.offered(services.config, person.id, int(datetime.now(UTC).timestamp()))
+    offered = turn.ice_servers(services.config.turn, person.id, int(datetime.now(UTC).timestamp()))
     return services.tokens.join(
         meeting.id,
         person.id,
@@ -102,5 +102,5 @@ def _token(
         msgspec.structs.replace(granted, chat=False, data=False),
         epoch=placement.epoch,
         returning=True,
-        ice=tuple(link for server in offered for link in turn.links(server)),
+        ice=turn.links(offered),
     )

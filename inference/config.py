@@ -24,7 +24,6 @@ class InferenceConfig:
     instance: str = "inference-1"
     control_url: str = ""
     node_secret: str = ""
-    enabled: bool = True
     threads: int = 1
     languages: tuple[str, ...] = ()
     triton_urls: tuple[str, ...] = ()

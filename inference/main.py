@@ -46,7 +46,6 @@ from sfu.api.sink_records import (
 _log = logging.getLogger(__name__)
 
 MISSING = "captions unavailable: run `parley models fetch`"
-OFF = "captions are switched off on this server"
 STARTING = "captions are starting"
 WITHOUT_TRITON = "captions may be late: the speech service does not answer, so a local recogniser is used instead"
 CAPTIONS = "captions"
@@ -105,8 +104,7 @@ class Inference:
             told = functools.partial(watch, self._config.control_url, self._config.node_secret, self._set_up)
             _keep(tasks, "setup", told)
             ready()
-            if self._config.enabled:
-                _keep(tasks, "captions", functools.partial(self._begin_captions, tasks))
+            _keep(tasks, "captions", functools.partial(self._begin_captions, tasks))
 
     async def _begin_captions(self, tasks: asyncio.TaskGroup) -> None:
         """Wait for the models, then start captions."""
@@ -173,8 +171,6 @@ class Inference:
         return found
 
     def _availability(self) -> CaptionsAvailable:
-        if not self._config.enabled:
-            return CaptionsAvailable(available=False, reason=OFF)
         if self._voice_model is None:
             return CaptionsAvailable(available=False, reason=MISSING)
         if self.recogniser.model is None or not self._decoder_feed.ready:
@@ -196,8 +192,6 @@ class Inference:
 
     def _received(self, data: bytes) -> None:
         """Pass on a record: packets of cameras to analysis, other packets to the decoder, everything else to both."""
-        if not self._config.enabled:
-            return
         if data and data[0] != RecordType.CONTROL and self.analysis.feed.has(sink_records.handle_of(data)):
             self.analysis.feed.record(data)
             return

@@ -28,7 +28,6 @@ from control.store import breakouts, meetings, participants, rooms, users
 from control.store.participants import ParticipantRow, Role
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
-from sfu.api.signaling_values import IceServer
 
 endpoints = Endpoints("meetings", scope="meetings")
 _READMITTED_SECONDS = 3.0  # nodes must learn of the readmission first
@@ -228,7 +227,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     settings = grants.settings_of(call.standing.meeting)
     granted = grants.current(state, person.id, person.role, settings)
     about = summary(call.standing)
-    offered = turn.offered(services.config, person.id, int(time.time()))
+    ice_servers = turn.ice_servers(services.config.turn, person.id, int(time.time()))
     endpoint = webtransport.endpoint(services.registry.known(), admission.node or admission.home)
     guest = person.user_id is None
     return Joined(
@@ -245,15 +244,13 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             epoch=admission.epoch,
             returning=admission.returning,
             node=admission.node,
-            ice=tuple(link for server in offered for link in turn.links(server)),
+            ice=turn.links(ice_servers),
         ),
         signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={admission.node}" if admission.node else ""),
         webtransport=WebTransport.of(endpoint),
         whip_url="/whip",
         whep_url="/whep",
-        ice_servers=[
-            IceServer(urls=list(one.urls), username=one.username, credential=one.credential) for one in offered
-        ],
+        ice_servers=ice_servers,
         rejoin_secret=secret,
         participant_token=services.tokens.participant(person.main_id or person.id, about.breakout_of or about.id)
         if guest

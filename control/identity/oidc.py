@@ -73,7 +73,7 @@ class OidcClient:
             "response_type": "code",
             "client_id": self.provider.client_id,
             "redirect_uri": self._redirect_uri,
-            "scope": " ".join(self.provider.scopes),
+            "scope": "openid profile email",
             "state": attempt.state,
             "nonce": attempt.nonce,
             "code_challenge": challenge,

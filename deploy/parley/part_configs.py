@@ -187,6 +187,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
     return SfuConfig(
         node_secret=_node_secret(settings),
         node=settings["sfu_node"],
+        engine=settings["sfu_engine"],
         control_url=_control_url(settings),
         udp_port=settings["sfu_udp_port"],
         tcp_port=settings["sfu_tcp_port"],

@@ -57,7 +57,7 @@ def client(port: int, username: str, credential: str) -> str:
 
 
 def made(participant: str, at: float) -> tuple[str, str]:
-    server = turn.ice_server(TurnConfig(urls=("turn:turn.test",), secret=SECRET), participant, int(at))
+    (server,) = turn.ice_servers(TurnConfig(urls=("turn:turn.test",), secret=SECRET), participant, int(at))
     assert server.username is not None and server.credential is not None
     return server.username, server.credential
 

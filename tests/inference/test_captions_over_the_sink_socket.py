@@ -137,14 +137,6 @@ async def test_models_that_appear_are_used_without_a_restart(sfu: Sfu, models_di
     assert word_errors(spoken.text, " ".join(final.text for final in sfu.finals)) <= 2
 
 
-async def test_switched_off(sfu: Sfu, models_dir: Path) -> None:
-    async with running(config(sfu, models_dir, enabled=False)):
-        await sfu.until(lambda: sfu.available is not None)
-    assert sfu.available is not None
-    assert not sfu.available.available
-    assert sfu.available.reason == "captions are switched off on this server"
-
-
 async def test_killed_workers_are_started_again(sfu: Sfu, models_dir: Path) -> None:
     spoken = prompt("pbx-invalidpark")
     packets = opus_packets(np.concatenate((spoken.samples, silence(1.5))))

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from foundation.background import cancel_all
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
@@ -33,9 +34,7 @@ class BackgroundTasks:
         """Give running work a moment to finish, then cancel it."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await cancel_all(self._running)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

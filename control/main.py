@@ -26,7 +26,7 @@ from control.placement import balancing, failover, node_memory
 from control.services import Services, open_services
 from control.store.event_places import Place
 from control.tuning import Tuning
-from foundation.background import keep_running
+from foundation.background import cancel_all, keep_running
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
@@ -150,9 +150,7 @@ async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -
         application.signaling.close_all()
         stop.set()
         await asyncio.wait(servers)
-        for task in (*servers, *workers):
-            task.cancel()
-        await asyncio.gather(*servers, *workers, return_exceptions=True)
+        await cancel_all((*servers, *workers))
 
 
 def _workers(services: Services) -> list[asyncio.Task[None]]:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
 
+from foundation.background import cancel_all
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
@@ -48,10 +49,7 @@ class Readiness:
         return Standing("degraded" if down else "ok", down)
 
     async def close(self) -> None:
-        tasks = list(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._asking.values())
 
     def _ask(self, check: Check) -> asyncio.Task[str | None]:
         if check.name not in self._asking:

@@ -10,6 +10,7 @@ import msgspec
 from control.config import LanguageModelConfig
 from control.events import outgoing
 from control.problem import Problem
+from foundation.answer_body import read_body
 
 _TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
 _MAX_ANSWER = 1 << 20
@@ -58,22 +59,15 @@ async def complete(config: LanguageModelConfig, instruction: str, text: str) -> 
                 data=msgspec.json.encode(body), headers=headers, timeout=_TIMEOUT, allow_redirects=False,
             ) as answer,
         ):  # fmt: skip
-            return _text(answer.status, await _read(answer))
+            return _text(answer.status, await read_body(answer, _MAX_ANSWER + 1))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         cause = error.__cause__ or error
         raise LanguageModelFailed(f"{type(cause).__name__}: {cause}"[:300], again=True) from error
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    data = bytearray()
-    async for block in answer.content.iter_chunked(1 << 16):
-        data += block
-        if len(data) > _MAX_ANSWER:
-            raise LanguageModelFailed("the endpoint's answer is too long", again=False)
-    return bytes(data)
-
-
 def _text(status: int, data: bytes) -> str:
+    if len(data) > _MAX_ANSWER:
+        raise LanguageModelFailed("the endpoint's answer is too long", again=False)
     if status != 200:
         raise LanguageModelFailed(f"the endpoint answered {status}", again=status == 429 or status >= 500)
     try:

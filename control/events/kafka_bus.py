@@ -33,6 +33,7 @@ from control.events.kafka_records import DEAD_LETTERS, notice, record
 from control.events.kafka_topics import Topics
 from control.outages import Outages
 from control.store.outbox import Event
+from foundation.background import cancel_all
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
@@ -115,10 +116,7 @@ class KafkaBus:
 
     async def close(self) -> None:
         """Abandon flights: their events may or may not arrive."""
-        flights = [flight.task for flight in self._flights.values()]
-        for task in flights:
-            task.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await cancel_all([flight.task for flight in self._flights.values()])
         await self._topics.close()
         await self._producers.close()
 

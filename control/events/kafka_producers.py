@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from control.events.bus import BusAway
+from foundation.background import cancel_all
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
@@ -44,9 +45,7 @@ class Producers:
         endings = list(self._ending.values())
         if endings:
             await asyncio.wait(endings, timeout=_CLOSE_SECONDS)
-        for task in endings:
-            task.cancel()
-        await asyncio.gather(*endings, return_exceptions=True)
+        await cancel_all(endings)
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(

@@ -8,6 +8,7 @@ import asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from foundation.background import cancel_all
 from foundation.failures import describe
 
 _LOOK_SECONDS = 3.0
@@ -46,10 +47,7 @@ class Topics:
         self._partitions.pop(topic, None)
 
     async def close(self) -> None:
-        tasks = [task for _, task in self._looking.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all([task for _, task in self._looking.values()])
 
     async def _look(self, producer: AIOKafkaProducer, topic: str) -> None:
         try:

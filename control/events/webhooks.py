@@ -19,6 +19,7 @@ from control.events.bus import BusAway, Progress
 from control.store import webhooks
 from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome
+from foundation.background import cancel_all
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
@@ -73,9 +74,7 @@ class Deliveries:
                     _log.warning("webhooks are waiting for the database: %s", describe(error))
                 await self._wait()
         finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await cancel_all(self._running)
             self._running.clear()
 
     async def _begin(self) -> None:

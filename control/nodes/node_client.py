@@ -16,6 +16,7 @@ from control.database import UNAVAILABLE, Pool
 from control.problem import Problem, not_found
 from control.registry.membership import Registry
 from control.store import placements
+from foundation.background import cancel_all
 from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
@@ -152,10 +153,7 @@ class NodeClient:
         await self._put(node, msgspec.structs.replace(state, placement=placement))
 
     async def close(self) -> None:
-        tasks = list(self._pushing.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._pushing.values())
 
     async def _push(self, room: str) -> None:
         try:

@@ -22,6 +22,7 @@ from control.nodes.node_socket import NodeSocket
 from control.problem import Problem
 from control.proxy.routing import LIVEKIT_PATHS, livekit_token, node_for, node_of_livekit
 from control.services import Services
+from foundation.background import cancel_all
 from foundation.failures import describe
 from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
@@ -161,9 +162,7 @@ class SignalingProxy:
         except (ConnectionError, TimeoutError) as error:
             _log.info("a signaling session failed: %s", describe(error))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_all(tasks)
             with contextlib.suppress(TimeoutError):  # a lost node does not answer
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await upstream.close(code=_GOING_AWAY)

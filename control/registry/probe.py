@@ -10,6 +10,7 @@ import msgspec
 from prometheus_client import Counter
 
 from foundation.answer_body import read_body
+from foundation.background import cancel_all
 from sfu.api.registration import NodeRecord, decode_record
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.0)
@@ -47,10 +48,7 @@ class Probe:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        tasks = list(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._asking.values())
 
     async def _ask(self, record: NodeRecord) -> Probed:
         life, told = await self._get(record)

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from prometheus_client import Counter
 
@@ -17,6 +18,14 @@ def note_failure(name: str, error: Exception, outcome: str) -> None:
     """Log and count an error of a task that goes on; `outcome` says how."""
     _FAILURES.labels(name).inc()
     _LOG.error("%s: %s", name, outcome, exc_info=error)
+
+
+async def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel tasks, and wait until all have ended, with whatever result."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:

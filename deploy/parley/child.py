@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foundation.background import cancel_all
 from foundation.backoff import Backoff
 from parley.part_secrets import inherited
 
@@ -100,9 +101,7 @@ class Child:
                 _log.warning("%s did not stop within %.1f s; killing it", self.program.name, seconds)
                 _kill_session(process.pid)
                 await process.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -146,9 +145,7 @@ class Child:
                 raise ChildFailed(f"{self.program.name} ended with code {process.returncode}:\n  {said}")
             raise ChildFailed(f"{self.program.name} was not ready after {self._ready_seconds:.0f} s:\n  {said}")
         finally:
-            ready.cancel()
-            ended.cancel()
-            await asyncio.gather(ready, ended, return_exceptions=True)
+            await cancel_all((ready, ended))
 
     async def _keep_running(self) -> None:
         backoff = Backoff(_LONGEST_PAUSE)

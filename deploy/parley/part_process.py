@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from foundation import descriptors, logging_setup, loop_lag
 from foundation import trace_export as tracing
-from foundation.background import keep_running
+from foundation.background import cancel_all, keep_running
 from foundation.hot_settings import Appliers, LiveSettings
 from foundation.settings import Settings
 
@@ -96,9 +96,7 @@ async def _until_signalled(
         with contextlib.suppress(asyncio.CancelledError):
             await task
     finally:
-        for other in beside:
-            other.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        await cancel_all(beside)
         if metrics:
             await metrics.cleanup()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from foundation import descriptors, logging_setup
+from foundation.background import cancel_all
 from foundation.settings import Settings, SettingsError, with_secrets
 from parley import certificate, leftovers, part_configs, workers
 from parley.child import Child, ChildFailed, Program, dying_with_parent
@@ -81,9 +82,7 @@ async def _supervise(settings: Settings) -> int:
             _print_addresses(settings)
             await stopped
     finally:
-        starting.cancel()
-        stopped.cancel()
-        await asyncio.gather(starting, stopped, return_exceptions=True)
+        await cancel_all((starting, stopped))
         print("stopping", file=sys.stderr)
         await _stop_all(children)
         steering.cancel()

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from foundation.background import cancel_all
 from foundation.backoff import Backoff
 from inference import messages
 from inference.metrics import DROPS, FACES_SEEN, PICTURES, VIDEO_TRACKS
@@ -111,9 +112,7 @@ class AnalysisFeed:
                 return False
             return True
         finally:
-            listening.cancel()
-            changed.cancel()
-            await asyncio.gather(listening, changed, return_exceptions=True)
+            await cancel_all((listening, changed))
 
     def ended(self) -> None:
         """Note that the worker is gone."""

@@ -22,6 +22,7 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
+from foundation.background import cancel_all
 from inference.breaker import Breaker
 from inference.messages import ClipMessage
 from inference.metrics import DROPS, HEDGES, TRITON_HEALTHY
@@ -66,9 +67,7 @@ class Endpoint:
                 raise ConnectionError("it stopped answering health checks")
             return answer.result()
         finally:
-            answer.cancel()
-            lost.cancel()
-            await asyncio.gather(answer, lost, return_exceptions=True)
+            await cancel_all((answer, lost))
 
 
 def _request(clip: ClipMessage) -> _Request:
@@ -212,9 +211,7 @@ class TritonRecogniser:
                 patience = None
             raise failure
         finally:
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await cancel_all(pending)
 
     def _begin(self, endpoint: Endpoint, request: _Request) -> "asyncio.Future[Transcript]":
         """Ask `endpoint`; it counts as busy at once, so that clips which come together are spread."""

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from foundation.background import cancel_all
 from foundation.failures import describe
 from sfu.api.cascade_link import LinkMessage, decode, encode
 from sfu.api.refusal import Refused
@@ -169,9 +170,7 @@ class CascadeLinks:
 
     async def stop(self) -> None:
         """End all links."""
-        for task in list(self._dialing.values()):
-            task.cancel()
-        await asyncio.gather(*self._dialing.values(), return_exceptions=True)
+        await cancel_all(self._dialing.values())
         for socket in list(self._serving):
             await socket.close()
         if self._session is not None:

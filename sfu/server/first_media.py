@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from foundation import tracing
+from foundation.background import cancel_all
 from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
 
@@ -32,9 +33,7 @@ class FirstMedia:
 
     async def stop(self) -> None:
         """Stop watching."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
     async def _until(
         self, span: tracing.Span, room: str, participant: str, look: Callable[[Participant], bool]

@@ -7,6 +7,7 @@ is admitted, once for all who wait. A room that has a desired state admits peopl
 import asyncio
 from collections import Counter
 
+from foundation.background import cancel_all
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.refusal import Code, Refused
@@ -67,10 +68,7 @@ class FirstState:
 
     async def stop(self) -> None:
         """Cancel pending requests."""
-        pulls = list(self._pulls.values())
-        for pull in pulls:
-            pull.cancel()
-        await asyncio.gather(*pulls, return_exceptions=True)
+        await cancel_all(self._pulls.values())
 
     async def _pull(self, room: str) -> DesiredState:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from foundation.background import keep_running
+from foundation.background import cancel_all, keep_running
 from foundation.etcd import Etcd, EtcdConfig
 from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import AnyFact
@@ -305,9 +305,7 @@ class SfuServer:
         if self.driver is not None:
             await self._facts.drained(FAREWELL_SECONDS)
             self.driver.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         self._close_media()
         await self._control.close()
 

@@ -40,12 +40,13 @@ PROCESS = """
 import asyncio, sys
 from pathlib import Path
 import uvloop
-from control.config import ControlConfig, RateLimits, SfuNode
+from control.config import ControlConfig, RateLimits
+from sfu.api.registration import NodeRecord
 from control.main import Addresses, run
 dsn, directory, core = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 import os
 os.sched_setaffinity(0, {core})
-node = SfuNode(node="sfu-1", signaling_url="ws://127.0.0.1:9/", http_url="http://127.0.0.1:9")
+node = NodeRecord(node="sfu-1", signaling_url="ws://127.0.0.1:9/", http_url="http://127.0.0.1:9")
 config = ControlConfig(
     database_dsn=dsn, data_dir=directory / "data", recordings_dir=directory / "recordings", node_secret="x" * 32,
     nodes=(node,), http_binds=("127.0.0.1:0",), internal_bind="127.0.0.1:0", registration="open",

@@ -30,11 +30,12 @@ SECRET = "s" * 32
 PROCESS = """
 import asyncio, json, sys
 from pathlib import Path
-from control.config import ControlConfig, SfuNode
+from control.config import ControlConfig
+from sfu.api.registration import NodeRecord
 from control.main import run
 from objects.s3_config import S3Config
 given = json.loads(sys.argv[1])
-node = SfuNode(node="sfu-1", signaling_url=given["signaling"], http_url=given["node"])
+node = NodeRecord(node="sfu-1", signaling_url=given["signaling"], http_url=given["node"])
 asyncio.run(run(ControlConfig(
     database_dsn=given["dsn"], redis_url=given["redis"], kafka_brokers=(given["broker"],),
     s3=given["s3"] and S3Config(**given["s3"]),

@@ -10,21 +10,10 @@ from typing import Literal
 import web
 from foundation.etcd import EtcdConfig
 from objects.s3_config import S3Config
+from sfu.api.registration import NodeRecord
 
 Registration = Literal["open", "invite", "domain", "closed"]
 SecondFactor = Literal["optional", "admins", "required"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SfuNode:
-    """A statically configured sfu node. Both addresses are private: only control and the gateway reach them."""
-
-    node: str
-    signaling_url: str
-    """WebSocket address, for example ws://127.0.0.1:8081/"""
-    http_url: str
-    """Base of /whip, /whep and /node/v1, for example http://127.0.0.1:8084"""
-    region: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +106,7 @@ class ControlConfig:
     """Generated secrets (0600), the EdDSA signing key, the first-admin link."""
     recordings_dir: Path
     node_secret: str = field(repr=False)
-    nodes: tuple[SfuNode, ...]
+    nodes: tuple[NodeRecord, ...]
     nodes_file: Path | None = None
     """A TOML file of more nodes, reread when it changes."""
     etcd: EtcdConfig | None = None

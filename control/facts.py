@@ -84,7 +84,7 @@ def _without_nul(match: re.Match[bytes]) -> bytes:
 
 async def take(services: Services, batch: ReceivedBatch) -> None:
     """Write a batch unless it was written before. It may then be acknowledged."""
-    changed: list[DesiredState] = []
+    changed: list[DesiredState | None] = []
     async with services.pool.acquire() as connection, connection.transaction():
         if not await batches.claim(connection, batch.node, batch.boot, batch.n):
             _REPEATED.inc()
@@ -95,9 +95,7 @@ async def take(services: Services, batch: ReceivedBatch) -> None:
             changed += await close_stale_rooms(connection, batch.node, batch.boot)
         # Meetings are locked in one order in every batch, so that two batches never wait for each other.
         for fact in sorted(batch.facts, key=lambda one: one.room):
-            state = await _take_one(connection, batch, fact)
-            if state is not None:
-                changed.append(state)
+            changed.append(await _take_one(connection, batch, fact))
     services.nodes.push(*changed)
     for fact in batch.facts:
         if isinstance(fact, RecordingRequested):
@@ -112,14 +110,12 @@ def _skip(batch: ReceivedBatch, skipped: SkippedFact) -> None:
         _log.warning("cannot read facts of kind %r from %s: %s", skipped.kind, batch.node, skipped.problem)
 
 
-async def close_stale_rooms(connection: Connection, node: str, boot: str) -> list[DesiredState]:
+async def close_stale_rooms(connection: Connection, node: str, boot: str) -> list[DesiredState | None]:
     """Write the missing left and closed events of rooms that an earlier process of `node` had open."""
     changed = []
     if await rooms.see_node(connection, node, boot):
         for room in sorted(await rooms.stale(connection, node, boot), key=lambda one: one.meeting_id):
-            state = await close_room(connection, room.meeting_id, datetime.now(UTC), NODE_LOST)
-            if state is not None:
-                changed.append(state)
+            changed.append(await close_room(connection, room.meeting_id, datetime.now(UTC), NODE_LOST))
     return changed
 
 

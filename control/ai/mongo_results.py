@@ -12,8 +12,8 @@ from bson.errors import BSONError
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteError
 
-from control.ai.results import AiResult
 from control.database import Connection
+from control.store.ai_results import AiResult
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
@@ -43,9 +43,9 @@ class MongoResults:
         unsupported numbers, keys or characters.
         """
         document = {
-            "file": result.file,
+            "file": result.file_id,
             "task": result.task,
-            "document": result.document,
+            "document": result.result,
             "created_at": result.created_at,
         }
         try:

@@ -6,27 +6,14 @@ gone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from control.database import Connection, Pool
 from control.store import ai_results
-from control.store.ai_results import AiResultRow
+from control.store.ai_results import AiResult
 
 KINDS = frozenset({"asr", "emotion", "synthesis"})
 """The kinds of jobs whose results are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class AiResult:
-    """Result of a job on a file; `document` is any JSON object."""
-
-    id: str
-    file: str
-    task: str
-    document: Any
-    created_at: datetime
 
 
 class AiResults(Protocol):
@@ -61,13 +48,11 @@ class DatabaseResults:
         self._pool = pool
 
     async def keep(self, connection: Connection, result: AiResult) -> None:
-        row = AiResultRow(result.id, result.file, result.task, result.document, result.created_at)
-        await ai_results.add(connection, row)
+        await ai_results.add(connection, result)
 
     async def about(self, file: str) -> list[AiResult]:
         async with self._pool.acquire() as connection:
-            rows = await ai_results.of_file(connection, file)
-        return [AiResult(row.id, row.file_id, row.task, row.result, row.created_at) for row in rows]
+            return await ai_results.of_file(connection, file)
 
     async def forget(self, files: Sequence[str]) -> None:
         """Do nothing: deleting a file's row deletes the rows of its results."""

@@ -234,21 +234,14 @@ async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
     return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)
 
 
-async def _put_out(connection: Connection, user: str) -> list[DesiredState]:
+async def _put_out(connection: Connection, user: str) -> list[DesiredState | None]:
     """Remove an account from every live room and return the states to push. It may join again."""
     changed = []
     for person in await participants.present_of_user(connection, user):
         await meetings.lock(connection, person.meeting_id)
-        state = await rooms.edit_state(
-            connection, person.meeting_id, functools.partial(_without, participant=person.id)
-        )
-        if state is not None:
-            changed.append(state)
+        without = functools.partial(grants.with_removed, participant=person.id, user=None)
+        changed.append(await rooms.edit_state(connection, person.meeting_id, without))
     return changed
-
-
-def _without(state: DesiredState, participant: str) -> DesiredState:
-    return grants.with_removed(state, participant, None)
 
 
 def _keep_an_admin(admins: list[str], user: str) -> None:

@@ -112,7 +112,7 @@ async def list_results(call: Call, file: str) -> KeptResults:
         found = await call.services.results.about(file)
     except OSError as error:
         raise Problem(503, "results_unavailable", "The result store is not answering. Try again later.") from error
-    return KeptResults(results=[KeptResult.from_row(one, result=one.document) for one in found])
+    return KeptResults(results=[KeptResult.from_row(one) for one in found])
 
 
 @endpoints.route("GET", "/api/v1/jobs/<job>", Access.USER, answer=Job)

@@ -136,13 +136,13 @@ async def remove_participant(call: Call, meeting: str, participant: str, body: R
     async with call.services.pool.acquire() as connection, connection.transaction():
         meeting, participant = await _in_main_room(call, connection, meeting, participant)
         await lock_all(connection, meeting)
-        states = [await _edit(connection, meeting, participant, edit, allow_host=False)]
+        state = await _edit(connection, meeting, participant, edit, allow_host=False)
         person = await participants.by_id(connection, meeting, participant)
         banned = person.user_id if person is not None and body.ban else None
-        states += await breakouts.keep_out(connection, meeting, participant, banned)
+        states = await breakouts.keep_out(connection, meeting, participant, banned)
         await participants.mark_removed(connection, participant)
         await _tell(call, connection, meeting, "participant.removed", participant, ban=body.ban)
-    call.services.nodes.push(*states)
+    call.services.nodes.push(state, *states)
     return Done()
 
 

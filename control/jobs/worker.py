@@ -8,9 +8,10 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from control.ai.results import KINDS, AiResult, AiResults
+from control.ai.results import KINDS, AiResults
 from control.database import UNAVAILABLE, Connection, Pool
 from control.store import jobs, outbox
+from control.store.ai_results import AiResult
 from control.store.jobs import JobRow
 from foundation.failures import describe
 

@@ -66,7 +66,7 @@ async def create(connection: Connection, main: MeetingRow, titles: Iterable[str]
     return made
 
 
-async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState]:
+async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState | None]:
     """Update the desired states of all open rooms to the assignments; return those to push."""
     current = [room for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     places = {room.id: Destination(meeting=room.id, title=room.title) for room in current}
@@ -80,7 +80,7 @@ async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState]:
     for room in current:
         away = _away(main, room.id, inside, assigned)
         changed.append(await _edit(connection, room.id, elsewhere=away))
-    return [state for state in changed if state is not None]
+    return changed
 
 
 def _away(
@@ -95,7 +95,7 @@ def _place(main: MeetingRow) -> Destination:
     return Destination(meeting=main.id, title=main.title)
 
 
-async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[DesiredState]:
+async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[DesiredState | None]:
     """Close the open rooms at a given time. Until then participants see the countdown and may return by themselves."""
     current = [room.id for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     await breakouts.close(connection, current, at)
@@ -104,10 +104,10 @@ async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[
     changed = [await _edit(connection, main.id, elsewhere={})]
     for room in current:
         changed.append(await _edit(connection, room, closes_at=int(at.timestamp() * 1000)))
-    return [state for state in changed if state is not None]
+    return changed
 
 
-async def leave_closing(connection: Connection, main: MeetingRow, person: str) -> list[DesiredState]:
+async def leave_closing(connection: Connection, main: MeetingRow, person: str) -> list[DesiredState | None]:
     """Move a participant back from a room that is counting down."""
     changed = []
     for one in await breakouts.inside(connection, main.id):
@@ -115,41 +115,37 @@ async def leave_closing(connection: Connection, main: MeetingRow, person: str) -
             state = await rooms.state(connection, one.meeting_id)
             elsewhere = {} if state is None else state.elsewhere
             changed.append(await _edit(connection, one.meeting_id, elsewhere={**elsewhere, one.id: _place(main)}))
-    return [state for state in changed if state is not None]
+    return changed
 
 
-async def announce(connection: Connection, main: MeetingRow, said: Announcement) -> list[DesiredState]:
+async def announce(connection: Connection, main: MeetingRow, said: Announcement) -> list[DesiredState | None]:
     """Announce something to the main room and all open breakout rooms."""
     listed = await breakouts.of_meeting(connection, main.id)
     now = datetime.now(UTC)
     live = [room.id for room in listed if room.closes_at is None or room.closes_at > now]
-    changed = [await _edit(connection, room, announcement=said) for room in (main.id, *live)]
-    return [state for state in changed if state is not None]
+    return [await _edit(connection, room, announcement=said) for room in (main.id, *live)]
 
 
-async def keep_out(connection: Connection, main: str, person: str, banned: str | None) -> list[DesiredState]:
+async def keep_out(connection: Connection, main: str, person: str, banned: str | None) -> list[DesiredState | None]:
     """Remove a participant of the main room from the breakout rooms too."""
     await breakouts.assign(connection, person, None)
     return await _edit_each(connection, main, person, functools.partial(grants.with_removed, user=banned))
 
 
-async def let_back(connection: Connection, main: str, person: str, user: str | None) -> list[DesiredState]:
+async def let_back(connection: Connection, main: str, person: str, user: str | None) -> list[DesiredState | None]:
     """Readmit a participant of the main room to the breakout rooms too."""
     return await _edit_each(connection, main, person, functools.partial(grants.readmitted, user=user))
 
 
 async def _edit_each(
     connection: Connection, main: str, person: str, edit: Callable[..., DesiredState]
-) -> list[DesiredState]:
+) -> list[DesiredState | None]:
     """Edit each breakout room for a participant of the main room, by the id it has there; return those that changed."""
     changed = []
     inside = {one.meeting_id: one.id for one in await breakouts.inside(connection, main) if one.main_id == person}
     for room in await breakouts.of_meeting(connection, main):
-        state = await rooms.edit_state(
-            connection, room.id, functools.partial(edit, participant=inside.get(room.id, person))
-        )
-        if state is not None:
-            changed.append(state)
+        own = functools.partial(edit, participant=inside.get(room.id, person))
+        changed.append(await rooms.edit_state(connection, room.id, own))
     return changed
 
 

@@ -14,13 +14,13 @@ def ended() -> Problem:
     return Problem(410, "meeting_ended", "This meeting has ended.")
 
 
-async def end_in_transaction(connection: Connection, meeting: str) -> list[DesiredState]:
+async def end_in_transaction(connection: Connection, meeting: str) -> list[DesiredState | None]:
     """End a meeting with its breakout rooms, once; return the states to push."""
     await breakouts.lock(connection, meeting)
     changed = [await _end(connection, meeting)]
     for room in await breakouts.of_meeting(connection, meeting):
         changed.append(await _end(connection, room.id))
-    return [state for state in changed if state is not None]
+    return changed
 
 
 async def _end(connection: Connection, meeting: str) -> DesiredState | None:

@@ -19,7 +19,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants
 
 
-async def carry(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> list[DesiredState]:
+async def carry(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> list[DesiredState | None]:
     """Apply changed settings and return the desired states to push. Locks the meeting and its breakout rooms."""
     settings, before = grants.settings_of(meeting), grants.settings_of(old)
     if settings == before:
@@ -32,7 +32,7 @@ async def carry(connection: Connection, meeting: MeetingRow, old: MeetingRow) ->
             taken_over = _taken_over(own, settings, before)
             await meetings.set_settings(connection, room.id, taken_over)
             changed.append(await _apply(connection, room.id, taken_over, own, locked=own.locked))
-    return [state for state in changed if state is not None]
+    return changed
 
 
 def _taken_over(own: MeetingSettings, settings: MeetingSettings, before: MeetingSettings) -> MeetingSettings:

@@ -8,7 +8,9 @@ from control.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class AiResultRow:
+class AiResult:
+    """Result of a job on a file, under the job's id; `result` is any JSON object."""
+
     id: str
     file_id: str
     task: str
@@ -16,7 +18,7 @@ class AiResultRow:
     created_at: datetime
 
 
-async def add(connection: Connection, row: AiResultRow) -> None:
+async def add(connection: Connection, row: AiResult) -> None:
     """Store a job's result if its file exists; repeating the job changes nothing."""
     await connection.execute(
         "INSERT INTO ai_tasks (id, file_id, task, result, created_at)"
@@ -29,5 +31,5 @@ async def add(connection: Connection, row: AiResultRow) -> None:
     )
 
 
-async def of_file(connection: Connection, file: str) -> list[AiResultRow]:
-    return await connection.all(AiResultRow, "SELECT * FROM ai_tasks WHERE file_id = $1 ORDER BY created_at, id", file)
+async def of_file(connection: Connection, file: str) -> list[AiResult]:
+    return await connection.all(AiResult, "SELECT * FROM ai_tasks WHERE file_id = $1 ORDER BY created_at, id", file)

@@ -13,7 +13,6 @@ from control.config import (
     RateLimits,
     Registration,
     Retention,
-    SfuNode,
     SmtpConfig,
     TurnConfig,
 )
@@ -25,6 +24,7 @@ from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
 from recorder.config import RecorderConfig
+from sfu.api.registration import NodeRecord
 from sfu.server import port_share
 from sfu.server.config import SfuConfig
 
@@ -286,20 +286,22 @@ def _advertised(host: str) -> str:
     return next((str(address) for address in local_addresses()), "127.0.0.1")
 
 
-def _nodes(settings: Settings) -> tuple[SfuNode, ...]:
+def _nodes(settings: Settings) -> tuple[NodeRecord, ...]:
     here = f"{settings['sfu_node']}=127.0.0.1:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
     listed = settings["sfu_nodes"] or (() if settings["sfu_nodes_file"] or settings["etcd_urls"] else (here,))
     return tuple(_node(described) for described in listed)
 
 
-def _node(described: str) -> SfuNode:
+def _node(described: str) -> NodeRecord:
     """Read NAME=HOST:SIGNALING_PORT:HTTP_PORT; raises SettingsError."""
     name, _, address = described.partition("=")
     host, signaling, http = ["", "", "", *address.rsplit(":", 2)][-3:]
     if not (name and host and signaling.isdigit() and http.isdigit()):
         raise SettingsError(f"sfu_nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
     host = url_host(host.strip("[]"))
-    return SfuNode(node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}")
+    return NodeRecord(
+        node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}"
+    )
 
 
 def s3_config(settings: Settings) -> S3Config | None:

@@ -17,9 +17,10 @@ import pytest
 import pytest_asyncio
 from werkzeug.routing import Rule
 
-from control.config import ControlConfig, RateLimits, SfuNode
+from control.config import ControlConfig, RateLimits
 from control.migrations import migrate
 from parley.embedded_postgres import EmbeddedPostgres
+from sfu.api.registration import NodeRecord
 from tests.control.harness import NODE_SECRET, Node, People, Server, serving
 from tests.control.restartable import RestartableServer
 
@@ -178,7 +179,7 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
         data_dir=tmp_path / "data",
         recordings_dir=tmp_path / "recordings",
         node_secret=NODE_SECRET,
-        nodes=(SfuNode(node="sfu-1", signaling_url=node.signaling, http_url=node.url),),
+        nodes=(NodeRecord(node="sfu-1", signaling_url=node.signaling, http_url=node.url),),
         http_binds=("127.0.0.1:0",),
         internal_bind="127.0.0.1:0",
         registration="open",

@@ -21,11 +21,11 @@ import asyncpg
 import pytest
 import redis.asyncio as redis
 
-from control.ai.results import AiResult
 from control.config import ControlConfig
 from control.database import Connection
 from control.services import open_services
 from control.store import outbox
+from control.store.ai_results import AiResult
 from foundation.setting_groups import SETTINGS
 from tests.control.ai.test_results import keep
 from tests.control.authorization_stage import PICTURE

@@ -75,5 +75,5 @@ async def test_one_result_is_visible(dsn: str, tmp_path: Path) -> None:
     assert row is not None
     assert (row.state, row.attempt, row.result) == ("done", 2, {"by": fast.pid})
     assert [one["kind"] for one in told] == ["asr.completed"]
-    assert [one.document for one in await DatabaseResults(pool).about("file")] == [{"by": fast.pid}]
+    assert [one.result for one in await DatabaseResults(pool).about("file")] == [{"by": fast.pid}]
     await pool.close()

@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 
 from control import reconcile
-from control.ai.results import AiResult, AiResults
+from control.ai.results import AiResults
 from control.config import ControlConfig
 from control.jobs.worker import Report, Worker
 from control.services import Services, open_services
 from control.store import jobs
+from control.store.ai_results import AiResult
 from control.store.jobs import JobRow
 from tests.control.authorization_stage import PICTURE
 from tests.control.harness import Client, People, Server, serving

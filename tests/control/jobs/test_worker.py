@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 
 from control.ai import emotion_setting
-from control.ai.results import AiResult
 from control.config import ControlConfig
 from control.database import Connection, Pool, open_pool
 from control.jobs.worker import JobFailed, Report, Worker
 from control.store import jobs, users
+from control.store.ai_results import AiResult
 from control.store.jobs import JobRow
 from foundation.failures import describe
 from tests.control.harness import NODE_SECRET, Client, People, serving
@@ -179,7 +179,7 @@ async def test_a_result_that_cannot_be_kept_is_made_again(pool: Pool) -> None:
     assert (await state(pool, job)).state == "queued"
     assert await worker.do_one()
     assert (await state(pool, job)).result == {"attempt": 2}
-    assert [(one.id, one.file, one.task) for one in results.asked] == [(job.id, "file_1", "asr")] * 2
+    assert [(one.id, one.file_id, one.task) for one in results.asked] == [(job.id, "file_1", "asr")] * 2
 
 
 async def test_progress_is_seen_while_a_long_job_keeps_its_lease(pool: Pool) -> None:

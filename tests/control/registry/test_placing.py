@@ -11,13 +11,13 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from control.config import ControlConfig, SfuNode
+from control.config import ControlConfig
 from control.placement import balancing, failover, placing
 from control.placement.balance import PATIENCE_SECONDS, Balance
 from control.services import Services, open_services
 from foundation.etcd import Etcd, EtcdConfig
 from sfu.api.placement import Placement
-from sfu.api.registration import RoomLoad
+from sfu.api.registration import NodeRecord, RoomLoad
 from sfu.server.registration import Registration
 from tests.control.harness import NODE_SECRET, Client, People, Server, report, serving
 from tests.control.registry.world import FakeNode
@@ -41,7 +41,7 @@ async def nodes() -> AsyncIterator[list[FakeNode]]:
 @pytest.fixture
 def two_nodes(config: ControlConfig, nodes: list[FakeNode]) -> ControlConfig:
     listed = [
-        SfuNode(node=one.record.node, signaling_url=one.record.signaling_url, http_url=one.record.http_url, region=r)
+        NodeRecord(node=one.record.node, signaling_url=one.record.signaling_url, http_url=one.record.http_url, region=r)
         for one, r in zip(nodes, ("eu", "us"), strict=True)
     ]
     return replace(config, nodes=tuple(listed), region_header="X-Region")

@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from recorder import layout, metrics
+from recorder import metrics
 from recorder.capture import Capture
 from recorder.config import RecorderConfig
 from recorder.durability import Durability, Synced
@@ -13,7 +13,7 @@ from recorder.finisher import Finisher
 from recorder.recordings import Recordings
 from recorder.uploads import Uploads
 from sfu.api.fact_reporter import FactReporter
-from sfu.api.facts import RecordingStarted, SegmentClosed
+from sfu.api.facts import RecordingStarted
 from sfu.api.sink_client import SinkSocket, stay_attached
 from sfu.api.sink_records import VERSION, RecorderState, RecordingKept, SinkHello, decode
 
@@ -109,20 +109,8 @@ class Attachments:
                 sink.send(RecordingKept(recording=recording.info.recording))
 
     def _pass_on(self, synced: Synced) -> None:
-        now = time.time_ns() // 1_000_000
         for opened, segment in synced.sealed:
-            assert opened.recording is not None
-            fact = SegmentClosed(
-                room=opened.room,
-                at=now,
-                recording=opened.recording,
-                track=opened.track,
-                participant=opened.participant,
-                key=layout.key(self._config.recordings_dir, segment.path),
-                bytes=segment.bytes,
-                sha256=segment.sha256,
-            )
-            self._uploads.add_segment(fact, segment.path)
+            self._uploads.add_segment(opened, segment)
         for recording in synced.ended:
             self._uploads.add_document(recording.info)
             self._finisher.add(recording)

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +11,7 @@ from foundation.failures import describe
 from objects.directory import DirectoryStore
 from objects.opening import open_store
 from objects.threads import Objects, threads
-from recorder import layout, metrics, recovery, upkeep
+from recorder import metrics, recovery, upkeep
 from recorder.adoption import Adoption
 from recorder.attachment import Attachments
 from recorder.composing import Composer
@@ -24,7 +23,6 @@ from recorder.recordings import SEALING, Recording, Recordings
 from recorder.segment_file import ClosedSegment
 from recorder.uploads import Uploads
 from sfu.api.fact_reporter import FactReporter
-from sfu.api.facts import SegmentClosed
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +62,8 @@ async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable
             tasks.create_task(keep_running("report", functools.partial(finisher.report, manifest)))
         for recording, recent in zip(unfinished, segments, strict=True):
             uploads.add_document(recording.info)
-            _add_again(config, recent, uploads)
+            for head, segment in recent:  # which of their reports arrived died with the process
+                uploads.add_segment(head, segment)
             if recording.state == SEALING:
                 finisher.add(recording)
         tasks.create_task(keep_running("adoption", adoption.run))
@@ -88,22 +87,3 @@ def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegm
     except OSError as error:
         _log.error("recording %s: %s", recording.info.recording, describe(error))
         return []
-
-
-def _add_again(config: RecorderConfig, segments: list[tuple[JournalHead, ClosedSegment]], uploads: Uploads) -> None:
-    """Store and report the recent segments of a recovered recording: the dead process may not have done so."""
-    now = time.time_ns() // 1_000_000
-    for head, segment in segments:
-        uploads.add_segment(
-            SegmentClosed(
-                room=head.room,
-                at=now,
-                recording=head.recording,
-                track=head.track,
-                participant=head.participant,
-                key=layout.key(config.recordings_dir, segment.path),
-                bytes=segment.bytes,
-                sha256=segment.sha256,
-            ),
-            segment.path,
-        )

@@ -8,6 +8,7 @@ this disk, there is nothing to upload.
 import asyncio
 import functools
 import logging
+import time
 from collections import Counter, deque
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,13 @@ from foundation.background import keep_running
 from foundation.failures import describe
 from objects.threads import Objects
 from recorder import layout, metrics, stored
+from recorder.journal import JournalHead
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import SEALING, Recording, Recordings
+from recorder.segment_file import ClosedSegment
 from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import SegmentClosed
+from sfu.api.sink_records import TrackOpened
 
 _log = logging.getLogger(__name__)
 
@@ -48,15 +52,26 @@ class Uploads:
         self._pending: Counter[str] = Counter()
         self._less = asyncio.Condition()
 
-    def add_segment(self, fact: SegmentClosed, media: Path) -> None:
-        """Take a segment; it is reported once it is in the store."""
+    def add_segment(self, source: TrackOpened | JournalHead, segment: ClosedSegment) -> None:
+        """Take a segment of a track; it is reported once it is in the store."""
+        assert source.recording is not None
+        fact = SegmentClosed(
+            room=source.room,
+            at=time.time_ns() // 1_000_000,
+            recording=source.recording,
+            track=source.track,
+            participant=source.participant,
+            key=layout.key(self._recordings.root, segment.path),
+            bytes=segment.bytes,
+            sha256=segment.sha256,
+        )
         if self.objects is None:
             self._facts.report(fact)
             return
         if len(self._segments) >= MAX_WAITING:  # finishing uploads what is still missing then
             metrics.UPLOADS.labels("overflowed").inc()
             return
-        self._segments.append(_Closed(fact, media))
+        self._segments.append(_Closed(fact, segment.path))
         self._pending[fact.recording] += 1
         self._some.set()
 

@@ -2,7 +2,7 @@
 """Return when nobody is in this sfu's rooms any more, or when the sfu is gone: the preStop hook of its pod.
 
 Arguments: the address of its metrics, and after how many seconds to return anyway: before the orchestrator's patience
-ends, so that the sfu, told to stop then, still has the time to hand over what goes on.
+ends, so that the sfu, when it is told to stop, still has time to hand over its rooms.
 """
 
 import re

@@ -1,11 +1,11 @@
 #!/usr/bin/env -S python3 -IS
-"""Exit 0 while the part in this container is healthy; end a part that does not come back by itself.
+"""Exit 0 while the part in this container is healthy; end a part that does not recover.
 
     healthy [--restart-unless URL] [URL...]
 
-It is healthy when one of its health addresses answers 200; without any, all parts' defaults are asked. A container's
-health alone changes nothing in Docker, which starts again only what has ended. So a part that has answered once, and
-then is silent at the address of `--restart-unless` for a minute, is ended here.
+It is healthy when one of its health addresses answers 200; without any, all parts' defaults are asked. Docker does not
+restart an unhealthy container, only one that has ended. So a part that has answered once, and is then silent at the
+address of `--restart-unless` for a minute, is ended here.
 
 It runs in every container every few seconds: it imports little, and speaks HTTP/1.0 over a socket.
 """

@@ -10,12 +10,12 @@ from prometheus_client import Counter
 from foundation.backoff import Backoff
 
 _LOG = logging.getLogger(__name__)
-_FAILURES = Counter("parley_background_failures_total", "Errors of tasks in the background, which go on", ["task"])
+_FAILURES = Counter("parley_background_failures_total", "Errors of background tasks that continue", ["task"])
 _LONGEST_PAUSE = 30.0
 
 
 def note_failure(name: str, error: Exception, outcome: str) -> None:
-    """Log and count an error of a task that goes on; `outcome` says how."""
+    """Log and count an error of a task that continues; `outcome` says how."""
     _FAILURES.labels(name).inc()
     _LOG.error("%s: %s", name, outcome, exc_info=error)
 

@@ -1,7 +1,7 @@
-"""Connections of a listener, bounded in all and by address; where there is no room, the one that idles longest goes.
+"""Connections of a listener, bounded in total and by address; if there is no room, the longest idle one is closed.
 
-A quarter of all may be one address's, of IPv6 one /64's, which is what one customer has. Those that idle are closed for
-newcomers, so that connections which somebody only holds open keep nobody out; busy ones never are.
+One address may have a quarter of all; for IPv6 that is a /64, which one customer has. Idle ones are closed for
+newcomers, so that connections which are only held open keep nobody out; busy ones never are.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ _SHARE_OF_ONE = 4
 
 
 def host_of(address: str) -> str:
-    """Return whom an address counts for."""
+    """Return the party for which an address counts."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -25,7 +25,7 @@ def host_of(address: str) -> str:
 
 
 class Full(Exception):
-    """There is no room for a connection, and none that idles."""
+    """There is no room for a connection, and no idle one."""
 
 
 class ConnectionTable(Generic[_Connection]):
@@ -48,7 +48,7 @@ class ConnectionTable(Generic[_Connection]):
     def add(self, connection: _Connection, host: str, *, shares: bool = True) -> _Connection | None:
         """Add a connection, which idles at first; returns one that is to be closed for it, if any. Raises Full.
 
-        A `host` that stands for many, as a gateway does, has no share of its own (`shares` False).
+        A `host` that stands for many, as a gateway does, has no limit of its own (`shares` False).
         """
         victim: _Connection | None = None
         if shares and self._counts.get(host, 0) >= self._per_host:
@@ -67,14 +67,14 @@ class ConnectionTable(Generic[_Connection]):
         return victim
 
     def idle(self, connection: _Connection) -> None:
-        """From now on it idles."""
+        """Note that the connection is idle from now on."""
         host = self._hosts.get(connection)
         if host is not None and connection not in self._idle:
             self._idle[connection] = None
             self._idle_of.setdefault(host, {})[connection] = None
 
     def busy(self, connection: _Connection) -> None:
-        """It does something that is not to be cut off."""
+        """Note that the connection is busy and must not be closed."""
         host = self._hosts.get(connection)
         if host is not None and connection in self._idle:
             del self._idle[connection]

@@ -21,9 +21,9 @@ import msgspec
 from foundation.failures import describe
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
-# A member without a quorum leaves such a question open until it gives up by itself: too late for who starts now.
+# A member without a quorum answers such a request only when it gives up, which is too late for a starting process.
 _QUORUM_PATIENCE = aiohttp.ClientTimeout(total=1, connect=1)
-# A watch that brings nothing for so long is made anew: its connection may be dead without saying so.
+# A watch that brings nothing for so long is opened again: its connection may be dead unnoticed.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
 _CLOSING_LOOKS = 100  # at intervals of 10 ms: the loop closes such a connection in its next turns
 _MAX_LINE = 8 * 1024 * 1024
@@ -36,7 +36,7 @@ class EtcdUnavailable(Exception):
 
 
 class EtcdRefused(EtcdUnavailable):
-    """etcd answered that it will not: asking again soon changes nothing."""
+    """etcd refused: asking again soon changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Change(NamedTuple):
 class Listing(NamedTuple):
     """The values below a prefix, and the revision at which they were read.
 
-    `stale`: no quorum stands behind it. One member told what it knows, which may be old.
+    `stale`: the answer is one member's, without a quorum, and may be old.
     """
 
     values: dict[str, bytes]
@@ -80,7 +80,7 @@ class Etcd:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     async def close(self) -> None:
-        """End all connections: aiohttp no longer knows those over TLS that were given up and now part in peace."""
+        """End all connections: aiohttp no longer knows abandoned TLS connections that are still closing."""
         if self._session is None:
             return
         await self._session.close()
@@ -115,7 +115,7 @@ class Etcd:
         await self._call("/v3/kv/deleterange", {"key": _encode(key.encode())})
 
     async def under(self, prefix: str) -> Listing:
-        """Return the keys that begin with `prefix`, with their values: without a quorum, what one member knows."""
+        """Return the keys that begin with `prefix`, with their values; without a quorum, as one member knows them."""
         try:
             answer, stale = await self._call("/v3/kv/range", _range(prefix), _QUORUM_PATIENCE), False
         except EtcdRefused:

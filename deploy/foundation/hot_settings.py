@@ -1,8 +1,8 @@
 """Settings that change while a part runs: those declared live, from etcd where it is configured, else from the file.
 
-In etcd a value is text under `/parley/settings/NAME`; it holds over flag, environment and file, since whoever puts it
-there wants it now, everywhere. When it is deleted, or goes from the file, what the part was started with holds again.
-A value that does not parse changes nothing.
+In etcd a value is text under `/parley/settings/NAME`; it overrides flag, environment and file, since an operator who
+sets it there wants it now, everywhere. When it is deleted, there or from the file, the value from the start applies
+again. A value that does not parse changes nothing.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
 
 Appliers = Mapping[str, Callable[[Any], None]]
-"""By setting: what takes its new value."""
+"""By setting: the function that takes its new value."""
 
 
 class LiveSettings:
@@ -79,7 +79,7 @@ class LiveSettings:
                 self._take(name, values.get(name), str(path))
 
     def _take(self, name: str, value: Any, source: str) -> None:
-        """Apply a value; None brings back what the part was started with."""
+        """Apply a value; None restores the one from the start."""
         apply = self._appliers.get(name)
         if apply is None:
             return

@@ -4,7 +4,7 @@
     POST /internal/v1/jobs/{id}/progress JobProgress -> JobHeld
     POST /internal/v1/jobs/{id}/outcome  JobOutcome -> JobHeld
 
-`held` false says that the job is another worker's by now: what this one did has no effect.
+`held` false says that another worker has the job by now: this one's work has no effect.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ LEASE_SECONDS = 30.0
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`node` is set by a worker that can do only what was made where it runs."""
+    """`node` is set by a worker that can only process data of the node where it runs."""
 
     kinds: list[str]
     node: str | None = None

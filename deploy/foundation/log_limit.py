@@ -1,7 +1,7 @@
-"""Lines of a log, limited by kind: what repeats without end says nothing new, and fills disks.
+"""Lines of a log, limited by kind: endless repetition says nothing new, and fills disks.
 
 A kind is a logger with a message's template. The first LINES of each are written; further ones within SECONDS are
-counted, and told in one line when that time is over. DEBUG is for who looks on, and not limited.
+counted, and summed up in one line when that time is over. DEBUG is not limited: somebody is watching.
 """
 
 import logging
@@ -18,7 +18,7 @@ _LEFT_OUT = Counter("parley_log_lines_left_out_total", "Lines like others that w
 
 
 class Kind(NamedTuple):
-    """Lines that differ in nothing but their arguments."""
+    """Lines that differ only in their arguments."""
 
     logger: str
     level: int
@@ -42,7 +42,7 @@ class Limit:
         return count < self._lines
 
     def over(self, now: float) -> list[tuple[Kind, int]]:
-        """Forget the kinds whose time is over; returns those of which lines were left out, and how many."""
+        """Forget the kinds whose time is over; returns those with lines left out, and how many."""
         ended = [kind for kind, (began, _) in self._kinds.items() if now - began >= self.seconds]
         counts = [(kind, self._kinds.pop(kind)[1] - self._lines) for kind in ended]
         return [(kind, left_out) for kind, left_out in counts if left_out > 0]
@@ -82,7 +82,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
             super().emit(logging.LogRecord(kind.logger, kind.level, "", 0, said, (left_out, kind.template), None))
 
     def close(self) -> None:
-        """Tell what has been left out so far."""
+        """Write how many lines have been left out so far."""
         with self.lock or threading.RLock():
             if self._timer is not None:
                 self._timer.cancel()

@@ -1,4 +1,4 @@
-"""Imports what a library would import only when it needs it: once a worker is locked in there are no files."""
+"""Imports modules that a library would import only on use: once a worker is confined, there are no files."""
 
 import importlib
 import pkgutil
@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 def whole_package(package: ModuleType, besides: frozenset[str] = frozenset()) -> None:
-    """Import every module of a package but for those named."""
+    """Import every module of a package, except those named."""
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if module.name not in besides:
             importlib.import_module(module.name)

@@ -281,4 +281,4 @@ REMOVED = {
     "http3": "the gateway serves HTTP/3",
     "inference_denoise": "it made recognition worse",
 }
-"""By setting that 0.1 had and nothing reads any more: why. It may still be given, and is told."""
+"""By setting of 0.1 that nothing reads any more: the reason. It may still be given, with a warning."""

@@ -19,10 +19,10 @@ class Span(Protocol):
 
     @property
     def traceparent(self) -> str:
-        """The context for what this causes elsewhere; "" when nothing is recorded."""
+        """The context to pass on; "" when nothing is recorded."""
 
     def end(self, error: str = "") -> None:
-        """It is over; `error` says what went wrong. Once."""
+        """End the span, once; `error` says what went wrong."""
 
 
 class Tracer(Protocol):
@@ -81,7 +81,7 @@ class Entered:
         _current.set(begun.traceparent)
 
     def leave(self, error: str = "") -> None:
-        """End the span; the task it was entered in goes on without one."""
+        """End the span; the task in which it was entered continues without one."""
         _current.set("")
         self._span.end(error or self.error)
 

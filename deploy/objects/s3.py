@@ -1,4 +1,4 @@
-"""Objects in S3, MinIO and whatever speaks their protocol. Multipart uploads become visible when they are complete."""
+"""Objects in S3, MinIO and compatible stores. Multipart uploads become visible when they are complete."""
 
 import contextlib
 import io
@@ -179,7 +179,7 @@ def _client(config: S3Config, endpoint: str, connections: int) -> Minio:
 
 @contextlib.contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Turn what the client raises into OSError, and an absent object into FileNotFoundError."""
+    """Turn errors of the client into OSError, and an absent object into FileNotFoundError."""
     try:
         yield
     except S3Error as error:

@@ -45,7 +45,7 @@ class ObjectStore(Protocol):
         """Store a file's content; with `move` the file may be gone afterwards."""
 
     def info(self, key: str) -> ObjectInfo:
-        """Return what is known of an object; raises FileNotFoundError."""
+        """Return the metadata of an object; raises FileNotFoundError."""
 
     def read(self, key: str, start: int, end: int, tag: str = "") -> bytes:
         """Return bytes `start` up to `end`, which lie within the object; OSError when it is not `tag` any more."""
@@ -75,7 +75,7 @@ class ObjectStore(Protocol):
         """
 
     def room(self) -> Room | None:
-        """Return what is left, None where the store does not say."""
+        """Return the space left, None if the store does not report it."""
 
     def check(self) -> None:
         """Write, read and delete a small object; raises OSError with what is wrong."""

@@ -1,4 +1,4 @@
-"""`parley events replay`: what Kafka once refused, published again."""
+"""`parley events replay`: publish events again that Kafka refused."""
 
 import argparse
 import asyncio

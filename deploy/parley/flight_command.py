@@ -49,7 +49,7 @@ def run(argv: list[str]) -> int:
     handler: Handler = arguments.handler
     try:
         return handler(arguments)
-    except BrokenPipeError:  # who reads, `head` for example, has seen enough; nor may the exit write what is left
+    except BrokenPipeError:  # the reader, for example `head`, has seen enough; nor may the exit write the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (aiohttp.ClientError, TimeoutError, OSError, SettingsError, ValueError) as error:

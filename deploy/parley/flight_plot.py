@@ -1,4 +1,4 @@
-"""Draws a replayed flight, per participant: estimate, what was granted, what the link carried if known, and delay."""
+"""Draws a replayed flight, per participant: estimate, granted rate, capacity of the link if known, and delay."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

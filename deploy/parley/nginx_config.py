@@ -82,7 +82,7 @@ class Gateway:
 
 
 def found(binary: str = "nginx") -> Nginx:
-    """Ask an nginx what it is; raises NginxUnavailable."""
+    """Ask an nginx for its version and modules; raises NginxUnavailable."""
     try:
         said = subprocess.run([binary, "-V"], capture_output=True, text=True, check=True, timeout=10).stderr
     except (OSError, subprocess.SubprocessError) as error:

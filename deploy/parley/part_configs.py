@@ -39,7 +39,7 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError for what a part would refuse, before any is started."""
+    """Raise SettingsError for values that a part would refuse, before any is started."""
     for read in (control_config, sfu_config, recorder_config):
         read(settings)
     if settings["inference"]:
@@ -95,7 +95,7 @@ def control_config(settings: Settings) -> ControlConfig:
 
 
 def _readable(settings: Settings, name: str) -> Path | None:
-    """Return the file that a setting names, once it was opened: what is missing is said at the start, by name."""
+    """Return the file that a setting names, after opening it: a missing file is reported at the start, by name."""
     path: Path | None = settings[name]
     if path is not None:
         try:

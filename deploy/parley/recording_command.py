@@ -1,4 +1,4 @@
-"""`parley recording rescan`: what the recordings' files say, put back into the database."""
+"""`parley recording rescan`: restore recordings in the database from their files."""
 
 import argparse
 import asyncio

@@ -32,7 +32,7 @@ _PORTS = (
 
 
 class Spread(NamedTuple):
-    """`common` is for the parts that have to do with every worker; `each` has their names and settings."""
+    """`common` is for the parts that serve every worker; `each` has the workers' names and settings."""
 
     common: Settings
     each: list[tuple[str, Settings]]

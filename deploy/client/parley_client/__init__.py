@@ -1,4 +1,4 @@
-"""Parley's client library: what web/sdk is for browsers, for Python; it drives the tests and the benchmarks.
+"""Parley's client library for Python, as web/sdk is for browsers. It drives the tests and the benchmarks.
 
 `Api` speaks REST; `Room` joins a meeting, publishes encoded frames and receives other participants' packets;
 `Attendance` stays in a meeting over the loss of a connection or of a server. Media is neither captured nor rendered:

@@ -113,7 +113,7 @@ class Attendance:
             await self._try()
 
     async def _try(self) -> None:
-        """Join again; what passes by is tried again by the caller."""
+        """Join again; the caller retries after passing failures."""
         try:
             await self._enter()
         except ApiError as error:

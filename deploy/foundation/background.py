@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from foundation.backoff import Backoff
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _FAILURES = Counter("parley_background_failures_total", "Errors of background tasks that continue", ["task"])
 _LONGEST_PAUSE = 30.0
 
@@ -17,7 +17,7 @@ _LONGEST_PAUSE = 30.0
 def note_failure(name: str, error: Exception, outcome: str) -> None:
     """Log and count an error of a task that continues; `outcome` says how."""
     _FAILURES.labels(name).inc()
-    _LOG.error("%s: %s", name, outcome, exc_info=error)
+    _log.error("%s: %s", name, outcome, exc_info=error)
 
 
 async def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:

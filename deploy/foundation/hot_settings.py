@@ -17,7 +17,7 @@ from foundation.etcd_outage import EtcdOutage
 from foundation.failures import describe
 from foundation.settings import LIVE, Settings, SettingsError, convert, read_toml
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 LIVE_SETTINGS_PREFIX = "/parley/settings/"  # of their keys in etcd
 _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
@@ -43,7 +43,7 @@ class LiveSettings:
             await self._follow_file(self._settings.file)
 
     async def _follow_etcd(self, etcd: Etcd) -> None:
-        outage = EtcdOutage("live settings are unchanged", _LOG, _RETRY_SECONDS)
+        outage = EtcdOutage("live settings are unchanged", _log, _RETRY_SECONDS)
         try:
             while True:
                 try:
@@ -73,7 +73,7 @@ class LiveSettings:
             try:
                 values = await asyncio.to_thread(read_toml, path)
             except SettingsError as error:
-                _LOG.warning("live settings are unchanged: %s", describe(error))
+                _log.warning("live settings are unchanged: %s", describe(error))
                 continue
             for name in self._appliers:
                 self._take(name, values.get(name), str(path))
@@ -88,11 +88,11 @@ class LiveSettings:
             if wanted != self._values[name]:
                 apply(wanted)
                 self._values[name] = wanted
-                _LOG.warning(
+                _log.warning(
                     "%s changed to %s (from %s)", name, wanted, source if value is not None else "the value at start"
                 )
         except ValueError as error:
-            _LOG.warning("%s is unchanged: %s", name, describe(error))
+            _log.warning("%s is unchanged: %s", name, describe(error))
 
 
 def etcd_config(settings: Settings) -> EtcdConfig | None:

@@ -16,7 +16,7 @@ from foundation.failures import describe
 from parley_client.api import Api, ApiError, Joined
 from parley_client.room import Room, SignalingRefused
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _PAUSES = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
 _HELD_SECONDS = 3.0
 FINAL_CODES = frozenset({"removed", "banned", "ended", "replaced", "left", "unsupported_version"})
@@ -102,7 +102,7 @@ class Attendance:
                 await self.room.over()
                 attempt = 0 if asyncio.get_running_loop().time() - begun > _HELD_SECONDS else attempt
                 code = self.room.state.errors[-1].code if self.room.state.errors else ""
-                _LOG.info("lost the room: %s", code or self.room.state.closed)
+                _log.info("lost the room: %s", code or self.room.state.closed)
                 await self.room.abandon()
                 self.room = None
                 if code in FINAL_CODES:
@@ -123,7 +123,7 @@ class Attendance:
             if error.code in FINAL_CODES:
                 await self._end(error.code)
         except _LOST as error:
-            _LOG.info("cannot rejoin yet; retrying: %s", describe(error))
+            _log.info("cannot rejoin yet; retrying: %s", describe(error))
 
     async def _end(self, code: str) -> None:
         async with self._changed:

@@ -211,8 +211,13 @@ TABLE = {
     "GET /metrics": ALL,
     "GET /api/v1/openapi.json": ALL,
 }
-# Not REST: the page is public, and the sfu itself verifies the token of what is proxied to it.
-OTHERS = {"/", "/api/docs", "/<page:name>", "/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"}
+# Not REST: the page is public, the sfu itself verifies the token of what is proxied to it, and LiveKit's clients bring
+# access tokens of their own (tests/livekit).
+OTHERS = {
+    *("/", "/api/docs", "/<page:name>"),
+    *("/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"),
+    *("/rtc", "/rtc/v1", "/rtc/validate", "/rtc/validate/", "/rtc/v1/validate"),
+}
 # Routes that an allowed caller uses up.
 CONSUMING = {
     f"DELETE {M}/stream-keys/<stream_key>",

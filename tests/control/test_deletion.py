@@ -43,6 +43,7 @@ ERASED = {
     "consents",
     "idempotency_keys",
     "invitations",
+    "livekit_rooms",
     "lobby_entries",
     "login_names",
     "loose_files",
@@ -284,6 +285,7 @@ WRITTEN = (
     "INSERT INTO passkey_challenges VALUES ('\\x01', '{user}', now())",
     "INSERT INTO invitations (code_hash, email_key, expires_at) VALUES ('\\x01', 'ada@example.org', now())",
     "INSERT INTO lobby_entries (id, meeting_id, user_id, name, ticket_hash) VALUES ('l', '{other}', '{user}', 'A', '')",
+    "INSERT INTO livekit_rooms VALUES ('standup', '{meeting}')",
     "INSERT INTO meeting_rooms (meeting_id, node, boot, opened_at) VALUES ('{meeting}', 'n', 'b', now())",
     "INSERT INTO media_streams VALUES ('t', '{meeting}', '{here}', 'camera', 'VP8', now())",
     "INSERT INTO signaling_sessions (meeting_id, participant_id, node, joined_at)"

@@ -26,6 +26,11 @@ class Deployment:
         """The server as this process reaches it."""
         return f"https://{self.network.server_address}:{self.server.https_port}"
 
+    @property
+    def plain_url(self) -> str:
+        """The server by plain HTTP, for clients that take no certificate of our own making."""
+        return f"http://{self.network.server_address}:{self.server.http_port}"
+
     def url_for(self, host: int) -> str:
         """The server as a browser in a host's namespace reaches it."""
         return f"https://{self.network.hosts[host].server_address}:{self.server.https_port}"

@@ -14,10 +14,10 @@ async def test_ffmpeg_is_seen_at_once_and_by_a_late_joiner_at_its_next_keyframe(
     meeting = await deployment.admin.create_meeting("Published")
     joined = await deployment.admin.join(meeting, "Camera van")
     async with chromium_guest(deployment, 0, meeting, "Ada") as ada:
-        # Beside the server, over plain HTTP: with its default flags it refuses self-signed certificates.
+        # Beside the server, by plain HTTP: with its default flags it refuses self-signed certificates.
         command = [*deployment.network.server_prefix, sys.executable, str(MUXER)]
         publisher = await asyncio.create_subprocess_exec(
-            *command, f"{deployment.server.url}{joined.whip_url}", joined.token, "40"
+            *command, f"{deployment.plain_url}{joined.whip_url}", joined.token, "40"
         )
         try:
             await until_media(of_chromium(ada), videos=1, frames=60, audio=100, seconds=30)

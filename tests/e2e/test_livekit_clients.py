@@ -31,7 +31,7 @@ async def test_a_livekit_client_meets_one_of_ours(deployment: Deployment) -> Non
     admin = deployment.admin
     meeting = await admin.create_meeting("Both")
     invitation = await admin.join(meeting, "Ours")
-    url = f"http://{deployment.network.server_address}:{deployment.server.http_port}"
+    url = deployment.plain_url
     async with (
         Room(admin.signaling_url(invitation), token=invitation.token, verify_tls=False, data=True) as ours,
         livekit_client(url, access_token("ada", meeting, metadata="about ada")) as theirs,

@@ -39,7 +39,7 @@ async def test_a_removed_guest_stays_out_until_a_host_lets_it_back_in(deployment
         await private.get_by_label("Your name").fill("Private")
         await private.locator("#join:not([disabled])").click()
         await expect(private.locator(".banner-waiting")).to_be_visible(timeout=30_000)
-        await host.get_by_role("button", name="Turn Private away").click(timeout=30_000)
+        await host.get_by_role("button", name="Turn away Private").click(timeout=30_000)
         await expect(private.get_by_role("alert").filter(has_text="denied your request")).to_be_visible(timeout=30_000)
 
         await removed.get_by_role("button", name="Let back in Grace").click()

@@ -146,4 +146,6 @@ async def test_a_node_is_drained_by_command_and_takes_rooms_again(cluster: Clust
         assert {await node_of_a_new_meeting() for _ in range(4)} == {"sfu-2"}
         cluster.parley_nodes("undrain", "sfu-1")
         until(lambda: cluster.node_states()["sfu-1"] == "living", 30)
-        assert {await node_of_a_new_meeting() for _ in range(8)} == {"sfu-1", "sfu-2"}
+        async with asyncio.timeout(60):  # it is the calmer of the two, once its figures are those of now
+            while await node_of_a_new_meeting() != "sfu-1":
+                pass

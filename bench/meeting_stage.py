@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from bench.cores import pinned
 from bench.light.crowd import TILES, Crowd, Make, Person, Shape
 from bench.light.library import LightClient
+from bench.light.livekit import LiveKitParticipant
 from bench.light.meeting import MeetingParticipant
 from bench.livekit_process import running_livekit
-from bench.sfu_process import Missing, Process, SeveralProcesses, SfuProcess, running_sfu
+from bench.sfu_process import Process, SeveralProcesses, SfuProcess, running_sfu
 from sfu.server.port_group import PortGroup
 
 
@@ -58,10 +59,6 @@ def _shared_port(workers: int) -> Iterator[PortGroup]:
 @contextmanager
 def livekit(cores: Sequence[int], *, rests: bool, own_ports: bool = False) -> Iterator[Server]:
     """One process, which uses all of the cores and one port; `rests` is not done there."""
-    try:
-        from bench.light.livekit import LiveKitParticipant  # noqa: PLC0415  its messages are no dependency of ours
-    except ImportError as error:
-        raise Missing(f"{error.name} (pip install livekit-protocol)") from error
     with ExitStack() as stack:
         with pinned(cores):
             server = stack.enter_context(running_livekit())

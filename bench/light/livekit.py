@@ -1,7 +1,7 @@
 """Somebody in a meeting at LiveKit's server, as its own client would be: the same camera, microphone and tiles.
 
-Needs `livekit-protocol` (messages of its signaling). The server's ICE agents are full ones, as is its default; we
-control both peers. It estimates subscribers by REMB, which claims a lot: links are not what is measured.
+The server's ICE agents are full ones, as is its default; we control both peers. It estimates subscribers by REMB, which
+claims a lot: links are not what is measured.
 """
 
 import asyncio

@@ -78,7 +78,6 @@ async def test_everybody_in_a_room_receives_everybody_at_the_sizes_shown() -> No
 
 @pytest.mark.skipif(LIVEKIT_PROGRAM is None, reason="LiveKit's server is not here")
 async def test_the_same_people_meet_at_livekits_server() -> None:
-    pytest.importorskip("livekit.protocol")
     async with meeting_stage("LiveKit", Shape(1, 3)) as here:
         people = here.crowd.people
         await asyncio.to_thread(until, lambda: all(here.client.received(one.peer) > 200 for one in people), 60)

@@ -95,7 +95,7 @@ class Call {
     this.#breakouts = new Breakouts(this.#room, meeting.id, { signal });
     this.#removed = new Removed(meeting.id);
     this.#people = new People(this.#room, {
-      signal, name, removed: this.#removed, lobby: h('div', {}, this.#lobby.element, new HandQueue(this.#room, signal).element, this.#breakouts.element), close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#invite(),
+      signal, name, removed: this.#removed, lobby: h('div', {}, this.#lobby.element, new HandQueue(this.#room, signal).element), breakouts: this.#breakouts.element, close: () => this.#openPanel(''), act: (action, who) => void this.#host(action, who), invite: () => void this.#invite(),
       streamKeys: () => void showStreamKeys(meeting.id),
     });
     this.#captions = new Captions(this.#room, { signal, name });

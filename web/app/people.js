@@ -21,10 +21,10 @@ export class People {
 
   /**
    * @param {import('/sdk/parley.js').Room} room
-   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, removed: import('./removed.js').Removed, close: () => void, invite: () => void,
+   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, breakouts: HTMLElement, removed: import('./removed.js').Removed, close: () => void, invite: () => void,
    *   streamKeys: () => void, act: (action: 'mute'|'release'|'mute-all'|'remove', participant?: any) => void}} options
    */
-  constructor(room, { signal, name, lobby, removed, close, act, invite, streamKeys }) {
+  constructor(room, { signal, name, lobby, breakouts, removed, close, act, invite, streamKeys }) {
     this.#room = room;
     this.#act = act;
     this.#name = name;
@@ -32,7 +32,7 @@ export class People {
     this.#streamKeys.addEventListener('click', streamKeys);
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': t('people.label'), hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),
-      lobby, this.#list, removed.element,
+      h('div', { class: 'panel-body' }, lobby, this.#list, breakouts, removed.element),
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',

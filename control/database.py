@@ -38,8 +38,7 @@ UNAVAILABLE = (
     asyncpg.InternalClientError,
 )
 """Errors of a session when the server cannot serve it now: workers wait, requests are answered 503, and both may retry.
-Any other
-error is a bug."""
+Any other error is a bug."""
 
 Value = TypeVar("Value")
 Row = TypeVar("Row", bound="DataclassInstance | msgspec.Struct")
@@ -128,6 +127,19 @@ async def session(dsn: str) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def sole_session(dsn: str, lock: int, name: str) -> AsyncIterator[Connection]:
+    """Open a session that holds an advisory lock, and wait until no other process does; `name` is seen by operators."""
+    connection = await connect(dsn, timeout=10, server_settings={"application_name": name})
+    try:
+        await prepare(connection)
+        await connection.execute("SELECT pg_advisory_lock($1)", lock, timeout=None)
+        yield connection
+    finally:
+        # Not close(): that talks to a server which may be gone in the middle of a statement.
+        connection.terminate()
 
 
 async def open_pool(dsn: str, size: int = 10) -> Pool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from prometheus_client import Counter
 
-from control.database import UNAVAILABLE, Connection, connect, prepare
+from control.database import UNAVAILABLE, Connection, sole_session
 from control.events.bus import Bus, BusAway, Progress
 from control.outages import Outages
 from control.store.event_places import Held, Place
@@ -56,20 +56,14 @@ class _Relay:
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def _while_connected(self, dsn: str) -> None:
-        connection = await connect(dsn, timeout=10, server_settings={"application_name": "parley-relay"})
         hint = asyncio.Event()
-        try:
-            await prepare(connection)
-            await connection.execute("SELECT pg_advisory_lock($1)", self._place.lock, timeout=None)
+        async with sole_session(dsn, self._place.lock, "parley-relay") as connection:
             await connection.add_listener("outbox", lambda *_: hint.set())
             _say(self._database.note(None, asyncio.get_running_loop().time()))
             while True:
                 hint.clear()
                 if not await self._round(connection):
                     await _wait(hint)
-        finally:
-            # Not close(): that talks to a server which may be gone in the middle of a statement.
-            connection.terminate()
 
     async def _round(self, connection: Connection) -> bool:
         """Offer one batch, or wait while the bus is away; return whether there may be more at once."""

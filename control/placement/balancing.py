@@ -5,7 +5,7 @@ import logging
 import time
 
 from control import facts
-from control.database import UNAVAILABLE, connect
+from control.database import UNAVAILABLE, sole_session
 from control.placement import placing
 from control.placement.balance import Balance
 from control.services import Services
@@ -29,18 +29,11 @@ async def run(services: Services) -> None:
 
 
 async def _while_connected(services: Services) -> None:
-    connection = await connect(
-        services.config.database_dsn, timeout=10, server_settings={"application_name": "parley-balancing"}
-    )
-    try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=None)
+    async with sole_session(services.config.database_dsn, _LOCK, "parley-balancing") as connection:
         balance = Balance()
         while not connection.is_closed():
             await step(services, balance, time.monotonic())
             await asyncio.sleep(_LOOK_SECONDS)
-    finally:
-        # Not close(): that talks to a server which may be gone in the middle of a statement.
-        connection.terminate()
 
 
 async def step(services: Services, balance: Balance, now: float) -> None:

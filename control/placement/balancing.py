@@ -6,11 +6,11 @@ import time
 
 from control import facts
 from control.database import UNAVAILABLE, sole_session
+from control.outages import Outages
 from control.placement import placing
 from control.placement.balance import Balance
 from control.services import Services
 from control.store import placements
-from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x70_62_61_6C
@@ -20,16 +20,20 @@ _AGAIN_SECONDS = 5.0
 
 async def run(services: Services) -> None:
     """Look at the nodes once a second and move rooms, until cancelled."""
+    outages = Outages("balancing is waiting for the database")
     while True:
         try:
-            await _while_connected(services)
+            await _while_connected(services, outages)
         except UNAVAILABLE as error:
-            _log.warning("balancing is waiting for the database: %s", describe(error))
+            if line := outages.note(error, time.monotonic()):
+                _log.warning("%s", line)
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _while_connected(services: Services) -> None:
+async def _while_connected(services: Services, outages: Outages) -> None:
     async with sole_session(services.config.database_dsn, _LOCK, "parley-balancing") as connection:
+        if line := outages.note(None, time.monotonic()):
+            _log.warning("%s", line)
         balance = Balance()
         while not connection.is_closed():
             await step(services, balance, time.monotonic())

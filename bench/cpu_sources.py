@@ -23,7 +23,7 @@ _PYTHON_SOURCES = (
     ("signaling", ("server/signaling", "server/websocket", "api/signaling", "rooms/signaling_dispatch", "aiohttp")),
     ("feedback and repair", ("machines/congestion", "machines/repair", "engine/send_side", "formats/rtcp")),
     ("arrivals of packets", ("rooms/incoming", "peers/publish", "machines/audio_levels")),
-    ("timers", ("rooms/settling", "peers/beat", "machines/ice", "machines/dtls", "peers/peer.py")),
+    ("timers", ("rooms/settling", "peers/coalescing", "machines/ice", "machines/dtls", "peers/peer.py")),
     ("layers and bandwidth", ("rooms/adaptation", "machines/layers", "peers/layers", "peers/subscribe")),
 )
 

@@ -8,17 +8,10 @@ from prometheus_client.registry import Collector
 from sfu.api.fact_reporter import FactReporter
 from sfu.engine.contract import Drop
 from sfu.engine.pump import Pump
-from sfu.server import quality_metrics
+from sfu.server import event_metrics, quality_metrics
 from sfu.server.driver import Driver
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.standalone_api import StandaloneApi
-
-_FEEDBACK = {
-    "nacks_sent": "Packets requested from publishers",
-    "plis_sent": "Keyframes requested from publishers",
-    "nacks_received": "Packets that subscribers requested",
-    "plis_received": "Keyframes that subscribers requested",
-}
 
 
 class NodeMetrics(Collector):
@@ -105,14 +98,7 @@ class NodeMetrics(Collector):
         for reason in Drop:
             drops.add_metric([reason.name.lower()], engine.get(reason, 0) + own[reason])
         yield drops
-        events = CounterMetricFamily("parley_sfu_events", "Other events of the media path", labels=["event"])
-        counters = self._node.context.counters
-        for name, value in sorted(counters.items()):
-            if name not in _FEEDBACK:
-                events.add_metric([name], value)
-        yield events
-        for name, text in _FEEDBACK.items():
-            yield CounterMetricFamily(f"parley_sfu_{name}", text, value=counters[name])
+        yield from event_metrics.collect(self._node.context.counters)
 
     def _engine(self) -> Iterator[Metric]:
         times = self._pump.times
@@ -138,7 +124,9 @@ class NodeMetrics(Collector):
     def _sinks(self) -> Iterator[Metric]:
         records = GaugeMetricFamily("parley_sfu_sink_queue_records", "Records queued for a sink", labels=["sink"])
         size = GaugeMetricFamily("parley_sfu_sink_queue_bytes", "Bytes queued for a sink", labels=["sink"])
-        dropped = GaugeMetricFamily("parley_sfu_sink_dropped", "Packets that an attached sink missed", labels=["sink"])
+        dropped = CounterMetricFamily(
+            "parley_sfu_sink_dropped", "Packets that an attached sink missed", labels=["sink"]
+        )
         for sink in self._node.sinks.attached.values():
             label = sink.purpose.name.lower()
             records.add_metric([label], len(sink.queue))

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from control.store.outbox import MEETING_EVENTS
 from objects.s3 import S3Store
 from parley_client import Api, Room
+from sfu.server import event_metrics
 from tests.inference.chromium_speaker import write_speech
 from tests.inference.material import prompt
 from tests.support.call import become_admin, call
@@ -67,9 +68,6 @@ QUIET = {
     "parley_sfu_facts_waiting",
     "parley_sfu_http_refused",
     "parley_sfu_loss_ratio",
-    "parley_sfu_nacks_received",
-    "parley_sfu_nacks_sent",
-    "parley_sfu_plis_received",
     "parley_sfu_receive_buffer_drops",
     "parley_sfu_receive_buffer_held_bytes",
     "parley_sfu_recordings_stalled",
@@ -84,7 +82,7 @@ QUIET = {
     "parley_sfu_sink_queue_records",
     "parley_sfu_shedding",
     "parley_sfu_standing_wait_seconds",
-}
+} | event_metrics.NAMES
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ async def test_garbage_leaves_a_call_and_memory_alone(tmp_path: Path) -> None:
             metrics = await h.metrics()
             assert metrics['parley_sfu_drops_total{reason="not_webrtc"}'] > 1000
             assert metrics['parley_sfu_drops_total{reason="unknown_source"}'] > 1000
-            assert metrics['parley_sfu_events_total{event="stun_malformed"}'] > 100
+            assert metrics['parley_sfu_stun_refused_total{reason="malformed"}'] > 100
         finally:
             await caller.close()
             await watcher.close()

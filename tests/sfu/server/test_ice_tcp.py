@@ -69,7 +69,7 @@ async def test_what_does_not_begin_with_a_check_is_closed(tmp_path: Path) -> Non
             writer.write(first)
             assert await closed(reader)
             writer.close()
-        assert (await h.metrics())['parley_sfu_events_total{event="tcp_not_ice"}'] == 1
+        assert (await h.metrics())["parley_sfu_tcp_not_ice_total"] == 1
 
 
 async def test_connections_of_one_host_are_bounded(tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
     """A track, or a new stream of it (layer, codec or SSRC change: `handle` is new, `track` the same).
 
     `recording` is set for a recorder. `opened_at` is the room's zero of the meeting clock on the monotonic clock (ns),
-    `opened_unix_ms` the same instant on the wall clock. `fmtp` holds the codec's parameters as in SDP. `traceparent` is the context of the
-    publisher's join (foundation.tracing). `uses` is what an inference process may do with it, as the participant
-    consented: "captions", "analysis".
+    `opened_unix_ms` the same instant on the wall clock. `fmtp` holds the codec's parameters as in SDP. `traceparent`
+    is the context of the publisher's join (foundation.tracing). `uses` is what an inference process may do with it, as
+    the participant consented: "captions", "analysis".
     """
 
     handle: int

@@ -88,7 +88,7 @@ async def test_a_call_is_recorded_into_the_object_store(administrator: Project) 
         await api.start_recording(meeting)
         for caller in callers:
             await caller.agree()
-        await asyncio.sleep(5)
+        await asyncio.sleep(5)  # so that there is something to keep
         for caller in callers:
             assert await caller.moves()
         await api.stop_recording(meeting)

@@ -71,7 +71,7 @@ async def test_without_etcd_the_file_is_read_again(tmp_path: Path, caplog: pytes
     file.write_text("max_participants = 50\n")
     applied = Applied(resolve({}, {"HOME": "/nowhere"}, file))
     async with following(applied):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the file is read before it changes
         file.write_text('max_participants = 9\nlog_level = "debug"\n')
         await applied.until("max_participants", 9)
         await applied.until("log_level", "debug")

@@ -142,7 +142,7 @@ async def test_a_refusers_words_are_nowhere(server: RunningServer, api: Api) -> 
         await tapped(api, microphones[0])
         await asyncio.gather(*(speak(microphone, packets) for microphone in microphones))
         await eventually(lambda: finals(eve, joined["Ada"].participant), 60)
-        await asyncio.sleep(2)
+        await asyncio.sleep(2)  # captions of what Eve said at the same time would have come by now
         assert [one for one in ada.state.captions if one.participant == joined["Eve"].participant] == []
     stored = await archived(api, meeting)
     assert {one["name"] for one in stored} == {"Ada"}

@@ -16,7 +16,7 @@ SECONDS = 60
 async def _one_way(tmp_path: Path, seed: int) -> bool:
     async with viewer_call(tmp_path, down(loss=0.05), seed) as call:
         await eventually(lambda: call.rate > 2.5e6, 20)
-        await asyncio.sleep(5)
+        await asyncio.sleep(5)  # what the ramp lost is repaired
         before, began = await call.inbound("video"), await call.clock()
         await asyncio.sleep(SECONDS)
         after, gap = await call.inbound("video"), await call.longest_gap(began)
@@ -39,7 +39,7 @@ async def _delivered(tmp_path: Path, seed: int) -> bool:
         losing_room(h.signaling_url, h.control.token("r", "bob"), down(loss=0.05, delay=50 * MS), seed) as bob,
     ):
         await eventually(lambda: bob.stream_of(ann.camera.track) is not None, 10)
-        await asyncio.sleep(5)
+        await asyncio.sleep(5)  # what the start lost is repaired
         bob.delivered(ann.camera.track)
         await asyncio.sleep(SECONDS)
         share, packets = bob.delivered(ann.camera.track)
@@ -57,7 +57,7 @@ async def _both_ways(tmp_path: Path, seed: int, browser: str, bound: float) -> b
     both = {"loss": 0.1, "delay": 25 * MS}
     up = LinkSettings(rate=UP.rate, **both)  # type: ignore[arg-type]  # fields by name
     async with viewer_call(tmp_path, down(**both), seed, up=up, browser=browser) as call:
-        await asyncio.sleep(8)
+        await asyncio.sleep(8)  # the estimate has settled
         sound, picture = await call.inbound("audio"), await call.inbound("video")
         await asyncio.sleep(SECONDS / 2)
         heard, seen = await call.inbound("audio"), await call.inbound("video")

@@ -15,7 +15,7 @@ LOWEST = LAYERS["q"][0]
 
 async def _narrow(tmp_path: Path, seed: int, publisher: Publisher = layered, **changes: Any) -> bool:
     async with viewer_call(tmp_path, down(250_000), seed, publisher=publisher, **changes) as call:
-        await asyncio.sleep(8)
+        await asyncio.sleep(8)  # the estimate has settled
         before = await call.inbound("audio")
         (camera,) = [track for track, entry in call.h.node.rooms["r"].uptracks.items() if not entry.is_audio]
         samples = (await follow(call, [camera], 25))[camera]

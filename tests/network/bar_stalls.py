@@ -75,7 +75,7 @@ async def _publishes(tmp_path: Path, seed: int) -> bool:
             await asyncio.sleep(20)  # until it has found its rate
             before = await _average(h, 10)
             stalling = asyncio.create_task(_stall(18))
-            await asyncio.sleep(5)
+            await asyncio.sleep(5)  # the encoder has had time to give way
             during = await _average(h, 12)
             await stalling
     holds = before >= FLOOR and during >= 0.9 * before

@@ -68,7 +68,7 @@ def test_the_rate_holds_and_what_overflows_the_queue_is_lost(host: EmulatedHost,
 def test_losses_are_as_set(host: EmulatedHost, pair: Pair) -> None:
     here, there = pair
     host.change(down=LinkSettings(loss=0.3))
-    time.sleep(0.1)
+    time.sleep(0.1)  # the forwarder takes it
     arrived = 0
     for _ in range(20):
         for _ in range(50):

@@ -89,7 +89,7 @@ async def test_a_screen_comes_in_temporal_layers(tmp_path: Path, kind: str) -> N
         (uptrack,) = h.node.rooms["r"].uptracks.values()
         assert uptrack.layers == (1, 3)
         before, began = await frames(bob), time.monotonic()
-        await asyncio.sleep(5)
+        await asyncio.sleep(5)  # long enough for a rate
         rate = (await frames(bob) - before) / (time.monotonic() - began)
         print(f"{kind}: {rate:.1f} frames a second")
         assert rate > 10

@@ -332,7 +332,7 @@ async def test_what_a_viewer_sends_is_dropped(stage: Stage) -> None:
             packet = RtpPacket(PAYLOAD_TYPES[Codec.OPUS], seq, seq * 960, microphone.ssrc, SILENCE)
             assert speaker._subscribe.send(serialize(packet))
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # they would have been passed on by now
         assert heard() == before
         assert not watcher.state.tracks
 

@@ -71,7 +71,7 @@ async def test_many_datagrams_are_read_together_and_none_is_left(sockets: Socket
             await asyncio.sleep(0)
         await until(node, 200)
         assert node.reads < 100
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the socket has been idle
         sender.send(b"\x00lone")
         await until(node, 201)
     assert node.leftovers[-1].data == b"\x00lone"

@@ -89,8 +89,11 @@ async def test_late_comers_read_what_was_said_and_hear_who_comes(view: Page, ser
         "to": None,
         "at": "2026-11-25T10:00:00Z",
     }
+    refusal = {"status": 403, "code": "not_in_room", "detail": "Connect to the meeting first."}
+    server.answers["GET", "/meetings/m1/messages"] = (403, refusal)
+    async with view.expect_response("**/messages"):
+        session = await enter(view, server)
     server.answers["GET", "/meetings/m1/messages"] = (200, {"messages": [said], "next": None})
-    session = await enter(view, server)
     await session.send(signaling.Chat(text="Before", id="c1", participant="p2", name="Grace", at=1))
     await session.send(signaling.Chat(text="After", id="c2", participant="p2", name="Grace", at=1_900_000_000_000))
     await expect(view.locator(".message-text")).to_have_text(["Before", "After"])

@@ -1,12 +1,14 @@
 /** The chat panel. */
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
-import { clock } from './format.js';
+import { clock, codeOf } from './format.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
 const KEPT = 500;
+/** Control learns a moment later than the page that a guest is in the room; until then it refuses the earlier chat. */
+const NEWCOMER_WAITS_MS = [0, 250, 500, 1000, 2000, 4000];
 
 export class Chat {
   element;
@@ -61,11 +63,16 @@ export class Chat {
 
   /** Show what was said before we came. @param {string} meeting */
   async load(meeting) {
-    try {
-      const { messages } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/messages`);
-      for (const message of messages) this.#receive({ ...message, at: Date.parse(message.at) }, true);
-    } catch {
-      // Whoever may not read it, or whose server forgot it, sees what is said from now on.
+    for (const wait of NEWCOMER_WAITS_MS) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      try {
+        const { messages } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/messages`);
+        for (const message of messages) this.#receive({ ...message, at: Date.parse(message.at) }, true);
+        return;
+      } catch (error) {
+        // Whoever may not read it, or whose server forgot it, sees what is said from now on.
+        if (codeOf(error) !== 'not_in_room') return;
+      }
     }
   }
 

@@ -128,9 +128,6 @@ async def list_meetings(call: Call, query: PageQuery) -> MeetingPage:
     return await _page(call, query, over=False)
 
 
-endpoints.alias(endpoints.of(list_meetings), "GET", "/api/v1/my/meetings", "list_my_meetings")
-
-
 @endpoints.route("GET", "/api/v1/my/meetings/history", Access.USER, query=PageQuery, answer=MeetingPage)
 async def list_past_meetings(call: Call, query: PageQuery) -> MeetingPage:
     """List the caller's meetings that took place, newest first."""

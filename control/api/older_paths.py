@@ -1,9 +1,11 @@
 """Paths for clients of an older system. Each does the same as its current path."""
 
-from control.api import administration, joining, meetings, recordings, transcript
+from control.api import administration, joining, meetings, participants, recordings, transcript
 from control.api.live_types import OfMeeting
 from control.api.meeting_types import RoomState
+from control.api.participant_types import RemoveParticipant
 from control.api.recording_types import Recording, RecordingQuery, Recordings
+from control.api.types import Done
 from control.auth import access
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, with_standing
@@ -18,6 +20,12 @@ async def open_meeting_room(call: Call, meeting: str) -> RoomState:
     """Start the meeting; its room opens with the first who joins."""
     await meetings.start_meeting(call, meeting)
     return await meetings.get_room(call, meeting)
+
+
+@endpoints.route("DELETE", "/api/v1/meetings/<meeting>/participants/<participant>", Access.HOST, answer=Done)
+async def delete_participant(call: Call, meeting: str, participant: str) -> Done:
+    """Remove a participant, without a ban."""
+    return await participants.remove_participant(call, meeting, participant, RemoveParticipant())
 
 
 @of_recordings.route("POST", "/api/v1/recording/start", Access.SIGNED_IN, body=OfMeeting, answer=Recording, status=201)
@@ -44,6 +52,7 @@ async def list_own_recordings(call: Call) -> Recordings:
     return await recordings.list_recordings(call, RecordingQuery())
 
 
+endpoints.alias(meetings.endpoints.of(meetings.list_meetings), "GET", "/api/v1/my/meetings", "list_my_meetings")
 endpoints.alias(
     meetings.endpoints.of(meetings.end_meeting), "DELETE", "/api/v1/meetings/<meeting>/room", "close_meeting_room"
 )

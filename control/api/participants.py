@@ -164,12 +164,6 @@ async def readmit_participant(call: Call, meeting: str, participant: str) -> Don
     return Done()
 
 
-@endpoints.route("DELETE", f"{_PATH}/<participant>", Access.HOST, answer=Done)
-async def delete_participant(call: Call, meeting: str, participant: str) -> Done:
-    """Remove a participant, without a ban."""
-    return await remove_participant(call, meeting, participant, RemoveParticipant())
-
-
 async def _in_main_room(call: Call, connection: Connection, meeting: str, participant: str) -> tuple[str, str]:
     """Return the main meeting and participant for those of a breakout room; others are returned unchanged."""
     main = call.standing.meeting.breakout_of

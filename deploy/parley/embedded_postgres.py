@@ -73,7 +73,7 @@ class EmbeddedPostgres:
 
     def create_database(self) -> None:
         """Create the database if it is missing; the server must be ready."""
-        psql = [str(_binaries() / "psql"), "-h", str(self.socket_directory), "-U", "postgres", "-At", "-c"]
+        psql = self.tool("psql", "-At", "-c")
         listed = subprocess.run(
             [*psql, f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"],
             check=True,

@@ -1,4 +1,4 @@
-"""`parley models`: fetch, verify, list and build the models that captions and analysis need; train a detector."""
+"""`parley models`: fetch, verify, list and build the models that captions and analysis need."""
 
 import argparse
 import os
@@ -8,18 +8,15 @@ from pathlib import Path
 
 from foundation.settings import Settings, SettingsError, resolve
 from inference.models import catalogue, store
-from inference.models.archive import sha256
 from inference.models.catalogue import SPEECH_MODEL, SYNTHETIC_VOICE_MODEL, Catalogue, Model
 from inference.models.fetch import FetchError, fetch
-from inference.synthetic.voice_model import GRAPH
-from inference.training import voice_detector
 from inference.triton.build import Instance, add_detector, build_repository
 
 Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
 
 
 def main(_: Settings, chosen: argparse.Namespace) -> int:
-    """Run one act; returns the exit code. It parses its own flags and reads the settings that it needs itself."""
+    """Run one verb; returns the exit code. It parses its own flags and reads the settings that it needs."""
     return run(chosen.rest)
 
 
@@ -65,12 +62,6 @@ def register(parser: argparse.ArgumentParser) -> None:
     builder.add_argument("--instances", type=int, default=1, help="model instances per device")
     builder.add_argument("--threads", type=int, default=1, help="threads of one instance on the CPU")
     builder.set_defaults(handler=_build)
-    trainer = verbs.add_parser(
-        "train-detector", parents=[common], help="train the detector of generated voices anew, on data made here"
-    )
-    trainer.add_argument("--into", type=Path, metavar="DIR", required=True, help="where to write it and its model card")
-    trainer.add_argument("--prompts", type=int, default=100, metavar="N", help="of each speaker; default 100")
-    trainer.set_defaults(handler=_train)
 
 
 def _models_dir(arguments: argparse.Namespace) -> Path:
@@ -121,18 +112,6 @@ def _build(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) ->
     identity = build_repository(models_dir, table.named(SPEECH_MODEL), arguments.triton, instance)
     detector = table.named(SYNTHETIC_VOICE_MODEL)
     if store.find(models_dir, detector):
-        print(f"{add_detector(models_dir, detector, arguments.triton, instance)}: beside it")
+        print(f"{add_detector(models_dir, detector, arguments.triton, instance)}: added")
     print(f"{identity}: repository in {arguments.triton}; start `tritonserver --model-repository {arguments.triton}`")
-    return 0
-
-
-def _train(_: Catalogue, __: Path, arguments: argparse.Namespace) -> int:
-    card = voice_detector.train(arguments.into, lambda line: print(line, flush=True), prompts=arguments.prompts)
-    point = card.operating_point
-    print(
-        f"{card.name} in {arguments.into}: of speakers it never heard {100 * point.false_alarm_rate:.1f} % are taken "
-        f"for generated, of generated ones {100 * point.miss_rate:.1f} % missed; it is no evidence"
-    )
-    for name in (GRAPH, voice_detector.CARD):
-        print(f"{sha256(arguments.into / name)}  {name}")
     return 0

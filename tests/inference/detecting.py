@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.detector_training.channel import through_g722
+from bench.detector_training.resynthesis import griffin_lim
 from inference.models import catalogue
 from inference.models.fetch import fetch
 from inference.synthetic.detector import NO_EVIDENCE
-from inference.training.channel import through_g722
-from inference.training.resynthesis import griffin_lim
 from tests.inference.material import Floats, prompt
 
 SENTENCES = ("queue-periodic-announce", "ss-noservice", "pbx-invalidpark", "vm-tempgreetactive", "demo-echotest")

@@ -103,5 +103,5 @@ def _said(command: list[str]) -> Floats:
     """Have a program write a sentence to the WAV file that takes the place of {} in its command."""
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         filled = [file.name if word == "{}" else word for word in command]
-        subprocess.run(filled, capture_output=True, check=True, timeout=_PATIENCE_SECONDS)  # noqa: S603  found on PATH
+        subprocess.run(filled, capture_output=True, check=True, timeout=_PATIENCE_SECONDS)
         return read(Path(file.name))

@@ -5,7 +5,7 @@ import onnxruntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.training.network import as_onnx, calibration, fit, sigmoid
+from bench.detector_training.network import as_onnx, calibration, fit, sigmoid
 
 DICE = np.random.default_rng(5)
 LABELS = (np.arange(400) % 2).astype(float)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.detector_training import speech
+from bench.detector_training.__main__ import main
+from bench.detector_training.channel import through_g722, through_opus
+from bench.detector_training.resynthesis import VOCODERS
 from inference.synthetic.detector import Medium, load_card
 from inference.synthetic.voice_model import VoiceModel
-from inference.training import speech
-from inference.training.channel import through_g722, through_opus
-from inference.training.resynthesis import VOCODERS
-from parley import models_command
 from tests.inference.detecting import natural
 
 
@@ -18,8 +18,7 @@ def test_a_little_training_gives_a_model_and_its_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(speech, "SPEAKERS", speech.SPEAKERS[:4:3])  # Allison and Carlo
-    arguments = ["train-detector", "--into", str(tmp_path / "made"), "--prompts", "2", "--models-dir", str(tmp_path)]
-    assert models_command.run(arguments) == 0
+    assert main(["--into", str(tmp_path / "made"), "--prompts", "2"]) == 0
     card = load_card(tmp_path / "made" / "card.toml")
     assert (card.name, card.medium, card.evidential) == ("synthetic_voice", Medium.VOICE, False)
     assert "never heard them" in card.evaluation_data
@@ -34,7 +33,7 @@ def test_without_speech_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(speech, "SOUNDS", tmp_path)
     monkeypatch.setattr(speech, "READER", tmp_path)
-    assert models_command.run(["train-detector", "--into", str(tmp_path), "--models-dir", str(tmp_path)]) == 1
+    assert main(["--into", str(tmp_path)]) == 1
     assert "apt-get install asterisk-core-sounds" in capsys.readouterr().err
 
 

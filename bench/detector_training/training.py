@@ -1,10 +1,10 @@
-"""Trains the detector of generated voices that exercises the pipeline: `parley models train-detector`.
+"""Trains the detector of generated voices that exercises the pipeline.
 
 It makes its own data: people's prompts, the same prompts through vocoders, and transcripts read by synthesisers. Every
 speaker is held out once: networks that never heard them score them, and those scores set the calibration, the
-thresholds and the rates of the model card; a vocoder and a synthesiser are never learnt from. The network that is
-written has learnt from all speakers. What it says is no evidence: a handful of speakers and generators out of textbooks
-say little about the ones that are out there.
+thresholds and the rates of the model card; one vocoder and one synthesiser are never learnt from. The network that is
+written has learnt from all speakers. Its verdicts are no evidence: a handful of speakers and textbook generators say
+little about real ones.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bench.detector_training import channel, network, speech
+from bench.detector_training.network import Doubles, Network
+from bench.detector_training.resynthesis import VOCODERS
 from inference.synthetic.detector import Medium, ModelCard, OperatingPoint
 from inference.synthetic.features import COUNT, RATE, Floats, features
 from inference.synthetic.voice_model import GRAPH
-from inference.training import channel, network, speech
-from inference.training.network import Doubles, Network
-from inference.training.resynthesis import VOCODERS
 
 NAME, VERSION = "synthetic_voice", "1"
 CARD = "card.toml"

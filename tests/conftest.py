@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import leftovers
 from tests.support.object_stores import S3Server, running_s3
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,6 +20,10 @@ settings.load_profile("patient")
 
 HERE = Path(__file__).parent
 CLOCKLESS = [HERE / "sfu" / layer for layer in ("api", "formats", "machines", "frames", "engine")]
+
+
+def pytest_configure() -> None:
+    leftovers.watch()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,71 @@
+"""Ends what a killed test run leaves behind: its processes and its network namespaces.
+
+Ctrl-C lets fixtures clean up. SIGTERM and SIGKILL do not, and servers and browsers have sessions of their own. So each
+process that runs tests marks its environment, which all it starts inherits, and has a watcher that outlives it.
+"""
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_MARK = "TESTS_RUNNER_PID"
+_GRACE = 5.0  # seconds that a server has to stop its parts and stores
+_NAMESPACES = Path("/run/netns")
+_OURS = re.compile(r"parley-(?:s-|h\d+-|e)(\d+)-\d+(?:-lan)?")
+
+
+def watch() -> None:
+    """Mark this process as a runner of tests, and start its watcher."""
+    os.environ[_MARK] = str(os.getpid())
+    # Without the mark, or the watcher would be found, too; in a session of its own, or a signal would reach it.
+    unmarked = {name: value for name, value in os.environ.items() if name != _MARK}
+    os.posix_spawn(sys.executable, [sys.executable, __file__, str(os.getpid())], unmarked, setsid=True)
+
+
+def sweep() -> None:
+    """End the processes and delete the namespaces whose runner has ended."""
+    for sent in signal.SIGTERM, signal.SIGKILL:
+        left = _orphans()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sent)
+        deadline = time.monotonic() + _GRACE
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = _orphans()
+    for path in _NAMESPACES.glob("parley-*"):
+        name = _OURS.fullmatch(path.name)
+        if name and not _is_alive(int(name[1])):
+            subprocess.run(["ip", "netns", "delete", path.name], check=False, capture_output=True)
+            shutil.rmtree(Path("/etc/netns") / path.name, ignore_errors=True)
+
+
+def _orphans() -> list[int]:
+    """Return the pids of processes whose runner has ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = path.read_bytes().split(b"\0")
+        except OSError:  # another user's, or it has just ended
+            continue
+        runner = next((row.partition(b"=")[2] for row in variables if row.startswith(f"{_MARK}=".encode())), b"")
+        if runner and not _is_alive(int(runner)):
+            found.append(int(path.parent.name))
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(ProcessLookupError):
+        select.select([os.pidfd_open(int(sys.argv[1]))], [], [])
+    sweep()

@@ -172,11 +172,13 @@ class Inference:
 
     def _availability(self) -> CaptionsAvailable:
         if self._voice_model is None:
-            return CaptionsAvailable(available=False, reason=MISSING)
+            return CaptionsAvailable(available=False, reason=MISSING, code="no_models")
         if self.recogniser.model is None or not self._decoder_feed.ready:
-            return CaptionsAvailable(available=False, reason=STARTING)
+            return CaptionsAvailable(available=False, reason=STARTING, code="starting")
         degraded = self._remote is not None and self._remote.model is None
-        return CaptionsAvailable(available=True, reason=WITHOUT_TRITON if degraded else None)
+        if degraded:
+            return CaptionsAvailable(available=True, reason=WITHOUT_TRITON, code="late")
+        return CaptionsAvailable(available=True)
 
     def _announce(self) -> None:
         """Tell the sfu, if attached, whether captions are available, and which media analysis wants."""

@@ -113,7 +113,8 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
 class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of the room's recording. `text` is the version of the consent text to show.
 
-    `stalled` is set while the recording goes on but nothing of it is stored: a sentence that says why.
+    `stalled` is set while the recording goes on but nothing of it is stored: a sentence that says why. `stalled_code`
+    is `no_recorder`, `silent` (the recorder does not answer) or `storage` (what it says of its disk or store).
 
     `consent` is the meeting's policy on consent, recorded or not (sfu.api.desired_state).
     """
@@ -124,10 +125,15 @@ class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     text: str | None = None
     consent: ConsentPolicy = "ask"
     stalled: str | None = None
+    stalled_code: str = ""
 
 
 class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Availability of captions, and if there are none, the reason (a sentence to show)."""
+    """Availability of captions, and what is wrong with them: a sentence, and a stable code for it.
+
+    Codes are `e2ee`, `off` (in this meeting), `no_inference`, `starting`, `no_models` and `late` (yet available).
+    """
 
     available: bool
     reason: str | None = None
+    code: str = ""

@@ -183,10 +183,11 @@ class CaptionRecord(Control, tag="caption", frozen=True, kw_only=True):
 
 
 class CaptionsAvailable(Control, tag="captions", frozen=True, kw_only=True):
-    """Inference to sfu: whether it can caption at all; `reason` is a sentence for participants."""
+    """Inference to sfu: whether it can caption at all; `reason` and `code` are as in signaling_values.CaptionsState."""
 
     available: bool
     reason: str | None = None
+    code: str = ""
 
 
 class AnalysisWanted(Control, tag="analysis", frozen=True, kw_only=True):

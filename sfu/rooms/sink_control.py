@@ -44,7 +44,9 @@ class SinkControl:
         elif isinstance(record, CaptionRecord) and sink.purpose is Purpose.INFERENCE:
             self._caption(record, now)
         elif isinstance(record, CaptionsAvailable) and sink.purpose is Purpose.INFERENCE:
-            self._sinks.captions = signaling_values.CaptionsState(available=record.available, reason=record.reason)
+            self._sinks.captions = signaling_values.CaptionsState(
+                available=record.available, reason=record.reason, code=record.code
+            )
             self.sinks_changed(now)
         elif isinstance(record, AnalysisWanted) and sink.purpose is Purpose.INFERENCE:
             self._sinks.analysis = record

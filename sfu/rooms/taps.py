@@ -10,6 +10,7 @@ from sfu.api.sink_records import VERSION, RecordingStarted, TrackOpened
 from sfu.peers.layers.layer_choice import choose_layer, choose_smallest
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
+from sfu.peers.sinks.keeping import code_of
 from sfu.peers.sinks.sinks import Sinks
 from sfu.peers.sinks.tap import Purpose, Tap
 from sfu.rooms.room import Room
@@ -54,6 +55,7 @@ class RoomTaps:
             text=self.recording.consent_text,
             consent=consent,
             stalled=self._stalled or None,
+            stalled_code=code_of(self._stalled) if self._stalled else "",
         )
 
     @property
@@ -65,9 +67,9 @@ class RoomTaps:
         """Return the availability of captions, for participants."""
         desired = self._room.desired
         if desired is not None and desired.e2ee:
-            return signaling_values.CaptionsState(available=False, reason=_E2EE)
+            return signaling_values.CaptionsState(available=False, reason=_E2EE, code="e2ee")
         if desired is not None and not desired.captions:
-            return signaling_values.CaptionsState(available=False, reason=_OFF)
+            return signaling_values.CaptionsState(available=False, reason=_OFF, code="off")
         return self._sinks.captions
 
     def has(self, uptrack: UpTrack) -> bool:

@@ -80,3 +80,9 @@ async def act(view: Page, action: str) -> None:
     if not await button.is_visible():
         await view.get_by_role("button", name="More", exact=True).click()
     await button.click()
+
+
+async def choose(view: Page, name: str, value: str) -> None:
+    """Choose one of a row of choices in the open dialog, and close it."""
+    await view.locator(f"dialog label:has(input[name={name}][value={value}])").click()
+    await view.locator("dialog .primary").click()

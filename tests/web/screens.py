@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants
-from tests.web.page_stage import GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act
+from tests.web.page_stage import GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act, choose
 from tests.web.scripted import ScriptedServer
 
 expect.set_options(timeout=30_000)  # what a loaded machine meets
@@ -126,9 +126,12 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     yield "call-four"
     await view.keyboard.press("Escape")
     await act(view, "layout")
+    yield "view"
+    await choose(view, "mode", "speaker")
     await expect(view.locator(".stage .tile-person")).to_be_visible()
     yield "speaker"
     await act(view, "layout")
+    await choose(view, "mode", "side")
     await session.send(
         signaling.Chat(text="Here it is: https://example.org/a", id="c1", participant="p2", name="Grace Hopper", at=1)
     )
@@ -148,6 +151,9 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     screen = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
     await session.send(signaling.TrackPublished(track=screen))
     await expect(view.locator(".stage .tile")).to_be_visible()
+    yield "side"
+    await act(view, "layout")
+    await choose(view, "mode", "grid")
     await act(view, "captions")
     yield "stage"
     await act(view, "help")

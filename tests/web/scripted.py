@@ -36,6 +36,8 @@ class Session:
         self.socket = socket
         self._received: asyncio.Queue[tuple[signaling.ClientMessage, Any]] = asyncio.Queue()
         self.violations: list[str] = []
+        self.mute = False
+        """Whether pings are left without an answer."""
 
     async def run(self) -> None:
         """Read until the client is gone."""
@@ -47,7 +49,8 @@ class Session:
                     self.violations.append(f"{error}: {data!r}")
                     continue
                 if isinstance(message, signaling.Ping):
-                    await self.send(signaling.Pong(id=message.id))
+                    if not self.mute:
+                        await self.send(signaling.Pong(id=message.id))
                 else:
                     self._received.put_nowait((message, json.loads(data)))
 

@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants
-from tests.web.page_stage import GRACE, act, at_both_sizes, enter, fits, view
+from tests.web.page_stage import GRACE, act, at_both_sizes, choose, enter, fits, view
 from tests.web.scripted import ScriptedServer
 
 __all__ = ["view"]
@@ -71,12 +71,14 @@ async def test_whoever_is_pinned_or_speaks_is_large(view: Page, server: Scripted
     await view.get_by_role("button", name="Unpin Linus").click()
     await expect(view.locator(".tiles")).to_have_attribute("data-layout", "grid")
     await view.keyboard.press("g")
+    await choose(view, "mode", "speaker")
     await session.send(signaling.Speakers(speakers=[signaling_values.Speaker(participant="p3", level=10)]))
     await expect(large).to_have_attribute("data-id", "p3")
     await session.send(signaling.Speakers(speakers=[signaling_values.Speaker(participant="p1", level=10)]))
     await session.send(signaling.Speakers(speakers=[signaling_values.Speaker(participant="p2", level=10)]))
     await expect(large).to_have_attribute("data-id", "p2")
     await view.keyboard.press("g")
+    await choose(view, "mode", "grid")
     await expect(view.locator(".tiles")).to_have_attribute("data-layout", "grid")
 
 

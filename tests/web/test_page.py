@@ -71,7 +71,7 @@ async def test_a_recording_that_stalls_and_goes_on_is_said_to_everyone(view: Pag
     going = signaling_values.RecordingState(active=True, recording="r1", started_at=1, text="recording-1")
     await session.send(signaling.RecordingChanged(state=going))
     await expect(banner).to_contain_text("being recorded")
-    stalled = msgspec.structs.replace(going, stalled="The disk for recordings is full.")
+    stalled = msgspec.structs.replace(going, stalled="The disk for recordings is full.", stalled_code="storage")
     await session.send(signaling.RecordingChanged(state=stalled))
     await expect(banner).to_contain_text("The recording has stalled. The disk for recordings is full.")
     await expect(banner).not_to_contain_text("being recorded")
@@ -136,9 +136,9 @@ async def test_captions_are_replaced_by_their_revisions(view: Page, server: Scri
     session = await enter(view, server)
     await act(view, "captions")
     await expect(view.locator(".captions")).to_have_text("run parley models fetch")
-    late = signaling_values.CaptionsState(available=True, reason="they may be late")
+    late = signaling_values.CaptionsState(available=True, reason="They may be late.", code="late")
     await session.send(signaling.CaptionsChanged(state=late))
-    await expect(view.locator(".captions")).to_have_text("they may be late")
+    await expect(view.locator(".captions")).to_contain_text("Captions may be late")
     await session.send(signaling.CaptionsChanged(state=signaling_values.CaptionsState(available=True)))
     await expect(view.locator(".captions")).to_have_text("")
 
@@ -185,16 +185,90 @@ async def test_a_crowd_is_shown_in_part_and_the_rest_costs_nothing(view: Page, s
         for number in range(2, 61)
     ]
     session = await enter(view, server, participants=crowd, tracks=tracks)
-    await expect(view.locator(".tile-more")).to_have_text(re.compile(r"\+\d+"))
+    await expect(view.locator(".pager-word")).to_have_text(re.compile(r"1 / \d"))
     shown = await view.locator(".grid .tile-person").count()
-    assert shown < 30
+    assert shown <= 25
     wishes = await session.next_of(signaling.Subscribe)
     assert sum(not wanted.on for wanted in wishes.tracks) == 60 - shown
     hidden = next(wanted.track for wanted in wishes.tracks if not wanted.on)
     speaker = hidden.replace("v", "p")
     await session.send(signaling.Speakers(speakers=[signaling_values.Speaker(participant=speaker, level=10)]))
     await expect(view.locator(f"[data-id={speaker}].speaking")).to_be_visible()
+    first = await view.locator(".grid .tile-person").evaluate_all("(tiles) => tiles.map(({dataset}) => dataset.id)")
+    await view.keyboard.press("PageDown")
+    await expect(view.locator(".pager-word")).to_have_text(re.compile(r"2 / \d"))
+    second = await view.locator(".grid .tile-person").evaluate_all("(tiles) => tiles.map(({dataset}) => dataset.id)")
+    assert second
+    assert not set(first) & set(second)
     await fits(view)
+
+
+async def test_people_without_a_picture_can_be_left_out(view: Page, server: ScriptedServer) -> None:
+    people = [signaling_values.ParticipantInfo(participant=f"p{number}", name=f"P{number}") for number in range(1, 7)]
+    camera = signaling_values.TrackInfo(track="v3", participant="p3", source="camera", media="video", codec="VP8")
+    session = await enter(view, server, participants=people, tracks=[camera])
+    await expect(view.locator(".grid .tile-person")).to_have_count(6)
+    await view.keyboard.press("g")
+    await view.get_by_role("checkbox", name="Hide people without video").check()
+    await view.keyboard.press("Escape")
+    await expect(view.locator(".grid .tile-person:not(.tile-self)")).to_have_count(1)
+    await session.send(signaling.TrackMuted(track="v3", muted=True))
+    await expect(view.locator(".grid .tile-person:not(.tile-self)")).to_have_count(5)  # nobody is left: all again
+
+
+async def test_the_own_picture_is_moved_by_hand_and_by_keys(view: Page, server: ScriptedServer) -> None:
+    await enter(view, server)
+    tiles = view.locator(".tiles")
+    box = await view.locator(".tile-self").bounding_box()
+    assert box is not None
+    await view.mouse.move(box["x"] + 20, box["y"] + 20)
+    await view.mouse.down()
+    await view.mouse.move(200, 200, steps=4)
+    await view.mouse.up()
+    await expect(tiles).to_have_attribute("data-corner", "top-left")
+    await view.get_by_role("button", name="Move your picture").focus()
+    await view.keyboard.press("ArrowDown")
+    await expect(tiles).to_have_attribute("data-corner", "bottom-left")
+
+
+async def test_another_language_in_the_call_keeps_the_call(view: Page, server: ScriptedServer) -> None:
+    session = await enter(view, server)
+    await session.send(signaling.Chat(text="Before", id="c1", participant="p2", name="Grace", at=1))
+    await view.keyboard.press("t")
+    await expect(view.locator(".message")).to_have_count(1)
+    await view.get_by_role("button", name="Settings").click()
+    await view.locator("select[name=language]").select_option("zh-CN")
+    await expect(view.locator("[data-action=leave]")).to_have_attribute("aria-label", "离开会议")
+    await expect(view.locator(".panel-chat h2")).to_have_text("聊天")
+    await expect(view.locator(".message")).to_have_count(1)
+    await expect(view.locator("[data-id=p2]")).to_be_visible()
+    no_models = signaling_values.CaptionsState(available=False, reason="run parley models fetch", code="no_models")
+    await session.send(signaling.CaptionsChanged(state=no_models))
+    await view.locator("[data-action=captions]").click()
+    await expect(view.locator(".captions")).to_have_text("字幕不可用：服务器尚未安装字幕模型。")
+    assert len(server.all_sessions) == 1
+
+
+async def test_a_server_that_says_nothing_is_noticed_before_its_connections_break(
+    view: Page, server: ScriptedServer
+) -> None:
+    session = await enter(view, server)
+    # What comes grows, then stops: there is no media here.
+    await view.evaluate("""() => {
+      const pair = () => ({type: 'candidate-pair', nominated: true, bytesReceived: window.came});
+      const peers = () => ({publish: {getStats: async () => [pair()]}});
+      window.came = 1;
+      window.flow = setInterval(() => window.came += 1, 50);
+      Object.defineProperty(parley.room, 'peers', {get: peers});
+    }""")
+    await view.wait_for_timeout(1200)
+    session.mute = True
+    stopped = await view.evaluate("clearInterval(flow), performance.now()")
+    await expect(view.locator(".banner-connection")).to_contain_text("The server does not answer")
+    assert await view.evaluate("performance.now()") - stopped < 5_000  # the next regular question comes after that
+    await view.evaluate("setInterval(() => window.came += 1, 50)")
+    session.mute = False
+    await expect(view.locator(".banner-connection")).to_be_hidden()
 
 
 async def test_the_state_of_the_connection_is_the_truth(view: Page, server: ScriptedServer) -> None:

@@ -16,7 +16,6 @@ export class Breakouts {
   #meeting;
   #signal;
   #shown = '';
-  #closesAt = 0;
   #notice = h('p');
 
   /**
@@ -28,15 +27,13 @@ export class Breakouts {
     this.#meeting = meeting;
     this.#signal = signal;
     this.banner = h('div', { class: 'banner banner-breakout', role: 'status', hidden: true }, this.#notice);
-    room.addEventListener('closing', ({ detail }) => this.#closing(detail.at ?? 0), { signal });
-    room.addEventListener('moving', ({ detail }) => {
-      this.#closing(0);
-      toast(t('breakout.moving', { room: detail.title }));
-    }, { signal });
+    room.addEventListener('closing', () => this.#count(), { signal });
+    room.addEventListener('moving', ({ detail }) => toast(t('breakout.moving', { room: detail.title })), { signal });
     room.addEventListener('announcement', ({ detail }) => toast(t('breakout.announced', { name: detail.name, text: detail.text })), { signal });
     const timer = setInterval(() => void this.#ask(), ASK_MS);
     const clock = setInterval(() => this.#count(), 500);
     signal.addEventListener('abort', () => [timer, clock].forEach(clearInterval));
+    this.#count();
   }
 
   /** Look again now, for example because the panel was opened. */
@@ -44,15 +41,10 @@ export class Breakouts {
     void this.#ask();
   }
 
-  /** @param {number} at in Unix milliseconds, 0 for never */
-  #closing(at) {
-    this.#closesAt = at;
-    this.#count();
-  }
-
   #count() {
-    this.banner.hidden = this.#closesAt === 0;
-    if (this.#closesAt) setText(this.#notice, t('breakout.closes', { time: duration(this.#closesAt - Date.now()) }));
+    const { closesAt } = this.#room;
+    this.banner.hidden = closesAt === 0;
+    if (closesAt) setText(this.#notice, t('breakout.closes', { time: duration(closesAt - Date.now()) }));
   }
 
   async #ask() {

@@ -1,6 +1,6 @@
 /** Captions over the picture: the last utterances, replaced by their revisions, gone a while after they were said. */
 import { arrange, h, setText } from './dom.js';
-import { t } from './words.js';
+import { known, t } from './words.js';
 
 const LINES = 3;
 const KEPT_MS = 7_000;
@@ -34,10 +34,10 @@ export class Captions {
 
   /** @param {any} caption */
   #receive(caption) {
-    const known = this.#utterances.get(caption.utterance);
-    if (known && known.rev >= caption.rev) return;
-    clearTimeout(known?.timer);
-    const line = known?.line ?? h('p', { class: 'caption', lang: caption.lang || null }, h('strong', {}), h('span', {}));
+    const before = this.#utterances.get(caption.utterance);
+    if (before && before.rev >= caption.rev) return;
+    clearTimeout(before?.timer);
+    const line = before?.line ?? h('p', { class: 'caption', lang: caption.lang || null }, h('strong', {}), h('span', {}));
     setText(line.firstElementChild, `${this.#speaker(caption.participant)} `);
     setText(line.lastElementChild, caption.text);
     line.classList.toggle('final', caption.final);
@@ -58,10 +58,15 @@ export class Captions {
   }
 
   #update() {
-    const { available, reason } = this.#room.captions;
+    const { available, reason, code } = this.#room.captions;
     const lines = [...this.#utterances.values()].map(({ line }) => line).slice(-LINES);
-    setText(this.#notice, reason || t('captions.none'));
+    setText(this.#notice, reason ? reasonOf(reason, code ?? '') : t('captions.none'));
     // Available with a reason: they are made, but not as they should be.
     arrange(this.element, lines.length > 0 || (available && !reason) ? lines : [this.#notice]);
   }
+}
+
+/** What is wrong with captions. @param {string} sentence of the server @param {string} code of it, if it has one */
+function reasonOf(sentence, code) {
+  return known(`captions.why-${code}`) ? t(`captions.why-${code}`) : sentence;
 }

@@ -1,41 +1,45 @@
 /** The chat panel. */
-import { h } from './dom.js';
+import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
-import { clock, codeOf } from './format.js';
-import { rest } from './session.js';
+import { clock } from './format.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-const KEPT = 500;
-/** Control learns a moment later than the page that a guest is in the room; until then it refuses the earlier chat. */
-const NEWCOMER_WAITS_MS = [0, 250, 500, 1000, 2000, 4000];
+/** The compose field grows up to this, in px. */
+const TALLEST = 132;
 
 export class Chat {
   element;
-  unread = 0;
-  #room;
+  #call;
   #messages = h('ol', { class: 'messages', 'aria-live': 'polite', 'aria-label': t('chat.messages') });
   #input;
   #to = h('select', { class: 'input', 'aria-label': t('chat.to') });
-  #changed;
-  /** @type {Set<string>} */
-  #seen = new Set();
+  #form;
+  /** @type {Map<import('./chat-log.js').Message, HTMLElement>} */
+  #rows = new Map();
+  /** What came while the chat was closed begins below this line. */
+  #fresh = h('li', { class: 'fresh' }, h('span', {}, t('chat.new')));
+  /** @type {import('./chat-log.js').Message|null} */
+  #firstNew = null;
 
-  /** @param {import('/sdk/parley.js').Room} room @param {{signal: AbortSignal, close: () => void, changed: () => void}} options */
-  constructor(room, { signal, close, changed }) {
-    this.#room = room;
-    this.#changed = changed;
-    this.#input = h('input', { class: 'input', 'aria-label': t('chat.message'), placeholder: t('chat.message'), maxlength: 2000, autocomplete: 'off' });
+  /** @param {import('./call.js').Call} call @param {{signal: AbortSignal, close: () => void}} options */
+  constructor(call, { signal, close }) {
+    this.#call = call;
+    this.#input = h('textarea', {
+      class: 'input', rows: 1, 'aria-label': t('chat.message'), placeholder: t('chat.message'), maxlength: 2000, autocomplete: 'off', oninput: () => this.#grow(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+    });
+    this.#form = h('form', { class: 'compose', onsubmit: (/** @type {SubmitEvent} */ event) => this.#submit(event) },
+      this.#to, h('div', { class: 'compose-line' }, this.#input, iconButton('send', t('action.send'), { type: 'submit', class: 'primary' })));
     this.element = h('aside', { class: 'panel panel-chat', 'aria-label': t('chat.label'), hidden: true },
       h('header', { class: 'panel-head' }, h('h2', {}, t('chat.label')), iconButton('close', t('action.close'), { onclick: close })),
-      this.#messages,
-      h('form', { class: 'compose', onsubmit: (/** @type {SubmitEvent} */ event) => this.#submit(event) },
-        this.#to, h('div', { class: 'compose-line' }, this.#input, iconButton('send', t('action.send'), { type: 'submit', class: 'primary' }))));
-    room.addEventListener('chat', ({ detail }) => this.#receive(detail), { signal });
+      this.#messages, this.#form);
+    call.chat.addEventListener('change', () => this.#show(), { signal });
     for (const type of ['participant-joined', 'participant-left', 'participant-updated', 'grants']) {
-      room.addEventListener(type, () => this.#refresh(), { signal });
+      call.room.addEventListener(type, () => this.#refresh(), { signal });
     }
     this.#refresh();
+    this.#show();
   }
 
   get shown() {
@@ -44,12 +48,26 @@ export class Chat {
 
   /** @param {boolean} shown */
   show(shown) {
+    const { chat } = this.#call;
+    if (shown && !this.shown) this.#firstNew = chat.unread > 0 ? chat.messages.at(-chat.unread) ?? null : null;
     this.element.hidden = !shown;
+    chat.watch(shown);
     if (!shown) return;
-    this.unread = 0;
-    this.#changed();
-    this.#messages.scrollTop = this.#messages.scrollHeight;
+    if (this.#firstNew) this.#fresh.scrollIntoView({ block: 'nearest' });
+    else this.#messages.scrollTop = this.#messages.scrollHeight;
     this.#input.focus();
+  }
+
+  /** Enter sends, Shift+Enter begins a line; what an input method composes is its own. @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    this.#form.requestSubmit();
+  }
+
+  #grow() {
+    this.#input.style.height = 'auto';
+    this.#input.style.height = `${Math.min(TALLEST, this.#input.scrollHeight + 2)}px`;
   }
 
   /** @param {SubmitEvent} event */
@@ -57,62 +75,52 @@ export class Chat {
     event.preventDefault();
     const text = this.#input.value.trim();
     if (text === '') return;
-    if (this.#room.chat(text, this.#to.value || undefined)) this.#input.value = '';
-    else toast(t('chat.not-sent'), 'problem');
+    if (!this.#call.room.chat(text, this.#to.value || undefined)) return toast(t('chat.not-sent'), 'problem');
+    this.#input.value = '';
+    this.#grow();
   }
 
-  /** Show what was said before we came. @param {string} meeting */
-  async load(meeting) {
-    for (const wait of NEWCOMER_WAITS_MS) {
-      await new Promise((resolve) => setTimeout(resolve, wait));
-      try {
-        const { messages } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/messages`);
-        for (const message of messages) this.#receive({ ...message, at: Date.parse(message.at) }, true);
-        return;
-      } catch (error) {
-        // Whoever may not read it, or whose server forgot it, sees what is said from now on.
-        if (codeOf(error) !== 'not_in_room') return;
-      }
-    }
-  }
-
-  /** @param {any} message @param {boolean} [past] */
-  #receive(message, past = false) {
-    if (message.id && this.#seen.has(message.id)) return;
-    if (message.id) this.#seen.add(message.id);
-    const own = message.participant === this.#room.participant;
+  #show() {
+    const { messages } = this.#call.chat;
     const near = this.#messages.scrollHeight - this.#messages.scrollTop - this.#messages.clientHeight < 80;
-    const at = message.at ?? Date.now();
-    const row = h('li', { class: own ? 'message own' : 'message', 'data-at': at },
+    const rows = messages.map((message) => this.#row(message));
+    for (const message of this.#rows.keys()) if (!messages.includes(message)) this.#rows.delete(message);
+    if (this.#firstNew && messages.includes(this.#firstNew)) rows.splice(messages.indexOf(this.#firstNew), 0, this.#fresh);
+    arrange(this.#messages, rows);
+    const own = messages.at(-1)?.participant === this.#call.room.participant;
+    if (near || own) this.#messages.scrollTop = this.#messages.scrollHeight;
+  }
+
+  /** @param {import('./chat-log.js').Message} message */
+  #row(message) {
+    const known = this.#rows.get(message);
+    if (known) return known;
+    const own = message.participant === this.#call.room.participant;
+    const row = h('li', { class: own ? 'message own' : 'message' },
       h('p', { class: 'message-head' }, h('strong', {}, own ? t('person.you-alone') : message.name ?? t('person.somebody')),
         message.to && h('span', { class: 'private' }, own ? this.#toWhom(message.to) : t('chat.to-you')),
-        h('time', {}, clock(at))),
+        h('time', {}, clock(message.at))),
       h('p', { class: 'message-text' }, ...linked(message.text)));
-    const later = past && [...this.#messages.children].find((other) => Number(other.dataset.at) > at);
-    this.#messages.insertBefore(row, later || null);
-    while (this.#messages.children.length > KEPT) this.#messages.firstElementChild.remove();
-    if (near || own) this.#messages.scrollTop = this.#messages.scrollHeight;
-    if (!this.shown && !own && !past) {
-      this.unread += 1;
-      this.#changed();
-    }
+    this.#rows.set(message, row);
+    return row;
   }
 
   /** @param {string} id */
   #toWhom(id) {
-    const name = this.#room.roster.participants.get(id)?.name;
+    const name = this.#call.room.roster.participants.get(id)?.name;
     return name === undefined ? t('chat.to-gone') : t('chat.to-name', { name });
   }
 
   #refresh() {
+    const { room } = this.#call;
     const chosen = this.#to.value;
-    const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant);
+    const others = [...room.roster.participants.values()].filter(({ id }) => id !== room.participant);
     this.#to.replaceChildren(h('option', { value: '' }, t('chat.to-everybody')),
       ...others.map(({ id, name }) => h('option', { value: id }, t('chat.to-only', { name }))));
     if (others.some(({ id }) => id === chosen)) this.#to.value = chosen;
     this.#to.hidden = others.length === 0;
-    this.#input.disabled = !this.#room.grants.chat;
-    this.#input.placeholder = t(this.#room.grants.chat ? 'chat.message' : 'chat.closed');
+    this.#input.disabled = !room.grants.chat;
+    this.#input.placeholder = t(room.grants.chat ? 'chat.message' : 'chat.closed');
   }
 }
 

@@ -5,6 +5,10 @@ import { icon } from './icons.js';
 import { t } from './words.js';
 
 const READ_MS = 2_000;
+/** How often it is looked whether anything comes, and how long the server may take to say that it is there. */
+const LOOK_MS = 500;
+const ANSWER_MS = 800;
+
 export class ConnectionView {
   /** For the head of the call. */
   element;
@@ -17,9 +21,18 @@ export class ConnectionView {
   /** @type {ReturnType<typeof setInterval>} */
   #timer;
 
-  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal */
-  constructor(room, signal) {
+  #quality;
+  /** What came in all until the last look, and whether something came between the two looks before. */
+  #received = 0;
+  #flowed = false;
+  /** The server says nothing, and its connections still stand. */
+  #silent = false;
+  #asking = false;
+
+  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal @param {(quality: string) => void} quality is told of each verdict */
+  constructor(room, signal, quality) {
     this.#room = room;
+    this.#quality = quality;
     this.#reader = new StatisticsReader(room);
     this.#retry = h('button', { type: 'button', class: 'button small', onclick: () => room.retryNow() }, t('connection.again'));
     this.element = h('p', { class: 'connection', 'data-state': 'connecting' }, icon('signal'), this.#word);
@@ -27,8 +40,10 @@ export class ConnectionView {
     room.addEventListener('connection', () => this.#update(), { signal });
     const countdown = setInterval(() => this.#update(), 1000);
     this.#timer = setInterval(() => void this.#read(), READ_MS);
+    const look = setInterval(() => void this.#look(), LOOK_MS);
     signal.addEventListener('abort', () => {
       clearInterval(countdown);
+      clearInterval(look);
       clearInterval(this.#timer);
     });
     this.#update();
@@ -37,7 +52,11 @@ export class ConnectionView {
   #update() {
     const { state, retryAt } = this.#room.connection;
     this.element.dataset.state = state;
-    if (state !== 'connected') {
+    if (this.#silent && state === 'connected') {
+      this.element.dataset.state = 'reconnecting';
+      delete this.element.dataset.quality;
+      setText(this.#word, t('connection.silent'));
+    } else if (state !== 'connected') {
       delete this.element.dataset.quality;
       const words = state === 'idle' ? '' : t(`connection.${state}`);
       setText(this.#word, words);
@@ -46,15 +65,37 @@ export class ConnectionView {
       setText(this.#word, t('connection.connected'));
     }
     const seconds = retryAt === undefined ? 0 : Math.ceil((retryAt - performance.now()) / 1000);
-    this.banner.hidden = state !== 'reconnecting' && state !== 'media-lost';
+    this.banner.hidden = state !== 'reconnecting' && state !== 'media-lost' && !(this.#silent && state === 'connected');
     this.#retry.hidden = seconds < 1;
-    setText(this.#text, sentence(state, seconds));
+    setText(this.#text, this.#silent && state === 'connected' ? t('connection.silent-text') : sentence(state, seconds));
+  }
+
+  /**
+   * Notice a server that is frozen, or cut off, long before its connections break: when media, or what is reported of ours,
+   * stops coming all at once, it is asked whether it is there. A room that falls silent costs one question.
+   */
+  async #look() {
+    if (this.#room.connection.state !== 'connected' || this.#asking || document.hidden) return;
+    const received = await receivedBy(this.#room.peers);
+    const flows = received > this.#received;
+    const stopped = this.#flowed && !flows;
+    this.#received = received;
+    this.#flowed = flows;
+    if (!stopped && !this.#silent) return;
+    this.#asking = true;
+    const answered = flows || await this.#room.answers(ANSWER_MS);
+    this.#asking = false;
+    if (this.#silent === !answered) return;
+    this.#silent = !answered;
+    this.#update();
   }
 
   async #read() {
-    if (this.#room.connection.state !== 'connected') return;
+    if (this.#room.connection.state !== 'connected' || this.#silent) return;
     const reading = await this.#reader.read();
+    if (this.#silent) return;
     const quality = qualityOf(reading);
+    this.#quality(quality);
     this.element.dataset.quality = quality;
     setText(this.#word, t(quality === 'unknown' ? 'connection.connected' : `connection.${quality}`));
     this.element.title = details(reading);
@@ -74,4 +115,15 @@ function details(reading) {
   const values = { loss: Math.max(reading.lossIn, reading.lossOut), in: rate(reading.bitrateIn), out: rate(reading.bitrateOut) };
   if (reading.roundTripMs === null) return t('connection.details', values);
   return t('connection.details-delay', { ...values, ms: Math.round(reading.roundTripMs) });
+}
+
+/** @param {import('/sdk/parley.js').Room['peers']} peers @returns {Promise<number>} bytes that came by all of them */
+async function receivedBy({ publish, subscribe }) {
+  let bytes = 0;
+  for (const report of await Promise.all([publish?.getStats(), subscribe?.getStats()])) {
+    report?.forEach((entry) => {
+      if (entry.type === 'candidate-pair' && entry.nominated) bytes += entry.bytesReceived ?? 0;
+    });
+  }
+  return bytes;
 }

@@ -10,22 +10,25 @@ const THEMES = [['', 'display.theme-system'], ['light', 'display.theme-light'], 
 
 /** @param {() => void} again shows the page anew, in another language */
 export function showDisplay(again) {
-  return show((dialog) => {
-    const tongue = choice(t('display.language'), 'globe', async (tag) => {
-      await chooseLanguage(tag);
-      dialog.close('');
-      again();
-    });
-    tongue.select.name = 'language';
-    tongue.select.append(...languages().map(({ tag, name }) => h('option', { value: tag, lang: tag }, name)));
-    tongue.select.value = language();
-    return [
-      h('h2', {}, t('display.title')),
-      tongue.element,
-      ...themeFields(),
-      h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
-    ];
+  return show((dialog) => [
+    h('h2', {}, t('display.title')),
+    languageField(dialog, again),
+    ...themeFields(),
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
+  ]);
+}
+
+/** @param {HTMLDialogElement} dialog closes when another is chosen @param {() => void} again @returns {HTMLElement} */
+export function languageField(dialog, again) {
+  const tongue = choice(t('display.language'), 'globe', async (tag) => {
+    await chooseLanguage(tag);
+    dialog.close('');
+    again();
   });
+  tongue.select.name = 'language';
+  tongue.select.append(...languages().map(({ tag, name }) => h('option', { value: tag, lang: tag }, name)));
+  tongue.select.value = language();
+  return tongue.element;
 }
 
 /** Theme and contrast, which change what is shown at once. @returns {HTMLElement[]} */

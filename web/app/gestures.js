@@ -52,6 +52,7 @@ export class HandQueue {
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'grants']) {
       room.addEventListener(type, () => this.#update(), { signal });
     }
+    this.#update();
   }
 
   #update() {

@@ -1,6 +1,7 @@
 /** After a call: what ended it, and the way back. */
 import { brand } from './brand.js';
 import { h } from './dom.js';
+import { refusal } from './format.js';
 import { t } from './words.js';
 
 /** What ends a call and has words of its own; anything else is a lost connection. */
@@ -21,7 +22,7 @@ export function showLeft(page, { meeting, code, reason = '', again }) {
       h('div', { class: 'card notice left', 'data-code': code },
         h('h1', {}, t(`left.${known}`)),
         h('p', { class: 'lead' }, meeting.title),
-        (text || reason) && h('p', {}, known === 'lost' ? reason || text : text),
+        (text || reason) && h('p', {}, known === 'lost' && reason ? refusal(code, reason) : text),
         h('div', { class: 'row-actions' },
           rejoin && h('button', { class: 'button primary', type: 'button', id: 'rejoin', onclick: again }, t('left.rejoin')),
           h('a', { class: 'button', href: '/' }, t('problem.home'))))),

@@ -1,5 +1,4 @@
 /** `/m/<meeting>`: before, during and after a call, with one set of devices. */
-import { showCall } from './call.js';
 import { LocalMedia } from './local-media.js';
 import { showLeft } from './left.js';
 import { showPrejoin } from './prejoin.js';
@@ -31,6 +30,13 @@ export async function showMeeting(page, context) {
   run(page, context, { meeting, user, media });
 }
 
+/** What a call needs comes while people look at themselves. */
+function loadCall() {
+  const loading = import('./call.js');
+  loading.catch(() => dispatchEvent(new Event('parley:incomplete')));
+  return loading;
+}
+
 /** @param {HTMLElement} page @param {import('./main.js').Context} context @param {{meeting: any, user: any, media: LocalMedia}} options */
 function run(page, context, { meeting, user, media }) {
   let early = EarlySocket.open(meeting.webtransport);
@@ -42,15 +48,11 @@ function run(page, context, { meeting, user, media }) {
   };
   const prejoin = (problem = '') => stage((signal) => showPrejoin(page, { context, meeting, user, media, signal, problem, enter: call }));
   /** @param {import('./prejoin.js').Entry} entry */
-  const call = (entry) => stage((signal) => showCall(page, {
-    meeting,
-    media,
-    entry,
-    early: takeEarly,
-    signal,
-    refused: prejoin,
-    over: (code, reason) => left(entry, code, reason),
-  }));
+  const call = (entry) => stage(async (signal) => {
+    const { showCall } = await loading;
+    if (signal.aborted) return;
+    showCall(page, { meeting, media, entry, early: takeEarly, signal, refused: prejoin, over: (code, reason) => left(entry, code, reason) });
+  });
   /** @param {import('./prejoin.js').Entry} entry @param {string} code @param {string} [reason] */
   const left = (entry, code, reason) => stage(() => {
     media.close();
@@ -72,6 +74,7 @@ function run(page, context, { meeting, user, media }) {
     show(current.signal);
   };
   prejoin();
+  const loading = loadCall();
 }
 
 /** @param {HTMLElement} page @param {string} id */

@@ -1,8 +1,12 @@
 /** The participants panel, with what a host may do to each. */
+import { Breakouts } from './breakouts.js';
 import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
 import { hue, initials } from './format.js';
+import { HandQueue } from './gestures.js';
 import { icon } from './icons.js';
+import { Lobby } from './lobby.js';
+import { Removed } from './removed.js';
 import { language, t } from './words.js';
 
 export class People {
@@ -10,34 +14,46 @@ export class People {
   #room;
   #list = h('ul', { class: 'people' });
   #title = h('h2', {}, t('people.label'));
-  #muteAll = h('button', { type: 'button', class: 'button', 'data-host': 'mute-all', hidden: true, onclick: () => this.#act('mute-all') },
+  #muteAll = h('button', { type: 'button', class: 'button', 'data-host': 'mute-all', hidden: true, onclick: () => void this.#act('mute-all') },
     icon('mic-off'), t('people.mute-all'));
   #streamKeys = h('button', { type: 'button', class: 'button', 'data-host': 'stream-keys', hidden: true }, icon('key'), t('people.stream-keys'));
   #act;
   #name;
   #removed;
+  #lobby;
+  breakouts;
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
 
   /**
    * @param {import('/sdk/parley.js').Room} room
-   * @param {{signal: AbortSignal, name: string, lobby: HTMLElement, breakouts: HTMLElement, removed: import('./removed.js').Removed, close: () => void, invite: () => void,
-   *   streamKeys: () => void, act: (action: 'mute'|'release'|'mute-all'|'remove', participant?: any) => void}} options
+   * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: () => void, changed: () => void,
+   *   act: (action: 'mute'|'release'|'mute-all'|'remove'|'admit'|'deny', participant?: any) => Promise<void>}} options
    */
-  constructor(room, { signal, name, lobby, breakouts, removed, close, act, invite, streamKeys }) {
+  constructor(room, { signal, name, meeting, close, act, invite, changed }) {
     this.#room = room;
-    this.#act = act;
+    this.#act = async (/** @type {any} */ action, /** @type {any} */ participant) => {
+      await act(action, participant);
+      if (action === 'remove') await this.#removed.refresh();
+    };
     this.#name = name;
-    this.#removed = removed;
-    this.#streamKeys.addEventListener('click', streamKeys);
+    this.#removed = new Removed(meeting);
+    this.#lobby = new Lobby(room, meeting, { signal, decide: act, changed });
+    this.breakouts = new Breakouts(room, meeting, { signal });
+    this.#streamKeys.addEventListener('click', async () => void (await import('./stream-keys.js')).showStreamKeys(meeting));
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': t('people.label'), hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),
-      h('div', { class: 'panel-body' }, lobby, this.#list, breakouts, removed.element),
+      h('div', { class: 'panel-body' }, this.#lobby.element, new HandQueue(room, signal).element, this.#list, this.breakouts.element, this.#removed.element),
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
     this.#update();
+  }
+
+  /** How many wait to be let in. */
+  get waiting() {
+    return this.#lobby.count;
   }
 
   get shown() {
@@ -49,6 +65,7 @@ export class People {
     this.element.hidden = !shown;
     if (!shown) return;
     this.#update();
+    this.breakouts.refresh();
     if (this.#room.grants.host) void this.#removed.refresh();
     else this.#removed.hide();
   }
@@ -91,9 +108,9 @@ export class People {
     if (!this.#room.grants.host) return this.#fill(row, state);
     // A host's mute holds until a host releases it.
     const mute = state.microphone
-      ? iconButton('mic', t('people.mute', { name: participant.name }), { 'data-host': 'mute', onclick: () => this.#act('mute', participant) })
-      : iconButton('mic-off', t('people.release', { name: participant.name }), { 'data-host': 'release', class: 'off', onclick: () => this.#act('release', participant) });
-    const remove = iconButton('remove', t('people.remove', { name: participant.name }), { 'data-host': 'remove', onclick: () => this.#act('remove', participant) });
+      ? iconButton('mic', t('people.mute', { name: participant.name }), { 'data-host': 'mute', onclick: () => void this.#act('mute', participant) })
+      : iconButton('mic-off', t('people.release', { name: participant.name }), { 'data-host': 'release', class: 'off', onclick: () => void this.#act('release', participant) });
+    const remove = iconButton('remove', t('people.remove', { name: participant.name }), { 'data-host': 'remove', onclick: () => void this.#act('remove', participant) });
     return this.#fill(row, state, mute, remove);
   }
 

@@ -12,6 +12,11 @@ const DEFAULTS = {
   consentRecording: false,
   consentCaptions: false,
   captionsShown: false,
+  /** How a call is looked at: see view-state.js. */
+  perPage: 25,
+  corner: '',
+  mirror: true,
+  onlyVideo: false,
   /** '' is what the browser or system says. */
   language: '',
   theme: '',

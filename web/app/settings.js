@@ -1,15 +1,18 @@
 /** The settings of a call: devices, with a look at whether they work, and how the page looks. */
 import { deviceChoices } from './device-choices.js';
 import { show } from './dialogs.js';
-import { themeFields } from './display.js';
+import { languageField, themeFields } from './display.js';
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { levelMeter } from './level-meter.js';
 import { preferences } from './preferences.js';
 import { t } from './words.js';
 
-/** @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} speakerChosen */
-export function showSettings(media, speakerChosen) {
+/**
+ * @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} speakerChosen
+ * @param {() => void} again shows the call anew, in another language
+ */
+export function showSettings(media, speakerChosen, again) {
   const closed = new AbortController();
   const choices = deviceChoices(media, speakerChosen);
   const meter = levelMeter(closed.signal);
@@ -24,6 +27,7 @@ export function showSettings(media, speakerChosen) {
     choices.element,
     h('div', { class: 'field' }, h('p', { class: 'hint' }, t(media.microphoneOn ? 'settings.level' : 'settings.level-muted')), meter.element),
     h('button', { type: 'button', class: 'button small', onclick: () => void testSpeaker() }, icon('volume'), t('settings.test-speaker')),
+    languageField(dialog, again),
     ...themeFields(),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
   ]).finally(() => closed.abort());

@@ -1,4 +1,5 @@
 /** Keyboard shortcuts of a call. */
+import { t } from './words.js';
 
 /** @type {{key: string, action: string}[]} in the order of the help */
 export const SHORTCUTS = [
@@ -12,6 +13,9 @@ export const SHORTCUTS = [
   { key: 'p', action: 'people' },
   { key: 'r', action: 'record' },
   { key: 'g', action: 'layout' },
+  { key: 'f', action: 'full-screen' },
+  { key: 'PageDown', action: 'page-next' },
+  { key: 'PageUp', action: 'page-previous' },
   { key: 'd', action: 'devices' },
   { key: 'L', action: 'leave' },
   { key: '?', action: 'help' },
@@ -24,6 +28,7 @@ export function keyOf(action) {
 
 /** @param {string} key @returns {string} as the key is labelled */
 export function keyName(key) {
+  if (key === 'PageDown' || key === 'PageUp') return t(`key.${key}`);
   return key === 'L' ? 'Shift+L' : key.toUpperCase();
 }
 

@@ -14,6 +14,7 @@ export class Tile {
   #letters;
   #badge;
   #hand;
+  #network;
   #pin;
   #overlay;
   /** @type {MediaStreamTrack|null} */
@@ -33,10 +34,11 @@ export class Tile {
     this.#badge = h('span', { class: 'tile-badge', role: 'img', 'aria-label': t('tile.microphone-off'), hidden: true }, icon('mic-off'));
     this.#overlay = h('div', { class: 'tile-overlay', hidden: true });
     this.#hand = h('span', { class: 'tile-hand', role: 'img', 'aria-label': t('tile.hand'), hidden: true }, icon('hand'));
+    this.#network = h('span', { class: 'tile-network', role: 'img', hidden: true }, icon('signal'));
     this.#pin = pin ? h('button', { type: 'button', class: 'icon-button tile-pin', onclick: pin }, icon('pin')) : null;
     this.element = h('article', { class: `tile tile-${kind}${self ? ' tile-self' : ''}`, 'data-id': id },
       this.#letters, this.#video, this.#overlay,
-      h('div', { class: 'tile-name' }, this.#hand, this.#badge, this.#name), this.#pin);
+      h('div', { class: 'tile-name' }, this.#hand, this.#badge, this.#network, this.#name), this.#pin);
     if (pin) this.element.addEventListener('dblclick', pin);
     this.element.style.setProperty('--hue', String(hue(id)));
     this.#video.hidden = true;
@@ -76,6 +78,17 @@ export class Tile {
   /** @param {boolean} speaking */
   setSpeaking(speaking) {
     this.element.classList.toggle('speaking', speaking);
+  }
+
+  /** Show how the connection of whoever is in the picture is, where it is not good. @param {string} quality 'fair', 'poor' or another */
+  setNetwork(quality) {
+    if (this.#network.dataset.quality === quality) return;
+    this.#network.dataset.quality = quality;
+    const worthALook = quality === 'fair' || quality === 'poor';
+    this.#network.hidden = !worthALook;
+    if (!worthALook) return;
+    this.#network.setAttribute('aria-label', t(`connection.${quality}`));
+    this.#network.title = t(`connection.${quality}`);
   }
 
   /** Say why there is no picture. @param {string} text '' for nothing to say @param {'pause'|'signal'} symbol */

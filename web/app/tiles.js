@@ -2,15 +2,17 @@
  * The picture side of a call: a tile per participant and per shared screen, laid out again at every change of size or
  * people. A shared screen takes the stage; in a call of two without one, our own picture floats.
  */
-import { arrange, h } from './dom.js';
+import { arrange, h, setText } from './dom.js';
+import { iconButton } from './fields.js';
 import { bestGrid, chooseShown } from './grid-layout.js';
+import { moveByHand } from './own-picture.js';
 import { Tile } from './tile.js';
 import { t } from './words.js';
 
 const GAP = 8;
 /** Tiles smaller than this show nobody; the rest wait for their turn to speak. */
 const SMALLEST_AREA = 190 * 120;
-const MOST_TILES = 25;
+const MOST_LINED = 25;
 const CHEER_MS = 4_000;
 const MOST_CHEERS = 5;
 /** Why the server pauses a picture, as far as there are words for it. */
@@ -21,15 +23,21 @@ export class Tiles {
   #grid = h('section', { class: 'grid', 'aria-label': t('tile.people') });
   #stage = h('section', { class: 'stage', 'aria-label': t('tile.screen'), hidden: true });
   #more = h('button', { type: 'button', class: 'tile tile-more' });
+  #pager = h('div', { class: 'pager', role: 'group', 'aria-label': t('tile.pages'), hidden: true });
+  #pageWord = h('span', { class: 'pager-word', 'aria-live': 'polite' });
   #room;
   #media;
+  #view;
   #name;
   /** @type {Map<string, Tile>} participant → tile */
   #people = new Map();
   /** @type {Map<string, Tile>} track → tile */
   #screens = new Map();
-  /** @type {string[]} */
+  /** Who is on the first page; they stay in place. @type {string[]} */
+  #first = [];
+  /** Who is shown now. @type {string[]} */
   #shown = [];
+  #pages = 1;
   /** When each last spoke, and who does now. @type {Map<string, number>} */
   #spoke = new Map();
   /** @type {Set<string>} */
@@ -37,33 +45,29 @@ export class Tiles {
   #frame = 0;
   #observer = new ResizeObserver(() => this.#schedule());
   #firstFrame;
-  /** Whoever was made the large one here, '' for nobody. */
-  #pinned = '';
-  /** One large picture of who speaks, or all alike. @type {'grid'|'speaker'} */
-  mode = /** @type {'grid'|'speaker'} */ ('grid');
-  /** Who is large in that view: the last to speak. */
+  /** Who is large in the view of who speaks: the last to speak. */
   #speaker = '';
-  #changed;
+  #ownNetwork = '';
   #cheers = h('div', { class: 'cheers', 'aria-live': 'polite' });
 
-  /**
-   * @param {import('/sdk/parley.js').Room} room @param {import('./local-media.js').LocalMedia} media
-   * @param {{name: string, signal: AbortSignal, showPeople: () => void, firstFrame: () => void, changed: () => void}} options
-   */
-  constructor(room, media, { name, signal, showPeople, firstFrame, changed }) {
-    this.#changed = changed;
+  /** @param {import('./call.js').Call} call @param {{signal: AbortSignal, showPeople: () => void, firstFrame: () => void}} options */
+  constructor(call, { signal, showPeople, firstFrame }) {
+    const { room, media, view, name } = call;
     this.#room = room;
     this.#media = media;
+    this.#view = view;
     this.#name = name;
     this.#firstFrame = firstFrame;
-    this.element = h('div', { class: 'tiles' }, this.#stage, this.#grid, this.#cheers);
+    this.#pager.append(iconButton('previous', t('tile.page-previous'), { 'data-page': 'previous', onclick: () => this.turn(-1) }), this.#pageWord,
+      iconButton('next', t('tile.page-next'), { 'data-page': 'next', onclick: () => this.turn(1) }));
+    this.element = h('div', { class: 'tiles' }, this.#stage, this.#grid, this.#pager, this.#cheers);
     this.#more.addEventListener('click', showPeople);
     const again = () => this.#schedule();
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'track-media', 'local-changed', 'grants']) room.addEventListener(type, again, { signal });
     room.addEventListener('reaction', ({ detail }) => this.#reacted(detail), { signal });
     room.addEventListener('speakers', ({ detail }) => this.#speaking(detail), { signal });
-    media.addEventListener('change', again, { signal });
+    for (const state of [media, view]) state.addEventListener('change', again, { signal });
     this.#observer.observe(this.element);
     signal.addEventListener('abort', () => this.#close());
     this.#update();
@@ -78,32 +82,33 @@ export class Tiles {
   }
 
   #update() {
+    const { mode, corner, mirror } = this.#view;
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant);
     const screens = [...this.#room.roster.tracks.values()].filter((track) => track.source === 'screen');
     const large = this.#large(others, screens.length > 0);
     this.#reconcileScreens(screens);
     const layout = screens.length > 0 || large ? 'stage' : others.length === 1 ? 'duo' : 'grid';
-    this.element.dataset.layout = layout;
-    this.element.dataset.count = String(others.length);
+    const beside = layout === 'stage' && mode === 'side' && !large;
+    Object.assign(this.element.dataset, { layout, corner, count: others.length, beside: beside ? 'yes' : 'no', mirror: mirror ? 'yes' : 'no' });
     this.#stage.hidden = layout !== 'stage';
-    const limit = this.#limit(layout);
-    const ids = others.map(({ id }) => id);
-    const before = this.#shown;
-    this.#shown = chooseShown(ids, before, this.#spoke, ids.length + 1 > limit ? Math.max(1, limit - 2) : limit);
-    if (ids.includes(large) && !this.#shown.includes(large)) this.#shown[this.#shown.length - 1] = large;
+    const pictured = this.#pictured(others);
+    const paged = layout === 'grid' || beside;
+    this.#choose(pictured, paged ? this.#limit() : MOST_LINED, paged);
+    if (others.some(({ id }) => id === large) && !this.#shown.includes(large)) this.#shown[Math.max(0, this.#shown.length - 1)] = large;
     const tiles = this.#shown.flatMap((id) => {
       const participant = this.#room.roster.participants.get(id);
       return participant ? [this.#person(participant)] : [];
     });
-    this.#hideRest(ids);
-    tiles.push(this.#self());
+    this.#hideRest(others.map(({ id }) => id));
+    const self = this.#self();
+    if (this.#view.page === 0 && !(this.#view.onlyVideo && !this.#media.camera && pictured.length > 0)) tiles.push(self);
     const big = tiles.find(({ element }) => large !== '' && element.dataset.id === large);
     const shared = [...this.#screens.values()];
     // A person made large takes the stage from shared screens; they line up with the others.
     const staged = big ? [big] : shared;
     const lined = big ? [...shared, ...tiles.filter((tile) => tile !== big)] : tiles;
     const elements = lined.map((tile) => tile.element);
-    const hidden = ids.length - this.#shown.length;
+    const hidden = paged ? 0 : pictured.length - this.#shown.length;
     if (hidden > 0) {
       this.#more.textContent = `+${hidden}`;
       this.#more.setAttribute('aria-label', t('tile.more', { count: hidden }));
@@ -112,28 +117,57 @@ export class Tiles {
     arrange(this.#stage, staged.map((tile) => tile.element));
     arrange(this.#grid, elements);
     for (const tile of [...staged, ...lined]) tile.revive();
-    this.#place(layout, elements.length);
+    this.#place(paged, elements.length);
+    this.#showPager(paged);
   }
 
-  /** Make a person the large one, or nobody if they are. @param {string} id */
-  pin(id) {
-    this.#pinned = this.#pinned === id ? '' : id;
-    this.#update();
-    this.#changed();
+  /** Who has a tile: all, or those with a picture, where there are any. @param {import('/sdk/parley.js').Participant[]} others @returns {string[]} */
+  #pictured(others) {
+    const all = others.map(({ id }) => id);
+    if (!this.#view.onlyVideo) return all;
+    const seen = all.filter((id) => this.#room.roster.tracksOf(id).some(({ source, muted }) => source === 'camera' && !muted));
+    return seen.length > 0 ? seen : all;
   }
 
-  /** Show one large picture of who speaks, or all alike. @param {'grid'|'speaker'} mode */
-  setMode(mode) {
-    this.mode = mode;
-    this.#pinned = '';
-    this.#update();
-    this.#changed();
+  /** Choose who is shown: on the first page whoever speaks, on the others the rest in order. @param {string[]} ids @param {number} limit @param {boolean} paged */
+  #choose(ids, limit, paged) {
+    // The own picture is on the first page.
+    const first = ids.length + 1 > limit ? Math.max(1, limit - (paged ? 1 : 2)) : limit;
+    this.#first = chooseShown(ids, this.#first, this.#spoke, first);
+    const rest = ids.filter((id) => !this.#first.includes(id));
+    this.#pages = paged ? 1 + Math.ceil(rest.length / limit) : 1;
+    this.#view.page = Math.min(this.#view.page, this.#pages - 1);
+    const { page } = this.#view;
+    this.#shown = page === 0 ? [...this.#first] : rest.slice((page - 1) * limit, page * limit);
+  }
+
+  /** Turn to another page of the grid. @param {number} by */
+  turn(by) {
+    const page = this.#view.page + by;
+    if (page >= 0 && page < this.#pages) this.#view.set({ page });
+  }
+
+  /** Note how our own connection is. @param {string} quality */
+  setOwnNetwork(quality) {
+    this.#ownNetwork = quality;
+    this.#people.get('self')?.setNetwork(quality);
+  }
+
+  /** @param {boolean} paged */
+  #showPager(paged) {
+    const { page } = this.#view;
+    this.#pager.hidden = !paged || this.#pages < 2;
+    if (this.#pager.hidden) return;
+    setText(this.#pageWord, t('tile.page', { page: page + 1, pages: this.#pages }));
+    this.#pager.firstElementChild.disabled = page === 0;
+    this.#pager.lastElementChild.disabled = page === this.#pages - 1;
   }
 
   /** Who is shown large, '' for nobody. @param {import('/sdk/parley.js').Participant[]} others @param {boolean} shares @returns {string} */
   #large(others, shares) {
-    if (!others.some(({ id }) => id === this.#pinned)) this.#pinned = '';
-    if (this.#pinned || this.mode === 'grid' || shares) return this.#pinned;
+    const { pinned, mode } = this.#view;
+    if (others.some(({ id }) => id === pinned)) return pinned;
+    if (mode !== 'speaker' || shares) return '';
     if (!others.some(({ id }) => id === this.#speaker)) this.#speaker = others[0]?.id ?? '';
     return others.length > 1 ? this.#speaker : '';
   }
@@ -150,18 +184,17 @@ export class Tiles {
     setTimeout(() => cheer.remove(), CHEER_MS);
   }
 
-  /** @param {string} layout */
-  #limit(layout) {
-    if (layout !== 'grid') return MOST_TILES;
+  /** How many tiles a page has: what was chosen, as far as they are large enough to be seen. */
+  #limit() {
     const { width, height } = this.#grid.getBoundingClientRect();
-    if (width === 0) return MOST_TILES;
-    return Math.max(4, Math.min(MOST_TILES, Math.floor((width * height) / SMALLEST_AREA)));
+    if (width === 0) return this.#view.perPage;
+    return Math.max(4, Math.min(this.#view.perPage, Math.floor((width * height) / SMALLEST_AREA)));
   }
 
-  /** @param {string} layout @param {number} count */
-  #place(layout, count) {
+  /** @param {boolean} gridded @param {number} count */
+  #place(gridded, count) {
     const style = this.#grid.style;
-    if (layout !== 'grid') {
+    if (!gridded) {
       style.removeProperty('--columns');
       return;
     }
@@ -175,14 +208,14 @@ export class Tiles {
   #person(participant) {
     let tile = this.#people.get(participant.id);
     if (!tile) {
-      tile = new Tile({ id: participant.id, kind: 'person', firstFrame: this.#firstFrame, pin: () => this.pin(participant.id) });
+      tile = new Tile({ id: participant.id, kind: 'person', firstFrame: this.#firstFrame, pin: () => this.#view.set({ pinned: this.#view.pinned === participant.id ? '' : participant.id }) });
       this.#people.set(participant.id, tile);
     }
     const tracks = this.#room.roster.tracksOf(participant.id);
     const camera = tracks.find((track) => track.source === 'camera');
     const microphone = tracks.find((track) => track.source === 'microphone');
     tile.describe({
-      name: participant.name, muted: !microphone || microphone.muted, hand: participant.hand > 0, pinned: this.#pinned === participant.id,
+      name: participant.name, muted: !microphone || microphone.muted, hand: participant.hand > 0, pinned: this.#view.pinned === participant.id,
     });
     tile.show(camera && !camera.muted ? camera.mediaTrack : null);
     if (camera && !camera.muted) this.#room.watch(tile.element, camera.id);
@@ -199,6 +232,8 @@ export class Tiles {
     if (!tile) {
       tile = new Tile({ id, kind: 'person', self: true });
       this.#people.set('self', tile);
+      moveByHand(tile.element, this.element, this.#view);
+      tile.setNetwork(this.#ownNetwork);
     }
     tile.element.dataset.id = id;
     tile.describe({ name: this.#name, label: t('person.you', { name: this.#name }), muted: !this.#media.microphone || !this.#media.microphoneOn,

@@ -40,13 +40,16 @@ export class Room extends Emitter {
   /** @type {Grants} */
   grants = grantsOf({});
   /**
-   * @typedef {{active: boolean, recording?: string, started_at?: number, text?: string, consent?: string, stalled?: string}} Recording
-   * `stalled`: a sentence while nothing is written; `consent`: the meeting's policy
+   * @typedef {{active: boolean, recording?: string, started_at?: number, text?: string, consent?: string, stalled?: string,
+   *   stalled_code?: string}} Recording
+   * `stalled`: a sentence while nothing is written, with a stable code; `consent`: the meeting's policy
    */
   /** @type {Recording} */
   recording = { active: false };
-  /** @type {{available: boolean, reason?: string}} */
+  /** @type {{available: boolean, reason?: string, code?: string}} `reason`: a sentence, `code`: stable */
   captions = { available: false };
+  /** Unix ms: when this breakout room closes, 0 for not yet. */
+  closesAt = 0;
   /** Unix ms: zero of the meeting clock that captions use. */
   openedAt = 0;
   /** @type {ConnectionState} */
@@ -201,6 +204,11 @@ export class Room extends Emitter {
     return this.#subscribe.data.send(payload, options);
   }
 
+  /** Ask whether the server is there. @param {number} ms to wait @returns {Promise<boolean>} whether it said anything meanwhile */
+  answers(ms) {
+    return this.#signaling.answers(ms);
+  }
+
   /** @param {string} text @param {string} [to] a participant, else all */
   chat(text, to) {
     return this.#signaling.send(to ? { kind: 'chat', text, to } : { kind: 'chat', text });
@@ -269,8 +277,11 @@ export class Room extends Emitter {
     recording: ({ state }) => this.emit('recording', (this.recording = state)),
     captions: ({ state }) => this.emit('captions-state', (this.captions = state)),
     caption: (message) => this.emit('caption', message),
-    move: (message) => this.emit('moving', message),
-    closing: ({ at }) => this.emit('closing', { at: at ?? null }),
+    move: (message) => this.#moves(message),
+    closing: ({ at }) => {
+      this.closesAt = at ?? 0;
+      this.emit('closing', { at: at ?? null });
+    },
     announcement: (message) => this.emit('announcement', message),
     chat: (message) => this.emit('chat', message),
     reaction: ({ emoji, participant }) => this.emit('reaction', { emoji, participant }),
@@ -298,6 +309,13 @@ export class Room extends Emitter {
     this.emit('recording', this.recording);
     this.emit('captions-state', this.captions);
     void this.#negotiate(info.resumed ?? false, again);
+  }
+
+  /** @param {any} message */
+  #moves(message) {
+    this.closesAt = 0;
+    this.emit('closing', { at: null });
+    this.emit('moving', message);
   }
 
   /**

@@ -159,6 +159,15 @@ export class Signaling extends Emitter {
     }, Math.min(this.#probeMs, Math.max(MIN_PROBE_MS, usual)));
   }
 
+  /** Ask whether the server is there. @param {number} ms to wait @returns {Promise<boolean>} whether it said anything meanwhile */
+  async answers(ms) {
+    if (!this.#joined) return false;
+    // The next regular round begins anew: it must not take this question for one that was not answered.
+    this.#startPings();
+    await new Promise((resolve) => void setTimeout(resolve, ms));
+    return this.#heardSincePing;
+  }
+
   /** Cut a wait short, for example when the user asks or the network is back. */
   retryNow() {
     this.#wake?.();

@@ -7,6 +7,13 @@ PATIENCE_NS = 3_000_000_000
 NO_RECORDER = "No recorder is running."
 SILENT = "The recorder does not answer."
 
+_CODES = {NO_RECORDER: "no_recorder", SILENT: "silent"}
+
+
+def code_of(reason: str) -> str:
+    """Return the stable code of a reason: what the recorder itself reports is about where it stores."""
+    return _CODES.get(reason, "storage")
+
 
 class Keeping:
     """One recorder's reports on the recordings of a node."""

@@ -67,7 +67,7 @@ class Sinks:
         self.attached: dict[int, Sink] = {}
         self.taps: dict[int, Tap] = {}
         self.recordings: OrderedDict[str, Recording] = OrderedDict()
-        self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+        self.captions = _no_inference()
         self.analysis = AnalysisWanted()
         self.replay_budget = ReplayBudget()
         self.keeping = Keeping()
@@ -95,7 +95,7 @@ class Sinks:
             self.keeping.attached(now, speaks=hello.v >= 2)
             self._catch_up(sink)
         else:
-            self.captions = CaptionsState(available=False, reason=_STARTING)
+            self.captions = CaptionsState(available=False, reason=_STARTING, code="starting")
             self.analysis = AnalysisWanted()
             for tap in self.taps.values():
                 if tap.purpose is purpose:
@@ -108,7 +108,7 @@ class Sinks:
         if sink.purpose is Purpose.RECORDER and self.current(Purpose.RECORDER) is None:
             self.keeping.detached(now)
         if sink.purpose is Purpose.INFERENCE and self.current(Purpose.INFERENCE) is None:
-            self.captions = CaptionsState(available=False, reason=NO_INFERENCE)
+            self.captions = _no_inference()
             self.analysis = AnalysisWanted()
 
     def _catch_up(self, sink: Sink) -> None:
@@ -273,3 +273,7 @@ def _arrival(record: PacketRecord | SenderReportRecord | MissedRecord) -> int:
 
 def _ended(begun: RecordingStarted, *, moved: bool = False) -> RecordingEnded:
     return RecordingEnded(recording=begun.recording, room=begun.room, moved=moved, placement=begun.placement)
+
+
+def _no_inference() -> CaptionsState:
+    return CaptionsState(available=False, reason=NO_INFERENCE, code="no_inference")

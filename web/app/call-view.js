@@ -1,0 +1,289 @@
+/**
+ * What is seen of a call, in the language of the moment: puts the views together, and does what the bar and the keys ask.
+ */
+import { openScreen } from '/sdk/parley.js';
+import { Bar } from './bar.js';
+import { Captions } from './captions.js';
+import { Chat } from './chat.js';
+import { ConnectionView } from './connection-view.js';
+import { ask, showHelp } from './dialogs.js';
+import { h, setText } from './dom.js';
+import { duration, sentenceOf } from './format.js';
+import { ReactionRow } from './gestures.js';
+import { icon } from './icons.js';
+import { MutedSpeech } from './muted-speech.js';
+import { People } from './people.js';
+import { RecordingBanner } from './recording-banner.js';
+import { rest } from './session.js';
+import { actionOf } from './shortcuts.js';
+import { Tiles } from './tiles.js';
+import { toast } from './toasts.js';
+import { t } from './words.js';
+
+export class CallView {
+  element;
+  #call;
+  #closed = new AbortController();
+  #bar;
+  #chat;
+  #people;
+  #captions;
+  #reactions;
+  #mutedSpeech;
+  #tiles;
+  #analysis = h('div');
+  #title = h('h1', { class: 'call-title' });
+  #clock = h('span', { class: 'call-clock' });
+  #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, t('call.sound-blocked'));
+  #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, t('call.sharing')),
+    h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, t('call.sharing-stop')));
+  #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'), h('p', {}, t('call.waiting')));
+  #alone = h('div', { class: 'alone', hidden: true }, h('p', {}, t('invite.alone')),
+    h('button', { type: 'button', class: 'button primary', onclick: () => void this.#invite() }, icon('invite'), t('invite.action')));
+  #recordingBusy = false;
+
+  /** @param {import('./call.js').Call} call */
+  constructor(call) {
+    this.#call = call;
+    const { room, media, meeting, view, name } = call;
+    const { signal } = this.#closed;
+    const changed = () => this.update();
+    this.#bar = new Bar((action) => void this.#act(action));
+    this.#chat = new Chat(call, { signal, close: () => this.#openPanel('') });
+    this.#people = new People(room, {
+      signal, name, meeting: meeting.id, close: () => this.#openPanel(''), act: (action, who) => this.#host(action, who), invite: () => void this.#invite(), changed,
+    });
+    this.#captions = new Captions(room, { signal, name });
+    const connection = new ConnectionView(room, signal, (quality) => this.#tiles.setOwnNetwork(quality));
+    const recording = new RecordingBanner(call, signal);
+    this.#reactions = new ReactionRow(room, changed);
+    this.#mutedSpeech = new MutedSpeech(signal, () => toast(t('call.speaking-muted')));
+    this.#tiles = new Tiles(call, { signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
+    this.element = h('main', { class: 'call' },
+      h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
+      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
+      h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, this.#tiles.element, this.#alone, this.#captions.element, this.#reactions.element),
+        this.#chat.element, this.#people.element),
+      this.#bar.element);
+    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-updated', 'participant-left', 'connection']) {
+      room.addEventListener(type, changed, { signal });
+    }
+    for (const state of [media, call.chat, view]) state.addEventListener('change', changed, { signal });
+    call.audio.addEventListener('blocked', () => (this.#soundBlocked.hidden = false), { signal });
+    this.#soundBlocked.addEventListener('click', () => void this.#hear());
+    addEventListener('keydown', (event) => this.#key(event), { signal });
+    const timer = setInterval(() => this.#tick(), 1000);
+    signal.addEventListener('abort', () => clearInterval(timer));
+    this.offerAnalysis();
+    this.update();
+    this.#tick();
+  }
+
+  /** Note that the element is in the page: what was open before is open again. */
+  shown() {
+    this.#openPanel(this.#call.view.panel);
+  }
+
+  close() {
+    this.#closed.abort();
+    this.element.remove();
+  }
+
+  /** Show the offer of analysis, if there is one. */
+  async offerAnalysis() {
+    const { room, analysis, meeting } = this.#call;
+    const { signal } = this.#closed;
+    if (!analysis) return;
+    const { AnalysisBanner } = await import('./analysis-banner.js');
+    if (!signal.aborted) this.#analysis.replaceChildren(new AnalysisBanner(room, rest, meeting.id, { signal, offer: analysis }).element);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key === 'Escape' && !document.querySelector('dialog[open]')) return this.#dismiss();
+    const action = actionOf(event);
+    if (!action) return;
+    event.preventDefault();
+    void this.#act(action);
+  }
+
+  /** Close what lies over the call. */
+  #dismiss() {
+    if (this.#reactions.shown) {
+      this.#reactions.show(false);
+      this.element.querySelector('[data-action=react]')?.focus();
+      this.update();
+    } else if (this.#call.view.panel) {
+      this.#openPanel('');
+    }
+  }
+
+  async #hear() {
+    await this.#call.audio.resume();
+    this.#soundBlocked.hidden = true;
+  }
+
+  #tick() {
+    const { openedAt } = this.#call.room;
+    setText(this.#clock, openedAt ? duration(Date.now() - openedAt) : '');
+  }
+
+  /** @param {string} action */
+  async #act(action) {
+    const { room, publishing, view, media, audio } = this.#call;
+    switch (action) {
+      case 'microphone':
+        return publishing.toggleMicrophone();
+      case 'camera':
+        return publishing.toggleCamera();
+      case 'screen':
+        return publishing.toggleScreen(openScreen);
+      case 'hand':
+        room.raiseHand(!this.#call.handUp);
+        return;
+      case 'react':
+        this.#reactions.show(!this.#reactions.shown);
+        return this.update();
+      case 'layout':
+        return void (await (await import('./view-dialog.js')).showView(view, { fullScreen: () => void fullScreen(), pictureInPicture: null }));
+      case 'full-screen':
+        return fullScreen();
+      case 'page-next':
+      case 'page-previous':
+        return this.#tiles.turn(action === 'page-next' ? 1 : -1);
+      case 'captions':
+        return view.set({ captions: !view.captions });
+      case 'chat':
+      case 'people':
+        return this.#openPanel(view.panel === action ? '' : action);
+      case 'record':
+        return this.#record();
+      case 'devices':
+        return void (await (await import('./settings.js')).showSettings(media, (id) => void audio.setSpeaker(id).catch(() => undefined), () => this.#call.again()));
+      case 'help':
+        return void (await showHelp());
+      default:
+        return this.#leave();
+    }
+  }
+
+  /** What is needed once or never in a call is loaded then. */
+  async #invite() {
+    const { showInvite } = await import('./invite.js');
+    await showInvite(this.#call.meeting);
+  }
+
+  /** @param {string} panel */
+  #openPanel(panel) {
+    const before = this.element.dataset.panel;
+    this.#chat.show(panel === 'chat');
+    this.#people.show(panel === 'people');
+    this.element.dataset.panel = panel;
+    // The focus was in what is gone now: it goes back to where it came from.
+    if (!panel && before) this.element.querySelector(`[data-action=${before}]`)?.focus();
+    this.#call.view.set({ panel });
+  }
+
+  async #record() {
+    const { room, place } = this.#call;
+    const { host, record } = room.grants;
+    if (!(host || record) || this.#recordingBusy) return;
+    this.#recordingBusy = true;
+    this.update();
+    try {
+      if (room.recording.active) await rest.stopRecording(place.id);
+      else await rest.startRecording(place.id);
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    } finally {
+      this.#recordingBusy = false;
+      this.update();
+    }
+  }
+
+  async #leave() {
+    const { meeting, room } = this.#call;
+    let answer = 'leave';
+    if (room.grants.host) {
+      answer = await ask(t('call.leave-ask'), '', [
+        { label: t('call.leave-leave'), value: 'leave', class: 'primary' },
+        { label: t('call.leave-end'), value: 'end', class: 'danger' },
+      ]);
+    }
+    if (answer === '') return;
+    if (answer === 'end') {
+      try {
+        await rest.end(meeting.id);
+      } catch (error) {
+        toast(sentenceOf(error), 'problem');
+        return;
+      }
+    }
+    this.#call.over(answer === 'end' ? 'ended' : 'left');
+  }
+
+  /** @param {string} action @param {any} participant */
+  async #host(action, participant) {
+    const { meeting } = this.#call;
+    const here = this.#call.place.id;
+    try {
+      if (action === 'mute') return void (await rest.muteParticipant(here, participant.id, ['microphone']));
+      if (action === 'release') return void (await rest.muteParticipant(here, participant.id, []));
+      if (action === 'mute-all') return void (await rest.muteAll(here));
+      if (action === 'admit' || action === 'deny') return void (await rest.decideLobby(meeting.id, participant.id, action === 'admit'));
+      const answer = await ask(t('call.remove-ask', { name: participant.name }), t('call.remove-text'), [{ label: t('action.remove'), value: 'remove', class: 'danger' }]);
+      if (answer === 'remove') await rest.removeParticipant(here, participant.id);
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    }
+  }
+
+  /** Show what is true now. */
+  update() {
+    const { room, media, view, meeting, place, waits } = this.#call;
+    const { grants, recording, captions, roster } = room;
+    const joined = room.participant !== '';
+    this.element.dataset.connection = room.connection.state;
+    setText(this.#title, place.id === meeting.id ? meeting.title : t('call.title-breakout', { room: place.title, meeting: meeting.title }));
+    this.#lobbyNotice.hidden = !waits;
+    if (this.#captions.shown !== view.captions) this.#captions.show(view.captions);
+    /** @param {import('/sdk/parley.js').RemoteTrack['source']} source */
+    const may = (source) => !joined || grants.publish.includes(source);
+    const microphone = media.microphone !== null && media.microphoneOn;
+    const bar = this.#bar;
+    bar.set('microphone', {
+      on: microphone, symbol: microphone ? 'mic' : 'mic-off', label: t(grants.muted.includes('microphone') ? 'bar.muted-by-host' : microphone ? 'bar.mute' : 'bar.unmute'),
+      disabled: !may('microphone') || !media.support.devices, alert: !microphone,
+    });
+    bar.set('camera', {
+      on: media.camera !== null, symbol: media.camera ? 'camera' : 'camera-off', label: t(media.camera ? 'bar.camera-stop' : 'bar.camera-start'),
+      disabled: !may('camera') || !media.support.devices, alert: !media.camera,
+    });
+    const sharing = room.local('screen') !== null;
+    this.#sharing.hidden = !sharing;
+    bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: !media.support.screen });
+    this.#mutedSpeech.listen(joined && media.microphone !== null && !media.microphoneOn ? media.microphone : null);
+    this.#alone.hidden = !joined || roster.participants.size > 1;
+    bar.set('hand', { on: this.#call.handUp, label: t(this.#call.handUp ? 'bar.hand-lower' : 'bar.hand-raise'), disabled: !joined });
+    bar.set('react', { on: this.#reactions.shown, label: t('bar.react'), disabled: !joined });
+    bar.set('layout', { symbol: view.mode === 'grid' ? 'grid' : view.mode, label: t('bar.layout') });
+    bar.set('captions', { on: view.captions, label: t(captions.available ? 'bar.captions' : 'bar.captions-none') });
+    bar.set('chat', { on: view.panel === 'chat', label: t('bar.chat'), count: this.#call.chat.unread });
+    bar.set('people', { on: view.panel === 'people', label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#people.waiting });
+    bar.set('record', {
+      on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,
+    });
+    bar.set('devices', { label: t('bar.settings') });
+    bar.set('leave', { label: t('bar.leave') });
+    bar.set('help', { label: t('bar.help') });
+  }
+}
+
+/** Fill the screen with the page, or stop that. */
+async function fullScreen() {
+  try {
+    await (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen());
+  } catch {
+    toast(t('view.full-screen-failed'), 'problem');
+  }
+}

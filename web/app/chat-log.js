@@ -1,0 +1,63 @@
+/**
+ * What was said in the chat of a room, as long as the page is open: what came before us is asked for, what comes is added.
+ *
+ * Events: `change`.
+ *
+ * @typedef {{id: string, participant: string, name: string, text: string, to: string|null, at: number}} Message
+ */
+import { Emitter } from '/sdk/parley.js';
+import { codeOf } from './format.js';
+import { rest } from './session.js';
+
+const KEPT = 500;
+/** Control learns a moment later than the page that a guest is in the room; until then it refuses the earlier chat. */
+const NEWCOMER_WAITS_MS = [0, 250, 500, 1000, 2000, 4000];
+
+export class ChatLog extends Emitter {
+  /** In order of time. @type {Message[]} */
+  messages = [];
+  unread = 0;
+  /** Whether the reader sees the chat now. */
+  #watched = false;
+  #room;
+
+  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal */
+  constructor(room, signal) {
+    super();
+    this.#room = room;
+    room.addEventListener('chat', ({ detail }) => this.#add({ ...detail, at: detail.at ?? Date.now() }), { signal });
+  }
+
+  /** @param {boolean} watched */
+  watch(watched) {
+    this.#watched = watched;
+    if (!watched || this.unread === 0) return;
+    this.unread = 0;
+    this.emit('change');
+  }
+
+  /** Ask for what was said before we came. @param {string} meeting */
+  async load(meeting) {
+    for (const wait of NEWCOMER_WAITS_MS) {
+      await new Promise((resolve) => void setTimeout(resolve, wait));
+      try {
+        const { messages } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/messages`);
+        for (const message of messages) this.#add({ ...message, at: Date.parse(message.at) }, true);
+        return;
+      } catch (error) {
+        // Whoever may not read it, or whose server forgot it, sees what is said from now on.
+        if (codeOf(error) !== 'not_in_room') return;
+      }
+    }
+  }
+
+  /** @param {Message} message @param {boolean} [past] */
+  #add(message, past = false) {
+    if (message.id && this.messages.some(({ id }) => id === message.id)) return;
+    const later = past ? this.messages.findIndex(({ at }) => at > message.at) : -1;
+    this.messages.splice(later < 0 ? this.messages.length : later, 0, message);
+    if (this.messages.length > KEPT) this.messages.shift();
+    if (!past && !this.#watched && message.participant !== this.#room.participant) this.unread += 1;
+    this.emit('change');
+  }
+}

@@ -1,0 +1,37 @@
+/** The dialog in which readers choose what they see of a call. */
+import { show } from './dialogs.js';
+import { h } from './dom.js';
+import { check } from './fields.js';
+import { icon } from './icons.js';
+import { t } from './words.js';
+import { PER_PAGE } from './view-state.js';
+
+const MODES = [['grid', 'view.grid'], ['speaker', 'view.speaker'], ['side', 'view.side']];
+
+/** @param {import('./view-state.js').ViewState} view @param {{fullScreen: () => void, pictureInPicture: (() => void)|null}} actions null where the browser cannot */
+export function showView(view, { fullScreen, pictureInPicture }) {
+  return show((dialog) => {
+    /** @param {() => void} act */
+    const then = (act) => () => {
+      dialog.close('');
+      act();
+    };
+    return [
+      h('h2', {}, t('view.title')),
+      segments('view.layout', 'mode', MODES.map(([value, key]) => [value, t(key)]), view.mode, (value) => view.set({ mode: /** @type {any} */ (value), pinned: '' })),
+      segments('view.per-page', 'per-page', PER_PAGE.map((count) => [String(count), String(count)]), String(view.perPage), (value) => view.set({ perPage: Number(value) })),
+      check(t('view.only-video'), t('view.only-video-hint'), view.onlyVideo, (onlyVideo) => view.set({ onlyVideo })).element,
+      check(t('view.mirror'), t('view.mirror-hint'), view.mirror, (mirror) => view.set({ mirror })).element,
+      h('div', { class: 'row-actions view-actions' },
+        h('button', { type: 'button', class: 'button', 'data-view': 'full-screen', onclick: then(fullScreen) }, icon('maximize'), t('view.full-screen')),
+        pictureInPicture && h('button', { type: 'button', class: 'button', 'data-view': 'pip', onclick: then(pictureInPicture) }, icon('pip'), t('view.pip')),
+        h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
+    ];
+  });
+}
+
+/** A choice of few. @param {string} legend @param {string} name @param {string[][]} choices @param {string} chosen @param {(value: string) => void} onchange */
+function segments(legend, name, choices, chosen, onchange) {
+  return h('fieldset', { class: 'segments' }, h('legend', {}, t(legend)), ...choices.map(([value, label]) => h('label', {},
+    h('input', { type: 'radio', name, value, checked: value === chosen, onchange: () => onchange(value) }), h('span', {}, label))));
+}

@@ -37,7 +37,7 @@ class Session:
         self._received: asyncio.Queue[tuple[signaling.ClientMessage, Any]] = asyncio.Queue()
         self.violations: list[str] = []
         self.mute = False
-        """Whether pings are left without an answer."""
+        """True while pings get no answer."""
 
     async def run(self) -> None:
         """Read until the client is gone."""

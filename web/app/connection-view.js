@@ -29,7 +29,7 @@ export class ConnectionView {
   #silent = false;
   #asking = false;
 
-  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal @param {(quality: string) => void} quality is told of each verdict */
+  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal @param {(quality: string) => void} quality receives each verdict */
   constructor(room, signal, quality) {
     this.#room = room;
     this.#quality = quality;

@@ -1,9 +1,8 @@
 """Offloads of the network cards that carry the node's addresses, read by ethtool's ioctl (Linux; no privileges).
 
-The engine hands runs of packets to the kernel whole wherever the kernel takes them, since it is the kernel's walk
-through its own layers that costs most: also where the card cannot segment and the kernel does it at the last moment.
-What is read here changes nothing by itself. It is there for the log and the metrics, so that whoever runs the node
-sees what a card could do and does not.
+The engine hands runs of packets to the kernel unsegmented wherever the kernel takes them, also where the card cannot
+segment: most of the cost is the kernel's walk through its own layers, and it segments last. What is read here changes
+nothing. It is for the log and the metrics, so that operators see what a card could do and does not.
 """
 
 import array
@@ -59,13 +58,10 @@ def of_interface(name: str) -> dict[str, bool]:
     return features
 
 
-def told(offloads: Mapping[str, Mapping[str, bool]]) -> list[str]:
-    """Return a line for the log on each interface."""
-    lines = []
-    for name, features in offloads.items():
-        off = [feature for feature in FEATURES if not features.get(feature, False)]
-        lines.append(f"{name}: all offloads are on" if not off else f"{name}: off are {', '.join(off)}")
-    return lines
+def switched_off(offloads: Mapping[str, Mapping[str, bool]]) -> str:
+    """Return which FEATURES are off on which interface, for the log; '' where all are on."""
+    rows = ((name, [row for row in FEATURES if not features.get(row, False)]) for name, features in offloads.items())
+    return "; ".join(f"{name}: {', '.join(off)}" for name, off in rows if off)
 
 
 def _names(interface: str) -> list[str]:

@@ -48,6 +48,7 @@ from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH
 from control.proxy.signaling import SignalingProxy
 from control.release import release
 from control.services import Services
+from control.twirp import routes
 
 _MAX_BODY = 5 * 1024 * 1024 + 1
 
@@ -135,6 +136,7 @@ def _create_quart(services: Services) -> Quart:
     endpoint.install(app, services, declared_endpoints())
     whip.install(app, services)
     livekit.install(app, services)
+    routes.install(app, services)
     pages.install(app, services)
 
     @app.after_request

@@ -4,6 +4,7 @@ Like a stream key, a token bypasses the lobby, the passcode and a lock: whoever 
 bearer. Who a host removed or banned stays out.
 """
 
+import asyncio
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,7 +13,7 @@ from control.database import Connection
 from control.identity import livekit_tokens
 from control.identity.livekit_tokens import AccessToken, TokenRefused
 from control.meetings import grants, seats
-from control.meetings.settings import MeetingSettings
+from control.meetings.settings import MAX_CAPACITY, MeetingSettings
 from control.nodes import turn
 from control.placement import placing
 from control.services import Services
@@ -26,6 +27,7 @@ from sfu.api.livekit import LiveKitAdmission, LiveKitUse
 CONSENT_ATTRIBUTE = "parley.consent"
 """The attribute by which an application says what its participant has agreed to: recording, captions, analysis."""
 
+_PUSH_SECONDS = 2.0
 _CONSENTS = ("recording", "captions", "analysis")
 _SOURCES = {
     "camera": Source.CAMERA,
@@ -54,7 +56,9 @@ async def meeting_of(services: Services, token: str) -> str:
         meeting = await livekit_rooms.meeting_of(connection, name)
         if meeting is None:
             async with connection.transaction():
-                meeting = await _create(services, connection, name)
+                if not services.config.livekit_create_rooms:
+                    raise TokenRefused(404, "requested room does not exist")
+                meeting = await create(services, connection, name)
         if await services.nodes.placement(meeting) is None:
             async with connection.transaction():
                 await meetings.lock(connection, meeting)
@@ -62,20 +66,32 @@ async def meeting_of(services: Services, token: str) -> str:
     return meeting
 
 
-async def _create(services: Services, connection: Connection, name: str) -> str:
-    """Create the meeting of a room name, unless somebody else just did."""
+class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What an application says of a room that it makes; 0 leaves the default."""
+
+    metadata: str = ""
+    empty_timeout: int = 0
+    departure_timeout: int = 0
+    max_participants: int = 0
+
+
+async def create(services: Services, connection: Connection, name: str, wish: RoomWish | None = None) -> str:
+    """Create the meeting of a room name, unless somebody else just did; raises TokenRefused if nobody may own it.
+
+    With a wish, the room is listed from now on, for as long as nobody has joined it and it is to be kept empty.
+    """
     config = services.config
     await livekit_rooms.lock_name(connection, name)
     known = await livekit_rooms.meeting_of(connection, name)
     if known is not None:
         return known
-    owner = None
-    if config.livekit_create_rooms:
-        owner = await livekit_rooms.owner(connection, users.key(config.livekit_owner) if config.livekit_owner else None)
+    owner = await livekit_rooms.owner(connection, users.key(config.livekit_owner) if config.livekit_owner else None)
     if owner is None:
         raise TokenRefused(404, "requested room does not exist")
     # As with the reference, the application tells its people of recordings.
     settings = MeetingSettings(consent="implied")
+    if wish is not None and wish.max_participants:
+        settings = msgspec.structs.replace(settings, capacity=max(2, min(wish.max_participants, MAX_CAPACITY)))
     plan = Plan(
         title=name,
         description="",
@@ -87,10 +103,16 @@ async def _create(services: Services, connection: Connection, name: str) -> str:
         recurrence=None,
     )
     meeting = await meetings.create(connection, owner, plan)
-    await rooms.create_state(connection, grants.first_state(meeting.id, settings))
+    state = grants.first_state(meeting.id, settings)
+    metadata = wish.metadata if wish is not None else ""
+    await rooms.create_state(connection, msgspec.structs.replace(state, metadata=metadata))
     payload = {"meeting": meeting.id, "title": meeting.title, "host": meeting.host_id}
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting.id, "meeting.created", payload)
     await livekit_rooms.bind(connection, name, meeting.id)
+    if wish is not None:
+        await livekit_rooms.keep(
+            connection, name, wish.empty_timeout or 300, wish.departure_timeout or 20, wish.max_participants
+        )
     return meeting.id
 
 
@@ -101,14 +123,18 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         if row is None or state is None or state.ended:
             raise TokenRefused(404, "requested room does not exist")
         person = await livekit_rooms.participant(connection, meeting, claims.identity, claims.name or claims.identity)
-        if person.removed_at is not None or person.id in state.removed:
+        if person.removed_at is not None:
             raise TokenRefused(403, "a host removed this participant")
         if await seats.is_full(services, connection, row, person.id, host=claims.video.room_admin):
             raise TokenRefused(503, "the room is full")
         await seats.hold(connection, person.id)
         placement = await placing.place(services, connection, meeting, services.config.region)
+        was_out = person.id in state.removed
         granted, changed = await _granted(connection, state, person, claims, grants.settings_of(row))
-    services.nodes.push(changed)
+    if changed is not None and was_out:  # the nodes must know before its bearer is there
+        await asyncio.wait(services.nodes.push(changed), timeout=_PUSH_SECONDS)
+    else:
+        services.nodes.push(changed)
     ice_servers = turn.ice_servers(services.config.turn, person.id, int(datetime.now(UTC).timestamp()))
     token = services.tokens.join(
         meeting,
@@ -138,10 +164,14 @@ async def _granted(
     """Return what the token grants, within what a host has muted, and the state that says so where it is a new one."""
     before = grants.current(state, person.id, person.role, settings)
     granted = msgspec.structs.replace(_grants_of(claims, settings), muted=before.muted)
-    if granted == before:
+    if granted == before and person.id not in state.removed:
         return granted, None
-    edited = await rooms.edit_state(connection, state.room, lambda known: grants.with_grants(known, person.id, granted))
-    return granted, edited
+
+    def edit(known: DesiredState) -> DesiredState:
+        """An application that puts somebody out lets them back in by a token; what a host has removed stays out."""
+        return grants.with_grants(grants.without_removed(known, person.id), person.id, granted)
+
+    return granted, await rooms.edit_state(connection, state.room, edit)
 
 
 def _grants_of(claims: AccessToken, settings: MeetingSettings) -> Grants:

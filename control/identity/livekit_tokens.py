@@ -31,6 +31,8 @@ class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     room_join: bool = False
     room: str = ""
+    room_create: bool = False
+    room_list: bool = False
     room_admin: bool = False
     room_record: bool = False
     can_publish: bool | None = None
@@ -59,7 +61,7 @@ def read(token: str, keys: Mapping[str, str]) -> AccessToken:
     """Return the claims of a token that admits to a room; raises TokenRefused."""
     if not token:
         raise TokenRefused(401, "no permissions to access the room")
-    claims = _verified(token, keys)
+    claims = verified(token, keys)
     video = claims.video
     if not video.room_join:
         raise TokenRefused(401, "permissions denied")
@@ -76,7 +78,8 @@ def read(token: str, keys: Mapping[str, str]) -> AccessToken:
     return claims
 
 
-def _verified(token: str, keys: Mapping[str, str]) -> AccessToken:
+def verified(token: str, keys: Mapping[str, str]) -> AccessToken:
+    """Return the claims of a token that one of the keys has signed, whatever it grants; raises TokenRefused."""
     if len(token) > MAX_BYTES:
         raise TokenRefused(401, "invalid authorization token")
     try:

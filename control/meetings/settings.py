@@ -7,7 +7,8 @@ import msgspec
 from sfu.api.desired_state import ConsentPolicy
 
 VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
-Capacity = Annotated[int, msgspec.Meta(ge=2, le=10000)]
+MAX_CAPACITY = 10_000
+Capacity = Annotated[int, msgspec.Meta(ge=2, le=MAX_CAPACITY)]
 
 
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

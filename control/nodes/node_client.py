@@ -21,6 +21,7 @@ from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, RoomLoad, RoomLoads, decode_record
+from sfu.api.room_acts import Act, Done, RoomView
 from sfu.api.signaling import Chat, encode
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,15 @@ class _LiveRoom(msgspec.Struct, frozen=True):
 
 class _LiveRooms(msgspec.Struct, frozen=True):
     rooms: list[_LiveRoom]
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    code: str = "refused"
+    detail: str = "The media server refused the request."
+
+
+def _no_answer() -> Problem:
+    return Problem(503, "node_unreachable", "The media server of this meeting does not answer.")
 
 
 class NodeClient:
@@ -109,6 +119,41 @@ class NodeClient:
         url = f"{node.http_url}/node/v1/rooms/{room}/chat"
         async with self._http.post(url, data=encode(said), headers=self._headers, timeout=_TIMEOUT) as answer:
             await answer.read()
+
+    async def view(self, room: str) -> RoomView | None:
+        """Return a live room as its home sees it, None if it is not live; raises Problem 503 without an answer."""
+        node = await self.of_meeting(room)
+        if node is None:
+            return None
+        url = f"{node.http_url}/node/v1/rooms/{room}"
+        try:
+            async with self._http.get(url, headers=self._headers, timeout=_TIMEOUT) as answer:
+                if answer.status == 404:
+                    return None
+                return msgspec.json.decode(await answer.read(), type=RoomView)
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+            raise _no_answer() from error
+
+    async def act(self, room: str, act: Act) -> bool:
+        """Have every node that holds a room act there; return whether one found what it is about. Raises Problem."""
+        placement = await self.placement(room)
+        names = () if placement is None else (placement.node, *placement.secondaries)
+        nodes = [node for node in map(self.node, names) if node is not None]
+        return any(await asyncio.gather(*(self._act(node, room, act) for node in nodes)))
+
+    async def _act(self, node: NodeRecord, room: str, act: Act) -> bool:
+        url = f"{node.http_url}/node/v1/rooms/{room}/acts"
+        try:
+            async with self._http.post(
+                url, data=msgspec.json.encode(act), headers=self._headers, timeout=_TIMEOUT
+            ) as answer:
+                data = await answer.read()
+                if answer.status >= 400:
+                    refusal = msgspec.json.decode(data, type=_Refusal)
+                    raise Problem(answer.status, refusal.code, refusal.detail)
+                return msgspec.json.decode(data, type=Done).found
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+            raise _no_answer() from error
 
     async def tell_secondary(self, room: str, secondary: NodeRecord, home: NodeRecord) -> bool:
         """Tell a secondary node which node is the room's home; return whether it knows."""

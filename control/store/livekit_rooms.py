@@ -1,5 +1,9 @@
 """Meetings by the room names of LiveKit's access tokens, and participants by identity."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 from control.database import Connection, load
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
@@ -33,6 +37,65 @@ async def bind(connection: Connection, name: str, meeting: str) -> None:
         name,
         meeting,
     )
+
+
+async def keep(connection: Connection, name: str, empty: int, departure: int, people: int) -> None:
+    """Note what an application said of a room that it made; it is listed for `empty` seconds without anybody in it."""
+    await connection.execute(
+        "UPDATE livekit_rooms SET empty_timeout = $2::integer, departure_timeout = $3, max_participants = $4,"
+        " kept_until = now() + make_interval(secs => $2::integer) WHERE name = $1",
+        name,
+        empty,
+        departure,
+        people,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRoom:
+    """A room as the server API lists it; the name of a meeting that no token named is its id."""
+
+    meeting_id: str
+    name: str
+    created_at: datetime
+    empty_timeout: int
+    departure_timeout: int
+    max_participants: int
+    metadata: str
+    participants: int
+    publishers: int
+    recording: bool
+
+
+_LISTED = """SELECT m.id AS meeting_id, coalesce(r.name, m.id) AS name,
+    coalesce(o.opened_at, m.created_at) AS created_at, coalesce(r.empty_timeout, 300) AS empty_timeout,
+    coalesce(r.departure_timeout, 20) AS departure_timeout, coalesce(r.max_participants, 0) AS max_participants,
+    coalesce(s.document->>'metadata', '') AS metadata,
+    (SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = m.id AND p.present) AS participants,
+    (SELECT count(DISTINCT t.participant_id) FROM media_streams t
+        WHERE t.meeting_id = m.id AND t.unpublished_at IS NULL) AS publishers,
+    coalesce(s.document->'recording' <> 'null'::jsonb, false) AS recording
+    FROM meetings m JOIN room_state s ON s.meeting_id = m.id
+    LEFT JOIN livekit_rooms r ON r.meeting_id = m.id
+    LEFT JOIN meeting_rooms o ON o.meeting_id = m.id AND o.closed_at IS NULL
+    WHERE m.status <> 'ended' AND m.breakout_of IS NULL"""
+_MAX_LISTED = 1000
+
+
+async def listed(connection: Connection, names: Sequence[str] | None) -> list[ListedRoom]:
+    """Return the live rooms, and those that an application made and still keeps; of some names only, if given."""
+    return await connection.all(
+        ListedRoom,
+        f"{_LISTED} AND m.id IN (SELECT meeting_id FROM meeting_rooms WHERE closed_at IS NULL"  # noqa: S608  constants
+        " UNION SELECT meeting_id FROM livekit_rooms WHERE kept_until > now())"
+        " AND ($1::text[] IS NULL OR coalesce(r.name, m.id) = ANY($1)) ORDER BY m.created_at, m.id LIMIT $2",
+        names,
+        _MAX_LISTED,
+    )
+
+
+async def one(connection: Connection, meeting: str) -> ListedRoom | None:
+    return await connection.one(ListedRoom, f"{_LISTED} AND m.id = $1", meeting)
 
 
 async def owner(connection: Connection, username_key: str | None) -> str | None:

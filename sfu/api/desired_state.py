@@ -47,6 +47,8 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `elsewhere` lists participants who now belong in another room of the meeting (the main room or a breakout room). A
     breakout room closes at `closes_at` (Unix milliseconds), when anyone still in it is sent to `returns_to`.
 
+    `metadata` is an application's own, shown to everyone who knows of it.
+
     `placement` is where the room lives when the document is sent; `version` does not count it.
     """
 
@@ -65,4 +67,5 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     closes_at: int | None = None
     returns_to: Destination | None = None
     announcement: Announcement | None = None
+    metadata: str = ""
     placement: Placement | None = None

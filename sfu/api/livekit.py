@@ -23,7 +23,6 @@ class LiveKitAdmission(msgspec.Struct, frozen=True, kw_only=True):
 
     token: str = ""
     room_name: str = ""
-    room_metadata: str = ""
     refreshed: str = ""
     consents: tuple[str, ...] = ()
     ice_servers: tuple[IceServer, ...] = ()

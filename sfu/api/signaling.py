@@ -181,6 +181,7 @@ class RoomInfo(Message, tag="room-info", frozen=True, kw_only=True):
     opened_at: int
     now: int
     resumed: bool = False
+    metadata: str = ""
 
 
 class ParticipantJoined(Message, tag="user-joined", frozen=True, kw_only=True):
@@ -287,6 +288,12 @@ class Closing(Message, tag="closing", frozen=True, kw_only=True):
     at: int | None = None
 
 
+class RoomDescribed(Message, tag="room-described", frozen=True, kw_only=True):
+    """The room's metadata, which is an application's own, changed."""
+
+    metadata: str
+
+
 class Announced(Message, tag="announcement", frozen=True, kw_only=True):
     """A host's message to all rooms of the meeting. `at` is in Unix ms."""
 
@@ -367,6 +374,7 @@ ServerMessage = (
     | Move
     | Closing
     | Announced
+    | RoomDescribed
     | Caption
     | Chat
     | Reaction

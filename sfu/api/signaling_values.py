@@ -12,7 +12,8 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """A participant as others see them. `connected` is false while a reconnect is awaited.
 
     `identity` is the name by which an application knows the participant, where it has one; `metadata` and `attributes`
-    are the application's own. `hand` is since when their hand is raised (Unix ms), 0 while it is not.
+    are the application's own. `joined_at` is in Unix ms. `hand` is since when their hand is raised (Unix ms), 0 while
+    it is not.
     """
 
     participant: str
@@ -24,6 +25,7 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     metadata: str = ""
     attributes: dict[str, str] = {}
     hand: int = 0
+    joined_at: int = 0
 
 
 class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

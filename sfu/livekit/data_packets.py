@@ -56,6 +56,8 @@ def write(message: DataMessage, identity: str, sid: str, *, reliable: bool) -> b
     else:
         packet = models.DataPacket(user=models.UserPacket(payload=message.payload, topic=message.topic))
     packet.kind = kind
+    if not identity:  # an application says it, not a participant
+        return packet.SerializeToString()
     packet.participant_identity, packet.participant_sid = identity, sid
     if packet.WhichOneof("value") == "user":
         packet.user.participant_identity, packet.user.participant_sid = identity, sid

@@ -30,6 +30,8 @@ def participant(
         tracks=published,
         permission=permission,
         is_publisher=bool(published),
+        joined_at=info.joined_at // 1000,
+        joined_at_ms=info.joined_at,
     )
 
 
@@ -70,10 +72,11 @@ def stream_of(source: Source) -> str:
 
 
 def permission(grants: Grants) -> "models.ParticipantPermission":
+    everything = set(grants.publish) == set(Source)
     return models.ParticipantPermission(
         can_subscribe=grants.subscribe,
         can_publish=bool(grants.publish),
         can_publish_data=grants.data,
-        can_publish_sources=[names.their_source(source) for source in grants.publish],
+        can_publish_sources=[] if everything else [names.their_source(source) for source in grants.publish],
         can_update_metadata=grants.describe,
     )

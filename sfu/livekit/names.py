@@ -75,6 +75,11 @@ def source_of(source: "models.TrackSource", kind: "models.TrackType") -> Source:
     return _SOURCES.get(source, unsaid)
 
 
+def known_source(source: "models.TrackSource") -> Source | None:
+    """Return our source, None for one that is not known here."""
+    return _SOURCES.get(source)
+
+
 def their_source(source: Source) -> "models.TrackSource":
     return _THEIR_SOURCES[source]
 

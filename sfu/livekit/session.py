@@ -62,7 +62,7 @@ class LiveKitSession:
         """Packets for the client's data channel that came of what it was told; whoever tells it takes them."""
         self.resume = ""
         """The secret by which a lost connection is resumed."""
-        self._room = models.Room(name=admission.room_name, metadata=admission.room_metadata)
+        self._room = models.Room(name=admission.room_name)
         self._ice_servers = [_ice_server(server) for server in admission.ice_servers]
         self._refreshed = admission.refreshed
         self._me = ""
@@ -108,6 +108,7 @@ class LiveKitSession:
             signaling.Chat: self._chat,
             signaling.Caption: self._caption,
             signaling.RecordingChanged: self._recording,
+            signaling.RoomDescribed: self._described_room,
         }
 
     # Dialect
@@ -138,6 +139,9 @@ class LiveKitSession:
         info = self._participants.get(sender)
         identity = infos.identity_of(info) if info is not None else sender
         return data_packets.write(message, identity, names.participant_sid(sender), reliable=reliable)
+
+    def take_wants(self, wants: Iterable[WantedTrack]) -> None:
+        self._wants |= {wanted.track: wanted for wanted in wants if wanted.track in self._tracks}
 
     def _resolve(self, identities: Iterable[str]) -> tuple[str, ...]:
         wanted = set(identities)
@@ -336,10 +340,15 @@ class LiveKitSession:
         self._room.active_recording = message.state.active
         return [rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room))]
 
+    def _described_room(self, message: signaling.RoomDescribed) -> "list[rtc.SignalResponse]":
+        self._room.metadata = message.metadata
+        return [rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room))]
+
     def _welcome(self, message: signaling.RoomInfo) -> "list[rtc.SignalResponse]":
         self._me, self._grants, self.resume = message.participant, message.grants, message.resume
         self._participants = {info.participant: info for info in message.participants}
         self._tracks = {info.track: info for info in message.tracks}
+        self._room.metadata = message.metadata
         self._room.sid = names.room_sid(message.room)
         self._room.creation_time = message.opened_at // 1000
         self._room.creation_time_ms = message.opened_at

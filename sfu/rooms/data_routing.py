@@ -51,22 +51,31 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
     _spread(room, said, now, but=None)
 
 
+def announce(room: Room, said: LinkData, now: int) -> None:
+    """Pass on a message of an application to those who are at this node; the other nodes have it themselves."""
+    _hand_out(room, said, now)
+
+
 def relayed(room: Room, said: LinkData, link: int, now: int) -> None:
     """Pass on a message from another node that holds the room, which has allowed it; ValueError when it cannot be."""
     _spread(room, said, now, but=link)
 
 
 def _spread(room: Room, said: LinkData, now: int, *, but: int | None) -> None:
+    _hand_out(room, said, now)
+    known = [room.participants[name] for name in said.names if name in room.participants]
+    for number, link in room.links.items():
+        if number != but and (not said.names or any(entry.link == number for entry in known)):
+            link.relay_data(said)
+
+
+def _hand_out(room: Room, said: LinkData, now: int) -> None:
     message = DataMessage(said.payload, said.topic, (said.participant,))
     passed = data_message.serialize(message)
     for receiver in _receivers(room, said.participant, tuple(said.names)):
         written = receiver.dialect.write_data(message, reliable=said.reliable) if receiver.dialect else passed
         if written is not None:
             _deliver(room, receiver, Came(written, said.reliable), now)
-    known = [room.participants[name] for name in said.names if name in room.participants]
-    for number, link in room.links.items():
-        if number != but and (not said.names or any(entry.link == number for entry in known)):
-            link.relay_data(said)
 
 
 def _receivers(room: Room, sender: str, names: tuple[str, ...]) -> list[Participant]:

@@ -14,6 +14,11 @@ def describe(room: Room, participant: Participant, message: signaling.Describe, 
         raise Refused(Code.NOT_PERMITTED, "You may not change your name, metadata or attributes here.")
     if not participant.negotiation_bucket.take(now):
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many changes; wait a moment.")
+    change(room, participant, message)
+
+
+def change(room: Room, participant: Participant, message: signaling.Describe) -> None:
+    """Change what others see of a participant, whoever asks, and tell everyone; raises Refused."""
     changed = participant.attributes | message.attributes
     attributes = {name: value for name, value in changed.items() if value}
     if sum(len(part.encode()) for pair in attributes.items() for part in pair) > MAX_ATTRIBUTES_BYTES:

@@ -41,10 +41,12 @@ def _keep(room: LiveRoom, participant: Participant, desired: DesiredState, now: 
 
 
 def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> None:
-    """Tell everyone what was announced, and when the room closes."""
+    """Tell everyone what was announced, the room's metadata, and when it closes."""
     said = desired.announcement
     if said is not None and said != before.announcement:
         room.broadcast(signaling.Announced(id=said.id, name=said.name, text=said.text, at=said.at))
+    if desired.metadata != before.metadata:
+        room.broadcast(signaling.RoomDescribed(metadata=desired.metadata))
     if desired.closes_at != before.closes_at:
         room.broadcast(signaling.Closing(at=desired.closes_at))
 
@@ -98,10 +100,8 @@ def _permit(room: LiveRoom, uptrack: UpTrack, grants: Grants, now: int) -> None:
     muted_by_host = grants.mutes(uptrack.source)
     was_permitted, was_muted_by_host, passed = uptrack.permitted, uptrack.muted_by_host, uptrack.passes
     uptrack.permitted, uptrack.muted_by_host = permitted, muted_by_host
-    for stream in uptrack.streams:
-        room.context.engine.set_permitted(stream.number, uptrack.passes)
-        if uptrack.passes and not passed:
-            stream.request_keyframe(now)
+    if uptrack.passes != passed:
+        publishing.let_pass(room, uptrack, now)
     if was_permitted and not permitted:
         publishing.withdraw(room, uptrack, now)
     elif permitted and not was_permitted:

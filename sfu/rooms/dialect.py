@@ -1,7 +1,9 @@
 """The ways in which clients of another protocol differ, as far as rooms must know of them."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
+from sfu.api.signaling_values import WantedTrack
 from sfu.formats.data_message import DataMessage
 from sfu.formats.sdp import Msid
 from sfu.peers.data_channels import Labels
@@ -28,3 +30,6 @@ class Dialect(Protocol):
 
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
         """Return a message to its data channels, None for one that it has no use for; `names` is the sender."""
+
+    def take_wants(self, wants: Iterable[WantedTrack]) -> None:
+        """Take it that an application has chosen tracks for the client."""

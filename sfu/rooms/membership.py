@@ -61,6 +61,7 @@ def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> P
     participant = Participant.from_claims(claims, _grants_for(room, claims), now)
     participant.session = session
     participant.signaled = session is not None
+    participant.joined_at = room.context.unix_ms(now)
     room.participants[participant.participant] = participant
     consent_policy.imply(room, participant, now)
     room.broadcast(signaling.ParticipantJoined(participant=room.info(participant)), but=participant.participant)
@@ -126,6 +127,7 @@ def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool
             opened_at=room.opened_unix_ms,
             now=room.context.unix_ms(now),
             resumed=resumed,
+            metadata=room.desired.metadata if room.desired is not None else "",
         ),
     )
     for caption in room.captions.recent(now):

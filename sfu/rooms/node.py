@@ -15,6 +15,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
 from sfu.api.refusal import Code, Refused
+from sfu.api.room_acts import Act
 from sfu.api.session_paths import Role
 from sfu.engine.contract import Leftover, Result
 from sfu.flight import notes as flight_notes
@@ -26,6 +27,7 @@ from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.outbox import Failure, SessionClose
 from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms import (
+    acts,
     consent_policy,
     consenting,
     desired_state,
@@ -287,6 +289,16 @@ class Node:
         self.close_if_empty(room, now)
         self.settle(now)
         return governing
+
+    def act(self, name: str, act: Act, now: int) -> bool:
+        """Do what control asks of a live room; return whether what it is about is here. Raises Refused."""
+        room = self.rooms.get(name)
+        if room is None:
+            return False
+        try:
+            return acts.perform(room, act, now)
+        finally:
+            self.settle(now)
 
     def end(self, name: str, now: int) -> None:
         """End a room whose meeting is no more, if it is live."""

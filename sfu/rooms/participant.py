@@ -61,6 +61,7 @@ class Participant:
     chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
     gesture_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
     hand: int = 0
+    joined_at: int = 0
     negotiation_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_SDP_PER_SECOND, _SDP_BURST))
     dialect: Dialect | None = None
     takes_all: bool = True

@@ -143,7 +143,31 @@ def set_muted(room: LiveRoom, participant: Participant, track: str, muted: bool,
         raise Refused(Code.NOT_PERMITTED, "A host has muted this track.")
     if uptrack.muted != muted:
         uptrack.muted = muted
+        if uptrack.hushed and not muted:
+            uptrack.hushed = False
+            let_pass(room, uptrack, now)
         mute_changed(room, uptrack, now)
+
+
+def hush(room: LiveRoom, track: str, now: int) -> bool:
+    """Mute a track for its publisher, who may unmute it; return whether it is one of this node's."""
+    uptrack = room.uptracks.get(track)
+    publisher = room.participants.get(uptrack.participant) if uptrack is not None else None
+    if uptrack is None or publisher is None or publisher.link is not None:
+        return False
+    if not uptrack.muted:
+        uptrack.muted = uptrack.hushed = True
+        let_pass(room, uptrack, now)
+        mute_changed(room, uptrack, now)
+    return True
+
+
+def let_pass(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
+    """Let an uptrack's packets through the engine, or no longer."""
+    for stream in uptrack.streams:
+        room.context.engine.set_permitted(stream.number, uptrack.passes)
+        if uptrack.passes:
+            stream.request_keyframe(now)
 
 
 def mute_changed(room: LiveRoom, uptrack: UpTrack, now: int) -> None:

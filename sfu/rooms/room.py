@@ -103,6 +103,7 @@ class Room:
             metadata=participant.metadata,
             attributes=participant.attributes,
             hand=participant.hand,
+            joined_at=participant.joined_at,
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:

@@ -10,7 +10,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from foundation.node_secret import carries_node_secret
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
-from sfu.rooms import chat, statistics
+from sfu.api.refusal import Refused
+from sfu.api.room_acts import Act, Done
+from sfu.rooms import acts, chat, statistics
 from sfu.server.cascade_links import CascadeLinks
 from sfu.server.driver import Driver
 from sfu.server.first_state import FirstState
@@ -44,7 +46,9 @@ class HttpApi:
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
+        self.app.router.add_get("/node/v1/rooms/{room}", self._private(self._room))
         self.app.router.add_post("/node/v1/rooms/{room}/chat", self._private(self._chat))
+        self.app.router.add_post("/node/v1/rooms/{room}/acts", self._private(self._act))
         self.app.router.add_get("/node/v1/rooms/{room}/statistics", self._private(self._statistics))
         self.app.router.add_get("/node/v1/rooms/{room}/flight", self._private(self._flight))
         collection = "/node/v1/rooms/{room}/transports"
@@ -99,6 +103,24 @@ class HttpApi:
         chat.deliver(room, said)
         self._driver.flush()
         return web.json_response({})
+
+    async def _room(self, request: web.Request) -> web.StreamResponse:
+        room = self._driver.node.rooms.get(request.match_info["room"])
+        if room is None:
+            return web.json_response({"code": "room_not_live", "detail": "The room is not live here."}, status=404)
+        return web.Response(body=msgspec.json.encode(acts.view(room)), content_type="application/json")
+
+    async def _act(self, request: web.Request) -> web.StreamResponse:
+        """Do at once what an application asks of a live room."""
+        try:
+            asked = msgspec.json.decode(await request.read(), type=Act)
+            found = self._driver.node.act(request.match_info["room"], asked, self._driver.now())
+        except ValueError as error:
+            return web.json_response({"code": "bad_message", "detail": str(error)}, status=400)
+        except Refused as refused:
+            return web.json_response({"code": refused.code.value, "detail": refused.detail}, status=409)
+        self._driver.flush()
+        return web.Response(body=msgspec.json.encode(Done(found=found)), content_type="application/json")
 
     async def _rooms(self, request: web.Request) -> web.StreamResponse:
         rooms = [

@@ -217,6 +217,7 @@ OTHERS = {
     *("/", "/api/docs", "/<page:name>"),
     *("/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"),
     *("/rtc", "/rtc/v1", "/rtc/validate", "/rtc/validate/", "/rtc/v1/validate"),
+    "/twirp/livekit.<path:rest>",
 }
 # Routes that an allowed caller uses up.
 CONSUMING = {

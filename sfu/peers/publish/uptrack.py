@@ -49,6 +49,7 @@ class About(NamedTuple):
 
 class UpTrack:
     """A published track. `muted` is set by its publisher, `muted_by_host` by a host; `permitted` follows the grants.
+    A track is `hushed` while an application has muted it in its publisher's place.
 
     `backup` carries the same in another codec, for those who cannot decode this one. It is not announced itself; its
     `backup_of` is this track's id. `layers` counts the distinguishable layers of each stream. `tells_levels`: packets
@@ -66,6 +67,7 @@ class UpTrack:
         self.watchers: set[Watcher] = set()
         self.muted = False
         self.muted_by_host = False
+        self.hushed = False
         self.permitted = True
         self.backup: UpTrack | None = None
         self.backup_of = ""
@@ -95,7 +97,7 @@ class UpTrack:
     @property
     def passes(self) -> bool:
         """True if the engine may let its packets pass."""
-        return self.permitted and not self.muted_by_host
+        return self.permitted and not self.muted_by_host and not self.hushed
 
     @property
     def fmtp(self) -> str:

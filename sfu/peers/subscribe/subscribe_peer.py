@@ -67,7 +67,8 @@ class SubscribePeer:
         before = self.downtracks[slot.mid]
         before.clear()
         del self._context.routes[before.route], self._by_ssrc[before.ssrc], self._by_route[before.route]
-        self._context.engine.remove_route(before.route)
+        if before.in_table:
+            self._context.engine.remove_route(before.route)
         return self.add(slot, now)
 
     def connected(self, now: int) -> None:

@@ -2,6 +2,7 @@
 
 from sfu.api import signaling
 from sfu.api.livekit import LiveKitAdmission
+from sfu.api.room_acts import WantTracks
 from sfu.formats.sdp import Direction, MediaSection, parse
 from sfu.livekit.session import LiveKitSession
 from tests.sfu.rooms.stage import MS, VIDEO, VIDEO_SSRC, Person, Stage, publish, subscribe
@@ -49,3 +50,22 @@ def test_a_section_is_not_used_again_before_it_was_answered() -> None:
     publish(stage, eve, (VIDEO + VIDEO_SSRC,))
     stage.run(100 * MS)
     assert [one.direction for one in sections(bob).values()] == [Direction.INACTIVE, Direction.SENDONLY]
+
+
+def test_a_track_that_is_unwanted_and_wanted_again_before_it_was_agreed_on_is_shown() -> None:
+    """Its section is renewed though the engine never had a route for it."""
+    stage = Stage()
+    bob = stage.join("bob", dialect=LiveKitSession(LiveKitAdmission()))
+    receiver = subscribe(stage, bob, data=True)
+    ann = stage.join("ann")
+    publish(stage, ann, (VIDEO + VIDEO_SSRC,))
+    (track,) = ann.membership.room.uptracks
+    stage.run(100 * MS)
+    stage.node.act("r", WantTracks(participant="bob", tracks=(track,), on=False), stage.now)
+    for direction in (Direction.SENDONLY, Direction.INACTIVE):
+        assert sections(bob)["0"].direction is direction
+        subscribe(stage, bob, receiver, data=True)
+        stage.run(100 * MS)
+    stage.node.act("r", WantTracks(participant="bob", tracks=(track,), on=True), stage.now)
+    stage.run(100 * MS)
+    assert sections(bob)["0"].direction is Direction.SENDONLY

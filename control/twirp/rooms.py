@@ -1,0 +1,300 @@
+"""RoomService: rooms and their participants, for an application's servers.
+
+What lasts (grants, removal, metadata of a room) is written into the room's desired state, as our own REST does it; what
+is over at once (data, a mute, a new name) goes to the nodes as acts.
+"""
+
+from typing import Any
+
+import msgspec
+from livekit.protocol import models
+from livekit.protocol import room as protocol
+
+from control import livekit_admission
+from control.database import Connection
+from control.identity.livekit_tokens import MAX_ROOM_NAME, TokenRefused
+from control.livekit_admission import RoomWish
+from control.meetings import grants
+from control.meetings.ending import end_in_transaction
+from control.store import audit, livekit_rooms, meetings, outbox, rooms
+from control.twirp import views
+from control.twirp.service import Caller, Method, Service, TwirpError, unimplemented
+from sfu.api.desired_state import DesiredState
+from sfu.api.join_token import Grants, Source
+from sfu.api.room_acts import DescribeParticipant, MuteTrack, RoomView, SayData, SeenParticipant, WantTracks
+from sfu.livekit import infos, names
+
+MAX_METADATA_BYTES = 64_000
+MAX_DATA_BYTES = 60_000
+
+
+async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "models.Room":
+    """Make a room, or return the one of that name."""
+    caller.grants("room_create")
+    if not asked.name or len(asked.name) > MAX_ROOM_NAME or "\x00" in asked.name:
+        raise TwirpError("invalid_argument", f"a room's name has 1 to {MAX_ROOM_NAME} characters")
+    _check_metadata(asked.metadata)
+    wish = RoomWish(
+        metadata=asked.metadata,
+        empty_timeout=asked.empty_timeout,
+        departure_timeout=asked.departure_timeout,
+        max_participants=asked.max_participants,
+    )
+    async with caller.services.pool.acquire() as connection:
+        if await livekit_rooms.meeting_of(connection, asked.name) is None:
+            async with connection.transaction():
+                try:
+                    meeting = await livekit_admission.create(caller.services, connection, asked.name, wish)
+                except TokenRefused as refused:
+                    raise TwirpError("failed_precondition", "no account may own the room's meeting") from refused
+                await audit.write(connection, caller.actor, "create_meeting", meeting, caller.address)
+        return views.room(await _listed(connection, asked.name))
+
+
+async def list_rooms(caller: Caller, asked: "protocol.ListRoomsRequest") -> "protocol.ListRoomsResponse":
+    caller.grants("room_list")
+    async with caller.services.pool.acquire() as connection:
+        found = await livekit_rooms.listed(connection, list(asked.names) or None)
+    return protocol.ListRoomsResponse(rooms=[views.room(row) for row in found])
+
+
+async def delete_room(caller: Caller, asked: "protocol.DeleteRoomRequest") -> "protocol.DeleteRoomResponse":
+    """End the meeting of a room; everybody is put out."""
+    caller.grants("room_create")
+    async with caller.services.pool.acquire() as connection, connection.transaction():
+        meeting = await _meeting(connection, asked.room)
+        states = await end_in_transaction(connection, meeting)
+        await audit.write(connection, caller.actor, "end_meeting", meeting, caller.address)
+    caller.services.nodes.push(*states)
+    return protocol.DeleteRoomResponse()
+
+
+async def list_participants(
+    caller: Caller, asked: "protocol.ListParticipantsRequest"
+) -> "protocol.ListParticipantsResponse":
+    caller.grants_in("room_admin", asked.room)
+    view = await _view(caller, asked.room)
+    return protocol.ListParticipantsResponse(participants=views.participants(view) if view is not None else [])
+
+
+async def get_participant(caller: Caller, asked: "protocol.RoomParticipantIdentity") -> "models.ParticipantInfo":
+    caller.grants_in("room_admin", asked.room)
+    view, seen = await _named(caller, asked.room, asked.identity)
+    return views.participant(view, seen)
+
+
+async def remove_participant(
+    caller: Caller, asked: "protocol.RoomParticipantIdentity"
+) -> "protocol.RemoveParticipantResponse":
+    """Put a participant out. It may come back with a token, until a host or the application's tokens forbid it."""
+    caller.grants_in("room_admin", asked.room)
+    view, seen = await _named(caller, asked.room, asked.identity)
+    person = seen.info.participant
+    async with caller.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, view.room)
+        state = await rooms.edit_state(connection, view.room, lambda known: grants.with_removed(known, person, None))
+        await _tell(caller, connection, view.room, "participant.removed", person, ban=False)
+    caller.services.nodes.push(state)
+    return protocol.RemoveParticipantResponse()
+
+
+async def mute_published_track(
+    caller: Caller, asked: "protocol.MuteRoomTrackRequest"
+) -> "protocol.MuteRoomTrackResponse":
+    """Mute a track. An SDK's client may unmute it; of Parley's own clients the source is held, until it is released."""
+    caller.grants_in("room_admin", asked.room)
+    view, seen = await _named(caller, asked.room, asked.identity)
+    about = next((track for track in view.tracks if asked.track_sid == names.track_sid(track.track)), None)
+    if about is None or about.participant != seen.info.participant:
+        return protocol.MuteRoomTrackResponse()
+    if not seen.info.identity:
+        await _hold(caller, view.room, seen, about.source, asked.muted)
+    elif asked.muted:
+        await caller.services.nodes.act(view.room, MuteTrack(track=about.track))
+    else:
+        raise TwirpError("failed_precondition", "remote unmute not enabled")
+    muted = msgspec.structs.replace(about, muted=asked.muted)
+    return protocol.MuteRoomTrackResponse(track=infos.track(muted))
+
+
+async def _hold(caller: Caller, room: str, seen: SeenParticipant, source: Source, muted: bool) -> None:
+    def edit(held: Grants) -> Grants:
+        others = tuple(one for one in held.muted if one != source)
+        return msgspec.structs.replace(held, muted=(*others, source) if muted else others)
+
+    await _edit_grants(caller, room, seen, edit)
+
+
+async def _edit_grants(caller: Caller, room: str, seen: SeenParticipant, edit: Any) -> Grants:
+    """Edit the grants of a participant where they last: in the desired state."""
+    person = seen.info.participant
+
+    def edited(state: DesiredState) -> DesiredState:
+        return grants.with_grants(state, person, edit(state.participants.get(person) or seen.grants))
+
+    async with caller.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, room)
+        state = await rooms.edit_state(connection, room, edited)
+    if state is None:
+        raise TwirpError("not_found", "participant does not exist")
+    caller.services.nodes.push(state)
+    return state.participants[person]
+
+
+async def update_participant(caller: Caller, asked: "protocol.UpdateParticipantRequest") -> "models.ParticipantInfo":
+    """Change name, metadata, attributes and permissions; what is not given stays."""
+    caller.grants_in("room_admin", asked.room)
+    _check_metadata(asked.metadata)
+    if "\x00" in asked.name or len(asked.name) > MAX_ROOM_NAME:
+        raise TwirpError("invalid_argument", f"a name has at most {MAX_ROOM_NAME} characters")
+    view, seen = await _named(caller, asked.room, asked.identity)
+    if asked.HasField("permission"):
+        given = await _edit_grants(caller, view.room, seen, lambda held: _granted(held, asked.permission))
+        seen = msgspec.structs.replace(seen, grants=given)
+    if asked.name or asked.metadata or asked.attributes:
+        act = DescribeParticipant(
+            participant=seen.info.participant,
+            name=asked.name or None,
+            metadata=asked.metadata or None,
+            attributes=dict(asked.attributes),
+        )
+        if not await caller.services.nodes.act(view.room, act):
+            raise TwirpError("not_found", "participant does not exist")
+        attributes = {name: value for name, value in (seen.info.attributes | act.attributes).items() if value}
+        info = msgspec.structs.replace(
+            seen.info,
+            name=act.name or seen.info.name,
+            metadata=act.metadata or seen.info.metadata,
+            attributes=attributes,
+        )
+        seen = msgspec.structs.replace(seen, info=info)
+    return views.participant(view, seen)
+
+
+def _granted(held: Grants, permission: "models.ParticipantPermission") -> Grants:
+    """Return the grants of a permission; what a host has muted or made of somebody stays."""
+    publish: tuple[Source, ...] = ()
+    if permission.can_publish:
+        publish = tuple(Source)
+        if permission.can_publish_sources:
+            named = {names.known_source(source) for source in permission.can_publish_sources}
+            publish = tuple(source for source in Source if source in named)
+    return msgspec.structs.replace(
+        held,
+        publish=publish,
+        subscribe=permission.can_subscribe,
+        data=permission.can_publish_data,
+        describe=permission.can_update_metadata,
+    )
+
+
+async def update_subscriptions(
+    caller: Caller, asked: "protocol.UpdateSubscriptionsRequest"
+) -> "protocol.UpdateSubscriptionsResponse":
+    caller.grants_in("room_admin", asked.room)
+    view, seen = await _named(caller, asked.room, asked.identity)
+    wanted = {*asked.track_sids, *(sid for of in asked.participant_tracks for sid in of.track_sids)}
+    tracks = tuple(track.track for track in view.tracks if names.track_sid(track.track) in wanted)
+    await caller.services.nodes.act(
+        view.room, WantTracks(participant=seen.info.participant, tracks=tracks, on=asked.subscribe)
+    )
+    return protocol.UpdateSubscriptionsResponse()
+
+
+async def update_room_metadata(caller: Caller, asked: "protocol.UpdateRoomMetadataRequest") -> "models.Room":
+    caller.grants_in("room_admin", asked.room)
+    _check_metadata(asked.metadata)
+    async with caller.services.pool.acquire() as connection:
+        async with connection.transaction():
+            meeting = await _meeting(connection, asked.room)
+            await meetings.lock(connection, meeting)
+            state = await rooms.edit_state(
+                connection, meeting, lambda known: msgspec.structs.replace(known, metadata=asked.metadata)
+            )
+        caller.services.nodes.push(state)
+        return views.room(await _listed(connection, asked.room))
+
+
+async def send_data(caller: Caller, asked: "protocol.SendDataRequest") -> "protocol.SendDataResponse":
+    """Send a message to a room, or to some of it; as with data channels, nobody is told whether it arrived."""
+    caller.grants_in("room_admin", asked.room)
+    if len(asked.data) > MAX_DATA_BYTES:
+        raise TwirpError("invalid_argument", f"data must not exceed {MAX_DATA_BYTES} bytes")
+    view = await _view(caller, asked.room)
+    if view is None:
+        async with caller.services.pool.acquire() as connection:
+            await _meeting(connection, asked.room)
+        return protocol.SendDataResponse()  # nobody is there
+    sids, identities = set(asked.destination_sids), set(asked.destination_identities)
+    to = tuple(
+        seen.info.participant
+        for seen in view.participants
+        if names.participant_sid(seen.info.participant) in sids or infos.identity_of(seen.info) in identities
+    )
+    if to or not (sids or identities):
+        reliable = asked.kind == models.DataPacket.Kind.RELIABLE
+        await caller.services.nodes.act(
+            view.room, SayData(payload=asked.data, topic=asked.topic[:255], to=to, reliable=reliable)
+        )
+    return protocol.SendDataResponse()
+
+
+def _check_metadata(metadata: str) -> None:
+    if len(metadata.encode()) > MAX_METADATA_BYTES or "\x00" in metadata:
+        raise TwirpError("invalid_argument", f"metadata must not exceed {MAX_METADATA_BYTES} bytes, nor contain NUL")
+
+
+async def _meeting(connection: Connection, room: str) -> str:
+    found = await livekit_rooms.meeting_of(connection, room) if "\x00" not in room else None
+    if found is None:
+        raise TwirpError("not_found", "requested room does not exist")
+    return found
+
+
+async def _listed(connection: Connection, room: str) -> livekit_rooms.ListedRoom:
+    found = await livekit_rooms.one(connection, await _meeting(connection, room))
+    if found is None:
+        raise TwirpError("not_found", "requested room does not exist")
+    return found
+
+
+async def _view(caller: Caller, room: str) -> RoomView | None:
+    async with caller.services.pool.acquire() as connection:
+        meeting = await livekit_rooms.meeting_of(connection, room) if "\x00" not in room else None
+    return await caller.services.nodes.view(meeting) if meeting is not None else None
+
+
+async def _named(caller: Caller, room: str, identity: str) -> tuple[RoomView, SeenParticipant]:
+    view = await _view(caller, room)
+    seen = views.named(view, identity)
+    if view is None or seen is None:
+        raise TwirpError("not_found", "participant does not exist")
+    return view, seen
+
+
+async def _tell(
+    caller: Caller, connection: Connection, meeting: str, kind: str, participant: str, **detail: object
+) -> None:
+    payload = {"meeting": meeting, "participant": participant, "by": caller.actor, **detail}
+    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, kind, payload)
+    await audit.write(connection, caller.actor, kind, participant, caller.address, meeting=meeting, **detail)
+
+
+_STAYS = unimplemented("participants are moved between rooms by a client that joins the other one")
+
+SERVICE: Service = {
+    "CreateRoom": Method(protocol.CreateRoomRequest, create_room),
+    "ListRooms": Method(protocol.ListRoomsRequest, list_rooms),
+    "DeleteRoom": Method(protocol.DeleteRoomRequest, delete_room),
+    "ListParticipants": Method(protocol.ListParticipantsRequest, list_participants),
+    "GetParticipant": Method(protocol.RoomParticipantIdentity, get_participant),
+    "RemoveParticipant": Method(protocol.RoomParticipantIdentity, remove_participant),
+    "MutePublishedTrack": Method(protocol.MuteRoomTrackRequest, mute_published_track),
+    "UpdateParticipant": Method(protocol.UpdateParticipantRequest, update_participant),
+    "UpdateSubscriptions": Method(protocol.UpdateSubscriptionsRequest, update_subscriptions),
+    "SendData": Method(protocol.SendDataRequest, send_data),
+    "UpdateRoomMetadata": Method(protocol.UpdateRoomMetadataRequest, update_room_metadata),
+    "ForwardParticipant": Method(protocol.ForwardParticipantRequest, _STAYS),
+    "MoveParticipant": Method(protocol.MoveParticipantRequest, _STAYS),
+    "PerformRpc": Method(protocol.PerformRpcRequest, unimplemented("RPC is between participants here")),
+}

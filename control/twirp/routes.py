@@ -1,0 +1,59 @@
+"""Routes of the server API, with its keys alone: `/twirp/livekit.…`."""
+
+from quart import Quart, Response, request
+
+from control.endpoint import client_address
+from control.http.limits import network
+from control.identity import livekit_tokens
+from control.identity.livekit_tokens import TokenRefused
+from control.problem import Problem, not_found
+from control.services import Services
+from control.twirp import rooms
+from control.twirp.service import PREFIX, Call, Caller, Service, TwirpError, of_problem, serve
+
+_SERVICES: dict[str, Service] = {
+    "RoomService": rooms.SERVICE,
+    "SIP": "telephone calls do not exist here",
+}
+
+
+def install(app: Quart, services: Services) -> None:
+    """Add the routes. Without keys there is no such API."""
+
+    async def call(rest: str) -> Response:
+        if not services.config.livekit_keys or rest.partition("/")[0] not in _SERVICES:
+            raise not_found("There is no such service.")
+        address = client_address(services, request)
+        try:
+            caller = Caller(services, _token(services, network(address)), address)
+            kind = request.headers.get("Content-Type") or "application/octet-stream"
+            body = await request.get_data()
+            assert isinstance(body, bytes)
+            given = await serve(_SERVICES, caller, Call(request.method, f"{PREFIX}{rest}", kind, body))
+        except TokenRefused as refused:
+            return Response(refused.detail, refused.status, content_type="text/plain; charset=utf-8")
+        except TwirpError as error:
+            return Response(error.body(), error.status, content_type="application/json")
+        return Response(given.body, 200, content_type=given.content_type)
+
+    # Whatever the method is, Twirp has an answer of its own for it.
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    rule = f"{PREFIX}<path:rest>"
+    app.add_url_rule(rule, "twirp", call, methods=methods, provide_automatic_options=False)
+
+
+def _token(services: Services, party: str) -> livekit_tokens.AccessToken | None:
+    """Return the verified token of a request, None without one; wrong ones count against their address."""
+    limits, allowed = services.limits, services.config.limits.address_requests
+    authorization = request.headers.get("Authorization", "")
+    scheme, _, bearer = authorization.partition(" ")
+    try:
+        limits.check_requests(party, allowed)
+        if authorization and scheme.lower() != "bearer":
+            raise TokenRefused(401, "invalid authorization header. Must start with Bearer ")
+        return livekit_tokens.verified(bearer.strip(), services.config.livekit_keys) if bearer.strip() else None
+    except TokenRefused:
+        limits.request(party, allowed)
+        raise
+    except Problem as problem:
+        raise of_problem(problem) from problem

@@ -1,0 +1,59 @@
+"""An application's server governs a room of LiveKit's clients by LiveKit's own server SDK."""
+
+from livekit import api
+from livekit.rtc import DisconnectReason
+
+from tests.e2e.conftest import Deployment
+from tests.support.livekit_client import KEY, SECRET, access_token, livekit_client
+from tests.support.waiting import eventually
+
+ROOM = "Governed"
+
+
+async def test_an_application_governs_its_room(deployment: Deployment) -> None:
+    url = deployment.plain_url
+    may = {"video": {"canUpdateOwnMetadata": True}}
+    async with (
+        api.LiveKitAPI(url, KEY, SECRET) as server,
+        livekit_client(url, access_token("ada", ROOM, **may)) as ada,
+        livekit_client(url, access_token("bob", ROOM)) as bob,
+    ):
+        rooms = server.room
+        await ada.publish()
+        await eventually(lambda: bob.heard and bob.seen, 30)
+        listed = await rooms.list_participants(api.ListParticipantsRequest(room=ROOM))
+        tracks = {person.identity: [track.name for track in person.tracks] for person in listed.participants}
+        assert tracks == {"ada": ["tone", "picture"], "bob": []}
+        (room,) = (await rooms.list_rooms(api.ListRoomsRequest(names=[ROOM]))).rooms
+        assert (room.num_participants, room.num_publishers) == (2, 1)
+
+        microphone = next(track for person in listed.participants for track in person.tracks if track.name == "tone")
+        await rooms.mute_published_track(
+            api.MuteRoomTrackRequest(room=ROOM, identity="ada", track_sid=microphone.sid, muted=True)
+        )
+        await eventually(lambda: any(name == "track_muted" for name, _ in ada.events), 30)
+        await eventually(lambda: any(name == "track_muted" for name, _ in bob.events), 30)
+
+        for sid in list(bob.seen):
+            await rooms.update_subscriptions(
+                api.UpdateSubscriptionsRequest(room=ROOM, identity="bob", track_sids=[sid], subscribe=False)
+            )
+        updated = await rooms.update_participant(
+            api.UpdateParticipantRequest(
+                room=ROOM, identity="bob", name="Bobby", metadata="about", permission=api.ParticipantPermission()
+            )
+        )
+        assert (updated.name, updated.metadata, updated.permission.can_publish) == ("Bobby", "about", False)
+        await eventually(lambda: [who.name for who in ada.room.remote_participants.values()] == ["Bobby"], 30)
+        await rooms.update_room_metadata(api.UpdateRoomMetadataRequest(room=ROOM, metadata="agenda"))
+        await eventually(lambda: ada.room.metadata == "agenda", 30)
+        await rooms.send_data(api.SendDataRequest(room=ROOM, data=b"to ada", topic="t", destination_identities=["ada"]))
+        await eventually(lambda: ada.data == [("", b"to ada", "t")], 30)
+
+        await rooms.remove_participant(api.RoomParticipantIdentity(room=ROOM, identity="bob"))
+        await eventually(lambda: ("disconnected", DisconnectReason.PARTICIPANT_REMOVED) in bob.events, 30)
+        async with livekit_client(url, access_token("bob", ROOM)) as again:
+            await eventually(lambda: again.room.remote_participants, 30)
+            assert again.room.metadata == "agenda"
+            await rooms.delete_room(api.DeleteRoomRequest(room=ROOM))
+            await eventually(lambda: ("disconnected", DisconnectReason.ROOM_DELETED) in again.events, 30)

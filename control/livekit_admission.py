@@ -67,7 +67,7 @@ async def meeting_of(services: Services, token: str) -> str:
 
 
 class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
-    """What an application says of a room that it makes; 0 leaves the default."""
+    """A wish for a room that an application makes; 0 leaves the default."""
 
     metadata: str = ""
     empty_timeout: int = 0

@@ -1,4 +1,4 @@
-"""What control sees of a live room, and what it has nodes do there at once, on behalf of an application.
+"""Views of live rooms for control, and acts that it has nodes do there at once on behalf of an application.
 
 Unlike the desired state, an act is over once it is done: nothing of it is kept, and who comes later does not see it.
 Control sends it to every node that holds the room; each does its part.

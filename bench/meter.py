@@ -45,6 +45,11 @@ class Stretch:
         """Packets of pictures that came, in percent of those that the tiles ask for."""
         return 100 * self.totals.video / max(self.wanted_video * self.seconds, 1)
 
+    @property
+    def late(self) -> float:
+        """Share of what publishers sent that left over 5 ms late, in percent: the client was short of time."""
+        return 100 * self.totals.late_bursts / max(self.totals.bursts, 1)
+
     def latency(self, share: float) -> float:
         """Return the added latency in ms that `share` of all packets stay within, repaired ones apart."""
         return latency(self.latencies, share)

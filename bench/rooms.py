@@ -165,6 +165,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Stretch], float]], ...] = (
     ("asked again by receivers", "1/s", lambda one: one.totals.nacks / one.seconds),
     ("repaired by publishers", "1/s", lambda one: one.totals.repairs_sent / one.seconds),
     ("CPU of the clients", "% of a core", lambda one: 100 * one.client / one.seconds),
+    ("sent over 5 ms late by the clients", "%", lambda one: one.late),
 )
 
 

@@ -7,6 +7,7 @@
 #include "reception.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 
@@ -241,7 +242,7 @@ static void watch(client *self, watched *all) {
 
 /* Receives for all peers until `client_stop`. It looks and sleeps instead of waiting on the sockets, or having them
  * report to an epoll: both are work of whoever sends, the process under test, and receivers elsewhere would not be its
- * to wake. */
+ * to wake. It sleeps after every look, or it would keep the publishers' thread from the core that both have. */
 void client_run(client *self) {
     const struct timespec pause = {0, 300000};
     watched all = {0};
@@ -249,14 +250,13 @@ void client_run(client *self) {
     for (int turn = 0; !atomic_load(&self->stops);) {
         free_gone(self);
         watch(self, &all);
-        if (poll(all.sockets, all.count, 0) <= 0)
-            clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-        else
+        if (poll(all.sockets, all.count, 0) > 0)
             for (int k = 0; k < all.count; k++)
                 if (all.sockets[k].revents && all.of[k]->is_active)
                     read_peer(self, all.of[k]);
         for (int64_t now = now_ns(); next <= now; next += TICK_NS / 5)
             tick(self, turn++);
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
     }
     free_gone(self);
     free(all.sockets);
@@ -278,8 +278,21 @@ void client_begin(client *self, const performance *like, int from) {
 /* Ends what a peer performs. */
 void client_end(client *self, const peer *of) { schedule_forget(&self->playing, of); }
 
+/* Puts this thread before others of its real-time class: it is to be on time, and sleeps between. */
+static void go_first(void) {
+    struct sched_param priority;
+    int policy;
+    if (pthread_getschedparam(pthread_self(), &policy, &priority) != 0 || policy == SCHED_OTHER)
+        return;
+    priority.sched_priority++;
+    pthread_setschedparam(pthread_self(), policy, &priority);
+}
+
 /* Performs what was begun, until `client_stop`. */
-void client_play(client *self) { play(&self->playing, INT64_MAX, &self->stops); }
+void client_play(client *self) {
+    go_first();
+    play(&self->playing, INT64_MAX, &self->stops);
+}
 
 /* Performs until `until` (CLOCK_MONOTONIC). */
 void client_perform(client *self, performance *all, int count, int64_t until) {

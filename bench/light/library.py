@@ -109,7 +109,7 @@ class _Performance(ctypes.Structure):
 
 class Totals(ctypes.Structure):
     """Sums over all peers. `lost` of `expected` is what the seqs say is missing and was not repaired, so far: since
-    some time before, it may be less than nothing."""
+    some time before, it may be less than nothing. Of the `bursts` sent, `late_bursts` left over 5 ms late."""
 
     NAMES = (
         "audio",
@@ -129,6 +129,8 @@ class Totals(ctypes.Structure):
         "expected_audio",
         "repairs_sent",
         "repairs_refused",
+        "bursts",
+        "late_bursts",
     )
     _fields_ = [(name, ctypes.c_int64) for name in NAMES]
 

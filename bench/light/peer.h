@@ -11,7 +11,7 @@ enum {
     SEEN = 2048,        /* seqs of a stream that are remembered, for duplicates and NACK */
     ARRIVALS = 2048,    /* transport-wide seqs that are remembered */
     STREAM_SLOTS = 256, /* of a peer, for SSRCs; a power of two */
-    HISTORY = 1024,     /* packets that a publisher keeps */
+    HISTORY = 512,      /* packets that a publisher keeps */
     BUCKETS = 50000,    /* of 10 µs each, the last takes the rest */
     TICK_NS = 5000000,
 };
@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
     uint64_t audio, video, repaired, duplicates, bytes, unauthentic, unexpected, rtcp, lost, nacks, expected, feedback,
-        checks_answered, lost_audio, expected_audio, repairs_sent, repairs_refused;
+        checks_answered, lost_audio, expected_audio, repairs_sent, repairs_refused, bursts, late_bursts;
 } totals;
 
 /* A source of packets; see publisher.h. */

@@ -5,7 +5,11 @@
 
 #include <errno.h>
 
-enum { PACKET_BYTES = 1500, STAMP_BYTES = 8, REPAIR_AGAIN_NS = 10000000 };
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+enum { PACKET_BYTES = 1500, STAMP_BYTES = 8, REPAIR_AGAIN_NS = 10000000, RUN_PACKETS = 64, RUN_BYTES = 60000 };
 
 /* Extension ids of an offer of ours: 0 for what was not agreed on. */
 typedef struct {
@@ -125,19 +129,53 @@ static int write_redundant(source *of, uint8_t *out) {
     return at + of->redundant_bytes;
 }
 
-static int send_sealed(source *of, const uint8_t *plain, int size, int header, uint64_t index) {
-    uint8_t data[PACKET_BYTES + 32];
-    memcpy(data, plain, size);
-    if (is_lost(of->on))
-        return size;
-    int sealed = rtp_seal(&of->on->out, data, size, header, index);
-    for (int tries = 0; send(of->on->fd, data, sealed, 0) < 0 && errno == ENOBUFS && tries < 100;)
+/* Packets of one size that leave at once, for the kernel to split: the way through its stack is what sending costs. */
+typedef struct {
+    int size, bytes, count;
+    uint8_t data[RUN_BYTES];
+} run;
+
+static void send_run(peer *on, run *all) {
+    char control[CMSG_SPACE(sizeof(uint16_t))] = {0};
+    struct iovec piece = {all->data, all->bytes};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    if (all->count > 1) {
+        uint16_t size = all->size;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        *header = (struct cmsghdr){.cmsg_level = IPPROTO_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof size)};
+        memcpy(CMSG_DATA(header), &size, sizeof size);
+    }
+    for (int tries = 0; all->count && sendmsg(on->fd, &message, 0) < 0 && errno == ENOBUFS && tries < 100;)
         tries++;
-    return sealed;
+    all->count = all->bytes = 0;
 }
 
-/* Sends one packet; `size` is that of the protected one, without redundancy. */
-static void send_packet(source *of, int size, int begins, int ends, int keyframe) {
+/* Protects a packet, and adds it to those that leave at once; those before leave, where it is of another size. */
+static void add_sealed(source *of, run *all, const uint8_t *plain, int size, int header, uint64_t index) {
+    uint8_t data[PACKET_BYTES + 32];
+    if (is_lost(of->on))
+        return;
+    memcpy(data, plain, size);
+    int sealed = rtp_seal(&of->on->out, data, size, header, index);
+    if (sealed != all->size || all->count == RUN_PACKETS || all->bytes + sealed > RUN_BYTES)
+        send_run(of->on, all);
+    memcpy(all->data + all->bytes, data, sealed);
+    all->size = sealed;
+    all->bytes += sealed;
+    all->count++;
+}
+
+static void send_sealed(source *of, const uint8_t *plain, int size, int header, uint64_t index) {
+    run alone;
+    alone.size = alone.bytes = alone.count = 0;
+    add_sealed(of, &alone, plain, size, header, index);
+    send_run(of->on, &alone);
+}
+
+/* Makes one packet, to leave with `all`; `size` is that of the protected one, without redundancy. */
+static void make_packet(source *of, run *all, int size, int begins, int ends, int keyframe) {
     uint64_t index = of->index++;
     uint8_t *data = of->history[index % HISTORY].data;
     int is_red = of->about.red_payload_type != 0;
@@ -166,7 +204,7 @@ static void send_packet(source *of, int size, int begins, int ends, int keyframe
     of->history[index % HISTORY].repaired_at = 0;
     of->octets += size - header;
     of->packets++;
-    send_sealed(of, data, size, header, index);
+    add_sealed(of, all, data, size, header, index);
 }
 
 /* What leaves at once: a whole frame, or a part of one; `keyframe` where it begins one. */
@@ -177,8 +215,11 @@ static void send_burst(source *of, const int *sizes, int count, uint32_t timesta
         of->since_key = keyframe ? 0 : of->since_key + 1;
         of->tl0_picture += of->since_key % 4 == 0;
     }
+    run all;
+    all.size = all.bytes = all.count = 0;
     for (int k = 0; k < count; k++)
-        send_packet(of, sizes[k], begins && k == 0, ends && k == count - 1, keyframe);
+        make_packet(of, &all, sizes[k], begins && k == 0, ends && k == count - 1, keyframe);
+    send_run(of->on, &all);
     of->picture_id += ends;
     of->last_sent_at = clock_nanoseconds(CLOCK_REALTIME);
     pthread_mutex_unlock(&of->on->lock);

@@ -3,7 +3,7 @@
 #define LIGHT_SCHEDULE_H
 #include "publisher.h"
 
-enum { LAYERS = 3, KEYFRAME_EVERY_NS = 300000000, REPLACED_NS = 16000000, LATE_NS = 100000 };
+enum { LAYERS = 3, KEYFRAME_EVERY_NS = 300000000, REPLACED_NS = 16000000, LATE_NS = 100000, VERY_LATE_NS = 5000000 };
 
 /* Packets that leave at once; `at` is since the beginning of the recording, or of the keyframe. */
 typedef struct {
@@ -171,6 +171,9 @@ static void play(schedule *all, int64_t until, atomic_int *stops) {
         int64_t now = now_ns(), next = now + TICK_NS;
         pthread_mutex_lock(&all->lock);
         while (all->count && all->heap[0]->due <= now && all->heap[0]->due < until) {
+            totals *counted = &performer(all->heap[0])->counted;
+            counted->bursts++;
+            counted->late_bursts += now - all->heap[0]->due > VERY_LATE_NS;
             perform(all->heap[0]);
             sift_down(all, 0);
         }

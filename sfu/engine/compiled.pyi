@@ -66,7 +66,15 @@ class CompiledEngine:
         self, filenos: Sequence[int], now: int, deadline: int, unread: Iterable[int] = ()
     ) -> Result: ...
     def attend(
-        self, filenos: Sequence[int], now: int, until: int, unread: Iterable[int] = (), *, pause: int, budget: int
+        self,
+        filenos: Sequence[int],
+        now: int,
+        until: int,
+        unread: Iterable[int] = (),
+        *,
+        pause: int,
+        budget: int,
+        together: int,
     ) -> Result: ...
     @property
     def rested(self) -> int: ...

@@ -39,12 +39,21 @@ class DirectEngine(Protocol):
         """
 
     def attend(
-        self, filenos: Sequence[int], now: int, until: int, unread: Iterable[int] = (), *, pause: int, budget: int
+        self,
+        filenos: Sequence[int],
+        now: int,
+        until: int,
+        unread: Iterable[int] = (),
+        *,
+        pause: int,
+        budget: int,
+        together: int,
     ) -> Result:
         """Do as `receive_and_forward` again and again, each time within `budget`, without an interpreter in between.
 
         First and after a look that found something, `pause` passes; after one that found nothing, whatever it takes
-        until something comes. It ends at `until`, or earlier: with packets that are left in the backlog, and when there
+        until something comes. After a look, what pacing lets go is sent, and feedback that is due, along with what is
+        due within `together`. It ends at `until`, or earlier: with packets that are left in the backlog, and when there
         is anything to tell but leftovers, which can wait for so long.
         """
 
@@ -164,13 +173,19 @@ class Pump:
         """For how long (ns) `attend` has let time pass so far."""
         return self._direct.rested if self._direct is not None else 0
 
-    def attend(self, now: int, until: int, pause: int) -> Result:
+    def attend(self, now: int, until: int, pause: int, together: int = 0) -> Result:
         """Let `pause` pass, then do as `receive_and_forward`, again and again until `until`: see `DirectEngine`."""
         assert self._direct is not None
         begun, rested = time.perf_counter_ns(), self._direct.rested
         try:
             return self._direct.attend(
-                self._sockets.filenos(), now, until, self._unread(), pause=pause, budget=self._budget
+                self._sockets.filenos(),
+                now,
+                until,
+                self._unread(),
+                pause=pause,
+                budget=self._budget,
+                together=together,
             )
         finally:
             self.times.add(time.perf_counter_ns() - begun - (self._direct.rested - rested))

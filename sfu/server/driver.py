@@ -2,7 +2,8 @@
 
 A lone datagram is read at once. While many come, the sockets are polled now and then instead, as network drivers do: a
 wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). As long as
-nothing else needs the loop, the engine polls by itself and returns after many polls (`Pump.attend`). When neither
+nothing else needs the loop, the engine polls by itself, with what pacing and feedback have due, and returns after many
+polls (`Pump.attend`). When neither
 media nor a handshake is waiting, polls are rarer still and coincide with the timers.
 
 Reading and forwarding go first. Policy work, from media and timers, gets a bounded share of each step; the rest waits
@@ -94,6 +95,10 @@ class Driver:
             self.node.context.unix_offset = time.time_ns() - now
         return now
 
+    def is_calm(self) -> bool:
+        """Return True if no media have come for a while."""
+        return time.monotonic_ns() - self._media_at >= _LASTS_NS
+
     def start(self) -> None:
         """Begin to read the sockets."""
         self._is_started = True
@@ -183,11 +188,11 @@ class Driver:
             self._look.set(self._pause.pause)
             self._set_timer()
             return
-        at, before = self._due_at(), self._pump.datagrams_read
+        at, before = self._timers_at(), self._pump.datagrams_read
         until = now + _ATTENDING_NS if at is None else min(now + _ATTENDING_NS, at)
         try:
             with self._step(now):
-                self._take(self._pump.attend(now, until, self._pause.pause))
+                self._take(self._pump.attend(now, until, self._pause.pause, _FEEDBACK_TOGETHER_NS))
                 if at is not None and at <= self._read_at:
                     self._do_due(self._read_at)
                 else:
@@ -306,13 +311,20 @@ class Driver:
             self._timer = self._loop.call_later(delay, self._wake)
 
     def _due_at(self) -> int | None:
-        """Return when timers or the pacer have something next."""
-        at, feedback, release = self.node.timer(), self._pump.next_feedback(), self._pump.next_release()
-        if feedback is not None and (at is None or feedback < at):
-            at = feedback
-        if at is not None:
-            at += -at % (_CALM_NS if self._gap() == _CALM_NS else _GRID_NS)
+        """Return when timers, feedback or the pacer have something next."""
+        at, feedback, release = self._timers_at(), self._pump.next_feedback(), self._pump.next_release()
+        if feedback is not None:
+            feedback = self._on_grid(feedback)
+            at = feedback if at is None else min(at, feedback)
         return release if release is not None and (at is None or release < at) else at
+
+    def _timers_at(self) -> int | None:
+        """Return when the node's timers have something next."""
+        at = self.node.timer()
+        return self._on_grid(at) if at is not None else None
+
+    def _on_grid(self, at: int) -> int:
+        return at + -at % (_CALM_NS if self._gap() == _CALM_NS else _GRID_NS)
 
     def _wake(self) -> None:
         self._timer = self._timer_at = None

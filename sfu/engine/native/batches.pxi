@@ -197,28 +197,25 @@ cdef class BatchEngine(EngineTable):
     cdef int _release(self, int64_t now, int64_t deadline) except -1:
         """Release what is due, until the deadline (0: none). Peers that had a turn come after those that had not."""
         cdef PeerHandle handle
+        cdef Peer *peer
+        cdef int k
         self.state.now = now
-        if not self.state.queued:
-            return 0
         due = []
-        for handle in self.peers.values():
-            if handle.peer.queued and pacer_next(handle.peer) <= now:
-                due.append((handle.peer.peer, handle))
-        for _, handle in sorted(due):
+        for k in range(self.state.holding.count):
+            peer = <Peer *>self.state.holding.items[k]
+            if pacer_next(peer) <= now:
+                due.append(peer.peer)
+        due.sort()
+        for number in due:
+            handle = self.peers[number]
             release_peer(&self.state, handle.peer)
             if deadline and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
                 break
         return 0
 
     def next_release(self):
-        cdef PeerHandle handle
-        due = None
-        if not self.state.queued:
-            return None
-        for handle in self.peers.values():
-            if handle.peer.is_paced and handle.peer.queued and (due is None or pacer_next(handle.peer) < due):
-                due = pacer_next(handle.peer)
-        return due
+        cdef int64_t due = next_release_of(&self.state)
+        return due if due != OPEN_END else None
 
     def report_sent(self, peer, wanted):
         cdef Peer *entry = (<PeerHandle>self.peers[peer]).peer

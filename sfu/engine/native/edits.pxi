@@ -57,6 +57,7 @@ cdef class EngineTable:
         free(state.leftovers.items)
         free(state.matched.items)
         free(state.told.items)
+        free(state.holding.items)
         free(self.sources.entries)
 
     def set_peer(self, entry):

@@ -16,9 +16,11 @@ cdef class CompiledEngine(BatchEngine):
         self._collect(result)
         return result
 
-    def attend(self, filenos, int64_t now, int64_t until, unread=(), *, int64_t pause, int64_t budget):
+    def attend(
+        self, filenos, int64_t now, int64_t until, unread=(), *, int64_t pause, int64_t budget, int64_t together
+    ):
         """Do as `receive_and_forward` every `pause`, each time within `budget`, until `until` or until something is to
-        be told at once; after a look that found nothing, when something comes."""
+        be told at once; after a look that found nothing, when something comes or is due."""
         cdef State *state = &self.state
         cdef int64_t ahead = now - clock_nanoseconds(CLOCK_MONOTONIC)
         cdef int64_t waited = OPEN_END
@@ -27,9 +29,10 @@ cdef class CompiledEngine(BatchEngine):
         result = Result()
         self._attach(filenos, unread)
         while True:
-            self._rest(until - ahead, pause if found else OPEN_END)
+            self._rest((until if found else min(until, self._next_due())) - ahead, pause if found else OPEN_END)
             read = state.datagrams_in
             self._look(result, ahead, budget)
+            self._send_due(clock_nanoseconds(CLOCK_MONOTONIC) + ahead, together)
             found = state.datagrams_in != read
             waited = min(waited, state.waited)
             if state.first_run != NULL or self._is_to_be_told() or clock_nanoseconds(CLOCK_MONOTONIC) + ahead >= until:
@@ -42,6 +45,27 @@ cdef class CompiledEngine(BatchEngine):
         """Whether policy is to hear at once of what was read. What was left to it can wait for a moment."""
         cdef State *state = &self.state
         return state.arrivals.count or state.switches.count or state.sinks.count or state.told.count or state.out_of_memory
+
+    cdef int64_t _next_due(self) noexcept nogil:
+        """When pacing lets something go next, or feedback is due; OPEN_END when nothing is."""
+        cdef int64_t due = next_release_of(&self.state)
+        return min(due, self.state.feedback_at) if self.state.acknowledges else due
+
+    cdef int _send_due(self, int64_t now, int64_t together) except -1:
+        """Send what pacing lets go by `now`, and the feedback that is due, with what is due within `together`."""
+        cdef State *state = &self.state
+        if self._next_due() > now:
+            return 0
+        state.sends = True
+        try:
+            if state.acknowledges and state.feedback_at <= now:
+                self._acknowledge(now + together)
+            if first_audio(state) == NULL:
+                self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
+        finally:
+            flush_output(state)
+            state.sends = False
+        return 0
 
     cdef int _rest(self, int64_t until, int64_t longest) except -1:
         """Let time pass up to `until`: at most `longest`, or where that is open until something comes."""

@@ -193,6 +193,18 @@ cdef inline int64_t pacer_next(const Peer *peer) noexcept nogil:
     return pacer_opens(peer) + QUANTUM_NS if peer.rate else 0
 
 
+cdef int64_t next_release_of(const State *state) noexcept nogil:
+    """When the first of what waits is released, OPEN_END when nothing waits."""
+    cdef int64_t due = OPEN_END
+    cdef const Peer *peer
+    cdef int k
+    for k in range(state.holding.count):
+        peer = <const Peer *>state.holding.items[k]
+        if peer.is_paced:
+            due = min(due, pacer_next(peer))
+    return due
+
+
 cdef bint queue_push(
     State *state, Peer *peer, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
 ) noexcept nogil:
@@ -209,6 +221,9 @@ cdef bint queue_push(
     entry.out_seq = out_seq
     entry.rewrite = rewrite[0]
     entry.is_repair = is_repair
+    if not peer.queued and not pointers_add(&state.holding, peer):
+        free(entry)
+        return False
     packet.refs += 1
     route.refs += 1
     if queue.last != NULL:
@@ -217,8 +232,14 @@ cdef bint queue_push(
         queue.first = entry
     queue.last = entry
     peer.queued += 1
-    state.queued += 1
     return True
+
+
+cdef inline void uncount_queued(State *state, Peer *peer) noexcept nogil:
+    """Note that one packet less waits for a peer."""
+    peer.queued -= 1
+    if not peer.queued:
+        pointers_remove(&state.holding, peer)
 
 
 cdef Queued *queue_pop(State *state, Peer *peer) noexcept nogil:
@@ -227,8 +248,7 @@ cdef Queued *queue_pop(State *state, Peer *peer) noexcept nogil:
     queue.first = entry.next
     if queue.first == NULL:
         queue.last = NULL
-    peer.queued -= 1
-    state.queued -= 1
+    uncount_queued(state, peer)
     return entry
 
 
@@ -248,8 +268,7 @@ cdef int queue_forget(State *state, Queue *queue, const Route *route) noexcept n
         entry = place[0]
         if entry.route == route:
             place[0] = entry.next
-            entry.route.peer.queued -= 1
-            state.queued -= 1
+            uncount_queued(state, entry.route.peer)
             drop(state, DROP_STOPPED)
             queue_free(state, entry)
             count += 1

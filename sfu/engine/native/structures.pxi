@@ -385,7 +385,7 @@ cdef struct State:
     Run *first_run
     Run *last_run
     int waiting
-    int queued
+    Pointers holding
     Grown arrivals
     Grown sinks
     Grown switches

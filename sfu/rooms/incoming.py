@@ -38,6 +38,8 @@ _MAX_ARRIVALS = 8192
 _MAX_LEFTOVERS = 8192
 _ARRIVALS_A_TURN = 32
 _LEFTOVERS_A_TURN = 8
+_MAX_FOLLOWERS = 64
+"""The packets of one unknown SSRC that are kept for when its stream is known: more than a keyframe has."""
 _RESUMED = int(ArrivalFlag.RESUMED)  # an IntFlag's operators are slow
 
 
@@ -60,6 +62,9 @@ class Incoming:
         self._waiting: list[Leftover | Observed] = []
         self._arrivals: deque[Arrival] = deque()
         self._leftovers: deque[Leftover | Observed] = deque()
+        self._followers: dict[tuple[int, bytes], list[Leftover]] = {}
+        """By peer and SSRC: packets that came while an earlier one of the same SSRC waits in `_leftovers`."""
+        self._following = 0
 
     @property
     def has_work(self) -> bool:
@@ -90,6 +95,8 @@ class Incoming:
                 continue
             if leftover.kind == LeftoverKind.RTCP and rtcp.is_report_alone(leftover.data):
                 self._wait(leftover, now)
+            elif leftover.kind == LeftoverKind.UNKNOWN_SSRC:
+                self._put_unknown(leftover)
             else:
                 self._put_leftover(leftover)
         for said in result.observed:
@@ -132,9 +139,25 @@ class Incoming:
         if len(self._waiting) >= _MAX_WAITING:
             self.take_waiting()
 
-    def _put_leftover(self, what: Leftover | Observed) -> None:
+    def _put_leftover(self, what: Leftover | Observed) -> bool:
         if len(self._leftovers) < _MAX_LEFTOVERS:
             self._leftovers.append(what)
+            return True
+        self._context.counters["leftovers_overlooked"] += 1
+        return False
+
+    def _put_unknown(self, leftover: Leftover) -> None:
+        """Keep a packet of an unknown SSRC. Only the first has to be decided on; where many publishers begin at once,
+        there are thousands of others before its turn comes.
+        """
+        key = _unknown_of(leftover)
+        followers = self._followers.get(key)
+        if followers is None:
+            if self._put_leftover(leftover):
+                self._followers[key] = []
+        elif len(followers) < _MAX_FOLLOWERS and self._following < _MAX_LEFTOVERS:
+            followers.append(leftover)
+            self._following += 1
         else:
             self._context.counters["leftovers_overlooked"] += 1
 
@@ -170,26 +193,40 @@ class Incoming:
     def _leftover(self, leftover: Leftover, now: int) -> None:
         if leftover.kind == LeftoverKind.STUN and self._checked_again(leftover, now):
             return
+        followers: list[Leftover] = []
+        if leftover.kind == LeftoverKind.UNKNOWN_SSRC:
+            followers = self._followers.pop(_unknown_of(leftover), followers)
+            self._following -= len(followers)
         owner = self._owner(leftover)
         if owner is None:
-            self._context.counters["datagrams_for_nobody"] += 1
+            self._context.counters["datagrams_for_nobody"] += 1 + len(followers)
             return
         if leftover.kind == LeftoverKind.UNKNOWN_SSRC and isinstance(owner.media, PublishPeer):
-            again = publishing.unknown_ssrc(owner.room, owner.participant, leftover, now)
-            if again is not None:
-                self._context.outbox.send(again.outgoing)
-                again.leftovers.clear()
-                self.put(again, now)
+            self._unknown(owner, [leftover, *followers], now)
             return
         if leftover.kind == LeftoverKind.RTCP:
             self._control(owner, leftover, now)
             return
+        for follower in followers:
+            owner.media.receive(follower, now)
         refusal = owner.media.receive(leftover, now)
         if refusal is not None:
             self._context.counters[f"stun_{refusal.value}"] += 1
         if came := owner.media.take_data(now):
             data_routing.take(owner.room, owner.participant, came, now)
         self._context.touched.add(owner.media.peer.number)
+
+    def _unknown(self, owner: Owner[LiveRoom], packets: list[Leftover], now: int) -> None:
+        """Register the stream of an unknown SSRC by the first of its packets that names it; run those from there on."""
+        is_known = False
+        for packet in packets:
+            if not is_known:
+                is_known = publishing.unknown_ssrc(owner.room, owner.participant, packet, now)
+            if is_known:
+                again = self._context.engine.resubmit(packet, now)
+                self._context.outbox.send(again.outgoing)
+                again.leftovers.clear()
+                self.put(again, now)
 
     def _control(self, owner: Owner[LiveRoom], leftover: Leftover, now: int) -> None:
         """Pass RTCP on. Most of it is subscribers' reports, which need no reaction at once."""
@@ -230,6 +267,10 @@ class Incoming:
                 self._context.counters["stun_wrong_ufrag"] += 1
             return owner
         return self._peers.get(leftover.peer)
+
+
+def _unknown_of(leftover: Leftover) -> tuple[int, bytes]:
+    return leftover.peer, leftover.data[8:12]
 
 
 def _is_calm(summary: FeedbackSummary) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sfu.api import facts, signaling
 from sfu.api.join_token import Source
 from sfu.api.refusal import Code, Refused
-from sfu.engine.contract import Leftover, Progress, Result
+from sfu.engine.contract import Leftover, Progress
 from sfu.peers.publish.negotiated_publish_peer import Declared, NegotiatedPublishPeer, PublishChange
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
 from sfu.rooms import distribution
@@ -187,16 +187,17 @@ def _own(participant: Participant, track: str) -> UpTrack:
     raise Refused(Code.UNKNOWN_TRACK, "You do not publish this track.")
 
 
-def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, now: int) -> Result | None:
-    """Register the stream of a packet and run the packet again; None when it belongs to nobody."""
+def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, now: int) -> bool:
+    """Register the stream of a packet, which is to be run again then; False when it belongs to nobody."""
     publish = participant.publish
     if publish is None or publish.peer.number != leftover.peer:
-        return None
+        return False
+    known = frozenset(publish.streams)
     stream = publish.unknown_ssrc(leftover)
     if stream is None:
-        return None
+        return False
     uptrack = publish.uptrack_of(stream.number)
-    if uptrack is not None:
+    if uptrack is not None and stream.number not in known:  # else it is the RTX of a known one
         for watcher in uptrack.watchers:
             watcher.choose(now)
         room.taps.update(now)
@@ -206,7 +207,7 @@ def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, n
         room.adaptation.hurry(now)
         room.stir(now)
     room.touch(publish.peer.number)
-    return room.context.engine.resubmit(leftover, now)
+    return True
 
 
 def end(room: LiveRoom, participant: Participant, now: int) -> None:

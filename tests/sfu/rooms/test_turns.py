@@ -1,7 +1,10 @@
 """Turns: work from media and timers is done a little of each kind at a time, in order, and bounded."""
 
-from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind, Result
-from tests.sfu.rooms.stage import MS, Stage
+import pytest
+
+from sfu.engine.contract import Arrival, ArrivalFlag, Datagram, Leftover, LeftoverKind, Result
+from sfu.rooms import publishing
+from tests.sfu.rooms.stage import DELTA, MS, VIDEO, Stage, publish, video
 
 _CHECK = Leftover(LeftoverKind.STUN, -1, b"nonsense", ("192.0.2.9", 1), 0, 0)
 
@@ -51,3 +54,22 @@ def test_arrivals_that_found_no_room_are_counted() -> None:
     assert 0 < stage.node.context.counters["arrivals_overlooked"] < 20_000
     while stage.node.work(stage.now):
         pass
+
+
+def test_many_packets_of_an_unknown_stream_take_one_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred publishers begin at once: thousands of packets wait before the first of each has had its turn."""
+    stage = Stage()
+    ann = publish(stage, stage.join("ann"), [VIDEO])
+    ann.send(*(video(seq, DELTA, mid="0" if seq < 3 else "") for seq in range(100)))
+    ((address, _),) = stage.clients.items()
+    batch = [Datagram(data, address, 0, stage.now) for data in ann.datagrams_to_send(stage.now)]
+    decided: list[Leftover] = []
+    decide = publishing.unknown_ssrc
+    monkeypatch.setattr(publishing, "unknown_ssrc", lambda *about: decided.append(about[2]) or decide(*about))
+    stage.node.receive(stage.node.context.engine.process(batch, stage.now), stage.now)
+    (participant,) = stage.node.rooms["r"].own()
+    assert participant.publish is not None
+    (stream,) = participant.publish.streams.values()
+    assert len(decided) == 1
+    assert stream.packets == 65
+    assert stage.node.context.counters["leftovers_overlooked"] == 35

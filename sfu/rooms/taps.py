@@ -100,7 +100,7 @@ class RoomTaps:
 
     def _wanted(self, now: int) -> dict[_Key, tuple[UpTrack, IngressStream]]:
         wanted: dict[_Key, tuple[UpTrack, IngressStream]] = {}
-        if self._room.desired is not None and self._room.desired.e2ee:
+        if (self._room.desired is not None and self._room.desired.e2ee) or not self._may_take():
             return wanted
         for uptrack in self._room.uptracks.values():
             participant = self._room.participants.get(uptrack.participant)
@@ -111,6 +111,11 @@ class RoomTaps:
             if self._uses(uptrack):
                 self._want(wanted, Purpose.INFERENCE, uptrack, now)
         return wanted
+
+    def _may_take(self) -> bool:
+        """Return True if any sink may take any track: of most rooms none does."""
+        analysis = self._sinks.analysis
+        return self.recording is not None or analysis.audio or analysis.video or self.captions_state().available
 
     def _uses(self, uptrack: UpTrack) -> tuple[str, ...]:
         """Return what inference may do with a track, and is able to."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import gc
 import logging
 import time
 from collections import Counter
@@ -35,6 +34,7 @@ from sfu.server.driver import Driver
 from sfu.server.extra_listeners import ExtraListeners
 from sfu.server.first_state import FirstState
 from sfu.server.flight_files import FlightFiles
+from sfu.server.garbage import search_now_and_then, sparing_survivors
 from sfu.server.http_api import HttpApi
 from sfu.server.key_ring import KeyRing
 from sfu.server.load_meter import LoadMeter
@@ -86,9 +86,9 @@ async def run(config: SfuConfig, ready: Callable[[], None], tuning: Tuning | Non
         await server.start()
         if tuning is not None and server.driver is not None:
             tuning.serve(server.driver.node.context)
-        gc.freeze()  # exclude long-lived objects from collection: searching them held up all media for 70 ms at a time
-        ready()
-        await server.serve()
+        with sparing_survivors():
+            ready()
+            await server.serve()
     finally:
         try:
             await server.drain()
@@ -168,6 +168,7 @@ class SfuServer:
         self._spawn("states of new rooms", puller.run_opened)
         self._spawn("states of all rooms", puller.run_periodic)
         self._spawn("keys", self._keys.refresh)
+        self._spawn("garbage", lambda: search_now_and_then(driver.is_calm))
         if config.etcd is not None:
             self._register(config.etcd)
         http.ready = lambda: self._registration is None or self._registration.has_begun

@@ -72,7 +72,7 @@ class Shedding:
         self.step = 0
         self._before = Measured(0, 0, 0, 0.0)
         self._short_windows = 0
-        self._took_back_at = -_PROVEN_NS
+        self._took_back_at = self._left_out_at = -2 * _PROVEN_NS
         self._wait = _FIRST_WAIT_NS
 
     @property
@@ -102,16 +102,16 @@ class Shedding:
         return self.step != before
 
     def _leave_out(self, measured: Measured, now: int) -> None:
+        self._left_out_at = now
         if now - self._took_back_at < _PROVEN_NS:
             self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
             self._took_back_at = now
         self.step = min(self.step + (2 if measured.lost else 1), LAST_STEP)
 
     def _take_back(self, measured: Measured, now: int) -> None:
-        since = now - self._took_back_at
-        if since >= 2 * _PROVEN_NS:
+        if now - self._left_out_at >= 2 * _PROVEN_NS:
             self._wait = _FIRST_WAIT_NS
-        if self.step and measured.busy < _SPARE and since >= self._wait:
+        if self.step and measured.busy < _SPARE and now - self._took_back_at >= self._wait:
             self.step = max(0, self.step - (2 if measured.busy < _PLENTY else 1))
             self._took_back_at = now
 

@@ -91,6 +91,17 @@ def test_a_pause_at_80_percent_is_over_within_a_second() -> None:
         assert after[-1].done >= 0.99 * after[-1].offered
 
 
+def test_pauses_in_a_row_are_over_two_seconds_after_the_last() -> None:
+    """Each comes while what the one before took is on its way back."""
+    node = Node()
+    node.run(5, 0.8)
+    for _ in range(6):
+        node.run(0.5, 0.8, capacity=0.0)
+        node.run(0.4, 0.8)
+    assert node.windows[-1].step > 4
+    assert node.run(2, 0.8)[-1].step == 0
+
+
 @pytest.mark.parametrize("load", [0.3, 0.8, 0.95])
 def test_a_node_with_time_enough_leaves_nothing_out(load: float) -> None:
     assert {window.step for window in Node().run(60, load)} == {0}

@@ -2,8 +2,9 @@
 
 A lone datagram is read at once. While many come, the sockets are polled now and then instead, as network drivers do: a
 wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). As long as
-nothing else needs the loop, the engine polls by itself, sends what pacing and feedback have due, and returns after many
-polls (`Pump.attend`). When neither media nor a handshake is waiting, polls are rarer still and coincide with the timers.
+nothing else needs the loop, the engine polls by itself, also sends what pacing and feedback have due, and returns after
+many polls (`Pump.attend`). When neither media nor a handshake is waiting, polls are rarer still and coincide with the
+timers.
 
 Reading and forwarding go first. Policy work, from media and timers, gets a bounded share of each step; the rest waits
 for the next one, before which the sockets are read again. Everything else that the loop runs ends with `flush`, which

@@ -163,7 +163,7 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
     works: dict[str, Callable[[], Awaitable[None]]] = {
         "relay to webhooks": functools.partial(relay.run, services.config.database_dsn, places.webhooks, deliveries),
         "gauges of the database": services.gauges.run,
-        "webhooks": webhooks.Deliveries(services.pool, services.outgoing).run,
+        "webhooks": webhooks.Deliveries(services.pool, services.outgoing, services.config.livekit_keys).run,
         "registry": services.registry.run,
         "memory of nodes": functools.partial(node_memory.run, services),
         "failover": functools.partial(failover.run, services),

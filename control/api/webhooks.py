@@ -24,21 +24,27 @@ Kind = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(\*|[
 
 
 class CreateWebhook(Body, frozen=True, kw_only=True):
-    """`kinds` are event kinds such as `meeting.ended`, or `*`. `all_meetings` is for administrators."""
+    """`kinds` are event kinds such as `meeting.ended`, or `*`. `all_meetings` is for administrators.
+
+    With `livekit_key`, the name of an API key of LiveKit's SDKs, deliveries have the form of LiveKit's webhooks and are
+    signed with that key; this, too, is for administrators.
+    """
 
     url: Annotated[str, msgspec.Meta(min_length=8, max_length=2000)]
     kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1, max_length=50)] = ("*",)
     all_meetings: bool = False
+    livekit_key: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
 class Webhook(Answer, frozen=True, kw_only=True):
-    """`secret` signs deliveries. It is shown once."""
+    """`secret` signs deliveries. It is shown once. With `livekit_key` they are LiveKit's, signed with that API key."""
 
     id: str
     url: str
     kinds: list[str]
     all_meetings: bool
     created_at: Time
+    livekit_key: str | None = None
     secret: str | None = None
 
 
@@ -67,8 +73,10 @@ class Deliveries(Answer, frozen=True, kw_only=True):
 async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
     """Create a webhook that POSTs events of the caller's meetings to a URL."""
     check_url(body.url, call.services.config.allow_private_webhooks)
-    if body.all_meetings and call.user.role != "admin":
-        raise forbidden("Only administrators may subscribe to all meetings.")
+    if (body.all_meetings or body.livekit_key is not None) and call.user.role != "admin":
+        raise forbidden("Only administrators may subscribe to all meetings, or use an API key of LiveKit's SDKs.")
+    if body.livekit_key is not None and body.livekit_key not in call.services.config.livekit_keys:
+        raise Problem(400, "invalid_request", "There is no such API key of LiveKit's SDKs.")
     row = WebhookRow(
         id=new_id("webhook"),
         user_id=call.user.user,
@@ -77,13 +85,14 @@ async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
         kinds=sorted(set(body.kinds)),
         all_meetings=body.all_meetings,
         created_at=datetime.now(UTC),
+        livekit_key=body.livekit_key,
     )
     async with call.services.pool.acquire() as connection, connection.transaction():
         if len(await webhooks.of_user(connection, call.user.user)) >= _MAX:
             raise Problem(409, "too_many_webhooks", "The account has too many webhooks. Delete one first.")
         await webhooks.create(connection, row)
         await audit.write(connection, call.actor, "create_webhook", row.id, call.address, url=row.url)
-    return Webhook.from_row(row, secret=row.secret)
+    return Webhook.from_row(row, secret=row.secret if row.livekit_key is None else None)
 
 
 @endpoints.route("GET", "/api/v1/webhooks", Access.USER, answer=Webhooks)

@@ -8,13 +8,14 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aiohttp
 import msgspec
 from prometheus_client import Counter
 
 from control.database import UNAVAILABLE, Pool
+from control.events import livekit_webhooks
 from control.events.bus import BusAway, Progress
 from control.store import webhooks
 from control.store.outbox import Event
@@ -30,6 +31,7 @@ _AT_ONCE = 20
 _OF_ONE = 4
 """Concurrent deliveries per account, so that a slow receiver does not delay others."""
 _POLL_SECONDS = 1.0
+_AGENT = "Parley-Webhook"
 
 
 class Enqueuer:
@@ -45,7 +47,10 @@ class Enqueuer:
         bodies = [_body(event) for event in events]
         try:
             async with self._pool.acquire() as connection:
-                await webhooks.enqueue(connection, events, bodies)
+                theirs: list[str | None] = [None] * len(events)
+                if await webhooks.any_for_livekit(connection):
+                    theirs = await livekit_webhooks.bodies(connection, events)
+                await webhooks.enqueue(connection, events, bodies, theirs)
         except UNAVAILABLE as error:
             raise BusAway(f"the database: {describe(error)}") from error
         return Progress(safe={event.id for event in events})
@@ -59,9 +64,10 @@ def _body(event: Event) -> str:
 class Deliveries:
     """Sends due deliveries, a few per account at a time, so that slow receivers delay only their owner."""
 
-    def __init__(self, pool: Pool, http: aiohttp.ClientSession) -> None:
+    def __init__(self, pool: Pool, http: aiohttp.ClientSession, livekit_keys: Mapping[str, str]) -> None:
         self._pool = pool
         self._http = http
+        self._keys = livekit_keys
         self._running: dict[asyncio.Task[None], str] = {}
 
     async def run(self) -> None:
@@ -86,7 +92,7 @@ class Deliveries:
             busy = sorted(set(self._running.values()))
             due = await webhooks.claim(connection, free, _OF_ONE, busy, _LEASE_SECONDS)
         for one in due:
-            self._running[asyncio.create_task(_attempt(self._pool, self._http, one))] = one.user_id
+            self._running[asyncio.create_task(self._attempt(one))] = one.user_id
 
     async def _wait(self) -> None:
         """Wait at most a second for a delivery to finish. A failed one is retried when its lease has lapsed."""
@@ -102,6 +108,16 @@ class Deliveries:
             elif error is not None:
                 _log.error("a delivery failed with a bug", exc_info=error)
 
+    async def _attempt(self, due: Due) -> None:
+        status, error = await _post(self._http, due, self._keys)
+        done = status is not None and 200 <= status < 300
+        last = due.attempts > len(_PAUSES)
+        state: webhooks.DeliveryState = "delivered" if done else "failed" if last else "waiting"
+        _DELIVERIES.labels(state).inc()
+        pause = 0 if done or last else _PAUSES[due.attempts - 1]
+        async with self._pool.acquire() as connection:
+            await webhooks.settle(connection, due, Outcome(state, status, error, pause))
+
 
 def signature(secret: str, at: int, body: str) -> str:
     """Return the value of X-Parley-Signature."""
@@ -109,26 +125,28 @@ def signature(secret: str, at: int, body: str) -> str:
     return f"t={at},v1={mac.hex()}"
 
 
-async def _attempt(pool: Pool, http: aiohttp.ClientSession, due: Due) -> None:
-    status, error = await _post(http, due)
-    done = status is not None and 200 <= status < 300
-    last = due.attempts > len(_PAUSES)
-    state: webhooks.DeliveryState = "delivered" if done else "failed" if last else "waiting"
-    _DELIVERIES.labels(state).inc()
-    pause = 0 if done or last else _PAUSES[due.attempts - 1]
-    async with pool.acquire() as connection:
-        await webhooks.settle(connection, due, Outcome(state, status, error, pause))
-
-
-async def _post(http: aiohttp.ClientSession, due: Due) -> tuple[int | None, str | None]:
-    """Return the response status, and an error for the webhook's owner that reveals nothing internal."""
-    headers = {
+def _headers(due: Due, keys: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the headers that say and prove what a delivery is; None when its key is no longer known."""
+    if due.livekit_key is not None:
+        secret = keys.get(due.livekit_key)
+        if secret is None:
+            return None
+        token = livekit_webhooks.authorization(due.livekit_key, secret, due.body.encode())
+        return {"Content-Type": livekit_webhooks.CONTENT_TYPE, "Authorization": token, "User-Agent": _AGENT}
+    return {
         "Content-Type": "application/json",
-        "User-Agent": "Parley-Webhook",
+        "User-Agent": _AGENT,
         "X-Parley-Event": due.kind,
         "X-Parley-Delivery": str(due.id),
         "X-Parley-Signature": signature(due.secret, int(time.time()), due.body),
     }
+
+
+async def _post(http: aiohttp.ClientSession, due: Due, keys: Mapping[str, str]) -> tuple[int | None, str | None]:
+    """Return the response status, and an error for the webhook's owner that reveals nothing internal."""
+    headers = _headers(due, keys)
+    if headers is None:
+        return None, "the API key that signs it is no longer known"
     try:
         async with http.post(due.url, data=due.body.encode(), headers=headers, allow_redirects=False) as answer:
             return answer.status, None if answer.ok else f"the receiver answered with status {answer.status}"

@@ -78,7 +78,7 @@ _LISTED = """SELECT m.id AS meeting_id, coalesce(r.name, m.id) AS name,
     FROM meetings m JOIN room_state s ON s.meeting_id = m.id
     LEFT JOIN livekit_rooms r ON r.meeting_id = m.id
     LEFT JOIN meeting_rooms o ON o.meeting_id = m.id AND o.closed_at IS NULL
-    WHERE m.status <> 'ended' AND m.breakout_of IS NULL"""
+    WHERE m.breakout_of IS NULL"""
 _MAX_LISTED = 1000
 
 
@@ -86,7 +86,7 @@ async def listed(connection: Connection, names: Sequence[str] | None) -> list[Li
     """Return the live rooms, and those that an application made and still keeps; of some names only, if given."""
     return await connection.all(
         ListedRoom,
-        f"{_LISTED} AND m.id IN (SELECT meeting_id FROM meeting_rooms WHERE closed_at IS NULL"  # noqa: S608  constants
+        f"{_LISTED} AND m.status <> 'ended' AND m.id IN (SELECT meeting_id FROM meeting_rooms WHERE closed_at IS NULL"  # noqa: S608  constants
         " UNION SELECT meeting_id FROM livekit_rooms WHERE kept_until > now())"
         " AND ($1::text[] IS NULL OR coalesce(r.name, m.id) = ANY($1)) ORDER BY m.created_at, m.id LIMIT $2",
         names,
@@ -123,3 +123,8 @@ async def participant(connection: Connection, meeting: str, identity: str, name:
     )
     assert row is not None
     return load(ParticipantRow, row)
+
+
+async def identity_of(connection: Connection, participant: str) -> str | None:
+    found = await connection.fetchval("SELECT identity FROM meeting_participants WHERE id = $1", participant)
+    return None if found is None else str(found)

@@ -20,6 +20,7 @@ class WebhookRow:
     kinds: list[str]
     all_meetings: bool
     created_at: datetime
+    livekit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,10 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that this process has claimed. `attempts` counts this one."""
+    """A delivery that this process has claimed. `attempts` counts this one.
+
+    With a `livekit_key` it has the form of LiveKit's webhooks, and is signed with that key's secret.
+    """
 
     id: int
     kind: str
@@ -47,6 +51,7 @@ class Due:
     url: str
     secret: str
     user_id: str
+    livekit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,25 @@ async def delete(connection: Connection, webhook: str) -> None:
     await connection.execute("DELETE FROM webhooks WHERE id = $1", webhook)
 
 
-async def enqueue(connection: Connection, events: Sequence[Event], bodies: Sequence[str]) -> None:
-    """Enqueue a delivery of an event to every subscribed webhook; a repeated event enqueues none."""
+async def any_for_livekit(connection: Connection) -> bool:
+    """Return whether any webhook has the form of LiveKit's."""
+    return await connection.value(bool, "SELECT EXISTS (SELECT FROM webhooks WHERE livekit_key IS NOT NULL)")
+
+
+async def enqueue(
+    connection: Connection, events: Sequence[Event], bodies: Sequence[str], for_livekit: Sequence[str | None]
+) -> None:
+    """Enqueue a delivery of an event to every subscribed webhook; a repeated event enqueues none.
+
+    `for_livekit` are the bodies in LiveKit's form, None where it has none.
+    """
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"
-        " SELECT w.id, e.id, e.kind, e.body"
-        " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS e (id, kind, meeting, body)"
+        " SELECT w.id, e.id, e.kind, CASE WHEN w.livekit_key IS NULL THEN e.body ELSE e.theirs END"
+        " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])"
+        " AS e (id, kind, meeting, body, theirs)"
         " JOIN webhooks w ON (e.kind = ANY(w.kinds) OR '*' = ANY(w.kinds))"
+        " AND (w.livekit_key IS NULL OR e.theirs IS NOT NULL)"
         " AND (w.all_meetings OR EXISTS"
         "   (SELECT FROM meetings m WHERE m.id = e.meeting AND m.host_id = w.user_id))"
         " ORDER BY e.id ON CONFLICT (webhook_id, event_id) DO NOTHING",
@@ -89,6 +106,7 @@ async def enqueue(connection: Connection, events: Sequence[Event], bodies: Seque
         [event.kind for event in events],
         [event.meeting_id for event in events],
         bodies,
+        for_livekit,
     )
 
 
@@ -105,7 +123,8 @@ async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[
         "    ORDER BY d.id LIMIT $2 FOR UPDATE OF d SKIP LOCKED) f ORDER BY f.id LIMIT $1)"
         " UPDATE webhook_deliveries d SET attempts = attempts + 1, next_at = now() + make_interval(secs => $4)"
         " FROM due, webhooks w WHERE d.id = due.id AND w.id = d.webhook_id"
-        " RETURNING d.id, d.kind, d.body, d.attempts, w.url, w.secret, w.user_id",
+        " RETURNING d.id, d.kind, d.body, d.attempts, w.url, w.secret, w.user_id,"
+        " w.livekit_key",
         limit,
         of_one,
         busy,

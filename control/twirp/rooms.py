@@ -11,13 +11,13 @@ from livekit.protocol import models
 from livekit.protocol import room as protocol
 
 from control import livekit_admission
+from control import livekit_views as views
 from control.database import Connection
 from control.identity.livekit_tokens import MAX_ROOM_NAME, TokenRefused
 from control.livekit_admission import RoomWish
 from control.meetings import grants
 from control.meetings.ending import end_in_transaction
 from control.store import audit, livekit_rooms, meetings, outbox, rooms
-from control.twirp import views
 from control.twirp.service import Caller, Method, Service, TwirpError, unimplemented
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 import msgspec
 
+from sfu.api.signaling_values import ParticipantInfo, TrackInfo
+
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Base of all facts: the room it happened in and when.
@@ -34,12 +36,13 @@ class RoomClosed(Fact, tag="room_closed", frozen=True, kw_only=True):
 
 
 class ParticipantJoined(Fact, tag="participant_joined", frozen=True, kw_only=True):
-    """`traceparent` is the trace of the join (W3C Trace Context)."""
+    """`info` is what others see of the participant. `traceparent` is the trace of the join (W3C Trace Context)."""
 
     participant: str
     name: str
     user: str | None = None
     traceparent: str = ""
+    info: ParticipantInfo | None = None
 
 
 class ParticipantLeft(Fact, tag="participant_left", frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class ParticipantLeft(Fact, tag="participant_left", frozen=True, kw_only=True):
 
     participant: str
     reason: str
+    info: ParticipantInfo | None = None
 
 
 class TrackPublished(Fact, tag="track_published", frozen=True, kw_only=True):
@@ -54,11 +58,13 @@ class TrackPublished(Fact, tag="track_published", frozen=True, kw_only=True):
     track: str
     source: str
     codec: str
+    info: TrackInfo | None = None
 
 
 class TrackUnpublished(Fact, tag="track_unpublished", frozen=True, kw_only=True):
     participant: str
     track: str
+    info: TrackInfo | None = None
 
 
 class ConsentAnswered(Fact, tag="consent", frozen=True, kw_only=True):

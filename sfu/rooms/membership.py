@@ -73,6 +73,7 @@ def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> P
             name=participant.name,
             user=participant.user,
             traceparent=participant.traceparent,
+            info=room.info(participant),
         )
     )
     return participant
@@ -166,6 +167,7 @@ def put_out(room: LiveRoom, participant: Participant, code: Code, now: int) -> N
 def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> None:
     """Remove a participant that is gone for good. `reason` as in facts.ParticipantLeft."""
     room.quality.leave(participant, now)
+    info = room.info(participant)
     publishing.end(room, participant, now)
     subscribing.end(room, participant, now)
     del room.participants[participant.participant]
@@ -179,6 +181,7 @@ def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> No
             at=room.context.unix_ms(now),
             participant=participant.participant,
             reason=reason,
+            info=info,
         )
     )
     distribution.refresh_all(room, now)

@@ -99,6 +99,7 @@ def introduce(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
             track=uptrack.track,
             source=uptrack.source.value,
             codec=CODEC_NAMES[uptrack.codec],
+            info=uptrack.info(),
         )
     )
 
@@ -123,6 +124,7 @@ def withdraw(room: LiveRoom, uptrack: UpTrack, now: int, *, report: bool = True)
             at=room.context.unix_ms(now),
             participant=uptrack.participant,
             track=uptrack.track,
+            info=uptrack.info(),
         )
     )
 

@@ -15,12 +15,16 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
+from livekit import api
 
 from control.config import ControlConfig
 from control.events import outgoing
+from control.identity.livekit_tokens import signing_keys
 from control.problem import Problem
+from control.store import livekit_rooms
 from parley.network import allocate_port
-from tests.control.harness import Client, People, serving
+from tests.control.harness import Client, People, report, serving
+from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
 
 
 @dataclass
@@ -252,3 +256,73 @@ async def test_whatever_a_delivery_meets_it_is_settled_and_says_no_more_than_an_
 def test_public_urls_pass() -> None:
     outgoing.check_url("https://example.org/hook?x=1", allow_private=False)
     outgoing.check_url("https://1.1.1.1/", allow_private=False)
+
+
+async def test_webhooks_of_livekit_are_read_by_its_own_receiver(
+    config: ControlConfig, receiver: Receiver, dsn: str
+) -> None:
+    keys = signing_keys(KEYS)
+    changed = replace(config, allow_private_webhooks=True, livekit_keys=keys, livekit_owner="Ada")
+    hook = {"url": receiver.url, "all_meetings": True, "livekit_key": KEY}
+    async with serving(changed) as server, aiohttp.ClientSession() as session:
+        ada = await People(session, server).user("ada")
+        assert await ada.refused("POST", "/api/v1/webhooks", hook) == (403, "forbidden")
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE users SET role = 'admin'")
+        await connection.close()
+        unknown = {**hook, "livekit_key": "foreign"}
+        assert await ada.refused("POST", "/api/v1/webhooks", unknown) == (400, "invalid_request")
+        assert (await ada.ok("POST", "/api/v1/webhooks", hook))["secret"] is None
+        async with session.get(
+            f"{server.url}/rtc/validate", params={"access_token": access_token("ann", "Daily")}
+        ) as answer:
+            assert answer.status == 200
+        (meeting,) = (await ada.ok("GET", "/api/v1/meetings"))["meetings"]
+        about = {"room": meeting["id"], "at": 1}
+        told = await livekit_participant(dsn, meeting["id"])
+        info = {"participant": told, "name": "Ann", "identity": "ann", "metadata": "m", "joined_at": 5000}
+        track = {
+            "track": "t-1",
+            "participant": told,
+            "source": "camera",
+            "media": "video",
+            "codec": "VP8",
+            "width": 640,
+        }
+        published = {**about, "participant": told, "track": "t-1"}
+        await report(
+            ada,
+            {"kind": "room_opened", **about},
+            {"kind": "participant_joined", **about, "participant": told, "name": "Ann", "info": info},
+            {"kind": "track_published", **published, "source": "camera", "codec": "VP8", "info": track},
+            {"kind": "track_unpublished", **published},
+            {"kind": "participant_left", **about, "participant": told, "reason": "left"},
+            {"kind": "room_closed", **about},
+            n=1,
+        )
+        await receiver.wait_for(6)
+        verifier = api.TokenVerifier(KEY, SECRET)
+        events = [
+            api.WebhookReceiver(verifier).receive(body.decode(), headers["Authorization"])
+            for headers, body in receiver.got
+        ]
+    assert {headers["Content-Type"] for headers, _ in receiver.got} == {"application/webhook+json"}
+    assert {event.room.name for event in events} == {"Daily"}
+    assert len({event.id for event in events}) == 6
+    by_kind = {event.event: event for event in events}
+    joined, left = by_kind["participant_joined"].participant, by_kind["participant_left"].participant
+    assert (joined.identity, joined.metadata, joined.joined_at) == ("ann", "m", 5)
+    assert (left.identity, left.state, left.disconnect_reason) == ("ann", left.DISCONNECTED, 1)
+    shown = by_kind["track_published"]
+    assert (shown.participant.identity, shown.track.mime_type, shown.track.width) == ("ann", "video/VP8", 640)
+    assert by_kind["track_unpublished"].track.sid == "TR_t-1"
+    assert set(by_kind) >= {"room_started", "room_finished"}
+
+
+async def livekit_participant(dsn: str, meeting: str) -> str:
+    """Return the participant of a token that was validated, as joining would have made it."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return (await livekit_rooms.participant(connection, meeting, "ann", "Ann")).id
+    finally:
+        await connection.close()

@@ -1,4 +1,4 @@
-"""Rooms and participants as LiveKit's server API describes them."""
+"""Rooms and participants as LiveKit's server API and webhooks describe them."""
 
 from collections.abc import Iterable
 

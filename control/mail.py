@@ -34,14 +34,31 @@ class Mailer:
         self._smtp = smtp
         self._directory = directory
 
-    async def send(self, to: str, subject: str, text: str) -> None:
-        """Send a plain-text mail; raises MailError."""
+    @property
+    def configured(self) -> bool:
+        """Whether mails reach people, rather than files."""
+        return self._smtp is not None
+
+    async def send(
+        self, to: str, subject: str, text: str, *, reply_to: str | None = None, calendar: bytes | None = None
+    ) -> None:
+        """Send a plain-text mail, with a calendar file (RFC 5545) if there is one; raises MailError."""
         try:
             message = EmailMessage()
             message["From"] = self._smtp.sender if self._smtp is not None else _SENDER_WITHOUT_SMTP
             message["To"] = to
             message["Subject"] = subject
+            if reply_to is not None:
+                message["Reply-To"] = reply_to
             message.set_content(text)
+            if calendar is not None:
+                message.add_attachment(
+                    calendar,
+                    maintype="text",
+                    subtype="calendar",
+                    filename="meeting.ics",
+                    params={"charset": "utf-8", "method": "PUBLISH"},
+                )
             if self._smtp is None:
                 path = await asyncio.to_thread(_keep, self._directory, message)
                 _log.warning("no mail server is configured; the mail is in %s", path)

@@ -47,6 +47,7 @@ async def get_server(call: Call) -> ServerInfo:
         setup_needed=not exists,
         https_port=https,
         identity_providers=tuple(provider.name for provider in config.oidc),
+        mail=call.services.mail.configured,
     )
 
 

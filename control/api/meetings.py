@@ -19,7 +19,7 @@ from control.api.meeting_types import (
     UpdateMeeting,
     WebTransport,
 )
-from control.api.types import Done
+from control.api.types import Done, MeetingStatus
 from control.auth.access import Access, Standing
 from control.endpoint import Call, Endpoints
 from control.http import entity_tags
@@ -39,6 +39,13 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     cursor: str | None = None
+
+
+class ListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` is part of the title, whatever its case."""
+
+    search: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    status: MeetingStatus | None = None
 
 
 def encode_cursor(moment: datetime, last: str) -> str:
@@ -122,15 +129,15 @@ async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
     return full(meeting, "host", None)
 
 
-@endpoints.route("GET", "/api/v1/meetings", Access.USER, query=PageQuery, answer=MeetingPage)
-async def list_meetings(call: Call, query: PageQuery) -> MeetingPage:
+@endpoints.route("GET", "/api/v1/meetings", Access.USER, query=ListQuery, answer=MeetingPage)
+async def list_meetings(call: Call, query: ListQuery) -> MeetingPage:
     """List the meetings that the caller hosts or took part in, newest first."""
     return await _page(call, query, over=False)
 
 
-@endpoints.route("GET", "/api/v1/my/meetings/history", Access.USER, query=PageQuery, answer=MeetingPage)
-async def list_past_meetings(call: Call, query: PageQuery) -> MeetingPage:
-    """List the caller's meetings that took place, newest first."""
+@endpoints.route("GET", "/api/v1/my/meetings/history", Access.USER, query=ListQuery, answer=MeetingPage)
+async def list_past_meetings(call: Call, query: ListQuery) -> MeetingPage:
+    """List the caller's meetings that took place, or whose time has passed, newest first."""
     return await _page(call, query, over=True)
 
 
@@ -148,10 +155,18 @@ async def list_upcoming_meetings(call: Call) -> UpcomingMeetings:
     return UpcomingMeetings(meetings=sorted(upcoming, key=lambda one: one.next_start))
 
 
-async def _page(call: Call, query: PageQuery, *, over: bool) -> MeetingPage:
+async def _page(call: Call, query: ListQuery, *, over: bool) -> MeetingPage:
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
-        rows = await meetings.of_user(connection, call.user.user, query.limit + 1, before, over=over)
+        rows = await meetings.of_user(
+            connection,
+            call.user.user,
+            query.limit + 1,
+            before,
+            over=over,
+            text=query.search or None,
+            status=query.status,
+        )
     page = rows[: query.limit]
     following = None
     if len(rows) > query.limit:

@@ -100,3 +100,5 @@ class ServerInfo(Answer, frozen=True, kw_only=True):
     """Address of the same page over TLS; null if there is none."""
     identity_providers: tuple[str, ...] = ()
     """Sign-in with a provider begins at `/api/v1/auth/oidc/{name}/start`."""
+    mail: bool = False
+    """Whether the server sends mail."""

@@ -1,5 +1,6 @@
 """Schedules of meetings: time zones, recurrence (RFC 5545) and calendar files."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,6 +12,7 @@ from control.store.meetings import MeetingRow, Plan
 
 _LATE = timedelta(hours=1)
 _FREQUENCIES = ("FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY")
+_UNTIL = re.compile(r"(?<=UNTIL=)\d{8}T\d{6}Z")
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=;,+-")
 
 
@@ -82,10 +84,17 @@ def _rule(text: str, start: datetime) -> rrule:
     if any(part.startswith(("BYHOUR", "BYMINUTE", "BYSECOND", "BYSETPOS")) for part in parts):
         raise refused
     try:
-        rule = rrulestr(text, dtstart=start.replace(tzinfo=None))
+        # RFC 5545 has UNTIL in UTC; dateutil wants it like the start, which is local.
+        local = _UNTIL.sub(lambda found: _local(found[0], start), text)
+        rule = rrulestr(local, dtstart=start.replace(tzinfo=None))
         icalendar.vRecur.from_ical(text)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise refused from error
     if isinstance(rule, rruleset):
         raise refused
     return rule
+
+
+def _local(utc: str, start: datetime) -> str:
+    moment = datetime.strptime(utc, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return moment.astimezone(start.tzinfo).strftime("%Y%m%dT%H%M%S")

@@ -44,7 +44,11 @@ class Listed(msgspec.Struct, frozen=True):
 # Each of the two ways to a user's meetings uses its own index, in order and no further than the page. Combined by OR
 # they would scan every meeting.
 _AFTER = "(coalesce($2::timestamptz, 'infinity'), coalesce($3::text, ''))"
-_SHOWN = """(NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL))
+_SHOWN = """(NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL)
+        OR (m.status = 'scheduled' AND m.recurrence IS NULL
+            AND coalesce(m.scheduled_end, m.scheduled_start) < now() - interval '1 hour'))
+    AND ($6::text IS NULL OR position(lower($6) IN lower(m.title)) > 0)
+    AND ($7::text IS NULL OR m.status = $7)
     AND m.breakout_of IS NULL"""
 _COLUMNS = ", ".join(f"m.{name}" for name in MeetingRow.__struct_fields__)
 _WIDTH = len(MeetingRow.__struct_fields__)
@@ -92,11 +96,21 @@ async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
 
 
 async def of_user(
-    connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None, *, over: bool = False
+    connection: Connection,
+    user: str,
+    limit: int,
+    before: tuple[datetime, str] | None,
+    *,
+    over: bool = False,
+    text: str | None = None,
+    status: Status | None = None,
 ) -> list[Listed]:
-    """Return meetings that the user hosts or took part in, newest first; with `over`, those that took place."""
+    """Return meetings that the user hosts or took part in, newest first.
+
+    With `over` only those that took place, or whose time has passed; with `text` those with it in their title.
+    """
     moment, last = before or (None, None)
-    rows = await connection.fetch(_OF_USER, user, moment, last, limit, over)
+    rows = await connection.fetch(_OF_USER, user, moment, last, limit, over, text, status)
     # By position, in the order of _COLUMNS: looking up each column by name takes as long as decoding it.
     return [Listed(MeetingRow(*row[:_WIDTH]), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
 

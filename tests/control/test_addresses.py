@@ -50,6 +50,27 @@ async def confirmed(people: People, mails: SmtpServer, name: str, email: str) ->
     return client
 
 
+async def test_hosts_invite_people_by_mail_once_their_own_address_is_confirmed(config: ControlConfig) -> None:
+    async with with_mail(config) as (people, mails):
+        ada, eve = await confirmed(people, mails, "ada", "ada@example.org"), await register(people, "eve")
+        plan = {"title": "Höhe", "scheduled_start": "2030-03-01T08:00:00Z", "time_zone": "Europe/Berlin"}
+        guests = {"emails": ["grace@example.org", "grace@example.org"]}
+        for client in (ada, eve):
+            meeting = (await client.ok("POST", "/api/v1/meetings", plan))["id"]
+            if client is eve:
+                refused = await eve.refused("POST", f"/api/v1/meetings/{meeting}/invitations", guests)
+                assert refused == (403, "email_unconfirmed")
+                continue
+            await ada.ok("POST", f"/api/v1/meetings/{meeting}/invitations", guests)
+            mail: Any = await mails.next()
+            assert (mail["To"], mail["Reply-To"]) == ("grace@example.org", "ada@example.org")
+            text, calendar = mail.get_payload()
+            words = text.get_payload(decode=True).decode()
+            assert "Friday, 1 March 2030, 09:00 (Europe/Berlin)" in words and f"/m/{meeting}" in words
+            assert b"BEGIN:VCALENDAR" in calendar.get_payload(decode=True)
+        assert mails.waiting == 0
+
+
 async def test_an_address_counts_once_it_is_confirmed_and_the_old_one_can_take_it_back(config: ControlConfig) -> None:
     async with with_mail(config) as (people, mails):
         thief = await confirmed(people, mails, "ada", "ada@example.org")

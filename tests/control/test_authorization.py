@@ -145,6 +145,7 @@ TABLE = {
     f"GET {M}/quality": HOSTS,
     f"DELETE {M}/transports/<transport>": "401 403 403 403 404 404 403 403 403 401 404",
     f"GET {M}/calendar.ics": PUBLIC_WITH_VALID_TOKEN,
+    f"POST {M}/invitations": HOSTS,
     f"GET {M}/lobby": HOSTS,
     f"POST {M}/lobby/<entry>/admit": HOSTS,
     f"POST {M}/lobby/<entry>/deny": HOSTS,

@@ -8,11 +8,11 @@ from control.store import meetings
 from tests.control.harness import Client, People
 
 
-async def pages(client: Client, limit: int, path: str = "/api/v1/my/meetings") -> list[dict[str, Any]]:
+async def pages(client: Client, limit: int, path: str = "/api/v1/meetings", query: str = "") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
-        page = await client.ok("GET", f"{path}?limit={limit}{cursor}")
+        page = await client.ok("GET", f"{path}?limit={limit}{query}{cursor}")
         assert len(page["meetings"]) <= limit
         found += page["meetings"]
         if page["next"] is None:
@@ -38,7 +38,9 @@ async def test_hosted_and_joined_meetings_are_one_list(people: People) -> None:
         assert [(one["id"], one["role"]) for one in await pages(ada, limit)] == expected
     for one in await pages(ada, 50):
         assert await ada.ok("GET", f"/api/v1/meetings/{one['id']}") == one
+    assert [one["title"] for one in await pages(ada, 1, "/api/v1/meetings", "&search=MEETING 3")] == ["Meeting 3"]
     await ada.ok("POST", f"/api/v1/meetings/{made[3]}/end")
+    assert [one["id"] for one in await pages(ada, 1, "/api/v1/meetings", "&status=ended")] == [made[3]]
     assert [one["id"] for one in await pages(ada, 1, "/api/v1/my/meetings/history")] == [made[3]]
 
 
@@ -63,7 +65,7 @@ async def test_only_the_page_is_read(people: People, dsn: str) -> None:
         await connection.execute("ANALYZE")
         for reader in (eve, fay):
             plan = await connection.fetch(
-                f"EXPLAIN ANALYZE {meetings._OF_USER}", reader.user["id"], None, None, 51, False
+                f"EXPLAIN ANALYZE {meetings._OF_USER}", reader.user["id"], None, None, 51, False, None, None
             )
             read = [int(float(rows)) for line in plan for rows in re.findall(r"actual time=\S+ rows=([\d.]+)", line[0])]
             assert max(read) <= 51, "\n".join(line[0] for line in plan)

@@ -56,6 +56,14 @@ def row(start: str, zone: str = "UTC", recurrence: str | None = None) -> Meeting
             "2026-03-26T00:00:00+00:00",
             None,
         ),
+        # Until the end of a day in Berlin, which is in UTC as RFC 5545 wants it.
+        *(
+            ("2026-03-23T08:00:00+00:00", "Europe/Berlin", "FREQ=DAILY;UNTIL=20260330T215959Z", now, expected)
+            for now, expected in (
+                ("2026-03-29T12:00:00+00:00", "2026-03-30T07:00:00+00:00"),
+                ("2026-03-30T12:00:00+00:00", None),
+            )
+        ),
     ],
 )
 def test_next_start(start: str, zone: str, recurrence: str | None, now: str, expected: str | None) -> None:

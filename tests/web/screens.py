@@ -1,6 +1,7 @@
 """A walk through every screen of the page, on scripted states: for what must hold of each of them."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,12 +15,33 @@ from tests.web.scripted import ScriptedServer
 expect.set_options(timeout=30_000)  # what a loaded machine meets
 _SESSION = {"id": "s1", "user_agent": "Firefox", "address": "192.0.2.1", "last_used_at": "2026-11-25T10:00:00Z"}
 _TRACK = {"name": "Ada", "source": "microphone", "duration_ms": 61_000, "codec": "opus", "files": ["ada.webm"]}
+HOUR = timedelta(hours=1)
 PEOPLE = (
     signaling_values.ParticipantInfo(participant="p1", name="Ada"),
     GRACE,
     signaling_values.ParticipantInfo(participant="p3", name="王小明", host=True),
     signaling_values.ParticipantInfo(participant="p4", name="Margaret Hamilton", connected=False),
 )
+
+
+def _planned() -> list[dict[str, Any]]:
+    """Meetings of the next days, from ten minutes on."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    plans = [
+        ("Weekly sync", timedelta(minutes=10), {"recurrence": "FREQ=WEEKLY", "time_zone": "Asia/Tokyo"}),
+        ("Interview: 王小明", timedelta(days=1), {"passcode_required": True, "settings": {"lobby": True}}),
+        ("Board", timedelta(days=6), {"role": "participant"}),
+    ]
+    return [
+        {
+            "meeting": MEETING
+            | {"id": f"p{number}", "title": title, "status": "scheduled", "host": USER["id"], "role": "host"}
+            | {"scheduled_start": (now + after).isoformat(), "scheduled_end": (now + after + HOUR).isoformat()}
+            | more,
+            "next_start": (now + after).isoformat(),
+        }
+        for number, (title, after, more) in enumerate(plans)
+    ]
 
 
 def prepare(server: ScriptedServer) -> None:
@@ -30,10 +52,12 @@ def prepare(server: ScriptedServer) -> None:
         "id": "m3",
         "title": "Retrospective with a title that is far too long for its row",
         "status": "ended",
+        "started_at": "2026-11-20T10:00:00Z",
     }
     answers: dict[str, Any] = {
         "/server": {"registration": "open", "setup_needed": True, "identity_providers": ["Example"]},
-        "/meetings": {"meetings": [MEETING, soon, ended], "next": None},
+        "/my/meetings/history": {"meetings": [ended], "next": "more"},
+        "/my/meetings/upcoming": {"meetings": _planned()},
         "/meetings/m1/summary": SUMMARY | {"passcode_required": True},
         "/meetings/m1/lobby": {"waiting": [{"id": "l1", "name": "Katherine"}]},
         "/meetings/m1/participants": {"participants": [{"participant": "p9", "name": "Mallory", "removed": True}]},
@@ -54,6 +78,12 @@ def prepare(server: ScriptedServer) -> None:
         "/users/sessions": {"sessions": [_SESSION | {"current": True}, _SESSION | {"id": "s2", "current": False}]},
     }  # fmt: skip
     server.answers.update({("GET", path): (200, answer) for path, answer in answers.items()})
+    office = MEETING | {"id": "m4", "title": "Office hours", "status": "scheduled", "role": "host", "host": USER["id"]}
+    latest = [MEETING, soon, ended, office]
+    server.answers["GET", "/meetings"] = lambda request: (
+        200,
+        {"meetings": [one for one in latest if request.query.get("status") in (None, one["status"])], "next": None},
+    )
     totp = {"secret": "JBSWY3DPEHPK3PXP", "uri": "otpauth://totp/Parley:ada?secret=JBSWY3DPEHPK3PXP&issuer=Parley"}
     server.answers["POST", "/users/totp/begin"] = (200, totp)
 
@@ -75,10 +105,31 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     server.answers["GET", "/users/profile"] = (200, USER | {"email": "ada@example.org", "email_verified": True})
     server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
     await view.goto(server.url)
-    await expect(view.locator(".meeting-row")).to_have_count(3)
+    await expect(view.locator(".meeting-row")).to_have_count(5)
     yield "home"
+    await view.locator(".meeting-row .menu > button").nth(1).click()
+    yield "home-menu"
+    await view.keyboard.press("Escape")
+    await view.locator("#tab-past").click()
+    await expect(view.locator(".meeting-row")).to_have_count(1)
+    yield "home-past"
+    planned = server.answers["GET", "/my/meetings/upcoming"]
+    known = server.answers["GET", "/meetings"]
+    server.answers["GET", "/my/meetings/upcoming"] = server.answers["GET", "/meetings"] = (
+        200,
+        {"meetings": [], "next": None},
+    )
+    await view.locator("#tab-upcoming").click()
+    await expect(view.locator(".steps")).to_be_visible()
+    yield "home-first"
+    server.answers["GET", "/my/meetings/upcoming"] = planned
+    server.answers["GET", "/meetings"] = known
+    await view.locator(".home-actions button").nth(1).click()
+    await view.locator("select[name=repeat]").select_option("weekly")
+    yield "schedule"
     await view.locator(".more-options summary").click()
-    yield "home-options"
+    yield "schedule-options"
+    await view.keyboard.press("Escape")
     await view.goto(f"{server.url}/account")
     await view.locator("section:nth-of-type(2) button[type=submit]").first.click()
     await expect(view.locator(".qr-code")).to_be_visible()

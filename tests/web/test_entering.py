@@ -24,6 +24,7 @@ async def test_signing_in_leads_to_the_meetings(view: Page, server: ScriptedServ
     server.answers["POST", "/auth/login"] = (200, {"user": USER, "csrf_token": "c"})
     server.answers["GET", "/users/profile"] = (200, USER)
     server.answers["GET", "/meetings"] = (200, {"meetings": [MEETING], "next": None})
+    server.answers["GET", "/my/meetings/upcoming"] = (200, {"meetings": []})
     await view.get_by_role("button", name="Sign in").click()
     await expect(view.get_by_role("heading", name="Design review")).to_be_visible()
     await fits(view)
@@ -56,21 +57,19 @@ async def test_an_account_is_created_and_a_meeting_made(view: Page, server: Scri
     await view.get_by_label("Password").fill("correct horse")
     server.answers["GET", "/users/profile"] = (200, USER)
     server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})
+    server.answers["GET", "/my/meetings/upcoming"] = (200, {"meetings": []})
     server.answers["POST", "/meetings"] = (201, MEETING)
     await view.get_by_role("button", name="Create account").click()
-    await view.get_by_label("Title").fill("Design review")
-    await view.get_by_role("button", name="Create meeting").click()
+    await view.get_by_role("button", name="Meet now").click()
     await expect(view.locator("#join")).to_be_visible()
     created = [body for method, path, body in server.requests if (method, path) == ("POST", "/meetings")]
-    settings = {
-        "guests": True, "lobby": False, "mute_on_entry": False, "e2ee": False, "consent": "ask", "codec": "VP8",
-    }  # fmt: skip
-    assert created == [{"title": "Design review", "settings": settings}]
+    assert created == [{"title": "Ada’s meeting"}]
 
 
 async def test_the_setup_link_does_not_stay_in_the_address(view: Page, server: ScriptedServer) -> None:
     server.answers["POST", "/setup"] = (201, {"user": USER, "csrf_token": "c"})
     server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})
+    server.answers["GET", "/my/meetings/upcoming"] = (200, {"meetings": []})
     await view.goto(f"{server.url}/setup?token=secret")
     await view.get_by_label("User name").fill("ada")
     await fits(view)
@@ -79,7 +78,7 @@ async def test_the_setup_link_does_not_stay_in_the_address(view: Page, server: S
     await view.get_by_label("Password").fill("correct horse")
     server.answers["GET", "/users/profile"] = (200, USER)
     await view.get_by_role("button", name="Create administrator").click()
-    await expect(view.get_by_role("heading", name="Your meetings")).to_be_visible()
+    await expect(view.get_by_role("button", name="Meet now")).to_be_visible()
     sent = next(body for _, path, body in server.requests if path == "/setup")
     assert sent["token"] == "secret"
 

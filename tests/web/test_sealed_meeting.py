@@ -42,11 +42,13 @@ async def test_a_meeting_is_made_sealed(view: Page, server: ScriptedServer) -> N
     profile = {"id": "u1", "username": "ada", "display_name": "Ada", "role": "user"}
     server.answers["GET", "/users/profile"] = (200, profile)
     server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})
+    server.answers["GET", "/my/meetings/upcoming"] = (200, {"meetings": []})
     server.answers["POST", "/meetings"] = (201, MEETING)
     await view.goto(f"{server.url}/")
+    await view.get_by_role("button", name="Schedule").click()
     await view.get_by_text("More options").click()
     await view.get_by_label("End-to-end encryption").check()
-    await view.get_by_role("button", name="Create meeting").click()
-    await view.wait_for_url("**/m/m1")
+    await view.get_by_role("dialog").get_by_role("button", name="Schedule").click()
+    await expect(view.get_by_role("heading", name="Invite people")).to_be_visible()
     body = next(body for method, path, body in server.requests if (method, path) == ("POST", "/meetings"))
     assert body["settings"]["e2ee"] is True

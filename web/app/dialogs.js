@@ -1,5 +1,6 @@
 /** Modal questions, as native dialogs: focus and Escape are the browser's own. */
 import { h } from './dom.js';
+import { iconButton } from './fields.js';
 import { SHORTCUTS, keyName } from './shortcuts.js';
 import { t } from './words.js';
 
@@ -29,13 +30,27 @@ export function showHelp() {
   ]);
 }
 
-/** @param {(dialog: HTMLDialogElement) => any[]} contents @returns {Promise<string>} what the dialog was closed with */
-export function show(contents) {
+/**
+ * A sheet with a form in it. A click beside it does not close it: what was typed would be lost.
+ * @param {string} title @param {(close: () => void) => any[]} contents
+ */
+export function showForm(title, contents) {
+  return show((dialog) => {
+    const close = () => dialog.close('');
+    return [h('div', { class: 'dialog-head' }, h('h2', {}, title), iconButton('close', t('action.close'), { onclick: close })), ...contents(close)];
+  }, 'dialog dialog-form');
+}
+
+/**
+ * @param {(dialog: HTMLDialogElement) => any[]} contents @param {string} [manner] its classes
+ * @returns {Promise<string>} what the dialog was closed with
+ */
+export function show(contents, manner = 'dialog') {
   return new Promise((resolve) => {
-    const dialog = h('dialog', { class: 'dialog' });
+    const dialog = h('dialog', { class: manner });
     dialog.append(...contents(dialog).filter(Boolean));
     dialog.addEventListener('click', (/** @type {MouseEvent} */ event) => {
-      if (event.target === dialog) dialog.close('');
+      if (event.target === dialog && manner === 'dialog') dialog.close('');
     });
     dialog.addEventListener('close', () => {
       dialog.remove();

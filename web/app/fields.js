@@ -19,6 +19,18 @@ export function field(label, { hint, ...attributes }) {
 }
 
 /**
+ * A labelled text of several lines. @param {string} label @param {Record<string, any>} attributes @param {string} text
+ * @returns {{element: HTMLElement, input: HTMLTextAreaElement}}
+ */
+export function area(label, attributes, text) {
+  counter += 1;
+  const id = `field-${counter}`;
+  const input = h('textarea', { id, class: 'input', ...attributes });
+  input.value = text;
+  return { element: h('div', { class: 'field' }, h('label', { for: id }, label), input), input };
+}
+
+/**
  * A labelled choice. @returns {{element: HTMLElement, select: HTMLSelectElement}}
  * @param {string} label @param {string} symbol @param {(value: string) => unknown} onchange
  */

@@ -75,6 +75,33 @@ export function clock(time) {
   return new Date(time).toLocaleTimeString(locale(), { hour: '2-digit', minute: '2-digit' });
 }
 
+/** @param {Date} time @returns {string} weekday, day and month */
+export function longDate(time) {
+  return time.toLocaleDateString(locale(), { weekday: 'long', day: 'numeric', month: 'long' });
+}
+
+/** @param {string} time @returns {string} today, tomorrow, or the day's date */
+export function dayName(time) {
+  const day = new Date(time);
+  const now = new Date();
+  const days = Math.round((midnight(day) - midnight(now)) / 86_400_000);
+  if (days === 0 || days === 1) return t(days === 0 ? 'day.today' : 'day.tomorrow');
+  const year = day.getFullYear() === now.getFullYear() ? undefined : 'numeric';
+  return day.toLocaleDateString(locale(), { weekday: 'long', day: 'numeric', month: 'long', year });
+}
+
+/** @param {Date} time @returns {number} */
+function midnight(time) {
+  return new Date(time.getFullYear(), time.getMonth(), time.getDate()).getTime();
+}
+
+/** @param {string} time @returns {string} how soon it is, within the next hour or the last; '' otherwise */
+export function soon(time) {
+  const minutes = Math.round((Date.parse(time) - Date.now()) / 60_000);
+  if (Math.abs(minutes) > 60) return '';
+  return new Intl.RelativeTimeFormat(language(), { numeric: 'auto' }).format(minutes, 'minute');
+}
+
 /** Accept a meeting's id or any form of its link. @param {string} text @returns {string} the id, '' for neither */
 export function meetingIdOf(text) {
   const trimmed = text.trim();

@@ -1,14 +1,16 @@
-/** The sheet with which others are asked to come: the link to copy, or to scan with a phone. */
+/** The sheet with which others are asked to come: the link to copy, to scan with a phone, or to send by mail. */
 import { copyLink } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';
-import { field } from './fields.js';
+import { field, form } from './fields.js';
 import { icon } from './icons.js';
 import { qrCode } from './qr-code.js';
+import { rest } from './session.js';
+import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** @param {any} meeting */
-export function showInvite(meeting) {
+/** @param {any} meeting @param {{hosts?: boolean}} [reader] `hosts`: an account that may have mails sent */
+export function showInvite(meeting, { hosts = false } = {}) {
   const path = `/m/${encodeURIComponent(meeting.id)}`;
   const address = new URL(path, location.href).href;
   const link = field(t('invite.link'), { value: address, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select() });
@@ -18,6 +20,28 @@ export function showInvite(meeting) {
     h('div', { class: 'form inline' }, link.element,
       h('button', { type: 'button', class: 'button primary', onclick: () => void copyLink(path) }, icon('copy'), t('action.copy'))),
     h('div', { class: 'invite-code' }, qrCode(address, t('invite.qr')), h('p', { class: 'hint' }, t('invite.scan'))),
+    hosts && byMail(meeting),
+    meeting.scheduled_start && h('a', { class: 'link', href: `/api/v1/meetings/${encodeURIComponent(meeting.id)}/calendar.ics`, download: true, target: '_self' }, t('home.calendar')),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
   ]);
+}
+
+/** Where the server sends mail: a form that has it invite people. @param {any} meeting */
+function byMail(meeting) {
+  const holder = h('div', {});
+  void rest.server().then((server) => {
+    if (!server.mail) return;
+    const people = field(t('invite.mail'), { name: 'emails', type: 'email', multiple: true, required: true, autocomplete: 'off', placeholder: t('invite.mail-example'), hint: t('invite.mail-hint') });
+    holder.replaceChildren(form({
+      action: t('invite.mail-action'),
+      manner: '',
+      submit: async () => {
+        const emails = people.input.value.split(/[\s,;]+/).filter(Boolean);
+        await rest.post(`/meetings/${encodeURIComponent(meeting.id)}/invitations`, { emails });
+        people.input.value = '';
+        toast(t('invite.mail-sent', { count: emails.length }));
+      },
+    }, people.element));
+  }).catch(() => undefined);
+  return holder;
 }

@@ -40,16 +40,17 @@ async def invite_people(call: Call, meeting: str, body: InvitePeople) -> Done:
     link = f"{call.services.config.link_origin}/m/{meeting}"
     text = _text(row, user.display_name, link)
     file = schedule.calendar(row, link) if row.scheduled_start is not None else None
-    call.services.tasks.start(_send(call, sorted(set(body.emails)), f"Invitation: {row.title}", text, user.email, file))
+    sender = user.email
+
+    async def send() -> None:
+        for address in sorted(set(body.emails)):
+            try:
+                await call.services.mail.send(address, f"Invitation: {row.title}", text, reply_to=sender, calendar=file)
+            except MailError as error:
+                call.services.tasks.log_failure(error)
+
+    call.services.tasks.start(send())
     return Done()
-
-
-async def _send(call: Call, to: list[str], subject: str, text: str, reply_to: str, file: bytes | None) -> None:
-    for address in to:
-        try:
-            await call.services.mail.send(address, subject, text, reply_to=reply_to, calendar=file)
-        except MailError as error:
-            call.services.tasks.log_failure(error)
 
 
 def _text(meeting: MeetingRow, name: str, link: str) -> str:

@@ -36,7 +36,7 @@ class Mailer:
 
     @property
     def configured(self) -> bool:
-        """Whether mails reach people, rather than files."""
+        """True if mails reach people rather than files."""
         return self._smtp is not None
 
     async def send(

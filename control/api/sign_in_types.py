@@ -101,4 +101,4 @@ class ServerInfo(Answer, frozen=True, kw_only=True):
     identity_providers: tuple[str, ...] = ()
     """Sign-in with a provider begins at `/api/v1/auth/oidc/{name}/start`."""
     mail: bool = False
-    """Whether the server sends mail."""
+    """True if the server sends mail."""

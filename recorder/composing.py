@@ -3,9 +3,9 @@
 The process gets no secrets and yields to everything else. A film is stored under a name of its own, and counts only
 once control has accepted that attempt: work after an expired lease is never shown.
 
-Finished parts of a film stay in `.composing/{recorder}/{recording}/{hash of its sources}` until the film is there or
-has failed: the next attempt continues from them. A job is released when the recorder stops, and after a while, so that
-others get a turn.
+Finished parts of a film stay in `.composing/{recorder}/{recording}/{film}/{hash of its sources}` until the film is
+there or has failed: the next attempt continues from them. A job is released when the recorder stops, and after a while,
+so that others get a turn.
 """
 
 import asyncio
@@ -17,20 +17,26 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import msgspec
 
+from foundation.film_options import SOUND_ONLY, FilmOptions, from_job
 from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
 from objects.threads import Objects
 from recorder import layout, leases
 from recorder.compose.contract import GAVE_WAY, VERSION
+from recorder.compose.cuts import Cuts
+from recorder.compose.scenes import film_chapters
+from recorder.compose.storyboard_files import storyboard_paths
 from recorder.config import RecorderConfig
 from recorder.manifest import Manifest, decode_manifest
 
 _log = logging.getLogger(__name__)
 
 KIND = "compose"
+ORDERED = "film"
 _PREFIX = "composed-"
 _TURN_SECONDS = 600.0
 _KEPT_SECONDS = 86_400.0
@@ -41,6 +47,15 @@ _POLL_SECONDS = 2.0
 _MAX_POLL_SECONDS = 30.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _PACKAGES = Path(__file__).parent.parent
+
+
+class _Work(NamedTuple):
+    """A film to make. `name` is the file's, within the recording."""
+
+    job: ClaimedJob
+    options: FilmOptions
+    name: str
+    directory: Path
 
 
 class _Failed(Exception):
@@ -60,7 +75,7 @@ class _Lost(Exception):
 
 
 class Composer:
-    """One film at a time. `objects` is the store of recordings, None for this disk."""
+    """Makes films, some at a time. `objects` is the store of recordings, None for this disk."""
 
     def __init__(self, config: RecorderConfig, objects: Objects | None, local: Objects) -> None:
         self._config = config
@@ -68,7 +83,7 @@ class Composer:
         self._node = config.instance if objects is None else None
         self._all_work = config.recordings_dir / ".composing"
         self._work = self._all_work / leases.file_name(config.instance)
-        self._share = 0.0
+        self._shares: dict[str, float] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -76,23 +91,29 @@ class Composer:
             return
         await asyncio.to_thread(_forget_old, self._all_work, time.time() - _KEPT_SECONDS)
         headers = {"Authorization": f"Bearer {self._config.node_secret}", "Content-Type": "application/json"}
+        at_once = self._config.films_at_once or max(1, len(os.sched_getaffinity(0)) // 2)
+        async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session, asyncio.TaskGroup() as tasks:
+            for _ in range(at_once):
+                tasks.create_task(self._work_on(session))
+
+    async def _work_on(self, session: aiohttp.ClientSession) -> None:
+        """Do one job after another."""
         delay = _POLL_SECONDS
-        async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
-            while True:
-                try:
-                    job = await self._claim(session)
-                    if job is not None:
-                        await self._do(session, job)
-                    delay = _POLL_SECONDS
-                except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
-                    _log.debug("no job: %s", error)
-                    delay = min(2 * delay, _MAX_POLL_SECONDS)
-                    job = None
-                if job is None:
-                    await asyncio.sleep(delay)
+        while True:
+            try:
+                job = await self._claim(session)
+                if job is not None:
+                    await self._do(session, job)
+                delay = _POLL_SECONDS
+            except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+                _log.debug("no job: %s", error)
+                delay = min(2 * delay, _MAX_POLL_SECONDS)
+                job = None
+            if job is None:
+                await asyncio.sleep(delay)
 
     async def _claim(self, session: aiohttp.ClientSession) -> ClaimedJob | None:
-        asked = msgspec.json.encode(JobRequest(kinds=[KIND], node=self._node))
+        asked = msgspec.json.encode(JobRequest(kinds=[KIND, ORDERED], node=self._node))
         async with session.post(self._url("claim"), data=asked) as answer:
             answer.raise_for_status()
             data = await answer.read()
@@ -100,10 +121,13 @@ class Composer:
 
     async def _do(self, session: aiohttp.ClientSession, job: ClaimedJob) -> None:
         """Do a job, and report the outcome."""
-        key = f"{layout.identifier(job.subject)}/{_PREFIX}{int(time.time())}.mp4"
+        recording = layout.identifier(job.subject)
+        made: list[str] = []
         begun = time.monotonic()
         try:
-            outcome = JobOutcome(attempt=job.attempt, result=await self._compose(session, job, key))
+            work = self._work_of(job, recording)
+            result = await self._compose(session, work, made)
+            outcome = JobOutcome(attempt=job.attempt, result=result)
         except asyncio.CancelledError:
             await self._release(session, job)
             raise
@@ -120,13 +144,29 @@ class Composer:
         try:
             held = await self._tell(session, job, "outcome", outcome)
         finally:
-            if not held:
+            for key in made if not held else ():
                 await self._objects.remove(key)
         if held:
-            await asyncio.to_thread(shutil.rmtree, self._work / job.subject, ignore_errors=True)
-        if held and outcome.result is not None:
-            await self._remove_older(job.subject, key)
+            await asyncio.to_thread(shutil.rmtree, self._directory(job), ignore_errors=True)
+        if held and outcome.result is not None and job.kind == KIND:
+            await self._remove_older(recording, f"{recording}/{work.name}")
         _log.info("the film of %s took %.1f s", job.subject, time.monotonic() - begun)
+
+    def _work_of(self, job: ClaimedJob, recording: str) -> _Work:
+        """Return the work that a job asks for. Raises _Failed."""
+        try:
+            options = from_job(job.options)
+        except ValueError as error:
+            raise _Failed(f"options that this recorder does not know: {error}", again=False) from error
+        stem = (
+            f"film-{layout.identifier(job.id)}-{job.attempt}" if job.kind == ORDERED else f"{_PREFIX}{int(time.time())}"
+        )
+        return _Work(job, options, f"{stem}.{options.format}", self._directory(job))
+
+    def _directory(self, job: ClaimedJob) -> Path:
+        return (
+            self._work / layout.identifier(job.subject) / (layout.identifier(job.id) if job.kind == ORDERED else KIND)
+        )
 
     async def _release(self, session: aiohttp.ClientSession, job: ClaimedJob) -> None:
         try:
@@ -137,48 +177,59 @@ class Composer:
 
     async def _remove_older(self, recording: str, kept: str) -> None:
         for found in await self._objects.list(f"{recording}/"):
-            if found.key.startswith(f"{recording}/{_PREFIX}") and found.key < kept:
+            stem = found.key.rpartition(".")[0]
+            if stem.startswith(f"{recording}/{_PREFIX}") and stem < kept.rpartition(".")[0]:
                 await self._objects.remove(found.key)
 
-    async def _compose(self, session: aiohttp.ClientSession, job: ClaimedJob, key: str) -> dict[str, object]:
-        self._share = 0.0
-        making = asyncio.create_task(self._make(job))
+    async def _compose(self, session: aiohttp.ClientSession, work: _Work, stored: list[str]) -> dict[str, object]:
+        """Return the result of a film. The keys of files that it stores are added to `stored`."""
+        job = work.job
+        making = asyncio.create_task(self._make(work))
         try:
             while not (await asyncio.wait((making,), timeout=LEASE_SECONDS / 6))[0]:
-                word = JobProgress(attempt=job.attempt, progress=self._share)
+                word = JobProgress(attempt=job.attempt, progress=self._shares.get(job.id, 0.0))
                 if not await self._tell(session, job, "progress", word):
                     raise _Lost
             film, manifest = making.result()
         except (OSError, ValueError) as error:
             raise _Failed(str(error), again=isinstance(error, OSError)) from error
         finally:
+            self._shares.pop(job.id, None)
             making.cancel()
             await asyncio.gather(making, return_exceptions=True)
+        files = [film] if work.options.format in SOUND_ONLY else [film, *storyboard_paths(film)]
         size, digest = await asyncio.to_thread(_measure, film)
         try:
-            await self._objects.put_file(key, film, sha256=digest, move=True)
+            for path in files:
+                hashed = digest if path is film else (await asyncio.to_thread(_measure, path))[1]
+                stored.append(f"{job.subject}/{path.name}")
+                await self._objects.put_file(stored[-1], path, sha256=hashed, move=True)
         except OSError as error:
             raise _Failed(str(error), again=True) from error
         return {
-            "file": key.partition("/")[2],
+            "file": film.name,
             "bytes": size,
             "sha256": digest,
-            "duration_ms": manifest.duration_ms,
+            "duration_ms": Cuts(work.options.ranges, manifest.duration_ms).total_ms,
+            "storyboard": files[-1].name if len(files) > 1 else None,
+            "chapters": [chapter._asdict() for chapter in film_chapters(manifest, work.options)],
         }
 
-    async def _make(self, job: ClaimedJob) -> tuple[Path, Manifest]:
+    async def _make(self, work: _Work) -> tuple[Path, Manifest]:
         """Return the film. Raises OSError, ValueError, _Failed, _GaveWay."""
         root = self._config.recordings_dir
-        data = await self._objects.get(f"{job.subject}/{layout.MANIFEST_NAME}")
+        data = await self._objects.get(f"{work.job.subject}/{layout.MANIFEST_NAME}")
         manifest = decode_manifest(data)
-        made_of = hashlib.sha256(data + str(VERSION).encode()).hexdigest()[:16]
-        directory = await asyncio.to_thread(_begin, self._work / job.subject, made_of)
+        options = msgspec.json.encode(work.options)
+        made_of = hashlib.sha256(data + options + str(VERSION).encode()).hexdigest()[:16]
+        directory = await asyncio.to_thread(_begin, work.directory, made_of)
         if self._objects.store.local_path("any") is None:
             root = directory / "files"
             await self._fetch([file.key for track in manifest.tracks for file in track.files], root)
-        document, film = directory / "manifest.json", directory / "film.mp4"
-        await asyncio.to_thread(document.write_bytes, data)
-        await self._run(root, document, film, directory)
+        await asyncio.to_thread((directory / "manifest.json").write_bytes, data)
+        await asyncio.to_thread((directory / "options.json").write_bytes, options)
+        film = directory / work.name
+        await self._run(root, film, work)
         return film, manifest
 
     async def _fetch(self, keys: list[str], root: Path) -> None:
@@ -191,10 +242,10 @@ class Composer:
                 await self._objects.call(self._objects.store.fetch, key, arriving)
                 await asyncio.to_thread(arriving.replace, path)
 
-    async def _run(self, root: Path, document: Path, film: Path, parts: Path) -> None:
+    async def _run(self, root: Path, film: Path, work: _Work) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "recorder.compose", str(root), str(document), str(film), str(parts), str(_TURN_SECONDS)),
+            *("-m", "recorder.compose", str(root), str(film), str(_TURN_SECONDS)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -206,7 +257,7 @@ class Composer:
             complaints = asyncio.create_task(process.stderr.read(1 << 16))
             async for line in process.stdout:
                 with contextlib.suppress(ValueError):
-                    self._share = float(line)
+                    self._shares[work.job.id] = float(line)
             code = await process.wait()
             last = (await complaints).decode(errors="replace").strip().rpartition("\n")[2]
         finally:
@@ -244,7 +295,7 @@ def _begin(work: Path, made_of: str) -> Path:
 
 def _forget_old(all_work: Path, before: float) -> None:
     """Delete parts of films that nobody continued, also those of recorders that are gone."""
-    for made in all_work.glob("*/*/*"):
+    for made in all_work.glob("*/*/*/*"):
         with contextlib.suppress(OSError):
             if made.stat().st_mtime < before:
                 shutil.rmtree(made.parent)

@@ -30,6 +30,8 @@ class RecorderConfig:
     """The store to which recordings go as they are made; `recordings_dir` holds what is not there yet."""
     keep_segments_hours: float = 24.0
     """The time in which a finished recording can be continued; then its segments are deleted."""
+    films_at_once: int = 0
+    """How many films are made at the same time; 0 is half the number of cores."""
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)

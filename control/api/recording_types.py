@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from control.api.types import Answer, RecordingStatus, Time
+from foundation.film_options import FilmOptions
 
 
 class Recording(Answer, frozen=True, kw_only=True):
@@ -62,10 +63,18 @@ class RecordedTrack(Answer, frozen=True, kw_only=True):
     files: list[str]
 
 
+class Chapter(Answer, frozen=True, kw_only=True):
+    """A place in a film where somebody joined or shared a screen; `start_ms` is in the film's time."""
+
+    start_ms: int
+    title: str
+
+
 class Composition(Answer, frozen=True, kw_only=True):
     """The composed film of all participants, made automatically after the end, and again on request.
 
     `file` is set once it is `done`. While it is made again, or after that `failed`, it is the previous film.
+    `storyboard` is a WebVTT file whose cues name parts of a JPEG image beside it.
     """
 
     state: Literal["queued", "running", "done", "failed"]
@@ -73,6 +82,20 @@ class Composition(Answer, frozen=True, kw_only=True):
     file: str | None = None
     bytes: int | None = None
     error: str | None = None
+    storyboard: str | None = None
+    chapters: list[Chapter] = msgspec.field(default_factory=list)
+
+
+class Film(Composition, frozen=True, kw_only=True):
+    """A film that was ordered, with its options."""
+
+    id: str
+    options: FilmOptions
+    created_at: Time
+
+
+class Films(Answer, frozen=True, kw_only=True):
+    films: list[Film]
 
 
 class RecordingDetail(Answer, frozen=True, kw_only=True):

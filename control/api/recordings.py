@@ -1,11 +1,15 @@
 """Recordings: start, stop, list, download and delete."""
 
 import re
+from typing import Any
 
 from quart import Response
 
 from control.api.recording_types import (
+    Chapter,
     Composition,
+    Film,
+    Films,
     RecordedTrack,
     Recording,
     RecordingDetail,
@@ -24,8 +28,11 @@ from control.problem import Problem, not_found
 from control.recordings import lifecycle, zip_entries
 from control.recordings.lifecycle import Wish
 from control.services import Services
-from control.store import audit, films, jobs, recordings
+from control.store import audit, films, jobs, meetings, recordings
+from control.store.films import FilmRow
+from control.store.jobs import JobRow
 from control.store.recordings import RecordingRow
+from foundation.film_options import FilmOptions, from_job, to_job
 
 endpoints = Endpoints("recordings", scope="recordings")
 
@@ -102,17 +109,59 @@ async def download_recording(call: Call, recording: str) -> Response:
 )
 async def compose_recording(call: Call, recording: str) -> RecordingDetail:
     """Queue a new composed film of a finished recording. A film that is waiting or in progress is left alone."""
-    row = _row(call)
-    if row.state not in {"ready", "partial"} or not row.duration_ms:
-        raise Problem(409, "not_finished", "This recording is not finished. There is nothing to compose yet.")
+    row, duration_ms = _finished(call)
     manifest = await call.services.archive.manifest(recording)
     async with call.services.pool.acquire() as connection, connection.transaction():
         job = await films.latest(connection, recording)
         if job is None or job.state in {"done", "failed"}:
             meeting = call.standing.meeting
-            await films.queue(connection, recording, manifest.instance, meeting.host_id, row.duration_ms)
+            await films.queue(connection, recording, manifest.instance, meeting.host_id, duration_ms)
             await audit.write(connection, call.actor, "compose_recording", recording, call.address)
     return await detail(call.services, row, call.standing.meeting.title)
+
+
+@endpoints.route(
+    "POST", "/api/v1/recordings/<recording>/films", Access.RECORDING, body=FilmOptions, answer=Film, status=202
+)
+async def order_film(call: Call, recording: str, body: FilmOptions) -> Film:
+    """Order a film of a finished recording in a layout, size and format, of all of it or parts."""
+    row, duration_ms = _finished(call)
+    if (problem := body.problem()) is not None:
+        raise Problem(400, "invalid_film", problem)
+    if any(start >= duration_ms for start, _ in body.ranges):
+        raise Problem(400, "invalid_film", "A range begins behind the end of the recording.")
+    manifest = await call.services.archive.manifest(recording)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, row.meeting_id)
+        if len(await films.ordered(connection, recording)) >= films.MOST:
+            raise Problem(409, "too_many_films", f"A recording can have {films.MOST} films. Delete one first.")
+        host = call.standing.meeting.host_id
+        made = await films.order(
+            connection, recording, manifest.instance, host=host, duration_ms=duration_ms, film=to_job(body)
+        )
+        await audit.write(connection, call.actor, "order_film", recording, call.address)
+        job = await jobs.by_id(connection, made.id)
+    return _film(made, job)
+
+
+@endpoints.route("GET", "/api/v1/recordings/<recording>/films", Access.RECORDING, answer=Films)
+async def list_films(call: Call, recording: str) -> Films:
+    """List the films that were ordered of a recording, newest first."""
+    async with call.services.pool.acquire() as connection:
+        return Films(films=[_film(row, job) for row, job in await films.ordered(connection, recording)])
+
+
+@endpoints.route("DELETE", "/api/v1/recordings/<recording>/films/<film>", Access.RECORDING, answer=Done)
+async def delete_film(call: Call, recording: str, film: str) -> Done:
+    """Delete an ordered film, or stop making it."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await films.forget(connection, recording, film)
+        if row is None:
+            raise not_found("This recording has no such film.")
+        await audit.write(connection, call.actor, "delete_film", recording, call.address)
+    if row.made is not None:
+        await call.services.archive.remove_film(recording, row.made["file"])
+    return Done()
 
 
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>", Access.RECORDING, answer=Done)
@@ -147,6 +196,14 @@ def _row(call: Call) -> RecordingRow:
     return row
 
 
+def _finished(call: Call) -> tuple[RecordingRow, int]:
+    """Return a finished recording and its duration. Raises Problem 409 for any other."""
+    row = _row(call)
+    if row.state not in {"ready", "partial"} or not row.duration_ms:
+        raise Problem(409, "not_finished", "This recording is not finished. There is nothing to compose yet.")
+    return row, row.duration_ms
+
+
 async def send(call: Call, recording: str, name: str) -> Response:
     """Send a file of a recording, or the requested range of it."""
     key, kind = await call.services.archive.file(recording, name)
@@ -178,8 +235,25 @@ async def _composition(services: Services, row: RecordingRow) -> Composition | N
     """Return the state of the composed film. While it is made again, the previous one is available."""
     async with services.pool.acquire() as connection:
         job = await films.latest(connection, row.id)
-    file, size = (None, None) if row.composed is None else (row.composed["file"], row.composed["bytes"])
-    if job is None or job.state == "done":
-        return None if file is None else Composition(state="done", progress=1.0, file=file, bytes=size)
-    error = job.error if job.state == "failed" else None
-    return Composition(state=job.state, progress=job.progress, file=file, bytes=size, error=error)
+    if job is None and row.composed is None:
+        return None
+    return Composition(**_state(job, row.composed))
+
+
+def _film(row: FilmRow, job: JobRow | None) -> Film:
+    return Film(id=row.id, options=from_job(row.options), created_at=row.created_at, **_state(job, row.made))
+
+
+def _state(job: JobRow | None, made: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the fields of a film: how far its job is, and what it made, or an earlier one."""
+    state: dict[str, Any] = {"state": "done", "progress": 1.0}
+    if job is None and made is None:
+        state = {"state": "failed", "progress": 0.0, "error": "every attempt was cut off"}
+    elif job is not None and job.state != "done":
+        error = job.error if job.state == "failed" else None
+        state = {"state": job.state, "progress": job.progress, "error": error}
+    if made is not None:
+        chapters = [Chapter(**chapter) for chapter in made.get("chapters", [])]
+        state |= {"file": made["file"], "bytes": made["bytes"], "chapters": chapters}
+        state["storyboard"] = made.get("storyboard")
+    return state

@@ -15,9 +15,18 @@ from control.problem import Problem, not_found
 from objects.threads import Objects
 
 _MIN_FREE_BYTES = 512 * 1024 * 1024
-_CONTENT_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska", ".json": "application/json", ".mp4": "video/mp4"}
+_CONTENT_TYPES = {
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".json": "application/json",
+    ".mp4": "video/mp4",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".jpg": "image/jpeg",
+    ".vtt": "text/vtt; charset=utf-8",
+}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_COMPOSED = re.compile(r"composed-[0-9]{1,12}\.mp4")
+_COMPOSED = re.compile(r"(composed-[0-9]{1,12}|film-[a-z0-9_]{1,64}-[0-9]{1,6})\.(mp4|webm|m4a|mp3|jpg|vtt)")
 MANIFEST = "manifest.json"
 
 
@@ -115,7 +124,7 @@ class Archive:
             raise Problem(502, "manifest_unreadable", "The recording's manifest cannot be read.") from error
 
     async def file(self, recording: str, name: str) -> tuple[str, str]:
-        """Return the key and content type of a file in the manifest, or of the composed film."""
+        """Return the key and content type of a file in the manifest, or of a film and its storyboard."""
         if name != MANIFEST and not _COMPOSED.fullmatch(name):
             manifest = await self.manifest(recording)
             if name not in {within(recording, file.key) for track in manifest.tracks for file in track.files}:
@@ -128,6 +137,12 @@ class Archive:
         except OSError as error:
             raise unavailable() from error
         return key, content_type(name)
+
+    async def remove_film(self, recording: str, name: str) -> None:
+        """Delete a film with its storyboard; a missing one is no error."""
+        stem = name.rpartition(".")[0]
+        for one in (name, f"{stem}.jpg", f"{stem}.vtt"):
+            await self.objects.remove(f"{_checked(recording)}/{one}")
 
     async def remove(self, recording: str) -> None:
         """Delete a recording from store and disk; a missing one is no error."""

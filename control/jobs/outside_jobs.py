@@ -8,16 +8,26 @@ from control.store import films, jobs, meetings, outbox, recordings
 from control.store.jobs import JobRow
 from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest
 
-_KINDS = frozenset({films.KIND})
+_KINDS = frozenset({films.KIND, films.ORDERED})
+
+
+class FilmChapter(msgspec.Struct, frozen=True, kw_only=True):
+    start_ms: int
+    title: str
 
 
 class Composed(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of composing a film; `file` is its name within the recording."""
+    """Result of composing a film; `file` is its name within the recording, `storyboard` that of its WebVTT file.
+
+    `chapters` have `start_ms`, in the film's time, and `title`.
+    """
 
     file: str
     bytes: int
     sha256: str
     duration_ms: int
+    storyboard: str | None = None
+    chapters: list[FilmChapter] = []
 
 
 async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
@@ -27,7 +37,8 @@ async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
         job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
     if job is None:
         return None
-    return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt)
+    film = job.options.get("film", {})
+    return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt, options=film)
 
 
 async def renew(services: Services, job: str, word: JobProgress) -> bool:
@@ -62,7 +73,11 @@ async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:
     kept = msgspec.to_builtins(result)
     if not await jobs.finish(connection, job, kept):
         return False
-    await recordings.set_composed(connection, recording.id, kept)
+    if job.kind == films.ORDERED:
+        if not await films.set_made(connection, job.id, kept):
+            return False
+    else:
+        await recordings.set_composed(connection, recording.id, kept)
     payload = {"meeting": recording.meeting_id, "recording": recording.id, **kept}
     await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "transcode.completed", payload)
     return True

@@ -1,10 +1,30 @@
-"""Films of recordings: jobs for the recorder that finished one, or for any if recordings are in an object store."""
+"""Films of recordings: jobs for the recorder that finished one, or for any if recordings are in an object store.
+
+Of each recording a film is made by itself (the composition). More can be ordered, with other options.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from control.database import Connection
 from control.store import jobs
 from control.store.jobs import JobRow
 
 KIND = "compose"
+ORDERED = "film"
+MOST = 20
+
+
+class FilmRow(msgspec.Struct, frozen=True):
+    """An ordered film; its id is that of its job, which is forgotten some time after it ended."""
+
+    id: str
+    recording_id: str
+    options: dict[str, Any]
+    made: dict[str, Any] | None
+    created_at: datetime
 
 
 async def queue(connection: Connection, recording: str, node: str, host: str, duration_ms: int) -> None:
@@ -14,3 +34,35 @@ async def queue(connection: Connection, recording: str, node: str, host: str, du
 
 async def latest(connection: Connection, recording: str) -> JobRow | None:
     return await jobs.latest_about(connection, KIND, recording)
+
+
+async def order(
+    connection: Connection, recording: str, node: str, *, host: str, duration_ms: int, film: dict[str, Any]
+) -> FilmRow:
+    """Queue a film with options of its own."""
+    options = {"node": node, "film": film}
+    job = await jobs.queue(connection, ORDERED, recording, options, line=host, seconds=duration_ms / 1000)
+    return await connection.insert_new(FilmRow, "recording_films", id=job.id, recording_id=recording, options=film)
+
+
+async def ordered(connection: Connection, recording: str) -> list[tuple[FilmRow, JobRow | None]]:
+    """Return the films that were ordered, newest first, each with its job while that is known."""
+    rows = await connection.all(
+        FilmRow, "SELECT * FROM recording_films WHERE recording_id = $1 ORDER BY created_at DESC, id", recording
+    )
+    return [(row, await jobs.by_id(connection, row.id)) for row in rows]
+
+
+async def set_made(connection: Connection, film: str, made: dict[str, Any]) -> bool:
+    """Note what came of an ordered film; return False if nobody wants it any more."""
+    return await connection.change("UPDATE recording_films SET made = $2 WHERE id = $1", film, made)
+
+
+async def forget(connection: Connection, recording: str, film: str) -> FilmRow | None:
+    """Delete an ordered film and its job, whose worker loses its lease; return it, None if there is none."""
+    row = await connection.one(
+        FilmRow, "DELETE FROM recording_films WHERE id = $1 AND recording_id = $2 RETURNING *", film, recording
+    )
+    if row is not None:
+        await jobs.forget(connection, film)
+    return row

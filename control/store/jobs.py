@@ -78,7 +78,14 @@ async def queue_anew(
     await connection.execute(
         "DELETE FROM processing_jobs WHERE kind = $1 AND subject = $2 AND state = 'queued'", kind, subject
     )
-    await connection.fetchrow(_INSERT, new_id("job"), kind, subject, options, None, line, seconds)
+    await queue(connection, kind, subject, options, line=line, seconds=seconds)
+
+
+async def queue(
+    connection: Connection, kind: str, subject: str, options: dict[str, Any], *, line: str, seconds: float
+) -> JobRow:
+    """Queue an internal job beside others of its kind and subject."""
+    return await connection.new(JobRow, _INSERT, new_id("job"), kind, subject, options, None, line, seconds)
 
 
 async def latest_about(connection: Connection, kind: str, subject: str) -> JobRow | None:
@@ -93,6 +100,11 @@ async def latest_about(connection: Connection, kind: str, subject: str) -> JobRo
 async def forget_about(connection: Connection, subjects: list[str]) -> None:
     """Delete the jobs about deleted subjects; their workers lose their leases."""
     await connection.execute("DELETE FROM processing_jobs WHERE subject = ANY($1)", subjects)
+
+
+async def forget(connection: Connection, job: str) -> None:
+    """Delete a job; its worker loses its lease."""
+    await connection.execute("DELETE FROM processing_jobs WHERE id = $1", job)
 
 
 def attempt_of(job: JobRow, attempt: int) -> JobRow:

@@ -26,6 +26,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     subject: str
     attempt: int
+    options: dict[str, Any] = {}
 
 
 class JobProgress(msgspec.Struct, frozen=True, kw_only=True):

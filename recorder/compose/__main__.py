@@ -1,9 +1,10 @@
 """The process that composes. It decodes what participants sent, so it has no secrets and bounded memory, and a low
 priority.
 
-    python -m recorder.compose ROOT MANIFEST OUT PARTS SECONDS
+    python -m recorder.compose ROOT OUT SECONDS
 
-prints a line with the share that is done, once per second of film. Finished parts of the picture are kept in PARTS. It
+reads `manifest.json` and `options.json` beside OUT, and keeps finished parts of the picture there. It prints a line
+with the share that is done, once per second of film. It
 ends with GAVE_WAY after the part in which SECONDS have passed, so that shorter films need not wait for a long one.
 """
 
@@ -13,6 +14,9 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
+from foundation.film_options import from_job
 from recorder.compose.contract import GAVE_WAY
 from recorder.compose.film import compose
 from recorder.manifest import decode_manifest
@@ -22,13 +26,17 @@ _NICE = 15
 
 
 def main() -> int:
-    root, manifest, out, parts = (Path(argument) for argument in sys.argv[1:5])
-    end = time.monotonic() + float(sys.argv[5])
+    root, out = (Path(argument) for argument in sys.argv[1:3])
+    end = time.monotonic() + float(sys.argv[3])
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    document = decode_manifest(manifest.read_bytes())
-    done = compose(root, document, out, parts=parts, report=_report, goes_on=lambda: time.monotonic() < end)
+    parts = out.parent
+    manifest = decode_manifest((parts / "manifest.json").read_bytes())
+    options = from_job(msgspec.json.decode((parts / "options.json").read_bytes()))
+    done = compose(
+        root, manifest, out, parts=parts, report=_report, options=options, goes_on=lambda: time.monotonic() < end
+    )
     return 0 if done else GAVE_WAY
 
 

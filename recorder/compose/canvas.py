@@ -1,67 +1,138 @@
 """The picture that is encoded: planes of YUV 4:2:0 with tiles, names and images on them."""
 
+import base64
 import colorsys
 import functools
+import io
 import zlib
 from dataclasses import replace
+from typing import NamedTuple
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image, ImageDraw
 
+from foundation.film_options import FilmOptions
 from recorder.compose import lettering
-from recorder.compose.scenes import HEIGHT, WIDTH, Box, Scene, Tile
+from recorder.compose.layouts import Box, Tile
+from recorder.compose.scenes import Scene
 
 Plane = npt.NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
+Levels = npt.NDArray[np.float32]
+Rgb = tuple[int, int, int]
 
-_BACKGROUND = (18, 20, 24)
+_DARK = (18, 20, 24)
 _GAP = 2
 _LABEL = 24
 _LABEL_SIZE = 15
 _LETTERS = (235, 235, 235)
 _FAINT = (180, 184, 190)
 _BLACK = (16, 128, 128)
+_WAVE_GROUND = (24, 130, 126)
+_WAVE_HEARD, _WAVE_COMING = 200, 90
+_LOGO_SHARE = 0.12
+_MAX_LOGO_PIXELS = 4_000_000
+
+
+class Scaled(NamedTuple):
+    """An image in the size in which it is shown, and where."""
+
+    box: Box
+    planes: Planes
 
 
 class Canvas:
-    """Holds the current picture; `luma` and `chroma` are written in place."""
+    """The current picture, in one frame that is changed in place: an encoder must have copied it before the next."""
 
-    def __init__(self) -> None:
-        self._planes: Planes = _to_planes(Image.new("RGB", (WIDTH, HEIGHT), _BACKGROUND))
+    def __init__(self, options: FilmOptions) -> None:
+        self.frame = av.VideoFrame(options.width, options.height, "yuv420p")
+        self._planes = _views(self.frame)
+        self._background = _rgb(options.background)
+        self._empty = _to_planes(Image.new("RGB", (options.width, options.height), self._background))
+        self._logo = _logo(options, self._background)
 
     def begin(self, scene: Scene) -> None:
         """Draw a scene without its images."""
-        self._planes = _to_planes(Image.new("RGB", (WIDTH, HEIGHT), _BACKGROUND))
+        self._paste(self._empty, Box(0, 0, self.frame.width, self.frame.height))
         for tile in scene.tiles:
             self.placard(tile, tile.note)
 
     def placard(self, tile: Tile, note: str) -> None:
         """Put a participant's name into its tile, and below it why there is no image."""
-        self._paste(_placard(replace(tile, track=None, note=note, since_ms=0)), tile.box)
+        plain = replace(tile, track=None, note=note, since_ms=0)
+        self._paste(_placard(plain, self._background), tile.box)
 
-    def show(self, tile: Tile, image: av.VideoFrame) -> None:
-        """Put an image into its tile, as large as fits, with the label over it."""
-        box = tile.box
-        inner = Box(box.x + _GAP, box.y + _GAP, box.width - 2 * _GAP, box.height - 2 * _GAP)
-        fitted = fit(image.width, image.height, inner)
-        scaled = image.reformat(width=fitted.width, height=fitted.height, format="yuv420p")
-        for plane, value in zip(self._planes, _BLACK, strict=True):
-            _part(plane, inner)[:] = value
-        self._paste(_split(_pixels(scaled), fitted.width, fitted.height), fitted)
-        label, planes = _label(tile.name, tile.muted, inner.width)
-        self._paste(planes, Box(inner.x, inner.y + inner.height - label[1], *label))
+    def show(self, tile: Tile, image: Scaled) -> None:
+        """Put an image into its tile, with the label over it."""
+        box, within = inner(tile.box), image.box
+        if within.width < box.width or within.height < box.height:
+            for plane, value in zip(self._planes, _BLACK, strict=True):
+                self._part(plane, box)[:] = value
+        left, top = max(box.x, within.x), max(box.y, within.y)
+        wide = min(box.x + box.width, within.x + within.width) - left
+        high = min(box.y + box.height, within.y + within.height) - top
+        cut = Box(left - within.x, top - within.y, wide, high)
+        for plane, data in zip(self._planes, image.planes, strict=True):
+            shrink = within.width // data.shape[1]
+            part = data[cut.y // shrink : (cut.y + high) // shrink, cut.x // shrink : (cut.x + wide) // shrink]
+            self._part(plane, Box(left, top, wide, high))[:] = part
+        if tile.labelled:
+            label, planes = _label(tile.name, tile.muted, box.width)
+            self._paste(planes, Box(box.x, box.y + box.height - label[1], *label))
+
+    def wave(self, box: Box, before: Levels, after: Levels) -> None:
+        """Draw the sound as bars (each 0 to 1): what was heard in the left half, what comes in the right one."""
+        for plane, value in zip(self._planes, _WAVE_GROUND, strict=True):
+            self._part(plane, box)[:] = value
+        luma = self._part(self._planes[0], box)
+        step = max(2.0, box.width / (before.size + after.size))
+        for index, level in enumerate(np.concatenate([before, after])):
+            half = max(1, round(float(level) * 0.45 * box.height))
+            left = round(index * step)
+            middle = box.height // 2
+            bright = _WAVE_HEARD if index < before.size else _WAVE_COMING
+            luma[middle - half : middle + half, left : left + max(1, round(step) - 1)] = bright
+
+    def finish(self) -> av.VideoFrame:
+        """Put the logo over everything, and return the picture."""
+        if self._logo is not None:
+            self._paste(self._logo[1], self._logo[0])
+        return self.frame
 
     def _paste(self, planes: Planes, box: Box) -> None:
         for plane, data in zip(self._planes, planes, strict=True):
-            _part(plane, box)[:] = data
+            self._part(plane, box)[:] = data
 
-    def frame(self) -> av.VideoFrame:
-        """Return a copy of the picture to encode."""
-        luma, *chroma = self._planes
-        flat = np.concatenate([luma.reshape(-1), *(plane.reshape(-1) for plane in chroma)])
-        return av.VideoFrame.from_ndarray(flat.reshape(HEIGHT * 3 // 2, WIDTH), format="yuv420p")
+    def _part(self, plane: Plane, box: Box) -> Plane:
+        """Return the view of a plane that a box covers."""
+        shrink = self.frame.width // plane.shape[1]
+        part: Plane = plane[
+            box.y // shrink : (box.y + box.height) // shrink, box.x // shrink : (box.x + box.width) // shrink
+        ]
+        return part
+
+
+class Scaler:
+    """Scales the images of one track; it may run in any thread."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def scale(self, image: av.VideoFrame, box: Box) -> Scaled:
+        """Return an image as large as fits into a tile. Its edges will be covered by the gap between tiles."""
+        fitted = fit(image.width, image.height, box)
+        scaled = self._reformatter.reformat(
+            image, width=fitted.width, height=fitted.height, format="yuv420p", interpolation=Interpolation.AREA
+        )
+        return Scaled(fitted, _views(scaled))
+
+
+def inner(box: Box) -> Box:
+    """Return a tile's box without the gap around it."""
+    return Box(box.x + _GAP, box.y + _GAP, box.width - 2 * _GAP, box.height - 2 * _GAP)
 
 
 def fit(width: int, height: int, box: Box) -> Box:
@@ -72,10 +143,10 @@ def fit(width: int, height: int, box: Box) -> Box:
 
 
 @functools.lru_cache(maxsize=128)
-def _placard(tile: Tile) -> Planes:
+def _placard(tile: Tile, background: Rgb) -> Planes:
     """Return the planes of a tile without an image: its participant's colour, with name and note in the middle."""
     width, height = tile.box.width, tile.box.height
-    picture = Image.new("RGB", (width, height), _BACKGROUND)
+    picture = Image.new("RGB", (width, height), background)
     draw = ImageDraw.Draw(picture)
     hue = zlib.crc32(tile.participant.encode()) % 360 / 360
     colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.45, 0.38))
@@ -106,7 +177,7 @@ def _label(name: str, muted: bool, width: int) -> tuple[tuple[int, int], Planes]
     text = lettering.printable(name)
     before = 6 + (22 if muted else 0)
     size = max(2, min(width, before + 6 + lettering.width(text, _LABEL_SIZE)) // 2 * 2), _LABEL
-    picture = Image.new("RGB", size, _BACKGROUND)
+    picture = Image.new("RGB", size, _DARK)
     draw = ImageDraw.Draw(picture)
     lettering.draw(draw, (before, _LABEL - 7), text, _LABEL_SIZE, _LETTERS)
     if muted:
@@ -121,28 +192,39 @@ def _draw_muted(draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
 
 def _to_planes(picture: Image.Image) -> Planes:
     frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24").reformat(format="yuv420p")
-    y, u, v = _split(_pixels(frame), picture.width, picture.height)
+    y, u, v = _views(frame)
     return y.copy(), u.copy(), v.copy()
 
 
-def _pixels(frame: av.VideoFrame) -> Plane:
-    return np.asarray(frame.to_ndarray(), np.uint8)
-
-
-def _split(data: Plane, width: int, height: int) -> Planes:
-    flat = data.reshape(-1)
-    luma, chroma = width * height, (width // 2) * (height // 2)
-    return (
-        flat[:luma].reshape(height, width),
-        flat[luma : luma + chroma].reshape(height // 2, width // 2),
-        flat[luma + chroma :].reshape(height // 2, width // 2),
+def _views(frame: av.VideoFrame) -> Planes:
+    """Return the planes of a frame, which they keep alive, without copying."""
+    y, u, v = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
     )
+    return y, u, v
 
 
-def _part(plane: Plane, box: Box) -> Plane:
-    """Return the view of a plane that a box covers."""
-    shrink = WIDTH // plane.shape[1]
-    part: Plane = plane[
-        box.y // shrink : (box.y + box.height) // shrink, box.x // shrink : (box.x + box.width) // shrink
-    ]
-    return part
+def _rgb(colour: str) -> Rgb:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _logo(options: FilmOptions, background: Rgb) -> tuple[Box, Planes] | None:
+    """Return the logo in the upper right corner. Raises ValueError for what is no image."""
+    if not options.logo:
+        return None
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(options.logo, validate=True)), formats=["PNG", "JPEG"])
+        if image.width * image.height > _MAX_LOGO_PIXELS:
+            raise ValueError("the logo has too many pixels")
+        drawn = image.convert("RGBA")
+    except (OSError, SyntaxError) as error:
+        raise ValueError("the logo is neither a PNG nor a JPEG image") from error
+    side = int(min(options.width, options.height) * _LOGO_SHARE)
+    fitted = fit(drawn.width, drawn.height, Box(0, 0, 3 * side, side))
+    drawn = drawn.resize((fitted.width, fitted.height))
+    picture = Image.new("RGB", drawn.size, background)
+    picture.paste(drawn, mask=drawn)
+    margin = side // 4 // 2 * 2
+    place = Box((options.width - fitted.width - margin) // 2 * 2, margin, fitted.width, fitted.height)
+    return place, _to_planes(picture)

@@ -1,31 +1,33 @@
-"""Makes the film: scene by scene, image by image, into MP4 with H264 and AAC. Memory does not grow with its length.
+"""Makes a film: scene by scene, image by image, into the format that was asked for. Memory does not grow with its
+length.
 
-The picture is made in parts that are kept: the next attempt continues after the last complete one. The sound is made
-when all are there, since its loudness is known only then.
+One pass over the sound tells its loudness and who speaks. Then the picture is made in parts that are kept: the next
+attempt continues after the last complete one. At last the parts and the sound are put together.
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
+import numpy as np
 
-from recorder.compose import images, sounds
-from recorder.compose.canvas import Canvas
-from recorder.compose.images import Images, Shown
+from foundation.film_options import SOUND_ONLY, FilmOptions
+from recorder.compose import formats, images, levels, sounds
+from recorder.compose.cuts import Cuts
+from recorder.compose.formats import FORMATS
+from recorder.compose.levels import Meter, Sound
 from recorder.compose.samples import RATE, Samples
-from recorder.compose.scenes import HEIGHT, INTERRUPTED, WIDTH, Scene, Tile, scenes
+from recorder.compose.scenes import film_chapters, scenes
+from recorder.compose.stage import Instant, Stage
+from recorder.compose.storyboard import write_storyboard
 from recorder.manifest import Manifest, ManifestTrack
 
 _PART_SECONDS = 30
 _RATES = (15, 20, 24, 25, 30)
-_OPEN = 32
-"""The number of tracks whose files stay open: those that are seen, and some that may come back."""
-_AAC_SAMPLES = 1024
-_OF_PICTURE, _OF_LOUDNESS = 0.9, 0.05
+_OF_LOUDNESS, _OF_PICTURE = 0.05, 0.9
 """Shares of the work; the rest is sound and putting together."""
 
 Report = Callable[[float], None]
@@ -38,29 +40,63 @@ def compose(
     *,
     parts: Path,
     report: Report,
+    options: FilmOptions = FilmOptions(),  # noqa: B008  immutable
     goes_on: Callable[[], bool] = lambda: True,
 ) -> bool:
     """Write the film of a finished recording, whose files are below `root`, to `out`; False when it gave way before.
 
     `parts` is a directory for finished parts. `report` is called with the share that is done; `goes_on` is called
-    between parts. Raises OSError, av.FFmpegError, ValueError when there is nothing to show.
+    between parts. Beside a film with a picture its storyboard is written. Raises OSError, av.FFmpegError, ValueError
+    when there is nothing to show.
     """
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
-    picture = _Picture(root, manifest, parts)
-    try:
-        for _ in picture.make(lambda done: report(_OF_PICTURE * done)):
-            if not goes_on():
-                return False
-    finally:
-        picture.close()
-    heard = [track for track in manifest.tracks if track.media == "audio" and track.files]
-    samples = manifest.duration_ms * RATE // 1000
-    measured = sounds.mixed(root, heard, samples)
-    gain = sounds.measure(measured, lambda share: report(_OF_PICTURE + _OF_LOUDNESS * share), samples)
-    _put_together(out, picture.parts, sounds.mastered(sounds.mixed(root, heard, samples), gain))
+    plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms))
+    sound = _sound(plan, parts / "sound.json", lambda share: report(_OF_LOUDNESS * share))
+    made: list[Path] = []
+    if options.format not in SOUND_ONLY:
+        picture = _Picture(plan, parts, sound)
+        try:
+            for _ in picture.make(lambda share: report(_OF_LOUDNESS + _OF_PICTURE * share)):
+                if not goes_on():
+                    return False
+        finally:
+            picture.close()
+        made = picture.parts
+    _put_together(out, made, sounds.mastered(plan.mixed(), sound.gain), plan)
+    if made:
+        write_storyboard(out)
     report(1.0)
     return True
+
+
+class _Plan(NamedTuple):
+    """What a film is made of, and how."""
+
+    root: Path
+    manifest: Manifest
+    options: FilmOptions
+    cuts: Cuts
+
+    def heard(self) -> list[ManifestTrack]:
+        """Return the tracks that are heard: of one participant, if the film shows no other."""
+        only = self.options.participant if self.options.layout == "single" else ""
+        heard = [track for track in self.manifest.tracks if track.media == "audio" and track.files]
+        return [track for track in heard if only in {"", track.participant}]
+
+    def mixed(self, meter: Meter | None = None) -> Iterator[Samples]:
+        return sounds.mixed(self.root, self.heard(), self.cuts.spans, meter)
+
+
+def _sound(plan: _Plan, path: Path, report: Report) -> Sound:
+    if (known := levels.kept(path)) is not None:
+        return known
+    heard = plan.heard()
+    meter = Meter(len(heard), plan.manifest.duration_ms)
+    gain = sounds.measure(plan.mixed(meter), report, plan.cuts.total_ms * RATE // 1000)
+    sound = levels.sound_of(gain, meter.powers, [track.participant for track in heard])
+    levels.keep(path, sound)
+    return sound
 
 
 def frame_rate(root: Path, manifest: Manifest) -> int:
@@ -73,15 +109,17 @@ def frame_rate(root: Path, manifest: Manifest) -> int:
 class _Picture:
     """The film without its sound, in parts."""
 
-    def __init__(self, root: Path, manifest: Manifest, directory: Path) -> None:
-        self._rate = frame_rate(root, manifest)
-        self._total = -(-manifest.duration_ms * self._rate // 1000)
-        self._scenes = scenes(manifest)
-        self._stage = _Stage(root, manifest.tracks)
-        step = _PART_SECONDS * self._rate
-        self._firsts = range(0, self._total, step)
-        self._step = step
-        self.parts = [directory / f"{first // step:05}.mp4" for first in self._firsts]
+    def __init__(self, plan: _Plan, directory: Path, sound: Sound) -> None:
+        self._rate = frame_rate(plan.root, plan.manifest)
+        self._options = plan.options
+        self._codecs = FORMATS[plan.options.format]
+        self._cuts = plan.cuts
+        self._total = -(-plan.cuts.total_ms * self._rate // 1000)
+        self._scenes = scenes(plan.manifest, plan.options, sound.speech)
+        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, np.array(sound.wave, np.float32))
+        self._step = _PART_SECONDS * self._rate
+        self._firsts = range(0, self._total, self._step)
+        self.parts = [directory / f"{first // self._step:05}.{self._codecs.part}" for first in self._firsts]
 
     def make(self, report: Report) -> Iterator[None]:
         """Make the missing parts; yields after each."""
@@ -98,79 +136,38 @@ class _Picture:
     def _encode(self, first: int, end: int, part: Path, report: Report) -> None:
         """Write a part, which appears when it is complete."""
         unfinished = part.with_suffix(f".{os.getpid()}.tmp")
-        with av.open(unfinished, "w", format="mp4") as container:
-            video = container.add_stream("libx264", rate=self._rate)
-            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            video.codec_context.time_base = Fraction(1, self._rate)
-            video.codec_context.thread_count = 1
-            video.codec_context.options = {"preset": "veryfast", "crf": "24", "g": str(2 * self._rate)}
-            for index in range(first, end):
-                frame = self._stage.frame(self._scene(index), index * 1000 / self._rate)
-                frame.pts, frame.time_base = index - first, Fraction(1, self._rate)
+        size = self._options.width, self._options.height
+        with av.open(unfinished, "w", format=self._codecs.part) as container:
+            video = formats.add_video(container, self._codecs.video, size, self._rate)
+            pictures = self._stage.pictures(self._instant(index) for index in range(first, end))
+            for index, frame in enumerate(pictures):
+                frame.pts, frame.time_base = index, Fraction(1, self._rate)
                 container.mux(video.encode(frame))
-                if (index + 1) % self._rate == 0:
-                    report((index + 1) / self._total)
+                if (first + index + 1) % self._rate == 0:
+                    report((first + index + 1) / self._total)
             container.mux(video.encode(None))
         unfinished.replace(part)
 
-    def _scene(self, index: int) -> Scene:
-        at = index * 1000 / self._rate
-        return next((scene for scene in self._scenes if at < scene.end_ms), self._scenes[-1])
+    def _instant(self, index: int) -> Instant:
+        at = self._cuts.at(index * 1000 / self._rate)
+        return Instant(next((scene for scene in self._scenes if at < scene.end_ms), self._scenes[-1]), at)
 
 
-class _Stage:
-    """The picture as it is now. Times do not go back."""
-
-    def __init__(self, root: Path, tracks: list[ManifestTrack]) -> None:
-        self._root = root
-        self._tracks = {track.track: track for track in tracks}
-        self._canvas = Canvas()
-        self._images: OrderedDict[str, Images] = OrderedDict()
-        self._scene: Scene | None = None
-        self._drawn: dict[str, Shown] = {}
-
-    def frame(self, scene: Scene, ms: float) -> av.VideoFrame:
-        """Return the picture at an instant of a scene."""
-        if scene is not self._scene:
-            self._scene, self._drawn = scene, {}
-            self._canvas.begin(scene)
-        for tile in scene.tiles:
-            if tile.track is not None:
-                self._draw(tile, tile.track, ms)
-        return self._canvas.frame()
-
-    def close(self) -> None:
-        for reader in self._images.values():
-            reader.close()
-
-    def _draw(self, tile: Tile, track: str, ms: float) -> None:
-        shown = self._of(track).at(ms, tile.since_ms)
-        if shown == self._drawn.get(track, Shown()):
-            return
-        self._drawn[track] = shown
-        if shown.image is None or shown.is_interrupted:
-            self._canvas.placard(tile, INTERRUPTED if shown.is_interrupted else "")
-        else:
-            self._canvas.show(tile, shown.image.image)
-
-    def _of(self, track: str) -> Images:
-        reader = self._images.pop(track, None) or Images(self._root, self._tracks[track])
-        self._images[track] = reader
-        if len(self._images) > _OPEN:
-            self._images.popitem(last=False)[1].close()
-        return reader
-
-
-def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples]) -> None:
+def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples], plan: _Plan) -> None:
     """Copy the parts' pictures one after another, interleaved with the sound."""
-    with av.open(out, "w", format="mp4", options={"movflags": "+faststart"}) as container, av.open(parts[0]) as first:
-        video = container.add_stream_from_template(first.streams.video[0])
-        audio = container.add_stream("aac", rate=RATE, layout="stereo")
-        audio.codec_context.bit_rate = 128_000
-        sound = _sound(audio, windows)
+    options = plan.options
+    codecs = FORMATS[options.format]
+    movflags = formats.movflags(fragmented=options.fragmented) if codecs.container in {"mp4", "ipod"} else {}
+    with av.open(out, "w", format=codecs.container, options=movflags) as container:
+        pictures: Iterator[av.Packet[Any]] = iter(())
+        if parts:
+            with av.open(parts[0]) as first:
+                video = container.add_stream_from_template(first.streams.video[0])
+            pictures = _pictures(parts, video)
+            container.set_chapters(_marks(plan))
+        sound = _encoded(formats.add_audio(container, codecs.audio), windows, codecs.frame_samples)
         heard = next(sound, None)
-        for packet in _pictures(parts, video):
-            assert packet.dts is not None
+        for packet in pictures:
             while heard is not None and _seconds(heard) <= _seconds(packet):
                 container.mux(heard)
                 heard = next(sound, None)
@@ -180,24 +177,32 @@ def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples]) -> N
             heard = next(sound, None)
 
 
+def _marks(plan: _Plan) -> list[Any]:
+    found = film_chapters(plan.manifest, plan.options)
+    ends = [*(mark.start_ms for mark in found[1:]), plan.cuts.total_ms]
+    return [
+        {"id": index, "start": mark.start_ms, "end": end, "time_base": Fraction(1, 1000),
+         "metadata": {"title": mark.title}}
+        for index, (mark, end) in enumerate(zip(found, ends, strict=True))
+    ]  # fmt: skip
+
+
 def _pictures(parts: list[Path], stream: Any) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of all parts, one part after another."""
-    start = 0
-    for part in parts:
+    for index, part in enumerate(parts):
         with av.open(part) as container:
-            source = container.streams.video[0]
-            assert source.duration is not None
-            for packet in container.demux(source):
-                if packet.pts is None or packet.dts is None:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.pts is None or packet.dts is None or packet.time_base is None:
                     continue
+                start = round(index * _PART_SECONDS / packet.time_base)
                 packet.pts, packet.dts = packet.pts + start, packet.dts + start
                 packet.stream = stream
                 yield packet
-            start += source.duration
 
 
-def _sound(stream: Any, windows: Iterator[Samples]) -> "Iterator[av.Packet[Any]]":
+def _encoded(stream: Any, windows: Iterator[Samples], frame_samples: int) -> "Iterator[av.Packet[Any]]":
     fifo = av.AudioFifo()
+    resampler = av.AudioResampler(format=stream.codec_context.format, layout="stereo", rate=RATE)
     samples = 0
     for window in windows:
         if not window.shape[1]:
@@ -205,8 +210,9 @@ def _sound(stream: Any, windows: Iterator[Samples]) -> "Iterator[av.Packet[Any]]
         frame = av.AudioFrame.from_ndarray(window, "fltp", "stereo")
         frame.sample_rate, frame.pts, frame.time_base = RATE, samples, Fraction(1, RATE)
         samples += window.shape[1]
-        fifo.write(frame)
-        for piece in fifo.read_many(_AAC_SAMPLES):
+        for converted in resampler.resample(frame):
+            fifo.write(converted)
+        for piece in fifo.read_many(frame_samples):
             yield from stream.encode(piece)
     if (rest := fifo.read(0, partial=True)) is not None:
         yield from stream.encode(rest)

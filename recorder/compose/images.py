@@ -23,8 +23,8 @@ _EARLY_MS = 100
 """Files have times in ms, and mutes come from elsewhere: an image may be a little too early."""
 _SAMPLED = 900
 """The number of pictures from which a file's rate is taken."""
-_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
-"""FFmpeg's own VP9 decoder reads only the lowest spatial layer."""
+_DECODERS = {"vp8": "vp8", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
+"""FFmpeg's own VP8 decoder is a tenth faster than libvpx; its VP9 decoder reads only the lowest spatial layer."""
 
 
 class Decoded(NamedTuple):

@@ -2,21 +2,23 @@
 began.
 
 A participant is in the picture from the beginning of the first of its tracks to the end of the last; without an image,
-its name is shown, with the reason. A shared screen takes most of the picture. A scene lasts until any of that changes.
+its name is shown, with the reason. A scene lasts until any of that changes, or another speaks.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from foundation.film_options import FilmOptions
+from recorder.compose.cuts import Cuts
+from recorder.compose.layouts import Moment, Seen, Tile, arrange
 from recorder.manifest import Manifest, ManifestTrack
 
-WIDTH, HEIGHT = 1280, 720
-MAX_TILES = 25
-_STRIP = 6
-_STRIP_WIDTH = 208
 _REJOIN_MS = 2000
 _MIN_MS = 40
+_FIRST_CHAPTER_MS = 3000
+_CHAPTER_MS = 5000
+_MAX_CHAPTERS = 100
 CAMERA_OFF = "Camera off"
 INTERRUPTED = "Connection interrupted"
 
@@ -24,37 +26,22 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A part of the picture, in pixels; all even, as chroma is halved."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A participant in the picture. `track` is the track whose images fill it, None shows the name; `muted` is about
-    its microphone.
-
-    `note` says why there is no image. Images from before `since_ms` are outdated: the track was muted since.
-    """
-
-    box: Box
-    participant: str
-    name: str
-    track: str | None
-    muted: bool
-    note: str = ""
-    since_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Scene:
     start_ms: int
     end_ms: int
     tiles: tuple[Tile, ...]
+
+
+class Speech(NamedTuple):
+    """From `start_ms` on this participant speaks, or is the last who spoke."""
+
+    start_ms: int
+    participant: str
+
+
+class Chapter(NamedTuple):
+    start_ms: int
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +54,11 @@ class _Person:
     microphones: list[ManifestTrack]
 
 
-def scenes(manifest: Manifest) -> list[Scene]:
-    """Return the scenes from 0 to the recording's end, without gaps."""
+def scenes(manifest: Manifest, options: FilmOptions, speech: Sequence[Speech] = ()) -> list[Scene]:
+    """Return the scenes from 0 to the recording's end, without gaps. `speech` says who speaks when."""
     persons = _persons(manifest.tracks)
     screens = [track for track in manifest.tracks if track.media == "video" and track.source != "camera"]
-    edges = {0, manifest.duration_ms}
+    edges = {0, manifest.duration_ms, *(said.start_ms for said in speech)}
     for person in persons:
         edges.update(edge for span in person.present for edge in span)
     for track in manifest.tracks:
@@ -82,13 +69,40 @@ def scenes(manifest: Manifest) -> list[Scene]:
     for end in ordered[1:]:
         if end - start < _MIN_MS and end != manifest.duration_ms:
             continue
-        tiles = _tiles(persons, screens, (start + end) // 2)
+        at = (start + end) // 2
+        speaker = next((said.participant for said in reversed(speech) if said.start_ms <= at), "")
+        tiles = arrange(_moment(persons, screens, speaker, at), options)
         if found and found[-1].tiles == tiles:
             found[-1] = Scene(found[-1].start_ms, end, tiles)
         else:
             found.append(Scene(start, end, tiles))
         start = end
     return found
+
+
+def _chapters(manifest: Manifest) -> list[Chapter]:
+    """Return the beginnings of what a viewer may look for: who came, and which screens were shared."""
+    marks = [
+        Chapter(start, f"{person.name} joined") for person in _persons(manifest.tracks) for start, _ in person.present
+    ]
+    marks += [
+        Chapter(min(start for start, _ in running(track)), f"{track.name or track.participant}: screen")
+        for track in manifest.tracks
+        if track.media == "video" and track.source != "camera" and track.files
+    ]
+    found = [Chapter(0, "Start")]
+    for mark in sorted(mark for mark in marks if _FIRST_CHAPTER_MS <= mark.start_ms < manifest.duration_ms):
+        if len(found) < _MAX_CHAPTERS and mark.start_ms - found[-1].start_ms >= _CHAPTER_MS:
+            found.append(mark)
+    return found
+
+
+def film_chapters(manifest: Manifest, options: FilmOptions) -> list[Chapter]:
+    """Return the chapters of a film, in its own time."""
+    cuts = Cuts(options.ranges, manifest.duration_ms)
+    placed = ((cuts.film_time(mark.start_ms), mark.title) for mark in _chapters(manifest))
+    found = [Chapter(at, title) for at, title in placed if at]
+    return [Chapter(0, "Start"), *found]
 
 
 def running(track: ManifestTrack) -> list[Span]:
@@ -102,53 +116,21 @@ def _whole(track: ManifestTrack) -> Span | None:
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
 
-def grid(count: int, box: Box) -> list[Box]:
-    """Return `count` equal boxes in rows, the last row centred."""
-    columns = math.ceil(math.sqrt(count)) or 1
-    rows = math.ceil(count / columns) or 1
-    width, height = _even(box.width // columns), _even(box.height // rows)
-    boxes = []
-    for index in range(count):
-        row, column = divmod(index, columns)
-        in_row = min(columns, count - row * columns)
-        left = (box.width - in_row * width) // 2
-        boxes.append(Box(_even(box.x + left + column * width), _even(box.y + row * height), width, height))
-    return boxes
-
-
-def _tiles(persons: Sequence[_Person], screens: Sequence[ManifestTrack], at: int) -> tuple[Tile, ...]:
-    shown = [person for person in persons if _within(person.present, at)]
-    images = {person.participant: _shown(person.cameras, at) for person in shown}
+def _moment(persons: Sequence[_Person], screens: Sequence[ManifestTrack], speaker: str, at: int) -> Moment:
+    people = tuple(_seen(person, at) for person in persons if _within(person.present, at))
     screen = next((track for track in reversed(screens) if _within(running(track), at)), None)
     if screen is None:
-        shown = _fitting(shown, images, MAX_TILES)
-        boxes = grid(len(shown), Box(0, 0, WIDTH, HEIGHT))
-        return tuple(
-            _tile(person, box, images[person.participant], at) for person, box in zip(shown, boxes, strict=True)
-        )
-    shown = _fitting(shown, images, _STRIP)
-    main = Box(0, 0, WIDTH - _STRIP_WIDTH, HEIGHT)
-    height = HEIGHT // _STRIP
-    strip = [Box(main.width, index * height, _STRIP_WIDTH, height) for index in range(len(shown))]
-    name = f"{screen.name}: screen"
-    shared = Tile(main, screen.participant, name, screen.track, False, since_ms=_since(screen, at))
-    beside = (_tile(person, box, images[person.participant], at) for person, box in zip(shown, strip, strict=True))
-    return (shared, *beside)
+        return Moment(people, None, speaker)
+    shared = Seen(screen.participant, f"{screen.name}: screen", screen.track, since_ms=_since(screen, at))
+    return Moment(people, shared, speaker)
 
 
-def _fitting(shown: list[_Person], images: dict[str, ManifestTrack | None], room: int) -> list[_Person]:
-    """Return at most `room` of those present, in order; those with an image come first."""
-    if len(shown) <= room:
-        return shown
-    chosen = sorted(shown, key=lambda person: images[person.participant] is None)[:room]
-    return [person for person in shown if person in chosen]
-
-
-def _tile(person: _Person, box: Box, image: ManifestTrack | None, at: int) -> Tile:
+def _seen(person: _Person, at: int) -> Seen:
     heard = any(_within(running(track), at) and not _within(track.muted, at) for track in person.microphones)
+    image = _shown(person.cameras, at)
     if image is None:
-        return Tile(box, person.participant, person.name, None, not heard, _note(person, at))
-    return Tile(box, person.participant, person.name, image.track, not heard, since_ms=_since(image, at))
+        return Seen(person.participant, person.name, None, not heard, _note(person, at))
+    return Seen(person.participant, person.name, image.track, not heard, since_ms=_since(image, at))
 
 
 def _note(person: _Person, at: int) -> str:
@@ -201,7 +183,3 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 
 def _within(spans: Iterable[Span], at: int) -> bool:
     return any(start <= at < end for start, end in spans)
-
-
-def _even(value: int) -> int:
-    return value // 2 * 2

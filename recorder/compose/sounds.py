@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from recorder.compose.levels import Meter
 from recorder.compose.limiter import Limiter
 from recorder.compose.loudness import Loudness, gain_to_target
 from recorder.compose.samples import RATE, Samples
@@ -17,14 +18,24 @@ _FADE = RATE // 200
 """A mute fades within 5 ms, so that it does not click."""
 
 
-def mixed(root: Path, tracks: Sequence[ManifestTrack], total: int) -> Iterator[Samples]:
-    """Yield `total` samples of the bare mix, second by second."""
+def mixed(
+    root: Path, tracks: Sequence[ManifestTrack], spans: Sequence[tuple[int, int]], meter: Meter | None = None
+) -> Iterator[Samples]:
+    """Yield the samples of the bare mix within spans (ms), a second or less at a time; `meter` hears each track."""
     sources = [_Track(root, track) for track in tracks]
-    for start in range(0, total, RATE):
-        window = np.zeros((2, min(RATE, total - start)), np.float32)
-        for source in sources:
-            source.add_to(window, start)
-        yield window
+    for begin, end in spans:
+        last = end * RATE // 1000
+        for start in range(begin * RATE // 1000, last, RATE):
+            window = np.zeros((2, min(RATE, last - start)), np.float32)
+            for index, source in enumerate(sources):
+                if meter is None:
+                    source.add_to(window, start)
+                    continue
+                own = np.zeros_like(window)
+                source.add_to(own, start)
+                meter.hear(index, start, own)
+                window += own
+            yield window
 
 
 def measure(windows: Iterator[Samples], report: Callable[[float], None], total: int) -> float:

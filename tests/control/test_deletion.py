@@ -60,6 +60,7 @@ ERASED = {
     "passkey_challenges",
     "passkeys",
     "processing_jobs",
+    "recording_films",
     "recording_links",
     "recording_segments",
     "recovery_codes",

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.film_options import FilmOptions
 from recorder.compose.film import compose
-from recorder.compose.scenes import HEIGHT, WIDTH, Box, grid, scenes
+from recorder.compose.layouts import Box, grid
+from recorder.compose.scenes import scenes
 from recorder.manifest import VERSION, Manifest, ManifestFile, ManifestTrack
 
 FPS = 25
+WIDTH, HEIGHT = 1280, 720
 BLUE, RED, GREEN, WHITE = (41, 240, 110), (81, 90, 240), (145, 54, 34), (235, 128, 128)
 
 
@@ -185,7 +188,7 @@ def test_scenes_cover_the_recording_without_gaps(cameras, microphones) -> None:
         track(f"m{i}", f"p{i % 5}", "microphone", start, length, muted=[(start, start + length // 2)])
         for i, (start, length) in enumerate(microphones)
     ]
-    found = scenes(manifest_of(1300, *tracks))
+    found = scenes(manifest_of(1300, *tracks), FilmOptions())
     assert found[0].start_ms == 0 and found[-1].end_ms == 1300
     assert all(a.end_ms == b.start_ms and a.tiles != b.tiles for a, b in itertools.pairwise(found))
     for scene in found:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from foundation.film_options import FilmOptions
 from foundation.jobs import JobOutcome
 from objects.directory import DirectoryStore
 from objects.threads import Objects, threads
@@ -120,7 +121,7 @@ def test_a_tile_says_why_there_is_no_image() -> None:
     microphone = parted("mic", "microphone", [(0, 4000), (8000, 20_000)])
     listener = track("other", "bob", "microphone", 0, 20_000)
     found = {}
-    for scene in scenes(manifest_of(20_000, camera, microphone, listener)):
+    for scene in scenes(manifest_of(20_000, camera, microphone, listener), FilmOptions()):
         for tile in scene.tiles:
             for second in range(20):
                 if scene.start_ms <= second * 1000 + 500 < scene.end_ms:
@@ -171,7 +172,7 @@ def test_a_film_that_gave_way_goes_on_behind_its_last_part(root: Path, monkeypat
     manifest = manifest_of(7000, track("cam", "ada", "camera", 0, 7000), track("mic", "ada", "microphone", 0, 7000))
     out, parts, told = root / "film.mp4", root / "parts", []
     assert not film.compose(root, manifest, out, parts=parts, report=told.append, goes_on=lambda: told[-1] < 0.5)
-    made = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
+    made = {path: path.stat().st_mtime_ns for path in parts.glob("*.mp4")}
     assert len(made) == 2 and not out.exists()
     assert film.compose(root, manifest, out, parts=parts, report=told.append)
     assert told[-1] == 1.0 and told.count(1.0) == 1
@@ -229,7 +230,7 @@ async def test_a_recorder_that_stops_lets_go_and_the_next_one_goes_on(root: Path
     told: list[JobOutcome] = []
 
     def parts() -> Made:
-        return {path: path.stat().st_mtime_ns for path in root.glob(".composing/*/rec/*/0*.mp4")}
+        return {path: path.stat().st_mtime_ns for path in root.glob(".composing/*/rec/compose/*/0*.mp4")}
 
     async with control(told) as url:
         config = RecorderConfig(sink_socket=root / "s", recordings_dir=root, control_url=url, node_secret="x")

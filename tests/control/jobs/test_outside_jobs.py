@@ -29,7 +29,7 @@ async def test_a_film_is_queued_claimed_and_listed(people: People, config: Contr
     _, recording = await recorded(host, config)
     path = f"/api/v1/recordings/{recording}"
     assert (await host.ok("GET", path))["composition"] == {
-        "state": "queued", "progress": 0.0, "file": None, "bytes": None, "error": None,
+        "state": "queued", "progress": 0.0, "file": None, "bytes": None, "error": None, "storyboard": None, "chapters": [],
     }  # fmt: skip
     assert await claim(host, "recorder-of-another-disk") is None
     job = await claim(host, "recorder-1")
@@ -43,6 +43,37 @@ async def test_a_film_is_queued_claimed_and_listed(people: People, config: Contr
     assert (composition["state"], composition["file"]) == ("done", "composed-1.mp4")
     assert await host.ok("GET", f"{path}/files/composed-1.mp4", Range="bytes=1-2") == b"il"
     assert await host.refused("GET", f"{path}/files/composed-2.mp4") == (404, "not_found")
+
+
+async def test_films_are_ordered_made_and_deleted(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    films = f"/api/v1/recordings/{recording}/films"
+    options = {"layout": "speaker", "size": "vertical", "format": "webm", "ranges": [[0, 5]]}
+    ordered = await host.ok("POST", films, options)
+    assert (ordered["state"], ordered["options"]["layout"]) == ("queued", "speaker")
+    assert (await host.refused("POST", films, {"layout": "custom"}))[0] == 400
+    assert (await host.refused("POST", films, {"layout": "circle"}))[0] == 400
+    assert (await host.refused("POST", films, {"ranges": [[10**9, 10**9 + 1]]}))[0] == 400
+    body = {"kinds": ["film"], "node": "recorder-1"}
+    job = (await ask(host, "claim", body))[1]
+    assert (job["id"], job["subject"]) == (ordered["id"], recording)
+    assert job["options"] == options
+    name = f"film-{job['id']}-1.webm"
+    made = FILM | {"file": name, "storyboard": None, "chapters": [{"start_ms": 0, "title": "Start"}]}
+    (config.recordings_dir / recording / name).write_bytes(b"film")
+    assert await ask(host, f"{job['id']}/outcome", {"attempt": 1, "result": made}) == (200, {"held": True})
+    (film,) = (await host.ok("GET", films))["films"]
+    assert (film["state"], film["file"], film["chapters"][0]["title"]) == ("done", name, "Start")
+    assert await host.ok("GET", f"/api/v1/recordings/{recording}/files/{name}") == b"film"
+    assert (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]["state"] == "queued"
+    other = await host.ok("POST", films, {})
+    job = (await ask(host, "claim", body))[1]
+    await host.ok("DELETE", f"{films}/{other['id']}")
+    assert await ask(host, f"{job['id']}/outcome", {"attempt": 1, "result": made}) == (200, {"held": False})
+    await host.ok("DELETE", f"{films}/{film['id']}")
+    assert (await host.ok("GET", films))["films"] == []
+    assert not (config.recordings_dir / recording / name).exists()
 
 
 async def test_of_a_worker_stopped_past_its_lease_nothing_is_visible(

@@ -1,0 +1,86 @@
+"""How a film of a recording is made: chosen over REST, carried in the job, carried out by the recorder."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Layout = Literal["grid", "speaker", "screen", "single", "waveform", "custom"]
+Size = Literal["720p", "1080p", "vertical"]
+Format = Literal["mp4", "webm", "m4a", "mp3"]
+SIZES: dict[Size, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080), "vertical": (720, 1280)}
+SOUND_ONLY: frozenset[Format] = frozenset({"m4a", "mp3"})
+
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Colour = Annotated[str, msgspec.Meta(pattern="^#[0-9A-Fa-f]{6}$")]
+_Ms = Annotated[int, msgspec.Meta(ge=0, le=366 * 86_400_000)]
+_Identifier = Annotated[str, msgspec.Meta(max_length=128)]
+
+
+class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the picture in a `custom` layout; its place and size are shares of the picture's.
+
+    `shows` is `screen` (the shared screen), `speaker` (who speaks), `people` (everybody who is in no other region, in a
+    grid), or `participant` (the one with this id). Of overlapping regions the later ones lie on top.
+    """
+
+    x: _Share
+    y: _Share
+    width: _Share
+    height: _Share
+    shows: Literal["screen", "speaker", "people", "participant"]
+    participant: _Identifier = ""
+
+
+class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A film's layout, size and format.
+
+    Layouts: `grid`, `speaker` (who speaks large, others beside), `screen` (the shared screen alone, with the speaker's
+    camera in a corner), `single` (one participant, or whoever speaks), `waveform` (names, and the sound as a wave),
+    `custom` (by `regions`). All but `waveform` and `custom` show a shared screen large.
+
+    `ranges` are the parts that the film keeps, (from, to) in ms of the recording, in order; none keeps everything.
+    `fragmented` MP4 can be played while it is written. `logo` is a PNG or JPEG image as Base64, shown in a corner.
+    """
+
+    layout: Layout = "grid"
+    size: Size = "720p"
+    format: Format = "mp4"
+    fragmented: bool = False
+    names: bool = True
+    order: Literal["joined", "name"] = "joined"
+    participant: _Identifier = ""
+    background: _Colour = "#121418"
+    logo: Annotated[str, msgspec.Meta(max_length=262_144)] = ""
+    regions: Annotated[list[Region], msgspec.Meta(max_length=25)] = []
+    ranges: Annotated[list[tuple[_Ms, _Ms]], msgspec.Meta(max_length=100)] = []
+
+    @property
+    def width(self) -> int:
+        return SIZES[self.size][0]
+
+    @property
+    def height(self) -> int:
+        return SIZES[self.size][1]
+
+    def problem(self) -> str | None:
+        """Return what is contradictory in these options, as a sentence."""
+        if (self.layout == "custom") != bool(self.regions):
+            return "A custom layout, and no other, needs regions."
+        if any(region.x + region.width > 1.001 or region.y + region.height > 1.001 for region in self.regions):
+            return "A region must lie within the picture."
+        if any((region.shows == "participant") != bool(region.participant) for region in self.regions):
+            return "A region that shows a participant, and no other, needs the participant's id."
+        ends = [0, *(edge for span in self.ranges for edge in span)]
+        if ends != sorted(ends) or any(start >= end for start, end in self.ranges):
+            return "Ranges must be in order and must not overlap."
+        return None
+
+
+def to_job(options: FilmOptions) -> dict[str, Any]:
+    """Return options as a job carries them."""
+    return dict(msgspec.to_builtins(options))
+
+
+def from_job(carried: dict[str, Any]) -> FilmOptions:
+    """Return the options that a job carries; raises ValueError for anything else."""
+    return msgspec.convert(carried, FilmOptions)

@@ -1,0 +1,33 @@
+"""Cuts: which parts of a recording a film keeps, and how its times map to the recording's. All in ms."""
+
+from collections.abc import Sequence
+
+Span = tuple[int, int]
+
+
+class Cuts:
+    """`spans` are the parts kept, in order. Raises ValueError if nothing is left."""
+
+    def __init__(self, ranges: Sequence[Span], duration_ms: int) -> None:
+        wanted = ranges or [(0, duration_ms)]
+        self.spans = [(start, min(end, duration_ms)) for start, end in wanted if start < min(end, duration_ms)]
+        if not self.spans:
+            raise ValueError("nothing of the recording lies within the ranges")
+        self.total_ms = sum(end - start for start, end in self.spans)
+
+    def at(self, film_ms: float) -> float:
+        """Return the time in the recording that is shown at a time of the film."""
+        for start, end in self.spans:
+            if film_ms < end - start:
+                return start + film_ms
+            film_ms -= end - start
+        return self.spans[-1][1] - 1
+
+    def film_time(self, ms: int) -> int | None:
+        """Return when an instant of the recording is shown, None if it is cut."""
+        before = 0
+        for start, end in self.spans:
+            if start <= ms < end:
+                return before + ms - start
+            before += end - start
+        return None

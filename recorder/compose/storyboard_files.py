@@ -1,0 +1,8 @@
+"""The files of a storyboard."""
+
+from pathlib import Path
+
+
+def storyboard_paths(film: Path) -> tuple[Path, Path]:
+    """Return the paths of the pictures and of the times beside a film."""
+    return film.with_suffix(".jpg"), film.with_suffix(".vtt")

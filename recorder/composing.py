@@ -147,7 +147,7 @@ class Composer:
             for key in made if not held else ():
                 await self._objects.remove(key)
         if held:
-            await asyncio.to_thread(shutil.rmtree, self._directory(job), ignore_errors=True)
+            await asyncio.to_thread(_remove_work, self._directory(job))
         if held and outcome.result is not None and job.kind == KIND:
             await self._remove_older(recording, f"{recording}/{work.name}")
         _log.info("the film of %s took %.1f s", job.subject, time.monotonic() - begun)
@@ -291,6 +291,13 @@ def _begin(work: Path, made_of: str) -> Path:
     for path in directory.glob("*.tmp"):
         path.unlink(missing_ok=True)
     return directory
+
+
+def _remove_work(directory: Path) -> None:
+    """Delete the work on a film, and the directory of its recording if no other film is being made."""
+    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        directory.parent.rmdir()
 
 
 def _forget_old(all_work: Path, before: float) -> None:

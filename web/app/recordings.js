@@ -5,6 +5,7 @@ import { film } from './film.js';
 import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { minutes } from './minutes.js';
+import { orderedFilms } from './ordered-films.js';
 import { rest } from './session.js';
 import { spoken } from './spoken.js';
 import { t } from './words.js';
@@ -81,7 +82,7 @@ async function showTracks(recording, container, signal) {
   if (container.children.length > 0) return;
   try {
     const { tracks, composition } = await rest.get(`/recordings/${encodeURIComponent(recording.id)}`);
-    container.replaceChildren(film(recording.id, composition, signal), ...tracks.map((/** @type {any} */ track) => trackRow(recording, track)));
+    container.replaceChildren(film(recording.id, composition, signal), orderedFilms(recording.id, signal), ...tracks.map((/** @type {any} */ track) => trackRow(recording, track)));
   } catch (error) {
     container.replaceChildren(h('p', { class: 'problem' }, sentenceOf(error)));
   }

@@ -29,7 +29,8 @@ async def test_a_film_is_queued_claimed_and_listed(people: People, config: Contr
     _, recording = await recorded(host, config)
     path = f"/api/v1/recordings/{recording}"
     assert (await host.ok("GET", path))["composition"] == {
-        "state": "queued", "progress": 0.0, "file": None, "bytes": None, "error": None, "storyboard": None, "chapters": [],
+        "state": "queued", "progress": 0.0, "file": None, "bytes": None, "error": None,
+        "storyboard": None, "chapters": [],
     }  # fmt: skip
     assert await claim(host, "recorder-of-another-disk") is None
     job = await claim(host, "recorder-1")

@@ -31,7 +31,7 @@ class RecorderConfig:
     keep_segments_hours: float = 24.0
     """The time in which a finished recording can be continued; then its segments are deleted."""
     films_at_once: int = 0
-    """How many films are made at the same time; 0 is half the number of cores."""
+    """The number of films made at the same time; 0 is half the number of cores."""
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)

@@ -1,4 +1,4 @@
-"""How a film of a recording is made: chosen over REST, carried in the job, carried out by the recorder."""
+"""Options of films of recordings: chosen over REST, carried in the job, carried out by the recorder."""
 
 from typing import Annotated, Any, Literal
 

@@ -71,7 +71,7 @@ def compose(
 
 
 class _Plan(NamedTuple):
-    """What a film is made of, and how."""
+    """The material of a film, and its options."""
 
     root: Path
     manifest: Manifest

@@ -36,7 +36,7 @@ class Meter:
 
 
 class Sound(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pass over the sound tells: the gain that it needs, who speaks, and its wave (0 to 1)."""
+    """Findings of one pass over the sound: the gain that it needs, who speaks, and its wave (0 to 1)."""
 
     gain: float
     speech: list[Speech]

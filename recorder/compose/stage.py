@@ -36,7 +36,7 @@ class Instant(NamedTuple):
 
 
 Change = Scaled | str | None
-"""What becomes of a tile: an image, a name with this note, or nothing."""
+"""The change of a tile: an image, a name with this note, or none."""
 _Prepared = list[tuple[list[Tile], Future[list[list[Change]]]]]
 """Tiles of one track, and their changes at each instant."""
 

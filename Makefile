@@ -55,7 +55,7 @@ stack: deps .venv/.installed-dev
 
 # Every container started, called, upgraded, crashed; as root. Images and tools stay in build/containers.
 containers: .venv/.installed-dev
-	@.venv/bin/pytest -s -x -p no:rerunfailures --durations 20 tests/containers/bar_containers.py $(PYTEST_ARGS)
+	@.venv/bin/pytest -s -x -p no:rerunfailures --timeout 1800 --durations 20 tests/containers/bar_containers.py $(PYTEST_ARGS)
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import asyncpg
 import msgspec
 
+from foundation import tracing
 from foundation.failures import describe
 
 if TYPE_CHECKING:
@@ -160,7 +161,24 @@ async def open_pool(dsn: str, size: int = 10) -> Pool:
             "timezone": "UTC",
         },
     )
-    return cast(Pool, pool)
+    return _TracedPool(cast(Pool, pool))
+
+
+class _TracedPool:
+    """A pool whose sessions are steps of the trace under way."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.close, self.terminate = pool.close, pool.terminate
+
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+        return self._traced() if tracing.current() else self._pool.acquire()
+
+    @asynccontextmanager
+    async def _traced(self) -> AsyncIterator[Connection]:
+        with tracing.step("postgresql", {"db.system.name": "postgresql"}):
+            async with self._pool.acquire() as connection:
+                yield connection
 
 
 @functools.cache

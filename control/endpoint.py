@@ -6,6 +6,7 @@ converts leniently, and loses msgspec's nested types in the document.
 """
 
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -28,6 +29,15 @@ Declared = TypeVar("Declared", bound=Handler)
 _MAX_BODY = 256 * 1024
 _BODY_TYPES = frozenset({"application/json"})
 _PATCH_TYPES = _BODY_TYPES | {"application/merge-patch+json"}
+_log = logging.getLogger(__name__)
+_TOLD_REFUSALS = frozenset(
+    {
+        "banned", "denied", "email_unconfirmed", "full", "invitation", "link", "lobby_ticket", "locked", "oidc_refused",
+        "oidc_state", "oidc_token", "passkey", "refresh_reused", "registration_closed", "registration_domain",
+        "rejoin_secret", "removed", "setup_token", "wrong_code", "wrong_credentials", "wrong_passcode", "bad_token",
+    }
+)  # fmt: skip
+"""Refusals that are logged: somebody guesses, or somebody cannot get in and will ask why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +203,17 @@ def install(app: Quart, services: Services, endpoints: list[Endpoint]) -> None:
 
 async def _serve(services: Services, endpoint: Endpoint, **path: Any) -> Response:
     incoming: Request = request._get_current_object()  # type: ignore[attr-defined]
+    try:
+        return await _respond(services, endpoint, incoming, path)
+    except Problem as problem:
+        if problem.code in _TOLD_REFUSALS or problem.status == 429:
+            about = {"meeting": str(path.get("meeting", "")), "recording": str(path.get("recording", ""))}
+            address = client_address(services, incoming)
+            _log.info("refused %s %s: %s, from %s", endpoint.method, endpoint.rule, problem.code, address, extra=about)
+        raise
+
+
+async def _respond(services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]) -> Response:
     call, allowance = await _admit_within_limit(services, endpoint, incoming, path)
     user = None if call.principal is None else call.principal.user
     if endpoint.method == "POST" and user is not None and idempotency.HEADER in incoming.headers:

@@ -19,6 +19,8 @@ from control.config import SmtpConfig
 
 _log = logging.getLogger(__name__)
 _SENT = Counter("parley_control_mails_total", "Mails", ["outcome"])
+for _outcome in ("sent", "written", "failed"):  # an alert sees only what was there before it changed
+    _SENT.labels(_outcome)
 _SENDER_WITHOUT_SMTP = "parley@localhost"
 _MOST_FILES = 500
 _KEPT_SECONDS = 14 * 86400  # no mailed link is valid for longer

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from control.app import openapi_document
 from foundation.setting_groups import GROUPS, Setting
 from sfu.api import signaling
@@ -26,6 +28,7 @@ def on_pre_build(config: object) -> None:
     reference = PAGES / "reference"
     reference.mkdir(exist_ok=True)
     texts = {"settings": _settings(), "rest": _rest(openapi_document()), "signaling": _signaling(signaling.schema())}
+    texts["alerts"] = _alerts(yaml.safe_load((HERE.parent / "deploy/prometheus/rules/alerts.yml").read_text()))
     for name, lines in texts.items():
         (reference / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for folder in (PAGES / "pictures", PAGES / "docs" / "pictures"):  # as pages, and as the README, name them
@@ -65,6 +68,21 @@ def _url(page: str) -> str:
 
 def _up(url: str) -> str:
     return "../" * url.count("/") or "./"
+
+
+def _alerts(rules: dict[str, Any]) -> Iterator[str]:
+    """Yield the run book: each alert with what it means, what to do, and what it asks."""
+    yield "# Alerts"
+    yield ""
+    yield "A page wakes somebody; a ticket waits for the morning. [On call](../on-call.md) has the tools."
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        told = rule["annotations"]
+        summary = re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", r"*\1*", told["summary"])
+        waits = f", after {rule['for']}" if "for" in rule else ""
+        yield f"\n## {rule['alert']}\n"
+        yield f"{rule['labels']['severity'].capitalize()}{waits}: {summary}.\n"
+        yield f"{told['action']}\n"
+        yield f"```promql\n{rule['expr'].strip()}\n```"
 
 
 def _cell(text: str) -> str:

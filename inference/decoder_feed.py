@@ -142,7 +142,7 @@ class DecoderFeed:
         self._tracks[record.handle] = record
         TRACKS.set(len(self._tracks))
         about = {"meeting": record.room, "participant": record.participant}
-        tapped = tracing.start("inference.tapped", tracing.read(record.traceparent), **about)
+        tapped = tracing.start("inference.tapped", tracing.read(record.traceparent), about)
         tapped.end("" if self._ready else "no worker")
         return True
 

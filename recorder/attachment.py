@@ -80,6 +80,7 @@ class Attachments:
                     room=recording.info.room, at=recording.info.started_unix_ms, recording=recording.info.recording
                 )
                 self._facts.report(started)
+                _log.info("recording %s of %s began", recording.info.recording, recording.info.room)
                 self._uploads.add_document(recording.info)
 
     async def _tick(self, sink: SinkSocket, capture: Capture) -> None:

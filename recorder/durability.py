@@ -137,4 +137,4 @@ def _sync(segments: list[SegmentFile], documents: list[Recording]) -> dict[Segme
 
 def _refused(path: Path, error: OSError) -> None:
     _log.error("%s: %s", path, error)
-    metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+    metrics.DISK_ERRORS.labels(metrics.name_of(error)).inc()

@@ -106,7 +106,10 @@ class Finisher:
                 delay = min(2 * delay, _MAX_DELAY)
                 continue
             metrics.FINISH_SECONDS.observe(time.monotonic() - begun)
-            _log.info("recording %s is %s: %d ms", manifest.recording, manifest.state, manifest.duration_ms)
+            _log.info(
+                "recording %s of %s is %s: %d ms",
+                manifest.recording, manifest.room, manifest.state, manifest.duration_ms,
+            )  # fmt: skip
             return manifest
         return None
 

@@ -1,5 +1,7 @@
 """The recorder's metrics. None has a label per room, recording or participant: their number is not bounded."""
 
+import errno
+
 from prometheus_client import Counter, Gauge, Histogram
 
 ATTACHED = Gauge("parley_recorder_attached", "Sfu processes that the recorder is attached to")
@@ -11,7 +13,9 @@ FRAMES = Counter("parley_recorder_frames_total", "Frames written", ["media"])
 LOST_PACKETS = Counter("parley_recorder_lost_packets_total", "Packets that are in no frame", ["reason"])
 DROPPED_FRAMES = Counter("parley_recorder_dropped_frames_total", "Whole frames not written", ["reason"])
 DROPPED_RECORDS = Counter("parley_recorder_dropped_records_total", "Sink records without effect", ["reason"])
-DISK_ERRORS = Counter("parley_recorder_disk_errors_total", "Writes that the disk refused", ["errno"])
+DISK_ERRORS = Counter(
+    "parley_recorder_disk_errors_total", "Writes that the disk refused, by the name of its error", ["errno"]
+)
 UPLOADS = Counter(
     "parley_recorder_uploads_total", "Segments by the outcome of their upload to the object store", ["outcome"]
 )
@@ -23,6 +27,22 @@ FINISH_SECONDS = Histogram(
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 FACTS = Counter("parley_recorder_facts_total", "Facts for control, by outcome", ["outcome"])
+# An alert sees only what was there before it changed, and a dashboard shows none rather than nothing.
+for _family, _labels in (
+    (FRAMES, ("audio", "video")),
+    (LOST_PACKETS, ("expired", "missed", "overflow", "incomplete", "malformed")),
+    (DROPPED_FRAMES, ("before_keyframe", "disk")),
+    (DISK_ERRORS, ("ENOSPC", "EIO", "EDQUOT", "EROFS")),
+    (UPLOADS, ("stored", "refused", "missing", "overflowed")),
+    (FACTS, ("acknowledged", "refused", "dropped", "overflowed")),
+):
+    for _label in _labels:
+        _family.labels(_label)
+
+
+def name_of(error: OSError) -> str:
+    """Return the name of a disk's error, such as ENOSPC."""
+    return errno.errorcode.get(error.errno or 0, "other")
 
 
 def count_facts(outcome: str, number: int) -> None:

@@ -312,7 +312,7 @@ def _refused(recording: Recording, error: OSError) -> None:
     recording.problems += 1
     recording.trouble.refused(sentence(error), time.monotonic_ns())
     _log.error("recording %s: %s", recording.info.recording, error)
-    metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+    metrics.DISK_ERRORS.labels(metrics.name_of(error)).inc()
 
 
 def _new_info(begun: RecordingStarted, instance: str) -> RecordingInfo:

@@ -82,8 +82,14 @@ class StreamCapture:
         self._wall = 0
         self._first_frame: tracing.Span | None = None
         if opened.traceparent and resume is None:
-            about = {"meeting": opened.room, "participant": opened.participant, "media": opened.media}
-            self._first_frame = tracing.start("recorder.first_frame", tracing.read(opened.traceparent), **about)
+            about: dict[str, str | int] = {
+                "meeting": opened.room,
+                "participant": opened.participant,
+                "media": opened.media,
+                "track": opened.track,
+                "ssrc": opened.ssrc,
+            }
+            self._first_frame = tracing.start("recorder.first_frame", tracing.read(opened.traceparent), about)
 
     @property
     def stream_id(self) -> StreamId:
@@ -140,11 +146,13 @@ class StreamCapture:
         if self._ended and self._segment is not None:
             self._note(EndedLine(reason))
         self._close_segment()
-        self._end_first_frame("closed")
+        self._end_first_frame("closed before its first frame")
 
-    def _end_first_frame(self, error: str) -> None:
+    def _end_first_frame(self, outcome: str) -> None:
+        """End the span. A layer that ends before its first keyframe is nothing that failed."""
         if self._first_frame is not None:
-            self._first_frame.end(error)
+            self._first_frame.note({"outcome": outcome})
+            self._first_frame.end()
             self._first_frame = None
 
     def _take(self, results: list[Frame | Loss]) -> None:
@@ -170,7 +178,7 @@ class StreamCapture:
             assert self._segment is not None
             before = self._segment.bytes
             self._segment.write(frame)
-            self._end_first_frame("")
+            self._end_first_frame("written")
         except OSError as error:
             self._disk_refused(error)
             return
@@ -262,7 +270,7 @@ class StreamCapture:
             closed = segment.close()
             metrics.SEGMENTS.inc()
         except OSError as error:  # finishing seals it
-            metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+            metrics.DISK_ERRORS.labels(metrics.name_of(error)).inc()
             self._note_refusal(error)
         self.changes.append(Written(segment, True, closed))
 
@@ -273,7 +281,7 @@ class StreamCapture:
     def _disk_refused(self, error: OSError) -> None:
         """Give up the segment; a second later the next frame begins another."""
         _log.error("track %s of recording %s: %s", self.opened.track, self.opened.recording, error)
-        metrics.DISK_ERRORS.labels(str(error.errno)).inc()
+        metrics.DISK_ERRORS.labels(metrics.name_of(error)).inc()
         metrics.DROPPED_FRAMES.labels("disk").inc()
         self._note_refusal(error)
         self._pending.append(ProblemLine(str(error.strerror)))

@@ -31,10 +31,10 @@ from control.events.bus import BusAway, Progress, Refusal
 from control.events.kafka_producers import Producers
 from control.events.kafka_records import DEAD_LETTERS, notice, record
 from control.events.kafka_topics import Topics
-from control.outages import Outages
 from control.store.outbox import Event
 from foundation.background import cancel_all
 from foundation.failures import describe
+from foundation.outages import Outages
 
 _log = logging.getLogger(__name__)
 _MAX_EVENT_BYTES = 1_000_000

@@ -15,12 +15,12 @@ from prometheus_client import Counter
 
 from control.database import UNAVAILABLE, Connection, sole_session
 from control.events.bus import Bus, BusAway, Progress
-from control.outages import Outages
 from control.store.event_places import Held, Place
 from control.store.outbox import Event
 from foundation import tracing
 from foundation.backoff import Backoff
 from foundation.failures import describe
+from foundation.outages import Outages
 
 _log = logging.getLogger(__name__)
 _BATCH = 500
@@ -123,7 +123,17 @@ def _held(place: Place, events: list[Event], progress: Progress) -> list[Held]:
 async def _traced(events: list[Event], bus: Bus) -> Progress:
     """Publish, with a span around each event that belongs to a trace."""
     spans = {
-        event.id: tracing.start("bus.publish", event.traceparent, topic=event.topic, kind=event.kind)
+        event.id: tracing.start(
+            "bus.publish",
+            event.traceparent,
+            {
+                "messaging.system": "kafka",
+                "messaging.operation.type": "send",
+                "messaging.destination.name": event.topic,
+                "kind": event.kind,
+            },
+            kind="producer",
+        )
         for event in events
         if event.traceparent
     }

@@ -25,6 +25,8 @@ from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
 _DELIVERIES = Counter("parley_control_webhook_deliveries_total", "Attempts to deliver a webhook", ["outcome"])
+for _outcome in ("delivered", "waiting", "failed"):  # an alert sees only what was there before it changed
+    _DELIVERIES.labels(_outcome)
 _PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
 _LEASE_SECONDS = 60
 _AT_ONCE = 20

@@ -14,7 +14,7 @@ _SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 _OPEN = Gauge("parley_control_http_requests_open", "Requests in progress")
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 @functools.cache
@@ -33,7 +33,7 @@ def install(app: Quart) -> None:
     @app.after_request
     async def note_answer(response: Response) -> Response:
         rule = request.url_rule
-        method = request.method if request.method in _METHODS else "other"
+        method = request.method if request.method in METHODS else "other"
         requests, seconds = _series(method, rule.rule if rule is not None else "unknown", response.status_code)
         requests.inc()
         seconds.observe(time.perf_counter() - g.parley_began)

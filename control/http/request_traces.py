@@ -1,7 +1,13 @@
-"""Traces of API requests: a span for each, below the browser's span in `traceparent`."""
+"""Traces of API requests. Each begins a trace of its own, which only points to the caller's context (`traceparent`).
+
+So every trace has one root, and nobody outside decides what is recorded. The answer names the trace, if it is recorded,
+in `traceresponse` (W3C Trace Context, level 2): the gateway logs it.
+"""
 
 from quart import Quart, Response, g, request
 
+from control.http.request_metrics import METHODS
+from control.identifiers import is_meeting_id
 from foundation import tracing
 
 _PREFIX = "/api/v1/"
@@ -15,14 +21,26 @@ def install(app: Quart) -> None:
         if not request.path.startswith(_PREFIX):
             return
         rule = request.url_rule.rule if request.url_rule is not None else "unknown"
-        parent = tracing.read(request.headers.get("traceparent", ""))
         meeting = str((request.view_args or {}).get("meeting", ""))
-        g.parley_span = tracing.enter(f"{request.method} {rule}", parent, meeting=meeting)
+        method = request.method if request.method in METHODS else "_OTHER"
+        g.parley_span = tracing.enter(
+            f"{method} {rule}",
+            {
+                "http.request.method": method,
+                "http.route": rule,
+                "meeting": meeting if is_meeting_id(meeting) else "",
+            },
+            kind="server",
+            caller=tracing.read(request.headers.get("traceparent", "")),
+        )
 
     @app.after_request
     async def note_answer(response: Response) -> Response:
-        if "parley_span" in g and response.status_code >= 500:
-            g.parley_span.error = str(response.status_code)
+        if "parley_span" in g and g.parley_span.traceparent:
+            g.parley_span.note({"http.response.status_code": response.status_code})
+            response.headers["traceresponse"] = g.parley_span.traceparent
+            if response.status_code >= 500:
+                g.parley_span.error = str(response.status_code)
         return response
 
     @app.teardown_request

@@ -16,6 +16,7 @@ from control.database import UNAVAILABLE, Pool
 from control.problem import Problem, not_found
 from control.registry.membership import Registry
 from control.store import placements
+from foundation import tracing
 from foundation.background import cancel_all
 from foundation.failures import describe
 from sfu.api.desired_state import DesiredState
@@ -225,13 +226,13 @@ class NodeClient:
 
     async def _put(self, node: NodeRecord, state: DesiredState) -> bool:
         url = f"{node.http_url}/node/v1/rooms/{state.room}/desired"
+        body = msgspec.json.encode(state)
         try:
-            async with self._http.put(
-                url, data=msgspec.json.encode(state), headers=self._headers, timeout=_TIMEOUT
-            ) as answer:
-                # 404: the room is not live there. The node pulls its state when it opens.
-                taken = answer.status < 300 or answer.status == 404
-                outcome = f"status {answer.status}"
+            with tracing.step("node.desired_state", {"meeting": state.room, "parley.node": node.node}):
+                async with self._http.put(url, data=body, headers=self._headers, timeout=_TIMEOUT) as answer:
+                    # 404: the room is not live there. The node pulls its state when it opens.
+                    taken = answer.status < 300 or answer.status == 404
+                    outcome = f"status {answer.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
             taken, outcome = False, type(error).__name__
         _PUSHES.labels("taken" if taken else "failed").inc()

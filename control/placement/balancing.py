@@ -6,11 +6,11 @@ import time
 
 from control import facts
 from control.database import UNAVAILABLE, sole_session
-from control.outages import Outages
 from control.placement import placing
 from control.placement.balance import Balance
 from control.services import Services
 from control.store import placements
+from foundation.outages import Outages
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x70_62_61_6C

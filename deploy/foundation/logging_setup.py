@@ -11,13 +11,17 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from types import TracebackType
 
 from foundation.log_limit import LimitedHandler
 from foundation.setting_groups import SETTINGS
 from foundation.settings import Settings
 
+# Our own packages. Libraries' DEBUG would drown ours, and their INFO is as much as an operator can use.
+_OWN = ("control", "foundation", "inference", "objects", "parley", "recorder", "sfu")
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.
 _CHATTY = ("websockets.server", "aiohttp.access", "quic")
 # They log each of many attempts; our own parts say once what fails, and when it is over.
@@ -66,6 +70,10 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
         self._redact = redact
 
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the local time with its zone: logs of machines in several zones are read side by side."""
+        return datetime.fromtimestamp(record.created).astimezone().isoformat(sep=" ", timespec="milliseconds")
+
     def format(self, record: logging.LogRecord) -> str:
         return self._redact(super().format(record))
 
@@ -96,10 +104,11 @@ class JsonFormatter(logging.Formatter):
 
 def _identifiers(record: logging.LogRecord) -> dict[str, str]:
     arguments = record.args if isinstance(record.args, tuple) else ()
-    found: dict[str, str] = {}
+    trace = getattr(record, "trace", None)
+    found: dict[str, str] = {"trace": trace} if isinstance(trace, str) and trace else {}
     for name, pattern in _IDENTIFIERS.items():
         given = getattr(record, name, None)
-        if isinstance(given, str):
+        if isinstance(given, str) and given:
             found[name] = given
             continue
         for argument in arguments:
@@ -115,8 +124,11 @@ def secrets_of(settings: Settings) -> list[str]:
 
 
 def set_level(name: str) -> None:
-    """Log from this level on."""
-    logging.getLogger().setLevel(name.upper())
+    """Log from this level on; what libraries say only from INFO on."""
+    level = logging.getLevelNamesMapping()[name.upper()]
+    logging.getLogger().setLevel(max(level, logging.INFO))
+    for package in _OWN:
+        logging.getLogger(package).setLevel(level)
 
 
 def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] = dict) -> None:
@@ -135,7 +147,23 @@ def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] =
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _RETRYING:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # uncaught exceptions are events too
-    sys.excepthook = lambda kind, error, trace_back: logging.getLogger("parley").critical(
-        "the process ends by an unhandled error", exc_info=(kind, error, trace_back)
-    )
+    _log_the_unhandled()
+
+
+def _log_the_unhandled() -> None:
+    """Make events of uncaught exceptions, also in threads and finalizers, and of warnings."""
+    log = logging.getLogger("parley")
+
+    def ends(kind: type[BaseException], error: BaseException, trace_back: TracebackType | None) -> None:
+        log.critical("the process ends by an unhandled error", exc_info=(kind, error, trace_back))
+
+    def thread_ends(about: threading.ExceptHookArgs) -> None:
+        name = about.thread.name if about.thread is not None else "unknown"
+        if about.exc_value is not None:
+            log.error("the thread %s ended by an unhandled error", name, exc_info=about.exc_value)
+
+    def is_lost(about: "sys.UnraisableHookArgs") -> None:
+        log.error("%s: %r", about.err_msg or "an error that nothing can handle", about.object, exc_info=about.exc_value)
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = ends, thread_ends, is_lost
+    logging.captureWarnings(capture=True)

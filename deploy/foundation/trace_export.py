@@ -1,23 +1,36 @@
 """Spans by OpenTelemetry, sent over OTLP/HTTP (the extra `traces`) when `otlp_url` is set.
 
-Control decides by trace id which requests are recorded, whatever a browser wishes; the other parts follow control.
+Control decides which requests are recorded, by an id of its own: what a browser sends decides nothing. The other parts
+follow control. A collector that is away costs its spans and two lines of the log, and holds nothing up.
 """
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from prometheus_client import Counter
+
 from foundation import tracing
+from foundation.outages import Outages
 from foundation.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span as OtelSpan
     from opentelemetry.trace import Tracer as OtelTracer
 
+_log = logging.getLogger(__name__)
 _EXPORT_SECONDS = 5
-_LAST_EXPORT_MS = 1000
+_LAST_SECONDS = 1.0
+_EXPORTED = Counter("parley_spans_total", "Spans of traces, by outcome of their export", ["outcome"])
 
 
 class _Span:
@@ -26,6 +39,9 @@ class _Span:
         context = span.get_span_context()
         recorded = span.is_recording()
         self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-01" if recorded else ""
+
+    def note(self, attributes: tracing.Attributes) -> None:
+        self._span.set_attributes(attributes)
 
     def end(self, error: str = "") -> None:
         from opentelemetry.trace import StatusCode  # noqa: PLC0415  an extra
@@ -39,13 +55,56 @@ class _Tracer:
     def __init__(self, tracer: "OtelTracer") -> None:
         self._tracer = tracer
 
-    def start(self, name: str, parent: str, attributes: Mapping[str, str | int]) -> tracing.Span:
-        from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415  an extra
+    def start(
+        self, name: str, parent: str, kind: tracing.Kind, attributes: tracing.Attributes, caller: str
+    ) -> tracing.Span:
+        from opentelemetry.trace import Link, SpanKind, get_current_span  # noqa: PLC0415  an extra
+        from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
             TraceContextTextMapPropagator,
         )
 
-        context = TraceContextTextMapPropagator().extract({"traceparent": parent}) if parent else None
-        return _Span(self._tracer.start_span(name, context, attributes=attributes))
+        read = TraceContextTextMapPropagator().extract
+        links = [Link(get_current_span(read({"traceparent": caller})).get_span_context())] if caller else None
+        context = read({"traceparent": parent}) if parent else None
+        made = self._tracer.start_span(name, context, SpanKind[kind.upper()], attributes, links)
+        return _Span(made)
+
+
+class _Exporter:
+    """Hands spans to OpenTelemetry's exporter; counts those that are lost, and tells of each outage once."""
+
+    def __init__(self, inner: "SpanExporter", url: str) -> None:
+        self._inner = inner
+        self._outage = Outages(f"traces are lost: {url} does not take them")
+        self._reason = _LastLine()
+        for logger in (logging.getLogger(type(inner).__module__), logging.getLogger("opentelemetry.sdk")):
+            logger.addHandler(self._reason)
+            logger.propagate = False
+
+    def export(self, spans: "Sequence[ReadableSpan]") -> object:
+        from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415  an extra
+
+        result = self._inner.export(spans)
+        sent = result is SpanExportResult.SUCCESS
+        _EXPORTED.labels("sent" if sent else "lost").inc(len(spans))
+        if line := self._outage.note(None if sent else self._reason.text, time.monotonic()):
+            _log.warning("%s", line)
+        return result
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return self._inner.force_flush(timeout_millis)
+
+
+class _LastLine(logging.Handler):
+    """Keeps what a library logged last: it says nothing else about why."""
+
+    text = "no answer"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()[:200]
 
 
 @contextmanager
@@ -61,8 +120,10 @@ def recording(settings: Settings, part: str) -> Iterator[None]:
         yield
     finally:
         tracing.install(None)
-        provider.force_flush(_LAST_EXPORT_MS)
-        provider.shutdown()
+        # A collector that hangs must not hold up the end of the process.
+        last = threading.Thread(target=provider.shutdown, daemon=True)
+        last.start()
+        last.join(_LAST_SECONDS)
 
 
 def log_fields() -> dict[str, str]:
@@ -78,20 +139,23 @@ def _provider(url: str, ratio: float, part: str, node: str) -> "TracerProvider":
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-    from opentelemetry.sdk.trace.sampling import (  # noqa: PLC0415
-        ALWAYS_OFF,
-        ALWAYS_ON,
-        ParentBased,
-        TraceIdRatioBased,
-    )
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased  # noqa: PLC0415
 
     if not 0 <= ratio <= 1:
         raise SettingsError(f"trace_ratio: {ratio} is not between 0 and 1")
-    sampler = ParentBased(TraceIdRatioBased(ratio), remote_parent_sampled=TraceIdRatioBased(ratio))
-    if part != "control":
-        sampler = ParentBased(ALWAYS_OFF, remote_parent_sampled=ALWAYS_ON)
-    resource = Resource.create({"service.name": f"parley-{part}", "service.instance.id": node})
-    provider = TracerProvider(sampler=sampler, resource=resource)
-    exporter = OTLPSpanExporter(f"{url.rstrip('/')}/v1/traces", timeout=_EXPORT_SECONDS)
-    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
+    # A parent is always a span of ours, signed by control or sent with the node secret.
+    sampler = ParentBased(TraceIdRatioBased(ratio) if part == "control" else ALWAYS_OFF)
+    host = socket.gethostname()
+    resource = Resource.create(
+        {
+            "service.name": f"parley-{part}",
+            "service.version": version("parley-sfu"),
+            "service.instance.id": f"{host}/{os.getpid()}",
+            "host.name": host,
+            "parley.node": node,
+        }
+    )
+    provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+    exporter = _Exporter(OTLPSpanExporter(f"{url.rstrip('/')}/v1/traces", timeout=_EXPORT_SECONDS), url)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))  # type: ignore[arg-type]
     return provider

@@ -1,17 +1,21 @@
 """Traces: what every part says about its work, without knowing who listens.
 
-A context travels as a `traceparent` (W3C Trace Context, section 3.2): in the header of the request to join, in the join
-token, and in the records for sinks. Until a tracer is installed nothing is recorded and every context is "".
+A context travels as a `traceparent` (W3C Trace Context, section 3.2): in the join token, in facts, and in the records
+for sinks. Until a tracer is installed nothing is recorded and every context is "". Names of attributes follow
+OpenTelemetry's semantic conventions where these have one.
 """
 
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Literal, Protocol
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 MAX_LENGTH = 55
+
+Attributes = Mapping[str, str | int]
+Kind = Literal["internal", "server", "client", "producer", "consumer"]
 
 
 class Span(Protocol):
@@ -21,6 +25,9 @@ class Span(Protocol):
     def traceparent(self) -> str:
         """The context to pass on; "" when nothing is recorded."""
 
+    def note(self, attributes: Attributes) -> None:
+        """Add attributes that are known only now."""
+
     def end(self, error: str = "") -> None:
         """End the span, once; `error` says what went wrong."""
 
@@ -28,19 +35,25 @@ class Span(Protocol):
 class Tracer(Protocol):
     """Whoever records spans."""
 
-    def start(self, name: str, parent: str, attributes: Mapping[str, str | int]) -> Span:
-        """Begin a span below `parent` ("" begins a trace). Neither blocks nor raises."""
+    def start(self, name: str, parent: str, kind: Kind, attributes: Attributes, caller: str) -> Span:
+        """Begin a span below `parent` ("" begins a trace). `caller` is a stranger's context, to which it only points.
+
+        Neither blocks nor raises.
+        """
 
 
 class _NoSpan:
     traceparent = ""
+
+    def note(self, attributes: Attributes) -> None:
+        return
 
     def end(self, error: str = "") -> None:
         return
 
 
 class _NoTracer:
-    def start(self, name: str, parent: str, attributes: Mapping[str, str | int]) -> Span:
+    def start(self, name: str, parent: str, kind: Kind, attributes: Attributes, caller: str) -> Span:
         return _NO_SPAN
 
 
@@ -62,9 +75,12 @@ def read(traceparent: str) -> str:
     return traceparent if _TRACEPARENT.fullmatch(traceparent[: MAX_LENGTH + 1]) else ""
 
 
-def start(name: str, parent: str = "", **attributes: str | int) -> Span:
-    """Begin a span that is ended by hand."""
-    return _Installed.tracer.start(name, parent, attributes)
+def start(
+    name: str, parent: str = "", attributes: Attributes | None = None, *, kind: Kind = "internal", caller: str = ""
+) -> Span:
+    """Begin a span that is ended by hand. Attributes without a value are left out."""
+    known = {key: value for key, value in (attributes or {}).items() if value != ""}
+    return _Installed.tracer.start(name, parent, kind, known, caller)
 
 
 def current() -> str:
@@ -80,21 +96,31 @@ class Entered:
         self._span = begun
         _current.set(begun.traceparent)
 
+    @property
+    def traceparent(self) -> str:
+        return self._span.traceparent
+
+    def note(self, attributes: Attributes) -> None:
+        """Add attributes that are known only now."""
+        self._span.note(attributes)
+
     def leave(self, error: str = "") -> None:
         """End the span; the task in which it was entered continues without one."""
         _current.set("")
         self._span.end(error or self.error)
 
 
-def enter(name: str, parent: str = "", **attributes: str | int) -> Entered:
-    """Begin a span and make it the current one of this task."""
-    return Entered(start(name, parent, **attributes))
+def enter(name: str, attributes: Attributes | None = None, *, kind: Kind = "internal", caller: str = "") -> Entered:
+    """Begin a trace, and make its first span the current one of this task."""
+    return Entered(start(name, "", attributes, kind=kind, caller=caller))
 
 
 @contextlib.contextmanager
-def span(name: str, parent: str = "", **attributes: str | int) -> Iterator[Span]:
+def span(
+    name: str, parent: str = "", attributes: Attributes | None = None, *, kind: Kind = "internal"
+) -> Iterator[Span]:
     """A span around a block, which is the current one inside it; an exception is its error."""
-    begun = start(name, parent or current(), **attributes)
+    begun = start(name, parent or current(), attributes, kind=kind)
     token = _current.set(begun.traceparent)
     try:
         yield begun
@@ -105,3 +131,13 @@ def span(name: str, parent: str = "", **attributes: str | int) -> Iterator[Span]
         begun.end()
     finally:
         _current.reset(token)
+
+
+@contextlib.contextmanager
+def step(name: str, attributes: Attributes | None = None, *, kind: Kind = "client") -> Iterator[None]:
+    """A span around a block of a trace that is recorded; nothing outside of one, where it would begin a trace."""
+    if not current():
+        yield
+        return
+    with span(name, "", attributes, kind=kind):
+        yield

@@ -4,14 +4,66 @@ A panel is (title, unit, {legend: query}); Grafana's many defaults are left to G
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 Panel = tuple[str, str, dict[str, str]]
+Stat = tuple[str, str, str, str, tuple[float, float]]
+"""Title, unit, query, what it means, and the values from which it is yellow and red."""
 DIRECTORY = Path(__file__).parent / "dashboards"
 _PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 _LOKI = {"type": "loki", "uid": "loki"}
 _WIDTH, _HEIGHT, _ACROSS = 8, 7, 3
+_STAT_HEIGHT = 4
+_KEPT = {"keepTime": True, "includeVars": True}
+
+# What wakes somebody, first. Each is 0 when all is well, also while nothing happens.
+FIRST: list[Stat] = [
+    (
+        "Joins without media",
+        "percentunit",
+        "max(job:sfu_joins_without_media:ratio5m) or vector(0)",
+        "People who came in, to whom somebody sent something, and who got nothing for 30 s.",
+        (0.005, 0.072),
+    ),
+    (
+        "First media, 95 %",
+        "s",
+        "max(job:sfu_first_media_seconds:p95 >= 0) or vector(0)",
+        "From the join until the first packet, in either direction.",
+        (2, 5),
+    ),
+    (
+        "Video that freezes",
+        "percentunit",
+        'max(job:sfu_received_badly:ratio5m{kind="video"}) or vector(0)',
+        "Share of the seconds in which a video that somebody watches stands still.",
+        (0.01, 0.144),
+    ),
+    (
+        "Sound that breaks",
+        "percentunit",
+        'max(job:sfu_received_badly:ratio5m{kind="audio"}) or vector(0)',
+        "Share of the seconds in which a tenth of the packets of a voice is lost.",
+        (0.01, 0.144),
+    ),
+    (
+        "Recordings at risk",
+        "short",
+        "sum(parley_sfu_recordings_stalled) or vector(0)",
+        "Recordings that run, and of which nothing is being stored.",
+        (1, 1),
+    ),
+    (
+        "Parts that do not answer",
+        "short",
+        '(count(up{job=~"control|sfu|recorder|inference"} == 0) or vector(0)) + '
+        '(max(parley_control_nodes{state="lost"}) or vector(0))',
+        "Parts that Prometheus cannot reach, and nodes that control has lost.",
+        (1, 1),
+    ),
+]
 
 OVERVIEW: list[Panel] = [
     ("Parts that answer", "short", {"{{job}} {{instance}}": "up"}),
@@ -20,7 +72,7 @@ OVERVIEW: list[Panel] = [
         "short",
         {"rooms": "sum(parley_sfu_rooms)", "participants": "sum(parley_sfu_participants)"},
     ),
-    ("Alerts", "short", {"{{alertname}}": 'ALERTS{alertstate="firing"}'}),
+    ("Alerts", "short", {"{{alertname}}": 'ALERTS{alertstate="firing", alertname!="Watchdog"} or vector(0)'}),
     ("Requests", "reqps", {"{{status}}": "sum by (status) (rate(parley_control_http_requests_total[5m]))"}),
     ("Failed requests", "percentunit", {"failed": "job:control_http_errors:ratio5m"}),
     (
@@ -73,59 +125,94 @@ NODE: list[Panel] = [
         "Population",
         "short",
         {
-            "rooms": 'parley_sfu_rooms{instance=~"$instance"}',
-            "participants": 'parley_sfu_participants{instance=~"$instance"}',
-            "tracks": 'parley_sfu_tracks{instance=~"$instance"}',
-            "peers": 'parley_sfu_peers{instance=~"$instance"}',
+            "rooms {{instance}}": 'parley_sfu_rooms{instance=~"$instance"}',
+            "participants {{instance}}": 'parley_sfu_participants{instance=~"$instance"}',
+            "tracks {{instance}}": 'parley_sfu_tracks{instance=~"$instance"}',
+            "peers {{instance}}": 'parley_sfu_peers{instance=~"$instance"}',
         },
     ),
     (
         "Datagrams",
         "pps",
         {
-            "in": 'rate(parley_sfu_datagrams_in_total{instance=~"$instance"}[5m])',
-            "out": 'rate(parley_sfu_datagrams_out_total{instance=~"$instance"}[5m])',
-            "forwarded": 'rate(parley_sfu_forwarded_total{instance=~"$instance"}[5m])',
+            "in {{instance}}": 'rate(parley_sfu_datagrams_in_total{instance=~"$instance"}[5m])',
+            "out {{instance}}": 'rate(parley_sfu_datagrams_out_total{instance=~"$instance"}[5m])',
+            "forwarded {{instance}}": 'rate(parley_sfu_forwarded_total{instance=~"$instance"}[5m])',
         },
     ),
     (
         "Bytes",
         "bps",
         {
-            "in": 'rate(parley_sfu_bytes_in_total{instance=~"$instance"}[5m]) * 8',
-            "out": 'rate(parley_sfu_bytes_out_total{instance=~"$instance"}[5m]) * 8',
+            "in {{instance}}": 'rate(parley_sfu_bytes_in_total{instance=~"$instance"}[5m]) * 8',
+            "out {{instance}}": 'rate(parley_sfu_bytes_out_total{instance=~"$instance"}[5m]) * 8',
         },
     ),
-    ("Drops", "pps", {"{{reason}}": 'rate(parley_sfu_drops_total{instance=~"$instance"}[5m]) > 0'}),
+    ("Drops", "pps", {"{{reason}} {{instance}}": 'rate(parley_sfu_drops_total{instance=~"$instance"}[5m]) > 0'}),
     (
         "CPU time per datagram",
         "s",
         {"{{instance}}": 'instance:parley_sfu_cpu_seconds_per_datagram:rate5m{instance=~"$instance"}'},
     ),
-    ("Loop lag, 99 %", "s", {"{{instance}}": 'instance:parley_event_loop_lag_seconds:p99{job="sfu"}'}),
-    ("Round trips", "s", {"{{quantile}}": 'parley_sfu_round_trip_seconds{instance=~"$instance"}'}),
-    ("Loss", "percentunit", {"{{direction}} {{quantile}}": 'parley_sfu_loss_ratio{instance=~"$instance"}'}),
-    ("Estimates of links", "bps", {"{{quantile}}": 'parley_sfu_estimate_bits_per_second{instance=~"$instance"}'}),
-    ("Slots", "short", {"{{kind}} {{state}}": 'parley_sfu_slots{instance=~"$instance"}'}),
-    ("Jitter", "s", {"{{quantile}}": 'parley_sfu_jitter_seconds{instance=~"$instance"}'}),
+    (
+        "Loop lag, 99 %",
+        "s",
+        {"{{instance}}": 'instance:parley_event_loop_lag_seconds:p99{job="sfu", instance=~"$instance"}'},
+    ),
+    ("Round trips", "s", {"{{share}} {{instance}}": 'parley_sfu_round_trip_seconds{instance=~"$instance"}'}),
+    ("Loss", "percentunit", {"{{direction}} {{share}} {{instance}}": 'parley_sfu_loss_ratio{instance=~"$instance"}'}),
+    (
+        "Estimates of links",
+        "bps",
+        {"{{share}} {{instance}}": '8 * parley_sfu_estimate_bytes_per_second{instance=~"$instance"}'},
+    ),
+    ("Slots", "short", {"{{kind}} {{state}} {{instance}}": 'parley_sfu_slots{instance=~"$instance"}'}),
+    ("Jitter", "s", {"{{share}} {{instance}}": 'parley_sfu_jitter_seconds{instance=~"$instance"}'}),
     (
         "Repairs",
         "pps",
         {
-            "NACK from subscribers": 'rate(parley_sfu_nacks_received_total{instance=~"$instance"}[5m])',
-            "NACK to publishers": 'rate(parley_sfu_nacks_sent_total{instance=~"$instance"}[5m])',
-            "retransmitted": 'rate(parley_sfu_retransmitted_total{instance=~"$instance"}[5m])',
+            "NACK from subscribers {{instance}}": 'rate(parley_sfu_nacks_received_total{instance=~"$instance"}[5m])',
+            "NACK to publishers {{instance}}": 'rate(parley_sfu_nacks_sent_total{instance=~"$instance"}[5m])',
+            "retransmitted {{instance}}": 'rate(parley_sfu_retransmitted_total{instance=~"$instance"}[5m])',
         },
     ),
     (
         "Keyframes asked",
         "ops",
         {
-            "by subscribers": 'rate(parley_sfu_plis_received_total{instance=~"$instance"}[5m])',
-            "of publishers": 'rate(parley_sfu_plis_sent_total{instance=~"$instance"}[5m])',
+            "by subscribers {{instance}}": 'rate(parley_sfu_plis_received_total{instance=~"$instance"}[5m])',
+            "of publishers {{instance}}": 'rate(parley_sfu_plis_sent_total{instance=~"$instance"}[5m])',
         },
     ),
-    ("Queues of sinks", "bytes", {"{{sink}}": 'parley_sfu_sink_queue_bytes{instance=~"$instance"}'}),
+    ("Queues of sinks", "bytes", {"{{sink}} {{instance}}": 'parley_sfu_sink_queue_bytes{instance=~"$instance"}'}),
+    (
+        "Joins",
+        "ops",
+        {"{{outcome}} {{instance}}": 'rate(parley_sfu_joins_total{instance=~"$instance"}[5m])'},
+    ),
+]
+
+STORES: list[Panel] = [
+    ("Since control read from PostgreSQL", "s", {"{{instance}}": "parley_control_database_gauges_age_seconds"}),
+    ("Redis refuses", "ops", {"{{instance}}": "rate(parley_control_redis_failures_total[5m])"}),
+    ("Oldest event that waits", "s", {"{{bus}}": "max by (bus) (parley_control_outbox_oldest_seconds)"}),
+    ("Events published", "ops", {"{{bus}}": "sum by (bus) (rate(parley_control_events_published_total[5m]))"}),
+    ("Events refused", "ops", {"{{bus}}": "sum by (bus) (rate(parley_control_events_publish_failures_total[5m]))"}),
+    ("Uploads of recordings", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_recorder_uploads_total[5m]))"}),
+    ("Nodes in the registry", "short", {"{{state}}": "max by (state) (parley_control_nodes)"}),
+    ("Mails", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_control_mails_total[5m]))"}),
+    ("Webhooks", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_control_webhook_deliveries_total[5m]))"}),
+    ("Answers of the store programs", "short", {"{{job}} {{instance}}": 'up{job=~"etcd|loki|alloy"}'}),
+    (
+        "etcd: forcing to disk, 99 %",
+        "s",
+        {
+            "{{instance}}": "histogram_quantile(0.99, "
+            "sum by (instance, le) (rate(etcd_disk_wal_fsync_duration_seconds_bucket[5m])))"
+        },
+    ),
+    ("Spans of traces", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_spans_total[5m]))"}),
 ]
 
 RECORDINGS: list[Panel] = [
@@ -208,16 +295,19 @@ AI: list[Panel] = [
 ]
 
 # A room has no metric of its own: its lines are found by the ids inside them.
+# The boxes begin with a word that is in no id: an empty one would match every line.
 ROOM_LOGS: list[tuple[str, str]] = [
-    ("Everything about the meeting", '{part=~".+"} | json | meeting="$meeting"'),
+    ("Everything about the meeting", '{part=~".+"} |= "$meeting" | json | meeting="$meeting"'),
     ("Its warnings and errors", '{level=~"warning|error|critical"} |= "$meeting"'),
-    ("One participant", '{part=~".+"} | json | participant="$participant"'),
+    ("One participant", '{part=~".+"} |= "$participant" | json | participant="$participant"'),
     ("At the gateway", '{part="gateway"} |= "$meeting"'),
 ]
 
 
-def metrics_dashboard(uid: str, title: str, panels: list[Panel], *, by_instance: bool = False) -> dict[str, Any]:
-    """A dashboard of time series."""
+def metrics_dashboard(
+    uid: str, title: str, panels: list[Panel], *, first: Sequence[Stat] = (), by_instance: bool = False
+) -> dict[str, Any]:
+    """A dashboard of time series, below figures that say at once whether all is well."""
     variables = []
     if by_instance:
         query = "label_values(parley_sfu_rooms, instance)"
@@ -234,18 +324,45 @@ def metrics_dashboard(uid: str, title: str, panels: list[Panel], *, by_instance:
                 "current": {"text": "All", "value": "$__all"},
             }
         ]
-    drawn = [_time_series(number, panel) for number, panel in enumerate(panels)]
-    return _dashboard(uid, title, drawn, variables)
+    above = [_stat(number, stat) for number, stat in enumerate(first)]
+    drawn = [_time_series(number, panel, len(above)) for number, panel in enumerate(panels)]
+    return _dashboard(uid, title, above + drawn, variables)
 
 
-def _time_series(number: int, panel: Panel) -> dict[str, Any]:
-    title, unit, queries = panel
+def _stat(number: int, stat: Stat) -> dict[str, Any]:
+    title, unit, query, meaning, (yellow, red) = stat
+    steps = [
+        {"color": "green", "value": None},
+        {"color": "yellow", "value": yellow},
+        {"color": "red", "value": red},
+    ]
     return {
         "id": number + 1,
+        "type": "stat",
+        "title": title,
+        "description": meaning,
+        "datasource": _PROMETHEUS,
+        "gridPos": {"x": number * 4, "y": 0, "w": 4, "h": _STAT_HEIGHT},
+        "fieldConfig": {
+            "defaults": {"unit": unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}},
+            "overrides": [],
+        },
+        "options": {"colorMode": "background", "reduceOptions": {"calcs": ["lastNotNull"]}},
+        "targets": [{"refId": "A", "expr": query, "datasource": _PROMETHEUS}],
+    }
+
+
+def _time_series(number: int, panel: Panel, above: int) -> dict[str, Any]:
+    title, unit, queries = panel
+    place = _place(number)
+    if above:
+        place["y"] += _STAT_HEIGHT
+    return {
+        "id": above + number + 1,
         "type": "timeseries",
         "title": title,
         "datasource": _PROMETHEUS,
-        "gridPos": _place(number),
+        "gridPos": place,
         "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
         "targets": [
             {"refId": chr(ord("A") + index), "expr": query, "legendFormat": legend, "datasource": _PROMETHEUS}
@@ -256,7 +373,7 @@ def _time_series(number: int, panel: Panel) -> dict[str, Any]:
 
 def room_dashboard() -> dict[str, Any]:
     """The drill-down into one meeting: log lines by its id."""
-    variables = [{"name": name, "type": "textbox", "query": ""} for name in ("meeting", "participant")]
+    variables = [{"name": name, "type": "textbox", "query": "none"} for name in ("meeting", "participant")]
     panels = [
         {
             "id": number + 1,
@@ -286,7 +403,9 @@ def _dashboard(uid: str, title: str, panels: list[dict[str, Any]], variables: li
         "schemaVersion": 39,
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
-        "links": [{"type": "dashboards", "tags": ["parley"], "title": "Parley", "asDropdown": True}],
+        "links": [
+            {"type": "dashboards", "tags": ["parley"], "title": "Parley", "asDropdown": True, **_KEPT},
+        ],
         "templating": {"list": variables},
         "panels": panels,
     }
@@ -295,9 +414,10 @@ def _dashboard(uid: str, title: str, panels: list[dict[str, Any]], variables: li
 def dashboards() -> dict[str, dict[str, Any]]:
     """Every dashboard by its file's name."""
     return {
-        "overview.json": metrics_dashboard("parley-overview", "Parley: overview", OVERVIEW),
+        "overview.json": metrics_dashboard("parley-overview", "Parley: overview", OVERVIEW, first=FIRST),
         "node.json": metrics_dashboard("parley-node", "Parley: sfu nodes", NODE, by_instance=True),
         "recordings.json": metrics_dashboard("parley-recordings", "Parley: recordings", RECORDINGS),
+        "stores.json": metrics_dashboard("parley-stores", "Parley: stores and what leaves", STORES),
         "ai.json": metrics_dashboard("parley-ai", "Parley: captions", AI),
         "room.json": room_dashboard(),
     }

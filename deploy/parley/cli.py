@@ -16,6 +16,7 @@ from foundation.setting_groups import GROUPS, REMOVED, Setting
 from foundation.settings import Settings, SettingsError, resolve
 from foundation.worker_count import WorkerCount
 from parley.admin_flags import add_admin_flags
+from parley.inspect_command import add_inspect_flags
 from parley.nginx_config_command import add_nginx_flags
 from parley.nodes_command import add_nodes_flags
 
@@ -97,6 +98,8 @@ def _add_verbs_of_own_flags(
     add_admin_flags(admin, common)
     nodes = verbs.add_parser("nodes", help="list or drain sfu nodes")
     add_nodes_flags(nodes, common)
+    inspect = verbs.add_parser("inspect", help="show what a running part is doing", parents=[common])
+    add_inspect_flags(inspect)
     for name, meaning in (
         ("flight", "fetch, read and replay a room's flight recording"),
         ("models", "fetch, build, list and verify AI models"),

@@ -4,23 +4,26 @@ import asyncio
 import contextlib
 import ctypes
 import faulthandler
+import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import uvloop
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 
-from foundation import descriptors, logging_setup, loop_lag
+from foundation import descriptors, inspection, logging_setup, loop_lag
 from foundation import trace_export as tracing
 from foundation.background import cancel_all, keep_running
 from foundation.hot_settings import Appliers, LiveSettings
 from foundation.settings import Settings
+from parley import inspection_socket
 
+_log = logging.getLogger(__name__)
 STOP_SECONDS = 4
 _PR_SET_PDEATHSIG = 1
 
@@ -41,14 +44,22 @@ def run(
 
     `metrics_port` serves /metrics and /health/live for a part that has no HTTP of its own (0 allocates). A part that
     has to finish something may take `stop_seconds` longer to stop. `live` takes settings that change while it runs.
+    A crash in native code leaves its stack on standard error; SIGUSR1 logs what all threads and tasks wait for, and
+    SIGUSR2 writes the threads' stacks even while Python itself is stuck.
     """
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a gauge beside each counter, which nothing reads
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR2)
     logging_setup.install(settings, name, tracing.log_fields)
     descriptors.raise_limit()
     die_with_parent()
     metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
     with tracing.recording(settings, name):
         following = LiveSettings(settings, {"log_level": logging_setup.set_level} | dict(live or {}))
-        uvloop.run(_until_signalled(part, metrics, STOP_SECONDS + stop_seconds, following))
+        servers = [inspection_socket.serve(settings, name)]
+        if metrics is not None:
+            servers.append(_serve_metrics(*metrics))
+        uvloop.run(_until_signalled(part, servers, STOP_SECONDS + stop_seconds, following))
     return 0
 
 
@@ -74,7 +85,10 @@ def notify_ready() -> None:
 
 
 async def _until_signalled(
-    part: Part, metrics_address: tuple[str, int] | None, stop_seconds: float, following: LiveSettings
+    part: Part,
+    beside_it: Sequence[Coroutine[Any, Any, web.AppRunner | None]],
+    stop_seconds: float,
+    following: LiveSettings,
 ) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(part(notify_ready))
@@ -82,7 +96,7 @@ async def _until_signalled(
         asyncio.ensure_future(keep_running("loop lag", loop_lag.measure)),
         asyncio.ensure_future(keep_running("live settings", following.follow)),
     ]
-    metrics = None if metrics_address is None else await _serve_metrics(*metrics_address)
+    servers = [await server for server in beside_it]
 
     def stop() -> None:
         # Whatever hangs in its shutdown is ended by a thread of its own, and says where it stood. A signal would not do
@@ -92,16 +106,18 @@ async def _until_signalled(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: _log.warning("asked by SIGUSR1:\n%s", inspection.stacks()))
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     finally:
         await cancel_all(beside)
-        if metrics:
-            await metrics.cleanup()
+        for server in servers:
+            if server is not None:
+                await server.cleanup()
 
 
-async def _serve_metrics(host: str, port: int) -> web.AppRunner:
+async def _serve_metrics(host: str, port: int) -> web.AppRunner | None:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

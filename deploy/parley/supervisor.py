@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from recorder.config import SEAL_SECONDS
 from sfu.engine import create_engine, engine_notice
 from sfu.server.port_group import PortGroup
 
+_log = logging.getLogger(__name__)
 STOP_SECONDS = {"sfu": 1.2, "recorder": SEAL_SECONDS, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
 _PORTS = {
     "http_port": socket.SOCK_STREAM,
@@ -52,7 +54,7 @@ def up(settings: Settings) -> int:
     try:
         with leftovers.DataLock(data):
             for found in leftovers.clear(runtime):
-                print(f"stopped {found}, left over from a killed supervisor", file=sys.stderr)
+                _say(f"stopped {found}, left over from a killed supervisor")
             try:
                 settings = _with_certificate(_with_ports(with_secrets(settings)))
                 part_configs.check(settings)
@@ -83,7 +85,7 @@ async def _supervise(settings: Settings) -> int:
             await stopped
     finally:
         await cancel_all((starting, stopped))
-        print("stopping", file=sys.stderr)
+        _say("stopping")
         await _stop_all(children)
         steering.cancel()
         await asyncio.gather(steering, return_exceptions=True)
@@ -111,7 +113,7 @@ async def _start_one(child: Child) -> None:
     started = asyncio.get_running_loop().time()
     await child.start()
     elapsed = asyncio.get_running_loop().time() - started
-    print(f"{child.program.name:>9} ready in {elapsed:.1f} s", file=sys.stderr, flush=True)
+    _say(f"{child.program.name:>9} ready in {elapsed:.1f} s")
 
 
 async def _stop_all(children: list[Child]) -> None:
@@ -236,7 +238,7 @@ def _with_certificate(settings: Settings) -> Settings:
         names = ["localhost", socket.gethostname(), "127.0.0.1", "::1", *settings["public_hosts"]]
         names += [str(address) for address in local_addresses()]
         found = certificate.ensure(settings["data_dir"] / "tls", names, datetime.datetime.now(datetime.UTC))
-        print(f"HTTPS certificate: self-signed, SHA-256 fingerprint {found.fingerprint}", file=sys.stderr)
+        _say(f"HTTPS certificate: self-signed, SHA-256 fingerprint {found.fingerprint}")
     return settings.replaced(tls_certificate=found.certificate, tls_key=found.key)
 
 
@@ -245,11 +247,22 @@ def _print_addresses(settings: Settings) -> None:
     if settings["https_port"] >= 0:
         hosts = [*settings["public_hosts"], *(str(address) for address in local_addresses())]
         lines += [f"https://{url_host(host)}:{settings['https_port']}" for host in dict.fromkeys(hosts)]
-    print("\nParley is up:", *lines, sep="\n  ", file=sys.stderr)
-    print(engine_notice(create_engine(settings["sfu_engine"])), file=sys.stderr)
+    _say("\n  ".join(["\nParley is up:", *lines]))
+    _say(engine_notice(create_engine(settings["sfu_engine"])))
+    file = settings["data_dir"] / "control" / "first-admin-link"
     with contextlib.suppress(FileNotFoundError):
-        link = (settings["data_dir"] / "control" / "first-admin-link").read_text().strip()
+        link = file.read_text().strip()
         if link.startswith("/"):  # control was told no public origin
             link = f"http://localhost:{settings['http_port']}{link}"
-        print(f"\nCreate the first administrator (works once): {link}", file=sys.stderr)
-    print("\nCtrl-C stops everything.\n", file=sys.stderr, flush=True)
+        if settings["log_format"] == "json":  # others collect and read logs
+            link = f"the link is in {file}"
+        _say(f"\nCreate the first administrator (works once): {link}")
+    _say("\nCtrl-C stops everything.\n")
+
+
+def _say(text: str) -> None:
+    """Say something to whoever started the server: plainly on a terminal, as an event where logs are JSON."""
+    if any(isinstance(handler.formatter, logging_setup.JsonFormatter) for handler in logging.getLogger().handlers):
+        _log.info("%s", " ".join(text.split()))
+    else:
+        print(text, file=sys.stderr, flush=True)

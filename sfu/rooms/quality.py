@@ -15,6 +15,7 @@ _TURN_NS = 100_000_000
 _TURNS = 8  # until everyone of a room was sampled once: a large room is sampled in parts
 _REPORT_NS = 60_000_000_000
 _SECOND = 1_000_000_000
+_BROKEN_SOUND = 25  # of 256 packets: a tenth, beyond what decoders conceal well
 _MAX_TRACKS = 100  # of a participant in a report; of more tracks, only the first are reported
 _MS = 1_000_000
 
@@ -34,17 +35,18 @@ class _Track:
     live_since: int | None = None
     carried: int = 0
 
-    def freeze(self, last_arrival: int, now: int, *, expected: bool) -> None:
-        """Take when a video last moved; one that should have for a second, and did not, is frozen."""
+    def freeze(self, last_arrival: int, now: int, *, expected: bool) -> bool:
+        """Take when a video last moved; return whether one that should have for a second did not: it is frozen."""
         if not expected:
             self.live_since = None
             self.was_frozen = False
-            return
+            return False
         if self.live_since is None:
             self.live_since = now
         frozen = now - max(last_arrival, self.live_since) >= _SECOND
         self.freezes += frozen and not self.was_frozen
         self.was_frozen = frozen
+        return frozen
 
     def result(self, track: str, direction: str, elapsed: int) -> TrackQuality:
         samples = max(self.samples, 1)
@@ -141,7 +143,11 @@ class RoomQuality:
         if downtrack.stream is not None:
             track.layer = downtrack.layer_name
         is_live = not (uptrack.is_quiet or downtrack.paused) and downtrack.stream is not None
-        track.freeze(state.last_arrival, now, expected=downtrack.kind == "video" and is_live)
+        is_video = downtrack.kind == "video"
+        frozen = track.freeze(state.last_arrival, now, expected=is_video and is_live)
+        if is_live:
+            suffers = frozen or (not is_video and downtrack.fraction_lost > _BROKEN_SOUND)
+            self._room.context.counters[f"{downtrack.kind}_{'bad' if suffers else 'good'}_samples"] += 1
 
     def _report(self, person: _Person, participant: Participant, now: int, *, final: bool) -> None:
         elapsed = max(now - person.since, 1)

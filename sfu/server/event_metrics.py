@@ -13,6 +13,7 @@ _FAMILIES = (
     ("tcp_dropped_", "tcp_dropped", "Datagrams dropped on ICE-TCP connections, by reason", "reason"),
     ("quic_", "quic", "Datagrams and connections of WebTransport, by outcome", "outcome"),
 )
+_SAMPLES = {f"{kind}_{state}_samples": (kind, state) for kind in ("audio", "video") for state in ("good", "bad")}
 _TEXTS = {
     "nacks_sent": "Packets requested from publishers",
     "plis_sent": "Keyframes requested from publishers",
@@ -50,12 +51,22 @@ def collect(counters: Mapping[str, int]) -> Iterator[CounterMetricFamily]:
         for prefix, name, text, label in _FAMILIES
     }
     others = dict.fromkeys(_TEXTS, 0)
+    samples = CounterMetricFamily(
+        "parley_sfu_received_samples",
+        "Looks at what subscribers receive, once a second each; bad: frozen video, sound that loses a tenth",
+        labels=["kind", "state"],
+    )
+    for name, labels in _SAMPLES.items():
+        samples.add_metric(labels, counters.get(name, 0))
     for name, value in sorted(counters.items()):
+        if name in _SAMPLES:
+            continue
         prefix = next((prefix for prefix in families if name.startswith(prefix)), None)
         if prefix is None:
             others[name] = value
         else:
             families[prefix].add_metric([name.removeprefix(prefix)], value)
     yield from families.values()
+    yield samples
     for name, value in others.items():
         yield CounterMetricFamily(f"parley_sfu_{name}", _TEXTS.get(name, f"Events: {name}"), value=value)

@@ -20,9 +20,9 @@ from sfu.api.refusal import Code, Refused
 from sfu.livekit import parameters
 from sfu.livekit.parameters import Parameters
 from sfu.livekit.session import LiveKitSession
+from sfu.server.attendance import Attendances
 from sfu.server.control_client import ControlClient, ControlUnavailable
 from sfu.server.driver import Driver
-from sfu.server.first_media import FirstMedia
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
 from sfu.server.signaling_session import SignalingSession
@@ -65,13 +65,13 @@ class LiveKitDoor:
     """Admits connections and joins them to the node."""
 
     def __init__(
-        self, driver: Driver, keys: KeyRing, first_state: FirstState, control: ControlClient, first_media: FirstMedia
+        self, driver: Driver, keys: KeyRing, first_state: FirstState, control: ControlClient, attendances: Attendances
     ) -> None:
         self._driver = driver
         self._keys = keys
         self._first_state = first_state
         self._control = control
-        self._first_media = first_media
+        self._attendances = attendances
         self._visitors: weakref.WeakKeyDictionary[ServerConnection, Visitor] = weakref.WeakKeyDictionary()
 
     def serves(self, path: str) -> bool:
@@ -114,7 +114,7 @@ class LiveKitDoor:
                 self._driver.flush()
                 return
             about = {"meeting": claims.room, "participant": claims.participant}
-            with tracing.span("sfu.join", tracing.read(claims.traceparent), **about) as span:
+            with tracing.span("sfu.join", tracing.read(claims.traceparent), about, kind="server") as span:
                 desired = await self._first_state.of(claims)
                 node.join(
                     claims,
@@ -124,7 +124,7 @@ class LiveKitDoor:
                     dialect=session.translator,
                     takes_all=said.takes_all,
                 )
-        self._first_media.watch(claims.room, claims.participant, span.traceparent)
+        self._attendances.trace(claims.room, claims.participant, span.traceparent)
         self._driver.flush()
         if admission.consents:
             given = dict.fromkeys(admission.consents, True)

@@ -174,6 +174,8 @@ class SfuServer:
         http.ready = lambda: self._registration is None or self._registration.has_begun
 
     def _report(self, facts: Iterable[AnyFact]) -> None:
+        if self._signaling is not None:
+            self._signaling.attendances.take(facts)
         for fact in facts:
             self._facts.report(fact)
 

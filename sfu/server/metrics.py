@@ -124,16 +124,15 @@ class NodeMetrics(Collector):
     def _sinks(self) -> Iterator[Metric]:
         records = GaugeMetricFamily("parley_sfu_sink_queue_records", "Records queued for a sink", labels=["sink"])
         size = GaugeMetricFamily("parley_sfu_sink_queue_bytes", "Bytes queued for a sink", labels=["sink"])
-        dropped = CounterMetricFamily(
-            "parley_sfu_sink_dropped", "Packets that an attached sink missed", labels=["sink"]
-        )
         for sink in self._node.sinks.attached.values():
             label = sink.purpose.name.lower()
             records.add_metric([label], len(sink.queue))
             size.add_metric([label], sink.queue.bytes)
-            dropped.add_metric([label], sink.queue.dropped)
         yield records
         yield size
+        dropped = CounterMetricFamily("parley_sfu_sink_dropped", "Packets that a sink missed", labels=["sink"])
+        for purpose, missed in self._node.sinks.dropped().items():
+            dropped.add_metric([purpose.name.lower()], missed)
         yield dropped
         stalled = sum(room.taps.is_stalled for room in self._node.rooms.values())
         yield GaugeMetricFamily(

@@ -1,5 +1,7 @@
 """Quality of media over all live peers, as quantiles at the time of the scrape: round trips, loss, jitter, estimates.
 
+The label is `share`: Prometheus keeps `quantile` for summaries.
+
 Quantiles instead of histograms: the question is how many have a bad call now, and a room's own figures are in logs.
 """
 
@@ -56,8 +58,8 @@ def collect(node: Node) -> Iterator[Metric]:
         figures.add(participant)
     yield _family("parley_sfu_round_trip_seconds", "Round trips of subscribers", [({}, figures.round_trips)])
     yield _family("parley_sfu_jitter_seconds", "Interarrival jitter of published streams", [({}, figures.jitter)])
-    links = ("parley_sfu_estimate_bits_per_second", "Estimated bandwidth of subscribers' links")
-    yield _family(*links, [({}, figures.estimates)], LOW_QUANTILES)
+    links = ("parley_sfu_estimate_bytes_per_second", "Estimated bandwidth of subscribers' links")
+    yield _family(*links, [({}, [rate / 8 for rate in figures.estimates])], LOW_QUANTILES)
     filled = GaugeMetricFamily(
         "parley_sfu_slots",
         "Slots of subscribers by state: with a stream, or with none that is sent or fits",
@@ -80,7 +82,7 @@ def _family(
     quantiles: tuple[float, ...] = QUANTILES,
 ) -> Metric:
     given = list(groups)
-    family = GaugeMetricFamily(name, f"{meaning}, by quantile", labels=[*given[0][0], "quantile"])
+    family = GaugeMetricFamily(name, f"{meaning}, by quantile", labels=[*given[0][0], "share"])
     for labels, values in given:
         ordered = sorted(values) or [0.0]
         for quantile in quantiles:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -15,14 +16,15 @@ from sfu.api import signaling
 from sfu.api.refusal import Code, Refused
 from sfu.api.registration import BOOT_HEADER
 from sfu.peers.outbox import SessionClose
+from sfu.server.attendance import Attendances
 from sfu.server.control_client import ControlClient
 from sfu.server.driver import Driver
-from sfu.server.first_media import FirstMedia
 from sfu.server.first_state import FirstState
 from sfu.server.key_ring import KeyRing
 from sfu.server.livekit_door import LiveKitDoor, LiveKitSocket
 from sfu.server.signaling_session import POLICY_VIOLATION, TRY_AGAIN_LATER, SignalingLink, SignalingSession
 
+_log = logging.getLogger(__name__)
 PATH = "/ws/signaling"
 MAX_CONNECTIONS = 4000
 PING_SECONDS = 10.0
@@ -51,16 +53,17 @@ class SignalingServer:
         )
         self._boot = process[1]
         self._sessions: dict[int, SignalingSession] = {}
-        self._first_media = FirstMedia(driver.node)
+        self.attendances = Attendances(driver.node)
         self._numbers = itertools.count(1)
         self._server: Server | None = None
-        self._livekit = LiveKitDoor(driver, keys, first_state, control, self._first_media)
+        self._livekit = LiveKitDoor(driver, keys, first_state, control, self.attendances)
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port; OSError when it cannot be bound."""
+        self.attendances.start()
         self._server = await serve(
             self._accept,
             host,
@@ -79,7 +82,7 @@ class SignalingServer:
 
     async def stop(self) -> None:
         """Close remaining sessions and stop listening."""
-        await self._first_media.stop()
+        await self.attendances.stop()
         if self._server is not None:
             self._server.close(code=1012, reason="shutdown")
             await self._server.wait_closed()
@@ -154,6 +157,7 @@ class SignalingServer:
             await converse()
         except Refused as refused:
             self.deliver([(session.number, refused.message())])
+            _log.info("refused a signaling session: %s (%s)", refused.code.value, refused.detail)
             later = refused.code is Code.NOT_READY
             session.close(TRY_AGAIN_LATER if later else POLICY_VIOLATION, refused.code.value)
 
@@ -168,10 +172,10 @@ class SignalingServer:
     async def _enter(self, session: SignalingSession, token: str) -> None:
         async with self._keys.admitted(token) as claims:
             about = {"meeting": claims.room, "participant": claims.participant}
-            with tracing.span("sfu.join", tracing.read(claims.traceparent), **about) as span:
+            with tracing.span("sfu.join", tracing.read(claims.traceparent), about, kind="server") as span:
                 desired = await self._first_state.of(claims)
                 self._driver.node.join(claims, session.number, self._driver.now(), desired=desired)
-        self._first_media.watch(claims.room, claims.participant, span.traceparent)
+        self.attendances.trace(claims.room, claims.participant, span.traceparent)
 
     async def _next(self, session: SignalingSession) -> None:
         try:

@@ -1,6 +1,6 @@
 """An outage is told of at its beginning and at its end."""
 
-from control.outages import Outages
+from foundation.outages import Outages
 
 
 def test_two_lines_for_an_outage_and_another_reason_once_a_minute() -> None:

@@ -15,7 +15,7 @@ from parley_client import Api, Room
 from sfu.api.signaling import Consent
 from tests.inference.conftest import fetched_models
 from tests.support.call import become_admin, call
-from tests.support.otlp import running_trace_receiver
+from tests.support.otlp import TraceReceiver, running_trace_receiver
 from tests.support.server import running_server
 from tests.support.waiting import eventually
 
@@ -38,6 +38,13 @@ async def join_like_a_browser(url: str, meeting: str) -> None:
             assert answer.status == 200
 
 
+def linked(receiver: TraceReceiver) -> bool:
+    """Return True once a request points to the browser's trace, which is not ours."""
+    callers = {link.trace_id.hex() for span in receiver.spans for link in span.links}
+    assert PARENT.split("-")[1] not in receiver.traces(), "a stranger named a trace of ours"
+    return PARENT.split("-")[1] in callers
+
+
 async def test_one_trace_has_every_hop() -> None:
     models = str(fetched_models())  # without a recogniser nothing is tapped
     with (
@@ -56,13 +63,16 @@ async def test_one_trace_has_every_hop() -> None:
                     seen = [sorted(t) for t in receiver.traces().values()]
                     assert time.monotonic() < deadline, seen
                     await asyncio.sleep(0.2)
-        await eventually(lambda: PARENT.split("-")[1] in receiver.traces())
+        await eventually(lambda: linked(receiver))
     traces = receiver.traces()
     (trace,) = whole
-    browsers = traces[PARENT.split("-")[1]]["POST /api/v1/meetings/<meeting>/join"]
-    assert browsers.parent_span_id.hex() == PARENT.split("-")[2]
+    assert not any(span.status.code for span in trace.values()), "nothing failed"
     request, join = trace["POST /api/v1/meetings/<meeting>/join"], trace["sfu.join"]
+    assert not request.parent_span_id
     assert join.parent_span_id == request.span_id
+    assert {"postgresql"} <= set(trace)
+    noted = {a.key: a.value.string_value or a.value.int_value for a in request.attributes}
+    assert noted["http.route"] == "/api/v1/meetings/<meeting>/join" and noted["http.response.status_code"] == 200
     assert trace["sfu.first_packet_in"].parent_span_id == join.span_id
     assert join.start_time_unix_nano >= request.start_time_unix_nano
     listener = [t for t in traces.values() if "sfu.first_packet_out" in t and "sfu.join" in t]
@@ -100,7 +110,7 @@ def test_nothing_is_recorded_by_default() -> None:
 
 @pytest.mark.parametrize(("part", "parent", "recorded"), [("control", "", 0), ("sfu", "", 0), ("sfu", PARENT, 1)])
 def test_control_samples_and_the_others_follow(part: str, parent: str, recorded: int) -> None:
-    """With a ratio of 0 control records nothing, whatever it is asked; the sfu trusts a context that control signed."""
+    """With a ratio of 0 control begins no trace; every part goes on with one that control signed."""
     wanted = {"HOME": "/nowhere", "PARLEY_OTLP_URL": "http://127.0.0.1:9", "PARLEY_TRACE_RATIO": "0"}
     with parley_tracing.recording(resolve({}, wanted), part), tracing.span("work", parent) as span:
         assert bool(span.traceparent) == bool(recorded)
@@ -108,10 +118,13 @@ def test_control_samples_and_the_others_follow(part: str, parent: str, recorded:
     assert tracing.start("after", PARENT).traceparent == ""
 
 
-def test_a_browser_cannot_make_control_record() -> None:
-    wanted = {"HOME": "/nowhere", "PARLEY_OTLP_URL": "http://127.0.0.1:9", "PARLEY_TRACE_RATIO": "0"}
-    with parley_tracing.recording(resolve({}, wanted), "control"), tracing.span("work", PARENT) as span:
-        assert span.traceparent == ""
+def test_a_caller_decides_nothing() -> None:
+    """Not even by an id that a share of all ids would let through."""
+    wanted = {"HOME": "/nowhere", "PARLEY_OTLP_URL": "http://127.0.0.1:9", "PARLEY_TRACE_RATIO": "0.001"}
+    small = f"00-{1:032x}-00f067aa0ba902b7-01"
+    with parley_tracing.recording(resolve({}, wanted), "control"):
+        begun = [tracing.start("work", caller=small).traceparent for _ in range(300)]
+        assert sum(map(bool, begun)) < 30
 
 
 def test_a_ratio_beyond_one_is_refused() -> None:

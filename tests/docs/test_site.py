@@ -48,6 +48,10 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert "PARLEY_HTTP_PORT" in (tmp_path / "reference" / "settings" / "index.html").read_text()
     assert "/api/v1/meetings" in (tmp_path / "reference" / "rest" / "index.html").read_text()
     assert "user-joined" in (tmp_path / "reference" / "signaling" / "index.html").read_text()
+    alerts = (tmp_path / "reference" / "alerts" / "index.html").read_text()
+    rules = (ROOT / "deploy" / "prometheus" / "rules" / "alerts.yml").read_text()
+    linked = re.findall(r"runbook: reference/alerts.md#(\w+)", rules)
+    assert len(linked) == rules.count("- alert:") and all(f'id="{anchor}"' in alerts for anchor in linked)
     assert (tmp_path / "pictures" / "architecture.svg").is_file()
     assert (tmp_path / "pictures" / "walk_join.svg").is_file()
     assert 'href="./deploying/"' in (tmp_path / "index.html").read_text()  # the README links deploy/README.md

@@ -12,8 +12,10 @@ import pytest
 from foundation import logging_setup
 from foundation.logging_setup import JsonFormatter, Redactor, TextFormatter
 from foundation.settings import SettingsError, resolve
+from parley_client import Api, ApiError
+from tests.support.call import become_admin, call
 from tests.support.server import RunningServer, running_server
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
@@ -114,13 +116,25 @@ def test_an_unknown_format_is_refused() -> None:
         resolve({"log_format": "xml"}, {"HOME": str(Path.home())})
 
 
-def test_a_whole_server_logs_json_and_no_secret() -> None:
-    with running_server(log_format="json", node_secret="n0de-s3cret-n0de-s3cret") as server:
+async def test_a_whole_server_logs_json_and_no_secret_and_a_meeting_is_found() -> None:
+    with running_server(log_format="json", node_secret="n0de-s3cret-n0de-s3cret", https_port="-1") as server:
         # The recorder attaches, and says so, after it is ready.
         until(lambda: {"control", "recorder"} <= {event["part"] for event in _events(server)}, 10)
-        events = _events(server)
         assert not [line for line in server.lines if "n0de-s3cret" in line]
-        assert not [event for event in events if server.setup_token in json.dumps(event)]
+        assert not [line for line in server.lines if server.setup_token in line or not line.startswith("{")]
+        async with Api(server.url) as api:
+            await become_admin(api, server.setup_token)
+            meeting = await api.create_meeting("Logged")
+            async with call(api, meeting):
+                pass
+            with pytest.raises(ApiError):
+                await api.login("admin", "something else")
+        await eventually(lambda: sum("left after" in one["message"] for one in _events(server)) == 2)
+        about = [event["message"] for event in _events(server) if event.get("meeting") == meeting]
+        people = {event["participant"] for event in _events(server) if "participant" in event}
+        assert [sum(word in line for line in about) for word in ("opened", "joined", "left after")] == [1, 2, 2]
+        assert all("first media after" in line for line in about if "left after" in line) and len(people) == 2
+        assert [one for one in _events(server) if "wrong_credentials, from 127.0.0.1" in one["message"]]
 
 
 def _events(server: RunningServer) -> list[dict[str, Any]]:

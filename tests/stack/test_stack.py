@@ -77,7 +77,7 @@ QUIET = {
     "parley_sfu_replay_given_up",
     "parley_sfu_retransmitted",
     "parley_sfu_signaling_refused",
-    "parley_sfu_sink_dropped",
+    "parley_sfu_sink_dropped_total",
     "parley_sfu_sink_queue_bytes",
     "parley_sfu_sink_queue_records",
     "parley_sfu_shedding",

@@ -110,5 +110,7 @@ def _await_start(process: subprocess.Popen[str], data: Path, runtime: Path) -> R
         found = re.search(rf"{scheme}://\S+?:(\d+)", text.partition("Parley is up")[2])
         return int(found[1]) if found else -1
 
-    link = re.search(r"works once\): (http\S+)", text)
-    return RunningServer(process, data, runtime, port("http"), port("https"), link[1] if link else "", lines)
+    link = data / "control" / "first-admin-link"
+    return RunningServer(
+        process, data, runtime, port("http"), port("https"), link.read_text().strip() if link.exists() else "", lines
+    )

@@ -146,7 +146,7 @@ export class Rest {
     if (this.#csrf && Date.now() > this.#freshUntil) await this.#refresh();
     this.#participantToken = null;
     const path = `/meetings/${encodeURIComponent(id)}/join`;
-    const answer = await this.#change('POST', path, who, { traceparent: newTrace() });
+    const answer = await this.#change('POST', path, who);
     this.#participantToken = answer.participant_token ?? null;
     return answer;
   }
@@ -281,17 +281,17 @@ export class Rest {
     return answer;
   }
 
-  /** @param {string} method @param {string} path @param {object} [body] @param {Record<string, string>} [more] headers */
-  #change(method, path, body, more) {
+  /** @param {string} method @param {string} path @param {object} [body] */
+  #change(method, path, body) {
     return this.#withSession(async () => {
       await this.prefetch();
       try {
-        return await this.#request(method, path, body, more);
+        return await this.#request(method, path, body);
       } catch (error) {
         if (!(error instanceof RestError) || error.code !== 'csrf') throw error;
         this.#csrf = null;
         await this.prefetch();
-        return this.#request(method, path, body, more);
+        return this.#request(method, path, body);
       }
     });
   }
@@ -319,12 +319,10 @@ export class Rest {
     return this.#refreshing;
   }
 
-  /**
-   * @param {string} method @param {string} path @param {object} [body] @param {Record<string, string>} [more] headers @returns {Promise<any>}
-   */
-  async #request(method, path, body, more = {}) {
+  /** @param {string} method @param {string} path @param {object} [body] @returns {Promise<any>} */
+  async #request(method, path, body) {
     /** @type {Record<string, string>} */
-    const headers = { Accept: 'application/json', ...more };
+    const headers = { Accept: 'application/json' };
     const bearer = this.#participantToken;
     if (bearer) headers.Authorization = `Bearer ${bearer}`;
     else if (method !== 'GET' && this.#csrf) headers['X-CSRF-Token'] = this.#csrf;
@@ -340,12 +338,6 @@ export class Rest {
     if (response.ok) return answer;
     throw new RestError(response.status, answer?.code ?? 'http_error', answer?.detail ?? answer?.title ?? response.statusText);
   }
-}
-
-/** A trace that begins with this request (W3C Trace Context); the server decides whether it is recorded. */
-function newTrace() {
-  const hex = [...crypto.getRandomValues(new Uint8Array(24))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`;
 }
 
 /** @param {string} id @param {string} participant */

@@ -75,10 +75,18 @@ class Sinks:
         self._of_stream: dict[int, list[Tap]] = {}
         self._kept: dict[tuple[str | None, str, int], list[Tap]] = {}
         self._parted: list[Tap] = []
+        self._dropped_before = dict.fromkeys(Purpose, 0)
 
     def current(self, purpose: Purpose) -> Sink | None:
         """Return the sink that serves a purpose."""
         return next((s for s in self.attached.values() if s.purpose is purpose and not s.superseded), None)
+
+    def dropped(self) -> dict[Purpose, int]:
+        """Return how many packets sinks of each kind have missed while attached."""
+        dropped = dict(self._dropped_before)
+        for sink in self.attached.values():
+            dropped[sink.purpose] += sink.queue.dropped
+        return dropped
 
     def attach(self, hello: sink_records.SinkHello, now: int) -> Sink:
         """Take a sink; an earlier one of its kind is superseded. ValueError for an unknown kind."""
@@ -104,7 +112,8 @@ class Sinks:
 
     def detach(self, sink: Sink, now: int) -> None:
         """Note that a sink's socket is gone."""
-        self.attached.pop(sink.number, None)
+        if self.attached.pop(sink.number, None) is not None:
+            self._dropped_before[sink.purpose] += sink.queue.dropped
         if sink.purpose is Purpose.RECORDER and self.current(Purpose.RECORDER) is None:
             self.keeping.detached(now)
         if sink.purpose is Purpose.INFERENCE and self.current(Purpose.INFERENCE) is None:

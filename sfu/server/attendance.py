@@ -1,0 +1,242 @@
+"""What became of each join: log lines by which a meeting is found, metrics of what callers suffer, and spans.
+
+Joining and leaving are one line each; the second sums up. A join that gets no media, although somebody sends, is a
+third. Joins are watched until their first packet in either direction.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Histogram
+
+from foundation import tracing
+from foundation.background import cancel_all, keep_running
+from sfu.api.facts import AnyFact, ParticipantJoined, ParticipantLeft, QualityMeasured, RoomClosed, RoomOpened
+from sfu.rooms.node import Node
+from sfu.rooms.participant import Participant
+
+_log = logging.getLogger(__name__)
+_MAX_WATCHED = 2000
+_LOOK_SECONDS = 0.05  # the precision of what is measured
+_PATIENCE_SECONDS = 30.0
+OUTCOMES = ("media", "quiet", "left", "no_media")
+_JOINS = Counter(
+    "parley_sfu_joins",
+    "Joins by outcome: media; quiet, if nobody sent anything; left before either; no_media, although somebody sent",
+    ["outcome"],
+)
+_FIRST_MEDIA = Histogram(
+    "parley_sfu_first_media_seconds",
+    "Time from a join to its first packet",
+    ["direction"],
+    buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30),
+)
+for outcome in OUTCOMES:  # an alert sees only what was there before it changed
+    _JOINS.labels(outcome)
+for direction in ("in", "out"):
+    _FIRST_MEDIA.labels(direction)
+
+
+@dataclass(slots=True)
+class _Wait:
+    """The wait for the first packet of one direction."""
+
+    came: Callable[[Participant], bool]
+    promised: Callable[[Participant], bool]
+    span: tracing.Span | None = None
+    over: bool = False
+
+    def end(self, outcome: str, error: str = "") -> None:
+        self.over = True
+        if self.span is not None:
+            self.span.note({"outcome": outcome})
+            self.span.end(error)
+            self.span = None
+
+
+@dataclass(slots=True)
+class _Attendance:
+    """A participant in a room. `media` is when its first packet was seen, in seconds since it joined."""
+
+    room: str
+    participant: str
+    since: float
+    waits: dict[str, _Wait] = field(default_factory=dict)
+    media: float | None = None
+    is_told: bool = False
+    loss: dict[str, float] = field(default_factory=dict)
+    freezes: int = 0
+
+
+class Attendances:
+    """Takes the node's facts, which name everybody who comes and goes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._present: dict[tuple[str, str], _Attendance] = {}
+        self._watched: dict[tuple[str, str], _Attendance] = {}
+        self._some = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(keep_running("attendances", self._watch))
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        if self._task is not None:
+            await cancel_all([self._task])
+        for one in self._watched.values():
+            for wait in one.waits.values():
+                wait.end("the node stops")
+
+    def trace(self, room: str, participant: str, traceparent: str) -> None:
+        """Let spans of a join's first packets hang below `traceparent`; nothing without one."""
+        one = self._attend(room, participant)
+        if not traceparent or (room, participant) not in self._watched:
+            return
+        about = {"meeting": room, "participant": participant}
+        for direction, wait in one.waits.items():
+            if wait.span is None and not wait.over:
+                wait.span = tracing.start(f"sfu.first_packet_{direction}", traceparent, about)
+
+    def take(self, facts: Iterable[AnyFact]) -> None:
+        """Log what happened, and begin or end to watch."""
+        for fact in facts:
+            match fact:
+                case ParticipantJoined():
+                    self._attend(fact.room, fact.participant)
+                    kind = "an account" if fact.user else "a guest"
+                    trace = fact.traceparent.split("-")[1] if fact.traceparent else None
+                    _log.info("%s: %s joined, %s", fact.room, fact.participant, kind, extra={"trace": trace})
+                case QualityMeasured():
+                    self._measured(fact)
+                case ParticipantLeft():
+                    self._left(fact)
+                case RoomOpened():
+                    _log.info("%s: opened", fact.room)
+                case RoomClosed():
+                    _log.info("%s: closed%s", fact.room, ", and given to another node" if fact.moved else "")
+                    for key in [key for key in self._present if key[0] == fact.room]:  # those who move with it
+                        self._conclude(self._present.pop(key), "left")
+                        self._watched.pop(key, None)
+
+    def _attend(self, room: str, participant: str) -> _Attendance:
+        key = room, participant
+        one = self._present.get(key)
+        if one is None:
+            one = self._present[key] = _Attendance(room, participant, time.monotonic())
+            if len(self._watched) < _MAX_WATCHED:
+                one.waits = {
+                    "in": _Wait(_has_sent, _announces),
+                    "out": _Wait(self._has_been_sent, _expects),
+                }
+                self._watched[key] = one
+                self._some.set()
+        return one
+
+    def _measured(self, fact: QualityMeasured) -> None:
+        one = self._present.get((fact.room, fact.participant))
+        if one is None:
+            return
+        for direction in ("publish", "subscribe"):
+            losses = [track.loss for track in fact.tracks if track.direction == direction]
+            if losses:
+                one.loss[direction] = max(losses)
+        one.freezes += sum(track.freezes for track in fact.tracks if track.direction == "subscribe")
+
+    def _left(self, fact: ParticipantLeft) -> None:
+        one = self._present.pop((fact.room, fact.participant), None)
+        if one is None:
+            return
+        if self._watched.pop((fact.room, fact.participant), None) is not None:
+            self._conclude(one, "left")
+        media = "without media" if one.media is None else f"first media after {one.media:.2f} s"
+        losses = "".join(
+            f", lost {one.loss[direction]:.1%} of what it {verb}"
+            for direction, verb in (("publish", "sent"), ("subscribe", "received"))
+            if direction in one.loss
+        )
+        freezes = f", {one.freezes} freezes" if one.freezes else ""
+        _log.info(
+            "%s: %s left after %.0f s (%s), %s%s",
+            fact.room, fact.participant, time.monotonic() - one.since, fact.reason, media, losses + freezes,
+        )  # fmt: skip
+
+    async def _watch(self) -> None:
+        while True:
+            if not self._watched:
+                self._some.clear()
+                await self._some.wait()
+            now = time.monotonic()
+            for key, one in list(self._watched.items()):
+                if self._look(one, now):
+                    del self._watched[key]
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self, one: _Attendance, now: float) -> bool:
+        """Look for first packets; return True once there is nothing more to wait for."""
+        person = self._find(one.room, one.participant)
+        if person is None:  # its leaving is a fact, which ends this
+            return False
+        for direction, wait in one.waits.items():
+            if not wait.over and wait.came(person):
+                elapsed = now - one.since
+                _FIRST_MEDIA.labels(direction).observe(elapsed)
+                one.media = elapsed if one.media is None else one.media
+                wait.end("came")
+        if all(wait.over for wait in one.waits.values()):
+            self._count(one, "media")
+            return True
+        if now - one.since < _PATIENCE_SECONDS:
+            return False
+        promised = {direction: wait.promised(person) for direction, wait in one.waits.items() if not wait.over}
+        if one.media is None and any(promised.values()):
+            _log.warning(
+                "%s: %s has no media after %.0f s: neither UDP nor TCP reaches it",
+                one.room, one.participant, _PATIENCE_SECONDS,
+            )  # fmt: skip
+        self._conclude(one, "no_media" if any(promised.values()) else "quiet", promised)
+        return True
+
+    def _conclude(self, one: _Attendance, outcome: str, promised: dict[str, bool] | None = None) -> None:
+        """End the waits. Only a packet that was announced and did not come is an error."""
+        for direction, wait in one.waits.items():
+            if not wait.over:
+                missing = (promised or {}).get(direction, False)
+                wait.end("none came" if missing else outcome, "none came" if missing else "")
+        self._count(one, outcome if one.media is None else "media")
+
+    def _count(self, one: _Attendance, outcome: str) -> None:
+        if not one.is_told:
+            one.is_told = True
+            _JOINS.labels(outcome).inc()
+
+    def _find(self, room: str, participant: str) -> Participant | None:
+        found = self._node.rooms.get(room)
+        return found.participants.get(participant) if found is not None else None
+
+    def _has_been_sent(self, person: Participant) -> bool:
+        receiving = person.subscription or person.whep_player
+        if receiving is None:
+            return False
+        engine = self._node.context.engine
+        downtracks = receiving.subscribe_peer.downtracks.values()
+        return any(d.stream is not None and engine.route_state(d.route).packets > 0 for d in downtracks)
+
+
+def _has_sent(person: Participant) -> bool:
+    return person.publish is not None and any(stream.packets for stream in person.publish.streams.values())
+
+
+def _announces(person: Participant) -> bool:
+    return person.publish is not None and any(not track.is_quiet for track in person.publish.uptracks.values())
+
+
+def _expects(person: Participant) -> bool:
+    receiving = person.subscription or person.whep_player
+    return receiving is not None and any(
+        track.stream is not None and not track.paused for track in receiving.subscribe_peer.downtracks.values()
+    )

@@ -59,7 +59,6 @@ class DockerDaemon:
     def add_address(self, address: str) -> None:
         """Give the daemon's host a further address."""
         subprocess.run([*self.inside, "ip", "address", "replace", f"{address}/32", "dev", "eth0"], check=True)
-        subprocess.run(["ip", "route", "replace", f"{address}/32", "via", ADDRESS], check=True)
 
     def run(self, *arguments: str, seconds: float = 120, settings: Mapping[str, str] | None = None) -> str:
         """Run a command of `docker` and return what it prints; AssertionError with what it complains of."""

@@ -31,13 +31,14 @@ PROCESS = """
 import asyncio, json, sys
 from pathlib import Path
 from control.config import ControlConfig
+from control.events.kafka_access import KafkaAccess
 from sfu.api.registration import NodeRecord
 from control.main import run
 from objects.s3_config import S3Config
 given = json.loads(sys.argv[1])
 node = NodeRecord(node="sfu-1", signaling_url=given["signaling"], http_url=given["node"])
 asyncio.run(run(ControlConfig(
-    database_dsn=given["dsn"], redis_url=given["redis"], kafka_brokers=(given["broker"],),
+    database_dsn=given["dsn"], redis_url=given["redis"], kafka=KafkaAccess(brokers=(given["broker"],)),
     s3=given["s3"] and S3Config(**given["s3"]),
     data_dir=Path(given["directory"]) / "data", recordings_dir=Path(given["directory"]) / "recordings",
     node_secret=given["secret"], nodes=(node,), http_binds=(given["http"],), internal_bind=given["internal"],

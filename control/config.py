@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import web
+from control.events.kafka_access import KafkaAccess
 from foundation.etcd import EtcdConfig
 from objects.s3_config import S3Config
 from sfu.api.registration import NodeRecord
@@ -149,7 +150,7 @@ class ControlConfig:
     quota_bytes: int = 20 * 1024**3
     """Storage quota of one account."""
     oidc: tuple[OidcProvider, ...] = ()
-    kafka_brokers: tuple[str, ...] = ()
+    kafka: KafkaAccess | None = None
     mongodb_url: str | None = None
     """`host:port` of Kafka brokers to publish events to; none leaves events in PostgreSQL. Needs the extra `kafka`."""
     retention: Retention = Retention()

@@ -99,7 +99,8 @@ async def _relay_to_kafka(services: Services, place: Place) -> None:
     # Imported only if configured: it is an optional extra.
     from control.events.kafka_bus import KafkaBus  # noqa: PLC0415
 
-    kafka = KafkaBus(services.config.kafka_brokers)
+    assert services.config.kafka is not None
+    kafka = KafkaBus(services.config.kafka)
     try:
         await relay.run(services.config.database_dsn, place, kafka)
     finally:

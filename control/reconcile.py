@@ -134,7 +134,7 @@ async def _tidy(services: Services) -> None:
 
         await for_each("tidying", _FORGETFUL, forget)
         await _sweep_results(services, connection)
-    await for_each("tidying", (uploads.collect, retention.apply), lambda step: step(services))
+    await for_each("tidying", (uploads.collect, uploads.abandon, retention.apply), lambda step: step(services))
 
 
 async def _sweep_results(services: Services, connection: Connection) -> None:

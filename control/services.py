@@ -109,7 +109,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
     archive = Archive(recordings, config.recordings_dir)
     results = open_results(config, pool)
     probe = DatabaseProbe(config.database_dsn)
-    places = event_places.places(kafka=bool(config.kafka_brokers))
+    places = event_places.places(kafka=config.kafka is not None)
     gauges = DatabaseGauges(pool, places)
     return Services(
         config=config,

@@ -13,9 +13,11 @@ from control.files.media_store import unavailable
 from control.problem import Problem
 from control.services import Services
 from control.store import loose_files, media
+from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
 _RENEW_SECONDS = 300.0
+_ABANDONED_SECONDS = 86400.0
 
 
 class Room:
@@ -90,3 +92,15 @@ async def collect(services: Services) -> None:
     if lapsed:
         _log.info("deleting %d files of interrupted uploads or deletions", len(lapsed))
         await delete(services, lapsed)
+
+
+async def abandon(services: Services) -> None:
+    """Give up multipart uploads of this bucket that a crash or an outage cut off: they cost space that nobody sees."""
+    for objects in (services.media.objects, services.archive.objects):
+        try:
+            count = await objects.abandon(_ABANDONED_SECONDS)
+        except OSError as error:
+            _log.info("unfinished uploads in the object store stay: %s", describe(error))
+            continue
+        if count:
+            _log.info("gave up %d unfinished uploads in the object store", count)

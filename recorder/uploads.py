@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from foundation.background import keep_running
 from foundation.failures import describe
+from foundation.outages import Outages
 from objects.threads import Objects
 from recorder import layout, metrics, stored
 from recorder.journal import JournalHead
@@ -51,6 +52,7 @@ class Uploads:
         self._newest: dict[Path, Path] = {}
         self._pending: Counter[str] = Counter()
         self._less = asyncio.Condition()
+        self._outage = Outages("the object store does not take recordings, which wait on this disk")
 
     def add_segment(self, source: TrackOpened | JournalHead, segment: ClosedSegment) -> None:
         """Take a segment of a track; it is reported once it is in the store."""
@@ -109,6 +111,7 @@ class Uploads:
                 delay = await self._refused(error, delay)
             else:
                 break
+        self._taken()
         directory = layout.recording_dir(root, finished.recording)
         for track in [track for track in self._newest if track.parent == directory]:
             del self._newest[track]
@@ -142,11 +145,16 @@ class Uploads:
                 await self._some.wait()
 
     async def _note(self, objects: Objects, info: RecordingInfo) -> None:
-        try:
-            await objects.call(stored.note, objects.store, info)
-        except OSError as error:
-            self._documents.setdefault(info.recording, info)
-            await self._refused(error, _FIRST_DELAY)
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                await objects.call(stored.note, objects.store, info)
+            except OSError as error:
+                delay = await self._refused(error, delay)
+                info = self._documents.pop(info.recording, info)  # the latest state
+            else:
+                self._taken()
+                return
 
     async def _upload(self, objects: Objects, segment: _Closed) -> None:
         delay = _FIRST_DELAY
@@ -167,6 +175,7 @@ class Uploads:
                 delay = await self._refused(error, delay)
             else:
                 break
+        self._taken()
         metrics.UPLOADS.labels("stored").inc()
         self._facts.report(segment.fact)
         self._shed(segment, self._recordings.known(segment.fact.recording))
@@ -185,10 +194,15 @@ class Uploads:
 
     async def _refused(self, error: OSError, delay: float) -> float:
         metrics.UPLOADS.labels("refused").inc()
-        if delay == _FIRST_DELAY:
-            _log.warning("the object store does not take recordings; retrying: %s", describe(error))
+        if line := self._outage.note(error, time.monotonic()):
+            _log.warning("%s", line)
         await asyncio.sleep(delay)
         return min(2 * delay, _MAX_DELAY)
+
+    def _taken(self) -> None:
+        """Note that the store works."""
+        if line := self._outage.note(None, time.monotonic()):
+            _log.warning("%s", line)
 
 
 def _order(path: Path) -> layout.SegmentName:

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, RecordTooLargeError
 
 from control.database import session
+from control.events.kafka_access import KafkaAccess
 from control.events.kafka_records import record
 from control.store import event_places
 
@@ -23,15 +24,13 @@ class Replayed:
     refused: int = 0
 
 
-async def replay(dsn: str, brokers: tuple[str, ...], max_bytes: int = MAX_BYTES) -> Replayed:
+async def replay(dsn: str, access: KafkaAccess, max_bytes: int = MAX_BYTES) -> Replayed:
     """Publish each dead letter again, marked as replayed, since later events of its meeting came first.
 
     Raises aiokafka's KafkaError, asyncpg's errors, and TimeoutError when the brokers do not answer.
     """
     outcome = Replayed()
-    producer = AIOKafkaProducer(
-        bootstrap_servers=list(brokers), enable_idempotence=True, acks="all", max_request_size=max_bytes
-    )
+    producer = AIOKafkaProducer(**access.arguments(), enable_idempotence=True, acks="all", max_request_size=max_bytes)
     try:
         async with session(dsn) as connection:
             await producer.start()

@@ -28,6 +28,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 
 from control.events.bus import BusAway, Progress, Refusal
+from control.events.kafka_access import KafkaAccess
 from control.events.kafka_producers import Producers
 from control.events.kafka_records import DEAD_LETTERS, notice, record
 from control.events.kafka_topics import Topics
@@ -84,9 +85,9 @@ class _Flight:
 class KafkaBus:
     """Bus over Kafka's brokers. It connects at the first event, and again after a failure."""
 
-    def __init__(self, brokers: tuple[str, ...]) -> None:
-        self._producers = Producers(brokers)
-        self._topics = Topics()
+    def __init__(self, access: KafkaAccess) -> None:
+        self._producers = Producers(access)
+        self._topics = Topics(access)
         self._flights: dict[tuple[str, int], _Flight] = {}
         self._letters = Outages(f"dead letters are not announced in {DEAD_LETTERS}")
 

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from control.events.bus import BusAway
+from control.events.kafka_access import KafkaAccess
 from foundation.background import cancel_all
 from foundation.failures import describe
 
@@ -20,8 +21,8 @@ _CLOSE_SECONDS = 0.5
 class Producers:
     """Producers, of which one takes new batches. A retired one is closed when its last flight has landed."""
 
-    def __init__(self, brokers: tuple[str, ...]) -> None:
-        self._brokers = list(brokers)
+    def __init__(self, access: KafkaAccess) -> None:
+        self._access = access
         self._current: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
         self._ending: dict[AIOKafkaProducer, asyncio.Task[None]] = {}
@@ -49,7 +50,7 @@ class Producers:
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._brokers,
+            **self._access.arguments(),
             enable_idempotence=True,
             acks="all",
             max_batch_size=_BATCH_BYTES,

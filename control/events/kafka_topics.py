@@ -1,16 +1,27 @@
 """Partitions of topics, looked up in the background and cached; a missing topic is cached for half a minute.
 
-Looking up a topic creates it if the brokers create topics automatically.
+Looking up a topic creates it if the brokers create topics automatically. If they do not, it is created here, where this
+account may do that. Otherwise the reason says that it is missing.
 """
 
 import asyncio
+import logging
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
+from control.events.kafka_access import KafkaAccess
 from foundation.background import cancel_all
 from foundation.failures import describe
 
+_log = logging.getLogger(__name__)
 _LOOK_SECONDS = 3.0
 _MISSING_SECONDS = 30.0
 
@@ -18,7 +29,8 @@ _MISSING_SECONDS = 30.0
 class Topics:
     """Cache of one producer."""
 
-    def __init__(self) -> None:
+    def __init__(self, access: KafkaAccess) -> None:
+        self._access = access
         self._partitions: dict[str, list[int]] = {}
         self._missing: dict[str, tuple[float, str]] = {}
         self._looking: dict[str, tuple[float, asyncio.Task[None]]] = {}
@@ -56,11 +68,32 @@ class Topics:
         except TopicAuthorizationFailedError:
             self._miss(topic, f"this account may not use the topic {topic}")
         except TimeoutError:
-            self._miss(topic, f"the topic {topic} is missing")
+            if (why := await self._create(topic)) is not None:
+                self._miss(topic, f"the topic {topic} is missing{why}")
         except KafkaError as error:
             self._miss(topic, f"the topic {topic} is unavailable: {describe(error)}")
         finally:
             del self._looking[topic]
+
+    async def _create(self, topic: str) -> str | None:
+        """Create a topic, which a later look finds; return why that was not possible, None if it was."""
+        if not self._access.partitions:
+            return ""
+        admin = AIOKafkaAdminClient(**self._access.arguments(), request_timeout_ms=int(_LOOK_SECONDS * 1000))
+        try:
+            async with asyncio.timeout(2 * _LOOK_SECONDS):
+                await admin.start()
+                replicas = self._access.replicas or min(3, len((await admin.describe_cluster())["brokers"]))
+                answer = await admin.create_topics([NewTopic(topic, self._access.partitions, replicas)])
+        except (KafkaError, OSError) as error:
+            return f", and was not created: {describe(error)}"
+        finally:
+            await admin.close()
+        refused = [for_code(result[1]) for result in answer.topic_errors]
+        if any(kind not in (NoError, TopicAlreadyExistsError) for kind in refused):
+            return f", and was not created: {refused[0].__name__}"
+        _log.warning("created the topic %s", topic)
+        return None
 
     def _miss(self, topic: str, reason: str) -> None:
         self._missing[topic] = asyncio.get_running_loop().time() + _MISSING_SECONDS, reason

@@ -25,7 +25,7 @@ _OWN = ("control", "foundation", "inference", "objects", "parley", "recorder", "
 # Libraries that note every address they bind and every connection; our own parts say what matters of these.
 _CHATTY = ("websockets.server", "aiohttp.access", "quic")
 # They log each of many attempts; our own parts say once what fails, and when it is over.
-_RETRYING = ("aiokafka",)
+_RETRYING = ("aiokafka", "urllib3")
 CUT = "[redacted]"
 
 _IDENTIFIERS = {

@@ -99,6 +99,7 @@ FORMS: Mapping[str, Form] = {
 """By setting: of its value, or of each one of a list. Ports have bounds of their own."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "cookies": ("auto", "always"),
+    "kafka_mechanism": ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
     "log_format": ("text", "json"),
     "log_level": ("debug", "info", "warning", "error"),
     "registration": ("auto", "open", "invite", "domain", "closed"),

@@ -83,8 +83,18 @@ _STORAGE = Group(
         Setting("s3_region", str, "us-east-1", "S3 region"),
         Setting("s3_access_key", str, None, "S3 access key", secret=True),
         Setting("s3_secret_key", str, None, "S3 secret key", secret=True),
+        Setting("s3_ca", Path, None, "PEM file of the authority that signed the S3 store's certificate"),
         Setting("mongodb_url", str, None, "MongoDB for AI results; unset: PostgreSQL", secret=True),
         Setting("kafka_brokers", list, (), "Kafka brokers for events, each HOST:PORT; none: events stay in PostgreSQL"),
+        Setting("kafka_tls", bool, False, "speak TLS to the Kafka brokers"),
+        Setting("kafka_ca", Path, None, "PEM file of the authority that signed the brokers' certificates"),
+        Setting("kafka_certificate", Path, None, "PEM certificate by which brokers know this server; unset: none"),
+        Setting("kafka_key", Path, None, "PEM key of that certificate"),
+        Setting("kafka_mechanism", str, "SCRAM-SHA-512", "SASL: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
+        Setting("kafka_username", str, None, "user name at Kafka; unset: none"),
+        Setting("kafka_password", str, None, "password at Kafka", secret=True),
+        Setting("kafka_partitions", int, 6, "partitions of topics that this server creates; 0: it creates none"),
+        Setting("kafka_replicas", int, 0, "replicas of topics that this server creates; 0: up to 3, one a broker"),
     ),
 )
 _RETENTION = Group(

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
+from foundation.failures import describe
 from objects.s3_config import S3Config
 from objects.store import ObjectInfo, Room, checked_key, checked_prefix
 
@@ -20,6 +23,12 @@ _PART_BYTES = 8 * 1024 * 1024
 _FETCH_BYTES = 1 << 20
 _ABSENT = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "ResourceNotFound"})
 _PROBE = "storage-probe"
+_MEANINGS = {
+    "SignatureDoesNotMatch": "the secret key is wrong",
+    "InvalidAccessKeyId": "the access key is unknown",
+    "AuthorizationHeaderMalformed": "the region is wrong",
+    "AccessDenied": "this access key may not do that",
+}
 
 
 class S3Store:
@@ -138,6 +147,26 @@ class S3Store:
     def room(self) -> Room | None:
         return None
 
+    def abandon(self, age: float) -> int:
+        """The client gives an upload up by itself unless its process, or the store, goes away in the middle."""
+        count = 0
+        mark: tuple[str | None, str | None] = None, None
+        with contextlib.suppress(FileNotFoundError), _translated(self._prefix):
+            while True:
+                found = self._client._list_multipart_uploads(
+                    self._bucket, prefix=self._prefix, key_marker=mark[0], upload_id_marker=mark[1]
+                )
+                for upload in found.uploads:
+                    begun = upload.initiated_time
+                    number = upload.upload_id
+                    if begun is not None and number is not None and time.time() - begun.timestamp() > age:
+                        self._client._abort_multipart_upload(self._bucket, upload.object_name, number)
+                        count += 1
+                if not found.is_truncated:
+                    break
+                mark = found.next_key_marker, found.next_upload_id_marker
+        return count
+
     def check(self) -> None:
         self.put(_PROBE, b"probe")
         if self.read(_PROBE, 0, 5) != b"probe":
@@ -151,7 +180,7 @@ class S3Store:
         if self._bucket_known:
             return
         with self._making_bucket, _translated(self._bucket):
-            if not self._bucket_known and not self._client.bucket_exists(self._bucket):
+            if not self._bucket_known and not self._is_bucket_there():
                 try:
                     self._client.make_bucket(self._bucket)
                 except S3Error as error:
@@ -159,10 +188,25 @@ class S3Store:
                         raise
         self._bucket_known = True
 
+    def _is_bucket_there(self) -> bool:
+        """Ask by HEAD; where that is refused by GET, whose answer has a reason. A key may write without listing."""
+        try:
+            return self._client.bucket_exists(self._bucket)
+        except S3Error:
+            try:
+                next(iter(self._client.list_objects(self._bucket, prefix=self._prefix)), None)
+            except S3Error as error:
+                if error.code in _ABSENT:
+                    return False
+                if error.code != "AccessDenied":
+                    raise
+            return True
+
 
 def _client(config: S3Config, endpoint: str, connections: int) -> Minio:
     pool = urllib3.PoolManager(
         maxsize=connections,
+        ca_certs=None if config.ca_file is None else str(config.ca_file),
         timeout=urllib3.Timeout(connect=5, read=30),
         retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
     )
@@ -185,6 +229,24 @@ def _translated(key: str) -> Iterator[None]:
     except S3Error as error:
         if error.code in _ABSENT:
             raise FileNotFoundError(f"{key} is not in the store") from error
-        raise OSError(f"{key}: the store refuses: {error.code}") from error
+        meaning = f" ({_MEANINGS[error.code]})" if error.code in _MEANINGS else ""
+        raise OSError(f"{key}: the store refuses: {error.code}{meaning}") from error
     except (MinioException, urllib3.exceptions.HTTPError) as error:
-        raise OSError(f"{key}: the store does not answer: {type(error).__name__}") from error
+        raise OSError(f"{key}: the store does not answer: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    """Return the innermost reason of a connection's failure, which the libraries wrap several times."""
+    reason: BaseException = getattr(error, "reason", None) or error
+    inner = reason
+    while (further := next((one for one in inner.args if isinstance(one, BaseException)), inner.__cause__)) is not None:
+        inner = further
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {inner.verify_message}"
+    if isinstance(inner, ssl.SSLError):
+        return "it does not speak TLS at this port"
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror.lower()
+    if isinstance(reason, urllib3.exceptions.TimeoutError):
+        return "no answer in time"
+    return describe(reason)[:200]

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -9,7 +10,10 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Config:
-    """Location of the store. `endpoint` is http(s)://host[:port]; `public_endpoint` is its address outside."""
+    """Location of the store. `endpoint` is http(s)://host[:port]; `public_endpoint` is its address outside.
+
+    `ca_file` has the authority that signed the store's certificate, None for those that the system knows.
+    """
 
     endpoint: str
     bucket: str
@@ -17,6 +21,7 @@ class S3Config:
     secret_key: str = field(repr=False)
     region: str = "us-east-1"
     public_endpoint: str | None = None
+    ca_file: Path | None = None
 
     def __post_init__(self) -> None:
         for endpoint in (self.endpoint, self.public_endpoint or self.endpoint):

@@ -77,6 +77,9 @@ class ObjectStore(Protocol):
     def room(self) -> Room | None:
         """Return the space left, None if the store does not report it."""
 
+    def abandon(self, age: float) -> int:
+        """Give up uploads that began so many seconds ago and never ended; return how many there were."""
+
     def check(self) -> None:
         """Write, read and delete a small object; raises OSError with what is wrong."""
 

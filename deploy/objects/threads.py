@@ -64,6 +64,9 @@ class Objects:
     async def room(self) -> Room | None:
         return await self.call(self.store.room)
 
+    async def abandon(self, age: float) -> int:
+        return await self.call(self.store.abandon, age)
+
     async def check(self, seconds: float = 5.0) -> None:
         """Raise OSError when the store cannot be used, TimeoutError (an OSError) when it does not answer in time."""
         async with asyncio.timeout(seconds):

@@ -7,12 +7,13 @@ import asyncpg
 
 from foundation.failures import describe
 from foundation.settings import Settings
-from parley.part_configs import embedded_postgres
+from parley.part_configs import embedded_postgres, kafka_access
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
     """Replay; returns the exit code: 1 when something was refused again."""
-    if not settings["kafka_brokers"]:
+    access = kafka_access(settings)
+    if access is None:
         print("parley: kafka_brokers is not set: there are no dead letters")
         return 2
     # Imported only where it is configured: it is an extra.
@@ -22,7 +23,7 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
 
     dsn = settings["database_url"] or embedded_postgres(settings).dsn
     try:
-        outcome = asyncio.run(replay(dsn, settings["kafka_brokers"]))
+        outcome = asyncio.run(replay(dsn, access))
     except (OSError, KafkaError, asyncpg.PostgresError) as error:
         print(f"parley: cannot replay: {describe(error)}")
         return 1

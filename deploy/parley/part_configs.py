@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from control.config import (
     SmtpConfig,
     TurnConfig,
 )
+from control.events.kafka_access import KafkaAccess
 from control.identity.livekit_tokens import signing_keys
 from foundation.hot_settings import etcd_config
 from foundation.settings import Settings, SettingsError
@@ -52,7 +54,7 @@ def control_config(settings: Settings) -> ControlConfig:
     return ControlConfig(
         database_dsn=settings["database_url"] or embedded_postgres(settings).dsn,
         redis_url=settings["redis_url"] or f"unix://{settings['runtime_dir'] / 'redis.sock'}",
-        kafka_brokers=_with_extra(settings, "kafka_brokers", "kafka"),
+        kafka=kafka_access(settings),
         mongodb_url=_mongodb_url(settings),
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
@@ -105,11 +107,49 @@ def _readable(settings: Settings, name: str) -> Path | None:
     return path
 
 
+def _authority(settings: Settings, name: str) -> Path | None:
+    """Return the file of an authority that a setting names, after reading it."""
+    path: Path | None = settings[name]
+    if path is not None:
+        try:
+            ssl.create_default_context(cafile=str(path))
+        except OSError as error:
+            raise SettingsError(f"{name}: {path}: {error.strerror or error}") from error
+    return path
+
+
 def _with_extra(settings: Settings, name: str, extra: str) -> Any:
     """Return a setting that needs an extra of ours; raises SettingsError where that is not installed."""
     if settings[name] and find_spec(_EXTRAS[extra]) is None:
         raise SettingsError(f"{name}: it needs an extra: pip install parley-sfu[{extra}]")
     return settings[name]
+
+
+def kafka_access(settings: Settings) -> KafkaAccess | None:
+    """Return how Kafka is reached, None without it; raises SettingsError."""
+    brokers = _with_extra(settings, "kafka_brokers", "kafka")
+    if not brokers:
+        return None
+    if (settings["kafka_username"] is None) != (settings["kafka_password"] is None):
+        raise SettingsError("kafka_username and kafka_password belong together")
+    access = KafkaAccess(
+        brokers=brokers,
+        tls=settings["kafka_tls"],
+        ca_file=_authority(settings, "kafka_ca"),
+        certificate=_readable(settings, "kafka_certificate"),
+        key=_readable(settings, "kafka_key"),
+        mechanism=settings["kafka_mechanism"],
+        username=settings["kafka_username"],
+        password=settings["kafka_password"] or "",
+        partitions=settings["kafka_partitions"],
+        replicas=settings["kafka_replicas"],
+    )
+    if access.tls:
+        try:
+            access.ssl_context()
+        except OSError as error:
+            raise SettingsError(f"kafka_certificate, kafka_key: {error.strerror or error}") from error
+    return access
 
 
 def _mongodb_url(settings: Settings) -> str | None:
@@ -321,6 +361,7 @@ def s3_config(settings: Settings) -> S3Config | None:
             public_endpoint=settings["s3_public_endpoint"],
             access_key=settings["s3_access_key"],
             secret_key=settings["s3_secret_key"],
+            ca_file=_authority(settings, "s3_ca"),
         )
     except ValueError as error:
         raise SettingsError(f"s3_endpoint: {error}") from error

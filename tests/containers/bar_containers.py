@@ -236,7 +236,7 @@ async def test_every_overlay_at_once(administrator: Project) -> None:
     )
     print(said)
     reached = [*daemon.from_outside, "bash", "-c", "exec 3<>/dev/tcp/10.231.7.3/3478"]
-    subprocess.run(reached, check=True, timeout=10)
+    await asyncio.to_thread(subprocess.run, reached, check=True, timeout=10)
     async with a_call(administrator) as (_, _, callers):
         assert await callers[0].moves()
 

@@ -18,6 +18,7 @@ from control.database import Pool, open_pool
 from control.events import relay
 from control.events.bus import Progress, Refusal
 from control.events.dead_letters import MAX_BYTES, replay
+from control.events.kafka_access import KafkaAccess
 from control.events.kafka_bus import KafkaBus
 from control.events.kafka_records import DEAD_LETTERS
 from control.store import event_places, outbox
@@ -63,7 +64,7 @@ async def consume(broker: Broker, total: int) -> dict[str, list[int]]:
 
 async def test_order_survives_a_broker_that_goes_away(dsn: str, pool: Pool, broker: Broker) -> None:
     made = await make_meetings(pool, 4)
-    bus = KafkaBus((broker.address,))
+    bus = KafkaBus(KafkaAccess(brokers=(broker.address,)))
     relaying = asyncio.create_task(relay.run(dsn, KafkaPlace(), bus))
     try:
         for _ in range(3):
@@ -119,7 +120,7 @@ async def test_dead_letters_are_published_again(dsn: str, pool: Pool, broker: Br
     async with pool.acquire() as connection:
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "large", {"text": "x" * 1_200_000})
     await write(pool, meeting, 1)
-    bus = KafkaBus((broker.address,))
+    bus = KafkaBus(KafkaAccess(brokers=(broker.address,)))
     relaying = asyncio.create_task(relay.run(dsn, KafkaPlace(), bus))
     try:
         (small,) = await records(broker, outbox.MEETING_EVENTS, 1)
@@ -134,15 +135,15 @@ async def test_dead_letters_are_published_again(dsn: str, pool: Pool, broker: Br
     assert dict(small.headers)["seq"] == b"2"
     assert msgspec.json.decode(letter.value)["error"] == "too large"
     for limit in (1_000_000, MAX_BYTES):  # ours, then the broker's, which cannot be raised
-        again = await replay(dsn, (broker.address,), max_bytes=limit)
+        again = await replay(dsn, KafkaAccess(brokers=(broker.address,)), max_bytes=limit)
         assert (again.published, again.refused) == (0, 1)
     async with pool.acquire() as connection:
         await connection.execute("UPDATE outbox SET payload = '{}'")
-    again = await replay(dsn, (broker.address,))
+    again = await replay(dsn, KafkaAccess(brokers=(broker.address,)))
     assert (again.published, again.refused) == (1, 0)
     _, late = await records(broker, outbox.MEETING_EVENTS, 2)
     assert dict(late.headers) == {"kind": b"large", "seq": b"1", "id": dict(late.headers)["id"], "replayed": b"1"}
-    assert (await replay(dsn, (broker.address,))).published == 0
+    assert (await replay(dsn, KafkaAccess(brokers=(broker.address,)))).published == 0
 
 
 async def test_many_meetings_take_few_rounds_and_keep_their_order(dsn: str, pool: Pool, broker: Broker) -> None:
@@ -155,7 +156,7 @@ async def test_many_meetings_take_few_rounds_and_keep_their_order(dsn: str, pool
                 topic = outbox.AI_EVENTS if number == 7 else outbox.MEETING_EVENTS
                 await outbox.append(connection, topic, meeting, "k", {"text": "x" * size})
     events = await offered(pool)
-    bus = KafkaBus((broker.address,))
+    bus = KafkaBus(KafkaAccess(brokers=(broker.address,)))
     progress = await published(bus, events)
     await bus.close()
     (dead,) = (event for event in events if event.key == made[3] and event.seq == 5)
@@ -177,13 +178,13 @@ async def test_of_a_meeting_whose_event_is_refused_the_rest_waits(dsn: str, pool
                 "UPDATE outbox SET topic = 'not a topic' WHERE key = $1 AND seq = $2", meeting, seq
             )
     events = await offered(pool)
-    bus = KafkaBus((broker.address,))
+    bus = KafkaBus(KafkaAccess(brokers=(broker.address,)))
     progress = await published(bus, events)
     await bus.close()
     taken = {(event.key, event.seq) for event in events if event.id in progress.safe}
     assert taken == {(second, 1), (free, 1), (free, 2), (free, 3)}
     refused = {(event.key, event.seq): progress.refused[event.id] for event in events if event.id in progress.refused}
-    missing = Refusal("the topic not a topic is missing")
+    missing = Refusal("the topic not a topic is missing, and was not created: InvalidTopicError")
     assert refused == {(first, 1): missing, (second, 2): missing}
 
 
@@ -206,7 +207,7 @@ async def test_a_missing_topic_is_looked_for_once_in_a_while_and_beside_the_othe
     await write(pool, stuck, 1)
     async with pool.acquire() as connection:
         await connection.execute("UPDATE outbox SET topic = 'not a topic'")
-    bus = KafkaBus((broker.address,))
+    bus = KafkaBus(KafkaAccess(brokers=(broker.address,)))
     relaying = asyncio.create_task(relay.run(dsn, KafkaPlace(), bus))
     try:
         await write(pool, free, 1)
@@ -242,7 +243,7 @@ async def test_an_event_refused_again_and_again_is_a_dead_letter(
     for meeting in (refused, free):
         await write(pool, meeting, 1)
     bad, behind, other = await offered(pool)
-    bus = KafkaBus((broker.address,))
+    bus = KafkaBus(KafkaAccess(brokers=(broker.address,)))
     progress = await published(bus, [bad, behind, other])
     assert progress.safe == {other.id}
     assert not progress.refused[bad.id].dead and "no such words" in (progress.refused[bad.id].reason or "")

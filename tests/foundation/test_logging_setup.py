@@ -134,7 +134,7 @@ async def test_a_whole_server_logs_json_and_no_secret_and_a_meeting_is_found() -
         people = {event["participant"] for event in _events(server) if "participant" in event}
         assert [sum(word in line for line in about) for word in ("opened", "joined", "left after")] == [1, 2, 2]
         assert all("first media after" in line for line in about if "left after" in line) and len(people) == 2
-        assert [one for one in _events(server) if "wrong_credentials, from 127.0.0.1" in one["message"]]
+        await eventually(lambda: any("wrong_credentials, from 127.0.0.1" in one["message"] for one in _events(server)))
 
 
 def _events(server: RunningServer) -> list[dict[str, Any]]:

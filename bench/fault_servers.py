@@ -31,7 +31,7 @@ PROCESS = """
 import asyncio, json, sys
 from pathlib import Path
 from control.config import ControlConfig
-from control.events.kafka_access import KafkaAccess
+from control.config import KafkaAccess
 from sfu.api.registration import NodeRecord
 from control.main import run
 from objects.s3_config import S3Config

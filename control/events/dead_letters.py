@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, RecordTooLargeError
 
+from control.config import KafkaAccess
 from control.database import session
-from control.events.kafka_access import KafkaAccess
 from control.events.kafka_records import record
 from control.store import event_places
 

@@ -27,8 +27,8 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
+from control.config import KafkaAccess
 from control.events.bus import BusAway, Progress, Refusal
-from control.events.kafka_access import KafkaAccess
 from control.events.kafka_producers import Producers
 from control.events.kafka_records import DEAD_LETTERS, notice, record
 from control.events.kafka_topics import Topics

@@ -6,8 +6,8 @@ import logging
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from control.config import KafkaAccess
 from control.events.bus import BusAway
-from control.events.kafka_access import KafkaAccess
 from foundation.background import cancel_all
 from foundation.failures import describe
 

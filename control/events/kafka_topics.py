@@ -17,7 +17,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from control.events.kafka_access import KafkaAccess
+from control.config import KafkaAccess
 from foundation.background import cancel_all
 from foundation.failures import describe
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from control.config import (
     ControlConfig,
+    KafkaAccess,
     LanguageModelConfig,
     OidcProvider,
     RateLimits,
@@ -17,7 +18,6 @@ from control.config import (
     SmtpConfig,
     TurnConfig,
 )
-from control.events.kafka_access import KafkaAccess
 from control.identity.livekit_tokens import signing_keys
 from foundation.hot_settings import etcd_config
 from foundation.settings import Settings, SettingsError

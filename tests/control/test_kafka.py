@@ -14,11 +14,11 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import PolicyViolationError
 
+from control.config import KafkaAccess
 from control.database import Pool, open_pool
 from control.events import relay
 from control.events.bus import Progress, Refusal
 from control.events.dead_letters import MAX_BYTES, replay
-from control.events.kafka_access import KafkaAccess
 from control.events.kafka_bus import KafkaBus
 from control.events.kafka_records import DEAD_LETTERS
 from control.store import event_places, outbox

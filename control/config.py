@@ -19,7 +19,7 @@ SecondFactor = Literal["optional", "admins", "required"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaAccess:
-    """How every client reaches Kafka. Brokers are HOST:PORT; `partitions` and `replicas` are of topics to be created.
+    """Access of every client to Kafka. Brokers are HOST:PORT; `partitions` and `replicas` are of topics to be created.
 
     With 0 partitions none is created; with 0 replicas there are as many as brokers, up to three.
     """

@@ -1,4 +1,4 @@
-"""What a process is doing at this moment, for whoever looks for the reason why it is stuck, slow or large.
+"""Answers to what a process is doing at this moment, for whoever looks why it is stuck, slow or large.
 
 Everything is text. Nothing is installed and nothing is slowed down until somebody asks.
 """

@@ -1,4 +1,4 @@
-"""What became of each join: log lines by which a meeting is found, metrics of what callers suffer, and spans.
+"""Outcomes of joins: log lines by which a meeting is found, metrics of what callers suffer, and spans.
 
 Joining and leaving are one line each; the second sums up. A join that gets no media, although somebody sends, is a
 third. Joins are watched until their first packet in either direction.

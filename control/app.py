@@ -9,6 +9,7 @@ from control import endpoint, openapi, pages
 from control.api import (
     account_security,
     accounts,
+    activities,
     addresses,
     administration,
     ai,
@@ -77,6 +78,7 @@ def declared_endpoints() -> list[Endpoint]:
         joining.endpoints,
         lobby.endpoints,
         breakouts.endpoints,
+        activities.endpoints,
         participants.endpoints,
         recordings.endpoints,
         transcript.endpoints,

@@ -119,6 +119,9 @@ def _forgotten(state: DesiredState, participant: str) -> DesiredState:
         removed=tuple(one for one in state.removed if one != participant),
         participants={one: given for one, given in state.participants.items() if one != participant},
         elsewhere={one: place for one, place in state.elsewhere.items() if one != participant},
+        shared=msgspec.structs.replace(state.shared, spotlight=None)
+        if state.shared.spotlight == participant
+        else state.shared,
     )
 
 

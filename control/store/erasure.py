@@ -63,7 +63,7 @@ async def of_user(connection: Connection, user: str) -> list[dict[str, Any]]:
         "SELECT p.id AS participant, p.meeting_id AS meeting, EXISTS (SELECT FROM meeting_rooms r"
         "   WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL) AS live, EXISTS (SELECT FROM room_state s"
         "   WHERE s.meeting_id = p.meeting_id AND (s.document->'participants' ? p.id OR s.document->'removed' ? p.id"
-        "   OR s.document->'elsewhere' ? p.id)) AS named"
+        "   OR s.document->'elsewhere' ? p.id OR s.document->'shared'->>'spotlight' = p.id)) AS named"
         " FROM meeting_participants p WHERE p.user_id = $1 ORDER BY p.meeting_id",
         user,
     )

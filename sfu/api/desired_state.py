@@ -41,6 +41,18 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
+class SharedView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of a room that all people are shown alike.
+
+    Hosts made participant `spotlight` large. A timer runs out at `timer_ends_at` (Unix milliseconds). `activities`
+    grows with each change of polls and questions, which pages ask for over REST.
+    """
+
+    spotlight: str | None = None
+    timer_ends_at: int | None = None
+    activities: int = 0
+
+
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Lock, grants, removals and sinks of a room. `participants` overrides the grants that join tokens carried.
 
@@ -68,4 +80,5 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     returns_to: Destination | None = None
     announcement: Announcement | None = None
     metadata: str = ""
+    shared: SharedView = SharedView()
     placement: Placement | None = None

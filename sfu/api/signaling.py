@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from sfu.api.desired_state import SharedView
 from sfu.api.join_token import Grants
 from sfu.api.signaling_values import (
     AnsweredTrack,
@@ -182,6 +183,7 @@ class RoomInfo(Message, tag="room-info", frozen=True, kw_only=True):
     now: int
     resumed: bool = False
     metadata: str = ""
+    shared: SharedView = SharedView()
 
 
 class ParticipantJoined(Message, tag="user-joined", frozen=True, kw_only=True):
@@ -294,6 +296,12 @@ class RoomDescribed(Message, tag="room-described", frozen=True, kw_only=True):
     metadata: str
 
 
+class Shared(Message, tag="shared", frozen=True, kw_only=True):
+    """The part of the room that all people are shown alike, whole."""
+
+    state: SharedView
+
+
 class Announced(Message, tag="announcement", frozen=True, kw_only=True):
     """A host's message to all rooms of the meeting. `at` is in Unix ms."""
 
@@ -373,6 +381,7 @@ ServerMessage = (
     | CaptionsChanged
     | Move
     | Closing
+    | Shared
     | Announced
     | RoomDescribed
     | Caption

@@ -41,12 +41,14 @@ def _keep(room: LiveRoom, participant: Participant, desired: DesiredState, now: 
 
 
 def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> None:
-    """Tell everyone what was announced, the room's metadata, and when it closes."""
+    """Tell everyone what was announced, the room's metadata, what all are shown alike, and when the room closes."""
     said = desired.announcement
     if said is not None and said != before.announcement:
         room.broadcast(signaling.Announced(id=said.id, name=said.name, text=said.text, at=said.at))
     if desired.metadata != before.metadata:
         room.broadcast(signaling.RoomDescribed(metadata=desired.metadata))
+    if desired.shared != before.shared:
+        room.broadcast(signaling.Shared(state=desired.shared))
     if desired.closes_at != before.closes_at:
         room.broadcast(signaling.Closing(at=desired.closes_at))
 

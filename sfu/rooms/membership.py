@@ -1,6 +1,7 @@
 """Coming and going: admission to a room, resuming, losing the socket, leaving, being removed."""
 
 from sfu.api import facts, signaling
+from sfu.api.desired_state import SharedView
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.refusal import Code, Refused
 from sfu.rooms import consent_policy, distribution, publishing, subscribing
@@ -129,6 +130,7 @@ def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool
             now=room.context.unix_ms(now),
             resumed=resumed,
             metadata=room.desired.metadata if room.desired is not None else "",
+            shared=room.desired.shared if room.desired is not None else SharedView(),
         ),
     )
     for caption in room.captions.recent(now):

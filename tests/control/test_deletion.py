@@ -59,7 +59,11 @@ ERASED = {
     "participant_quality",
     "passkey_challenges",
     "passkeys",
+    "poll_votes",
+    "polls",
     "processing_jobs",
+    "question_votes",
+    "questions",
     "recording_films",
     "recording_links",
     "recording_segments",
@@ -216,6 +220,16 @@ async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Clien
     await ada.ok("POST", "/api/v1/users/api-keys", {"name": "k", "scopes": ["meetings:read"]})
     await ada.ok("POST", f"{base}/messages", {"text": SAID})
     await ada.ok("POST", f"{other}/messages", {"text": SAID})
+    for meeting, client, own in ((left.meeting, ada, here), (left.elsewhere, bob, there)):
+        path = f"/api/v1/meetings/{meeting}"
+        await come_in(client, meeting, own["participant"])
+        await client.ok("POST", f"{path}/polls", {"question": "Lunch?", "options": ["Soup", "Bread"]})
+        await client.ok("PUT", f"{path}/spotlight", {"participant": own["participant"]})
+        activities = await client.ok("GET", f"{path}/activities")
+        await ada.ok("POST", f"{path}/polls/{activities['polls'][0]['id']}/vote", {"options": [0]})
+        await ada.ok("POST", f"{path}/questions", {"text": SAID})
+        [asked] = (await ada.ok("GET", f"{path}/activities"))["questions"]
+        await ada.ok("POST", f"{path}/questions/{asked['id']}/vote", {"wanted": True})
     file = await _uploaded(ada, left.meeting)
     await ada.ok("POST", "/api/v1/meetings", {}, **{"Idempotency-Key": "once"})
     recording = f"recording_{left.meeting.replace('-', '')}"

@@ -8,6 +8,7 @@ import msgspec
 from playwright.async_api import Page, expect
 
 from sfu.api import signaling, signaling_values
+from sfu.api.desired_state import SharedView
 from sfu.api.join_token import Grants
 from tests.web.page_stage import GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act, choose
 from tests.web.scripted import ScriptedServer
@@ -16,6 +17,18 @@ expect.set_options(timeout=30_000)  # what a loaded machine meets
 _SESSION = {"id": "s1", "user_agent": "Firefox", "address": "192.0.2.1", "last_used_at": "2026-11-25T10:00:00Z"}
 _TRACK = {"name": "Ada", "source": "microphone", "duration_ms": 61_000, "codec": "opus", "files": ["ada.webm"]}
 HOUR = timedelta(hours=1)
+ACTIVITIES = {
+    "polls": [
+        {"id": "poll2", "question": "Lunch?", "options": ["Soup", "Bread"], "multiple": True, "closed_at": None,
+         "voters": 0, "counts": None, "own": None},
+        {"id": "poll1", "question": "<b>When?</b>", "options": ["Monday <img src=x onerror=hacked()>", "Never"],
+         "multiple": False, "closed_at": None, "voters": 4, "counts": [3, 1], "own": [0]},
+    ],
+    "questions": [
+        {"id": "q1", "text": "Why <script>hacked()</script>?", "name": None, "mine": False,
+         "asked_at": "2026-11-25T10:00:00Z", "answered_at": None, "votes": 3, "own": True},
+    ],
+}  # fmt: skip
 PEOPLE = (
     signaling_values.ParticipantInfo(participant="p1", name="Ada"),
     GRACE,
@@ -65,6 +78,7 @@ def prepare(server: ScriptedServer) -> None:
             "rooms": [{"id": "b1", "title": "Room 1", "present": 0, "participants": [], "closes_at": None}],
             "open": False, "place": None, "may_choose": False, "may_return": True,
         },
+        "/meetings/m1/activities": ACTIVITIES,
         "/meetings/m1/recordings": {
             "recordings": [
                 RECORDING,
@@ -199,6 +213,12 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await expect(view.locator(".breakouts")).to_be_visible()
     yield "people"
     await view.locator(".panel-people .panel-head button").click()
+    await session.send(signaling.Shared(state=SharedView(timer_ends_at=4_000_000_000_000, activities=2)))
+    await act(view, "activities")
+    await expect(view.locator(".question")).to_be_visible()
+    await view.locator(".activity-tools summary").click()
+    yield "activities"
+    await view.locator(".panel-activities .panel-head button").click()
     screen = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
     await session.send(signaling.TrackPublished(track=screen))
     await expect(view.locator(".stage .tile")).to_be_visible()

@@ -13,6 +13,7 @@ const BUTTONS = [
   { action: 'captions', symbol: 'captions', label: 'bar.captions' },
   { action: 'chat', symbol: 'chat', label: 'bar.chat' },
   { action: 'people', symbol: 'people', label: 'bar.people-plain' },
+  { action: 'activities', symbol: 'activities', label: 'bar.activities' },
   { action: 'record', symbol: 'record', label: 'bar.record' },
   { action: 'layout', symbol: 'grid', label: 'bar.layout-speaker' },
   { action: 'devices', symbol: 'settings', label: 'bar.settings' },
@@ -20,7 +21,7 @@ const BUTTONS = [
   { action: 'leave', symbol: 'leave', label: 'bar.leave' },
 ];
 /** These stand in a row of their own that a narrow screen opens with the "more" button. */
-const SECONDARY = new Set(['react', 'captions', 'people', 'layout', 'record', 'devices', 'help']);
+const SECONDARY = new Set(['react', 'captions', 'people', 'activities', 'layout', 'record', 'devices', 'help']);
 
 export class Bar {
   element;

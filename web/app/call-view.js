@@ -17,6 +17,7 @@ import { RecordingBanner } from './recording-banner.js';
 import { rest } from './session.js';
 import { actionOf } from './shortcuts.js';
 import { Tiles } from './tiles.js';
+import { Timer } from './timer.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
@@ -33,6 +34,10 @@ export class CallView {
   #tiles;
   #analysis = h('div');
   #title = h('h1', { class: 'call-title' });
+  #timer;
+  /** Loaded when it is first wanted. @type {import('./activities.js').ActivitiesPanel|null} */
+  #activities = null;
+  #panels = h('div', { class: 'panels' });
   #clock = h('span', { class: 'call-clock' });
   #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, t('call.sound-blocked'));
   #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, t('call.sharing')),
@@ -54,18 +59,19 @@ export class CallView {
       signal, name, meeting: meeting.id, close: () => this.#openPanel(''), act: (action, who) => this.#host(action, who), invite: () => void this.#invite(), changed,
     });
     this.#captions = new Captions(room, { signal, name });
+    this.#timer = new Timer(room, signal);
     const connection = new ConnectionView(room, signal, (quality) => this.#tiles.setOwnNetwork(quality));
     const recording = new RecordingBanner(call, signal);
     this.#reactions = new ReactionRow(room, changed);
     this.#mutedSpeech = new MutedSpeech(signal, () => toast(t('call.speaking-muted')));
     this.#tiles = new Tiles(call, { signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
     this.element = h('main', { class: 'call' },
-      h('header', { class: 'call-head' }, this.#title, this.#clock, connection.element),
+      h('header', { class: 'call-head' }, this.#title, this.#clock, this.#timer.element, connection.element),
       h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, this.#tiles.element, this.#alone, this.#captions.element, this.#reactions.element),
-        this.#chat.element, this.#people.element),
+        this.#chat.element, this.#people.element, this.#panels),
       this.#bar.element);
-    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-updated', 'participant-left', 'connection']) {
+    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-updated', 'participant-left', 'connection', 'shared']) {
       room.addEventListener(type, changed, { signal });
     }
     for (const state of [media, call.chat, view]) state.addEventListener('change', changed, { signal });
@@ -155,6 +161,7 @@ export class CallView {
         return view.set({ captions: !view.captions });
       case 'chat':
       case 'people':
+      case 'activities':
         return this.#openPanel(view.panel === action ? '' : action);
       case 'record':
         return this.#record();
@@ -178,10 +185,24 @@ export class CallView {
     const before = this.element.dataset.panel;
     this.#chat.show(panel === 'chat');
     this.#people.show(panel === 'people');
+    void this.#showActivities(panel === 'activities');
     this.element.dataset.panel = panel;
     // The focus was in what is gone now: it goes back to where it came from.
     if (!panel && before) this.element.querySelector(`[data-action=${before}]`)?.focus();
     this.#call.view.set({ panel });
+  }
+
+  /** @param {boolean} shown */
+  async #showActivities(shown) {
+    if (shown && !this.#activities) {
+      const { ActivitiesPanel } = await import('./activities.js');
+      const { signal } = this.#closed;
+      if (signal.aborted) return;
+      this.#activities ??= new ActivitiesPanel(this.#call, { signal, close: () => this.#openPanel('') });
+      this.#panels.append(this.#activities.element);
+      shown = this.#call.view.panel === 'activities';
+    }
+    this.#activities?.show(shown);
   }
 
   async #record() {
@@ -224,11 +245,13 @@ export class CallView {
 
   /** @param {string} action @param {any} participant */
   async #host(action, participant) {
-    const { meeting } = this.#call;
+    const { meeting, room } = this.#call;
     const here = this.#call.place.id;
+    const at = `/meetings/${encodeURIComponent(here)}`;
     try {
       if (action === 'mute') return void (await rest.muteParticipant(here, participant.id, ['microphone']));
       if (action === 'release') return void (await rest.muteParticipant(here, participant.id, []));
+      if (action === 'spotlight') return void (await rest.put(`${at}/spotlight`, { participant: room.shared.spotlight === participant.id ? null : participant.id }));
       if (action === 'mute-all') return void (await rest.muteAll(here));
       if (action === 'admit' || action === 'deny') return void (await rest.decideLobby(meeting.id, participant.id, action === 'admit'));
       const answer = await ask(t('call.remove-ask', { name: participant.name }), t('call.remove-text'), [{ label: t('action.remove'), value: 'remove', class: 'danger' }]);
@@ -236,6 +259,14 @@ export class CallView {
     } catch (error) {
       toast(sentenceOf(error), 'problem');
     }
+  }
+
+  /** @returns {number} 1 while there is something about polls or questions that was not seen */
+  #freshActivities() {
+    const { view, room } = this.#call;
+    const { activities = 0 } = room.shared;
+    if (view.panel === 'activities') view.seen = activities;
+    return activities > view.seen ? 1 : 0;
   }
 
   /** Show what is true now. */
@@ -269,6 +300,7 @@ export class CallView {
     bar.set('layout', { symbol: view.mode === 'grid' ? 'grid' : view.mode, label: t('bar.layout') });
     bar.set('captions', { on: view.captions, label: t(captions.available ? 'bar.captions' : 'bar.captions-none') });
     bar.set('chat', { on: view.panel === 'chat', label: t('bar.chat'), count: this.#call.chat.unread });
+    bar.set('activities', { on: view.panel === 'activities', label: t('bar.activities'), disabled: !joined, count: this.#freshActivities() });
     bar.set('people', { on: view.panel === 'people', label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#people.waiting });
     bar.set('record', {
       on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,

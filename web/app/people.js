@@ -28,7 +28,7 @@ export class People {
   /**
    * @param {import('/sdk/parley.js').Room} room
    * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: () => void, changed: () => void,
-   *   act: (action: 'mute'|'release'|'mute-all'|'remove'|'admit'|'deny', participant?: any) => Promise<void>}} options
+   *   act: (action: 'mute'|'release'|'mute-all'|'remove'|'admit'|'deny'|'spotlight', participant?: any) => Promise<void>}} options
    */
   constructor(room, { signal, name, meeting, close, act, invite, changed }) {
     this.#room = room;
@@ -47,7 +47,7 @@ export class People {
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
-      'track-unpublished', 'grants', 'local-changed']) room.addEventListener(type, () => this.#update(), { signal });
+      'track-unpublished', 'grants', 'local-changed', 'shared']) room.addEventListener(type, () => this.#update(), { signal });
     this.#update();
   }
 
@@ -100,7 +100,8 @@ export class People {
     const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
     this.#rows.set(participant.id, row);
     const note = [!participant.connected && t('people.reconnecting'), participant.host && t('people.host')].filter(Boolean).join(', ');
-    const state = { id: participant.id, name: participant.name, note, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
+    const spotlit = this.#room.shared.spotlight === participant.id;
+    const state = { id: participant.id, spotlit, name: participant.name, note, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
     // Rebuilding a row under the pointer would lose the click and the focus.
     const key = JSON.stringify(state);
     if (row.dataset.key === key) return row;
@@ -111,18 +112,21 @@ export class People {
       ? iconButton('mic', t('people.mute', { name: participant.name }), { 'data-host': 'mute', onclick: () => void this.#act('mute', participant) })
       : iconButton('mic-off', t('people.release', { name: participant.name }), { 'data-host': 'release', class: 'off', onclick: () => void this.#act('release', participant) });
     const remove = iconButton('remove', t('people.remove', { name: participant.name }), { 'data-host': 'remove', onclick: () => void this.#act('remove', participant) });
-    return this.#fill(row, state, mute, remove);
+    const spotlight = iconButton('spotlight', t(spotlit ? 'people.spotlight-off' : 'people.spotlight', { name: participant.name }), {
+      'data-host': 'spotlight', 'aria-pressed': spotlit ? 'true' : 'false', class: spotlit ? 'chosen' : '', onclick: () => void this.#act('spotlight', participant),
+    });
+    return this.#fill(row, state, mute, spotlight, remove);
   }
 
-  /** @param {HTMLElement} row @param {any} person @param {HTMLElement|null} [mute] @param {HTMLElement|null} [remove] */
-  #fill(row, { id, name, label = name, note, microphone, camera }, mute = null, remove = null) {
+  /** @param {HTMLElement} row @param {any} person @param {HTMLElement|null} [mute] @param {...HTMLElement} more */
+  #fill(row, { id, name, label = name, note, microphone, camera }, mute = null, ...more) {
     const avatar = h('span', { class: 'avatar avatar-small' }, initials(name));
     avatar.style.setProperty('--hue', String(hue(id)));
     row.replaceChildren(avatar,
       h('span', { class: 'person-name' }, label, note && h('span', { class: 'hint' }, note)),
       stateIcon(camera ? 'camera' : 'camera-off', t(camera ? 'people.camera-on' : 'people.camera-off'), camera),
       mute ?? stateIcon(microphone ? 'mic' : 'mic-off', t(microphone ? 'people.microphone-on' : 'people.microphone-off'), microphone),
-      ...(remove ? [remove] : []));
+      ...more);
     return row;
   }
 }

@@ -11,6 +11,7 @@ export const SHORTCUTS = [
   { key: 'c', action: 'captions' },
   { key: 't', action: 'chat' },
   { key: 'p', action: 'people' },
+  { key: 'a', action: 'activities' },
   { key: 'r', action: 'record' },
   { key: 'g', action: 'layout' },
   { key: 'f', action: 'full-screen' },

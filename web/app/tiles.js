@@ -64,7 +64,7 @@ export class Tiles {
     this.#more.addEventListener('click', showPeople);
     const again = () => this.#schedule();
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
-      'track-unpublished', 'track-media', 'local-changed', 'grants']) room.addEventListener(type, again, { signal });
+      'track-unpublished', 'track-media', 'local-changed', 'grants', 'shared']) room.addEventListener(type, again, { signal });
     room.addEventListener('reaction', ({ detail }) => this.#reacted(detail), { signal });
     room.addEventListener('speakers', ({ detail }) => this.#speaking(detail), { signal });
     for (const state of [media, view]) state.addEventListener('change', again, { signal });
@@ -101,7 +101,8 @@ export class Tiles {
     });
     this.#hideRest(others.map(({ id }) => id));
     const self = this.#self();
-    if (this.#view.page === 0 && !(this.#view.onlyVideo && !this.#media.camera && pictured.length > 0)) tiles.push(self);
+    if (large === self.element.dataset.id) tiles.push(self);
+    else if (this.#view.page === 0 && !(this.#view.onlyVideo && !this.#media.camera && pictured.length > 0)) tiles.push(self);
     const big = tiles.find(({ element }) => large !== '' && element.dataset.id === large);
     const shared = [...this.#screens.values()];
     // A person made large takes the stage from shared screens; they line up with the others.
@@ -157,6 +158,7 @@ export class Tiles {
   #showPager(paged) {
     const { page } = this.#view;
     this.#pager.hidden = !paged || this.#pages < 2;
+    this.element.dataset.paged = this.#pager.hidden ? 'no' : 'yes';
     if (this.#pager.hidden) return;
     setText(this.#pageWord, t('tile.page', { page: page + 1, pages: this.#pages }));
     this.#pager.firstElementChild.disabled = page === 0;
@@ -167,6 +169,9 @@ export class Tiles {
   #large(others, shares) {
     const { pinned, mode } = this.#view;
     if (others.some(({ id }) => id === pinned)) return pinned;
+    // Whom hosts made large is so for all who pinned nobody themselves.
+    const { spotlight = '' } = this.#room.shared;
+    if (!shares && (spotlight === this.#room.participant || others.some(({ id }) => id === spotlight))) return spotlight;
     if (mode !== 'speaker' || shares) return '';
     if (!others.some(({ id }) => id === this.#speaker)) this.#speaker = others[0]?.id ?? '';
     return others.length > 1 ? this.#speaker : '';

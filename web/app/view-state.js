@@ -19,6 +19,8 @@ export class ViewState extends Emitter {
   page = 0;
   /** Which panel is open: '' for none. */
   panel = '';
+  /** How many changes of polls and questions were seen. */
+  seen = 0;
   perPage = PER_PAGE.find((count) => count === preferences().perPage) ?? 25;
   /** Where the own picture floats in a call of two. */
   corner = CORNERS.find((one) => one === preferences().corner) ?? CORNERS[0];

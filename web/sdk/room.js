@@ -11,6 +11,7 @@
  * - `moving` ({meeting, title}): our place is in another room of the meeting now, and the room goes there by itself
  * - `closing` ({at}): this breakout room closes at `at` (Unix ms, null: it stays); `announcement` ({id, name, text, at})
  * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
+ * - `shared` (SharedView): whom hosts made large, the timer, and that polls or questions changed
  * - `data` (DataReceived): a message over a data channel
  * - `problem` ({code, detail}): a refusal that does not end the attendance
  *
@@ -48,6 +49,12 @@ export class Room extends Emitter {
   recording = { active: false };
   /** @type {{available: boolean, reason?: string, code?: string}} `reason`: a sentence, `code`: stable */
   captions = { available: false };
+  /**
+   * @typedef {{spotlight?: string, timer_ends_at?: number, activities?: number}} SharedView
+   * What everybody is shown alike: whom hosts made large, when a timer ends (Unix ms), and how often polls or questions changed
+   */
+  /** @type {SharedView} */
+  shared = {};
   /** Unix ms: when this breakout room closes, 0 for not yet. */
   closesAt = 0;
   /** Unix ms: zero of the meeting clock that captions use. */
@@ -282,6 +289,7 @@ export class Room extends Emitter {
       this.closesAt = at ?? 0;
       this.emit('closing', { at: at ?? null });
     },
+    shared: ({ state }) => this.#share(state),
     announcement: (message) => this.emit('announcement', message),
     chat: (message) => this.emit('chat', message),
     reaction: ({ emoji, participant }) => this.emit('reaction', { emoji, participant }),
@@ -308,7 +316,14 @@ export class Room extends Emitter {
     this.emit('grants', this.grants);
     this.emit('recording', this.recording);
     this.emit('captions-state', this.captions);
+    this.#share(info.shared);
     void this.#negotiate(info.resumed ?? false, again);
+  }
+
+  /** @param {SharedView} [state] */
+  #share(state = {}) {
+    this.shared = state;
+    this.emit('shared', state);
   }
 
   /** @param {any} message */

@@ -63,6 +63,12 @@ export class Bar {
     else delete button.dataset.count;
   }
 
+  /** What a button shows now. @param {string} action @returns {{label: string, on: boolean, disabled: boolean}} */
+  stateOf(action) {
+    const button = this.#buttons.get(action);
+    return { label: button?.getAttribute('aria-label') ?? '', on: button?.getAttribute('aria-pressed') !== 'false', disabled: button?.disabled ?? true };
+  }
+
   /** @param {{action: string, symbol: string, label: string}} button */
   #button({ action, symbol, label }) {
     const key = keyOf(action);

@@ -9,6 +9,7 @@ import { ConnectionView } from './connection-view.js';
 import { ask, showHelp } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { duration, sentenceOf } from './format.js';
+import { canFloat, float } from './floating.js';
 import { ReactionRow } from './gestures.js';
 import { icon } from './icons.js';
 import { MutedSpeech } from './muted-speech.js';
@@ -151,7 +152,9 @@ export class CallView {
         this.#reactions.show(!this.#reactions.shown);
         return this.update();
       case 'layout':
-        return void (await (await import('./view-dialog.js')).showView(view, { fullScreen: () => void fullScreen(), pictureInPicture: null }));
+        return void (await (await import('./view-dialog.js')).showView(view, { fullScreen: () => void fullScreen(), pictureInPicture: canFloat() ? () => void this.#float() : null }));
+      case 'float':
+        return this.#float();
       case 'full-screen':
         return fullScreen();
       case 'page-next':
@@ -178,6 +181,14 @@ export class CallView {
   async #invite() {
     const { showInvite } = await import('./invite.js');
     await showInvite(this.#call.meeting);
+  }
+
+  async #float() {
+    try {
+      await float(this.#call, { signal: this.#closed.signal, act: (action) => void this.#act(action), stateOf: (action) => this.#bar.stateOf(action) });
+    } catch {
+      toast(t('view.pip-failed'), 'problem');
+    }
   }
 
   /** @param {string} panel */

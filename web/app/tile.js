@@ -2,6 +2,7 @@
 import { h, setText } from './dom.js';
 import { hue, initials } from './format.js';
 import { icon } from './icons.js';
+import { shareTools } from './share-tools.js';
 import { t } from './words.js';
 
 const REACTION_MS = 4_000;
@@ -16,16 +17,17 @@ export class Tile {
   #hand;
   #network;
   #pin;
+  #tools;
   #overlay;
   /** @type {MediaStreamTrack|null} */
   #media = null;
   #firstFrame;
 
   /**
-   * @param {{id: string, kind: 'person'|'screen', self?: boolean, firstFrame?: () => void, pin?: () => void}} options
-   *   `pin` makes the tile the large one, or no more
+   * @param {{id: string, kind: 'person'|'screen', self?: boolean, firstFrame?: () => void, pin?: () => void,
+   *   keepVideo?: (on: boolean) => void}} options `pin` makes the tile the large one, or no more; `keepVideo`: see share-tools.js
    */
-  constructor({ id, kind, self = false, firstFrame = () => undefined, pin }) {
+  constructor({ id, kind, self = false, firstFrame = () => undefined, pin, keepVideo = () => undefined }) {
     this.#firstFrame = firstFrame;
     this.#video = h('video', { autoplay: true, playsinline: true, disablepictureinpicture: true });
     this.#video.muted = true;
@@ -42,6 +44,8 @@ export class Tile {
     if (pin) this.element.addEventListener('dblclick', pin);
     this.element.style.setProperty('--hue', String(hue(id)));
     this.#video.hidden = true;
+    this.#tools = kind === 'screen' ? shareTools(this.element, this.#video, { keepVideo, name: () => this.#name.textContent ?? '' }) : null;
+    if (this.#tools) this.element.append(this.#tools.element);
   }
 
   /**
@@ -112,6 +116,7 @@ export class Tile {
   }
 
   close() {
+    this.#tools?.close();
     this.show(null);
     this.element.remove();
   }

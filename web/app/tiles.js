@@ -253,7 +253,7 @@ export class Tiles {
     for (const track of screens) {
       let tile = this.#screens.get(track.id);
       if (!tile) {
-        tile = new Tile({ id: track.id, kind: 'screen', firstFrame: this.#firstFrame });
+        tile = new Tile({ id: track.id, kind: 'screen', firstFrame: this.#firstFrame, keepVideo: (on) => this.#room.keepVideo(track.id, on) });
         this.#screens.set(track.id, tile);
         this.#room.watch(tile.element, track.id);
       }

@@ -201,6 +201,14 @@ export class Room extends Emitter {
   }
 
   /**
+   * Go on with video while the page is hidden, since it is seen in a window of its own. @param {string} place a name for
+   * that window @param {boolean} on
+   */
+  keepVideo(place, on) {
+    this.#viewing.keep(place, on);
+  }
+
+  /**
    * Send data to all, or to the participants in `to`: in order and surely (`reliable`, the default), or once and at once.
    * @param {Uint8Array|string} payload text goes as UTF-8; 64 KiB at most, with topic and receivers
    * @param {{reliable?: boolean, to?: string[], topic?: string}} [options]

@@ -13,6 +13,8 @@ export class Viewing {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
   #visibility = () => this.#visibilityChanged();
+  /** Where pictures are seen although the page is not: for example in a window of their own. @type {Set<string>} */
+  #elsewhere = new Set();
 
   /**
    * @param {() => boolean} ready whether the server would hear of it
@@ -25,7 +27,18 @@ export class Viewing {
 
   open() {
     document.addEventListener('visibilitychange', this.#visibility);
-    this.#wishes.setHidden(document.hidden);
+    this.#wishes.setHidden(this.#isHidden);
+  }
+
+  /** Note that pictures are seen in another place than the page, or no more. @param {string} place @param {boolean} on */
+  keep(place, on) {
+    if (on) this.#elsewhere.add(place);
+    else this.#elsewhere.delete(place);
+    this.#visibilityChanged();
+  }
+
+  get #isHidden() {
+    return document.hidden && this.#elsewhere.size === 0;
   }
 
   close() {
@@ -37,7 +50,7 @@ export class Viewing {
   /** @param {string} track @param {'audio'|'video'} media */
   add(track, media) {
     this.#wishes.add(track, media);
-    if (document.hidden) this.#schedule();
+    if (this.#isHidden) this.#schedule();
   }
 
   /** @param {string} track */
@@ -80,7 +93,7 @@ export class Viewing {
   }
 
   #visibilityChanged() {
-    this.#wishes.setHidden(document.hidden);
+    this.#wishes.setHidden(this.#isHidden);
     this.flush();
   }
 }

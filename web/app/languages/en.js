@@ -321,6 +321,7 @@ export default {
   'shortcut.page-next': 'Show the next page of participants',
   'shortcut.page-previous': 'Show the previous page of participants',
   'shortcut.activities': 'Open or close polls and questions',
+  'shortcut.float': 'Show the call in a small window',
 
   // A call
   'call.host-muted': 'A host muted you.',
@@ -376,6 +377,11 @@ export default {
   'tile.page-next': 'Next page',
   'tile.page-previous': 'Previous page',
   'tile.move': 'Move your picture',
+  'share.tools': 'Shared screen',
+  'share.zoom-in': 'Zoom in',
+  'share.zoom-out': 'Zoom out',
+  'share.window': 'Open in a window of its own',
+  'share.window-blocked': 'The browser blocked the window. Allow pop-ups for this site.',
   'captions.label': 'Captions',
   'captions.none': 'Captions are not available.',
   'captions.why-e2ee': 'There are no captions in end-to-end encrypted meetings.',
@@ -399,6 +405,7 @@ export default {
   'view.full-screen': 'Full screen',
   'view.full-screen-failed': 'This browser does not offer full screen here.',
   'view.pip': 'Picture-in-picture',
+  'view.pip-failed': 'The small window could not be opened.',
 
   // Keys
   'key.PageDown': 'Page Down',

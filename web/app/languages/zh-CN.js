@@ -321,6 +321,7 @@ export default {
   'shortcut.page-next': '显示下一页参会者',
   'shortcut.page-previous': '显示上一页参会者',
   'shortcut.activities': '打开或关闭投票与提问',
+  'shortcut.float': '以画中画小窗显示通话',
 
   // A call
   'call.host-muted': '主持人已将你静音',
@@ -376,6 +377,11 @@ export default {
   'tile.page-next': '下一页',
   'tile.page-previous': '上一页',
   'tile.move': '移动自己的画面',
+  'share.tools': '共享屏幕',
+  'share.zoom-in': '放大',
+  'share.zoom-out': '缩小',
+  'share.window': '在新窗口中打开',
+  'share.window-blocked': '浏览器拦截了新窗口，请允许此网站弹出窗口。',
   'captions.label': '字幕',
   'captions.none': '字幕不可用',
   'captions.why-e2ee': '端到端加密会议没有字幕。',
@@ -399,6 +405,7 @@ export default {
   'view.full-screen': '全屏',
   'view.full-screen-failed': '此浏览器不支持全屏。',
   'view.pip': '画中画',
+  'view.pip-failed': '无法打开画中画窗口。',
 
   // 按键
   'key.PageDown': 'Page Down',

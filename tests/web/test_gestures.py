@@ -42,7 +42,7 @@ async def test_hands_queue_in_the_order_in_which_they_were_raised(view: Page, se
     await expect(view.locator("[data-hand] span")).to_have_text(["Grace Hopper", "Linus", "Ada"])
     await expect(view.locator("[data-hand] button")).to_have_count(0)
     await session.send(signaling.GrantsChanged(grants=Grants(host=True)))
-    await view.get_by_role("button", name="Lower hand of Linus").click()
+    await view.get_by_role("button", name="Lower hand: Linus").click()
     assert await session.next_of(signaling.Hand) == signaling.Hand(raised=False, participant="p3")
     await session.send(signaling.ParticipantUpdated(participant=LINUS))
     await expect(view.locator("[data-hand] span")).to_have_text(["Grace Hopper", "Ada"])

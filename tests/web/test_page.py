@@ -166,7 +166,7 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
     await session.send(signaling.TrackState(track="s1", paused=True, reason="bandwidth"))
     await expect(view.locator(".stage")).to_contain_text("Paused: the network is too slow")
     await session.send(signaling.TrackState(track="s1", paused=True, reason="overload"))
-    await expect(view.locator(".stage")).to_contain_text("Paused: the server is busy, sound goes on")
+    await expect(view.locator(".stage")).to_contain_text("Paused: the server is busy. Sound continues.")
     await session.send(signaling.TrackState(track="s1", paused=False))
     await expect(view.locator(".stage")).not_to_contain_text("Paused")
     await session.send(signaling.TrackUnpublished(track="s1"))
@@ -337,7 +337,7 @@ async def test_what_is_wrong_with_a_recording_is_said(view: Page, server: Script
     running = RECORDING | {"state": "recording", "stalled": "The disk for recordings is full."}
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [running], "storage": STORAGE})
     await view.goto(f"{server.url}/m/m1/recordings")
-    await expect(view.locator(".recording")).to_contain_text("Nothing of it is being saved at the moment. The disk")
+    await expect(view.locator(".recording")).to_contain_text("It is not being saved at the moment. The disk")
     partial = RECORDING | {"state": "partial", "problems": ["cam: 3 packets are lost", "the end was not announced"]}
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [partial], "storage": STORAGE})
     await expect(view.locator(".recording .problems li")).to_have_text(partial["problems"])

@@ -1,4 +1,4 @@
-/** Pages that links in mails lead to: `/reset-password`, `/undo-email` and `/verify-email`, each with `?token=…`. */
+/** The pages that links in e-mails open: `/reset-password`, `/undo-email` and `/verify-email`, each with `?token=…`. */
 import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { rest } from './session.js';
@@ -23,7 +23,7 @@ export function showUndoEmail(page, context) {
  */
 function showNewPassword(page, context, path, title, done, send) {
   const token = context.query.get('token') ?? '';
-  // The token is a secret: it need not stay in the address bar or the history.
+  // The token is a secret: remove it from the address bar and the history.
   history.replaceState(null, '', path);
   const password = field(t('link.password-new'), {
     name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: t('hint.password'),
@@ -47,7 +47,7 @@ export async function showVerifyEmail(page, context) {
     h('div', { class: 'card' }, h('h1', {}, t('link.address-confirmed')), h('a', { class: 'button primary', href: '/' }, t('problem.home')))));
 }
 
-/** Ask for the mail with the first of these links. @param {() => void} back @returns {HTMLElement[]} */
+/** Asks for the e-mail with a password link. @param {() => void} back @returns {HTMLElement[]} */
 export function forgotPassword(back) {
   const email = field(t('sign-in.email'), { name: 'email', type: 'email', autocomplete: 'email', required: true });
   const sent = h('p', { class: 'hint', role: 'status' });

@@ -1,4 +1,4 @@
-/** Where a server offers to analyse faces and voices: the question whether one agrees, and what it makes of whom. */
+/** Analysis of faces and voices, where the server offers it: asks for consent, and shows hosts the results. */
 import { h, setText } from './dom.js';
 import { t } from './words.js';
 

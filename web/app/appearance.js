@@ -1,4 +1,4 @@
-/** Theme and contrast of the page, as chosen on this device; boot.js applies them before anything is drawn. */
+/** Theme and contrast, as chosen on this device. boot.js applies them before the first paint. */
 import { preferences, remember } from './preferences.js';
 
 const contrast = matchMedia('(prefers-contrast: more)');

@@ -1,4 +1,4 @@
-/** The bar of a call: what one can do, each with its shortcut. */
+/** The toolbar of a call: its actions, each with a shortcut. */
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { keyOf } from './shortcuts.js';
@@ -34,7 +34,7 @@ export class Bar {
     this.#act = act;
     /** @param {boolean} secondary */
     const buttons = (secondary) => BUTTONS.filter(({ action }) => action !== 'leave' && SECONDARY.has(action) === secondary).map((button) => this.#button(button));
-    // Leave comes last, also for who goes through them by Tab.
+    // Leave comes last, in Tab order too.
     const leave = BUTTONS.filter(({ action }) => action === 'leave').map((button) => this.#button(button));
     this.element = h('nav', { class: 'bar', 'aria-label': t('bar.call') },
       ...buttons(false), h('div', { class: 'bar-secondary' }, ...buttons(true)), this.#more(), ...leave);

@@ -1,7 +1,7 @@
 /**
- * What must be settled before anything is drawn: language, theme, and which files the first screen will need, so that they
- * are asked for at once. A classic script: it also loads the page anew where a module did not come, as when the network
- * changed meanwhile, and has to be there before they are.
+ * Runs before the first paint: sets language and theme, and requests the files of the first screen early. A classic
+ * script, which is there before any module: it reloads the page if a module does not load, for example because the
+ * network changed.
  */
 'use strict';
 {
@@ -19,7 +19,7 @@
 
   const offered = document.querySelector('meta[name=languages]')?.getAttribute('content') ?? 'en=';
   const tags = offered.split(',').map((one) => one.split('=')[0].trim());
-  /** The one offered for a wish: itself, or of the same tongue. @param {string} wish */
+  /** The offered language that matches a wish, exactly or by its primary tag. @param {string} wish */
   const like = (wish) => tags.find((tag) => tag === wish) ?? tags.find((tag) => tag.split('-')[0] === wish.split('-')[0]);
   root.lang = [language ?? '', ...navigator.languages].map(like).find(Boolean) ?? tags[0];
 
@@ -42,7 +42,7 @@
     try {
       return Number(sessionStorage.getItem(KEY)) || 0;
     } catch {
-      return 5; // a browser that keeps nothing: not too often
+      return 5; // the browser stores nothing: do not reload often
     }
   };
 
@@ -68,7 +68,7 @@
     if (notice) notice.hidden = false;
   };
 
-  // Of elements it is told on the way down alone; main.js tells it of what it loads itself.
+  // Errors of elements do not bubble, so they are captured; main.js reports failed imports.
   addEventListener('error', ({ target }) => target instanceof HTMLScriptElement && again(), true);
   addEventListener('parley:incomplete', again);
   addEventListener('parley:complete', () => waits || keep(0));

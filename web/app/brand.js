@@ -1,4 +1,4 @@
-/** The name of the house. */
+/** The logo and name of the product. */
 import { h } from './dom.js';
 import { t } from './words.js';
 

@@ -36,7 +36,7 @@ export class Breakouts {
     this.#count();
   }
 
-  /** Look again now, for example because the panel was opened. */
+  /** Refresh now, for example because the panel was opened. */
   refresh() {
     void this.#ask();
   }
@@ -52,7 +52,7 @@ export class Breakouts {
     try {
       this.#show(await rest.breakouts(this.#meeting));
     } catch {
-      // It is asked again soon; a lost connection shows elsewhere.
+      // The next poll comes soon; a lost connection is shown elsewhere.
     }
   }
 
@@ -60,7 +60,7 @@ export class Breakouts {
   #show(state) {
     const { host } = this.#room.grants;
     const rooms = state.rooms.filter((/** @type {any} */ room) => room.closes_at === null);
-    // Rebuilding what is typed into, or is under the pointer, would lose it.
+    // Rebuilding would lose the input that has the focus or is under the pointer.
     const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, rooms, host && this.#names()]);
     if (this.#shown === key) return;
     this.#shown = key;
@@ -86,7 +86,7 @@ export class Breakouts {
       may && this.#button(t('breakout.enter'), 'enter', () => this.#act('move', { room: room.id })));
   }
 
-  /** Who of the main room goes there: what is chosen is done at once. @param {any} room */
+  /** A menu of participants of the main room; a choice moves the participant immediately. @param {any} room */
   #assign(room) {
     const select = h('select', { class: 'input', 'aria-label': t('breakout.assign-to', { room: room.title }) },
       h('option', { value: '' }, t('breakout.assign')), ...this.#names().map(([id, name]) => h('option', { value: id }, name)));

@@ -23,7 +23,7 @@ export function showCall(page, options) {
   void call.join();
 }
 
-/** Events of `room`, `media`, `chat` and `view` say what changed; views are made anew where the language changes. */
+/** Events of `room`, `media`, `chat` and `view` report changes; views are rebuilt when the language changes. */
 export class Call {
   room;
   audio;
@@ -35,18 +35,18 @@ export class Call {
   signal;
   /** The room that we are in: the meeting's own, or one of its breakout rooms. */
   place;
-  /** Whether the wait for a host goes on. */
+  /** True while we wait for a host to let us in. */
   waits = false;
-  /** Whether we agreed to be recorded, and whether we were asked. */
+  /** Our consent to being recorded, and whether we answered. */
   consent;
   answered;
-  /** What a host must answer before analysis begins, where the server does any. @type {any} */
+  /** The analyses that the server offers, which need consent. @type {any} */
   analysis = null;
   #options;
   #page;
   /** @type {CallView|null} */
   #shown = null;
-  /** Whoever comes back after a lost connection is as muted as before. */
+  /** Keeps the mute state across a reconnection. */
   #entered = false;
 
   /** @param {HTMLElement} page @param {CallOptions} options */

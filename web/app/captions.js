@@ -1,4 +1,4 @@
-/** Captions over the picture: the last utterances, replaced by their revisions, gone a while after they were said. */
+/** Captions over the video: the latest utterances, replaced by revisions and removed after a while. */
 import { arrange, h, setText } from './dom.js';
 import { known, t } from './words.js';
 
@@ -61,7 +61,7 @@ export class Captions {
     const { available, reason, code } = this.#room.captions;
     const lines = [...this.#utterances.values()].map(({ line }) => line).slice(-LINES);
     setText(this.#notice, reason ? reasonOf(reason, code ?? '') : t('captions.none'));
-    // Available with a reason: they are made, but not as they should be.
+    // Available with a reason: captions work, but with limits.
     arrange(this.element, lines.length > 0 || (available && !reason) ? lines : [this.#notice]);
   }
 }

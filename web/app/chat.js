@@ -124,7 +124,7 @@ export class Chat {
   }
 }
 
-/** Web addresses become links; everything else stays text. @param {string} text */
+/** Turns web addresses into links; everything else stays text. @param {string} text */
 function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"]+)/).map((part, index) =>
     index % 2 === 1 ? h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part);

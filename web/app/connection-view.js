@@ -1,4 +1,4 @@
-/** The connection as it is: a short word in the head of the call, and a banner when something is wrong. */
+/** The state of the connection: a short label in the header of the call, and a banner when something is wrong. */
 import { StatisticsReader, qualityOf } from '/sdk/parley.js';
 import { h, setText } from './dom.js';
 import { icon } from './icons.js';
@@ -10,7 +10,7 @@ const LOOK_MS = 500;
 const ANSWER_MS = 800;
 
 export class ConnectionView {
-  /** For the head of the call. */
+  /** For the header of the call. */
   element;
   banner;
   #room;

@@ -1,13 +1,13 @@
-/** Links and keys for other people and programs, on the clipboard. */
+/** Copies links and keys to the clipboard. */
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** Copy a link, made whole; where the browser refuses, show it. @param {string} path of this server, or a whole address */
+/** Copy a link as an absolute URL; show it if the browser refuses. @param {string} path of this server, or a whole address */
 export function copyLink(path) {
   return copyText(new URL(path, location.href).href, t('copied.link'));
 }
 
-/** Copy a text and say so; where the browser refuses, show it. @param {string} text @param {string} done */
+/** Copy a text and confirm it; show the text if the browser refuses. @param {string} text @param {string} done */
 export async function copyText(text, done) {
   try {
     await navigator.clipboard.writeText(text);

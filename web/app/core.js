@@ -1,4 +1,4 @@
-/** The modules that most views share: the build makes one file of them. */
+/** The modules that most views share: the build bundles them into one file. */
 export * as accountLinks from './account-links.js';
 export * as brand from './brand.js';
 export * as appearance from './appearance.js';

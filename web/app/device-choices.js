@@ -1,4 +1,4 @@
-/** Which camera, microphone and speaker. */
+/** Menus for the camera, microphone and speaker. */
 import { h } from './dom.js';
 import { choice } from './fields.js';
 import { preferences, remember } from './preferences.js';

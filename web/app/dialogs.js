@@ -1,4 +1,4 @@
-/** Modal questions, as native dialogs: focus and Escape are the browser's own. */
+/** Modal questions as native dialogs: the browser handles focus and Escape. */
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
 import { SHORTCUTS, keyName } from './shortcuts.js';

@@ -1,4 +1,4 @@
-/** The dialog in which readers choose how the page looks, and in which language. */
+/** The dialog for appearance and language. */
 import { chooseContrast, chooseTheme } from './appearance.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';
@@ -31,7 +31,7 @@ export function languageField(dialog, again) {
   return tongue.element;
 }
 
-/** Theme and contrast, which change what is shown at once. @returns {HTMLElement[]} */
+/** Controls for theme and contrast, which take effect immediately. @returns {HTMLElement[]} */
 export function themeFields() {
   const { theme, contrast } = preferences();
   const group = h('fieldset', { class: 'segments' }, h('legend', {}, t('display.theme')), ...THEMES.map(([value, key]) => h('label', {},

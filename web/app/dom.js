@@ -1,4 +1,4 @@
-/** Building elements without markup strings: nothing a participant writes is ever parsed as HTML. */
+/** Builds elements without markup strings, so that participants' input is never parsed as HTML. */
 
 /**
  * @param {string} tag
@@ -18,7 +18,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
- * Make `parent` hold exactly `children`, moving nothing that is already in place (a moved video would stop).
+ * Make `children` the only children of `parent`. Nodes in place are not moved: a moved video would stop.
  * @param {Element} parent @param {Element[]} children
  */
 export function arrange(parent, children) {
@@ -31,7 +31,7 @@ export function arrange(parent, children) {
   });
 }
 
-/** Set text only when it differs, so that screen readers are not told twice. @param {Element} element @param {string} text */
+/** Set text only if it differs, so that screen readers do not announce it twice. @param {Element} element @param {string} text */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,4 +1,4 @@
-/** Form controls with their labels and problems. */
+/** Form controls with their labels and error messages. */
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { sentenceOf } from './format.js';
@@ -54,7 +54,7 @@ export function check(label, explanation, checked, onchange = (_checked) => unde
 }
 
 /**
- * A form that runs `submit`, is busy meanwhile, and shows why it failed.
+ * A form that runs `submit`, is disabled meanwhile, and shows errors.
  * @param {{submit: () => Promise<void>, action: string, label?: string, class?: string, manner?: string}} options `label` names the button where `action` alone
  * does not tell @param {...any} children
  */

@@ -1,4 +1,4 @@
-/** The links by which anyone may download one file of a recording: made, copied and taken back. */
+/** Public download links of one file of a recording: created, copied and revoked. */
 import { copyLink } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';

@@ -1,4 +1,4 @@
-/** The film of everybody in a recording: played and downloaded, or how far it is, or made once more. */
+/** The combined video of a recording: playback and download, progress, or a retry. */
 import { h } from './dom.js';
 import { linksButton } from './file-links.js';
 import { sentenceOf, size } from './format.js';
@@ -52,7 +52,7 @@ export function film(recording, composition, signal) {
   return h('div', { class: 'recorded-track film' }, player, state);
 }
 
-/** What there is to say of the making. @param {any} composition @param {() => unknown} makeAgain */
+/** Describes the progress. @param {any} composition @param {() => unknown} makeAgain */
 function stateOf(composition, makeAgain) {
   /** @param {string} words */
   const again = (words) => h('button', { class: 'button', type: 'button', onclick: () => void makeAgain() }, words);

@@ -1,4 +1,4 @@
-/** Values as people read them. */
+/** Formats values for people. */
 import { known, language, t } from './words.js';
 
 /** @returns {string} the language shown, as it is written where the reader is: dates and numbers differ between its countries */
@@ -16,14 +16,14 @@ export function initials(name) {
 
 /** @param {unknown} error @returns {string} the sentence of it to show */
 export function sentenceOf(error) {
-  // A request that got no answer: what browsers say of it is meant for programs.
+  // A request without an answer: browsers' own messages are meant for developers.
   if (error instanceof TypeError) return t('error.network');
   const code = codeOf(error);
   const sentence = error instanceof Error ? error.message : String(error);
   return code ? refusal(code, sentence) : sentence;
 }
 
-/** What a refusal of the server says here: by its code, where the language has words for it. @param {string} code @param {string} detail */
+/** The text for an error of the server: by its code, where the catalogue has one. @param {string} code @param {string} detail */
 export function refusal(code, detail) {
   return t(known(`error.${code}`) ? `error.${code}` : 'error.other', { detail });
 }
@@ -37,7 +37,7 @@ export function codeOf(error) {
 export function hue(id) {
   let hash = 0x811c9dc5;
   for (const character of id) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  // The golden angle takes neighbouring hashes far apart.
+  // The golden angle separates neighbouring hashes.
   return Math.round((hash % 1000) * 137.508) % 360;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Raised hands and reactions: the row of emojis above the bar, and the queue of hands above the participants, in the order
- * in which they were raised.
+ * Raised hands and reactions: a row of emojis above the toolbar, and a queue of hands above the participants, in the
+ * order in which they were raised.
  */
 import { h } from './dom.js';
 import { icon } from './icons.js';
@@ -8,7 +8,7 @@ import { t } from './words.js';
 
 export const REACTIONS = [['👍', 'like'], ['❤️', 'love'], ['😂', 'laugh'], ['😮', 'surprise'], ['👏', 'applause'], ['🎉', 'party']];
 
-/** The emojis to choose from; it closes as soon as one is chosen. */
+/** The emojis to choose from; closes after a choice. */
 export class ReactionRow {
   element;
 
@@ -36,7 +36,7 @@ export class ReactionRow {
   }
 }
 
-/** Whose hands are raised, the first first. @param {import('/sdk/parley.js').Room} room @returns {import('/sdk/parley.js').Participant[]} */
+/** The participants with raised hands, earliest first. @param {import('/sdk/parley.js').Room} room @returns {import('/sdk/parley.js').Participant[]} */
 export function raisedHands(room) {
   return [...room.roster.participants.values()].filter(({ hand }) => hand > 0).sort((a, b) => a.hand - b.hand);
 }

@@ -1,6 +1,6 @@
-/** How a grid of tiles fills an area: pure arithmetic. */
+/** Computes how a grid of tiles fills an area. */
 
-/** Pictures are cut no wider than this, and no narrower than a square; on an upright screen than 3:4. */
+/** Bounds for cropping: no wider than this, and no narrower than a square (3:4 on a portrait screen). */
 const WIDEST = 16 / 9;
 const NARROWEST = 1;
 const NARROWEST_UPRIGHT = 0.75;
@@ -27,8 +27,8 @@ export function bestGrid(count, width, height, gap = 8) {
 }
 
 /**
- * Who is shown when there is room for `limit` tiles. Whoever is shown stays in place; a speaker who is not takes the
- * place of the one who has been silent longest.
+ * Chooses the participants to show in `limit` tiles. Tiles stay in place; a new speaker replaces the participant who
+ * has been silent longest.
  * @param {string[]} present in order of joining @param {string[]} shown at the moment @param {Map<string, number>} spoke when
  * @param {number} limit
  * @returns {string[]}

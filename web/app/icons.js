@@ -1,4 +1,4 @@
-/** Icons as SVG elements: Lucide's, by the names of vendor/icons.js. */
+/** Lucide icons as SVG elements, named as in vendor/icons.js. */
 import { ICONS } from '/vendor/icons.js';
 
 const NAMESPACE = 'http://www.w3.org/2000/svg';

@@ -1,10 +1,10 @@
-/** After a call: what ended it, and the way back. */
+/** The view after a call: why it ended, and a way back. */
 import { brand } from './brand.js';
 import { h } from './dom.js';
 import { refusal } from './format.js';
 import { t } from './words.js';
 
-/** What ends a call and has words of its own; anything else is a lost connection. */
+/** Reasons with a text of their own; any other reason is shown as a lost connection. */
 const KNOWN = new Set(['left', 'ended', 'removed', 'banned', 'consent_required', 'replaced']);
 const FOR_GOOD = new Set(['ended', 'removed', 'banned']);
 

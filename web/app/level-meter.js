@@ -1,4 +1,4 @@
-/** A bar that moves with a microphone, so that one sees before joining that it works. */
+/** A level meter, which shows before joining that the microphone works. */
 import { h } from './dom.js';
 
 /** @param {AbortSignal} signal ends it */

@@ -1,6 +1,6 @@
 /**
- * Who waits to be let in: shown to hosts above the participants, asked for while they host. Without a lobby people wait
- * too: new guests from the address of somebody who was removed.
+ * People waiting to be let in: shown to hosts above the participants, and polled. Without a lobby, new guests from the
+ * address of a removed participant wait too.
  */
 import { h } from './dom.js';
 import { rest } from './session.js';
@@ -37,7 +37,7 @@ export class Lobby {
     try {
       this.#show((await rest.lobby(this.#meeting)).waiting);
     } catch {
-      // It is asked again soon; a lost connection shows elsewhere.
+      // The next poll comes soon; a lost connection is shown elsewhere.
     }
   }
 

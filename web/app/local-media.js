@@ -1,6 +1,6 @@
 /**
- * The devices of this participant: opened once, previewed, then published. Turning the camera off gives the device
- * back (its light goes out); turning the microphone off only silences it, so that it is back in an instant.
+ * The participant's devices: opened once, previewed, then published. Turning the camera off releases the device (its
+ * light goes out); turning the microphone off only mutes it, so that unmuting is instant.
  *
  * Events: `change`.
  */
@@ -15,7 +15,7 @@ export class LocalMedia extends Emitter {
   microphone = null;
   cameraOn = preferences().cameraOn;
   microphoneOn = preferences().microphoneOn;
-  /** Sentences to show. */
+  /** Messages to show. */
   problems = { camera: '', microphone: '' };
   /** @type {{cameras: MediaDeviceInfo[], microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[]}} */
   devices = { cameras: [], microphones: [], speakers: [] };
@@ -23,7 +23,7 @@ export class LocalMedia extends Emitter {
   #opening = { camera: Promise.resolve(), microphone: Promise.resolve() };
   #listen = new AbortController();
 
-  /** Open what is wanted, at the same time; resolves when both are open or have failed. */
+  /** Open the wanted devices in parallel; resolves when both are open or have failed. */
   async start() {
     if (!this.support.devices) return;
     navigator.mediaDevices.addEventListener('devicechange', () => void this.#list(), { signal: this.#listen.signal });
@@ -62,7 +62,7 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
-  /** Mute the microphone for this call only: the choice for other calls stays. */
+  /** Mute the microphone for this call only; the saved choice is unchanged. */
   startMuted() {
     this.microphoneOn = false;
     if (this.microphone) this.microphone.enabled = false;

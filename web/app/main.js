@@ -62,7 +62,7 @@ function clear() {
   document.title = t('brand.name');
 }
 
-/** Without a module of it there is no page: it is loaded anew. @template T @param {Promise<T>} loading @returns {Promise<T>} */
+/** Load a module that the page needs; reload the page if it does not load. @template T @param {Promise<T>} loading @returns {Promise<T>} */
 async function needed(loading) {
   try {
     return await loading;

@@ -12,7 +12,7 @@ export async function showMeeting(page, context) {
   const [id] = context.parameters;
   const media = new LocalMedia();
   context.signal.addEventListener('abort', () => media.close());
-  // Devices, account and meeting do not wait for each other.
+  // Load devices, account and meeting in parallel.
   void media.start();
   void rest.prefetch().catch(() => undefined);
   const [meeting, user] = await Promise.all([rest.meeting(id), currentUser()]);

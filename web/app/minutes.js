@@ -1,4 +1,4 @@
-/** The minutes of a meeting that ended, or what became of them. */
+/** The minutes of a finished meeting, or their state. */
 import { h } from './dom.js';
 import { rest } from './session.js';
 import { t } from './words.js';

@@ -1,4 +1,4 @@
-/** Notices that somebody speaks while muted. What it listens to never leaves the browser. */
+/** Detects that the participant speaks while muted. The sound never leaves the browser. */
 
 const LOOK_MS = 150;
 const LOUD = 0.02; // root mean square: speech near a microphone, not the room

@@ -1,13 +1,13 @@
-/** Passkeys: the browser's side of Web Authentication (Level 3), in its JSON forms. */
+/** Passkeys: the browser's side of Web Authentication (Level 3), with its JSON encodings. */
 import { rest } from './session.js';
 import { t } from './words.js';
 
-/** Whether this browser has passkeys, on this origin. */
+/** True if passkeys work in this browser on this origin. */
 export function hasPasskeys() {
   return window.isSecureContext && typeof window.PublicKeyCredential?.parseRequestOptionsFromJSON === 'function';
 }
 
-/** Ask for whichever passkey of this server the person has; returns what it answers. */
+/** Ask for any passkey of this server; returns the assertion. */
 export async function passkeyAnswer() {
   const { options } = await rest.post('/auth/passkey/begin');
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
@@ -27,7 +27,7 @@ export async function makePasskey(name) {
   return rest.post('/users/passkeys', { name, credential: credential.toJSON() });
 }
 
-/** What browsers say of a refusal is meant for programs. @returns {Promise<any>} @param {Promise<any>} promise */
+/** Replaces browsers' messages for a refusal, which are meant for developers. @returns {Promise<any>} @param {Promise<any>} promise */
 async function asked(promise) {
   try {
     return await promise;

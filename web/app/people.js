@@ -1,4 +1,4 @@
-/** The participants panel, with what a host may do to each. */
+/** The participants panel, with a host's actions. */
 import { Breakouts } from './breakouts.js';
 import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';

@@ -1,4 +1,4 @@
-/** Choices remembered on this device. A browser that forbids storage just does not remember. */
+/** Preferences stored on this device. If the browser forbids storage, they last as long as the page. */
 
 const KEY = 'parley';
 
@@ -17,7 +17,7 @@ const DEFAULTS = {
   corner: '',
   mirror: true,
   onlyVideo: false,
-  /** '' is what the browser or system says. */
+  /** '' follows the browser or system. */
   language: '',
   theme: '',
   contrast: '',
@@ -34,7 +34,7 @@ export function remember(changes) {
 }
 
 /**
- * What lets this tab come back to a meeting as the same participant, also after a reload.
+ * The secret that lets this tab rejoin a meeting as the same participant, even after a reload.
  * @param {string} meeting @returns {{name?: string, rejoin_secret?: string}}
  */
 export function attendance(meeting) {
@@ -60,6 +60,6 @@ function write(storage, key, value) {
   try {
     storage().setItem(key, JSON.stringify(value));
   } catch {
-    // Storage is forbidden or full: the choice holds for this page only.
+    // Storage is forbidden or full: the choice lasts as long as the page.
   }
 }

@@ -1,4 +1,4 @@
-/** Before joining: see and hear oneself, choose devices, name and consents. */
+/** The view before joining: preview, devices, name and consents. */
 import { Encryption } from '/sdk/parley.js';
 import { recordingPolicy } from './consents.js';
 import { h, setText } from './dom.js';
@@ -29,7 +29,7 @@ export function showPrejoin(page, { meeting, user, media, signal, context, probl
   recording.input.required = meeting.consent === 'required';
   recording.input.disabled = implied;
   const captions = check(t('consent.captions'), t('consent.captions-text'), preferences().consentCaptions);
-  // Whoever was in already is let in again without the passcode.
+  // A participant who rejoins needs no passcode.
   const asksPasscode = meeting.passcode_required && !meeting.role && !attendance(meeting.id).rejoin_secret;
   const refusal = h('p', { class: 'problem', role: 'alert', hidden: problem === '' }, problem);
   const joinForm = form({
@@ -49,7 +49,7 @@ export function showPrejoin(page, { meeting, user, media, signal, context, probl
     ...(meeting.e2ee ? sealed(words.element) : []), !meeting.e2ee && h('fieldset', { class: 'consents' }, h('legend', {}, t('prejoin.consent')), recording.element, captions.element), refusal);
   const join = joinForm.querySelector('button[type=submit]');
   join.id = 'join';
-  // What would be sent in the clear is not sent.
+  // Without support for encryption, media would be sent in the clear.
   join.disabled = meeting.e2ee && !Encryption.supported;
 
   page.replaceChildren(
@@ -126,7 +126,7 @@ function insecureNotice(media) {
   const secure = new URL(location.href);
   secure.protocol = 'https:';
   const link = h('a', { href: secure.href, target: '_self' }, secure.href);
-  // A gateway has both standard ports; without one the server knows where else it serves.
+  // A gateway serves both standard ports; without one, the server names its HTTPS address.
   if (location.port !== '') {
     void rest.server().then(({ https_port: port }) => {
       secure.port = String(port ?? '');

@@ -1,4 +1,4 @@
-/** Proof of who is signed in: what takes an account over needs a recent one, and this dialog asks for it. */
+/** The dialog that asks for a proof of identity. Actions that could take over an account need a recent one. */
 import { show } from './dialogs.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
@@ -7,7 +7,7 @@ import { rest } from './session.js';
 import { codeOf } from './format.js';
 import { t } from './words.js';
 
-/** Do what may need a recent proof: where it does, ask for one and do it again. @template T @param {() => Promise<T>} act */
+/** Run an action that may need a recent proof: if it does, ask for one and run it again. @template T @param {() => Promise<T>} act */
 export async function withProof(act) {
   try {
     return await act();

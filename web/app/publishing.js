@@ -1,4 +1,4 @@
-/** Ties the devices to what the room publishes. */
+/** Connects the devices to the tracks that the room publishes. */
 import { toast } from './toasts.js';
 import { sentenceOf } from './format.js';
 import { t } from './words.js';
@@ -6,7 +6,7 @@ import { t } from './words.js';
 export class Publishing {
   #room;
   #media;
-  /** What was last handed to the room, per source. @type {{camera: MediaStreamTrack|null, microphone: MediaStreamTrack|null}} */
+  /** The last track published for each source. @type {{camera: MediaStreamTrack|null, microphone: MediaStreamTrack|null}} */
   #given = { camera: null, microphone: null };
   #queue = Promise.resolve();
   #signal;
@@ -21,7 +21,7 @@ export class Publishing {
     signal.addEventListener('abort', () => this.#stopScreen());
   }
 
-  /** Publish what is open now; what opens later follows by itself. */
+  /** Publish the devices that are open; others follow when they open. */
   start() {
     return this.#sync();
   }
@@ -67,7 +67,7 @@ export class Publishing {
     }
   }
 
-  /** One change at a time: a camera that opens while another is being published waits. */
+  /** Changes run one at a time: a camera that opens meanwhile waits. */
   #sync() {
     this.#queue = this.#queue.then(() => this.#apply()).catch((error) => toast(sentenceOf(error), 'problem'));
     return this.#queue;
@@ -95,7 +95,7 @@ export class Publishing {
     }
   }
 
-  /** A host muted us: the devices follow, so that the buttons tell the truth. */
+  /** A host muted us: turn the devices off, so that the buttons are right. */
   #obey() {
     const { muted } = this.#room.grants;
     if (muted.includes('microphone') && this.#media.microphoneOn) void this.#media.setMicrophone(false);

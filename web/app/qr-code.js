@@ -1,4 +1,4 @@
-/** QR codes, drawn as one path of an SVG. */
+/** QR codes, drawn as one SVG path. */
 import { encode } from '/vendor/qr.js';
 
 const NAMESPACE = 'http://www.w3.org/2000/svg';

@@ -1,4 +1,4 @@
-/** Shown to everybody while a recording runs, with the choice to be in it or not. */
+/** The banner while a recording runs, with the choice to be recorded or not. */
 import { recordingPolicy } from './consents.js';
 import { h, setText } from './dom.js';
 import { known, t } from './words.js';

@@ -1,4 +1,4 @@
-/** `/m/<meeting>/recordings`: what was recorded, to play and to download. */
+/** `/m/<meeting>/recordings`: recordings to play and download. */
 import { h } from './dom.js';
 import { linksButton } from './file-links.js';
 import { film } from './film.js';
@@ -42,7 +42,7 @@ async function load(meeting, list, storage, signal) {
   }
 }
 
-/** How much room is left, in words. @param {any} storage */
+/** The free space, in words. @param {any} storage */
 function room(storage) {
   if (!storage.healthy) return t('recordings.none-now', { problem: storage.problem });
   if (storage.free_bytes === null) return '';
@@ -72,7 +72,7 @@ function row(recording, signal) {
     finished && details);
 }
 
-/** What is missing from a recording, or was put right in it. @param {string[]} sentences */
+/** Problems of a recording: gaps, and what was repaired. @param {string[]} sentences */
 function problems(sentences) {
   return sentences.length > 0 && h('ul', { class: 'hint problems' }, ...sentences.map((sentence) => h('li', {}, sentence)));
 }

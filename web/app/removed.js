@@ -1,4 +1,4 @@
-/** People whom a host removed, with the way back for them: shown to hosts below the participants. */
+/** Removed people, whom a host can let back in: shown to hosts below the participants. */
 import { h } from './dom.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
@@ -14,13 +14,13 @@ export class Removed {
     this.#meeting = meeting;
   }
 
-  /** Ask who was removed; needs a host. */
+  /** Load the removed people; needs a host. */
   async refresh() {
     try {
       const { participants } = await rest.participants(this.#meeting);
       this.#show(participants.filter(({ removed }) => removed));
     } catch {
-      // It is asked again when the panel opens; a lost connection shows elsewhere.
+      // The panel loads them again when it opens; a lost connection is shown elsewhere.
     }
   }
 

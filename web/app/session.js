@@ -13,7 +13,7 @@ export function currentUser() {
   return profile;
 }
 
-/** The session changed: ask again. */
+/** Load the account again, because the session changed. */
 export function forgetUser() {
   profile = null;
 }

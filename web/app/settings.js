@@ -1,4 +1,4 @@
-/** The settings of a call: devices, with a look at whether they work, and how the page looks. */
+/** The settings dialog of a call: devices, with a test of each, and appearance. */
 import { deviceChoices } from './device-choices.js';
 import { show } from './dialogs.js';
 import { languageField, themeFields } from './display.js';

@@ -1,4 +1,4 @@
-/** `/setup?token=…`: make the first administrator with the link that the server printed. */
+/** `/setup?token=…`: creates the first administrator, with the link that the server printed. */
 import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { forgetUser, rest } from './session.js';
@@ -8,7 +8,7 @@ import { t } from './words.js';
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export function showSetup(page, context) {
   const token = context.query.get('token') ?? '';
-  // The token is a secret: it need not stay in the address bar or the history.
+  // The token is a secret: remove it from the address bar and the history.
   history.replaceState(null, '', '/setup');
   const name = field(t('sign-in.username'), { name: 'username', autocomplete: 'username', required: true, minlength: 2 });
   const email = field(t('sign-in.email'), { name: 'email', type: 'email', autocomplete: 'email', required: true });

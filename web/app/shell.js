@@ -1,4 +1,4 @@
-/** What stands above every view outside a call: the name of the house, what else there is, appearance and language. */
+/** The header of every view outside a call: logo, navigation, appearance and language. */
 import { brand } from './brand.js';
 import { showDisplay } from './display.js';
 import { h } from './dom.js';

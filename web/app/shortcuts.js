@@ -34,7 +34,7 @@ export function keyName(key) {
   return key === 'L' ? 'Shift+L' : key.toUpperCase();
 }
 
-/** Letters typed into a field, or with a modifier, are not ours. @param {KeyboardEvent} event @returns {string} action or '' */
+/** Ignores letters typed into a field or with a modifier. @param {KeyboardEvent} event @returns {string} action or '' */
 export function actionOf(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return '';
   if (event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable], dialog')) return '';

@@ -1,4 +1,4 @@
-/** What was said in a meeting: searched by word, with who said it and when. */
+/** Search in a meeting's captions, with speakers and times. */
 import { h } from './dom.js';
 import { field } from './fields.js';
 import { duration, sentenceOf } from './format.js';
@@ -26,7 +26,7 @@ export function spoken(meeting, signal) {
       if (mine === asked) found.replaceChildren(h('li', { class: 'problem' }, sentenceOf(error)));
     }
   };
-  // Not at every letter, but as soon as the typing rests.
+  // Not for each letter, but after a pause in typing.
   words.input.addEventListener('input', () => {
     clearTimeout(timer);
     timer = setTimeout(() => void search(), REST_MS);

@@ -68,7 +68,7 @@ export class Tile {
     this.element.setAttribute('aria-label', muted ? t('tile.microphone-off-of', { name: label }) : label);
   }
 
-  /** Show a picture, or the avatar when there is none. @param {MediaStreamTrack|null} media */
+  /** Show the video, or the avatar when there is none. @param {MediaStreamTrack|null} media */
   show(media) {
     if (media === this.#media) return;
     this.#media = media;
@@ -110,7 +110,7 @@ export class Tile {
     setTimeout(() => shown.remove(), REACTION_MS);
   }
 
-  /** Play on: a video that was moved to another place of the page has stopped. */
+  /** Resume playback: a video stops when it is moved in the document. */
   revive() {
     if (this.#media && this.#video.paused) void this.#video.play().catch(() => undefined);
   }

@@ -1,6 +1,6 @@
 /**
- * The picture side of a call: a tile per participant and per shared screen, laid out again at every change of size or
- * people. A shared screen takes the stage; in a call of two without one, our own picture floats.
+ * The video area of a call: a tile per participant and per shared screen, laid out anew when size or participants
+ * change. A shared screen takes the stage; in a call of two without one, our own video floats over the other.
  */
 import { arrange, h, setText } from './dom.js';
 import { iconButton } from './fields.js';
@@ -10,12 +10,12 @@ import { Tile } from './tile.js';
 import { t } from './words.js';
 
 const GAP = 8;
-/** Tiles smaller than this show nobody; the rest wait for their turn to speak. */
+/** No tiles smaller than this: further participants get one when they speak. */
 const SMALLEST_AREA = 190 * 120;
 const MOST_LINED = 25;
 const CHEER_MS = 4_000;
 const MOST_CHEERS = 5;
-/** Why the server pauses a picture, as far as there are words for it. */
+/** The server's reasons for pausing a video that have a text. */
 const PAUSED = new Set(['bandwidth', 'overload', 'codec_unsupported', 'disconnected']);
 
 export class Tiles {
@@ -38,7 +38,7 @@ export class Tiles {
   /** Who is shown now. @type {string[]} */
   #shown = [];
   #pages = 1;
-  /** When each last spoke, and who does now. @type {Map<string, number>} */
+  /** When each participant last spoke, and who speaks now. @type {Map<string, number>} */
   #spoke = new Map();
   /** @type {Set<string>} */
   #speakers = new Set();
@@ -105,7 +105,7 @@ export class Tiles {
     else if (this.#view.page === 0 && !(this.#view.onlyVideo && !this.#media.camera && pictured.length > 0)) tiles.push(self);
     const big = tiles.find(({ element }) => large !== '' && element.dataset.id === large);
     const shared = [...this.#screens.values()];
-    // A person made large takes the stage from shared screens; they line up with the others.
+    // A pinned person takes the stage from shared screens, which move to the other tiles.
     const staged = big ? [big] : shared;
     const lined = big ? [...shared, ...tiles.filter((tile) => tile !== big)] : tiles;
     const elements = lined.map((tile) => tile.element);
@@ -165,7 +165,7 @@ export class Tiles {
     this.#pager.lastElementChild.disabled = page === this.#pages - 1;
   }
 
-  /** Who is shown large, '' for nobody. @param {import('/sdk/parley.js').Participant[]} others @param {boolean} shares @returns {string} */
+  /** The participant shown large, '' for nobody. @param {import('/sdk/parley.js').Participant[]} others @param {boolean} shares @returns {string} */
   #large(others, shares) {
     const { pinned, mode } = this.#view;
     if (others.some(({ id }) => id === pinned)) return pinned;
@@ -270,7 +270,7 @@ export class Tiles {
     }
   }
 
-  /** Whoever has no tile costs no bandwidth; whoever is gone loses the tile. @param {string[]} ids */
+  /** Unsubscribe participants without a tile, and drop the tiles of those who left. @param {string[]} ids */
   #hideRest(ids) {
     for (const [id, tile] of this.#people) {
       if (id === 'self' || this.#shown.includes(id)) continue;

@@ -1,4 +1,4 @@
-/** Short notices that go away by themselves. */
+/** Short notices that disappear after a while. */
 import { h } from './dom.js';
 
 const SHOWN_MS = 5_000;

@@ -1,6 +1,6 @@
 /**
- * What the page says, in the reader's language. Every sentence is in the catalogues in languages/ (ICU messages, one file
- * per language); code names it by key. The languages on offer are in index.html.
+ * Texts of the page in the user's language. The catalogues in languages/ hold every text (ICU messages, one file per
+ * language); code refers to them by key. index.html lists the languages.
  */
 import { IntlMessageFormat } from '/vendor/messages.js';
 import { CATALOGUES } from './languages/index.js';
@@ -25,7 +25,7 @@ export function languages() {
   });
 }
 
-/** Load the catalogue of the language that boot.js or the reader chose. */
+/** Load the catalogue of the language that boot.js or the user chose. */
 export async function loadWords() {
   catalogue = (await CATALOGUES[language()]()).default;
   formats.clear();
@@ -56,7 +56,7 @@ export function t(key, values) {
  * @returns {(Node|string)[]}
  */
 export function rich(key, values) {
-  // Each element is a number between NULs until the whole is put together.
+  // Each element is a number between NULs until the message is assembled.
   /** @type {Node[]} */
   const nodes = [];
   const marked = Object.fromEntries(Object.entries(values).map(([name, value]) => {

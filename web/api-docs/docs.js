@@ -1,4 +1,4 @@
-/** `/api/docs`: the OpenAPI document of this server, to be browsed. Nothing is loaded from anywhere else. */
+/** `/api/docs`: browses the OpenAPI document of this server. It loads nothing from other hosts. */
 import { h } from '/app/dom.js';
 
 const docs = /** @type {HTMLElement} */ (document.getElementById('docs'));

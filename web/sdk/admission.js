@@ -16,7 +16,7 @@ export function admission(rest, meeting, who, { admitted = () => undefined, wait
   let secret = kept;
   /** @param {{passcode?: string}} more */
   const join = (more) => rest.join(meeting, { ...stranger, ...(secret ? { rejoin_secret: secret } : {}), ...more });
-  // The ticket proves that the passcode was right.
+  // The ticket proves that the passcode was correct.
   /** @param {{lobby_ticket: string}} waiting */
   const askAgain = ({ lobby_ticket }) => rest.join(meeting, { name: stranger.name, lobby_ticket });
 
@@ -24,7 +24,7 @@ export function admission(rest, meeting, who, { admitted = () => undefined, wait
     try {
       return await join({});
     } catch (error) {
-      // A secret kept from earlier may be another account's, or of a meeting that was made anew.
+      // A stored secret may belong to another account, or to a deleted meeting.
       if (!(error instanceof RestError) || error.code !== 'rejoin_secret' || secret !== kept) throw error;
       secret = undefined;
       return join({});

@@ -27,7 +27,7 @@ export class AudioOutput extends Emitter {
     await Promise.all([...this.#elements.values()].map((element) => element.setSinkId?.(deviceId)));
   }
 
-  /** Play what the browser held back; call it from a user's gesture. */
+  /** Play the sound that the browser blocked; call it from a user gesture. */
   async resume() {
     await Promise.all([...this.#elements.values()].map((element) => element.play()));
     this.emit('playing');

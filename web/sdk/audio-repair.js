@@ -1,6 +1,6 @@
 /**
- * Repair of lost sound: browsers ask for Opus packets again, and send them again, where `nack` was negotiated for it.
- * Chromium and Safari can do both, but neither offers nor accepts it unless the description is changed so.
+ * Retransmission of lost audio: browsers request lost Opus packets and resend them if `nack` is negotiated. Chromium and
+ * Safari support both, but only if `nack` is added to the session description.
  */
 
 /**

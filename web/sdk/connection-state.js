@@ -1,8 +1,8 @@
 /**
- * The truth about the connection, from its two halves: signaling, and media.
+ * The state of the connection, derived from signaling and media.
  *
  * @typedef {{state: 'idle'|'connecting'|'connected'|'media-lost'|'reconnecting'|'closed', retryAt?: number,
- *   code?: string, reason?: string}} ConnectionState `media-lost`: signaling works, but sound and picture do not pass
+ *   code?: string, reason?: string}} ConnectionState `media-lost`: signaling works, but media does not get through
  */
 
 /**

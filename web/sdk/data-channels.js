@@ -14,7 +14,7 @@ const VERSION = 1;
 const MAX_MESSAGE_BYTES = 65_536;
 const MAX_TEXT_BYTES = 255;
 const MAX_NAMES = 255;
-/** What may wait to be sent: beyond it a lossy message is dropped and a reliable one waits its turn. */
+/** The bound of buffered data: beyond it, lossy messages are dropped and reliable ones wait. */
 const MAX_BUFFERED_BYTES = 1_000_000;
 const LOW_BYTES = 250_000;
 const CHANNELS = {
@@ -30,14 +30,14 @@ export class DataChannels extends Emitter {
   /** Sends of the reliable channel, one after another. @type {Promise<unknown>} */
   #turn = Promise.resolve();
 
-  /** Have the channels of another peer from now on. @param {RTCPeerConnection} pc */
+  /** Use the channels of another peer from now on. @param {RTCPeerConnection} pc */
   open(pc) {
     this.close();
     this.#reliable = this.#make(pc, 'reliable');
     this.#lossy = this.#make(pc, 'lossy');
   }
 
-  /** Forget the channels: their peer is given up. */
+  /** Drop the channels, because their peer is closed. */
   close() {
     this.#reliable = this.#lossy = null;
   }

@@ -1,7 +1,7 @@
-/** Cameras, microphones, speakers and screens, and why they are not to be had. */
+/** Cameras, microphones, speakers and screens, and why they are unavailable. */
 
 /**
- * What this page may use. On an insecure origin browsers hide every device.
+ * The devices that this page may use. On an insecure origin browsers hide all of them.
  * @returns {{secure: boolean, devices: boolean, screen: boolean, speakerChoice: boolean}}
  */
 export function mediaSupport() {
@@ -61,7 +61,7 @@ export function deviceProblem(error) {
   }
 }
 
-/** A chosen device is asked for as ideal: it may have been unplugged since. @param {string} [deviceId] */
+/** Constraints for a chosen device; `ideal`, because it may be unplugged by now. @param {string} [deviceId] */
 function wanted(deviceId) {
   return deviceId ? { deviceId: { ideal: deviceId } } : {};
 }

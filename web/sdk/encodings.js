@@ -5,17 +5,17 @@
  *   scalabilityMode?: string}} Encoding
  */
 
-/** Names of a camera's layers, lowest first, as Chromium wants them. */
+/** Names of a camera's layers, lowest first, as Chromium requires. */
 const RIDS = ['q', 'h', 'f'];
-/** Pixels from which on a picture has so many layers: the bounds of libwebrtc, which sends no more. */
+/** Pixels that a video needs for so many layers: the limits of libwebrtc, which sends no more. */
 const LAYERS_FROM = [[960 * 540, 3], [480 * 270, 2]];
-/** What 1280×720 is worth; less of it for smaller pictures, which need more for each pixel. */
+/** The bit rate of 1280×720. Smaller videos get less, but more for each pixel. */
 const CAMERA_RATE = 1_700_000;
 const CAMERA_PIXELS = 1280 * 720;
 const RATE_EXPONENT = 0.88;
 /** Codecs that can carry several layers in one stream. */
 const LAYERED = new Set(['VP9', 'AV1']);
-/** Codecs of which the server tells layers of rate apart, to keep a screen's resolution where links are narrow. */
+/** Codecs whose temporal layers the server can drop, to keep a screen's resolution on narrow links. */
 const LAYERED_IN_TIME = new Set(['VP8', 'VP9', 'AV1']);
 /** @type {Encoding} text must be sharp, and need not move smoothly */
 const SCREEN = { maxBitrate: 2_500_000, maxFramerate: 15 };
@@ -36,7 +36,7 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
   switch (source) {
     case 'camera':
       if (scalabilityMode || !simulcast) return [{ maxBitrate: CAMERA_RATE, ...layered }];
-      // Without it Chromium makes one layered stream of several encodings in these.
+      // Without it, Chromium makes one layered stream of several encodings in these codecs.
       return cameraLayers(width * height || CAMERA_PIXELS, LAYERED.has(codec) ? { scalabilityMode: 'L1T1' } : {});
     case 'screen':
       return [{ ...SCREEN, ...(LAYERED_IN_TIME.has(codec) ? { scalabilityMode: 'L1T3' } : {}), ...layered }];
@@ -66,9 +66,9 @@ function rateOf(pixels) {
 }
 
 /**
- * What of a picture suffers first, '' for what its content hint says. Chromium's own H264 encoder halves the picture where
- * it looks coarse, and all simulcast layers with it: their sizes no longer hold, and for so small a picture the top one
- * ends. In other codecs Chromium leaves layers as they are, since the server has the smaller ones to choose.
+ * The degradation preference of a video, '' to follow its content hint. Chromium's software H264 encoder halves a coarse
+ * video and all its simulcast layers: their sizes become wrong, and for so small a video the top layer ends. In other
+ * codecs Chromium keeps the layers, since the server can choose smaller ones.
  * @param {import('./publish-peer.js').Source} source
  * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string}} [options] those of `encodingsFor`
  * @returns {''|'maintain-resolution'}
@@ -77,7 +77,7 @@ export function degradationFor(source, options = {}) {
   return options.codec === 'H264' && encodingsFor(source, options).length > 1 ? 'maintain-resolution' : '';
 }
 
-/** What a track's picture or sound is like, so that the encoder degrades the right thing. */
+/** The content hint of a track, so that the encoder degrades the right property. */
 const HINTS = { camera: 'motion', screen: 'detail', microphone: 'speech', 'screen-audio': 'music' };
 
 /** @param {import('./publish-peer.js').Source} source */

@@ -63,6 +63,6 @@ async function decrypt(frame, controller, media) {
     frame.data = restored.buffer;
     controller.enqueue(frame);
   } catch {
-    // Another key, or none: nothing of it is played.
+    // Another key, or none: the frame is not played.
   }
 }

@@ -27,25 +27,25 @@ export class Encryption {
     void Promise.resolve(key).then((known) => worker.postMessage({ key: known }));
   }
 
-  /** Whether this browser can. */
+  /** True if this browser supports it. */
   static get supported() {
     return typeof RTCRtpScriptTransform !== 'undefined' && globalThis.isSecureContext;
   }
 
   /**
-   * Derive the key from words that the participants share.
+   * Derive the key from a passphrase that the participants share.
    * @param {string} passphrase @param {string} meeting the same words make another key in each meeting
    */
   static fromPassphrase(passphrase, meeting) {
     return new Encryption(keyOf(passphrase, meeting));
   }
 
-  /** Encrypt what a sender sends. @param {RTCRtpSender} sender @param {'audio'|'video'} media */
+  /** Encrypt the frames of a sender. @param {RTCRtpSender} sender @param {'audio'|'video'} media */
   encrypt(sender, media) {
     sender.transform = new RTCRtpScriptTransform(this.#worker, { operation: 'encrypt', media });
   }
 
-  /** Decrypt what a receiver receives; what cannot be is not played. @param {RTCRtpReceiver} receiver */
+  /** Decrypt the frames of a receiver; frames that cannot be decrypted are not played. @param {RTCRtpReceiver} receiver */
   decrypt(receiver) {
     if (!receiver.transform) {
       receiver.transform = new RTCRtpScriptTransform(this.#worker, { operation: 'decrypt', media: receiver.track.kind });

@@ -1,5 +1,5 @@
 /**
- * What we may do, with the defaults that the wire leaves out.
+ * Our permissions, with the defaults that messages omit.
  *
  * @typedef {import('./publish-peer.js').Source} Source
  * @typedef {{publish: Source[], subscribe: boolean, chat: boolean, data: boolean, muted: Source[], host: boolean, record: boolean}} Grants

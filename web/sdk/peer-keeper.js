@@ -3,7 +3,7 @@
  */
 import { delayBefore } from './backoff.js';
 
-/** A short gap (a roaming phone, a lost burst) heals by itself; after this a fresh peer is quicker. */
+/** A short gap (a roaming phone, a lost burst) recovers without help; after this time a fresh peer is quicker. */
 const PATIENCE_MS = 4_000;
 
 export class PeerKeeper {
@@ -18,7 +18,7 @@ export class PeerKeeper {
     this.#watches = [new Watch(publish, canSignal), new Watch(subscribe, canSignal)];
   }
 
-  /** Look at both peers now: signaling was lost and is back. A peer that was lost with it will not heal by itself. */
+  /** Check both peers now, because signaling was lost and is back. A peer that was lost with it will not recover. */
   check() {
     for (const watch of this.#watches) watch.check(0);
   }
@@ -88,7 +88,7 @@ class Watch {
   #schedule(ms) {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      // Without signaling there is no one to tell; `check` is called again once it is back.
+      // Without signaling there is nobody to tell; `check` is called again when it is back.
       if (!this.#canSignal()) return;
       this.#attempt += 1;
       void this.#peer.restart();

@@ -2,10 +2,10 @@
  * The publish peer: one RTCPeerConnection that only sends; the client offers.
  *
  * A transceiver belongs to a source and codec for the life of the peer and is reused when these are published again
- * (none is stopped: where no other is left Chromium gives up the whole transport with it). One
- * offer is in flight at a time; changes made meanwhile go into the next. A peer that failed is replaced by a fresh one
- * carrying the same media, announced by `restart`. Where somebody cannot decode what is published, the server asks for
- * a backup: the same media in another codec, on a transceiver of its own.
+ * (none is stopped: when the last one stops, Chromium closes the transport). One offer is in flight at a time; changes
+ * made meanwhile go into the next. A failed peer is replaced by a fresh one with the same media, announced by `restart`.
+ * If somebody cannot decode a track, the server asks for a backup: the same media in another codec, on its own
+ * transceiver.
  *
  * @typedef {'microphone'|'camera'|'screen'|'screen-audio'} Source
  * @typedef {{source: Source, media: 'audio'|'video', mediaTrack: MediaStreamTrack|null, muted: boolean,
@@ -21,7 +21,7 @@ import { contentHintFor, degradationFor, encodingsFor, preferCodec } from './enc
 import { SendingLayers, sizeOf } from './sending-layers.js';
 import { Serial } from './serial.js';
 
-/** A picture's size is looked at so often: no event tells that it has changed. */
+/** The interval for checking a video's size: no event reports a change. */
 const SIZE_MS = 1_000;
 /** The order of m-sections in a first offer: sound first, since it matters most. */
 const ORDER = ['microphone', 'camera', 'screen', 'screen-audio'];
@@ -39,11 +39,11 @@ export class PublishPeer extends Emitter {
   #published = new Map();
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #transceivers = new Map();
-  /** Every one of the peer's, by what it was made for. @type {Map<string, RTCRtpTransceiver>} */
+  /** All transceivers of the peer, by their purpose. @type {Map<string, RTCRtpTransceiver>} */
   #made = new Map();
   /** @type {Map<Source, Backup>} */
   #backups = new Map();
-  /** What each video sender sends of its layers. @type {Map<RTCRtpSender, SendingLayers>} */
+  /** The layers that each video sender sends. @type {Map<RTCRtpSender, SendingLayers>} */
   #layers = new Map();
   /** @type {ReturnType<typeof setInterval>|undefined} */
   #watching;
@@ -73,7 +73,7 @@ export class PublishPeer extends Emitter {
     this.#codec = codec;
   }
 
-  /** The RTCPeerConnection, or null while nothing was ever published. */
+  /** The RTCPeerConnection, or null if nothing has been published yet. */
   get connection() {
     return this.#pc;
   }
@@ -119,7 +119,7 @@ export class PublishPeer extends Emitter {
   }
 
   /**
-   * Swap what a source sends (another device, or nothing while a camera is off) without negotiating.
+   * Replace a source's media (another device, or none while a camera is off) without negotiation.
    * @param {Source} source @param {MediaStreamTrack|null} mediaTrack
    */
   async replaceMedia(source, mediaTrack) {
@@ -171,7 +171,7 @@ export class PublishPeer extends Emitter {
     if (backup.track) this.#send({ kind: 'unpublish', track: backup.track });
   }
 
-  /** Create peer and offer ahead of the answer to `join`, so that nothing is left to do when it comes. */
+  /** Create peer and offer before the answer to `join` comes, to save time. */
   async prepare() {
     if (this.#published.size === 0) return;
     await this.#serial.run(async () => {
@@ -180,7 +180,7 @@ export class PublishPeer extends Emitter {
     });
   }
 
-  /** Send an offer of what is published now, or after the answer that is awaited. */
+  /** Send an offer now, or after the pending answer. */
   offer() {
     if (this.#published.size === 0 && !this.#pc) return Promise.resolve();
     if (this.#awaiting) {
@@ -240,7 +240,7 @@ export class PublishPeer extends Emitter {
   }
 
   /**
-   * Send only what somebody watches.
+   * Send only layers that somebody watches.
    * @param {string} track @param {string[]} rids of simulcast layers, '' for the only stream of a track without
    */
   setLayers(track, rids) {
@@ -308,7 +308,7 @@ export class PublishPeer extends Emitter {
     if (made) {
       made.direction = 'sendonly';
       await made.sender.replaceTrack(mediaTrack);
-      await this.#layers.get(made.sender)?.want(null); // what the server let rest was another track's
+      await this.#layers.get(made.sender)?.want(null); // the layers that the server paused were another track's
       return made;
     }
     const options = { simulcast: this.#simulcast, codec, scalabilityMode };
@@ -343,7 +343,7 @@ export class PublishPeer extends Emitter {
     return pc;
   }
 
-  /** Let the layers follow the size of each picture. */
+  /** Adapt the layers to the size of each video. */
   #fit() {
     return this.#serial.run(async () => {
       for (const layers of this.#layers.values()) await layers.fit();
@@ -377,8 +377,8 @@ async function createOffer(pc) {
 }
 
 /**
- * Speech goes in RED (RFC 2198), each packet with the one before again, where the browser can: the server fills gaps from
- * it. Encrypted end to end it cannot; and what is played on a screen would take twice much.
+ * Speech is sent in RED (RFC 2198), in which each packet repeats the previous one, if the browser supports it: the server
+ * fills gaps from it. It cannot under end-to-end encryption, and RED would double the rate of screen audio.
  * @param {Source} source @param {string} codec @param {boolean} isEncrypted @returns {string}
  */
 function preferredFormat(source, codec, isEncrypted) {
@@ -386,7 +386,7 @@ function preferredFormat(source, codec, isEncrypted) {
   return source === 'microphone' && !isEncrypted ? 'audio/red' : '';
 }
 
-/** What a sender makes of its picture's layers; browsers that know nothing of them send none. @param {RTCRtpSender} sender */
+/** The scalability mode of a sender, '' if the browser has none. @param {RTCRtpSender} sender */
 function scalabilityOf(sender) {
   /** @type {(RTCRtpEncodingParameters & {scalabilityMode?: string})[]} */
   const [encoding] = sender.getParameters().encodings;
@@ -394,7 +394,7 @@ function scalabilityOf(sender) {
 }
 
 /**
- * Send nothing by a transceiver. What waits comes last: the connection may be closed meanwhile, and takes nothing then.
+ * Stop sending on a transceiver. The asynchronous step comes last: the connection may close meanwhile.
  * @param {RTCRtpTransceiver|undefined} transceiver
  */
 async function idle(transceiver) {

@@ -1,12 +1,12 @@
 /**
- * One socket out of two: WebSocket and, where server and browser have it, WebTransport are tried at the same time, and
- * whichever opens first is used. WebTransport is a round trip or more quicker; WebSocket passes where UDP does not.
+ * Races WebSocket against WebTransport, if server and browser support it, and uses the one that opens first.
+ * WebTransport saves at least a round trip; WebSocket works where UDP is blocked.
  */
 import { WebTransportSocket } from './webtransport-socket.js';
 
 const REOPEN_MS = 1_000;
 
-/** WebTransport begun before anyone joins, and kept open until it is taken: a join then waits for no connection. */
+/** A WebTransport session opened before joining, so that a join need not wait for it. */
 export class EarlySocket {
   /** @param {import('./webtransport-socket.js').WebTransportDoor|null} door @returns {EarlySocket|null} */
   static open(door) {
@@ -53,13 +53,13 @@ export class EarlySocket {
     this.#socket = socket;
     socket.addEventListener('open', () => (opened = true));
     socket.addEventListener('close', () => {
-      // What never opened will not open the next time either.
+      // If it never opened, it will not open next time either.
       if (socket === this.#socket && opened) this.#again = setTimeout(() => this.#open(), REOPEN_MS);
     });
   }
 }
 
-/** What signaling needs of a WebSocket. `kind` says which one it is, '' before one is open. */
+/** The part of WebSocket's interface that signaling needs. `kind` names the transport, '' before one is open. */
 export class RacingSocket extends EventTarget {
   kind = '';
   /** @type {Map<string, WebSocket|WebTransportSocket>} */

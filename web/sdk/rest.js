@@ -23,14 +23,14 @@ export class RestError extends Error {
 
 export class Rest {
   #base;
-  /** '' without a session, which needs none; null before it was asked for. @type {string|null} */
+  /** '' without a session, which needs none; null before it was fetched. @type {string|null} */
   #csrf = null;
   /**
-   * What `join` gave a guest for the REST routes of the meeting. A request carries either this or cookies, never both.
+   * The token from `join` that authorizes a guest's requests in the meeting. A request has it or cookies, never both.
    * @type {string|null}
    */
   #participantToken = null;
-  /** Until when the access token holds, as far as we know; 0 when it was given to an earlier page. */
+  /** The expiry of the access token as far as we know; 0 if it was given to an earlier page. */
   #freshUntil = 0;
   /** @type {Promise<boolean>|null} */
   #refreshing = null;
@@ -88,12 +88,12 @@ export class Rest {
     return this.#signedIn(await this.post('/setup', account));
   }
 
-  /** What may be known before signing in: registration policy, and whether the first account is still to be made. */
+  /** Facts available before signing in: the registration policy, and whether the first account is still missing. */
   server() {
     return this.get('/server');
   }
 
-  /** Mail a link to set a new password; the answer does not tell whether there is such an account. @param {string} email */
+  /** E-mail a link to set a new password; the answer does not reveal whether the account exists. @param {string} email */
   forgotPassword(email) {
     return this.post('/auth/forgot-password', { email });
   }
@@ -109,7 +109,7 @@ export class Rest {
   }
 
   /**
-   * Give an account its earlier address back, with a new password. @param {string} token of the link in the mail
+   * Restore an account's previous address, with a new password. @param {string} token of the link in the mail
    * @param {string} password
    */
   undoEmail(token, password) {
@@ -126,12 +126,12 @@ export class Rest {
     return this.post('/meetings', meeting);
   }
 
-  /** What anyone who has the link may see of a meeting. @param {string} id */
+  /** The part of a meeting that anyone with the link may see. @param {string} id */
   meeting(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/summary`);
   }
 
-  /** What a participant may see of a meeting: its settings too. @param {string} id */
+  /** The part of a meeting that a participant may see, with its settings. @param {string} id */
   meetingDetails(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}`);
   }
@@ -158,7 +158,7 @@ export class Rest {
     signal.addEventListener('abort', () => clearInterval(timer));
   }
 
-  /** Leave the meeting that `join` entered: from now on requests are the account's, or nobody's, again. */
+  /** Leave the meeting that `join` entered; later requests use the account's session, if any. */
   forgetMeeting() {
     this.#participantToken = null;
   }
@@ -168,7 +168,7 @@ export class Rest {
     return this.post(`/meetings/${encodeURIComponent(id)}/leave`);
   }
 
-  /** Who waits to be let in, for hosts. @returns {Promise<{waiting: {id: string, name: string}[]}>} @param {string} id */
+  /** The people in the lobby, for hosts. @returns {Promise<{waiting: {id: string, name: string}[]}>} @param {string} id */
   lobby(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/lobby`);
   }
@@ -179,13 +179,13 @@ export class Rest {
     return this.post(`/meetings/${encodeURIComponent(id)}/lobby/${encodeURIComponent(entry)}/${verb}`);
   }
 
-  /** Hold everybody's microphone muted but hosts'; no sources release them. @param {string[]} [muted] @param {string} id */
+  /** Mute everybody except hosts until released; no sources releases them. @param {string[]} [muted] @param {string} id */
   muteAll(id, muted = ['microphone']) {
     return this.post(`/meetings/${encodeURIComponent(id)}/mute-all`, { muted });
   }
 
   /**
-   * Sources that a host holds muted from now on; none releases all. @param {string[]} muted
+   * Set the sources that a host mutes until released; none releases all. @param {string[]} muted
    * @param {string} id @param {string} participant
    */
   muteParticipant(id, participant, muted) {
@@ -198,14 +198,14 @@ export class Rest {
   }
 
   /**
-   * Who is and was in a meeting. @returns {Promise<{participants: {participant: string, name: string, present: boolean, removed: boolean}[]}>}
+   * The present and former participants of a meeting. @returns {Promise<{participants: {participant: string, name: string, present: boolean, removed: boolean}[]}>}
    * @param {string} id
    */
   participants(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/participants`);
   }
 
-  /** Let somebody who was removed come in again. @param {string} id @param {string} participant */
+  /** Let a removed participant back in. @param {string} id @param {string} participant */
   readmitParticipant(id, participant) {
     return this.post(`${participantPath(id, participant)}/readmit`);
   }
@@ -216,7 +216,7 @@ export class Rest {
   }
 
   /**
-   * Make breakout rooms, or act on them: `open`, `move` ({participant, room}), `announce` ({text}), `close` ({countdown_seconds}).
+   * Create breakout rooms, or act on them: `open`, `move` ({participant, room}), `announce` ({text}), `close` ({countdown_seconds}).
    * @param {string} id of the meeting @param {''|'open'|'move'|'announce'|'close'} verb @param {object} [body]
    */
   actOnBreakouts(id, verb, body) {
@@ -243,7 +243,7 @@ export class Rest {
     return this.get(`/meetings/${encodeURIComponent(id)}/recordings`);
   }
 
-  /** Fetch the CSRF token ahead of need, so that `join` costs one round trip. */
+  /** Fetch the CSRF token in advance, so that `join` takes one round trip. */
   async prefetch() {
     if (this.#csrf !== null) return;
     try {

@@ -69,7 +69,7 @@ export class Room extends Emitter {
   #keeper;
   #slots = new Slots();
   #viewing = new Viewing(() => this.#signaling.joined, (tracks) => this.#signaling.send({ kind: 'subscribe', tracks }));
-  /** What was answered, by the version of the text. @type {Map<string, object>} */
+  /** The answers, by the version of the text. @type {Map<string, object>} */
   #consents = new Map();
   /** @type {any} */
   #signalingState = { state: 'idle' };
@@ -95,7 +95,7 @@ export class Room extends Emitter {
     this.#listen();
   }
 
-  /** What carries signaling: `websocket` or `webtransport`, '' while nothing does. */
+  /** The transport of signaling: `websocket` or `webtransport`, '' without a connection. */
   get carrier() { return this.#signaling.carrier; }
 
   /** Round-trip time of signaling in ms, or null. */
@@ -106,7 +106,7 @@ export class Room extends Emitter {
     return { publish: this.#publish.connection, subscribe: this.#subscribe.connection };
   }
 
-  /** What we publish. @returns {Published[]} */
+  /** Our published sources. @returns {Published[]} */
   get published() {
     return this.#publish.published;
   }
@@ -128,7 +128,7 @@ export class Room extends Emitter {
     await Promise.all([joined, prepared]);
   }
 
-  /** Leave for good and stop nothing but our own peers: devices belong to the caller. */
+  /** Leave for good. Closes our peers; devices belong to the caller. */
   leave() {
     this.#signaling.leave();
   }
@@ -180,7 +180,7 @@ export class Room extends Emitter {
   }
 
   /**
-   * Say what is wanted of a track: `on`, and the size shown in device pixels.
+   * Tell the server what is needed of a track: `on`, and the shown size in device pixels.
    * @param {string} track @param {{on?: boolean, width?: number, height?: number}} wish
    */
   subscribe(track, wish) {
@@ -229,18 +229,18 @@ export class Room extends Emitter {
     return this.#signaling.send(to ? { kind: 'chat', text, to } : { kind: 'chat', text });
   }
 
-  /** Raise or lower the own hand; hosts lower that of others. @param {boolean} raised @param {string} [participant] */
+  /** Raise or lower our hand; hosts can lower others' hands. @param {boolean} raised @param {string} [participant] */
   raiseHand(raised, participant) {
     return this.#signaling.send(participant ? { kind: 'hand', raised, participant } : { kind: 'hand', raised });
   }
 
-  /** Show an emoji to everybody for a moment; it comes back as an event. @param {string} emoji */
+  /** Show an emoji to everybody for a moment; an event confirms it. @param {string} emoji */
   react(emoji) {
     return this.#signaling.send({ kind: 'reaction', emoji });
   }
 
   /**
-   * Answer the consents; what is not given stays as it is. Repeated by the room after a rejoin.
+   * Answer requests for consent; omitted ones are unchanged. The room repeats the answers after a rejoin.
    * @param {{text: string, recording?: boolean, captions?: boolean, analysis?: boolean}} consent `text`: version shown
    */
   setConsent(consent) {
@@ -428,7 +428,7 @@ export class Room extends Emitter {
 
   /** @param {any} message */
   #refused(message) {
-    // A fatal one ends the attendance, and `connection` tells of it.
+    // A fatal error ends the attendance, which `connection` reports.
     if (message.fatal) return;
     if (message.code.startsWith('offer') || message.code.startsWith('publish')) void this.#publish.refuse(message.detail);
     this.emit('problem', { code: message.code, detail: message.detail });

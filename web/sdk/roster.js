@@ -1,5 +1,5 @@
 /**
- * Who is in the room and what they publish: the state that room-info gives whole and later messages change.
+ * The participants and their tracks: room-info brings the full state, later messages change it.
  *
  * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean, hand: number}} Participant `hand`:
  *   since when it is raised (Unix ms), 0 while it is not
@@ -54,7 +54,7 @@ export class Roster {
   }
 
   /**
-   * Note a mute of the publisher's or a host's. @returns {RemoteTrack|null} the track, null when there is none
+   * Apply a mute by the publisher or a host. @returns {RemoteTrack|null} the track, null when there is none
    * @param {{track: string, muted: boolean, by_host?: boolean}} message
    */
   muteTrack({ track: id, muted, by_host: byHost = false }) {
@@ -63,7 +63,7 @@ export class Roster {
   }
 
   /**
-   * Note a pause of the server's. @returns {RemoteTrack|null} the track, null when there is none
+   * Apply a pause by the server. @returns {RemoteTrack|null} the track, null when there is none
    * @param {{track: string, paused: boolean, reason?: string}} message
    */
   pauseTrack({ track: id, paused, reason = '' }) {

@@ -1,9 +1,9 @@
 /**
- * The layers that a sender sends: those that its picture is large enough for, and of these those that somebody watches.
+ * The layers that a sender sends: those that its video is large enough for and that somebody watches.
  *
- * A browser gives up the highest of its encodings where the picture is too small for their number, and with it full
- * size. So a small picture takes the lower ones, of which the highest has full size. The number of encodings stays, so
- * that a larger picture from another camera needs no negotiation.
+ * If a video is too small for its number of encodings, a browser drops the highest, and with it the full size. So a small
+ * video uses the lower encodings, of which the highest has the full size. The number of encodings is fixed, so that a
+ * larger video from another camera needs no negotiation.
  */
 import { encodingsFor } from './encodings.js';
 
@@ -11,7 +11,7 @@ export class SendingLayers {
   #sender;
   #source;
   #options;
-  /** What was asked for, null for all. @type {string[]|null} */
+  /** The requested layers, null for all. @type {string[]|null} */
   #wanted = null;
   #size = '';
 
@@ -27,7 +27,7 @@ export class SendingLayers {
   }
 
   /**
-   * Send only what somebody watches; null for all.
+   * Send only layers that somebody watches; null for all.
    * @param {string[]|null} rids '' for the only stream of a track without
    */
   async want(rids) {
@@ -35,7 +35,7 @@ export class SendingLayers {
     await this.#apply();
   }
 
-  /** Follow the picture's size, which changes with the camera and by itself. */
+  /** Follow the video's size, which can change at any time. */
   async fit() {
     const { width, height } = sizeOf(this.#sender.track);
     const size = `${width}x${height}`;
@@ -58,7 +58,7 @@ export class SendingLayers {
 }
 
 /**
- * Return the rids of the encodings to send. Where one is wanted that the picture is too small for, the highest is.
+ * Return the rids of the encodings to send. A wanted one that the video is too small for is replaced by the highest.
  * @param {import('./encodings.js').Encoding[]} fitting @param {string[]|null} wanted
  */
 function sentOf(fitting, wanted) {

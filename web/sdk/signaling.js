@@ -3,7 +3,7 @@
  *
  * One `Signaling` is one attendance. It is admitted with a join token; after a lost connection it resumes with the
  * secret of the last room-info for 15 s, and after that (or when that is refused) is admitted again by `admit`, which
- * the room implements with the rejoin secret. It ends by `leave()` or by a refusal that no repetition can cure.
+ * the room implements with the rejoin secret. It ends by `leave()` or by a refusal that a retry cannot change.
  *
  * Events: `message` (detail: the parsed message), `state` (detail: SignalingState).
  *
@@ -20,26 +20,26 @@ import { EarlySocket, RacingSocket } from './racing-socket.js';
 export const VERSION = 1;
 export const RESUME_MS = 15_000;
 const PING_MS = 5_000;
-/** How long an answer may take once media has stopped too: both at once mean a dead server, not a slow one. */
+/** How long an answer may take when media has stopped too: together they mean a dead server, not a slow one. */
 const PROBE_MS = 1_500;
-/** A probe is over sooner where answers come fast, but not before a lost packet has come again. */
+/** A probe ends sooner on fast links, but not before a lost packet could be retransmitted. */
 const MIN_PROBE_MS = 800;
 const PROBE_ROUND_TRIPS = 4;
 const OPEN_MS = 10_000;
-/** A connection shorter than this does not reset the back-off: a server that drops everyone is not to be hammered. */
+/** A connection shorter than this does not reset the back-off: a server that drops everyone must not be flooded. */
 const HELD_MS = 3_000;
 /** Attempts before the first room-info; later ones never run out. */
 const FIRST_JOIN_ATTEMPTS = 4;
 /** Admissions refused in a row before a refusal is believed. */
 const REFUSED_ADMISSIONS = 3;
 
-/** Refusals that end the attendance: trying again would get the same answer, or would not be wanted. */
+/** Refusals that end the attendance: a retry would get the same answer, or is not wanted. */
 export const FINAL_CODES = new Set(['removed', 'banned', 'ended', 'replaced', 'unsupported_version', 'consent_required']);
 
-/** The room is at another server now, or at none, or our place is in another room: joining again finds it. */
+/** The room moved to another server, or closed, or our place is in another room: rejoining finds it. */
 const ELSEWHERE = new Set(['moved', 'shutdown', 'node_lost', 'reassigned']);
 
-/** Refusals of a moment: trying again may get another answer. */
+/** Temporary refusals: a retry may succeed. */
 const FOR_NOW = new Set(['not_ready']);
 
 /** Why a join failed or an attendance ended; `code` is stable. */
@@ -114,7 +114,7 @@ export class Signaling extends Emitter {
     this.#backoff = backoff;
   }
 
-  /** What carries it: `websocket` or `webtransport`; '' while nothing does. */
+  /** The transport: `websocket` or `webtransport`; '' without a connection. */
   get carrier() {
     return this.#socket?.kind ?? '';
   }
@@ -185,7 +185,7 @@ export class Signaling extends Emitter {
       this.#emitState({ state: 'connecting' });
       const failure = await this.#attend();
       if (this.#closed) return;
-      // A connection that held earns a prompt attempt; so does a refused resume, since a rejoin is another matter.
+      // A connection that lasted earns an immediate retry. So does a refused resume, since a rejoin differs.
       if (failure.held || failure.resumeRefused) attempt = 0;
       const spent = !this.#everJoined && (failure.refused || attempt + 1 >= FIRST_JOIN_ATTEMPTS);
       if (FINAL_CODES.has(failure.code) || failure.final || spent) {
@@ -346,7 +346,7 @@ export class Signaling extends Emitter {
     this.#probing = undefined;
   }
 
-  /** Give a socket up without waiting for a closing handshake that a dead network never completes. @param {RacingSocket} socket */
+  /** Drop a socket without waiting for a closing handshake, which a dead network never completes. @param {RacingSocket} socket */
   #drop(socket) {
     socket.close(4000, 'no answer');
     socket.dispatchEvent(new CloseEvent('close', { code: 4000 }));

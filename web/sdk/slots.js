@@ -14,7 +14,7 @@ export class Slots {
   #reported = new Map();
 
   /**
-   * Take over a whole map from the server.
+   * Replace the map by one from the server.
    * @param {{mid: string, track?: string|null}[]} slots
    * @returns {Map<string, MediaStreamTrack|null>} tracks whose media changed; null where nothing arrives any more
    */
@@ -29,7 +29,7 @@ export class Slots {
     return this.#update();
   }
 
-  /** The peer is gone: its media with it. The map is kept until the server sends another. */
+  /** The peer is gone, and its media. The map stays until the server sends another. */
   detachAll() {
     this.#media.clear();
     return this.#update();

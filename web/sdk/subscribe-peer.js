@@ -12,7 +12,7 @@ import { Emitter } from './emitter.js';
 import { Serial } from './serial.js';
 
 export class SubscribePeer extends Emitter {
-  /** The data channels, whichever the peer. */
+  /** The data channels, which outlive a peer. */
   data = new DataChannels();
   #send;
   #encryption;
@@ -63,7 +63,7 @@ export class SubscribePeer extends Emitter {
     }).catch((error) => this.emit('failed', error));
   }
 
-  /** Give the peer up and ask for an offer on a fresh one. */
+  /** Close the peer and ask for an offer on a fresh one. */
   restart() {
     return this.#serial.run(async () => {
       this.#discard();
@@ -71,7 +71,7 @@ export class SubscribePeer extends Emitter {
     });
   }
 
-  /** Forget the peer: the server has none of ours any more and will offer another. */
+  /** Drop the peer: the server lost it and will offer another. */
   reset() {
     return this.#serial.run(async () => this.#discard());
   }

@@ -1,5 +1,5 @@
 /**
- * How large each track is shown: ResizeObserver on the elements that show it, turned into wishes in device pixels.
+ * Measures the size at which each track is shown, in device pixels, by a ResizeObserver on its elements.
  */
 
 export class ViewSizes {

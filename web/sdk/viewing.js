@@ -1,8 +1,8 @@
-/** What this page shows of the room's tracks, told to the server once a layout rests and while the page is visible. */
+/** Tells the server which tracks this page shows, when the layout has settled and the page is visible. */
 import { ViewSizes } from './view-sizes.js';
 import { Wishes } from './wishes.js';
 
-/** Sizes follow a layout that is still moving; they are sent once it rests. */
+/** The delay before sizes are sent: the layout may still be changing. */
 const DELAY_MS = 150;
 
 export class Viewing {
@@ -74,12 +74,12 @@ export class Viewing {
     this.#sizes.unwatch(element);
   }
 
-  /** Forget what was told: the server met us anew. */
+  /** Forget what was sent: the server has no state of ours. */
   restart() {
     this.#wishes.restart();
   }
 
-  /** Tell now what the server does not know yet. */
+  /** Send now what the server does not know yet. */
   flush() {
     clearTimeout(this.#timer);
     this.#timer = undefined;

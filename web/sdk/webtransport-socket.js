@@ -4,7 +4,7 @@
  * Messages are lines of one bidirectional stream; the server's close code and reason come with the session's end.
  */
 
-/** Where the node takes WebTransport, as the answer to a join says.
+/** The node's WebTransport endpoint, from the answer to a join.
  * @typedef {{host: string|null, port: number, certificate_hash: string|null}} WebTransportDoor */
 
 export class WebTransportSocket extends EventTarget {
@@ -37,7 +37,7 @@ export class WebTransportSocket extends EventTarget {
     else this.#over(code, reason);
   }
 
-  /** Let what was sent go out before the session is closed. @param {number} code @param {string} reason */
+  /** Flush sent messages before the session is closed. @param {number} code @param {string} reason */
   async #sayGoodbye(code, reason) {
     await this.#writer?.close().catch(() => {});
     this.#over(code, reason);
@@ -46,7 +46,7 @@ export class WebTransportSocket extends EventTarget {
   async #run() {
     const reading = this.#open();
     const { closeCode = 1006, reason = '' } = await this.#session.closed.catch(() => /** @type {WebTransportCloseInfo} */ ({}));
-    await reading; // what came before the end is told before it
+    await reading; // messages from before the end are delivered first
     this.#over(closeCode, reason);
   }
 
@@ -60,7 +60,7 @@ export class WebTransportSocket extends EventTarget {
       this.dispatchEvent(new Event('open'));
       await this.#read(readable);
     } catch {
-      // `closed` tells of it, unless the stream alone has ended.
+      // `closed` reports it, unless only the stream has ended.
     }
   }
 
@@ -84,7 +84,7 @@ export class WebTransportSocket extends EventTarget {
     try {
       this.#session.close({ closeCode: code, reason });
     } catch {
-      // It was closed already.
+      // It was closed before.
     }
     this.dispatchEvent(new CloseEvent('close', { code, reason }));
   }

@@ -1,8 +1,8 @@
 /**
- * What a subscriber wants of each track, and what of it the server does not know yet.
+ * The size that a subscriber needs of each track, and which changes the server does not know yet.
  *
- * At first every track is wanted at no particular size, so nothing need be sent for that. While the page is hidden
- * video is off and sound stays on.
+ * By default every track is wanted at no particular size, which needs no message. While the page is hidden, video is
+ * off and sound stays on.
  *
  * @typedef {{track: string, on?: boolean, width?: number, height?: number}} WantedTrack sizes in device pixels
  */
@@ -39,7 +39,7 @@ export class Wishes {
     this.#hidden = hidden;
   }
 
-  /** Forget what was sent: the server met us anew. */
+  /** Forget what was sent: the server has no state of ours. */
   restart() {
     this.#sent.clear();
   }

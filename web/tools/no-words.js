@@ -1,5 +1,5 @@
 /**
- * An ESLint rule: what people read stands in the catalogues of app/languages, not in code. It finds text among the children
+ * An ESLint rule: texts for people belong in the catalogues of app/languages, not in code. It finds text among the children
  * of `h()`, in attributes that are shown or read aloud, where text is set, and sentences anywhere.
  */
 const SHOWN = new Set(['title', 'alt', 'placeholder', 'aria-label', 'label', 'hint', 'action']);

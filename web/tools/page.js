@@ -1,7 +1,7 @@
 /**
- * Builds the page into built/ (or the folder named as argument), a whole web root of its own: scripts and styles bundled,
- * split by route and language, under names with a hash of their content, each beside its Brotli and gzip forms. What other
- * programs load by name (sdk/, api-docs/) keeps its name. `sources` in built/build.json tells what it was made from.
+ * Builds the page into built/ (or the folder given as argument), a complete web root: scripts and styles are bundled, split
+ * by route and language, named by a hash of their content, and compressed with Brotli and gzip. Files that other programs
+ * load by name (sdk/, api-docs/) keep their names. `sources` in built/build.json is the digest of the source files.
  */
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
@@ -11,9 +11,9 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 const root = new URL('../', import.meta.url).pathname;
 const out = process.argv[2] ?? `${root}built`;
 const work = `${out}.new`;
-/** What the server makes the same digest of: see __init__.py. */
+/** The files of the digest; the server computes the same one (see __init__.py). */
 const SOURCES = ['api-docs', 'app', 'index.html', 'sdk', 'tools', 'vendor'];
-/** By the path of an address: which modules its first screen needs besides main.js. */
+/** For each path, the modules that its first screen needs besides main.js. */
 const ROUTES = {
   '^/$': ['home.js'],
   '^/account/?$': ['account.js'],
@@ -90,7 +90,7 @@ function outputOf(source) {
   return found[0];
 }
 
-/** What must be there before a module runs: itself and whatever it imports, not what it loads later. @param {string} output */
+/** The files that a module needs to run: itself and its static imports. @param {string} output */
 function needs(output, found = new Set()) {
   if (found.has(output)) return found;
   found.add(output);
@@ -173,7 +173,7 @@ async function files(folder) {
   return all.filter((one) => one.isFile()).map((one) => `${one.parentPath}/${one.name}`.slice(folder.length + 1)).sort();
 }
 
-/** What this was made from, as __init__.py computes it, too. */
+/** The digest of the sources, computed as in __init__.py. */
 async function digest() {
   const hash = createHash('sha256');
   const paths = (await files(root.slice(0, -1))).filter((path) => SOURCES.includes(path.split('/')[0]) && !path.includes('__pycache__'));

@@ -1,6 +1,6 @@
 /**
- * Makes vendor/: the few npm packages of the page, each as one module that browsers load as it is. They are committed, so
- * that a checkout serves its page without Node. With `--check`, only says whether they are what package-lock.json makes.
+ * Builds vendor/: the page's few npm packages, each as one module that browsers can load. They are committed, so that a
+ * checkout serves its page without Node. With `--check`, only checks that they match package-lock.json.
  */
 import { build } from 'esbuild';
 import { readFile, readdir, writeFile } from 'node:fs/promises';

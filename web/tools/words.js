@@ -1,7 +1,7 @@
 /**
- * Checks the catalogues of app/languages: the same keys in each with the same placeholders, each key used by the page, and
- * nothing used that is not there. English has the server's own sentences for its refusals; every other language has one for
- * each code that control raises.
+ * Checks the catalogues of app/languages: all have the same keys and placeholders, the page uses each key, and each key
+ * that it uses exists. English shows the server's own error messages; every other language has a text for each error code
+ * that control raises.
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { parse } from '@formatjs/icu-messageformat-parser';

@@ -137,7 +137,7 @@ class RateLimits:
     account_requests: int = 1200
     """Requests of an account or guest."""
     address_requests: int = 6000
-    """Requests of an address without credentials; a whole office may share it."""
+    """Requests of an address without credentials; an office may share it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +206,7 @@ class ControlConfig:
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """API secrets, by key, of those who sign access tokens for LiveKit's clients; none: they are not served."""
     livekit_create_rooms: bool = True
-    """True lets whoever joins a room that does not exist create its meeting."""
+    """True: joining a room that does not exist creates its meeting."""
     livekit_owner: str | None = None
     """Login name of the account that such meetings belong to; None: the oldest administrator's."""
     limits: RateLimits = RateLimits()

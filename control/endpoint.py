@@ -181,7 +181,7 @@ class Endpoints:
         return next(one for one in self.declared if one.handler is handler)
 
     def alias(self, endpoint: Endpoint, method: str, rule: str, operation: str) -> None:
-        """Declare another path of an endpoint, under an operation id of its own."""
+        """Declare another path of an endpoint, with its own operation id."""
         scope = self._scope_of(method)
         self.declared.append(
             replace(endpoint, method=method, rule=rule, operation=operation, tag=self._tag, scope=scope)

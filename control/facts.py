@@ -1,7 +1,7 @@
 """Ingestion of facts: rows and events of one batch in one transaction; a repeated batch changes nothing.
 
 A fact that does not apply (an unknown meeting or participant, a value that the database refuses) or cannot be read (a
-kind of a later release) is counted and dropped by itself, since the reporter would otherwise repeat its batch forever.
+kind of a later release) is counted and dropped alone, since the reporter would otherwise repeat its batch forever.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Admission of LiveKit's clients: a node, or a proxy on the way to one, shows an access token.
+"""Admission of LiveKit's clients: a node, or a proxy in front of one, presents an access token.
 
-Like a stream key, a token bypasses the lobby, the passcode and a lock: whoever holds an API secret has admitted its
-bearer. Who a host removed or banned stays out.
+Like a stream key, a token bypasses the lobby, the passcode and a lock: its signer, who has the API secret, admitted the
+bearer. People whom a host removed or banned are refused.
 """
 
 import asyncio

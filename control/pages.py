@@ -1,7 +1,7 @@
 """The page: static files of the web root, with the headers that a page using the camera needs.
 
-A file may stand there in compressed forms, too (`x.js.br`, `x.js.gz`), made once by the build: the best that the
-browser accepts is sent. What is in `assets/` has its content in its name, and browsers keep it for good.
+The build also compresses files (`x.js.br`, `x.js.gz`); the best form that the browser accepts is sent. Files in
+`assets/` have a hash of their content in their names, and browsers cache them for good.
 """
 
 import asyncio

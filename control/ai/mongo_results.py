@@ -27,7 +27,7 @@ class MongoResults:
     def __init__(self, url: str) -> None:
         self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
             url,
-            timeoutMS=_ANSWER_MS,  # for a whole call, including its retries
+            timeoutMS=_ANSWER_MS,  # for a call, including its retries
             serverSelectionTimeoutMS=_ANSWER_MS,
             connectTimeoutMS=_ANSWER_MS,
             tz_aware=True,

@@ -62,7 +62,7 @@ class DatabaseResults:
         return []
 
     async def trouble(self) -> str | None:
-        """Return None: the database has a check of its own."""
+        """Return None: the database is checked separately."""
         return None
 
     async def close(self) -> None:

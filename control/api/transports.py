@@ -1,6 +1,6 @@
 """Plain RTP and SRTP transports of a meeting, for FFmpeg, GStreamer and SIP gateways; hosts open and close them.
 
-Each transport belongs to a participant with a row of its own.
+Each transport belongs to a participant, which has its own row.
 """
 
 import re

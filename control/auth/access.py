@@ -44,7 +44,7 @@ class Access(Enum):
     PARTICIPANT = auto()
     """A participant of the meeting that was not removed; guests until it ends."""
     TEXT = auto()
-    """A host, or a participant to whom what is said and written is open: guests while they are in the room, accounts
+    """A host, or a participant who may read chat and captions: guests while they are in the room, accounts
     that have been in it; where the meeting demands consent to recording, those who gave it."""
     RECORDER = auto()
     """A host, or a participant where the meeting lets participants record."""

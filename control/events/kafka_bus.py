@@ -1,9 +1,9 @@
 """Kafka bus: the topic depends on the event's kind, the key is the meeting, so each meeting's events stay in order.
 
-One record batch per partition is in flight at a time, and is accepted whole or not at all. A key's next events are sent
-when the earlier ones are acknowledged, so nothing overtakes, whatever the brokers refuse. A flight may take as long as
-the brokers need: `publish` waits a moment for it and reports the outcome in a later call. Meanwhile all other keys and
-partitions continue. The producer is idempotent: what it repeats during its lifetime arrives once.
+One record batch per partition is in flight at a time, and is accepted completely or not at all. A key's next events
+are sent after the earlier ones are acknowledged, so order is kept even when brokers refuse some. A batch may take as
+long as the brokers need: `publish` waits a moment and reports the outcome in a later call. Meanwhile all other keys and
+partitions continue. The producer is idempotent: records that it repeats during its lifetime arrive once.
 """
 
 import asyncio

@@ -70,7 +70,7 @@ class Producers:
 
     async def _end(self, producer: AIOKafkaProducer) -> None:
         try:
-            await producer.stop()  # waits for what is in flight, for as long as the brokers are away
+            await producer.stop()  # waits for records in flight, for as long as the brokers are away
         except KafkaError as error:
             _log.info("a Kafka producer did not stop cleanly: %s", describe(error))
         finally:

@@ -40,7 +40,7 @@ class Failures:
 
 
 def network(address: str) -> str:
-    """Return the network that counts as one party: an IPv4 address, or an IPv6 /64, which a subscriber owns whole."""
+    """Return the network that counts as one party: an IPv4 address, or the IPv6 /64 of one subscriber."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -71,7 +71,7 @@ def _settings(application: Any, tls: Tls | None) -> uvicorn.Config:
         h11_max_incomplete_event_size=_HEAD_BYTES,
         ws="wsproto",
         ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # a message would be inflated whole before its size is checked
+        ws_per_message_deflate=False,  # a message would be decompressed completely before its size is checked
         ws_ping_interval=20,
         # A client is not lost because a machine slept or this process stood still for a while.
         ws_ping_timeout=60,

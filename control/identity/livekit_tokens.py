@@ -1,4 +1,4 @@
-"""Access tokens of LiveKit's SDKs: JWT (RFC 7519) by HS256, signed with an API secret by whoever holds one.
+"""Access tokens of LiveKit's SDKs: JWT (RFC 7519) by HS256, signed with an API secret.
 
 Unlike join tokens they may be used again until they expire, since clients reconnect with them. Refusals have the
 statuses and texts by which SDKs know them.
@@ -27,7 +27,7 @@ class TokenRefused(Exception):
 
 
 class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The rights of the bearer in a room. None is what everybody may who may join."""
+    """The rights of the bearer in a room. None: the rights of every participant."""
 
     room_join: bool = False
     room: str = ""

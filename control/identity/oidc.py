@@ -65,7 +65,7 @@ class OidcClient:
     async def authorization_url(self, attempt: Attempt, max_age: int | None = None) -> str:
         """Return the URL to send the browser to; raises Problem 502 if the provider does not answer.
 
-        With `max_age`, the provider authenticates anew whoever signed in there more than so many seconds ago.
+        With `max_age`, the provider asks people to sign in again if they last did so more than that many seconds ago.
         """
         discovery = await self._discovery()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()

@@ -23,7 +23,7 @@ from sfu.api.desired_state import Announcement, DesiredState, Destination
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """State of the breakout rooms, and what participants may do by themselves."""
+    """State of the breakout rooms, and what participants may do without a host."""
 
     open: bool = False
     may_choose: bool = False
@@ -96,7 +96,7 @@ def _place(main: MeetingRow) -> Destination:
 
 
 async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[DesiredState | None]:
-    """Close the open rooms at a given time. Until then participants see the countdown and may return by themselves."""
+    """Close the open rooms at a given time. Until then participants see the countdown and may return earlier."""
     current = [room.id for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     await breakouts.close(connection, current, at)
     await breakouts.unassign_all(connection, main.id)

@@ -194,7 +194,7 @@ class NodeClient:
             return []
 
     async def give_up(self, node: NodeRecord, state: DesiredState) -> None:
-        """Tell a node that another holds a room of its own now, with the state that says so."""
+        """Tell a node that its room has moved to another node, by the new state."""
         placement = state.placement or await self.placement(state.room)
         await self._put(node, msgspec.structs.replace(state, placement=placement))
 

@@ -3,7 +3,7 @@
 One room at a time, and then a pause in which the figures of both nodes settle. A room that has moved stays where it is
 for ten minutes. Between hot and calm there is a wide gap, and a node takes a room only if it stays well below hot with
 it, so that no room goes back and forth. Where all nodes are hot, or the calm ones are in another region, nothing
-moves: a node leaves out what it has no time for by itself.
+moves: a node sheds load on its own.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Memory of nodes in the database, beside the rooms that are placed on them.
+"""Memory of nodes in the database, next to the placements of rooms.
 
 etcd tells which nodes are alive. It may be unreachable, for control or for one node, when a control process starts. A
 node that the process has not heard of yet is not lost: it is first probed at the address where some control process

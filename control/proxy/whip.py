@@ -46,7 +46,7 @@ def install(app: Quart, services: Services) -> None:
 
     @app.after_request
     async def share(response: Response) -> Response:
-        """Add CORS headers to refusals too: otherwise browsers replace them with an error of their own."""
+        """Add CORS headers to refusals too: otherwise browsers replace them with a generic error."""
         if request.path.startswith(_PREFIXES):
             response.headers.update(_CORS)
         return response

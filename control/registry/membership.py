@@ -80,7 +80,7 @@ class Registry(ABC):
         await self._changed.wait()
 
     async def gone(self, name: str, boot: str = "") -> None:
-        """Wait until a node is lost, or its process is not `boot` any more (if unknown: the current one)."""
+        """Wait until a node is lost, or its process is no longer `boot` (if unknown: the current one)."""
         boot = boot or self._boot(name)
         while self.lives(name) and boot in {"", self._boot(name)}:
             await self._changed.wait()

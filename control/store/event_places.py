@@ -129,7 +129,7 @@ class WebhooksPlace:
         """Do nothing: no delivery is refused; the database enqueues all or is unreachable."""
 
     async def blame(self, connection: Connection, reason: str) -> None:
-        """Do nothing: the database has a check of its own."""
+        """Do nothing: the database is checked separately."""
 
     async def reason(self, connection: Connection) -> str | None:
         """Return None: no delivery is refused."""

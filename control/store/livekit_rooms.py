@@ -11,7 +11,7 @@ from control.store.participants import ParticipantRow
 
 
 async def meeting_of(connection: Connection, name: str) -> str | None:
-    """Return the meeting that a room name stands for, unless it has ended: its own name, or a meeting's id."""
+    """Return the meeting of a room name, unless it has ended: its own name, or a meeting's id."""
     found = await connection.fetchval(
         "SELECT m.id FROM livekit_rooms r JOIN meetings m ON m.id = r.meeting_id"
         " WHERE r.name = $1 AND m.status <> 'ended'",

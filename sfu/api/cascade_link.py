@@ -57,7 +57,7 @@ class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class LinkTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A track that one side has. Only the video streams that the other side asked for are sent.
 
-    `layers` counts the spatial and temporal layers of each stream. A backup names the track it stands in for.
+    `layers` counts the spatial and temporal layers of each stream. A backup names the track that it replaces.
     """
 
     info: TrackInfo

@@ -1,6 +1,6 @@
 """Desired state of a room: one document that control owns and the sfu obeys.
 
-Control PUTs it whole to `/node/v1/rooms/{room}/desired` on the sfu's private address; the sfu also pulls it from
+Control PUTs all of it to `/node/v1/rooms/{room}/desired` on the sfu's private address; the sfu also pulls it from
 control (`/internal/v1/rooms/{room}/desired`) when the room is created, on reconnect and every 5 s. Only a higher
 version is applied.
 """

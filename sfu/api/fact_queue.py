@@ -1,7 +1,7 @@
 """The queue between a reporter of facts and control: numbered, bounded, delivered in order and at least once.
 
 Sans-IO: the owner POSTs `batch()` to `/internal/v1/facts` and hands the answer to `answered`, or calls `unanswered`;
-then it waits `delay` seconds. A batch that control refuses as invalid (400, 413, 422) would be refused for ever, so it
+then it waits `delay` seconds. A batch that control refuses as invalid (400, 413, 422) would be refused forever, so it
 is given up, and later facts get through. After any other answer the batch is repeated under its number.
 """
 

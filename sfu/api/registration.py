@@ -46,7 +46,7 @@ class WebTransportEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The address of a node's signaling over WebTransport, to which browsers connect directly.
 
     `host` is a public address of the node's, "" where none is configured. `hash` is base64 of its certificate's
-    SHA-256, "" where the certificate is one that browsers trust by themselves.
+    SHA-256, "" where browsers trust the certificate.
     """
 
     port: int

@@ -1,6 +1,6 @@
 """Paths of WHIP and WHEP: one list for the node that serves them and for control, which passes requests on.
 
-A path is read as it stands in the request, undecoded. Its names consist of letters, digits, `-` and `_`, so nothing in
+A path is read undecoded, as in the request. Its names consist of letters, digits, `-` and `_`, so nothing in
 it is ambiguous: `..`, backslashes and percent-encoding are refused.
 """
 

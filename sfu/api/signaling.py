@@ -88,7 +88,7 @@ class Unpublish(Message, tag="unpublish", frozen=True, kw_only=True):
 
 
 class MediaControl(Message, tag="media-control", frozen=True, kw_only=True):
-    """The publisher mutes or unmutes a track of its own."""
+    """The publisher mutes or unmutes its own track."""
 
     track: str
     muted: bool
@@ -121,7 +121,7 @@ class Chat(Message, tag="chat", frozen=True, kw_only=True):
 
 
 class Describe(Message, tag="describe", frozen=True, kw_only=True):
-    """The participant changes what others see of it. None leaves a part as it is; an empty attribute is removed."""
+    """The participant changes what others see of it. None leaves a part unchanged; an empty attribute is removed."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
     metadata: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
@@ -252,7 +252,7 @@ class Watched(Message, tag="watched", frozen=True, kw_only=True):
 
 
 class Slots(Message, tag="slots", frozen=True, kw_only=True):
-    """The whole map of the subscribe peer's slots as of now; slots without a track are listed too."""
+    """The current map of all of the subscribe peer's slots, including slots without a track."""
 
     slots: list[Slot]
 

@@ -95,7 +95,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class WantedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A subscriber's wish for one track: whether it is wanted, and the size shown, in device pixels.
 
-    A `hidden` track keeps its slot, and nothing of it is sent.
+    A `hidden` track keeps its slot, and is not sent.
     """
 
     track: str
@@ -115,8 +115,8 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
 class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of the room's recording. `text` is the version of the consent text to show.
 
-    `stalled` is set while the recording goes on but nothing of it is stored: a sentence that says why. `stalled_code`
-    is `no_recorder`, `silent` (the recorder does not answer) or `storage` (what it says of its disk or store).
+    `stalled` is set while the recording runs but is not being stored: the reason, as a sentence. `stalled_code` is
+    `no_recorder`, `silent` (the recorder does not answer) or `storage` (a problem of its disk or store).
 
     `consent` is the meeting's policy on consent, recorded or not (sfu.api.desired_state).
     """

@@ -234,7 +234,7 @@ def encode(record: AnyRecord) -> bytes:
 
 
 def handle_of(data: bytes) -> int:
-    """Return the handle of a packet, report or missed record without decoding it; -1 for what is too short."""
+    """Return the handle of a packet, report or missed record without decoding it; -1 if it is too short."""
     return int.from_bytes(data[1:5], "big") if len(data) >= 5 else -1
 
 

@@ -15,10 +15,10 @@ _TO_BUILD = "a C compiler and Python's headers (Debian: gcc, python3-dev), then 
 
 
 def _wanted(error: ImportError) -> str:
-    """Return what is missing for the compiled engine, which did not load."""
+    """Return why the compiled engine did not load."""
     if error.name == "sfu.engine.compiled":
         return _TO_BUILD
-    if isinstance(error, ModuleNotFoundError):  # a build of an older tree looks for what has moved
+    if isinstance(error, ModuleNotFoundError):  # a build of an older tree imports modules that have moved
         return f"to be built anew: install Parley again ({error})"
     return str(error)
 
@@ -44,7 +44,7 @@ def available_engines() -> list[str]:
 
 
 def engine_notice(engine: Engine) -> str:
-    """Return one line for whoever starts a node: which engine runs, and how to get the fast one."""
+    """Return a line for the log: the engine in use, and how to get the compiled one."""
     if engine.name == "python":
         if not _WANTS:
             return f"engine: plain Python (asked for; {available_engines()[0]} is here, too)"

@@ -1,4 +1,4 @@
-"""Parts of a compound RTCP packet on which the engine acts by itself (RFC 3550, section 6.1)."""
+"""Parts of a compound RTCP packet that the engine handles without policy (RFC 3550, section 6.1)."""
 
 from sfu.formats import rtcp
 from sfu.formats.transport_feedback import TransportFeedback

@@ -107,7 +107,7 @@ class ArrivalFlag(IntFlag):
     REPAIRED = 8  # came as RTX (RFC 4588); ext_seq is the original's
     RESUMED = 16  # nothing of the stream came for RESUMED_NS before
     RECOVERED = 64  # was lost, and came in the redundancy (RED, RFC 2198) of a later packet
-    OVERFLOWED = 128  # what is missing right before it is our loss: since the stream's last packet we dropped some
+    OVERFLOWED = 128  # the gap right before it is our loss: we dropped packets since the stream's last one
 
 
 class Arrival(NamedTuple):
@@ -329,7 +329,7 @@ class Progress(Received, Voice, Protocol):
 
 
 class Engine(Protocol):
-    """Executes the table. Unknown ids raise KeyError; entries replace earlier ones of the same id whole.
+    """Executes the table. Unknown ids raise KeyError; an entry replaces an earlier one of the same id completely.
 
     Order: new packets of a stream leave by each of its routes in order of arrival, however a fan-out is sliced; late
     packets and repairs leave when they come. Between streams, and between destinations, no order is guaranteed.

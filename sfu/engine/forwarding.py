@@ -1,4 +1,4 @@
-"""A run of one stream's packets to all of its routes: what is carried, what is closed up, and under which numbers."""
+"""Forwards a run of one stream's packets to all of its routes: chooses packets, closes gaps, and numbers them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -64,7 +64,7 @@ class Forwarder:
         return self._peers[route.entry.peer].sender
 
     def _takes_plainly(self, route: Route, stream: RoutedStream, packets: Sequence[Packet]) -> bool:
-        """Return True if it is the usual case: all of the run goes at once, in order, whole, and with both stamps."""
+        """Return True in the usual case: the complete run is sent immediately, in order, with both stamps."""
         sender, pending = self._sender(route), route.pending
         segment = route.map.segment
         return (
@@ -231,7 +231,7 @@ def _make_plan(layout: Layout, rewrite: Rewrite, packets: Sequence[Packet]) -> P
 
 
 def _fits(pacer: Pacer, packets: Sequence[Packet], now: int) -> bool:
-    """Return True if a run surely goes past the queue as a whole."""
+    """Return True if a complete run is certain to bypass the queue."""
     size = sum(len(packet.payload) for packet in packets) + _OVERHEAD * len(packets)
     return pacer.admits(now, False) and pacer.fits(now, size)
 

@@ -25,7 +25,7 @@ _MAX_CHUNK = 64
 class DirectEngine(Protocol):
     """An engine that reads and writes the sockets itself, without an object per datagram.
 
-    It forwards in slices and reads the sockets between them. Audio that came meanwhile goes before what is left of
+    It forwards in slices and reads the sockets between them. Audio that arrived meanwhile precedes the rest of
     other streams and before what pacing holds. If its stream is mid-fan-out, it joins at the current route, then wraps
     around to the routes already served.
     """
@@ -65,7 +65,7 @@ class DirectEngine(Protocol):
         """Send the transport-wide feedback that is due by `now`."""
 
     def release_directly(self, filenos: Sequence[int], now: int) -> None:
-        """Send what pacing lets go by `now`, unless audio waits: then all of it stays due."""
+        """Send the packets that pacing releases by `now`, unless audio waits: then they stay due."""
 
     @property
     def waited(self) -> int:
@@ -81,7 +81,7 @@ class DirectEngine(Protocol):
 
     @property
     def sent_directly(self) -> tuple[int, int, Mapping[Drop, int]]:
-        """Datagrams and bytes that the kernel took, and drops of what it did not."""
+        """Datagrams and bytes that the kernel accepted, and drops of those that it refused."""
 
 
 class Pump:

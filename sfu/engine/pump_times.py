@@ -25,5 +25,5 @@ class PumpTimes:
         self._counts[bisect_left(BOUNDS_NS, spent)] += 1
 
     def cumulative(self) -> list[tuple[int | None, int]]:
-        """Return (bound in ns, turns no longer than it), the last bound None: there is none."""
+        """Return (bound in ns, turns no longer than it), the last bound is None, for infinity."""
         return list(zip((*BOUNDS_NS, None), accumulate(self._counts), strict=True))

@@ -171,7 +171,7 @@ class PythonEngine:
         self._peers[entry.entry.peer].sender.remove_route(entry)
 
     def _stop(self, route: Route) -> None:
-        """Stop a route, and drop what waits of it behind its peer's budget."""
+        """Stop a route, and drop its packets that wait for its peer's budget."""
         route.stop()
         if self._peers[route.entry.peer].sender.forget_queued(route):
             route.free_unsent()

@@ -1,4 +1,4 @@
-"""The receiving side: from a datagram to a packet in its stream's cache, or to what is left for policy."""
+"""The receiving side: turns a datagram into a packet in its stream's cache, or leaves it for policy."""
 
 from typing import NamedTuple
 
@@ -92,7 +92,7 @@ class Received(NamedTuple):
 
 
 class Original(NamedTuple):
-    """A packet as the publisher first sent it: RTX undone. `data` is all of it, with any padding."""
+    """A packet as the publisher first sent it, with RTX undone. `data` includes any padding."""
 
     data: bytes
     header_bytes: int
@@ -197,7 +197,7 @@ class Reception:
         self._told.clear()
 
     def _fold(self, peer: Peer, compound: bytes, arrival: int) -> bytes:
-        """Take calm feedback and reports out of a compound packet where that is wanted; return what is left."""
+        """Take unremarkable feedback and reports out of a compound packet if enabled; return the rest."""
         analyser, folds = peer.sender.analyser, peer.sender.folds
         if analyser is None or not folds or not analyser.may_fold(arrival):
             return compound
@@ -272,7 +272,7 @@ class Reception:
     ) -> tuple[int, Packet]:
         """Cache a new packet for its receivers; one that may not pass is kept empty, to hold its number.
 
-        Return its size without redundancy, and what is cached.
+        Return its size without redundancy, and the cached packet.
         """
         entry = stream.payloads.get(original.payload_type)
         refusal = None
@@ -302,7 +302,7 @@ class Reception:
         return len(original.data), packet
 
     def _open(self, stream: RoutedStream, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
-        """Return the primary packet of a RED one, and why it may not pass; what is missing before it is taken."""
+        """Return the primary packet of a RED packet, and why it may not pass; lost packets before it are recovered."""
         payload = original.payload
         try:
             blocks = red.parse(payload)
@@ -381,7 +381,7 @@ class Reception:
 
 
 def _check_srtp(data: bytes, tag_bytes: int) -> int:
-    """Return the SSRC of a protected RTP packet whose header lies within it; SrtpError else."""
+    """Return the SSRC of a protected RTP packet with a complete header; SrtpError otherwise."""
     size = len(data) - tag_bytes
     offset = rtp.HEADER_BYTES + 4 * (data[0] & 0x0F)
     if data[0] & 0x10 and offset + 4 <= size:

@@ -1,4 +1,4 @@
-"""RED (RFC 2198) undone on the way in: which lost packets a redundant one brings, and under which numbers.
+"""Decodes RED (RFC 2198) on arrival: recovers lost packets from redundant ones, with their sequence numbers.
 
 From here on there is plain audio only: routes, cache and sinks never see RED. Blocks carry no sequence numbers. The
 n-th block before the primary one is taken as the packet n positions earlier, if nothing came for that position and the
@@ -19,7 +19,7 @@ _MASK32 = 0xFFFFFFFF
 def missing(
     stream: RoutedStream, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
 ) -> list[tuple[int, int, red.Block]]:
-    """Return (ext_seq, timestamp, block) of what is missing right before a packet and in its blocks, oldest first."""
+    """Return (ext_seq, timestamp, block) of each packet missing right before this one and in its blocks, oldest first."""
     found: list[tuple[int, int, red.Block]] = []
     if stream.newest < 0:
         return found

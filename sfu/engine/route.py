@@ -94,7 +94,7 @@ class Route:
     def switch(self, stream: RoutedStream, source: RouteSource, room: int) -> bool:
         """Make `stream` the next source; whether the keyframe to begin with is there.
 
-        What came since that keyframe may be `room` bytes in all.
+        Packets since that keyframe may have `room` bytes in total.
         """
         before = self.pending
         self._withdraw()
@@ -157,7 +157,7 @@ class Route:
         self._former.discard(stream)
 
     def release_held(self, stream: RoutedStream) -> None:
-        """Release the keyframe of `stream` that is held: what comes from now on does not follow it."""
+        """Release the held keyframe of `stream`: later packets do not follow it."""
         if self.pending is not None and self.pending.stream is stream:
             self.pending.hold(None)
 
@@ -190,7 +190,7 @@ class Route:
         if is_next and packet.is_keyframe and not pending.waits:
             return packet
         if is_next and packet.is_keyframe and not is_late:
-            # The encoder spends its budget once more.
+            # The encoder spends its budget again.
             pending.held = packet
             return None
         if is_late or packet.ext_seq - held.ext_seq >= HELD_PACKETS:
@@ -212,7 +212,7 @@ class Route:
         return self.stream is not stream or self.last is None or packet.timestamp != self.last.timestamp
 
     def _holds(self, source: RouteSource, packet: Packet, stream: RoutedStream) -> bool:
-        """Return True if what is carried goes on beside the keyframe that begins with `packet`."""
+        """Return True if the current stream continues alongside the keyframe that begins with `packet`."""
         return (
             source.once_flowing
             and source.at_keyframe
@@ -262,7 +262,7 @@ class Route:
 
     @property
     def has_settled(self) -> bool:
-        """True if timestamps move by what they should."""
+        """True if timestamps move by the right amount."""
         return self._wanted_offset is None
 
     def fall_back(self, packet: Packet) -> Segment[RoutedStream]:
@@ -301,7 +301,7 @@ class Route:
 
     def filter(self, packet: Packet) -> None:
         """Close the numbering up over a packet of a layer that is not carried."""
-        # What is missing between two packets of one filtered frame belongs to it too.
+        # Packets missing between two packets of a filtered frame belong to it too.
         self.map.skip(packet.ext_seq, whole_gap=packet.closes or packet.timestamp == self._filtered_timestamp)
         self._filtered_timestamp = packet.timestamp
         segment = self.map.segment
@@ -377,7 +377,7 @@ class Route:
     def _timestamp_offsets(
         self, first: Packet, stream: RoutedStream, current: Packet, wanted: int | None
     ) -> tuple[int, int]:
-        """Return by what timestamps move from `first` on, and by what they are to move.
+        """Return how far timestamps move from `first` on, and how far they should move.
 
         What the route is to go on with as time went on is `current`. Frames before it are close together, so that
         receivers show them at once, and are not behind ever after.

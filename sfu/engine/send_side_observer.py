@@ -10,7 +10,7 @@ from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSumma
 
 @runtime_checkable
 class SendSideObserver(Protocol):
-    """Records of what is sent, and judging feedback by them."""
+    """Records sent packets, and evaluates feedback by them."""
 
     def report_sent(self, peer: int, wanted: bool) -> None:
         """Remember what is sent to the peer from now on, as `sfu.machines.congestion.send_history` does, or nothing.

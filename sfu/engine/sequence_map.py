@@ -154,7 +154,7 @@ class SequenceMap(Generic[Source]):
         return segment if out_seq < segment.first_out + segment.end_ext - segment.first_ext else None
 
     def carried(self, stream: Source) -> int:
-        """Return the end of what is remembered of `stream` here, -1 when nothing is."""
+        """Return the end of the remembered numbers of `stream`, -1 if there are none."""
         segment = self.segment
         if segment is not None and segment.stream is stream:
             return self.next_ext

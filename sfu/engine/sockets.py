@@ -1,4 +1,4 @@
-"""UDP sockets of a node: one per local address, all on one port; and what they could not send, counted by reason.
+"""UDP sockets of a node: one per local address, all on one port; counts datagrams that could not be sent, by reason.
 
 Receive times are the kernel's (SO_TIMESTAMPNS), mapped to CLOCK_MONOTONIC, so that a busy loop is never mistaken for
 congestion. Runs of equally long datagrams to one destination go out in one call by segmentation offload (UDP_SEGMENT,

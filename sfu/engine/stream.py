@@ -13,7 +13,7 @@ AnyRoute = TypeVar("AnyRoute")
 MIN_CACHE_PACKETS = 64
 MAX_CACHE_PACKETS = 16384
 CACHE_NS = 3_000_000_000
-"""The time for which packets are held: nobody asks again for what is older, nor begins with it."""
+"""The time for which packets are kept: nobody requests, or begins with, older ones."""
 
 
 class Stream(Generic[AnyRoute]):
@@ -65,7 +65,7 @@ class Stream(Generic[AnyRoute]):
         return any(payload.codec.is_audio for payload in self.payloads.values())
 
     def update(self, entry: StreamEntry) -> None:
-        """Take another entry of the same SSRC; what came so far is kept."""
+        """Take another entry of the same SSRC; cached packets stay."""
         self.entry = entry
         self.payloads = entry.payloads
 
@@ -103,7 +103,7 @@ class Stream(Generic[AnyRoute]):
             self._note_keyframe(packet)
 
     def _forget(self, horizon: int) -> None:
-        """Let go of what came before `horizon`, up to the first that did not; the newest stays."""
+        """Drop packets from before `horizon`, up to the first later one; the newest stays."""
         while self._oldest < self.newest:
             packet = self.get(self._oldest)
             if packet is not None:

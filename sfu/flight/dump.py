@@ -1,6 +1,6 @@
 """A flight recorder's content as a file: one line of JSON, then the entries as they were kept; and as readable lines.
 
-Writing is what a busy node does, so it costs a copy; making it readable is left to whoever reads. `replay` runs
+Writing happens on a busy node, so it costs only a copy; formatting is left to the reader. `replay` runs
 the same entries through the state machines again.
 """
 
@@ -19,7 +19,7 @@ FORMAT = 1
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="parley", tag="flight"):
     """The first line. `at` is Unix ms of the dump, `monotonic_ms` the same instant on the entries' clock.
 
-    `complete_since_ms` is on the entries' clock: what is older may be missing; 0 when nothing is.
+    `complete_since_ms` is on the entries' clock: older entries may be missing; 0 when none is.
     """
 
     format: int

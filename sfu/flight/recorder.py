@@ -1,6 +1,6 @@
 """A room's last minute: signaling, RTCP and decisions, no media, in bounded memory. flight_dump makes it readable.
 
-Entries are bytes in segments of a second: keeping one costs an append, and forgetting costs none of them a copy.
+Entries are bytes in segments of a second: adding one is an append, and dropping a segment copies nothing.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ class Kind(IntEnum):
     RTCP = 3
     """A compound RTCP packet from the participant (RFC 3550, section 6), unprotected."""
     ALLOCATION = 4
-    """JSON of what an allocator was asked and what it granted (`notes.Allocated`)."""
+    """JSON of an allocator's demands and grants (`notes.Allocated`)."""
     DECISION = 5
     """JSON of anything else that was decided: `{"what": ...}`."""
     ESTIMATOR = 6
@@ -67,7 +67,7 @@ class FlightRecorder:
         return ParticipantFlight(self, who)
 
     def raw(self) -> bytes:
-        """Return what is kept, in the order it was noted, as `entries` reads it."""
+        """Return the kept entries in order, in the form that `entries` reads."""
         return b"".join(segment for _, segment in self._segments)
 
     def _segment_is_over(self, at: int) -> bool:

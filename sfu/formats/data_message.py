@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 65_536
-"""The size of a whole message to the sfu, as its descriptions announce it (RFC 8841, section 6)."""
+"""The size of a complete message to the sfu, as its descriptions announce it (RFC 8841, section 6)."""
 
 _MAX_TEXT = 255
 _MAX_NAMES = 255
 MAX_PASSED_ON_BYTES = MAX_MESSAGE_BYTES + 1 + _MAX_TEXT
-"""The size of a whole message from the sfu, which adds the sender's name."""
+"""The size of a complete message from the sfu, which adds the sender's name."""
 
 
 @dataclass(frozen=True, slots=True)

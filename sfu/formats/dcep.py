@@ -29,7 +29,7 @@ def serialize(opening: Opening) -> bytes:
 
 
 def parse(data: bytes) -> Opening | None:
-    """Return what is to be opened, None for an acknowledgement; ValueError for anything else."""
+    """Return the channel to open, None for an acknowledgement; ValueError for anything else."""
     if data == ACKNOWLEDGEMENT:
         return None
     if len(data) < _HEADER.size or data[0] != _OPEN:

@@ -277,7 +277,7 @@ _FEEDBACK: dict[tuple[int, int], Callable[[bytes], Packet]] = {
 
 
 def serialize_within(packets: Iterable[Packet], limit: int = 1200) -> list[bytes]:
-    """Return datagrams of at most `limit` bytes, packets in order; one that is longer by itself goes alone.
+    """Return datagrams of at most `limit` bytes, packets in order; a packet longer than that gets its own datagram.
 
     A report and the source description after it stay together. ValueError when a field does not fit.
     """

@@ -1,4 +1,4 @@
-"""Assemble the frames of one stream from its packets, in order, and say what is missing.
+"""Assemble the frames of one stream from its packets, in order, and report losses.
 
 Feed packets as they come from a sink socket: `push` for PacketRecord, `missed` for MissedRecord, `flush(now)` from a
 timer, `drain` at the end of the track. Each returns what became final, oldest first.
@@ -8,7 +8,7 @@ Rules:
   later packet arrived (or until the buffer holds `max_packets`), then it is a Loss.
 * A frame is output when all its packets are there: from a packet known to begin it (its descriptor says so, or the
   packet before it ended the previous frame) to the marker or the last packet before another timestamp. A frame that
-  misses a packet is never output; what was received of it becomes a Loss with reason INCOMPLETE.
+  misses a packet is never output; its received packets become a Loss with reason INCOMPLETE.
 * Padding-only packets belong to no frame; they only close gaps.
 * Every ext_seq from the first pushed one on is accounted for once: within one Frame, within one Loss, or padding.
   Duplicates and packets that come after their gap was given up are dropped and counted in `late_packets`.
@@ -41,7 +41,7 @@ class Frame(NamedTuple):
 
     `timestamp` is in RTP clock units, unwrapped; `arrival` (ns) is the earliest of its packets'. `width` and `height`
     are set on keyframes of video, else 0. `keyframe` is true for all audio. `intact` is false for video from a loss (or
-    the start) until the next keyframe: the frame itself is whole, but what it refers to may not be.
+    the start) until the next keyframe: the frame itself is complete, but its references may not be.
     """
 
     timestamp: int
@@ -185,7 +185,7 @@ class FrameAssembler:
         ]
 
     def _discard(self, reason: LossReason) -> list[Frame | Loss]:
-        """Turn what is in hand into a loss."""
+        """Turn the packets of the current frame into a loss."""
         if not self._parts:
             return []
         first, last = self._parts[0].ext_seq, self._parts[-1].ext_seq

@@ -66,7 +66,7 @@ class ReorderBuffer:
         return out + self.expire(packet.arrival)
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Ready | Gap]:
-        """Do not wait for these packets; those of them that are here already stay."""
+        """Do not wait for these packets; those that have arrived stay."""
         if self._expected is None:
             self._expected = first_ext_seq
         end = first_ext_seq + packets
@@ -104,7 +104,7 @@ class ReorderBuffer:
         return [gap, *self._release()]
 
     def _release(self) -> list[Ready | Gap]:
-        """Return what is in order now."""
+        """Return the packets that are now in order."""
         assert self._expected is not None
         out: list[Ready | Gap] = []
         while True:

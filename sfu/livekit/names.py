@@ -6,7 +6,7 @@ from sfu.api.join_token import Source
 from sfu.api.refusal import Code
 
 SERVER_VERSION = "1.13.5"
-"""The release of the reference server whose behaviour the door keeps to: SDKs choose by it what they may use."""
+"""The release of the reference server whose behaviour the door keeps to: SDKs choose features by it."""
 PROTOCOL = 16
 PING_INTERVAL_SECONDS = 5
 PING_TIMEOUT_SECONDS = 15
@@ -63,14 +63,14 @@ def room_sid(room: str) -> str:
 
 
 def track_of(sid: str) -> str:
-    """Return our id of a track; ValueError for what is no sid of one."""
+    """Return our id of a track; ValueError if it is not the sid of a track."""
     if not sid.startswith(_TRACK):
         raise ValueError("not the sid of a track")
     return sid.removeprefix(_TRACK)
 
 
 def source_of(source: "models.TrackSource", kind: "models.TrackType") -> Source:
-    """Return our source; a track of which none is said is taken for a microphone or a camera."""
+    """Return our source; a track without one counts as a microphone or a camera."""
     unsaid = Source.MICROPHONE if kind == models.TrackType.AUDIO else Source.CAMERA
     return _SOURCES.get(source, unsaid)
 

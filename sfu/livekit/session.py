@@ -59,7 +59,7 @@ class LiveKitSession:
         self.replies: list[rtc.SignalResponse] = []
         """Responses to the last request that need no room."""
         self.packets: list[bytes] = []
-        """Packets for the client's data channel that came of what it was told; whoever tells it takes them."""
+        """Packets for the client's data channel that messages to it cause; the sender of the message collects them."""
         self.resume = ""
         """The secret by which a lost connection is resumed."""
         self._room = models.Room(name=admission.room_name)
@@ -184,7 +184,7 @@ class LiveKitSession:
         return [signaling.Ping(id=0)]
 
     def _describe(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
-        """Change the participant's own name, metadata and attributes; what is empty stays as it is."""
+        """Change the participant's own name, metadata and attributes; empty values leave them unchanged."""
         asked = request.update_metadata
         self._asked = rtc.RequestResponse(request_id=asked.request_id, update_metadata=asked)
         return [
@@ -422,7 +422,7 @@ class LiveKitSession:
         return self._update(known.participant)
 
     def _own_muted(self, message: signaling.TrackUnpublished | signaling.TrackMuted) -> "list[rtc.SignalResponse]":
-        """Tell a client that a host has muted its track; what it did itself it knows."""
+        """Tell a client that a host has muted its track; it knows its own mutes."""
         said = self._muted.get(message.track)
         if isinstance(message, signaling.TrackUnpublished) or said is None or said == message.muted:
             return []
@@ -512,7 +512,7 @@ def _codec(request: "rtc.AddTrackRequest") -> str:
 
 
 def _announced(added: _Added, source: Source) -> "models.TrackInfo":
-    """Return what a client is told of a track that it announced: what it said itself, with an id."""
+    """Return the answer to a client that announced a track: its own data, with an id."""
     request = added.request
     mime = "audio/opus" if request.type == models.TrackType.AUDIO else f"video/{added.codec or 'VP8'}"
     return models.TrackInfo(

@@ -32,7 +32,7 @@ _BROKEN = (AssertionError, AttributeError, LookupError, TypeError, ValueError, s
 
 
 class SctpMessage(NamedTuple):
-    """A whole message of a stream. `protocol` is the payload protocol identifier (RFC 8831, section 8)."""
+    """A complete message of a stream. `protocol` is the payload protocol identifier (RFC 8831, section 8)."""
 
     stream: int
     protocol: int
@@ -127,7 +127,7 @@ class _Pending(NamedTuple):
 
 
 class SctpAssociation:
-    """One association. Both sides `start`, whoever is client of DTLS (RFC 8841, section 9.3)."""
+    """One association. Both sides `start`, regardless of their DTLS roles (RFC 8841, section 9.3)."""
 
     def __init__(self) -> None:
         self.close_reason = ""
@@ -203,7 +203,7 @@ class SctpAssociation:
         self._do(self._library._transmit_reconfig(), now)
 
     def packets_to_send(self) -> list[bytes]:
-        """Return what is to be sent now, each as one DTLS record."""
+        """Return the packets to send now, each as one DTLS record."""
         packets, self._transport.packets = self._transport.packets, []
         return packets
 
@@ -275,7 +275,7 @@ class SctpAssociation:
         self._settle(now)
 
     def _settle(self, now: int) -> None:
-        """Run the tasks that were begun, and note what they changed."""
+        """Run the started tasks, and note their results."""
         library = self._library
         while _asyncio.tasks:
             task = _asyncio.tasks.popleft()

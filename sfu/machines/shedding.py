@@ -61,7 +61,7 @@ class Measured:
         return self.waited > _STANDING_NS or self.behind > _BEHIND_NS or self.lost > 0
 
     def is_easier_than(self, before: "Measured") -> bool:
-        """Return True if the backlog shrinks by itself."""
+        """Return True if the backlog is shrinking."""
         return not self.lost and self.waited <= before.waited and self.behind <= before.behind
 
 

@@ -1,7 +1,7 @@
 """The two data channels of a peer, one reliable (in order) and one lossy (sent once).
 
 They are negotiated by their ids, RELIABLE and LOSSY, or opened in band under labels (`Labels`): by us or by the far
-end, which opens what it sends on. Channels of other labels are let be, and what comes on them is not read.
+end, which opens what it sends on. Channels with other labels are ignored.
 
 Waiting data is bounded for each subscriber: beyond MAX_BUFFERED_BYTES a lossy message is dropped, and a reliable one,
 which must not be lost, closes its channel. Nobody else is affected.
@@ -62,7 +62,7 @@ class Unfit(Enum):
 class DataChannels:
     """Until the answer has come and the peer is connected, messages wait within the same bound.
 
-    Where channels are opened in band there is none before, and nothing waits.
+    Where channels are opened in band, none exists before that, and nothing waits.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class DataChannels:
         return Unfit.TOO_LONG if len(message.data) > self._longest else None
 
     def records_to_send(self) -> list[bytes]:
-        """Return what is to be sent now, each as one DTLS record."""
+        """Return the packets to send now, each as one DTLS record."""
         return self._association.packets_to_send()
 
     def timer(self) -> int | None:
@@ -197,5 +197,5 @@ class DataChannels:
         return self._association.timer()
 
     def handle_timer(self, now: int) -> None:
-        """Let the association repeat what is due."""
+        """Let the association retransmit what is due."""
         self._association.handle_timer(now)

@@ -44,7 +44,7 @@ class DataPort:
         return self.channels.timer()
 
     def handle_timer(self, now: int) -> None:
-        """Let the association repeat what is due."""
+        """Let the association retransmit what is due."""
         due = self.channels.timer()
         if due is not None and due <= now:
             self.channels.handle_timer(now)

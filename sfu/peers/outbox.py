@@ -42,7 +42,7 @@ class Outbox:
     sockets_to_shut: list[int] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """Notices for whoever runs the node, once for each cause."""
+    """Warnings for the operator, once for each cause."""
 
     def send(self, datagrams: Iterable[Outgoing]) -> None:
         self.datagrams.extend(datagrams)

@@ -1,4 +1,4 @@
-"""One peer: the ICE-lite, DTLS and SRTP-key side of it, joined to the engine's table. No media, no SDP.
+"""One peer: its ICE-lite, DTLS and SRTP keys, connected to the engine's table. No media, no SDP.
 
 Sans-IO after str0m: feed `receive` and `handle_timer`, then drain `datagrams_to_send` and `next_event`. The engine only
 knows 5-tuples that ICE has validated, so DTLS and SRTP from others never get here.
@@ -238,7 +238,7 @@ class Peer:
         return self._engine.protect_rtcp(self.number, compound)
 
     def datagrams_to_send(self) -> list[Outgoing]:
-        """Return what is to be sent now."""
+        """Return the datagrams to send now."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
 

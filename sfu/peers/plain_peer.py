@@ -36,7 +36,7 @@ def with_key(srtp: SrtpKey) -> SrtpKey:
 
 
 def srtp_keys(ours: SrtpKey, theirs: SrtpKey) -> SrtpKeys:
-    """Return the engine's keys for what we send and what they send; ValueError when they are unusable."""
+    """Return the engine's keys for sending and receiving; ValueError when they are unusable."""
     if ours.suite != theirs.suite:
         raise ValueError("both directions must use the same suite")
     profile = PROFILES[ours.suite]

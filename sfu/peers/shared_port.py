@@ -1,9 +1,9 @@
-"""One UDP port for several workers, as one of them sees it: what it takes, what it tells, what it hands on.
+"""One UDP port for several workers, as one of them sees it: datagrams that it takes, and those that it hands on.
 
 The kernel steers datagrams by their source (machines.port_steering), once it has been told whose that is. What lands at
 the wrong worker before, or where the program has no room, is handed on here: checks by their user fragment, the rest by
 what the other workers have told of their peers. A handshake that comes before its worker has told is held for a moment.
-Sources that nobody knows are nobody's: what comes from them goes no further.
+Datagrams from sources that no worker knows are dropped.
 """
 
 from collections import Counter, deque
@@ -49,7 +49,7 @@ class SharedPort:
         self.news.append(PathNews(self.worker, True, path))
 
     def went(self, path: FiveTuple) -> None:
-        """A path of ours is no more."""
+        """A path of ours has ended."""
         self.news.append(PathNews(self.worker, False, path))
 
     def learn(self, news: Iterable[PathNews]) -> None:
@@ -91,7 +91,7 @@ class SharedPort:
         return True
 
     def take_handed(self) -> dict[int, list[Leftover]]:
-        """Return what is to be handed to others."""
+        """Return the datagrams to hand to other workers."""
         handed, self.handed = self.handed, {}
         self._room = MAX_HANDED
         return handed

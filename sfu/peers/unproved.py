@@ -32,7 +32,7 @@ class UnprovedReceivers:
         self._tries[host] = tries
 
     def proved(self, address: str) -> None:
-        """The receiver has answered: its tries count no more."""
+        """The receiver has answered: its attempts no longer count."""
         self._tries.pop(_host(address), None)
 
     def _forget(self, now: int) -> None:

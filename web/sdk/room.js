@@ -43,7 +43,7 @@ export class Room extends Emitter {
   /**
    * @typedef {{active: boolean, recording?: string, started_at?: number, text?: string, consent?: string, stalled?: string,
    *   stalled_code?: string}} Recording
-   * `stalled`: a sentence while nothing is written, with a stable code; `consent`: the meeting's policy
+   * `stalled`: the reason while nothing is stored, with a stable code; `consent`: the meeting's policy
    */
   /** @type {Recording} */
   recording = { active: false };

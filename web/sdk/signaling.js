@@ -159,16 +159,16 @@ export class Signaling extends Emitter {
     }, Math.min(this.#probeMs, Math.max(MIN_PROBE_MS, usual)));
   }
 
-  /** Ask whether the server is there. @param {number} ms to wait @returns {Promise<boolean>} whether it said anything meanwhile */
+  /** Probe the server. @param {number} ms to wait @returns {Promise<boolean>} true if it sent anything meanwhile */
   async answers(ms) {
     if (!this.#joined) return false;
-    // The next regular round begins anew: it must not take this question for one that was not answered.
+    // Restart the regular pings: this one must not count as unanswered.
     this.#startPings();
     await new Promise((resolve) => void setTimeout(resolve, ms));
     return this.#heardSincePing;
   }
 
-  /** Cut a wait short, for example when the user asks or the network is back. */
+  /** End the wait before a retry, for example when the user asks or the network is back. */
   retryNow() {
     this.#wake?.();
   }

@@ -346,7 +346,7 @@ cdef void keep(
 
 
 cdef void forget_older(State *state, Stream *stream, int64_t horizon) noexcept nogil:
-    """Let go of what came before `horizon`, up to the first that did not; the newest stays."""
+    """Drop packets from before `horizon`, up to the first later one; the newest stays."""
     cdef Packet *packet
     while stream.oldest < stream.newest:
         packet = cached(stream, stream.oldest)

@@ -35,7 +35,7 @@ class Setup(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An `a=` line without a field of its own; `value` is None for a flag."""
+    """An `a=` line that has no field here; `value` is None for a flag."""
 
     name: str
     value: str | None = None

@@ -1,6 +1,6 @@
 """Detection that the application, not the network, limits the sending rate (libwebrtc's AlrDetector).
 
-A budget of 65 % of the estimate fills and is used by what is sent; nearly full means application limited.
+A budget fills at 65 % of the estimate and sent packets use it; nearly full means application limited.
 """
 
 _SHARE = 0.65
@@ -10,7 +10,7 @@ _SECOND = 1_000_000_000
 
 
 class ApplicationLimit:
-    """Fed what is sent, in order. `is_limited` is false at first: nothing is known."""
+    """Fed with sent packets, in order. `is_limited` is false at first, when nothing is known."""
 
     def __init__(self) -> None:
         self.is_limited = False

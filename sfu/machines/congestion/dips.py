@@ -2,7 +2,7 @@
 
 Switching to a layer of a third of the bitrate and back takes two keyframes and some seconds; a queue that grows for a
 moment disturbs less. So a dip of limited depth is tolerated for a while, as long as the queue stays short. If the only
-picture would be paused, it is tolerated for ever: an estimate is hardly exact enough to justify showing nothing.
+video would be paused, it is tolerated forever: an estimate is hardly exact enough to justify showing nothing.
 """
 
 _DEPTH = 1.6  # the most that the layers sent may cost, as a share of the estimate

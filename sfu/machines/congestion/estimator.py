@@ -135,7 +135,7 @@ class Estimator:
         self._probes.start(self.settings.start, self.settings.maximum)
 
     def observed(self, summary: FeedbackSummary, now: int) -> None:
-        """Take what a message about packets says; the whole of it while `is_starting`."""
+        """Process a feedback message; in full detail while `is_starting`."""
         self._feedback_at = now
         self._unanswered = 0
         if summary.round_trip is not None:

@@ -46,7 +46,7 @@ class FeedbackSummary(NamedTuple):
     the verdict on the delays' trend, `overused` whether it was overuse at any time. `burst` are the bytes of the
     largest group of packets sent together, `queueing` by how much the longest delay exceeded the smallest of the last
     minute, in ns. `losses` is a window that was completed. `results` are those of packets of probes that arrived, in
-    the order of arrival; or all of the message, in the order of sending, where the whole was asked for.
+    the order of arrival; or all of the message, in the order of sending, where full detail was requested.
     """
 
     round_trip: int | None
@@ -114,7 +114,7 @@ class FeedbackAnalyser:
     def observe(
         self, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
     ) -> FeedbackSummary | None:
-        """Take a message that came at `now`; return what it and those folded say; None when it says nothing new."""
+        """Take a message that came at `now`; return a summary of it and the folded ones, None without news."""
         if isinstance(message, TransportFeedback):
             report = self._history.feedback(message, now)
         else:

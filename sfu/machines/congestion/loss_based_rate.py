@@ -1,6 +1,6 @@
 """Loss-based rate, after libwebrtc's second version: the bandwidth that best explains the losses seen.
 
-A link loses packets by itself (`inherent` loss) and those beyond its bandwidth. For a few candidate bandwidths the
+A link loses packets at random (`inherent` loss) and those beyond its bandwidth. For a few candidate bandwidths the
 inherent loss that makes the observed windows likeliest is found by Newton's method; the candidate with the likeliest
 outcome, with a slight bias for higher ones, wins. So a lossy but wide link is not mistaken for a full one. Beyond 5 %
 of loss an instant limit applies, since neither media nor other traffic on the link work well with more.

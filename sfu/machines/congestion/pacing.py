@@ -56,7 +56,7 @@ def pacing_rate(estimate: float, burst: float = 0.0, *, is_starting: bool = Fals
 
 
 class RetransmissionBudget:
-    """Bounds retransmissions: a quarter of the estimate, half a second of it at once.
+    """Bounds retransmissions: a quarter of the estimate, in bursts of half a second.
 
     A receiver that asks for everything again (a storm after an outage) would otherwise keep its own link full.
     """

@@ -35,7 +35,7 @@ class ReceiverReportedRate:
         self._recent: deque[tuple[int, float]] = deque()
 
     def receiver_estimate(self, rate: float, now: int) -> None:
-        """Take a REMB. It is the limit for as long as such messages come; if it is above the rate, the rate grows at
+        """Take a REMB. It is the limit while such messages come; if it is above the rate, the rate grows at
         once.
         """
         self._estimate = rate

@@ -155,7 +155,7 @@ class Dtls:
             self._advance(self._connection, now)
 
     def datagrams_to_send(self) -> list[bytes]:
-        """Return what is to be sent now, each at most MTU bytes."""
+        """Return the datagrams to send now, each at most MTU bytes."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 

@@ -1,4 +1,4 @@
-"""OpenSSL's side of our DTLS associations: versions, ciphers, options; and what it says when it fails."""
+"""OpenSSL's side of our DTLS associations: versions, ciphers, options, and its error messages."""
 
 from functools import lru_cache
 

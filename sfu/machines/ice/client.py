@@ -84,7 +84,7 @@ class IceClient:
         return self._take_response(data, message, source, now)
 
     def datagrams_to_send(self, now: int) -> list[Check]:
-        """Return what is due by `now`: checks, their retransmissions, consent checks, responses."""
+        """Return the messages due by `now`: checks, their retransmissions, consent checks, responses."""
         self.handle_timer(now)
         outgoing, self._outgoing = self._outgoing, []
         return outgoing

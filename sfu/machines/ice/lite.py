@@ -226,7 +226,7 @@ class IceLite:
     ) -> IceReceived:
         """Take a STUN datagram from `source` on socket `local`; `mapped` is the sender's own address where it differs.
 
-        They differ for what comes over TCP.
+        They differ for packets over TCP.
         """
         try:
             message = _parsed(data)

@@ -62,7 +62,7 @@ class TcpQueue:
         self._bytes += len(data)
 
     def pending(self, now: int, limit: int = 65_536) -> bytes:
-        """Return the next bytes to send, about `limit` of them; a frame that has begun is never given up."""
+        """Return the next bytes to send, about `limit` of them; a frame that has begun is always completed."""
         self._drop_stale(now)
         parts = []
         size = 0

@@ -53,7 +53,7 @@ class StreamDemand:
     """Demand for the layers of one stream, in space and in time. Layers are counted from 0, the lowest."""
 
     def __init__(self, spatial: int, temporal: int, now: int) -> None:
-        """`spatial` and `temporal` are how many layers there are; none is wanted yet."""
+        """`spatial` and `temporal` are the numbers of layers; none is wanted yet."""
         self._demands = LayerDemand(spatial, now, idle=True), LayerDemand(temporal, now, idle=True)
 
     def update(self, wanted: tuple[int, int] | None, now: int) -> tuple[int, int] | None:

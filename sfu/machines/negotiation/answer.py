@@ -126,7 +126,7 @@ class Answerer:
 def acceptance(
     section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...], ours: Direction
 ) -> MediaSection:
-    """Return the answer to a section that is taken, without what is particular to sending or receiving.
+    """Return the answer to an accepted section, without the parts specific to sending or receiving.
 
     An extension that was offered for one direction is answered for `ours`, its reverse (RFC 8285, section 8).
     """

@@ -129,7 +129,7 @@ class SubscribeNegotiation:
             raise ValueError("the SSRC is taken")
 
     def renew_slot(self, mid: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:
-        """Give a slot other SSRCs in the next offer: to its receiver, what it shows next is another stream."""
+        """Give a slot new SSRCs in the next offer, so that its receiver sees a new stream."""
         self._check_free(ssrc, rtx_ssrc)
         slot = self._slots[int(mid)] = replace(self._slots[int(mid)], ssrc=ssrc, rtx_ssrc=rtx_ssrc)
         return slot
@@ -233,7 +233,7 @@ def _section(slot: OfferedSlot, local: LocalTransport) -> MediaSection:
 
 
 def _payloads(slot: OfferedSlot) -> dict[int, NegotiatedPayload]:
-    """goog-remb is offered beside transport-cc, for browsers that know nothing else."""
+    """goog-remb is offered in addition to transport-cc, for browsers that support only that."""
     if slot.kind == "audio":
         opus = NegotiatedPayload(Codec.OPUS, 48000, channels=2, feedback=frozenset({"transport-cc", "nack"}))
         return {PAYLOAD_TYPES[Codec.OPUS]: opus}

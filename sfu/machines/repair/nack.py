@@ -68,7 +68,7 @@ class NackGenerator:
     ) -> int | None:
         """Take a packet; `keyframe` when it begins one, `repaired` when it came as RTX.
 
-        `ours`: we dropped what is missing right before it.
+        `ours`: we dropped the packets missing right before it.
 
         Returns a sample of the round trip (ns) when it is the repair of a packet asked for once, else None.
         """

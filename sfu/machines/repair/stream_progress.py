@@ -1,4 +1,4 @@
-"""Progress of an incoming stream: counted for each packet, read by whoever reports on it or chooses layers.
+"""Progress of an incoming stream: counted for each packet, read for reports and for the choice of layers.
 
 Runs in the engine; this is what the Python one runs, and the specification of what the compiled one does. Loss and
 jitter are those of RFC 3550, sections A.3 and A.8. Departs: jitter is taken between packets of different timestamps
@@ -12,7 +12,7 @@ from sfu.machines.loudness import Loudness
 
 _SECOND = 1_000_000_000
 RESUMED_NS = 1_000_000_000
-"""A pause after which a stream is said to go on."""
+"""A pause after which a stream counts as resumed."""
 WINDOW_NS = 1_000_000_000
 """The time over which a rate is counted; a window twice as long had a pause in it, and tells none."""
 OVERSIZE_BYTES = 1300

@@ -13,7 +13,7 @@ _TOLERANCE_MS = 20
 
 
 class Timeline:
-    """Offsets of streams from the first of them whose report came."""
+    """Offsets of streams from the first stream that sent a report."""
 
     def __init__(self) -> None:
         self._reference: SourceClock | None = None

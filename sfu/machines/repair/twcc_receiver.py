@@ -26,7 +26,7 @@ _REFERENCE_MODULUS = 1 << 24
 
 
 class _Came(NamedTuple):
-    """A packet to report; `resumes`: we dropped what is missing before it."""
+    """A packet to report; `resumes`: we dropped the packets missing before it."""
 
     seq: int
     arrival: int
@@ -54,7 +54,7 @@ class TwccReceiver:
     def received(self, transport_seq: int, arrival: int, media_ssrc: int, *, ours: bool = False) -> bool:
         """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, duplicates and padding included.
 
-        `ours`: we dropped what is missing right before it. Return whether `timer` is earlier because of it.
+        `ours`: we dropped the packets missing right before it. Return whether `timer` is earlier because of it.
         """
         seq = self._unwrapper.unwrap(transport_seq)
         if self._base is None:
@@ -92,7 +92,7 @@ class TwccReceiver:
         return messages
 
     def _in_order(self) -> list[_Came]:
-        """Return what is to be reported by seq; of duplicates the first that came."""
+        """Return the packets to report, by seq; of duplicates, the first."""
         came: list[_Came] = []
         for entry in sorted(self._pending, key=lambda entry: entry.seq):
             if not came or came[-1].seq != entry.seq:

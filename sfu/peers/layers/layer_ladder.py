@@ -102,7 +102,7 @@ class LayerLadder:
             self._returning.pop(number, None)
 
     def _sample(self, number: int, rate: float, share: float) -> None:
-        """Take a measured rate. A part of the stream stands for the whole only if nothing better is known."""
+        """Take a measured rate. A part of the stream represents all of it only if nothing better is known."""
         if share < 1 and number in self._rates:
             return
         samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))

@@ -1,4 +1,4 @@
-"""A plain transport that receives: declared tracks, told apart by payload type, from whoever may send.
+"""A plain transport that receives declared tracks, told apart by payload type, from permitted senders.
 
 Without a given address, the first to send becomes the sender ("comedia"). With SRTP anyone who has the key is the
 sender, from any address. Without SRTP each track is bound to the address that it first came from. Once all tracks have

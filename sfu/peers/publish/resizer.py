@@ -1,6 +1,6 @@
 """Packets of a plain transport that are too large for others' links, cut up before the engine sees them.
 
-Software such as FFmpeg fills packets of 1,472 bytes. What is forwarded is then larger than many links carry in one
+Software such as FFmpeg fills packets of 1,472 bytes. Forwarded, they are then larger than many links carry in one
 piece. Only plain RTP can be cut here: SRTP is read by the engine, and browsers send small packets anyway.
 """
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 PATIENCE_NS = 3_000_000_000
-"""A recorder that restarts, or is busy, for less than this is not reported: it gets a replay of what it missed."""
+"""A recorder that restarts, or is busy, for less than this is not reported: missed packets are replayed to it."""
 NO_RECORDER = "No recorder is running."
 SILENT = "The recorder does not answer."
 
@@ -29,7 +29,7 @@ class Keeping:
         self._is_attached, self._speaks, self._heard_at = True, speaks, now
 
     def detached(self, now: int) -> None:
-        """Note that there is no recorder any more."""
+        """Note that no recorder is attached."""
         self._is_attached, self._heard_at = False, now
 
     def heard(self, stalled: Mapping[str, str], now: int) -> None:

@@ -17,7 +17,7 @@ _RELIEF = 16
 
 
 class ReplayBudget:
-    """The memory that the buffers of a node share. `given_up` counts packets lost for want of it."""
+    """The memory that the buffers of a node share. `given_up` counts packets dropped for lack of memory."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.bytes = 0
@@ -69,7 +69,7 @@ class ReplayBuffer:
         self._budget.relieve()
 
     def reached(self, ext_seq: int) -> None:
-        """Drop what is on disk: everything up to `ext_seq`, with the reports that came before it."""
+        """Drop the packets that are on disk: all up to `ext_seq`, with the reports before it."""
         self._durable = max(self._durable, min(ext_seq, self.newest))
         while self._oldest_packet() <= self._durable:
             while not isinstance(self._drop(), PacketRecord):
@@ -88,7 +88,7 @@ class ReplayBuffer:
         return packets
 
     def replay(self) -> Iterator[MissedRecord | PacketRecord | SenderReportRecord]:
-        """Yield a record of what is missing here, then everything that is not known to be on disk."""
+        """Yield a record of gaps in the buffer, then every packet not known to be on disk."""
         if self._given_up is not None:
             handle, first, last = self._given_up
             first = max(first, self._durable + 1)

@@ -48,7 +48,7 @@ class SinkQueue:
         self._append(data)
 
     def close_handle(self, handle: int) -> None:
-        """Forget a handle, after reporting what it missed."""
+        """Forget a handle, after reporting its dropped packets."""
         if handle in self._missed:
             first, count = self._missed.pop(handle)
             self.put(MissedRecord(handle, first, count))

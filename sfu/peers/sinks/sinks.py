@@ -1,4 +1,4 @@
-"""The sinks of a node (recorder, inference) and what is tapped for them.
+"""The sinks of a node (recorder, inference) and their taps.
 
 One sink per purpose is served, the newest; packets for a purpose without a sink only go to the replay buffers. Taps
 that are closed and recordings that have ended are remembered until they are on disk, for a recorder that is away.
@@ -37,12 +37,12 @@ _MAX_PARTED = 1000
 _MAX_ENDED = 1000
 _PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE}
 _QUEUE_BYTES = {Purpose.RECORDER: replay_buffer.MAX_BYTES, Purpose.INFERENCE: sink_queue.MAX_BYTES}
-"""A recorder's queue holds a whole replay. Packets are shared with the replay buffer, not copied."""
+"""A recorder's queue has room for a complete replay. Packets are shared with the replay buffer, not copied."""
 
 
 @dataclass(slots=True)
 class Sink:
-    """An attached sink; whoever owns its socket drains `queue`."""
+    """An attached sink; the owner of its socket drains `queue`."""
 
     number: int
     purpose: Purpose
@@ -121,7 +121,7 @@ class Sinks:
             self.analysis = AnalysisWanted()
 
     def _catch_up(self, sink: Sink) -> None:
-        """Tell a recorder which recordings run, and repeat what is not on disk."""
+        """Tell a recorder which recordings run, and repeat packets that are not on disk."""
         taps = [*self._parted, *(tap for tap in self.taps.values() if tap.purpose is Purpose.RECORDER)]
         for recording in self.recordings.values():
             if recording.kept:

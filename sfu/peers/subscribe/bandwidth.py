@@ -143,7 +143,7 @@ class Bandwidth:
             self._estimator.observed(summary, arrival)
             self._bursts.observed(summary, arrival)
         if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
-            self._next_check = min(self._next_check, arrival)  # along with this, without a wake-up of its own
+            self._next_check = min(self._next_check, arrival)  # together with this, without a separate wake-up
         self._is_heard = True
         self._set_budget()
 

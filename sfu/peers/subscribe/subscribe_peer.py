@@ -226,7 +226,7 @@ class SubscribePeer:
             is_awaited = self._reports < _FIRST_REPORTS and self._was_carrying
             self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
         elif not self._was_carrying:
-            self._next_report = now + _LATER_REPORT_NS  # no wake-up of its own for nothing
+            self._next_report = now + _LATER_REPORT_NS  # no separate wake-up for nothing
 
     def _carries(self) -> bool:
         """Return True if there is anything to report now or soon."""

@@ -109,7 +109,7 @@ class Subscription:
         return changed
 
     def slots(self) -> list[Slot]:
-        """Return the whole map of slots."""
+        """Return the map of all slots."""
         shown = []
         for slot in self._negotiation.slots:
             wish = self.subscribe_peer.downtracks[slot.mid].wish

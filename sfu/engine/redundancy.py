@@ -19,7 +19,7 @@ _MASK32 = 0xFFFFFFFF
 def missing(
     stream: RoutedStream, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
 ) -> list[tuple[int, int, red.Block]]:
-    """Return (ext_seq, timestamp, block) of each packet missing right before this one and in its blocks, oldest first."""
+    """Return (ext_seq, timestamp, block) of packets missing right before this one and in its blocks, oldest first."""
     found: list[tuple[int, int, red.Block]] = []
     if stream.newest < 0:
         return found

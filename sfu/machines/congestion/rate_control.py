@@ -100,7 +100,7 @@ class RateControl:
     ) -> float:
         """Take a verdict, what arrives, in bits/s, and how long packets wait, in ns; return the new rate.
 
-        If the application limits the sending rate, the arriving rate does not show the capacity: the rate falls in steps.
+        If the application limits the sending rate, the arriving rate hides the capacity: the rate falls in steps.
         """
         if usage is Usage.OVERUSE:
             share = max(_BETA - max(queueing - _DRAINED_NS, 0) / _SECOND, _LEAST_SHARE)

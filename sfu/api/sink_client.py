@@ -1,4 +1,4 @@
-"""A sink's end of the sfu's SEQPACKET socket: one record per message (sfu.api.sink_records). Reattaches until closed."""
+"""A sink's end of the sfu's SEQPACKET socket: one record per message (sfu.api.sink_records). Reattaches."""
 
 import asyncio
 import logging

@@ -20,7 +20,7 @@ const BUTTONS = [
   { action: 'help', symbol: 'help', label: 'bar.help' },
   { action: 'leave', symbol: 'leave', label: 'bar.leave' },
 ];
-/** These stand in a row of their own that a narrow screen opens with the "more" button. */
+/** Actions in a second row, which a narrow screen opens with the "more" button. */
 const SECONDARY = new Set(['react', 'captions', 'people', 'activities', 'layout', 'record', 'devices', 'help']);
 
 export class Bar {

@@ -25,7 +25,7 @@ export class Tile {
 
   /**
    * @param {{id: string, kind: 'person'|'screen', self?: boolean, firstFrame?: () => void, pin?: () => void,
-   *   keepVideo?: (on: boolean) => void}} options `pin` makes the tile the large one, or no more; `keepVideo`: see share-tools.js
+   *   keepVideo?: (on: boolean) => void}} options `pin` pins or unpins the tile; `keepVideo`: see share-tools.js
    */
   constructor({ id, kind, self = false, firstFrame = () => undefined, pin, keepVideo = () => undefined }) {
     this.#firstFrame = firstFrame;

@@ -25,6 +25,8 @@ class Recording(Answer, frozen=True, kw_only=True):
     bytes: int | None
     stalled: str | None
     problems: list[str]
+    film: str | None = None
+    """The composed film, a file of the recording; null until there is one."""
 
 
 class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

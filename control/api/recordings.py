@@ -5,6 +5,7 @@ from typing import Any
 
 from quart import Response
 
+from control.api.conversation_types import Captions, caption_line
 from control.api.recording_types import (
     Chapter,
     Composition,
@@ -28,7 +29,7 @@ from control.problem import Problem, not_found
 from control.recordings import lifecycle, zip_entries
 from control.recordings.lifecycle import Wish
 from control.services import Services
-from control.store import audit, films, jobs, meetings, recordings
+from control.store import audit, films, jobs, meetings, recordings, transcript
 from control.store.films import FilmRow
 from control.store.jobs import JobRow
 from control.store.recordings import RecordingRow
@@ -38,7 +39,8 @@ endpoints = Endpoints("recordings", scope="recordings")
 
 
 def public_recording(row: RecordingRow, title: str) -> Recording:
-    return Recording.from_row(row, meeting=row.meeting_id, title=title)
+    film = None if row.composed is None else row.composed["file"]
+    return Recording.from_row(row, meeting=row.meeting_id, title=title, film=film)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/start", Access.RECORDER, answer=Recording, status=201)
@@ -79,6 +81,12 @@ async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
 async def get_recording(call: Call, recording: str) -> RecordingDetail:
     """Return a recording with the tracks of its manifest; there are none before it is finished."""
     return await detail(call.services, _row(call), call.standing.meeting.title)
+
+
+@endpoints.route("GET", "/api/v1/recordings/<recording>/captions", Access.RECORDING, answer=Captions)
+async def get_recording_captions(call: Call, recording: str) -> Captions:
+    """Return the captions of the recording; times count from its start."""
+    return await captions(call.services, _row(call))
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/manifest", Access.RECORDING, content_type="application/json")
@@ -187,6 +195,15 @@ async def _storage(services: Services, connection: Connection) -> StorageState:
         free_bytes=free,
         days_left=round(free / per_day, 1) if free is not None and per_day else None,
     )
+
+
+async def captions(services: Services, row: RecordingRow) -> Captions:
+    """Return what was said while the recording ran; times count from its start."""
+    async with services.pool.acquire() as connection:
+        rows = await transcript.captions_within(
+            connection, row.meeting_id, row.started_at, row.duration_ms or 0, zip_entries.MAX_LINES
+        )
+    return Captions(captions=[caption_line(one) for one in rows])
 
 
 def _row(call: Call) -> RecordingRow:

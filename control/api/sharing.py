@@ -5,8 +5,9 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
+from control.api.conversation_types import Captions
 from control.api.recording_types import RecordingDetail
-from control.api.recordings import detail, send
+from control.api.recordings import captions, detail, send
 from control.api.types import Answer, Body, Done, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -80,6 +81,17 @@ async def get_shared_recording(call: Call, token: str) -> RecordingDetail:
     if row is None or meeting is None:
         raise _no_link()
     return await detail(call.services, row, meeting.title)
+
+
+@endpoints.route("GET", "/api/v1/shared/<token>/captions", Access.PUBLIC, answer=Captions)
+async def get_shared_captions(call: Call, token: str) -> Captions:
+    """Return the captions of the recording that a link opens; times count from its start."""
+    recording = await _opened(call, token)
+    async with call.services.pool.acquire() as connection:
+        row = await recordings.by_id(connection, recording)
+    if row is None:
+        raise _no_link()
+    return await captions(call.services, row)
 
 
 @endpoints.route("GET", "/api/v1/shared/<token>/files/<path:name>", Access.PUBLIC, content_type="*/*")

@@ -7,7 +7,7 @@ from control.services import Services
 from control.store import transcript
 from control.store.recordings import RecordingRow
 
-_MAX_LINES = 20_000
+MAX_LINES = 20_000
 _FILM = "Everybody.mp4"
 
 
@@ -30,7 +30,7 @@ async def entries(services: Services, row: RecordingRow) -> list[Entry]:
 async def _transcript(services: Services, row: RecordingRow) -> list[Entry]:
     async with services.pool.acquire() as connection:
         rows = await transcript.captions_within(
-            connection, row.meeting_id, row.started_at, row.duration_ms or 0, _MAX_LINES
+            connection, row.meeting_id, row.started_at, row.duration_ms or 0, MAX_LINES
         )
     if not rows:
         return []

@@ -251,6 +251,12 @@ async def test_the_archive_has_the_film_and_what_was_said_meanwhile(
     assert [line.partition("] ")[0] for line in text] == ["[00:03", "[00:45"]
     assert [line.rpartition(": ")[2] for line in text] == ["hello", "good bye"]
     assert b"00:00:03.000 --> 00:00:04.500" in archive.read("transcript.vtt")
+    (listed,) = (await host.ok("GET", "/api/v1/recordings"))["recordings"]
+    assert listed["film"] == "composed-1.mp4"
+    shared = (await host.ok("POST", f"/api/v1/recordings/{recording}/links", {}))["url"]
+    for reader, path in ((host, f"/api/v1/recordings/{recording}"), (people.nobody(), shared)):
+        captions = (await reader.ok("GET", f"{path}/captions"))["captions"]
+        assert [(line["start_ms"], line["text"]) for line in captions] == [(3000, "hello"), (45_000, "good bye")]
 
 
 @pytest.mark.parametrize(

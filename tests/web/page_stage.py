@@ -24,6 +24,8 @@ USER = {"id": "u1", "username": "ada", "display_name": "Ada", "role": "user"}
 MEETING = SUMMARY | {"created_at": "2026-11-25T10:00:00Z", "scheduled_start": None}
 RECORDING = {
     "id": "r1",
+    "title": "Design review",
+    "film": None,
     "started_at": "2026-11-25T10:00:00Z",
     "duration_ms": 61_000,
     "bytes": 1_000_000,
@@ -31,6 +33,15 @@ RECORDING = {
     "stalled": None,
     "problems": [],
 }
+CAPTIONS = [
+    {"participant": person, "name": name, "start_ms": start, "end_ms": start + 4000, "text": text}
+    for person, name, start, text in (
+        ("p1", "Ada", 1_000, "Shall we begin with the budget?"),
+        ("p2", "Grace Hopper", 8_000, "It is on the second page."),
+        ("p1", "Ada", 15_000, "Then the plan for the spring, which is still open."),
+        ("p2", "Grace Hopper", 40_000, "The budget holds, I think: <b>twice</b> as much as last year."),
+    )
+]
 STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None}
 GRACE = signaling_values.ParticipantInfo(participant="p2", name="Grace Hopper")
 

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import SharedView
 from sfu.api.join_token import Grants
-from tests.web.page_stage import GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act, choose
+from tests.web.page_stage import CAPTIONS, GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act, choose
 from tests.web.scripted import ScriptedServer
 
 expect.set_options(timeout=30_000)  # what a loaded machine meets
@@ -87,7 +87,10 @@ def prepare(server: ScriptedServer) -> None:
             "storage": STORAGE | {"free_bytes": 5_000_000_000, "days_left": 12.5},
         },
         "/meetings/m1/minutes": {"state": "done", "text": "We met.", "model": "a model", "error": None},
-        "/recordings/r1": {"tracks": [_TRACK], "composition": None},
+        "/recordings": {"recordings": [RECORDING, RECORDING | {"id": "r2", "state": "partial"}], "storage": STORAGE},
+        "/recordings/r1": {"recording": RECORDING, "tracks": [_TRACK], "composition": None},
+        "/recordings/r1/captions": {"captions": CAPTIONS},
+        "/recordings/r1/links": {"links": [{"id": "l1", "expires_at": "2026-12-01T10:00:00Z"}]},
         "/users/passkeys": {"passkeys": [{"id": "k1", "name": "Laptop", "created_at": "2026-11-25T10:00:00Z"}]},
         "/users/sessions": {"sessions": [_SESSION | {"current": True}, _SESSION | {"id": "s2", "current": False}]},
     }  # fmt: skip
@@ -148,6 +151,17 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.locator("section:nth-of-type(2) button[type=submit]").first.click()
     await expect(view.locator(".qr-code")).to_be_visible()
     yield "account"
+    await view.goto(f"{server.url}/recordings")
+    await expect(view.locator(".film-card")).to_have_count(2)
+    yield "all-recordings"
+    await view.locator(".film-card a").first.click()
+    await expect(view.locator(".lanes li")).to_have_count(2)
+    await view.get_by_role("searchbox").fill("budget")
+    yield "recording"
+    await view.locator(".watch-head button").first.click()
+    await expect(view.locator("dialog .link-list li")).to_have_count(1)
+    yield "share"
+    await view.keyboard.press("Escape")
     await view.goto(f"{server.url}/m/m1/recordings")
     await view.locator(".recording summary").first.click()
     await expect(view.locator("audio")).to_be_visible()

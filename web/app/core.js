@@ -7,6 +7,7 @@ export * as deviceChoices from './device-choices.js';
 export * as dialogs from './dialogs.js';
 export * as dom from './dom.js';
 export * as fields from './fields.js';
+export * as fileLinks from './file-links.js';
 export * as format from './format.js';
 export * as icons from './icons.js';
 export * as levelMeter from './level-meter.js';

@@ -15,6 +15,9 @@ const ROUTES = [
   [/^\/reset-password\/?$/, async () => (await import('./account-links.js')).showResetPassword],
   [/^\/undo-email\/?$/, async () => (await import('./account-links.js')).showUndoEmail],
   [/^\/verify-email\/?$/, async () => (await import('./account-links.js')).showVerifyEmail],
+  [/^\/recordings\/?$/, async () => (await import('./all-recordings.js')).showAllRecordings],
+  [/^\/recordings\/([^/]+)\/?$/, async () => (await import('./recording-page.js')).showRecording],
+  [/^\/s\/([^/]+)\/?$/, async () => (await import('./recording-page.js')).showShared],
   [/^\/m\/([^/]+)\/?$/, async () => (await import('./meeting-page.js')).showMeeting],
   [/^\/m\/([^/]+)\/recordings\/?$/, async () => (await import('./recordings.js')).showRecordings],
 ];

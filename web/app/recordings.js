@@ -60,7 +60,7 @@ function row(recording, signal) {
   return h('li', { class: 'card recording', 'data-recording': recording.id, 'data-state': recording.state },
     h('div', { class: 'recording-head' },
       h('div', {},
-        h('h2', {}, dateTime(recording.started_at)),
+        h('h2', {}, finished ? h('a', { href: `/recordings/${encodeURIComponent(recording.id)}` }, dateTime(recording.started_at)) : dateTime(recording.started_at)),
         h('p', { class: 'hint' },
           h('span', { class: `status status-${recording.state}` }, t(`recordings.state-${recording.state}`)),
           recording.duration_ms !== null && ` ${duration(recording.duration_ms)}`,

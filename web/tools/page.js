@@ -19,6 +19,9 @@ const ROUTES = {
   '^/account/?$': ['account.js'],
   '^/m/[^/]+/?$': ['meeting-page.js'],
   '^/m/[^/]+/recordings/?$': ['recordings.js'],
+  '^/recordings/?$': ['all-recordings.js'],
+  '^/recordings/[^/]+/?$': ['recording-page.js'],
+  '^/s/[^/]+/?$': ['recording-page.js'],
 };
 const LIMIT = 60_000; // bytes, compressed, before the first screen of each of these
 const COMPRESSED = /\.(js|css|svg|html|json|webmanifest|md)$/;

@@ -1,0 +1,72 @@
+"""A recording is found, watched, read, searched and handed on."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.web.page_stage import CAPTIONS, RECORDING, STORAGE, USER, at_both_sizes, fits, view
+from tests.web.scripted import ScriptedServer
+
+__all__ = ["view"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FILM = {"state": "done", "progress": 1.0, "file": "composed-1.mp4", "bytes": 1_000_000, "error": None}
+CHAPTERS = [{"start_ms": 0, "title": "Ada joins"}, {"start_ms": 30_000, "title": "Grace shares a screen"}]
+
+
+def prepare(server: ScriptedServer, path: str) -> None:
+    detail: dict[str, Any] = {"recording": RECORDING, "tracks": [], "composition": FILM | {"chapters": CHAPTERS}}
+    server.answers["GET", path] = (200, detail)
+    server.answers["GET", f"{path}/captions"] = (200, {"captions": CAPTIONS})
+
+
+async def place(view: Page) -> float:
+    found: float = await view.evaluate("document.querySelector('video').currentTime")
+    return found
+
+
+@at_both_sizes
+async def test_a_sentence_is_found_and_shared(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    server.answers["GET", "/recordings"] = (200, {"recordings": [RECORDING], "storage": STORAGE})
+    prepare(server, "/recordings/r1")
+    links: list[Any] = []
+
+    def share(_request: Any) -> tuple[int, Any]:
+        links.append({"id": "l1", "expires_at": "2026-12-01T10:00:00Z", "url": "/api/v1/shared/secret"})
+        return 201, links[0]
+
+    server.answers["POST", "/recordings/r1/links"] = share
+    server.answers["GET", "/recordings/r1/links"] = lambda _request: (200, {"links": links})
+    await view.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await view.goto(f"{server.url}/recordings")
+    await view.get_by_role("link", name="Design review").click()
+    await expect(view.locator(".spoken-line")).to_have_count(4)
+    await expect(view.locator(".lane-name")).to_have_text(["Ada", "Grace Hopper"])
+    await fits(view)
+    search = view.get_by_label("Search the transcript")
+    await search.fill("BUDGET")
+    await expect(view.locator(".spoken-line:visible")).to_have_count(2)
+    await expect(view.locator("mark")).to_have_text(["budget", "budget"])
+    assert await view.locator(".transcript b").count() == 0
+    await search.press("Enter")
+    await search.press("Enter")
+    assert await place(view) == 40
+    await view.get_by_role("button", name="Grace shares a screen").click()
+    assert await place(view) == 30
+    await view.get_by_role("button", name="Share", exact=True).click()
+    await view.get_by_label("Start at 0:30").check()
+    await view.get_by_role("button", name="Copy a new link").click()
+    await expect(view.locator("dialog .link-list li")).to_have_count(1)
+    assert await view.evaluate("navigator.clipboard.readText()") == f"{server.url}/s/secret#t=30"
+
+
+async def test_who_has_the_link_watches_without_an_account(view: Page, server: ScriptedServer) -> None:
+    prepare(server, "/shared/secret")
+    await view.goto(f"{server.url}/s/secret")
+    await expect(view.get_by_role("heading", name="Design review")).to_be_visible()
+    await expect(view.locator("video")).to_have_attribute("src", "/api/v1/shared/secret/files/composed-1.mp4")
+    await expect(view.get_by_role("button", name="Delete")).to_have_count(0)
+    await view.locator(".spoken-line").last.click()
+    assert await place(view) == 40

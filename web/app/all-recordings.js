@@ -1,0 +1,67 @@
+/** `/recordings`: every recording that the account may see, searched by title, name and what was said. */
+import { h } from './dom.js';
+import { dateTime, duration, sentenceOf } from './format.js';
+import { icon } from './icons.js';
+import { currentUser, rest } from './session.js';
+import { top } from './shell.js';
+import { t } from './words.js';
+
+const REST_MS = 300;
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export async function showAllRecordings(page, context) {
+  if (!(await currentUser())) return void (!context.signal.aborted && context.navigate('/?next=/recordings'));
+  const list = h('ul', { class: 'film-grid' });
+  const words = h('input', { class: 'input', type: 'search', maxlength: 200, autocomplete: 'off', 'aria-label': t('recordings.search'), placeholder: t('recordings.search') });
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let timer;
+  let loads = 0;
+  const load = async () => {
+    loads += 1;
+    const mine = loads;
+    const text = words.value.trim();
+    try {
+      const { recordings } = await rest.get(text ? `/recordings?search=${encodeURIComponent(text)}` : '/recordings');
+      if (context.signal.aborted || mine !== loads) return;
+      list.replaceChildren(...(recordings.length > 0 ? recordings.map(card) : [h('li', { class: 'nothing' }, icon('film'), h('p', {}, t(text ? 'recordings.no-match' : 'recordings.first')))]));
+    } catch (error) {
+      if (mine === loads) list.replaceChildren(h('li', { class: 'problem' }, sentenceOf(error)));
+    }
+  };
+  words.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void load(), REST_MS);
+  });
+  context.signal.addEventListener('abort', () => clearTimeout(timer));
+  page.replaceChildren(
+    top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
+    h('main', { class: 'watch' },
+      h('header', { class: 'watch-head' }, h('h1', {}, t('recordings.title')), h('div', { class: 'search' }, icon('search'), words)), list));
+  await load();
+}
+
+/** @param {any} recording */
+function card(recording) {
+  const finished = recording.state === 'ready';
+  return h('li', { class: 'film-card' }, h('a', { href: `/recordings/${encodeURIComponent(recording.id)}` },
+    h('div', { class: 'film-still' }, still(recording) || icon('film'),
+      recording.duration_ms !== null && h('span', { class: 'film-length' }, duration(recording.duration_ms))),
+    h('h2', {}, recording.title),
+    h('p', { class: 'hint' }, dateTime(recording.started_at), !finished && ' ',
+      !finished && h('span', { class: `status status-${recording.state}` }, t(`recordings.state-${recording.state}`)))));
+}
+
+/** A picture of the film: the browser reads as much of the file as one frame needs, once it is near the window. @param {any} recording */
+function still(recording) {
+  if (!recording.film) return null;
+  const at = Math.min(10, (recording.duration_ms ?? 0) / 3000).toFixed(1);
+  const video = h('video', { preload: 'none', muted: true, playsinline: true, tabindex: -1, 'aria-hidden': 'true' });
+  const near = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    near.disconnect();
+    video.preload = 'metadata';
+    video.src = `/api/v1/recordings/${encodeURIComponent(recording.id)}/files/${recording.film}#t=${at}`;
+  }, { rootMargin: '200px' });
+  near.observe(video);
+  return video;
+}

@@ -1,0 +1,179 @@
+/** `/recordings/<id>` and, for whom it was shared with, `/s/<token>`: one recording to watch, read, search and hand on. */
+import { copyLink } from './copy-link.js';
+import { ask, showForm } from './dialogs.js';
+import { h } from './dom.js';
+import { check, choice, form } from './fields.js';
+import { linksButton } from './file-links.js';
+import { dateTime, duration, sentenceOf, size } from './format.js';
+import { icon } from './icons.js';
+import { rest } from './session.js';
+import { speakerTimeline } from './speaker-timeline.js';
+import { toast } from './toasts.js';
+import { top } from './shell.js';
+import { transcriptPane } from './transcript-pane.js';
+import { t } from './words.js';
+
+const DAYS = [1, 7, 30, 365];
+const AGAIN_MS = 3_000;
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export async function showRecording(page, context) {
+  const [id] = context.parameters;
+  const path = `/recordings/${encodeURIComponent(id)}`;
+  const [detail, { captions }] = await Promise.all([rest.get(path), rest.get(`${path}/captions`)]);
+  if (context.signal.aborted) return;
+  const { recording } = detail;
+  const finished = recording.state === 'ready' || recording.state === 'partial';
+  const shown = watch(detail, captions, `/api/v1${path}/files/`, context, finished && (() => void compose(path, context)));
+  page.replaceChildren(
+    top(context, h('a', { class: 'button', href: '/recordings' }, t('recordings.all'))),
+    h('main', { class: 'watch' }, heading(recording,
+      finished && h('button', { type: 'button', class: 'button primary', onclick: () => void share(id, shown.now()) }, icon('link'), t('share.action')),
+      finished && h('a', { class: 'button', href: `/api/v1/recording/download/${encodeURIComponent(id)}`, download: true, target: '_self' }, icon('download'), t('recordings.download')),
+      finished && h('button', { type: 'button', class: 'button', onclick: () => void remove(id, recording.title, context) }, icon('trash'), t('action.delete'))),
+    shown.element, finished && tracks(id, detail)));
+  if (!finished || (!detail.composition?.file && detail.composition)) keepLooking(path, recording.state, context);
+}
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export async function showShared(page, context) {
+  const path = `/shared/${encodeURIComponent(context.parameters[0])}`;
+  const [detail, { captions }] = await Promise.all([rest.get(path), rest.get(`${path}/captions`)]);
+  if (context.signal.aborted) return;
+  const { element } = watch(detail, captions, `/api/v1${path}/files/`, context);
+  const file = detail.composition?.file;
+  page.replaceChildren(top(context), h('main', { class: 'watch' }, heading(detail.recording,
+    file && h('a', { class: 'button', href: `/api/v1${path}/files/${file}?download`, download: true, target: '_self' }, icon('download'), t('recordings.download'))), element));
+}
+
+/** @param {any} recording @param {...any} actions */
+function heading(recording, ...actions) {
+  document.title = t('title.page', { title: recording.title });
+  return h('header', { class: 'watch-head' },
+    h('div', {}, h('h1', {}, recording.title),
+      h('p', { class: 'hint' }, [dateTime(recording.started_at), recording.duration_ms !== null && duration(recording.duration_ms), recording.bytes !== null && size(recording.bytes)].filter(Boolean).join(' · ')),
+      recording.problems.length > 0 && h('ul', { class: 'hint problems' }, ...recording.problems.map((/** @type {string} */ one) => h('li', {}, one)))),
+    h('div', { class: 'row-actions' }, ...actions));
+}
+
+/**
+ * The film beside what was said. @param {any} detail @param {any[]} captions @param {string} files where its files are
+ * @param {import('./main.js').Context} context @param {(() => void)|false} [make] has a film made
+ * @returns {{element: HTMLElement, now: () => number}}
+ */
+function watch(detail, captions, files, context, make = false) {
+  const { recording, tracks: all, composition } = detail;
+  const length = Math.max(recording.duration_ms ?? 0, 1);
+  const file = composition?.file;
+  const video = file && h('video', { class: 'watch-film', src: files + file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
+  /** @param {number} ms */
+  const seek = (ms) => {
+    if (!video) return;
+    video.currentTime = ms / 1000;
+    void video.play().catch(() => undefined);
+  };
+  const pane = transcriptPane(captions, seek);
+  const timeline = speakerTimeline(captions, all, composition?.chapters ?? [], length, seek);
+  if (video) {
+    const from = Number(new URLSearchParams(location.hash.slice(1)).get('t'));
+    if (from > 0) video.addEventListener('loadedmetadata', () => (video.currentTime = from), { once: true });
+    video.addEventListener('timeupdate', () => {
+      pane.follow(video.currentTime * 1000);
+      timeline.follow(video.currentTime * 1000);
+    });
+    context.signal.addEventListener('abort', () => video.pause());
+  }
+  const state = composition?.state === 'failed' ? 'film.failed' : composition?.state === 'running' ? 'film.running' : composition ? 'film.queued' : `recordings.state-${recording.state}`;
+  return {
+    element: h('div', { class: 'watch-columns' },
+      h('div', { class: 'watch-film-side' },
+        video || h('div', { class: 'watch-film watch-none' }, icon('film'), h('p', {}, t(state, { error: composition?.error ?? '', progress: composition?.progress ?? 0 })),
+          make && (!composition || composition.state === 'failed') && h('button', { type: 'button', class: 'button', onclick: make }, t('film.create'))),
+        timeline.element),
+      pane.element),
+    now: () => (video ? video.currentTime : 0),
+  };
+}
+
+/** A recording or film that is being made: the page is shown anew when there is more. @param {string} path @param {string} state @param {import('./main.js').Context} context */
+function keepLooking(path, state, context) {
+  const timer = setTimeout(async () => {
+    const detail = await rest.get(path).catch(() => null);
+    if (context.signal.aborted) return;
+    if (detail && (detail.recording.state !== state || detail.composition?.file)) context.again();
+    else keepLooking(path, state, context);
+  }, AGAIN_MS);
+  context.signal.addEventListener('abort', () => clearTimeout(timer));
+}
+
+/** @param {string} path @param {import('./main.js').Context} context */
+async function compose(path, context) {
+  try {
+    await rest.post(`${path}/composition`);
+    context.again();
+  } catch (error) {
+    toast(sentenceOf(error), 'problem');
+  }
+}
+
+/** The recording in parts. @param {string} id @param {any} detail */
+function tracks(id, detail) {
+  const base = `/api/v1/recordings/${encodeURIComponent(id)}/files/`;
+  return h('details', { class: 'card' }, h('summary', {}, t('recordings.tracks')), h('ul', { class: 'track-list' }, ...detail.tracks.flatMap((/** @type {any} */ track) => track.files.map((/** @type {string} */ file) => h('li', {},
+    h('span', {}, h('strong', {}, track.name), ` · ${t(`recordings.source-${track.source}`)}`, h('span', { class: 'hint' }, ` ${duration(track.duration_ms)} · ${track.codec}`)),
+    h('a', { class: 'icon-button', href: `${base}${file}?download`, download: true, target: '_self', title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file }) }, icon('download')),
+    linksButton(id, file, file))))));
+}
+
+/** @param {string} id @param {string} title @param {import('./main.js').Context} context */
+async function remove(id, title, context) {
+  const answer = await ask(t('recordings.delete-ask', { title }), t('recordings.delete-text'), [{ label: t('action.delete'), value: 'delete', class: 'danger' }]);
+  if (answer !== 'delete') return;
+  try {
+    await rest.delete(`/recordings/${encodeURIComponent(id)}`);
+    context.navigate('/recordings');
+  } catch (error) {
+    toast(sentenceOf(error), 'problem');
+  }
+}
+
+/** The links by which others watch it without an account. @param {string} id @param {number} now seconds into the film */
+function share(id, now) {
+  const base = `/recordings/${encodeURIComponent(id)}/links`;
+  const list = h('ul', { class: 'link-list' });
+  const time = choice(t('links.valid'), 'clock', () => undefined);
+  time.select.append(...DAYS.map((days) => h('option', { value: days }, t('share.days', { days }))));
+  time.select.value = '7';
+  const from = check(t('share.from', { time: duration(now * 1000) }), '', false);
+
+  async function load() {
+    const { links } = await rest.get(base);
+    list.replaceChildren(...links.map((/** @type {any} */ link) => h('li', {}, h('span', {}, t('links.until', { time: dateTime(link.expires_at) })),
+      h('button', { type: 'button', class: 'button small', onclick: () => void revoke(link.id) }, t('links.revoke')))));
+  }
+
+  /** @param {string} link */
+  async function revoke(link) {
+    try {
+      await rest.delete(`${base}/${encodeURIComponent(link)}`);
+      await load();
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    }
+  }
+
+  return showForm(t('share.title'), () => [
+    h('p', { class: 'hint' }, t('share.text')),
+    form({
+      action: t('share.create'),
+      submit: async () => {
+        const { url } = await rest.post(base, { days: Number(time.select.value) });
+        const moment = from.input.checked ? `#t=${Math.floor(now)}` : '';
+        await Promise.all([copyLink(`/s/${url.split('/').pop()}${moment}`), load()]);
+      },
+    }, time.element, now > 1 && from.element),
+    list,
+    (void load().catch((error) => toast(sentenceOf(error), 'problem')), null),
+  ]);
+}
+

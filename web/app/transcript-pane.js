@@ -1,0 +1,77 @@
+/** What was said in a recording: follows the film, seeks in it, and is searched. */
+import { h } from './dom.js';
+import { duration } from './format.js';
+import { icon } from './icons.js';
+import { t } from './words.js';
+
+/** After the reader scrolled, the pane does not follow for so long. */
+const LEFT_ALONE_MS = 5_000;
+
+/**
+ * @param {any[]} captions in order @param {(ms: number) => void} seek
+ * @returns {{element: HTMLElement, follow: (ms: number) => void}}
+ */
+export function transcriptPane(captions, seek) {
+  const lines = captions.map((caption) => {
+    const text = h('span', {}, caption.text);
+    const element = h('li', {}, h('button', { type: 'button', class: 'spoken-line', onclick: () => seek(caption.start_ms) },
+      h('span', { class: 'spoken-time' }, duration(caption.start_ms)), h('strong', {}, caption.name), text));
+    return { caption, element, text };
+  });
+  const list = h('ol', { class: 'transcript-lines', tabindex: 0, 'aria-label': t('player.transcript') }, ...lines.map(({ element }) => element));
+  const found = h('p', { class: 'hint', role: 'status' });
+  const words = h('input', { class: 'input', type: 'search', maxlength: 200, autocomplete: 'off', 'aria-label': t('player.search'), placeholder: t('player.search') });
+  /** @type {typeof lines} */
+  let matches = [];
+  let at = -1;
+  let alone = 0;
+  /** @type {HTMLElement|null} */
+  let current = null;
+
+  words.addEventListener('input', () => {
+    const text = words.value.trim().toLowerCase();
+    matches = text ? lines.filter(({ caption }) => `${caption.name} ${caption.text}`.toLowerCase().includes(text)) : [];
+    at = -1;
+    for (const line of lines) {
+      line.text.replaceChildren(...marked(line.caption.text, text));
+      line.element.hidden = text !== '' && !matches.includes(line);
+    }
+    found.textContent = text ? t('player.found', { count: matches.length }) : '';
+  });
+  // Enter goes from match to match.
+  words.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== 'Enter' || matches.length === 0) return;
+    event.preventDefault();
+    at = (at + (event.shiftKey ? matches.length - 1 : 1)) % matches.length;
+    seek(matches[at].caption.start_ms);
+  });
+  for (const type of ['wheel', 'touchmove', 'keydown']) list.addEventListener(type, () => (alone = performance.now() + LEFT_ALONE_MS), { passive: true });
+
+  /** @param {number} ms */
+  function follow(ms) {
+    const now = lines.findLast(({ caption }) => caption.start_ms <= ms + 200)?.element ?? null;
+    if (now === current) return;
+    current?.removeAttribute('aria-current');
+    current = now;
+    now?.setAttribute('aria-current', 'true');
+    if (now && !now.hidden && performance.now() > alone) list.scrollTo({ top: now.offsetTop - list.clientHeight / 3, behavior: 'smooth' });
+  }
+
+  const element = h('section', { class: 'transcript card' },
+    h('h2', {}, t('player.transcript')),
+    lines.length > 0 ? h('div', { class: 'search' }, icon('search'), words) : h('p', { class: 'hint' }, t('player.no-transcript')),
+    found, lines.length > 0 && list);
+  return { element, follow };
+}
+
+/** @param {string} text @param {string} wanted in lower case @returns {(Node|string)[]} */
+function marked(text, wanted) {
+  if (!wanted) return [text];
+  const parts = [];
+  let from = 0;
+  for (let place = text.toLowerCase().indexOf(wanted); place >= 0; place = text.toLowerCase().indexOf(wanted, from)) {
+    parts.push(text.slice(from, place), h('mark', {}, text.slice(place, place + wanted.length)));
+    from = place + wanted.length;
+  }
+  return [...parts, text.slice(from)];
+}

@@ -45,6 +45,8 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
         name=person.name,
         text=body.text,
         to=body.to,
+        reply_to=body.reply_to,
+        file=body.file,
     )
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
@@ -62,9 +64,7 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
             payload.pop(name)
         await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.sent", payload)
     await _say(call, fact)
-    return ChatMessage(
-        id=fact.message, participant=person.id, name=person.name, text=fact.text, to=fact.to, at=at, edited_at=None
-    )
+    return ChatMessage.from_row(fact, id=fact.message, at=at, edited_at=None)
 
 
 async def _check_shown(call: Call, person: ParticipantRow) -> None:
@@ -82,7 +82,14 @@ async def _say(call: Call, fact: ChatSent) -> None:
     if node is None:
         return
     said = signaling.Chat(
-        text=fact.text, to=fact.to, id=fact.message, participant=fact.participant, name=fact.name, at=fact.at
+        text=fact.text,
+        to=fact.to,
+        reply_to=fact.reply_to,
+        file=fact.file,
+        id=fact.message,
+        participant=fact.participant,
+        name=fact.name,
+        at=fact.at,
     )
     try:
         await call.services.nodes.chat(node, fact.room, said)

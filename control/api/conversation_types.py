@@ -44,12 +44,19 @@ class Captions(Answer, frozen=True, kw_only=True):
     captions: list[CaptionLine]
 
 
+_Id = Annotated[str, msgspec.Meta(max_length=64)]
+
+
 class ChatMessage(Answer, frozen=True, kw_only=True):
+    """`reply_to` is the message that it answers, `file` an uploaded file that goes with it."""
+
     id: str
     participant: str
     name: str
     text: str
     to: str | None
+    reply_to: str | None
+    file: str | None
     at: Time
     edited_at: Time | None
 
@@ -59,10 +66,12 @@ class EditMessage(Body, frozen=True, kw_only=True):
 
 
 class SendMessage(Body, frozen=True, kw_only=True):
-    """`to` names one participant; null is everyone."""
+    """`to` names one participant; null is everyone. `reply_to` and `file` are as in ChatMessage."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=4000, pattern=r"\S")]
-    to: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    to: _Id | None = None
+    reply_to: _Id | None = None
+    file: _Id | None = None
 
 
 class ChatPage(Answer, frozen=True, kw_only=True):

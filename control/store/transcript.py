@@ -25,6 +25,8 @@ class ChatRow:
     name: str
     recipient_id: str | None
     text: str
+    reply_to: str | None
+    file: str | None
     sent_at: datetime
     edited_at: datetime | None
 
@@ -94,6 +96,8 @@ async def add_chat(connection: Connection, chat: ChatSent, at: datetime) -> None
         name=chat.name,
         recipient_id=chat.to,
         text=chat.text,
+        reply_to=chat.reply_to,
+        file=chat.file,
         sent_at=at,
     )
 
@@ -140,7 +144,8 @@ async def edit_message(connection: Connection, meeting: str, identifier: str, te
 async def delete_message(connection: Connection, meeting: str, identifier: str) -> None:
     """Delete the text of a message. Its row stays, so that no repeated fact restores it."""
     await connection.execute(
-        "UPDATE signaling_messages SET text = '', deleted_at = now() WHERE meeting_id = $1 AND message = $2",
+        "UPDATE signaling_messages SET text = '', file = NULL, deleted_at = now()"
+        " WHERE meeting_id = $1 AND message = $2",
         meeting,
         identifier,
     )

@@ -89,6 +89,8 @@ class ChatSent(Fact, tag="chat", frozen=True, kw_only=True):
     name: str
     text: str
     to: str | None = None
+    reply_to: str | None = None
+    file: str | None = None
 
 
 class RecordingStarted(Fact, tag="recording_started", frozen=True, kw_only=True):

@@ -110,10 +110,15 @@ class Consent(Message, tag="consent", frozen=True, kw_only=True):
 
 
 class Chat(Message, tag="chat", frozen=True, kw_only=True):
-    """A chat message; `to` names one participant, else all. The server fills id, sender and time (Unix ms)."""
+    """A chat message; `to` names one participant, else all. The server fills id, sender and time (Unix ms).
+
+    `reply_to` is the message that it answers, `file` an uploaded file that goes with it (control's id).
+    """
 
     text: str
     to: str | None = None
+    reply_to: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    file: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     id: str | None = None
     participant: str | None = None
     name: str | None = None

@@ -19,6 +19,8 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
     sent = signaling.Chat(
         text=message.text,
         to=message.to,
+        reply_to=message.reply_to,
+        file=message.file,
         id=random_id("m"),
         participant=participant.participant,
         name=participant.name,
@@ -36,6 +38,8 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
             name=participant.name,
             text=message.text,
             to=message.to,
+            reply_to=message.reply_to,
+            file=message.file,
         )
     )
 

@@ -269,10 +269,11 @@ async def test_messages_are_edited_and_deleted_by_their_author(people: People) -
         "participant": joined["participant"],
         "name": "Bob",
     }
-    await report(host, {**fact, "text": "helo"}, n=1)
+    await report(host, {**fact, "text": "helo", "reply_to": "m0", "file": "file_1"}, n=1)
     assert await host.refused("PUT", f"{base}/messages/m1", {"text": "x"}) == (403, "forbidden")
     edited = await bob.ok("PUT", f"{base}/messages/m1", {"text": "hello"})
     assert edited["text"] == "hello" and edited["edited_at"]
+    assert (edited["reply_to"], edited["file"]) == ("m0", "file_1")
     await host.ok("DELETE", f"{base}/messages/m1")
     await report(host, {**fact, "text": "helo"}, n=2)
     assert (await bob.ok("GET", f"{base}/messages"))["messages"] == []

@@ -3,7 +3,8 @@
  *
  * Events: `change`.
  *
- * @typedef {{id: string, participant: string, name: string, text: string, to: string|null, at: number}} Message
+ * @typedef {{id: string, participant: string, name: string, text: string, to: string|null, reply_to?: string|null, file?: string|null,
+ *   at: number}} Message
  */
 import { Emitter } from '/sdk/parley.js';
 import { codeOf } from './format.js';

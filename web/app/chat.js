@@ -1,12 +1,16 @@
 /** The chat panel. */
 import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
-import { clock } from './format.js';
+import { clock, sentenceOf } from './format.js';
+import { icon } from './icons.js';
+import { currentUser, rest } from './session.js';
+import { sharedFile } from './shared-file.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
 /** The compose field grows up to this, in px. */
 const TALLEST = 132;
+const MOST_FILES = 10;
 
 export class Chat {
   element;
@@ -15,6 +19,13 @@ export class Chat {
   #input;
   #to = h('select', { class: 'input', 'aria-label': t('chat.to') });
   #form;
+  /** Whether we may upload: guests may not. */
+  #files = false;
+  #attach;
+  #picker = h('input', { type: 'file', multiple: true, hidden: true, 'aria-hidden': 'true', tabindex: -1, onchange: () => void this.#pick() });
+  /** Which message is answered. @type {import('./chat-log.js').Message|null} */
+  #answers = null;
+  #answering = h('p', { class: 'answering', hidden: true });
   /** @type {Map<import('./chat-log.js').Message, HTMLElement>} */
   #rows = new Map();
   /** What came while the chat was closed begins below this line. */
@@ -28,9 +39,11 @@ export class Chat {
     this.#input = h('textarea', {
       class: 'input', rows: 1, 'aria-label': t('chat.message'), placeholder: t('chat.message'), maxlength: 2000, autocomplete: 'off', oninput: () => this.#grow(),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+      onpaste: (/** @type {ClipboardEvent} */ event) => void this.#send(event.clipboardData?.files, event),
     });
+    this.#attach = iconButton('attach', t('chat.attach'), { hidden: true, onclick: () => this.#picker.click() });
     this.#form = h('form', { class: 'compose', onsubmit: (/** @type {SubmitEvent} */ event) => this.#submit(event) },
-      this.#to, h('div', { class: 'compose-line' }, this.#input, iconButton('send', t('action.send'), { type: 'submit', class: 'primary' })));
+      this.#answering, this.#to, h('div', { class: 'compose-line' }, this.#attach, this.#picker, this.#input, iconButton('send', t('action.send'), { type: 'submit', class: 'primary' })));
     this.element = h('aside', { class: 'panel panel-chat', 'aria-label': t('chat.label'), hidden: true },
       h('header', { class: 'panel-head' }, h('h2', {}, t('chat.label')), iconButton('close', t('action.close'), { onclick: close })),
       this.#messages, this.#form);
@@ -38,6 +51,13 @@ export class Chat {
     for (const type of ['participant-joined', 'participant-left', 'participant-updated', 'grants']) {
       call.room.addEventListener(type, () => this.#refresh(), { signal });
     }
+    // A file dropped anywhere on the panel goes to the chat.
+    this.element.addEventListener('dragover', (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files') && event.preventDefault());
+    this.element.addEventListener('drop', (/** @type {DragEvent} */ event) => void this.#send(event.dataTransfer?.files, event));
+    void currentUser().catch(() => null).then((user) => {
+      this.#files = user !== null;
+      this.#refresh();
+    });
     this.#refresh();
     this.#show();
   }
@@ -60,6 +80,10 @@ export class Chat {
 
   /** Enter sends, Shift+Enter begins a line; what an input method composes is its own. @param {KeyboardEvent} event */
   #key(event) {
+    if (event.key === 'Escape' && this.#answers) {
+      event.stopPropagation();
+      return this.#answer(null);
+    }
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     this.#form.requestSubmit();
@@ -75,9 +99,48 @@ export class Chat {
     event.preventDefault();
     const text = this.#input.value.trim();
     if (text === '') return;
-    if (!this.#call.room.chat(text, this.#to.value || undefined)) return toast(t('chat.not-sent'), 'problem');
+    if (!this.#call.room.chat(text, this.#to.value || undefined, { replyTo: this.#answers?.id })) return toast(t('chat.not-sent'), 'problem');
     this.#input.value = '';
+    this.#answer(null);
     this.#grow();
+  }
+
+  /** Begin or give up an answer to a message. @param {import('./chat-log.js').Message|null} message */
+  #answer(message) {
+    this.#answers = message;
+    this.#answering.hidden = !message;
+    this.#answering.replaceChildren();
+    if (!message) return;
+    // What was said in private is answered in private.
+    if (message.to && message.participant !== this.#call.room.participant) this.#to.value = message.participant;
+    this.#answering.append(icon('reply'), h('span', {}, t('chat.answering', { name: this.#nameOf(message) })),
+      iconButton('close', t('chat.answer-not'), { onclick: () => this.#answer(null) }));
+    this.#input.focus();
+  }
+
+  async #pick() {
+    const files = [...this.#picker.files];
+    this.#picker.value = '';
+    await this.#send(files);
+  }
+
+  /** Upload files and say so in the chat. @param {Iterable<File>} [files] @param {Event} [event] that brought them */
+  async #send(files = [], event) {
+    const chosen = [...files].slice(0, MOST_FILES);
+    if (chosen.length === 0 || !this.#files) return;
+    event?.preventDefault();
+    const to = this.#to.value || undefined;
+    this.#attach.disabled = true;
+    for (const file of chosen) {
+      try {
+        toast(t('chat.uploading', { name: file.name }));
+        const { id, name } = await rest.upload(this.#call.place.id, file);
+        if (!this.#call.room.chat(name, to, { file: id })) toast(t('chat.not-sent'), 'problem');
+      } catch (error) {
+        toast(sentenceOf(error), 'problem');
+      }
+    }
+    this.#attach.disabled = false;
   }
 
   #show() {
@@ -96,13 +159,22 @@ export class Chat {
     const known = this.#rows.get(message);
     if (known) return known;
     const own = message.participant === this.#call.room.participant;
-    const row = h('li', { class: own ? 'message own' : 'message' },
-      h('p', { class: 'message-head' }, h('strong', {}, own ? t('person.you-alone') : message.name ?? t('person.somebody')),
+    const first = message.reply_to ? this.#call.chat.messages.find(({ id }) => id === message.reply_to) : null;
+    const row = h('li', { class: own ? 'message own' : 'message', 'data-message': message.id },
+      first && h('button', { type: 'button', class: 'quote', onclick: () => this.#rows.get(first)?.scrollIntoView({ block: 'center' }) },
+        h('strong', {}, this.#nameOf(first)), h('span', {}, first.text)),
+      h('p', { class: 'message-head' }, h('strong', {}, this.#nameOf(message)),
         message.to && h('span', { class: 'private' }, own ? this.#toWhom(message.to) : t('chat.to-you')),
         h('time', {}, clock(message.at))),
-      h('p', { class: 'message-text' }, ...linked(message.text)));
+      message.file ? sharedFile(message.file, message.text, this.#files) : h('p', { class: 'message-text' }, ...linked(message.text)),
+      message.id && iconButton('reply', t('chat.reply-to', { name: this.#nameOf(message) }), { class: 'message-reply', onclick: () => this.#answer(message) }));
     this.#rows.set(message, row);
     return row;
+  }
+
+  /** @param {import('./chat-log.js').Message} message */
+  #nameOf({ participant, name }) {
+    return participant === this.#call.room.participant ? t('person.you-alone') : name ?? t('person.somebody');
   }
 
   /** @param {string} id */
@@ -119,6 +191,7 @@ export class Chat {
       ...others.map(({ id, name }) => h('option', { value: id }, t('chat.to-only', { name }))));
     if (others.some(({ id }) => id === chosen)) this.#to.value = chosen;
     this.#to.hidden = others.length === 0;
+    this.#attach.hidden = !this.#files || !room.grants.chat;
     this.#input.disabled = !room.grants.chat;
     this.#input.placeholder = t(room.grants.chat ? 'chat.message' : 'chat.closed');
   }

@@ -124,6 +124,13 @@ export function shareTools(tile, video, { keepVideo, name }) {
     keepVideo(true);
   }
 
-  draw();
-  return { element, close: () => popup?.close() };
+  const sizes = new ResizeObserver(draw);
+  sizes.observe(tile);
+  return {
+    element,
+    close: () => {
+      sizes.disconnect();
+      popup?.close();
+    },
+  };
 }

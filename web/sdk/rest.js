@@ -274,6 +274,19 @@ export class Rest {
     return this.#change('DELETE', path, body);
   }
 
+  /**
+   * Upload a file that the participants of a meeting may read. @param {string} meeting @param {File} file
+   * @returns {Promise<{id: string, name: string, content_type: string, bytes: number, thumbnail: boolean}>}
+   */
+  upload(meeting, file) {
+    return this.#change('POST', `/media/upload?name=${encodeURIComponent(file.name.slice(0, 200))}&meeting=${encodeURIComponent(meeting)}`, file);
+  }
+
+  /** What is no JSON. @param {string} path @returns {Promise<Blob>} */
+  blob(path) {
+    return this.#withSession(async () => (await this.#answer('GET', path)).blob());
+  }
+
   /** @param {any} answer */
   #signedIn(answer) {
     this.#csrf = answer.csrf_token;
@@ -321,21 +334,28 @@ export class Rest {
 
   /** @param {string} method @param {string} path @param {object} [body] @returns {Promise<any>} */
   async #request(method, path, body) {
+    const response = await this.#answer(method, path, body);
+    return response.status === 204 ? null : response.json().catch(() => null);
+  }
+
+  /** @param {string} method @param {string} path @param {object} [body] JSON, or a file as it is @returns {Promise<Response>} */
+  async #answer(method, path, body) {
     /** @type {Record<string, string>} */
     const headers = { Accept: 'application/json' };
     const bearer = this.#participantToken;
     if (bearer) headers.Authorization = `Bearer ${bearer}`;
     else if (method !== 'GET' && this.#csrf) headers['X-CSRF-Token'] = this.#csrf;
-    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    const file = body instanceof Blob;
+    if (body !== undefined) headers['Content-Type'] = file ? 'application/octet-stream' : 'application/json';
     const response = await fetch(this.#base + PREFIX + path, {
       method,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || file ? body : JSON.stringify(body),
       credentials: bearer ? 'omit' : 'same-origin',
       cache: 'no-store',
     });
-    const answer = response.status === 204 ? null : await response.json().catch(() => null);
-    if (response.ok) return answer;
+    if (response.ok) return response;
+    const answer = await response.json().catch(() => null);
     throw new RestError(response.status, answer?.code ?? 'http_error', answer?.detail ?? answer?.title ?? response.statusText);
   }
 }

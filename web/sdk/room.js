@@ -224,9 +224,12 @@ export class Room extends Emitter {
     return this.#signaling.answers(ms);
   }
 
-  /** @param {string} text @param {string} [to] a participant, else all */
-  chat(text, to) {
-    return this.#signaling.send(to ? { kind: 'chat', text, to } : { kind: 'chat', text });
+  /**
+   * @param {string} text @param {string} [to] a participant, else all
+   * @param {{replyTo?: string, file?: string}} [about] the message that it answers; an uploaded file that goes with it (its id)
+   */
+  chat(text, to, { replyTo, file } = {}) {
+    return this.#signaling.send({ kind: 'chat', text, ...(to ? { to } : {}), ...(replyTo ? { reply_to: replyTo } : {}), ...(file ? { file } : {}) });
   }
 
   /** Raise or lower our hand; hosts can lower others' hands. @param {boolean} raised @param {string} [participant] */

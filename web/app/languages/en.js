@@ -471,6 +471,14 @@ export default {
   'chat.to-only': 'Only to {name}',
   'chat.to-you': 'to you',
   'chat.new': 'New',
+  'chat.answer-not': 'Do not reply',
+  'chat.answering': 'Reply to {name}',
+  'chat.attach': 'Share a file',
+  'chat.download': 'Download {name}',
+  'chat.file-gone': 'No longer there',
+  'chat.preview': 'Preview of {name}',
+  'chat.reply-to': 'Reply to {name}',
+  'chat.uploading': 'Sending {name}…',
 
   // Polls, questions, timer
   'activities.label': 'Polls and questions',

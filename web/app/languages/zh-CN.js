@@ -471,6 +471,14 @@ export default {
   'chat.to-only': '私聊 {name}',
   'chat.to-you': '私聊你',
   'chat.new': '新消息',
+  'chat.answer-not': '取消回复',
+  'chat.answering': '回复 {name}',
+  'chat.attach': '发送文件',
+  'chat.download': '下载 {name}',
+  'chat.file-gone': '文件已不存在',
+  'chat.preview': '{name} 的预览',
+  'chat.reply-to': '回复 {name}',
+  'chat.uploading': '正在发送 {name}…',
 
   // 投票、提问与计时
   'activities.label': '投票与提问',

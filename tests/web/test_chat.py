@@ -1,0 +1,57 @@
+"""The chat of a call: answers, files, several lines."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from sfu.api import signaling
+from tests.web.page_stage import USER, at_both_sizes, enter, fits, view
+from tests.web.scripted import ScriptedServer
+
+__all__ = ["view"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FILE = {
+    "id": "file_1",
+    "name": "<b>plan</b>.pdf",
+    "content_type": "application/pdf",
+    "bytes": 2_000,
+    "thumbnail": False,
+}
+
+
+@at_both_sizes
+async def test_messages_are_answered_in_several_lines(view: Page, server: ScriptedServer) -> None:
+    session = await enter(view, server)
+    await session.send(signaling.Chat(text="Lunch?", id="c1", participant="p2", name="Grace", at=1))
+    await view.keyboard.press("t")
+    await view.locator(".message").hover()
+    await view.get_by_role("button", name="Reply to Grace").click()
+    await view.keyboard.type("Yes,")
+    await view.keyboard.press("Shift+Enter")
+    await view.keyboard.type("at one.")
+    await view.keyboard.press("Enter")
+    assert await session.next_of(signaling.Chat) == signaling.Chat(text="Yes,\nat one.", reply_to="c1")
+    await expect(view.locator(".answering")).to_be_hidden()
+    said = signaling.Chat(text="Yes,\nat one.", id="c2", participant="p1", name="Ada", at=2, reply_to="c1")
+    await session.send(said)
+    await expect(view.locator("[data-message=c2] .quote")).to_have_text("GraceLunch?")
+    await fits(view)
+
+
+async def test_files_are_shared_by_accounts_and_had_by_all(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    server.answers["POST", "/media/upload"] = (201, FILE)
+    server.answers["GET", "/media/info/file_1"] = (200, FILE)
+    session = await enter(view, server)
+    await view.keyboard.press("t")
+    await expect(view.get_by_role("button", name="Share a file")).to_be_visible()
+    chosen = {"name": FILE["name"], "mimeType": "application/pdf", "buffer": b'"%PDF"'}
+    await view.locator(".compose input[type=file]").set_input_files([chosen])  # type: ignore[list-item]
+    assert await session.next_of(signaling.Chat) == signaling.Chat(text="<b>plan</b>.pdf", file="file_1")
+    await session.send(
+        signaling.Chat(text="<b>plan</b>.pdf", id="c1", participant="p1", name="Ada", at=1, file="file_1")
+    )
+    link = view.get_by_role("link", name="<b>plan</b>.pdf")
+    await expect(link).to_have_attribute("href", "/api/v1/media/download/file_1")
+    await expect(link).to_contain_text("2.0 kB")
+    assert await view.evaluate("document.querySelectorAll('.message b').length") == 0

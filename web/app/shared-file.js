@@ -1,0 +1,48 @@
+/** A file that somebody shared in the chat: its name and size, a preview of pictures and films, and the way to have it. */
+import { h, setText } from './dom.js';
+import { sentenceOf, size } from './format.js';
+import { icon } from './icons.js';
+import { rest } from './session.js';
+import { toast } from './toasts.js';
+import { t } from './words.js';
+
+/** @param {string} id @param {string} name @param {boolean} cookie whether the browser itself may ask for it: guests bring a token @returns {HTMLElement} */
+export function sharedFile(id, name, cookie) {
+  const path = `/media/download/${encodeURIComponent(id)}`;
+  const about = h('span', { class: 'hint' });
+  const body = [icon('file'), h('span', { class: 'file-name' }, h('strong', {}, name), about), icon('download')];
+  const label = t('chat.download', { name });
+  const control = cookie
+    ? h('a', { class: 'file', href: `/api/v1${path}`, download: name, title: label }, ...body)
+    : h('button', { type: 'button', class: 'file', title: label, onclick: () => void save(path, name) }, ...body);
+  const element = h('div', { class: 'shared-file' }, control);
+  void describe(id, name, about, element);
+  return element;
+}
+
+/** @param {string} id @param {string} name @param {HTMLElement} about @param {HTMLElement} element */
+async function describe(id, name, about, element) {
+  try {
+    const file = await rest.get(`/media/info/${encodeURIComponent(id)}`);
+    setText(about, size(file.bytes));
+    if (!file.thumbnail) return;
+    // A guest's browser cannot ask for a picture by itself: it would not bring the token.
+    const picture = await createImageBitmap(await rest.blob(`/media/thumbnail/${encodeURIComponent(id)}`));
+    const canvas = h('canvas', { class: 'file-preview', role: 'img', 'aria-label': t('chat.preview', { name }), width: picture.width, height: picture.height });
+    canvas.getContext('2d').drawImage(picture, 0, 0);
+    element.prepend(canvas);
+  } catch {
+    setText(about, t('chat.file-gone'));
+  }
+}
+
+/** @param {string} path @param {string} name */
+async function save(path, name) {
+  try {
+    const href = URL.createObjectURL(await rest.blob(path));
+    h('a', { href, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 60_000);
+  } catch (error) {
+    toast(sentenceOf(error), 'problem');
+  }
+}

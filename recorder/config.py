@@ -32,6 +32,8 @@ class RecorderConfig:
     """The time in which a finished recording can be continued; then its segments are deleted."""
     films_at_once: int = 0
     """The number of films made at the same time; 0 is half the number of cores."""
+    signing_key: Path | None = None
+    """The private key that signs manifests; by default one below `recordings_dir`, created if it is missing."""
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)

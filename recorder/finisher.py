@@ -14,7 +14,7 @@ from foundation.background import keep_running
 from foundation.failures import describe
 from objects.store import ObjectStore
 from objects.threads import Objects
-from recorder import layout, leases, metrics, stored
+from recorder import layout, leases, metrics, signing, stored
 from recorder.config import RecorderConfig
 from recorder.finishing import Stopped, finish
 from recorder.manifest import Manifest, RecordingInfo
@@ -121,7 +121,8 @@ def _finish(
     if store is not None:
         stored.fetch_journals(store, root, info.recording)
     with leases.finishing(layout.recording_dir(root, info.recording)), SegmentCache(root, store) as cache:
-        return finish(root, info, config.instance, problems, stop, cache=cache)
+        sign = signing.load_or_create(config.signing_key or root / signing.DEFAULT_NAME).sign
+        return finish(root, info, config.instance, problems, stop, cache=cache, sign=sign)
 
 
 async def _threaded(

@@ -8,7 +8,7 @@ import errno
 import logging
 import mmap
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +59,7 @@ def finish(
     stop: threading.Event,
     *,
     cache: SegmentCache | None = None,
+    sign: Callable[[bytes], bytes] | None = None,
 ) -> Manifest:
     """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
 
@@ -99,7 +100,7 @@ def finish(
         tracks=finished,
         problems=[*sentences, *timeline.problems],
     )
-    manifest.write_manifest(directory, result)
+    manifest.write_manifest(directory, result, sign)
     return result
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 INFO_NAME = "recording.json"
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.sig"
 LEASE_NAME = "recording.lease"
 REPORTED_NAME = "manifest.reported"
 JOURNAL_SUFFIX = ".jnl"

@@ -5,11 +5,12 @@ without one is not finished. Keys are relative to the recordings directory.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from recorder.layout import INFO_NAME, MANIFEST_NAME
+from recorder.layout import INFO_NAME, MANIFEST_NAME, SIGNATURE_NAME
 
 VERSION = 1
 
@@ -131,9 +132,12 @@ def read_info(recording: Path) -> RecordingInfo | None:
         return None
 
 
-def write_manifest(recording: Path, manifest: Manifest) -> None:
-    """Commit the recording. OSError when the disk refuses."""
-    _replace(recording / MANIFEST_NAME, encode_manifest(manifest), durably=True)
+def write_manifest(recording: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:
+    """Commit the recording, after its signature if there is one. OSError when the disk refuses."""
+    data = encode_manifest(manifest)
+    if sign is not None:
+        _replace(recording / SIGNATURE_NAME, sign(data), durably=True)
+    _replace(recording / MANIFEST_NAME, data, durably=True)
 
 
 def write_info(recording: Path, info: RecordingInfo) -> None:

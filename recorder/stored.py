@@ -2,6 +2,7 @@
 
     {recording}/{track}/{epoch}-{n}.webm|.mkv|.jnl   a closed segment, and after it its journal
     {recording}/{track}.webm|.mp4                     finished files
+    {recording}/manifest.sig                          its signature
     {recording}/manifest.json                         the commit, after everything else
     _open/{recording}.json                            recording.json, from the begin until control knows the manifest
 
@@ -46,6 +47,9 @@ def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
             continue
         if not is_journal or there.get(key) != path.stat().st_size:
             store.put_file(key, path, sha256=hashes.get(key, ""))
+    signature = directory / layout.SIGNATURE_NAME
+    if signature.exists():
+        store.put(layout.key(root, signature), signature.read_bytes())
     store.put(layout.key(root, directory / layout.MANIFEST_NAME), manifest.encode_manifest(finished))
 
 

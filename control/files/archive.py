@@ -28,6 +28,7 @@ _CONTENT_TYPES = {
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _COMPOSED = re.compile(r"(composed-[0-9]{1,12}|film-[a-z0-9_]{1,64}-[0-9]{1,6})\.(mp4|webm|m4a|mp3|jpg|vtt)")
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,8 +125,8 @@ class Archive:
             raise Problem(502, "manifest_unreadable", "The recording's manifest cannot be read.") from error
 
     async def file(self, recording: str, name: str) -> tuple[str, str]:
-        """Return the key and content type of a file in the manifest, or of a film and its storyboard."""
-        if name != MANIFEST and not _COMPOSED.fullmatch(name):
+        """Return the key and content type of a file in the manifest, its signature, or of a film and its storyboard."""
+        if name not in {MANIFEST, SIGNATURE} and not _COMPOSED.fullmatch(name):
             manifest = await self.manifest(recording)
             if name not in {within(recording, file.key) for track in manifest.tracks for file in track.files}:
                 raise not_found("This recording has no such file.")

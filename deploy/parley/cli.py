@@ -87,13 +87,15 @@ def _add_verbs_of_own_flags(
     gateway = verbs.add_parser("nginx-config", help="write the gateway's nginx.conf", parents=[common])
     add_nginx_flags(gateway)
     for name, meaning, act, what in (
-        ("recording", "restore recordings in the database from their files",
+        ("recording", "verify recordings, or restore them in the database from their files",
          "rescan", "find recordings by their files"),
         ("events", "publish events again that Kafka refused",
          "replay", "publish the events of the dead-letter topic again"),
     ):  # fmt: skip
         acts = verbs.add_parser(name, help=meaning).add_subparsers(title="acts", required=True, metavar="ACT")
-        acts.add_parser(act, help=what, parents=[common])
+        acts.add_parser(act, help=what, parents=[common]).set_defaults(act=act)
+        if name == "recording":
+            _add_verify_flags(acts, common)
     admin = verbs.add_parser("admin", help="create administrators, reset passwords, export and delete accounts")
     add_admin_flags(admin, common)
     nodes = verbs.add_parser("nodes", help="list or drain sfu nodes")
@@ -107,6 +109,18 @@ def _add_verbs_of_own_flags(
         rest = verbs.add_parser(name, help=meaning, add_help=False)
         rest.add_argument("rest", nargs=argparse.REMAINDER)
         rest.set_defaults(config=None)
+
+
+def _add_verify_flags(
+    acts: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
+) -> None:
+    """Add `verify` with its flags."""
+    meaning = "check a recording's signature and hashes, decode its files, and find gaps"
+    verifying = acts.add_parser("verify", help=meaning, description=meaning, parents=[common])
+    verifying.add_argument("recording", help="its id")
+    verifying.add_argument("--public-key", type=Path, help="PEM key that must have signed it; default: this server's")
+    verifying.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    verifying.set_defaults(act="verify")
 
 
 def _common_flags() -> argparse.ArgumentParser:

@@ -276,6 +276,7 @@ def recorder_config(settings: Settings) -> RecorderConfig:
     return RecorderConfig(
         instance=f"recorder-{settings['sfu_node']}",
         s3=s3_config(settings),
+        signing_key=settings["recording_key"],
         films_at_once=settings["films_at_once"],
         keep_segments_hours=settings["keep_segments_hours"],
         sink_socket=_sink_sockets(settings)[0],

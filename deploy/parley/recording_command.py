@@ -1,22 +1,68 @@
-"""`parley recording rescan`: restore recordings in the database from their files."""
+"""`parley recording`: restore recordings in the database from their files; verify one."""
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Iterator
 
 import asyncpg
+import msgspec
 
 from control.recordings.rescan import take
 from control.store.recordings import Found, Segment, State
 from foundation.settings import Settings
 from objects.opening import open_store
 from parley.part_configs import embedded_postgres, s3_config
+from recorder import signing
 from recorder.rescan import FoundRecording, rescan
+from recorder.verification import Report, verify
 
 _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": "empty"}
 
 
-def main(settings: Settings, _: argparse.Namespace) -> int:
+def main(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Do what the act says; returns the exit code."""
+    return _verify(settings, arguments) if getattr(arguments, "act", "") == "verify" else _rescan(settings)
+
+
+def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Print what is found; return 1 if the recording is not as it was finished, 2 if it cannot be checked."""
+    root = settings["recordings_dir"]
+    own = settings["recording_key"] or root / signing.DEFAULT_NAME
+    try:
+        key = arguments.public_key or own
+        trusted = signing.public_key(key) if arguments.public_key or own.exists() else None
+        report = verify(open_store(s3_config(settings), root, "recordings/"), arguments.recording, trusted)
+    except FileNotFoundError:
+        print(f"parley: there is no finished recording {arguments.recording}", file=sys.stderr)
+        return 2
+    except (OSError, ValueError) as error:
+        print(f"parley: cannot verify: {error}", file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        _print(report)
+    return 0 if report.holds else 1
+
+
+def _print(report: Report) -> None:
+    print(f"{report.recording}  {report.state}  {report.duration_ms / 1000:.3f} s  signature: {report.signature}")
+    if report.signed_by:
+        print(f"signed by {report.signed_by}")
+    for problem in report.problems:
+        print(f"note: {problem}")
+    print(f"{'start s':>9} {'length s':>9} {'frames':>7} {'gap ms':>7}  {'codec':6} what")
+    for file in report.files:
+        print(
+            f"{file.start_ms / 1000:9.3f} {file.duration_ms / 1000:9.3f} {file.frames:7} {file.gap_ms:7}  "
+            f"{file.codec:6} {file.who} ({file.key.rpartition('/')[2]})"
+        )
+        for problem in file.problems:
+            print(f"{'':12}{problem}")
+
+
+def _rescan(settings: Settings) -> int:
     """Rescan; returns the exit code: 1 when something was found that cannot be listed."""
     dsn = settings["database_url"] or embedded_postgres(settings).dsn
     unlisted = 0

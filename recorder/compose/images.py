@@ -23,7 +23,7 @@ _EARLY_MS = 100
 """Files have times in ms, and mutes come from elsewhere: an image may be a little too early."""
 _SAMPLED = 900
 """The number of pictures from which a file's rate is taken."""
-_DECODERS = {"vp8": "vp8", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
+DECODERS = {"vp8": "vp8", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
 """FFmpeg's own VP8 decoder is a tenth faster than libvpx; its VP9 decoder reads only the lowest spatial layer."""
 
 
@@ -142,7 +142,7 @@ class _File:
 
     def _new_decoder(self) -> av.VideoCodecContext:
         context = self._stream.codec_context
-        decoder = av.VideoCodecContext.create(_DECODERS.get(self.file.codec, context.name), "r")
+        decoder = av.VideoCodecContext.create(DECODERS.get(self.file.codec, context.name), "r")
         assert isinstance(decoder, av.VideoCodecContext)
         decoder.extradata = context.extradata
         decoder.thread_count = 1

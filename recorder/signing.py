@@ -1,0 +1,110 @@
+"""Signatures of manifests (Ed25519): they show that a recording is as this installation's recorder finished it.
+
+The signature is in `manifest.sig`, beside the manifest. It covers the manifest's bytes, and so the hashes of all files.
+"""
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+DEFAULT_NAME = ".signing-key.pem"
+"""The name of the key below the recordings directory, where no other was given."""
+_PURPOSE = b"parley recording manifest\0"
+Verdict = Literal["valid", "missing", "invalid", "unknown key"]
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """Content of `manifest.sig`. `key` is the public key, raw; both are Base64."""
+
+    algorithm: Literal["Ed25519"]
+    key: str
+    signature: str
+
+
+class Signer:
+    """Signs with one key."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    def sign(self, manifest: bytes) -> bytes:
+        """Return the content of `manifest.sig` for a manifest."""
+        signature = self._key.sign(_PURPOSE + manifest)
+        made = Signature(algorithm="Ed25519", key=_text(raw(self._key.public_key())), signature=_text(signature))
+        return msgspec.json.encode(made)
+
+
+def load_or_create(path: Path) -> Signer:
+    """Return the signer of a private key in PEM, which is created if it is missing. Raises OSError, ValueError."""
+    if not path.exists():
+        _create(path)
+    return Signer(_private(path))
+
+
+def public_key(path: Path) -> bytes:
+    """Return the raw public key of a file that holds it or the private one, in PEM. Raises OSError, ValueError."""
+    if b"PRIVATE" in path.read_bytes():
+        return raw(_private(path).public_key())
+    key = serialization.load_pem_public_key(path.read_bytes())
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError(f"{path} holds no Ed25519 key")
+    return raw(key)
+
+
+def raw(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+def fingerprint(key: bytes) -> str:
+    """Return the SHA-256 of a raw public key, as people compare it."""
+    return hashlib.sha256(key).hexdigest()
+
+
+def check(manifest: bytes, signature: bytes | None, trusted: bytes | None) -> tuple[Verdict, bytes]:
+    """Return what a signature says of a manifest, and its raw public key; `trusted` is the key that it should have."""
+    if signature is None:
+        return "missing", b""
+    try:
+        claimed = msgspec.json.decode(signature, type=Signature)
+        key = base64.b64decode(claimed.key, validate=True)
+        Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(claimed.signature), _PURPOSE + manifest)
+    except (ValueError, InvalidSignature):
+        return "invalid", b""
+    return ("valid" if key == trusted else "unknown key"), key
+
+
+def _private(path: Path) -> Ed25519PrivateKey:
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{path} holds no Ed25519 key")
+    return key
+
+
+def _create(path: Path) -> None:
+    """Write a new key, complete or not at all, even if two recorders start at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    content = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,144 @@
+"""Verification of a finished recording: its signature; of each file the hash, the decoding, the length, the gaps."""
+
+import hashlib
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import msgspec
+
+from objects.store import ObjectStore
+from recorder import layout, signing
+from recorder.compose.images import DECODERS
+from recorder.manifest import Manifest, ManifestFile, ManifestTrack, decode_manifest
+
+_LENGTH_MS = 100
+
+
+class FileReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings in a file. `start_ms` is its place in the recording, `gap_ms` its longest gap."""
+
+    key: str
+    who: str
+    codec: str
+    start_ms: int
+    duration_ms: int
+    frames: int
+    gap_ms: int
+    problems: list[str]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings in a recording. `signed_by` is the fingerprint of the key that signed it."""
+
+    recording: str
+    state: str
+    duration_ms: int
+    signature: signing.Verdict
+    signed_by: str
+    files: list[FileReport]
+    problems: list[str]
+
+    @property
+    def holds(self) -> bool:
+        """True if the recording is as it was finished: nothing is missing or changed, and the signature is valid."""
+        return self.signature == "valid" and not any(file.problems for file in self.files)
+
+
+def verify(store: ObjectStore, recording: str, trusted: bytes | None) -> Report:
+    """Check a recording. Raises OSError, also for one without a manifest; ValueError for one that cannot be read."""
+    name = layout.identifier(recording)
+    data = _read(store, f"{name}/{layout.MANIFEST_NAME}")
+    try:
+        signature = _read(store, f"{name}/{layout.SIGNATURE_NAME}")
+    except FileNotFoundError:
+        signature = None
+    verdict, key = signing.check(data, signature, trusted)
+    manifest = decode_manifest(data)
+    return Report(
+        recording=recording,
+        state=manifest.state,
+        duration_ms=manifest.duration_ms,
+        signature=verdict,
+        signed_by=signing.fingerprint(key) if key else "",
+        files=[_check(store, track, file) for track in manifest.tracks for file in track.files],
+        problems=_of_all(manifest),
+    )
+
+
+def _of_all(manifest: Manifest) -> list[str]:
+    """Return the problems that the manifest tells itself."""
+    lost = sum(track.lost_packets for track in manifest.tracks)
+    return [*manifest.problems, *([f"{lost} packets never reached the server"] if lost else [])]
+
+
+def _read(store: ObjectStore, key: str) -> bytes:
+    found = store.info(key)
+    return store.read(key, 0, found.size, found.tag)
+
+
+def _check(store: ObjectStore, track: ManifestTrack, file: ManifestFile) -> FileReport:
+    with tempfile.TemporaryDirectory(prefix="parley-verify-") as directory:
+        path = store.local_path(file.key)
+        problems: list[str] = []
+        times: list[float] = []
+        try:
+            if path is None:
+                path = Path(directory) / "file"
+                store.fetch(file.key, path)
+            problems = _differences(path, file)
+            times, undecodable = _decoded(path, file, track)
+        except FileNotFoundError:
+            problems.append("is missing")
+        except (av.FFmpegError, IndexError) as error:
+            problems.append(f"cannot be read: {error}")
+        else:
+            if undecodable:
+                problems.append(f"{undecodable} frames cannot be decoded")
+            if track.media == "video" and len(times) + undecodable != file.frames:
+                problems.append(f"has {len(times) + undecodable} frames, not {file.frames}")
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    length = round(times[-1] - times[0]) if times else 0
+    if times and length > file.duration_ms + _LENGTH_MS:
+        problems.append(f"is {length} ms long, not {file.duration_ms}")
+    return FileReport(
+        key=file.key,
+        who=f"{track.name or track.participant}: {track.source}",
+        codec=file.codec,
+        start_ms=file.start_ms,
+        duration_ms=file.duration_ms,
+        frames=len(times),
+        gap_ms=round(max(gaps, default=0)),
+        problems=problems,
+    )
+
+
+def _differences(path: Path, file: ManifestFile) -> list[str]:
+    """Return how a file differs from what the manifest says."""
+    if path.stat().st_size != file.bytes:
+        return [f"has {path.stat().st_size} bytes, not {file.bytes}"]
+    with path.open("rb") as data:
+        changed = hashlib.file_digest(data, "sha256").hexdigest() != file.sha256
+    return ["has another SHA-256 than the manifest says"] if changed else []
+
+
+def _decoded(path: Path, file: ManifestFile, track: ManifestTrack) -> tuple[list[float], int]:
+    """Decode all of a file; return the times of its frames in ms, and how many failed."""
+    times: list[float] = []
+    undecodable = 0
+    with av.open(path, options={"protocol_whitelist": "file"}) as container:
+        stream = container.streams.video[0] if track.media == "video" else container.streams.audio[0]
+        decoder = av.CodecContext.create(DECODERS.get(file.codec, stream.codec_context.name), "r")
+        assert isinstance(decoder, av.VideoCodecContext | av.AudioCodecContext)
+        decoder.extradata = stream.codec_context.extradata
+        for packet in container.demux(stream):
+            if not packet.size or packet.pts is None or packet.time_base is None:
+                continue
+            try:
+                decoder.decode(packet)
+            except av.FFmpegError:
+                undecodable += 1
+            else:
+                times.append(float(packet.pts * packet.time_base) * 1000)
+    return sorted(times), undecodable

@@ -98,6 +98,7 @@ PATHS = {
     "recordings_dir": "searched here",
     "media_dir": "searched here, its spool too",
     "models_dir": "models",
+    "recording_key": "a key alone",
     "tls_certificate": "read only",
     "tls_key": "read only",
     "sfu_nodes_file": "read only",
@@ -311,6 +312,7 @@ WRITTEN = (
     "INSERT INTO meeting_recordings (id, meeting_id, state, started_at)"
     " VALUES ('{recording}', '{meeting}', 'ready', now())",
     "INSERT INTO recording_segments VALUES ('{recording}', 'k', 't', '{here}', 1, 'x', now())",
+    "INSERT INTO recording_films (id, recording_id, options) VALUES ('rf', '{recording}', '{{}}')",
     "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at)"
     " VALUES ('rl', '{recording}', '\\x01', '{user}', now())",
     "INSERT INTO signed_links (id, recording_id, name, created_by, expires_at)"

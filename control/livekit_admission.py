@@ -27,6 +27,7 @@ from sfu.api.livekit import LiveKitAdmission, LiveKitUse
 CONSENT_ATTRIBUTE = "parley.consent"
 """The attribute by which an application says what its participant has agreed to: recording, captions, analysis."""
 
+_KINDS = ("agent", "egress", "ingress", "sip")
 _PUSH_SECONDS = 2.0
 _CONSENTS = ("recording", "captions", "analysis")
 _SOURCES = {
@@ -147,6 +148,7 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         identity=claims.identity,
         metadata=claims.metadata,
         attributes=claims.attributes,
+        kind=kind_of(claims),
     )
     agreed = {part.strip() for part in claims.attributes.get(CONSENT_ATTRIBUTE, "").split(",")}
     return LiveKitAdmission(
@@ -174,13 +176,21 @@ async def _granted(
     return granted, await rooms.edit_state(connection, state.room, edit)
 
 
+def kind_of(claims: AccessToken) -> str:
+    """Return what the bearer of a token is, where it is no person: `agent`, `egress`, `ingress`, `sip`."""
+    kind = claims.kind.lower()
+    if kind in _KINDS:
+        return kind
+    return "agent" if claims.video.agent else "egress" if claims.video.recorder else ""
+
+
 def _grants_of(claims: AccessToken, settings: MeetingSettings) -> Grants:
     video = claims.video
     publish = tuple(Source)
     if video.can_publish_sources:
         named = {_SOURCES.get(source.lower()) for source in video.can_publish_sources}
         publish = tuple(source for source in Source if source in named)
-    if video.can_publish is False:
+    if video.can_publish is False or video.hidden:
         publish = ()
     data = video.can_publish_data is not False if video.can_publish_data is not None else video.can_publish is not False
     return Grants(
@@ -191,4 +201,5 @@ def _grants_of(claims: AccessToken, settings: MeetingSettings) -> Grants:
         host=video.room_admin,
         record=video.room_record,
         describe=bool(video.can_update_own_metadata),
+        hidden=video.hidden,
     )

@@ -40,6 +40,9 @@ class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     can_publish_data: bool | None = None
     can_publish_sources: list[str] | None = None
     can_update_own_metadata: bool | None = None
+    hidden: bool = False
+    recorder: bool = False
+    agent: bool = False
 
 
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
     iss: str
     sub: str = ""
     name: str = ""
+    kind: str = ""
     video: VideoGrant = VideoGrant()
     metadata: str = ""
     attributes: dict[str, str] = {}

@@ -160,6 +160,7 @@ class Tokens:
         identity: str = "",
         metadata: str = "",
         attributes: Mapping[str, str] | None = None,
+        kind: str = "",
     ) -> str:
         """Return a join token for the sfu: one admission within 60 s."""
         now = int(time.time())
@@ -181,6 +182,7 @@ class Tokens:
             identity=identity,
             metadata=metadata,
             attributes=dict(attributes or {}),
+            kind=kind,
         )
         payload: dict[str, Any] = msgspec.to_builtins(claims)
         return jwt.encode(payload, self._keys.signing, algorithm="EdDSA", headers={"kid": self._keys.kid})

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from sfu.api.signaling import Caption, Chat, Hand, Reaction
-from sfu.api.signaling_values import ParticipantInfo, TrackInfo
+from sfu.api.signaling_values import ParticipantInfo, Permitted, TrackInfo
 
 VERSION = 2
 """The version in our hello. Version 1, which has neither wishes nor backups, sent none."""
@@ -73,6 +73,7 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_fiel
 
     participants: list[ParticipantInfo]
     tracks: list[LinkTrack]
+    audiences: dict[str, tuple[Permitted, ...]] = {}
 
 
 class LinkCosts(msgspec.Struct, frozen=True, kw_only=True, tag="costs", tag_field="link"):

@@ -33,7 +33,8 @@ ALL_SOURCES = tuple(Source)
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rights of a participant. `publish` lists sources; `muted` lists those that a host muted.
 
-    With `describe` the participant may change its own name, metadata and attributes. Only the publisher knows where its
+    With `describe` the participant may change its own name, metadata and attributes. Of a
+    `hidden` participant others do not learn. Only the publisher knows where its
     sound comes from, so muting `microphone` mutes all of its sound.
     """
 
@@ -45,6 +46,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: bool = False
     record: bool = False
     describe: bool = False
+    hidden: bool = False
 
     def mutes(self, source: Source) -> bool:
         """Return whether a host muted the source."""
@@ -77,3 +79,4 @@ class JoinClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     identity: str = ""
     metadata: str = ""
     attributes: dict[str, str] = {}
+    kind: str = ""

@@ -18,6 +18,7 @@ from sfu.api.signaling_values import (
     CaptionsState,
     OfferedTrack,
     ParticipantInfo,
+    Permitted,
     RecordingState,
     Slot,
     Speaker,
@@ -133,6 +134,13 @@ class Describe(Message, tag="describe", frozen=True, kw_only=True):
     attributes: dict[str, str] = {}
 
 
+class Permit(Message, tag="permit", frozen=True, kw_only=True):
+    """Says who may receive the participant's tracks, those of later included: everybody, or only those in `to`."""
+
+    everyone: bool = True
+    to: Annotated[tuple[Permitted, ...], msgspec.Meta(max_length=1000)] = ()
+
+
 class Hand(Message, tag="hand", frozen=True, kw_only=True):
     """Raises or lowers the own hand; hosts lower that of `participant`, too. `user-updated` tells everybody."""
 
@@ -225,7 +233,8 @@ class TrackMuted(Message, tag="track-muted", frozen=True, kw_only=True):
 class TrackState(Message, tag="track-state", frozen=True, kw_only=True):
     """To one subscriber: whether the sfu sends it this track, and if not, why.
 
-    Reasons are `bandwidth` (of its link), `overload` (of the server), `codec_unsupported`.
+    Reasons are `bandwidth` (of its link), `overload` (of the server), `codec_unsupported`, and `not_shared`, if its
+    publisher shares it with others alone.
     """
 
     track: str
@@ -357,6 +366,7 @@ ClientMessage = (
     | Consent
     | Chat
     | Describe
+    | Permit
     | Hand
     | Reaction
     | Record

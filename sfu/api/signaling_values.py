@@ -13,7 +13,8 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     `identity` is the name by which an application knows the participant, where it has one; `metadata` and `attributes`
     are the application's own. `joined_at` is in Unix ms. `hand` is since when their hand is raised (Unix ms), 0 while
-    it is not.
+    it is not. `kind` is what it is where it is no person, such as `agent`. `quality` of its connection is `good`,
+    `poor` or, most of the time, unsaid, which is better.
     """
 
     participant: str
@@ -26,6 +27,16 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     attributes: dict[str, str] = {}
     hand: int = 0
     joined_at: int = 0
+    kind: str = ""
+    quality: str = ""
+
+
+class Permitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody who may receive a publisher's tracks, by id or by identity; None means all of its tracks."""
+
+    participant: str = ""
+    identity: str = ""
+    tracks: tuple[str, ...] | None = None
 
 
 class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

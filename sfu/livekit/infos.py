@@ -30,6 +30,7 @@ def participant(
         tracks=published,
         permission=permission,
         is_publisher=bool(published),
+        kind=names.kind_of(info.kind),
         joined_at=info.joined_at // 1000,
         joined_at_ms=info.joined_at,
     )
@@ -79,4 +80,5 @@ def permission(grants: Grants) -> "models.ParticipantPermission":
         can_publish_data=grants.data,
         can_publish_sources=[] if everything else [names.their_source(source) for source in grants.publish],
         can_update_metadata=grants.describe,
+        hidden=grants.hidden,
     )

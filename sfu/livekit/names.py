@@ -47,7 +47,22 @@ _LEFT = {
     "shutdown": models.DisconnectReason.SERVER_SHUTDOWN,
     "moved": models.DisconnectReason.MIGRATION,
 }
+_KINDS = {
+    "agent": models.ParticipantInfo.Kind.AGENT,
+    "egress": models.ParticipantInfo.Kind.EGRESS,
+    "ingress": models.ParticipantInfo.Kind.INGRESS,
+    "sip": models.ParticipantInfo.Kind.SIP,
+}
+_QUALITIES = {"good": models.ConnectionQuality.GOOD, "poor": models.ConnectionQuality.POOR}
 _RETURNS = (Code.SHUTDOWN, Code.MOVED, Code.NOT_READY)
+
+
+def kind_of(kind: str) -> "models.ParticipantInfo.Kind":
+    return _KINDS.get(kind, models.ParticipantInfo.Kind.STANDARD)
+
+
+def quality_of(quality: str, *, connected: bool) -> "models.ConnectionQuality":
+    return _QUALITIES.get(quality, models.ConnectionQuality.EXCELLENT) if connected else models.ConnectionQuality.LOST
 
 
 def participant_sid(participant: str) -> str:
@@ -67,6 +82,13 @@ def track_of(sid: str) -> str:
     if not sid.startswith(_TRACK):
         raise ValueError("not the sid of a track")
     return sid.removeprefix(_TRACK)
+
+
+def participant_of(sid: str) -> str:
+    """Return our id of a participant; ValueError for what is no sid of one."""
+    if not sid.startswith(_PARTICIPANT):
+        raise ValueError("not the sid of a participant")
+    return sid.removeprefix(_PARTICIPANT)
 
 
 def source_of(source: "models.TrackSource", kind: "models.TrackType") -> Source:

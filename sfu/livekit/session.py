@@ -11,7 +11,7 @@ from sfu.api import signaling
 from sfu.api.join_token import Grants, Source
 from sfu.api.livekit import LiveKitAdmission
 from sfu.api.refusal import Code, Refused
-from sfu.api.signaling_values import IceServer, OfferedTrack, ParticipantInfo, TrackInfo, WantedTrack
+from sfu.api.signaling_values import IceServer, OfferedTrack, ParticipantInfo, Permitted, TrackInfo, WantedTrack
 from sfu.formats.data_message import DataMessage
 from sfu.formats.sdp import Msid
 from sfu.formats.sdp import parse as parse_sdp
@@ -21,6 +21,7 @@ from sfu.peers.context import random_id
 from sfu.peers.data_channels import Labels
 from sfu.peers.publish.uptrack import UpTrack
 
+MAX_PERMITTED = 1000
 MAX_ADDED = 64
 """Tracks that a client may have announced and not published."""
 
@@ -32,6 +33,12 @@ _HEIGHTS = {
     models.VideoQuality.OFF: 0,
 }
 """Heights of a picture shown in a quality, where no size is told; 0: whatever there is."""
+_SCORES = {
+    models.ConnectionQuality.EXCELLENT: 4.5,
+    models.ConnectionQuality.GOOD: 4.0,
+    models.ConnectionQuality.POOR: 3.0,
+    models.ConnectionQuality.LOST: 0.0,
+}
 _CODECS = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
 _LAYERED = ("VP9", "AV1")
 _ENABLED = ("audio/opus", "audio/red", "video/VP8", "video/VP9", "video/H264", "video/AV1", "video/rtx")
@@ -72,6 +79,7 @@ class LiveKitSession:
         self._added: dict[str, _Added] = {}
         self._muted: dict[str, bool] = {}
         self._wants: dict[str, WantedTrack] = {}
+        self._withheld: set[str] = set()
         self._speaking: tuple[str, ...] = ()
         self._offer_id = 0
         self._chat_reader = ChatReader()
@@ -88,6 +96,7 @@ class LiveKitSession:
             "ping": self._ping,
             "ping_req": self._ping,
             "update_metadata": self._describe,
+            "subscription_permission": self._permit,
         }
         self._telling: dict[type, Callable[[Any], list[rtc.SignalResponse]]] = {
             signaling.RoomInfo: self._welcome,
@@ -192,6 +201,20 @@ class LiveKitSession:
                 name=asked.name or None, metadata=asked.metadata or None, attributes=dict(asked.attributes)
             )
         ]
+
+    def _permit(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        asked = request.subscription_permission
+        if len(asked.track_permissions) > MAX_PERMITTED:
+            raise ValueError("too many permissions")
+        to = tuple(
+            Permitted(
+                participant=names.participant_of(one.participant_sid) if one.participant_sid else "",
+                identity=one.participant_identity,
+                tracks=None if one.all_tracks else tuple(names.track_of(sid) for sid in one.track_sids),
+            )
+            for one in asked.track_permissions
+        )
+        return [signaling.Permit(everyone=asked.all_participants, to=to)]
 
     def done(self) -> "list[rtc.SignalResponse]":
         """Return what the client is told once the room has done all that the last request asked."""
@@ -329,8 +352,25 @@ class LiveKitSession:
     def _participant_changed(
         self, message: signaling.ParticipantJoined | signaling.ParticipantUpdated
     ) -> "list[rtc.SignalResponse]":
-        self._participants[message.participant.participant] = message.participant
-        return self._update(message.participant.participant)
+        info = message.participant
+        before = self._participants.get(info.participant)
+        self._participants[info.participant] = info
+        said = self._update(info.participant)
+        if before is None or (before.quality, before.connected) != (info.quality, info.connected):
+            said += self._qualities([info])
+        return said
+
+    def _qualities(self, people: Iterable[ParticipantInfo]) -> "list[rtc.SignalResponse]":
+        """Return how good connections are; the score is the one by which the reference tells the levels apart."""
+        told = [
+            rtc.ConnectionQualityInfo(
+                participant_sid=names.participant_sid(info.participant),
+                quality=(quality := names.quality_of(info.quality, connected=info.connected)),
+                score=_SCORES[quality],
+            )
+            for info in people
+        ]
+        return [rtc.SignalResponse(connection_quality=rtc.ConnectionQualityUpdate(updates=told))]
 
     def _granted(self, message: signaling.GrantsChanged) -> "list[rtc.SignalResponse]":
         self._grants = message.grants
@@ -377,6 +417,7 @@ class LiveKitSession:
                 enabled_publish_codecs=[models.Codec(mime=mime) for mime in _ENABLED],
             )
             told.append(rtc.SignalResponse(join=joined))
+        told += self._qualities(self._participants.values())
         if self._refreshed:
             told.append(rtc.SignalResponse(refresh_token=self._refreshed))
         return told
@@ -405,6 +446,7 @@ class LiveKitSession:
         for track in list(tracks):
             self._tracks.pop(track, None)
             self._wants.pop(track, None)
+            self._withheld.discard(track)
 
     def _track_changed(
         self, message: signaling.TrackPublished | signaling.TrackUnpublished | signaling.TrackMuted
@@ -491,6 +533,13 @@ class LiveKitSession:
         if info is None:
             return []
         sid = names.track_sid(message.track)
+        is_withheld = message.reason == "not_shared"
+        if is_withheld or message.track in self._withheld:
+            (self._withheld.add if is_withheld else self._withheld.discard)(message.track)
+            allowed = rtc.SubscriptionPermissionUpdate(
+                participant_sid=names.participant_sid(info.participant), track_sid=sid, allowed=not is_withheld
+            )
+            return [rtc.SignalResponse(subscription_permission_update=allowed)]
         if message.reason == "codec_unsupported":
             unreadable = rtc.SubscriptionResponse(track_sid=sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED)
             return [rtc.SignalResponse(subscription_response=unreadable)]

@@ -145,7 +145,11 @@ class CascadeLink:
             if uptrack.participant in names and (publisher := room.publisher_of(uptrack)) is not None
         ]
         sent = self.subscribe_peer.send(tracks)
-        state = LinkState(participants=[room.info(entry) for entry in here], tracks=sent)
+        state = LinkState(
+            participants=[room.info(entry) for entry in here if not entry.grants.hidden],
+            tracks=sent,
+            audiences={entry.participant: entry.audience for entry in here if entry.audience is not None},
+        )
         if state != self._said:
             self._said = state
             self._tell(state)
@@ -236,6 +240,8 @@ class CascadeLink:
                 self._drop(participant)
         for info in state.participants:
             self._show(info)
+        if self._share(state):
+            distribution.refresh_all(room, now)
         if state.tracks == self._tracks and described.keys() == self.publish.uptracks.keys():
             return
         self._tracks = state.tracks
@@ -258,6 +264,15 @@ class CascadeLink:
         elif known.link == self.number and known.info != info:
             known.info = info
             room.broadcast(signaling.ParticipantUpdated(participant=info))
+
+    def _share(self, state: LinkState) -> bool:
+        """Take with whom those of the other side share their tracks; return whether that changed."""
+        changed = False
+        for participant in self.room.participants.values():
+            audience = state.audiences.get(participant.participant)
+            if participant.link == self.number and participant.audience != audience:
+                participant.audience, changed = audience, True
+        return changed
 
     def _drop(self, participant: Participant) -> None:
         room = self.room

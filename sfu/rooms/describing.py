@@ -2,6 +2,8 @@
 
 from sfu.api import signaling
 from sfu.api.refusal import Code, Refused
+from sfu.rooms import distribution
+from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
@@ -17,6 +19,14 @@ def describe(room: Room, participant: Participant, message: signaling.Describe, 
     change(room, participant, message)
 
 
+def permit(room: LiveRoom, participant: Participant, message: signaling.Permit, now: int) -> None:
+    """Share a participant's tracks with everybody, or with some; raises Refused."""
+    if not participant.negotiation_bucket.take(now):
+        raise Refused(Code.TOO_MANY_REQUESTS, "Too many changes; wait a moment.")
+    participant.audience = None if message.everyone else message.to
+    distribution.refresh_all(room, now)
+
+
 def change(room: Room, participant: Participant, message: signaling.Describe) -> None:
     """Change what others see of a participant, whoever asks, and tell everyone; raises Refused."""
     changed = participant.attributes | message.attributes
@@ -26,4 +36,4 @@ def change(room: Room, participant: Participant, message: signaling.Describe) ->
     participant.attributes = attributes
     participant.name = participant.name if message.name is None else message.name
     participant.metadata = participant.metadata if message.metadata is None else message.metadata
-    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
+    room.show_changed(participant)

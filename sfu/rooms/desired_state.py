@@ -93,7 +93,7 @@ def _change_grants(room: LiveRoom, participant: Participant, grants: Grants, now
     elif grants.subscribe and not before.subscribe and participant.signaled and not owes:
         subscribing.start(room, participant, now)
     if before.host != grants.host:
-        room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
+        room.show_changed(participant)
 
 
 def _permit(room: LiveRoom, uptrack: UpTrack, grants: Grants, now: int) -> None:

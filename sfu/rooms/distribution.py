@@ -13,16 +13,21 @@ from sfu.peers.subscribe.subscription import Candidate
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 
+NOT_SHARED = "not_shared"
 _CODEC_UNSUPPORTED = "codec_unsupported"
 _SCREEN_SOURCES = ("screen", "screen-audio")
 
 
 class _Offering(NamedTuple):
-    """The tracks that a room shows to everyone, most important first; made once for all its subscribers."""
+    """The tracks that a room shows, most important first; made once for all its subscribers.
+
+    Those of `restricted` participants are not for everyone.
+    """
 
     audio: Sequence[Candidate]
     video: Sequence[Candidate]
     codecs: frozenset[Codec]
+    restricted: frozenset[str]
 
 
 def refresh_all(room: LiveRoom, now: int) -> None:
@@ -56,7 +61,8 @@ def _offering(room: LiveRoom) -> _Offering:
     if len(audio) > room.context.limits.audio_slots:
         loudest = {who: rank for rank, who in enumerate(room.speakers.loudest(len(audio)))}
         audio.sort(key=lambda entry: _rank(entry.uptrack, loudest))
-    return _Offering(audio, video, frozenset(entry.uptrack.codec for entry in video))
+    restricted = frozenset(who for who, participant in room.participants.items() if participant.audience is not None)
+    return _Offering(audio, video, frozenset(entry.uptrack.codec for entry in video), restricted)
 
 
 def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
@@ -71,8 +77,11 @@ def _refresh(room: LiveRoom, participant: Participant, offering: _Offering, now:
     subscription, whep_player = participant.subscription, participant.whep_player
     if subscription is None and whep_player is None and not participant.senders:
         return
-    audio = _wanted(participant, offering.audio)
-    video = _wanted(participant, offering.video)
+    audio, video = offering.audio, offering.video
+    if offering.restricted or participant.withheld:
+        audio, video = _shared(room, participant, offering)
+    audio = _wanted(participant, audio)
+    video = _wanted(participant, video)
     for sender in participant.senders.values():
         sender.update(audio, video, now)
     holder = subscription or whep_player
@@ -104,6 +113,25 @@ def _tell_watched(room: LiveRoom, candidates: Sequence[Candidate]) -> None:
         if publisher is not None and publisher.dialect is not None and not entry.uptrack.told_watched:
             entry.uptrack.told_watched = True
             room.context.outbox.tell(publisher.session, Watched(track=entry.uptrack.track))
+
+
+def _shared(room: LiveRoom, participant: Participant, offering: _Offering) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the sounds and the pictures that their publishers share with a participant; it is told of the others."""
+    withheld: set[str] = set()
+    kept: tuple[list[Candidate], list[Candidate]] = ([], [])
+    for of_kind, entries in zip(kept, (offering.audio, offering.video), strict=True):
+        for entry in entries:
+            who, track = entry.wish.participant, entry.wish.track
+            if who != participant.participant and not room.participants[who].shares(track, participant):
+                withheld.add(track)
+            else:
+                of_kind.append(entry)
+    for track in withheld ^ participant.withheld:
+        if track in room.uptracks:
+            state = TrackState(track=track, paused=track in withheld, reason=NOT_SHARED if track in withheld else "")
+            room.context.outbox.tell(participant.session, state)
+    participant.withheld = frozenset(withheld)
+    return kept
 
 
 def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[Candidate]:

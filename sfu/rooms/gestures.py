@@ -54,6 +54,6 @@ def _set(room: Room, participant: Participant, since: int) -> None:
     if bool(since) == bool(participant.hand):
         return
     participant.hand = since
-    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
+    room.show_changed(participant)
     for link in room.links.values():
         link.is_behind = True

@@ -65,7 +65,8 @@ def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> P
     participant.joined_at = room.context.unix_ms(now)
     room.participants[participant.participant] = participant
     consent_policy.imply(room, participant, now)
-    room.broadcast(signaling.ParticipantJoined(participant=room.info(participant)), but=participant.participant)
+    if not participant.grants.hidden:
+        room.broadcast(signaling.ParticipantJoined(participant=room.info(participant)), but=participant.participant)
     room.context.outbox.report(
         facts.ParticipantJoined(
             room=room.room,
@@ -100,7 +101,7 @@ def _start_afresh(room: LiveRoom, participant: Participant, claims: JoinClaims, 
     participant.heard_at = now
     participant.lost_at = None
     distribution.refresh_all(room, now)
-    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)), but=participant.participant)
+    room.show_changed(participant, but=participant.participant)
 
 
 def resume(room: LiveRoom, participant: Participant, session: int, now: int) -> None:
@@ -109,7 +110,7 @@ def resume(room: LiveRoom, participant: Participant, session: int, now: int) -> 
     participant.session = session
     participant.heard_at = now
     participant.lost_at = None
-    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)), but=participant.participant)
+    room.show_changed(participant, but=participant.participant)
 
 
 def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool) -> None:
@@ -122,7 +123,7 @@ def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool
             participant=participant.participant,
             grants=participant.grants,
             resume=participant.resume,
-            participants=room.infos(),
+            participants=room.infos(participant),
             tracks=[uptrack.info() for uptrack in room.uptracks.values()],
             recording=room.taps.recording_state(),
             captions=room.taps.captions_state(),
@@ -149,7 +150,7 @@ def session_lost(room: LiveRoom, participant: Participant, now: int) -> None:
     """Note that the socket is gone without a goodbye; media continue while a resume is awaited."""
     participant.session = None
     participant.lost_at = now
-    room.broadcast(signaling.ParticipantUpdated(participant=room.info(participant)))
+    room.show_changed(participant)
 
 
 def dismiss(room: LiveRoom, participant: Participant, code: Code) -> None:
@@ -176,7 +177,8 @@ def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> No
     room.speakers.remove(participant.participant)
     room.context.outbox.close(participant.session, NORMAL_CLOSURE if reason == "left" else TIMED_OUT, reason)
     participant.session = None
-    room.broadcast(signaling.ParticipantLeft(participant=participant.participant, reason=reason))
+    if not participant.grants.hidden:
+        room.broadcast(signaling.ParticipantLeft(participant=participant.participant, reason=reason))
     room.context.outbox.report(
         facts.ParticipantLeft(
             room=room.room,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from foundation.token_bucket import TokenBucket
 from sfu.api.join_token import Grants, JoinClaims
-from sfu.api.signaling_values import ParticipantInfo, WantedTrack
+from sfu.api.signaling_values import ParticipantInfo, Permitted, WantedTrack
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.peers.subscribe.subscription import Subscription
@@ -36,6 +36,9 @@ class Participant:
     A participant that joined another node of the room came here by `link`, described by `info`.
     `plain` is set if plain transports are all it has; `senders` are those that send to it, by id.
 
+    Its `audience` are those who may receive its tracks, None everybody; `withheld` are tracks of others that it was
+    told not to receive.
+
     `heard_at` is when its client last said something. A client of another protocol has a `dialect`; one that does not
     take everything (`takes_all`) gets the tracks that it asks for.
     """
@@ -58,10 +61,14 @@ class Participant:
     consents: Consents = field(default_factory=Consents)
     wants: dict[str, WantedTrack] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
+    audience: tuple[Permitted, ...] | None = None
+    withheld: frozenset[str] = frozenset()
     chat_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
     gesture_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_CHAT_PER_SECOND, _CHAT_BURST))
     hand: int = 0
     joined_at: int = 0
+    kind: str = ""
+    quality: str = ""
     negotiation_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(_SDP_PER_SECOND, _SDP_BURST))
     dialect: Dialect | None = None
     takes_all: bool = True
@@ -83,7 +90,16 @@ class Participant:
             identity=claims.identity,
             metadata=claims.metadata,
             attributes=dict(claims.attributes),
+            kind=claims.kind,
             traceparent=claims.traceparent,
+        )
+
+    def shares(self, track: str, viewer: "Participant") -> bool:
+        """Return whether another participant may receive one of this one's tracks."""
+        return self.audience is None or any(
+            (one.participant == viewer.participant or bool(one.identity and one.identity == viewer.identity))
+            and (one.tracks is None or track in one.tracks)
+            for one in self.audience
         )
 
     @property

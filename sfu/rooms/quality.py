@@ -18,6 +18,9 @@ _SECOND = 1_000_000_000
 _BROKEN_SOUND = 25  # of 256 packets: a tenth, beyond what decoders conceal well
 _MAX_TRACKS = 100  # of a participant in a report; of more tracks, only the first are reported
 _MS = 1_000_000
+_DOUBTS = 3  # samples in a row, of which there is one in 0.8 s
+_POOR, _GOOD = (0.08, 400 * _MS), (0.02, 200 * _MS)
+"""Loss and round trip from which on a connection is no better."""
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class _Person:
     was_reported: bool = False
     round_trip: int | None = None
     estimate: int | None = None
+    doubts: int = 0
     tracks: dict[tuple[str, str], _Track] = field(default_factory=dict)
 
 
@@ -99,6 +103,7 @@ class RoomQuality:
         for participant in participants[self._turn :: _TURNS]:
             person = self._people.setdefault(participant.participant, _Person(now, now))
             self._sample(person, participant, now)
+            self._judge(person, participant)
             if now - person.since >= _REPORT_NS:
                 self._report(person, participant, now, final=False)
 
@@ -110,6 +115,14 @@ class RoomQuality:
         if person is not None and (person.was_reported or now - person.since >= _SECOND):
             self._sample(person, participant, now)
             self._report(person, participant, now, final=True)
+
+    def _judge(self, person: _Person, participant: Participant) -> None:
+        """Tell how good a participant's connection is, once it has been otherwise for a while."""
+        level = _level(person, participant)
+        person.doubts = 0 if level == participant.quality else person.doubts + 1
+        if person.doubts >= _DOUBTS:
+            person.doubts, participant.quality = 0, level
+            self._room.show_changed(participant)
 
     def _sample(self, person: _Person, participant: Participant, now: int) -> None:
         elapsed = now - person.sampled_at
@@ -197,3 +210,19 @@ def _sample_published(track: _Track, uptrack: UpTrack, elapsed: int, now: int, *
 def _subscribe_peer(participant: Participant) -> SubscribePeer | None:
     holder = participant.subscription or participant.whep_player
     return holder.subscribe_peer if holder is not None else None
+
+
+def _level(person: _Person, participant: Participant) -> str:
+    """Return the quality of a connection by what is lost now, of what it sends or gets, and by its round trip."""
+    lost = 0.0
+    if participant.publish is not None:
+        for uptrack in participant.publish.uptracks.values():
+            lost = max([lost, *(stream.fraction_lost / 256 for stream in uptrack.streams)])
+    subscribe_peer = _subscribe_peer(participant)
+    if subscribe_peer is not None:
+        shown = (one.fraction_lost / 256 for one in subscribe_peer.downtracks.values() if one.uptrack is not None)
+        lost = max([lost, *shown])
+    for level, (loss, round_trip) in (("poor", _POOR), ("good", _GOOD)):
+        if lost >= loss or (person.round_trip or 0) >= round_trip:
+            return level
+    return ""

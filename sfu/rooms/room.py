@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from sfu.api.cascade_link import LinkData, Relayed
 from sfu.api.desired_state import DesiredState
-from sfu.api.signaling import Message
+from sfu.api.signaling import Message, ParticipantUpdated
 from sfu.api.signaling_values import ParticipantInfo
 from sfu.flight import dump as flight_dump
 from sfu.flight.recorder import FlightRecorder
@@ -83,6 +83,14 @@ class Room:
             if participant.participant != but:
                 self.context.outbox.tell(participant.session, message)
 
+    def show_changed(self, participant: Participant, *, but: str | None = None) -> None:
+        """Tell everyone, or everyone but one, what a participant is like now; of hidden ones only they learn it."""
+        changed = ParticipantUpdated(participant=self.info(participant))
+        if not participant.grants.hidden:
+            self.broadcast(changed, but=but)
+        elif participant.participant != but:
+            self.context.outbox.tell(participant.session, changed)
+
     def relay(self, message: Relayed, *, but: int | None = None) -> None:
         """Pass a message on to other nodes that hold the room, except by the link `but`."""
         for number, link in self.links.items():
@@ -104,6 +112,8 @@ class Room:
             attributes=participant.attributes,
             hand=participant.hand,
             joined_at=participant.joined_at,
+            kind=participant.kind,
+            quality=participant.quality,
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:
@@ -113,8 +123,10 @@ class Room:
             self.flight, room=self.room, node=context.node, reason=reason, now=now, unix_ms=context.unix_ms(now)
         )
 
-    def infos(self) -> list[ParticipantInfo]:
-        return [self.info(participant) for participant in self.participants.values()]
+    def infos(self, viewer: Participant | None = None) -> list[ParticipantInfo]:
+        """Return the participants that one of them sees, itself included; of hidden ones nobody else knows."""
+        people = self.participants.values()
+        return [self.info(entry) for entry in people if entry is viewer or not entry.grants.hidden]
 
     def publisher_of(self, uptrack: UpTrack) -> PublishPeer | None:
         participant = self.participants.get(uptrack.participant)

@@ -44,7 +44,7 @@ def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMe
 def _attend(
     room: LiveRoom,
     participant: Participant,
-    message: signaling.Ping | signaling.Leave | signaling.Ice | signaling.Join | signaling.Describe,
+    message: signaling.Ping | signaling.Leave | signaling.Ice | signaling.Join | signaling.Describe | signaling.Permit,
     now: int,
 ) -> None:
     if isinstance(message, signaling.Ping):
@@ -53,6 +53,8 @@ def _attend(
         membership.leave(room, participant, "left", now)
     elif isinstance(message, signaling.Describe):
         describing.describe(room, participant, message, now)
+    elif isinstance(message, signaling.Permit):
+        describing.permit(room, participant, message, now)
     elif isinstance(message, signaling.Join):
         raise Refused(Code.BAD_MESSAGE, "You have already joined.")
     # Candidates are ignored: an ICE-lite agent learns addresses from checks.

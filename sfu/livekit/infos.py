@@ -8,6 +8,9 @@ from sfu.api.join_token import Grants, Source
 from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 from sfu.livekit import names
 
+HAND = "parley.hand"
+"""The attribute of whoever has raised a hand. A client raises its own by setting it, and lowers it by removing it."""
+
 _SCREEN = (Source.SCREEN, Source.SCREEN_AUDIO)
 
 
@@ -26,7 +29,7 @@ def participant(
         state=models.ParticipantInfo.State.ACTIVE,
         name=info.name,
         metadata=info.metadata,
-        attributes=info.attributes,
+        attributes=_attributes(info),
         tracks=published,
         permission=permission,
         is_publisher=bool(published),
@@ -34,6 +37,12 @@ def participant(
         joined_at=info.joined_at // 1000,
         joined_at_ms=info.joined_at,
     )
+
+
+def _attributes(info: ParticipantInfo) -> dict[str, str]:
+    """Return the attributes; that of the hand is there while it is raised, whoever raised or lowered it."""
+    others = {name: value for name, value in info.attributes.items() if name != HAND}
+    return others | {HAND: info.attributes.get(HAND, "raised")} if info.hand else others
 
 
 def track(info: TrackInfo) -> "models.TrackInfo":

@@ -196,11 +196,13 @@ class LiveKitSession:
         """Change the participant's own name, metadata and attributes; empty values leave them unchanged."""
         asked = request.update_metadata
         self._asked = rtc.RequestResponse(request_id=asked.request_id, update_metadata=asked)
-        return [
-            signaling.Describe(
-                name=asked.name or None, metadata=asked.metadata or None, attributes=dict(asked.attributes)
-            )
+        attributes = dict(asked.attributes)
+        said: list[signaling.ClientMessage] = [
+            signaling.Describe(name=asked.name or None, metadata=asked.metadata or None, attributes=attributes)
         ]
+        if infos.HAND in attributes and self._grants.describe:
+            said.append(signaling.Hand(raised=bool(attributes[infos.HAND])))
+        return said
 
     def _permit(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         asked = request.subscription_permission

@@ -50,7 +50,8 @@ from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH
 from control.proxy.signaling import SignalingProxy
 from control.release import release
 from control.services import Services
-from control.twirp import routes
+from control.twirp import routes, workers
+from control.twirp.workers import AgentDoor
 
 _MAX_BODY = 5 * 1024 * 1024 + 1
 
@@ -117,12 +118,15 @@ class Application:
     def __init__(self, services: Services) -> None:
         self.quart = _create_quart(services)
         self.signaling = SignalingProxy(services)
+        self.agents = AgentDoor(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             await self.quart(scope, receive, send)  # type: ignore[arg-type]  # its scopes are TypedDicts
         elif scope["path"] in (SIGNALING_PATH, *LIVEKIT_PATHS):
             await self.signaling(scope, receive, send)
+        elif scope["path"] == workers.PATH:
+            await self.agents(scope, receive, send)
         else:
             await receive()
             await handshakes.refuse(scope, send, 404, "not_found", "There is no WebSocket here.\n")

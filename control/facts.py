@@ -17,9 +17,11 @@ from control.database import Connection
 from control.recordings import lifecycle
 from control.services import Services
 from control.store import (
+    agent_jobs,
     audit,
     batches,
     films,
+    livekit_rooms,
     meetings,
     outbox,
     participants,
@@ -130,6 +132,7 @@ async def close_room(connection: Connection, meeting: str, at: datetime, reason:
         payload = {"meeting": meeting, "participant": participant, "reason": reason}
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.user_left", payload)
     await meetings.mark_idle(connection, meeting)
+    await agent_jobs.forget_pending(connection, meeting)
     payload = {"meeting": meeting, "reason": reason}
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.room_closed", payload)
     sealed = await recordings.seal(connection, meeting, at) if reason not in {NODE_LOST, MOVED} else []
@@ -217,6 +220,9 @@ async def _open_room(
         await placements.claim(connection, fact.room, batch.node, [batch.node], [])
     await rooms.open_room(connection, fact.room, batch.node, batch.boot, at)
     await meetings.mark_active(connection, fact.room, at)
+    name = await livekit_rooms.name_of(connection, fact.room)
+    if name is not None:
+        await agent_jobs.add(connection, fact.room, name, agent_jobs.EVERY_ROOM)
     await _event(connection, outbox.MEETING_EVENTS, "meeting.started", fact)
 
 

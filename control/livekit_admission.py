@@ -11,13 +11,13 @@ import msgspec
 
 from control.database import Connection
 from control.identity import livekit_tokens
-from control.identity.livekit_tokens import AccessToken, TokenRefused
+from control.identity.livekit_tokens import AccessToken, RoomConfiguration, TokenRefused
 from control.meetings import grants, seats
 from control.meetings.settings import MAX_CAPACITY, MeetingSettings
 from control.nodes import turn
 from control.placement import placing
 from control.services import Services
-from control.store import livekit_rooms, meetings, outbox, rooms, users
+from control.store import agent_jobs, livekit_rooms, meetings, outbox, rooms, users
 from control.store.meetings import Plan
 from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
@@ -28,6 +28,7 @@ CONSENT_ATTRIBUTE = "parley.consent"
 """The attribute by which an application says what its participant has agreed to: recording, captions, analysis."""
 
 _KINDS = ("agent", "egress", "ingress", "sip")
+MAX_AGENTS = 20
 _PUSH_SECONDS = 2.0
 _CONSENTS = ("recording", "captions", "analysis")
 _SOURCES = {
@@ -59,7 +60,7 @@ async def meeting_of(services: Services, token: str) -> str:
             async with connection.transaction():
                 if not services.config.livekit_create_rooms:
                     raise TokenRefused(404, "requested room does not exist")
-                meeting = await create(services, connection, name)
+                meeting = await create(services, connection, name, of_token=claims.room_config)
         if await services.nodes.placement(meeting) is None:
             async with connection.transaction():
                 await meetings.lock(connection, meeting)
@@ -76,10 +77,18 @@ class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
     max_participants: int = 0
 
 
-async def create(services: Services, connection: Connection, name: str, wish: RoomWish | None = None) -> str:
+async def create(
+    services: Services,
+    connection: Connection,
+    name: str,
+    wish: RoomWish | None = None,
+    *,
+    of_token: RoomConfiguration | None = None,
+) -> str:
     """Create the meeting of a room name, unless somebody else just did; raises TokenRefused if nobody may own it.
 
-    With a wish, the room is listed from now on, for as long as nobody has joined it and it is to be kept empty.
+    With a wish, the room is listed from now on, for as long as nobody has joined it and it is to be kept empty. A
+    token may say what the room that it makes is like, and which agents go there.
     """
     config = services.config
     await livekit_rooms.lock_name(connection, name)
@@ -105,11 +114,15 @@ async def create(services: Services, connection: Connection, name: str, wish: Ro
     )
     meeting = await meetings.create(connection, owner, plan)
     state = grants.first_state(meeting.id, settings)
-    metadata = wish.metadata if wish is not None else ""
+    metadata = wish.metadata if wish is not None else of_token.metadata if of_token is not None else ""
     await rooms.create_state(connection, msgspec.structs.replace(state, metadata=metadata))
     payload = {"meeting": meeting.id, "title": meeting.title, "host": meeting.host_id}
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting.id, "meeting.created", payload)
     await livekit_rooms.bind(connection, name, meeting.id)
+    for agent in (of_token.agents if of_token is not None else [])[:MAX_AGENTS]:
+        await agent_jobs.add(
+            connection, meeting.id, name, agent.agent_name, metadata=agent.metadata, attributes=agent.attributes
+        )
     if wish is not None:
         await livekit_rooms.keep(
             connection, name, wish.empty_timeout or 300, wish.departure_timeout or 20, wish.max_participants

@@ -26,6 +26,7 @@ from control.placement import balancing, failover, node_memory
 from control.services import Services, open_services
 from control.store.event_places import Place
 from control.tuning import Tuning
+from control.twirp.workers import AgentDoor
 from foundation.background import cancel_all, keep_running
 from foundation.failures import describe
 
@@ -137,7 +138,7 @@ async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -
     application = Application(services)
     stop = asyncio.Event()
     servers = _servers(services, application, bound, stop)
-    workers = _workers(services)
+    workers = _workers(services, application.agents)
     gc.freeze()  # exclude long-lived objects from garbage collection, which stopped all requests for 70 ms every second
     ready()
     try:
@@ -149,12 +150,13 @@ async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -
     finally:
         asyncio.get_running_loop().set_exception_handler(_quiet)
         application.signaling.close_all()
+        application.agents.close_all()
         stop.set()
         await asyncio.wait(servers)
         await cancel_all((*servers, *workers))
 
 
-def _workers(services: Services) -> list[asyncio.Task[None]]:
+def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
     """Return the background work, by name."""
     of_files = FileJobs(services.pool, services.media, services.inference, services.images)
     for_files = Worker(services.pool, of_files.handlers(), results=services.results)
@@ -165,6 +167,7 @@ def _workers(services: Services) -> list[asyncio.Task[None]]:
         "relay to webhooks": functools.partial(relay.run, services.config.database_dsn, places.webhooks, deliveries),
         "gauges of the database": services.gauges.run,
         "webhooks": webhooks.Deliveries(services.pool, services.outgoing, services.config.livekit_keys).run,
+        "jobs of agents": agents.run,
         "registry": services.registry.run,
         "memory of nodes": functools.partial(node_memory.run, services),
         "failover": functools.partial(failover.run, services),

@@ -45,6 +45,21 @@ class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     agent: bool = False
 
 
+class RoomAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An agent that a token sends to its room."""
+
+    agent_name: str = ""
+    metadata: str = ""
+    attributes: dict[str, str] = {}
+
+
+class RoomConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token says of its room, for when joining makes it."""
+
+    agents: list[RoomAgent] = []
+    metadata: str = ""
+
+
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
     """The claims of a token: `iss` is the API key that signed it, `sub` the identity of the bearer."""
 
@@ -55,6 +70,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
     video: VideoGrant = VideoGrant()
     metadata: str = ""
     attributes: dict[str, str] = {}
+    room_config: RoomConfiguration | None = msgspec.field(default=None, name="roomConfig")
 
     @property
     def identity(self) -> str:

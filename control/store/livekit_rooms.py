@@ -128,3 +128,11 @@ async def participant(connection: Connection, meeting: str, identity: str, name:
 async def identity_of(connection: Connection, participant: str) -> str | None:
     found = await connection.fetchval("SELECT identity FROM meeting_participants WHERE id = $1", participant)
     return None if found is None else str(found)
+
+
+async def name_of(connection: Connection, meeting: str) -> str | None:
+    """Return the name that a token or an application gave to a meeting's room, None if neither did."""
+    found = await connection.fetchval(
+        "SELECT name FROM livekit_rooms WHERE meeting_id = $1 ORDER BY name LIMIT 1", meeting
+    )
+    return None if found is None else str(found)

@@ -17,7 +17,7 @@ from control.identity.livekit_tokens import MAX_ROOM_NAME, TokenRefused
 from control.livekit_admission import RoomWish
 from control.meetings import grants
 from control.meetings.ending import end_in_transaction
-from control.store import audit, livekit_rooms, meetings, outbox, rooms
+from control.store import agent_jobs, audit, livekit_rooms, meetings, outbox, rooms
 from control.twirp.service import Caller, Method, Service, TwirpError, unimplemented
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
@@ -47,6 +47,15 @@ async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "m
                     meeting = await livekit_admission.create(caller.services, connection, asked.name, wish)
                 except TokenRefused as refused:
                     raise TwirpError("failed_precondition", "no account may own the room's meeting") from refused
+                for agent in asked.agents[: livekit_admission.MAX_AGENTS]:
+                    await agent_jobs.add(
+                        connection,
+                        meeting,
+                        asked.name,
+                        agent.agent_name,
+                        metadata=agent.metadata,
+                        attributes=dict(agent.attributes),
+                    )
                 await audit.write(connection, caller.actor, "create_meeting", meeting, caller.address)
         return views.room(await _listed(connection, asked.name))
 

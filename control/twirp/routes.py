@@ -8,11 +8,14 @@ from control.identity import livekit_tokens
 from control.identity.livekit_tokens import TokenRefused
 from control.problem import Problem, not_found
 from control.services import Services
-from control.twirp import rooms
+from control.twirp import dispatches, rooms
 from control.twirp.service import PREFIX, Call, Caller, Service, TwirpError, of_problem, serve
 
 _SERVICES: dict[str, Service] = {
     "RoomService": rooms.SERVICE,
+    "AgentDispatchService": dispatches.SERVICE,
+    "Egress": "recordings are made by Parley's REST: POST /api/v1/recording/start",
+    "Ingress": "streams come in by WHIP and plain RTP: see Parley's REST",
     "SIP": "telephone calls do not exist here",
 }
 

@@ -36,6 +36,7 @@ from tests.support.mongodb import running_mongodb
 # Rows about people or meetings: they go with them.
 ERASED = {
     "account_tokens",
+    "agent_jobs",
     "ai_tasks",
     "api_keys",
     "breakout_assignments",
@@ -302,6 +303,7 @@ WRITTEN = (
     "INSERT INTO invitations (code_hash, email_key, expires_at) VALUES ('\\x01', 'ada@example.org', now())",
     "INSERT INTO lobby_entries (id, meeting_id, user_id, name, ticket_hash) VALUES ('l', '{other}', '{user}', 'A', '')",
     "INSERT INTO livekit_rooms VALUES ('standup', '{meeting}')",
+    "INSERT INTO agent_jobs (id, meeting_id, room, agent_name) VALUES ('j', '{meeting}', 'standup', '')",
     "INSERT INTO meeting_rooms (meeting_id, node, boot, opened_at) VALUES ('{meeting}', 'n', 'b', now())",
     "INSERT INTO media_streams VALUES ('t', '{meeting}', '{here}', 'camera', 'VP8', now())",
     "INSERT INTO signaling_sessions (meeting_id, participant_id, node, joined_at)"

@@ -54,7 +54,7 @@ class RoomAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RoomConfiguration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token says of its room, for when joining makes it."""
+    """A description of the room in a token, for when joining makes it."""
 
     agents: list[RoomAgent] = []
     metadata: str = ""

@@ -11,7 +11,7 @@ packages="chromium firefox-esr redis-server iproute2 nftables gcc libc6-dev libs
  asterisk-core-sounds-ru asterisk-core-sounds-ru-g722 pocketsphinx-testdata
  asterisk-moh-opsound-g722 bucklespring-data"
 command -v npm >/dev/null || packages="$packages npm"
-# What the compiled engine is built with; a Python that was not packaged brings its own headers.
+# Needed to build the compiled engine; a Python that is not from a package brings its own headers.
 headers='import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
 "${PYTHON:-python3}" -c "$headers" || packages="$packages python3-dev"
 
@@ -28,7 +28,7 @@ if [ "$(id -u)" != 0 ]; then
     echo "  apt-get update && apt-get install -y --no-install-recommends$missing" >&2
     exit 1
 fi
-# invoke-rc.d asks this file before it starts what a package brings.
+# invoke-rc.d consults this file before it starts a package's daemon.
 policy=/usr/sbin/policy-rc.d
 if ! [ -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv and installs Parley into it; with the argument "dev" also what tests and checks need.
+# Creates .venv and installs Parley into it; with the argument "dev", also the packages for tests and checks.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,7 +25,7 @@ if ! [ -x .venv/bin/python ]; then
     rm -f .venv-error
 fi
 
-# One line that moves, instead of pip's hundreds.
+# Shows progress on one line, instead of pip's hundreds.
 follow() {
     while IFS= read -r line; do
         case $line in
@@ -40,7 +40,7 @@ install() {
     log=.venv/install.log
     { .venv/bin/python -m pip install --disable-pip-version-check "$@" 2>&1; echo "exit $?"; } | tee "$log" | follow
     if [ "$(tail -n 1 "$log")" != "exit 0" ]; then
-        echo "parley: the installation failed; the whole output is in $log" >&2
+        echo "parley: the installation failed; the full output is in $log" >&2
         exit 1
     fi
 }

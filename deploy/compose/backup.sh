@@ -1,7 +1,7 @@
 #!/bin/sh
-# backup.sh FOLDER [COMPOSE-OPTIONS...]: writes what a new machine needs to go on: the database, control's keys, recordings and files,
-# and the secrets. Meetings go on meanwhile; the object store stands still while it is read, and what it is sent waits.
-# FOLDER then holds every secret of the installation: encrypt what leaves the machine.
+# backup.sh FOLDER [COMPOSE-OPTIONS...]: writes everything that a new machine needs: the database, control's keys, recordings, files
+# and secrets. Meetings continue; the object store is paused while it is read, so its clients wait.
+# FOLDER contains every secret of the installation: encrypt copies that leave the machine.
 set -eu
 [ $# -ge 1 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 umask 077
@@ -10,10 +10,10 @@ to=$(cd "$1" && pwd -P)
 shift
 cd "$(dirname "$0")"
 compose() { docker compose "$@"; }
-volume() { # NAME: what Docker calls it
+volume() { # NAME: Docker's name of it
     docker volume ls --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.volume=$1"
 }
-# A volume as an archive, read by the image of our own, which has tar.
+# Archives a volume with Parley's image, which has tar.
 archive() { # NAME
     docker run --rm --network none --user 0:0 --volume "$(volume "$1"):/from:ro" --entrypoint tar "$image" -C /from -c . >"$to/$1.tar"
 }
@@ -21,7 +21,7 @@ control=$(compose "$@" ps --quiet control)
 image=$(docker inspect --format '{{.Config.Image}}' "$control")
 project=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "$control")
 
-# First the database: whatever it names is in the volumes by then.
+# The database first: by then, the volumes have every file that it names.
 compose "$@" exec -T postgres pg_dump --username parley --format custom parley >"$to/database.dump"
 archive control
 archive recordings

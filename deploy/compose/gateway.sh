@@ -1,6 +1,6 @@
 #!/bin/sh
-# gateway.sh FOLDER [NGINX-OPTIONS...]: runs nginx with FOLDER/nginx.conf, and lets it read that and the certificates in FOLDER
-# again when they have changed. What nginx would not take is left alone until it is whole: running meetings go on.
+# gateway.sh FOLDER [NGINX-OPTIONS...]: runs nginx with FOLDER/nginx.conf, and reloads it when that or a certificate in FOLDER
+# changes. Files that nginx rejects are ignored until they are valid, so running meetings continue.
 folder=$1
 shift
 conf=$folder/nginx.conf
@@ -14,7 +14,7 @@ while kill -0 $nginx 2>/dev/null; do
     wait $! # which a signal interrupts
     now=$(state)
     if [ "$now" != "$seen" ] && nginx -t -q -c "$conf"; then
-        echo "configuration or certificate changed: nginx reads it again" >&2
+        echo "configuration or certificate changed: reloading nginx" >&2
         kill -HUP $nginx
         seen=$now
     fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the secrets that compose.yaml mounts, each once; what exists is kept. Only the directory's owner can enter it.
+# Creates the secrets that compose.yaml mounts; existing ones are kept. Only the directory's owner can enter it.
 set -eu
 cd "$(dirname "$0")/secrets"
 chmod 700 .

@@ -1,15 +1,15 @@
 #!/bin/sh
-# restore.sh FOLDER [COMPOSE-OPTIONS...]: starts a new installation from what backup.sh wrote. It refuses where one is already.
+# restore.sh FOLDER [COMPOSE-OPTIONS...]: creates an installation from a backup of backup.sh; refuses if there is one already.
 set -eu
 [ $# -ge 1 ] || { sed -n '2s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 from=$(cd "$1" && pwd -P)
 shift
 cd "$(dirname "$0")"
 compose() { docker compose "$@"; }
-volume() { # NAME: what Docker calls it
+volume() { # NAME: Docker's name of it
     docker volume ls --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.volume=$1"
 }
-[ -z "$(compose "$@" ps --all --quiet)" ] || { echo "restore: there are containers already: docker compose down --volumes first" >&2; exit 1; }
+[ -z "$(compose "$@" ps --all --quiet)" ] || { echo "restore: containers exist; run docker compose down --volumes first" >&2; exit 1; }
 
 mkdir -p secrets
 tar -C secrets -x <"$from/secrets.tar"
@@ -24,4 +24,4 @@ for file in "$from"/*.tar; do
 done
 compose "$@" up --detach --wait --no-deps --no-build postgres
 compose "$@" exec -T postgres pg_restore --username parley --dbname parley --clean --if-exists --exit-on-error <"$from/database.dump"
-echo "restore: done; now docker compose up -d" >&2
+echo "restore: done; now run docker compose up -d" >&2

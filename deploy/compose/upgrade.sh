@@ -1,7 +1,7 @@
 #!/bin/sh
-# upgrade.sh [COMPOSE-OPTIONS...]: moves a running installation to the image that compose.yaml, or PARLEY_IMAGE, names now. Build or
-# pull that first, and give the same -f and variables as for `up`. Meetings go on: a second control and a second sfu take
-# over before the first ones stop. The way back is the same with the previous image.
+# upgrade.sh [COMPOSE-OPTIONS...]: moves a running installation to the image that compose.yaml or PARLEY_IMAGE names. Build or pull
+# it first, and use the same -f options and variables as for `up`. Meetings continue: a second control and a second sfu take over
+# before the first ones stop. To go back, run it with the previous image.
 set -eu
 cd "$(dirname "$0")"
 compose() { docker compose "$@"; }
@@ -9,7 +9,7 @@ say() { echo "upgrade: $*" >&2; }
 
 [ -n "$(compose "$@" ps --quiet control)" ] || { say "nothing runs here: docker compose up -d"; exit 1; }
 
-# How many seconds a node's meetings may take to move.
+# Seconds that a node's meetings may take to move.
 patience=60
 
 say "migrates the database; the running release goes on with it"
@@ -39,5 +39,5 @@ compose "$@" exec -T sfu-2 drained http://127.0.0.1:8084/metrics $patience
 compose "$@" --profile upgrade rm --stop --force sfu-2
 
 say "replaces all else"
-# Only what runs: what was left out with --scale stays out.
+# Only running services: those disabled with --scale stay off.
 compose "$@" up --detach --no-deps --no-build $(compose "$@" ps --all --services)

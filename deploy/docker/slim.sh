@@ -1,13 +1,13 @@
 #!/bin/sh
-# slim.sh VENV: removes from an installation what no part of Parley runs: tests, tools for making models, C sources and
-# stubs of libraries, symbols of their extension modules, and the padding in libraries that wheels bundle.
+# slim.sh VENV: removes files that Parley does not need at run time: libraries' tests, tools for building models, C sources, stubs,
+# symbols of extension modules, and the padding in bundled libraries.
 set -eu
 site=$(echo "$1"/lib/python3*/site-packages)
 find "$site" -depth -type d \( -name tests -o -name SelfTest \) -exec rm -rf {} +
 find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' -o -name '*.a' \) -delete
 rm -rf "$site"/onnx/backend/test "$site"/onnxruntime/transformers "$site"/onnxruntime/tools \
     "$site"/onnxruntime/quantization "$site"/onnxruntime/datasets "$site"/onnx/reference/ops "$site"/numpy/f2py
-# For C programs; Python's module has all of it inside.
+# For C programs; Python's module contains it.
 rm -f "$site"/onnxruntime/capi/libonnxruntime.so*
 python3 "$(dirname "$0")/unpad.py" $(find "$site" -type f -name '*.so*')
 find "$site" -type f -name '*.so*' -exec strip --strip-unneeded {} +

@@ -211,7 +211,7 @@ _NODES = Group(
     "Several nodes",
     (
         Setting("workers", WorkerCount, 1, "sfu processes on this machine, each a node; auto: one for each core"),
-        Setting("share_udp_port", bool, True, "all workers have one UDP port; false: each has its own"),
+        Setting("share_udp_port", bool, True, "let all workers share one UDP port; off: each has its own"),
         Setting("sfu_node", str, "sfu-1", "name of this sfu node", old_name="node"),
         Setting(
             "sfu_nodes",
@@ -230,7 +230,7 @@ _NODES = Group(
             "participants of one room on one node before the room takes another node as well; 0: no limit",
             old_name="spill_at",
         ),
-        Setting("balance_rooms", bool, True, "move rooms, one at a time, off nodes that are short of time"),
+        Setting("balance_rooms", bool, True, "move rooms, one at a time, away from overloaded nodes"),
         Setting("drain_seconds", float, 0, "seconds before a stopping node moves its meetings; -1: never"),
         Setting("region", str, "", "region of this machine; new rooms go to the nearest nodes"),
         Setting("region_header", str, None, "header in which a gateway names the region of a request"),

@@ -51,7 +51,8 @@ navigator.mediaDevices.getUserMedia = async () => {
 ALL_SEEN = """
 (() => {
   const videos = [...document.querySelectorAll('video')];
-  return videos.length >= 4 && videos.every((video) => video.videoWidth >= 640);
+  return videos.length >= 4 && videos.every((video) => video.videoWidth >= 640)
+    && !document.querySelector('.toast');
 })()
 """
 

@@ -16,6 +16,8 @@ from tests.web.scripted import ScriptedServer
 expect.set_options(timeout=30_000)  # what a loaded machine meets
 _SESSION = {"id": "s1", "user_agent": "Firefox", "address": "192.0.2.1", "last_used_at": "2026-11-25T10:00:00Z"}
 _TRACK = {"name": "Ada", "source": "microphone", "duration_ms": 61_000, "codec": "opus", "files": ["ada.webm"]}
+_FILM = {"id": "f1", "state": "done", "progress": 0.4, "file": "film-f1-1.mp4", "bytes": 800_000}
+_FILM |= {"options": {"ranges": [[1000, 15000]]}, "created_at": "2026-11-25T10:00:00Z"}
 HOUR = timedelta(hours=1)
 ACTIVITIES = {
     "polls": [
@@ -90,6 +92,7 @@ def prepare(server: ScriptedServer) -> None:
         "/recordings": {"recordings": [RECORDING, RECORDING | {"id": "r2", "state": "partial"}], "storage": STORAGE},
         "/recordings/r1": {"recording": RECORDING, "tracks": [_TRACK], "composition": None},
         "/recordings/r1/captions": {"captions": CAPTIONS},
+        "/recordings/r1/films": {"films": [_FILM, _FILM | {"id": "f2", "state": "running", "file": None}]},
         "/recordings/r1/links": {"links": [{"id": "l1", "expires_at": "2026-12-01T10:00:00Z"}]},
         "/users/passkeys": {"passkeys": [{"id": "k1", "name": "Laptop", "created_at": "2026-11-25T10:00:00Z"}]},
         "/users/sessions": {"sessions": [_SESSION | {"current": True}, _SESSION | {"id": "s2", "current": False}]},
@@ -161,6 +164,9 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.locator(".watch-head button").first.click()
     await expect(view.locator("dialog .link-list li")).to_have_count(1)
     yield "share"
+    await view.keyboard.press("Escape")
+    await view.locator(".watch-head button").nth(1).click()
+    yield "clip"
     await view.keyboard.press("Escape")
     await view.goto(f"{server.url}/m/m1/recordings")
     await view.locator(".recording summary").first.click()

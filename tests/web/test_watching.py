@@ -17,6 +17,7 @@ CHAPTERS = [{"start_ms": 0, "title": "Ada joins"}, {"start_ms": 30_000, "title":
 def prepare(server: ScriptedServer, path: str) -> None:
     detail: dict[str, Any] = {"recording": RECORDING, "tracks": [], "composition": FILM | {"chapters": CHAPTERS}}
     server.answers["GET", path] = (200, detail)
+    server.answers["GET", f"{path}/films"] = (200, {"films": []})
     server.answers["GET", f"{path}/captions"] = (200, {"captions": CAPTIONS})
 
 
@@ -60,6 +61,37 @@ async def test_a_sentence_is_found_and_shared(view: Page, server: ScriptedServer
     await view.get_by_role("button", name="Copy a new link").click()
     await expect(view.locator("dialog .link-list li")).to_have_count(1)
     assert await view.evaluate("navigator.clipboard.readText()") == f"{server.url}/s/secret#t=30"
+
+
+async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    prepare(server, "/recordings/r1")
+    made: list[Any] = []
+
+    def cut(_request: Any) -> tuple[int, Any]:
+        made.append(FILM | {"id": "f1", "state": "running", "progress": 0.5, "file": None})
+        made[0]["options"] = server.requests[-1][2]
+        return 202, made[0]
+
+    server.answers["POST", "/recordings/r1/films"] = cut
+    server.answers["GET", "/recordings/r1/films"] = lambda _request: (200, {"films": made})
+    await view.goto(f"{server.url}/recordings/r1")
+    await view.locator(".spoken-line").last.click()
+    await view.get_by_role("button", name="Clip", exact=True).click()
+    await expect(view.get_by_label("From")).to_have_value("0:40")
+    await view.get_by_label("To", exact=True).fill("0:30")
+    await view.get_by_role("button", name="Create clip").click()
+    await expect(view.get_by_role("alert").last).to_contain_text("within 1:01")
+    await view.get_by_label("To", exact=True).fill("2:00")
+    await view.get_by_role("button", name="Create clip").click()
+    clip = view.locator("[data-film=f1]")
+    await expect(clip).to_contain_text("0:40–1:01 Creating the combined video: 50%")
+    assert made[0]["options"] == {"ranges": [[40_000, 61_000]]}
+    made[0] |= {"state": "done", "progress": 1.0, "file": "film-f1-1.mp4"}
+    await expect(clip.get_by_role("link")).to_have_attribute(
+        "href", "/api/v1/recordings/r1/files/film-f1-1.mp4?download"
+    )
 
 
 async def test_who_has_the_link_watches_without_an_account(view: Page, server: ScriptedServer) -> None:

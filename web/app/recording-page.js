@@ -1,4 +1,5 @@
 /** `/recordings/<id>` and, for whom it was shared with, `/s/<token>`: one recording to watch, read, search and hand on. */
+import { clips } from './clips.js';
 import { copyLink } from './copy-link.js';
 import { ask, showForm } from './dialogs.js';
 import { h } from './dom.js';
@@ -25,13 +26,15 @@ export async function showRecording(page, context) {
   const { recording } = detail;
   const finished = recording.state === 'ready' || recording.state === 'partial';
   const shown = watch(detail, captions, `/api/v1${path}/files/`, context, finished && (() => void compose(path, context)));
+  const parts = finished && clips(id, recording.duration_ms ?? 0, context.signal);
   page.replaceChildren(
     top(context, h('a', { class: 'button', href: '/recordings' }, t('recordings.all'))),
     h('main', { class: 'watch' }, heading(recording,
       finished && h('button', { type: 'button', class: 'button primary', onclick: () => void share(id, shown.now()) }, icon('link'), t('share.action')),
+      parts && h('button', { type: 'button', class: 'button', onclick: () => parts.cut(shown.now() * 1000) }, icon('cut'), t('clips.action')),
       finished && h('a', { class: 'button', href: `/api/v1/recording/download/${encodeURIComponent(id)}`, download: true, target: '_self' }, icon('download'), t('recordings.download')),
       finished && h('button', { type: 'button', class: 'button', onclick: () => void remove(id, recording.title, context) }, icon('trash'), t('action.delete'))),
-    shown.element, finished && tracks(id, detail)));
+    shown.element, parts && parts.element, finished && tracks(id, detail)));
   if (!finished || (!detail.composition?.file && detail.composition)) keepLooking(path, recording.state, context);
 }
 
@@ -64,6 +67,8 @@ function heading(recording, ...actions) {
 function watch(detail, captions, files, context, make = false) {
   const { recording, tracks: all, composition } = detail;
   const length = Math.max(recording.duration_ms ?? 0, 1);
+  // Each film has one at its start; alone it says nothing.
+  const chapters = composition?.chapters ?? [];
   const file = composition?.file;
   const video = file && h('video', { class: 'watch-film', src: files + file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
   /** @param {number} ms */
@@ -73,7 +78,7 @@ function watch(detail, captions, files, context, make = false) {
     void video.play().catch(() => undefined);
   };
   const pane = transcriptPane(captions, seek);
-  const timeline = speakerTimeline(captions, all, composition?.chapters ?? [], length, seek);
+  const timeline = speakerTimeline(captions, all, chapters.length > 1 ? chapters : [], length, seek);
   if (video) {
     const from = Number(new URLSearchParams(location.hash.slice(1)).get('t'));
     if (from > 0) video.addEventListener('loadedmetadata', () => (video.currentTime = from), { once: true });

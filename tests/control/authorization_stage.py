@@ -79,6 +79,7 @@ class Stage:
         link = await host.ok("POST", f"/api/v1/recordings/{recording}/links", {})
         of_file = await host.ok("POST", f"/api/v1/media/{file}/links", {})
         of_recording = await host.ok("POST", f"/api/v1/recordings/{recording}/file-links", {"name": "track0.webm"})
+        film = await host.ok("POST", f"/api/v1/recordings/{recording}/films", {})
         stream_key = await host.ok("POST", f"{base}/stream-keys", {"name": "Wall", "role": "watch"})
         await self._visit(meeting, joined["participant"]["participant"])
         callers = {name: accounts[name] for name in CALLERS if name in accounts}
@@ -105,6 +106,7 @@ class Stage:
                 "<link>": link["id"],
                 "<media_link>": of_file["id"],
                 "<file_link>": of_recording["id"],
+                "<film>": film["id"],
                 "<stream_key>": stream_key["id"],
                 "<token>": link["url"].rpartition("/")[2],
             },

@@ -249,6 +249,7 @@ CONSUMING = {
     f"DELETE {M}/messages/<message>",
     f"POST {M}/lobby/<entry>/admit",
     f"DELETE {R}",
+    f"DELETE {R}/films/<film>",
     "DELETE /api/v1/media/<file>",
     "DELETE /api/v1/admin/users/<user>",
 }

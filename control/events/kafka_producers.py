@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from control.config import KafkaAccess
 from control.events.bus import BusAway
+from foundation import last_lines
 from foundation.background import cancel_all
 from foundation.failures import describe
 
@@ -57,12 +58,14 @@ class Producers:
             request_timeout_ms=_REQUEST_MS,
             client_id="parley-control",
         )
+        last_lines.take("aiokafka")
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await producer.start()
         except (KafkaError, TimeoutError, OSError) as error:
             await producer.stop()
-            raise BusAway(describe(error)) from error
+            # The error says that no broker could be reached, and the log why.
+            raise BusAway(last_lines.take("aiokafka") or describe(error)) from error
         except BaseException:
             await producer.stop()
             raise

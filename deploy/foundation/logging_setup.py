@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
+from foundation import last_lines
 from foundation.log_limit import LimitedHandler
 from foundation.setting_groups import SETTINGS
 from foundation.settings import Settings
@@ -146,7 +147,7 @@ def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] =
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _RETRYING:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        last_lines.mute(name)
     _log_the_unhandled()
 
 

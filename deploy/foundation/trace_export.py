@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
-from foundation import tracing
+from foundation import last_lines, tracing
 from foundation.outages import Outages
 from foundation.settings import Settings, SettingsError
 
@@ -76,10 +76,7 @@ class _Exporter:
     def __init__(self, inner: "SpanExporter", url: str) -> None:
         self._inner = inner
         self._outage = Outages(f"traces are lost: {url} does not take them")
-        self._reason = _LastLine()
-        for logger in (logging.getLogger(type(inner).__module__), logging.getLogger("opentelemetry.sdk")):
-            logger.addHandler(self._reason)
-            logger.propagate = False
+        last_lines.mute("opentelemetry")
 
     def export(self, spans: "Sequence[ReadableSpan]") -> object:
         from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415  an extra
@@ -87,7 +84,9 @@ class _Exporter:
         result = self._inner.export(spans)
         sent = result is SpanExportResult.SUCCESS
         _EXPORTED.labels("sent" if sent else "lost").inc(len(spans))
-        if line := self._outage.note(None if sent else self._reason.text, time.monotonic()):
+        if line := self._outage.note(
+            None if sent else last_lines.take("opentelemetry") or "no answer", time.monotonic()
+        ):
             _log.warning("%s", line)
         return result
 
@@ -96,15 +95,6 @@ class _Exporter:
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self._inner.force_flush(timeout_millis)
-
-
-class _LastLine(logging.Handler):
-    """Keeps what a library logged last: it says nothing else about why."""
-
-    text = "no answer"
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()[:200]
 
 
 @contextmanager

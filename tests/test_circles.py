@@ -23,6 +23,7 @@ INSIDE_FUNCTIONS = {
     "parley.events_command": {"aiokafka", "control.events.dead_letters"},
     "control.services": {"control.ai.mongo_results"},  # the extra `mongodb`
     "parley.part_configs": {"pymongo"},
+    "parley.doctor": {"control.ai.mongo_results", "control.events.kafka_producers"},
     "inference.analysis.detectors": {"inference.triton.detector_client"},  # the extra `triton`
     "inference.main": {"inference.recognisers.triton"},
     "inference.analysis.looking": {"inference.analysis.prosody"},  # the extra `emotion`

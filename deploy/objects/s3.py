@@ -249,4 +249,4 @@ def _cause(error: Exception) -> str:
         return inner.strerror.lower()
     if isinstance(reason, urllib3.exceptions.TimeoutError):
         return "no answer in time"
-    return describe(reason)[:200]
+    return describe(inner)[:200]

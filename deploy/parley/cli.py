@@ -16,9 +16,9 @@ from foundation.setting_groups import GROUPS, REMOVED, Setting
 from foundation.settings import Settings, SettingsError, resolve
 from foundation.worker_count import WorkerCount
 from parley.admin_flags import add_admin_flags
-from parley.inspect_command import add_inspect_flags
 from parley.nginx_config_command import add_nginx_flags
 from parley.nodes_command import add_nodes_flags
+from parley.operator_flags import add_bundle_flags, add_doctor_flags, add_inspect_flags, add_install_flags
 
 Verb = Callable[[Settings, argparse.Namespace], int]
 """The `main` of a verb's module: takes the settings and the parsed flags, returns the process's exit code."""
@@ -100,6 +100,12 @@ def _add_verbs_of_own_flags(
     add_admin_flags(admin, common)
     nodes = verbs.add_parser("nodes", help="list or drain sfu nodes")
     add_nodes_flags(nodes, common)
+    doctor = verbs.add_parser("doctor", help="look for what keeps this machine from holding meetings", parents=[common])
+    add_doctor_flags(doctor)
+    bundle = verbs.add_parser("support-bundle", help="write a file for who helps, without secrets", parents=[common])
+    add_bundle_flags(bundle)
+    service = verbs.add_parser("install-service", help="write a systemd unit that runs `parley up`", parents=[common])
+    add_install_flags(service)
     inspect = verbs.add_parser("inspect", help="show what a running part is doing", parents=[common])
     add_inspect_flags(inspect)
     for name, meaning in (

@@ -1,4 +1,4 @@
-"""`parley inspect`: what a part of this machine is doing: its stacks and tasks, a profile, or its memory."""
+"""`parley inspect`: a look at what a part of this machine is doing: its stacks and tasks, a profile, or its memory."""
 
 import argparse
 import asyncio
@@ -9,16 +9,7 @@ import aiohttp
 
 from foundation.failures import describe
 from foundation.settings import Settings
-from parley.inspection_socket import LONGEST_SECONDS, WHAT, path_of
-
-PARTS = ("control", "sfu", "recorder", "inference")
-
-
-def add_inspect_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what can be asked, and of whom."""
-    parser.add_argument("part", choices=PARTS)
-    parser.add_argument("what", choices=WHAT)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long to sample a profile or allocations")
+from parley.inspection_socket import LONGEST_SECONDS, path_of
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:

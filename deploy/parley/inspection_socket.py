@@ -13,12 +13,12 @@ from aiohttp import web
 from foundation import inspection
 from foundation.failures import describe
 from foundation.settings import Settings
+from parley.operator_flags import ANSWERS
 
 _log = logging.getLogger(__name__)
 LONGEST_SECONDS = 60.0
 _SECONDS = 5.0
 _TIMED: dict[str, Callable[[float], str]] = {"profile": inspection.profile, "heap": inspection.heap}
-WHAT = ("stacks", *_TIMED)
 
 
 def path_of(settings: Settings, part: str) -> Path:
@@ -31,7 +31,7 @@ def path_of(settings: Settings, part: str) -> Path:
 async def serve(settings: Settings, part: str) -> web.AppRunner | None:
     """Listen; None where no socket can be made: the part does its work without."""
     app = web.Application()
-    app.add_routes([web.get(f"/{what}", _answer) for what in WHAT])
+    app.add_routes([web.get(f"/{what}", _answer) for what in ANSWERS])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     path = path_of(settings, part)

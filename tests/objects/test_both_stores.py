@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,7 +134,7 @@ async def test_a_store_that_is_replaced_meanwhile_ends_the_download(objects: Obj
 
 def test_a_store_that_is_away_is_an_error_that_says_so() -> None:
     config = S3Config(endpoint="http://127.0.0.1:9", bucket="bucket", access_key="a", secret_key="s" * 8)
-    with pytest.raises(OSError, match="does not answer"):
+    with pytest.raises(OSError, match="does not answer: connection refused"):
         S3Store(config, "x/").check()
     assert "s" * 8 not in repr(config)
 
@@ -142,8 +143,17 @@ def test_a_wrong_key_is_refused(s3: S3Server) -> None:
     config = S3Config(
         endpoint=s3.config.endpoint, bucket=s3.config.bucket, access_key=s3.config.access_key, secret_key="wrong-key"
     )
-    with pytest.raises(OSError, match="refuses"):
+    with pytest.raises(OSError, match=r"refuses: SignatureDoesNotMatch \(the secret key is wrong\)"):
         S3Store(config, "x/").put("a", b"")
+
+
+def test_uploads_that_nobody_ends_are_given_up(s3: S3Server) -> None:
+    store = S3Store(s3.config, f"{secrets.token_hex(6)}/")
+    store.put("here", b"")  # makes the bucket
+    store._client._create_multipart_upload(s3.config.bucket, f"{store._prefix}cut-off", {})
+    assert store.abandon(86400) == 0
+    time.sleep(1.1)
+    assert (store.abandon(1), store.abandon(1)) == (1, 0)
 
 
 @pytest.mark.parametrize("endpoint", ["", "127.0.0.1:9000", "ftp://x", "http://x/path", "http://"])

@@ -1,0 +1,20 @@
+"""`parley doctor`: checks of what would keep this machine from holding meetings."""
+
+import argparse
+import asyncio
+import sys
+
+from foundation.settings import Settings
+from parley.doctor import look
+
+_SIGNS = {"ok": "  ok", "note": "note", "bad": " BAD"}
+
+
+def main(settings: Settings, chosen: argparse.Namespace) -> int:
+    """Print the findings; returns the exit code: 1 if something is bad."""
+    findings = asyncio.run(look(settings, chosen.stun, chosen.ntp))
+    for one in findings:
+        print(f"{_SIGNS[one.weight]}  {one.what}: {one.said}")
+    bad = sum(one.weight == "bad" for one in findings)
+    print(f"{bad} of {len(findings)} are bad" if bad else "nothing is bad", file=sys.stderr)
+    return 1 if bad else 0

@@ -7,6 +7,7 @@ of each second nothing is sent, as by a busy server.
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.estimator import Estimator
@@ -56,7 +57,7 @@ class ClosedLoop:
     observer: FeedbackAnalyser = field(default_factory=FeedbackAnalyser)
 
     def __post_init__(self) -> None:
-        self._link: Link[tuple[int, int, int, int]] = Link(self.settings, self.seed)
+        self._link: Link[tuple[int, Any, int, int]] = Link(self.settings, self.seed)
         self._receiver = TwccReceiver(1)
         self._feedback: deque[tuple[int, TransportFeedback]] = deque()
         self._queue: deque[tuple[int, int]] = deque()
@@ -71,7 +72,7 @@ class ClosedLoop:
         self._link.change(self.now, **changes)
 
     @property
-    def link(self) -> Link[tuple[int, int, int, int]]:
+    def link(self) -> Link[tuple[int, Any, int, int]]:
         return self._link
 
     def run(self, seconds: float) -> None:
@@ -95,7 +96,9 @@ class ClosedLoop:
         self._next_frame += _FRAME_NS
         rate = min(self.estimator.rate * _SOURCE_SHARE, self.wanted, self.step) if self.adapts else self.wanted
         size = int(rate * _FRAME_NS / (8 * SECOND)) if self._frame else self.first_frame
-        size = size or int(rate * _FRAME_NS / (8 * SECOND))
+        self._queue_frame(size or int(rate * _FRAME_NS / (8 * SECOND)))
+
+    def _queue_frame(self, size: int) -> None:
         packets = -(-size // _PACKET)
         self._frame += 1
         self._missing[self._frame] = (packets, size)
@@ -134,7 +137,7 @@ class ClosedLoop:
         if self._probe is not None:
             cluster = self._probe[0].cluster
             self._probed += size
-        kind = SentKind.VIDEO if frame else SentKind.PADDING
+        kind = SentKind.AUDIO if frame < 0 else SentKind.VIDEO if frame else SentKind.PADDING
         seq = self._seq & 0xFFFF
         self.observer.sent(SentPacket(seq, 1, seq, size, self.now, kind))
         self.estimator.sent(self.observer.claim(cluster))
@@ -142,15 +145,8 @@ class ClosedLoop:
         self._seq += 1
 
     def _arrive(self) -> None:
-        for at, (seq, frame, _, sent) in self._link.pop(self.now):
-            self._receiver.received(seq & 0xFFFF, at, 1)
-            if frame:
-                self.delays.append(at - sent)
-                missing, whole = self._missing[frame]
-                self._missing[frame] = (missing - 1, whole)
-                if missing == 1:
-                    self.whole_frames += whole
-                    del self._missing[frame]
+        for at, packet in self._link.pop(self.now):
+            self._take(at, packet)
         for message in self._receiver.due(self.now):
             self._feedback.append((self.now + self.feedback_delay, message))
         while self._feedback and self._feedback[0][0] <= self.now:
@@ -159,6 +155,17 @@ class ClosedLoop:
             if summary is not None:
                 self.estimator.observed(summary, self.now)
         self.estimator.handle_timer(self.now)
+
+    def _take(self, at: int, packet: tuple[int, Any, int, int]) -> None:
+        seq, frame, _, sent = packet
+        self._receiver.received(seq & 0xFFFF, at, 1)
+        if frame > 0:
+            self.delays.append(at - sent)
+            missing, whole = self._missing[frame]
+            self._missing[frame] = (missing - 1, whole)
+            if missing == 1:
+                self.whole_frames += whole
+                del self._missing[frame]
 
     def percentile(self, share: float) -> int:
         """Return a percentile of the packets' one-way delays, in ns."""

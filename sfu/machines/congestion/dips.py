@@ -2,12 +2,16 @@
 
 Switching to a layer of a third of the bitrate and back takes two keyframes and some seconds; a queue that grows for a
 moment disturbs less. So a dip of limited depth is tolerated for a while, as long as the queue stays short. If the only
-video would be paused, it is tolerated forever: an estimate is hardly exact enough to justify showing nothing.
+video would be paused, it is tolerated forever: an estimate is hardly exact enough to justify showing nothing. A
+longer queue, or a deeper dip, is tolerated for long enough to see who filled the queue: oneself, or others on the link.
+Where much is lost nothing is tolerated: a short queue is full long before packets wait for long.
 """
 
 _DEPTH = 1.6  # the most that the layers sent may cost, as a share of the estimate
 _LONGEST_NS = 2_500_000_000
 _QUEUE_NS = 200_000_000
+_LAST_NS = 2_000_000_000
+_MUCH_LOST = 0.08
 
 
 class Dips:
@@ -15,16 +19,26 @@ class Dips:
 
     def __init__(self) -> None:
         self._since: int | None = None
+        self._deep_since: int | None = None
 
-    def sit_out(self, rate: float, carried: float, queueing: int, now: int, *, is_last: bool = False) -> float:
+    def sit_out(
+        self, rate: float, carried: float, queueing: int, now: int, *, loss: float = 0.0, is_last: bool = False
+    ) -> float:
         """Return the bits/s to grant: `rate`, or what is `carried` now. Packets wait for `queueing` ns.
 
-        `is_last`: a single picture is sent, in its lowest layer.
+        `is_last`: a single picture is sent, in its lowest layer. `loss`: the share of packets lost.
         """
         if carried <= rate:
-            self._since = None
+            self._since = self._deep_since = None
+            return rate
+        if loss >= _MUCH_LOST:
             return rate
         if self._since is None:
             self._since = now
         lasts = now - self._since >= _LONGEST_NS and not is_last
-        return rate if lasts or carried > rate * _DEPTH or queueing >= _QUEUE_NS else carried
+        if carried <= rate * _DEPTH and queueing < _QUEUE_NS:
+            self._deep_since = None
+            return rate if lasts else carried
+        if self._deep_since is None:
+            self._deep_since = now
+        return carried if is_last and now - self._deep_since < _LAST_NS else rate

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sfu.machines.congestion.acknowledged_rate import AcknowledgedRate
 from sfu.machines.congestion.application_limit import ApplicationLimit
+from sfu.machines.congestion.competition import Competition
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.loss_based_rate import LossBasedRate
 from sfu.machines.congestion.overuse import Usage
@@ -70,6 +71,7 @@ class Estimator:
         self._usage = Usage.NORMAL
         self._acknowledged = AcknowledgedRate()
         self._standing = StandingQueue()
+        self._others = Competition()
         self._control = RateControl(settings.start, settings.minimum, settings.maximum)
         self._losses = LossBasedRate(settings.minimum)
         self._reported = ReceiverReportedRate(settings.start, settings.minimum, settings.maximum)
@@ -97,10 +99,17 @@ class Estimator:
 
     @property
     def is_free(self) -> bool:
-        """True if neither delay nor loss says that the link is full."""
-        return (
-            self._usage is not Usage.OVERUSE and not self._losses.limits and self._standing.queueing < _PROBED_QUEUE_NS
+        """True if neither delay nor loss says that the link is full, by what is sent here."""
+        if self._losses.limits:
+            return False
+        return self._others.is_on or (
+            self._usage is not Usage.OVERUSE and self._standing.queueing < _PROBED_QUEUE_NS
         )
+
+    @property
+    def is_shared(self) -> bool:
+        """True while others keep the link's queue filled."""
+        return self._others.is_on
 
     @property
     def queueing(self) -> int:
@@ -129,6 +138,7 @@ class Estimator:
         if not summary.packets:
             return
         self._limit.sent(summary.size, self.rate, summary.last)
+        self._others.sent(summary.size, summary.last)
         if self._unanswered == 0:
             self._unanswered_since = summary.first
         self._unanswered += summary.packets
@@ -169,13 +179,26 @@ class Estimator:
         if filled >= 0 and probed is not None and probed < self._control.rate * _AS_KNOWN:
             self._doubt(filled, probed, now)
         acknowledged = self._acknowledged.bits_per_second
+        if summary.smallest_delay is not None:
+            self._watch_others(min(acknowledged or 0.0, self._acknowledged.newest), now)
+        if self._others.is_on:
+            overused = False
+            if summary.losses is not None and summary.losses.lost:
+                self._others.lost(now, self.round_trip)
         self._follow_delay(overused, probed, acknowledged, now)
-        if self._standing.is_busy and self._limit.is_limited and acknowledged is not None:
+        if self._standing.is_busy and not self._others.is_on and self._limit.is_limited and acknowledged is not None:
             self._limit_to(max(acknowledged, self._acknowledged.newest), now)
         self._losses.update(summary.losses, acknowledged, self._control.rate, now)
         if probed is not None and not overused:
             self._losses.set(min(probed, self._control.rate))
         self._conclude(now)
+
+    def _watch_others(self, arriving: float, now: int) -> None:
+        """Take back, when others are noticed, what was given up to them."""
+        if self._others.update(self._standing.queueing, arriving, self.round_trip, now):
+            self._control.set(max(self._control.rate, self._others.share), now)
+            self._losses.set(self._control.rate)
+            self._disturbed_at = now
 
     def _doubt(self, cluster: int, rate: float, now: int) -> None:
         """Lower the estimate after a probe that did not even reach it. A busy machine may cause that: two probes must
@@ -213,6 +236,9 @@ class Estimator:
             control.set(probed, now)
             self._acknowledged.expect_change()
             self._disturbed_at = now
+        elif self._others.is_on:
+            control.update(Usage.NORMAL, acknowledged, self.round_trip, now)
+            control.rate = min(control.rate, self._others.share)
         elif self._usage is not Usage.OVERUSE:
             control.update(self._usage, acknowledged, self.round_trip, now)
 

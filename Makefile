@@ -48,7 +48,8 @@ test-sanitized: deps .venv/.installed-dev
 SEEDS ?= 1
 test-network: deps .venv/.installed-dev
 	@.venv/bin/pytest -s --seeds $(SEEDS) tests/network tests/network/bar_*.py tests/sfu/machines/test_link_model.py \
-		tests/sfu/machines/test_estimator_closed_loop.py tests/sfu/rooms/test_adaptation.py $(PYTEST_ARGS)
+		tests/sfu/machines/test_estimator_closed_loop.py tests/sfu/machines/test_shared_link.py \
+		tests/sfu/rooms/test_adaptation.py $(PYTEST_ARGS)
 
 stack: deps .venv/.installed-dev
 	@.venv/bin/python -m tests.stack

@@ -44,3 +44,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Check the priority, which processes of later tests inherit (see `ordinary_priority`)."""
     assert os.sched_getscheduler(0) == os.SCHED_OTHER, f"{item.nodeid} left this thread with real-time priority"
+
+
+@pytest.fixture
+def seeds(request: pytest.FixtureRequest) -> range:
+    """The seeds of a bar: one, or as many as `--seeds` says."""
+    count: int = request.config.getoption("--seeds", default=1)
+    return range(1, 1 + count)

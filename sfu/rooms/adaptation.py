@@ -40,7 +40,6 @@ _LOOKS = 100
 _ROUND_NS = 500_000_000
 _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
-_MEDIA_SHARE = 0.98  # of an estimate; the rest is for repairs and RTCP
 _PROBE_MARGIN = 1.2  # a rise needs headroom: so much more than what is wanted must be known to fit
 _SPARE = 200_000.0  # bits/s of sound that may be added before the next look
 _HEIGHTS = {Source.SCREEN: 1080}
@@ -294,9 +293,8 @@ class Adaptation:
 
     def _want(self, subscribe_peer: SubscribePeer, cost: float, now: int) -> None:
         """Set what would be sent if there were room (bits/s), so that probes aim above it."""
-        if subscribe_peer.bandwidth is not None and subscribe_peer.bandwidth.want(
-            cost * _PROBE_MARGIN / _MEDIA_SHARE, now
-        ):
+        bandwidth = subscribe_peer.bandwidth
+        if bandwidth is not None and bandwidth.want(cost * _PROBE_MARGIN / bandwidth.media_share, now):
             self._room.context.touched.add(subscribe_peer.peer.number)
 
     def _hold_back(self, shown: dict[str, DownTrack]) -> dict[str, str]:
@@ -318,7 +316,7 @@ class Adaptation:
         bandwidth = subscriber.subscribe_peer.bandwidth
         options = {track: self._useful(downtrack) for track, downtrack in shown.items()}
         demands = [self._demand(shown[track], streams, participant) for track, streams in options.items()]
-        rate = bandwidth.rate * _MEDIA_SHARE if bandwidth is not None else _UNLIMITED
+        rate = bandwidth.rate * bandwidth.media_share if bandwidth is not None else _UNLIMITED
         audio = _audio_rate(subscriber.subscribe_peer, now)
         carried = self._carried(shown) + audio
         if bandwidth is not None:
@@ -493,8 +491,8 @@ def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]])
 
 
 def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
-    """Return the cost of the sound that flows."""
-    return sum(
+    """Return the cost of the sound that flows, and of its copies."""
+    return (2 if subscribe_peer.audio_copies.are_sent else 1) * sum(
         downtrack.stream.bits_per_second
         for downtrack in subscribe_peer.downtracks.values()
         if downtrack.kind == "audio" and downtrack.stream is not None and downtrack.stream.active(now)

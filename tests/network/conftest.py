@@ -5,9 +5,3 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=1, help="seeds of each network bar (5: the full run)")
-
-
-@pytest.fixture
-def seeds(request: pytest.FixtureRequest) -> range:
-    count: int = request.config.getoption("--seeds", default=1)
-    return range(1, 1 + count)

@@ -102,9 +102,7 @@ class Estimator:
         """True if neither delay nor loss says that the link is full, by what is sent here."""
         if self._losses.limits:
             return False
-        return self._others.is_on or (
-            self._usage is not Usage.OVERUSE and self._standing.queueing < _PROBED_QUEUE_NS
-        )
+        return self._others.is_on or (self._usage is not Usage.OVERUSE and self._standing.queueing < _PROBED_QUEUE_NS)
 
     @property
     def is_shared(self) -> bool:
@@ -179,12 +177,7 @@ class Estimator:
         if filled >= 0 and probed is not None and probed < self._control.rate * _AS_KNOWN:
             self._doubt(filled, probed, now)
         acknowledged = self._acknowledged.bits_per_second
-        if summary.smallest_delay is not None:
-            self._watch_others(min(acknowledged or 0.0, self._acknowledged.newest), now)
-        if self._others.is_on:
-            overused = False
-            if summary.losses is not None and summary.losses.lost:
-                self._others.lost(now, self.round_trip)
+        overused &= not self._beside_others(summary, acknowledged, now)
         self._follow_delay(overused, probed, acknowledged, now)
         if self._standing.is_busy and not self._others.is_on and self._limit.is_limited and acknowledged is not None:
             self._limit_to(max(acknowledged, self._acknowledged.newest), now)
@@ -193,12 +186,19 @@ class Estimator:
             self._losses.set(min(probed, self._control.rate))
         self._conclude(now)
 
-    def _watch_others(self, arriving: float, now: int) -> None:
-        """Take back, when others are noticed, what was given up to them."""
-        if self._others.update(self._standing.queueing, arriving, self.round_trip, now):
-            self._control.set(max(self._control.rate, self._others.share), now)
-            self._losses.set(self._control.rate)
+    def _beside_others(self, summary: FeedbackSummary, acknowledged: float | None, now: int) -> bool:
+        """Return True if others fill the link. What was given up to them is taken back when they are noticed."""
+        others, control = self._others, self._control
+        arriving = min(acknowledged or 0.0, self._acknowledged.newest)
+        if summary.smallest_delay is not None and others.update(
+            self._standing.queueing, arriving, self.round_trip, now
+        ):
+            control.set(max(control.rate, others.share), now)
+            self._losses.set(control.rate)
             self._disturbed_at = now
+        if others.is_on and summary.losses is not None and summary.losses.lost:
+            others.lost(now, self.round_trip)
+        return others.is_on
 
     def _doubt(self, cluster: int, rate: float, now: int) -> None:
         """Lower the estimate after a probe that did not even reach it. A busy machine may cause that: two probes must

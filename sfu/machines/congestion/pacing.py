@@ -21,6 +21,9 @@ _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
 _REPAIR_BURST_NS = 500_000_000
 _COPIES_LEAVE = 0.5  # of the burst, kept for first retransmissions
+_MEDIA_SHARE, _LEAST_MEDIA_SHARE = 0.98, 0.6  # of an estimate
+_REPAIRED_LOSS = 0.01  # from which repairs are sent twice
+_REPAIR_COST = 1.5  # of what was lost: some second copies are left out
 _SECOND = 1_000_000_000
 
 
@@ -53,6 +56,15 @@ def pacing_rate(estimate: float, burst: float = 0.0, *, is_starting: bool = Fals
     """Return the budget (bits/s) of a peer whose link is estimated at `estimate` bits/s, and at `burst` for bursts."""
     usual = estimate * (_START_FACTOR if is_starting else _FACTOR)
     return int(max(usual, min(burst * _BURST_SHARE, estimate * _MAX_FACTOR), _MIN_RATE))
+
+
+def media_share(loss: float) -> float:
+    """Return the part of an estimate that media may take, where a share `loss` of the packets is lost: the rest repairs
+    them.
+    """
+    if loss < _REPAIRED_LOSS:
+        return _MEDIA_SHARE
+    return max(_MEDIA_SHARE - _REPAIR_COST * loss, _LEAST_MEDIA_SHARE)
 
 
 class RetransmissionBudget:

@@ -24,6 +24,11 @@ class AudioCopies:
         self._judge_at = now
         self._marks: dict[int, tuple[int, int]] = {}  # by route: newest seq copied, newest seq seen
 
+    @property
+    def are_sent(self) -> bool:
+        """True while each packet is sent twice."""
+        return self._redundancy.is_on
+
     def timer(self) -> int | None:
         """Return when `due` has work next; None when it is enough to call it with the link's checks."""
         return self._next if self._redundancy.is_on else None

@@ -9,7 +9,7 @@ from sfu.flight.recorder import ParticipantFlight
 from sfu.formats import rtcp
 from sfu.machines.congestion.estimator import Estimator, EstimatorState
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
-from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, pacing_rate
+from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, media_share, pacing_rate
 from sfu.machines.congestion.probes import ProbeCluster
 from sfu.peers.coalescing import coalesce
 from sfu.peers.outbox import Outbox
@@ -23,7 +23,6 @@ _AMPLE = 1.1
 _IDLE_CHECK_NS = 5_000_000_000  # while nothing is sent there is nothing to watch; feedback ends it
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
-_RETRANSMISSION_BYTES = 1200
 _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
 _OPENING_NS = 3_000_000_000  # a second until its cost is known, and some for probes with it
@@ -58,7 +57,8 @@ class Bandwidth:
         self._observer = observer
         self._outbox = outbox
         self._estimator = Estimator() if flight is None else NotedEstimator(flight, now)
-        self._retransmission_budget = RetransmissionBudget()
+        self._repairs = RetransmissionBudget()
+        self._sound_repairs = RetransmissionBudget()
         self._budget = 0
         self._probe: ProbeCluster | None = None
         self._probe_began = 0
@@ -152,9 +152,19 @@ class Bandwidth:
         """True if neither delay nor loss says that the link is full."""
         return self._estimator.is_free
 
-    def admit_retransmissions(self, packets: int, now: int, *, copies: bool = False) -> int:
-        """Return how many of `packets` requested packets may be sent again, or second `copies` of them."""
-        return self._retransmission_budget.admit(packets, _RETRANSMISSION_BYTES, self.rate, now, copies=copies)
+    @property
+    def media_share(self) -> float:
+        """The part of the estimate that is for media; the rest is for repairs and RTCP."""
+        return media_share(self._estimator.state.loss)
+
+    def admit_retransmissions(
+        self, packets: int, size: int, now: int, *, is_audio: bool = False, copies: bool = False
+    ) -> int:
+        """Return how many of `packets` requested packets of about `size` bytes may be sent again, or second `copies` of
+        them. Sound has a budget of its own: it is small, and first.
+        """
+        budget = self._sound_repairs if is_audio else self._repairs
+        return budget.admit(packets, size, self.rate, now, copies=copies)
 
     def timer(self) -> int:
         """Return when `handle_timer` has work next."""

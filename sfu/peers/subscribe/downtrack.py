@@ -18,6 +18,8 @@ from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 
+_LARGEST_BYTES, _HEADER_BYTES = 1200, 40
+_MEASURED_PACKETS = 30
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 
@@ -63,6 +65,8 @@ class DownTrack:
         self._in_table = False
         self._connected = False
         self._repairs_from = 0
+        self._measured_packets = self._measured_octets = 0
+        self._packet_size = _LARGEST_BYTES
         # Kept over switches and pauses: raised offsets must not add up.
         self._origin: int | None = None
         self.managed = managed
@@ -253,6 +257,15 @@ class DownTrack:
         """
         newest = self._engine.route_state(self.route).last_seq
         return [seq for seq in seqs if newest - ((newest - seq) & 0xFFFF) >= self._repairs_from]
+
+    def packet_size(self) -> int:
+        """Return about how many bytes its packets have of late, as a link sees them."""
+        state = self._engine.route_state(self.route)
+        packets, octets = state.packets - self._measured_packets, state.octets - self._measured_octets
+        if packets >= _MEASURED_PACKETS:
+            self._packet_size = octets // packets + _HEADER_BYTES
+            self._measured_packets, self._measured_octets = state.packets, state.octets
+        return self._packet_size
 
     def _offset_to(self, best: IngressStream) -> int | None:
         """Align layers of one track on its timeline, from their first reports on; before that, by elapsed time."""

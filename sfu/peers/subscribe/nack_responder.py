@@ -39,7 +39,9 @@ class NackResponder:
         useful = downtrack.still_useful(seqs)
         counters["retransmissions_outdated"] += len(seqs) - len(useful)
         if bandwidth is not None:
-            admitted = bandwidth.admit_retransmissions(len(useful), now)
+            admitted = bandwidth.admit_retransmissions(
+                len(useful), downtrack.packet_size(), now, is_audio=downtrack.kind == "audio"
+            )
             counters["retransmissions_over_budget"] += len(useful) - admitted
             useful = useful[:admitted]
         interval = retransmission_interval(round_trip)
@@ -62,7 +64,9 @@ class NackResponder:
             _, downtrack, seqs = self._copies.popleft()
             if downtrack.in_table and bandwidth.is_free:
                 useful = downtrack.still_useful(seqs)
-                useful = useful[: bandwidth.admit_retransmissions(len(useful), now, copies=True)]
+                size, is_audio = downtrack.packet_size(), downtrack.kind == "audio"
+                admitted = bandwidth.admit_retransmissions(len(useful), size, now, is_audio=is_audio, copies=True)
+                useful = useful[:admitted]
                 self._context.counters["retransmissions_doubled"] += len(useful)
                 self._send(downtrack, useful, now, 0)
 

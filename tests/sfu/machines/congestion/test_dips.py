@@ -37,5 +37,13 @@ def test_the_last_picture_goes_on_as_long_as_the_queue_is_short() -> None:
     dips = Dips()
     granted = [dips.sit_out(1.8e6, CARRIED, 50 * MS, at * MS, is_last=True) for at in (0, 1500, 60_000)]
     assert granted == [CARRIED] * 3
-    assert dips.sit_out(1.8e6, CARRIED, 200 * MS, 60_200 * MS, is_last=True) == 1.8e6
-    assert dips.sit_out(1.2e6, CARRIED, 50 * MS, 60_400 * MS, is_last=True) == 1.2e6
+
+
+def test_the_last_picture_stays_until_it_is_clear_whose_queue_it_is() -> None:
+    dips = Dips()
+    granted = [dips.sit_out(0.1e6, CARRIED, 300 * MS, at * MS, loss=0.01, is_last=True) for at in (0, 1900, 2000)]
+    assert granted == [CARRIED, CARRIED, 0.1e6]
+
+
+def test_where_much_is_lost_nothing_is_sat_out() -> None:
+    assert Dips().sit_out(1.8e6, CARRIED, 20 * MS, 0, loss=0.1, is_last=True) == 1.8e6

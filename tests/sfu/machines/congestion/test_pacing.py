@@ -3,7 +3,7 @@
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.overuse import Usage
-from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, pacing_rate
+from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, media_share, pacing_rate
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -85,3 +85,9 @@ def test_second_copies_leave_half_of_it_to_repairs_that_nobody_has_got() -> None
     assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 6
     assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 0
     assert budget.admit(100, 1200, 1_000_000, 0) == 7
+
+
+def test_pictures_leave_room_for_the_repairs_that_losses_need() -> None:
+    assert media_share(0.0) == 0.98
+    assert media_share(0.05) < 0.95
+    assert media_share(0.5) == 0.6

@@ -6,7 +6,7 @@ SECOND = 1_000_000_000
 
 
 def test_a_clear_link_gets_no_copies() -> None:
-    assert not AudioRedundancy().update(0.01, 0.02, 0)
+    assert not AudioRedundancy().update(0.005, 0.02, 0)
 
 
 def test_a_lossy_link_gets_copies_and_keeps_them_though_they_hide_the_loss() -> None:

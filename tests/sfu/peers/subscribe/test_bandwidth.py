@@ -66,8 +66,14 @@ def test_losses_in_reports_lower_it(engine: Budgets, bandwidth: Bandwidth) -> No
 
 
 def test_repairs_are_bounded_by_the_estimate(bandwidth: Bandwidth) -> None:
-    admitted = sum(bandwidth.admit_retransmissions(200, now * MS) for now in range(0, 2000, 20))
+    admitted = sum(bandwidth.admit_retransmissions(200, 1200, now * MS) for now in range(0, 2000, 20))
     assert 20 < admitted < 120
+
+
+def test_repairs_of_sound_pass_though_those_of_pictures_are_used_up(bandwidth: Bandwidth) -> None:
+    bandwidth.admit_retransmissions(200, 1200, 0)
+    assert bandwidth.admit_retransmissions(1, 1200, 0) == 0
+    assert bandwidth.admit_retransmissions(20, 120, 0, is_audio=True) == 20
 
 
 def test_nothing_is_probed_before_there_is_feedback(bandwidth: Bandwidth) -> None:

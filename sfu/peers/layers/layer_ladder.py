@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from statistics import median_low
 
 from sfu.machines.layers.demand import LayerDemand
+from sfu.machines.layers.frame_rates import FrameRate, FrameRates
 from sfu.machines.layers.liveness import LayerLiveness, LayerProgress
 from sfu.peers.layers.layer_choice import is_higher
 from sfu.peers.publish.ingress_stream import IngressStream
@@ -43,6 +44,7 @@ class LayerLadder:
         self._stopped: frozenset[int] = frozenset()
         self._returning: dict[int, int] = {}  # stream: since when it has been requested again, until it flows
         self._liveness: LayerLiveness[int] = LayerLiveness()
+        self._frame_rates: FrameRates[int] = FrameRates()
         self._has_stalled = False
 
     def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
@@ -93,13 +95,25 @@ class LayerLadder:
                 self._sample(number, rate, stream.share)
             stream.cost = self._rates.get(number, 0.0)
         self._sort(streams)
-        self.available = [stream for stream in self._order if stream.active(now) or self._can_return(stream, now)]
+        slow = self._frame_rates.slow([(stream.number, self._frame_rate(stream, now)) for stream in self._order], now)
+        self.available = [
+            stream
+            for stream in self._order
+            if (stream.active(now) or self._can_return(stream, now)) and stream.number not in slow
+        ]
         present = {stream.number for stream in streams}
         for number in self._rates.keys() - present:
             del self._rates[number]
             self._samples.pop(number, None)
             self._sampled.pop(number, None)
             self._returning.pop(number, None)
+
+    def _frame_rate(self, stream: IngressStream, now: int) -> FrameRate | None:
+        """Return the frame rate of a stream that flows, and was not requested again just now."""
+        number = stream.number
+        if not stream.active(now) or number in self._stopped or number in self._returning:
+            return None
+        return FrameRate(stream.frame_rate, stream.progress.measured_at)
 
     def _sample(self, number: int, rate: float, share: float) -> None:
         """Take a measured rate. A part of the stream represents all of it only if nothing better is known."""

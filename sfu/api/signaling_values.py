@@ -14,7 +14,7 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     `identity` is the name by which an application knows the participant, where it has one; `metadata` and `attributes`
     are the application's own. `joined_at` is in Unix ms. `hand` is since when their hand is raised (Unix ms), 0 while
     it is not. `kind` is what it is where it is no person, such as `agent`. `quality` of its connection is `good`,
-    `poor` or, most of the time, unsaid, which is better.
+    `poor`, `lost` while nothing comes, or, most of the time, unsaid, which is better.
     """
 
     participant: str

@@ -53,7 +53,11 @@ _KINDS = {
     "ingress": models.ParticipantInfo.Kind.INGRESS,
     "sip": models.ParticipantInfo.Kind.SIP,
 }
-_QUALITIES = {"good": models.ConnectionQuality.GOOD, "poor": models.ConnectionQuality.POOR}
+_QUALITIES = {
+    "good": models.ConnectionQuality.GOOD,
+    "poor": models.ConnectionQuality.POOR,
+    "lost": models.ConnectionQuality.LOST,
+}
 _RETURNS = (Code.SHUTDOWN, Code.MOVED, Code.NOT_READY)
 
 

@@ -13,6 +13,7 @@ from sfu.flight.recorder import Kind
 from sfu.machines.congestion.dips import Dips
 from sfu.machines.layers.layer_allocator import PAUSED, Demand, LayerAllocator, Rank
 from sfu.machines.layers.size import full_height, useful_layers
+from sfu.machines.layers.sounds import Sound, spared
 from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, Costs, LayerLadder, are_alike, are_same_layers
 from sfu.peers.layers.layer_options import ALL_LAYERS, LayerOption, keeping_resolution, options_of, share_of, up_to
@@ -41,6 +42,7 @@ _ROUND_NS = 500_000_000
 _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
 _PROBE_MARGIN = 1.2  # a rise needs headroom: so much more than what is wanted must be known to fit
+_ENOUGH_FOR_SOUND = 2_000_000.0  # bits/s of an estimate with which no sound is left out
 _SPARE = 200_000.0  # bits/s of sound that may be added before the next look
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
@@ -82,6 +84,8 @@ class _Subscriber:
         self.layers = self.prices = 0
         self.carried: list[tuple[LayerLadder, LayerOption]] = []
         self.audio = 0.0
+        self.spared: dict[str, DownTrack] = {}
+        """Sounds left out, by track."""
         self._pictures: list[DownTrack] = []
         self._slots = 0
 
@@ -157,6 +161,11 @@ class Adaptation:
         """Return True if a track's publisher was told that nobody watches it."""
         ladder = self._ladders.get(track)
         return ladder is not None and ladder.rests
+
+    def heard(self, now: int) -> None:
+        """Somebody begins to speak, or ends: a sound that was left out may be wanted at once."""
+        if any(subscriber.spared for subscriber in self._subscribers.values()):
+            self.hurry(now)
 
     def stir(self, now: int) -> None:
         """A picture flows again, maybe after all stood still."""
@@ -265,6 +274,7 @@ class Adaptation:
         subscriber = self._subscribers.get(participant.participant)
         if subscriber is None or subscriber.subscribe_peer is not holder.subscribe_peer:
             subscriber = self._subscribers[participant.participant] = _Subscriber(holder.subscribe_peer)
+        _spare_sounds(subscriber, now)
         if subscriber.is_settled(participant.session, self._layers_changed) and self._is_affordable(subscriber, now):
             return False
         shown = {
@@ -488,6 +498,37 @@ def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]])
         return False
     (least, *_), downtrack = carried[0]
     return downtrack.stream is least.stream and downtrack.layer == least.layer
+
+
+def _spare_sounds(subscriber: _Subscriber, now: int) -> None:
+    """Leave silent sounds out where the link is thin, and bring back who speaks."""
+    bandwidth = subscriber.subscribe_peer.bandwidth
+    if bandwidth is None or (bandwidth.rate >= _ENOUGH_FOR_SOUND and not subscriber.spared):
+        return
+    shown = {
+        downtrack.uptrack.track: downtrack
+        for downtrack in subscriber.subscribe_peer.downtracks.values()
+        if downtrack.kind == "audio" and downtrack.uptrack is not None and downtrack.uptrack.streams
+    }
+    before = {track: left for track, left in subscriber.spared.items() if shown.get(track) is left and left.paused}
+    sounds = [
+        (track, _sound(downtrack.uptrack, now))
+        for track, downtrack in shown.items()
+        if downtrack.uptrack is not None and (track in before or not downtrack.paused)
+    ]
+    leave = spared(sounds, bandwidth.rate, frozenset(before))
+    for track in leave - before.keys():
+        shown[track].pause()
+    for track in before.keys() - leave:
+        shown[track].resume(now)
+    subscriber.spared = {track: shown[track] for track in leave}
+
+
+def _sound(uptrack: UpTrack, now: int) -> Sound:
+    stream = uptrack.streams[0]
+    progress = stream.progress
+    tells = uptrack.tells_levels and uptrack.source is Source.MICROPHONE and progress.heard_at > 0
+    return Sound(stream.bits_per_second if stream.active(now) else 0.0, now - progress.spoke_at if tells else None)
 
 
 def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:

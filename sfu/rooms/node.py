@@ -502,6 +502,7 @@ class Node:
         speakers = room.speakers.update(voices, now)
         if speakers is not None:
             room.broadcast(signaling.Speakers(speakers=speakers))
+            room.adaptation.heard(now)
         ticks = self._ticks.get(key.room, 0) + 1
         self._ticks[key.room] = ticks
         if room.is_still or ticks % _LAYERS_EVERY_TICKS == 0:

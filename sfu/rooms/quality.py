@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sfu.api.facts import QualityMeasured, TrackQuality
+from sfu.api.join_token import Source
 from sfu.peers.layers.layer_options import ALL_LAYERS, name_of
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
@@ -18,7 +19,10 @@ _SECOND = 1_000_000_000
 _BROKEN_SOUND = 25  # of 256 packets: a tenth, beyond what decoders conceal well
 _MAX_TRACKS = 100  # of a participant in a report; of more tracks, only the first are reported
 _MS = 1_000_000
-_DOUBTS = 3  # samples in a row, of which there is one in 0.8 s
+_WORSE, _BETTER = 2, 3  # samples in a row that say so, of which there is one in 0.8 s
+_RANKS = {"": 0, "good": 1, "poor": 2, "lost": 3}
+_LOST_NS = 1_000_000_000
+_STILL = (Source.SCREEN, Source.SCREEN_AUDIO)  # may send nothing for long while nothing changes
 _POOR, _GOOD = (0.08, 400 * _MS), (0.02, 200 * _MS)
 """Loss and round trip from which on a connection is no better."""
 
@@ -103,7 +107,7 @@ class RoomQuality:
         for participant in participants[self._turn :: _TURNS]:
             person = self._people.setdefault(participant.participant, _Person(now, now))
             self._sample(person, participant, now)
-            self._judge(person, participant)
+            self._judge(person, participant, now)
             if now - person.since >= _REPORT_NS:
                 self._report(person, participant, now, final=False)
 
@@ -116,13 +120,27 @@ class RoomQuality:
             self._sample(person, participant, now)
             self._report(person, participant, now, final=True)
 
-    def _judge(self, person: _Person, participant: Participant) -> None:
+    def _judge(self, person: _Person, participant: Participant, now: int) -> None:
         """Tell how good a participant's connection is, once it has been otherwise for a while."""
-        level = _level(person, participant)
+        is_lost = self._is_lost(participant, now)
+        level = "lost" if is_lost else _level(person, participant)
         person.doubts = 0 if level == participant.quality else person.doubts + 1
-        if person.doubts >= _DOUBTS:
+        if person.doubts >= (1 if is_lost else _WORSE if _RANKS[level] > _RANKS[participant.quality] else _BETTER):
             person.doubts, participant.quality = 0, level
             self._room.show_changed(participant)
+
+    def _is_lost(self, participant: Participant, now: int) -> bool:
+        """Return True if nothing comes of a participant though something is published, and is not muted."""
+        if participant.publish is None:
+            return False
+        arrivals = [
+            stream.last_arrival
+            for uptrack in participant.publish.uptracks.values()
+            if not uptrack.is_quiet and uptrack.source not in _STILL and not self._rests(uptrack.track)
+            for stream in uptrack.streams
+            if stream.packets
+        ]
+        return bool(arrivals) and now - max(arrivals) >= _LOST_NS
 
     def _sample(self, person: _Person, participant: Participant, now: int) -> None:
         elapsed = now - person.sampled_at

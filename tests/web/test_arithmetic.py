@@ -97,6 +97,8 @@ async def test_a_small_camera_has_as_many_layers_as_are_sent_and_one_of_full_siz
     assert await call(page, "/sdk/encodings.js", body) == [[4, 2, 1]] * 3 + [[2, 1]] * 4 + [[1]] * 2
     body = "return module.encodingsFor('camera', {width: 640, height: 360}).map((e) => [e.rid, e.maxBitrate]);"
     assert (await call(page, "/sdk/encodings.js", body))[:2] == [["q", 150_000], ["h", 500_000]]
+    body = "return module.encodingsFor('camera', {width: 1280, height: 720}).map((e) => e.maxBitrate);"
+    assert await call(page, "/sdk/encodings.js", body) == [150_000, 400_000, 1_700_000]
 
 
 async def test_layers_of_h264_keep_their_sizes(page: Page) -> None:
@@ -189,3 +191,33 @@ async def test_nack_for_opus_is_offered_once_and_accepted_only_where_it_was_offe
     body = f"return {json.dumps(cases)}.map((arguments) => module.withAudioNack(...arguments));"
     changed = await call(page, "/sdk/audio-repair.js", body)
     assert changed == [head + asked + video, head + asked, head + opus + asked]
+
+
+async def test_a_narrow_uplink_is_spared_for_sound(page: Page) -> None:
+    """Bit rates by second: thin below 200 kbit/s, no camera below 130, which is tried again later and later."""
+    body = """
+      const uplink = new module.Uplink();
+      const log = [];
+      argument.forEach((bitrate, second) => {
+        if (uplink.take(bitrate, second * 1000)) log.push([second, uplink.isThin, uplink.cameraRests]);
+      });
+      return log;"""
+    narrow = await call(page, "/sdk/uplink.js", body, [300_000] + [100_000] * 60)
+    assert narrow == [[5, True, True], [20, True, False], [25, True, True], [55, True, False], [60, True, True]]
+    passing = await call(page, "/sdk/uplink.js", body, [150_000] * 8 + [400_000] * 10)
+    assert passing == [[4, True, False], [12, False, False]]
+    assert await call(page, "/sdk/uplink.js", body, [None, 2_000_000, 90_000, 2_000_000]) == []
+
+
+async def test_the_word_for_a_network_fits_what_is_seen(page: Page) -> None:
+    reading = {"roundTripMs": 40, "lossIn": 0, "lossOut": 0}
+    cases = [
+        [reading, {}, "good"],
+        [reading, {"paused": True}, "poor"],
+        [reading, {"isThin": True}, "poor"],
+        [reading, {"told": "good"}, "fair"],
+        [reading, {"told": "lost"}, "poor"],
+        [reading | {"lossOut": 0.2}, {}, "poor"],
+    ]
+    body = "return argument.map(([reading, seen]) => module.qualityOf(reading, seen));"
+    assert await call(page, "/sdk/statistics.js", body, cases) == [expected for _, _, expected in cases]

@@ -4,7 +4,7 @@ import { h, setText } from './dom.js';
 import { icon } from './icons.js';
 import { t } from './words.js';
 
-const READ_MS = 2_000;
+const READ_MS = 1_000;
 /** How often it is looked whether anything comes, and how long the server may take to say that it is there. */
 const LOOK_MS = 500;
 const ANSWER_MS = 800;
@@ -37,7 +37,7 @@ export class ConnectionView {
     this.#retry = h('button', { type: 'button', class: 'button small', onclick: () => room.retryNow() }, t('connection.again'));
     this.element = h('p', { class: 'connection', 'data-state': 'connecting' }, icon('signal'), this.#word);
     this.banner = h('div', { class: 'banner banner-connection', role: 'status', hidden: true }, icon('warning'), this.#text, this.#retry);
-    room.addEventListener('connection', () => this.#update(), { signal });
+    for (const type of ['connection', 'uplink']) room.addEventListener(type, () => this.#update(), { signal });
     const countdown = setInterval(() => this.#update(), 1000);
     this.#timer = setInterval(() => void this.#read(), READ_MS);
     const look = setInterval(() => void this.#look(), LOOK_MS);
@@ -65,9 +65,11 @@ export class ConnectionView {
       setText(this.#word, t('connection.connected'));
     }
     const seconds = retryAt === undefined ? 0 : Math.ceil((retryAt - performance.now()) / 1000);
-    this.banner.hidden = state !== 'reconnecting' && state !== 'media-lost' && !(this.#silent && state === 'connected');
+    const isSilent = this.#silent && state === 'connected';
+    const rests = state === 'connected' && this.#room.uplink.cameraRests;
+    this.banner.hidden = state !== 'reconnecting' && state !== 'media-lost' && !isSilent && !rests;
     this.#retry.hidden = seconds < 1;
-    setText(this.#text, this.#silent && state === 'connected' ? t('connection.silent-text') : sentence(state, seconds));
+    setText(this.#text, isSilent ? t('connection.silent-text') : rests ? t('connection.camera-rests') : sentence(state, seconds));
   }
 
   /**
@@ -90,16 +92,31 @@ export class ConnectionView {
     this.#update();
   }
 
+  /** What the room knows of our network. @returns {import('/sdk/parley.js').Seen} */
+  #seen() {
+    const shown = [...this.#room.roster.tracks.values()].filter((track) => !track.muted);
+    return {
+      paused: shown.some((track) => track.paused && track.pausedReason === 'bandwidth'),
+      told: this.#room.roster.participants.get(this.#room.participant)?.quality ?? '',
+      isThin: this.#room.uplink.isThin,
+    };
+  }
+
   async #read() {
     if (this.#room.connection.state !== 'connected' || this.#silent) return;
     const reading = await this.#reader.read();
     if (this.#silent) return;
-    const quality = qualityOf(reading);
+    const quality = qualityOf(reading, this.#seen());
     this.#quality(quality);
     this.element.dataset.quality = quality;
-    setText(this.#word, t(quality === 'unknown' ? 'connection.connected' : `connection.${quality}`));
+    setText(this.#word, wordFor(quality));
     this.element.title = details(reading);
   }
+}
+
+/** @param {import('/sdk/parley.js').Quality} quality */
+function wordFor(quality) {
+  return quality === 'unknown' ? t('connection.connected') : t(`connection.${quality}`);
 }
 
 /** @param {string} state @param {number} seconds */

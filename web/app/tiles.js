@@ -225,6 +225,7 @@ export class Tiles {
     tile.show(camera && !camera.muted ? camera.mediaTrack : null);
     if (camera && !camera.muted) this.#room.watch(tile.element, camera.id);
     else this.#room.unwatch(tile.element);
+    tile.setNetwork(NETWORKS[participant.quality] ?? '');
     if (!participant.connected) tile.setOverlay(t('tile.reconnecting'), 'signal');
     else tile.setOverlay(camera && !camera.muted ? pauseText(camera) : '');
     tile.setSpeaking(this.#speakers.has(participant.id));
@@ -301,6 +302,9 @@ export class Tiles {
     for (const tile of [...this.#people.values(), ...this.#screens.values()]) tile.close();
   }
 }
+
+/** The word for a network, by what the server says of a connection. @type {Record<string, string>} */
+const NETWORKS = { good: 'fair', poor: 'poor', lost: 'poor' };
 
 /** @param {import('/sdk/parley.js').RemoteTrack} track */
 function pauseText(track) {

@@ -5,6 +5,9 @@
  * @typedef {import('./roster.js').Participant} Participant
  * @typedef {import('./roster.js').RemoteTrack} RemoteTrack
  * @typedef {import('./statistics.js').Reading} Reading
+ * @typedef {import('./statistics.js').Seen} Seen
+ * @typedef {import('./statistics.js').Quality} Quality
+ * @typedef {import('./uplink.js').Uplink} Uplink
  */
 export { admission } from './admission.js';
 export { AudioOutput } from './audio-output.js';

@@ -13,13 +13,14 @@
  *   answered; `mediaTrack` is null while a muted camera's device is off
  * @typedef {{source: Source, codec: string, of: string, track: string|null, transceiver: RTCRtpTransceiver}} Backup
  *
- * Events: `published` (detail: Published), `state` (detail: RTCPeerConnectionState), `failed` (detail: Error).
+ * Events: `published` (detail: Published), `uplink` (detail: Uplink), `state` (detail: RTCPeerConnectionState), `failed` (detail: Error).
  */
 import { withAudioNack } from './audio-repair.js';
 import { Emitter } from './emitter.js';
-import { contentHintFor, degradationFor, encodingsFor, preferCodec } from './encodings.js';
+import { THIN_SOUND_RATE, contentHintFor, degradationFor, encodingsFor, preferCodec } from './encodings.js';
 import { SendingLayers, sizeOf } from './sending-layers.js';
 import { Serial } from './serial.js';
+import { Uplink, outgoingBitrate } from './uplink.js';
 
 /** The interval for checking a video's size: no event reports a change. */
 const SIZE_MS = 1_000;
@@ -47,6 +48,7 @@ export class PublishPeer extends Emitter {
   #layers = new Map();
   /** @type {ReturnType<typeof setInterval>|undefined} */
   #watching;
+  #uplink = new Uplink();
   #serial = new Serial();
   /** Sound and picture of one stream are played in sync. */
   #personStream = new MediaStream();
@@ -81,6 +83,16 @@ export class PublishPeer extends Emitter {
   /** @returns {Published[]} */
   get published() {
     return [...this.#published.values()];
+  }
+
+  /** What is spared where little can be sent. */
+  get uplink() {
+    return this.#uplink;
+  }
+
+  /** Whether others are told that a source is muted: by its owner, or because the camera rests. @param {Published} published */
+  isMuted({ source, muted }) {
+    return muted || (source === 'camera' && this.#uplink.cameraRests);
   }
 
   /** @param {Source} source @returns {Published|null} */
@@ -272,7 +284,7 @@ export class PublishPeer extends Emitter {
       if (!published || transceiver.mid === null) continue;
       const video = { codec: published.codec, scalability: scalabilityOf(transceiver.sender) };
       const isVideo = published.media === 'video';
-      tracks.push({ mid: transceiver.mid, source, muted: published.muted, ...(isVideo ? video : {}) });
+      tracks.push({ mid: transceiver.mid, source, muted: this.isMuted(published), ...(isVideo ? video : {}) });
     }
     for (const { source, codec, of, transceiver } of this.#backups.values()) {
       if (transceiver.mid !== null) tracks.push({ mid: transceiver.mid, source, codec, backup_of: of });
@@ -339,7 +351,7 @@ export class PublishPeer extends Emitter {
       if (pc === this.#pc) this.emit('state', pc.connectionState);
     });
     this.#pc = pc;
-    this.#watching = setInterval(() => void this.#fit(), SIZE_MS);
+    this.#watching = setInterval(() => void this.#fit().then(() => this.#spare()), SIZE_MS);
     return pc;
   }
 
@@ -350,7 +362,26 @@ export class PublishPeer extends Emitter {
     }).catch((error) => this.#fail(error));
   }
 
+  /** Send less where little passes, sound first. */
+  async #spare() {
+    const pc = this.#pc;
+    if (!pc || pc.connectionState !== 'connected') return;
+    const bitrate = outgoingBitrate(await pc.getStats());
+    if (pc !== this.#pc || !this.#uplink.take(bitrate, performance.now())) return;
+    await this.#serial.run(async () => {
+      const microphone = this.#transceivers.get('microphone');
+      if (microphone) await spareSound(microphone.sender, this.#uplink.isThin);
+      const camera = this.#transceivers.get('camera');
+      const backup = this.#backups.get('camera');
+      for (const transceiver of [camera, backup?.transceiver]) {
+        if (transceiver) await this.#layers.get(transceiver.sender)?.rest(this.#uplink.cameraRests);
+      }
+    }).catch((error) => this.#fail(error));
+    this.emit('uplink', this.#uplink);
+  }
+
   #discard() {
+    this.#uplink = new Uplink();
     clearInterval(this.#watching);
     this.#pc?.close();
     this.#pc = null;
@@ -384,6 +415,29 @@ async function createOffer(pc) {
 function preferredFormat(source, codec, isEncrypted) {
   if (kindOf(source) === 'video') return `video/${codec}`;
   return source === 'microphone' && !isEncrypted ? 'audio/red' : '';
+}
+
+/**
+ * Send speech at a low rate and without RED, which doubles it, or as usual again. Browsers that cannot change the codec of a
+ * sender change the rate alone.
+ * @param {RTCRtpSender} sender @param {boolean} isThin
+ */
+async function spareSound(sender, isThin) {
+  /** @type {RTCRtpSendParameters & {encodings: (RTCRtpEncodingParameters & {codec?: RTCRtpCodec})[]}} */
+  const parameters = sender.getParameters();
+  const [encoding] = parameters.encodings;
+  if (!encoding) return;
+  const [usual] = encodingsFor('microphone');
+  encoding.maxBitrate = isThin ? THIN_SOUND_RATE : usual.maxBitrate;
+  await sender.setParameters(parameters);
+  const named = (/** @type {string} */ mime) => parameters.codecs?.find(({ mimeType }) => mimeType.toLowerCase() === mime);
+  const codec = (!isThin && named('audio/red')) || named('audio/opus');
+  if (!codec || !named('audio/red')) return;
+  const again = sender.getParameters();
+  /** @type {RTCRtpEncodingParameters & {codec?: RTCRtpCodec}} */
+  const first = again.encodings[0];
+  first.codec = codec;
+  await sender.setParameters(again).catch(() => undefined);
 }
 
 /** The scalability mode of a sender, '' if the browser has none. @param {RTCRtpSender} sender */

@@ -10,6 +10,7 @@
  * - `local-changed` (Published or null): a source of ours was published, muted, unmuted or removed
  * - `moving` ({meeting, title}): our place is in another room of the meeting now, and the room goes there by itself
  * - `closing` ({at}): this breakout room closes at `at` (Unix ms, null: it stays); `announcement` ({id, name, text, at})
+ * - `uplink` (Uplink): what we send is spared, or no longer
  * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
  * - `shared` (SharedView): whom hosts made large, the timer, and that polls or questions changed
  * - `data` (DataReceived): a message over a data channel
@@ -111,6 +112,11 @@ export class Room extends Emitter {
     return this.#publish.published;
   }
 
+  /** What is spared where little can be sent. */
+  get uplink() {
+    return this.#publish.uplink;
+  }
+
   /** @param {Source} source @returns {Published|null} */
   local(source) {
     return this.#publish.get(source);
@@ -175,7 +181,7 @@ export class Room extends Emitter {
     published.muted = muted;
     if (mediaTrack !== undefined) await this.#publish.replaceMedia(source, mediaTrack);
     if (published.mediaTrack) published.mediaTrack.enabled = !muted;
-    if (published.track) this.#signaling.send({ kind: 'media-control', track: published.track, muted });
+    this.#tellMuted(published);
     this.emit('local-changed', published);
   }
 
@@ -268,6 +274,7 @@ export class Room extends Emitter {
     this.#subscribe.addEventListener('media', ({ detail }) => this.#applyMedia(this.#slots.attach(detail.mid, detail.mediaTrack)));
     this.#subscribe.addEventListener('gone', () => this.#applyMedia(this.#slots.detachAll()));
     this.#subscribe.data.addEventListener('data', ({ detail }) => this.emit('data', detail));
+    this.#publish.addEventListener('uplink', () => this.#uplinkChanged());
     this.#publish.addEventListener('published', ({ detail }) => this.emit('local-changed', detail));
     for (const peer of [this.#publish, this.#subscribe]) {
       peer.addEventListener('state', () => this.#updateConnection());
@@ -306,6 +313,17 @@ export class Room extends Emitter {
     reaction: ({ emoji, participant }) => this.emit('reaction', { emoji, participant }),
     error: (message) => this.#refused(message),
   };
+
+  /** @param {Published} published */
+  #tellMuted(published) {
+    if (published.track) this.#signaling.send({ kind: 'media-control', track: published.track, muted: this.#publish.isMuted(published) });
+  }
+
+  #uplinkChanged() {
+    const camera = this.#publish.get('camera');
+    if (camera) this.#tellMuted(camera);
+    this.emit('uplink', this.uplink);
+  }
 
   /** @param {any} info a `room-info` */
   #welcome(info) {
@@ -354,9 +372,7 @@ export class Room extends Emitter {
     }
     if (resumed) {
       this.#publish.repeat();
-      for (const { track, muted } of this.#publish.published) {
-        if (track) this.#signaling.send({ kind: 'media-control', track, muted });
-      }
+      for (const published of this.#publish.published) this.#tellMuted(published);
       this.#keeper.check();
     } else {
       this.#viewing.restart();

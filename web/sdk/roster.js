@@ -1,13 +1,14 @@
 /**
  * The participants and their tracks: room-info brings the full state, later messages change it.
  *
- * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean, hand: number}} Participant `hand`:
- *   since when it is raised (Unix ms), 0 while it is not
+ * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean, hand: number,
+ *   quality: string}} Participant `hand`: since when it is raised (Unix ms), 0 while it is not; `quality` of the connection: `good`,
+ *   `poor`, `lost`, or '', which is better
  * @typedef {{id: string, participant: string, source: import('./publish-peer.js').Source, media: 'audio'|'video',
  *   codec: string, muted: boolean, mutedByHost: boolean, paused: boolean, pausedReason: string,
  *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is the publisher's or a host's doing, `paused` the server's
  * @typedef {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean,
- *   hand?: number}} ParticipantInfo
+ *   hand?: number, quality?: string}} ParticipantInfo
  * @typedef {{track: string, participant: string, source: any, media: any, codec: string, muted?: boolean}} TrackInfo
  */
 
@@ -27,6 +28,7 @@ export class Roster {
       connected: info.connected ?? true,
       recorded: info.recorded ?? false,
       hand: info.hand ?? 0,
+      quality: info.quality ?? '',
     };
     if (known) return Object.assign(known, fields);
     this.participants.set(info.participant, fields);

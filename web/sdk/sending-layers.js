@@ -14,6 +14,7 @@ export class SendingLayers {
   /** The requested layers, null for all. @type {string[]|null} */
   #wanted = null;
   #size = '';
+  #rests = false;
 
   /**
    * @param {RTCRtpSender} sender
@@ -35,6 +36,13 @@ export class SendingLayers {
     await this.#apply();
   }
 
+  /** Send nothing for a while, whoever watches. @param {boolean} rests */
+  async rest(rests) {
+    if (rests === this.#rests) return;
+    this.#rests = rests;
+    await this.#apply();
+  }
+
   /** Follow the video's size, which can change at any time. */
   async fit() {
     const { width, height } = sizeOf(this.#sender.track);
@@ -53,6 +61,7 @@ export class SendingLayers {
       if (fit) Object.assign(encoding, { scaleResolutionDownBy: fit.scaleResolutionDownBy, maxBitrate: fit.maxBitrate });
       encoding.active = fit ? sent.has(encoding.rid ?? '') : this.#wanted === null || this.#wanted.includes('');
     }
+    if (this.#rests) parameters.encodings.forEach((encoding) => (encoding.active = false));
     await this.#sender.setParameters(parameters);
   }
 }

@@ -76,14 +76,21 @@ export function summarise(now, before, at, atBefore) {
 }
 
 /**
- * @param {Reading} reading
- * @returns {'good'|'fair'|'poor'|'unknown'} what a person would say of the network
+ * @typedef {'good'|'fair'|'poor'|'unknown'} Quality
+ * @typedef {{paused: boolean, told: string, isThin: boolean}} Seen what else tells of the network: whether a video is paused for
+ *   the link, the server's word for what comes from us, and whether we spare our uplink
  */
-export function qualityOf(reading) {
+
+/**
+ * @param {Reading} reading @param {Partial<Seen>} [seen]
+ * @returns {Quality} what a person would say of the network
+ */
+export function qualityOf(reading, { paused = false, told = '', isThin = false } = {}) {
+  if (paused || isThin || told === 'poor' || told === 'lost') return 'poor';
   if (reading.roundTripMs === null) return 'unknown';
   const loss = Math.max(reading.lossIn, reading.lossOut);
   if (loss > 0.08 || reading.roundTripMs > 600) return 'poor';
-  if (loss > 0.02 || reading.roundTripMs > 250) return 'fair';
+  if (loss > 0.02 || reading.roundTripMs > 250 || told === 'good') return 'fair';
   return 'good';
 }
 

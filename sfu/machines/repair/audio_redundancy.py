@@ -6,7 +6,7 @@ is still asked for again). A link that loses packets because it is full gets no 
 """
 
 _ON_LOSS, _OFF_LOSS = 0.01, 0.002  # the copies themselves hide losses, hence the distance
-_ON_SHARE, _OFF_SHARE = 0.15, 0.25  # of the estimate that sound may be for copies of it to go out
+_ON_SHARE, _OFF_SHARE = 0.15, 0.25  # the largest share of the estimate at which sound is sent twice
 _HOLD_NS = 15_000_000_000
 
 

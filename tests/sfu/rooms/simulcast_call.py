@@ -38,7 +38,8 @@ _KEYFRAME_FACTOR = 3
 class Camera:
     """A publisher's peer: sound, and a picture in three layers, keyframes when asked; `resting` rids are not sent.
 
-    Of a single size, by the rid "", it is one stream without a rid.
+    Of a single size, by the rid "", it is one stream without a rid. Its sound has packets of `sound` bytes, as loud as
+    `level` says.
     """
 
     def __init__(self, stage: Stage, person: Person, number: int, sizes: Mapping[str, tuple[int, int]] = SIZES) -> None:
@@ -48,6 +49,7 @@ class Camera:
         layers = THREE_LAYERS if len(sizes) > 1 else f"a=ssrc:{first} cname:x\r\n"
         self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + layers])
         self.resting: set[str] = set()
+        self.sound, self.level = 4, 30
         self.rates = dict(RATES) if len(sizes) > 1 else dict.fromkeys(sizes, RATES["f"])
         self._ssrcs = {rid: first + place for place, rid in enumerate(sizes)}
         self._audio_ssrc = 1000 + number
@@ -74,7 +76,8 @@ class Camera:
         self._asked.update(packet.media_ssrc for packet in wanted[self._seen :])
         self._seen = len(wanted)
         self._frames += 1
-        self.client.send(audio(self._frames, self._audio_ssrc, level=30))
+        sound = audio(self._frames, self._audio_ssrc, level=self.level)
+        self.client.send(sound._replace(payload=bytes(self.sound)))
         for rid, rate in self.rates.items():
             if rid in self.resting:
                 continue

@@ -9,6 +9,13 @@ from tests.support.link_model import LinkSettings
 WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
 
 
+def quality_of(call: Call, participant: str) -> str:
+    """What the viewer was told last of somebody's connection."""
+    told = call.bob.last(signaling.ParticipantUpdated).participant
+    assert told.participant == participant
+    return str(told.quality)
+
+
 def reports(call: Call, participant: str) -> list[QualityMeasured]:
     facts = call.stage.facts
     return [fact for fact in facts if isinstance(fact, QualityMeasured) and fact.participant == participant]
@@ -72,3 +79,29 @@ def test_freezes_and_pauses_are_told_apart() -> None:
     (video,) = [track for track in report.tracks if track.track == camera.track]
     assert video.freezes == 1
     assert 2 <= video.paused <= 8
+
+
+def test_everyone_is_told_within_two_seconds_whose_network_is_bad() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(4)
+    publisher, send = camera.person.membership.participant.participant, camera.client.send
+    camera.client.send = lambda *packets: None
+    call.run(2)
+    assert quality_of(call, publisher) == "lost"
+    camera.client.send = lambda *packets: send(*packets[::2])
+    call.run(4)
+    assert quality_of(call, publisher) == "poor"
+
+
+def test_who_mutes_everything_has_no_bad_network() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(4)
+    publish = camera.person.membership.participant.publish
+    assert publish is not None
+    for track in publish.uptracks.values():
+        call.stage.say(camera.person, signaling.MediaControl(track=track.track, muted=True))
+    camera.client.send = lambda *packets: None
+    call.run(3)
+    assert camera.person.membership.participant.quality == ""

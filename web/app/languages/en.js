@@ -363,6 +363,7 @@ export default {
   'call.title-breakout': '{room} · {meeting}',
   'call.waiting': 'Please wait for a host to let you in…',
   'connection.again': 'Try now',
+  'connection.camera-rests': 'Your network is too slow for your camera: it rests, and your sound goes on.',
   'connection.closed': 'Lost',
   'connection.connected': 'Connected',
   'connection.connecting': 'Connecting…',

@@ -363,6 +363,7 @@ export default {
   'call.title-breakout': '{room} · {meeting}',
   'call.waiting': '请等待主持人准许你入会…',
   'connection.again': '立即重试',
+  'connection.camera-rests': '您的网络太慢，摄像头已暂停，声音继续传输。',
   'connection.closed': '已断开',
   'connection.connected': '已连接',
   'connection.connecting': '正在连接…',

@@ -1,0 +1,23 @@
+"""A thin link is spared the sound of silent microphones."""
+
+from tests.sfu.rooms.simulcast_call import Call
+from tests.sfu.rooms.stage import MS
+from tests.support.link_model import LinkSettings
+
+
+def test_silent_microphones_without_dtx_are_left_out_of_a_thin_link_until_they_speak() -> None:
+    call = Call(LinkSettings(rate=500_000, delay=20 * MS), cameras=4)
+    for number, camera in enumerate(call.cameras):
+        camera.sound = 150
+        camera.level = 30 if number == 0 else 127
+    call.run(8)
+    sounds = {
+        downtrack.uptrack.participant: downtrack
+        for downtrack in call.subscription.subscribe_peer.downtracks.values()
+        if downtrack.kind == "audio" and downtrack.uptrack is not None
+    }
+    people = [camera.person.membership.participant.participant for camera in call.cameras]
+    assert [sounds[person].paused for person in people] == [False, True, True, True]
+    call.cameras[2].level = 30
+    call.run(0.4)
+    assert [sounds[person].stream is not None for person in people] == [True, False, True, False]

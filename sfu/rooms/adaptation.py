@@ -533,7 +533,7 @@ def _sound(uptrack: UpTrack, now: int) -> Sound:
 
 def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
     """Return the cost of the sound that flows, and of its copies."""
-    return (2 if subscribe_peer.audio_copies.are_sent else 1) * sum(
+    return subscribe_peer.audio_copies.times * sum(
         downtrack.stream.bits_per_second
         for downtrack in subscribe_peer.downtracks.values()
         if downtrack.kind == "audio" and downtrack.stream is not None and downtrack.stream.active(now)

@@ -100,8 +100,11 @@ class Estimator:
     @property
     def is_free(self) -> bool:
         """True if neither delay nor loss says that the link is full, by what is sent here."""
-        if self._losses.limits:
-            return False
+        return self.is_drained and not self._losses.limits
+
+    @property
+    def is_drained(self) -> bool:
+        """True if no packets wait because of what is sent here: losses are then the link's own."""
         return self._others.is_on or (self._usage is not Usage.OVERUSE and self._standing.queueing < _PROBED_QUEUE_NS)
 
     @property

@@ -2,19 +2,21 @@
 
 Sound is small and cannot wait for a round trip: where packets are lost at random, a second copy some 20 ms later costs
 less than the concealment it spares (at 10 % loss one packet in a hundred is missing instead of one in ten, and that one
-is still asked for again). A link that loses packets because it is full gets no copies: they would fill it further.
+is still asked for again). From 8 % on a third one follows, 20 ms later still. A link that loses packets because it is
+full gets no copies: they would fill it further.
 """
 
 _ON_LOSS, _OFF_LOSS = 0.01, 0.002  # the copies themselves hide losses, hence the distance
 _ON_SHARE, _OFF_SHARE = 0.15, 0.25  # the largest share of the estimate at which sound is sent twice
+_THIRD_LOSS, _THIRD_SHARE = 0.08, 0.12
 _HOLD_NS = 15_000_000_000
 
 
 class AudioRedundancy:
-    """One per subscriber. `is_on` says whether copies go out now."""
+    """One per subscriber. `is_on` says whether second copies go out now, `has_third` third ones too."""
 
     def __init__(self) -> None:
-        self.is_on = False
+        self.is_on = self.has_third = False
         self._lossy_at = 0
 
     def update(self, loss: float, share: float, now: int) -> bool:
@@ -25,4 +27,5 @@ class AudioRedundancy:
             self.is_on = share <= _OFF_SHARE and now - self._lossy_at < _HOLD_NS
         else:
             self.is_on = loss >= _ON_LOSS and share <= _ON_SHARE
+        self.has_third = self.is_on and loss >= _THIRD_LOSS and share <= _THIRD_SHARE
         return self.is_on

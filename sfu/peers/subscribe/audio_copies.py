@@ -8,6 +8,7 @@ from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack
 
 _STEP_NS = 20_000_000
+_APART_NS = 10_000_000
 _JUDGE_NS = 250_000_000
 _MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up for a pause
 
@@ -22,12 +23,12 @@ class AudioCopies:
         self._redundancy = AudioRedundancy()
         self._next = now
         self._judge_at = now
-        self._marks: dict[int, tuple[int, int]] = {}  # by route: newest seq copied, newest seq seen
+        self._marks: dict[int, tuple[int, int, int]] = {}  # by route: newest seq copied twice, once, and seen
 
     @property
-    def are_sent(self) -> bool:
-        """True while each packet is sent twice."""
-        return self._redundancy.is_on
+    def times(self) -> int:
+        """How often each packet is sent."""
+        return 1 + self._redundancy.is_on + self._redundancy.has_third
 
     def timer(self) -> int | None:
         """Return when `due` has work next; None when it is enough to call it with the link's checks."""
@@ -54,14 +55,15 @@ class AudioCopies:
 
     def _copy(self, downtrack: DownTrack, now: int) -> list[Outgoing]:
         newest = self._engine.route_state(downtrack.route).last_seq
-        copied, seen = self._marks.get(downtrack.route, (newest, newest))
-        self._marks[downtrack.route] = (seen, newest)
-        count = (seen - copied) & 0xFFFF
-        if not 0 < count <= _MAX_COPIES:
+        twice, once, seen = self._marks.get(downtrack.route, (newest, newest, newest))
+        self._marks[downtrack.route] = (once, seen, newest)
+        since = twice if self._redundancy.has_third else once
+        count = (seen - since) & 0xFFFF
+        if not 0 < count <= 2 * _MAX_COPIES:
             return []
         self.copies += count
-        seqs = [(copied + number) & 0xFFFF for number in range(1, count + 1)]
-        return self._engine.retransmit(self._peer, downtrack.ssrc, seqs, now, _STEP_NS)
+        seqs = [(since + number) & 0xFFFF for number in range(1, count + 1)]
+        return self._engine.retransmit(self._peer, downtrack.ssrc, seqs, now, _APART_NS)
 
 
 def _sounding(downtracks: Iterable[DownTrack]) -> list[DownTrack]:

@@ -153,6 +153,11 @@ class Bandwidth:
         return self._estimator.is_free
 
     @property
+    def is_drained(self) -> bool:
+        """True if no packets wait because of what is sent here: losses are then the link's own."""
+        return self._estimator.is_drained
+
+    @property
     def media_share(self) -> float:
         """The part of the estimate that is for media; the rest is for repairs and RTCP."""
         return media_share(self._estimator.state.loss)

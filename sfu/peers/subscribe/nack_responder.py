@@ -47,7 +47,7 @@ class NackResponder:
         interval = retransmission_interval(round_trip)
         self._send(downtrack, useful, now, interval)
         again = downtrack.repeated_nacks.again(useful, interval, now)
-        if bandwidth is None or not bandwidth.is_free:
+        if bandwidth is None or not bandwidth.is_drained:
             return
         twice = useful if bandwidth.state.loss >= _LOSSY else again
         if twice:
@@ -62,7 +62,7 @@ class NackResponder:
         """Send the second copies that are due."""
         while self._copies and self._copies[0][0] <= now:
             _, downtrack, seqs = self._copies.popleft()
-            if downtrack.in_table and bandwidth.is_free:
+            if downtrack.in_table and bandwidth.is_drained:
                 useful = downtrack.still_useful(seqs)
                 size, is_audio = downtrack.packet_size(), downtrack.kind == "audio"
                 admitted = bandwidth.admit_retransmissions(len(useful), size, now, is_audio=is_audio, copies=True)

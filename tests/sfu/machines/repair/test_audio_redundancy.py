@@ -28,3 +28,12 @@ def test_a_link_that_loses_for_want_of_room_gets_none() -> None:
     assert not redundancy.update(0.1, 0.3, 0)
     assert redundancy.update(0.1, 0.1, SECOND)
     assert not redundancy.update(0.1, 0.4, 2 * SECOND)
+
+
+def test_where_much_is_lost_each_packet_is_sent_three_times() -> None:
+    redundancy = AudioRedundancy()
+    redundancy.update(0.1, 0.05, 0)
+    assert redundancy.has_third
+    redundancy.update(0.03, 0.05, 1)
+    assert redundancy.is_on
+    assert not redundancy.has_third

@@ -27,7 +27,7 @@ class AudioCopies:
 
     @property
     def times(self) -> int:
-        """How often each packet is sent."""
+        """The number of times that each packet is sent."""
         return 1 + self._redundancy.is_on + self._redundancy.has_third
 
     def timer(self) -> int | None:

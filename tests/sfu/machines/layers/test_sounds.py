@@ -1,4 +1,4 @@
-"""Which sounds a thin link is spared."""
+"""Sounds that a thin link is spared."""
 
 from sfu.machines.layers.sounds import Sound, spared
 

@@ -59,8 +59,32 @@ def _planned() -> list[dict[str, Any]]:
     ]
 
 
+_AT = "2026-11-25T10:00:00Z"
+ADMINISTRATION: dict[str, Any] = {
+    "/admin/meetings/stats": {
+        "users": 12, "meetings": 340, "active_meetings": 2, "participants_present": 9, "tracks": 18, "recordings": 51,
+        "recording_now": 1,
+    },
+    "/admin/users": {"users": [
+        USER | {"id": "u2", "username": "grace", "display_name": "Grace <b>Hopper</b>", "email": "grace@example.org",
+                "email_verified": True, "state": "active", "created_at": _AT},
+        USER | {"id": "u3", "username": "mallory", "display_name": "Mallory", "email": None, "email_verified": False,
+                "state": "banned", "created_at": _AT},
+    ], "next": None},
+    "/stats/rooms": {"rooms": [{"meeting": "m1", "title": "Design review", "node": "sfu-1", "opened_at": _AT,
+                                "participants": 4, "tracks": 9, "recording": True}]},
+    "/admin/meetings": {"meetings": [{"id": "m1", "title": "Design review", "host": "u2", "status": "active",
+                                      "created_at": _AT, "participants": 4}], "next": "more"},
+    "/webhooks": {"webhooks": [{"id": "w1", "url": "https://example.org/hook", "kinds": ["*"], "all_meetings": True,
+                                "created_at": _AT, "livekit_key": None, "secret": None}]},
+    "/admin/audit": {"entries": [{"id": 1, "at": _AT, "actor": "u1", "action": "ban_user", "target": "u3",
+                                  "address": "192.0.2.1", "detail": {"why": "<i>spam</i>"}}], "next": None},
+}  # fmt: skip
+
+
 def prepare(server: ScriptedServer) -> None:
     """Give the answers that the screens need."""
+    server.answers.update({("GET", path): (200, answer) for path, answer in ADMINISTRATION.items()})
     soon = MEETING | {"id": "m2", "title": "Weekly sync", "status": "scheduled"}
     soon |= {"scheduled_start": "2026-12-01T09:00:00Z", "passcode_required": True}
     ended = MEETING | {
@@ -175,6 +199,13 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     yield "recordings"
     await view.locator(".recorded-file .icon-button").last.click()
     yield "links"
+    admin = USER | {"email": "ada@example.org", "email_verified": True, "role": "admin"}
+    server.answers["GET", "/users/profile"] = (200, admin)
+    # The page remembers who signed in until it is loaded anew.
+    for section in ("", "/people", "/meetings", "/webhooks", "/audit"):
+        await view.goto(f"{server.url}/admin{section}")
+        await expect(view.locator(".data-table tbody tr, .counts .card").first).to_be_visible()
+        yield f"admin{section.replace('/', '-')}"
     del server.answers["GET", "/users/profile"]
     if signed_out is not None:
         server.answers["GET", "/users/profile"] = signed_out

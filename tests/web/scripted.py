@@ -173,6 +173,8 @@ class ScriptedServer:
     async def _file(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         if request.path == "/blank":
             return aiohttp.web.Response(text=BLANK, content_type="text/html")
+        if request.path == "/health/ready":
+            return aiohttp.web.json_response({"status": "degraded", "down": {"recorder": "No recorder is running."}})
         path = (self.root / request.path.lstrip("/")).resolve()
         if not path.is_relative_to(self.root) or not path.is_file():
             path = self.root / "index.html"

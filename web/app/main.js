@@ -11,6 +11,7 @@ import { loadWords, t } from './words.js';
 const ROUTES = [
   [/^\/$/, async () => (await import('./home.js')).showHome],
   [/^\/account\/?$/, async () => (await import('./account.js')).showAccount],
+  [/^\/admin(?:\/([a-z]+))?\/?$/, async () => (await import('./admin.js')).showAdmin],
   [/^\/setup\/?$/, async () => (await import('./setup.js')).showSetup],
   [/^\/reset-password\/?$/, async () => (await import('./account-links.js')).showResetPassword],
   [/^\/undo-email\/?$/, async () => (await import('./account-links.js')).showUndoEmail],
@@ -48,7 +49,7 @@ async function route() {
       const show = await needed(load());
       if (signal.aborted) return;
       clear();
-      await show(page, { parameters: match.slice(1).map(decodeURIComponent), query, signal, navigate, again: () => void route() });
+      await show(page, { parameters: match.slice(1).filter((part) => part !== undefined).map(decodeURIComponent), query, signal, navigate, again: () => void route() });
     } catch (error) {
       if (!signal.aborted) showProblem(sentenceOf(error));
     }

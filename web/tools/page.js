@@ -17,6 +17,7 @@ const SOURCES = ['api-docs', 'app', 'index.html', 'sdk', 'tools', 'vendor'];
 const ROUTES = {
   '^/$': ['home.js'],
   '^/account/?$': ['account.js'],
+  '^/admin(/[a-z]+)?/?$': ['admin.js'],
   '^/m/[^/]+/?$': ['meeting-page.js'],
   '^/m/[^/]+/recordings/?$': ['recordings.js'],
   '^/recordings/?$': ['all-recordings.js'],

@@ -1,0 +1,50 @@
+"""The pages of administrators."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.web.page_stage import USER, fits, view
+from tests.web.screens import ADMINISTRATION
+from tests.web.scripted import ScriptedServer
+
+__all__ = ["view"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+DELIVERY = {
+    "id": 7, "kind": "meeting.ended", "state": "failed", "attempts": 5, "next_at": "2026-11-25T10:00:00Z",
+    "last_status": 500, "last_error": None, "created_at": "2026-11-25T10:00:00Z", "delivered_at": None, "event": {},
+}  # fmt: skip
+
+
+async def test_administrators_ban_end_and_deliver_again(view: Page, server: ScriptedServer) -> None:
+    server.answers.update({("GET", path): (200, answer) for path, answer in ADMINISTRATION.items()})
+    server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    server.answers["GET", "/webhooks/w1/deliveries"] = (200, {"deliveries": [DELIVERY]})
+    for path in ("/admin/users/u2/ban", "/admin/meetings/m1/force-end", "/webhooks/w1/deliveries/7/replay"):
+        server.answers["POST", path] = (200, {"ok": True})
+    await view.goto(f"{server.url}/admin")
+    await expect(view.locator(".health")).to_contain_text("recorder No recorder is running.")
+    await view.get_by_role("link", name="People").click()
+    await expect(view.locator("tbody tr")).to_have_count(2)
+    assert await view.locator("tbody b").count() == 0
+    await view.get_by_role("button", name="Ban Grace").click()
+    await view.get_by_role("dialog").get_by_role("button", name="Ban", exact=True).click()
+    await view.get_by_role("searchbox").fill("gra")
+    await expect(view.locator("tbody tr")).to_have_count(2)
+    await fits(view)
+    await view.get_by_role("link", name="Meetings", exact=True).last.click()
+    await view.get_by_role("button", name="End Design review for everybody").first.click()
+    await view.get_by_role("dialog").get_by_role("button", name="End for everybody").click()
+    await view.get_by_role("link", name="Webhooks").click()
+    await view.get_by_role("button", name="Deliveries to").click()
+    async with view.expect_response("**/replay"):
+        await view.get_by_role("button", name="Deliver meeting.ended again").click()
+    done = {path for method, path, _ in server.requests if method == "POST"}
+    assert done >= {"/admin/users/u2/ban", "/admin/meetings/m1/force-end", "/webhooks/w1/deliveries/7/replay"}
+
+
+async def test_others_are_told_that_it_is_not_for_them(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    await view.goto(f"{server.url}/admin")
+    await expect(view.locator(".notice")).to_contain_text("for administrators")
+    assert not [path for _, path, _ in server.requests if path.startswith("/admin")]

@@ -1,0 +1,248 @@
+/** `/admin`: what administrators see and do: numbers and health, people, meetings, webhooks, the audit log. */
+import { ask, show } from './dialogs.js';
+import { DataTable } from './data-table.js';
+import { h } from './dom.js';
+import { check, field, form, iconButton } from './fields.js';
+import { dateTime, sentenceOf } from './format.js';
+import { icon } from './icons.js';
+import { person } from './person.js';
+import { currentUser, rest } from './session.js';
+import { top } from './shell.js';
+import { toast } from './toasts.js';
+import { t } from './words.js';
+
+const COUNTS = ['users', 'meetings', 'active_meetings', 'participants_present', 'tracks', 'recordings', 'recording_now'];
+const SEARCH_MS = 300;
+const LOOK_MS = 10_000;
+
+/** @type {Record<string, (signal: AbortSignal) => HTMLElement[]>} */
+const SECTIONS = { overview, people, meetings, webhooks, audit };
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context */
+export async function showAdmin(page, context) {
+  const user = await currentUser();
+  if (context.signal.aborted) return;
+  if (user?.role !== 'admin') throw new Error(t('admin.only'));
+  rest.keepSession(context.signal);
+  const [chosen = 'overview'] = context.parameters;
+  const section = chosen in SECTIONS ? chosen : 'overview';
+  page.replaceChildren(
+    top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
+    h('main', { class: 'admin' },
+      h('nav', { class: 'admin-nav', 'aria-label': t('admin.title') }, ...Object.keys(SECTIONS).map((name) => h('a', {
+        href: name === 'overview' ? '/admin' : `/admin/${name}`, 'aria-current': name === section ? 'page' : null,
+      }, t(`admin.${name}`)))),
+      h('div', { class: 'admin-section' }, h('h1', {}, t(`admin.${section}`)), ...SECTIONS[section](context.signal))),
+  );
+}
+
+/** @param {AbortSignal} signal */
+function overview(signal) {
+  const counts = h('dl', { class: 'counts' });
+  const health = h('div', { class: 'card health', role: 'status' });
+  const refresh = async () => {
+    try {
+      const [numbers, ready] = await Promise.all([rest.get('/admin/meetings/stats'), fetch('/health/ready', { cache: 'no-store' }).then((answer) => answer.json())]);
+      counts.replaceChildren(...COUNTS.map((name) => h('div', { class: 'card' }, h('dt', {}, t(`admin.count-${name}`)), h('dd', {}, numbers[name].toLocaleString()))));
+      const down = Object.entries(ready.down ?? {});
+      health.replaceChildren(h('p', { class: `health-${ready.status}` }, icon(ready.status === 'ok' ? 'check' : 'warning'), t(`admin.health-${ready.status}`)),
+        down.length > 0 && h('ul', {}, ...down.map(([name, reason]) => h('li', {}, h('strong', {}, name), ` ${reason}`))));
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    }
+  };
+  const timer = setInterval(() => void refresh(), LOOK_MS);
+  signal.addEventListener('abort', () => clearInterval(timer));
+  void refresh();
+  return [health, counts];
+}
+
+function people() {
+  let search = '';
+  const table = new DataTable({
+    label: t('admin.people'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('admin.name'), kind: 'main', of: (user) => h('span', { class: 'admin-person' }, person(user.id, user.display_name), h('span', {}, h('strong', {}, user.display_name), h('span', { class: 'hint' }, user.username))) },
+      { label: t('sign-in.email'), of: (user) => user.email ?? '' },
+      { label: t('admin.role'), of: (user) => t(`admin.role-${user.role}`) },
+      { label: t('admin.state'), of: (user) => h('span', { class: `status ${user.state === 'active' ? 'status-active' : 'status-recording'}` }, t(`admin.state-${user.state}`)) },
+      { label: t('admin.since'), of: (user) => dateTime(user.created_at) },
+      { label: t('admin.actions'), kind: 'actions', of: (user) => actionsOf(user) },
+    ],
+    load: async (cursor) => {
+      const query = new URLSearchParams({ search, ...(cursor ? { cursor } : {}) });
+      const { users, next } = await rest.get(`/admin/users?${query}`);
+      return { rows: users, next };
+    },
+  });
+  /** @param {any} user */
+  function actionsOf(user) {
+    const at = `/admin/users/${encodeURIComponent(user.id)}`;
+    const name = user.display_name;
+    const role = user.role === 'admin' ? 'user' : 'admin';
+    return [
+      iconButton('shield', t(`admin.make-${role}`, { name }), { onclick: () => void sure(t(`admin.make-${role}`, { name }), t('admin.make-text'), t('proof.action'), () => table.act(() => rest.put(at, { role }))) }),
+      user.state === 'active'
+        ? iconButton('ban', t('admin.ban', { name }), { onclick: () => void sure(t('admin.ban', { name }), t('admin.ban-text'), t('admin.ban-action'), () => table.act(() => rest.post(`${at}/ban`))) })
+        : iconButton('check', t('admin.unban', { name }), { onclick: () => void table.act(() => rest.post(`${at}/unban`)) }),
+      iconButton('trash', t('admin.delete', { name }), { onclick: () => void sure(t('admin.delete', { name }), t('admin.delete-text'), t('action.delete'), () => table.act(() => rest.delete(at))) }),
+    ];
+  }
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let typing;
+  const find = h('input', {
+    class: 'input', type: 'search', 'aria-label': t('admin.search'), placeholder: t('admin.search'), maxlength: 200, autocomplete: 'off',
+    oninput: () => {
+      clearTimeout(typing);
+      typing = setTimeout(() => {
+        search = find.value.trim();
+        void table.refresh();
+      }, SEARCH_MS);
+    },
+  });
+  void table.refresh();
+  return [h('div', { class: 'admin-tools' }, find, h('button', { type: 'button', class: 'button', onclick: () => void invite() }, icon('invite'), t('admin.invite'))), table.element];
+}
+
+function invite() {
+  const email = field(t('sign-in.email'), { type: 'email', autocomplete: 'off', hint: t('admin.invite-hint') });
+  const made = h('div', {});
+  return show((dialog) => [
+    h('h2', {}, t('admin.invite')),
+    form({
+      action: t('admin.invite-action'),
+      submit: async () => {
+        const { invitation } = await rest.post('/admin/invitations', email.input.value ? { email: email.input.value } : {});
+        made.replaceChildren(field(t('sign-in.invitation'), { value: invitation, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select(), hint: t('admin.invite-once') }).element);
+      },
+    }, email.element),
+    made,
+    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
+  ]);
+}
+
+/** @param {AbortSignal} signal */
+function meetings(signal) {
+  /** @param {{id: string, title: string}} meeting @param {DataTable} table */
+  const end = ({ id, title }, table) => iconButton('stop', t('admin.end', { title }), {
+    onclick: () => void sure(t('admin.end', { title }), t('admin.end-text'), t('call.leave-end'), () => table.act(() => rest.post(`/admin/meetings/${encodeURIComponent(id)}/force-end`))),
+  });
+  /** @param {string} id @param {string} title */
+  const link = (id, title) => h('a', { href: `/m/${encodeURIComponent(id)}` }, title);
+  const live = new DataTable({
+    label: t('admin.live'),
+    empty: t('admin.live-none'),
+    columns: [
+      { label: t('home.title'), kind: 'main', of: (room) => link(room.meeting, room.title) },
+      { label: t('admin.since'), of: (room) => dateTime(room.opened_at) },
+      { label: t('admin.node'), of: (room) => room.node },
+      { label: t('people.label'), kind: 'number', of: (room) => String(room.participants) },
+      { label: t('admin.tracks'), kind: 'number', of: (room) => String(room.tracks) },
+      { label: t('admin.recorded'), of: (room) => (room.recording ? t('admin.yes') : '') },
+      { label: t('admin.actions'), kind: 'actions', of: (room) => end({ id: room.meeting, title: room.title }, live) },
+    ],
+    load: async () => ({ rows: (await rest.get('/stats/rooms')).rooms, next: null }),
+  });
+  const all = new DataTable({
+    label: t('admin.all-meetings'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('home.title'), kind: 'main', of: (meeting) => link(meeting.id, meeting.title) },
+      { label: t('admin.state'), of: (meeting) => h('span', { class: `status status-${meeting.status}` }, t(`meeting.status-${meeting.status}`)) },
+      { label: t('admin.since'), of: (meeting) => dateTime(meeting.created_at) },
+      { label: t('people.label'), kind: 'number', of: (meeting) => String(meeting.participants) },
+      { label: t('admin.actions'), kind: 'actions', of: (meeting) => (meeting.status === 'ended' ? '' : end(meeting, all)) },
+    ],
+    load: async (cursor) => {
+      const { meetings: rows, next } = await rest.get(`/admin/meetings${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
+      return { rows, next };
+    },
+  });
+  const timer = setInterval(() => void live.refresh(), LOOK_MS);
+  signal.addEventListener('abort', () => clearInterval(timer));
+  void live.refresh();
+  void all.refresh();
+  return [h('h2', {}, t('admin.live')), live.element, h('h2', {}, t('admin.all-meetings')), all.element];
+}
+
+function webhooks() {
+  const deliveries = h('div', { class: 'deliveries' });
+  const table = new DataTable({
+    label: t('admin.webhooks'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('stream-keys.url'), kind: 'main', of: (hook) => hook.url },
+      { label: t('admin.events'), of: (hook) => hook.kinds.join(', ') },
+      { label: t('admin.of-all'), of: (hook) => (hook.all_meetings ? t('admin.yes') : '') },
+      { label: t('admin.since'), of: (hook) => dateTime(hook.created_at) },
+      { label: t('admin.actions'), kind: 'actions', of: (hook) => [
+        iconButton('clock', t('admin.deliveries-of', { url: hook.url }), { onclick: () => void showDeliveries(hook, deliveries) }),
+        iconButton('trash', t('admin.delete', { name: hook.url }), { onclick: () => void sure(t('admin.delete', { name: hook.url }), '', t('action.delete'), () => table.act(() => rest.delete(`/webhooks/${encodeURIComponent(hook.id)}`))) }),
+      ] },
+    ],
+    load: async () => ({ rows: (await rest.get('/webhooks')).webhooks, next: null }),
+  });
+  const url = field(t('stream-keys.url'), { type: 'url', required: true, maxlength: 2000, autocomplete: 'off' });
+  const kinds = field(t('admin.events'), { value: '*', required: true, autocomplete: 'off', hint: t('admin.events-hint') });
+  const everything = check(t('admin.of-all'), t('admin.of-all-hint'), true);
+  const made = h('div', {});
+  void table.refresh();
+  return [table.element, deliveries, h('details', { class: 'more-options card' }, h('summary', {}, t('admin.webhook-new')), form({
+    action: t('admin.webhook-create'),
+    submit: async () => {
+      const wanted = kinds.input.value.split(/[\s,]+/).filter(Boolean);
+      const { secret } = await rest.post('/webhooks', { url: url.input.value, kinds: wanted, all_meetings: everything.input.checked });
+      made.replaceChildren(field(t('admin.secret'), { value: secret, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select(), hint: t('admin.secret-once') }).element);
+      await table.refresh();
+    },
+  }, url.element, kinds.element, everything.element), made)];
+}
+
+/** @param {any} hook @param {HTMLElement} place */
+async function showDeliveries(hook, place) {
+  const at = `/webhooks/${encodeURIComponent(hook.id)}/deliveries`;
+  const table = new DataTable({
+    label: t('admin.deliveries-of', { url: hook.url }),
+    empty: t('admin.deliveries-none'),
+    columns: [
+      { label: t('admin.event'), kind: 'main', of: (one) => one.kind },
+      { label: t('admin.state'), of: (one) => h('span', { class: `status ${{ delivered: 'status-active', waiting: 'status-partial', failed: 'status-recording' }[String(one.state)]}` }, t(`admin.delivery-${one.state}`)) },
+      { label: t('admin.attempts'), kind: 'number', of: (one) => String(one.attempts) },
+      { label: t('admin.answer'), of: (one) => [one.last_status, one.last_error].filter(Boolean).join(' · ') },
+      { label: t('admin.at'), of: (one) => dateTime(one.delivered_at ?? one.created_at) },
+      { label: t('admin.actions'), kind: 'actions', of: (one) => iconButton('send', t('admin.replay', { kind: one.kind }), { onclick: () => void table.act(() => rest.post(`${at}/${one.id}/replay`)) }) },
+    ],
+    load: async () => ({ rows: (await rest.get(at)).deliveries, next: null }),
+  });
+  const title = h('h2', { tabindex: -1 }, t('admin.deliveries-of', { url: hook.url }));
+  place.replaceChildren(title, table.element);
+  title.focus();
+  await table.refresh();
+}
+
+function audit() {
+  const table = new DataTable({
+    label: t('admin.audit'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('admin.at'), of: (entry) => dateTime(entry.at) },
+      { label: t('admin.action'), kind: 'main', of: (entry) => h('code', {}, entry.action) },
+      { label: t('admin.actor'), of: (entry) => entry.actor ?? '' },
+      { label: t('admin.target'), of: (entry) => entry.target ?? '' },
+      { label: t('admin.address'), of: (entry) => entry.address },
+      { label: t('admin.detail'), of: (entry) => (Object.keys(entry.detail).length > 0 ? h('code', {}, JSON.stringify(entry.detail)) : '') },
+    ],
+    load: async (cursor) => {
+      const { entries, next } = await rest.get(`/admin/audit${cursor ? `?before=${cursor}` : ''}`);
+      return { rows: entries, next };
+    },
+  });
+  void table.refresh();
+  return [table.element];
+}
+
+/** @param {string} title @param {string} text @param {string} action @param {() => Promise<void>} act */
+async function sure(title, text, action, act) {
+  if (await ask(t('admin.sure', { what: title }), text, [{ label: action, value: 'yes', class: 'danger' }]) === 'yes') await act();
+}

@@ -1,0 +1,76 @@
+/** A table of what the server lists by pages: rows with actions, and a button for those that follow. On a phone each row is a card. */
+import { h, setText } from './dom.js';
+import { sentenceOf } from './format.js';
+import { toast } from './toasts.js';
+import { t } from './words.js';
+
+/**
+ * @typedef {{label: string, of: (row: any) => any, kind?: 'main'|'number'|'actions'}} Column `of` gives what a cell holds
+ */
+
+export class DataTable {
+  element;
+  #columns;
+  #load;
+  #body = h('tbody');
+  #empty = h('p', { class: 'hint', hidden: true });
+  #more = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => void this.#next() }, t('admin.more'));
+  /** @type {any} the cursor of the rows that follow */
+  #cursor = null;
+  /** Counts the times that it was filled: an answer to an earlier question comes too late. */
+  #turn = 0;
+
+  /** @param {{label: string, empty: string, columns: Column[], load: (cursor: any) => Promise<{rows: any[], next: any}>}} options */
+  constructor({ label, empty, columns, load }) {
+    this.#columns = columns;
+    this.#load = load;
+    setText(this.#empty, empty);
+    this.element = h('div', { class: 'data' }, h('table', { class: 'data-table', 'aria-label': label },
+      h('thead', {}, h('tr', {}, ...columns.map(({ label: name, kind }) => h('th', { scope: 'col', class: kind ?? null }, kind === 'actions' ? h('span', { class: 'unseen' }, name) : name)))),
+      this.#body), this.#empty, this.#more);
+  }
+
+  /** Fill it anew. */
+  async refresh() {
+    this.#turn += 1;
+    this.#cursor = null;
+    await this.#next(true);
+  }
+
+  async #next(anew = false) {
+    const turn = this.#turn;
+    this.#more.disabled = true;
+    try {
+      const { rows, next } = await this.#load(this.#cursor);
+      if (turn !== this.#turn) return;
+      const made = rows.map((row) => this.#row(row));
+      if (anew) this.#body.replaceChildren(...made);
+      else this.#body.append(...made);
+      this.#cursor = next;
+      this.#more.hidden = next === null;
+      this.#empty.hidden = this.#body.childElementCount > 0;
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    } finally {
+      this.#more.disabled = false;
+    }
+  }
+
+  /** Do something to a row, then show what is true. @param {() => Promise<unknown>} act */
+  async act(act) {
+    try {
+      await act();
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    }
+    await this.refresh();
+  }
+
+  /** @param {any} row */
+  #row(row) {
+    return h('tr', {}, ...this.#columns.map(({ label, of, kind }) => {
+      const value = of(row);
+      return h('td', { class: kind ?? null, 'data-label': kind ? null : label }, ...(Array.isArray(value) ? value : [value]));
+    }));
+  }
+}

@@ -1,9 +1,9 @@
 """A coverage-guided fuzzer over the compiled engine: `sh tests/fuzz/sanitize.sh fuzz SECONDS` builds it and runs this.
 
-An input is a little program: packets of an authenticated publisher, raw datagrams, NACKs and edits of the table. An
-input that reaches blocks of the engine that none has reached before is kept in the corpus (tests/fuzz/engine_corpus).
-Memory errors end the process (AddressSanitizer); here it is checked that nothing but KeyError and ValueError is raised
-and that no packet index protects two packets.
+An input is a little program: packets of an authenticated publisher, raw datagrams, NACKs, feedback to the publisher and
+edits of the table. An input that reaches blocks of the engine that none has reached before is kept in the corpus
+(tests/fuzz/engine_corpus). Memory errors end the process (AddressSanitizer); here it is checked that nothing but
+KeyError and ValueError is raised and that no packet index protects two packets.
 """
 
 import argparse
@@ -48,6 +48,8 @@ class Machine:
     def __init__(self) -> None:
         self.engine: Engine = create_engine("compiled")
         self.publisher = Publisher(self.engine, 1, 1)
+        self.engine.set_address(1, ("10.0.0.9", 1), 0)
+        self.engine.acknowledge(1, 7)
         self.now = 1_000_000_000
         self.sent: dict[tuple[object, bytes, bytes], bytes] = {}
         for stream in range(len(STREAMS)):
@@ -82,8 +84,12 @@ class Machine:
             leftover = Leftover(LeftoverKind.UNKNOWN_SSRC, 1, header + body[10:], self.publisher.source, 0, self.now)
             self.check(engine.resubmit(leftover, self.now).outgoing)
         elif operation == 6:
-            packets = [rtp.RtpPacket(96, seq, body[1], 11, body[2:]) for seq in body[1:9]]
-            self.check(engine.process([self.publisher.protect(packet) for packet in packets], self.now).outgoing)
+            packets = [
+                rtp.RtpPacket(96, seq, body[1], 11, body[2:], extensions=((3, bytes([body[1], seq])),))
+                for seq in body[1:9]
+            ]
+            protected = [self.publisher.protect(packet, self.now) for packet in packets]
+            self.check(engine.process(protected, self.now).outgoing)
         elif operation == 7:
             self.check(engine.process([Datagram(body[1:], self.publisher.source, 0, self.now)], self.now).outgoing)
         elif operation == 8:
@@ -112,6 +118,12 @@ class Machine:
         elif operation == 13:
             engine.protect_rtcp(PEERS[body[1] & 1], body[2:])
         elif operation == 14:
+            engine.pace_feedback(1 + sum(body[6:7]) % 3)
+            self.now += sum(body[7:8]) * MILLISECOND
+            self.check(engine.feedback(self.now))
+            engine.next_feedback()
+            if sum(body[8:9]) > 200:
+                engine.acknowledge(1, body[8])
             engine.add_sink_route(body[1] % 6, body[2] & 3, body[3])
             engine.remove_sink_route(body[4] % 6, body[5] & 3)
         else:

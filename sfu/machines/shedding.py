@@ -8,8 +8,9 @@ Steps, from the first to the last:
 * screens: shared screens are paused too.
 
 A node is overloaded when all that it reads has waited, throughout a window of time (a standing queue, as in CoDel, not
-one that a pause left behind), when its policy makes things wait for long, or when its sockets overflow. It takes a step
-back when none of this is so and it has time to spare. If a step back proves too much, it is tried again later.
+one that a pause left behind), when its policy makes things wait for long, or when its sockets overflow. If only policy
+is late, pictures stay: to pause and resume them is work for policy. It takes a step back when none of this is so and it
+has time to spare. If a step back proves too much, it is tried again later.
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _FIRST_WAIT_NS = WINDOW_NS
 _LONGEST_WAIT_NS = 1_600_000_000
 _PROVEN_NS = 1_000_000_000
 
+_REPORTS = 1
 _FIRST_SMALL = 2
 _FIRST_SOUND = _FIRST_SMALL + _SMALL_STEPS
 LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
@@ -58,7 +60,12 @@ class Measured:
     @property
     def is_short(self) -> bool:
         """True if there was too little time."""
-        return self.waited > _STANDING_NS or self.behind > _BEHIND_NS or self.lost > 0
+        return self.is_media_late or self.behind > _BEHIND_NS
+
+    @property
+    def is_media_late(self) -> bool:
+        """True if packets had to wait, or were lost."""
+        return self.waited > _STANDING_NS or self.lost > 0
 
     def is_easier_than(self, before: "Measured") -> bool:
         """Return True if the backlog is shrinking."""
@@ -93,6 +100,7 @@ class Shedding:
         if measured.is_short:
             self._short_windows += 1
             is_enough = self.step > 0 and measured.is_easier_than(self._before)
+            is_enough = is_enough or (self.step >= _REPORTS and not measured.is_media_late)
             if (self._short_windows >= _PATIENCE or self.step) and not is_enough:
                 self._leave_out(measured, now)
         else:

@@ -484,6 +484,8 @@ class Adaptation:
             if leaves != (stream.number in self._unread):
                 self._room.context.engine.set_shed(stream.number, leaves)
                 (self._unread.add if leaves else self._unread.discard)(stream.number)
+                if not leaves:
+                    stream.read_again()
 
 
 def _begins_early(uptrack: UpTrack) -> bool:

@@ -68,13 +68,16 @@ class IngressStream:
         self._keyframes = None if codec.is_audio else KeyframeRequests()
         self._ended_packets = self._ended_measured = 0
         self._keyframe_owed_at: int | None = None
+        self._was_unread = False
 
     def arrived(self, arrival: Arrival) -> bool:
         """Take a packet that the engine saw; return whether `timer` may be earlier because of it."""
         flags, at, gap = int(arrival.flags), arrival.arrival, arrival.gap
         ours = gap > 0 and bool(flags & _OVERFLOWED)
-        if ours and self._keyframes is not None and self._keyframe_owed_at is None:
+        if ours and self._keyframes is not None and self._keyframe_owed_at is None and not self._was_unread:
             self._keyframe_owed_at = at
+        if flags & _OVERFLOWED:
+            self._was_unread = False
         if self._nack is not None and gap:
             self._nack.missed(arrival.ext_seq - gap, arrival.ext_seq, at, ours=ours)
         elif self._nack is not None:
@@ -110,6 +113,10 @@ class IngressStream:
     def ended(self) -> None:
         """Note that the publisher ended this SSRC (BYE); later packets revive it."""
         self._ended_packets, self._ended_measured = self.progress.packets, self.progress.measured_at
+
+    def read_again(self) -> None:
+        """Note that this was left unread on purpose until now: who wants it will ask for a keyframe."""
+        self._was_unread = True
 
     def active(self, now: int) -> bool:
         """Return True if packets have come lately, and as regularly as those of the track's other layers."""

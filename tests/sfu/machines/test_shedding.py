@@ -139,6 +139,16 @@ def test_the_order_is_reports_then_small_pictures_then_sound_only_then_screens()
     assert seen[-1] == Shed(sparing=True, small=1, sound_only=1, screens=True)
 
 
+def test_policy_that_is_late_alone_costs_no_pictures() -> None:
+    """Many begin at once, and packets do not wait for that."""
+    shedding = Shedding()
+    for number in range(30):
+        shedding.update(Measured(0, 500_000_000 + number, 0, 1.0), number * WINDOW_NS)
+    assert shedding.shed == Shed(sparing=True)
+    shedding.update(Measured(0, 0, 0, 0.5), 30 * WINDOW_NS)
+    assert shedding.shed == NOTHING
+
+
 def test_one_bad_window_is_no_overload_and_what_drains_by_itself_is_left_alone() -> None:
     shedding = Shedding()
     bad, fine = Measured(200_000_000, 0, 0, 1.0), Measured(0, 0, 0, 0.5)

@@ -44,6 +44,17 @@ def test_an_overflow_that_cost_the_stream_nothing_asks_for_nothing() -> None:
     assert stream.timer() is None
 
 
+def test_what_was_left_unread_on_purpose_needs_no_keyframe_of_its_own() -> None:
+    """Layers of all rooms are read again at once: keyframes of all would be the next overload."""
+    (stream,) = streams(1)
+    stream.read_again()
+    assert come(stream, 100, 10 * MS, ArrivalFlag.OVERFLOWED)
+    assert stream.timer() is None and stream.feedback(1, 10 * MS) == []
+    assert come(stream, 110, 20 * MS, ArrivalFlag.OVERFLOWED)
+    (said,) = stream.feedback(1, 20 * MS)
+    assert isinstance(said, PictureLoss)
+
+
 def test_a_loss_of_the_link_is_asked_for_as_before() -> None:
     (stream,) = streams(1)
     assert come(stream, 7, 10 * MS)

@@ -17,7 +17,7 @@ NAMES = {
     "engine": "CPU per sent packet of each engine, and of a floor program that does the least possible",
     "load": "real peers at a real sfu: CPU, latency, loss, memory; the largest rooms",
     "rooms": "ordinary meetings: many rooms in which everybody publishes; overload, and pauses of the sfu",
-    "spill": "a room on two workers: one copy of each track between them, and what it costs",
+    "cascade": "a room on two workers: one copy of each track between them, and what it costs",
     "join": "joins per second, and how soon a newcomer has its first packet",
     "soak": "memory and descriptors over a long time of joins, leaves and switches",
     "observation": "what a scrape of /metrics and tracing cost",

@@ -35,7 +35,7 @@ _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
         " require-trusted-types-for 'script'; trusted-types parley-worker;"
-        " media-src 'self' blob: mediastream:; connect-src 'self' {doors}; worker-src 'self' blob:; object-src 'none';"
+        " media-src 'self' blob: mediastream:; connect-src 'self' {nodes}; worker-src 'self' blob:; object-src 'none';"
         " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=()",
@@ -93,8 +93,8 @@ async def _send(path: Path, services: Services) -> Response:
     response.headers["Vary"] = "Accept-Encoding"
     if coding:
         response.headers["Content-Encoding"] = coding
-    doors = webtransport.sources(services.registry.known(), request.host.rpartition(":")[0] or request.host)
-    response.headers.update({name: value.replace("{doors}", " ".join(doors)) for name, value in _PAGE_HEADERS.items()})
+    nodes = webtransport.sources(services.registry.known(), request.host.rpartition(":")[0] or request.host)
+    response.headers.update({name: value.replace("{nodes}", " ".join(nodes)) for name, value in _PAGE_HEADERS.items()})
     return response
 
 

@@ -21,7 +21,7 @@ from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
 from foundation.connection_table import ConnectionTable, Full, host_of
 from foundation.failures import describe
-from sfu.api.quic_door import Outcome, QuicDoor
+from sfu.api.quic_admission import Outcome, QuicAdmission
 from sfu.server import signaling_congestion
 from sfu.server.short_certificate import CertificateFiles, ServedCertificate
 from sfu.server.webtransport_link import WebTransportLink
@@ -107,23 +107,23 @@ class WebTransportServer:
 
 
 class _Listener(QuicServer):
-    """One address. The QUIC door decides before the library makes a connection from a datagram."""
+    """One address. A `QuicAdmission` decides before the library makes a connection from a datagram."""
 
     def __init__(self, server: WebTransportServer, configuration: QuicConfiguration) -> None:
         super().__init__(configuration=configuration, create_protocol=partial(Connection, server))
-        self._door = QuicDoor(configuration.supported_versions)
+        self._admission = QuicAdmission(configuration.supported_versions)
         self._server = server
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         assert isinstance(data, bytes)
-        verdict = self._door.judge(data, addr, self._protocols, time.monotonic_ns())
+        verdict = self._admission.judge(data, addr, self._protocols, time.monotonic_ns())
         if verdict.outcome is not Outcome.KNOWN:
             self._server.counters[verdict.outcome.value] += 1
         if verdict.answer and self._transport is not None:
             self._transport.sendto(verdict.answer, addr)
         if verdict.is_let_in:
             # The library looks for a token only where it keeps this; elsewhere it would answer each by Retry.
-            self._retry = self._door.tokens if verdict.outcome is Outcome.PROVED else None  # type: ignore[assignment]
+            self._retry = self._admission.tokens if verdict.outcome is Outcome.PROVED else None  # type: ignore[assignment]
             super().datagram_received(data, addr)
             if (begun := self._protocols.get(verdict.destination)) is not None:
                 self._bound(begun, host_of(str(addr[0])))

@@ -8,7 +8,7 @@ const REOPEN_MS = 1_000;
 
 /** A WebTransport session opened before joining, so that a join need not wait for it. */
 export class EarlySocket {
-  /** @param {import('./webtransport-socket.js').WebTransportDoor|null} door @returns {EarlySocket|null} */
+  /** @param {import('./webtransport-socket.js').WebTransportEndpoint|null} door @returns {EarlySocket|null} */
   static open(door) {
     if (!door || !globalThis.WebTransport) return null;
     try {
@@ -24,7 +24,7 @@ export class EarlySocket {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #again;
 
-  /** @param {import('./webtransport-socket.js').WebTransportDoor} door */
+  /** @param {import('./webtransport-socket.js').WebTransportEndpoint} door */
   constructor(door) {
     this.#door = door;
     this.#open();
@@ -32,7 +32,7 @@ export class EarlySocket {
 
   /**
    * The socket, if it leads where `door` does and lives; else it is closed, and null. Once.
-   * @param {import('./webtransport-socket.js').WebTransportDoor|null} [door]
+   * @param {import('./webtransport-socket.js').WebTransportEndpoint|null} [door]
    */
   take(door) {
     const socket = this.#socket;
@@ -70,7 +70,7 @@ export class RacingSocket extends EventTarget {
 
   /**
    * @param {URL} url of the WebSocket
-   * @param {import('./webtransport-socket.js').WebTransportDoor|null} [door]
+   * @param {import('./webtransport-socket.js').WebTransportEndpoint|null} [door]
    * @param {EarlySocket|null} [early]
    */
   constructor(url, door, early) {

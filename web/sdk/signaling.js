@@ -10,7 +10,7 @@
  * @typedef {{state: 'connecting'|'joined'|'waiting'|'closed', retryAt?: number, code?: string, reason?: string}}
  *   SignalingState `retryAt` is in `performance.now()` milliseconds; `code` and `reason` say why it waits or closed
  * @typedef {{kind: string, [field: string]: any}} Message
- * @typedef {{url: string, token: string, webtransport?: import('./webtransport-socket.js').WebTransportDoor|null}}
+ * @typedef {{url: string, token: string, webtransport?: import('./webtransport-socket.js').WebTransportEndpoint|null}}
  *   Admission where to connect, and the join token
  */
 import { delayBefore } from './backoff.js';
@@ -60,7 +60,7 @@ export class Signaling extends Emitter {
   #pingMs;
   /** @type {RacingSocket|null} */
   #socket = null;
-  /** @type {import('./webtransport-socket.js').WebTransportDoor|null} */
+  /** @type {import('./webtransport-socket.js').WebTransportEndpoint|null} */
   #door = null;
   /** @type {EarlySocket|null} */
   #early = null;
@@ -91,7 +91,7 @@ export class Signaling extends Emitter {
   /**
    * @param {object} options
    * @param {(again: boolean) => Promise<Admission>} options.admit obtains a token; `again` after the first time
-   * @param {import('./webtransport-socket.js').WebTransportDoor|null} [options.door] where WebTransport is taken, if it
+   * @param {import('./webtransport-socket.js').WebTransportEndpoint|null} [options.door] where WebTransport is taken, if it
    *   is known before anyone is admitted: it is then opened meanwhile
    * @param {EarlySocket|null} [options.early] or was opened before
    * @param {string} [options.client] name and version of the client, for the server's log

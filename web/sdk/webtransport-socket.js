@@ -5,7 +5,7 @@
  */
 
 /** The node's WebTransport endpoint, from the answer to a join.
- * @typedef {{host: string|null, port: number, certificate_hash: string|null}} WebTransportDoor */
+ * @typedef {{host: string|null, port: number, certificate_hash: string|null}} WebTransportEndpoint */
 
 export class WebTransportSocket extends EventTarget {
   /** @type {number} as a WebSocket's */
@@ -14,7 +14,7 @@ export class WebTransportSocket extends EventTarget {
   /** @type {WritableStreamDefaultWriter<Uint8Array>|null} */
   #writer = null;
 
-  /** @param {WebTransportDoor} door */
+  /** @param {WebTransportEndpoint} door */
   constructor({ host, port, certificate_hash: hash }) {
     super();
     const url = `https://${host ?? globalThis.location.hostname}:${port}/wt/signaling`;

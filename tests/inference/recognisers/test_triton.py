@@ -110,7 +110,7 @@ async def test_language_and_prior_reach_the_model(server: TritonServer, identity
 async def test_another_model_is_not_used(server: TritonServer) -> None:
     recogniser = TritonRecogniser([server.grpc], "whisper-base-1.0.0+00000000", changed=lambda: None)
     task = asyncio.create_task(recogniser.run())
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # longer than the first check takes
     assert recogniser.model is None
     with pytest.raises(ModelError, match="no Triton endpoint is healthy"):
         await recogniser.transcribe([message(short(1)[0])])

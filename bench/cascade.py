@@ -47,7 +47,7 @@ async def _measure(count: int, seconds: float) -> Report:
     case = f"live 1 → {count} over two workers"
     note(case)
     with running_sfu(node="home") as home, running_sfu(node="further", node_secret=home.secret) as further:
-        _spill(home, further)
+        _extend(home, further)
         client = LightClient()
         near, far = Stage(home, client, ROOM), Stage(further, client, ROOM)
         try:
@@ -72,7 +72,7 @@ async def _measure(count: int, seconds: float) -> Report:
 async def _rise(near: Stage, workers: SeveralProcesses, count: int, seconds: float) -> Held:
     """Return the highest rate that held, the lowest if none did."""
     best: Held | None = None
-    for near.slower in progress(SLOWER, "spill"):
+    for near.slower in progress(SLOWER, "cascade"):
         steady = await near.steady(count)
         held = await _at_this_rate(near, workers, count, seconds)
         note(
@@ -97,7 +97,7 @@ async def _at_this_rate(near: Stage, workers: SeveralProcesses, count: int, seco
     return Held(window, packets / seconds, (_crossed(near.sfu) - crossed) / max(packets, 1))
 
 
-def _spill(home: SfuProcess, further: SfuProcess) -> None:
+def _extend(home: SfuProcess, further: SfuProcess) -> None:
     """Tell the further worker that the home's room spills over to it."""
     body = json.dumps({"node": "home", "url": home.http_url}).encode()
     request = urllib.request.Request(

@@ -1,4 +1,4 @@
-"""The door of a QUIC listener: decides who may begin a connection (RFC 9000, section 8) before it keeps any state.
+"""Admission to a QUIC listener: decides who may begin a connection (RFC 9000, section 8) before it keeps any state.
 
 A connection costs most of a millisecond and some 40 kB from its first datagram on, which anybody can send from a forged
 address. A few may begin at once, which saves them a round trip. When more come, they are answered by Retry, which keeps
@@ -63,7 +63,7 @@ _LET_IN = frozenset({Outcome.KNOWN, Outcome.ADMITTED, Outcome.PROVED, Outcome.OT
 _KNOWN = Verdict(Outcome.KNOWN)
 
 
-class QuicDoor:
+class QuicAdmission:
     """Judges the datagrams of one listener that speaks `versions`."""
 
     def __init__(self, versions: Container[int]) -> None:

@@ -10,7 +10,7 @@ from aioquic.quic.connection import QuicConnection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.api.quic_door import Outcome, QuicDoor, Verdict
+from sfu.api.quic_admission import Outcome, QuicAdmission, Verdict
 
 SECOND = 1_000_000_000
 HERE = ("192.0.2.1", 4000)
@@ -28,9 +28,9 @@ def first(one: QuicConnection) -> bytes:
     return one.datagrams_to_send(now=0.0)[0][0]
 
 
-def busy(at: int = 0) -> QuicDoor:
+def busy(at: int = 0) -> QuicAdmission:
     """A door where as many have begun at `at` as may without showing that they are there."""
-    door = QuicDoor(VERSIONS)
+    door = QuicAdmission(VERSIONS)
     data = first(client())
     while door.judge(data, HERE, {}, at).outcome is Outcome.ADMITTED:
         pass
@@ -38,7 +38,7 @@ def busy(at: int = 0) -> QuicDoor:
 
 
 def test_a_few_begin_at_once_and_many_are_asked_to_come_back() -> None:
-    door, data = QuicDoor(VERSIONS), first(client())
+    door, data = QuicAdmission(VERSIONS), first(client())
     seen = Counter(door.judge(data, (f"192.0.2.{n % 250}", n), {}, n * SECOND // 500).outcome for n in range(500))
     assert seen[Outcome.ADMITTED] < 15
     assert seen[Outcome.RETRY] > 480
@@ -74,7 +74,7 @@ def test_a_token_does_not_hold_for_ever() -> None:
     assert door.judge(first(one), HERE, {}, late).outcome is Outcome.RETRY
 
 
-def proven(door: QuicDoor, now: int) -> bytes:
+def proven(door: QuicAdmission, now: int) -> bytes:
     one = client()
     one.receive_datagram(door.judge(first(one), HERE, {}, now).answer, SERVER, now=0.0)
     return first(one)
@@ -94,13 +94,13 @@ def test_what_belongs_to_a_connection_passes_and_a_full_listener_takes_no_more()
     known = {data[6 : 6 + data[5]], b"12345678"}
     for one in (data, data[:600], b"\x40" + b"12345678" + bytes(30)):
         assert door.judge(one, HERE, known, 0).outcome is Outcome.KNOWN
-    assert QuicDoor(VERSIONS).judge(data, HERE, {}, 0, is_full=True).outcome is Outcome.FULL
+    assert QuicAdmission(VERSIONS).judge(data, HERE, {}, 0, is_full=True).outcome is Outcome.FULL
 
 
 def test_other_versions_are_left_to_the_library_at_a_rate_and_only_when_the_datagram_is_long() -> None:
     data = first(client())
     other = data[:1] + b"\x1a\x2a\x3a\x4a" + data[5:]
-    door = QuicDoor(VERSIONS)
+    door = QuicAdmission(VERSIONS)
     assert door.judge(other, HERE, {}, 0) == Verdict(Outcome.OTHER_VERSION)
     assert door.judge(other[:1100], HERE, {}, 0).outcome is Outcome.STRAY
     seen = {door.judge(other, HERE, {}, 0).outcome for _ in range(500)}

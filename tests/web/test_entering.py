@@ -66,6 +66,12 @@ async def test_an_account_is_created_and_a_meeting_made(view: Page, server: Scri
     assert created == [{"title": "Ada’s meeting"}]
 
 
+async def test_an_invitation_s_link_fills_it_in(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/server"] = (200, {"registration": "invite", "setup_needed": False})
+    await view.goto(f"{server.url}/?invitation=code")
+    await expect(view.get_by_label("Invitation")).to_have_value("code")
+
+
 async def test_the_setup_link_does_not_stay_in_the_address(view: Page, server: ScriptedServer) -> None:
     server.answers["POST", "/setup"] = (201, {"user": USER, "csrf_token": "c"})
     server.answers["GET", "/meetings"] = (200, {"meetings": [], "next": None})

@@ -114,7 +114,8 @@ function invite() {
       action: t('admin.invite-action'),
       submit: async () => {
         const { invitation } = await rest.post('/admin/invitations', email.input.value ? { email: email.input.value } : {});
-        made.replaceChildren(field(t('sign-in.invitation'), { value: invitation, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select(), hint: t('admin.invite-once') }).element);
+        const link = new URL(`/?invitation=${encodeURIComponent(invitation)}`, location.href).href;
+        made.replaceChildren(field(t('invite.link'), { value: link, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select(), hint: t('admin.invite-once') }).element);
       },
     }, email.element),
     made,

@@ -2,6 +2,7 @@
 export * as accountLinks from './account-links.js';
 export * as brand from './brand.js';
 export * as appearance from './appearance.js';
+export * as consents from './consents.js';
 export * as copyLink from './copy-link.js';
 export * as deviceChoices from './device-choices.js';
 export * as dialogs from './dialogs.js';
@@ -12,6 +13,7 @@ export * as format from './format.js';
 export * as icons from './icons.js';
 export * as levelMeter from './level-meter.js';
 export * as passkeys from './passkeys.js';
+export * as person from './person.js';
 export * as preferences from './preferences.js';
 export * as proof from './proof.js';
 export * as recurrence from './recurrence.js';

@@ -13,6 +13,8 @@ import { rich, t } from './words.js';
  */
 export function signInCard(server, entered, returnTo) {
   const card = h('div', { class: 'card' });
+  // From the link that an administrator sent.
+  const given = new URLSearchParams(location.search).get('invitation') ?? '';
   /** @param {(Node|string|null|undefined|false)[]} parts */
   const show = (parts) => card.replaceChildren(...parts.filter(Boolean));
   const showSignIn = () => show(signIn());
@@ -80,7 +82,7 @@ export function signInCard(server, entered, returnTo) {
     const password = field(t('sign-in.password'), {
       name: 'password', type: 'password', autocomplete: 'new-password', required: true, minlength: 8, hint: t('hint.password'),
     });
-    const invitation = field(t('sign-in.invitation'), { name: 'invitation', required: true });
+    const invitation = field(t('sign-in.invitation'), { name: 'invitation', required: true, value: given });
     const invited = server.registration === 'invite';
     return [
       h('h2', {}, t('sign-in.create')),
@@ -115,6 +117,7 @@ export function signInCard(server, entered, returnTo) {
     return (words) => h('button', { class: 'link', type: 'button', onclick }, words);
   }
 
-  showSignIn();
+  if (given && server.registration === 'invite') showRegister();
+  else showSignIn();
   return card;
 }

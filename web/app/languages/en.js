@@ -743,7 +743,7 @@ export default {
   'admin.invite': 'Invite somebody',
   'admin.invite-hint': 'Optional: then only this address can use it.',
   'admin.invite-action': 'Create invitation',
-  'admin.invite-once': 'Valid for seven days. Enter it when creating the account.',
+  'admin.invite-once': 'Good for one account, for seven days.',
   'admin.live': 'Live meetings',
   'admin.live-none': 'No meeting is going on.',
   'admin.all-meetings': 'All meetings',

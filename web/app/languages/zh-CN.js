@@ -743,7 +743,7 @@ export default {
   'admin.invite': '邀请用户',
   'admin.invite-hint': '可选：填写后仅该邮箱可以使用。',
   'admin.invite-action': '生成邀请码',
-  'admin.invite-once': '七天内有效，注册时填写。',
+  'admin.invite-once': '7 天内有效，仅可注册一个账号。',
   'admin.live': '进行中的会议',
   'admin.live-none': '当前没有进行中的会议。',
   'admin.all-meetings': '全部会议',

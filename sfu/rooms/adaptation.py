@@ -87,7 +87,7 @@ class _Subscriber:
         self.spared: dict[str, DownTrack] = {}
         """Sounds left out, by track."""
         self._pictures: list[DownTrack] = []
-        self._slots = 0
+        self._added = 0
 
     def is_settled(self, session: int | None, layers: int) -> bool:
         """Return True if an allocation would give the same result again: everything wanted, with room to spare."""
@@ -105,8 +105,8 @@ class _Subscriber:
     def look(self) -> tuple[object, ...]:
         """Return everything about the subscribe peer on which allocation depends."""
         downtracks = self.subscribe_peer.downtracks
-        if len(downtracks) != self._slots:
-            self._slots = len(downtracks)
+        if self.subscribe_peer.ever_added != self._added:
+            self._added = self.subscribe_peer.ever_added
             self._pictures = [downtrack for downtrack in downtracks.values() if downtrack.kind == "video"]
         return tuple(
             [

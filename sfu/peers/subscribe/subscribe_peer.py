@@ -38,6 +38,8 @@ class SubscribePeer:
         """`plain` is the peer of a plain transport; without it, one with ICE and DTLS is made, to be negotiated."""
         self.peer = plain or context.peer(now)
         self.downtracks: dict[str, DownTrack] = {}
+        self.ever_added = 0
+        """The number of downtracks that were added, those replaced since included."""
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None
         self.flight: ParticipantFlight | None = None
@@ -55,6 +57,7 @@ class SubscribePeer:
         """Add the downtrack of a new slot."""
         downtrack = DownTrack(self._context, self.peer.number, slot, managed=isinstance(self.peer, Peer))
         self.downtracks[slot.mid] = downtrack
+        self.ever_added += 1
         self._by_ssrc[slot.ssrc] = downtrack
         self._by_route[downtrack.route] = downtrack
         self._context.routes[downtrack.route] = self.peer.number

@@ -1,11 +1,16 @@
 """Clients that know tracks by descriptions: each section names what it shows, and is used again as another stream."""
 
+import itertools
+
+import pytest
+
 from sfu.api import signaling
 from sfu.api.livekit import LiveKitAdmission
 from sfu.api.room_acts import WantTracks
+from sfu.api.signaling_values import WantedTrack
 from sfu.formats.sdp import Direction, MediaSection, parse
 from sfu.livekit.session import LiveKitSession
-from tests.sfu.rooms.stage import MS, VIDEO, VIDEO_SSRC, Person, Stage, publish, subscribe
+from tests.sfu.rooms.stage import DELTA, KEYFRAME, MS, VIDEO, VIDEO_SSRC, Person, Stage, publish, subscribe, video
 
 
 def sections(person: Person) -> dict[str, MediaSection]:
@@ -69,3 +74,31 @@ def test_a_track_that_is_unwanted_and_wanted_again_before_it_was_agreed_on_is_sh
     stage.node.act("r", WantTracks(participant="bob", tracks=(track,), on=True), stage.now)
     stage.run(100 * MS)
     assert sections(bob)["0"].direction is Direction.SENDONLY
+
+
+@pytest.mark.parametrize("how", ["shared", "wanted"])
+def test_a_picture_that_was_away_is_granted_layers_again(how: str) -> None:
+    """Its section is renewed, and adaptation must look at what took the place of the slot that it knew."""
+    stage = Stage()
+    stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+    bob = stage.join("bob", dialect=LiveKitSession(LiveKitAdmission()))
+    receiver = subscribe(stage, bob, data=True)
+    ann = stage.join("ann")
+    sender = publish(stage, ann, (VIDEO + VIDEO_SSRC,))
+    stage.run(100 * MS)
+    subscribe(stage, bob, receiver, data=True)
+    (track,) = ann.membership.room.uptracks
+    numbers = itertools.count(1)
+    for on in (True, False, True):
+        if how == "shared":
+            stage.say(ann, signaling.Permit(everyone=on))
+        else:
+            stage.say(bob, signaling.Subscribe(tracks=[WantedTrack(track=track, on=on)]))
+        stage.run(100 * MS)
+        if bob.membership.participant.subscription.offer_in_flight is not None:
+            subscribe(stage, bob, receiver, data=True)
+        before = len(receiver.rtp)
+        for number in itertools.islice(numbers, 20):
+            sender.send(video(number, KEYFRAME if number % 5 == 0 else DELTA))
+            stage.run(33 * MS)
+        assert (len(receiver.rtp) > before) is on

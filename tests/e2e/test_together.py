@@ -40,7 +40,7 @@ async def test_a_poll_a_file_and_a_frozen_server(deployment: Deployment) -> None
         await expect(guest.locator(".call-timer")).to_contain_text("4:", timeout=PATIENCE)
 
         await host.locator("[data-action=people]").click()
-        await host.get_by_role("button", name="Show Grace large to everybody").click(timeout=PATIENCE)
+        await host.get_by_role("button", name="Spotlight Grace for everybody").click(timeout=PATIENCE)
         await expect(guest.locator(".stage .tile-self")).to_be_visible(timeout=PATIENCE)
 
         await host.locator("[data-action=chat]").click()
@@ -53,5 +53,5 @@ async def test_a_poll_a_file_and_a_frozen_server(deployment: Deployment) -> None
         assert (await (await download.value).path()).read_text() == "Lunch at one."
 
         with deployment.server.stopped("sfu"):
-            await expect(guest.locator(".banner-connection")).to_contain_text("does not answer", timeout=PATIENCE)
+            await expect(guest.locator(".banner-connection")).to_contain_text("is not responding", timeout=PATIENCE)
         await expect(guest.locator(".banner-connection")).to_be_hidden(timeout=PATIENCE)

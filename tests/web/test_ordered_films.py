@@ -26,7 +26,7 @@ async def test_a_film_is_ordered_and_deleted(chromium: Browser, server: Scripted
         await page.goto(f"{server.url}/m/m1/recordings")
         await page.get_by_text("Tracks").click()
         await page.get_by_text("Other versions").click()
-        await page.get_by_label("Layout").select_option("Speaker large")
+        await page.get_by_label("Layout").select_option("Speaker view")
         await page.get_by_label("Format").select_option("WEBM")
         server.answers["GET", "/recordings/r1/films"] = (200, {"films": [film]})
         await page.get_by_role("button", name="Create", exact=True).click()
@@ -35,7 +35,7 @@ async def test_a_film_is_ordered_and_deleted(chromium: Browser, server: Scripted
         assert ("POST", "/recordings/r1/films", wanted) in server.requests
         done = film | {"state": "done", "file": "film-job_1-1.webm", "bytes": 4}
         server.answers["GET", "/recordings/r1/films"] = (200, {"films": [done]})
-        await expect(page.get_by_label("Download Speaker large · 720p · WEBM")).to_be_visible(timeout=30_000)
+        await expect(page.get_by_label("Download Speaker view · 720p · WEBM")).to_be_visible(timeout=30_000)
         server.answers["GET", "/recordings/r1/films"] = (200, {"films": []})
-        await page.get_by_role("button", name="Delete Speaker large").click()
-        await expect(page.get_by_role("button", name="Delete Speaker large")).to_have_count(0)
+        await page.get_by_role("button", name="Delete Speaker view").click()
+        await expect(page.get_by_role("button", name="Delete Speaker view")).to_have_count(0)

@@ -264,7 +264,7 @@ async def test_a_server_that_says_nothing_is_noticed_before_its_connections_brea
     await view.wait_for_timeout(1200)
     session.mute = True
     stopped = await view.evaluate("clearInterval(flow), performance.now()")
-    await expect(view.locator(".banner-connection")).to_contain_text("The server does not answer")
+    await expect(view.locator(".banner-connection")).to_contain_text("The server is not responding")
     assert await view.evaluate("performance.now()") - stopped < 5_000  # the next regular question comes after that
     await view.evaluate("setInterval(() => window.came += 1, 50)")
     session.mute = False

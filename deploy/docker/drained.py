@@ -12,21 +12,30 @@ import urllib.error
 import urllib.request
 
 POLL_SECONDS = 5.0
+REFUSALS = 3
+"""An sfu is gone once nobody listens for so many times in a row. A slow answer says that it is busy, not gone."""
 
 
 def participants(url: str) -> int | None:
-    """Return the number of people in rooms; None when the sfu does not answer or does not say."""
+    """Return the number of people in rooms; None when nobody listens. Until it can say, somebody is there."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  an address of our own
             found = re.search(rb"^parley_sfu_participants (\d+)", answer.read(), re.M)
-    except (urllib.error.URLError, OSError):
-        return None
-    return int(found[1]) if found else None
+    except urllib.error.URLError as error:
+        return None if isinstance(error.reason, ConnectionRefusedError) else 1
+    except OSError:
+        return 1
+    return int(found[1]) if found else 1
 
 
 if __name__ == "__main__":
     address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8084/metrics"
     patience = float(sys.argv[2]) if len(sys.argv) > 2 else float("inf")
     ends = time.monotonic() + patience
-    while participants(address) and time.monotonic() < ends:
+    refused = 0
+    while time.monotonic() < ends and refused < REFUSALS:
+        present = participants(address)
+        if present == 0:
+            break
+        refused = refused + 1 if present is None else 0
         time.sleep(POLL_SECONDS)

@@ -101,5 +101,11 @@ def test_drained_leaves_time_to_hand_over_what_goes_on(part: Part) -> None:
     assert part.participants
 
 
+def test_drained_takes_no_failed_answer_for_an_empty_sfu(part: Part) -> None:
+    part.status = 503
+    assert run("drained.py", part.url, "0.3") == 0
+    assert part.asked > 3
+
+
 def test_drained_does_not_wait_for_an_sfu_that_is_gone() -> None:
     assert run("drained.py", "http://127.0.0.1:9/") == 0

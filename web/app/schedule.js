@@ -113,7 +113,7 @@ function timeFields(meeting) {
     };
   };
   return {
-    element: h('div', { class: 'form' }, h('div', { class: 'pair' }, start.element, length.element), h('div', { class: 'pair' }, repeat.element, zone.element), last.element),
+    element: h('div', { class: 'form' }, h('div', { class: 'pair pair-start' }, start.element, length.element), h('div', { class: 'pair' }, repeat.element, zone.element), last.element),
     read,
   };
 }

@@ -1,7 +1,7 @@
-/** The modules that most views share: the build bundles them into one file. */
+/** The modules that most views share, and those that are needed before a call and in it: the build makes one file of them. */
 export * as accountLinks from './account-links.js';
-export * as brand from './brand.js';
 export * as appearance from './appearance.js';
+export * as brand from './brand.js';
 export * as consents from './consents.js';
 export * as copyLink from './copy-link.js';
 export * as deviceChoices from './device-choices.js';
@@ -17,8 +17,12 @@ export * as person from './person.js';
 export * as preferences from './preferences.js';
 export * as proof from './proof.js';
 export * as recurrence from './recurrence.js';
-export * as shell from './shell.js';
 export * as session from './session.js';
+export * as shell from './shell.js';
 export * as toasts from './toasts.js';
 export * as words from './words.js';
 export * as zones from './zones.js';
+export * as devices from '/sdk/devices.js';
+export * as emitter from '/sdk/emitter.js';
+export * as encryption from '/sdk/encryption.js';
+export * as racingSocket from '/sdk/racing-socket.js';

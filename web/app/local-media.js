@@ -4,7 +4,8 @@
  *
  * Events: `change`.
  */
-import { Emitter, deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/parley.js';
+import { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/devices.js';
+import { Emitter } from '/sdk/emitter.js';
 import { preferences, remember } from './preferences.js';
 import { t } from './words.js';
 

@@ -2,7 +2,7 @@
 import { LocalMedia } from './local-media.js';
 import { showLeft } from './left.js';
 import { showPrejoin } from './prejoin.js';
-import { EarlySocket } from '/sdk/parley.js';
+import { EarlySocket } from '/sdk/racing-socket.js';
 import { currentUser, rest } from './session.js';
 import { h } from './dom.js';
 import { t } from './words.js';

@@ -1,5 +1,5 @@
 /** The view before joining: preview, devices, name and consents. */
-import { Encryption } from '/sdk/parley.js';
+import { Encryption } from '/sdk/encryption.js';
 import { recordingPolicy } from './consents.js';
 import { h, setText } from './dom.js';
 import { deviceChoices } from './device-choices.js';

@@ -202,7 +202,7 @@ async def test_a_backup_brings_everything_back_on_a_new_machine(administrator: P
 async def test_every_overlay_at_once(administrator: Project) -> None:
     """A certificate that root alone can read, captions on the CPU, AI results in MongoDB, TURN on a second address."""
     daemon, tls = administrator.daemon, administrator.directory.parent / "tls"
-    daemon.add_address("10.231.7.3")
+    daemon.add_address("10.231.9.2")  # in no link's network, where it might be the broadcast address
 
     def renew() -> str:
         made = certificate.ensure(tls / "made", [f"{time.monotonic_ns()}.example"], datetime.datetime.now(datetime.UTC))
@@ -221,7 +221,7 @@ async def test_every_overlay_at_once(administrator: Project) -> None:
         "compose.yaml",
         *(f"compose.{name}.yaml" for name in ("remote", "turn", "captions", "mongodb")),
     )
-    settings = {"PARLEY_TLS": str(tls), "PARLEY_TURN_TLS": str(tls), "PARLEY_TURN_ADDRESS": "10.231.7.3"}
+    settings = {"PARLEY_TLS": str(tls), "PARLEY_TURN_TLS": str(tls), "PARLEY_TURN_ADDRESS": "10.231.9.2"}
     settings |= {"PARLEY_TURN_NAME": "turn.example", "PARLEY_HTTPS_ADDRESS": daemon.address}
     await asyncio.to_thread(lambda: administrator.up(**settings))
     await asyncio.to_thread(administrator.until_well)
@@ -235,7 +235,7 @@ async def test_every_overlay_at_once(administrator: Project) -> None:
         "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8085/health').read())",
     )
     print(said)
-    reached = [*daemon.from_outside, "bash", "-c", "exec 3<>/dev/tcp/10.231.7.3/3478"]
+    reached = [*daemon.from_outside, "bash", "-c", "exec 3<>/dev/tcp/10.231.9.2/3478"]
     await asyncio.to_thread(subprocess.run, reached, check=True, timeout=10)
     async with a_call(administrator) as (_, _, callers):
         assert await callers[0].moves()

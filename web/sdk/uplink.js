@@ -9,7 +9,8 @@ const READINGS = 5;
 const THIN = 200_000;
 const AMPLE = 300_000;
 const REST = 130_000;
-const FIRST_REST_MS = 15_000;
+const REST_READINGS = 3; // sound has waited long enough by then
+const FIRST_REST_MS = 30_000;
 const LONGEST_REST_MS = 120_000;
 /** A camera that was sent for so long since has come back for good. */
 const LASTED_MS = 60_000;
@@ -34,8 +35,13 @@ export class Uplink {
     const isKnown = this.#readings.length === READINGS;
     if (this.isThin ? Math.min(...this.#readings) > AMPLE : isKnown && highest < THIN) this.isThin = isKnown && !this.isThin;
     if (this.cameraRests && at - this.#changedAt >= this.#restMs) this.#wake(at);
-    else if (!this.cameraRests && isKnown && highest < REST) this.#rest(at);
+    else if (!this.cameraRests && this.#isBelow(REST)) this.#rest(at);
     return isThin !== this.isThin || cameraRests !== this.cameraRests;
+  }
+
+  /** @param {number} rate */
+  #isBelow(rate) {
+    return this.#readings.length >= REST_READINGS && this.#readings.slice(-REST_READINGS).every((reading) => reading < rate);
   }
 
   /** @param {number} at */

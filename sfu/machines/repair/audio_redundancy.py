@@ -19,13 +19,16 @@ class AudioRedundancy:
         self.is_on = self.has_third = False
         self._lossy_at = 0
 
-    def update(self, loss: float, share: float, now: int) -> bool:
-        """Take the share of packets lost (0..1) and of the estimate that sound needs; return `is_on`."""
+    def update(self, loss: float, share: float, now: int, *, is_full: bool = False) -> bool:
+        """Take the share of packets lost (0..1) and of the estimate that sound needs; return `is_on`.
+
+        A link that `is_full` gets no third copies.
+        """
         if loss > _OFF_LOSS:
             self._lossy_at = now
         if self.is_on:
             self.is_on = share <= _OFF_SHARE and now - self._lossy_at < _HOLD_NS
         else:
             self.is_on = loss >= _ON_LOSS and share <= _ON_SHARE
-        self.has_third = self.is_on and loss >= _THIRD_LOSS and share <= _THIRD_SHARE
+        self.has_third = self.is_on and not is_full and loss >= _THIRD_LOSS and share <= _THIRD_SHARE
         return self.is_on

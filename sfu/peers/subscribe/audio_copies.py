@@ -50,7 +50,7 @@ class AudioCopies:
         if not loss and not self._redundancy.is_on:
             return
         needed = sum(entry.stream.bits_per_second for entry in _sounding(downtracks) if entry.stream is not None)
-        if not self._redundancy.update(loss, needed / bandwidth.rate, now):
+        if not self._redundancy.update(loss, needed / bandwidth.rate, now, is_full=not bandwidth.is_drained):
             self._marks.clear()
 
     def _copy(self, downtrack: DownTrack, now: int) -> list[Outgoing]:

@@ -159,8 +159,10 @@ class Bandwidth:
 
     @property
     def media_share(self) -> float:
-        """The part of the estimate that is for media; the rest is for repairs and RTCP."""
-        return media_share(self._estimator.state.loss)
+        """The part of the estimate that is for media; the rest is for repairs and RTCP. What a full link loses needs no
+        room of its own: less will be lost once less is sent.
+        """
+        return media_share(self._estimator.state.loss if self._estimator.is_drained else 0.0)
 
     def admit_retransmissions(
         self, packets: int, size: int, now: int, *, is_audio: bool = False, copies: bool = False

@@ -139,7 +139,7 @@ TABLE = {
     f"POST {R}/composition": OWN_RECORDING,
     f"POST {R}/films": OWN_RECORDING,
     f"GET {R}/films": OWN_RECORDING,
-    f"DELETE {R}/films/<film>": OWN_RECORDING.replace("ok", "404"),  # no film was ordered here
+    f"DELETE {R}/films/<film>": OWN_RECORDING,
     f"DELETE {R}": OWN_RECORDING,
     "GET /api/v1/recording/download/<recording>": OWN_RECORDING,
     f"POST {M}/mute-all": HOSTS,

@@ -6,7 +6,8 @@ get no second try.
 """
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 HERE = Path(__file__).parent
+_TEARDOWN_SECONDS = 120
 CLOCKLESS = [HERE / "sfu" / layer for layer in ("api", "formats", "machines", "frames", "engine")]
 
 
@@ -41,13 +43,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=2))
 
 
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Check the priority, which processes of later tests inherit (see `ordinary_priority`)."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Bound the teardown by failures that come again, and check the priority that processes of later tests inherit.
+
+    pytest-timeout fails a test once, also inside an event loop. Raised there the failure can take the place of a
+    callback, and a fixture then waits for ever for what that would have done.
+    """
+
+    def expire(*_: object) -> None:
+        pytest.fail(f"the teardown of {item.nodeid} took over {_TEARDOWN_SECONDS} s")
+
+    signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, _TEARDOWN_SECONDS, _TEARDOWN_SECONDS / 4)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # See `ordinary_priority`.
     assert os.sched_getscheduler(0) == os.SCHED_OTHER, f"{item.nodeid} left this thread with real-time priority"
-
-
-@pytest.fixture
-def seeds(request: pytest.FixtureRequest) -> range:
-    """The seeds of a bar: one, or as many as `--seeds` says."""
-    count: int = request.config.getoption("--seeds", default=1)
-    return range(1, 1 + count)

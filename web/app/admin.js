@@ -22,7 +22,8 @@ const SECTIONS = { overview, people, meetings, webhooks, audit };
 export async function showAdmin(page, context) {
   const user = await currentUser();
   if (context.signal.aborted) return;
-  if (user?.role !== 'admin') throw new Error(t('admin.only'));
+  if (!user) return context.navigate(`/?next=${encodeURIComponent(location.pathname)}`);
+  if (user.role !== 'admin') throw new Error(t('admin.only'));
   rest.keepSession(context.signal);
   const [chosen = 'overview'] = context.parameters;
   const section = chosen in SECTIONS ? chosen : 'overview';

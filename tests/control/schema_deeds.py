@@ -66,6 +66,21 @@ def _following(rule: str, body: dict[str, Any]) -> Deed:
     return follow
 
 
+def _of_activity(kind: str, made: dict[str, Any], method: str, rest: str = "", body: Any = None) -> Deed:
+    """A poll or a question is made, and then this is done with it."""
+
+    async def act(_: People, __: Stage, world: World) -> int:
+        host, base = world.callers["host"], fill("/api/v1/meetings/<meeting>", world.paths)
+        await host.ok("POST", f"{base}/{kind}", made)
+        identifier = (await host.ok("GET", f"{base}/activities"))[kind][0]["id"]
+        return (await host.call(method, f"{base}/{kind}/{identifier}{rest}", body))[0]
+
+    return act
+
+
+_M = "/api/v1/meetings/{meeting}"
+_POLL = ("polls", {"question": "Now?", "options": ["Yes", "No"]})
+_QUESTION = ("questions", {"text": "When?"})
 DEEDS: dict[str, Deed] = {
     "POST /api/v1/users/upload-avatar": _avatar,
     "POST /api/v1/users/totp/confirm": _confirm_code,
@@ -76,4 +91,10 @@ DEEDS: dict[str, Deed] = {
     "GET /api/v1/signed/recordings/{recording}/{name}": _following(
         "/api/v1/recordings/<recording>/file-links", {"name": "track0.webm"}
     ),
+    f"POST {_M}/polls/{{poll}}/vote": _of_activity(*_POLL, "POST", "/vote", {"options": [0]}),
+    f"POST {_M}/polls/{{poll}}/close": _of_activity(*_POLL, "POST", "/close"),
+    f"DELETE {_M}/polls/{{poll}}": _of_activity(*_POLL, "DELETE"),
+    f"POST {_M}/questions/{{question}}/vote": _of_activity(*_QUESTION, "POST", "/vote", {"wanted": True}),
+    f"PUT {_M}/questions/{{question}}": _of_activity(*_QUESTION, "PUT", body={"answered": True}),
+    f"DELETE {_M}/questions/{{question}}": _of_activity(*_QUESTION, "DELETE"),
 }

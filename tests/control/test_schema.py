@@ -91,6 +91,7 @@ NEVER: dict[str, str] = {
     f"POST {M}/transports/receive": "the same",
     f"DELETE {M}/transports/{{transport}}": "the same",
     "GET /api/v1/ai/streams/{stream}": "there must be something that is analysed: test_ai_setup",
+    f"POST {M}/invitations": "mail must be configured: test_addresses",
     f"POST {M}/minutes": "a language model must be configured: test_minutes",
     "GET /api/v1/auth/oidc/{provider}/start": "a provider must be configured: test_single_sign_on",
     "GET /api/v1/auth/oidc/{provider}/callback": "the same",

@@ -63,3 +63,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # See `ordinary_priority`.
     assert os.sched_getscheduler(0) == os.SCHED_OTHER, f"{item.nodeid} left this thread with real-time priority"
+
+
+@pytest.fixture
+def seeds(request: pytest.FixtureRequest) -> range:
+    """The seeds of a bar: one, or as many as `--seeds` says."""
+    count: int = request.config.getoption("--seeds", default=1)
+    return range(1, 1 + count)

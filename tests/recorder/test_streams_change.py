@@ -7,6 +7,7 @@ import av
 import msgspec
 import pytest
 
+from recorder import signing
 from recorder.config import RecorderConfig
 from sfu.api.sink_records import (
     MissedRecord,
@@ -183,8 +184,9 @@ async def test_broken_and_foreign_records_harm_nothing(attached, seed):
     manifest = await attached.manifest()
     assert numbers(attached, *manifest.tracks[0].files) == [list(range(60))]
     assert manifest.state == "partial"  # two tracks that could not be recorded
-    # Beside the recorders' names (recorder/layout.py) there is one recording.
-    assert sorted(path.name for path in attached.config.recordings_dir.iterdir()) == [".recorders", "rec1"]
+    # Beside the recorders' names (recorder/layout.py) and the key of signatures there is one recording.
+    found = sorted(path.name for path in attached.config.recordings_dir.iterdir())
+    assert found == [".recorders", signing.DEFAULT_NAME, "rec1"]
 
 
 async def test_a_killed_sfu_costs_nothing_and_its_successor_is_a_new_life(config: RecorderConfig):

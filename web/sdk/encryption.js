@@ -8,12 +8,19 @@
 
 const ITERATIONS = 600_000;
 
-/** Where a page enforces Trusted Types, its policy must allow this one (`trusted-types parley-worker`). */
-const policy = globalThis.trustedTypes?.createPolicy('parley-worker', { createScriptURL: (/** @type {string} */ url) => url });
+/**
+ * Made by the first worker: a page may have a copy of this module that encrypts nothing, and each name can be had once.
+ * @type {{createScriptURL(url: string): unknown}|undefined}
+ */
+let policy;
 
-/** @returns {Worker} the one beside this module */
+/**
+ * Where a page enforces Trusted Types, it must allow this policy (`trusted-types parley-worker`).
+ * @returns {Worker} the one beside this module
+ */
 function startWorker() {
   const url = new URL('./encryption-worker.js', import.meta.url).href;
+  policy ??= globalThis.trustedTypes?.createPolicy('parley-worker', { createScriptURL: (/** @type {string} */ one) => one });
   return new Worker(/** @type {string} */ (policy?.createScriptURL(url) ?? url), { type: 'module' });
 }
 

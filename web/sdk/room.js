@@ -48,6 +48,8 @@ export class Room extends Emitter {
    */
   /** @type {Recording} */
   recording = { active: false };
+  /** What an application keeps with the room. */
+  metadata = '';
   /** @type {{available: boolean, reason?: string, code?: string}} `reason`: a sentence, `code`: stable */
   captions = { available: false };
   /**
@@ -307,6 +309,7 @@ export class Room extends Emitter {
       this.closesAt = at ?? 0;
       this.emit('closing', { at: at ?? null });
     },
+    'room-described': ({ metadata }) => this.emit('room-described', (this.metadata = metadata)),
     shared: ({ state }) => this.#share(state),
     announcement: (message) => this.emit('announcement', message),
     chat: (message) => this.emit('chat', message),
@@ -333,6 +336,7 @@ export class Room extends Emitter {
     this.grants = grantsOf(info.grants);
     this.recording = info.recording;
     this.captions = info.captions;
+    this.metadata = info.metadata ?? '';
     const change = this.roster.replace(info.participants, info.tracks);
     for (const track of change.removed) this.#forget(track);
     for (const participant of change.left) this.emit('participant-left', { ...participant, reason: 'timeout' });

@@ -142,8 +142,10 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.locator("[data-action=display]").click()
     yield "display"
     await view.goto(f"{server.url}/setup?token=x")
+    await expect(view.locator("h1")).to_be_visible()
     yield "setup"
     await view.goto(f"{server.url}/nowhere")
+    await expect(view.locator("h1")).to_be_visible()
     yield "nowhere"
     signed_out = server.answers.get(("GET", "/users/profile"))
     server.answers["GET", "/users/profile"] = (200, USER | {"email": "ada@example.org", "email_verified": True})

@@ -1,14 +1,25 @@
 """List the recordings in a store: the files are the truth; this rebuilds the database, which is an index of them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from foundation.film_options import FilmOptions
 from objects.store import ObjectInfo, ObjectStore
 from recorder import layout, stored
+from recorder.compose.scenes import Chapter, film_chapters
 from recorder.manifest import Manifest, RecordingInfo, decode_info, decode_manifest
 
 _FILM = re.compile(r"composed-([0-9]{1,12})\.mp4")
+
+
+class FoundFilm(NamedTuple):
+    """The composed film; `storyboard` is the name of its WebVTT file."""
+
+    file: str
+    bytes: int
+    storyboard: str | None
+    chapters: list[Chapter]
 
 
 class FoundRecording(NamedTuple):
@@ -23,7 +34,7 @@ class FoundRecording(NamedTuple):
     manifest: Manifest | None
     bytes: int
     problem: str
-    film: ObjectInfo | None = None
+    film: FoundFilm | None = None
 
 
 def rescan(store: ObjectStore) -> Iterator[FoundRecording]:
@@ -59,9 +70,25 @@ def _look(store: ObjectStore, name: str) -> FoundRecording:
         state = info.state
     else:
         state, problem = "damaged", problem or "no recording.json"
-    films = sorted(one.key for one in found.values() if _FILM.fullmatch(one.key.removeprefix(f"{name}/")))
     size = sum(one.size for one in found.values())
-    return FoundRecording(name, state, info, manifest, size, problem, found[films[-1]] if films else None)
+    film = (
+        None if manifest is None else _film({key.removeprefix(f"{name}/"): one for key, one in found.items()}, manifest)
+    )
+    return FoundRecording(name, state, info, manifest, size, problem, film)
+
+
+def _film(files: Mapping[str, ObjectInfo], manifest: Manifest) -> FoundFilm | None:
+    """Return the newest composed film."""
+    films = sorted(name for name in files if _FILM.fullmatch(name))
+    if not films:
+        return None
+    storyboard = f"{films[-1].removesuffix('.mp4')}.vtt"
+    return FoundFilm(
+        films[-1],
+        files[films[-1]].size,
+        storyboard if storyboard in files else None,
+        film_chapters(manifest, FilmOptions()),
+    )
 
 
 def _read(store: ObjectStore, key: str) -> bytes | None:

@@ -1,6 +1,6 @@
 """Recordings: an index of the recorder's files, which are authoritative."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -189,8 +189,18 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """A composed film as described by its files; chapters have `start_ms` and `title`."""
+
+    file: str
+    bytes: int
+    storyboard: str | None
+    chapters: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A recording as described by its files. `film` is the composed file's name and size."""
+    """A recording as described by its files."""
 
     recording: str
     meeting: str
@@ -200,7 +210,7 @@ class Found:
     duration_ms: int | None
     bytes: int | None
     segments: tuple[Segment, ...]
-    film: tuple[str, int] | None
+    film: Film | None
     problems: tuple[str, ...] = ()
 
     @property
@@ -215,7 +225,7 @@ class Found:
         """Return the row's record of the film. Its hash is unknown without reading the file."""
         if self.film is None:
             return None
-        return {"file": self.film[0], "bytes": self.film[1], "sha256": "", "duration_ms": self.duration_ms}
+        return asdict(self.film) | {"sha256": "", "duration_ms": self.duration_ms}
 
 
 def _time(ms: int) -> datetime:

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from control.recordings.rescan import take
-from control.store.recordings import Found, Segment, State
+from control.store.recordings import Film, Found, Segment, State
 from foundation.settings import Settings
 from objects.opening import open_store
 from parley.part_configs import embedded_postgres, s3_config
@@ -113,7 +113,14 @@ def _row(found: FoundRecording) -> Found | None:
                 for track in manifest.tracks
                 for segment in track.segments
             ),
-            film=None if found.film is None else (found.film.key.rpartition("/")[2], found.film.size),
+            film=None
+            if found.film is None
+            else Film(
+                file=found.film.file,
+                bytes=found.film.bytes,
+                storyboard=found.film.storyboard,
+                chapters=[chapter._asdict() for chapter in found.film.chapters],
+            ),
         )
     if info is None or found.state == "damaged":
         return None

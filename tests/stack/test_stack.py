@@ -71,6 +71,7 @@ QUIET = {
     "parley_log_lines_left_out",
     "parley_recorder_disk_errors",
     "parley_recorder_dropped_records",
+    "parley_recorder_finish_seconds",  # it still records
     "parley_recorder_lost_packets",
     "parley_sfu_facts_waiting",
     "parley_sfu_http_refused",

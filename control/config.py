@@ -194,8 +194,8 @@ class ControlConfig:
     """Storage quota of one account."""
     oidc: tuple[OidcProvider, ...] = ()
     kafka: KafkaAccess | None = None
+    """Kafka to publish events to; None leaves events in PostgreSQL. Needs the extra `kafka`."""
     mongodb_url: str | None = None
-    """`host:port` of Kafka brokers to publish events to; none leaves events in PostgreSQL. Needs the extra `kafka`."""
     retention: Retention = Retention()
     inference_url: str = "http://127.0.0.1:8085"
     """Base of inference's private HTTP API."""

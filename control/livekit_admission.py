@@ -11,7 +11,7 @@ import msgspec
 
 from control.database import Connection
 from control.identity import livekit_tokens
-from control.identity.livekit_tokens import AccessToken, RoomConfiguration, TokenRefused
+from control.identity.livekit_tokens import AccessToken, RoomAgent, RoomConfiguration, TokenRefused
 from control.meetings import grants, seats
 from control.meetings.settings import MAX_CAPACITY, MeetingSettings
 from control.nodes import turn
@@ -28,7 +28,7 @@ CONSENT_ATTRIBUTE = "parley.consent"
 """The attribute by which an application says what its participant has agreed to: recording, captions, analysis."""
 
 _KINDS = ("agent", "egress", "ingress", "sip")
-MAX_AGENTS = 20
+_MAX_AGENTS = 20
 _PUSH_SECONDS = 2.0
 _CONSENTS = ("recording", "captions", "analysis")
 _SOURCES = {
@@ -60,7 +60,7 @@ async def meeting_of(services: Services, token: str) -> str:
             async with connection.transaction():
                 if not services.config.livekit_create_rooms:
                     raise TokenRefused(404, "requested room does not exist")
-                meeting = await create(services, connection, name, of_token=claims.room_config)
+                meeting = await create(services, connection, name, _wish_of(claims.room_config))
         if await services.nodes.placement(meeting) is None:
             async with connection.transaction():
                 await meetings.lock(connection, meeting)
@@ -69,27 +69,28 @@ async def meeting_of(services: Services, token: str) -> str:
 
 
 class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish for a room that an application makes; 0 leaves the default."""
+    """A wish for a room that does not exist yet, and the agents to send there; 0 leaves the default.
+
+    A room that is `kept` is listed from now on, for as long as nobody has joined it and its `empty_timeout` lasts.
+    """
 
     metadata: str = ""
+    agents: tuple[RoomAgent, ...] = ()
+    kept: bool = True
     empty_timeout: int = 0
     departure_timeout: int = 0
     max_participants: int = 0
 
 
-async def create(
-    services: Services,
-    connection: Connection,
-    name: str,
-    wish: RoomWish | None = None,
-    *,
-    of_token: RoomConfiguration | None = None,
-) -> str:
-    """Create the meeting of a room name, unless somebody else just did; raises TokenRefused if nobody may own it.
+def _wish_of(configuration: RoomConfiguration | None) -> RoomWish:
+    """Return the wish for a room that joining makes."""
+    if configuration is None:
+        return RoomWish(kept=False)
+    return RoomWish(metadata=configuration.metadata, agents=tuple(configuration.agents), kept=False)
 
-    With a wish, the room is listed from now on, for as long as nobody has joined it and it is to be kept empty. A
-    token may say what the room that it makes is like, and which agents go there.
-    """
+
+async def create(services: Services, connection: Connection, name: str, wish: RoomWish) -> str:
+    """Create the meeting of a room name, unless somebody else just did; raises TokenRefused if nobody may own it."""
     config = services.config
     await livekit_rooms.lock_name(connection, name)
     known = await livekit_rooms.meeting_of(connection, name)
@@ -100,7 +101,7 @@ async def create(
         raise TokenRefused(404, "requested room does not exist")
     # As with the reference, the application tells its people of recordings.
     settings = MeetingSettings(consent="implied")
-    if wish is not None and wish.max_participants:
+    if wish.max_participants:
         settings = msgspec.structs.replace(settings, capacity=max(2, min(wish.max_participants, MAX_CAPACITY)))
     plan = Plan(
         title=name,
@@ -114,16 +115,15 @@ async def create(
     )
     meeting = await meetings.create(connection, owner, plan)
     state = grants.first_state(meeting.id, settings)
-    metadata = wish.metadata if wish is not None else of_token.metadata if of_token is not None else ""
-    await rooms.create_state(connection, msgspec.structs.replace(state, metadata=metadata))
+    await rooms.create_state(connection, msgspec.structs.replace(state, metadata=wish.metadata))
     payload = {"meeting": meeting.id, "title": meeting.title, "host": meeting.host_id}
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting.id, "meeting.created", payload)
     await livekit_rooms.bind(connection, name, meeting.id)
-    for agent in (of_token.agents if of_token is not None else [])[:MAX_AGENTS]:
+    for agent in wish.agents[:_MAX_AGENTS]:
         await agent_jobs.add(
             connection, meeting.id, name, agent.agent_name, metadata=agent.metadata, attributes=agent.attributes
         )
-    if wish is not None:
+    if wish.kept:
         await livekit_rooms.keep(
             connection, name, wish.empty_timeout or 300, wish.departure_timeout or 20, wish.max_participants
         )

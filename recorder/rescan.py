@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from foundation.film_options import FilmOptions
-from objects.store import ObjectInfo, ObjectStore
+from objects.store import ObjectInfo, ObjectStore, read_all
 from recorder import layout, stored
 from recorder.compose.scenes import Chapter, film_chapters
 from recorder.manifest import Manifest, RecordingInfo, decode_info, decode_manifest
@@ -93,7 +93,6 @@ def _film(files: Mapping[str, ObjectInfo], manifest: Manifest) -> FoundFilm | No
 
 def _read(store: ObjectStore, key: str) -> bytes | None:
     try:
-        found = store.info(key)
-        return store.read(key, 0, found.size, found.tag)
+        return read_all(store, key)
     except FileNotFoundError:
         return None

@@ -5,7 +5,6 @@ The signature is in `manifest.sig`, beside the manifest. It covers the manifest'
 
 import base64
 import hashlib
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,8 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from foundation import signing_key
 
 DEFAULT_NAME = ".signing-key.pem"
 """The name of the key below the recordings directory, where no other was given."""
@@ -43,15 +44,15 @@ class Signer:
 
 def load_or_create(path: Path) -> Signer:
     """Return the signer of a private key in PEM, which is created if it is missing. Raises OSError, ValueError."""
-    if not path.exists():
-        _create(path)
-    return Signer(_private(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    signing_key.create(path)
+    return Signer(signing_key.load(path))
 
 
 def public_key(path: Path) -> bytes:
     """Return the raw public key of a file that holds it or the private one, in PEM. Raises OSError, ValueError."""
     if b"PRIVATE" in path.read_bytes():
-        return raw(_private(path).public_key())
+        return raw(signing_key.load(path).public_key())
     key = serialization.load_pem_public_key(path.read_bytes())
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError(f"{path} holds no Ed25519 key")
@@ -78,32 +79,6 @@ def check(manifest: bytes, signature: bytes | None, trusted: bytes | None) -> tu
     except (ValueError, InvalidSignature):
         return "invalid", b""
     return ("valid" if key == trusted else "unknown key"), key
-
-
-def _private(path: Path) -> Ed25519PrivateKey:
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{path} holds no Ed25519 key")
-    return key
-
-
-def _create(path: Path) -> None:
-    """Write a new key, complete or not at all, even if two recorders start at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    content = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
 
 
 def _text(data: bytes) -> str:

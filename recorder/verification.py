@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import msgspec
 
-from objects.store import ObjectStore
+from objects.store import ObjectStore, read_all
 from recorder import layout, signing
 from recorder.compose.images import DECODERS
 from recorder.manifest import Manifest, ManifestFile, ManifestTrack, decode_manifest
@@ -49,9 +49,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def verify(store: ObjectStore, recording: str, trusted: bytes | None) -> Report:
     """Check a recording. Raises OSError, also for one without a manifest; ValueError for one that cannot be read."""
     name = layout.identifier(recording)
-    data = _read(store, f"{name}/{layout.MANIFEST_NAME}")
+    data = read_all(store, f"{name}/{layout.MANIFEST_NAME}")
     try:
-        signature = _read(store, f"{name}/{layout.SIGNATURE_NAME}")
+        signature = read_all(store, f"{name}/{layout.SIGNATURE_NAME}")
     except FileNotFoundError:
         signature = None
     verdict, key = signing.check(data, signature, trusted)
@@ -71,11 +71,6 @@ def _of_all(manifest: Manifest) -> list[str]:
     """Return the problems that the manifest tells itself."""
     lost = sum(track.lost_packets for track in manifest.tracks)
     return [*manifest.problems, *([f"{lost} packets never reached the server"] if lost else [])]
-
-
-def _read(store: ObjectStore, key: str) -> bytes:
-    found = store.info(key)
-    return store.read(key, 0, found.size, found.tag)
 
 
 def _check(store: ObjectStore, track: ManifestTrack, file: ManifestFile) -> FileReport:

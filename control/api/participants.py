@@ -19,8 +19,9 @@ from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.meetings import breakouts, grants
+from control.meetings.telling import tell
 from control.problem import Problem, forbidden, not_found
-from control.store import audit, meetings, outbox, participants, rooms, users
+from control.store import meetings, participants, rooms, users
 from control.store.breakouts import lock as lock_all
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
@@ -76,7 +77,7 @@ async def change_role(call: Call, meeting: str, participant: str, body: ChangeRo
             elif participant == await _host_participant(connection, meeting):
                 raise forbidden("A meeting needs a host. Make somebody else host instead.")
             await participants.set_role(connection, participant, body.role)
-            await _tell(call, connection, meeting, "participant.role_changed", participant, role=body.role)
+            await tell(call, connection, meeting, "participant.role_changed", participant, role=body.role)
         row = await participants.by_id(connection, meeting, participant)
     call.services.nodes.push(state)
     assert row is not None
@@ -93,7 +94,7 @@ async def mute_participant(call: Call, meeting: str, participant: str, body: Mut
 
     async with call.services.pool.acquire() as connection, connection.transaction():
         state = await _edit(connection, meeting, participant, edit, allow_host=call.standing.role == "host")
-        await _tell(call, connection, meeting, "participant.muted", participant, muted=body.muted)
+        await tell(call, connection, meeting, "participant.muted", participant, muted=body.muted)
     call.services.nodes.push(state)
     return Done()
 
@@ -118,7 +119,7 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
             return state
 
         changed = await rooms.edit_state(connection, meeting, edit)
-        await _tell(call, connection, meeting, "participant.all_muted", "", muted=body.muted)
+        await tell(call, connection, meeting, "participant.all_muted", "", muted=body.muted)
     call.services.nodes.push(changed)
     return Done()
 
@@ -141,7 +142,7 @@ async def remove_participant(call: Call, meeting: str, participant: str, body: R
         banned = person.user_id if person is not None and body.ban else None
         states = await breakouts.keep_out(connection, meeting, participant, banned)
         await participants.mark_removed(connection, participant)
-        await _tell(call, connection, meeting, "participant.removed", participant, ban=body.ban)
+        await tell(call, connection, meeting, "participant.removed", participant, ban=body.ban)
     call.services.nodes.push(state, *states)
     return Done()
 
@@ -159,7 +160,7 @@ async def readmit_participant(call: Call, meeting: str, participant: str) -> Don
         changed = [await rooms.edit_state(connection, meeting, edit)]
         changed += await breakouts.let_back(connection, meeting, participant, person.user_id)
         await participants.readmit(connection, participant)
-        await _tell(call, connection, meeting, "participant.readmitted", participant)
+        await tell(call, connection, meeting, "participant.readmitted", participant)
     call.services.nodes.push(*changed)
     return Done()
 
@@ -204,11 +205,3 @@ async def _hand_over(connection: Connection, meeting: str, participant: str) -> 
     if former is not None and former != participant:
         await participants.set_role(connection, former, "co-host")
     await meetings.set_host(connection, meeting, person.user_id)
-
-
-async def _tell(
-    call: Call, connection: Connection, meeting: str, kind: str, participant: str, **detail: object
-) -> None:
-    payload = {"meeting": meeting, "participant": participant, "by": call.actor, **detail}
-    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, kind, payload)
-    await audit.write(connection, call.actor, kind, participant, call.address, meeting=meeting, **detail)

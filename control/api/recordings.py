@@ -141,14 +141,13 @@ async def order_film(call: Call, recording: str, body: FilmOptions) -> Film:
     manifest = await call.services.archive.manifest(recording)
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, row.meeting_id)
-        if len(await films.ordered(connection, recording)) >= films.MOST:
+        if await films.count(connection, recording) >= films.MOST:
             raise Problem(409, "too_many_films", f"A recording can have {films.MOST} films. Delete one first.")
         host = call.standing.meeting.host_id
-        made = await films.order(
+        made, job = await films.order(
             connection, recording, manifest.instance, host=host, duration_ms=duration_ms, film=to_job(body)
         )
         await audit.write(connection, call.actor, "order_film", recording, call.address)
-        job = await jobs.by_id(connection, made.id)
     return _film(made, job)
 
 

@@ -4,13 +4,14 @@ import base64
 import errno
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from foundation import private_file, signing_key
 
 _SIGNING_KEY = "join-token-key.pem"
 _SESSION_SECRET = "session-secret"  # noqa: S105 - a file name
@@ -39,42 +40,15 @@ def load(directory: Path, may_create: bool) -> Keys:
     """Return the keys in `directory`. If missing, create them if `may_create`, else raise FileNotFoundError."""
     if may_create:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _create(directory / _SIGNING_KEY, _new_signing_key())
-        _create(directory / _SESSION_SECRET, secrets.token_hex(32).encode())
+        signing_key.create(directory / _SIGNING_KEY)
+        private_file.create(directory / _SESSION_SECRET, secrets.token_hex(32).encode())
     for path in (directory / _SIGNING_KEY, directory / _SESSION_SECRET):
         if not path.exists():
             raise FileNotFoundError(
                 errno.ENOENT, "put the key there, or make all keys by `parley make-keys`", str(path)
             )
-    signing = serialization.load_pem_private_key((directory / _SIGNING_KEY).read_bytes(), password=None)
-    if not isinstance(signing, Ed25519PrivateKey):
-        raise ValueError(f"{directory / _SIGNING_KEY} holds no Ed25519 key")
+    signing = signing_key.load(directory / _SIGNING_KEY)
     session_secret = bytes.fromhex((directory / _SESSION_SECRET).read_text().strip())
     if len(session_secret) < 32:
         raise ValueError(f"{directory / _SESSION_SECRET} is shorter than 32 bytes")
     return Keys(signing, session_secret)
-
-
-def _new_signing_key() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Write a private file unless it exists: complete or not at all, even if two processes start at once."""
-    if path.exists():
-        return
-    # At random: in containers every process has the same number.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        pass  # another process was first, and its file is as good
-    finally:
-        temporary.unlink()

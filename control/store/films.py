@@ -38,11 +38,16 @@ async def latest(connection: Connection, recording: str) -> JobRow | None:
 
 async def order(
     connection: Connection, recording: str, node: str, *, host: str, duration_ms: int, film: dict[str, Any]
-) -> FilmRow:
-    """Queue a film with options of its own."""
+) -> tuple[FilmRow, JobRow]:
+    """Queue a film with its own options."""
     options = {"node": node, "film": film}
     job = await jobs.queue(connection, ORDERED, recording, options, line=host, seconds=duration_ms / 1000)
-    return await connection.insert_new(FilmRow, "recording_films", id=job.id, recording_id=recording, options=film)
+    row = await connection.insert_new(FilmRow, "recording_films", id=job.id, recording_id=recording, options=film)
+    return row, job
+
+
+async def count(connection: Connection, recording: str) -> int:
+    return await connection.value(int, "SELECT count(*) FROM recording_films WHERE recording_id = $1", recording)
 
 
 async def ordered(connection: Connection, recording: str) -> list[tuple[FilmRow, JobRow | None]]:
@@ -50,7 +55,8 @@ async def ordered(connection: Connection, recording: str) -> list[tuple[FilmRow,
     rows = await connection.all(
         FilmRow, "SELECT * FROM recording_films WHERE recording_id = $1 ORDER BY created_at DESC, id", recording
     )
-    return [(row, await jobs.by_id(connection, row.id)) for row in rows]
+    known = {job.id: job for job in await jobs.by_ids(connection, [row.id for row in rows])}
+    return [(row, known.get(row.id)) for row in rows]
 
 
 async def set_made(connection: Connection, film: str, made: dict[str, Any]) -> bool:

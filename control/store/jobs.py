@@ -56,6 +56,10 @@ async def by_id(connection: Connection, job: str) -> JobRow | None:
     return await connection.one(JobRow, "SELECT * FROM processing_jobs WHERE id = $1", job)
 
 
+async def by_ids(connection: Connection, wanted: list[str]) -> list[JobRow]:
+    return await connection.all(JobRow, "SELECT * FROM processing_jobs WHERE id = ANY($1::text[])", wanted)
+
+
 async def waiting_of(connection: Connection, owner: str) -> int:
     return await connection.value(
         int, "SELECT count(*) FROM processing_jobs WHERE owner_id = $1 AND state IN ('queued', 'running')", owner

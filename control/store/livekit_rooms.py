@@ -12,6 +12,8 @@ from control.store.participants import ParticipantRow
 
 async def meeting_of(connection: Connection, name: str) -> str | None:
     """Return the meeting of a room name, unless it has ended: its own name, or a meeting's id."""
+    if "\x00" in name:  # PostgreSQL has no such text
+        return None
     found = await connection.fetchval(
         "SELECT m.id FROM livekit_rooms r JOIN meetings m ON m.id = r.meeting_id"
         " WHERE r.name = $1 AND m.status <> 'ended'",

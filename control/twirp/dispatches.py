@@ -1,5 +1,7 @@
 """AgentDispatchService: an application sends agents to rooms."""
 
+from datetime import datetime
+
 from livekit.protocol import agent, agent_dispatch
 
 from control import livekit_admission
@@ -45,8 +47,8 @@ def id_of(sid: str) -> str:
     return sid.removeprefix(_DISPATCH).removeprefix(_JOB)
 
 
-def _nanoseconds(at: object) -> int:
-    return int(at.timestamp() * 1e9) if hasattr(at, "timestamp") else 0
+def _nanoseconds(at: datetime | None) -> int:
+    return int(at.timestamp() * 1e9) if at is not None else 0
 
 
 def _dispatch(row: JobRow) -> "agent_dispatch.AgentDispatch":

@@ -13,11 +13,12 @@ from livekit.protocol import room as protocol
 from control import livekit_admission
 from control import livekit_views as views
 from control.database import Connection
-from control.identity.livekit_tokens import MAX_ROOM_NAME, TokenRefused
+from control.identity.livekit_tokens import MAX_ROOM_NAME, RoomAgent, TokenRefused
 from control.livekit_admission import RoomWish
 from control.meetings import grants
 from control.meetings.ending import end_in_transaction
-from control.store import agent_jobs, audit, livekit_rooms, meetings, outbox, rooms
+from control.meetings.telling import tell
+from control.store import audit, livekit_rooms, meetings, rooms
 from control.twirp.service import Caller, Method, Service, TwirpError, unimplemented
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
@@ -39,6 +40,10 @@ async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "m
         empty_timeout=asked.empty_timeout,
         departure_timeout=asked.departure_timeout,
         max_participants=asked.max_participants,
+        agents=tuple(
+            RoomAgent(agent_name=agent.agent_name, metadata=agent.metadata, attributes=dict(agent.attributes))
+            for agent in asked.agents
+        ),
     )
     async with caller.services.pool.acquire() as connection:
         if await livekit_rooms.meeting_of(connection, asked.name) is None:
@@ -47,15 +52,6 @@ async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "m
                     meeting = await livekit_admission.create(caller.services, connection, asked.name, wish)
                 except TokenRefused as refused:
                     raise TwirpError("failed_precondition", "no account may own the room's meeting") from refused
-                for agent in asked.agents[: livekit_admission.MAX_AGENTS]:
-                    await agent_jobs.add(
-                        connection,
-                        meeting,
-                        asked.name,
-                        agent.agent_name,
-                        metadata=agent.metadata,
-                        attributes=dict(agent.attributes),
-                    )
                 await audit.write(connection, caller.actor, "create_meeting", meeting, caller.address)
         return views.room(await _listed(connection, asked.name))
 
@@ -102,7 +98,7 @@ async def remove_participant(
     async with caller.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, view.room)
         state = await rooms.edit_state(connection, view.room, lambda known: grants.with_removed(known, person, None))
-        await _tell(caller, connection, view.room, "participant.removed", person, ban=False)
+        await tell(caller, connection, view.room, "participant.removed", person, ban=False)
     caller.services.nodes.push(state)
     return protocol.RemoveParticipantResponse()
 
@@ -254,7 +250,7 @@ def _check_metadata(metadata: str) -> None:
 
 
 async def _meeting(connection: Connection, room: str) -> str:
-    found = await livekit_rooms.meeting_of(connection, room) if "\x00" not in room else None
+    found = await livekit_rooms.meeting_of(connection, room)
     if found is None:
         raise TwirpError("not_found", "requested room does not exist")
     return found
@@ -269,7 +265,7 @@ async def _listed(connection: Connection, room: str) -> livekit_rooms.ListedRoom
 
 async def _view(caller: Caller, room: str) -> RoomView | None:
     async with caller.services.pool.acquire() as connection:
-        meeting = await livekit_rooms.meeting_of(connection, room) if "\x00" not in room else None
+        meeting = await livekit_rooms.meeting_of(connection, room)
     return await caller.services.nodes.view(meeting) if meeting is not None else None
 
 
@@ -279,14 +275,6 @@ async def _named(caller: Caller, room: str, identity: str) -> tuple[RoomView, Se
     if view is None or seen is None:
         raise TwirpError("not_found", "participant does not exist")
     return view, seen
-
-
-async def _tell(
-    caller: Caller, connection: Connection, meeting: str, kind: str, participant: str, **detail: object
-) -> None:
-    payload = {"meeting": meeting, "participant": participant, "by": caller.actor, **detail}
-    await outbox.append(connection, outbox.MEETING_EVENTS, meeting, kind, payload)
-    await audit.write(connection, caller.actor, kind, participant, caller.address, meeting=meeting, **detail)
 
 
 _STAYS = unimplemented("participants are moved between rooms by a client that joins the other one")

@@ -41,7 +41,7 @@ _POLL_SECONDS = 1.0
 _TOKEN_SECONDS = 3600
 _POLICY, _TOO_BIG, _RESTART = 1008, 1009, 1012
 _AGENT_NAME = "lk.agent_name"
-_ENDED = {agent.JobStatus.JS_SUCCESS: "success", agent.JobStatus.JS_FAILED: "failed"}
+_ENDED: dict[int, agent_jobs.State] = {agent.JobStatus.JS_SUCCESS: "success", agent.JobStatus.JS_FAILED: "failed"}
 
 
 class Worker:
@@ -183,9 +183,8 @@ class AgentDoor:
         state = _ENDED.get(update.status)
         if state is not None:
             async with self._services.pool.acquire() as connection:
-                ended: agent_jobs.State = "failed" if state == "failed" else "success"
                 error = update.error.replace("\x00", "")[:2000]
-                await agent_jobs.finish(connection, id_of(update.job_id), worker.id, ended, error)
+                await agent_jobs.finish(connection, id_of(update.job_id), worker.id, state, error)
 
     async def _simulate(self, worker: Worker, asked: "agent.SimulateJobRequest") -> None:
         """Dispatch this worker's agent to a room, as a developer at its command line wishes."""

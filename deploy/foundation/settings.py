@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation import private_file
 from foundation.setting_forms import CHOICES, FORMS
 from foundation.setting_groups import REMOVED, SETTINGS, Setting, variable_of
 
@@ -120,19 +121,8 @@ def with_secrets(settings: Settings) -> Settings:
     except FileNotFoundError:
         value = secrets.token_urlsafe(32)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, value)
+        private_file.replace(path, value.encode())
     return settings.replaced(node_secret=value)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read (0600), whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _default_runtime_directory(environment: Mapping[str, str], data: Path) -> Path:

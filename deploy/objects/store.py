@@ -84,6 +84,12 @@ class ObjectStore(Protocol):
         """Write, read and delete a small object; raises OSError with what is wrong."""
 
 
+def read_all(store: ObjectStore, key: str) -> bytes:
+    """Return an object's content; raises FileNotFoundError, and OSError like `read`."""
+    found = store.info(key)
+    return store.read(key, 0, found.size, found.tag)
+
+
 def checked_key(key: str) -> str:
     """Return `key` if it may become a path; ValueError when it could lead anywhere else."""
     if len(key) > _MAX_KEY or not _KEY.fullmatch(key):

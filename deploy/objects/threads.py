@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from objects.store import ObjectInfo, ObjectStore, Room
+from objects.store import ObjectInfo, ObjectStore, Room, read_all
 
 _THREADS = 8
 _PIECE = 1 << 20
@@ -100,8 +100,7 @@ class Objects:
         path = self.store.local_path(key)
         if path is not None:
             return path.read_bytes()
-        found = self.store.info(key)
-        return self.store.read(key, 0, found.size, found.tag)
+        return read_all(self.store, key)
 
 
 def threads() -> ThreadPoolExecutor:

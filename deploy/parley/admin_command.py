@@ -18,7 +18,8 @@ import asyncpg
 from control import admin_tools, removal
 from control.problem import Problem
 from control.services import Services, open_services
-from foundation.settings import Settings, with_secrets, write_private
+from foundation import private_file
+from foundation.settings import Settings, with_secrets
 from parley.part_configs import control_config, embedded_postgres
 
 MIN_PASSWORD = 8
@@ -66,7 +67,8 @@ async def _export(settings: Settings, chosen: argparse.Namespace) -> str:
     data = await admin_tools.export_user(_dsn(settings), chosen.login)
     files = directory / "files"
     await asyncio.to_thread(_make, files)
-    await asyncio.to_thread(write_private, directory / "data.json", json.dumps(data, indent=2, default=_plain))
+    document = json.dumps(data, indent=2, default=_plain).encode()
+    await asyncio.to_thread(private_file.replace, directory / "data.json", document)
     async with _Services(settings) as services:
         for row in data["media_files"]:
             async with services.media.local(row["id"]) as path:

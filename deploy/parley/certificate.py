@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from foundation.settings import write_private
+from foundation import private_file
 
 _LIFETIME = datetime.timedelta(days=397)  # the most that browsers accept
 _RENEW_BEFORE = datetime.timedelta(days=30)
@@ -46,8 +46,8 @@ def ensure(directory: Path, names: Sequence[str], now: datetime.datetime) -> Ser
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_private(key, pem.decode())
-    write_private(certificate, leaf.public_bytes(serialization.Encoding.PEM).decode())
+    private_file.replace(key, pem)
+    private_file.replace(certificate, leaf.public_bytes(serialization.Encoding.PEM))
     return ServerCertificate(certificate, key, _fingerprint(leaf))
 
 

@@ -5,7 +5,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from foundation.settings import Settings, SettingsError, with_secrets, write_private
+from foundation import private_file
+from foundation.settings import Settings, SettingsError, with_secrets
 from parley import nginx_config
 from parley.certificate import ensure
 from parley.network import url_host
@@ -89,7 +90,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
     except (NginxUnavailable, ValueError) as error:
         raise SettingsError(f"nginx-config: {error}") from error
     if chosen.out:
-        write_private(Path(chosen.out), text)
+        private_file.replace(Path(chosen.out), text.encode())
     else:
         sys.stdout.write(text)
     return 0

@@ -6,6 +6,7 @@ attempt continues after the last complete one. At last the parts and the sound a
 """
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -150,7 +151,8 @@ class _Picture:
 
     def _instant(self, index: int) -> Instant:
         at = self._cuts.at(index * 1000 / self._rate)
-        return Instant(next((scene for scene in self._scenes if at < scene.end_ms), self._scenes[-1]), at)
+        place = bisect_right(self._scenes, at, key=lambda scene: scene.end_ms)
+        return Instant(self._scenes[min(place, len(self._scenes) - 1)], at)
 
 
 def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples], plan: _Plan) -> None:

@@ -71,9 +71,8 @@ def _look(store: ObjectStore, name: str) -> FoundRecording:
     else:
         state, problem = "damaged", problem or "no recording.json"
     size = sum(one.size for one in found.values())
-    film = (
-        None if manifest is None else _film({key.removeprefix(f"{name}/"): one for key, one in found.items()}, manifest)
-    )
+    files = {key.removeprefix(f"{name}/"): one for key, one in found.items()}
+    film = None if manifest is None else _film(files, manifest)
     return FoundRecording(name, state, info, manifest, size, problem, film)
 
 

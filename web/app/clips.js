@@ -1,49 +1,26 @@
 /** Parts of a recording as films of their own: cut here, made by the server, downloaded, shared and deleted. */
 import { ask, showForm } from './dialogs.js';
 import { h } from './dom.js';
-import { field, form, iconButton } from './fields.js';
-import { linksButton } from './file-links.js';
-import { duration, sentenceOf, size } from './format.js';
-import { icon } from './icons.js';
+import { field, form } from './fields.js';
+import { filmList } from './film-list.js';
+import { duration, sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-const AGAIN_MS = 2_000;
 const FIRST_MS = 30_000;
 
 /**
  * @param {string} recording @param {number} length ms @param {AbortSignal} signal
- * @returns {{element: HTMLElement, cut: (at: number) => void}} `cut` asks for a part that begins at `at` ms
+ * @returns {{element: HTMLElement, cut: (at: number) => void, load: () => Promise<void>}} `cut` asks for a part that begins at `at` ms
  */
 export function clips(recording, length, signal) {
   const base = `/recordings/${encodeURIComponent(recording)}`;
-  const list = h('ul', { class: 'track-list' });
-  const element = h('section', { class: 'card clips', hidden: true }, h('h2', {}, t('clips.title')), list);
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  let timer;
-  signal.addEventListener('abort', () => clearTimeout(timer));
+  const list = filmList(recording, signal, (film, name) => void remove(film.id, name));
+  const element = h('section', { class: 'card clips', hidden: true }, h('h2', {}, t('clips.title')), list.element);
 
   async function load() {
-    clearTimeout(timer);
-    const { films } = await rest.get(`${base}/films`);
-    if (signal.aborted) return;
-    element.hidden = films.length === 0;
-    list.replaceChildren(...films.map(row));
-    const busy = films.some((/** @type {any} */ one) => one.state === 'queued' || one.state === 'running');
-    if (busy) timer = setTimeout(() => void load().catch(() => undefined), AGAIN_MS);
-  }
-
-  /** @param {any} film */
-  function row(film) {
-    const ranges = film.options.ranges ?? [];
-    const name = ranges.length > 0 ? ranges.map((/** @type {number[]} */ [from, to]) => `${duration(from)}–${duration(to)}`).join(', ') : t('clips.whole');
-    const source = `/api/v1${base}/files/${film.file}?download`;
-    return h('li', { 'data-film': film.id },
-      h('span', {}, h('strong', {}, name), h('span', { class: 'hint' }, ` ${state(film)}`)),
-      film.file && h('a', { class: 'icon-button', href: source, download: true, target: '_self', title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file: name }) }, icon('download')),
-      film.file && linksButton(recording, film.file, name),
-      iconButton('trash', t('action.delete'), { 'aria-label': t('clips.delete-of', { name }), onclick: () => void remove(film.id, name) }));
+    element.hidden = (await list.load()) === 0;
   }
 
   /** @param {string} film @param {string} name */
@@ -79,14 +56,7 @@ export function clips(recording, length, signal) {
   }
 
   void load().catch((error) => toast(sentenceOf(error), 'problem'));
-  return { element, cut };
-}
-
-/** @param {any} film */
-function state(film) {
-  if (film.state === 'done') return size(film.bytes);
-  if (film.state === 'failed') return t('film.failed', { error: film.error ?? '' });
-  return film.state === 'queued' ? t('film.queued') : t('film.running', { progress: film.progress });
+  return { element, cut, load };
 }
 
 /** @param {string} text 0:07, 12:34, 1:02:03, or seconds @returns {number} ms, NaN for anything else */

@@ -1,39 +1,37 @@
-/** Further films of a recording: ordered in a layout, a size and a format, then downloaded or deleted. */
+/** Further films of a recording: ordered in a layout, a size and a format. */
 import { h } from './dom.js';
-import { sentenceOf, size } from './format.js';
-import { icon } from './icons.js';
+import { filmList } from './film-list.js';
+import { sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { t } from './words.js';
 
-const AGAIN_MS = 2_000;
 const LAYOUTS = ['grid', 'speaker', 'screen', 'single', 'waveform'];
 const SIZES = ['720p', '1080p', 'vertical'];
 const FORMATS = ['mp4', 'webm', 'm4a', 'mp3'];
 
-/**
- * @param {string} recording @param {AbortSignal} signal
- * @returns {HTMLElement}
- */
+/** The order form with its films, loaded when it is opened. @param {string} recording @param {AbortSignal} signal @returns {HTMLElement} */
 export function orderedFilms(recording, signal) {
-  const path = `/recordings/${encodeURIComponent(recording)}/films`;
-  const list = h('ul', {});
-  const problem = h('p', { class: 'problem', role: 'status' });
-  let timer = 0;
+  const { element, act } = orderForm(recording, () => list.load());
+  const list = filmList(recording, signal, (film) => void act(() => rest.delete(`/recordings/${encodeURIComponent(recording)}/films/${encodeURIComponent(film.id)}`)));
+  element.append(list.element);
+  element.addEventListener('toggle', () => element.open && void act());
+  return element;
+}
 
-  async function look() {
-    clearTimeout(timer);
-    if (signal.aborted) return;
-    const { films } = await rest.get(path);
-    list.replaceChildren(...films.map((/** @type {any} */ film) => row(recording, film, () => act(() => rest.delete(`${path}/${encodeURIComponent(film.id)}`)))));
-    if (films.some((/** @type {any} */ film) => film.state === 'queued' || film.state === 'running')) timer = setTimeout(() => void act(), AGAIN_MS);
-  }
+/**
+ * The form alone, where the films are listed already.
+ * @param {string} recording @param {() => Promise<unknown>} load shows the films as they are now
+ * @returns {{element: HTMLDetailsElement, act: (change?: () => Promise<unknown>) => Promise<void>}}
+ */
+export function orderForm(recording, load) {
+  const problem = h('p', { class: 'problem', role: 'status' });
 
   /** Do something, and show the films as they are then. @param {() => Promise<unknown>} [change] */
   async function act(change) {
     problem.textContent = '';
     try {
       await change?.();
-      await look();
+      await load();
     } catch (error) {
       problem.textContent = sentenceOf(error);
     }
@@ -42,42 +40,16 @@ export function orderedFilms(recording, signal) {
   const layout = choice('film.layout', LAYOUTS, (value) => t(`film.layout-${value}`));
   const picture = choice('film.size', SIZES, (value) => (value === 'vertical' ? t('film.size-vertical') : value));
   const format = choice('film.format', FORMATS, (value) => value.toUpperCase());
-  const order = () => act(() => rest.post(path, { layout: layout.value, size: picture.value, format: format.value }));
-  signal.addEventListener('abort', () => clearTimeout(timer));
-  const details = h('details', { class: 'recorded-track', ontoggle: () => void (details.open && act()) },
+  const order = () => act(() => rest.post(`/recordings/${encodeURIComponent(recording)}/films`, { layout: layout.value, size: picture.value, format: format.value }));
+  const element = h('details', { class: 'recorded-track' },
     h('summary', {}, t('film.others')),
     h('div', { class: 'row-actions' }, layout, picture, format,
       h('button', { class: 'button', type: 'button', onclick: () => void order() }, t('film.order'))),
-    problem, list);
-  return details;
+    problem);
+  return { element, act };
 }
 
 /** @param {string} label @param {string[]} values @param {(value: string) => string} words */
 function choice(label, values, words) {
   return h('select', { class: 'input', 'aria-label': t(label) }, ...values.map((value) => h('option', { value }, words(value))));
-}
-
-/** @param {string} recording @param {any} film @param {() => Promise<void>} remove */
-function row(recording, film, remove) {
-  const { layout, size: picture, format } = film.options;
-  const name = `${t(`film.layout-${layout ?? 'grid'}`)} · ${picture === 'vertical' ? t('film.size-vertical') : picture ?? '720p'} · ${(format ?? 'mp4').toUpperCase()}`;
-  const source = `/api/v1/recordings/${encodeURIComponent(recording)}/files/${film.file}`;
-  return h('li', { class: 'recorded-file' },
-    h('span', {}, name, h('span', { class: 'hint' }, ` ${stateOf(film)}`)),
-    film.file && h('a', { class: 'icon-button', href: `${source}?download`, download: true, title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file: name }) }, icon('download')),
-    h('button', { class: 'button small', type: 'button', 'aria-label': t('film.delete-of', { film: name }), onclick: () => void remove() }, t('film.delete')));
-}
-
-/** @param {any} film */
-function stateOf(film) {
-  switch (film.state) {
-    case 'done':
-      return size(film.bytes);
-    case 'failed':
-      return t('film.failed', { error: film.error });
-    case 'queued':
-      return t('film.queued');
-    default:
-      return t('film.running', { progress: film.progress });
-  }
 }

@@ -7,7 +7,7 @@ import { check, choice, form } from './fields.js';
 import { linksButton } from './file-links.js';
 import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
-import { orderedFilms } from './ordered-films.js';
+import { orderForm } from './ordered-films.js';
 import { currentUser, rest } from './session.js';
 import { speakerTimeline } from './speaker-timeline.js';
 import { toast } from './toasts.js';
@@ -36,7 +36,7 @@ export async function showRecording(page, context) {
       parts && h('button', { type: 'button', class: 'button', onclick: () => parts.cut(shown.now() * 1000) }, icon('cut'), t('clips.action')),
       finished && h('a', { class: 'button', href: `/api/v1/recording/download/${encodeURIComponent(id)}`, download: true, target: '_self' }, icon('download'), t('recordings.download')),
       finished && h('button', { type: 'button', class: 'button', onclick: () => void remove(id, recording.title, context) }, icon('trash'), t('action.delete'))),
-    shown.element, parts && parts.element, finished && orderedFilms(id, context.signal), finished && tracks(id, detail)));
+    shown.element, parts && parts.element, parts && orderForm(id, parts.load).element, finished && tracks(id, detail)));
   if (!finished || (!detail.composition?.file && detail.composition)) keepLooking(path, recording.state, context);
 }
 

@@ -22,24 +22,28 @@ def _with(payload: dict[str, object], **more: object) -> str:
     return jwt.encode(claims | payload, SECRET, **more)
 
 
-REFUSED = [
-    ("", 401, "no permissions to access the room"),
-    ("nonsense", 401, "invalid authorization token"),
-    (access_token("ann", "r", secret="x" * 40), 401, "invalid token"),
-    (access_token("ann", "r", key="foreign"), 401, "invalid API key"),
-    (_with({"exp": time.time() - 3600}), 401, "invalid token"),
-    (_with({"nbf": time.time() + 3600}), 401, "invalid token"),
-    (_with({}, algorithm="HS384"), 401, "invalid token"),
-    (jwt.encode({"iss": KEY, "sub": "ann", "exp": time.time() + 60}, None, algorithm="none"), 401, "invalid token"),
-    (access_token("ann", "r", video={"roomJoin": False}), 401, "permissions denied"),
-    (access_token("ann", ""), 400, "no room name"),
-    (access_token("", "r"), 400, "identity cannot be empty"),
-    (access_token("x" * 257, "r"), 400, "participant identity length exceeds limits: max length 256"),
-    (access_token("ann", "r\x00"), 400, "names must not contain NUL"),
-    (access_token("ann", "r", metadata="x" * 9000), 401, "invalid authorization token"),
-    (access_token("ann", "r"), 404, "requested room does not exist"),
-]
-"""Statuses and texts are the reference server's, but for NUL, and for the room, which nobody owns yet."""
+def _refused() -> list[tuple[str, int, str]]:
+    """List tokens with their refusals, minted now: a token of the module's import may expire before its test.
+
+    Statuses and texts are the reference server's, but for NUL, and for the room, which nobody owns yet.
+    """
+    return [
+        ("", 401, "no permissions to access the room"),
+        ("nonsense", 401, "invalid authorization token"),
+        (access_token("ann", "r", secret="x" * 40), 401, "invalid token"),
+        (access_token("ann", "r", key="foreign"), 401, "invalid API key"),
+        (_with({"exp": time.time() - 3600}), 401, "invalid token"),
+        (_with({"nbf": time.time() + 3600}), 401, "invalid token"),
+        (_with({}, algorithm="HS384"), 401, "invalid token"),
+        (jwt.encode({"iss": KEY, "sub": "ann", "exp": time.time() + 60}, None, algorithm="none"), 401, "invalid token"),
+        (access_token("ann", "r", video={"roomJoin": False}), 401, "permissions denied"),
+        (access_token("ann", ""), 400, "no room name"),
+        (access_token("", "r"), 400, "identity cannot be empty"),
+        (access_token("x" * 257, "r"), 400, "participant identity length exceeds limits: max length 256"),
+        (access_token("ann", "r\x00"), 400, "names must not contain NUL"),
+        (access_token("ann", "r", metadata="x" * 9000), 401, "invalid authorization token"),
+        (access_token("ann", "r"), 404, "requested room does not exist"),
+    ]
 
 
 @asynccontextmanager
@@ -56,7 +60,7 @@ async def door(config: ControlConfig, **changes: object) -> AsyncIterator[tuple[
 
 async def test_tokens_are_refused_as_sdks_expect(config: ControlConfig) -> None:
     async with door(config, livekit_keys=signing_keys(KEYS)) as (_, validate):
-        for token, status, text in REFUSED:
+        for token, status, text in _refused():
             assert await validate(token) == (status, text)
 
 

@@ -1,8 +1,8 @@
-"""Messages between two nodes that hold the same room: JSON over one WebSocket a room.
+"""Messages between two nodes that hold the same room: JSON over one WebSocket per room.
 
 The home, where the room was placed, is the hub; a secondary node dials it. Each side first says where it receives media
 and with which fresh keys (RFC 7714). Then, after every change, it sends the complete list of participants and tracks
-that only it has. Media go over plain SRTP: each stream once, and only the layers that the other side asked for.
+that only it has. Media goes over plain SRTP: each stream once, and only the layers that the other side asked for.
 Messages to everybody are passed on as events.
 """
 
@@ -14,15 +14,16 @@ from sfu.api.signaling import Caption, Chat, Hand, Reaction
 from sfu.api.signaling_values import ParticipantInfo, Permitted, TrackInfo
 
 VERSION = 2
-"""The version in our hello. Version 1, which has neither wishes nor backups, sent none."""
+"""The version in our hello. Version 1, which has neither wishes nor backups, did not send one."""
 _Count = Annotated[int, msgspec.Meta(ge=1, le=3)]
 _Top = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class LinkHello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", tag_field="link"):
-    """Media for us goes to `address` and `port`, protected by `key`; our feedback comes under `feedback_key` (base64).
+    """A side's receiving end: `address` and `port`, with `key` for the media to it and `feedback_key` for its feedback
+    (base64).
 
-    What we send comes from `sends_from`, an address and a port.
+    The media that this side sends comes from `sends_from`, an address and a port.
     """
 
     node: str
@@ -45,7 +46,7 @@ class LinkPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class LinkStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One SSRC of a track on the link. `pixels` and `lines` are its pictures' size, 0 where that is not known."""
+    """One SSRC of a track on the link. `pixels` and `lines` are the size of its pictures, 0 if unknown."""
 
     ssrc: int
     rtx_ssrc: int | None = None
@@ -77,13 +78,13 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True, tag="state", tag_fiel
 
 
 class LinkCosts(msgspec.Struct, frozen=True, kw_only=True, tag="costs", tag_field="link"):
-    """Costs of our streams in bits/s, by SSRC: those that changed much, resting streams included."""
+    """Costs of our streams in bits/s, by SSRC: only those that changed much, including streams that rest."""
 
     streams: dict[int, int]
 
 
 class LinkWishes(msgspec.Struct, frozen=True, kw_only=True, tag="wishes", tag_field="link"):
-    """The other side's streams that our side watches, by SSRC: changes only.
+    """Changes to which of the other side's streams our side watches, by SSRC.
 
     Values are the highest spatial and temporal layers (255: all of them), or None for nothing.
     """
@@ -107,7 +108,7 @@ class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event", tag_fiel
 
 
 class LinkData(msgspec.Struct, frozen=True, kw_only=True, tag="data", tag_field="link"):
-    """A message of a data channel, to be passed on: to all, or to those in `names`."""
+    """A data channel's message, to be passed on to all, or to those in `names`."""
 
     participant: str
     payload: bytes

@@ -17,7 +17,7 @@ ConsentPolicy = Literal["ask", "implied", "required"]
 
 
 class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording that should run now. `started_at` is in Unix milliseconds; `consent_text` is the version shown."""
+    """A recording that should be running. `started_at` is in Unix milliseconds; `consent_text` is the version shown."""
 
     recording: str
     started_at: int
@@ -42,10 +42,10 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The part of a room that all people are shown alike.
+    """The part of a room's state that everyone sees alike.
 
-    Hosts made participant `spotlight` large. A timer runs out at `timer_ends_at` (Unix milliseconds). `activities`
-    grows with each change of polls and questions, which pages ask for over REST.
+    `spotlight` is the participant that hosts enlarged for everyone. A timer runs out at `timer_ends_at` (Unix
+    milliseconds). `activities` increases with each change of polls and questions, which pages then request over REST.
     """
 
     spotlight: str | None = None
@@ -59,9 +59,9 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `elsewhere` lists participants who now belong in another room of the meeting (the main room or a breakout room). A
     breakout room closes at `closes_at` (Unix milliseconds), when anyone still in it is sent to `returns_to`.
 
-    `metadata` is an application's own, shown to everyone who knows of it.
+    `metadata` belongs to the application, and is sent to clients that understand it.
 
-    `placement` is where the room lives when the document is sent; `version` does not count it.
+    `placement` is the room's placement when the document is sent; changing it does not raise `version`.
     """
 
     room: str

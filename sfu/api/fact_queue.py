@@ -2,7 +2,7 @@
 
 Sans-IO: the owner POSTs `batch()` to `/internal/v1/facts` and hands the answer to `answered`, or calls `unanswered`;
 then it waits `delay` seconds. A batch that control refuses as invalid (400, 413, 422) would be refused forever, so it
-is given up, and later facts get through. After any other answer the batch is repeated under its number.
+is dropped, and later facts get through. After any other failure the batch is sent again under the same number.
 """
 
 from collections import deque
@@ -21,15 +21,15 @@ REFUSALS = frozenset({400, 413, 422})
 
 
 class Settled(msgspec.Struct, Generic[Note], frozen=True):
-    """The outcome of a batch: the notes of its facts, and whether control has them."""
+    """The outcome of a batch: the notes of its facts, and whether control accepted them."""
 
     notes: list[Note]
     acknowledged: bool
 
 
 class FactQueue(Generic[Note]):
-    """Facts until control has acknowledged them, each with a note of its owner. Beyond `max_waiting` the oldest are
-    dropped.
+    """Keeps facts until control has acknowledged them, each with a note from its owner. Beyond `max_waiting` the oldest
+    are dropped.
     """
 
     def __init__(self, node: str, boot: str, max_waiting: int = MAX_WAITING) -> None:
@@ -55,7 +55,7 @@ class FactQueue(Generic[Note]):
         return [self._waiting.popleft()[1] for _ in range(excess)]
 
     def batch(self) -> FactBatch | None:
-        """Return the batch to deliver: the one in flight again, else the next; None when nothing waits."""
+        """Return the batch to deliver: the one in flight, else the next; None if no fact waits."""
         if self._batch is None and self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             self._n += 1
@@ -64,7 +64,7 @@ class FactQueue(Generic[Note]):
         return self._batch
 
     def answered(self, status: int, body: bytes) -> Settled[Note] | None:
-        """Take control's answer to the batch in flight; None means that it is to be repeated."""
+        """Take control's answer to the batch in flight; return None if the batch must be sent again."""
         assert self._batch is not None
         if status in REFUSALS:
             self.problem = f"refused with {status}: {body[:200]!r}"
@@ -86,7 +86,7 @@ class FactQueue(Generic[Note]):
         return "" if acknowledged >= batch.n else f"acknowledged {acknowledged} instead of {batch.n}"
 
     def unanswered(self, problem: str) -> None:
-        """Note that the batch in flight did not get through; it is repeated after `delay`."""
+        """Note that the batch in flight was not answered; it is sent again after `delay`."""
         self.problem = problem
         self.delay = min(max(2 * self.delay, FIRST_DELAY_SECONDS), MAX_DELAY_SECONDS)
 

@@ -1,4 +1,6 @@
-"""Delivers a part's facts to control (sfu.api.fact_queue); nothing waits for it, and control may be away."""
+"""Delivers a part's facts to control (sfu.api.fact_queue). Nothing waits for delivery, and control may be
+unreachable.
+"""
 
 import asyncio
 import logging
@@ -23,8 +25,8 @@ _MAX_ANSWER_BYTES = 1 << 16
 class FactReporter:
     """Reports to `{control_url}/internal/v1/facts`; without a URL facts are dropped at once.
 
-    `count` is called with how many facts were `acknowledged`, `retried`, `refused`, `overflowed` (dropped from a full
-    queue) or `dropped` (there is no URL). `boot` distinguishes the runs of a node.
+    `count` is called with an outcome and a number of facts. Outcomes are `acknowledged`, `retried`, `refused`,
+    `overflowed` (dropped from a full queue) and `dropped` (there is no URL). `boot` distinguishes the runs of a node.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class FactReporter:
         return self._queue.waiting
 
     def report(self, fact: AnyFact) -> Delivery:
-        """Queue a fact. The future tells whether it was acknowledged; nobody has to wait for it."""
+        """Queue a fact. The future, which need not be awaited, tells whether the fact was acknowledged."""
         delivered: Delivery = asyncio.get_running_loop().create_future()
         if not self._url:
             self._settle([delivered], "dropped")
@@ -74,7 +76,7 @@ class FactReporter:
                     await asyncio.sleep(self._queue.delay)
 
     async def drained(self, seconds: float) -> None:
-        """Wait until everything is delivered, at most `seconds`."""
+        """Wait until everything is delivered, for at most `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()

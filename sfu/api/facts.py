@@ -1,7 +1,7 @@
 """Facts: what sfu, recorder and inference report to control, in numbered batches, at least once.
 
 A reporter POSTs `FactBatch` as JSON to control's `/internal/v1/facts` and repeats it until `{"acknowledged": n}` comes
-back; (`node`, `boot`, `n`) makes a repetition harmless. Times are Unix milliseconds.
+back; (`node`, `boot`, `n`) makes repeats harmless. Times are Unix milliseconds.
 """
 
 from typing import Any, get_args
@@ -14,7 +14,7 @@ from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Base of all facts: the room it happened in and when.
 
-    `epoch` is the placement (sfu.api.placement) under which the node held the room; 0 where no node is meant.
+    `epoch` is the placement (sfu.api.placement) under which the node held the room; 0 for facts that concern no node.
     """
 
     room: str
@@ -27,16 +27,18 @@ class RoomOpened(Fact, tag="room_opened", frozen=True, kw_only=True):
 
 
 class RoomClosed(Fact, tag="room_closed", frozen=True, kw_only=True):
-    """The last participant is gone and the reconnect grace has passed.
+    """The last participant has left and the grace period for reconnecting has passed.
 
-    `moved`: the node gave the room up, with participants in it who were told to come back; its recording goes on.
+    `moved`: the node gave up the room and told its participants to rejoin; the recording continues.
     """
 
     moved: bool = False
 
 
 class ParticipantJoined(Fact, tag="participant_joined", frozen=True, kw_only=True):
-    """`info` is what others see of the participant. `traceparent` is the trace of the join (W3C Trace Context)."""
+    """A participant joined. `info` is what others see of them; `traceparent` is the trace of the join (W3C Trace
+    Context).
+    """
 
     participant: str
     name: str
@@ -46,7 +48,9 @@ class ParticipantJoined(Fact, tag="participant_joined", frozen=True, kw_only=Tru
 
 
 class ParticipantLeft(Fact, tag="participant_left", frozen=True, kw_only=True):
-    """`reason`: left, timeout, removed, banned, ended, shutdown, replaced, reassigned, consent_required."""
+    """A participant left. `reason`: left, timeout, removed, banned, ended, shutdown, replaced, reassigned,
+    consent_required.
+    """
 
     participant: str
     reason: str
@@ -68,7 +72,7 @@ class TrackUnpublished(Fact, tag="track_unpublished", frozen=True, kw_only=True)
 
 
 class ConsentAnswered(Fact, tag="consent", frozen=True, kw_only=True):
-    """A participant's answer to one of the three consents: recording, captions or analysis."""
+    """A participant's answer to one of the three requests for consent: recording, captions or analysis."""
 
     participant: str
     consent: str
@@ -77,7 +81,7 @@ class ConsentAnswered(Fact, tag="consent", frozen=True, kw_only=True):
 
 
 class RecordingRequested(Fact, tag="recording_wished", frozen=True, kw_only=True):
-    """A participant who may record asked by signaling for a recording to begin (`on`) or to stop."""
+    """A participant who may record asked over signaling for a recording to start (`on`) or stop."""
 
     participant: str
     on: bool
@@ -98,7 +102,7 @@ class RecordingStarted(Fact, tag="recording_started", frozen=True, kw_only=True)
 
 
 class RecordingStalled(Fact, tag="recording_stalled", frozen=True, kw_only=True):
-    """Nothing of a running recording is being stored at the moment. `reason` is a sentence."""
+    """A running recording is not being stored at the moment. `reason` is a sentence."""
 
     recording: str
     reason: str
@@ -122,7 +126,7 @@ class SegmentClosed(Fact, tag="segment_closed", frozen=True, kw_only=True):
 
 
 class RecordingFinished(Fact, tag="recording_finished", frozen=True, kw_only=True):
-    """The manifest is committed, under the key `manifest`. `state` is ready, partial or empty."""
+    """The manifest has been committed under the key `manifest`. `state` is ready, partial or empty."""
 
     recording: str
     state: str
@@ -149,9 +153,9 @@ class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Quality of one track since the last such fact.
 
     `direction` is publish or subscribe, as the participant does it; `layer` is what was forwarded last: a rid, layers
-    of a stream ("L1T3"), or both. `loss` is a share (0..1) of the last second's packets, averaged; `bitrate` bits/s.
-    `freezes` counts spells of a second or longer without a packet of a video that was neither muted nor paused, checked
-    about once a second. `paused` is for how many seconds it was paused for want of bandwidth.
+    of a stream ("L1T3"), or both. `loss` is the average of each second's share of lost packets (0..1); `bitrate` is in
+    bits/s. `freezes` counts periods of at least a second without a packet, checked about once a second, while a video
+    was neither muted nor paused. `paused` is the number of seconds for which it was paused for lack of bandwidth.
     """
 
     track: str
@@ -165,7 +169,7 @@ class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QualityMeasured(Fact, tag="quality", frozen=True, kw_only=True):
-    """Quality of a participant's media over the last `seconds`: every minute, and when it leaves (`final`).
+    """Quality of a participant's media over the last `seconds`; sent every minute, and when they leave (`final`).
 
     `estimate` is the estimated capacity of its downlink (bits/s); it and the round trip are None when unknown.
     """
@@ -199,7 +203,7 @@ AnyFact = (
 
 
 class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of one reporter in order. `n` counts batches since `boot` (random per start) from 1."""
+    """Facts of one reporter, in order. `n` counts batches since `boot` (random per start) from 1."""
 
     node: str
     boot: str
@@ -208,7 +212,7 @@ class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkippedFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that could not be read. `known` tells whether its kind is known to this release."""
+    """A fact that could not be read. `known` is true if this release knows its kind."""
 
     kind: str
     known: bool
@@ -216,7 +220,7 @@ class SkippedFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedBatch(FactBatch, frozen=True, kw_only=True):
-    """A batch as it was read: its facts, and a note of each that could not be read."""
+    """A decoded batch: its facts, and a note of each that could not be read."""
 
     skipped: list[SkippedFact] = []
 
@@ -251,7 +255,7 @@ _MAX_KIND = 64
 def decode_batch(data: bytes) -> ReceivedBatch:
     """Return a batch that `encode_batch` of this or another release wrote; raises ValueError for anything else.
 
-    A fact that cannot be read, such as one of a later release, does not affect the others.
+    A fact that cannot be read, such as one from a later release, does not affect the others.
     """
     envelope = _ENVELOPE.decode(data)
     facts: list[AnyFact] = []

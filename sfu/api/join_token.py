@@ -1,7 +1,7 @@
 """Join tokens: what admits a participant to a room on an sfu.
 
 A token is a JWT (RFC 7519) signed with EdDSA (RFC 8037). Its `kid` names one of the public keys that control publishes;
-the sfu never holds a private key. It admits once (`jti`) and for 60 s; afterwards the desired state governs.
+the sfu never holds a private key. It can be used once (`jti`), within 60 s; afterwards the desired state governs.
 """
 
 from enum import StrEnum
@@ -31,11 +31,10 @@ ALL_SOURCES = tuple(Source)
 
 
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The rights of a participant. `publish` lists sources; `muted` lists those that a host muted.
+    """A participant's rights. `publish` lists the sources that it may publish, `muted` those that a host muted.
 
-    With `describe` the participant may change its own name, metadata and attributes. Of a
-    `hidden` participant others do not learn. Only the publisher knows where its
-    sound comes from, so muting `microphone` mutes all of its sound.
+    With `describe` the participant may change its own name, metadata and attributes. Others do not learn of a `hidden`
+    participant. Only the publisher knows where its audio comes from, so muting `microphone` mutes all of it.
     """
 
     publish: tuple[Source, ...] = ALL_SOURCES

@@ -8,17 +8,19 @@ from sfu.api.signaling_values import IceServer
 
 
 class LiveKitUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's request to admit the bearer of an access token; `reconnect`: its participant should be there already."""
+    """A node's request to admit the bearer of an access token. With `reconnect` the participant should be in the room
+    already.
+    """
 
     token: str
     reconnect: bool = False
 
 
 class LiveKitAdmission(msgspec.Struct, frozen=True, kw_only=True):
-    """Control's answer: a join token and what the client is told of the room, or the status and text of a refusal.
+    """Control's answer: a join token and what to tell the client about the room, or the status and text of a refusal.
 
-    `refreshed` is a newer access token, for reconnecting. `consents` are those that the application has asked for:
-    of `recording`, `captions` and `analysis`.
+    `refreshed` is a newer access token, for reconnecting. `consents` lists those that the application has obtained:
+    `recording`, `captions`, `analysis`.
     """
 
     token: str = ""

@@ -1,4 +1,4 @@
-"""The place where a room lives: its home node, secondary nodes, and an epoch that only grows.
+"""A room's placement: its home node, its secondary nodes, and an epoch that only increases.
 
 Control decides it and writes it into the room's desired state and into join tokens. A higher epoch means that the room
 has been placed again: a node that holds a lower one drops its room, and control refuses its reports. Adding a secondary
@@ -9,7 +9,9 @@ import msgspec
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`node` is the home; `secondaries` hold more participants of the room and take its tracks from the home."""
+    """A placement. `node` is the home; `secondaries` hold more participants of the room and get its tracks from the
+    home.
+    """
 
     node: str
     epoch: int

@@ -1,8 +1,8 @@
 """Plain RTP and SRTP transports, for software without WebRTC: FFmpeg, GStreamer, a SIP gateway, another node.
 
-Addresses, payload types and keys are given instead of being negotiated by ICE and DTLS. What is sent leaves from one
-port of the node; each transport that receives has a port of its own. Keys are base64 of master key and master salt
-(RFC 4568, section 6.1). `epoch` is the room's placement (sfu.api.placement), which control knows.
+Addresses, payload types and keys are given instead of being negotiated with ICE and DTLS. All sending transports use
+one port of the node; each receiving transport has its own. A key is the base64 of master key and master salt (RFC 4568,
+section 6.1). `epoch` is that of the room's placement (sfu.api.placement), as control knows it.
 """
 
 from typing import Literal
@@ -17,7 +17,9 @@ CodecName = Literal["opus", TelephoneCodec, "VP8", "VP9", "H264", "AV1"]
 
 
 class SrtpKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Key of one direction: the sender protects with it. Without a key from the caller, the node makes one."""
+    """The key with which the sender of one direction protects its packets. If the caller gives none, the node generates
+    one.
+    """
 
     suite: Suite = "AEAD_AES_128_GCM"
     key: str = ""
@@ -26,13 +28,13 @@ class SrtpKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class SendTransport(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="direction", tag="send"
 ):
-    """Send one track to an address. `participant` is who receives it, shown to the room as `name`.
+    """A request to send one track to an address. `participant` is the receiver, shown to the room as `name`.
 
-    It sends the named track, or whatever participant `of` publishes as `source`, now and later. With `codec`, sound is
-    converted to that telephone codec, under the codec's own payload type unless another is given. Reports go to
-    `rtcp_port`, or to `port` without one; feedback is accepted from both. `srtp` is ours, `remote_srtp` protects the
-    receiver's feedback (the same key unless given). Until a receiver sends RTCP, a keyframe is requested every
-    `keyframe_seconds`, since it may be unable to ask; 0 turns that off.
+    The transport sends the named track, or whatever participant `of` publishes as `source`, now and later. With
+    `codec`, audio is converted to that telephone codec and sent under the codec's standard payload type unless another
+    is given. Reports go to `rtcp_port`, or to `port` if there is none; feedback is accepted from both. `srtp` is our
+    key; `remote_srtp`, by default the same key, protects the receiver's feedback. Until a receiver sends RTCP, a
+    keyframe is requested every `keyframe_seconds`, since it may be unable to ask; 0 turns that off.
     """
 
     participant: str = ""
@@ -55,9 +57,9 @@ class SendTransport(
 
 
 class PlainTrack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A track that a sender publishes as `source`, identified by payload type, and by SSRC where that is given.
+    """A track that a sender publishes as `source`, identified by payload type, and by SSRC if that is given.
 
-    `fmtp` holds the format's parameters as in SDP. Telephone codecs are converted: others see an Opus track.
+    `fmtp` holds the format's parameters as in SDP. Telephone codecs are converted, so others see an Opus track.
     """
 
     source: Source
@@ -71,11 +73,11 @@ class PlainTrack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ReceiveTransport(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="direction", tag="receive"
 ):
-    """Receive tracks and publish them as `participant`, shown to the room as `name`.
+    """A request to receive tracks and publish them as `participant`, shown to the room as `name`.
 
-    With `address` and `port`, only that sender is accepted; without, the first to send is (with SRTP, anyone who has
-    the key). RTCP comes to the same port, or with `rtcp_mux` off to the next one. `srtp` is the sender's,
-    `feedback_srtp` protects what goes back (the same key unless given). `consent` is what the sender agrees to.
+    With `address` and `port`, only that sender is accepted; otherwise the first to send is (with SRTP, anyone who has
+    the key). RTCP arrives at the same port, or with `rtcp_mux` off at the next one. `srtp` is the sender's key;
+    `feedback_srtp`, by default the same key, protects our feedback. `consent` is what the sender agrees to.
     """
 
     participant: str = ""
@@ -94,9 +96,9 @@ AnyTransport = SendTransport | ReceiveTransport
 
 
 class TransportTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A track of a transport. `ssrc` is 0 while the sender's is not known.
+    """A track of a transport. `ssrc` is 0 while the sender's is unknown.
 
-    `oversize` counts packets too large to reach everyone without being fragmented: the sender should make them smaller.
+    `oversize` counts packets too large to reach everyone unfragmented; the sender should make them smaller.
     """
 
     track: str | None
@@ -108,10 +110,10 @@ class TransportTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class TransportInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An open transport. `address` and `port` are ours: where we send from, or where to send to.
+    """An open transport. `address` and `port` are ours: we send from there, or receive there.
 
-    `sdp` describes what we send, for the receiver (`ffmpeg -i FILE.sdp`), or is what a sender may be told. `srtp` holds
-    the key where the node made it.
+    `sdp` describes what we send, for the receiver (`ffmpeg -i FILE.sdp`), or what we expect, for the sender. `srtp` is
+    the key, if the node generated it.
     """
 
     transport: str

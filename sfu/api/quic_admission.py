@@ -1,11 +1,11 @@
 """Admission to a QUIC listener: decides who may begin a connection (RFC 9000, section 8) before it keeps any state.
 
-A connection costs most of a millisecond and some 40 kB from its first datagram on, which anybody can send from a forged
-address. A few may begin at once, which saves them a round trip. When more come, they are answered by Retry, which keeps
-no state: only a client that returns with the token has proved its address. Those too begin at a limited rate, so that
-the loop stays free for others; a client asks again while its token is valid. An invalid token counts as none.
+From its first datagram on, a connection costs most of a millisecond and about 40 kB, and anybody can send one from a
+forged address. A few connections may begin at once, which saves them a round trip. Others are answered with Retry,
+which keeps no state: only a client that returns with the token has proved its address. Their rate is limited too, which
+keeps the loop free for others; a client retries while its token is valid. An invalid token is treated as none.
 
-Without I/O: a datagram and the time go in, a verdict comes out. Used by the sfu for WebTransport.
+Sans-IO: takes a datagram and the time, and returns a verdict. The sfu uses it for WebTransport.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # it is what the library's users import
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # the library's users import it from here
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
 from aioquic.quic.packet import QuicHeader, QuicPacketType, encode_quic_retry, pull_quic_header
 from aioquic.quic.retry import QuicRetryTokenHandler
@@ -27,7 +27,7 @@ _RETRIES_PER_SECOND, _RETRIES_BURST = 1000, 20
 
 
 class Outcome(StrEnum):
-    """Verdicts, as metrics name them."""
+    """Verdicts; the values are the metrics' labels."""
 
     KNOWN = "quic_known"
     ADMITTED = "quic_admitted"
@@ -41,10 +41,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The fate of a datagram. `answer` is to be sent back.
+    """The fate of a datagram. `answer` is sent back.
 
-    A connection that begins has the ids that its transport parameters name (RFC 9000, section 7.3); `retry_source` is
-    None where there was no Retry.
+    For a new connection, it holds the ids that the transport parameters name (RFC 9000, section 7.3); `retry_source` is
+    None if there was no Retry.
     """
 
     outcome: Outcome
@@ -55,7 +55,7 @@ class Verdict:
 
     @property
     def is_let_in(self) -> bool:
-        """True if the datagram belongs to a connection, or to the library to answer."""
+        """True if the datagram goes to a connection, or to the library, which answers it."""
         return self.outcome in _LET_IN
 
 
@@ -78,7 +78,7 @@ class QuicAdmission:
     ) -> Verdict:
         """Decide what to do with a datagram at `now` (nanoseconds).
 
-        `known` are the ids of open connections; with `is_full` none may begin.
+        `known` holds the ids of open connections; if `is_full`, no connection may begin.
         """
         if data[:1] < b"\x80" or len(data) < SMALLEST_MAX_DATAGRAM_SIZE:
             destination = data[1 : 1 + CONNECTION_ID_BYTES] if data[:1] < b"\x80" else _long_destination(data)
@@ -112,7 +112,7 @@ class QuicAdmission:
         return Verdict(Outcome.RETRY, self._retry(header, address, now))
 
     def _proof(self, header: QuicHeader, address: tuple[str, int], now: int) -> bytes | None:
-        """Return the id that the client addressed first, when it brings one of our tokens; else None."""
+        """Return the id that the client addressed first if its token is ours; else None."""
         if not header.token:
             return None
         try:
@@ -140,5 +140,5 @@ class QuicAdmission:
 
 
 def _long_destination(data: bytes) -> bytes:
-    """Return the id that a long header addresses (RFC 8999, section 5.1)."""
+    """Return the destination id of a long header (RFC 8999, section 5.1)."""
     return data[6 : 6 + data[5]] if len(data) > 5 else b""

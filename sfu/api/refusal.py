@@ -1,4 +1,4 @@
-"""Refusals: reasons why a client's request is not carried out. The codes are part of the signaling protocol."""
+"""Refusals: the reasons why a client's request was not carried out. The codes are part of the signaling protocol."""
 
 from enum import StrEnum, auto
 
@@ -52,5 +52,5 @@ class Refused(Exception):
         self.fatal = fatal
 
     def message(self) -> signaling.Error:
-        """Return the signaling message that says so."""
+        """Return the signaling message that reports it."""
         return signaling.Error(code=self.code.value, detail=self.detail, fatal=self.fatal)

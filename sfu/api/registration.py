@@ -1,4 +1,4 @@
-"""A node's record of itself: its addresses, its load, and whether it takes new rooms.
+"""A node's record of itself: its addresses, its load, and whether it accepts new rooms.
 
 In etcd it is the value of `/parley/nodes/{node}` under a lease that the node renews; without etcd control asks for it
 (`GET /node/v1/status`). `boot` is random per process, as in facts.
@@ -7,14 +7,14 @@ In etcd it is the value of `/parley/nodes/{node}` under a lease that the node re
 import msgspec
 
 NODES_PREFIX = "/parley/nodes/"
-BOOT_HEADER = "Parley-Boot"  # in a node's answer to a WebSocket's handshake: its `boot`
+BOOT_HEADER = "Parley-Boot"  # carries a node's `boot` in its response to a WebSocket handshake
 
 
 class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
     """The recent load of a node.
 
-    `cpu` is the share of one core that the process used, 0 to 1; `lag_ms` is the shortest time that anything it reads,
-    or the work that follows, has to wait; `packets` is datagrams in and out per second.
+    `cpu` is the share of one core that the process used, 0 to 1; `lag_ms` is the shortest time that input, or the work
+    that follows from it, has to wait; `packets` is datagrams in and out per second.
     """
 
     cpu: float = 0.0
@@ -25,9 +25,9 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """A live room of a node (`GET /node/v1/load`). `weight` grows with the packets in and out that it makes.
+    """A live room of a node (`GET /node/v1/load`). `weight` grows with its packets in and out.
 
-    Only weights of the same node are comparable. `nodes` counts the nodes that the room is on.
+    Only weights from the same node are comparable. `nodes` is the number of nodes that the room is on.
     """
 
     room: str
@@ -45,8 +45,8 @@ class RoomLoads(msgspec.Struct, frozen=True, kw_only=True):
 class WebTransportEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The address of a node's signaling over WebTransport, to which browsers connect directly.
 
-    `host` is a public address of the node's, "" where none is configured. `hash` is base64 of its certificate's
-    SHA-256, "" where browsers trust the certificate.
+    `host` is a public address of the node, "" if none is configured. `hash` is the base64 of its certificate's SHA-256,
+    "" if browsers trust the certificate.
     """
 
     port: int
@@ -58,8 +58,8 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A node. Both addresses are private: only control and the gateway reach them.
 
     `signaling_url` is a WebSocket address (ws://10.0.0.7:8081/ws/signaling), `http_url` the base of /whip, /whep and
-    /node/v1. A `draining` node keeps the rooms that it has and gets no others; so does one that is
-    `overloaded`, until some seconds after it has had time for everything again.
+    /node/v1. A `draining` node keeps its rooms and gets no new ones. So does an `overloaded` node, until it has kept up
+    again for some seconds.
     """
 
     node: str
@@ -74,14 +74,16 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DrainWish(msgspec.Struct, frozen=True, kw_only=True):
-    """The body that control PUTs to `/node/v1/drain`. After `grace_seconds` rooms move; None lets them end."""
+    """The body that control PUTs to `/node/v1/drain`. After `grace_seconds` the remaining rooms move; with None they
+    stay until they end.
+    """
 
     draining: bool
     grace_seconds: float | None = None
 
 
 class Evacuated(msgspec.Struct, frozen=True, kw_only=True):
-    """Control's answer to a node that asks to be emptied: the rooms that are placed on other nodes now."""
+    """Control's answer to a node that asks to be emptied: the rooms now placed on other nodes."""
 
     moved: list[str]
 

@@ -1,7 +1,7 @@
-"""Views of live rooms for control, and acts that it has nodes do there at once on behalf of an application.
+"""Views of live rooms for control, and acts that control has nodes carry out at once for an application.
 
-Unlike the desired state, an act is over once it is done: nothing of it is kept, and who comes later does not see it.
-Control sends it to every node that holds the room; each does its part.
+Unlike the desired state, an act is not stored, and participants who join later are not affected by it. Control sends it
+to every node that holds the room; each does its part.
 """
 
 import msgspec
@@ -28,7 +28,7 @@ class RoomView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SayData(msgspec.Struct, frozen=True, kw_only=True, tag="say_data"):
-    """Send a data message to everybody (`to` is empty) or to those named, as from nobody."""
+    """Send a data message without a sender to everybody (`to` is empty) or to those named."""
 
     payload: bytes
     topic: str = ""
@@ -37,7 +37,7 @@ class SayData(msgspec.Struct, frozen=True, kw_only=True, tag="say_data"):
 
 
 class DescribeParticipant(msgspec.Struct, frozen=True, kw_only=True, tag="describe"):
-    """Change what others see of a participant; None leaves as it is, an empty attribute goes."""
+    """Change what others see of a participant. None leaves a value as it is; an empty attribute is removed."""
 
     participant: str
     name: str | None = None
@@ -46,13 +46,13 @@ class DescribeParticipant(msgspec.Struct, frozen=True, kw_only=True, tag="descri
 
 
 class MuteTrack(msgspec.Struct, frozen=True, kw_only=True, tag="mute_track"):
-    """Mute a track until its publisher unmutes it; nothing of it passes meanwhile."""
+    """Mute a track until its publisher unmutes it; meanwhile none of it is forwarded."""
 
     track: str
 
 
 class WantTracks(msgspec.Struct, frozen=True, kw_only=True, tag="want_tracks"):
-    """Subscribe a participant to tracks, or end that."""
+    """Subscribe a participant to tracks, or unsubscribe it from them."""
 
     participant: str
     tracks: tuple[str, ...]
@@ -63,6 +63,6 @@ Act = SayData | DescribeParticipant | MuteTrack | WantTracks
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's answer: whether what the act is about is there."""
+    """A node's answer: whether the object of the act exists there."""
 
     found: bool

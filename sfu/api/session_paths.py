@@ -1,6 +1,6 @@
-"""Paths of WHIP and WHEP: one list for the node that serves them and for control, which passes requests on.
+"""Paths of WHIP and WHEP: one list for the node, which serves them, and for control, which passes requests on.
 
-A path is read undecoded, as in the request. Its names consist of letters, digits, `-` and `_`, so nothing in
+A path is parsed undecoded, as in the request. Its names consist of letters, digits, `-` and `_`, so nothing in
 it is ambiguous: `..`, backslashes and percent-encoding are refused.
 """
 
@@ -28,7 +28,7 @@ ALLOWED = {
     Kind.EVENTS: ("POST", "OPTIONS"),
     Kind.EVENT_STREAM: ("GET", "OPTIONS"),
 }
-"""The methods that each kind of resource takes."""
+"""The methods that each kind of resource accepts."""
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -39,7 +39,7 @@ ACCEPTED: dict[Kind, dict[str, str]] = {
     Kind.EVENTS: {"Accept-Post": "application/json"},
     Kind.EVENT_STREAM: {},
 }
-"""Header fields that name the bodies which each kind of resource takes."""
+"""The header fields that name the bodies accepted by each kind of resource."""
 
 
 _NAME = "[A-Za-z0-9_-]{1,128}"
@@ -47,7 +47,7 @@ _PATH = re.compile(rf"/(whip|whep)(?:/({_NAME})(?:/({_NAME})(?:/(layer|events)(?
 
 
 class SessionPath(NamedTuple):
-    """A parsed path. `room`, `session` and `key` (of a stream of events) are "" where it names none."""
+    """A parsed path. `room`, `session` and `key` (of a stream of events) are "" if it does not name them."""
 
     role: Role
     kind: Kind
@@ -57,22 +57,22 @@ class SessionPath(NamedTuple):
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """The methods that the resource takes."""
+        """The methods that the resource accepts."""
         return ALLOWED[self.kind]
 
     @property
     def accepted(self) -> dict[str, str]:
-        """Header fields that name the bodies that the resource takes."""
+        """The header fields that name the bodies accepted by the resource."""
         return ACCEPTED[self.kind]
 
     def __str__(self) -> str:
-        """Return the path, built from its parts."""
+        """Return the path built from its parts."""
         below = {Kind.LAYER: "layer", Kind.EVENTS: "events", Kind.EVENT_STREAM: "events"}.get(self.kind, "")
         return "/" + "/".join(filter(None, (self.role, self.room, self.session, below, self.key)))
 
 
 def parse(raw: str) -> SessionPath:
-    """Return what an undecoded path names; raises ValueError for a path outside WHIP and WHEP."""
+    """Return the parts of an undecoded path; raises ValueError for a path outside WHIP and WHEP."""
     found = _PATH.fullmatch(raw)
     if found is None:
         raise ValueError("not a path of WHIP or WHEP")

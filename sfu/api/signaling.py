@@ -1,10 +1,10 @@
 """Signaling messages between a client and the sfu: JSON over WebSocket, one object per message, tagged by `kind`.
 
 The server greets with `hello`; the client's first message is `join`, which carries the protocol version it speaks and
-either a join token or a resume secret. Unknown kinds are answered with `error`; unknown fields are ignored.
-Tags are the contract and outlive the names of classes: a participant's messages are tagged `user-…`.
-Two peers per participant: on "publish" the client offers, on "subscribe" the server does, so offers never collide.
-Subscribe m-sections are slots: `slots` points them at tracks without SDP.
+either a join token or a resume secret. Unknown kinds are answered with `error`; unknown fields are ignored. Tags are
+the contract, whatever the classes are called: messages about participants are tagged `user-…`. Each participant has two
+peers: on "publish" the client offers, on "subscribe" the server does, so offers never collide. The subscribe peer's
+m-sections are slots: `slots` points them at tracks without SDP.
 """
 
 from typing import Annotated, Any, Literal
@@ -41,7 +41,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class Join(Message, tag="join", frozen=True, kw_only=True):
-    """First message. Exactly one of `token` (from control) and `resume` (from an earlier room-info)."""
+    """The first message. It has either `token` (from control) or `resume` (from an earlier room-info)."""
 
     v: int
     token: str | None = None
@@ -72,24 +72,24 @@ class Answer(Message, tag="answer", frozen=True, kw_only=True):
 
 
 class Ice(Message, tag="ice", frozen=True, kw_only=True):
-    """A trickled candidate (RFC 8838). The sfu is ICE-lite and learns addresses from checks; it accepts and ignores."""
+    """A trickled candidate (RFC 8838). The sfu ignores it: being ICE-lite, it learns addresses from checks."""
 
     peer: PeerRole
     candidate: str = ""
 
 
 class RestartSubscribe(Message, tag="restart-subscribe", frozen=True, kw_only=True):
-    """The client lost its subscribe peer and asks for an offer on a fresh one."""
+    """Asks for an offer on a fresh subscribe peer, since the client lost the old one."""
 
 
 class Unpublish(Message, tag="unpublish", frozen=True, kw_only=True):
-    """The client stops a track for good."""
+    """Ends one of the client's tracks."""
 
     track: str
 
 
 class MediaControl(Message, tag="media-control", frozen=True, kw_only=True):
-    """The publisher mutes or unmutes its own track."""
+    """Mutes or unmutes one of the client's own tracks."""
 
     track: str
     muted: bool
@@ -102,7 +102,9 @@ class Subscribe(Message, tag="subscribe", frozen=True, kw_only=True):
 
 
 class Consent(Message, tag="consent", frozen=True, kw_only=True):
-    """Answers to the three consents; None leaves one as it is. `text` is the version of the text that was shown."""
+    """Answers to the three requests for consent; None leaves an answer as it is. `text` is the version of the text that
+    was shown.
+    """
 
     text: str
     recording: bool | None = None
@@ -113,7 +115,7 @@ class Consent(Message, tag="consent", frozen=True, kw_only=True):
 class Chat(Message, tag="chat", frozen=True, kw_only=True):
     """A chat message; `to` names one participant, else all. The server fills id, sender and time (Unix ms).
 
-    `reply_to` is the message that it answers, `file` an uploaded file that goes with it (control's id).
+    `reply_to` is the id of the message that it answers, `file` control's id of an uploaded file that comes with it.
     """
 
     text: str
@@ -127,7 +129,7 @@ class Chat(Message, tag="chat", frozen=True, kw_only=True):
 
 
 class Describe(Message, tag="describe", frozen=True, kw_only=True):
-    """The participant changes what others see of it. None leaves a part unchanged; an empty attribute is removed."""
+    """Changes what others see of the participant. None leaves a part unchanged; an empty attribute is removed."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
     metadata: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
@@ -135,28 +137,30 @@ class Describe(Message, tag="describe", frozen=True, kw_only=True):
 
 
 class Permit(Message, tag="permit", frozen=True, kw_only=True):
-    """Says who may receive the participant's tracks, those of later included: everybody, or only those in `to`."""
+    """Says who may receive the participant's present and future tracks: everybody, or only those in `to`."""
 
     everyone: bool = True
     to: Annotated[tuple[Permitted, ...], msgspec.Meta(max_length=1000)] = ()
 
 
 class Hand(Message, tag="hand", frozen=True, kw_only=True):
-    """Raises or lowers the own hand; hosts lower that of `participant`, too. `user-updated` tells everybody."""
+    """Raises or lowers the sender's hand; hosts can also lower that of `participant`. `user-updated` tells
+    everybody.
+    """
 
     raised: bool
     participant: str | None = None
 
 
 class Reaction(Message, tag="reaction", frozen=True, kw_only=True):
-    """Shows an emoji to all for a moment. The server fills in whose it is."""
+    """Shows an emoji to all for a moment. The server fills in the sender."""
 
     emoji: str
     participant: str | None = None
 
 
 class Record(Message, tag="record", frozen=True, kw_only=True):
-    """Asks for a recording to start or stop, if the client may record; `recording` says when it has."""
+    """Asks for a recording to start or stop, if the client may record; `recording` reports it."""
 
     on: bool
 
@@ -166,14 +170,14 @@ class Ping(Message, tag="ping", frozen=True, kw_only=True):
 
 
 class Leave(Message, tag="leave", frozen=True, kw_only=True):
-    """The client leaves for good; the server closes with 1000."""
+    """Leaves the room; the server closes with 1000."""
 
 
 # Server to client
 
 
 class Hello(Message, tag="hello", frozen=True, kw_only=True):
-    """The greeting: versions spoken, newest first, and the node."""
+    """The greeting: the supported versions, newest first, and the node."""
 
     v: int
     versions: tuple[int, ...]
@@ -181,7 +185,7 @@ class Hello(Message, tag="hello", frozen=True, kw_only=True):
 
 
 class RoomInfo(Message, tag="room-info", frozen=True, kw_only=True):
-    """The answer to `join`. Times are Unix ms; `opened_at` is zero of the meeting clock that captions use."""
+    """The answer to `join`. Times are Unix ms; `opened_at` is the zero of the meeting clock that captions use."""
 
     v: int
     room: str
@@ -223,7 +227,7 @@ class TrackUnpublished(Message, tag="track-unpublished", frozen=True, kw_only=Tr
 
 
 class TrackMuted(Message, tag="track-muted", frozen=True, kw_only=True):
-    """`by_host` says that the publisher cannot undo it."""
+    """A track was muted or unmuted. With `by_host` the publisher cannot undo it."""
 
     track: str
     muted: bool
@@ -233,8 +237,8 @@ class TrackMuted(Message, tag="track-muted", frozen=True, kw_only=True):
 class TrackState(Message, tag="track-state", frozen=True, kw_only=True):
     """To one subscriber: whether the sfu sends it this track, and if not, why.
 
-    Reasons are `bandwidth` (of its link), `overload` (of the server), `codec_unsupported`, and `not_shared`, if its
-    publisher shares it with others alone.
+    Reasons are `bandwidth` (of the subscriber's link), `overload` (of the server), `codec_unsupported`, and
+    `not_shared` (the publisher shares the track with others only).
     """
 
     track: str
@@ -252,7 +256,7 @@ class Layers(Message, tag="layers", frozen=True, kw_only=True):
 
 
 class Backup(Message, tag="backup", frozen=True, kw_only=True):
-    """To a publisher: whether somebody who cannot decode a track needs it in `codec` as well."""
+    """To a publisher: states whether somebody who cannot decode a track needs it in `codec` as well."""
 
     track: str
     codec: str
@@ -260,7 +264,7 @@ class Backup(Message, tag="backup", frozen=True, kw_only=True):
 
 
 class Watched(Message, tag="watched", frozen=True, kw_only=True):
-    """To a publisher by another protocol: somebody is shown the track, for the first time."""
+    """To a publisher over another protocol: the track is shown to somebody for the first time."""
 
     track: str
 
@@ -272,7 +276,7 @@ class Slots(Message, tag="slots", frozen=True, kw_only=True):
 
 
 class GrantsChanged(Message, tag="grants", frozen=True, kw_only=True):
-    """The receiver's own grants, changed live by the desired state."""
+    """The receiver's own grants, after a change of the desired state."""
 
     grants: Grants
 
@@ -305,13 +309,13 @@ class Closing(Message, tag="closing", frozen=True, kw_only=True):
 
 
 class RoomDescribed(Message, tag="room-described", frozen=True, kw_only=True):
-    """The room's metadata, which is an application's own, changed."""
+    """The room's metadata, which belongs to the application, changed."""
 
     metadata: str
 
 
 class Shared(Message, tag="shared", frozen=True, kw_only=True):
-    """The part of the room that all people are shown alike, whole."""
+    """The part of the room's state that everyone sees alike, complete."""
 
     state: SharedView
 
@@ -326,7 +330,7 @@ class Announced(Message, tag="announcement", frozen=True, kw_only=True):
 
 
 class Caption(Message, tag="caption", frozen=True, kw_only=True):
-    """A caption: a higher `rev` of an utterance replaces the lower, a final one never changes. Times: meeting clock."""
+    """A caption. A higher `rev` replaces a lower one; a final one never changes. Times are on the meeting clock."""
 
     v: int
     meeting: str

@@ -11,10 +11,10 @@ from sfu.api.join_token import Source
 class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A participant as others see them. `connected` is false while a reconnect is awaited.
 
-    `identity` is the name by which an application knows the participant, where it has one; `metadata` and `attributes`
-    are the application's own. `joined_at` is in Unix ms. `hand` is since when their hand is raised (Unix ms), 0 while
-    it is not. `kind` is what it is where it is no person, such as `agent`. `quality` of its connection is `good`,
-    `poor`, `lost` while nothing comes, or, most of the time, unsaid, which is better.
+    `identity` is the application's name for the participant, if any; `metadata` and `attributes` belong to the
+    application. `joined_at` is in Unix ms. `hand` is when the hand was raised (Unix ms), 0 if it is not. `kind` is set
+    for participants that are not people, such as `agent`. `quality` describes the connection: `good`, `poor`, `lost`
+    while nothing arrives, or empty, the usual and best value.
     """
 
     participant: str
@@ -32,7 +32,7 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Permitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody who may receive a publisher's tracks, by id or by identity; None means all of its tracks."""
+    """Somebody who may receive a publisher's tracks, by id or identity. If `tracks` is None, this means all of them."""
 
     participant: str = ""
     identity: str = ""
@@ -42,7 +42,7 @@ class Permitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TrackInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A published track. `muted` is set by the publisher or a host, `paused` in TrackState by the sfu.
 
-    `name`, the size of its pictures (0: not told) and `sealed`, encrypted end to end, are what its publisher says.
+    `name`, the size of its pictures (0 if unknown) and `sealed` (encrypted end to end) are as its publisher declared.
     """
 
     track: str
@@ -69,11 +69,11 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of an m-section of a publish offer.
 
-    `codec` is the one to send where the section offers it (a name as in TrackInfo), else the server chooses; with
+    `codec` (a name as in TrackInfo) is the one to send if the section offers it; otherwise the server chooses. With
     `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With `backup_of`, the id of
-    one of the client's own tracks, the section carries that track again in the codec that `backup` asked for. `track`
-    is an id that the client chooses (`t-` and 16 hexadecimal digits) instead of the server. `name`, `width`, `height`
-    and `sealed` are shown to others as in TrackInfo.
+    one of the client's own tracks, the section carries that track in the codec that `backup` asked for. `track` is an
+    id chosen by the client (`t-` and 16 hexadecimal digits) instead of by the server. `name`, `width`, `height` and
+    `sealed` are shown to others as in TrackInfo.
     """
 
     mid: str
@@ -104,7 +104,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WantedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A subscriber's wish for one track: whether it is wanted, and the size shown, in device pixels.
+    """A subscriber's wish for one track: whether it is wanted, and its displayed size in device pixels.
 
     A `hidden` track keeps its slot, and is not sent.
     """
@@ -126,10 +126,10 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
 class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of the room's recording. `text` is the version of the consent text to show.
 
-    `stalled` is set while the recording runs but is not being stored: the reason, as a sentence. `stalled_code` is
-    `no_recorder`, `silent` (the recorder does not answer) or `storage` (a problem of its disk or store).
+    `stalled` is the reason, as a sentence, while the recording runs but is not being stored. `stalled_code` is
+    `no_recorder`, `silent` (the recorder does not answer) or `storage` (a problem with its disk or store).
 
-    `consent` is the meeting's policy on consent, recorded or not (sfu.api.desired_state).
+    `consent` is the meeting's policy on consent (sfu.api.desired_state), even while nothing is recorded.
     """
 
     active: bool
@@ -142,9 +142,10 @@ class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Availability of captions, and what is wrong with them: a sentence, and a stable code for it.
+    """Availability of captions, and if they are unavailable, the reason: a sentence and a stable code.
 
-    Codes are `e2ee`, `off` (in this meeting), `no_inference`, `starting`, `no_models` and `late` (yet available).
+    Codes are `e2ee`, `off` (in this meeting), `no_inference`, `starting`, `no_models` and `late` (available, but
+    behind).
     """
 
     available: bool

@@ -1,4 +1,6 @@
-"""A sink's end of the sfu's SEQPACKET socket: one record per message (sfu.api.sink_records). Reattaches."""
+"""A sink's end of the sfu's SEQPACKET socket: one record per message (sfu.api.sink_records). It reattaches by
+itself.
+"""
 
 import asyncio
 import logging
@@ -21,10 +23,10 @@ _LONGEST_PAUSE = 1.0
 
 
 class SinkSocket:
-    """One attachment. The sfu drops what a sink does not read in time, so `receive` should be called again soon.
+    """One attachment. The sfu drops what a sink does not read in time, so call `receive` again soon.
 
-    Records that the sfu does not take at once wait here. `dropped` is called with the reason for each record that is
-    not sent: `full` (too many wait) or `closed` (the sfu is gone, as `receive` reports).
+    Records that the sfu does not accept at once wait here. `dropped` is called with the reason for each record that is
+    not sent: `full` (too many wait) or `closed` (the sfu has closed the socket, as `receive` reports).
     """
 
     def __init__(self, connected: socket.socket, dropped: Callable[[str], None]) -> None:
@@ -40,7 +42,7 @@ class SinkSocket:
         try:
             connecting.setblocking(False)
             connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            connecting.connect(str(path))  # a local socket's answer is immediate: EAGAIN says that its backlog is full
+            connecting.connect(str(path))  # a local socket answers immediately: EAGAIN means that its backlog is full
         except BaseException:
             connecting.close()
             raise
@@ -53,8 +55,8 @@ class SinkSocket:
         self._unsent.clear()
 
     async def receive(self) -> list[bytes]:
-        """Wait for records and return up to 256; none when the sfu has closed the socket."""
-        await asyncio.sleep(0)  # others get their turn, however many records wait
+        """Wait for records and return up to 256; returns none once the sfu has closed the socket."""
+        await asyncio.sleep(0)  # let other tasks run, however many records wait
         while True:
             batch: list[bytes] = []
             try:
@@ -72,7 +74,7 @@ class SinkSocket:
             await self._readable()
 
     def send(self, record: AnyRecord, *, expendable: bool = False) -> None:
-        """Send a record as soon as the sfu takes it. When too many wait, an expendable one is dropped first."""
+        """Send a record as soon as the sfu accepts it. If too many wait, an expendable one is dropped first."""
         self._unsent.append((encode(record), expendable))
         if len(self._unsent) > MAX_UNSENT:
             self._shed()
@@ -108,7 +110,7 @@ class SinkSocket:
 async def stay_attached(
     path: Path, serve: Callable[[SinkSocket], Awaitable[None]], dropped: Callable[[str], None]
 ) -> None:
-    """Attach to the sfu at `path`, again and again, until cancelled. `serve` returns when the socket is closed."""
+    """Attach to the sfu at `path`, and reattach until cancelled. `serve` must return when the socket is closed."""
     loop = asyncio.get_running_loop()
     backoff = Backoff(_LONGEST_PAUSE, _FIRST_PAUSE)
     waits = False

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 VERSION = 2
-"""The version of both ends. Since 2 a recorder sends RecorderState and RecordingKept, which older sfus refuse."""
+"""The version of both ends. Since version 2 a recorder sends RecorderState and RecordingKept, which older sfus
+refuse.
+"""
 _PACKET = struct.Struct("!BIqq")
 _REPORT = struct.Struct("!BIIQIq")
 _MISSED = struct.Struct("!BIqI")
@@ -47,7 +49,9 @@ class SenderReportRecord(NamedTuple):
 
 
 class MissedRecord(NamedTuple):
-    """`packets` packets from `first_ext_seq` on that this sink will not get: lost upstream, or its queue was full."""
+    """A number of `packets`, from `first_ext_seq` on, that this sink will not get: lost upstream, or its queue was
+    full.
+    """
 
     handle: int
     first_ext_seq: int
@@ -59,9 +63,9 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class SinkHello(Control, tag="hello", frozen=True, kw_only=True):
-    """First record of a sink. `sink` is "recorder" or "inference"; `instance` names its process for logs and facts.
+    """A sink's first record. `sink` is "recorder" or "inference"; `instance` names its process in logs and facts.
 
-    `v` is the VERSION that it speaks; an sfu tells its own in RecordingStarted.
+    `v` is the VERSION of the sink; an sfu sends its own in RecordingStarted.
     """
 
     sink: str
@@ -72,10 +76,10 @@ class SinkHello(Control, tag="hello", frozen=True, kw_only=True):
 class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
     """A track, or a new stream of it (layer, codec or SSRC change: `handle` is new, `track` the same).
 
-    `recording` is set for a recorder. `opened_at` is the room's zero of the meeting clock on the monotonic clock (ns),
-    `opened_unix_ms` the same instant on the wall clock. `fmtp` holds the codec's parameters as in SDP. `traceparent`
-    is the context of the publisher's join (foundation.tracing). `uses` is what an inference process may do with it, as
-    the participant consented: "captions", "analysis".
+    `recording` is set for a recorder. `opened_at` is the zero of the meeting clock on the monotonic clock (ns),
+    `opened_unix_ms` the same instant on the wall clock. `fmtp` holds the codec's parameters as in SDP. `traceparent` is
+    the context of the publisher's join (foundation.tracing). `uses` lists what the participant consented to, for
+    inference: "captions", "analysis".
     """
 
     handle: int
@@ -99,7 +103,7 @@ class TrackOpened(Control, tag="track-opened", frozen=True, kw_only=True):
 
 
 class TrackClosed(Control, tag="track-closed", frozen=True, kw_only=True):
-    """No more packets for `handle`. `reason`: replaced, unpublished, left, consent, stopped or shutdown."""
+    """No more packets follow for `handle`. `reason`: replaced, unpublished, left, consent, stopped or shutdown."""
 
     handle: int
     reason: str
@@ -128,9 +132,9 @@ class RecordingStarted(Control, tag="recording-begun", frozen=True, kw_only=True
 
 
 class RecordingEnded(Control, tag="recording-ended", frozen=True, kw_only=True):
-    """The recording is over: seal and finish it. `moved`: it goes on at another node; only seal.
+    """The recording is over: seal and finish it. If it `moved` to another node, only seal it.
 
-    `placement` is that of its RecordingStarted: a node that a recording has moved away from does not end it.
+    `placement` is that of its RecordingStarted: a node cannot end a recording that has moved away.
     """
 
     recording: str
@@ -146,7 +150,7 @@ class KeyframeWanted(Control, tag="keyframe", frozen=True, kw_only=True):
 
 
 class Durable(Control, tag="durable", frozen=True, kw_only=True):
-    """Recorder to sfu: everything of `ssrc` of `track` up to `ext_seq` is on disk and needs no replay."""
+    """Recorder to sfu: all packets of the track's `ssrc` up to `ext_seq` are on disk and need no replay."""
 
     recording: str
     track: str
@@ -161,7 +165,9 @@ class RecordingKept(Control, tag="recording-kept", frozen=True, kw_only=True):
 
 
 class RecorderState(Control, tag="recorder-state", frozen=True, kw_only=True):
-    """Recorder to sfu, twice a second: it lives. `stalled`: recordings of which nothing is being stored, and why."""
+    """Recorder to sfu, twice a second: a sign of life. `stalled` names recordings that are not being stored, with the
+    reason.
+    """
 
     stalled: dict[str, str] = {}
 
@@ -183,7 +189,7 @@ class CaptionRecord(Control, tag="caption", frozen=True, kw_only=True):
 
 
 class CaptionsAvailable(Control, tag="captions", frozen=True, kw_only=True):
-    """Inference to sfu: whether it can caption at all; `reason` and `code` are as in signaling_values.CaptionsState."""
+    """Inference to sfu: states whether it can caption; `reason` and `code` are as in signaling_values.CaptionsState."""
 
     available: bool
     reason: str | None = None
@@ -191,7 +197,7 @@ class CaptionsAvailable(Control, tag="captions", frozen=True, kw_only=True):
 
 
 class AnalysisWanted(Control, tag="analysis", frozen=True, kw_only=True):
-    """Inference to sfu: the media for which it has models that analyse people (consent `analysis`); none at first."""
+    """Inference to sfu: the media for which it has models that analyse people (consent `analysis`); initially none."""
 
     audio: bool = False
     video: bool = False

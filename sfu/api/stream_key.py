@@ -1,6 +1,7 @@
-"""Stream keys: bearer tokens for WHIP and WHEP software that is configured once. Join tokens admit only once.
+"""Stream keys: reusable bearer tokens for WHIP and WHEP software that is configured once (join tokens admit only once).
 
-A node sends the hash of a key to control, which answers with a join token. It neither keeps nor passes on the key.
+A node sends the hash of a key to control, which answers with a join token. The node neither keeps nor passes on the
+key.
 """
 
 import hashlib
@@ -14,7 +15,9 @@ StreamRole = Literal["publish", "watch"]
 
 
 class StreamKeyUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's request to admit the holder of a key with this hash (hexadecimal), for this use, to `room` if named."""
+    """A node's request to admit the holder of the key with this hash (hexadecimal) for this use, to `room` if one is
+    named.
+    """
 
     key_hash: str
     role: StreamRole
@@ -22,7 +25,7 @@ class StreamKeyUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamKeyAdmission(msgspec.Struct, frozen=True, kw_only=True):
-    """Control's answer: a join token, or the code and the reason of a refusal."""
+    """Control's answer: a join token, or the code and reason of a refusal."""
 
     token: str = ""
     code: str = ""
@@ -30,10 +33,10 @@ class StreamKeyAdmission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_stream_key(bearer: str) -> bool:
-    """Return True if a bearer is meant to be a stream key; join tokens have dots and no prefix."""
+    """Return True if a bearer token has the form of a stream key; join tokens have dots and no prefix."""
     return bearer.startswith(PREFIX)
 
 
 def key_hash(secret: str) -> bytes:
-    """Return the hash that is stored of a key: a key has enough entropy for a plain one."""
+    """Return the stored hash of a key. A plain hash suffices, since keys have enough entropy."""
     return hashlib.sha256(secret.encode()).digest()

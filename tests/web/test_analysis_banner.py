@@ -56,4 +56,4 @@ async def test_consent_is_asked_for_shown_and_taken_back(chromium: Browser, serv
         while (consent := await session.next_of(signaling.Consent)).text != "analysis-2":
             pass
         assert consent.analysis is False
-        await expect(banner).to_contain_text("You are not analysed.")
+        await expect(banner).to_contain_text("You are not being analysed.")

@@ -166,7 +166,7 @@ async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServe
     await session.send(signaling.TrackState(track="s1", paused=True, reason="bandwidth"))
     await expect(view.locator(".stage")).to_contain_text("Paused: the network is too slow")
     await session.send(signaling.TrackState(track="s1", paused=True, reason="overload"))
-    await expect(view.locator(".stage")).to_contain_text("Paused: the server is busy. Sound continues.")
+    await expect(view.locator(".stage")).to_contain_text("Paused: the server is busy. Audio continues.")
     await session.send(signaling.TrackState(track="s1", paused=False))
     await expect(view.locator(".stage")).not_to_contain_text("Paused")
     await session.send(signaling.TrackUnpublished(track="s1"))
@@ -226,7 +226,7 @@ async def test_the_own_picture_is_moved_by_hand_and_by_keys(view: Page, server: 
     await view.mouse.move(200, 200, steps=4)
     await view.mouse.up()
     await expect(tiles).to_have_attribute("data-corner", "top-left")
-    await view.get_by_role("button", name="Move your picture").focus()
+    await view.get_by_role("button", name="Move your video").focus()
     await view.keyboard.press("ArrowDown")
     await expect(tiles).to_have_attribute("data-corner", "bottom-left")
 

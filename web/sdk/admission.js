@@ -6,9 +6,9 @@ import { RestError } from './rest.js';
  * @param {string} meeting
  * @param {{name?: string, passcode?: string, rejoin_secret?: string}} who `rejoin_secret`: kept from an earlier page
  * @param {object} [options]
- * @param {(answer: any) => void} [options.admitted] sees each answer, for example to keep the rejoin secret over a reload
- * @param {(waiting: boolean) => void} [options.waiting] whether a host has to let us in first
- * @param {AbortSignal} [options.signal] ends the waiting
+ * @param {(answer: any) => void} [options.admitted] receives each response, for example to keep the rejoin secret across a reload
+ * @param {(waiting: boolean) => void} [options.waiting] called with true while we wait for a host to let us in
+ * @param {AbortSignal} [options.signal] ends the wait
  * @returns {() => Promise<{url: string, token: string, iceServers: RTCIceServer[], webtransport: object|null}>}
  */
 export function admission(rest, meeting, who, { admitted = () => undefined, waiting = () => undefined, signal } = {}) {

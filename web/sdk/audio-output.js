@@ -1,6 +1,6 @@
 /**
- * Plays a room's sound. Each audio track of the roster gets an audio element; where the browser wants a gesture first,
- * `blocked` tells, and `resume` (called from a click) plays.
+ * Plays a room's sound. Each audio track of the roster gets an audio element. If the browser requires a gesture first,
+ * it emits `blocked`; call `resume` from a click to play.
  *
  * Events: `blocked`, `playing`.
  */

@@ -1,5 +1,5 @@
 /**
- * How long to wait before an attempt to reconnect: exponential with jitter, so that clients of a restarted server do
+ * Return the delay before an attempt to reconnect: exponential with jitter, so that clients of a restarted server do
  * not come back in step.
  */
 

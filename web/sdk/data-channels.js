@@ -1,10 +1,10 @@
 /**
- * Messages between participants over the subscribe peer's two data channels, which both sides know by their ids.
+ * Messages between participants over the subscribe peer's two data channels, whose ids are fixed.
  *
  * Each message is framed as sfu/formats/data_message.py says: version, topic, names, payload.
  *
  * Events: `data` (detail: {@link DataReceived}), `closed` (detail: {reliable}): the server closed a channel, because
- * messages came faster than they were taken; the next peer has a new one.
+ * messages arrived faster than the page read them; the next peer has a new one.
  *
  * @typedef {{participant: string, topic: string, payload: Uint8Array, reliable: boolean}} DataReceived
  */
@@ -14,7 +14,7 @@ const VERSION = 1;
 const MAX_MESSAGE_BYTES = 65_536;
 const MAX_TEXT_BYTES = 255;
 const MAX_NAMES = 255;
-/** The bound of buffered data: beyond it, lossy messages are dropped and reliable ones wait. */
+/** The limit of buffered data: beyond it, lossy messages are dropped and reliable ones wait. */
 const MAX_BUFFERED_BYTES = 1_000_000;
 const LOW_BYTES = 250_000;
 const CHANNELS = {
@@ -30,7 +30,7 @@ export class DataChannels extends Emitter {
   /** Sends of the reliable channel, one after another. @type {Promise<unknown>} */
   #turn = Promise.resolve();
 
-  /** Use the channels of another peer from now on. @param {RTCPeerConnection} pc */
+  /** Switch to the channels of another peer. @param {RTCPeerConnection} pc */
   open(pc) {
     this.close();
     this.#reliable = this.#make(pc, 'reliable');
@@ -44,9 +44,9 @@ export class DataChannels extends Emitter {
 
   /**
    * Send to all, or to the participants in `to`.
-   * @param {Uint8Array|string} payload text goes as UTF-8
+   * @param {Uint8Array|string} payload text is sent as UTF-8
    * @param {{reliable?: boolean, to?: string[], topic?: string}} [options]
-   * @returns {Promise<boolean>} false when a lossy message was dropped here; rejects when there is no channel
+   * @returns {Promise<boolean>} false if a lossy message was dropped here; rejects if there is no channel
    */
   async send(payload, { reliable = true, to = [], topic = '' } = {}) {
     const message = encode(typeof payload === 'string' ? new TextEncoder().encode(payload) : payload, to, topic);
@@ -93,7 +93,7 @@ export class DataChannels extends Emitter {
   }
 }
 
-/** Resolves with the channel's next event of a type, or when it is closed. @param {RTCDataChannel} channel @param {string} type */
+/** Resolves with the channel's next event of a type, or when the channel closes. @param {RTCDataChannel} channel @param {string} type */
 function settled(channel, type) {
   return new Promise((resolve) => {
     channel.addEventListener(type, resolve, { once: true });
@@ -103,13 +103,13 @@ function settled(channel, type) {
 
 /** @param {Uint8Array} payload @param {string[]} names @param {string} topic @returns {Uint8Array<ArrayBuffer>} */
 export function encode(payload, names, topic) {
-  if (names.length > MAX_NAMES) throw new RangeError(`A data message has at most ${MAX_NAMES} receivers.`);
+  if (names.length > MAX_NAMES) throw new RangeError(`A data message can have at most ${MAX_NAMES} receivers.`);
   const texts = [topic, ...names].map((text) => new TextEncoder().encode(text));
   if (texts.some((text) => text.length > MAX_TEXT_BYTES)) throw new RangeError('A topic or name is too long.');
   const header = [VERSION, texts[0].length, ...texts[0], names.length];
   for (const text of texts.slice(1)) header.push(text.length, ...text);
   const message = new Uint8Array(header.length + payload.length);
-  if (message.length > MAX_MESSAGE_BYTES) throw new RangeError(`A data message has at most ${MAX_MESSAGE_BYTES} bytes.`);
+  if (message.length > MAX_MESSAGE_BYTES) throw new RangeError(`A data message can have at most ${MAX_MESSAGE_BYTES} bytes.`);
   message.set(header);
   message.set(payload, header.length);
   return message;

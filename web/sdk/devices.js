@@ -1,4 +1,4 @@
-/** Cameras, microphones, speakers and screens, and why they are unavailable. */
+/** Cameras, microphones, speakers and screens, and the reasons why they are unavailable. */
 
 /**
  * The devices that this page may use. On an insecure origin browsers hide all of them.
@@ -28,14 +28,14 @@ export async function openMicrophone(deviceId) {
   return (await open({ audio })).getAudioTracks()[0];
 }
 
-/** @param {string} [deviceId] @returns {Promise<MediaStreamTrack>} 720p where the camera can */
+/** @param {string} [deviceId] @returns {Promise<MediaStreamTrack>} 720p if the camera supports it */
 export async function openCamera(deviceId) {
   const video = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, ...wanted(deviceId) };
   return (await open({ video })).getVideoTracks()[0];
 }
 
 /**
- * Ask the user for a screen, window or tab, with its sound where the browser can.
+ * Ask the user for a screen, window or tab, with its sound if the browser supports it.
  * @returns {Promise<{screen: MediaStreamTrack, audio: MediaStreamTrack|null}>}
  */
 export async function openScreen() {
@@ -46,7 +46,7 @@ export async function openScreen() {
   return { screen: stream.getVideoTracks()[0], audio: stream.getAudioTracks()[0] ?? null };
 }
 
-/** @param {unknown} error of the functions above @returns {'refused'|'missing'|'in-use'|'failed'} what to say of it */
+/** Classify an error of the functions above. @param {unknown} error @returns {'refused'|'missing'|'in-use'|'failed'} */
 export function deviceProblem(error) {
   switch (error instanceof DOMException ? error.name : '') {
     case 'NotAllowedError':
@@ -61,7 +61,7 @@ export function deviceProblem(error) {
   }
 }
 
-/** Constraints for a chosen device; `ideal`, because it may be unplugged by now. @param {string} [deviceId] */
+/** Constraints for a chosen device; `ideal`, because it may have been unplugged. @param {string} [deviceId] */
 function wanted(deviceId) {
   return deviceId ? { deviceId: { ideal: deviceId } } : {};
 }

@@ -5,11 +5,11 @@
  *   scalabilityMode?: string}} Encoding
  */
 
-/** Names of a camera's layers, lowest first, as Chromium requires. */
+/** Rids of a camera's layers, lowest first, as Chromium requires. */
 const RIDS = ['q', 'h', 'f'];
-/** Pixels that a video needs for so many layers: the limits of libwebrtc, which sends no more. */
+/** The pixels that a video needs for each number of layers: the limits of libwebrtc. */
 const LAYERS_FROM = [[960 * 540, 3], [480 * 270, 2]];
-/** The bit rate of 1280×720. Smaller videos get less, but more for each pixel. */
+/** The bit rate of 1280×720. Smaller videos get less, but more per pixel. */
 const CAMERA_RATE = 1_700_000;
 const CAMERA_PIXELS = 1280 * 720;
 const RATE_EXPONENT = 0.88;
@@ -17,30 +17,30 @@ const RATE_EXPONENT = 0.88;
 const LAYERED = new Set(['VP9', 'AV1']);
 /** Codecs whose temporal layers the server can drop, to keep a screen's resolution on narrow links. */
 const LAYERED_IN_TIME = new Set(['VP8', 'VP9', 'AV1']);
-/** @type {Encoding} text must be sharp, and need not move smoothly */
+/** @type {Encoding} text must be sharp, but need not move smoothly */
 const SCREEN = { maxBitrate: 2_500_000, maxFramerate: 15 };
-/** Of the middle one of three layers: beside sound, and with the room that a rise wants, it fits a link of 600 kbit/s. */
+/** The bit rate of the middle of three layers: with sound, and headroom for a rise, it fits a link of 600 kbit/s. */
 const MIDDLE_SHARE = 0.8;
 /** @type {Encoding} */
 const MICROPHONE = { maxBitrate: 40_000 };
-/** Of a microphone whose uplink is narrow: still good for speech. */
+/** The bit rate of a microphone with a narrow uplink: still good for speech. */
 export const THIN_SOUND_RATE = 16_000;
-/** @type {Encoding} what is played on a screen is often music */
+/** @type {Encoding} the sound of a screen is often music */
 const SCREEN_AUDIO = { maxBitrate: 128_000 };
 
 /**
  * @param {import('./publish-peer.js').Source} source
  * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string, width?: number, height?: number}} [options]
- *   `scalabilityMode` (W3C WebRTC SVC) makes one stream of several layers, in place of simulcast; `width` and `height`
- *   are the picture's, 0 while they are not known
- * @returns {Encoding[]} those that are not `active` are there for a larger picture
+ *   `scalabilityMode` (W3C WebRTC SVC) makes one stream of several layers instead of simulcast; `width` and `height`
+ *   are the video's, 0 while unknown
+ * @returns {Encoding[]} inactive ones are for a larger video
  */
 export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '', width = 0, height = 0 } = {}) {
   const layered = scalabilityMode ? { scalabilityMode } : {};
   switch (source) {
     case 'camera':
       if (scalabilityMode || !simulcast) return [{ maxBitrate: CAMERA_RATE, ...layered }];
-      // Without it, Chromium makes one layered stream of several encodings in these codecs.
+      // Without it, Chromium turns several encodings in these codecs into one layered stream.
       return cameraLayers(width * height || CAMERA_PIXELS, LAYERED.has(codec) ? { scalabilityMode: 'L1T1' } : {});
     case 'screen':
       return [{ ...SCREEN, ...(LAYERED_IN_TIME.has(codec) ? { scalabilityMode: 'L1T3' } : {}), ...layered }];
@@ -53,7 +53,7 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
 
 /**
  * Each layer has half the width of the one above, and the highest has full size.
- * @param {number} pixels of the picture @param {Partial<Encoding>} others @returns {Encoding[]}
+ * @param {number} pixels of the video @param {Partial<Encoding>} others @returns {Encoding[]}
  */
 function cameraLayers(pixels, others) {
   const count = LAYERS_FROM.find(([least]) => pixels >= least)?.[1] ?? 1;
@@ -72,8 +72,8 @@ function rateOf(pixels) {
 }
 
 /**
- * The degradation preference of a video, '' to follow its content hint. Chromium's software H264 encoder halves a coarse
- * video and all its simulcast layers: their sizes become wrong, and for so small a video the top layer ends. In other
+ * The degradation preference of a video, '' to follow its content hint. Chromium's software H264 encoder halves a low-quality
+ * video and all its simulcast layers: their sizes become wrong, and so small a video loses its top layer. In other
  * codecs Chromium keeps the layers, since the server can choose smaller ones.
  * @param {import('./publish-peer.js').Source} source
  * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string}} [options] those of `encodingsFor`
@@ -83,7 +83,7 @@ export function degradationFor(source, options = {}) {
   return options.codec === 'H264' && encodingsFor(source, options).length > 1 ? 'maintain-resolution' : '';
 }
 
-/** The content hint of a track, so that the encoder degrades the right property. */
+/** The content hint of a track, so that the encoder keeps what matters: motion or detail. */
 const HINTS = { camera: 'motion', screen: 'detail', microphone: 'speech', 'screen-audio': 'music' };
 
 /** @param {import('./publish-peer.js').Source} source */

@@ -15,11 +15,11 @@ globalThis.addEventListener('rtctransform', (/** @type {any} */ event) => {
   readable
     .pipeThrough(new TransformStream({ transform: (frame, controller) => transform(frame, controller, options.media) }))
     .pipeTo(writable)
-    .catch(() => undefined); // its peer was closed
+    .catch(() => undefined); // the peer was closed
 });
 
 /**
- * How much of a frame stays clear: a VP8 header is longer in a keyframe, which its first bit tells.
+ * Bytes of a frame that stay clear: the VP8 header, which is longer in a keyframe. Its first bit marks a keyframe.
  * @param {Uint8Array} data @param {'audio'|'video'} media
  */
 function clearBytes(data, media) {

@@ -1,15 +1,15 @@
 /**
- * End-to-end encryption: what a Room's options take as `encryption`. Frames are encrypted before they are packetised
- * (W3C WebRTC Encoded Transform) with AES-GCM under one key, which the participants share and no server learns.
+ * End-to-end encryption, for the `encryption` option of a Room. Frames are encrypted before they are packetised
+ * (W3C WebRTC Encoded Transform) with AES-GCM under one key, which the participants share and the server never sees.
  *
  * A frame is: clear prefix | ciphertext and tag | IV (12 bytes). The prefix, which is authenticated, is what the server
- * must see to forward: of VP8 its header (RFC 7741, section 4.3), of Opus the first byte. Other codecs are not sent.
+ * must see to forward: the VP8 header (RFC 7741, section 4.3), or the first byte of Opus. Other codecs are not sent.
  */
 
 const ITERATIONS = 600_000;
 
 /**
- * Made by the first worker: a page may have a copy of this module that encrypts nothing, and each name can be had once.
+ * Created with the first worker: a page may load this module twice, and a policy name can be used only once.
  * @type {{createScriptURL(url: string): unknown}|undefined}
  */
 let policy;
@@ -41,7 +41,7 @@ export class Encryption {
 
   /**
    * Derive the key from a passphrase that the participants share.
-   * @param {string} passphrase @param {string} meeting the same words make another key in each meeting
+   * @param {string} passphrase @param {string} meeting the same words give a different key in each meeting
    */
   static fromPassphrase(passphrase, meeting) {
     return new Encryption(keyOf(passphrase, meeting));

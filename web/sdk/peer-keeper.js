@@ -1,9 +1,9 @@
 /**
- * Keeps the two peers alive: a peer that stays disconnected, or fails, is replaced by a fresh one, with back-off.
+ * Keeps the two peers alive: a peer that stays disconnected, or fails, is replaced with a new one, with back-off.
  */
 import { delayBefore } from './backoff.js';
 
-/** A short gap (a roaming phone, a lost burst) recovers without help; after this time a fresh peer is quicker. */
+/** A short gap (a roaming phone, a lost burst) recovers by itself; after this time a new peer is faster. */
 const PATIENCE_MS = 4_000;
 
 export class PeerKeeper {
@@ -18,12 +18,12 @@ export class PeerKeeper {
     this.#watches = [new Watch(publish, canSignal), new Watch(subscribe, canSignal)];
   }
 
-  /** Check both peers now, because signaling was lost and is back. A peer that was lost with it will not recover. */
+  /** Check both peers after signaling was restored. A peer that was lost with it will not recover. */
   check() {
     for (const watch of this.#watches) watch.check(0);
   }
 
-  /** @returns {'connecting'|'connected'|'media-lost'} of both peers together; a peer without media does not count */
+  /** @returns {'connecting'|'connected'|'media-lost'} the state of both peers together; a peer without media does not count */
   mediaState() {
     const states = this.#watches.map((watch) => watch.state());
     if (states.includes('lost')) return 'media-lost';
@@ -59,7 +59,7 @@ class Watch {
     return 'lost';
   }
 
-  /** @param {number} [patience] for how long a peer may be disconnected, in ms */
+  /** @param {number} [patience] maximum time that a peer may be disconnected, in ms */
   check(patience = PATIENCE_MS) {
     const state = this.#peer.connection?.connectionState;
     if (state === 'connected') {
@@ -88,7 +88,7 @@ class Watch {
   #schedule(ms) {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      // Without signaling there is nobody to tell; `check` is called again when it is back.
+      // A restart needs signaling; `check` is called again once it is restored.
       if (!this.#canSignal()) return;
       this.#attempt += 1;
       void this.#peer.restart();

@@ -1,10 +1,10 @@
 /**
  * The publish peer: one RTCPeerConnection that only sends; the client offers.
  *
- * A transceiver belongs to a source and codec for the life of the peer and is reused when these are published again
- * (none is stopped: when the last one stops, Chromium closes the transport). One offer is in flight at a time; changes
- * made meanwhile go into the next. A failed peer is replaced by a fresh one with the same media, announced by `restart`.
- * If somebody cannot decode a track, the server asks for a backup: the same media in another codec, on its own
+ * A transceiver belongs to a source and codec for the life of the peer, and is reused when they are published again. None
+ * is stopped: when the last one stops, Chromium closes the transport. One offer is in flight at a time; changes made
+ * meanwhile go into the next. A failed peer is replaced with a new one with the same media; `restart` announces it. If
+ * somebody cannot decode a track, the server asks for a backup: the same media in another codec, on a separate
  * transceiver.
  *
  * @typedef {'microphone'|'camera'|'screen'|'screen-audio'} Source
@@ -24,7 +24,7 @@ import { Uplink, outgoingBitrate } from './uplink.js';
 
 /** The interval for checking a video's size: no event reports a change. */
 const SIZE_MS = 1_000;
-/** The order of m-sections in a first offer: sound first, since it matters most. */
+/** The order of m-sections in the first offer: sound first, since it matters most. */
 const ORDER = ['microphone', 'camera', 'screen', 'screen-audio'];
 
 export class PublishPeer extends Emitter {
@@ -44,13 +44,13 @@ export class PublishPeer extends Emitter {
   #made = new Map();
   /** @type {Map<Source, Backup>} */
   #backups = new Map();
-  /** The layers that each video sender sends. @type {Map<RTCRtpSender, SendingLayers>} */
+  /** The layers of each video sender. @type {Map<RTCRtpSender, SendingLayers>} */
   #layers = new Map();
   /** @type {ReturnType<typeof setInterval>|undefined} */
   #watching;
   #uplink = new Uplink();
   #serial = new Serial();
-  /** Sound and picture of one stream are played in sync. */
+  /** A receiver plays the sound and video of one stream in sync. */
   #personStream = new MediaStream();
   #screenStream = new MediaStream();
   #awaiting = false;
@@ -62,7 +62,7 @@ export class PublishPeer extends Emitter {
 
   /**
    * @param {object} options
-   * @param {(message: import('./signaling.js').Message) => boolean} options.send passes a message to signaling; false when it could not
+   * @param {(message: import('./signaling.js').Message) => boolean} options.send passes a message to signaling; false if it could not
    * @param {boolean} options.simulcast
    * @param {string} options.codec preferred video codec
    * @param {import('./encryption.js').Encryption} [options.encryption]
@@ -85,12 +85,12 @@ export class PublishPeer extends Emitter {
     return [...this.#published.values()];
   }
 
-  /** What is spared where little can be sent. */
+  /** The measures in force while the uplink is narrow. */
   get uplink() {
     return this.#uplink;
   }
 
-  /** Whether others are told that a source is muted: by its owner, or because the camera rests. @param {Published} published */
+  /** Return whether to announce a source as muted: its owner muted it, or the camera is paused. @param {Published} published */
   isMuted({ source, muted }) {
     return muted || (source === 'camera' && this.#uplink.cameraRests);
   }
@@ -107,8 +107,8 @@ export class PublishPeer extends Emitter {
   }
 
   /**
-   * Add a source, or replace its media. An offer follows when `offer` is called (the room does once it is joined).
-   * In another codec it is another track.
+   * Add a source, or replace its media. The room calls `offer` afterwards, once it has joined. A change of codec makes a
+   * new track.
    * @param {Source} source
    * @param {MediaStreamTrack} mediaTrack
    * @param {{muted?: boolean, codec?: string, scalabilityMode?: string}} [options]
@@ -160,7 +160,7 @@ export class PublishPeer extends Emitter {
    * @param {{track: string, codec: string, wanted: boolean}} backup
    */
   setBackup({ track, codec, wanted }) {
-    // In turn: the answer that names the track may still be being applied.
+    // In turn, because the answer that names the track may not be applied yet.
     return this.#serial.run(async () => {
       const published = this.published.find((candidate) => candidate.track === track);
       if (!published || (wanted && this.#backups.get(published.source)?.of === track)) return;
@@ -183,7 +183,7 @@ export class PublishPeer extends Emitter {
     if (backup.track) this.#send({ kind: 'unpublish', track: backup.track });
   }
 
-  /** Create peer and offer before the answer to `join` comes, to save time. */
+  /** Create the peer and the offer before the response to `join` arrives, to save time. */
   async prepare() {
     if (this.#published.size === 0) return;
     await this.#serial.run(async () => {
@@ -213,12 +213,12 @@ export class PublishPeer extends Emitter {
     });
   }
 
-  /** Signaling was resumed: an offer whose answer may have been lost is sent again. */
+  /** Send the pending offer again after signaling was resumed, because its answer may have been lost. */
   repeat() {
     if (this.#awaiting && this.#pc?.signalingState === 'have-local-offer') this.#sendOffer();
   }
 
-  /** Replace the RTCPeerConnection by a fresh one with the same media, and offer it. */
+  /** Replace the RTCPeerConnection with a new one with the same media, and offer it. */
   async restart() {
     this.#discard();
     this.#fresh = true;
@@ -242,7 +242,7 @@ export class PublishPeer extends Emitter {
     }).catch((error) => this.#fail(error)).then(() => this.#settled());
   }
 
-  /** The server refused the offer in flight. @param {string} detail */
+  /** Roll back the offer in flight, which the server refused. @param {string} detail */
   refuse(detail) {
     if (!this.#awaiting) return Promise.resolve();
     return this.#serial.run(async () => {
@@ -253,7 +253,7 @@ export class PublishPeer extends Emitter {
 
   /**
    * Send only layers that somebody watches.
-   * @param {string} track @param {string[]} rids of simulcast layers, '' for the only stream of a track without
+   * @param {string} track @param {string[]} rids of the simulcast layers; '' for the only stream of a track without simulcast
    */
   setLayers(track, rids) {
     return this.#serial.run(async () => {
@@ -362,7 +362,7 @@ export class PublishPeer extends Emitter {
     }).catch((error) => this.#fail(error));
   }
 
-  /** Send less where little passes, sound first. */
+  /** Send less if the uplink is narrow, and favour sound. */
   async #spare() {
     const pc = this.#pc;
     if (!pc || pc.connectionState !== 'connected') return;
@@ -396,7 +396,7 @@ export class PublishPeer extends Emitter {
 
   /** @param {unknown} error */
   #fail(error) {
-    if (!this.#pc) return; // it was closed meanwhile, which is why
+    if (!this.#pc) return; // the peer was closed meanwhile, which caused the error
     this.emit('failed', error);
   }
 }
@@ -408,8 +408,8 @@ async function createOffer(pc) {
 }
 
 /**
- * Speech is sent in RED (RFC 2198), in which each packet repeats the previous one, if the browser supports it: the server
- * fills gaps from it. It cannot under end-to-end encryption, and RED would double the rate of screen audio.
+ * Return the preferred format of a source. Speech uses RED (RFC 2198) if the browser supports it: each packet repeats the
+ * previous one, and the server fills gaps from it. It cannot read encrypted frames, and screen audio is too large to repeat.
  * @param {Source} source @param {string} codec @param {boolean} isEncrypted @returns {string}
  */
 function preferredFormat(source, codec, isEncrypted) {
@@ -418,8 +418,8 @@ function preferredFormat(source, codec, isEncrypted) {
 }
 
 /**
- * Send speech at a low rate and without RED, which doubles it, or as usual again. Browsers that cannot change the codec of a
- * sender change the rate alone.
+ * Send speech at a low rate and without RED, which doubles the rate, or return to normal. Browsers that cannot change the
+ * codec of a sender change only its rate.
  * @param {RTCRtpSender} sender @param {boolean} isThin
  */
 async function spareSound(sender, isThin) {

@@ -1,12 +1,12 @@
 /**
- * Races WebSocket against WebTransport, if server and browser support it, and uses the one that opens first.
+ * Opens a WebSocket and, if server and browser support it, a WebTransport session in parallel; uses the first to open.
  * WebTransport saves at least a round trip; WebSocket works where UDP is blocked.
  */
 import { WebTransportSocket } from './webtransport-socket.js';
 
 const REOPEN_MS = 1_000;
 
-/** A WebTransport session opened before joining, so that a join need not wait for it. */
+/** A WebTransport session opened in advance, so that a join need not wait for it. */
 export class EarlySocket {
   /** @param {import('./webtransport-socket.js').WebTransportEndpoint|null} door @returns {EarlySocket|null} */
   static open(door) {
@@ -14,7 +14,7 @@ export class EarlySocket {
     try {
       return new EarlySocket(door);
     } catch {
-      return null; // a browser that takes no such certificate, or no WebTransport from this page
+      return null; // the browser does not accept such a certificate, or WebTransport from this page
     }
   }
 
@@ -31,7 +31,7 @@ export class EarlySocket {
   }
 
   /**
-   * The socket, if it leads where `door` does and lives; else it is closed, and null. Once.
+   * Hand over the socket if it is alive and connected to `door`; otherwise close it and return null. Call this once.
    * @param {import('./webtransport-socket.js').WebTransportEndpoint|null} [door]
    */
   take(door) {
@@ -59,7 +59,7 @@ export class EarlySocket {
   }
 }
 
-/** The part of WebSocket's interface that signaling needs. `kind` names the transport, '' before one is open. */
+/** The part of WebSocket's interface that signaling needs. `kind` names the transport; '' before one is open. */
 export class RacingSocket extends EventTarget {
   kind = '';
   /** @type {Map<string, WebSocket|WebTransportSocket>} */
@@ -108,7 +108,7 @@ export class RacingSocket extends EventTarget {
       runner = make();
     } catch (error) {
       if (kind === 'websocket') throw error;
-      return; // a browser that takes no such certificate, or no WebTransport from this page
+      return; // the browser does not accept such a certificate, or WebTransport from this page
     }
     this.#runners.set(kind, runner);
     runner.addEventListener('open', () => this.#opened(kind, runner));

@@ -1,12 +1,12 @@
 /**
- * The REST calls that the page and most clients need: session, meetings, joining, recordings.
+ * REST calls that the page and most clients need: session, meetings, joining, recordings.
  *
- * Same origin, cookies, and an `X-CSRF-Token` on everything that changes something. Errors are problem documents
- * (RFC 9457) with a stable `code`.
+ * Requests go to the same origin, with cookies; those that change something carry an `X-CSRF-Token`. Errors are problem
+ * documents (RFC 9457) with a stable `code`.
  */
 
 const PREFIX = '/api/v1';
-/** An access token is renewed this long before it runs out. */
+/** An access token is renewed this long before it expires. */
 const MARGIN_MS = 60_000;
 const RENEWAL_MS = 4 * 60_000;
 
@@ -23,14 +23,14 @@ export class RestError extends Error {
 
 export class Rest {
   #base;
-  /** '' without a session, which needs none; null before it was fetched. @type {string|null} */
+  /** '' without a session, which needs no token; null until it is fetched. @type {string|null} */
   #csrf = null;
   /**
-   * The token from `join` that authorizes a guest's requests in the meeting. A request has it or cookies, never both.
+   * The token from `join` that authorizes a guest's requests in the meeting. A request carries it or cookies, never both.
    * @type {string|null}
    */
   #participantToken = null;
-  /** The expiry of the access token as far as we know; 0 if it was given to an earlier page. */
+  /** The expiry of the access token (Unix ms); 0 if unknown, because an earlier page obtained it. */
   #freshUntil = 0;
   /** @type {Promise<boolean>|null} */
   #refreshing = null;
@@ -43,23 +43,24 @@ export class Rest {
   /** @param {{username: string, password: string, email?: string, display_name?: string, invitation?: string}} account */
   async register(account) {
     const answer = await this.post('/auth/register', account);
-    // Without a user the address must be confirmed first.
+    // A response without a user means that the address must be confirmed first.
     return answer.user ? this.#signedIn(answer) : answer;
   }
 
-  /** @param {{username: string, password: string, code?: string}} credentials the name may be the e-mail address */
+  /** @param {{username: string, password: string, code?: string}} credentials `username` may be the e-mail address */
   async login(credentials) {
     return this.#signedIn(await this.post('/auth/login', credentials));
   }
 
-  /** @param {object} credential what `navigator.credentials.get` gave, by its `toJSON` */
+  /** @param {object} credential the result of `navigator.credentials.get`, by its `toJSON` */
   async loginWithPasskey(credential) {
     return this.#signedIn(await this.post('/auth/passkey/finish', { credential }));
   }
 
   /**
-   * Every other session of the account ends, and its API keys. The session must be proved (`proof_needed`).
-   * @param {string|undefined} current need not be given @param {string} fresh
+   * Change the password. This ends all other sessions of the account and revokes its API keys. The server may demand a
+   * proof of identity first (`proof_needed`).
+   * @param {string|undefined} current optional @param {string} fresh
    */
   async changePassword(current, fresh) {
     return this.#signedIn(await this.post('/users/change-password', { current_password: current, new_password: fresh }));
@@ -93,7 +94,7 @@ export class Rest {
     return this.get('/server');
   }
 
-  /** E-mail a link to set a new password; the answer does not reveal whether the account exists. @param {string} email */
+  /** E-mail a link to set a new password; the response does not reveal whether the account exists. @param {string} email */
   forgotPassword(email) {
     return this.post('/auth/forgot-password', { email });
   }
@@ -116,7 +117,7 @@ export class Rest {
     return this.post('/auth/undo-email', { token, password });
   }
 
-  /** @param {string} [cursor] `next` of the answer before */
+  /** @param {string} [cursor] `next` of the previous response */
   meetings(cursor = '') {
     return this.get(cursor ? `/meetings?cursor=${encodeURIComponent(cursor)}` : '/meetings');
   }
@@ -137,12 +138,12 @@ export class Rest {
   }
 
   /**
-   * Ask to be let in. Where there is a lobby the answer may have a `lobby_ticket` instead of a token: ask again with it.
+   * Ask to join. If the meeting has a lobby, the response may have a `lobby_ticket` instead of a token: ask again with it.
    * @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string, lobby_ticket?: string}} who
    */
   async join(id, who) {
     await this.prefetch();
-    // Without its session an account would come in as a stranger rather than be refused.
+    // With an expired session, the server would admit the user as a guest instead of refusing.
     if (this.#csrf && Date.now() > this.#freshUntil) await this.#refresh();
     this.#participantToken = null;
     const path = `/meetings/${encodeURIComponent(id)}/join`;
@@ -151,7 +152,7 @@ export class Rest {
     return answer;
   }
 
-  /** Renew the session while a page stays open, so that joining needs no renewal of its own. @param {AbortSignal} signal */
+  /** Renew the session while a page stays open, so that a join need not renew it first. @param {AbortSignal} signal */
   keepSession(signal) {
     void this.#refresh();
     const timer = setInterval(() => void this.#refresh(), RENEWAL_MS);
@@ -179,20 +180,20 @@ export class Rest {
     return this.post(`/meetings/${encodeURIComponent(id)}/lobby/${encodeURIComponent(entry)}/${verb}`);
   }
 
-  /** Mute everybody except hosts until released; no sources releases them. @param {string[]} [muted] @param {string} id */
+  /** Set the sources that hosts mute for everybody else until released; none releases all. @param {string[]} [muted] @param {string} id */
   muteAll(id, muted = ['microphone']) {
     return this.post(`/meetings/${encodeURIComponent(id)}/mute-all`, { muted });
   }
 
   /**
-   * Set the sources that a host mutes until released; none releases all. @param {string[]} muted
+   * Set the sources that a host mutes for one participant until released; none releases all. @param {string[]} muted
    * @param {string} id @param {string} participant
    */
   muteParticipant(id, participant, muted) {
     return this.post(`${participantPath(id, participant)}/mute`, { muted });
   }
 
-  /** @param {boolean} [ban] also keep the account from coming back @param {string} id @param {string} participant */
+  /** @param {boolean} [ban] also keep the account from rejoining @param {string} id @param {string} participant */
   removeParticipant(id, participant, ban = false) {
     return this.post(`${participantPath(id, participant)}/remove`, { ban });
   }
@@ -210,7 +211,7 @@ export class Rest {
     return this.post(`${participantPath(id, participant)}/readmit`);
   }
 
-  /** The breakout rooms of a meeting, and who is assigned to which. @param {string} id */
+  /** The breakout rooms of a meeting, and the assignments to them. @param {string} id */
   breakouts(id) {
     return this.get(`/meetings/${encodeURIComponent(id)}/breakouts`);
   }
@@ -275,14 +276,14 @@ export class Rest {
   }
 
   /**
-   * Upload a file that the participants of a meeting may read. @param {string} meeting @param {File} file
+   * Upload a file that the participants of a meeting can download. @param {string} meeting @param {File} file
    * @returns {Promise<{id: string, name: string, content_type: string, bytes: number, thumbnail: boolean}>}
    */
   upload(meeting, file) {
     return this.#change('POST', `/media/upload?name=${encodeURIComponent(file.name.slice(0, 200))}&meeting=${encodeURIComponent(meeting)}`, file);
   }
 
-  /** What is no JSON. @param {string} path @returns {Promise<Blob>} */
+  /** Get a response that is not JSON. @param {string} path @returns {Promise<Blob>} */
   blob(path) {
     return this.#withSession(async () => (await this.#answer('GET', path)).blob());
   }
@@ -309,7 +310,7 @@ export class Rest {
     });
   }
 
-  /** Renew an access token that has run out, once, and try again. @template T @param {() => Promise<T>} call */
+  /** Make a call; if the access token has expired, renew it and try once more. @template T @param {() => Promise<T>} call */
   async #withSession(call) {
     try {
       return await call();

@@ -1,20 +1,20 @@
 /**
  * A room as one participant sees it: join, publish, subscribe, chat, captions, reconnection.
  *
- * The room keeps the state, delegates the wire to Signaling and the media to its two peers, and tells of changes by
- * events whose `detail` is given in parentheses:
+ * The room keeps the state, delegates messages to Signaling and media to its two peers, and emits an event for each
+ * change. The `detail` is given in parentheses:
  *
- * - `connection` (ConnectionState): the truth about the connection
+ * - `connection` (ConnectionState): the state of the connection changed
  * - `participant-joined`, `participant-updated`, `participant-left` (Participant, with a `reason` when it left)
  * - `track-published`, `track-changed`, `track-unpublished` (RemoteTrack); `track-media` (RemoteTrack) when `mediaTrack` changed
  * - `local-changed` (Published or null): a source of ours was published, muted, unmuted or removed
- * - `moving` ({meeting, title}): our place is in another room of the meeting now, and the room goes there by itself
- * - `closing` ({at}): this breakout room closes at `at` (Unix ms, null: it stays); `announcement` ({id, name, text, at})
- * - `uplink` (Uplink): what we send is spared, or no longer
+ * - `moving` ({meeting, title}): we are assigned to another room of the meeting, and this Room joins it automatically
+ * - `closing` ({at}): this breakout room closes at `at` (Unix ms, null: it stays open); `announcement` ({id, name, text, at})
+ * - `uplink` (Uplink): the measures for a narrow uplink changed
  * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
- * - `shared` (SharedView): whom hosts made large, the timer, and that polls or questions changed
+ * - `shared` (SharedView): the spotlight, the timer, or a poll or question changed
  * - `data` (DataReceived): a message over a data channel
- * - `problem` ({code, detail}): a refusal that does not end the attendance
+ * - `problem` ({code, detail}): the server refused a request, but the connection continues
  *
  * @typedef {import('./roster.js').Participant} Participant
  * @typedef {import('./roster.js').RemoteTrack} RemoteTrack
@@ -48,19 +48,20 @@ export class Room extends Emitter {
    */
   /** @type {Recording} */
   recording = { active: false };
-  /** What an application keeps with the room. */
+  /** Data that an application keeps with the room. */
   metadata = '';
   /** @type {{available: boolean, reason?: string, code?: string}} `reason`: a sentence, `code`: stable */
   captions = { available: false };
   /**
    * @typedef {{spotlight?: string, timer_ends_at?: number, activities?: number}} SharedView
-   * What everybody is shown alike: whom hosts made large, when a timer ends (Unix ms), and how often polls or questions changed
+   * State that is the same for everybody: the participant in the spotlight, when a timer ends (Unix ms), and a count of
+   * changes to polls and questions
    */
   /** @type {SharedView} */
   shared = {};
-  /** Unix ms: when this breakout room closes, 0 for not yet. */
+  /** When this breakout room closes (Unix ms), 0 while it has no end. */
   closesAt = 0;
-  /** Unix ms: zero of the meeting clock that captions use. */
+  /** Zero of the meeting clock that captions use (Unix ms). */
   openedAt = 0;
   /** @type {ConnectionState} */
   connection = { state: 'idle' };
@@ -72,7 +73,7 @@ export class Room extends Emitter {
   #keeper;
   #slots = new Slots();
   #viewing = new Viewing(() => this.#signaling.joined, (tracks) => this.#signaling.send({ kind: 'subscribe', tracks }));
-  /** The answers, by the version of the text. @type {Map<string, object>} */
+  /** The user's answers, by the version of the consent text. @type {Map<string, object>} */
   #consents = new Map();
   /** @type {any} */
   #signalingState = { state: 'idle' };
@@ -80,11 +81,11 @@ export class Room extends Emitter {
   /**
    * @param {object} options
    * @param {(again: boolean) => Promise<{url: string, token: string, iceServers?: RTCIceServer[]}>} options.admit
-   *   gets a join token; see admission.js
+   *   obtains a join token; see admission.js
    * @param {boolean} [options.simulcast] three layers for the camera; true by default
    * @param {string} [options.codec] preferred video codec; VP8 by default
    * @param {import('./encryption.js').Encryption} [options.encryption] for end-to-end encrypted meetings; VP8 only
-   * @param {object} [options.signaling] further options of Signaling: `door` of a meeting's summary, and others for tests
+   * @param {object} [options.signaling] further options of Signaling: `door` from a meeting's summary, and others for tests
    */
   constructor({ admit, simulcast = true, codec = 'VP8', encryption, signaling = {} }) {
     super();
@@ -114,7 +115,7 @@ export class Room extends Emitter {
     return this.#publish.published;
   }
 
-  /** What is spared where little can be sent. */
+  /** The measures in force while the uplink is narrow. */
   get uplink() {
     return this.#publish.uplink;
   }
@@ -125,7 +126,7 @@ export class Room extends Emitter {
   }
 
   /**
-   * Join. Media given to `publish` before or while joining goes out with the first offer.
+   * Join. The first offer contains what was given to `publish` before or while joining.
    * @returns {Promise<void>} resolves with the first room-info; rejects with SignalingError or RestError
    */
   async join() {
@@ -136,7 +137,7 @@ export class Room extends Emitter {
     await Promise.all([joined, prepared]);
   }
 
-  /** Leave for good. Closes our peers; devices belong to the caller. */
+  /** Leave for good, and close our peers. The caller releases the devices. */
   leave() {
     this.#signaling.leave();
   }
@@ -147,10 +148,10 @@ export class Room extends Emitter {
   }
 
   /**
-   * Publish a source, or replace what it sends.
+   * Publish a source, or replace its media.
    * @param {Source} source @param {MediaStreamTrack} mediaTrack
    * @param {{muted?: boolean, codec?: string, scalabilityMode?: string}} [options] of video: `codec` (VP8, VP9, H264,
-   *   AV1), and `scalabilityMode` for one stream of several layers in place of simulcast
+   *   AV1), and `scalabilityMode` for one stream of several layers instead of simulcast
    * @returns {Promise<Published>}
    */
   async publish(source, mediaTrack, options = {}) {
@@ -173,9 +174,9 @@ export class Room extends Emitter {
   }
 
   /**
-   * Mute or unmute a source. Sound is silenced at once; a muted source may give its device back with `mediaTrack` null.
+   * Mute or unmute a source. Sound is silenced at once. Pass `mediaTrack` null to release the device while muted.
    * @param {Source} source @param {boolean} muted
-   * @param {MediaStreamTrack|null} [mediaTrack] what to send from now on; left as it is when not given
+   * @param {MediaStreamTrack|null} [mediaTrack] the new media; unchanged if omitted
    */
   async setMuted(source, muted, mediaTrack) {
     const published = this.#publish.get(source);
@@ -188,7 +189,7 @@ export class Room extends Emitter {
   }
 
   /**
-   * Tell the server what is needed of a track: `on`, and the shown size in device pixels.
+   * Tell the server how a track is shown: whether it is `on`, and its size in device pixels.
    * @param {string} track @param {{on?: boolean, width?: number, height?: number}} wish
    */
   subscribe(track, wish) {
@@ -196,7 +197,7 @@ export class Room extends Emitter {
   }
 
   /**
-   * Follow the size of an element that shows a track; it is the track's wish until `unwatch`.
+   * Request a track at the size of the element that shows it, and follow that size until `unwatch`.
    * @param {Element} element @param {string} track
    */
   watch(element, track) {
@@ -209,32 +210,32 @@ export class Room extends Emitter {
   }
 
   /**
-   * Go on with video while the page is hidden, since it is seen in a window of its own. @param {string} place a name for
-   * that window @param {boolean} on
+   * Keep video on while the page is hidden, because a separate window shows it. @param {string} place a name for that
+   * window @param {boolean} on
    */
   keepVideo(place, on) {
     this.#viewing.keep(place, on);
   }
 
   /**
-   * Send data to all, or to the participants in `to`: in order and surely (`reliable`, the default), or once and at once.
-   * @param {Uint8Array|string} payload text goes as UTF-8; 64 KiB at most, with topic and receivers
+   * Send data to all, or to the participants in `to`: in order and retransmitted (`reliable`, the default), or only once.
+   * @param {Uint8Array|string} payload text is sent as UTF-8; at most 64 KiB, with topic and receivers
    * @param {{reliable?: boolean, to?: string[], topic?: string}} [options]
-   * @returns {Promise<boolean>} false when a message that is not reliable was dropped here
+   * @returns {Promise<boolean>} false if a message that is not reliable was dropped here
    */
   async publishData(payload, options = {}) {
     if (this.participant && !this.grants.data) throw new Error('You are not allowed to send data.');
     return this.#subscribe.data.send(payload, options);
   }
 
-  /** Ask whether the server is there. @param {number} ms to wait @returns {Promise<boolean>} whether it said anything meanwhile */
+  /** Probe the server. @param {number} ms to wait @returns {Promise<boolean>} true if it sent anything meanwhile */
   answers(ms) {
     return this.#signaling.answers(ms);
   }
 
   /**
-   * @param {string} text @param {string} [to] a participant, else all
-   * @param {{replyTo?: string, file?: string}} [about] the message that it answers; an uploaded file that goes with it (its id)
+   * @param {string} text @param {string} [to] a participant; everybody if omitted
+   * @param {{replyTo?: string, file?: string}} [about] the id of the message that this replies to; of an uploaded file
    */
   chat(text, to, { replyTo, file } = {}) {
     return this.#signaling.send({ kind: 'chat', text, ...(to ? { to } : {}), ...(replyTo ? { reply_to: replyTo } : {}), ...(file ? { file } : {}) });
@@ -245,13 +246,13 @@ export class Room extends Emitter {
     return this.#signaling.send(participant ? { kind: 'hand', raised, participant } : { kind: 'hand', raised });
   }
 
-  /** Show an emoji to everybody for a moment; an event confirms it. @param {string} emoji */
+  /** Show an emoji to everybody for a moment; the `reaction` event confirms it. @param {string} emoji */
   react(emoji) {
     return this.#signaling.send({ kind: 'reaction', emoji });
   }
 
   /**
-   * Answer requests for consent; omitted ones are unchanged. The room repeats the answers after a rejoin.
+   * Answer requests for consent; omitted answers are unchanged. The room repeats the answers after a rejoin.
    * @param {{text: string, recording?: boolean, captions?: boolean, analysis?: boolean}} consent `text`: version shown
    */
   setConsent(consent) {
@@ -367,7 +368,7 @@ export class Room extends Emitter {
   }
 
   /**
-   * Offer what we publish: the first time as prepared, after a resume what the server may have missed, else afresh.
+   * Offer what we publish: the prepared offer at first, after a resume only what the server may have missed, otherwise anew.
    * @param {boolean} resumed @param {boolean} again
    */
   async #negotiate(resumed, again) {
@@ -431,7 +432,7 @@ export class Room extends Emitter {
     if (track) this.emit('track-changed', track);
   }
 
-  /** @param {any} grants as they came */
+  /** @param {any} grants as received */
   #grantsChanged(grants) {
     this.grants = grantsOf(grants);
     for (const { source, muted } of this.#publish.published) {
@@ -442,7 +443,7 @@ export class Room extends Emitter {
   }
 
   /**
-   * A host holds a source muted. Shared sound has no button to unmute it: the server holds it back until the release.
+   * Mute a source that a host muted. Shared sound has no button to unmute it: the server blocks it until a host releases it.
    * @param {Source} source
    */
   #obey(source) {
@@ -451,7 +452,7 @@ export class Room extends Emitter {
 
   /** @param {any} message */
   #refused(message) {
-    // A fatal error ends the attendance, which `connection` reports.
+    // `connection` reports fatal errors, which close the connection.
     if (message.fatal) return;
     if (message.code.startsWith('offer') || message.code.startsWith('publish')) void this.#publish.refuse(message.detail);
     this.emit('problem', { code: message.code, detail: message.detail });

@@ -2,11 +2,11 @@
  * The participants and their tracks: room-info brings the full state, later messages change it.
  *
  * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean, hand: number,
- *   quality: string}} Participant `hand`: since when it is raised (Unix ms), 0 while it is not; `quality` of the connection: `good`,
+ *   quality: string}} Participant `hand`: when it was raised (Unix ms), 0 if it is not; `quality` of the connection: `good`,
  *   `poor`, `lost`, or '', which is better
  * @typedef {{id: string, participant: string, source: import('./publish-peer.js').Source, media: 'audio'|'video',
  *   codec: string, muted: boolean, mutedByHost: boolean, paused: boolean, pausedReason: string,
- *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is the publisher's or a host's doing, `paused` the server's
+ *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is set by the publisher or a host, `paused` by the server
  * @typedef {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean,
  *   hand?: number, quality?: string}} ParticipantInfo
  * @typedef {{track: string, participant: string, source: any, media: any, codec: string, muted?: boolean}} TrackInfo
@@ -56,7 +56,7 @@ export class Roster {
   }
 
   /**
-   * Apply a mute by the publisher or a host. @returns {RemoteTrack|null} the track, null when there is none
+   * Apply a mute by the publisher or a host. @returns {RemoteTrack|null} the track, null if unknown
    * @param {{track: string, muted: boolean, by_host?: boolean}} message
    */
   muteTrack({ track: id, muted, by_host: byHost = false }) {
@@ -65,7 +65,7 @@ export class Roster {
   }
 
   /**
-   * Apply a pause by the server. @returns {RemoteTrack|null} the track, null when there is none
+   * Apply a pause by the server. @returns {RemoteTrack|null} the track, null if unknown
    * @param {{track: string, paused: boolean, reason?: string}} message
    */
   pauseTrack({ track: id, paused, reason = '' }) {
@@ -79,7 +79,7 @@ export class Roster {
   }
 
   /**
-   * Take over a whole room-info.
+   * Replace the state with that of a room-info.
    * @param {ParticipantInfo[]} participants @param {TrackInfo[]} tracks
    * @returns {{joined: Participant[], left: Participant[], added: RemoteTrack[], removed: RemoteTrack[]}} the difference
    */

@@ -1,5 +1,5 @@
 /**
- * The layers that a sender sends: those that its video is large enough for and that somebody watches.
+ * The layers that a sender sends: those that somebody watches and that its video is large enough for.
  *
  * If a video is too small for its number of encodings, a browser drops the highest, and with it the full size. So a small
  * video uses the lower encodings, of which the highest has the full size. The number of encodings is fixed, so that a
@@ -29,14 +29,14 @@ export class SendingLayers {
 
   /**
    * Send only layers that somebody watches; null for all.
-   * @param {string[]|null} rids '' for the only stream of a track without
+   * @param {string[]|null} rids '' for the only stream of a track without simulcast
    */
   async want(rids) {
     this.#wanted = rids;
     await this.#apply();
   }
 
-  /** Send nothing for a while, whoever watches. @param {boolean} rests */
+  /** Pause sending even if somebody watches, or continue. @param {boolean} rests */
   async rest(rests) {
     if (rests === this.#rests) return;
     this.#rests = rests;
@@ -47,7 +47,7 @@ export class SendingLayers {
   async fit() {
     const { width, height } = sizeOf(this.#sender.track);
     const size = `${width}x${height}`;
-    if (size === this.#size || (this.#size && !width)) return; // a camera that is off keeps its layers
+    if (size === this.#size || (this.#size && !width)) return; // layers stay as they are while the camera is off
     this.#size = size;
     await this.#apply();
   }
@@ -67,7 +67,7 @@ export class SendingLayers {
 }
 
 /**
- * Return the rids of the encodings to send. A wanted one that the video is too small for is replaced by the highest.
+ * Return the rids of the encodings to send. A requested one that the video is too small for is replaced with the highest.
  * @param {import('./encodings.js').Encoding[]} fitting @param {string[]|null} wanted
  */
 function sentOf(fitting, wanted) {
@@ -79,7 +79,7 @@ function sentOf(fitting, wanted) {
   return sent;
 }
 
-/** @param {MediaStreamTrack|null} track @returns {{width: number, height: number}} zeros while it is not known */
+/** @param {MediaStreamTrack|null} track @returns {{width: number, height: number}} zeros while unknown */
 export function sizeOf(track) {
   const { width = 0, height = 0 } = track?.getSettings?.() ?? {};
   return { width, height };

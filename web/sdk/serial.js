@@ -1,4 +1,4 @@
-/** Run asynchronous steps one after the other; the state of an RTCPeerConnection allows nothing else. */
+/** Runs asynchronous steps one after another, as the state of an RTCPeerConnection requires. */
 export class Serial {
   #last = Promise.resolve();
 

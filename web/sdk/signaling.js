@@ -1,14 +1,14 @@
 /**
  * Signaling: JSON messages over a WebSocket or WebTransport, tagged by `kind`, with reconnection.
  *
- * One `Signaling` is one attendance. It is admitted with a join token; after a lost connection it resumes with the
- * secret of the last room-info for 15 s, and after that (or when that is refused) is admitted again by `admit`, which
- * the room implements with the rejoin secret. It ends by `leave()` or by a refusal that a retry cannot change.
+ * A `Signaling` lasts for one attendance, across connections. It joins with a token from `admit`. For 15 s after a lost
+ * connection it resumes with the secret of the last room-info; later, or if that is refused, it calls `admit` again, which
+ * uses the rejoin secret. It ends with `leave()` or with a refusal that a retry cannot change.
  *
  * Events: `message` (detail: the parsed message), `state` (detail: SignalingState).
  *
  * @typedef {{state: 'connecting'|'joined'|'waiting'|'closed', retryAt?: number, code?: string, reason?: string}}
- *   SignalingState `retryAt` is in `performance.now()` milliseconds; `code` and `reason` say why it waits or closed
+ *   SignalingState `retryAt` is in `performance.now()` milliseconds; `code` and `reason` say why it waits or was closed
  * @typedef {{kind: string, [field: string]: any}} Message
  * @typedef {{url: string, token: string, webtransport?: import('./webtransport-socket.js').WebTransportEndpoint|null}}
  *   Admission where to connect, and the join token
@@ -20,7 +20,7 @@ import { EarlySocket, RacingSocket } from './racing-socket.js';
 export const VERSION = 1;
 export const RESUME_MS = 15_000;
 const PING_MS = 5_000;
-/** How long an answer may take when media has stopped too: together they mean a dead server, not a slow one. */
+/** Maximum time for a pong while media has stopped: both together mean a dead server, not a slow one. */
 const PROBE_MS = 1_500;
 /** A probe ends sooner on fast links, but not before a lost packet could be retransmitted. */
 const MIN_PROBE_MS = 800;
@@ -33,16 +33,16 @@ const FIRST_JOIN_ATTEMPTS = 4;
 /** Admissions refused in a row before a refusal is believed. */
 const REFUSED_ADMISSIONS = 3;
 
-/** Refusals that end the attendance: a retry would get the same answer, or is not wanted. */
+/** Refusals that end the attendance: a retry would be refused again, or is not allowed. */
 export const FINAL_CODES = new Set(['removed', 'banned', 'ended', 'replaced', 'unsupported_version', 'consent_required']);
 
-/** The room moved to another server, or closed, or our place is in another room: rejoining finds it. */
+/** Reasons to rejoin: the room moved to another server or closed, or we are assigned to another room. */
 const ELSEWHERE = new Set(['moved', 'shutdown', 'node_lost', 'reassigned']);
 
 /** Temporary refusals: a retry may succeed. */
 const FOR_NOW = new Set(['not_ready']);
 
-/** Why a join failed or an attendance ended; `code` is stable. */
+/** The reason that a join failed or an attendance ended; `code` is stable. */
 export class SignalingError extends Error {
   /** @param {string} code @param {string} detail */
   constructor(code, detail) {
@@ -91,9 +91,9 @@ export class Signaling extends Emitter {
   /**
    * @param {object} options
    * @param {(again: boolean) => Promise<Admission>} options.admit obtains a token; `again` after the first time
-   * @param {import('./webtransport-socket.js').WebTransportEndpoint|null} [options.door] where WebTransport is taken, if it
-   *   is known before anyone is admitted: it is then opened meanwhile
-   * @param {EarlySocket|null} [options.early] or was opened before
+   * @param {import('./webtransport-socket.js').WebTransportEndpoint|null} [options.door] the WebTransport endpoint, if known
+   *   before the join: it is then connected during the join
+   * @param {EarlySocket|null} [options.early] a WebTransport session that is already open
    * @param {string} [options.client] name and version of the client, for the server's log
    * @param {number} [options.resumeMs]
    * @param {number} [options.pingMs]
@@ -119,12 +119,12 @@ export class Signaling extends Emitter {
     return this.#socket?.kind ?? '';
   }
 
-  /** True between a room-info and the loss of its connection. */
+  /** True from a room-info until its connection is lost. */
   get joined() {
     return this.#joined;
   }
 
-  /** Connect and join. @returns {Promise<object>} the first room-info; rejects when refused or unreachable */
+  /** Connect and join. @returns {Promise<object>} the first room-info; rejects if the join is refused or the server unreachable */
   start() {
     globalThis.addEventListener('online', this.#online);
     return new Promise((resolve, reject) => {
@@ -134,9 +134,9 @@ export class Signaling extends Emitter {
   }
 
   /**
-   * Send a message. Without a joined connection it is dropped: the room repeats its wishes after each room-info.
+   * Send a message. Without a joined connection it is dropped: the room repeats its requests after each room-info.
    * @param {Message} message
-   * @returns {boolean} whether it was handed to the socket
+   * @returns {boolean} true if it was handed to the socket
    */
   send(message) {
     if (!this.#joined || this.#socket?.readyState !== WebSocket.OPEN) return false;
@@ -145,8 +145,8 @@ export class Signaling extends Emitter {
   }
 
   /**
-   * Media has stopped: find out at once whether the server is there, and reconnect when it does not answer. A server
-   * that lost its power or its network closes nothing.
+   * Probe the server because media has stopped, and reconnect if it does not answer. A server that loses power or its
+   * network closes no connection.
    */
   probe() {
     const socket = this.#socket;
@@ -196,7 +196,7 @@ export class Signaling extends Emitter {
     }
   }
 
-  /** One connection from its opening to its end. */
+  /** Run one connection, from opening to close. */
   async #attend() {
     const failure = {
       joined: false, held: false, final: false, refused: false, resumeRefused: false, code: 'connection_lost', reason: '',
@@ -244,13 +244,13 @@ export class Signaling extends Emitter {
     failure.code = error.code ?? 'unreachable';
     failure.reason = error.message ?? String(error);
     failure.refused = true;
-    // A 4xx answer is a decision (removed, passcode changed, ended); everything else is a server that may come back.
+    // A 4xx response is a decision (removed, passcode changed, ended); after anything else the server may recover.
     failure.final = error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429;
     return failure;
   }
 
   /**
-   * Open a socket, join with `credential`, and pass messages on until the socket ends.
+   * Open a socket, join with `credential`, and emit its messages until it closes.
    * @param {{token: string}|{resume: string}} credential @param {EarlySocket|null} early
    */
   #converse(credential, early) {
@@ -321,7 +321,7 @@ export class Signaling extends Emitter {
   #startPings() {
     clearInterval(this.#pingTimer);
     this.#ping();
-    // Counting rounds rather than time: a hidden tab's timers are throttled, which must not look like a dead server.
+    // Count rounds, not time: a hidden tab's timers are throttled, which must not look like a dead server.
     this.#pingTimer = setInterval(() => {
       const socket = this.#socket;
       if (!socket) return;
@@ -374,7 +374,7 @@ export class Signaling extends Emitter {
     this.#wake?.();
     this.#socket?.close(1000);
     this.#socket = null;
-    this.#first?.reject(new SignalingError(code, reason || 'The meeting could not be joined.'));
+    this.#first?.reject(new SignalingError(code, reason || 'Could not join the meeting.'));
     this.#first = null;
     this.#emitState({ state: 'closed', code, reason });
   }

@@ -1,22 +1,22 @@
 /**
- * Slots of the subscribe peer: which m-section (mid) carries which track at the moment.
+ * Slots of the subscribe peer: the track that each m-section (mid) carries at the moment.
  *
- * The server repoints slots without SDP, so a MediaStreamTrack belongs to a mid and never to a participant. This map
- * alone says whose picture it shows.
+ * The server repoints slots without SDP, so a MediaStreamTrack belongs to a mid and never to a participant. Only this map
+ * says whose video it shows.
  */
 
 export class Slots {
   /** @type {Map<string, string>} mid → track */
   #tracks = new Map();
-  /** @type {Map<string, MediaStreamTrack>} mid → what arrives there */
+  /** @type {Map<string, MediaStreamTrack>} mid → the MediaStreamTrack received there */
   #media = new Map();
   /** @type {Map<string, MediaStreamTrack>} track → what `update` last reported */
   #reported = new Map();
 
   /**
-   * Replace the map by one from the server.
+   * Replace the map with one from the server.
    * @param {{mid: string, track?: string|null}[]} slots
-   * @returns {Map<string, MediaStreamTrack|null>} tracks whose media changed; null where nothing arrives any more
+   * @returns {Map<string, MediaStreamTrack|null>} tracks whose media changed; null if no media arrives any more
    */
   assign(slots) {
     this.#tracks = new Map(slots.flatMap(({ mid, track }) => (track ? [[mid, track]] : [])));
@@ -29,7 +29,7 @@ export class Slots {
     return this.#update();
   }
 
-  /** The peer is gone, and its media. The map stays until the server sends another. */
+  /** Drop all media, because the peer is closed. The map stays until the server sends a new one. */
   detachAll() {
     this.#media.clear();
     return this.#update();

@@ -1,5 +1,5 @@
 /**
- * Statistics: what getStats of both peers says, as rates since the last reading, and a verdict on the network.
+ * Statistics: the getStats results of both peers as rates since the last reading, and a rating of the network.
  *
  * @typedef {{mid: string, media: string, bitrate: number, lost: number, framesDecoded: number,
  *   framesPerSecond: number, width: number, height: number, jitterMs: number, freezes: number}} Incoming
@@ -77,13 +77,13 @@ export function summarise(now, before, at, atBefore) {
 
 /**
  * @typedef {'good'|'fair'|'poor'|'unknown'} Quality
- * @typedef {{paused: boolean, told: string, isThin: boolean}} Seen what else tells of the network: whether a video is paused for
- *   the link, the server's word for what comes from us, and whether we spare our uplink
+ * @typedef {{paused: boolean, told: string, isThin: boolean}} Seen other evidence about the network: whether a video is paused for
+ *   lack of bandwidth, the server's rating of our uplink, and whether we send less because of it
  */
 
 /**
  * @param {Reading} reading @param {Partial<Seen>} [seen]
- * @returns {Quality} what a person would say of the network
+ * @returns {Quality} a rating of the network as a user would give it
  */
 export function qualityOf(reading, { paused = false, told = '', isThin = false } = {}) {
   if (paused || isThin || told === 'poor' || told === 'lost') return 'poor';

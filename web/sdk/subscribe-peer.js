@@ -1,7 +1,7 @@
 /**
  * The subscribe peer: one RTCPeerConnection that only receives; the server offers.
  *
- * The server never restarts ICE on a peer, so an offer with another ice-ufrag is for a fresh peer, whoever asked for it.
+ * The server never restarts ICE on a peer, so an offer with a different ice-ufrag is for a new peer, whichever side requested it.
  *
  * Events: `media` (detail: {mid, mediaTrack}), `gone` (the old peer's media ended), `state` (detail: RTCPeerConnectionState),
  * `failed` (detail: Error).
@@ -63,7 +63,7 @@ export class SubscribePeer extends Emitter {
     }).catch((error) => this.emit('failed', error));
   }
 
-  /** Close the peer and ask for an offer on a fresh one. */
+  /** Close the peer and request an offer for a new one. */
   restart() {
     return this.#serial.run(async () => {
       this.#discard();

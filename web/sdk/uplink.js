@@ -1,18 +1,18 @@
 /**
- * What a narrow uplink is spared: judged by what the browser says may be sent, once a second.
+ * Measures for a narrow uplink, from the browser's estimate of its bit rate, read once a second.
  *
- * Where little passes, sound comes first: it goes at a lower rate and without RED. Where hardly more than sound passes, the
- * camera rests: a picture would take what sound needs, and hold it up in the queue. While it rests nothing tells how much
- * more would pass, so it is tried again after a while, longer each time.
+ * On a thin uplink, sound is sent at a lower rate and without RED. If the uplink carries hardly more than sound, the camera
+ * is paused: video would take the bit rate that sound needs, and delay sound in the queue. While the camera is paused, the
+ * estimate cannot rise, so the camera is tried again after an interval that doubles each time.
  */
 const READINGS = 5;
 const THIN = 200_000;
 const AMPLE = 300_000;
 const REST = 130_000;
-const REST_READINGS = 3; // sound has waited long enough by then
+const REST_READINGS = 3; // sound should not wait longer
 const FIRST_REST_MS = 30_000;
 const LONGEST_REST_MS = 120_000;
-/** A camera that was sent for so long since has come back for good. */
+/** After the camera was sent for this long, the interval starts at its minimum again. */
 const LASTED_MS = 60_000;
 
 export class Uplink {
@@ -24,8 +24,8 @@ export class Uplink {
   #changedAt = -Infinity;
 
   /**
-   * @param {number|undefined} bitrate that may be sent, in bit/s @param {number} at ms
-   * @returns {boolean} whether anything is to change
+   * @param {number|undefined} bitrate the browser's estimate, in bit/s @param {number} at ms
+   * @returns {boolean} true if a measure changes
    */
   take(bitrate, at) {
     if (bitrate === undefined) return false;
@@ -59,7 +59,7 @@ export class Uplink {
   }
 }
 
-/** @param {RTCStatsReport} report @returns {number|undefined} bit/s, where the browser says it */
+/** @param {RTCStatsReport} report @returns {number|undefined} the estimate in bit/s, if the browser gives one */
 export function outgoingBitrate(report) {
   /** @type {number|undefined} */
   let found;

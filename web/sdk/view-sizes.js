@@ -17,7 +17,7 @@ export class ViewSizes {
   }
 
   /**
-   * Ask for `track` at the size of `element`. An element shows one track; a track may have several elements.
+   * Request `track` at the size of `element`. An element shows one track; a track may have several elements.
    * @param {Element} element @param {string} track
    */
   watch(element, track) {

@@ -1,4 +1,4 @@
-/** Tells the server which tracks this page shows, when the layout has settled and the page is visible. */
+/** Tells the server which tracks this page shows, once the layout has settled and while the page is visible. */
 import { ViewSizes } from './view-sizes.js';
 import { Wishes } from './wishes.js';
 
@@ -13,11 +13,11 @@ export class Viewing {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
   #visibility = () => this.#visibilityChanged();
-  /** Where pictures are seen although the page is not: for example in a window of their own. @type {Set<string>} */
+  /** The places that show videos while the page is hidden: for example, a separate window. @type {Set<string>} */
   #elsewhere = new Set();
 
   /**
-   * @param {() => boolean} ready whether the server would hear of it
+   * @param {() => boolean} ready whether messages can be sent
    * @param {(tracks: import('./wishes.js').WantedTrack[]) => void} send
    */
   constructor(ready, send) {
@@ -30,7 +30,7 @@ export class Viewing {
     this.#wishes.setHidden(this.#isHidden);
   }
 
-  /** Note that pictures are seen in another place than the page, or no more. @param {string} place @param {boolean} on */
+  /** Note that a place other than the page shows videos, or no longer does. @param {string} place @param {boolean} on */
   keep(place, on) {
     if (on) this.#elsewhere.add(place);
     else this.#elsewhere.delete(place);
@@ -74,7 +74,7 @@ export class Viewing {
     this.#sizes.unwatch(element);
   }
 
-  /** Forget what was sent: the server has no state of ours. */
+  /** Forget what was sent, because the server has lost our state. */
   restart() {
     this.#wishes.restart();
   }

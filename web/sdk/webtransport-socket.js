@@ -1,14 +1,14 @@
 /**
- * A WebTransport session with a WebSocket's manners: `open`, `message` and `close` events, `send`, `close`.
+ * A WebTransport session with a WebSocket's interface: `open`, `message` and `close` events, `send`, `close`.
  *
- * Messages are lines of one bidirectional stream; the server's close code and reason come with the session's end.
+ * Messages are lines of one bidirectional stream; the close code and reason are those of the session.
  */
 
-/** The node's WebTransport endpoint, from the answer to a join.
+/** The node's WebTransport endpoint, from the response to a join.
  * @typedef {{host: string|null, port: number, certificate_hash: string|null}} WebTransportEndpoint */
 
 export class WebTransportSocket extends EventTarget {
-  /** @type {number} as a WebSocket's */
+  /** @type {number} the states of a WebSocket */
   readyState = WebSocket.CONNECTING;
   #session;
   /** @type {WritableStreamDefaultWriter<Uint8Array>|null} */
@@ -25,7 +25,7 @@ export class WebTransportSocket extends EventTarget {
 
   /** @param {string} message */
   send(message) {
-    // What fails to be written fails because the session is over, which `closed` tells.
+    // A write fails only because the session has ended, which `closed` reports.
     this.#writer?.write(new TextEncoder().encode(`${message}\n`)).catch(() => {});
   }
 
@@ -37,7 +37,7 @@ export class WebTransportSocket extends EventTarget {
     else this.#over(code, reason);
   }
 
-  /** Flush sent messages before the session is closed. @param {number} code @param {string} reason */
+  /** Flush sent messages, then close the session. @param {number} code @param {string} reason */
   async #sayGoodbye(code, reason) {
     await this.#writer?.close().catch(() => {});
     this.#over(code, reason);
@@ -46,7 +46,7 @@ export class WebTransportSocket extends EventTarget {
   async #run() {
     const reading = this.#open();
     const { closeCode = 1006, reason = '' } = await this.#session.closed.catch(() => /** @type {WebTransportCloseInfo} */ ({}));
-    await reading; // messages from before the end are delivered first
+    await reading; // earlier messages are delivered first
     this.#over(closeCode, reason);
   }
 
@@ -60,7 +60,7 @@ export class WebTransportSocket extends EventTarget {
       this.dispatchEvent(new Event('open'));
       await this.#read(readable);
     } catch {
-      // `closed` reports it, unless only the stream has ended.
+      // `closed` reports the end, unless only the stream has ended.
     }
   }
 
@@ -84,7 +84,7 @@ export class WebTransportSocket extends EventTarget {
     try {
       this.#session.close({ closeCode: code, reason });
     } catch {
-      // It was closed before.
+      // It was already closed.
     }
     this.dispatchEvent(new CloseEvent('close', { code, reason }));
   }

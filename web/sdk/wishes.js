@@ -1,13 +1,13 @@
 /**
- * The size that a subscriber needs of each track, and which changes the server does not know yet.
+ * The size that a subscriber needs for each track, and the changes that are not sent yet.
  *
- * By default every track is wanted at no particular size, which needs no message. While the page is hidden, video is
+ * By default a track has no particular size, which needs no message. While the page is hidden, video is
  * off and sound stays on.
  *
  * @typedef {{track: string, on?: boolean, width?: number, height?: number}} WantedTrack sizes in device pixels
  */
 
-/** Sizes that differ by less than this fraction are the same: a scroll bar must not cost a layer switch. */
+/** Sizes that differ by less than this fraction count as equal: a scroll bar must not cause a layer switch. */
 const TOLERANCE = 0.05;
 
 export class Wishes {
@@ -34,17 +34,17 @@ export class Wishes {
     if (wanted) Object.assign(wanted, wish);
   }
 
-  /** @param {boolean} hidden whether the page is hidden */
+  /** @param {boolean} hidden true if the page is hidden */
   setHidden(hidden) {
     this.#hidden = hidden;
   }
 
-  /** Forget what was sent: the server has no state of ours. */
+  /** Forget what was sent, because the server has lost our state. */
   restart() {
     this.#sent.clear();
   }
 
-  /** @returns {WantedTrack[]} what must be sent now; it is taken as sent */
+  /** @returns {WantedTrack[]} the changes to send now, which then count as sent */
   changes() {
     const list = [];
     for (const [track, wanted] of this.#wanted) {

@@ -103,6 +103,10 @@ _EXPORTS = {
         "SELECT x.* FROM signaling_messages x JOIN meeting_participants p ON p.id = x.participant_id"
         " WHERE p.user_id = $1"
     ),
+    "message_reactions": (
+        "SELECT x.* FROM message_reactions x JOIN meeting_participants p ON p.id = x.participant_id"
+        " WHERE p.user_id = $1"
+    ),
     "captions": (
         "SELECT x.* FROM captions x JOIN meeting_participants p ON p.id = x.participant_id WHERE p.user_id = $1"
     ),

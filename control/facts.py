@@ -38,6 +38,7 @@ from sfu.api.facts import (
     CaptionFinal,
     ChatSent,
     ConsentAnswered,
+    MessageReacted,
     ParticipantJoined,
     ParticipantLeft,
     QualityMeasured,
@@ -194,6 +195,8 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
         case ChatSent():
             await transcript.add_chat(connection, fact, at)
             await _event(connection, outbox.SIGNALING_EVENTS, "chat.sent", fact)
+        case MessageReacted():
+            await transcript.react(connection, fact, at)
         case CaptionFinal():
             await transcript.add_caption(connection, fact, at)
             await _event(connection, outbox.AI_EVENTS, "asr.completed", fact)

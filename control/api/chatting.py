@@ -64,7 +64,7 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
             payload.pop(name)
         await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.sent", payload)
     await _say(call, fact)
-    return ChatMessage.from_row(fact, id=fact.message, at=at, edited_at=None)
+    return ChatMessage.from_row(fact, id=fact.message, at=at, edited_at=None, reactions=[])
 
 
 async def _check_shown(call: Call, person: ParticipantRow) -> None:

@@ -47,6 +47,13 @@ class Captions(Answer, frozen=True, kw_only=True):
 _Id = Annotated[str, msgspec.Meta(max_length=64)]
 
 
+class MessageReaction(Answer, frozen=True, kw_only=True):
+    """An emoji on a message, and who put it there."""
+
+    emoji: str
+    participants: list[str]
+
+
 class ChatMessage(Answer, frozen=True, kw_only=True):
     """`reply_to` is the message that it answers, `file` an uploaded file that goes with it."""
 
@@ -59,6 +66,7 @@ class ChatMessage(Answer, frozen=True, kw_only=True):
     file: str | None
     at: Time
     edited_at: Time | None
+    reactions: list[MessageReaction]
 
 
 class EditMessage(Body, frozen=True, kw_only=True):

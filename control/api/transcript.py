@@ -1,5 +1,7 @@
 """Transcript of a meeting: its captions, as JSON and WebVTT, and its chat."""
 
+from collections.abc import Sequence
+
 from quart import Response
 
 from control import transcript_formats
@@ -9,6 +11,7 @@ from control.api.conversation_types import (
     ChatMessage,
     ChatPage,
     EditMessage,
+    MessageReaction,
     caption_line,
 )
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
@@ -18,7 +21,7 @@ from control.database import Connection
 from control.endpoint import Call, Endpoints
 from control.problem import forbidden, not_found
 from control.store import outbox, transcript
-from control.store.transcript import CaptionRow, ChatRow
+from control.store.transcript import CaptionRow, ChatRow, ReactionRow
 
 endpoints = Endpoints("captions and chat", scope="meetings")
 _MAX_CAPTIONS = 20_000
@@ -44,9 +47,10 @@ async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
     reader = call.standing.participant.id if call.standing.participant else None
     async with call.services.pool.acquire() as connection:
         rows = await transcript.chat(connection, meeting, reader, query.limit + 1, before)
-    page = rows[: query.limit]
+        page = rows[: query.limit]
+        reactions = await transcript.reactions(connection, meeting, [row.message for row in page])
     following = encode_cursor(page[-1].sent_at, page[-1].message) if len(rows) > query.limit else None
-    return ChatPage(messages=[_public(row) for row in reversed(page)], next=following)
+    return ChatPage(messages=[_public(row, reactions) for row in reversed(page)], next=following)
 
 
 @endpoints.route(
@@ -57,10 +61,11 @@ async def edit_message(call: Call, meeting: str, message: str, body: EditMessage
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own_message(call, connection, meeting, message)
         edited = await transcript.edit_message(connection, meeting, row.message, body.text)
+        reactions = await transcript.reactions(connection, meeting, [row.message])
         payload = {"meeting": meeting, "message": message, "text": body.text}
         await outbox.append(connection, outbox.SIGNALING_EVENTS, meeting, "chat.edited", payload)
     assert edited is not None
-    return _public(edited)
+    return _public(edited, reactions)
 
 
 @endpoints.route("DELETE", "/api/v1/meetings/<meeting>/messages/<message>", Access.TEXT, answer=Done)
@@ -87,9 +92,14 @@ async def _own_message(
     return row
 
 
-def _public(row: ChatRow) -> ChatMessage:
+def _public(row: ChatRow, reactions: Sequence[ReactionRow]) -> ChatMessage:
     return ChatMessage.from_row(
-        row, id=row.message, participant=row.participant_id, to=row.recipient_id, at=row.sent_at
+        row,
+        id=row.message,
+        participant=row.participant_id,
+        to=row.recipient_id,
+        at=row.sent_at,
+        reactions=[MessageReaction.from_row(one) for one in reactions if one.message == row.message],
     )
 
 

@@ -1,10 +1,11 @@
 """Transcripts: captions, chat and consents."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from control.database import Connection
-from sfu.api.facts import CaptionFinal, ChatSent, ConsentAnswered
+from sfu.api.facts import CaptionFinal, ChatSent, ConsentAnswered, MessageReacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,19 @@ class ChatRow:
     file: str | None
     sent_at: datetime
     edited_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionRow:
+    """An emoji on a message, and who put it there, the first first."""
+
+    message: str
+    emoji: str
+    participants: list[str]
+
+
+_MAX_EMOJIS = 12
+"""Of one participant on one message."""
 
 
 async def add_caption(connection: Connection, caption: CaptionFinal, at: datetime) -> None:
@@ -118,6 +132,47 @@ async def chat(
         moment,
         last,
         limit,
+    )
+
+
+async def react(connection: Connection, reaction: MessageReacted, at: datetime) -> None:
+    """Put an emoji on a message that the participant may see, or take it off."""
+    if not reaction.on:
+        await connection.execute(
+            "DELETE FROM message_reactions"
+            " WHERE meeting_id = $1 AND message = $2 AND participant_id = $3 AND emoji = $4",
+            reaction.room,
+            reaction.message,
+            reaction.participant,
+            reaction.emoji,
+        )
+        return
+    await connection.execute(
+        "INSERT INTO message_reactions (meeting_id, message, participant_id, emoji, reacted_at)"
+        " SELECT m.meeting_id, m.message, p.id, $4, $5 FROM signaling_messages m JOIN meeting_participants p ON p.id = $3"
+        " WHERE m.meeting_id = $1 AND m.message = $2 AND m.deleted_at IS NULL"
+        " AND (m.recipient_id IS NULL OR p.id IN (m.recipient_id, m.participant_id))"
+        " AND (SELECT count(*) FROM message_reactions r"
+        "   WHERE r.meeting_id = $1 AND r.message = $2 AND r.participant_id = $3) < $6"
+        " ON CONFLICT DO NOTHING",
+        reaction.room,
+        reaction.message,
+        reaction.participant,
+        reaction.emoji,
+        at,
+        _MAX_EMOJIS,
+    )
+
+
+async def reactions(connection: Connection, meeting: str, messages: Sequence[str]) -> list[ReactionRow]:
+    """Return the reactions to some messages, the earliest emoji first."""
+    return await connection.all(
+        ReactionRow,
+        "SELECT message, emoji, array_agg(participant_id ORDER BY reacted_at, participant_id) AS participants"
+        " FROM message_reactions WHERE meeting_id = $1 AND message = ANY($2)"
+        " GROUP BY message, emoji ORDER BY message, min(reacted_at), emoji",
+        meeting,
+        list(messages),
     )
 
 

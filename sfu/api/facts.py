@@ -97,6 +97,15 @@ class ChatSent(Fact, tag="chat", frozen=True, kw_only=True):
     file: str | None = None
 
 
+class MessageReacted(Fact, tag="message_reacted", frozen=True, kw_only=True):
+    """A participant put an emoji on a chat message, or took it off (`on` is false)."""
+
+    message: str
+    participant: str
+    emoji: str
+    on: bool
+
+
 class RecordingStarted(Fact, tag="recording_started", frozen=True, kw_only=True):
     recording: str
 
@@ -192,6 +201,7 @@ AnyFact = (
     | ConsentAnswered
     | RecordingRequested
     | ChatSent
+    | MessageReacted
     | RecordingStarted
     | RecordingStalled
     | RecordingResumed

@@ -153,10 +153,17 @@ class Hand(Message, tag="hand", frozen=True, kw_only=True):
 
 
 class Reaction(Message, tag="reaction", frozen=True, kw_only=True):
-    """Shows an emoji to all for a moment. The server fills in the sender."""
+    """Shows an emoji to all for a moment. The server fills in the sender.
+
+    With `message`, the emoji is put on that chat message, or taken off it (`on` is false); `to` is the other person of a
+    private message.
+    """
 
     emoji: str
     participant: str | None = None
+    message: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    on: bool = True
+    to: str | None = None
 
 
 class Record(Message, tag="record", frozen=True, kw_only=True):

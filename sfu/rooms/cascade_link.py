@@ -217,13 +217,16 @@ class CascadeLink:
         if isinstance(message, signaling.Hand):
             gestures.lower(room, message, but=self.number)
             return
+        if isinstance(message, signaling.Reaction):
+            gestures.show(room, message, but=self.number)
+            return
         receiver = room.participants.get(message.to) if isinstance(message, signaling.Chat) and message.to else None
         if receiver is not None:
             room.context.outbox.tell(receiver.session, message)
         elif isinstance(message, signaling.Caption):
             room.captions.add(message, now)
             room.broadcast(message)
-        elif isinstance(message, signaling.Reaction) or message.to is None:
+        elif message.to is None:
             room.broadcast(message)
         room.relay(message, but=self.number)
 

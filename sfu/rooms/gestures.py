@@ -1,6 +1,8 @@
 """Gestures: raised hands, which last until they are lowered, and reactions, which are shown and forgotten."""
 
-from sfu.api import signaling
+import msgspec
+
+from sfu.api import facts, signaling
 from sfu.api.refusal import Code, Refused
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
@@ -40,9 +42,35 @@ def react(room: Room, participant: Participant, message: signaling.Reaction, now
     _pay(participant, now)
     if message.emoji.isascii() or len(message.emoji) > _LONGEST_EMOJI:
         raise Refused(Code.BAD_MESSAGE, f"A reaction is an emoji of at most {_LONGEST_EMOJI} characters.")
-    shown = signaling.Reaction(emoji=message.emoji, participant=participant.participant)
-    room.broadcast(shown)
-    room.relay(shown)
+    shown = msgspec.structs.replace(message, participant=participant.participant)
+    if message.message is None:
+        show(room, msgspec.structs.replace(shown, on=True, to=None))
+        return
+    if not participant.grants.chat:
+        raise Refused(Code.NOT_PERMITTED, "Chat is not allowed for you in this meeting.")
+    show(room, shown)
+    room.context.outbox.report(
+        facts.MessageReacted(
+            room=room.room,
+            at=room.context.unix_ms(now),
+            message=message.message,
+            participant=participant.participant,
+            emoji=message.emoji,
+            on=message.on,
+        )
+    )
+
+
+def show(room: Room, shown: signaling.Reaction, *, but: int | None = None) -> None:
+    """Show a reaction to all, or to the two of a private message; `but` is the link that it came by."""
+    if shown.to is None:
+        room.broadcast(shown)
+    else:
+        for name in dict.fromkeys((shown.to, shown.participant)):
+            person = room.participants.get(name or "")
+            if person is not None:
+                room.context.outbox.tell(person.session, shown)
+    room.relay(shown, but=but)
 
 
 def _pay(participant: Participant, now: int) -> None:

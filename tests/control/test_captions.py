@@ -38,6 +38,7 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
         "model": "m",
     }
     wrote = {"kind": "chat", "room": meeting, "participant": ada, "name": "ada"}
+    liked = {"kind": "message_reacted", "room": meeting, "emoji": "👍", "on": True}
     await report(
         host,
         {**said, "utterance": "u1", "text": "hello\x00 there"},
@@ -45,6 +46,12 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
         {**said, "utterance": "u2", "text": "changed"},
         {**wrote, "at": 1, "message": "m1", "text": "to all"},
         {**wrote, "at": 2, "message": "m2", "text": "to Bob", "to": bob},
+        {**liked, "at": 3, "message": "m1", "participant": bob},
+        {**liked, "at": 4, "message": "m1", "participant": eves},
+        {**liked, "at": 5, "message": "m1", "participant": bob},
+        {**liked, "at": 6, "message": "m1", "participant": eves, "on": False},
+        {**liked, "at": 7, "message": "m2", "participant": eves},
+        {**liked, "at": 8, "message": "m3", "participant": eves},
         n=1,
     )
     captions = (await host.ok("GET", f"{base}/captions"))["captions"]
@@ -58,6 +65,9 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
     for reader, expected in ((bobs, ["to all", "to Bob"]), (host, ["to all", "to Bob"]), (eve, ["to all"])):
         page = await reader.ok("GET", f"{base}/messages")
         assert [one["text"] for one in page["messages"]] == expected
+        # Eve took hers back, and does not see what was said to Bob alone.
+        reactions = [one["reactions"] for one in page["messages"]]
+        assert reactions == [[{"emoji": "👍", "participants": [bob]}], []][: len(expected)]
     newest = await host.ok("GET", f"{base}/messages?limit=1")
     assert [one["text"] for one in newest["messages"]] == ["to Bob"]
     older = await host.ok("GET", f"{base}/messages?limit=1&cursor={newest['next']}")

@@ -55,6 +55,7 @@ ERASED = {
     "meeting_recordings",
     "meeting_rooms",
     "meetings",
+    "message_reactions",
     "operation_logs",
     "outbox",
     "participant_quality",

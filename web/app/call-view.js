@@ -14,6 +14,7 @@ import { ReactionRow } from './gestures.js';
 import { icon } from './icons.js';
 import { MutedSpeech } from './muted-speech.js';
 import { People } from './people.js';
+import { pushToTalk } from './push-to-talk.js';
 import { RecordingBanner } from './recording-banner.js';
 import { rest } from './session.js';
 import { actionOf } from './shortcuts.js';
@@ -79,6 +80,7 @@ export class CallView {
     call.audio.addEventListener('blocked', () => (this.#soundBlocked.hidden = false), { signal });
     this.#soundBlocked.addEventListener('click', () => void this.#hear());
     addEventListener('keydown', (event) => this.#key(event), { signal });
+    pushToTalk(media, () => room.participant !== '' && !room.grants.muted.includes('microphone'), signal);
     const timer = setInterval(() => this.#tick(), 1000);
     signal.addEventListener('abort', () => clearInterval(timer));
     this.offerAnalysis();

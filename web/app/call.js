@@ -151,7 +151,7 @@ export class Call {
   #admitted(answer) {
     rememberAttendance(this.meeting.id, { rejoin_secret: answer.rejoin_secret });
     if (answer.start_muted && !this.#entered && this.media.microphoneOn) {
-      this.media.startMuted();
+      this.media.switchMicrophone(false);
       toast(t('call.joined-muted'));
     }
     this.#entered = true;

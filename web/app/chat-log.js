@@ -4,7 +4,7 @@
  * Events: `change`.
  *
  * @typedef {{id: string, participant: string, name: string, text: string, to: string|null, reply_to?: string|null, file?: string|null,
- *   at: number}} Message
+ *   at: number, reactions: Map<string, Set<string>>}} Message `reactions`: by emoji, the participants who put it there
  */
 import { Emitter } from '/sdk/parley.js';
 import { codeOf } from './format.js';
@@ -26,7 +26,8 @@ export class ChatLog extends Emitter {
   constructor(room, signal) {
     super();
     this.#room = room;
-    room.addEventListener('chat', ({ detail }) => this.#add({ ...detail, at: detail.at ?? Date.now() }), { signal });
+    room.addEventListener('chat', ({ detail }) => this.#add({ ...detail, at: detail.at ?? Date.now(), reactions: new Map() }), { signal });
+    room.addEventListener('message-reaction', ({ detail }) => this.#react(detail), { signal });
   }
 
   /** @param {boolean} watched */
@@ -43,7 +44,7 @@ export class ChatLog extends Emitter {
       await new Promise((resolve) => void setTimeout(resolve, wait));
       try {
         const { messages } = await rest.get(`/meetings/${encodeURIComponent(meeting)}/messages`);
-        for (const message of messages) this.#add({ ...message, at: Date.parse(message.at) }, true);
+        for (const message of messages) this.#add({ ...message, at: Date.parse(message.at), reactions: reactionsOf(message) }, true);
         return;
       } catch (error) {
         // Whoever may not read it, or whose server forgot it, sees what is said from now on.
@@ -54,11 +55,31 @@ export class ChatLog extends Emitter {
 
   /** @param {Message} message @param {boolean} [past] */
   #add(message, past = false) {
-    if (message.id && this.messages.some(({ id }) => id === message.id)) return;
+    const known = message.id && this.messages.find(({ id }) => id === message.id);
+    if (known) {
+      if (!past) return;
+      known.reactions = message.reactions;
+      this.emit('change');
+      return;
+    }
     const later = past ? this.messages.findIndex(({ at }) => at > message.at) : -1;
     this.messages.splice(later < 0 ? this.messages.length : later, 0, message);
     if (this.messages.length > KEPT) this.messages.shift();
     if (!past && !this.#watched && message.participant !== this.#room.participant) this.unread += 1;
     this.emit('change');
   }
+  /** @param {{message: string, participant: string, emoji: string, on: boolean}} reaction */
+  #react({ message, participant, emoji, on }) {
+    const reactions = this.messages.find(({ id }) => id === message)?.reactions;
+    if (!reactions) return;
+    const people = reactions.get(emoji) ?? new Set();
+    if (on) reactions.set(emoji, people.add(participant));
+    else if (people.delete(participant) && people.size === 0) reactions.delete(emoji);
+    this.emit('change');
+  }
+}
+
+/** @param {{reactions?: {emoji: string, participants: string[]}[]}} message as the server keeps it @returns {Message['reactions']} */
+function reactionsOf({ reactions = [] }) {
+  return new Map(reactions.map(({ emoji, participants }) => [emoji, new Set(participants)]));
 }

@@ -3,6 +3,7 @@ import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
 import { clock, sentenceOf } from './format.js';
 import { icon } from './icons.js';
+import { messageReactions } from './message-reactions.js';
 import { currentUser, rest } from './session.js';
 import { sharedFile } from './shared-file.js';
 import { toast } from './toasts.js';
@@ -26,7 +27,7 @@ export class Chat {
   /** Which message is answered. @type {import('./chat-log.js').Message|null} */
   #answers = null;
   #answering = h('p', { class: 'answering', hidden: true });
-  /** @type {Map<import('./chat-log.js').Message, HTMLElement>} */
+  /** @type {Map<import('./chat-log.js').Message, {element: HTMLElement, update: () => void}>} */
   #rows = new Map();
   /** What came while the chat was closed begins below this line. */
   #fresh = h('li', { class: 'fresh' }, h('span', {}, t('chat.new')));
@@ -157,18 +158,24 @@ export class Chat {
   /** @param {import('./chat-log.js').Message} message */
   #row(message) {
     const known = this.#rows.get(message);
-    if (known) return known;
+    if (known) {
+      known.update();
+      return known.element;
+    }
     const own = message.participant === this.#call.room.participant;
     const first = message.reply_to ? this.#call.chat.messages.find(({ id }) => id === message.reply_to) : null;
+    const reactions = messageReactions(this.#call.room, message);
     const row = h('li', { class: own ? 'message own' : 'message', 'data-message': message.id },
-      first && h('button', { type: 'button', class: 'quote', onclick: () => this.#rows.get(first)?.scrollIntoView({ block: 'center' }) },
+      first && h('button', { type: 'button', class: 'quote', onclick: () => this.#rows.get(first)?.element.scrollIntoView({ block: 'center' }) },
         h('strong', {}, this.#nameOf(first)), h('span', {}, first.text)),
       h('p', { class: 'message-head' }, h('strong', {}, this.#nameOf(message)),
         message.to && h('span', { class: 'private' }, own ? this.#toWhom(message.to) : t('chat.to-you')),
         h('time', {}, clock(message.at))),
       message.file ? sharedFile(message.file, message.text, this.#files) : h('p', { class: 'message-text' }, ...linked(message.text)),
-      message.id && iconButton('reply', t('chat.reply-to', { name: this.#nameOf(message) }), { class: 'message-reply', onclick: () => this.#answer(message) }));
-    this.#rows.set(message, row);
+      message.id && reactions.element,
+      message.id && h('div', { class: 'message-actions' }, reactions.button,
+        iconButton('reply', t('chat.reply-to', { name: this.#nameOf(message) }), { onclick: () => this.#answer(message) })));
+    this.#rows.set(message, { element: row, update: reactions.update });
     return row;
   }
 
@@ -193,6 +200,7 @@ export class Chat {
     this.#to.hidden = others.length === 0;
     this.#attach.hidden = !this.#files || !room.grants.chat;
     this.#input.disabled = !room.grants.chat;
+    for (const { update } of this.#rows.values()) update();
     this.#input.placeholder = t(room.grants.chat ? 'chat.message' : 'chat.closed');
   }
 }

@@ -1,6 +1,7 @@
 /** Modal questions as native dialogs: the browser handles focus and Escape. */
 import { h } from './dom.js';
-import { iconButton } from './fields.js';
+import { check, iconButton } from './fields.js';
+import { preferences, remember } from './preferences.js';
 import { SHORTCUTS, keyName } from './shortcuts.js';
 import { t } from './words.js';
 
@@ -21,8 +22,11 @@ export function ask(title, text, answers) {
 }
 
 export function showHelp() {
+  const { shortcuts, pushToTalk } = preferences();
   return show((dialog) => [
     h('h2', {}, t('shortcut.title')),
+    check(t('shortcut.letters'), t('shortcut.letters-hint'), shortcuts, (on) => remember({ shortcuts: on })).element,
+    check(t('shortcut.push-to-talk'), t('shortcut.push-to-talk-hint'), pushToTalk, (on) => remember({ pushToTalk: on })).element,
     h('dl', { class: 'shortcuts' }, ...SHORTCUTS.flatMap(({ key, action }) => [
       h('dt', {}, h('kbd', {}, keyName(key))), h('dd', {}, t(`shortcut.${action}`)),
     ])),

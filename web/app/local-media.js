@@ -63,10 +63,10 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
-  /** Mute the microphone for this call only; the saved choice is unchanged. */
-  startMuted() {
-    this.microphoneOn = false;
-    if (this.microphone) this.microphone.enabled = false;
+  /** Mute or unmute the microphone for now; the saved choice is unchanged. @param {boolean} on */
+  switchMicrophone(on) {
+    this.microphoneOn = on;
+    if (this.microphone) this.microphone.enabled = on;
     this.#changed();
   }
 

@@ -12,6 +12,9 @@ const DEFAULTS = {
   consentRecording: false,
   consentCaptions: false,
   captionsShown: false,
+  /** Letters that act in a call, and the space bar that unmutes as long as it is held. */
+  shortcuts: true,
+  pushToTalk: true,
   /** How a call is looked at: see view-state.js. */
   perPage: 25,
   corner: '',

@@ -3,9 +3,10 @@ import { deviceChoices } from './device-choices.js';
 import { show } from './dialogs.js';
 import { languageField, themeFields } from './display.js';
 import { h } from './dom.js';
+import { check } from './fields.js';
 import { icon } from './icons.js';
 import { levelMeter } from './level-meter.js';
-import { preferences } from './preferences.js';
+import { preferences, remember } from './preferences.js';
 import { t } from './words.js';
 
 /**
@@ -27,6 +28,7 @@ export function showSettings(media, speakerChosen, again) {
     choices.element,
     h('div', { class: 'field' }, h('p', { class: 'hint' }, t(media.microphoneOn ? 'settings.level' : 'settings.level-muted')), meter.element),
     h('button', { type: 'button', class: 'button small', onclick: () => void testSpeaker() }, icon('volume'), t('settings.test-speaker')),
+    check(t('shortcut.push-to-talk'), t('shortcut.push-to-talk-hint'), preferences().pushToTalk, (on) => remember({ pushToTalk: on })).element,
     languageField(dialog, again),
     ...themeFields(),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),

@@ -1,5 +1,9 @@
 /** Keyboard shortcuts of a call. */
+import { preferences } from './preferences.js';
 import { t } from './words.js';
+
+/** The key that unmutes as long as it is held. */
+export const TALK_KEY = ' ';
 
 /** @type {{key: string, action: string}[]} in the order of the help */
 export const SHORTCUTS = [
@@ -36,7 +40,7 @@ export function keyName(key) {
 
 /** Ignores letters typed into a field or with a modifier. @param {KeyboardEvent} event @returns {string} action or '' */
 export function actionOf(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return '';
+  if (!preferences().shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return '';
   if (event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable], dialog')) return '';
   return SHORTCUTS.find((shortcut) => shortcut.key === event.key)?.action ?? '';
 }

@@ -12,6 +12,7 @@
  * - `closing` ({at}): this breakout room closes at `at` (Unix ms, null: it stays open); `announcement` ({id, name, text, at})
  * - `uplink` (Uplink): the measures for a narrow uplink changed
  * - `speakers` ({participant, level}[]), `chat` (a message), `caption` (a caption), `captions-state`, `recording`, `grants`
+ * - `reaction` ({emoji, participant}); `message-reaction` ({message, participant, emoji, on}) to a chat message
  * - `shared` (SharedView): the spotlight, the timer, or a poll or question changed
  * - `data` (DataReceived): a message over a data channel
  * - `problem` ({code, detail}): the server refused a request, but the connection continues
@@ -246,9 +247,13 @@ export class Room extends Emitter {
     return this.#signaling.send(participant ? { kind: 'hand', raised, participant } : { kind: 'hand', raised });
   }
 
-  /** Show an emoji to everybody for a moment; the `reaction` event confirms it. @param {string} emoji */
-  react(emoji) {
-    return this.#signaling.send({ kind: 'reaction', emoji });
+  /**
+   * Show an emoji to everybody for a moment, or put it on a chat message; an event confirms it.
+   * @param {string} emoji @param {{message?: string, on?: boolean, to?: string|null}} [where] `on` false takes it off the
+   * message again; `to` is the other person of a private message
+   */
+  react(emoji, { message, on = true, to } = {}) {
+    return this.#signaling.send({ kind: 'reaction', emoji, ...(message ? { message, on } : {}), ...(message && to ? { to } : {}) });
   }
 
   /**
@@ -314,7 +319,9 @@ export class Room extends Emitter {
     shared: ({ state }) => this.#share(state),
     announcement: (message) => this.emit('announcement', message),
     chat: (message) => this.emit('chat', message),
-    reaction: ({ emoji, participant }) => this.emit('reaction', { emoji, participant }),
+    reaction: ({ emoji, participant, message, on = true }) => (
+      message ? this.emit('message-reaction', { message, participant, emoji, on }) : this.emit('reaction', { emoji, participant })
+    ),
     error: (message) => this.#refused(message),
   };
 

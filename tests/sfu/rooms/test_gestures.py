@@ -3,6 +3,7 @@
 import pytest
 
 from sfu.api import signaling
+from sfu.api.facts import MessageReacted
 from sfu.api.join_token import Grants
 from sfu.api.refusal import Refused
 from tests.sfu.rooms.stage import SECOND, Stage
@@ -41,3 +42,22 @@ def test_a_reaction_is_an_emoji_shown_to_all_and_bounded_in_rate() -> None:
     with pytest.raises(Refused, match="too_many_requests"):
         for _ in range(20):
             stage.say(ann, signaling.Reaction(emoji="👍"))
+
+
+def test_an_emoji_is_put_on_a_message_for_those_who_see_it() -> None:
+    stage = Stage()
+    ann, bob, cat = (stage.join(name) for name in ("ann", "bob", "cat"))
+    stage.say(ann, signaling.Reaction(emoji="👍", message="m1"))
+    shown = signaling.Reaction(emoji="👍", message="m1", participant="ann")
+    assert [one.last(signaling.Reaction) for one in (ann, bob, cat)] == [shown] * 3
+    stage.say(bob, signaling.Reaction(emoji="🎉", message="m2", on=False, to="ann"))
+    private = signaling.Reaction(emoji="🎉", message="m2", on=False, to="ann", participant="bob")
+    assert [one.last(signaling.Reaction) for one in (ann, bob, cat)] == [private, private, shown]
+    told = [fact for fact in stage.facts if isinstance(fact, MessageReacted)]
+    assert [(fact.message, fact.participant, fact.emoji, fact.on) for fact in told] == [
+        ("m1", "ann", "👍", True),
+        ("m2", "bob", "🎉", False),
+    ]
+    silent = stage.join("dan", grants=Grants(chat=False))
+    with pytest.raises(Refused, match="not_permitted"):
+        stage.say(silent, signaling.Reaction(emoji="👍", message="m1"))

@@ -487,6 +487,13 @@ export default {
   'chat.download': 'Download {name}',
   'chat.file-gone': 'No longer available',
   'chat.preview': 'Preview of {name}',
+  'chat.react': 'Reactions',
+  'chat.react-to': 'React to {name}',
+  'chat.reacted': '{emoji}, {count, plural, one {# person} other {# people}}: {names}',
+  'shortcut.letters': 'Keyboard shortcuts',
+  'shortcut.letters-hint': 'Single keys act while no field has the focus.',
+  'shortcut.push-to-talk': 'Push to talk',
+  'shortcut.push-to-talk-hint': 'While you are muted, hold the space bar to speak.',
   'chat.reply-to': 'Reply to {name}',
   'chat.uploading': 'Sending {name}…',
 

@@ -487,6 +487,13 @@ export default {
   'chat.download': '下载 {name}',
   'chat.file-gone': '文件已不存在',
   'chat.preview': '{name} 的预览',
+  'chat.react': '表情回应',
+  'chat.react-to': '回应 {name}',
+  'chat.reacted': '{emoji}，{count, plural, other {# 人}}：{names}',
+  'shortcut.letters': '键盘快捷键',
+  'shortcut.letters-hint': '未在输入框中时，单个按键即可操作。',
+  'shortcut.push-to-talk': '按住说话',
+  'shortcut.push-to-talk-hint': '静音时按住空格键即可发言。',
   'chat.reply-to': '回复 {name}',
   'chat.uploading': '正在发送 {name}…',
 

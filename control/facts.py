@@ -192,11 +192,8 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
             await transcript.add_consent(connection, fact, at)
             await audit.write(connection, fact.participant, "consent", fact.room, "", **_answer(fact))
             await _event(connection, outbox.MEETING_EVENTS, "consent.given", fact)
-        case ChatSent():
-            await transcript.add_chat(connection, fact, at)
-            await _event(connection, outbox.SIGNALING_EVENTS, "chat.sent", fact)
-        case MessageReacted():
-            await transcript.react(connection, fact, at)
+        case ChatSent() | MessageReacted():
+            await _take_chat(connection, fact, at)
         case CaptionFinal():
             await transcript.add_caption(connection, fact, at)
             await _event(connection, outbox.AI_EVENTS, "asr.completed", fact)
@@ -211,6 +208,14 @@ def _check_epoch(batch: ReceivedBatch, fact: AnyFact, placement: Placement) -> N
     """Refuse facts about a room that was placed anew since: control has already written its end."""
     if fact.epoch < placement.epoch or not placement.includes(batch.node):
         raise Unfit("old_epoch")
+
+
+async def _take_chat(connection: Connection, fact: ChatSent | MessageReacted, at: datetime) -> None:
+    if isinstance(fact, MessageReacted):
+        await transcript.react(connection, fact, at)
+        return
+    await transcript.add_chat(connection, fact, at)
+    await _event(connection, outbox.SIGNALING_EVENTS, "chat.sent", fact)
 
 
 async def _open_room(

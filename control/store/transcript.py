@@ -149,7 +149,8 @@ async def react(connection: Connection, reaction: MessageReacted, at: datetime) 
         return
     await connection.execute(
         "INSERT INTO message_reactions (meeting_id, message, participant_id, emoji, reacted_at)"
-        " SELECT m.meeting_id, m.message, p.id, $4, $5 FROM signaling_messages m JOIN meeting_participants p ON p.id = $3"
+        " SELECT m.meeting_id, m.message, p.id, $4, $5"
+        " FROM signaling_messages m JOIN meeting_participants p ON p.id = $3"
         " WHERE m.meeting_id = $1 AND m.message = $2 AND m.deleted_at IS NULL"
         " AND (m.recipient_id IS NULL OR p.id IN (m.recipient_id, m.participant_id))"
         " AND (SELECT count(*) FROM message_reactions r"

@@ -155,8 +155,8 @@ class Hand(Message, tag="hand", frozen=True, kw_only=True):
 class Reaction(Message, tag="reaction", frozen=True, kw_only=True):
     """Shows an emoji to all for a moment. The server fills in the sender.
 
-    With `message`, the emoji is put on that chat message, or taken off it (`on` is false); `to` is the other person of a
-    private message.
+    With `message`, the emoji is put on that chat message, or taken off it (`on` is false); `to` is the other person of
+    a private message.
     """
 
     emoji: str

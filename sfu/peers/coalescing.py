@@ -1,7 +1,7 @@
-"""Coalescing of timers: work that may wait a moment is done for everybody at once.
+"""Coalescing of timers: work that may wait a moment is done for all peers together.
 
-A function that runs now and then, between packets, finds its code and data gone from the processor's caches. It then
-takes several times as long as in a batch.
+A function that runs now and then, between packets, finds the processor's caches cold. It then takes several times as
+long as in a batch.
 """
 
 COALESCING_NS = 50_000_000
@@ -13,5 +13,5 @@ def coalesce(at: int) -> int:
 
 
 def coalesce_nearest(at: int, now: int) -> int:
-    """Return the coalesced time nearest to `at` of those after `now`."""
+    """Return the coalesced time after `now` that is nearest to `at`."""
     return coalesce(max(at - COALESCING_NS // 2, now + 1))

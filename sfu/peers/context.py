@@ -23,7 +23,7 @@ NTP_UNIX_SECONDS = 2_208_988_800
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on everything that remote parties can make grow."""
+    """Bounds on everything that remote parties can grow."""
 
     audio_slots: int = 6
     video_slots: int = 48
@@ -36,7 +36,7 @@ class Limits:
 
 
 class Schedule:
-    """A schedule of keys by time. A key has one time; setting it again moves it."""
+    """A schedule of keys by time. Each key has one time; setting it again moves the key."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Hashable]] = []
@@ -44,7 +44,7 @@ class Schedule:
         self._order = itertools.count()
 
     def set(self, key: Hashable, at: int | None) -> None:
-        """Wake `key` at `at`; None forgets it."""
+        """Wake `key` at `at`; None removes it."""
         if at is None:
             self._times.pop(key, None)
         elif self._times.get(key) != at:
@@ -64,7 +64,7 @@ class Schedule:
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: int) -> list[Hashable]:
-        """Take the keys whose time has come, earliest first."""
+        """Remove and return the keys whose time has come, earliest first."""
         keys = []
         while (at := self.next()) is not None and at <= now:
             key = heapq.heappop(self._heap)[2]
@@ -75,14 +75,14 @@ class Schedule:
 
 @dataclass(slots=True)
 class Context:
-    """Shared by the rooms and peers of one node. `unix_offset` is Unix time less the monotonic clock, in ns.
+    """The state that a node's rooms and peers share. `unix_offset` is Unix time minus the monotonic clock, in ns.
 
-    `touched` are numbers of peers that may have something to send or a new timer; the node settles them. `routes` finds
-    the peer of a route. `far_ends` maps the addresses that plain transports send to, with our socket, to their owners;
-    `unproved` are those that nobody vouches for. `observer` is the engine, if subscribers' links are to be estimated.
-    Reports, feedback and statistics come only every `pace`-th time while the node is overloaded. `reached_from` finds
-    the client behind an address of this machine's own. `resizers` cut the datagrams of some of our sockets before the
-    engine takes them. `shared_port` is set if other workers have the same port.
+    `touched` holds the numbers of peers that may have something to send or a new timer; the node settles them. `routes`
+    maps a route to its peer. `far_ends` maps each address that a plain transport sends to, with our socket, to its
+    owner; `unproved` tracks receivers that nobody vouches for. `observer` is the engine, if subscribers' links are
+    estimated. While the node is overloaded, only every `pace`-th report, feedback and statistic is made. `reached_from`
+    finds the client behind one of this machine's own addresses. `resizers` cut the datagrams of some of our sockets
+    before the engine takes them. `shared_port` is set if other workers use the same port.
     """
 
     engine: Engine
@@ -112,7 +112,7 @@ class Context:
         return next(self._numbers)
 
     def peer(self, now: int) -> Peer:
-        """Return a new peer by ICE and DTLS."""
+        """Return a new peer with ICE and DTLS."""
         return Peer(
             self.number(),
             self.engine,
@@ -127,7 +127,7 @@ class Context:
         return (now + self.unix_offset) // 1_000_000
 
     def ntp(self, now: int) -> int:
-        """Return our own NTP time (32.32) at `now`."""
+        """Return our NTP time (32.32 fixed point) at `now`."""
         return ((now + self.unix_offset) << 32) // 1_000_000_000 + (NTP_UNIX_SECONDS << 32)
 
 

@@ -1,10 +1,10 @@
 """The two data channels of a peer, one reliable (in order) and one lossy (sent once).
 
-They are negotiated by their ids, RELIABLE and LOSSY, or opened in band under labels (`Labels`): by us or by the far
-end, which opens what it sends on. Channels with other labels are ignored.
+They are negotiated by id (RELIABLE and LOSSY), or opened in band under labels (`Labels`), by us or by the far end: each
+side opens the channels that it sends on. Channels with other labels are ignored.
 
-Waiting data is bounded for each subscriber: beyond MAX_BUFFERED_BYTES a lossy message is dropped, and a reliable one,
-which must not be lost, closes its channel. Nobody else is affected.
+At most MAX_BUFFERED_BYTES wait for each subscriber. Beyond that a lossy message is dropped, and a reliable one, which
+must not be lost, closes its channel. Other subscribers are not affected.
 """
 
 from collections import Counter
@@ -18,15 +18,15 @@ from sfu.formats.dcep import Opening
 from sfu.machines.sctp_association import SctpAssociation, SctpMessage
 
 RELIABLE, LOSSY = 0, 1
-_OUTSIDE = -1  # the stream of a channel that is not there
+_OUTSIDE = -1  # the stream of a channel that does not exist
 MAX_BUFFERED_BYTES = 1_000_000
 
-_OVERHEAD_BYTES = 64  # of the smallest message, so that many small ones are bounded too
+_OVERHEAD_BYTES = 64  # the least that a message counts, which bounds the number of small ones
 _BINARY = 53  # payload protocol identifier (RFC 8831, section 8)
 
 
 class Labels(NamedTuple):
-    """The labels under which the two channels are opened in band, and whether that is ours to do."""
+    """The labels under which the two channels are opened in band, and whether we open them."""
 
     reliable: str
     lossy: str
@@ -50,7 +50,7 @@ class Came(NamedTuple):
 
 
 class Unfit(Enum):
-    """The reason why a message from the subscriber is ignored; the values are names of counters."""
+    """The reasons for ignoring a message from the subscriber; the values are names of counters."""
 
     TOO_LONG = "data_dropped_too_long"
     NOT_BINARY = "data_dropped_not_binary"
@@ -60,9 +60,9 @@ class Unfit(Enum):
 
 
 class DataChannels:
-    """Until the answer has come and the peer is connected, messages wait within the same bound.
+    """The two channels. Until the answer has arrived and the peer is connected, messages wait within the same bound.
 
-    Where channels are opened in band, none exists before that, and nothing waits.
+    If channels are opened in band, none exists before that, and no messages wait.
     """
 
     def __init__(
@@ -72,7 +72,9 @@ class DataChannels:
         longest: int = MAX_MESSAGE_BYTES,
         labels: Labels | None = None,
     ) -> None:
-        """`counters` count ignored messages, such as those beyond `longest`, and why an association broke."""
+        """`counters` counts ignored messages, such as those longer than `longest`, and broken associations by
+        reason.
+        """
         self._counters = counters if counters is not None else Counter()
         self._longest = longest
         self._association = SctpAssociation()
@@ -85,7 +87,7 @@ class DataChannels:
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait for this subscriber or for its acknowledgement."""
+        """Bytes that wait to be sent or acknowledged."""
         return self._association.buffered
 
     @property
@@ -93,9 +95,9 @@ class DataChannels:
         return self._association.established
 
     def agree(self, accepted: bool, now: int, *, dtls_client: bool = False) -> None:
-        """Take from an answer whether there are data channels; the first answer decides.
+        """Take an answer, which says whether there are data channels; only the first one counts.
 
-        The client of DTLS opens channels on even streams, the server on odd ones (RFC 8832, section 6).
+        The DTLS client opens channels on even streams, the DTLS server on odd ones (RFC 8832, section 6).
         """
         if self._agreed is None:
             self._agreed = accepted
@@ -104,7 +106,7 @@ class DataChannels:
             self._start(now)
 
     def connect(self, now: int) -> None:
-        """Start the association: DTLS is done."""
+        """Start the association, once DTLS is done."""
         self._connected = True
         self._start(now)
 
@@ -120,7 +122,7 @@ class DataChannels:
         self._association.send(SctpMessage(stream, dcep.PROTOCOL, data), now)
 
     def send(self, data: bytes, now: int, *, reliable: bool) -> Sent:
-        """Send a message, or say why not; after OVERFLOWED the reliable channel is closed for good."""
+        """Send a message; return its fate. After OVERFLOWED the reliable channel stays closed."""
         association = self._association
         stream = self._reliable if reliable else self._lossy
         is_gone = stream in self._closed or (self._labels is not None and (stream == _OUTSIDE or not self._started))
@@ -141,7 +143,7 @@ class DataChannels:
         self._association.reset(stream, now)
 
     def receive(self, records: Sequence[bytes], now: int) -> list[Came]:
-        """Take the content of DTLS records; returns the messages that came. Invalid ones are only counted."""
+        """Take the content of DTLS records; return the messages in them. Invalid ones are only counted."""
         if not self._started:
             return []
         was_broken = bool(self._association.close_reason)
@@ -163,7 +165,7 @@ class DataChannels:
         return came
 
     def _open(self, message: SctpMessage, now: int) -> None:
-        """Let the far end open a channel, which is acknowledged whatever it is for."""
+        """Let the far end open a channel; any channel is acknowledged."""
         assert self._labels is not None
         try:
             opening = dcep.parse(message.data)

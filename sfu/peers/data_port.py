@@ -1,4 +1,4 @@
-"""The data channels of a peer, joined to its DTLS: records in, messages out, and the other way."""
+"""Connects a peer's data channels to its DTLS: records become messages, and messages records."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from sfu.peers.peer import Peer
 
 
 class DataPort:
-    """One per peer that has data channels."""
+    """The port of a peer that has data channels."""
 
     def __init__(self, peer: Peer, counters: Counter[str], labels: Labels | None) -> None:
         self.channels = DataChannels(counters, labels=labels)
@@ -15,12 +15,12 @@ class DataPort:
         peer.take_data()
 
     def agree(self, accepted: bool, now: int, *, dtls_client: bool) -> None:
-        """Take from an answer whether there are data channels."""
+        """Take an answer, which says whether there are data channels."""
         self.channels.agree(accepted, now, dtls_client=dtls_client)
         self._send_records(now)
 
     def connect(self, now: int) -> None:
-        """DTLS is done."""
+        """Start the association, since DTLS is done."""
         self.channels.connect(now)
         self._send_records(now)
 
@@ -34,7 +34,7 @@ class DataPort:
         return came
 
     def send(self, message: bytes, now: int, *, reliable: bool) -> Sent:
-        """Send a message, or say why not."""
+        """Send a message; return its fate."""
         sent = self.channels.send(message, now, reliable=reliable)
         self._send_records(now)
         return sent

@@ -1,7 +1,7 @@
-"""Media that come before a peer's keys: the side that ends the handshake may send its first packets with the end.
+"""Media that arrives before a peer's keys: the side that completes the handshake may send packets along with its end.
 
-Encoders begin with a keyframe, and some never send another on request. So packets are held for a moment, and taken
-again when the keys are there.
+Encoders begin with a keyframe, and some never send another on request. So packets are held for a moment and processed
+when the keys are there.
 """
 
 from collections import Counter, deque
@@ -10,18 +10,18 @@ from sfu.engine.contract import Drop, Leftover
 
 _HELD_NS = 100_000_000
 _MAX_HELD = 256
-"""Packets: a large keyframe and the sound of that time."""
+"""A number of packets: a large keyframe and the audio that arrives with it."""
 
 
 class EarlyMedia:
-    """One per peer. Packets that are too old, or too many, are counted in `drops`."""
+    """Early packets of one peer. Packets beyond the limits of age and number are counted in `drops`."""
 
     def __init__(self, drops: Counter[Drop]) -> None:
         self._drops = drops
         self._held: deque[Leftover] = deque()
 
     def hold(self, leftover: Leftover) -> None:
-        """Keep a packet, the newest ones if there are too many."""
+        """Keep a packet; if there are too many, drop the oldest."""
         self._held.append(leftover)
         self._forget(leftover.arrival)
 

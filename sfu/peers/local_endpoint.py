@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LocalEndpoint:
-    """Our sockets for a transport, and the address at which the far end reaches them. `own`: no other transport shares
+    """Our sockets for a transport, and the address at which the far end reaches them. `own`: no other transport uses
     them.
     """
 

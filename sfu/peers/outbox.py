@@ -1,4 +1,4 @@
-"""Output of the rooms for the owner of the sockets: datagrams, messages, facts. Drained after every step."""
+"""The rooms' output for the owner of the sockets: datagrams, messages, facts. It is drained after every step."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class SessionClose(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Something went wrong for a room; `dump` is its flight recorder's content (rooms.flight_dump)."""
+    """A failure in a room; `dump` is the content of its flight recorder (rooms.flight_dump)."""
 
     room: str
     dump: bytes
@@ -29,14 +29,14 @@ class Failure(NamedTuple):
 
 @dataclass(slots=True)
 class Outbox:
-    """Results of a step, in order. `to_sessions` keeps messages and closes of all sessions in one sequence."""
+    """The results of a step, in order. `to_sessions` holds messages and closes of all sessions in one sequence."""
 
     datagrams: list[Outgoing] = field(default_factory=list)
     to_sessions: list[tuple[int, Message] | SessionClose] = field(default_factory=list)
     facts: list[AnyFact] = field(default_factory=list)
     rooms_opened: list[str] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
-    """The placement under which each live room is held, for its facts."""
+    """The epoch of each live room's placement, for its facts."""
     to_links: list[tuple[int, LinkMessage]] = field(default_factory=list)
     links_to_close: list[int] = field(default_factory=list)
     sockets_to_shut: list[int] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Outbox:
         self.datagrams.extend(datagrams)
 
     def tell(self, session: int | None, message: Message) -> None:
-        """Send a message to a session; None (no socket now, or a WHIP or WHEP participant) drops it."""
+        """Send a message to a session; None (no socket at the moment, or a WHIP or WHEP participant) drops it."""
         if session is not None:
             self.to_sessions.append((session, message))
 

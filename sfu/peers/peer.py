@@ -1,7 +1,7 @@
-"""One peer: its ICE-lite, DTLS and SRTP keys, connected to the engine's table. No media, no SDP.
+"""One peer: ICE-lite, DTLS and SRTP keys, connected to the engine's table. It knows nothing of media or SDP.
 
 Sans-IO after str0m: feed `receive` and `handle_timer`, then drain `datagrams_to_send` and `next_event`. The engine only
-knows 5-tuples that ICE has validated, so DTLS and SRTP from others never get here.
+knows 5-tuples that ICE has validated, so DTLS and SRTP from other addresses never get here.
 """
 
 from collections import Counter, deque
@@ -32,12 +32,12 @@ CONSENT_LOST = "consent_lost"
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
-    """DTLS is done, the keys are in the engine: media flows."""
+    """DTLS is done and the keys are in the engine: media can flow."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeerClosed:
-    """The peer is over. `reason`: CONSENT_LOST or one of Dtls.close_reason."""
+    """The peer has ended. `reason` is CONSENT_LOST or one of Dtls.close_reason."""
 
     reason: str
 
@@ -59,9 +59,9 @@ class Peer:
         reached_from: Mapping[Address, Address] | None = None,
         shared_port: SharedPort | None = None,
     ) -> None:
-        """`reached_from` tells who is behind an address of this machine's own (server.tcp_listener).
+        """`reached_from` maps one of this machine's own addresses to the client behind it (server.tcp_listener).
 
-        `shared_port` is told of the paths of this peer, if other workers have the same port.
+        `shared_port` receives the paths of this peer, if other workers use the same port.
 
         `drops` counts unusable packets that came before the keys.
         """
@@ -83,14 +83,14 @@ class Peer:
 
     @property
     def ufrags(self) -> tuple[str, ...]:
-        """Our ufrags that checks may name: during an ICE restart the one before, too."""
+        """Our ufrags that checks may name, including the previous one during an ICE restart."""
         return self._ice.ufrags
 
     def _credentials(self) -> Credentials:
         return generate_credentials(self._shared_port.mark if self._shared_port is not None else "")
 
     def local(self, candidates: Sequence[Candidate]) -> LocalTransport:
-        """Return our side for a description."""
+        """Return our side's parameters for a description."""
         credentials: Credentials = self._ice.credentials
         return LocalTransport(credentials.ufrag, credentials.pwd, self._certificate.fingerprints, tuple(candidates))
 
@@ -106,7 +106,7 @@ class Peer:
         self._advance_dtls(now)
 
     def restart_ice(self, ufrag: str | None = None, pwd: str = "") -> None:
-        """Take new local credentials, and the remote's if they came without a description.
+        """Create new local credentials, and take the remote's if they came without a description.
 
         The association and its keys stay (RFC 8445, section 9).
         """
@@ -115,7 +115,7 @@ class Peer:
             self._ice.set_remote(ufrag, pwd)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
-        """Take STUN, DTLS or early media; returns why a STUN message was refused."""
+        """Take STUN, DTLS or early media; return the reason if a STUN message was refused."""
         if self.closed:
             return None
         if leftover.kind == LeftoverKind.STUN:
@@ -128,11 +128,11 @@ class Peer:
         return None
 
     def early_media(self, now: int) -> list[Leftover]:
-        """Return media that came before the keys, to be resubmitted to the engine once the peer is connected."""
+        """Return media that arrived before the keys, to be resubmitted to the engine once the peer is connected."""
         return self._early.take(now)
 
     def receive_again(self, leftover: Leftover, now: int) -> bool:
-        """Take a check if it repeats an earlier one: then only `datagrams_to_send` has to be looked at."""
+        """Take a check if it repeats an earlier one; afterwards only `datagrams_to_send` needs to be read."""
         mapped = self._reached_from.get(leftover.source)
         received = self._ice.receive_again(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
         if self.closed or received is None:
@@ -176,7 +176,7 @@ class Peer:
             self._datagrams.append(Outgoing(check.data, check.five_tuple.source, check.five_tuple.local))
 
     def take_data(self) -> None:
-        """Keep messages of data channels for `data`, which is to be called after each `receive`."""
+        """Keep records of data channels for `data`, which must be called after each `receive`."""
         self._dtls.keeps_data = True
 
     def data(self) -> list[bytes]:
@@ -189,7 +189,7 @@ class Peer:
             self._advance_dtls(now)
 
     def _advance_dtls(self, now: int) -> None:
-        """Send DTLS's datagrams; media start on a pair on which the far end is known to receive (machines.ice)."""
+        """Send DTLS's datagrams; media starts on a pair on which the far end is known to receive (machines.ice)."""
         selected = self._ice.selected
         if selected is not None:
             for data in self._dtls.datagrams_to_send():
@@ -220,7 +220,7 @@ class Peer:
         return min(consent, handshake)
 
     def handle_timer(self, now: int) -> None:
-        """Let DTLS retransmit and consent lapse."""
+        """Let DTLS retransmit, and check whether consent has expired."""
         if self.closed:
             return
         before = self._ice.selected

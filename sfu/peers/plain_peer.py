@@ -1,6 +1,6 @@
-"""One plain RTP or SRTP association: like `Peer`, but with given keys and addresses instead of ICE and DTLS.
+"""One plain RTP or SRTP association: like `Peer`, but with configured keys and addresses instead of ICE and DTLS.
 
-It is connected from the beginning and ends only when it is closed. Where RTCP has a port of its own, it goes there.
+It is connected from the beginning and ends only when it is closed. RTCP goes to its own port if it has one.
 """
 
 import base64
@@ -28,7 +28,7 @@ KEY_BYTES = {
 
 
 def with_key(srtp: SrtpKey) -> SrtpKey:
-    """Return it with a fresh random key when it has none."""
+    """Return the parameters, with a fresh random key if they have none."""
     if srtp.key:
         return srtp
     key = secrets.token_bytes(KEY_BYTES[PROFILES[srtp.suite]])
@@ -36,7 +36,7 @@ def with_key(srtp: SrtpKey) -> SrtpKey:
 
 
 def srtp_keys(ours: SrtpKey, theirs: SrtpKey) -> SrtpKeys:
-    """Return the engine's keys for sending and receiving; ValueError when they are unusable."""
+    """Return the engine's keys for sending and receiving; raises ValueError if they are unusable."""
     if ours.suite != theirs.suite:
         raise ValueError("both directions must use the same suite")
     profile = PROFILES[ours.suite]
@@ -64,7 +64,7 @@ class PlainAddress:
 
 
 class PlainPeer:
-    """`number` is its id in the engine's table. `keys` None exchanges plain RTP; `sockets` are shut when it closes."""
+    """`number` is its id in the engine's table. Without `keys` it exchanges plain RTP; `sockets` are closed with it."""
 
     connected = True
     ufrags: tuple[str, ...] = ()
@@ -88,11 +88,11 @@ class PlainPeer:
 
     @property
     def address(self) -> Address | None:
-        """The destination of media, or of reports if there is no media; None while it is unknown."""
+        """The destination of media, or of reports if no media is sent; None while unknown."""
         return self._address
 
     def set_address(self, address: PlainAddress) -> None:
-        """Send to this address and take packets from it; ValueError when another peer does."""
+        """Send to this address and take packets from it; raises ValueError if another peer does."""
         ends = {(address.media, address.local), (address.rtcp, address.rtcp_local)}
         far_ends = self._context.far_ends
         if any(far_ends.get(end, self.number) != self.number for end in ends):
@@ -106,7 +106,7 @@ class PlainPeer:
             self._engine.admit_source(self.number, address.rtcp, address.rtcp_local)
 
     def report_to(self, address: Address, local: int) -> None:
-        """Send RTCP there from now on."""
+        """Send RTCP to this address from now on."""
         if self._address is None:
             self._address = address
             self._engine.set_address(self.number, address, local)
@@ -121,11 +121,11 @@ class PlainPeer:
         return [Outgoing(entry.data, destination, local) for entry in protected]
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
-        """Ignore it: STUN and DTLS have no place here."""
+        """Ignore the datagram: STUN and DTLS are not used here."""
         return None
 
     def early_media(self, now: int) -> list[Leftover]:
-        """Return nothing: the keys were there from the start."""
+        """Return nothing, since the keys are known from the start."""
         return []
 
     def timer(self) -> int | None:
@@ -141,7 +141,7 @@ class PlainPeer:
         return self._events.pop(0) if self._events else None
 
     def give_up(self, reason: str) -> None:
-        """Have the peer closed, since the far end is not the right one."""
+        """Have the peer closed, since the far end is the wrong one."""
         if not self.closed:
             self.closed = True
             self._events.append(PeerClosed(reason))

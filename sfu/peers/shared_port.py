@@ -1,9 +1,9 @@
-"""One UDP port for several workers, as one of them sees it: datagrams that it takes, and those that it hands on.
+"""One worker's view of a UDP port shared by several workers: datagrams that it accepts, and those that it hands on.
 
-The kernel steers datagrams by their source (machines.port_steering), once it has been told whose that is. What lands at
-the wrong worker before, or where the program has no room, is handed on here: checks by their user fragment, the rest by
-what the other workers have told of their peers. A handshake that comes before its worker has told is held for a moment.
-Datagrams from sources that no worker knows are dropped.
+The kernel steers datagrams by their source (machines.port_steering), once it knows the source's worker. Datagrams that
+reach the wrong worker before that, or for lack of room in the program, are handed on here: checks by their user
+fragment, others by the paths that the other workers have announced. A handshake whose path has not been announced yet
+is held for a moment. Datagrams from sources that no worker knows are dropped.
 """
 
 from collections import Counter, deque
@@ -17,11 +17,11 @@ from sfu.machines.ice.lite import FiveTuple
 MAX_HELD = 256
 HELD_NS = 200_000_000
 MAX_HANDED = 256
-"""Datagrams handed on in a step; a flood for others is theirs to be spared of."""
+"""The maximum number of datagrams handed on in a step, which spares other workers a flood."""
 
 
 class PathNews(NamedTuple):
-    """A path of a worker's has come, or gone."""
+    """An announcement that a path of a worker's began or ended."""
 
     worker: int
     came: bool
@@ -29,15 +29,15 @@ class PathNews(NamedTuple):
 
 
 class SharedPort:
-    """The share of worker number `worker`, counted from 0. `drops` counts what could not be handed on."""
+    """The share of worker number `worker`, counted from 0. `drops` counts datagrams that could not be handed on."""
 
     def __init__(self, worker: int, drops: Counter[Drop]) -> None:
         self.worker = worker
         self.mark = port_steering.mark(worker)
         self.news: list[PathNews] = []
-        """To be told to the others."""
+        """Announcements to the other workers."""
         self.handed: dict[int, list[Leftover]] = {}
-        """To be handed to others, by worker."""
+        """Datagrams to hand on, by worker."""
         self.handed_on = 0
         self._drops = drops
         self._owners: dict[FiveTuple, int] = {}
@@ -45,15 +45,15 @@ class SharedPort:
         self._room = MAX_HANDED
 
     def came(self, path: FiveTuple) -> None:
-        """A path of ours has been validated."""
+        """Announce a path of ours that has been validated."""
         self.news.append(PathNews(self.worker, True, path))
 
     def went(self, path: FiveTuple) -> None:
-        """A path of ours has ended."""
+        """Announce that a path of ours has ended."""
         self.news.append(PathNews(self.worker, False, path))
 
     def learn(self, news: Iterable[PathNews]) -> None:
-        """Take what others tell; what was held for them goes on."""
+        """Take announcements of other workers; held datagrams for them are handed on."""
         for worker, came, path in news:
             if came and worker != self.worker:
                 self._owners[path] = worker
@@ -65,11 +65,13 @@ class SharedPort:
                 self._held.append((until, leftover))
 
     def forget(self) -> None:
-        """Everything that others have told is void: it is told anew."""
+        """Forget all announcements of others, who will repeat them."""
         self._owners.clear()
 
     def stray(self, leftover: Leftover, now: int) -> bool:
-        """Take a datagram whose source no peer of ours has; whether it is another's, or may be."""
+        """Take a datagram from a source that is none of our peers'; return whether it is, or may be, for another
+        worker.
+        """
         self._expire(now)
         if leftover.kind == LeftoverKind.STRAY:
             if not self._hand_by_source(leftover):
@@ -83,7 +85,7 @@ class SharedPort:
         return False
 
     def check(self, leftover: Leftover, ufrag: str) -> bool:
-        """Take a check for none of our peers; whether it names another worker."""
+        """Take a check that is for none of our peers; return whether it names another worker."""
         worker = port_steering.worker_of(ufrag)
         if worker in (-1, self.worker):
             return False

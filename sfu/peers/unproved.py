@@ -1,7 +1,8 @@
-"""Receivers of plain transports that nobody vouches for: the opener of a transport may have named a stranger's address.
+"""Receivers of plain transports that nobody vouches for: whoever opened a transport may have named a stranger's
+address.
 
-Such a receiver gets media for a second and has to answer with RTP or RTCP meanwhile. Each address may be tried a few
-times a minute, so that it gets little unasked-for media, however many transports are opened, and by anyone.
+Such a receiver gets media for a second and must answer with RTP or RTCP meanwhile. Each address may be tried a few
+times a minute. So it gets little unsolicited media, however many transports are opened, and by whomever.
 """
 
 import ipaddress
@@ -16,13 +17,13 @@ _MAX_HOSTS = 256
 
 
 class UnprovedReceivers:
-    """Tries of the last minute by address, for IPv6 by the /64 that one customer has."""
+    """The last minute's tries by address; IPv6 addresses count by /64, as one customer has."""
 
     def __init__(self) -> None:
         self._tries: dict[str, deque[int]] = {}
 
     def begin(self, address: str, now: int) -> None:
-        """Note a try; raises Refused when there were too many lately, of this address or in all."""
+        """Note a try; raises Refused after too many lately, for this address or in all."""
         self._forget(now)
         host = _host(address)
         tries = self._tries.get(host, deque())
@@ -32,7 +33,7 @@ class UnprovedReceivers:
         self._tries[host] = tries
 
     def proved(self, address: str) -> None:
-        """The receiver has answered: its attempts no longer count."""
+        """Note that the receiver has answered: its tries no longer count."""
         self._tries.pop(_host(address), None)
 
     def _forget(self, now: int) -> None:

@@ -1,1 +1,1 @@
-"""The layers of an uptrack, and which of them a downtrack gets."""
+"""The layers of an uptrack, and the choice among them for a downtrack."""

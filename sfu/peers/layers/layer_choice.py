@@ -1,9 +1,9 @@
 """Choice of the layer of an uptrack for a subscriber or a sink: the policy, as a function.
 
-It is the granted layer (see adaptation), else the highest that is flowing. Layers are ordered by the size of their
+The choice is the granted layer (see adaptation), else the highest that flows. Layers are ordered by the size of their
 pictures, since publishers list their rids in either order, and a large still picture can cost less than a small one.
-Where sizes are unknown, measured bitrates decide; then a challenger must be clearly larger, so that two layers of
-similar rates do not alternate.
+Where sizes are unknown, measured bitrates decide. In that case a challenger must be clearly larger, so that two layers
+of similar rates do not alternate.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _CLEARLY_LARGER = 1.3
 
 
 def is_higher(one: IngressStream, other: IngressStream, rates: tuple[float, float] | None = None) -> bool:
-    """Return True if a layer is clearly the higher of two, by sizes, or else by measured `rates` (bits/s)."""
+    """Return True if a layer is clearly higher than another, by size if known, else by measured `rates` (bits/s)."""
     if rates is None:
         rates = one.bits_per_second, other.bits_per_second
     if one.pixels and other.pixels and one.pixels != other.pixels:
@@ -36,10 +36,10 @@ def choose_smallest(streams: Sequence[IngressStream], current: IngressStream | N
 def choose_layer(
     streams: Sequence[IngressStream], current: IngressStream | None, now: int, granted: IngressStream | None = None
 ) -> IngressStream | None:
-    """Return the stream to carry, None when the uptrack has none yet.
+    """Return the stream to carry, None if the uptrack has none yet.
 
-    While none is flowing, the current one, else the first, is kept, and its first keyframe is awaited. Until a granted
-    layer flows (its publisher had stopped it), one that flows is carried.
+    While none flows, the choice stays with the current stream, or the first, and waits for its keyframe. Until a
+    granted layer that its publisher had stopped flows again, one that flows is carried.
     """
     flowing = [stream for stream in streams if stream.active(now)]
     if granted in flowing:
@@ -55,6 +55,6 @@ def choose_layer(
 
 
 def _size_of(streams: Sequence[IngressStream]) -> Callable[[IngressStream], tuple[int, float]]:
-    """Return a sort key for streams: the size of their pictures if all are known, then bitrate."""
+    """Return a sort key for streams: picture size, if all sizes are known, then bitrate."""
     are_sized = all(stream.pixels for stream in streams)
     return lambda stream: (stream.pixels if are_sized else 0, stream.bits_per_second)

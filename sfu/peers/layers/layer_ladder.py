@@ -1,8 +1,8 @@
-"""The layers of one published video, lowest first: which there are, what each costs, which the publisher should send.
+"""The layers of one published video, lowest first: their availability, their costs, and which the publisher should
+send.
 
 Layers are ordered by the size of their pictures, or where that is unknown by their cost (see layer_choice). A cost is
-the median of the last seconds: otherwise the keyframe of a switch would count against the new layer, and undo the
-switch.
+the median of the last seconds. Otherwise the keyframe of a switch would raise the new layer's cost and undo the switch.
 """
 
 from collections import deque
@@ -17,20 +17,20 @@ from sfu.peers.publish.ingress_stream import IngressStream
 
 _SECONDS = 5
 _AWAITED_NS = 1_000_000_000  # a layer requested again counts as available for so long
-_UNMEASURED = float("inf")  # with one cost missing, the others say nothing
+_UNMEASURED = float("inf")  # compared only if all costs are known
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
-UNKNOWN_RATE = 500_000.0  # bits/s, of a single one
+UNKNOWN_RATE = 500_000.0  # bits/s of a single layer
 _SAME_PRICE = 1.05
-_FLOWING_NS = 100_000_000  # a layer of which something came so lately does not stall yet
+_FLOWING_NS = 100_000_000  # a layer with a packet this recent has not stalled yet
 
 Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
-"""By track, what each layer costs: its stream's number and lines, and bits/s."""
+"""Costs of layers by track: the stream's number, its lines, and bits/s."""
 
 
 class LayerLadder:
-    """One per video uptrack. `available` are the available streams, lowest first; see `observe`.
+    """The layers of one video uptrack. `available` lists the available streams, lowest first; see `observe`.
 
-    `told` is the publisher's session that was last told which layers to send, and those layers.
+    `told` is the publisher's session that was last told which layers to send, with those layers.
     """
 
     def __init__(self) -> None:
@@ -42,13 +42,13 @@ class LayerLadder:
         self._order: list[IngressStream] = []
         self._demand: LayerDemand | None = None
         self._stopped: frozenset[int] = frozenset()
-        self._returning: dict[int, int] = {}  # stream: since when it has been requested again, until it flows
+        self._returning: dict[int, int] = {}  # by stream that was requested again and does not flow yet: since when
         self._liveness: LayerLiveness[int] = LayerLiveness()
         self._frame_rates: FrameRates[int] = FrameRates()
         self._has_stalled = False
 
     def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
-        """Note which layers have stalled and which are back; return whether that changed. Layers that may rest do not
+        """Note which layers have stalled and which flow again; return whether that changed. Layers that may rest do not
         stall.
         """
         if not self._returning and not self._has_stalled and self._all_flow(streams, now):
@@ -79,12 +79,12 @@ class LayerLadder:
         return changed
 
     def _all_flow(self, streams: Iterable[IngressStream], now: int) -> bool:
-        """Return True if something of every layer that does not rest came just now."""
+        """Return True if every layer that does not rest had a packet just now."""
         stopped = self._stopped
         return all(now - stream.last_arrival < _FLOWING_NS or stream.number in stopped for stream in streams)
 
     def observe(self, streams: Sequence[IngressStream], now: int) -> None:
-        """Measure the streams. One is available while it flows, or if we asked for it to stop."""
+        """Measure the streams. A stream is available while it flows, or if we asked the publisher to stop it."""
         for stream in streams:
             rate, number = stream.bits_per_second, stream.number
             if stream.told_cost and (number not in self._samples or stream.share < 1 or not stream.active(now)):
@@ -109,14 +109,14 @@ class LayerLadder:
             self._returning.pop(number, None)
 
     def _frame_rate(self, stream: IngressStream, now: int) -> FrameRate | None:
-        """Return the frame rate of a stream that flows, and was not requested again just now."""
+        """Return the frame rate of a stream that flows and was not just requested again."""
         number = stream.number
         if not stream.active(now) or number in self._stopped or number in self._returning:
             return None
         return FrameRate(stream.frame_rate, stream.progress.measured_at)
 
     def _sample(self, number: int, rate: float, share: float) -> None:
-        """Take a measured rate. A part of the stream represents all of it only if nothing better is known."""
+        """Take a measured rate. The rate of a part of the stream counts only until all of it has been measured."""
         if share < 1 and number in self._rates:
             return
         samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))
@@ -124,7 +124,7 @@ class LayerLadder:
         self._rates[number] = median_low(samples)
 
     def _sort(self, streams: Sequence[IngressStream]) -> None:
-        """Keep the order, newcomers last, but swap neighbours if the lower one is clearly the higher."""
+        """Keep the order, with new streams last, but swap neighbours if the first is clearly higher."""
         order = [stream for stream in self._order if stream in streams]
         order += [stream for stream in streams if stream not in order]
         for _ in order:
@@ -136,16 +136,16 @@ class LayerLadder:
         self._order = order
 
     def knows(self, stream: IngressStream) -> bool:
-        """Return True if the stream's cost was measured."""
+        """Return True if the stream's cost has been measured."""
         return stream.number in self._rates
 
     @property
     def rests(self) -> bool:
-        """True if nothing is to be sent."""
+        """True if no layer should be sent."""
         return bool(self._order) and len(self._stopped) == len(self._order)
 
     def cost(self, stream: IngressStream) -> float:
-        """Return a stream's cost in bits/s: measured, or else typical for cameras."""
+        """Return a stream's cost in bits/s: the measured one, else one typical of cameras."""
         known = self._rates.get(stream.number)
         if known is not None:
             return known
@@ -154,7 +154,7 @@ class LayerLadder:
         return _UNKNOWN_RATES[min(self._order.index(stream), len(_UNKNOWN_RATES) - 1)]
 
     def _can_return(self, stream: IngressStream, now: int) -> bool:
-        """Return True if we asked for it to stop, or have just requested it again."""
+        """Return True if we asked the publisher to stop the stream, or have just requested it again."""
         asked = self._returning.get(stream.number)
         return stream.number in self._stopped or (asked is not None and now - asked < _AWAITED_NS)
 
@@ -163,9 +163,9 @@ class LayerLadder:
     ) -> list[str] | None:
         """Take the streams that somebody wants; return the rids that the publisher should send.
 
-        A single stream may have none, which is "". None while there is nothing to send, or rids do not tell the streams
-        apart. A layer that was `agreed` on but has never come is wanted wherever the highest known one is: it may be
-        higher. `hasty`: unwanted layers may stop at once.
+        A single stream without a rid is named "". Returns None if there is nothing to send, or if rids do not
+        distinguish the streams. A layer that was `agreed` on but has never arrived is wanted whenever the highest known
+        one is, since it may be higher. With `hasty`, unwanted layers may stop at once.
         """
         if not self._order or len({stream.rid for stream in self._order}) < len(self._order):
             return None
@@ -177,9 +177,9 @@ class LayerLadder:
     def active(
         self, wanted: Iterable[IngressStream], now: int, *, idle: bool = False, hasty: bool = False
     ) -> list[IngressStream]:
-        """Take the streams that somebody wants; return those that should be sent, lowest first: others may rest.
+        """Take the streams that somebody wants; return those that should be sent, lowest first. The others may rest.
 
-        At first all should, or none if they are `idle`.
+        At first this is all of them, or none if they are `idle`.
         """
         if self._demand is None or self._demand.layers != len(self._order):
             self._demand = LayerDemand(len(self._order), now, idle=idle)

@@ -1,9 +1,9 @@
-"""Options of a video for a subscriber, lowest first: simulcast streams, or the layers of a layered one.
+"""Layer options of a video for a subscriber, lowest first: simulcast streams, or the layers of one stream.
 
-Only whole streams are measured. Each layer of a layered one (VP8, VP9, AV1) is assumed to cost a fixed share, the one
-that Chromium gives it.
+Only complete streams are measured. Each layer of a stream (VP8, VP9, AV1) is assumed to cost a fixed share of it, the
+one that Chromium gives it.
 
-Cameras lose spatial layers only: a smooth picture is worth more than a sharp one. Screens lose temporal layers first:
+Cameras lose spatial layers only, since smooth motion is worth more than sharpness. Screens lose temporal layers first:
 text must be sharp and need not move smoothly.
 """
 
@@ -30,11 +30,11 @@ class Layer(NamedTuple):
 
 ALL_LAYERS = Layer()
 ONE_LAYER = Layer(1, 1)
-"""The count of a stream without layers."""
+"""The layer count of a stream without layers."""
 
 
 class LayerOption(NamedTuple):
-    """A stream, up to a layer; `share` is the part of the stream's bitrate that this costs."""
+    """A stream, up to a layer; `share` is the part of the stream's bitrate that the option costs."""
 
     stream: IngressStream
     layer: Layer = ALL_LAYERS
@@ -42,14 +42,14 @@ class LayerOption(NamedTuple):
 
 
 def layers_of(codec: Codec, mode: str) -> Layer:
-    """Return how many layers of a stream can be told apart; `mode` is a scalabilityMode (W3C WebRTC SVC)."""
+    """Return the number of distinguishable layers of a stream; `mode` is a scalabilityMode (W3C WebRTC SVC)."""
     found = _MODE.fullmatch(mode)
     most = _MOST.get(codec, ONE_LAYER)
     return Layer(min(int(found[1]), most[0]), min(int(found[2]), most[1])) if found is not None else ONE_LAYER
 
 
 def options_of(streams: Sequence[IngressStream], layers: Layer) -> list[LayerOption]:
-    """Return the options of a video of these streams, lowest first, each of `layers.spatial` spatial layers."""
+    """Return the options of a video, lowest first, whose streams have `layers.spatial` spatial layers each."""
     if layers.spatial == 1 or len(streams) != 1:
         return [LayerOption(stream) for stream in streams]
     top = layers.spatial - 1
@@ -60,7 +60,7 @@ def options_of(streams: Sequence[IngressStream], layers: Layer) -> list[LayerOpt
 
 
 def keeping_resolution(options: Sequence[LayerOption], layers: Layer) -> list[LayerOption]:
-    """Return the options of a screen: each at its lowest rate, then the highest of them at rising rates."""
+    """Return the options of a screen: each size at its lowest frame rate, then the largest at rising frame rates."""
     if layers.temporal == 1 or not options:
         return list(options)
     shares = _TEMPORAL_SHARES[layers.temporal]
@@ -81,7 +81,7 @@ def keeping_resolution(options: Sequence[LayerOption], layers: Layer) -> list[La
 
 
 def up_to(options: Sequence[LayerOption], layers: Layer, highest: Layer) -> list[LayerOption]:
-    """Return the options that carry no layer beyond `highest`, each once."""
+    """Return the distinct options after limiting each to `highest`."""
     found: dict[tuple[IngressStream, Layer], LayerOption] = {}
     for option in options:
         layer = Layer(min(option.layer.spatial, highest.spatial), min(option.layer.temporal, highest.temporal))
@@ -90,7 +90,7 @@ def up_to(options: Sequence[LayerOption], layers: Layer, highest: Layer) -> list
 
 
 def name_of(layers: Layer, carried: Layer) -> str:
-    """Return the carried layers of a stream as a scalabilityMode would name them, "" for a stream without layers."""
+    """Return the carried layers of a stream, named as in a scalabilityMode, or "" for a stream without layers."""
     if layers == ONE_LAYER:
         return ""
     spatial, temporal = (min(top + 1, count) for top, count in zip(carried, layers, strict=True))

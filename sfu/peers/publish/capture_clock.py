@@ -1,21 +1,23 @@
-"""A publisher's NTP clock mapped to ours, so that media which a subscriber plays together share one clock.
+"""Mapping of a publisher's NTP clock to ours, so that all media that a subscriber plays share one clock.
 
 Senders' NTP clocks differ by seconds and more. Slots are recycled, so a browser may sync the video of one participant
-with the audio of another; sender reports therefore leave the sfu on its own NTP clock. The shift is one per publish
-peer and constant, which keeps a participant's audio and video exactly as far apart as the publisher had them.
+with the audio of another. Therefore sender reports leave the sfu on its own NTP clock. Each publish peer has one
+constant shift, which preserves the offset between a participant's audio and video.
 """
 
 _SECOND = 1 << 32
 
 
 class CaptureClock:
-    """The offset by which our NTP clock (32.32) is ahead of one publisher's."""
+    """The offset (32.32 fixed point) by which our NTP clock is ahead of one publisher's."""
 
     def __init__(self) -> None:
         self._shift: int | None = None
 
     def update(self, ntp: int, own: int) -> None:
-        """Take a sender report's NTP time and ours at its arrival; only a jump of over a second changes the shift."""
+        """Take a sender report's NTP time and ours at its arrival; only a jump of more than a second changes the
+        shift.
+        """
         shift = own - ntp
         if self._shift is None or abs(shift - self._shift) > _SECOND:
             self._shift = shift

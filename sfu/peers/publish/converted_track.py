@@ -1,7 +1,7 @@
-"""A track that the transcoder converts: its source, and the uptrack that it becomes.
+"""A track that the transcoder converts: its source, and the resulting uptrack.
 
 The engine copies the source's packets to the transcoder as to a sink. Converted packets go through the engine as if
-they came from a peer of their own without a far end: nothing is reported to it or requested from it.
+from a separate peer without a far end: nothing is reported to it or requested from it.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _NOWHERE = ("", 0)
 
 
 class ConvertedPeer(PublishPeer):
-    """The peer of a converted track: it has no far end, so nothing is ever due."""
+    """The peer of a converted track. It has no far end, so it has nothing to send."""
 
     def __init__(self, context: Context, source: UpTrack, codec: Codec, now: int) -> None:
         super().__init__(context, source.participant, PlainPeer(context, None), now)
@@ -35,7 +35,7 @@ class ConvertedPeer(PublishPeer):
         self.uptrack = self.uptracks[_MID] = UpTrack(source.track, source.participant, source.source, media)
 
     def begin_stream(self, now: int) -> int:
-        """Expect a new stream, in place of the one before; return its SSRC."""
+        """Expect a new stream in place of the previous one; return its SSRC."""
         for stream in self.uptrack.streams:
             for watcher in self.uptrack.watchers:
                 watcher.stream_gone(stream.number)
@@ -59,7 +59,7 @@ class ConvertedPeer(PublishPeer):
 
 
 class ConvertedTrack:
-    """`number` is its id with the transcoder; `stream` is the copied stream of the source."""
+    """`number` is the track's id at the transcoder; `stream` is the copied stream of the source."""
 
     def __init__(
         self, context: Context, source: UpTrack, codec: Codec, end: "Callable[[ConvertedTrack], None]", now: int
@@ -73,11 +73,11 @@ class ConvertedTrack:
 
     @property
     def uptrack(self) -> UpTrack:
-        """The uptrack that it becomes."""
+        """The resulting uptrack."""
         return self.peer.uptrack
 
     def begin(self, now: int) -> Begin:
-        """Start the conversion, or start it again; return the record for the transcoder."""
+        """Start or restart the conversion; return the record for the transcoder."""
         source, target = self.source, self.uptrack
         return Begin(
             conversion=self.number,
@@ -89,11 +89,11 @@ class ConvertedTrack:
         )
 
     def flowing(self, now: int) -> IngressStream | None:
-        """Return the source's stream to copy."""
+        """Return the stream of the source to copy."""
         return choose_layer(self.source.streams, self.stream, now)
 
     def leftover(self, rtp: bytes, now: int) -> Leftover:
-        """Return a packet of the transcoder in the form that the engine takes."""
+        """Return a packet from the transcoder in the engine's form."""
         return Leftover(LeftoverKind.UNKNOWN_SSRC, self.peer.peer.number, rtp, _NOWHERE, 0, now)
 
     def end(self) -> None:
@@ -102,7 +102,7 @@ class ConvertedTrack:
 
 
 Convert = Callable[[UpTrack, Codec, int], ConvertedTrack]
-"""Begins to convert an uptrack at a time."""
+"""Starts the conversion of an uptrack at the given time."""
 
 
 def _media(codec: Codec) -> NegotiatedMedia:

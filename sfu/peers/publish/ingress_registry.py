@@ -1,7 +1,7 @@
 """Mapping of a publish peer's SSRCs to uptracks and layers.
 
-Streams are known from the description (a=ssrc, with FID for RTX) or from the mid and rid that packets of an unknown
-SSRC carry (RFC 9143, RFC 8852), and where a peer sends neither, from a payload type that only one section uses.
+Streams are identified by the description (a=ssrc, with FID for RTX), or by the mid and rid that packets of an unknown
+SSRC carry (RFC 9143, RFC 8852), or else by a payload type that only one section uses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _VIDEO_CACHE = 1024
 
 
 class IngressRegistry:
-    """Streams of one publish peer, by engine id and by SSRC."""
+    """The streams of one publish peer, by engine id and by SSRC."""
 
     def __init__(self, context: Context, peer: int, max_streams: int) -> None:
         self.streams: dict[int, IngressStream] = {}
@@ -43,7 +43,7 @@ class IngressRegistry:
         return next((stream for stream in self.streams.values() if stream.ssrc == ssrc), None)
 
     def set_media(self, media: Sequence[NegotiatedMedia], sections: Mapping[str, UpTrack]) -> None:
-        """Take what an offer agreed on and register the streams that it names. `sections` is by mid, and is kept."""
+        """Take an offer's agreed sections and register the streams that it names. `sections` is by mid, and is kept."""
         self._sections = sections
         self._extensions = {number: ext for section in media for number, ext in section.extensions.items()}
         for section in media:
@@ -59,7 +59,7 @@ class IngressRegistry:
         return next((entry for entry in self._entries.values() if ssrc in (entry.ssrc, entry.rtx_ssrc)), None)
 
     def register(self, uptrack: UpTrack, ssrc: int, rid: str, rtx_ssrc: int | None) -> IngressStream | None:
-        """Register a stream of an uptrack; None when there are too many."""
+        """Register a stream of an uptrack; return None if there are too many."""
         if len(self._entries) >= self._max_streams:
             return None
         number = self._context.number()
@@ -92,7 +92,7 @@ class IngressRegistry:
     def learn(self, leftover: Leftover) -> IngressStream | None:
         """Register the stream of an RTP packet of unknown SSRC, or make it the RTX of a known one.
 
-        Return None, and count it, when the packet does not say which track it belongs to.
+        If the packet does not say which track it belongs to, count it and return None.
         """
         try:
             header = parse_header(leftover.data)
@@ -141,10 +141,10 @@ class IngressRegistry:
         return None
 
     def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
-        """A keyframe begins at `ext_seq`: take the size of pictures from it.
+        """Take the picture size from the keyframe that begins at `ext_seq`.
 
-        If the size has changed, it has changed for resting layers too: theirs is unknown until they flow. A keyframe of
-        a stream with spatial layers shows only the size of those that have begun.
+        If the size has changed, so have those of resting layers: they are unknown until these layers flow. In a stream
+        with spatial layers, a keyframe shows only the size of the layers that have begun.
         """
         uptrack = self._uptracks[stream.number]
         found = self._context.engine.payload(stream.number, ext_seq) if uptrack.layers.spatial == 1 else None

@@ -1,4 +1,4 @@
-"""One SSRC of a publisher: what to request for it (retransmissions, keyframes) and what to report about it."""
+"""One SSRC of a publisher: requests for it (retransmissions, keyframes) and reports about it."""
 
 from sfu.engine.contract import Arrival, ArrivalFlag, Progress
 from sfu.formats.codecs import Codec
@@ -13,7 +13,7 @@ from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
 
 REACH_NS = 2_000_000_000
-"""The age of a newest keyframe with which somebody may still begin: of an older one, too much would follow."""
+"""The maximum age of a keyframe that a subscriber may begin with; after an older one, too many packets would follow."""
 _FLOWS_NS = 200_000_000
 _ACTIVE_NS = 2_000_000_000
 _OWED_AGAIN_NS = 50_000_000
@@ -24,11 +24,11 @@ _KEYFRAME, _REPAIRED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.R
 class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
-    `progress` is how far it has come, as the engine counts it. `stalled` is set by the room, which sees the track's
-    other layers. `pixels` and `lines` (the shorter side, since phones are turned) are the size of its pictures in its
-    last keyframe, 0 if unknown. `cost` is its bitrate as the room measured it, `told_cost` as another node did, 0 if
-    unknown; `share` is the part of it that comes here: less than 1 if such a node was asked for lower layers only.
-    `told_oversize` is the number of oversize packets already reported.
+    `progress` is the engine's count of what has arrived. `stalled` is set by the room, which sees the track's other
+    layers. `pixels` and `lines` (the shorter side, since phones are turned) are the picture size in its last keyframe,
+    0 if unknown. `cost` is its bitrate as measured by the room, `told_cost` by another node, 0 if unknown. `share` is
+    the part of it that arrives here: less than 1 if such a node was asked for lower layers only. `told_oversize` is the
+    number of oversize packets already reported.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class IngressStream:
         self._was_unread = False
 
     def arrived(self, arrival: Arrival) -> bool:
-        """Take a packet that the engine saw; return whether `timer` may be earlier because of it."""
+        """Take a packet that the engine saw; return True if it may move `timer` forward."""
         flags, at, gap = int(arrival.flags), arrival.arrival, arrival.gap
         ours = gap > 0 and bool(flags & _OVERFLOWED)
         if ours and self._keyframes is not None and self._keyframe_owed_at is None and not self._was_unread:
@@ -91,7 +91,7 @@ class IngressStream:
 
     @property
     def packets(self) -> int:
-        """Packets that have come, since the publisher last said goodbye."""
+        """Packets that have arrived since the last BYE."""
         return self.progress.packets - self._ended_packets
 
     @property
@@ -115,17 +115,21 @@ class IngressStream:
         self._ended_packets, self._ended_measured = self.progress.packets, self.progress.measured_at
 
     def read_again(self) -> None:
-        """Note that this was left unread on purpose until now: who wants it will ask for a keyframe."""
+        """Note that the stream was left unread on purpose until now; subscribers that want it will ask for a
+        keyframe.
+        """
         self._was_unread = True
 
     def active(self, now: int) -> bool:
-        """Return True if packets have come lately, and as regularly as those of the track's other layers."""
+        """Return True if packets have arrived lately, and as regularly as those of the track's other layers."""
         progress = self.progress
         flows = progress.packets > self._ended_packets and now - progress.last_arrival < _ACTIVE_NS
         return flows and not self.stalled
 
     def flows(self, now: int) -> bool:
-        """Return True if the next packet is about to come, and who waits for it need not ask for a keyframe."""
+        """Return True if the next packet is about to arrive, and subscribers that wait for it need not ask for a
+        keyframe.
+        """
         return now - self.progress.last_arrival < _FLOWS_NS
 
     def sender_report(self, report: SenderReport, arrival: int) -> SenderReport:
@@ -163,7 +167,9 @@ class IngressStream:
         return packets
 
     def _ask_for_owed_keyframe(self, now: int) -> None:
-        """Ask for one after a loss of our own; a node that lost packets of all its streams asks one by one."""
+        """Ask for a keyframe after a loss of our own; a node that lost packets of all its streams spreads its
+        requests.
+        """
         if self._budget.keyframes.grant(1, now):
             self._keyframe_owed_at = None
             self.request_keyframe(now)
@@ -178,7 +184,7 @@ class IngressStream:
         return block
 
     def timer(self) -> int | None:
-        """Return when `feedback` has something next."""
+        """Return when `feedback` next has something to send, in ns."""
         times = (
             self._nack.timer() if self._nack is not None else None,
             self._keyframes.timer() if self._keyframes is not None else None,

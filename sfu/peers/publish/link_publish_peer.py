@@ -1,4 +1,4 @@
-"""Tracks that a room gets from another node that holds it, by description, on one SRTP association."""
+"""Tracks that a room gets from another of its nodes, as described by that node, over one SRTP association."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ _FEEDBACK = frozenset({"nack", "nack pli"})
 
 
 class LinkPublishPeer(PublishPeer):
-    """`uptracks` is by track id, which is the same on both nodes; uptracks name their owners."""
+    """`uptracks` maps track ids, which are the same on both nodes, to uptracks, which name their owners."""
 
     peer: PlainPeer
 
@@ -31,12 +31,12 @@ class LinkPublishPeer(PublishPeer):
         context.engine.admit_any(peer.number, local)
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
-        """Drop it: streams are announced beforehand, and this one was not, or not yet."""
+        """Drop the packet: streams are announced beforehand, and this one has not been."""
         self._context.drops[Drop.UNKNOWN_SSRC] += 1
         return None
 
     def add(self, described: LinkTrack) -> UpTrack:
-        """Return the uptrack of a track that is new here."""
+        """Create and return the uptrack of a new track."""
         info = described.info
         uptrack = UpTrack(info.track, info.participant, info.source, _media(described))
         uptrack.layers, uptrack.backup_of = Layer(*described.layers), described.backup_of
@@ -45,12 +45,12 @@ class LinkPublishPeer(PublishPeer):
         return uptrack
 
     def told_costs(self, costs: Mapping[int, int]) -> None:
-        """Take the costs of streams at their origin, by SSRC."""
+        """Take the costs of streams, by SSRC, as measured at their origin."""
         for stream in self.streams.values():
             stream.told_cost = float(costs.get(stream.ssrc, stream.told_cost))
 
     def set_streams(self, uptrack: UpTrack, described: LinkTrack) -> bool:
-        """Register new streams of a track and forget those that are gone; return whether there were any."""
+        """Register a track's new streams and remove those that ended; return whether there were any."""
         wanted = {stream.ssrc: stream for stream in described.streams}
         gone = [stream for stream in uptrack.streams if stream.ssrc not in wanted]
         for stream in gone:
@@ -83,7 +83,7 @@ def _media(described: LinkTrack) -> NegotiatedMedia:
 
 
 def check(tracks: Sequence[LinkTrack]) -> None:
-    """Raise ValueError for descriptions of another version that this one cannot use."""
+    """Raise ValueError for descriptions that this version cannot use."""
     for track in tracks:
         for payload in track.payloads.values():
             if payload.codec not in Codec.__members__:

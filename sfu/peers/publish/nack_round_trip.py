@@ -1,7 +1,7 @@
-"""The time from our NACK to its retransmission: the round trip that paces NACKs to a publisher.
+"""The time from our NACK to the retransmission, as the round trip that paces NACKs to a publisher.
 
-An sfu sends a publisher no media, so it never answers a sender report of ours with a report from which a round trip
-follows. Packets requested twice are no sample (Karn's algorithm): it is unknown which request was answered.
+An sfu sends a publisher no media, and so no sender reports from whose answers a round trip could be computed. A packet
+requested twice is not a sample (Karn's algorithm), since it is unknown which request was answered.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _MAX_ASKED = 256
 
 
 class NackRoundTrip:
-    """One per publish peer; packets are named by (stream, ext_seq)."""
+    """The round trip of one publish peer; packets are identified by (stream, ext_seq)."""
 
     def __init__(self) -> None:
         self._asked: dict[tuple[int, int], int | None] = {}
@@ -19,11 +19,11 @@ class NackRoundTrip:
 
     @property
     def smoothed(self) -> int:
-        """Smoothed time in ns; 100 ms before the first sample."""
+        """The smoothed time in ns; 100 ms before the first sample."""
         return _INITIAL_NS if self._smoothed is None else int(self._smoothed)
 
     def asked(self, stream: int, ext_seqs: Iterable[int], now: int) -> None:
-        """Note that these packets are asked for now."""
+        """Note that these packets are requested now."""
         for ext_seq in ext_seqs:
             key = (stream, ext_seq)
             self._asked[key] = None if key in self._asked else now

@@ -1,4 +1,4 @@
-"""The publish peer of browsers and of WHIP: offers to uptracks, by m-section."""
+"""The publish peer of browsers and WHIP: turns offers into uptracks, by m-section."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from sfu.peers.publish.uptrack import About, UpTrack, main_payload
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The content of an m-section as the client declares it; see `signaling_values.OfferedTrack`."""
+    """The content of an m-section, as declared by the client; see `signaling_values.OfferedTrack`."""
 
     source: Source
     muted: bool = False
@@ -37,7 +37,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class PublishChange:
-    """Changes by an offer: the answer, and uptracks that came, stay or went, by mid."""
+    """The result of an offer: the answer, and the uptracks that were added, kept and removed, by mid."""
 
     answer: Negotiated
     added: tuple[UpTrack, ...]
@@ -45,7 +45,7 @@ class PublishChange:
 
 
 class NegotiatedPublishPeer(PublishPeer):
-    """A publish peer by ICE and DTLS."""
+    """A publish peer with ICE and DTLS."""
 
     peer: Peer
 
@@ -56,7 +56,7 @@ class NegotiatedPublishPeer(PublishPeer):
         self._negotiation = PublishNegotiation(secrets.randbits(62))
 
     def open_data(self, labels: Labels) -> None:
-        """Take data channels that the client opens under these labels."""
+        """Accept data channels that the client opens under these labels."""
         self.data = DataPort(self.peer, self._context.counters, labels)
 
     def connected(self, now: int) -> None:
@@ -65,7 +65,7 @@ class NegotiatedPublishPeer(PublishPeer):
             self.data.connect(now)
 
     def take_data(self, now: int) -> list[Came]:
-        """Return the messages that have come over data channels."""
+        """Return the messages that have arrived over data channels."""
         return [] if self.data is None else self.data.take(now)
 
     def timer(self) -> int | None:
@@ -74,7 +74,7 @@ class NegotiatedPublishPeer(PublishPeer):
         return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Do what is due, for data channels too."""
+        """Do what is due, including for data channels."""
         super().handle_timer(now)
         if self.data is not None:
             self.data.handle_timer(now)
@@ -82,9 +82,9 @@ class NegotiatedPublishPeer(PublishPeer):
     def offer(
         self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int, *, red: bool = True
     ) -> PublishChange:
-        """Take a client's offer; ValueError when it cannot be answered, which changes nothing.
+        """Take a client's offer; raises ValueError, without any change, if it cannot be answered.
 
-        Without `red`, RED is refused: nobody could undo it where frames are encrypted end to end.
+        Without `red`, RED is refused: with end-to-end encryption nobody could unwrap it.
         """
         if self._negotiation.restarts_ice(sdp):
             self.peer.restart_ice()
@@ -128,7 +128,7 @@ class NegotiatedPublishPeer(PublishPeer):
                 self.uptracks[section.mid].media = section
                 continue
             if declared and section.mid not in declared:
-                continue  # its track was unpublished, or is not announced yet
+                continue  # its track has been unpublished, or is not announced yet
             said = declared.get(section.mid)
             source = _source(section.kind, said)
             chosen = said.track if said is not None else ""
@@ -146,14 +146,14 @@ class NegotiatedPublishPeer(PublishPeer):
 
 
 def _layers(uptrack: UpTrack, scalability: str) -> Layer:
-    """Return how many layers can be told apart: those of AV1 by the dependency descriptor only."""
+    """Return the number of distinguishable layers; those of AV1 need the dependency descriptor."""
     if uptrack.codec is Codec.AV1 and Extension.DEPENDENCY_DESCRIPTOR not in uptrack.media.extensions.values():
         return ONE_LAYER
     return layers_of(uptrack.codec, scalability)
 
 
 def _source(kind: str, said: Declared | None) -> Source:
-    """Return what a section carries: the declared content, unless it is of the other kind, which no grant allows."""
+    """Return a section's source: the declared one if it is of the same kind, else the microphone or camera."""
     is_audio = kind == "audio"
     if said is not None and said.source.is_audio == is_audio:
         return said.source

@@ -1,9 +1,9 @@
-"""A plain transport that receives declared tracks, told apart by payload type, from permitted senders.
+"""A plain transport that receives declared tracks, distinguished by payload type, from permitted senders.
 
-Without a given address, the first to send becomes the sender ("comedia"). With SRTP anyone who has the key is the
-sender, from any address. Without SRTP each track is bound to the address that it first came from. Once all tracks have
-come, nobody else is accepted until a track was silent for five seconds; that one may then come from another port. A
-restarted sender has a new SSRC, which replaces the old one.
+Without a given address, the first to send becomes the sender ("comedia"). With SRTP, anyone who has the key may send,
+from any address. Without SRTP, each track is bound to the address that it first came from. Once all tracks have
+arrived, nobody else is accepted until a track has been silent for five seconds; that track may then come from another
+port. A restarted sender has a new SSRC, which replaces the old one.
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ _SILENCE_NS = 5_000_000_000
 
 
 class PlainPublishPeer(PublishPeer):
-    """`transport` is its id; our sockets are `local` and, where RTCP comes by another one, `rtcp_local`.
+    """`transport` is its id; our sockets are `local` and, if RTCP has a separate one, `rtcp_local`.
 
-    `end` is our address, port and RTCP port as the sender knows them. `received` are the tracks that come in, by mid;
-    if one is converted for others, `uptracks` holds the converted one instead.
+    `end` is our address, port and RTCP port as the sender knows them. `received` holds the incoming tracks by mid; if
+    one is converted, `uptracks` holds the converted track instead.
     """
 
     peer: PlainPeer
@@ -48,15 +48,15 @@ class PlainPublishPeer(PublishPeer):
         self._conversions: dict[str, ConvertedTrack] = {}
         self._expected: dict[str, int | None] = {}
         self._sender_given = False
-        self._sources: dict[str, Address] = {}  # by track, of those that have come and were not silent since
+        self._sources: dict[str, Address] = {}  # by track that has arrived and has not been silent since
         self._listens = self._knows_rtcp = False
         self._resizer: Resizer | None = None
         self._next_look = now + _SILENCE_NS
 
     def listen(self, sender: Address | None) -> None:
-        """Take packets from `sender`, else from anyone; separate RTCP comes from the sender's next port.
+        """Take packets from `sender` if given, else from anyone; separate RTCP comes from the sender's next port.
 
-        ValueError when another transport of this socket has that sender.
+        Raises ValueError if another transport of this socket has that sender.
         """
         if sender is not None:
             self._sender_given = True
@@ -70,7 +70,7 @@ class PlainPublishPeer(PublishPeer):
             self._context.engine.admit_any(self.peer.number, local)
 
     def declare(self, tracks: Sequence[PlainTrack], convert: Convert, now: int) -> tuple[UpTrack, ...]:
-        """Return the uptracks of these tracks, in order; `convert` converts telephone codecs."""
+        """Return the uptracks for these tracks, in order; `convert` starts the conversion of telephone codecs."""
         media = [_media(index, track) for index, track in enumerate(tracks)]
         for track, section in zip(tracks, media, strict=True):
             uptrack = self.received[section.mid] = UpTrack(random_id("t"), self.participant, track.source, section)
@@ -84,7 +84,9 @@ class PlainPublishPeer(PublishPeer):
         return tuple(self.uptracks.values())
 
     def _cut_large_packets(self, tracks: Sequence[PlainTrack]) -> None:
-        """Have video packets cut before the engine takes them; for SRTP only the engine has the keys."""
+        """Have video packets cut before the engine takes them. This works without SRTP only: just the engine has the
+        keys.
+        """
         video = [track for track in tracks if not CODECS[track.codec].is_audio]
         if self.peer.is_protected or not video:
             return
@@ -97,13 +99,13 @@ class PlainPublishPeer(PublishPeer):
         self._context.resizers[self.local] = self._resizer
 
     def _due_feedback(self, now: int) -> list[rtcp.Packet]:
-        """Return the usual feedback of a publish peer, with the sequence numbers that the sender knows."""
+        """Return a publish peer's usual feedback, with the sender's own sequence numbers."""
         packets = super()._due_feedback(now)
         resizer = self._resizer
         return packets if resizer is None else [resizer.to_sender(packet) for packet in packets]
 
     def forget(self, uptrack: UpTrack) -> None:
-        """Drop an uptrack, and the one that it is converted from."""
+        """Drop an uptrack, and its source if it is a converted one."""
         for mid, received in list(self.received.items()):
             if self.uptracks.get(mid) is uptrack:
                 if mid in self._conversions:
@@ -112,7 +114,7 @@ class PlainPublishPeer(PublishPeer):
                 del self.received[mid], self.uptracks[mid]
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
-        """Register the stream of a packet by its payload type; it replaces an earlier one."""
+        """Register the stream of a packet by its payload type, in place of an earlier one."""
         try:
             header = parse_header(leftover.data)
         except ValueError:
@@ -131,7 +133,7 @@ class PlainPublishPeer(PublishPeer):
         return stream
 
     def _may_come(self, uptrack: UpTrack, source: Address) -> bool:
-        """Return True if a track may begin from there: not while it comes from elsewhere."""
+        """Return True if a track may begin from this address: not while it arrives from another."""
         return self._sources.get(uptrack.track, source) == source
 
     def _replace(self, uptrack: UpTrack, ssrc: int) -> bool:
@@ -150,7 +152,7 @@ class PlainPublishPeer(PublishPeer):
         """Note that a stream has begun from this address."""
         if self._sender_given:
             return
-        if not self._knows_rtcp:  # until RTCP shows its own address
+        if not self._knows_rtcp:  # until RTCP reveals its own address
             self._knows_rtcp = True
             self.peer.report_to(self._rtcp_of(source), self.rtcp_local)
         if self.peer.is_protected:
@@ -177,7 +179,7 @@ class PlainPublishPeer(PublishPeer):
         return sender if self.local == self.rtcp_local else (sender[0], sender[1] + 1)
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
-        """Take RTCP; reports go back to where it comes from."""
+        """Take RTCP; reports go back to its source."""
         if leftover.kind == LeftoverKind.RTCP and not self._sender_given:
             self._knows_rtcp = True
             self.peer.report_to(leftover.source, leftover.local)
@@ -188,7 +190,7 @@ class PlainPublishPeer(PublishPeer):
         return at if self.peer.closed or at is None else min(at, self._next_look)
 
     def handle_timer(self, now: int) -> None:
-        """Accept any sender again once a track was silent, besides what every publish peer does."""
+        """Do what every publish peer does, and accept any sender again once a track has been silent."""
         super().handle_timer(now)
         if now < self._next_look or self.peer.closed:
             return

@@ -1,6 +1,6 @@
 """The peer that a participant publishes on: its uptracks, its streams, and the feedback that goes back.
 
-Subclasses decide how these are made: `NegotiatedPublishPeer` (browsers, WHIP), `PlainPublishPeer`.
+Subclasses create them: `NegotiatedPublishPeer` (browsers, WHIP), `PlainPublishPeer`, `LinkPublishPeer`.
 """
 
 import secrets
@@ -20,7 +20,7 @@ from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
-_IDLE_REPORT_NS = 5_000_000_000  # where nothing comes there is nothing to report
+_IDLE_REPORT_NS = 5_000_000_000  # without packets there is nothing to report
 _CNAME_BYTES = 8
 _KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
 
@@ -51,14 +51,14 @@ class PublishPeer:
         return self._registry.uptrack_of(stream)
 
     def forget(self, uptrack: UpTrack) -> None:
-        """Drop an uptrack and its streams; its m-section may be offered anew."""
+        """Drop an uptrack and its streams; its m-section may be offered again."""
         self._registry.forget(uptrack)
         for mid, held in list(self.uptracks.items()):
             if held is uptrack:
                 del self.uptracks[mid]
 
     def arrived(self, arrival: Arrival) -> bool:
-        """Take a packet that the engine saw on one of our streams; return whether it may make `timer` earlier."""
+        """Take a packet that the engine saw on one of our streams; return True if it may move `timer` forward."""
         stream = self._registry.streams.get(arrival.stream)
         if stream is None:
             return False
@@ -83,7 +83,7 @@ class PublishPeer:
             stream.told_oversize += more
 
     def unknown_ssrc(self, leftover: Leftover) -> IngressStream | None:
-        """Register the stream of a packet by its mid and rid; return the stream if it is new or got its RTX."""
+        """Register the stream of a packet by mid and rid; return the stream if it is new, or if its RTX is."""
         stream = self._registry.learn(leftover)
         if stream is not None:
             self._next_report = min(self._next_report, leftover.arrival + _REPORT_INTERVAL_NS)
@@ -113,7 +113,7 @@ class PublishPeer:
             self.clock.update(report.ntp, self._context.ntp(arrival))
 
     def _goodbye(self, packet: rtcp.Bye, now: int) -> None:
-        """Move watchers of streams that end to the layers that stay."""
+        """Move watchers of ended streams to the remaining layers."""
         for ssrc in packet.ssrcs:
             stream = self._registry.by_ssrc(ssrc)
             uptrack = self._registry.uptrack_of(stream.number) if stream is not None else None
@@ -123,14 +123,14 @@ class PublishPeer:
                     watcher.choose(now)
 
     def connected(self, now: int) -> None:
-        """Take note that the peer is connected."""
+        """Note that the peer is connected."""
 
     def take_data(self, now: int) -> list[Came]:
         """Return the messages that have come over data channels."""
         return []
 
     def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
-        """Return sender reports since the last call: the stream's number, the report, its arrival."""
+        """Return the sender reports since the last call: the stream's number, the report, its arrival time."""
         reports, self._reports = self._reports, []
         return reports
 
@@ -143,10 +143,10 @@ class PublishPeer:
         return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Send the feedback that is due, besides what the peer itself does."""
+        """Do what is due for the peer, and send the feedback that is due."""
         self.peer.handle_timer(now)
         if self.peer.connected and not self.peer.closed:
-            # Reduced size (RFC 5506) is fine for feedback; reports go out compound, with a CNAME.
+            # Feedback may be reduced-size (RFC 5506); reports must be compound, with a CNAME.
             for compound in rtcp.serialize_within(self._due_feedback(now)):
                 self._context.outbox.send(self.peer.protect_rtcp(compound))
 

@@ -1,7 +1,7 @@
-"""Packets of a plain transport that are too large for others' links, cut up before the engine sees them.
+"""Cuts packets of a plain transport that are too large for others' links, before the engine sees them.
 
-Software such as FFmpeg fills packets of 1,472 bytes. Forwarded, they are then larger than many links carry in one
-piece. Only plain RTP can be cut here: SRTP is read by the engine, and browsers send small packets anyway.
+Software such as FFmpeg fills packets of 1,472 bytes. Once forwarded, they are larger than many links carry
+unfragmented. Only plain RTP can be cut here, since only the engine can read SRTP; browsers send small packets anyway.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ from sfu.formats.split import split_packet
 from sfu.machines.split_numbers import SplitNumbers
 
 MAX_PACKET_BYTES = 1200
-"""The size of RTP packets made here; larger ones are cut."""
+"""The maximum size of RTP packets; larger ones are cut."""
 _MAX_STREAMS = 32
 _PADDED = 0x20
 
 
 class Resizer:
-    """`codecs` are those of video by payload type, `repairs` the payload types that RTX (RFC 4588) repairs by its own.
+    """`codecs` maps payload types to video codecs, `repairs` those of RTX (RFC 4588) to the payload types they repair.
 
-    RTX is undone: a retransmitted packet is cut as the first one was. `counters` and `drops` are the
+    RTX is unwrapped: a retransmitted packet is cut as the original was. `counters` and `drops` are the
     node's.
     """
 
@@ -48,7 +48,7 @@ class Resizer:
         ]
 
     def to_sender(self, packet: rtcp.Packet) -> rtcp.Packet:
-        """Return an RTCP packet with the sequence numbers that the sender knows."""
+        """Return an RTCP packet with the sender's own sequence numbers."""
         match packet:
             case rtcp.Nack(media_ssrc=ssrc, seqs=seqs) if ssrc in self._numbers:
                 original = self._numbers[ssrc].original
@@ -75,12 +75,12 @@ class Resizer:
     def _cut(self, data: bytes, payload_type: int) -> Sequence[bytes]:
         parts = [data]
         if len(data) > MAX_PACKET_BYTES:
-            with contextlib.suppress(ValueError):  # the engine says what is wrong with it
+            with contextlib.suppress(ValueError):  # the engine counts why it is invalid
                 parts = split_packet(self._codecs[payload_type], data, MAX_PACKET_BYTES)
         numbers = self._numbers_of(int.from_bytes(data[8:12], "big"))
         seq = int.from_bytes(data[2:4], "big")
         first = numbers.number(seq, len(parts))
-        if first is None:  # it comes late: later packets have its numbers
+        if first is None:  # too late: later packets have its numbers
             parts = [data]
             first = numbers.number(seq, 1)
         if first is None:
@@ -91,7 +91,7 @@ class Resizer:
         return [part[:2] + (first + index & 0xFFFF).to_bytes(2, "big") + part[4:] for index, part in enumerate(parts)]
 
     def _numbers_of(self, ssrc: int) -> SplitNumbers:
-        """Return the numbers of a stream, new ones for a new stream, which may replace the oldest."""
+        """Return the numbering of a stream; that of a new stream may replace the oldest."""
         if ssrc not in self._numbers:
             if len(self._numbers) >= _MAX_STREAMS:
                 del self._numbers[next(iter(self._numbers))]
@@ -99,7 +99,7 @@ class Resizer:
         return self._numbers[ssrc]
 
     def _repeated(self, data: bytes, payload_type: int) -> Sequence[bytes]:
-        """Return the packet that an RTX packet repeats, cut; nothing if that is unknown."""
+        """Return the packet that an RTX packet repeats, cut; nothing if it is unknown."""
         ssrc = self._newest.get(payload_type)
         if ssrc is None:
             self._drops[Drop.UNKNOWN_SSRC] += 1
@@ -110,7 +110,7 @@ class Resizer:
             self._drops[Drop.MALFORMED] += 1
             return ()
         payload = data[header.payload_offset : header.payload_end]
-        if len(payload) <= 2:  # padding, that probes the link
+        if len(payload) <= 2:  # padding that probes the link
             return ()
         second = data[1] & 0x80 | payload_type
         head = bytes([data[0] & ~_PADDED, second]) + payload[:2] + data[4:8] + ssrc.to_bytes(4, "big")

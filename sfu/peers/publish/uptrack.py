@@ -25,21 +25,21 @@ CODECS_BY_NAME = {name: codec for codec, name in CODEC_NAMES.items()}
 
 
 class Watcher(Protocol):
-    """A downtrack, as its uptrack knows it: `managed` ones wait for layers to be `granted`, up to `layer`."""
+    """A downtrack as its uptrack sees it. If `managed`, it waits to be `granted` a stream, up to `layer`."""
 
     managed: bool
     granted: IngressStream | None
     layer: Layer
 
     def choose(self, now: int) -> None:
-        """Choose the stream to carry (again)."""
+        """Choose, or choose again, the stream to carry."""
 
     def stream_gone(self, number: int) -> None:
         """Forget a stream that left the engine's table."""
 
 
 class About(NamedTuple):
-    """More of what a publisher says of its track: name, size of its pictures, whether it is encrypted end to end."""
+    """Further facts that a publisher declares about its track: name, picture size, end-to-end encryption."""
 
     name: str = ""
     width: int = 0
@@ -51,9 +51,9 @@ class UpTrack:
     """A published track. `muted` is set by its publisher, `muted_by_host` by a host; `permitted` follows the grants.
     A track is `hushed` while an application has muted it in its publisher's place.
 
-    `backup` carries the same in another codec, for those who cannot decode this one. It is not announced itself; its
-    `backup_of` is this track's id. `layers` counts the distinguishable layers of each stream. `tells_levels`: packets
-    say how loud they are (RFC 6464).
+    `backup` carries the same content in another codec, for those who cannot decode this one. It is not announced
+    itself; its `backup_of` is this track's id. `layers` counts the distinguishable layers of each stream.
+    `tells_levels` is set if packets carry audio levels (RFC 6464).
     """
 
     def __init__(self, track: str, participant: str, source: Source, media: NegotiatedMedia) -> None:
@@ -78,7 +78,7 @@ class UpTrack:
 
     @property
     def shown_as(self) -> str:
-        """The id under which participants know it."""
+        """The id by which participants know the track."""
         return self.backup_of or self.track
 
     @property
@@ -96,7 +96,7 @@ class UpTrack:
 
     @property
     def passes(self) -> bool:
-        """True if the engine may let its packets pass."""
+        """True if the engine may forward its packets."""
         return self.permitted and not self.muted_by_host and not self.hushed
 
     @property
@@ -122,7 +122,7 @@ class UpTrack:
 def main_payload(media: NegotiatedMedia) -> tuple[int, NegotiatedPayload]:
     """Return the payload type that the publisher sends: the first in the answer that is neither RTX nor RED.
 
-    ValueError when the section has none.
+    Raises ValueError if the section has none.
     """
     for number, payload in media.payloads.items():
         if payload.codec in CODEC_NAMES:

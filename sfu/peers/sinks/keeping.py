@@ -1,9 +1,9 @@
-"""State of recordings as the recorder reports it: a machine without I/O. Times are ns."""
+"""State of recordings, as the recorder reports it. Sans-IO; times are in ns."""
 
 from collections.abc import Mapping
 
 PATIENCE_NS = 3_000_000_000
-"""A recorder that restarts, or is busy, for less than this is not reported: missed packets are replayed to it."""
+"""A recorder that is absent or busy for less than this is not reported, since missed packets are replayed to it."""
 NO_RECORDER = "No recorder is running."
 SILENT = "The recorder does not answer."
 
@@ -11,7 +11,7 @@ _CODES = {NO_RECORDER: "no_recorder", SILENT: "silent"}
 
 
 def code_of(reason: str) -> str:
-    """Return the stable code of a reason: what the recorder itself reports is about where it stores."""
+    """Return the stable code of a reason; the recorder's own reports are about its storage."""
     return _CODES.get(reason, "storage")
 
 
@@ -25,7 +25,7 @@ class Keeping:
         self._stalled: Mapping[str, str] = {}
 
     def attached(self, now: int, *, speaks: bool = True) -> None:
-        """Note that a recorder has come; one of an earlier version, which sends no reports, is assumed to be well."""
+        """Note that a recorder attached; one of an earlier version, which sends no reports, is assumed to work."""
         self._is_attached, self._speaks, self._heard_at = True, speaks, now
 
     def detached(self, now: int) -> None:
@@ -33,11 +33,11 @@ class Keeping:
         self._is_attached, self._heard_at = False, now
 
     def heard(self, stalled: Mapping[str, str], now: int) -> None:
-        """Note that the recorder lives; `stalled` are the recordings of which it stores nothing, and why."""
+        """Take a sign of life; `stalled` names the recordings that the recorder is not storing, with the reason."""
         self._heard_at, self._stalled = now, stalled
 
     def stalled(self, recording: str, begun_at: int, now: int) -> str:
-        """Return why a recording that began at `begun_at` is not being stored (a sentence), or "" if it is."""
+        """Return the reason (a sentence) why a recording that began at `begun_at` is not being stored, "" if it is."""
         since = begun_at if self._heard_at is None else max(self._heard_at, begun_at)
         if now - since >= PATIENCE_NS and (self._speaks or not self._is_attached):
             return SILENT if self._is_attached else NO_RECORDER

@@ -1,7 +1,7 @@
 """Packets of recorded streams that are not yet on disk, so that a returning recorder misses nothing.
 
-A record is kept until the recorder says that it is durable, however long that takes. All buffers of a node share one
-budget of memory. Beyond it the fullest buffer drops its oldest records, and reports them as missed when it is replayed.
+A record is kept until the recorder reports that it is on disk, however long that takes. All buffers of a node share one
+memory budget. Beyond it the fullest buffer drops its oldest records, and reports them as missed when it is replayed.
 """
 
 from collections import deque
@@ -11,9 +11,9 @@ from sfu.api.sink_records import MissedRecord, PacketRecord, SenderReportRecord
 
 MAX_BYTES = 256 * 1024 * 1024
 RECORD_BYTES = 256
-"""The approximate size of a record besides its packet."""
+"""The approximate size of a record without its packet."""
 _RELIEF = 16
-"""The fullest buffer drops one part in so many of itself at once, since finding the fullest is costly."""
+"""The fullest buffer drops one part in this many at once, since finding the fullest is costly."""
 
 
 class ReplayBudget:
@@ -32,14 +32,14 @@ class ReplayBudget:
         self._buffers.discard(buffer)
 
     def relieve(self) -> None:
-        """Make room, if there is too little, at the cost of the fullest buffer."""
+        """Make room, if there is too little, by emptying part of the fullest buffer."""
         while self.bytes > self._max_bytes:
             fullest = max(self._buffers, key=lambda buffer: buffer.bytes)
             self.given_up += fullest.give_up(max(1, fullest.bytes // _RELIEF))
 
 
 class ReplayBuffer:
-    """Records of one stream in the order they came. `close` returns its memory to the budget."""
+    """Records of one stream in order of arrival. `close` returns its memory to the budget."""
 
     def __init__(self, budget: ReplayBudget | None = None) -> None:
         self.newest = -1
@@ -52,12 +52,12 @@ class ReplayBuffer:
 
     @property
     def durable(self) -> int:
-        """The newest ext_seq of which everything up to it is on disk, or -1."""
+        """The ext_seq up to which everything is on disk, or -1."""
         return self._durable
 
     @property
     def complete(self) -> bool:
-        """True if all that came is on disk."""
+        """True if everything that arrived is on disk."""
         return self._durable >= self.newest
 
     def put(self, record: PacketRecord | SenderReportRecord) -> None:
@@ -76,7 +76,7 @@ class ReplayBuffer:
                 pass
 
     def give_up(self, size: int) -> int:
-        """Drop the oldest records, `size` bytes or a little more; returns how many packets these were."""
+        """Drop the oldest records, `size` bytes or a little more; return the number of packets dropped."""
         until = max(0, self.bytes - size)
         packets = 0
         while self.bytes > until:
@@ -99,7 +99,7 @@ class ReplayBuffer:
                 yield record
 
     def close(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self._kept.clear()
         self._account(-self.bytes)
         self._budget.remove(self)

@@ -1,4 +1,4 @@
-"""The bounded queue towards one sink: what does not fit is dropped, counted and reported. Nothing waits for it."""
+"""The bounded queue for one sink. Records that do not fit are dropped, counted and reported; nothing waits for it."""
 
 from collections import deque
 
@@ -8,11 +8,11 @@ from sfu.api.sink_records import AnyControl, MissedRecord, PacketRecord, SenderR
 MAX_BYTES = 32 * 1024 * 1024
 RESERVED_BYTES = 8 * 1024 * 1024
 RECORD_BYTES = 256
-"""The approximate size of a record besides its packet."""
+"""The approximate size of a record without its packet."""
 
 
 class SinkQueue:
-    """Records in order. Packets are dropped over the bound; other records may use a reserve beyond it."""
+    """Records in order. Packets beyond the bound are dropped; other records may use a reserve beyond it."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._records: deque[PacketRecord | bytes] = deque()
@@ -26,7 +26,7 @@ class SinkQueue:
         return len(self._records)
 
     def put_packet(self, record: PacketRecord) -> bool:
-        """Queue a packet; False when it was dropped, which a later record reports to the sink."""
+        """Queue a packet; return False if it was dropped, which a later record reports to the sink."""
         handle = record.handle
         if self.bytes + _cost(record) > self._max_bytes:
             first, count = self._missed.get(handle, (record.ext_seq, 0))
@@ -40,7 +40,7 @@ class SinkQueue:
         return True
 
     def put(self, record: AnyControl | SenderReportRecord | MissedRecord) -> None:
-        """Queue any other record. Beyond the reserve the queue is `overrun`: the sink is to be detached."""
+        """Queue any other record. Beyond the reserve the queue is `overrun`, and the sink must be detached."""
         data = sink_records.encode(record)
         if self.bytes + _cost(data) > self._max_bytes + RESERVED_BYTES:
             self.overrun = True
@@ -48,7 +48,7 @@ class SinkQueue:
         self._append(data)
 
     def close_handle(self, handle: int) -> None:
-        """Forget a handle, after reporting its dropped packets."""
+        """Remove a handle, after reporting its dropped packets."""
         if handle in self._missed:
             first, count = self._missed.pop(handle)
             self.put(MissedRecord(handle, first, count))
@@ -58,14 +58,14 @@ class SinkQueue:
         self.bytes += _cost(record)
 
     def peek(self) -> bytes | None:
-        """Return the oldest record, encoded, without taking it."""
+        """Return the oldest record, encoded, without removing it."""
         if not self._records:
             return None
         record = self._records[0]
         return record if isinstance(record, bytes) else sink_records.encode_packet(*record)
 
     def pop(self) -> None:
-        """Take the oldest record."""
+        """Remove the oldest record."""
         self.bytes -= _cost(self._records.popleft())
 
 

@@ -1,7 +1,7 @@
 """The sinks of a node (recorder, inference) and their taps.
 
-One sink per purpose is served, the newest; packets for a purpose without a sink only go to the replay buffers. Taps
-that are closed and recordings that have ended are remembered until they are on disk, for a recorder that is away.
+For each purpose only the newest sink is served; packets for a purpose without a sink only go to the replay buffers.
+Closed taps and ended recordings are kept until they are on disk, in case the recorder is away.
 """
 
 import heapq
@@ -37,7 +37,9 @@ _MAX_PARTED = 1000
 _MAX_ENDED = 1000
 _PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE}
 _QUEUE_BYTES = {Purpose.RECORDER: replay_buffer.MAX_BYTES, Purpose.INFERENCE: sink_queue.MAX_BYTES}
-"""A recorder's queue has room for a complete replay. Packets are shared with the replay buffer, not copied."""
+"""The bound of a recorder's queue: room for a complete replay. Packets are shared with the replay buffer, not
+copied.
+"""
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class Sink:
 
 @dataclass(slots=True)
 class Recording:
-    """A recording that runs, or ended at `ended_at`; `kept` once a recorder has all of it on disk."""
+    """A recording that runs, or ended at `ended_at`; `kept` is set once a recorder has all of it on disk."""
 
     begun: RecordingStarted
     ended_at: int | None = None
@@ -82,14 +84,14 @@ class Sinks:
         return next((s for s in self.attached.values() if s.purpose is purpose and not s.superseded), None)
 
     def dropped(self) -> dict[Purpose, int]:
-        """Return how many packets sinks of each kind have missed while attached."""
+        """Return the number of packets that sinks of each kind have missed while attached."""
         dropped = dict(self._dropped_before)
         for sink in self.attached.values():
             dropped[sink.purpose] += sink.queue.dropped
         return dropped
 
     def attach(self, hello: sink_records.SinkHello, now: int) -> Sink:
-        """Take a sink; an earlier one of its kind is superseded. ValueError for an unknown kind."""
+        """Attach a sink, which supersedes an earlier one of its kind; raises ValueError for an unknown kind."""
         purpose = _PURPOSES.get(hello.sink)
         if purpose is None:
             raise ValueError(f"unknown kind of sink {hello.sink!r}")
@@ -111,7 +113,7 @@ class Sinks:
         return sink
 
     def detach(self, sink: Sink, now: int) -> None:
-        """Note that a sink's socket is gone."""
+        """Note that a sink's socket has closed."""
         if self.attached.pop(sink.number, None) is not None:
             self._dropped_before[sink.purpose] += sink.queue.dropped
         if sink.purpose is Purpose.RECORDER and self.current(Purpose.RECORDER) is None:
@@ -121,7 +123,7 @@ class Sinks:
             self.analysis = AnalysisWanted()
 
     def _catch_up(self, sink: Sink) -> None:
-        """Tell a recorder which recordings run, and repeat packets that are not on disk."""
+        """Tell a recorder which recordings run, and send again the packets that are not on disk."""
         taps = [*self._parted, *(tap for tap in self.taps.values() if tap.purpose is Purpose.RECORDER)]
         for recording in self.recordings.values():
             if recording.kept:
@@ -132,7 +134,7 @@ class Sinks:
                 sink.queue.put(_ended(recording.begun))
 
     def _repeat(self, sink: Sink, taps: list[Tap]) -> None:
-        """Repeat the streams of a recording together, in order of time."""
+        """Send the streams of a recording again, merged in order of time."""
         for tap in taps:
             sink.queue.put(msgspec.structs.replace(tap.opened, muted=tap.uptrack.is_quiet))
         kept = [tap.buffer.replay() for tap in taps if tap.buffer is not None]
@@ -163,7 +165,7 @@ class Sinks:
         self._context.engine.add_sink_route(tap.stream.number, tap.purpose, tap.handle)
 
     def close(self, tap: Tap, reason: str, now: int, *, in_table: bool) -> None:
-        """Stop copying a stream; `in_table` when the engine still has the stream."""
+        """Stop copying a stream; `in_table` is true if the engine still has the stream."""
         if in_table:
             self._context.engine.remove_sink_route(tap.stream.number, tap.purpose)
         self.taps.pop(tap.handle, None)
@@ -203,7 +205,7 @@ class Sinks:
             del self._kept[_recorded(tap.opened)]
 
     def _is_wanted(self, tap: Tap) -> bool:
-        """Return True if a closed tap may have to be repeated."""
+        """Return True if a closed tap may have to be sent again."""
         recording = self.recordings.get(tap.opened.recording or "")
         return recording is not None and not recording.kept and tap.buffer is not None and not tap.buffer.complete
 
@@ -215,7 +217,7 @@ class Sinks:
             self._forget_old()
 
     def begin_recording(self, begun: RecordingStarted) -> bool:
-        """Begin a recording; False for one that has ended here, unless its room was placed here again since."""
+        """Begin a recording; return False if it has ended here, unless its room has been placed here again since."""
         known = self.recordings.get(begun.recording)
         if known is not None and begun.placement <= known.begun.placement:
             return known.ended_at is None
@@ -231,7 +233,7 @@ class Sinks:
             self._tell(Purpose.RECORDER, _ended(known.begun))
 
     def release_recording(self, recording: str) -> None:
-        """Leave a recording to the node that its room has moved to; it may come back."""
+        """Leave a recording to the node that its room has moved to; the room may come back."""
         known = self.recordings.pop(recording, None)
         if known is not None and known.ended_at is None:
             self._tell(Purpose.RECORDER, _ended(known.begun, moved=True))
@@ -240,7 +242,7 @@ class Sinks:
         self._tell(tap.purpose, sink_records.TrackMuteChanged(handle=tap.handle, muted=muted, at=now))
 
     def packets(self, packets: Iterable[SinkPacket]) -> None:
-        """Take what the engine copied."""
+        """Take the packets that the engine copied."""
         current = {purpose: self.current(purpose) for purpose in Purpose}
         for packet in packets:
             tap = self.taps.get(packet.handle)
@@ -264,19 +266,19 @@ class Sinks:
                 self._queue(sink, record)
 
     def durable(self, record: sink_records.Durable) -> None:
-        """Note how much of a stream a recorder has on disk."""
+        """Note up to where a recorder has a stream on disk."""
         for tap in self._kept.get(_recorded(record), ()):
             if tap.buffer is not None:
                 tap.buffer.reached(record.ext_seq)
 
 
 def _recorded(stream: sink_records.TrackOpened | sink_records.Durable) -> tuple[str | None, str, int]:
-    """Return the key by which a recorder knows a stream."""
+    """Return the key by which a recorder identifies a stream."""
     return stream.recording, stream.track, stream.ssrc
 
 
 def _arrival(record: PacketRecord | SenderReportRecord | MissedRecord) -> int:
-    """Return when a record came; reports of missing packets sort before packets."""
+    """Return a record's time of arrival; reports of missing packets sort before packets."""
     return -1 if isinstance(record, MissedRecord) else record.arrival
 
 

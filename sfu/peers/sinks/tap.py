@@ -1,4 +1,4 @@
-"""One stream copied to a sink: its handle, its description for the sink, and if recorded its replay buffer."""
+"""One stream copied to a sink: its handle, its description for the sink and, if it is recorded, its replay buffer."""
 
 from enum import IntEnum
 

@@ -1,4 +1,6 @@
-"""Second copies of a subscriber's sound on a lossy link: when, and of which packets. See machines/audio_redundancy."""
+"""Copies of a subscriber's audio packets on a lossy link: which packets to send again, and when. See
+machines/repair/audio_redundancy.
+"""
 
 from collections.abc import Iterable
 
@@ -10,11 +12,11 @@ from sfu.peers.subscribe.downtrack import DownTrack
 _STEP_NS = 20_000_000
 _APART_NS = 10_000_000
 _JUDGE_NS = 250_000_000
-_MAX_COPIES = 8  # packets of a route in a step; more are a burst that makes up for a pause
+_MAX_COPIES = 8  # packets of a route in a step; more than this is a burst that makes up for a pause
 
 
 class AudioCopies:
-    """One per subscribe peer; a packet is copied in the step after the one in which it went out."""
+    """The copies for one subscribe peer; a packet is copied in the step after the one in which it was sent."""
 
     def __init__(self, peer: int, engine: Engine, now: int) -> None:
         self.copies = 0
@@ -31,7 +33,7 @@ class AudioCopies:
         return 1 + self._redundancy.is_on + self._redundancy.has_third
 
     def timer(self) -> int | None:
-        """Return when `due` has work next; None when it is enough to call it with the link's checks."""
+        """Return when `due` has work next; None if it suffices to call it with the link's checks."""
         return self._next if self._redundancy.is_on else None
 
     def due(self, downtracks: Iterable[DownTrack], bandwidth: Bandwidth, now: int) -> list[Outgoing]:

@@ -15,17 +15,17 @@ from sfu.peers.coalescing import coalesce
 from sfu.peers.outbox import Outbox
 
 _CHECK_NS = 100_000_000
-_UNHEARD_NS = 150_000_000  # a check is due after so long without feedback; calm feedback is folded for less
+_UNHEARD_NS = 150_000_000  # a check is due after this long without feedback; calm feedback is folded for less
 _FOLDED_NS = 250_000_000
-_AMPLE_FOLDED_NS = 4_000_000_000  # with more room than is wanted, a calm link has no news
+_AMPLE_FOLDED_NS = 4_000_000_000  # with more room than is wanted, a calm link can wait
 _SPREAD, _SPREAD_NS = 16, 40_000_000
 _AMPLE = 1.1
-_IDLE_CHECK_NS = 5_000_000_000  # while nothing is sent there is nothing to watch; feedback ends it
+_IDLE_CHECK_NS = 5_000_000_000  # while nothing is sent there is nothing to check; feedback ends this interval
 _PROBE_STEP_NS = 2_000_000
-_PROBE_NS = 16_000_000  # at least, though media alone would fill it sooner
+_PROBE_NS = 16_000_000  # the least, though media alone would fill it sooner
 _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
-_OPENING_NS = 3_000_000_000  # a second until its cost is known, and some for probes with it
+_OPENING_NS = 3_000_000_000  # a second until its cost is known, and some time for probes with it
 _BETWEEN_TRIALS_NS = 10_000_000_000
 _SECOND = 1_000_000_000
 
@@ -33,8 +33,8 @@ _SECOND = 1_000_000_000
 class Bandwidth:
     """`rate` is the estimate in bits/s, `wanted` what would be sent if there were room.
 
-    At first and after a long pause there is nothing to probe with, and only media can show the link's capacity: while
-    `is_trying`, one picture may be sent beyond the estimate.
+    At first and after a long pause there is nothing to probe with, and only media can show the link's capacity. So
+    while `is_trying`, one picture may be sent beyond the estimate.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Bandwidth:
         *,
         flight: ParticipantFlight | None = None,
     ) -> None:
-        """Keep the estimator's input in `flight`, if there is one."""
+        """Create the link; `flight`, if given, keeps the estimator's input."""
         self.wanted = 0.0
         self.probes = 0
         self._trial_until = now + _FIRST_TRIAL_NS
@@ -68,7 +68,7 @@ class Bandwidth:
         self._checked_at = now
         self._is_heard = False
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
-        self._folded = 0  # how long calm feedback is folded, 0 before there is any
+        self._folded = 0  # the time for which calm feedback is folded, 0 before the first
         self._bursts = BurstCapacity()
         observer.report_sent(peer, True)
         self._set_budget()
@@ -79,7 +79,7 @@ class Bandwidth:
 
     @property
     def is_starting(self) -> bool:
-        """True if too little is known about the link yet to hold back the first pictures."""
+        """True while too little is known about the link to hold back the first pictures."""
         return self._estimator.is_starting
 
     @property
@@ -92,17 +92,19 @@ class Bandwidth:
         return self._estimator.state
 
     def is_trying(self, now: int) -> bool:
-        """Return True if one picture may exceed the estimate now: for a while, and not on a link known to be full."""
+        """Return True if one picture may exceed the estimate now: only for a while, and not on a link known to be
+        full.
+        """
         return now < self._trial_until and self._estimator.is_free
 
     def open(self, now: int) -> None:
-        """Note that a picture of unknown cost begins: its first seconds show the cost, and whether it fits."""
+        """Note that a picture of unknown cost begins; its first seconds show its cost, and whether it fits."""
         if self._opened_at is None or now - self._opened_at >= _BETWEEN_TRIALS_NS:
             self._opened_at = now
             self._trial_until = max(self._trial_until, now + _OPENING_NS)
 
     def want(self, rate: float, now: int) -> bool:
-        """Take what would be sent if there were room; return whether the link should be checked soon."""
+        """Take the rate that would be sent if there were room; return whether the link should be checked soon."""
         had_ample, self.wanted = self._has_ample(), rate
         if had_ample and not self._has_ample():
             self._next_check = min(self._next_check, now)
@@ -110,13 +112,13 @@ class Bandwidth:
         return False
 
     def end_start(self, now: int) -> None:
-        """Note that all that is wanted is sent, at known costs, and more would fit."""
+        """Note that everything wanted is sent, at known costs, and more would fit."""
         if self._estimator.has_feedback and self._estimator.is_starting:
             self._estimator.end_start(now)
             self._set_budget()
 
     def reported(self, blocks: Sequence[rtcp.ReportBlock], arrival: int) -> None:
-        """Take a report's blocks, at least one; they count for subscribers that give no feedback about packets."""
+        """Take a report's blocks, at least one; they are used for subscribers that send no feedback about packets."""
         if not self._estimator.has_feedback:
             self._estimator.report(sum(block.fraction_lost for block in blocks) / len(blocks) / 256, arrival)
             self._set_budget()
@@ -137,38 +139,38 @@ class Bandwidth:
         self._set_budget()
 
     def observed(self, summary: FeedbackSummary | None, arrival: int) -> None:
-        """Take the summary of feedback up to `arrival`; None when there was nothing new."""
+        """Take the summary of feedback up to `arrival`; None if there is nothing new."""
         self._collect()
         if summary is not None:
             self._estimator.observed(summary, arrival)
             self._bursts.observed(summary, arrival)
         if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
-            self._next_check = min(self._next_check, arrival)  # together with this, without a separate wake-up
+            self._next_check = min(self._next_check, arrival)  # along with this, without a separate wake-up
         self._is_heard = True
         self._set_budget()
 
     @property
     def is_free(self) -> bool:
-        """True if neither delay nor loss says that the link is full."""
+        """True if neither delay nor loss shows that the link is full."""
         return self._estimator.is_free
 
     @property
     def is_drained(self) -> bool:
-        """True if no packets wait because of what is sent here: losses are then the link's own."""
+        """True if our packets do not cause a queue, so losses are the link's own."""
         return self._estimator.is_drained
 
     @property
     def media_share(self) -> float:
-        """The part of the estimate that is for media; the rest is for repairs and RTCP. What a full link loses needs no
-        room of its own: less will be lost once less is sent.
+        """The part of the estimate for media; the rest is for repairs and RTCP. Losses of a full link need no room for
+        repairs, since less will be lost once less is sent.
         """
         return media_share(self._estimator.state.loss if self._estimator.is_drained else 0.0)
 
     def admit_retransmissions(
         self, packets: int, size: int, now: int, *, is_audio: bool = False, copies: bool = False
     ) -> int:
-        """Return how many of `packets` requested packets of about `size` bytes may be sent again, or second `copies` of
-        them. Sound has a budget of its own: it is small, and first.
+        """Return how many of `packets` requested packets of about `size` bytes, or second `copies` of them, may be
+        sent. Audio has a separate budget, since it is small and comes first.
         """
         budget = self._sound_repairs if is_audio else self._repairs
         return budget.admit(packets, size, self.rate, now, copies=copies)
@@ -178,12 +180,12 @@ class Bandwidth:
         return self._next_step if self._probe is not None else self._next_check
 
     def handle_timer(self, now: int) -> None:
-        """Begin a probe, or go on with it."""
+        """Begin or continue a probe."""
         if now >= self._next_check:
             is_active = self._collect() > 0 or self._is_heard
             if self._folded:
                 self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS)
-            if self._is_heard or now >= self._expected_by:  # else feedback may have come and still be folded
+            if self._is_heard or now >= self._expected_by:  # else feedback may have arrived and still be folded
                 self._estimator.handle_timer(now)
             wait = max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
             self._next_check = coalesce(now + wait)
@@ -232,7 +234,7 @@ class Bandwidth:
             self._set_budget()
 
     def _collect(self) -> int:
-        """Take what was sent since the last time, as part of the probe that is under way; return its bytes."""
+        """Add what was sent since the last call to the probe under way; return its bytes."""
         cluster = self._probe.cluster if self._probe is not None else -1
         summary = self._observer.claim(self._peer, cluster)
         self._estimator.sent(summary)
@@ -240,7 +242,7 @@ class Bandwidth:
         return summary.size
 
     def _set_budget(self) -> None:
-        """Keep the pacer somewhat ahead of the estimate, and of a probe; small changes are not worth a call."""
+        """Keep the pacer somewhat faster than the estimate, and than a probe; small changes are not worth a call."""
         burst = self._bursts.rate(self._checked_at)
         budget = pacing_rate(self._estimator.rate, burst, is_starting=self._estimator.is_starting)
         if self._probe is not None:

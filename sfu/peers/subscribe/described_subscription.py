@@ -1,7 +1,7 @@
-"""A subscribe peer whose descriptions name what its slots show, for clients that know tracks by them.
+"""A subscribe peer whose descriptions name the tracks in its slots, for clients that identify tracks by them.
 
-Every track has a slot, sound too. A slot that became free is offered as inactive; it shows another track, as another
-stream, only after that was answered: a browser tells its page of a track when its section begins to be received.
+Every track has a slot, audio too. A slot that became free is offered as inactive. Only after the answer may it show
+another track, as another stream: a browser reports a track to its page when its section begins to be received.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 from sfu.peers.subscribe.subscription import Candidate, SubscribeOffer, Subscription
 
-_COALESCE_NS = 20_000_000  # nothing is shown before an offer has said so
+_COALESCE_NS = 20_000_000  # nothing is shown before it has been offered
 
 
 class NameTrack(Protocol):
-    """Says under which msid a track is shown; `again`: by a section that has shown another one."""
+    """Returns the msid under which a track is shown; `again`: the section has shown another track before."""
 
     def __call__(self, uptrack: UpTrack, *, again: bool) -> Msid: ...
 
 
 class DescribedSubscription(Subscription):
-    """`name` says under which msids tracks are shown."""
+    """`name` returns the msid under which a track is shown."""
 
     is_named = True
 
@@ -46,7 +46,7 @@ class DescribedSubscription(Subscription):
             self._offer_at = now + _COALESCE_NS
 
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
-        """Show these tracks, most important first; returns whether the slots' map changed."""
+        """Show these tracks, most important first; return whether the map of slots changed."""
         changed = self._show(self._audio, "audio", audio, now)
         changed = self._show(self._video, "video", video, now) or changed
         if self._negotiation.changed:
@@ -92,7 +92,7 @@ class DescribedSubscription(Subscription):
         return changed
 
     def _free(self, slots: list[OfferedSlot], kind: str, now: int) -> str | None:
-        """Return a slot that may show something: a free one, else a new one; None when there are too many."""
+        """Return a slot for a track: a free one, else a new one; None if there are too many."""
         for slot in slots:
             if slot.mid not in self._used:
                 return slot.mid
@@ -111,7 +111,9 @@ class DescribedSubscription(Subscription):
         return offer
 
     def answer(self, offer_id: int, sdp: str, now: int) -> bool:
-        """Take an answer; False when it answers no offer in flight. ValueError when it does not fit."""
+        """Take an answer; return False if it answers no offer in flight. Raises ValueError if it does not fit the
+        offer.
+        """
         expected = super().answer(offer_id, sdp, now)
         if expected:
             self._used -= self._offered_free

@@ -1,4 +1,4 @@
-"""One outgoing stream of a subscriber: a slot pointed at an uptrack, and the route that the engine executes for it."""
+"""One outgoing stream of a subscriber: a slot that points at an uptrack, and the engine's route for it."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -25,17 +25,17 @@ _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
 @dataclass(frozen=True, slots=True)
 class SlotEncoding:
-    """The agreement of a slot's m-section: payload type per codec, and the RTX payload type of each."""
+    """The agreed payload types of a slot's m-section: one per codec, and the RTX payload type of each."""
 
     payload_types: Mapping[Codec, int]
     rtx_payload_types: Mapping[int, int]
 
 
 class DownTrack:
-    """The sending side of the uptrack that its slot shows. `route` is its id in the engine's table."""
+    """The sending side of the uptrack shown in a slot. `route` is its id in the engine's table."""
 
     def __init__(self, context: Context, peer: int, slot: OfferedSlot, *, managed: bool = True) -> None:
-        """A video that is `managed` waits to be granted layers; others take the best that flows."""
+        """A `managed` video waits to be granted layers; others take the best that flows."""
         self.mid = slot.mid
         self.kind = slot.kind
         self.ssrc = slot.ssrc
@@ -67,7 +67,7 @@ class DownTrack:
         self._repairs_from = 0
         self._measured_packets = self._measured_octets = 0
         self._packet_size = _LARGEST_BYTES
-        # Kept over switches and pauses: raised offsets must not add up.
+        # Kept over switches and pauses, so that raised offsets do not add up.
         self._origin: int | None = None
         self.managed = managed
         self._needs_grant = managed and context.observer is not None and slot.kind == "video"
@@ -75,11 +75,11 @@ class DownTrack:
         self._has_begun = False
 
     def can_carry(self, uptrack: UpTrack) -> bool:
-        """Return True if the subscriber decodes what the uptrack sends; true while its answer is awaited."""
+        """Return True if the subscriber decodes the uptrack's codec, or has not answered yet."""
         return self.encoding is None or uptrack.codec in self.encoding.payload_types
 
     def agree(self, encoding: SlotEncoding, now: int) -> None:
-        """Take what the subscriber's answer says about this slot; its track starts (again)."""
+        """Take the subscriber's agreement about this slot; its track starts, or starts again."""
         if encoding == self.encoding:
             return
         self.encoding = encoding
@@ -101,7 +101,7 @@ class DownTrack:
             self.choose(now)
 
     def clear(self) -> None:
-        """Stop at once; numbering goes on when the slot shows something again."""
+        """Stop at once; numbering continues when the slot shows something again."""
         if self.uptrack is not None:
             self.uptrack.watchers.discard(self)
         if self._in_table:
@@ -112,7 +112,7 @@ class DownTrack:
 
     @property
     def layer_name(self) -> str:
-        """The layer that is carried: a rid, the layers of one stream ("L1T3"), or both; "" if there is neither."""
+        """The carried layer: a rid, the layers of one stream ("L1T3"), or both; "" if there is neither."""
         if self.uptrack is None or self.stream is None:
             return ""
         return f"{self.stream.rid} {name_of(self.uptrack.layers, self.layer)}".strip()
@@ -124,7 +124,7 @@ class DownTrack:
 
     @property
     def awaits_picture(self) -> bool:
-        """True if nothing is carried until a keyframe comes."""
+        """True if nothing is carried until a keyframe arrives."""
         return self.stream is None or self.waiting
 
     @property
@@ -144,12 +144,12 @@ class DownTrack:
         self._in_table = True
 
     def connect(self, now: int) -> None:
-        """Start: the peer can receive now. Earlier, a keyframe would have been wasted."""
+        """Start, now that the peer can receive. Any earlier, a keyframe would have been wasted."""
         self._connected = True
         self.choose(now)
 
     def choose(self, now: int) -> None:
-        """Choose the layer to carry, or choose again; a change waits for its keyframe."""
+        """Choose, or choose again, the layer to carry; a change waits for its keyframe."""
         if self.uptrack is None or not self._in_table or not self._connected:
             return
         if self.paused or (self._needs_grant and self.granted is None and not self._may_begin):
@@ -159,8 +159,8 @@ class DownTrack:
             self._switch(best, now)
 
     def _switch(self, best: IngressStream, now: int, *, at_once: bool = False) -> None:
-        """Carry `best` from its next keyframe on; `at_once` drops what is carried until then."""
-        # A change that is cancelled before it happened needs no keyframe: the current layer goes on.
+        """Carry `best` from its next keyframe on. With `at_once`, the current layer is dropped immediately."""
+        # A change that is cancelled before it happens needs no keyframe: the current layer continues.
         stays = self.stream is not None and best is self._carried()
         source = self._source(best, self._offset_to(best), at_keyframe=self.kind == "video" and not stays)
         if at_once and not stays:
@@ -180,7 +180,7 @@ class DownTrack:
             max_temporal=self.layer.temporal,
             max_spatial=self.layer.spatial,
             once_flowing=carried is not None and is_higher(carried, stream),
-            # Where nothing aligns two layers, the engine cannot tell which picture of theirs is the later one.
+            # Without alignment of the two layers, the engine cannot tell which of two pictures is later.
             reach=REACH_NS if offset is not None or not self._has_begun else 0,
         )
 
@@ -193,11 +193,11 @@ class DownTrack:
 
     @property
     def awaits_track(self) -> bool:
-        """True if nothing is decided yet about the track that it shows."""
+        """True if nothing has been decided yet about its track."""
         return self._needs_grant and self.granted is None and not self.paused
 
     def begin(self, now: int, *, fits: bool) -> None:
-        """Allow (or not) the first stream of a track that has sent nothing yet, before there are layers to grant.
+        """Allow, or not, the first stream of a track that has sent nothing yet, before there are layers to grant.
 
         Encoders begin with a keyframe, and not all of them send another when asked.
         """
@@ -207,7 +207,7 @@ class DownTrack:
     def grant(self, stream: IngressStream, now: int, *, at_once: bool, layer: Layer = ALL_LAYERS) -> None:
         """Allow this stream, up to a layer.
 
-        `at_once`: the link is congested, so a higher one may not go on until the keyframe.
+        `at_once`: the link is congested, so a higher layer must not continue until the keyframe.
         """
         self.paused = False
         self.granted = stream
@@ -222,8 +222,8 @@ class DownTrack:
             self.choose(now)
 
     def _allow_layers(self, layer: Layer, now: int) -> None:
-        """Go down at the next frame. Go up in temporal layers where a frame allows it, in spatial ones at a requested
-        keyframe.
+        """Go down at the next frame. Go up in temporal layers at a frame that allows it, in spatial layers at a
+        requested keyframe.
         """
         before, self.layer = self.layer, layer
         if layer == before or self.stream is None or not self._in_table:
@@ -235,7 +235,7 @@ class DownTrack:
             self._ask(now)
 
     def pause(self) -> None:
-        """Send nothing until a layer is granted: none fits."""
+        """Send nothing until a layer is granted, since none fits."""
         if not self.paused and self._in_table:
             self._stop()
         self.paused = True
@@ -243,7 +243,7 @@ class DownTrack:
         self.waiting = self._may_begin = False
 
     def resume(self, now: int) -> None:
-        """Go on with a sound that was paused; of videos, grants decide."""
+        """Resume a paused audio track; grants decide about videos."""
         self.paused = False
         self.choose(now)
 
@@ -252,14 +252,14 @@ class DownTrack:
         self._repairs_from = self._engine.route_state(self.route).last_seq + 1
 
     def still_useful(self, seqs: Sequence[int]) -> list[int]:
-        """Return those of a NACK's `seqs` that were sent since the route was last stopped. The next packets begin with
-        a keyframe, and most of the older requests are for losses by the congestion that stopped it.
+        """Return the NACK's `seqs` that were sent since the route was last stopped. Older ones are of no use: the next
+        packets begin with a keyframe, and most of the older losses come from the congestion that stopped the route.
         """
         newest = self._engine.route_state(self.route).last_seq
         return [seq for seq in seqs if newest - ((newest - seq) & 0xFFFF) >= self._repairs_from]
 
     def packet_size(self) -> int:
-        """Return about how many bytes its packets have of late, as a link sees them."""
+        """Return the approximate size of recent packets, in bytes on the link."""
         state = self._engine.route_state(self.route)
         packets, octets = state.packets - self._measured_packets, state.octets - self._measured_octets
         if packets >= _MEASURED_PACKETS:
@@ -268,7 +268,7 @@ class DownTrack:
         return self._packet_size
 
     def _offset_to(self, best: IngressStream) -> int | None:
-        """Align layers of one track on its timeline, from their first reports on; before that, by elapsed time."""
+        """Align the layers of a track on its timeline, from their first reports on; before that, by elapsed time."""
         if self.uptrack is None or (aligned := self.uptrack.timeline.offset_of(best.clock)) is None:
             return None
         if self._origin is None:
@@ -282,18 +282,18 @@ class DownTrack:
         return self._engine.route_state(self.route).timestamp_offset - aligned if aligned is not None else None
 
     def stream_gone(self, number: int) -> None:
-        """A stream left the table."""
+        """Note that a stream left the table."""
         if self.stream is not None and self.stream.number == number:
             self.stream = None
 
     def switched(self, stream: int) -> None:
-        """The engine flipped the route to `stream`."""
+        """Note that the engine switched the route to `stream`."""
         if self.stream is not None and self.stream.number == stream:
             self.waiting = False
             self._has_begun = True
 
     def sender_report(self, now: int) -> SenderReport | None:
-        """Return the SR to send now, on our NTP clock; None while nothing is carried, or no SR has come."""
+        """Return the SR to send now, on our NTP clock; None if nothing is carried or no SR has arrived."""
         if self.stream is None or self.publisher is None or self.waiting:
             return None
         state = self._engine.route_state(self.route)
@@ -303,7 +303,7 @@ class DownTrack:
         return replace(report, ntp=self.publisher.clock.to_own(report.ntp)) if report is not None else None
 
     def request_keyframe(self, now: int) -> None:
-        """Pass on the subscriber's PLI or FIR; the stream throttles."""
+        """Pass on the subscriber's PLI or FIR; the stream throttles requests."""
         self.plis += 1
         self._ask(now)
 
@@ -314,7 +314,7 @@ class DownTrack:
 
 
 def _entry_of(slot: OfferedSlot, route: int, peer: int) -> RouteEntry:
-    """Return the route of a slot of which nothing is agreed on yet."""
+    """Return the route of a slot without an agreement yet."""
     return RouteEntry(
         route,
         peer,

@@ -1,7 +1,7 @@
-"""Tracks that a room sends to another node that holds it: every stream once, up to the layers it wishes for.
+"""Tracks that a room sends to another of its nodes: every stream once, up to the layers that the node wishes for.
 
-Timestamps and payload types stay as they are, so that the other side can align layers. Nothing is chosen here: the
-other side chooses for its subscribers, and says which layers none of them is sent.
+Timestamps and payload types are unchanged, so that the other side can align layers. Nothing is chosen here: the other
+side chooses for its subscribers, and says which layers none of them gets.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ EXTENSIONS = {
     Extension.PLAYOUT_DELAY: 3,
     Extension.DEPENDENCY_DESCRIPTOR: 4,
 }
-"""Ids of header extensions between nodes."""
+"""The ids of header extensions between nodes."""
 _FIRST_DYNAMIC, _LAST_DYNAMIC = 96, 127
 _CNAME = "link"
 _MUCH = 1.4
@@ -62,14 +62,15 @@ class _LinkRoute:
         context.engine.set_route(entry)
 
     def describe(self) -> None:
-        """Follow the size of the stream's pictures."""
+        """Follow changes of the stream's picture size."""
         size = (self.stream.pixels, self.stream.lines)
         if size != (self.described.pixels, self.described.lines):
             self.described = msgspec.structs.replace(self.described, pixels=size[0], lines=size[1])
 
     def carry(self, layer: Layer) -> bool:
         """Carry the stream from its newest keyframe on, if that can still be sent, and return True; else from the next
-        frame on, whatever that is: the other side only chooses streams that flow."""
+        frame of any type: the other side only chooses streams that flow.
+        """
         self.layer = layer
         source = RouteSource(
             self.stream.number,
@@ -82,7 +83,7 @@ class _LinkRoute:
         return self._engine.switch_route(self.route, source)
 
     def allow(self, layer: Layer | None, now: int) -> bool:
-        """Carry the stream up to a layer, or not at all; return whether the publisher is asked for a keyframe."""
+        """Carry the stream up to a layer, or not at all; return True if the publisher was asked for a keyframe."""
         before = self.layer
         if layer is None:
             self.layer = None
@@ -99,7 +100,7 @@ class LinkSubscribePeer(SubscribePeer):
     """Routes by stream and by SSRC."""
 
     def __init__(self, context: Context, peer: PlainPeer, now: int, *, wished: bool) -> None:
-        """Let a video rest until a layer is wished for, if layers are `wished` for."""
+        """`wished`: the other side sends wishes for layers, and a video rests until then."""
         super().__init__(context, now, peer)
         self._wished = wished
         self._routes: dict[int, _LinkRoute] = {}
@@ -135,12 +136,12 @@ class LinkSubscribePeer(SubscribePeer):
                 self._context.touched.add(route.publisher.peer.number)
 
     def wanted(self, uptrack: UpTrack) -> dict[IngressStream, Layer]:
-        """Return the streams of an uptrack that the other side wants, and up to which layers."""
+        """Return the streams of an uptrack that the other side wants, each with its highest layer."""
         routes = [self._routes[stream.number] for stream in uptrack.streams if stream.number in self._routes]
         return {route.stream: route.layer for route in routes if route.layer is not None}
 
     def costs(self) -> dict[int, int]:
-        """Return the costs of streams by SSRC, where they are new or have changed much since they were last sent."""
+        """Return the costs, by SSRC, that are new or have changed much since they were last sent."""
         news: dict[int, int] = {}
         for ssrc, route in self._routes_by_ssrc.items():
             cost, told = route.stream.cost, route.told_cost
@@ -150,7 +151,7 @@ class LinkSubscribePeer(SubscribePeer):
         return news
 
     def totals(self) -> tuple[int, int, int, int]:
-        """Return packets sent, packets sent again, streams that are sent, and those that rest."""
+        """Return the numbers of packets sent, packets sent again, streams sent, and streams that rest."""
         states = [self._context.engine.route_state(route.route) for route in self._routes.values()]
         resting = sum(route.layer is None for route in self._routes.values())
         packets, repaired = sum(state.packets for state in states), sum(state.retransmitted for state in states)
@@ -193,7 +194,7 @@ class LinkSubscribePeer(SubscribePeer):
             self.round_trip.sent(report.ntp, now)
             names = rtcp.SourceDescription(((report.ssrc, _CNAME),))
             self._context.outbox.send(self.peer.protect_rtcp(rtcp.serialize([report, names])))
-        return False  # the other side's subscribers need these for their own reports, and one may have just come
+        return False  # the other side's subscribers need these for their own reports, and one may have just joined
 
 
 def _describe(uptrack: UpTrack) -> LinkTrack:
@@ -208,7 +209,9 @@ def _describe(uptrack: UpTrack) -> LinkTrack:
 
 
 def _payloads(uptrack: UpTrack) -> dict[int, LinkPayload]:
-    """Return a track's payload types, with RTX for those of video that have none at the publisher; RED ends here."""
+    """Return a track's payload types without RED, and with RTX for video payload types that lack it at the
+    publisher.
+    """
     known = {number: payload for number, payload in uptrack.media.payloads.items() if payload.codec is not Codec.RED}
     payloads = {
         number: LinkPayload(

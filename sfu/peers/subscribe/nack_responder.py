@@ -8,18 +8,18 @@ from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack
 
 _MIN_INTERVAL_NS = 10_000_000
-_LOSSY = 0.01  # share of packets lost from which a second copy costs less than the round trip that it often saves
-_APART_NS = 10_000_000  # a burst loses packets that are closer together
-_MAX_WAITING = 64  # answers whose second copies are due soon
+_LOSSY = 0.01  # the share of lost packets from which a second copy is worth the round trip that it often saves
+_APART_NS = 10_000_000  # a burst of loss would take both if they were closer together
+_MAX_WAITING = 64  # bound on answers whose second copies are due soon
 
 
 def retransmission_interval(round_trip: int) -> int:
-    """Return for how many ns a retransmitted packet is not sent once more; `round_trip` is in ns."""
+    """Return the time for which a retransmitted packet is not sent once more; both are in ns."""
     return max(_MIN_INTERVAL_NS, round_trip * 3 // 4)
 
 
 class NackResponder:
-    """One per subscribe peer."""
+    """The answers to one subscribe peer's NACKs."""
 
     def __init__(self, peer: int, context: Context) -> None:
         self._peer = peer
@@ -29,7 +29,7 @@ class NackResponder:
     def asked(
         self, downtrack: DownTrack, seqs: Sequence[int], bandwidth: Bandwidth | None, round_trip: int, now: int
     ) -> None:
-        """Answer a NACK, and once more soon where the link has room but loses packets; `round_trip` is in ns."""
+        """Answer a NACK, and soon once more if the link has room but loses packets; `round_trip` is in ns."""
         counters = self._context.counters
         downtrack.nacks += len(seqs)
         counters["nacks_received"] += len(seqs)

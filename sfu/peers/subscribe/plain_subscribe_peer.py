@@ -1,6 +1,6 @@
 """A plain transport that sends one track: a subscribe peer with one downtrack, its parameters given by its opener.
 
-Its content is chosen by track, or by participant and source, which outlives single tracks.
+The track is chosen by id, or by participant and source, which outlive single tracks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ _SECOND = 1_000_000_000
 
 
 class PlainSubscribePeer(SubscribePeer):
-    """`transport` is its id, `wish` what was asked for, `kind` the medium: "audio" or "video", `end` our address.
+    """`transport` is its id, `wish` the request, `kind` the medium ("audio" or "video"), `end` our address.
 
-    `codec` is the telephone codec to which `convert` converts the sound; None sends it as it comes.
+    `codec` is the telephone codec to which `convert` converts the audio; None sends it unchanged.
     """
 
     peer: PlainPeer
@@ -93,7 +93,7 @@ class PlainSubscribePeer(SubscribePeer):
             self._conversion = None
 
     def close(self, now: int) -> None:
-        """Stop converting, and what every subscribe peer does."""
+        """Stop the conversion, and do what every subscribe peer does."""
         super().close(now)
         self._end_conversion()
 
@@ -112,7 +112,7 @@ class PlainSubscribePeer(SubscribePeer):
         return min((at for at in times if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Ask for keyframes for a receiver that may be unable to, besides what every subscribe peer does."""
+        """Do what every subscribe peer does, and ask for keyframes on behalf of a receiver that may be unable to."""
         super().handle_timer(now)
         if self._next_look is not None and now >= self._next_look:
             self._next_look = self._look_for_proof(now)
@@ -121,7 +121,7 @@ class PlainSubscribePeer(SubscribePeer):
             self.downtrack.request_keyframe(now)
 
     def _look_for_proof(self, now: int) -> int | None:
-        """Return when to look again for an answer of the receiver; give up if none came in time."""
+        """Return when to check again for an answer of the receiver; give up if none arrived in time."""
         if self.peer.closed:
             return None
         if not self._is_unheard():

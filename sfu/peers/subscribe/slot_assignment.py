@@ -1,8 +1,9 @@
 """Assignment of tracks to the slots of a subscribe peer, as a pure function.
 
-A track keeps its slot for as long as it is wanted, so that nothing flickers. A new one goes next to its participant's
+A track keeps its slot for as long as it is wanted, so that nothing flickers. A new track goes next to its participant's
 other medium (audio slot k and video slot k are played in sync), else to a free slot whose neighbour is free, else to
-any free one, else it stays unplaced: the caller adds slots (video) or leaves it out (audio beyond the loudest).
+any free slot. If there is none, it stays unplaced: the caller adds slots (video) or leaves the track out (audio beyond
+the loudest).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,16 +20,18 @@ class Wish(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SlotAssignment:
-    """`slots` is the content of every slot by number, None for empty; `unplaced` found none, in order."""
+    """`slots` is the content of every slot by number, None if empty; `unplaced` lists the tracks without a slot, in
+    order.
+    """
 
     slots: tuple[Wish | None, ...]
     unplaced: tuple[Wish, ...]
 
 
 def assign(held: Sequence[Wish | None], wishes: Sequence[Wish], neighbours: Mapping[int, str]) -> SlotAssignment:
-    """Return where `wishes` (most important first) go, given what each slot holds now.
+    """Return the slots of `wishes` (most important first), given what each slot holds now.
 
-    `neighbours` maps a slot number to the participant that the slot of the other medium with that number shows.
+    `neighbours` maps a slot number to the participant in the other medium's slot of that number.
     """
     wanted = set(wishes[: len(held)])
     slots: list[Wish | None] = [wish if wish in wanted else None for wish in held]

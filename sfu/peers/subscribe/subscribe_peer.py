@@ -1,4 +1,4 @@
-"""The subscribe peer: downtracks, and RTCP with the subscriber. The pair of the publish peer."""
+"""The subscribe peer: downtracks, and RTCP with the subscriber. It is the counterpart of the publish peer."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,22 +24,24 @@ from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
 from sfu.peers.subscribe.nack_responder import NackResponder
 
 _REPORT_INTERVAL_NS = 1_000_000_000
-_FIRST_REPORTS = 5  # a second apart: tracks newly shown get in sync
-_LATER_REPORT_NS = 5_000_000_000  # the clocks of a running stream hardly diverge (libwebrtc: the same for audio)
+_FIRST_REPORTS = 5  # a second apart, to sync newly shown tracks
+_LATER_REPORT_NS = 5_000_000_000  # the clocks of a running stream hardly diverge (libwebrtc, for audio: the same)
 _REPORTS_PER_DATAGRAM = 20
 _SPREAD = 64
 _SECOND = 1_000_000_000
 
 
 class SubscribePeer:
-    """One peer that only receives. `downtracks` is by mid."""
+    """A peer that only receives media. `downtracks` is by mid."""
 
     def __init__(self, context: Context, now: int, plain: PlainPeer | None = None) -> None:
-        """`plain` is the peer of a plain transport; without it, one with ICE and DTLS is made, to be negotiated."""
+        """`plain` is the peer of a plain transport; without it, a peer with ICE and DTLS is created, to be
+        negotiated.
+        """
         self.peer = plain or context.peer(now)
         self.downtracks: dict[str, DownTrack] = {}
         self.ever_added = 0
-        """The number of downtracks that were added, those replaced since included."""
+        """The number of downtracks ever added, including those replaced since."""
         self.round_trip = RoundTrip()
         self.bandwidth: Bandwidth | None = None
         self.flight: ParticipantFlight | None = None
@@ -66,7 +68,7 @@ class SubscribePeer:
         return downtrack
 
     def replace(self, slot: OfferedSlot, now: int) -> DownTrack:
-        """Give a slot that has other SSRCs now another downtrack."""
+        """Replace the downtrack of a slot that now has other SSRCs."""
         before = self.downtracks[slot.mid]
         before.clear()
         del self._context.routes[before.route], self._by_ssrc[before.ssrc], self._by_route[before.route]
@@ -75,7 +77,7 @@ class SubscribePeer:
         return self.add(slot, now)
 
     def connected(self, now: int) -> None:
-        """Start media: the peer's keys are in the engine."""
+        """Start media, now that the peer's keys are in the engine."""
         context = self._context
         if self.bandwidth is None and context.observer is not None and isinstance(self.peer, Peer):
             self.bandwidth = Bandwidth(
@@ -91,16 +93,16 @@ class SubscribePeer:
         self.data = DataPort(self.negotiated, self._context.counters, labels)
 
     def take_data(self, now: int) -> list[Came]:
-        """Return the messages that have come over data channels."""
+        """Return the messages that have arrived over data channels."""
         return [] if self.data is None else self.data.take(now)
 
     def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
-        """Send a message over a data channel, or say why not."""
+        """Send a message over a data channel; return its fate."""
         return Sent.NO_CHANNEL if self.data is None else self.data.send(message, now, reliable=reliable)
 
     @property
     def negotiated(self) -> Peer:
-        """The peer, where it is one to negotiate with."""
+        """The peer, which must be a negotiated one."""
         assert isinstance(self.peer, Peer)
         return self.peer
 
@@ -119,10 +121,10 @@ class SubscribePeer:
             self.data.agree(agreed.data, now, dtls_client=agreed.remote.role is DtlsRole.CLIENT)
 
     def switched(self, route: int, stream: int, now: int) -> DownTrack | None:
-        """Return the downtrack of a route that the engine has switched to a stream, and plan its reports.
+        """Take a switch of a route by the engine; return its downtrack, and plan its reports.
 
-        Reports are spread out: hundreds of subscribers begin at one keyframe, and reports to all at once would delay
-        media.
+        Reports are spread out: hundreds of subscribers may begin at one keyframe, and reports to all at once would
+        delay media.
         """
         downtrack = self._by_route.get(route)
         if downtrack is None:
@@ -155,7 +157,7 @@ class SubscribePeer:
         return None
 
     def observed(self, summary: FeedbackSummary, arrival: int) -> None:
-        """Take what the subscriber's feedback said about its link."""
+        """Take the summary of the subscriber's feedback about its link."""
         if self.bandwidth is not None:
             self.bandwidth.observed(summary, arrival)
 
@@ -211,7 +213,7 @@ class SubscribePeer:
         return at
 
     def handle_timer(self, now: int) -> None:
-        """Send the sender reports that are due, besides what the peer itself does."""
+        """Do what is due for the peer, and send the sender reports that are due."""
         due = self.peer.timer()
         if due is not None and due <= now:
             self.peer.handle_timer(now)
@@ -229,7 +231,7 @@ class SubscribePeer:
             is_awaited = self._reports < _FIRST_REPORTS and self._was_carrying
             self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
         elif not self._was_carrying:
-            self._next_report = now + _LATER_REPORT_NS  # no separate wake-up for nothing
+            self._next_report = now + _LATER_REPORT_NS  # no separate wake-up with nothing to report
 
     def _carries(self) -> bool:
         """Return True if there is anything to report now or soon."""
@@ -250,7 +252,7 @@ class SubscribePeer:
         return bool(known)
 
     def close(self, now: int) -> None:
-        """Stop everything that is shown and say goodbye."""
+        """Stop all tracks and close the peer."""
         for downtrack in self.downtracks.values():
             downtrack.clear()
             del self._context.routes[downtrack.route]

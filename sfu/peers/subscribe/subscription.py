@@ -1,7 +1,7 @@
-"""A participant's subscribe peer: wishes to slots, slots to offers, one offer in flight, changes coalesced.
+"""A participant's subscribe peer: turns wishes into slots and slots into offers, one in flight, with changes coalesced.
 
 The first offer goes out at once, so that joining is fast; later ones wait up to 100 ms for further changes. Pointing an
-existing slot elsewhere needs no SDP and waits for nothing.
+existing slot at another track needs no SDP and happens immediately.
 """
 
 import secrets
@@ -22,7 +22,7 @@ _COALESCE_NS = 100_000_000
 
 
 class Candidate(NamedTuple):
-    """A track that the subscriber should get, with its publisher and how it is wanted."""
+    """A track that the subscriber should get, with its publisher and the subscriber's wish."""
 
     uptrack: UpTrack
     publisher: PublishPeer
@@ -41,7 +41,7 @@ class Subscription:
     """One subscribe peer and what it shows."""
 
     is_named = False
-    """True if each slot names in descriptions the track that it shows."""
+    """True if descriptions name the track in each slot."""
 
     def __init__(self, context: Context, now: int) -> None:
         self.subscribe_peer = SubscribePeer(context, now)
@@ -68,7 +68,7 @@ class Subscription:
         self.subscribe_peer.add(slot, now)
 
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
-        """Show these tracks, most important first; returns whether the slots' map changed."""
+        """Show these tracks, most important first; return whether the map of slots changed."""
         room = self._context.limits.video_slots
         for _ in range(min(len(video), room) - len(self._video)):
             self._add_slot("video", now)
@@ -77,7 +77,7 @@ class Subscription:
         return self._update_kind(self._video, video, self._audio, now) or changed
 
     def _want_offer(self, now: int) -> None:
-        """Have something to offer, soon."""
+        """Plan an offer soon."""
         if self._offer_at is None:
             self._offer_at = now + _COALESCE_NS
 
@@ -117,7 +117,7 @@ class Subscription:
         return shown
 
     def video_codecs(self) -> AbstractSet[Codec] | None:
-        """Return what the subscriber decodes, None until an answer has told."""
+        """Return the codecs that the subscriber decodes, None before its first answer."""
         for slot in self._video:
             encoding = self.subscribe_peer.downtracks[slot.mid].encoding
             if encoding is not None:
@@ -135,7 +135,9 @@ class Subscription:
         return self.offer_in_flight
 
     def answer(self, offer_id: int, sdp: str, now: int) -> bool:
-        """Take an answer; False when it answers no offer in flight. ValueError when it does not fit."""
+        """Take an answer; return False if it answers no offer in flight. Raises ValueError if it does not fit the
+        offer.
+        """
         if self.offer_in_flight is None or self.offer_in_flight.id != offer_id:
             return False
         agreed = self._negotiation.apply(sdp)
@@ -144,5 +146,5 @@ class Subscription:
         return True
 
     def offer_due(self) -> int | None:
-        """Return when `take_offer` has one next; None while nothing is to be offered, or one is in flight."""
+        """Return when `take_offer` has an offer next; None if there is nothing to offer, or one is in flight."""
         return self._offer_at if self.offer_in_flight is None else None

@@ -1,4 +1,6 @@
-"""A WHEP player's peer: its offer's m-sections are the slots, and there is no signaling to grow or name them."""
+"""A WHEP player's peer: the m-sections of its offer are the slots, and without signaling they can be neither added nor
+named.
+"""
 
 import secrets
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ _MAX_PER_KIND = 8
 
 
 class Encoding(NamedTuple):
-    """One of a track's streams; `encoding` is its rid, "" where there is only one. `layers` counts those it has."""
+    """One of a track's streams; `encoding` is its rid, "" if there is only one. `layers` counts its layers."""
 
     encoding: str
     bits_per_second: int
@@ -37,9 +39,9 @@ class WhepPlayer:
         self._slots: dict[str, list[OfferedSlot]] = {"audio": [], "video": []}
 
     def answer(self, offer: str, codec: Codec | None, now: int) -> Negotiated:
-        """Return the answer to the player's offer; ValueError when it cannot be answered.
+        """Return the answer to the player's offer; raises ValueError if it cannot be answered.
 
-        With `codec`, video is accepted in no other, even if more were offered.
+        With `codec`, video is accepted in that codec only, even if more were offered.
         """
         streams = [
             PlaybackStream(kind, f"slot-{number}", random_ssrc(), random_ssrc() if kind == "video" else None)
@@ -75,7 +77,7 @@ class WhepPlayer:
                     downtrack.show(*by_wish[after][:3], now)
 
     def video_codecs(self) -> AbstractSet[Codec] | None:
-        """Return what the player decodes, None where it takes no video."""
+        """Return the video codecs that the player decodes, None if it takes no video."""
         for slot in self._slots["video"]:
             encoding = self.subscribe_peer.downtracks[slot.mid].encoding
             if encoding is not None:
@@ -83,10 +85,9 @@ class WhepPlayer:
         return None
 
     def select(self, mid: str | None, encoding: str | None, now: int, highest: Layer = ALL_LAYERS) -> None:
-        """Show this encoding (rid) on a video section, the first without `mid`; None leaves the choice to the sfu
-        again.
+        """Show this encoding (rid) on a video section, by default the first; None leaves the choice to the sfu again.
 
-        No layer beyond `highest` is shown. LookupError names what does not exist: "media", or "encoding" on it.
+        No layer beyond `highest` is shown. Raises LookupError, which names what does not exist: "media" or "encoding".
         """
         slots = self._slots["video"]
         slot = next((entry for entry in slots if mid in (None, entry.mid)), None)
@@ -101,7 +102,7 @@ class WhepPlayer:
         downtrack.choose(now)
 
     def layers(self, now: int) -> dict[str, list[Encoding]]:
-        """Return the encodings to choose from, by m-section, for those that show a video with several."""
+        """Return the available encodings, by m-section, of each video that has several."""
         found: dict[str, list[Encoding]] = {}
         for slot in self._slots["video"]:
             downtrack = self.subscribe_peer.downtracks[slot.mid]

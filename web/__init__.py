@@ -1,9 +1,8 @@
 """Static files of the page and the SDK: `web.root()` is the directory to serve, `web.ROOT` that of the sources.
 
-The page is served in one of two forms. Bundled (`sh web/build.sh` makes `built/`; wheels carry it): what installations
-serve. As it stands in the sources: what a checkout serves where nothing was built, or something else was, so that
-nobody looks at a page older than its sources. The modules are the same, and so is the way in: `index.html` is the
-answer to every path of the page.
+The page has two forms. Installations serve the bundle (`sh web/build.sh` makes `built/`; wheels contain it). A checkout
+serves its sources if they have not been built or have changed since, so that nobody sees a page older than its sources.
+Both contain the same modules, and in both `index.html` is the response to every path of the page.
 """
 
 import hashlib
@@ -16,7 +15,7 @@ _SOURCES = ("api-docs", "app", "index.html", "sdk", "tools", "vendor")
 
 
 def root() -> Path:
-    """Return the directory of the bundled page if it was made from these sources, or else that of the sources."""
+    """Return the directory of the bundle if it was built from these sources, otherwise that of the sources."""
     try:
         made_from = json.loads((BUILT / "build.json").read_bytes())["sources"]
     except (OSError, ValueError, KeyError):
@@ -25,7 +24,7 @@ def root() -> Path:
 
 
 def sources_digest() -> str:
-    """Return what the build notes as its sources (tools/page.js computes the same)."""
+    """Return the digest of the sources, which the build records (tools/page.js computes the same)."""
     paths = {
         path.relative_to(ROOT).as_posix(): path
         for source in _SOURCES

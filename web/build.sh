@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the page into web/built, which the server then serves and wheels carry. Needs Node and npm.
+# Builds the page into web/built, which the server then serves and wheels contain. Needs Node and npm.
 set -eu
 cd "$(dirname "$0")"
 sh install.sh

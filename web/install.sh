@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what builds and checks the page into web/node_modules, unless it is there. Tests may ask for it side by side.
+# Installs the tools that build and check the page into web/node_modules, if they are missing. Tests may run it in parallel.
 set -eu
 cd "$(dirname "$0")"
 if [ -z "${PARLEY_LOCKED-}" ] && command -v flock >/dev/null; then

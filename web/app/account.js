@@ -133,7 +133,7 @@ function profile(user) {
   }, name.element, email.element), state);
 }
 
-/** Say whether the address is confirmed, or which one it will be. @returns {HTMLElement[]} @param {any} user */
+/** Show whether the e-mail address is confirmed, or which address is waiting for confirmation. @returns {HTMLElement[]} @param {any} user */
 function addressState(user) {
   const waiting = user.email_pending ?? (user.email_verified ? null : user.email);
   if (!waiting) return user.email ? [h('p', { class: 'hint' }, t('account.confirmed', { address: user.email }))] : [];

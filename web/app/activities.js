@@ -7,7 +7,7 @@ import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** Votes are not announced to everybody: they are asked for while the panel is open. */
+/** The interval of polling votes, which are not announced to everybody, while the panel is open. */
 const ASK_MS = 4_000;
 const MINUTES = [1, 3, 5, 10, 15];
 const MOST_OPTIONS = 10;
@@ -20,7 +20,7 @@ export class ActivitiesPanel {
   #noQuestions = h('p', { class: 'hint' }, t('questions.none'));
   #hostTools = h('div', { class: 'activity-tools', hidden: true });
   #stopTimer = h('button', { type: 'button', class: 'button small', hidden: true, onclick: () => void this.#do('put', 'timer', { seconds: null }) }, t('timer.stop'));
-  /** What each poll and question showed last, with its element: what is the same is left alone. @type {Map<string, {key: string, element: HTMLElement}>} */
+  /** The last content of each poll and question, with its element: unchanged elements are kept. @type {Map<string, {key: string, element: HTMLElement}>} */
   #shownAs = new Map();
   /** @type {ReturnType<typeof setInterval>|undefined} */
   #timer;
@@ -62,7 +62,7 @@ export class ActivitiesPanel {
     try {
       this.#show(await rest.get(`${this.#base}/activities`));
     } catch {
-      // It is asked again soon; a lost connection shows elsewhere.
+      // The next poll follows soon; a lost connection is shown elsewhere.
     }
   }
 
@@ -88,7 +88,7 @@ export class ActivitiesPanel {
     for (const id of this.#shownAs.keys()) if (!present.has(id)) this.#shownAs.delete(id);
   }
 
-  /** Make an element only where what it shows changed: what is under the pointer or has the focus stays. @param {any} what @param {boolean} host @param {() => HTMLElement} make */
+  /** Rebuild an element only if its content changed: the one under the pointer or with the focus stays. @param {any} what @param {boolean} host @param {() => HTMLElement} make */
   #same(what, host, make) {
     const key = JSON.stringify([what, host]);
     const known = this.#shownAs.get(what.id);
@@ -171,7 +171,7 @@ export class ActivitiesPanel {
       list.append(field(t('poll.option', { number }), { required: number <= 2, maxlength: 200, autocomplete: 'off', oninput: grow }).element);
     };
     const inputs = () => /** @type {HTMLInputElement[]} */ ([...list.querySelectorAll('input')]);
-    // There is always an empty one to write into.
+    // There is always an empty field to write into.
     const grow = () => {
       if (inputs().every(({ value }) => value !== '') && inputs().length < MOST_OPTIONS) add();
     };

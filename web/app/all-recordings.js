@@ -51,7 +51,7 @@ function card(recording) {
       !finished && h('span', { class: `status status-${recording.state}` }, t(`recordings.state-${recording.state}`)))));
 }
 
-/** A picture of the film: the browser reads as much of the file as one frame needs, once it is near the window. @param {any} recording */
+/** A still of the video: once it is near the viewport, the browser reads as much of the file as one frame needs. @param {any} recording */
 function still(recording) {
   if (!recording.film) return null;
   const at = Math.min(10, (recording.duration_ms ?? 0) / 3000).toFixed(1);

@@ -1,4 +1,4 @@
-/** Analysis of faces and voices, where the server offers it: asks for consent, and shows hosts the results. */
+/** Analysis of faces and voices, if the server offers it: asks for consent, and shows hosts the results. */
 import { h, setText } from './dom.js';
 import { t } from './words.js';
 

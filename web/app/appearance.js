@@ -4,7 +4,7 @@ import { preferences, remember } from './preferences.js';
 const contrast = matchMedia('(prefers-contrast: more)');
 contrast.addEventListener('change', () => apply());
 
-/** @param {string} theme 'light', 'dark', or '' for that of the system */
+/** @param {string} theme 'light', 'dark', or '' to follow the system */
 export function chooseTheme(theme) {
   remember({ theme });
   apply();

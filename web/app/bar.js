@@ -20,7 +20,7 @@ const BUTTONS = [
   { action: 'help', symbol: 'help', label: 'bar.help' },
   { action: 'leave', symbol: 'leave', label: 'bar.leave' },
 ];
-/** Actions in a second row, which a narrow screen opens with the "more" button. */
+/** Actions in a second row, which the "more" button opens on a narrow screen. */
 const SECONDARY = new Set(['react', 'captions', 'people', 'activities', 'layout', 'record', 'devices', 'help']);
 
 export class Bar {
@@ -63,7 +63,7 @@ export class Bar {
     else delete button.dataset.count;
   }
 
-  /** What a button shows now. @param {string} action @returns {{label: string, on: boolean, disabled: boolean}} */
+  /** The current look of a button. @param {string} action @returns {{label: string, on: boolean, disabled: boolean}} */
   stateOf(action) {
     const button = this.#buttons.get(action);
     return { label: button?.getAttribute('aria-label') ?? '', on: button?.getAttribute('aria-pressed') !== 'false', disabled: button?.disabled ?? true };

@@ -1,13 +1,13 @@
 /**
  * Runs before the first paint: sets language and theme, and requests the files of the first screen early. A classic
- * script, which is there before any module: it reloads the page if a module does not load, for example because the
+ * script, because it must run before any module: it reloads the page if a module does not load, for example because the
  * network changed.
  */
 'use strict';
 {
   const root = document.documentElement;
 
-  /** @returns {Record<string, string>} what was chosen on this device; see preferences.js */
+  /** @returns {Record<string, string>} the preferences of this device; see preferences.js */
   const chosen = () => {
     try {
       return JSON.parse(localStorage.getItem('parley') ?? '{}');
@@ -19,7 +19,7 @@
 
   const offered = document.querySelector('meta[name=languages]')?.getAttribute('content') ?? 'en=';
   const tags = offered.split(',').map((one) => one.split('=')[0].trim());
-  /** The offered language that matches a wish, exactly or by its primary tag. @param {string} wish */
+  /** The available language that matches a requested one, exactly or by its primary subtag. @param {string} wish */
   const like = (wish) => tags.find((tag) => tag === wish) ?? tags.find((tag) => tag.split('-')[0] === wish.split('-')[0]);
   root.lang = [language ?? '', ...navigator.languages].map(like).find(Boolean) ?? tags[0];
 
@@ -42,7 +42,7 @@
     try {
       return Number(sessionStorage.getItem(KEY)) || 0;
     } catch {
-      return 5; // the browser stores nothing: do not reload often
+      return 5; // without storage, reloads cannot be counted: reload rarely
     }
   };
 

@@ -1,4 +1,4 @@
-/** Breakout rooms: made, filled and closed by hosts in the participants panel; entered and left there by everybody who may. */
+/** Breakout rooms in the participants panel: hosts create, fill and close them; participants enter and leave them. */
 import { h, setText } from './dom.js';
 import { check, field, form } from './fields.js';
 import { duration, sentenceOf } from './format.js';
@@ -36,7 +36,7 @@ export class Breakouts {
     this.#count();
   }
 
-  /** Refresh now, for example because the panel was opened. */
+  /** Refresh immediately, for example because the panel was opened. */
   refresh() {
     void this.#ask();
   }
@@ -52,7 +52,7 @@ export class Breakouts {
     try {
       this.#show(await rest.breakouts(this.#meeting));
     } catch {
-      // The next poll comes soon; a lost connection is shown elsewhere.
+      // The next poll follows soon; a lost connection is shown elsewhere.
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * What is seen of a call, in the language of the moment: puts the views together, and does what the bar and the keys ask.
+ * The view of a call in one language: assembles the parts, and performs the actions of the bar and the keyboard.
  */
 import { openScreen } from '/sdk/parley.js';
 import { Bar } from './bar.js';
@@ -37,7 +37,7 @@ export class CallView {
   #analysis = h('div');
   #title = h('h1', { class: 'call-title' });
   #timer;
-  /** Loaded when it is first wanted. @type {import('./activities.js').ActivitiesPanel|null} */
+  /** Loaded when it is first opened. @type {import('./activities.js').ActivitiesPanel|null} */
   #activities = null;
   #panels = h('div', { class: 'panels' });
   #clock = h('span', { class: 'call-clock' });
@@ -88,7 +88,7 @@ export class CallView {
     this.#tick();
   }
 
-  /** Note that the element is in the page: what was open before is open again. */
+  /** Restore the open panel, once the element is in the page. */
   shown() {
     this.#openPanel(this.#call.view.panel);
   }
@@ -98,7 +98,7 @@ export class CallView {
     this.element.remove();
   }
 
-  /** Show the offer of analysis, if there is one. */
+  /** Ask for consent to analysis, if the server offers it. */
   async offerAnalysis() {
     const { room, analysis, meeting } = this.#call;
     const { signal } = this.#closed;
@@ -116,7 +116,7 @@ export class CallView {
     void this.#act(action);
   }
 
-  /** Close what lies over the call. */
+  /** Close everything that overlays the call. */
   #dismiss() {
     if (this.#reactions.shown) {
       this.#reactions.show(false);
@@ -179,7 +179,7 @@ export class CallView {
     }
   }
 
-  /** What is needed once or never in a call is loaded then. */
+  /** Show the invitation. Parts that a call needs rarely are loaded on demand. */
   async #invite() {
     const { showInvite } = await import('./invite.js');
     await showInvite(this.#call.meeting);
@@ -200,7 +200,7 @@ export class CallView {
     this.#people.show(panel === 'people');
     void this.#showActivities(panel === 'activities');
     this.element.dataset.panel = panel;
-    // The focus was in what is gone now: it goes back to where it came from.
+    // The closed panel had the focus: return it to the button that opened the panel.
     if (!panel && before) this.element.querySelector(`[data-action=${before}]`)?.focus();
     this.#call.view.set({ panel });
   }
@@ -274,7 +274,7 @@ export class CallView {
     }
   }
 
-  /** @returns {number} 1 while there is something about polls or questions that was not seen */
+  /** @returns {number} 1 if polls or questions have changed since the panel was last open, else 0 */
   #freshActivities() {
     const { view, room } = this.#call;
     const { activities = 0 } = room.shared;
@@ -282,7 +282,7 @@ export class CallView {
     return activities > view.seen ? 1 : 0;
   }
 
-  /** Show what is true now. */
+  /** Show the current state. */
   update() {
     const { room, media, view, meeting, place, waits } = this.#call;
     const { grants, recording, captions, roster } = room;
@@ -324,7 +324,7 @@ export class CallView {
   }
 }
 
-/** Fill the screen with the page, or stop that. */
+/** Enter or leave full screen. */
 async function fullScreen() {
   try {
     await (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen());

@@ -1,4 +1,4 @@
-/** A call: the room, the devices, and what is known of the call; call-view.js shows it. */
+/** A call: its room, devices and state, which call-view.js shows. */
 import { AudioOutput, Encryption, Room, admission } from '/sdk/parley.js';
 import { CallView } from './call-view.js';
 import { ChatLog } from './chat-log.js';
@@ -37,7 +37,7 @@ export class Call {
   place;
   /** True while we wait for a host to let us in. */
   waits = false;
-  /** Our consent to being recorded, and whether we answered. */
+  /** Our consent to recording, and whether we answered. */
   consent;
   answered;
   /** The analyses that the server offers, which need consent. @type {any} */
@@ -78,11 +78,11 @@ export class Call {
     announcePeople(this.room, signal);
     this.#listen();
     this.#show();
-    // For the console and for measurements: statistics are read from here.
+    // Exposed for the console and for measurements, which read statistics from it.
     Object.assign(globalThis, { parley: { room: this.room } });
   }
 
-  /** The name by which others see us. */
+  /** Our name, as others see it. */
   get name() {
     return this.#options.entry.name || t('person.you-alone');
   }
@@ -105,14 +105,14 @@ export class Call {
     }
   }
 
-  /** Answer whether to be recorded. @param {boolean} granted */
+  /** Answer the question about recording. @param {boolean} granted */
   decide(granted) {
     this.consent = granted;
     this.answered = true;
     this.room.setConsent({ text: RECORDING.version, recording: granted });
   }
 
-  /** Show everything anew, in the language that was chosen meanwhile. */
+  /** Rebuild the view in the language chosen meanwhile. */
   again() {
     this.#show();
   }
@@ -129,7 +129,7 @@ export class Call {
     this.#shown.shown();
   }
 
-  /** Ask for consent to analysis where the server does any; elsewhere nothing of it is even loaded. */
+  /** Ask for consent to analysis if the server does any; otherwise its modules are not even loaded. */
   async #offerAnalysis() {
     const offer = await rest.get('/ai/analysis').catch(() => ({}));
     if (this.signal.aborted || !(offer.emotion || offer.synthesis)) return;

@@ -66,7 +66,7 @@ export class Captions {
   }
 }
 
-/** What is wrong with captions. @param {string} sentence of the server @param {string} code of it, if it has one */
+/** The problem with captions, in the user's language. @param {string} sentence from the server @param {string} code of the problem, if any */
 function reasonOf(sentence, code) {
   return known(`captions.why-${code}`) ? t(`captions.why-${code}`) : sentence;
 }

@@ -1,5 +1,5 @@
 /**
- * What was said in the chat of a room, as long as the page is open: what came before us is asked for, what comes is added.
+ * The chat of a room while the page is open: earlier messages are fetched, new ones added.
  *
  * Events: `change`.
  *
@@ -11,14 +11,14 @@ import { codeOf } from './format.js';
 import { rest } from './session.js';
 
 const KEPT = 500;
-/** Control learns a moment later than the page that a guest is in the room; until then it refuses the earlier chat. */
+/** Control learns that a guest is in the room a moment later than the page; until then it refuses to send earlier messages. */
 const NEWCOMER_WAITS_MS = [0, 250, 500, 1000, 2000, 4000];
 
 export class ChatLog extends Emitter {
-  /** In order of time. @type {Message[]} */
+  /** In chronological order. @type {Message[]} */
   messages = [];
   unread = 0;
-  /** Whether the reader sees the chat now. */
+  /** True while the chat is visible. */
   #watched = false;
   #room;
 
@@ -38,7 +38,7 @@ export class ChatLog extends Emitter {
     this.emit('change');
   }
 
-  /** Ask for what was said before we came. @param {string} meeting */
+  /** Fetch the messages from before we joined. @param {string} meeting */
   async load(meeting) {
     for (const wait of NEWCOMER_WAITS_MS) {
       await new Promise((resolve) => void setTimeout(resolve, wait));
@@ -47,7 +47,7 @@ export class ChatLog extends Emitter {
         for (const message of messages) this.#add({ ...message, at: Date.parse(message.at), reactions: reactionsOf(message) }, true);
         return;
       } catch (error) {
-        // Whoever may not read it, or whose server forgot it, sees what is said from now on.
+        // If we are not allowed to read them, or they are no longer stored, the chat begins here.
         if (codeOf(error) !== 'not_in_room') return;
       }
     }

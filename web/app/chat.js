@@ -9,7 +9,7 @@ import { sharedFile } from './shared-file.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** The compose field grows up to this, in px. */
+/** Maximum height of the compose field, in px. */
 const TALLEST = 132;
 const MOST_FILES = 10;
 
@@ -20,16 +20,16 @@ export class Chat {
   #input;
   #to = h('select', { class: 'input', 'aria-label': t('chat.to') });
   #form;
-  /** Whether we may upload: guests may not. */
+  /** True if we may upload files; guests may not. */
   #files = false;
   #attach;
   #picker = h('input', { type: 'file', multiple: true, hidden: true, 'aria-hidden': 'true', tabindex: -1, onchange: () => void this.#pick() });
-  /** Which message is answered. @type {import('./chat-log.js').Message|null} */
+  /** The message that we reply to. @type {import('./chat-log.js').Message|null} */
   #answers = null;
   #answering = h('p', { class: 'answering', hidden: true });
   /** @type {Map<import('./chat-log.js').Message, {element: HTMLElement, update: () => void}>} */
   #rows = new Map();
-  /** What came while the chat was closed begins below this line. */
+  /** The line above the messages that arrived while the chat was closed. */
   #fresh = h('li', { class: 'fresh' }, h('span', {}, t('chat.new')));
   /** @type {import('./chat-log.js').Message|null} */
   #firstNew = null;
@@ -52,7 +52,7 @@ export class Chat {
     for (const type of ['participant-joined', 'participant-left', 'participant-updated', 'grants']) {
       call.room.addEventListener(type, () => this.#refresh(), { signal });
     }
-    // A file dropped anywhere on the panel goes to the chat.
+    // A file dropped anywhere on the panel is shared in the chat.
     this.element.addEventListener('dragover', (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files') && event.preventDefault());
     this.element.addEventListener('drop', (/** @type {DragEvent} */ event) => void this.#send(event.dataTransfer?.files, event));
     void currentUser().catch(() => null).then((user) => {
@@ -79,7 +79,7 @@ export class Chat {
     this.#input.focus();
   }
 
-  /** Enter sends, Shift+Enter begins a line; what an input method composes is its own. @param {KeyboardEvent} event */
+  /** Enter sends and Shift+Enter begins a new line, except while an input method composes text. @param {KeyboardEvent} event */
   #key(event) {
     if (event.key === 'Escape' && this.#answers) {
       event.stopPropagation();
@@ -106,13 +106,13 @@ export class Chat {
     this.#grow();
   }
 
-  /** Begin or give up an answer to a message. @param {import('./chat-log.js').Message|null} message */
+  /** Begin or cancel a reply to a message. @param {import('./chat-log.js').Message|null} message */
   #answer(message) {
     this.#answers = message;
     this.#answering.hidden = !message;
     this.#answering.replaceChildren();
     if (!message) return;
-    // What was said in private is answered in private.
+    // A reply to a private message is private.
     if (message.to && message.participant !== this.#call.room.participant) this.#to.value = message.participant;
     this.#answering.append(icon('reply'), h('span', {}, t('chat.answering', { name: this.#nameOf(message) })),
       iconButton('close', t('chat.answer-not'), { onclick: () => this.#answer(null) }));
@@ -125,7 +125,7 @@ export class Chat {
     await this.#send(files);
   }
 
-  /** Upload files and say so in the chat. @param {Iterable<File>} [files] @param {Event} [event] that brought them */
+  /** Upload files and share them in the chat. @param {Iterable<File>} [files] @param {Event} [event] the drop or paste */
   async #send(files = [], event) {
     const chosen = [...files].slice(0, MOST_FILES);
     if (chosen.length === 0 || !this.#files) return;
@@ -205,7 +205,7 @@ export class Chat {
   }
 }
 
-/** Turns web addresses into links; everything else stays text. @param {string} text */
+/** Turn web addresses into links; everything else stays text. @param {string} text */
 function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"]+)/).map((part, index) =>
     index % 2 === 1 ? h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part);

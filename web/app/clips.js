@@ -1,4 +1,4 @@
-/** Parts of a recording as films of their own: cut here, made by the server, downloaded, shared and deleted. */
+/** Clips: parts of a recording as separate videos. They are cut here, made by the server, downloaded, shared and deleted. */
 import { ask, showForm } from './dialogs.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
@@ -12,7 +12,7 @@ const FIRST_MS = 30_000;
 
 /**
  * @param {string} recording @param {number} length ms @param {AbortSignal} signal
- * @returns {{element: HTMLElement, cut: (at: number) => void, load: () => Promise<void>}} `cut` asks for a part that begins at `at` ms
+ * @returns {{element: HTMLElement, cut: (at: number) => void, load: () => Promise<void>}} `cut` opens the form for a clip that begins at `at` ms
  */
 export function clips(recording, length, signal) {
   const base = `/recordings/${encodeURIComponent(recording)}`;

@@ -5,12 +5,12 @@ import { icon } from './icons.js';
 import { t } from './words.js';
 
 const READ_MS = 1_000;
-/** How often it is looked whether anything comes, and how long the server may take to say that it is there. */
+/** The interval of checking that media arrives, and the maximum time for the server to answer a probe. */
 const LOOK_MS = 500;
 const ANSWER_MS = 800;
 
 export class ConnectionView {
-  /** For the header of the call. */
+  /** Shown in the header of the call. */
   element;
   banner;
   #room;
@@ -22,14 +22,14 @@ export class ConnectionView {
   #timer;
 
   #quality;
-  /** What came in all until the last look, and whether something came between the two looks before. */
+  /** The bytes received until the last check, and whether any arrived between the last two checks. */
   #received = 0;
   #flowed = false;
-  /** The server says nothing, and its connections still stand. */
+  /** True while the server does not answer although its connections are open. */
   #silent = false;
   #asking = false;
 
-  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal @param {(quality: string) => void} quality receives each verdict */
+  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal @param {(quality: string) => void} quality receives each rating */
   constructor(room, signal, quality) {
     this.#room = room;
     this.#quality = quality;
@@ -73,8 +73,8 @@ export class ConnectionView {
   }
 
   /**
-   * Notice a server that is frozen, or cut off, long before its connections break: when media, or what is reported of ours,
-   * stops coming all at once, it is asked whether it is there. A room that falls silent costs one question.
+   * Detect a server that is frozen or cut off long before its connections time out: probe it when all media, and all reports
+   * on our media, stop arriving at once. A room that falls silent costs one probe.
    */
   async #look() {
     if (this.#room.connection.state !== 'connected' || this.#asking || document.hidden) return;
@@ -92,7 +92,7 @@ export class ConnectionView {
     this.#update();
   }
 
-  /** What the room knows of our network. @returns {import('/sdk/parley.js').Seen} */
+  /** The room's evidence about our network. @returns {import('/sdk/parley.js').Seen} */
   #seen() {
     const shown = [...this.#room.roster.tracks.values()].filter((track) => !track.muted);
     return {
@@ -134,7 +134,7 @@ function details(reading) {
   return t('connection.details-delay', { ...values, ms: Math.round(reading.roundTripMs) });
 }
 
-/** @param {import('/sdk/parley.js').Room['peers']} peers @returns {Promise<number>} bytes that came by all of them */
+/** @param {import('/sdk/parley.js').Room['peers']} peers @returns {Promise<number>} bytes received by all of them */
 async function receivedBy({ publish, subscribe }) {
   let bytes = 0;
   for (const report of await Promise.all([publish?.getStats(), subscribe?.getStats()])) {

@@ -2,7 +2,7 @@
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** Copy a link as an absolute URL; show it if the browser refuses. @param {string} path of this server, or a whole address */
+/** Copy a link as an absolute URL; show it if the browser refuses. @param {string} path a path on this server, or a complete URL */
 export function copyLink(path) {
   return copyText(new URL(path, location.href).href, t('copied.link'));
 }

@@ -1,4 +1,4 @@
-/** The modules that most views share, and those that are needed before a call and in it: the build makes one file of them. */
+/** Modules that most views share, and those needed both before and in a call: the build bundles them into one file. */
 export * as accountLinks from './account-links.js';
 export * as appearance from './appearance.js';
 export * as brand from './brand.js';

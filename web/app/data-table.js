@@ -1,11 +1,11 @@
-/** A table of what the server lists by pages: rows with actions, and a button for those that follow. On a phone each row is a card. */
+/** A table of a paged list of the server: rows with actions, and a button that loads more. On a phone each row is a card. */
 import { h, setText } from './dom.js';
 import { sentenceOf } from './format.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
 /**
- * @typedef {{label: string, of: (row: any) => any, kind?: 'main'|'number'|'actions'}} Column `of` gives what a cell holds
+ * @typedef {{label: string, of: (row: any) => any, kind?: 'main'|'number'|'actions'}} Column `of` returns the content of a cell
  */
 
 export class DataTable {
@@ -15,9 +15,9 @@ export class DataTable {
   #body = h('tbody');
   #empty = h('p', { class: 'hint', hidden: true });
   #more = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => void this.#next() }, t('admin.more'));
-  /** @type {any} the cursor of the rows that follow */
+  /** @type {any} the cursor of the next page */
   #cursor = null;
-  /** Counts the times that it was filled: an answer to an earlier question comes too late. */
+  /** Counts refreshes: a response to an earlier request is ignored. */
   #turn = 0;
 
   /** @param {{label: string, empty: string, columns: Column[], load: (cursor: any) => Promise<{rows: any[], next: any}>}} options */
@@ -30,7 +30,7 @@ export class DataTable {
       this.#body), this.#empty, this.#more);
   }
 
-  /** Fill it anew. */
+  /** Load the list again from its start. */
   async refresh() {
     this.#turn += 1;
     this.#cursor = null;
@@ -56,7 +56,7 @@ export class DataTable {
     }
   }
 
-  /** Do something to a row, then show what is true. @param {() => Promise<unknown>} act */
+  /** Act on a row, then refresh the list. @param {() => Promise<unknown>} act */
   async act(act) {
     try {
       await act();

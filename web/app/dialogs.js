@@ -7,7 +7,7 @@ import { t } from './words.js';
 
 /**
  * @param {string} title @param {string} text @param {{label: string, value: string, class?: string}[]} answers
- * @returns {Promise<string>} the value chosen, '' when dismissed
+ * @returns {Promise<string>} the value chosen, '' if dismissed
  */
 export function ask(title, text, answers) {
   return show((dialog) => [
@@ -35,7 +35,7 @@ export function showHelp() {
 }
 
 /**
- * A sheet with a form in it. A click beside it does not close it: what was typed would be lost.
+ * A dialog with a form. A click outside does not close it, because the input would be lost.
  * @param {string} title @param {(close: () => void) => any[]} contents
  */
 export function showForm(title, contents) {
@@ -46,8 +46,8 @@ export function showForm(title, contents) {
 }
 
 /**
- * @param {(dialog: HTMLDialogElement) => any[]} contents @param {string} [manner] its classes
- * @returns {Promise<string>} what the dialog was closed with
+ * @param {(dialog: HTMLDialogElement) => any[]} contents @param {string} [manner] CSS classes of the dialog
+ * @returns {Promise<string>} the dialog's return value
  */
 export function show(contents, manner = 'dialog') {
   return new Promise((resolve) => {

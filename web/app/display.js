@@ -8,7 +8,7 @@ import { chooseLanguage, language, languages, t } from './words.js';
 
 const THEMES = [['', 'display.theme-system'], ['light', 'display.theme-light'], ['dark', 'display.theme-dark']];
 
-/** @param {() => void} again shows the page anew, in another language */
+/** @param {() => void} again rebuilds the page in another language */
 export function showDisplay(again) {
   return show((dialog) => [
     h('h2', {}, t('display.title')),
@@ -18,7 +18,7 @@ export function showDisplay(again) {
   ]);
 }
 
-/** @param {HTMLDialogElement} dialog closes when another is chosen @param {() => void} again @returns {HTMLElement} */
+/** @param {HTMLDialogElement} dialog closes when another language is chosen @param {() => void} again @returns {HTMLElement} */
 export function languageField(dialog, again) {
   const tongue = choice(t('display.language'), 'globe', async (tag) => {
     await chooseLanguage(tag);

@@ -2,7 +2,7 @@
 
 /**
  * @param {string} tag
- * @param {Record<string, any>} [attributes] `on…` functions listen, `class` and others are attributes, false and null are left out
+ * @param {Record<string, any>} [attributes] functions named `on…` become listeners, the others attributes; false and null are left out
  * @param {...(Node|string|null|undefined|false)} children
  * @returns {any} the element
  */

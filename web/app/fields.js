@@ -6,7 +6,7 @@ import { sentenceOf } from './format.js';
 let counter = 0;
 
 /**
- * A labelled input. @param {string} label @param {Record<string, any>} attributes of the input; `hint` stands below it
+ * A labelled input. @param {string} label @param {Record<string, any>} attributes of the input; `hint` is shown below it
  * @returns {{element: HTMLElement, input: HTMLInputElement}}
  */
 export function field(label, { hint, ...attributes }) {
@@ -19,7 +19,7 @@ export function field(label, { hint, ...attributes }) {
 }
 
 /**
- * A labelled text of several lines. @param {string} label @param {Record<string, any>} attributes @param {string} text
+ * A labelled text area. @param {string} label @param {Record<string, any>} attributes @param {string} text
  * @returns {{element: HTMLElement, input: HTMLTextAreaElement}}
  */
 export function area(label, attributes, text) {
@@ -31,7 +31,7 @@ export function area(label, attributes, text) {
 }
 
 /**
- * A labelled choice. @returns {{element: HTMLElement, select: HTMLSelectElement}}
+ * A labelled drop-down list. @returns {{element: HTMLElement, select: HTMLSelectElement}}
  * @param {string} label @param {string} symbol @param {(value: string) => unknown} onchange
  */
 export function choice(label, symbol, onchange) {
@@ -43,7 +43,7 @@ export function choice(label, symbol, onchange) {
 }
 
 /**
- * A labelled check box with a sentence of explanation. @returns {{element: HTMLElement, input: HTMLInputElement}}
+ * A labelled check box with a hint. @returns {{element: HTMLElement, input: HTMLInputElement}}
  * @param {string} label @param {string} explanation @param {boolean} checked @param {(checked: boolean) => unknown} [onchange]
  */
 export function check(label, explanation, checked, onchange = (_checked) => undefined) {
@@ -55,8 +55,8 @@ export function check(label, explanation, checked, onchange = (_checked) => unde
 
 /**
  * A form that runs `submit`, is disabled meanwhile, and shows errors.
- * @param {{submit: () => Promise<void>, action: string, label?: string, class?: string, manner?: string}} options `label` names the button where `action` alone
- * does not tell @param {...any} children
+ * @param {{submit: () => Promise<void>, action: string, label?: string, class?: string, manner?: string}} options `label` is the accessible name of
+ * the button, if `action` alone is ambiguous @param {...any} children
  */
 export function form({ submit, action, label, class: className = '', manner = 'primary' }, ...children) {
   const problem = h('p', { class: 'problem', role: 'alert', hidden: true });

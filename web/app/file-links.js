@@ -10,7 +10,7 @@ import { t } from './words.js';
 
 const TIMES = [['hour', 3600], ['day', 86_400], ['week', 604_800]];
 
-/** @param {string} recording @param {string} file as the recording names it @param {string} label @returns {HTMLElement} */
+/** @param {string} recording @param {string} file its name in the recording @param {string} label @returns {HTMLElement} */
 export function linksButton(recording, file, label) {
   return iconButton('link', t('links.of', { file: label }), { onclick: () => void showLinks(recording, file, label) });
 }

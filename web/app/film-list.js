@@ -1,4 +1,4 @@
-/** The films that were ordered of a recording, clips among them: how far each is, to download, share and delete. */
+/** The videos ordered of a recording, including clips: their progress, and actions to download, share and delete. */
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
 import { linksButton } from './file-links.js';
@@ -12,7 +12,7 @@ const AGAIN_MS = 2_000;
 /**
  * @param {string} recording @param {AbortSignal} signal
  * @param {(film: any, name: string) => void} remove
- * @returns {{element: HTMLElement, load: () => Promise<number>}} `load` shows the films as they are now, and returns their number
+ * @returns {{element: HTMLElement, load: () => Promise<number>}} `load` refreshes the list, and returns the number of videos
  */
 export function filmList(recording, signal, remove) {
   const base = `/recordings/${encodeURIComponent(recording)}`;
@@ -46,7 +46,7 @@ export function filmList(recording, signal, remove) {
   return { element, load };
 }
 
-/** What a film is of, and what it is like where it is not as usual. @param {any} options @returns {string} */
+/** A description of a video: its content, and its options that differ from the defaults. @param {any} options @returns {string} */
 function nameOf({ ranges = [], layout = 'grid', size: picture = '720p', format = 'mp4' }) {
   const parts = ranges.map((/** @type {number[]} */ [from, to]) => `${duration(from)}–${duration(to)}`).join(', ');
   const isUsual = layout === 'grid' && picture === '720p' && format === 'mp4';
@@ -54,7 +54,7 @@ function nameOf({ ranges = [], layout = 'grid', size: picture = '720p', format =
   return [parts, t(`film.layout-${layout}`), picture === 'vertical' ? t('film.size-vertical') : picture, format.toUpperCase()].filter(Boolean).join(' · ');
 }
 
-/** How far a film is, in words; its size when it is done. @param {any} film @returns {string} */
+/** The progress of a video, or its size once it is complete. @param {any} film @returns {string} */
 export function filmState(film) {
   if (film.state === 'done') return size(film.bytes);
   if (film.state === 'failed') return t('film.failed', { error: film.error ?? '' });

@@ -9,7 +9,7 @@ import { t } from './words.js';
 const AGAIN_MS = 2_000;
 
 /**
- * @param {string} recording @param {object|null} composition of its detail
+ * @param {string} recording @param {object|null} composition from the recording's details
  * @param {AbortSignal} signal
  * @returns {HTMLElement}
  */
@@ -52,7 +52,7 @@ export function film(recording, composition, signal) {
   return h('div', { class: 'recorded-track film' }, player, state);
 }
 
-/** Describes the progress. @param {any} composition @param {() => unknown} makeAgain */
+/** Describe the progress. @param {any} composition @param {() => unknown} makeAgain */
 function stateOf(composition, makeAgain) {
   /** @param {string} words */
   const again = (words) => h('button', { class: 'button', type: 'button', onclick: () => void makeAgain() }, words);

@@ -1,6 +1,6 @@
 /**
- * The call in a small window over other programs: whoever speaks, or a shared screen, with the most needed controls. It is a
- * document of its own where browsers have that, else one video with the browser's controls.
+ * The call in a small window above other programs: the speaker, or a shared screen, with the main controls. It is a separate
+ * document if the browser supports that, otherwise a single video with the browser's controls.
  */
 import { h, setText } from './dom.js';
 import { icon } from './icons.js';
@@ -9,7 +9,7 @@ import { t } from './words.js';
 const SIZE = { width: 380, height: 270 };
 const CONTROLS = [['microphone', 'mic', 'mic-off'], ['camera', 'camera', 'camera-off'], ['hand', 'hand', 'hand'], ['leave', 'leave', 'leave']];
 
-/** @returns {boolean} whether this browser has any kind of it */
+/** @returns {boolean} true if this browser supports either */
 export function canFloat() {
   return 'documentPictureInPicture' in globalThis || document.pictureInPictureEnabled === true;
 }
@@ -17,7 +17,7 @@ export function canFloat() {
 /**
  * @param {import('./call.js').Call} call
  * @param {{signal: AbortSignal, act: (action: string) => void, stateOf: (action: string) => {label: string, on: boolean, disabled: boolean}}} options
- * @returns {Promise<void>} once it is open; rejects where the browser refuses
+ * @returns {Promise<void>} resolves once it is open; rejects if the browser refuses
  */
 export async function float(call, { signal, act, stateOf }) {
   const over = new AbortController();
@@ -29,7 +29,7 @@ export async function float(call, { signal, act, stateOf }) {
   call.room.keepVideo('floating', true);
 }
 
-/** The picture that is worth most now, as one video that follows it. */
+/** A video element that always shows the most important track. */
 class Shown {
   video = h('video', { autoplay: true, playsinline: true });
   name = h('p', { class: 'floating-name' });

@@ -1,7 +1,7 @@
 /** Formats values for people. */
 import { known, language, t } from './words.js';
 
-/** @returns {string} the language shown, as it is written where the reader is: dates and numbers differ between its countries */
+/** @returns {string} the language shown, with the user's region: dates and numbers differ between regions */
 function locale() {
   const tongue = language().split('-')[0];
   return navigator.languages.find((tag) => tag.split('-')[0] === tongue) ?? language();
@@ -14,21 +14,21 @@ export function initials(name) {
   return letters.map((word) => [...word].slice(0, 1).join('').toUpperCase()).join('') || '?';
 }
 
-/** @param {unknown} error @returns {string} the sentence of it to show */
+/** @param {unknown} error @returns {string} the sentence to show */
 export function sentenceOf(error) {
-  // A request without an answer: browsers' own messages are meant for developers.
+  // The request got no response; the browser's message is meant for developers.
   if (error instanceof TypeError) return t('error.network');
   const code = codeOf(error);
   const sentence = error instanceof Error ? error.message : String(error);
   return code ? refusal(code, sentence) : sentence;
 }
 
-/** The text for an error of the server: by its code, where the catalogue has one. @param {string} code @param {string} detail */
+/** The text for an error of the server: by its code if the catalogue has it, otherwise the detail. @param {string} code @param {string} detail */
 export function refusal(code, detail) {
   return t(known(`error.${code}`) ? `error.${code}` : 'error.other', { detail });
 }
 
-/** @param {unknown} error @returns {string} the stable code of a refusal, '' for what is none */
+/** @param {unknown} error @returns {string} the stable code of a refusal, '' for other errors */
 export function codeOf(error) {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
@@ -65,7 +65,7 @@ export function size(bytes) {
   return unit === 0 ? t('size.bytes', { number }) : `${number} ${units[unit]}`;
 }
 
-/** @param {string|number} time RFC 3339 or Unix ms @returns {string} date and time in the reader's manner */
+/** @param {string|number} time RFC 3339 or Unix ms @returns {string} date and time in the user's locale */
 export function dateTime(time) {
   return new Date(time).toLocaleString(locale(), { dateStyle: 'medium', timeStyle: 'short' });
 }
@@ -80,7 +80,7 @@ export function longDate(time) {
   return time.toLocaleDateString(locale(), { weekday: 'long', day: 'numeric', month: 'long' });
 }
 
-/** @param {string} time @returns {string} today, tomorrow, or the day's date */
+/** @param {string} time @returns {string} “today”, “tomorrow”, or the date */
 export function dayName(time) {
   const day = new Date(time);
   const now = new Date();
@@ -95,14 +95,14 @@ function midnight(time) {
   return new Date(time.getFullYear(), time.getMonth(), time.getDate()).getTime();
 }
 
-/** @param {string} time @returns {string} how soon it is, within the next hour or the last; '' otherwise */
+/** @param {string} time @returns {string} the relative time within one hour of now; '' otherwise */
 export function soon(time) {
   const minutes = Math.round((Date.parse(time) - Date.now()) / 60_000);
   if (Math.abs(minutes) > 60) return '';
   return new Intl.RelativeTimeFormat(language(), { numeric: 'auto' }).format(minutes, 'minute');
 }
 
-/** Accept a meeting's id or any form of its link. @param {string} text @returns {string} the id, '' for neither */
+/** Accept a meeting's id or any form of its link. @param {string} text @returns {string} the id, '' if it is neither */
 export function meetingIdOf(text) {
   const trimmed = text.trim();
   const inLink = /\/m\/([^/?#\s]+)/.exec(trimmed)?.[1];

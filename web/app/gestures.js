@@ -8,7 +8,7 @@ import { t } from './words.js';
 
 export const REACTIONS = [['👍', 'like'], ['❤️', 'love'], ['😂', 'laugh'], ['😮', 'surprise'], ['👏', 'applause'], ['🎉', 'party']];
 
-/** The emojis to choose from; closes after a choice. */
+/** The emojis to choose from, which close after a choice. */
 export class ReactionRow {
   element;
 

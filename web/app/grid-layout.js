@@ -7,7 +7,7 @@ const NARROWEST_UPRIGHT = 0.75;
 
 /**
  * @param {number} count tiles @param {number} width of the area, px @param {number} height px @param {number} gap px
- * @returns {{columns: number, rows: number, tileWidth: number, tileHeight: number}} with the largest tiles
+ * @returns {{columns: number, rows: number, tileWidth: number, tileHeight: number}} the layout with the largest tiles
  */
 export function bestGrid(count, width, height, gap = 8) {
   const narrowest = height > width ? NARROWEST_UPRIGHT : NARROWEST;
@@ -29,7 +29,7 @@ export function bestGrid(count, width, height, gap = 8) {
 /**
  * Chooses the participants to show in `limit` tiles. Tiles stay in place; a new speaker replaces the participant who
  * has been silent longest.
- * @param {string[]} present in order of joining @param {string[]} shown at the moment @param {Map<string, number>} spoke when
+ * @param {string[]} present in order of joining @param {string[]} shown at the moment @param {Map<string, number>} spoke the time each last spoke
  * @param {number} limit
  * @returns {string[]}
  */

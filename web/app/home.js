@@ -44,7 +44,7 @@ async function showWelcome(page, context) {
   );
 }
 
-/** Attributes of the field that takes a meeting's link or id. */
+/** Attributes of the field for a meeting's link or id. */
 function joining() {
   return { placeholder: t('home.link-example'), name: 'link', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false', required: true };
 }

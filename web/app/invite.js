@@ -1,4 +1,4 @@
-/** The sheet with which others are asked to come: the link to copy, to scan with a phone, or to send by mail. */
+/** The dialog for inviting others: a link to copy, to scan with a phone, or to send by e-mail. */
 import { copyLink } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';
@@ -9,7 +9,7 @@ import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** @param {any} meeting @param {{hosts?: boolean}} [reader] `hosts`: an account that may have mails sent */
+/** @param {any} meeting @param {{hosts?: boolean}} [reader] `hosts`: the account may send invitations */
 export function showInvite(meeting, { hosts = false } = {}) {
   const path = `/m/${encodeURIComponent(meeting.id)}`;
   const address = new URL(path, location.href).href;
@@ -26,7 +26,7 @@ export function showInvite(meeting, { hosts = false } = {}) {
   ]);
 }
 
-/** Where the server sends mail: a form that has it invite people. @param {any} meeting */
+/** A form that sends invitations by e-mail, if the server can send it. @param {any} meeting */
 function byMail(meeting) {
   const holder = h('div', {});
   void rest.server().then((server) => {

@@ -1,10 +1,10 @@
-/** The view after a call: why it ended, and a way back. */
+/** The view after a call: the reason that it ended, and a button to rejoin. */
 import { brand } from './brand.js';
 import { h } from './dom.js';
 import { refusal } from './format.js';
 import { t } from './words.js';
 
-/** Reasons with a text of their own; any other reason is shown as a lost connection. */
+/** Reasons that have a text; any other reason is shown as a lost connection. */
 const KNOWN = new Set(['left', 'ended', 'removed', 'banned', 'consent_required', 'replaced']);
 const FOR_GOOD = new Set(['ended', 'removed', 'banned']);
 

@@ -1,4 +1,4 @@
-/** A level meter, which shows before joining that the microphone works. */
+/** A level meter that shows, before joining, that the microphone works. */
 import { h } from './dom.js';
 
 /** @param {AbortSignal} signal ends it */

@@ -1,5 +1,5 @@
 /**
- * People waiting to be let in: shown to hosts above the participants, and polled. Without a lobby, new guests from the
+ * People waiting to be let in: polled, and shown to hosts above the participants. Even without a lobby, new guests from the
  * address of a removed participant wait too.
  */
 import { h } from './dom.js';
@@ -37,7 +37,7 @@ export class Lobby {
     try {
       this.#show((await rest.lobby(this.#meeting)).waiting);
     } catch {
-      // The next poll comes soon; a lost connection is shown elsewhere.
+      // The next poll follows soon; a lost connection is shown elsewhere.
     }
   }
 

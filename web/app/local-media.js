@@ -24,7 +24,7 @@ export class LocalMedia extends Emitter {
   #opening = { camera: Promise.resolve(), microphone: Promise.resolve() };
   #listen = new AbortController();
 
-  /** Open the wanted devices in parallel; resolves when both are open or have failed. */
+  /** Open the chosen devices in parallel; resolves once each is open or has failed. */
   async start() {
     if (!this.support.devices) return;
     navigator.mediaDevices.addEventListener('devicechange', () => void this.#list(), { signal: this.#listen.signal });

@@ -5,7 +5,7 @@ import { sentenceOf } from './format.js';
 import { loadWords, t } from './words.js';
 
 /**
- * Where each address leads; a view is loaded when it is first shown.
+ * The view for each address; a view is loaded when it is first shown.
  * @type {[RegExp, () => Promise<(page: HTMLElement, context: Context) => void|Promise<void>>][]}
  */
 const ROUTES = [
@@ -25,7 +25,7 @@ const ROUTES = [
 
 /**
  * @typedef {{parameters: string[], query: URLSearchParams, signal: AbortSignal, navigate: (path: string) => void,
- *   again: () => void}} Context `again` shows the view anew, for example in another language
+ *   again: () => void}} Context `again` rebuilds the view, for example in another language
  */
 
 const page = /** @type {HTMLElement} */ (document.getElementById('page'));

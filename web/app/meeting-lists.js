@@ -1,4 +1,4 @@
-/** The meetings of an account: what comes next by day, what took place, and all of them, to search and to act on. */
+/** The meetings of an account: upcoming by day, past, and all, with a search and actions. */
 import { ask } from './dialogs.js';
 import { h } from './dom.js';
 import { clock, dayName, dateTime, sentenceOf, soon } from './format.js';
@@ -15,11 +15,11 @@ import { clocksIn, ownZone } from './zones.js';
 const LISTS = ['upcoming', 'past', 'all'];
 const REST_MS = 250;
 const AGAIN_MS = 30_000;
-/** From this long before its start on, a meeting is the one to join. */
+/** A meeting is offered for joining this long before its start. */
 const SOON_MS = 15 * 60_000;
 
 /**
- * @typedef {{meeting: any, start: string|null}} Entry a meeting, and when it begins next
+ * @typedef {{meeting: any, start: string|null}} Entry a meeting and its next start
  * @typedef {{title: string, entries: Entry[]}} Group
  */
 
@@ -69,7 +69,7 @@ export class MeetingLists {
     this.#mark();
   }
 
-  /** Plan a meeting, or change the plan of one. @param {any} [meeting] */
+  /** Schedule a meeting, or edit a scheduled one. @param {any} [meeting] */
   async schedule(meeting) {
     const { showSchedule } = await import('./schedule.js');
     const made = await showSchedule(meeting);
@@ -97,13 +97,13 @@ export class MeetingLists {
     }
   }
 
-  /** Meetings begin and end meanwhile; what the reader is busy with stays. */
+  /** Refresh, since meetings begin and end, but do not disturb what the user is doing. */
   async #keepUp() {
     const busy = document.hidden || document.querySelector('dialog') || this.#panel.contains(document.activeElement);
     if (!busy && this.#shown === LISTS[0]) await this.load().catch(() => undefined);
   }
 
-  /** @returns {Promise<{groups: Group[], next: string|null, first: boolean}>} `first` where the account has no meeting at all */
+  /** @returns {Promise<{groups: Group[], next: string|null, first: boolean}>} `first`: the account has no meetings at all */
   async #fetch() {
     const text = this.#search.value.trim();
     if (this.#shown !== LISTS[0]) {
@@ -170,7 +170,7 @@ export class MeetingLists {
     void this.#show(name);
   }
 
-  /** What stands where there is no meeting. @param {boolean} first */
+  /** The text shown if there are no meetings. @param {boolean} first */
   #nothing(first) {
     if (this.#search.value.trim()) {
       return h('div', { class: 'nothing' }, h('p', {}, t('home.no-match')),
@@ -242,7 +242,7 @@ export class MeetingLists {
       await act();
       this.#cursor = '';
       await this.load();
-      // The row that had the focus is gone, or another.
+      // The row that had the focus was removed or replaced.
       /** @type {HTMLElement|null} */ (this.element.querySelector('#meetings-title'))?.focus();
     } catch (error) {
       toast(sentenceOf(error), 'problem');
@@ -251,8 +251,8 @@ export class MeetingLists {
 }
 
 /**
- * What comes next: running meetings, planned ones by day, and those without a time.
- * @param {any[]} planned @param {any[]} running @param {any[]} latest @param {string} text that a title must have
+ * The upcoming list: meetings in progress, scheduled ones by day, and those without a time.
+ * @param {any[]} planned @param {any[]} running @param {any[]} latest @param {string} text that titles must contain
  * @returns {Group[]}
  */
 function upcoming(planned, running, latest, text) {
@@ -272,7 +272,7 @@ function upcoming(planned, running, latest, text) {
   return groups.filter(({ entries }) => entries.length > 0);
 }
 
-/** When a meeting is, for its row. @param {any} meeting @param {string|null} start @returns {any[]} */
+/** The time of a meeting, for its row. @param {any} meeting @param {string|null} start @returns {any[]} */
 function times(meeting, start) {
   if (start !== null) {
     const minutes = meeting.scheduled_end ? Date.parse(meeting.scheduled_end) - Date.parse(meeting.scheduled_start) : 0;
@@ -283,7 +283,7 @@ function times(meeting, start) {
   return time ? [h('time', { datetime: time }, dateTime(time))] : [];
 }
 
-/** What else there is to know of it. @param {any} meeting @param {string|null} start @returns {any[]} */
+/** Further facts about a meeting, for its row. @param {any} meeting @param {string|null} start @returns {any[]} */
 function facts(meeting, start) {
   const repeat = repeatOf(meeting.recurrence);
   const words = [
@@ -299,14 +299,14 @@ function facts(meeting, start) {
   return [shown && h('span', { class: `status status-${meeting.status}` }, t(`meeting.status-${meeting.status}`)), shown && words && ' ', words];
 }
 
-/** The time on the clocks of the meeting's own zone, where they differ from the reader's. @param {any} meeting @param {string} start */
+/** The time in the meeting's time zone, if it differs from the user's. @param {any} meeting @param {string} start */
 function elsewhere(meeting, start) {
   const zone = meeting.time_zone ?? 'UTC';
   const there = clocksIn(start, zone);
   return zone !== 'UTC' && there !== clocksIn(start, ownZone()) && t('home.elsewhere', { time: there.slice(11), zone: zone.replace(/_/g, ' ') });
 }
 
-/** How one begins. */
+/** The first steps, for a new account. */
 function steps() {
   /** @param {string} symbol @param {string} name */
   const step = (symbol, name) => h('li', {}, h('span', { class: 'step-icon' }, icon(symbol)), h('strong', {}, t(`home.step-${name}`)), h('span', { class: 'hint' }, t(`home.step-${name}-text`)));

@@ -30,7 +30,7 @@ export async function showMeeting(page, context) {
   run(page, context, { meeting, user, media });
 }
 
-/** What a call needs comes while people look at themselves. */
+/** Load the scripts of a call while people check their picture. */
 function loadCall() {
   const loading = import('./call.js');
   loading.catch(() => dispatchEvent(new Event('parley:incomplete')));

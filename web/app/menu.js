@@ -1,4 +1,4 @@
-/** A button with a menu of actions: arrow keys move in it, Escape closes it and gives the focus back. */
+/** A button with a menu of actions: arrow keys move in it; Escape closes it and returns the focus to the button. */
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
 import { icon } from './icons.js';
@@ -24,12 +24,12 @@ export function menu(label, actions) {
   function open() {
     list.hidden = false;
     button.setAttribute('aria-expanded', 'true');
-    // Above the button where there is no room below it.
+    // Open above the button if there is no room below it.
     list.classList.toggle('menu-above', button.getBoundingClientRect().bottom + list.offsetHeight + 16 > innerHeight);
     items[0]?.focus();
   }
 
-  /** @param {boolean} back whether the button gets the focus */
+  /** @param {boolean} back true to return the focus to the button */
   function close(back) {
     list.hidden = true;
     button.setAttribute('aria-expanded', 'false');
@@ -50,7 +50,7 @@ export function menu(label, actions) {
 
   /** @param {FocusEvent} event */
   function onLeave(event) {
-    // A click on what cannot have the focus comes without a target, too.
+    // After a click on something that cannot have the focus, the event has no target either.
     if (!list.hidden && !(event.relatedTarget instanceof Node && element.contains(event.relatedTarget))) close(false);
   }
   return element;

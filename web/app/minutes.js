@@ -5,7 +5,7 @@ import { t } from './words.js';
 
 const AGAIN_MS = 2_000;
 
-/** @param {string} meeting @param {AbortSignal} signal @returns {HTMLElement} empty where there is nothing to say */
+/** @param {string} meeting @param {AbortSignal} signal @returns {HTMLElement} empty if there are none */
 export function minutes(meeting, signal) {
   const element = h('section', { class: 'minutes', 'aria-label': t('minutes.title') });
   void show(element, meeting, signal);

@@ -2,7 +2,7 @@
 
 const LOOK_MS = 150;
 const LOUD = 0.02; // root mean square: speech near a microphone, not the room
-const LOOKS = 4; // of the last six
+const LOOKS = 4; // of the last six readings
 const REST_MS = 15_000;
 
 export class MutedSpeech {
@@ -32,7 +32,7 @@ export class MutedSpeech {
     this.#track = track;
     this.#clone = this.#context = null;
     if (!track) return;
-    // The track itself is silenced while it is muted.
+    // A clone, because the track itself is silent while muted.
     this.#clone = track.clone();
     this.#clone.enabled = true;
     this.#context = new AudioContext();

@@ -1,14 +1,14 @@
-/** Short notices in a call: who joined, who left, whose hand is raised. Larger groups are counted, not listed. */
+/** Short notices in a call: people join, leave or raise a hand. Larger groups are counted, not listed. */
 import { t } from './words.js';
 import { toast } from './toasts.js';
 
 const GATHERED_MS = 1_200;
-/** No notices in larger meetings, where people come and go all the time. */
+/** Larger meetings show no notices, because people join and leave all the time. */
 const MOST_PEOPLE = 30;
 
 /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal */
 export function announcePeople(room, signal) {
-  /** Participants in the first state were there before us. */
+  /** Participants in the first room-info joined before us. */
   let greeted = false;
   /** @type {Record<'joined'|'left', Map<string, string>>} */
   const gathered = { joined: new Map(), left: new Map() };
@@ -30,7 +30,7 @@ export function announcePeople(room, signal) {
   /** @param {'joined'|'left'} kind @param {import('/sdk/parley.js').Participant} participant */
   function note(kind, { id, name }) {
     if (!greeted || id === room.participant || room.roster.participants.size > MOST_PEOPLE) return;
-    // Somebody who returns before the notice was shown counts as never gone.
+    // No notice is shown if somebody returns before it would appear.
     if (!gathered[kind === 'joined' ? 'left' : 'joined'].delete(id)) gathered[kind].set(id, name);
     timer ??= setTimeout(say, GATHERED_MS);
   }

@@ -1,4 +1,4 @@
-/** Further films of a recording: ordered in a layout, a size and a format. */
+/** Further videos of a recording, ordered with a layout, size and format. */
 import { h } from './dom.js';
 import { filmList } from './film-list.js';
 import { sentenceOf } from './format.js';
@@ -9,7 +9,7 @@ const LAYOUTS = ['grid', 'speaker', 'screen', 'single', 'waveform'];
 const SIZES = ['720p', '1080p', 'vertical'];
 const FORMATS = ['mp4', 'webm', 'm4a', 'mp3'];
 
-/** The order form with its films, loaded when it is opened. @param {string} recording @param {AbortSignal} signal @returns {HTMLElement} */
+/** The order form with a list of its videos, which loads when it is opened. @param {string} recording @param {AbortSignal} signal @returns {HTMLElement} */
 export function orderedFilms(recording, signal) {
   const { element, act } = orderForm(recording, () => list.load());
   const list = filmList(recording, signal, (film) => void act(() => rest.delete(`/recordings/${encodeURIComponent(recording)}/films/${encodeURIComponent(film.id)}`)));
@@ -19,14 +19,14 @@ export function orderedFilms(recording, signal) {
 }
 
 /**
- * The form alone, where the films are listed already.
- * @param {string} recording @param {() => Promise<unknown>} load shows the films as they are now
+ * The form alone, for a page that already lists the videos.
+ * @param {string} recording @param {() => Promise<unknown>} load refreshes the list of videos
  * @returns {{element: HTMLDetailsElement, act: (change?: () => Promise<unknown>) => Promise<void>}}
  */
 export function orderForm(recording, load) {
   const problem = h('p', { class: 'problem', role: 'status' });
 
-  /** Do something, and show the films as they are then. @param {() => Promise<unknown>} [change] */
+  /** Make a change, then refresh the list. @param {() => Promise<unknown>} [change] */
   async function act(change) {
     problem.textContent = '';
     try {

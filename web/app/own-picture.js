@@ -1,12 +1,12 @@
-/** The own picture in a call of two floats in a corner: it is moved by dragging it, by its button, and by the arrow keys on that. */
+/** Our own video, which floats in a corner in a call of two: it moves by dragging, by its button, and by arrow keys on the button. */
 import { iconButton } from './fields.js';
 import { CORNERS } from './view-state.js';
 import { t } from './words.js';
 
-/** A press that moves less than this is none, in px. */
+/** A drag shorter than this (px) counts as a click. */
 const STILL = 6;
 
-/** @param {HTMLElement} tile @param {HTMLElement} area that it floats in, whose layout says whether it does @param {import('./view-state.js').ViewState} view */
+/** @param {HTMLElement} tile @param {HTMLElement} area that contains it; its layout decides whether it floats @param {import('./view-state.js').ViewState} view */
 export function moveByHand(tile, area, view) {
   const floats = () => area.dataset.layout === 'duo';
   tile.append(iconButton('move', t('tile.move'), {

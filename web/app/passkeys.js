@@ -1,4 +1,4 @@
-/** Passkeys: the browser's side of Web Authentication (Level 3), with its JSON encodings. */
+/** Passkeys: the browser's side of Web Authentication (Level 3), in its JSON encodings. */
 import { rest } from './session.js';
 import { t } from './words.js';
 
@@ -7,7 +7,7 @@ export function hasPasskeys() {
   return window.isSecureContext && typeof window.PublicKeyCredential?.parseRequestOptionsFromJSON === 'function';
 }
 
-/** Ask for any passkey of this server; returns the assertion. */
+/** Ask for any passkey of this server, and return the assertion. */
 export async function passkeyAnswer() {
   const { options } = await rest.post('/auth/passkey/begin');
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
@@ -19,7 +19,7 @@ export async function signInWithPasskey() {
   return rest.loginWithPasskey(await passkeyAnswer());
 }
 
-/** Make a passkey for the account that is signed in. @param {string} name */
+/** Create a passkey for the signed-in account. @param {string} name */
 export async function makePasskey(name) {
   const { options } = await rest.post('/users/passkeys/begin');
   const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
@@ -27,7 +27,7 @@ export async function makePasskey(name) {
   return rest.post('/users/passkeys', { name, credential: credential.toJSON() });
 }
 
-/** Replaces browsers' messages for a refusal, which are meant for developers. @returns {Promise<any>} @param {Promise<any>} promise */
+/** Replace the browser's messages for a refusal, which are meant for developers. @returns {Promise<any>} @param {Promise<any>} promise */
 async function asked(promise) {
   try {
     return await promise;

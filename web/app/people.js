@@ -51,7 +51,7 @@ export class People {
     this.#update();
   }
 
-  /** How many wait to be let in. */
+  /** The number of people waiting to be let in. */
   get waiting() {
     return this.#lobby.count;
   }
@@ -107,7 +107,7 @@ export class People {
     if (row.dataset.key === key) return row;
     row.dataset.key = key;
     if (!this.#room.grants.host) return this.#fill(row, state);
-    // A host's mute holds until a host releases it.
+    // A mute by a host lasts until a host releases it.
     const mute = state.microphone
       ? iconButton('mic', t('people.mute', { name: participant.name }), { 'data-host': 'mute', onclick: () => void this.#act('mute', participant) })
       : iconButton('mic-off', t('people.release', { name: participant.name }), { 'data-host': 'release', class: 'off', onclick: () => void this.#act('release', participant) });

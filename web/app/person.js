@@ -1,4 +1,4 @@
-/** Who somebody is at a glance: the first letters of the name on a colour of their own. */
+/** An avatar: the initials of a name on a colour derived from the participant. */
 import { h } from './dom.js';
 import { hue, initials } from './format.js';
 

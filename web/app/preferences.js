@@ -12,10 +12,10 @@ const DEFAULTS = {
   consentRecording: false,
   consentCaptions: false,
   captionsShown: false,
-  /** Letters that act in a call, and the space bar that unmutes as long as it is held. */
+  /** Single-letter shortcuts in a call, and the space bar, which unmutes while it is held. */
   shortcuts: true,
   pushToTalk: true,
-  /** How a call is looked at: see view-state.js. */
+  /** The view of a call: see view-state.js. */
   perPage: 25,
   corner: '',
   mirror: true,

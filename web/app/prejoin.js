@@ -126,7 +126,7 @@ function insecureNotice(media) {
   const secure = new URL(location.href);
   secure.protocol = 'https:';
   const link = h('a', { href: secure.href, target: '_self' }, secure.href);
-  // A gateway serves both standard ports; without one, the server names its HTTPS address.
+  // A gateway serves both standard ports; without one, the server reports its HTTPS address.
   if (location.port !== '') {
     void rest.server().then(({ https_port: port }) => {
       secure.port = String(port ?? '');

@@ -42,7 +42,7 @@ function askForProof(ways) {
   });
 }
 
-/** @param {boolean} code whether the account has an authenticator app @param {(proof: object) => Promise<void>} prove */
+/** @param {boolean} code true if the account has an authenticator app @param {(proof: object) => Promise<void>} prove */
 function byPassword(code, prove) {
   const password = field(t('proof.password'), { type: 'password', autocomplete: 'current-password', required: true });
   const shown = code && field(t('sign-in.code'), {

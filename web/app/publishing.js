@@ -95,7 +95,7 @@ export class Publishing {
     }
   }
 
-  /** A host muted us: turn the devices off, so that the buttons are right. */
+  /** A host muted us: turn the devices off, so that the buttons match. */
   #obey() {
     const { muted } = this.#room.grants;
     if (muted.includes('microphone') && this.#media.microphoneOn) void this.#media.setMicrophone(false);

@@ -3,7 +3,7 @@ import { encode } from '/vendor/qr.js';
 
 const NAMESPACE = 'http://www.w3.org/2000/svg';
 
-/** @param {string} text @param {string} label what it is, for screen readers @returns {SVGSVGElement} */
+/** @param {string} text @param {string} label its accessible name @returns {SVGSVGElement} */
 export function qrCode(text, label) {
   const { data, size } = encode(text, { ecc: 'M', border: 2 });
   const svg = document.createElementNS(NAMESPACE, 'svg');

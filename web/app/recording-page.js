@@ -62,14 +62,14 @@ function heading(recording, ...actions) {
 }
 
 /**
- * The film beside what was said. @param {any} detail @param {any[]} captions @param {string} files where its files are
- * @param {import('./main.js').Context} context @param {(() => void)|false} [make] has a film made
+ * The video beside its transcript. @param {any} detail @param {any[]} captions @param {string} files the address of its files
+ * @param {import('./main.js').Context} context @param {(() => void)|false} [make] orders a video
  * @returns {{element: HTMLElement, now: () => number}}
  */
 function watch(detail, captions, files, context, make = false) {
   const { recording, tracks: all, composition } = detail;
   const length = Math.max(recording.duration_ms ?? 0, 1);
-  // Each film has one at its start; alone it says nothing.
+  // Every video has a chapter at its start; a single chapter is not worth showing.
   const chapters = composition?.chapters ?? [];
   const file = composition?.file;
   const video = file && h('video', { class: 'watch-film', src: files + file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
@@ -102,7 +102,7 @@ function watch(detail, captions, files, context, make = false) {
   };
 }
 
-/** A recording or film that is being made: the page is shown anew when there is more. @param {string} path @param {string} state @param {import('./main.js').Context} context */
+/** Rebuild the page when an unfinished recording or video has progressed. @param {string} path @param {string} state @param {import('./main.js').Context} context */
 function keepLooking(path, state, context) {
   const timer = setTimeout(async () => {
     const detail = await rest.get(path).catch(() => null);
@@ -123,7 +123,7 @@ async function compose(path, context) {
   }
 }
 
-/** The recording in parts. @param {string} id @param {any} detail */
+/** The tracks of the recording. @param {string} id @param {any} detail */
 function tracks(id, detail) {
   const base = `/api/v1/recordings/${encodeURIComponent(id)}/files/`;
   return h('details', { class: 'card' }, h('summary', {}, t('recordings.tracks')), h('ul', { class: 'track-list' }, ...detail.tracks.flatMap((/** @type {any} */ track) => track.files.map((/** @type {string} */ file) => h('li', {},
@@ -144,7 +144,7 @@ async function remove(id, title, context) {
   }
 }
 
-/** The links by which others watch it without an account. @param {string} id @param {number} now seconds into the film */
+/** The links for watching the recording without an account. @param {string} id @param {number} now seconds into the video */
 function share(id, now) {
   const base = `/recordings/${encodeURIComponent(id)}/links`;
   const list = h('ul', { class: 'link-list' });

@@ -28,7 +28,7 @@ export async function showRecordings(page, context) {
 }
 
 /**
- * Show the list, and again while one of them is not finished.
+ * Show the list, and refresh it while a recording is unfinished.
  * @param {string} meeting @param {HTMLElement} list @param {HTMLElement} storage @param {AbortSignal} signal
  */
 async function load(meeting, list, storage, signal) {
@@ -72,7 +72,7 @@ function row(recording, signal) {
     finished && details);
 }
 
-/** Problems of a recording: gaps, and what was repaired. @param {string[]} sentences */
+/** Problems of a recording: gaps and repairs. @param {string[]} sentences */
 function problems(sentences) {
   return sentences.length > 0 && h('ul', { class: 'hint problems' }, ...sentences.map((sentence) => h('li', {}, sentence)));
 }

@@ -1,4 +1,4 @@
-/** Rules by which a meeting is repeated (RFC 5545, section 3.3.10), as far as the page offers them; others it leaves as they are. */
+/** Recurrence rules of meetings (RFC 5545, section 3.3.10): those that the page offers. Other rules are kept unchanged. */
 import { timeIn } from './zones.js';
 
 /** @type {[string, string][]} */
@@ -21,7 +21,7 @@ export function repeatOf(rule) {
   return RULES.find(([, one]) => one === plain)?.[0] ?? 'other';
 }
 
-/** @param {string|null} rule @param {string} zone @returns {string} the last day of it, as a date field has it; '' without an end */
+/** @param {string|null} rule @param {string} zone @returns {string} its last day, in the format of a date field; '' without an end */
 export function lastDayOf(rule, zone) {
   const found = UNTIL.exec(rule ?? '');
   if (!found) return '';

@@ -1,4 +1,4 @@
-/** Removed people, whom a host can let back in: shown to hosts below the participants. */
+/** Removed people, shown to hosts below the participants; hosts can let them back in. */
 import { h } from './dom.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
@@ -9,18 +9,18 @@ export class Removed {
   element = h('section', { class: 'removed', 'aria-label': t('people.removed-label'), hidden: true });
   #meeting;
 
-  /** @param {string} meeting its main room: whoever is removed from one room is removed from all */
+  /** @param {string} meeting its main room: removal from one room is removal from all */
   constructor(meeting) {
     this.#meeting = meeting;
   }
 
-  /** Load the removed people; needs a host. */
+  /** Load the removed people; requires a host. */
   async refresh() {
     try {
       const { participants } = await rest.participants(this.#meeting);
       this.#show(participants.filter(({ removed }) => removed));
     } catch {
-      // The panel loads them again when it opens; a lost connection is shown elsewhere.
+      // The panel reloads them when it opens; a lost connection is shown elsewhere.
     }
   }
 

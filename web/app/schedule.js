@@ -1,4 +1,4 @@
-/** The dialog in which a meeting is planned, or its plan changed. */
+/** The dialog for scheduling a meeting, or editing a scheduled one. */
 import { showForm } from './dialogs.js';
 import { h } from './dom.js';
 import { area, check, choice, field, form } from './fields.js';
@@ -7,15 +7,15 @@ import { rest } from './session.js';
 import { t } from './words.js';
 import { clocksIn, ownZone, timeIn, zones } from './zones.js';
 
-/** What a meeting makes of consent to being recorded. */
+/** Policies on consent to recording. */
 const CONSENTS = ['ask', 'implied', 'required'];
 
-/** What browsers send video in; VP8 is decoded everywhere, the others need fewer bits and more work. */
+/** Codecs for sending video. Every browser decodes VP8; the others need fewer bits but more CPU time. */
 const CODECS = [['VP8', 'VP8'], ['VP9', 'VP9'], ['AV1', 'AV1'], ['H264', 'H.264']];
 const MINUTES = [15, 30, 45, 60, 90, 120, 180];
 const HALF_AN_HOUR = 30 * 60_000;
 
-/** @param {any} [meeting] one whose plan is changed; none for a new one @returns {Promise<any>} it as it is now, null when dismissed */
+/** @param {any} [meeting] the meeting to edit; none for a new one @returns {Promise<any>} the saved meeting, null if dismissed */
 export async function showSchedule(meeting) {
   let done = null;
   await showForm(t(meeting ? 'schedule.edit' : 'schedule.title'), (close) => {
@@ -58,7 +58,7 @@ function fields(meeting) {
   const more = h('details', { class: 'more-options' },
     h('summary', {}, t('home.options')),
     h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, sealed.element, consent.element, codec.element));
-  // What is wrong in it is shown; browsers cannot point at what is folded away.
+  // Open the section with the invalid field: browsers cannot show a message in a closed one.
   more.addEventListener('invalid', () => (more.open = true), true);
   const read = () => ({
     title: title.input.value.trim() || t('home.title-default'),
@@ -73,7 +73,7 @@ function fields(meeting) {
   return { element: h('div', { class: 'form' }, title.element, time.element, about.element, guests.element, lobby.element, more), read };
 }
 
-/** When it is: start, length, time zone, repetition. @param {any} meeting @returns {{element: HTMLElement, read: () => object}} */
+/** The fields for the time: start, length, time zone, recurrence. @param {any} meeting @returns {{element: HTMLElement, read: () => object}} */
 function timeFields(meeting) {
   const own = meeting?.scheduled_start ? meeting.time_zone : ownZone();
   const first = meeting ? meeting.scheduled_start : new Date(Math.ceil(Date.now() / HALF_AN_HOUR) * HALF_AN_HOUR).toISOString();

@@ -11,7 +11,7 @@ import { t } from './words.js';
 
 /**
  * @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} speakerChosen
- * @param {() => void} again shows the call anew, in another language
+ * @param {() => void} again rebuilds the call's view in another language
  */
 export function showSettings(media, speakerChosen, again) {
   const closed = new AbortController();
@@ -35,7 +35,7 @@ export function showSettings(media, speakerChosen, again) {
   ]).finally(() => closed.abort());
 }
 
-/** Two short tones on the chosen speaker. */
+/** Play two short tones on the chosen speaker. */
 async function testSpeaker() {
   const context = new AudioContext();
   const { speaker } = preferences();

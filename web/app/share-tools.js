@@ -1,4 +1,4 @@
-/** What can be done with a shared screen: zoom by buttons, wheel and fingers, pan, full screen, and a window of its own. */
+/** Tools for a shared screen: zoom with buttons, wheel or fingers, pan, full screen, and a separate window. */
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
 import { toast } from './toasts.js';
@@ -10,7 +10,7 @@ const POPUP = 'popup,width=1100,height=700';
 
 /**
  * @param {HTMLElement} tile @param {HTMLVideoElement} video in it
- * @param {{keepVideo: (on: boolean) => void, name: () => string}} options `keepVideo`: it is seen although this page is not
+ * @param {{keepVideo: (on: boolean) => void, name: () => string}} options `keepVideo`: the screen is visible although this page is hidden
  * @returns {{element: HTMLElement, close: () => void}} the buttons
  */
 export function shareTools(tile, video, { keepVideo, name }) {
@@ -28,7 +28,7 @@ export function shareTools(tile, video, { keepVideo, name }) {
 
   function draw() {
     const { scale } = view;
-    // The picture never leaves a gap at its sides.
+    // Keep the edges of the picture at or beyond those of the tile.
     for (const [axis, length] of /** @type {const} */ ([['x', tile.clientWidth], ['y', tile.clientHeight]])) {
       view[axis] = Math.min(0, Math.max(length * (1 - scale), view[axis]));
     }
@@ -39,7 +39,7 @@ export function shareTools(tile, video, { keepVideo, name }) {
     into.disabled = scale === LARGEST;
   }
 
-  /** @param {number} factor @param {{x: number, y: number}} [at] what stays in place, px in the tile */
+  /** @param {number} factor @param {{x: number, y: number}} [at] the point that stays in place, px in the tile */
   function zoom(factor, at = { x: tile.clientWidth / 2, y: tile.clientHeight / 2 }) {
     const scale = Math.min(LARGEST, Math.max(1, view.scale * factor));
     view.x = at.x - ((at.x - view.x) * scale) / view.scale;

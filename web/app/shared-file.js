@@ -1,4 +1,4 @@
-/** A file that somebody shared in the chat: its name and size, a preview of pictures and films, and the way to have it. */
+/** A file shared in the chat: its name and size, a preview of images and videos, and a download button. */
 import { h, setText } from './dom.js';
 import { sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
@@ -6,7 +6,7 @@ import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** @param {string} id @param {string} name @param {boolean} cookie whether the browser itself may ask for it: guests bring a token @returns {HTMLElement} */
+/** @param {string} id @param {string} name @param {boolean} cookie true if the browser can fetch it directly, which guests cannot: they need a token @returns {HTMLElement} */
 export function sharedFile(id, name, cookie) {
   const path = `/media/download/${encodeURIComponent(id)}`;
   const about = h('span', { class: 'hint' });
@@ -26,7 +26,7 @@ async function describe(id, name, about, element) {
     const file = await rest.get(`/media/info/${encodeURIComponent(id)}`);
     setText(about, size(file.bytes));
     if (!file.thumbnail) return;
-    // A guest's browser cannot ask for a picture by itself: it would not bring the token.
+    // A guest's browser cannot fetch an image directly, because it would not send the token.
     const picture = await createImageBitmap(await rest.blob(`/media/thumbnail/${encodeURIComponent(id)}`));
     const canvas = h('canvas', { class: 'file-preview', role: 'img', 'aria-label': t('chat.preview', { name }), width: picture.width, height: picture.height });
     canvas.getContext('2d').drawImage(picture, 0, 0);

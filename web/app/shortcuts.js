@@ -27,18 +27,18 @@ export const SHORTCUTS = [
   { key: '?', action: 'help' },
 ];
 
-/** @param {string} action @returns {string} the key, '' when it has none */
+/** @param {string} action @returns {string} the key, '' if it has none */
 export function keyOf(action) {
   return SHORTCUTS.find((shortcut) => shortcut.action === action)?.key ?? '';
 }
 
-/** @param {string} key @returns {string} as the key is labelled */
+/** @param {string} key @returns {string} the label on the key */
 export function keyName(key) {
   if (key === 'PageDown' || key === 'PageUp') return t(`key.${key}`);
   return key === 'L' ? 'Shift+L' : key.toUpperCase();
 }
 
-/** Ignores letters typed into a field or with a modifier. @param {KeyboardEvent} event @returns {string} action or '' */
+/** Return the action of a key; ignore letters typed into a field or with a modifier. @param {KeyboardEvent} event @returns {string} action or '' */
 export function actionOf(event) {
   if (!preferences().shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return '';
   if (event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable], dialog')) return '';

@@ -1,4 +1,4 @@
-/** Signing in and registering: password, code of a second factor, passkey, identity provider. */
+/** Signing in and registering: password, second factor, passkey, identity provider. */
 import { forgotPassword } from './account-links.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
@@ -8,8 +8,8 @@ import { codeOf } from './format.js';
 import { rich, t } from './words.js';
 
 /**
- * A card that signs somebody in. @param {{registration: string, identity_providers?: string[]}} server
- * @param {(answer: {second_factor_setup?: boolean}) => void} entered @param {string} returnTo path to come back to
+ * A card for signing in or registering. @param {{registration: string, identity_providers?: string[]}} server
+ * @param {(answer: {second_factor_setup?: boolean}) => void} entered @param {string} returnTo path to return to
  */
 export function signInCard(server, entered, returnTo) {
   const card = h('div', { class: 'card' });

@@ -1,9 +1,9 @@
-/** Who spoke when, one line for each person, with the place of the film and its chapters; a click seeks there. */
+/** A timeline of speech with one line per person, the playback position and the chapters; a click seeks to its time. */
 import { h } from './dom.js';
 import { duration, hue } from './format.js';
 import { t } from './words.js';
 
-/** Lines closer than this are one, so that a lane is not made of splinters. */
+/** Pieces closer than this are joined, so that a line does not fall into splinters. */
 const CLOSE_MS = 1_500;
 const MOST_LANES = 8;
 
@@ -43,7 +43,7 @@ export function speakerTimeline(captions, tracks, chapters, length, seek) {
 }
 
 /**
- * From captions, or where there are none from who was there. @param {any[]} captions @param {any[]} tracks
+ * The lanes, from captions or, without captions, from the tracks. @param {any[]} captions @param {any[]} tracks
  * @returns {{id: string, name: string, parts: [number, number][]}[]}
  */
 function lanesOf(captions, tracks) {

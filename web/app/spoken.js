@@ -26,7 +26,7 @@ export function spoken(meeting, signal) {
       if (mine === asked) found.replaceChildren(h('li', { class: 'problem' }, sentenceOf(error)));
     }
   };
-  // Not for each letter, but after a pause in typing.
+  // Search after a pause in typing, not for each letter.
   words.input.addEventListener('input', () => {
     clearTimeout(timer);
     timer = setTimeout(() => void search(), REST_MS);

@@ -1,4 +1,4 @@
-/** Stream keys of a meeting: made, copied and deleted by hosts, for encoders (WHIP) and players (WHEP). */
+/** Stream keys of a meeting, for encoders (WHIP) and players (WHEP): hosts create, copy and delete them. */
 import { copyText } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';

@@ -68,7 +68,7 @@ export class Tile {
     this.element.setAttribute('aria-label', muted ? t('tile.microphone-off-of', { name: label }) : label);
   }
 
-  /** Show the video, or the avatar when there is none. @param {MediaStreamTrack|null} media */
+  /** Show the video, or the avatar if there is none. @param {MediaStreamTrack|null} media */
   show(media) {
     if (media === this.#media) return;
     this.#media = media;
@@ -84,7 +84,7 @@ export class Tile {
     this.element.classList.toggle('speaking', speaking);
   }
 
-  /** Show how the connection of whoever is in the picture is, where it is not good. @param {string} quality 'fair', 'poor' or another */
+  /** Show the quality of the participant's connection if it is not good. @param {string} quality 'fair', 'poor' or another */
   setNetwork(quality) {
     if (this.#network.dataset.quality === quality) return;
     this.#network.dataset.quality = quality;
@@ -95,7 +95,7 @@ export class Tile {
     this.#network.title = t(`connection.${quality}`);
   }
 
-  /** Say why there is no picture. @param {string} text '' for nothing to say @param {'pause'|'signal'} symbol */
+  /** Show why there is no video. @param {string} text '' for no message @param {'pause'|'signal'} symbol */
   setOverlay(text, symbol = 'pause') {
     this.#overlay.hidden = text === '';
     if (text && this.#overlay.textContent !== text) this.#overlay.replaceChildren(icon(symbol), h('span', {}, text));

@@ -1,5 +1,5 @@
 /**
- * The video area of a call: a tile per participant and per shared screen, laid out anew when size or participants
+ * The video area of a call: a tile per participant and per shared screen, laid out again when the size or the participants
  * change. A shared screen takes the stage; in a call of two without one, our own video floats over the other.
  */
 import { arrange, h, setText } from './dom.js';
@@ -10,7 +10,7 @@ import { Tile } from './tile.js';
 import { t } from './words.js';
 
 const GAP = 8;
-/** No tiles smaller than this: further participants get one when they speak. */
+/** The minimum size of tiles: further participants get one when they speak. */
 const SMALLEST_AREA = 190 * 120;
 const MOST_LINED = 25;
 const CHEER_MS = 4_000;
@@ -33,19 +33,19 @@ export class Tiles {
   #people = new Map();
   /** @type {Map<string, Tile>} track → tile */
   #screens = new Map();
-  /** Who is on the first page; they stay in place. @type {string[]} */
+  /** The participants on the first page, who stay in place. @type {string[]} */
   #first = [];
-  /** Who is shown now. @type {string[]} */
+  /** The participants shown now. @type {string[]} */
   #shown = [];
   #pages = 1;
-  /** When each participant last spoke, and who speaks now. @type {Map<string, number>} */
+  /** The time when each participant last spoke, and the current speakers. @type {Map<string, number>} */
   #spoke = new Map();
   /** @type {Set<string>} */
   #speakers = new Set();
   #frame = 0;
   #observer = new ResizeObserver(() => this.#schedule());
   #firstFrame;
-  /** Who is large in the view of who speaks: the last to speak. */
+  /** The participant shown large in the speaker view: the last to speak. */
   #speaker = '';
   #ownNetwork = '';
   #cheers = h('div', { class: 'cheers', 'aria-live': 'polite' });
@@ -105,7 +105,7 @@ export class Tiles {
     else if (this.#view.page === 0 && !(this.#view.onlyVideo && !this.#media.camera && pictured.length > 0)) tiles.push(self);
     const big = tiles.find(({ element }) => large !== '' && element.dataset.id === large);
     const shared = [...this.#screens.values()];
-    // A pinned person takes the stage from shared screens, which move to the other tiles.
+    // A pinned person replaces shared screens on the stage; the screens join the other tiles.
     const staged = big ? [big] : shared;
     const lined = big ? [...shared, ...tiles.filter((tile) => tile !== big)] : tiles;
     const elements = lined.map((tile) => tile.element);
@@ -122,7 +122,7 @@ export class Tiles {
     this.#showPager(paged);
   }
 
-  /** Who has a tile: all, or those with a picture, where there are any. @param {import('/sdk/parley.js').Participant[]} others @returns {string[]} */
+  /** The participants who get a tile: all, or only those with video, if there are any. @param {import('/sdk/parley.js').Participant[]} others @returns {string[]} */
   #pictured(others) {
     const all = others.map(({ id }) => id);
     if (!this.#view.onlyVideo) return all;
@@ -130,9 +130,9 @@ export class Tiles {
     return seen.length > 0 ? seen : all;
   }
 
-  /** Choose who is shown: on the first page whoever speaks, on the others the rest in order. @param {string[]} ids @param {number} limit @param {boolean} paged */
+  /** Choose the participants to show: the speakers on the first page, the rest in order on the others. @param {string[]} ids @param {number} limit @param {boolean} paged */
   #choose(ids, limit, paged) {
-    // The own picture is on the first page.
+    // Our own video is on the first page.
     const first = ids.length + 1 > limit ? Math.max(1, limit - (paged ? 1 : 2)) : limit;
     this.#first = chooseShown(ids, this.#first, this.#spoke, first);
     const rest = ids.filter((id) => !this.#first.includes(id));
@@ -148,7 +148,7 @@ export class Tiles {
     if (page >= 0 && page < this.#pages) this.#view.set({ page });
   }
 
-  /** Note how our own connection is. @param {string} quality */
+  /** Note the quality of our own connection. @param {string} quality */
   setOwnNetwork(quality) {
     this.#ownNetwork = quality;
     this.#people.get('self')?.setNetwork(quality);
@@ -169,7 +169,7 @@ export class Tiles {
   #large(others, shares) {
     const { pinned, mode } = this.#view;
     if (others.some(({ id }) => id === pinned)) return pinned;
-    // Whom hosts made large is so for all who pinned nobody themselves.
+    // The spotlight applies to everybody who has pinned nobody.
     const { spotlight = '' } = this.#room.shared;
     if (!shares && (spotlight === this.#room.participant || others.some(({ id }) => id === spotlight))) return spotlight;
     if (mode !== 'speaker' || shares) return '';
@@ -189,7 +189,7 @@ export class Tiles {
     setTimeout(() => cheer.remove(), CHEER_MS);
   }
 
-  /** How many tiles a page has: what was chosen, as far as they are large enough to be seen. */
+  /** The number of tiles on a page: the chosen maximum, or fewer if tiles would become too small. */
   #limit() {
     const { width, height } = this.#grid.getBoundingClientRect();
     if (width === 0) return this.#view.perPage;
@@ -303,7 +303,7 @@ export class Tiles {
   }
 }
 
-/** The word for a network, by what the server says of a connection. @type {Record<string, string>} */
+/** The quality of a network, by the server's rating of the connection. @type {Record<string, string>} */
 const NETWORKS = { good: 'fair', poor: 'poor', lost: 'poor' };
 
 /** @param {import('/sdk/parley.js').RemoteTrack} track */

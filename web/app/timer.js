@@ -1,11 +1,11 @@
-/** The timer that hosts set for all: in the head of the call, while it runs and a moment after. */
+/** The timer that hosts set for everybody, in the header of the call: shown while it runs and a moment after. */
 import { h, setText } from './dom.js';
 import { duration } from './format.js';
 import { icon } from './icons.js';
 import { t } from './words.js';
 
 const LAST_SECONDS = 10;
-/** For how long it is said that time is over. */
+/** The time that “time is up” is shown. */
 const OVER_MS = 30_000;
 
 export class Timer {

@@ -1,14 +1,14 @@
-/** What was said in a recording: follows the film, seeks in it, and is searched. */
+/** The transcript of a recording: it follows the video, seeks in it, and can be searched. */
 import { h } from './dom.js';
 import { duration } from './format.js';
 import { icon } from './icons.js';
 import { t } from './words.js';
 
-/** After the reader scrolled, the pane does not follow for so long. */
+/** After the user scrolls, the pane does not follow the video for this long. */
 const LEFT_ALONE_MS = 5_000;
 
 /**
- * @param {any[]} captions in order @param {(ms: number) => void} seek
+ * @param {any[]} captions in chronological order @param {(ms: number) => void} seek
  * @returns {{element: HTMLElement, follow: (ms: number) => void}}
  */
 export function transcriptPane(captions, seek) {
@@ -38,7 +38,7 @@ export function transcriptPane(captions, seek) {
     }
     found.textContent = text ? t('player.found', { count: matches.length }) : '';
   });
-  // Enter goes from match to match.
+  // Enter jumps to the next match.
   words.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== 'Enter' || matches.length === 0) return;
     event.preventDefault();
@@ -64,7 +64,7 @@ export function transcriptPane(captions, seek) {
   return { element, follow };
 }
 
-/** @param {string} text @param {string} wanted in lower case @returns {(Node|string)[]} */
+/** @param {string} text @param {string} wanted the search text, in lower case @returns {(Node|string)[]} */
 function marked(text, wanted) {
   if (!wanted) return [text];
   const parts = [];

@@ -1,4 +1,4 @@
-/** The dialog in which readers choose what they see of a call. */
+/** The dialog for choosing the view of a call. */
 import { show } from './dialogs.js';
 import { h } from './dom.js';
 import { check } from './fields.js';
@@ -8,7 +8,7 @@ import { PER_PAGE } from './view-state.js';
 
 const MODES = [['grid', 'view.grid'], ['speaker', 'view.speaker'], ['side', 'view.side']];
 
-/** @param {import('./view-state.js').ViewState} view @param {{fullScreen: () => void, pictureInPicture: (() => void)|null}} actions null where the browser cannot */
+/** @param {import('./view-state.js').ViewState} view @param {{fullScreen: () => void, pictureInPicture: (() => void)|null}} actions null if the browser does not support it */
 export function showView(view, { fullScreen, pictureInPicture }) {
   return show((dialog) => {
     /** @param {() => void} act */
@@ -30,7 +30,7 @@ export function showView(view, { fullScreen, pictureInPicture }) {
   });
 }
 
-/** A choice of few. @param {string} legend @param {string} name @param {string[][]} choices @param {string} chosen @param {(value: string) => void} onchange */
+/** A group of radio buttons. @param {string} legend @param {string} name @param {string[][]} choices @param {string} chosen @param {(value: string) => void} onchange */
 function segments(legend, name, choices, chosen, onchange) {
   return h('fieldset', { class: 'segments' }, h('legend', {}, t(legend)), ...choices.map(([value, label]) => h('label', {},
     h('input', { type: 'radio', name, value, checked: value === chosen, onchange: () => onchange(value) }), h('span', {}, label))));

@@ -1,31 +1,31 @@
 /**
- * What a reader chose to see of a call, and where. It outlives the views, which are made anew in another language.
+ * The user's choices for the view of a call. They outlive the views, which are rebuilt in another language.
  *
  * Events: `change`.
  */
 import { Emitter } from '/sdk/parley.js';
 import { preferences, remember } from './preferences.js';
 
-/** How many tiles a page of the grid has at most. */
+/** The maximum number of tiles on a page of the grid. */
 export const PER_PAGE = [9, 16, 25, 49];
 export const CORNERS = ['bottom-right', 'bottom-left', 'top-left', 'top-right'];
 
 
 export class ViewState extends Emitter {
-  /** All alike, one large picture of who speaks, or a shared screen beside the people. @type {'grid'|'speaker'|'side'} */
+  /** Equal tiles, a large tile of the speaker, or a shared screen beside the people. @type {'grid'|'speaker'|'side'} */
   mode = 'grid';
-  /** Whoever was made the large one here, '' for nobody. */
+  /** The participant pinned by this user, '' for nobody. */
   pinned = '';
   page = 0;
-  /** Which panel is open: '' for none. */
+  /** The open panel, '' for none. */
   panel = '';
-  /** How many changes of polls and questions were seen. */
+  /** The number of changes to polls and questions that were seen. */
   seen = 0;
   perPage = PER_PAGE.find((count) => count === preferences().perPage) ?? 25;
-  /** Where the own picture floats in a call of two. */
+  /** The corner where our own video floats in a call of two. */
   corner = CORNERS.find((one) => one === preferences().corner) ?? CORNERS[0];
   mirror = preferences().mirror;
-  /** Leave out people without a picture. */
+  /** Leave out people without video. */
   onlyVideo = preferences().onlyVideo;
   captions = preferences().captionsShown;
 

@@ -16,7 +16,7 @@ export function language() {
   return document.documentElement.lang || 'en';
 }
 
-/** @returns {{tag: string, name: string}[]} the languages on offer, each by its own name */
+/** @returns {{tag: string, name: string}[]} the available languages, each with its native name */
 export function languages() {
   const offered = document.querySelector('meta[name=languages]')?.getAttribute('content') ?? '';
   return offered.split(',').map((one) => {
@@ -31,19 +31,19 @@ export async function loadWords() {
   formats.clear();
 }
 
-/** Show another language from now on; what is shown already stays until it is shown anew. @param {string} tag */
+/** Switch to another language; views that are already shown keep theirs until they are rebuilt. @param {string} tag */
 export async function chooseLanguage(tag) {
   document.documentElement.lang = tag;
   remember({ language: tag });
   await loadWords();
 }
 
-/** @param {string} key @returns {boolean} whether there is such a message */
+/** @param {string} key @returns {boolean} true if the catalogue has the message */
 export function known(key) {
   return key in catalogue;
 }
 
-/** @param {string} key of the catalogues @param {Record<string, string|number|Date>} [values] @returns {string} */
+/** @param {string} key in the catalogues @param {Record<string, string|number|Date>} [values] @returns {string} */
 export function t(key, values) {
   const text = catalogue[key];
   if (text === undefined) return key;
@@ -51,8 +51,8 @@ export function t(key, values) {
 }
 
 /**
- * A message with elements in it, for `h`. @param {string} key
- * @param {Record<string, any>} values an element stands where its name does; a function makes one of the text in <name>…</name>
+ * A message that contains elements, for `h`. @param {string} key
+ * @param {Record<string, any>} values an element replaces its placeholder; a function turns the text in <name>…</name> into one
  * @returns {(Node|string)[]}
  */
 export function rich(key, values) {

@@ -1,16 +1,16 @@
-/** Times on the clocks of other places (IANA time zones), by what Intl knows of them. */
+/** Local times in other time zones (IANA), computed with Intl. */
 
-/** @returns {string} the zone of this device */
+/** @returns {string} the time zone of this device */
 export function ownZone() {
   return Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
 }
 
-/** @returns {string[]} every zone that can be chosen */
+/** @returns {string[]} all time zones to choose from */
 export function zones() {
   return [...new Set([ownZone(), 'UTC', ...Intl.supportedValuesOf('timeZone')])];
 }
 
-/** What the clocks of a zone show. @param {number|string|Date} time @param {string} zone @returns {string} as a datetime-local field has it */
+/** The local time in a zone. @param {number|string|Date} time @param {string} zone @returns {string} in the format of a datetime-local field */
 export function clocksIn(time, zone) {
   const parts = new Intl.DateTimeFormat('en-US', {
     timeZone: zone, hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit',
@@ -20,12 +20,12 @@ export function clocksIn(time, zone) {
   return `${part('year').padStart(4, '0')}-${part('month')}-${part('day')}T${part('hour')}:${part('minute')}`;
 }
 
-/** @param {string} local date and time as a datetime-local field has them @param {string} zone @returns {Date} when the clocks of the zone show it */
+/** @param {string} local date and time in the format of a datetime-local field @param {string} zone @returns {Date} the instant of this local time */
 export function timeIn(local, zone) {
   const wanted = Date.parse(`${local}Z`);
   /** @param {number} time */
   const ahead = (time) => Date.parse(`${clocksIn(time, zone)}Z`) - time;
-  // Twice, since the clocks may have changed between the first guess and the time meant.
+  // Twice, since the offset of the zone may differ between the first guess and the result.
   const guess = wanted - ahead(wanted);
   return new Date(wanted - ahead(guess));
 }

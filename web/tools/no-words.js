@@ -1,15 +1,15 @@
 /**
- * An ESLint rule: texts for people belong in the catalogues of app/languages, not in code. It finds text among the children
+ * An ESLint rule: texts for people belong in the catalogues of app/languages, not in code. It finds text in the children
  * of `h()`, in attributes that are shown or read aloud, where text is set, and sentences anywhere.
  */
 const SHOWN = new Set(['title', 'alt', 'placeholder', 'aria-label', 'label', 'hint', 'action']);
 const SETTERS = new Set(['toast', 'ask', 'field', 'choice', 'check', 'iconButton', 'setText']);
 const LETTERS = /\p{L}{2}/u;
 const SENTENCE = /^\p{Lu}\p{Ll}*'?\p{Ll}* \p{Ll}|\p{L}{2} \p{L}+ \p{L}+.*[.?!…]$/u;
-/** Keys of the catalogues, and names that are no words. */
+/** Keys of the catalogues, and names that are not prose. */
 const KEY = /^[a-z0-9-]+(\.[A-Za-z0-9_-]+)+$|^[a-z0-9-]+$/;
 
-/** @param {any} node @returns {string} what a literal or template says, '' for others */
+/** @param {any} node @returns {string} the text of a literal or template, '' for other nodes */
 function textOf(node) {
   if (node?.type === 'Literal' && typeof node.value === 'string') return node.value;
   if (node?.type === 'TemplateLiteral') return node.quasis.map((/** @type {any} */ part) => part.value.cooked).join('');
@@ -17,7 +17,7 @@ function textOf(node) {
 }
 
 export default {
-  meta: { type: 'problem', schema: [], messages: { words: 'Text for people belongs into app/languages: {{text}}' } },
+  meta: { type: 'problem', schema: [], messages: { words: 'Text for people belongs in app/languages: {{text}}' } },
   /** @param {any} context */
   create(context) {
     /** @param {any} node @param {(text: string) => boolean} bad */

@@ -25,10 +25,10 @@ const ROUTES = {
   '^/s/[^/]+/?$': ['recording-page.js'],
 };
 const MOST_REQUESTS = 6;
-const LIMIT = 60_000; // bytes, compressed, before the first screen of each of these
+const LIMIT = 60_000; // compressed bytes before the first screen of each of these routes
 const COMPRESSED = /\.(js|css|svg|html|json|webmanifest|md)$/;
 
-/** Modules name each other by their addresses, which start at this folder. */
+/** Modules import each other by address, relative to this folder. */
 const addresses = {
   name: 'addresses',
   setup({ onResolve }) {
@@ -48,7 +48,7 @@ const common = {
 await rm(work, { recursive: true, force: true });
 await mkdir(work, { recursive: true });
 
-// The worker of end-to-end encryption: its address is part of the script that starts it.
+// The worker for end-to-end encryption: the script that starts it contains its address.
 const worker = await build({ ...common, entryPoints: [`${root}sdk/encryption-worker.js`], format: 'esm', entryNames: '[name]-[hash]' });
 const workerPath = addressOf(Object.keys(worker.metafile.outputs)[0]);
 const namesWorker = {
@@ -57,13 +57,13 @@ const namesWorker = {
     onLoad({ filter: /\/sdk\/encryption\.js$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
       const contents = text.replace("'./encryption-worker.js'", JSON.stringify(workerPath));
-      if (contents === text) throw new Error('sdk/encryption.js no longer starts its worker as the build expects');
+      if (contents === text) throw new Error('sdk/encryption.js does not start its worker in the form that the build expects');
       return { contents, loader: 'js' };
     });
   },
 };
 
-/** Each view needs what main.js and core.js need: said to esbuild, it makes one file of that, not one for each set of views. */
+/** Make each view import main.js and core.js: esbuild then makes one shared file, not one for each set of views. */
 const scripts = (await readdir(`${root}app`)).filter((name) => name.endsWith('.js'));
 const texts = await Promise.all(scripts.map((name) => readFile(`${root}app/${name}`, 'utf8')));
 const views = [...texts.join('\n').matchAll(/import\('\.\/(.+?)\.js'\)/g)].map(([, name]) => name);
@@ -88,10 +88,10 @@ const app = await build({
 const styles = await build({ ...common, entryPoints: [`${root}app/css/main.css`], entryNames: '[name]-[hash]' });
 const outputs = Object.entries(app.metafile.outputs);
 
-/** @param {string} source below web/ @returns {string} the output that has it as its entry */
+/** @param {string} source below web/ @returns {string} the output file with this entry point */
 function outputOf(source) {
   const found = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(source));
-  if (!found) throw new Error(`nothing was made of ${source}`);
+  if (!found) throw new Error(`${source} has no output`);
   return found[0];
 }
 
@@ -105,11 +105,11 @@ function needs(output, found = new Set()) {
 
 const languages = Object.fromEntries((await readdir(`${root}app/languages`)).filter((name) => name !== 'index.js')
   .map((name) => [name.slice(0, -3), addressOf(outputOf(`app/languages/${name}`))]));
-// Of main.js itself only a line is left, which imports that file: the page names the file instead.
+// Only an import of that file is left of main.js: the page loads the file directly.
 const stub = outputOf('app/main.js');
 const [entry] = app.metafile.outputs[stub].imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path)
   .sort((a, b) => app.metafile.outputs[b].bytes - app.metafile.outputs[a].bytes);
-if (Object.keys(app.metafile.outputs[stub].inputs).length > 0) throw new Error('main.js is not shared by all views as the build expects');
+if (Object.keys(app.metafile.outputs[stub].inputs).length > 0) throw new Error('main.js is not shared by all views, as the build expects');
 const main = needs(entry);
 const routes = Object.fromEntries(Object.entries(ROUTES).map(([path, sources]) => {
   const all = new Set(sources.flatMap((source) => [...needs(outputOf(`app/${source}`))]));
@@ -158,12 +158,12 @@ for (const [path, modules] of Object.entries(routes)) {
   }
 }
 
-/** @param {string} output a path below the working folder @returns {string} its address */
+/** @param {string} output a path relative to the working folder @returns {string} its address */
 function addressOf(output) {
   return output.slice(output.indexOf('/assets/', output.indexOf('.new')));
 }
 
-/** @param {string} source @returns {Promise<string>} the address of its copy that may be kept for ever */
+/** @param {string} source @returns {Promise<string>} the address of its copy, which can be cached forever */
 async function hashed(source) {
   const bytes = await readFile(`${root}${source}`);
   const [, name, suffix] = /([^/]+)\.(\w+)$/.exec(source) ?? [];

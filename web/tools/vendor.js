@@ -20,7 +20,7 @@ const { outputFiles } = await build({
 for (const { path, text } of outputFiles) {
   if (!process.argv.includes('--check')) await writeFile(path, text);
   else if ((await readFile(path, 'utf8').catch(() => '')) !== text) {
-    console.error(`${path.slice(root.length)} is not what package-lock.json makes: npm run vendor`);
+    console.error(`${path.slice(root.length)} does not match package-lock.json: run npm run vendor`);
     process.exitCode = 1;
   }
 }

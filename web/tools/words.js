@@ -30,7 +30,7 @@ const { en, ...others } = catalogues;
 for (const [tag, catalogue] of Object.entries(others)) {
   for (const key of Object.keys(en)) {
     if (!(key in catalogue)) complaints.push(`${tag} lacks ${key}`);
-    else if (placeholders(en[key]) !== placeholders(catalogue[key])) complaints.push(`${tag} has other placeholders in ${key}`);
+    else if (placeholders(en[key]) !== placeholders(catalogue[key])) complaints.push(`${tag} has different placeholders in ${key}`);
   }
   for (const key of Object.keys(catalogue)) if (!(key in en) && !REFUSAL.test(key)) complaints.push(`${tag} has ${key}, which English lacks`);
 }

@@ -1,4 +1,4 @@
-/** The catalogues, each loaded when it is shown. A language more is a file here, a line here, and a word in index.html. */
+/** The catalogues, each loaded on demand. A new language needs a file and a line here, and its name in index.html. */
 
 /** @type {Record<string, () => Promise<{default: Record<string, string>}>>} */
 export const CATALOGUES = {

@@ -1,4 +1,4 @@
-"""Commands of an operator, run directly on the database. No server has to be running."""
+"""Operator commands that work directly on the database. No server has to be running."""
 
 from typing import Any
 

@@ -108,7 +108,7 @@ def declared_endpoints() -> list[Endpoint]:
 
 
 def openapi_document() -> dict[str, Any]:
-    """Return the OpenAPI document, also for the command line."""
+    """Return the OpenAPI document; the command line uses it too."""
     return openapi.document(declared_endpoints(), release())
 
 
@@ -122,7 +122,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
-            await self.quart(scope, receive, send)  # type: ignore[arg-type]  # its scopes are TypedDicts
+            await self.quart(scope, receive, send)  # type: ignore[arg-type]  # Quart's scopes are TypedDicts
         elif scope["path"] in (SIGNALING_PATH, *LIVEKIT_PATHS):
             await self.signaling(scope, receive, send)
         elif scope["path"] == workers.PATH:

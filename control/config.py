@@ -1,4 +1,4 @@
-"""Configuration of the control plane: plain values, read elsewhere from flags, environment and TOML."""
+"""Configuration of the control plane: plain values, which `parley` reads from flags, environment and TOML."""
 
 import functools
 import ipaddress
@@ -19,9 +19,9 @@ SecondFactor = Literal["optional", "admins", "required"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaAccess:
-    """Access of every client to Kafka. Brokers are HOST:PORT; `partitions` and `replicas` are of topics to be created.
+    """Settings of every Kafka client. Brokers are HOST:PORT; `partitions` and `replicas` apply to topics created here.
 
-    With 0 partitions none is created; with 0 replicas there are as many as brokers, up to three.
+    With 0 partitions, no topic is created. With 0 replicas, there are as many as brokers, up to three.
     """
 
     brokers: tuple[str, ...]
@@ -53,7 +53,7 @@ class KafkaAccess:
         return arguments
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Return the context of a connection; raises OSError for files that cannot be read or are none."""
+        """Return the TLS context of a connection; raises OSError for files that are unreadable or not certificates."""
         context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
         if self.certificate is not None:
             context.load_cert_chain(self.certificate, self.key)
@@ -70,7 +70,7 @@ class TurnConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpConfig:
-    """The mail server that sends mail. `tls`: starttls (port 587), implicit (465), or none."""
+    """The mail server to send through. `tls`: starttls (port 587), implicit (465), or none."""
 
     host: str
     sender: str
@@ -98,7 +98,7 @@ class OidcProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModelConfig:
-    """`url` is the API's base (https://llm.example.org/v1). `private` allows a private network and plain HTTP."""
+    """The language model's API at `url` (https://llm.example.org/v1). `private` allows private networks and HTTP."""
 
     url: str
     model: str
@@ -108,7 +108,7 @@ class LanguageModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Retention periods in days; None keeps forever."""
+    """Retention periods in days; None keeps data forever."""
 
     chat_days: int | None = None
     captions_days: int | None = None
@@ -131,13 +131,13 @@ class RateLimits:
     sign_in_failures: int = 100
     """Failed sign-ins per address."""
     arrivals: int = 1000
-    """First-time joins to one meeting per address; also sign-ins begun other than by password."""
+    """First-time joins to one meeting per address; also sign-ins started without a password."""
     waiting: int = 1000
     """People waiting in a lobby at once."""
     account_requests: int = 1200
-    """Requests of an account or guest."""
+    """Requests per account or guest."""
     address_requests: int = 6000
-    """Requests of an address without credentials; an office may share it."""
+    """Requests without credentials per address; an office may share one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,22 +152,22 @@ class ControlConfig:
     node_secret: str = field(repr=False)
     nodes: tuple[NodeRecord, ...]
     nodes_file: Path | None = None
-    """A TOML file of more nodes, reread when it changes."""
+    """A TOML file that lists more nodes, reread when it changes."""
     etcd: EtcdConfig | None = None
     """etcd endpoints where nodes register; replaces `nodes` and `nodes_file`."""
     max_participants_per_node: int = 0
     """Participants of a room per node before the room is extended to a secondary node; 0: never."""
     balance_rooms: bool = True
-    """Move rooms off nodes that have been short of time for a while."""
+    """Move rooms off nodes that have been overloaded for a while."""
     region: str = ""
-    """Region of joiners for whom the gateway gives none."""
+    """Region of people who join, if the gateway does not report one."""
     region_header: str | None = None
     """Header in which the gateway reports the region of a request."""
     redis_url: str | None = None
     http_binds: tuple[str, ...] = ("127.0.0.1:8800",)
     https_binds: tuple[str, ...] = ()
     share_ports: bool = False
-    """True lets other control processes of this machine listen on the same ports."""
+    """True lets other control processes on this machine listen on the same ports."""
     certificate: Path | None = None
     private_key: Path | None = None
     internal_bind: str = "127.0.0.1:8082"
@@ -176,11 +176,11 @@ class ControlConfig:
     registration: Registration = "closed"
     registration_domains: tuple[str, ...] = ()
     second_factor: SecondFactor = "optional"
-    """Accounts that must sign in with a second factor: an authenticator app's code, or a passkey."""
+    """Accounts that must sign in with a second factor: a code from an authenticator app, or a passkey."""
     cookie_security: Literal["auto", "always"] = "auto"
     """auto: Secure `__Host-` cookies over TLS only; always: also on plain listeners (behind a TLS gateway)."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For is believed."""
+    """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For header is accepted."""
     web_root: Path = field(default_factory=web.root)
     turn: TurnConfig | None = None
     smtp: SmtpConfig | None = None
@@ -198,24 +198,24 @@ class ControlConfig:
     mongodb_url: str | None = None
     retention: Retention = Retention()
     inference_url: str = "http://127.0.0.1:8085"
-    """Base of inference's private HTTP API."""
+    """Base URL of inference's private HTTP API."""
     language_model: LanguageModelConfig | None = None
     """The model that summarizes ended meetings; None: transcripts only."""
     allow_private_webhooks: bool = False
     """True allows webhooks to private networks and over plain HTTP."""
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """API secrets, by key, of those who sign access tokens for LiveKit's clients; none: they are not served."""
+    """API secrets that sign access tokens for LiveKit's clients, by API key; without any, these clients are refused."""
     livekit_create_rooms: bool = True
     """True: joining a room that does not exist creates its meeting."""
     livekit_owner: str | None = None
-    """Login name of the account that such meetings belong to; None: the oldest administrator's."""
+    """Login name of the account that owns such meetings; None: the oldest administrator's."""
     limits: RateLimits = RateLimits()
     reconcile_seconds: float = 5.0
-    """Interval of asking nodes for their rooms, and of finding abandoned recordings."""
+    """Seconds between checks for rooms that ended without a report and for abandoned recordings."""
     embedded: bool = False
     """True if this process owns the database: migrations run at start, and secrets may be generated."""
     drain_seconds: float = 0.4
-    """Time for running requests to finish when the process stops."""
+    """Seconds that running requests get to finish when the process stops."""
 
     def __post_init__(self) -> None:
         if self.https_binds and (self.certificate is None or self.private_key is None):
@@ -231,12 +231,12 @@ class ControlConfig:
         return self.second_factor == "required" or (self.second_factor == "admins" and role == "admin")
 
     def is_gateway(self, address: str) -> bool:
-        """Return whether an address belongs to a trusted proxy, whose X-Forwarded-For is believed."""
+        """Return whether an address belongs to a trusted proxy, whose X-Forwarded-For header is accepted."""
         return _is_among(address, self.trusted_proxies)
 
     @property
     def link_origin(self) -> str:
-        """The origin of links in mail. It is configured, never taken from a request."""
+        """Origin of links in mail: configured, never taken from a request."""
         if self.public_origins:
             return self.public_origins[0]
         return f"http://localhost:{self.http_binds[0].rpartition(':')[2]}" if self.http_binds else ""

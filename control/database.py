@@ -22,7 +22,7 @@ _LITERAL = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
 
 class Unreachable(ConnectionError):
-    """The connection could not be opened: nothing listens, a full backlog, no route, or no descriptors left."""
+    """The connection could not be opened: no listener, a full backlog, no route, or no file descriptors left."""
 
 
 UNAVAILABLE = (
@@ -38,8 +38,10 @@ UNAVAILABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""Errors of a session when the server cannot serve it now: workers wait, requests are answered 503, and both may retry.
-Any other error is a bug."""
+"""Errors that mean that the server cannot serve a session now. Workers wait and retry; requests are answered with 503.
+
+Any other error is a bug.
+"""
 
 Value = TypeVar("Value")
 Row = TypeVar("Row", bound="DataclassInstance | msgspec.Struct")
@@ -59,7 +61,7 @@ class Connection(asyncpg.Connection):
         return [load(kind, record) for record in await self.fetch(query, *values)]
 
     async def one(self, kind: type[Row], query: str, *values: Any) -> Row | None:
-        """Return the first row of a query, None if it has none."""
+        """Return the first row of a query, or None if there is none."""
         record = await self.fetchrow(query, *values)
         return None if record is None else load(kind, record)
 
@@ -78,20 +80,20 @@ class Connection(asyncpg.Connection):
         return [record[0] for record in await self.fetch(query, *values)]
 
     async def change(self, query: str, *values: Any) -> bool:
-        """Execute a statement; return whether it changed a row."""
+        """Execute a statement and return whether it changed a row."""
         return not (await self.execute(query, *values)).endswith(" 0")
 
     async def insert(self, table: str, /, then: str = "", **columns: Any) -> bool:
-        """Insert a row of these columns, and end the statement with `then`; return whether it changed a row."""
+        """Insert a row with these columns, end the statement with `then`, and return whether it changed a row."""
         return await self.change(_insertion(table, tuple(columns), then), *columns.values())
 
     async def insert_new(self, kind: type[Row], table: str, /, then: str = "", **columns: Any) -> Row:
-        """Insert a row and return it as it is stored, with its defaults."""
+        """Insert a row and return it as stored, with its defaults."""
         return await self.new(kind, _insertion(table, tuple(columns), f"{then} RETURNING *"), *columns.values())
 
 
 class Pool(Protocol):
-    """The part of asyncpg's pool that is used, with sessions of our class."""
+    """The part of asyncpg's pool that we use, with sessions of our class."""
 
     def acquire(self) -> AbstractAsyncContextManager[Connection]: ...
     async def close(self) -> None: ...
@@ -111,7 +113,7 @@ async def connect(*dsn: Any, **settings: Any) -> Connection:
 
 
 async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Set up a new session: jsonb columns are Python values."""
+    """Set up a new session: jsonb columns are converted to Python values."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode)
 
 
@@ -121,7 +123,7 @@ async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 @asynccontextmanager
 async def session(dsn: str) -> AsyncIterator[Connection]:
-    """Open a session for one command of an operator; raises asyncpg's errors and OSError."""
+    """Open a session for one operator command; raises asyncpg's errors and OSError."""
     connection = cast(Connection, await asyncpg.connect(dsn, connection_class=Connection, timeout=10))
     try:
         await prepare(connection)
@@ -132,14 +134,14 @@ async def session(dsn: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def sole_session(dsn: str, lock: int, name: str) -> AsyncIterator[Connection]:
-    """Open a session that holds an advisory lock, and wait until no other process does; `name` is seen by operators."""
+    """Open a session and wait until it holds an advisory lock. Operators see the session under `name`."""
     connection = await connect(dsn, timeout=10, server_settings={"application_name": name})
     try:
         await prepare(connection)
         await connection.execute("SELECT pg_advisory_lock($1)", lock, timeout=None)
         yield connection
     finally:
-        # Not close(): that talks to a server which may be gone in the middle of a statement.
+        # Not close(), which waits for a server that may have vanished during a statement.
         connection.terminate()
 
 
@@ -165,7 +167,7 @@ async def open_pool(dsn: str, size: int = 10) -> Pool:
 
 
 class _TracedPool:
-    """A pool whose sessions are steps of the trace under way."""
+    """A pool whose sessions are recorded as spans of the current trace."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -189,9 +191,10 @@ def _columns(kind: Any) -> Callable[[asyncpg.Record], tuple[Any, ...]]:
 
 
 def load(kind: type[Row], record: asyncpg.Record) -> Row:
-    """Return the dataclass or Struct of the columns that it names. Others are ignored, so that the schema can grow.
+    """Return a dataclass or Struct filled from the columns that it names. It ignores others, so the schema can grow.
 
-    A frozen Struct is created 15 times as fast as a frozen dataclass: use it for rows that are read by the page.
+    A frozen Struct is created 15 times as fast as a frozen dataclass: use a Struct for rows that are read a page at a
+    time.
     """
     return kind(*_columns(cast(Hashable, kind))(record))
 

@@ -11,12 +11,16 @@ from control.store.event_places import Places, Waiting
 _READ_SECONDS = 5.0
 _TROUBLE_SECONDS = 10.0
 _BACKLOG = Gauge("parley_control_outbox_backlog", "Events not yet delivered to a bus, as of the last reading", ["bus"])
-_OLDEST = Gauge("parley_control_outbox_oldest_seconds", "Age of the oldest of them", ["bus"])
+_OLDEST = Gauge(
+    "parley_control_outbox_oldest_seconds",
+    "Age of the oldest event not yet delivered to a bus, as of the last reading",
+    ["bus"],
+)
 _AGE = Gauge("parley_control_database_gauges_age_seconds", "Time since control read these gauges from the database")
 
 
 class DatabaseGauges:
-    """Reads the gauges. While the database is unreachable they keep their last values, and their age grows."""
+    """Reader of the gauges. While the database is unreachable they keep their last values, and their age grows."""
 
     def __init__(self, pool: Pool, places: Places) -> None:
         self._pool = pool
@@ -36,7 +40,7 @@ class DatabaseGauges:
             await asyncio.sleep(_READ_SECONDS)
 
     async def trouble_of_kafka(self) -> str | None:
-        """Return why events do not reach Kafka, as last read; None if they do, or if there is nothing to send."""
+        """Return why events do not reach Kafka, as last read; None if they do, or if none are waiting."""
         return self._trouble.get("kafka")
 
     async def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""Probe of the database by a separate session: a busy pool tells nothing about it."""
+"""Probe of the database through a separate session, since a busy pool says nothing about the database."""
 
 import asyncio
 
@@ -10,14 +10,14 @@ _GIVE_UP_SECONDS = 5.0
 
 
 class DatabaseProbe:
-    """Keeps one session for probing, and opens a new one when it is lost."""
+    """Probe that keeps one session and opens a new one when it is lost."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._session: asyncpg.Connection[asyncpg.Record] | None = None
 
     async def ask(self) -> str | None:
-        """Return why the database cannot be used, None if it answers."""
+        """Return why the database cannot be used, or None if it answers."""
         try:
             if self._session is None or self._session.is_closed():
                 self._session = await connect(
@@ -35,7 +35,7 @@ class DatabaseProbe:
         return None
 
     def close(self) -> None:
-        """Drop the session without a farewell, since the server may be gone."""
+        """Drop the session without closing it properly, since the server may not answer."""
         if self._session is not None:
             self._session.terminate()
             self._session = None

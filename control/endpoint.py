@@ -37,7 +37,7 @@ _TOLD_REFUSALS = frozenset(
         "rejoin_secret", "removed", "setup_token", "wrong_code", "wrong_credentials", "wrong_passcode", "bad_token",
     }
 )  # fmt: skip
-"""Refusals that are logged: somebody guesses, or somebody cannot get in and will ask why."""
+"""Refusals to log: somebody is guessing, or cannot get in and will ask why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Call:
         return network(self.address)
 
     def identify(self, subject: str) -> None:
-        """Count the request for `subject`, proved by a secret in the body, instead of for its address.
+        """Count the request against `subject`, proved by a secret in the body, instead of against its address.
 
         Raises Problem 429 if `subject` makes too many requests.
         """
@@ -88,7 +88,7 @@ class Call:
 
 
 def with_standing(call: Call, standing: Standing) -> Call:
-    """Return the call for a meeting that the body names instead of the path."""
+    """Return the call for a meeting that is named in the body instead of the path."""
     return replace(call, about=standing)
 
 
@@ -145,9 +145,9 @@ class Endpoints:
     ) -> Callable[[Declared], Declared]:
         """Declare the decorated handler.
 
-        `content_type` is that of a response that is not a Struct. `others` are responses with other statuses;
-        `redirects` allows a 302. `proof` requires that the session was proved in the last minutes. `limited` requests
-        count toward the general limits. With `takes_file` the body is the file itself.
+        `content_type` is for a response that is not a Struct. `others` are responses with other statuses; `redirects`
+        allows a 302. `proof` requires a session whose user proved their identity in the last minutes. `limited`
+        requests count toward the general limits. With `takes_file`, the body is the file itself.
         """
 
         def declare(handler: Declared) -> Declared:
@@ -177,7 +177,7 @@ class Endpoints:
         return declare
 
     def of(self, handler: Handler) -> Endpoint:
-        """Return the endpoint that `handler` was declared as."""
+        """Return the endpoint declared for `handler`."""
         return next(one for one in self.declared if one.handler is handler)
 
     def alias(self, endpoint: Endpoint, method: str, rule: str, operation: str) -> None:
@@ -230,7 +230,7 @@ async def _respond(services: Services, endpoint: Endpoint, incoming: Request, pa
 async def _admit_within_limit(
     services: Services, endpoint: Endpoint, incoming: Request, path: dict[str, Any]
 ) -> tuple[Call, Allowance | None]:
-    """Admit a request and count it, refused or not. A caller beyond its limit is refused before any query."""
+    """Admit a request and count it, refused or not. A caller over its limit is refused before any query."""
     if not endpoint.limited:
         return await _admit(services, endpoint, incoming, path), None
     claimed = None if endpoint.access is Access.PUBLIC else claimed_subject(services, incoming)
@@ -245,7 +245,7 @@ async def _admit_within_limit(
 
 
 def _counted(services: Services, actor: str, party: str) -> tuple[str, int]:
-    """Return the subject that a request counts for, and its limit per minute."""
+    """Return the subject that a request counts against, and its limit per minute."""
     limits = services.config.limits
     return (actor, limits.account_requests) if actor else (party, limits.address_requests)
 
@@ -267,7 +267,7 @@ async def _handle(call: Call, endpoint: Endpoint, path: dict[str, Any]) -> Respo
 
 
 def answer(result: msgspec.Struct, status: int = 200) -> Response:
-    """Return a Struct as a JSON response that no cache keeps."""
+    """Return a Struct as a JSON response that must not be cached."""
     return Response(msgspec.json.encode(result), status, {"Cache-Control": "no-store"}, content_type="application/json")
 
 

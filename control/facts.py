@@ -1,7 +1,8 @@
 """Ingestion of facts: rows and events of one batch in one transaction; a repeated batch changes nothing.
 
 A fact that does not apply (an unknown meeting or participant, a value that the database refuses) or cannot be read (a
-kind of a later release) is counted and dropped alone, since the reporter would otherwise repeat its batch forever.
+kind from a later release) is counted and dropped; the rest of the batch is kept. Otherwise, the reporter would repeat
+the batch forever.
 """
 
 import logging
@@ -72,11 +73,11 @@ _MAX_MS = 4_102_444_800_000  # the year 2100
 
 
 class Unfit(Exception):
-    """The fact refers to something unknown here; the message is the reason in the metrics."""
+    """The fact refers to something unknown; the message is the reason given in the metrics."""
 
 
 def read(data: bytes) -> ReceivedBatch:
-    """Return the batch in `data`, without the NUL characters that PostgreSQL's text cannot hold; raises ValueError."""
+    """Return the batch in `data` without NUL characters, which PostgreSQL cannot store; raises ValueError."""
     return decode_batch(_ESCAPED_NUL.sub(_without_nul, data))
 
 
@@ -86,7 +87,7 @@ def _without_nul(match: re.Match[bytes]) -> bytes:
 
 
 async def take(services: Services, batch: ReceivedBatch) -> None:
-    """Write a batch unless it was written before. It may then be acknowledged."""
+    """Write a batch unless it was written before. On return, it may be acknowledged."""
     changed: list[DesiredState | None] = []
     async with services.pool.acquire() as connection, connection.transaction():
         if not await batches.claim(connection, batch.node, batch.boot, batch.n):
@@ -96,7 +97,7 @@ async def take(services: Services, batch: ReceivedBatch) -> None:
             _skip(batch, skipped)
         if any(isinstance(fact, RoomOpened) for fact in batch.facts):
             changed += await close_stale_rooms(connection, batch.node, batch.boot)
-        # Meetings are locked in one order in every batch, so that two batches never wait for each other.
+        # Every batch locks meetings in the same order, so two batches never deadlock.
         for fact in sorted(batch.facts, key=lambda one: one.room):
             changed.append(await _take_one(connection, batch, fact))
     services.nodes.push(*changed)
@@ -205,7 +206,7 @@ def _answer(fact: ConsentAnswered) -> dict[str, Any]:
 
 
 def _check_epoch(batch: ReceivedBatch, fact: AnyFact, placement: Placement) -> None:
-    """Refuse facts about a room that was placed anew since: control has already written its end."""
+    """Refuse facts about a room that has since been placed again: control has already written its end."""
     if fact.epoch < placement.epoch or not placement.includes(batch.node):
         raise Unfit("old_epoch")
 

@@ -1,7 +1,7 @@
 """First administrator: a one-time token, issued while no account exists.
 
-The database has the token's hash, so that any control process accepts it. The token itself is only in a 0600 file and
-on the supervisor's terminal.
+The database stores the token's hash, so any control process accepts it. The token itself is only in a 0600 file and on
+the supervisor's terminal.
 """
 
 import hmac
@@ -19,9 +19,9 @@ _SETTING = "first_admin_token"
 
 
 async def prepare(config: ControlConfig, pool: Pool) -> str | None:
-    """Return the path with query of the one-time link (`/setup?token=…`) while no account exists, else None.
+    """Return the path and query of the one-time link (`/setup?token=…`) while no account exists, otherwise None.
 
-    The same link is returned at each start until it is used; it is also in the file `first-admin-link` of the data
+    Each start returns the same link until it is used. The link is also in the file `first-admin-link` in the data
     directory.
     """
     path = config.data_dir / _FILE

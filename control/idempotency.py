@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST repeated with the same key and body gets the first response, and nothing happens twice."""
+"""Idempotency-Key: a POST repeated with the same key and body gets the first response, without further effect."""
 
 import hashlib
 from collections.abc import Awaitable, Callable

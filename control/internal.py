@@ -1,4 +1,4 @@
-"""Internal listener for the other parts of the system. Every route requires the node secret."""
+"""Internal listener for Parley's other parts. Every route requires the node secret."""
 
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -44,7 +44,7 @@ def create_app(services: Services) -> Quart:
 
 
 def _add_rooms(app: Quart, services: Services) -> None:
-    """Add the routes by which nodes, recorder and inference read desired states and report facts."""
+    """Add the routes through which nodes, recorder and inference read desired states and report facts."""
 
     @app.get("/internal/v1/keys")
     async def keys() -> Response:
@@ -83,7 +83,7 @@ def _add_rooms(app: Quart, services: Services) -> None:
 
 
 def _add_jobs(app: Quart, services: Services) -> None:
-    """Add the routes by which other parts claim, renew and settle jobs."""
+    """Add the routes through which other parts claim, renew and settle jobs."""
 
     @app.post("/internal/v1/jobs/claim")
     async def claim_job() -> Response:
@@ -104,7 +104,7 @@ def _add_jobs(app: Quart, services: Services) -> None:
 
 
 def _add_nodes(app: Quart, services: Services) -> None:
-    """Add the routes about nodes: the list, the routing of a connection, the evacuation of a node."""
+    """Add the routes for nodes: listing them, routing a connection, evacuating a node."""
 
     @app.get("/internal/v1/nodes")
     async def list_nodes() -> Response:

@@ -1,6 +1,6 @@
 """Redis client for state that may be lost: counters of rate limits. Without Redis, each process counts alone.
 
-After a failure Redis is not asked for a second, so that a dead one costs requests nothing.
+After a failure, Redis is skipped for a second, so that an outage does not delay requests.
 """
 
 import time
@@ -14,7 +14,7 @@ _REST_SECONDS = 1.0
 
 
 class LiveState:
-    """Redis state; a `url` of None means that there is no Redis."""
+    """State in Redis; without a `url`, there is no Redis."""
 
     def __init__(self, url: str | None) -> None:
         self._redis = (
@@ -27,7 +27,7 @@ class LiveState:
         self._rest_until = 0.0
 
     async def count(self, key: str, seconds: int) -> int | None:
-        """Add one to a counter that expires `seconds` after its first; return None if Redis does not answer."""
+        """Increment a counter that expires `seconds` after its first increment; return None if Redis does not answer."""
         client = self._client()
         if client is None:
             return None
@@ -42,7 +42,7 @@ class LiveState:
         return int(result[1])
 
     async def read(self, key: str) -> int | None:
-        """Return the value of a counter; None if Redis does not answer."""
+        """Return the value of a counter, or None if Redis does not answer."""
         client = self._client()
         if client is None:
             return None
@@ -62,7 +62,7 @@ class LiveState:
             self._failed(error)
 
     async def ping(self) -> str | None:
-        """Return an error if Redis does not answer, None if it does or is not configured."""
+        """Return an error if Redis does not answer, or None if it does or is not configured."""
         if self._redis is None:
             return None
         try:

@@ -1,7 +1,7 @@
 """Admission of LiveKit's clients: a node, or a proxy in front of one, presents an access token.
 
-Like a stream key, a token bypasses the lobby, the passcode and a lock: its signer, who has the API secret, admitted the
-bearer. People whom a host removed or banned are refused.
+Like a stream key, a token bypasses the lobby, the passcode and a lock: whoever signed it holds the API secret and has
+thereby admitted the bearer. People whom a host removed or banned are refused.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from sfu.api.join_token import Grants, Source
 from sfu.api.livekit import LiveKitAdmission, LiveKitUse
 
 CONSENT_ATTRIBUTE = "parley.consent"
-"""The attribute by which an application says what its participant has agreed to: recording, captions, analysis."""
+"""The attribute in which an application states what its participant has agreed to: recording, captions, analysis."""
 
 _KINDS = ("agent", "egress", "ingress", "sip")
 _MAX_AGENTS = 20
@@ -51,7 +51,10 @@ async def admit(services: Services, use: LiveKitUse) -> LiveKitAdmission:
 
 
 async def meeting_of(services: Services, token: str) -> str:
-    """Return the meeting that a token leads to, placed on a node, making it where joining may; raises TokenRefused."""
+    """Return the meeting that a token names, placed on a node; create it if joining may create meetings.
+
+    Raises TokenRefused.
+    """
     claims = livekit_tokens.read(token, services.config.livekit_keys)
     name = claims.video.room
     async with services.pool.acquire() as connection:
@@ -69,9 +72,9 @@ async def meeting_of(services: Services, token: str) -> str:
 
 
 class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish for a room that does not exist yet, and the agents to send there; 0 leaves the default.
+    """Settings of a room to be created, and the agents to send there; 0 keeps the default.
 
-    A room that is `kept` is listed from now on, for as long as nobody has joined it and its `empty_timeout` lasts.
+    A `kept` room is listed at once, until it is joined or its `empty_timeout` has passed.
     """
 
     metadata: str = ""
@@ -83,14 +86,14 @@ class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _wish_of(configuration: RoomConfiguration | None) -> RoomWish:
-    """Return the wish for a room that joining makes."""
+    """Return the settings of a room that joining creates."""
     if configuration is None:
         return RoomWish(kept=False)
     return RoomWish(metadata=configuration.metadata, agents=tuple(configuration.agents), kept=False)
 
 
 async def create(services: Services, connection: Connection, name: str, wish: RoomWish) -> str:
-    """Create the meeting of a room name, unless somebody else just did; raises TokenRefused if nobody may own it."""
+    """Create the meeting for a room name, unless another request just did; raises TokenRefused if it has no owner."""
     config = services.config
     await livekit_rooms.lock_name(connection, name)
     known = await livekit_rooms.meeting_of(connection, name)
@@ -99,7 +102,7 @@ async def create(services: Services, connection: Connection, name: str, wish: Ro
     owner = await livekit_rooms.owner(connection, users.key(config.livekit_owner) if config.livekit_owner else None)
     if owner is None:
         raise TokenRefused(404, "requested room does not exist")
-    # As with the reference, the application tells its people of recordings.
+    # As with LiveKit's server, the application informs its users about recordings.
     settings = MeetingSettings(consent="implied")
     if wish.max_participants:
         settings = msgspec.structs.replace(settings, capacity=max(2, min(wish.max_participants, MAX_CAPACITY)))
@@ -145,7 +148,7 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         placement = await placing.place(services, connection, meeting, services.config.region)
         was_out = person.id in state.removed
         granted, changed = await _granted(connection, state, person, claims, grants.settings_of(row))
-    if changed is not None and was_out:  # the nodes must know before its bearer is there
+    if changed is not None and was_out:  # the nodes must know it before the bearer arrives
         await asyncio.wait(services.nodes.push(changed), timeout=_PUSH_SECONDS)
     else:
         services.nodes.push(changed)
@@ -176,21 +179,21 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
 async def _granted(
     connection: Connection, state: DesiredState, person: ParticipantRow, claims: AccessToken, settings: MeetingSettings
 ) -> tuple[Grants, DesiredState | None]:
-    """Return what the token grants, within what a host has muted, and the state that says so where it is a new one."""
+    """Return the token's grants, less what a host has muted, and the new desired state if it changed."""
     before = grants.current(state, person.id, person.role, settings)
     granted = msgspec.structs.replace(_grants_of(claims, settings), muted=before.muted)
     if granted == before and person.id not in state.removed:
         return granted, None
 
     def edit(known: DesiredState) -> DesiredState:
-        """An application that puts somebody out lets them back in by a token; what a host has removed stays out."""
+        """A participant removed by an application may return with a token; one removed by a host may not."""
         return grants.with_grants(grants.without_removed(known, person.id), person.id, granted)
 
     return granted, await rooms.edit_state(connection, state.room, edit)
 
 
 def kind_of(claims: AccessToken) -> str:
-    """Return what the bearer of a token is, where it is no person: `agent`, `egress`, `ingress`, `sip`."""
+    """Return the kind of a token's bearer that is not a person: `agent`, `egress`, `ingress` or `sip`."""
     kind = claims.kind.lower()
     if kind in _KINDS:
         return kind

@@ -40,6 +40,6 @@ def participant(view: RoomView, seen: SeenParticipant) -> "models.ParticipantInf
 
 
 def named(view: RoomView | None, identity: str) -> SeenParticipant | None:
-    """Return the participant of a live room that an identity names."""
+    """Return the participant with an identity in a live room."""
     people: Iterable[SeenParticipant] = view.participants if view is not None else ()
     return next((seen for seen in people if infos.identity_of(seen.info) == identity), None)

@@ -1,6 +1,6 @@
 """Mail: sent by SMTP if configured, otherwise written to files that only the operator can read.
 
-Mails contain links that set a password, so they are never logged: others collect and read logs.
+Mails contain links that set a password, so they are never logged: logs are collected and read by others.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from control.config import SmtpConfig
 
 _log = logging.getLogger(__name__)
 _SENT = Counter("parley_control_mails_total", "Mails", ["outcome"])
-for _outcome in ("sent", "written", "failed"):  # an alert sees only what was there before it changed
+for _outcome in ("sent", "written", "failed"):  # an alert needs the counter to exist before it first rises
     _SENT.labels(_outcome)
 _SENDER_WITHOUT_SMTP = "parley@localhost"
 _MOST_FILES = 500
@@ -27,12 +27,12 @@ _KEPT_SECONDS = 14 * 86400  # no mailed link is valid for longer
 
 
 class MailError(Exception):
-    """The mail was refused by the mail server, or could not be written to the directory."""
+    """The mail server refused the mail, or it could not be written to the directory."""
 
 
 class Mailer:
     def __init__(self, smtp: SmtpConfig | None, directory: Path) -> None:
-        """Set the SMTP server; without one, mails become files in `directory`."""
+        """Set the SMTP server; without one, mails are written to files in `directory`."""
         self._smtp = smtp
         self._directory = directory
 
@@ -86,7 +86,7 @@ async def _hand_over(smtp: SmtpConfig, message: EmailMessage) -> None:
 
 
 def _keep(directory: Path, message: EmailMessage) -> Path:
-    """Write a mail to a private file, and delete those that are old or too many."""
+    """Write a mail to a private file, and delete old and excess files."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     seconds, rest = divmod(time.time_ns(), 10**9)
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{rest:09}-{secrets.token_hex(4)}.eml"
@@ -97,7 +97,7 @@ def _keep(directory: Path, message: EmailMessage) -> Path:
     kept = sorted(one for one in directory.glob("*.eml") if one != path)
     oldest = time.time() - _KEPT_SECONDS
     for index, one in enumerate(kept):
-        with contextlib.suppress(FileNotFoundError):  # another process was first
+        with contextlib.suppress(FileNotFoundError):  # another process deleted it first
             if index <= len(kept) - _MOST_FILES or one.stat().st_mtime < oldest:
                 one.unlink()
     return path

@@ -1,4 +1,4 @@
-"""The control process: opens everything, and closes it in reverse order."""
+"""The control process: opens all services and listeners, and closes them in reverse order."""
 
 import asyncio
 import functools
@@ -139,7 +139,7 @@ async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -
     stop = asyncio.Event()
     servers = _servers(services, application, bound, stop)
     workers = _workers(services, application.agents)
-    gc.freeze()  # exclude long-lived objects from garbage collection, which stopped all requests for 70 ms every second
+    gc.freeze()  # exclude long-lived objects from garbage collection, which blocked all requests for 70 ms every second
     ready()
     try:
         # A process without a listener is useless, so it stops; a worker that fails is restarted.
@@ -185,7 +185,7 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
 def _servers(
     services: Services, application: Application, bound: _Bound, stop: asyncio.Event
 ) -> list[asyncio.Task[None]]:
-    """Return what serves plain HTTP, HTTPS and the internal listener, whose callers are known."""
+    """Return the servers of plain HTTP, HTTPS and the internal listener, whose callers are trusted."""
     config = services.config
     serve = functools.partial(server.serve, stop=stop, drain_seconds=config.drain_seconds)
     serving = [
@@ -200,6 +200,6 @@ def _servers(
 
 
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report errors as usual, but ignore cancelled open connections, which Python 3.11 logs as errors."""
+    """Report errors as usual, except for open connections that were cancelled, which Python 3.11 logs as errors."""
     if not isinstance(context.get("exception"), asyncio.CancelledError):
         loop.default_exception_handler(context)

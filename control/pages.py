@@ -1,7 +1,7 @@
-"""The page: static files of the web root, with the headers that a page using the camera needs.
+"""The page: static files of the web root, with the headers that a page with camera access needs.
 
-The build also compresses files (`x.js.br`, `x.js.gz`); the best form that the browser accepts is sent. Files in
-`assets/` have a hash of their content in their names, and browsers cache them for good.
+The build also compresses files (`x.js.br`, `x.js.gz`); the smallest form that the browser accepts is sent. Files in
+`assets/` have a hash of their content in their names, and browsers cache them for a year.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _CONTENT_TYPES = {
     ".md": "text/markdown; charset=utf-8",
 }
 _PAGE_HEADERS = {
-    # Trusted Types: no string becomes a script or its address, but by the one policy that starts the SDK's worker.
+    # Trusted Types: only the policy that starts the SDK's worker can turn a string into a script or a script's URL.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
         " require-trusted-types-for 'script'; trusted-types parley-worker;"
@@ -42,7 +42,7 @@ _PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
-"""By content coding: the suffix of files in it, the smallest first."""
+"""File suffix by content coding, smallest files first."""
 _NEVER = re.compile(r"q=0(\.0*)?")
 _FOREVER = "public, max-age=31536000, immutable"
 COMMON_HEADERS = {
@@ -54,7 +54,7 @@ COMMON_HEADERS = {
 
 
 class _PagePath(PathConverter):
-    """URL converter of paths that may be a page's. API paths are not: they get 404, or 405 with the allowed methods."""
+    """URL converter for paths that may be the page's. API paths get 404 instead, or 405 with the allowed methods."""
 
     regex = "(?!(?:api|internal|ws)/|health|metrics|whip|whep)[^/].*?"
 
@@ -84,7 +84,7 @@ async def _send(path: Path, services: Services) -> Response:
     content_type = _CONTENT_TYPES.get(path.suffix)
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
-    # Revalidated on each use where the name stays, so that the page never loads scripts of another release.
+    # Files with constant names are revalidated on each use, so the page never loads scripts of another release.
     is_named_by_content = path.is_relative_to(services.config.web_root.resolve() / "assets")
     coding, coded = await asyncio.to_thread(_coded, path, request.headers.get("Accept-Encoding", ""))
     response = await file_response.send_file(
@@ -99,7 +99,7 @@ async def _send(path: Path, services: Services) -> Response:
 
 
 def _coded(path: Path, accepted: str) -> tuple[str, Path]:
-    """Return the best content coding of a file that the browser accepts, and the file in it; "" is the file itself."""
+    """Return the best content coding that the browser accepts, and the encoded file; "" means the file itself."""
     offers = (one.partition(";") for one in accepted.lower().split(","))  # RFC 9110, section 12.5.3
     accepts = {name.strip() for name, _, weight in offers if not _NEVER.fullmatch(weight.strip())}
     for coding, suffix in _ENCODINGS.items():

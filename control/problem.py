@@ -6,7 +6,10 @@ import msgspec
 
 
 class Problem(Exception):
-    """Refusal of a request, raised anywhere below a handler. `detail` is a sentence for people, never a secret."""
+    """Refusal of a request, raised by a handler or anything it calls.
+
+    `detail` is a sentence for people, never a secret.
+    """
 
     def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code)

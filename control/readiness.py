@@ -1,4 +1,4 @@
-"""Readiness: checks all dependencies of control concurrently, none for longer than a probe waits."""
+"""Readiness: checks all dependencies of control concurrently, none of them for longer than a probe waits."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ _LATE = "does not answer in time"
 
 
 class Check(NamedTuple):
-    """A check of one dependency: `ask` returns the reason why it is unusable, None if it works; raising fails it too.
+    """A check of one dependency: `ask` returns why it is unusable, or None if it works. Exceptions count as failures.
 
-    Without an `essential` one nothing can be served. `ask` need not bound its own time.
+    Without an `essential` dependency, nothing can be served. `ask` needs no timeout of its own.
     """
 
     name: str
@@ -25,14 +25,17 @@ class Check(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Result of the checks: `down` names the unusable dependencies with reasons; `essential` if one of them is."""
+    """Result of the checks: `down` gives the reason by unusable dependency.
+
+    `status` is down if one of them is essential, else degraded.
+    """
 
     status: Literal["ok", "degraded", "down"]
     down: dict[str, str]
 
 
 class Readiness:
-    """Runs `checks`. Each runs at most once at a time, so that a hanging one does not accumulate."""
+    """Runner of `checks`. Each runs at most once at a time, so that a hanging one does not accumulate."""
 
     def __init__(self, *checks: Check) -> None:
         self._checks = checks

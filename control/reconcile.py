@@ -57,7 +57,7 @@ _FORGETFUL = (
 
 
 def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
-    """Return the recurring tasks, by name; each runs separately, so that no failure holds up others."""
+    """Return the recurring tasks, by name; each runs separately, so that one failure does not delay the others."""
     leases = Leases()
     often = services.config.reconcile_seconds
     steps: dict[str, tuple[float, Callable[[], Awaitable[None]]]] = {
@@ -70,14 +70,14 @@ def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
 
 
 class Leases:
-    """Detects rooms that ended without a report: their node is lost, or came back without them."""
+    """Detector of rooms that ended without a report because their node was lost or restarted."""
 
     def __init__(self) -> None:
         self._silent_since: dict[str, float] = {}
         self._missing: set[str] = set()
 
     async def check(self, services: Services, now: float) -> None:
-        """Ask every node for its rooms; close rooms missing twice in a row, or on a node silent for a lease."""
+        """Ask every node for its rooms; close rooms that are missing twice, or whose node was silent for a lease."""
         missing: set[str] = set()
         services.nodes.unreachable &= set(services.nodes.names())
         for node in services.nodes.names():
@@ -105,7 +105,7 @@ async def _close(services: Services, meeting: str) -> None:
 
 
 async def stop_abandoned(services: Services) -> None:
-    """Stop recordings whose room has not been live for a minute, and give up those that no recorder finishes."""
+    """Stop recordings whose room has not been live for a minute, and abandon those that no recorder finishes."""
     async with services.pool.acquire() as connection:
         found = await recordings.abandoned(connection)
     await for_each("abandoned recordings", found, functools.partial(_stop, services))
@@ -138,10 +138,10 @@ async def _tidy(services: Services) -> None:
 
 
 async def _sweep_results(services: Services, connection: Connection) -> None:
-    """Delete results of files that are gone, which a separate store may still have."""
+    """Delete results of deleted files that a separate store may still have."""
     try:
         known = await services.results.files()
         gone = set(known) - await media.existing(connection, known)
         await services.results.forget(sorted(gone))
     except OSError as error:
-        _log.warning("results of deleted files will be deleted later: %s", describe(error))
+        _log.warning("cannot delete results of deleted files; retrying later: %s", describe(error))

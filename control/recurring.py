@@ -27,7 +27,7 @@ async def every(seconds: float, what: str, step: Callable[[], Awaitable[None]]) 
 
 
 async def for_each(what: str, things: Iterable[Thing], act: Callable[[Thing], Awaitable[None]]) -> None:
-    """Run `work` on each item; a failure is logged and counted. Raises errors of an unreachable database."""
+    """Run `work` on each item; log and count failures. Raises only the errors of an unreachable database."""
     for thing in things:
         try:
             await act(thing)

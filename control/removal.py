@@ -64,14 +64,16 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
 
 
 async def delete_account(services: Services, user: str) -> None:
-    """Delete an account with everything it owns; raises Problem 409 for the last administrator."""
+    """Delete an account and everything it owns; raises Problem 409 for the last administrator."""
     async with services.pool.acquire() as connection:
         hosted = await meetings.hosted_by(connection, user)
     for meeting in hosted:
         await delete_meeting(services, meeting, user, "")
     async with services.pool.acquire() as connection, connection.transaction():
         if await users.active_admins(connection) == [user]:
-            raise Problem(409, "last_admin", "This is the last administrator. Make somebody else administrator first.")
+            raise Problem(
+                409, "last_admin", "This is the last administrator. Make somebody else an administrator first."
+            )
         files = [file.id for file in await media.all_of_user(connection, user)]
         avatar = await media.avatar(connection, user)
         loose = files if avatar is None else [*files, avatar]

@@ -1,4 +1,4 @@
-"""Retention: deletes rows and recordings older than the configured days."""
+"""Retention: deletion of rows and recordings that are older than the configured number of days."""
 
 from control.config import Retention
 from control.database import Connection
@@ -7,7 +7,7 @@ from control.store import audit, jobs, minutes, recordings, transcript
 
 
 async def apply(services: Services) -> None:
-    """Delete expired rows and recordings; a limit of None keeps forever."""
+    """Delete expired rows and recordings; a limit of None keeps them forever."""
     limits = services.config.retention
     await services.media.forget_unfinished()
     async with services.pool.acquire() as connection:

@@ -1,4 +1,4 @@
-"""Services that handlers use, opened once per process and closed in reverse order."""
+"""Services for handlers, opened once per process and closed in reverse order."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

@@ -1,6 +1,6 @@
 """Admission by stream keys: a node presents a holder's key and gets a join token for it.
 
-Keys bypass the lobby, the passcode and a lock: by creating one, a host has admitted its holder.
+A key bypasses the lobby, the passcode and a lock: by creating it, a host has admitted its holder.
 """
 
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ async def admit(services: Services, use: StreamKeyUse) -> StreamKeyAdmission:
 
 
 async def meeting_of(services: Services, bearer: str) -> str:
-    """Return the meeting of a key, "" for none, placed so that there is a node to send the holder to.
+    """Return the meeting of a key, placed on a node that can admit the holder; "" if no meeting has the key.
 
     Raises Problem 503 if there is no node at all.
     """

@@ -15,7 +15,7 @@ def as_text(rows: list[CaptionRow]) -> str:
 
 
 def as_webvtt(rows: list[CaptionRow]) -> str:
-    """Return one cue per utterance, its speaker as a voice span."""
+    """Return one cue per utterance, with its speaker as a voice span."""
     cues = ["WEBVTT\n"]
     for row in rows:
         end = max(row.end_ms, row.start_ms + 1)
@@ -31,5 +31,5 @@ def _time(ms: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return cue text, escaped and on one line, so that nothing in it starts a cue."""
+    """Return cue text, escaped and on one line, so that it cannot start another cue."""
     return html.escape(" ".join(text.split()), quote=False)

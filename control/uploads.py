@@ -1,7 +1,7 @@
 """Reservations of uploads: taken from the account's quota before the first byte arrives, and always released.
 
-A file is marked as loose before anything of it is stored, until a row refers to it (store.loose_files). So the
-leftovers of a process that dies in between are found and deleted.
+A file is marked as loose before its first byte is stored, until a row refers to it (store.loose_files). If the process
+dies in between, the leftovers are found and deleted.
 """
 
 import logging
@@ -21,7 +21,7 @@ _ABANDONED_SECONDS = 86400.0
 
 
 class Room:
-    """Reservation of one upload: `size` bytes, and the `exceeded` Problem beyond them."""
+    """Reservation of one upload: `size` bytes, and the Problem raised if the file has `exceeded` them."""
 
     def __init__(self, services: Services, file: str, size: int, exceeded: Problem) -> None:
         self.size = size
@@ -95,12 +95,12 @@ async def collect(services: Services) -> None:
 
 
 async def abandon(services: Services) -> None:
-    """Give up multipart uploads of this bucket that a crash or an outage cut off: they cost space that nobody sees."""
+    """Abort multipart uploads to this bucket that a crash or an outage cut off: they take up space unseen."""
     for objects in (services.media.objects, services.archive.objects):
         try:
             count = await objects.abandon(_ABANDONED_SECONDS)
         except OSError as error:
-            _log.info("unfinished uploads in the object store stay: %s", describe(error))
+            _log.info("cannot abort unfinished uploads in the object store: %s", describe(error))
             continue
         if count:
-            _log.info("gave up %d unfinished uploads in the object store", count)
+            _log.info("aborted %d unfinished uploads in the object store", count)

@@ -27,7 +27,7 @@ class LiveState:
         self._rest_until = 0.0
 
     async def count(self, key: str, seconds: int) -> int | None:
-        """Increment a counter that expires `seconds` after its first increment; return None if Redis does not answer."""
+        """Increment a counter that expires `seconds` after it was created; return None if Redis does not answer."""
         client = self._client()
         if client is None:
             return None

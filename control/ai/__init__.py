@@ -1,1 +1,1 @@
-"""AI: stored results, the switch of emotion analysis, and the client of a language model."""
+"""AI: stored results, the switch for emotion analysis, and the client of a language model."""

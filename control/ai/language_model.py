@@ -18,7 +18,7 @@ MAX_TEXT = 20_000
 
 
 class LanguageModelFailed(Exception):
-    """The model gave no answer; `again` tells whether to retry."""
+    """The model gave no answer; `again` is true if a retry may help."""
 
     def __init__(self, detail: str, *, again: bool) -> None:
         super().__init__(detail)

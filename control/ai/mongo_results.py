@@ -1,7 +1,7 @@
 """AI results as documents in MongoDB (the optional extra `mongodb`).
 
-A document's `_id` is the id of its job, so that a job done twice leaves one document. If MongoDB was unreachable when a
-file was deleted, its documents are found by `files` and deleted later.
+A document's `_id` is the id of its job, so a job that runs twice leaves one document. If MongoDB was unreachable when a
+file was deleted, `files` finds its documents, and they are deleted later.
 """
 
 import logging
@@ -22,7 +22,7 @@ _COLLECTION = "ai_results"
 
 
 class MongoResults:
-    """`url` names the database to use (`mongodb://host/name`); without one it is `parley`."""
+    """Connect to the database that `url` names (`mongodb://host/name`), by default `parley`."""
 
     def __init__(self, url: str) -> None:
         self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -40,7 +40,7 @@ class MongoResults:
         """Store a result; repeating an id changes nothing.
 
         Raises OSError if MongoDB does not answer, ValueError if BSON cannot hold the document: above 16 MB, or with
-        unsupported numbers, keys or characters.
+        numbers, keys or characters that it does not support.
         """
         document = {
             "file": result.file_id,
@@ -65,13 +65,15 @@ class MongoResults:
         return [AiResult(one["_id"], one["file"], one["task"], one["document"], one["created_at"]) for one in found]
 
     async def forget(self, files: Sequence[str]) -> None:
-        """Delete the results of deleted files; while MongoDB is unreachable, they are left for the sweep."""
+        """Delete the results of deleted files; while MongoDB is unreachable, they are left for the periodic cleanup."""
         if not files:
             return
         try:
             await self._results.delete_many({"file": {"$in": list(files)}})
         except PyMongoError as error:
-            _log.warning("the results of %d deleted files will be deleted later: %s", len(files), describe(error))
+            _log.warning(
+                "cannot delete the results of %d deleted files; retrying later: %s", len(files), describe(error)
+            )
 
     async def files(self) -> list[str]:
         """Return the files that have results. Raises OSError if MongoDB does not answer."""
@@ -81,7 +83,7 @@ class MongoResults:
             raise OSError(f"MongoDB: {describe(error)}") from error
 
     async def trouble(self) -> str | None:
-        """Return why MongoDB does not answer, None if it does."""
+        """Return why MongoDB does not answer, or None if it does."""
         try:
             await self._client.admin.command("ping")
         except (OperationFailure, ConfigurationError) as error:

@@ -17,12 +17,12 @@ KINDS = frozenset({"asr", "emotion", "synthesis"})
 
 
 class AiResults(Protocol):
-    """Store of results. Its methods raise OSError when it does not answer, ValueError for an unstorable document."""
+    """Store of results. Its methods raise OSError if it does not answer, ValueError if it cannot store a document."""
 
     async def keep(self, connection: Connection, result: AiResult) -> None:
         """Store a result; repeating an id changes nothing.
 
-        `connection` is in the transaction that ends the job. Raising rolls it back, and the job runs again later.
+        `connection` is in the transaction that ends the job. An exception rolls it back, and the job runs again later.
         """
 
     async def about(self, file: str) -> list[AiResult]:
@@ -35,7 +35,7 @@ class AiResults(Protocol):
         """Return the files that have results, if results can outlive their files."""
 
     async def trouble(self) -> str | None:
-        """Return why the store does not answer, None when it does."""
+        """Return why the store does not answer, or None if it does."""
 
     async def close(self) -> None:
         """Close open connections."""

@@ -1,4 +1,4 @@
-"""Mail to accounts: links that confirm an address, set a new password, or undo a change. Sent after the response."""
+"""Mail to accounts: links that confirm an address, set a new password, or undo a change."""
 
 from control.database import Connection
 from control.endpoint import Call
@@ -38,7 +38,7 @@ async def changed(call: Call, connection: Connection, before: UserRow, email: st
 
 
 async def reset(call: Call, connection: Connection, user: UserRow) -> None:
-    """Mail the link that sets a new password, where the account has an address."""
+    """Mail the link that sets a new password, if the account has an address."""
     if user.email is None:
         return
     token = await account_tokens.create(connection, user.id, "reset", user.email, _RESET_SECONDS)
@@ -48,7 +48,7 @@ async def reset(call: Call, connection: Connection, user: UserRow) -> None:
 
 
 async def redeemed(connection: Connection, token: str, purpose: Purpose) -> tuple[str, str]:
-    """Use up a mailed token; return the account and the address it was sent to. Raises Problem 403 if it is invalid."""
+    """Use up a mailed token and return its account and address; raises Problem 403 if it is invalid."""
     found = await account_tokens.redeem(connection, token, purpose)
     if found is None:
         raise Problem(403, f"{purpose}_token", "The link is invalid: it was already used or has expired.")

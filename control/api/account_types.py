@@ -90,7 +90,7 @@ class Prove(Body, frozen=True, kw_only=True):
 
 
 class Proof(Answer, frozen=True, kw_only=True):
-    """Methods by which the account can prove its identity: a password (with a `code`), a passkey, a provider."""
+    """Methods that the account can use to prove its identity: a password (with a `code`), a passkey, a provider."""
 
     needed: bool
     password: bool

@@ -1,4 +1,4 @@
-"""Accounts: register, sign in and out, profile, password, the first administrator."""
+"""Accounts: registration, signing in and out, profile, password, the first administrator."""
 
 from quart import Response
 
@@ -58,7 +58,7 @@ async def set_up(call: Call, body: Setup) -> Response:
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await first_admin.redeem(connection, body.token):
-            raise Problem(403, "setup_token", "The link is invalid: it was already used, or belongs to another server.")
+            raise Problem(403, "setup_token", "The link is invalid: it was already used or belongs to another server.")
         user = await users.create(
             connection,
             username=body.username,
@@ -119,7 +119,7 @@ async def register(call: Call, body: Register) -> Response:
 async def log_in(call: Call, body: Login) -> Response:
     """Sign in with user name or e-mail address.
 
-    Failed attempts count per network address, per account and address, and per account. A browser that the account
+    Failed attempts count per network address, per account and address, and per account. A browser that the account has
     signed in from before is counted separately, so that strangers cannot lock it out.
     """
     async with call.services.pool.acquire() as connection:
@@ -239,7 +239,7 @@ async def change_password(call: Call, body: ChangePassword) -> Response:
 
 
 def _failures(call: Call, account: str) -> list[Failures]:
-    """Return the limits that count failed sign-ins to an account."""
+    """Return the limits that count failed attempts to sign in to an account."""
     device = devices.known(call.services, call.request, account)
     if device is not None:
         return [Failures("login-device", f"{account}:{device.id}", 10, _WINDOW)]

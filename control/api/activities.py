@@ -32,13 +32,13 @@ _Said = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\S")
 
 
 class SetSpotlight(Body, frozen=True, kw_only=True):
-    """The participant whom everybody sees large; null is nobody."""
+    """The participant shown large to everybody; null shows nobody."""
 
     participant: _Someone | None
 
 
 class SetTimer(Body, frozen=True, kw_only=True):
-    """A timer of `seconds` from now, in place of an earlier one; null takes it away."""
+    """A timer of `seconds` from now, which replaces an earlier one; null removes it."""
 
     seconds: Annotated[int, msgspec.Meta(ge=1, le=_MAX_SECONDS)] | None
 
@@ -58,14 +58,14 @@ class Vote(Body, frozen=True, kw_only=True):
 
 
 class Ask(Body, frozen=True, kw_only=True):
-    """A question. Who asks an `anonymous` one is shown to nobody."""
+    """A question. If it is `anonymous`, nobody is shown who asked it."""
 
     text: _Said
     anonymous: bool = False
 
 
 class Support(Body, frozen=True, kw_only=True):
-    """True adds the caller's vote for a question, false takes it back."""
+    """True adds the caller's vote for a question, false removes it."""
 
     wanted: bool
 
@@ -75,7 +75,7 @@ class SetAnswered(Body, frozen=True, kw_only=True):
 
 
 class Poll(Answer, frozen=True, kw_only=True):
-    """`counts` has the votes for each option. Hosts always see it, others once they voted or the poll is closed."""
+    """`counts` has the votes for each option. Hosts always see it, others after voting or once the poll is closed."""
 
     id: str
     question: str
@@ -101,7 +101,7 @@ class Question(Answer, frozen=True, kw_only=True):
 
 
 class Activities(Answer, frozen=True, kw_only=True):
-    """Polls, newest first; questions, those with the most votes first."""
+    """Polls, newest first; questions, most votes first."""
 
     polls: list[Poll]
     questions: list[Question]
@@ -109,7 +109,7 @@ class Activities(Answer, frozen=True, kw_only=True):
 
 @endpoints.route("PUT", f"{_PATH}/spotlight", Access.HOST, body=SetSpotlight, answer=Done)
 async def set_spotlight(call: Call, meeting: str, body: SetSpotlight) -> Done:
-    """Show a participant large to everybody, or nobody."""
+    """Show a participant large to everybody, or stop doing so."""
 
     def change(view: SharedView) -> SharedView:
         return msgspec.structs.replace(view, spotlight=body.participant)
@@ -122,7 +122,7 @@ async def set_spotlight(call: Call, meeting: str, body: SetSpotlight) -> Done:
 
 @endpoints.route("PUT", f"{_PATH}/timer", Access.HOST, body=SetTimer, answer=Done)
 async def set_timer(call: Call, meeting: str, body: SetTimer) -> Done:
-    """Start a timer that everybody sees, or take it away."""
+    """Start a timer that everybody sees, or remove it."""
     ends_at = None if body.seconds is None else time.time_ns() // 1_000_000 + body.seconds * 1000
 
     def change(view: SharedView) -> SharedView:
@@ -148,7 +148,7 @@ async def list_activities(call: Call, meeting: str) -> Activities:
 
 @endpoints.route("POST", f"{_PATH}/polls", Access.HOST, body=NewPoll, answer=Done, status=201)
 async def create_poll(call: Call, meeting: str, body: NewPoll) -> Done:
-    """Ask everybody something; at most 50 polls in a meeting."""
+    """Start a poll that everybody may answer; at most 50 in a meeting."""
     async with _changing(call, meeting) as connection:
         if await activities.count_polls(connection, meeting) >= _MAX_POLLS:
             raise Problem(409, "too_many_polls", "This meeting has too many polls. Delete one first.")
@@ -197,7 +197,7 @@ async def delete_poll(call: Call, meeting: str, poll: str) -> Done:
 
 @endpoints.route("POST", f"{_PATH}/questions", Access.PARTICIPANT, body=Ask, answer=Done, status=201)
 async def ask_question(call: Call, meeting: str, body: Ask) -> Done:
-    """Ask the hosts something that everybody sees; at most 500 questions in a meeting."""
+    """Ask the hosts a question that everybody sees; at most 500 in a meeting."""
     person = await _inside(call)
     async with _changing(call, meeting) as connection:
         if await activities.count_questions(connection, meeting) >= _MAX_QUESTIONS:
@@ -209,7 +209,7 @@ async def ask_question(call: Call, meeting: str, body: Ask) -> Done:
 
 @endpoints.route("POST", f"{_PATH}/questions/<question>/vote", Access.PARTICIPANT, body=Support, answer=Done)
 async def support_question(call: Call, meeting: str, question: str, body: Support) -> Done:
-    """Vote for a question, or take that back."""
+    """Vote for a question, or remove the vote."""
     person = await _inside(call)
     async with call.services.pool.acquire() as connection, connection.transaction():
         await _one_question(connection, meeting, question)
@@ -248,7 +248,7 @@ def _question(row: QuestionRow, reader: str | None) -> Question:
 
 
 async def _inside(call: Call) -> str:
-    """Return the participant that the caller is, within its limits; raises Problem for who is not in the room."""
+    """Return the caller's participant and count the request; raises Problem if the caller is not in the room."""
     person = call.standing.participant
     if person is None:
         raise forbidden("Join the meeting first.")
@@ -267,7 +267,7 @@ async def _one_question(connection: Connection, meeting: str, question: str) -> 
 
 
 def _once_more(view: SharedView) -> SharedView:
-    """Return the view that tells the room that there is something new to ask for."""
+    """Return the view with the next number, at which pages ask for polls and questions again."""
     return msgspec.structs.replace(view, activities=view.activities + 1)
 
 
@@ -275,7 +275,7 @@ def _once_more(view: SharedView) -> SharedView:
 async def _changing(
     call: Call, meeting: str, change: Callable[[SharedView], SharedView] = _once_more
 ) -> AsyncIterator[Connection]:
-    """Change what everybody in the room is shown alike, in one transaction with the block; then tell the room."""
+    """Change the view shared by everybody in the room, in one transaction with the block; then push it to the room."""
 
     def edit(state: DesiredState) -> DesiredState:
         return msgspec.structs.replace(state, shared=change(state.shared))

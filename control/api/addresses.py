@@ -15,7 +15,7 @@ _WINDOW = 15 * 60
 
 
 async def change(call: Call, connection: Connection, user: UserRow, email: str | None) -> None:
-    """Begin to change an account's address by mailing a link to the new one. None removes the address at once.
+    """Start changing an account's address by mailing a link to the new one. None removes the address at once.
 
     Raises Problem 403 without recent proof, 409 if the address belongs to another account.
     """
@@ -73,12 +73,12 @@ async def undo_email(call: Call, body: UndoEmail) -> Done:
         user, email = await account_mail.redeemed(connection, body.token, "undo")
         await users.take_email(connection, user, email)
         await users.set_password(connection, user, password_hash)
-        await account_tokens.forget(connection, user, "undo")  # those of the changes that are undone
+        await account_tokens.forget(connection, user, "undo")  # the links of the changes that are undone
         await audit.write(connection, user, "undo_email", user, call.address)
     return Done()
 
 
 async def _tell_of_change(call: Call, connection: Connection, before: UserRow, email: str | None) -> None:
-    await account_tokens.forget(connection, before.id, "reset")  # they were mailed to the old address
+    await account_tokens.forget(connection, before.id, "reset")  # these links were mailed to the old address
     await account_mail.changed(call, connection, before, email)
     await audit.write(connection, before.id, "change_email", before.id, call.address)

@@ -76,7 +76,7 @@ class AdminMeetings(Answer, frozen=True, kw_only=True):
 
 
 class Statistics(Answer, frozen=True, kw_only=True):
-    """Counts as of now."""
+    """Current counts."""
 
     users: int
     meetings: int
@@ -136,7 +136,7 @@ async def get_user(call: Call, user: str) -> AdminUser:
 
 @endpoints.route("PUT", "/api/v1/admin/users/<user>", Access.ADMIN, body=AdministerUser, answer=AdminUser)
 async def administer_user(call: Call, user: str, body: AdministerUser) -> AdminUser:
-    """Change the name or role. A role change signs the account out everywhere."""
+    """Change an account's name or role. A role change signs the account out everywhere."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         if body.role == "user":
             _keep_an_admin(await users.active_admins(connection), user)
@@ -151,7 +151,7 @@ async def administer_user(call: Call, user: str, body: AdministerUser) -> AdminU
 
 @endpoints.route("DELETE", "/api/v1/admin/users/<user>", Access.ADMIN, answer=Done)
 async def delete_user(call: Call, user: str) -> Done:
-    """Delete an account with everything it owns."""
+    """Delete an account and everything it owns."""
     async with call.services.pool.acquire() as connection:
         if await users.by_id(connection, user) is None:
             raise _no_user()
@@ -246,7 +246,7 @@ async def _put_out(connection: Connection, user: str) -> list[DesiredState | Non
 
 def _keep_an_admin(admins: list[str], user: str) -> None:
     if admins == [user]:
-        raise Problem(409, "last_admin", "This is the last administrator. Make somebody else administrator first.")
+        raise Problem(409, "last_admin", "This is the last administrator. Make somebody else an administrator first.")
 
 
 def _no_user() -> Problem:

@@ -53,7 +53,7 @@ async def get_ai_info(call: Call) -> AiInfo:
 
 @endpoints.route("GET", "/api/v1/ai/streams", Access.ADMIN, answer=AiStreams)
 async def list_ai_streams(call: Call) -> AiStreams:
-    """List the tracks that inference is listening to."""
+    """List the tracks that inference is receiving."""
     return await _ask(call, "streams", AiStreams)
 
 

@@ -12,7 +12,7 @@ Task = Literal["asr", "emotion", "synthesis", "thumbnail"]
 
 
 class Transcribe(Body, frozen=True, kw_only=True):
-    """`file` is an uploaded file. A single entry in `languages` is taken as given; several are candidates."""
+    """`file` is an uploaded file. A single entry in `languages` is the language spoken; several are candidates."""
 
     file: FileId
     languages: Annotated[tuple[Language, ...], msgspec.Meta(max_length=20)] = ()
@@ -40,7 +40,7 @@ class ProcessMany(Body, frozen=True, kw_only=True):
 
 
 class Job(Answer, frozen=True, kw_only=True):
-    """`progress` is from 0 to 1. `result` is set once it is done, `error` if it failed."""
+    """`progress` is from 0 to 1. `result` is set once the job is done, `error` if it failed."""
 
     id: str
     kind: str
@@ -71,14 +71,14 @@ class KeptResults(Answer, frozen=True, kw_only=True):
 
 
 class SetUp(Body, frozen=True, kw_only=True):
-    """`acknowledged` is the version of the statement that switching emotion on needs."""
+    """`acknowledged` is the version of the statement; switching emotion analysis on requires it."""
 
     emotion: bool
     acknowledged: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class AiSetup(Answer, frozen=True, kw_only=True):
-    """State of emotion analysis, and the statement about what the law forbids."""
+    """State of emotion analysis, and the statement of what the law forbids."""
 
     emotion: bool
     statement: str
@@ -93,7 +93,7 @@ class AnalysisOffer(Answer, frozen=True, kw_only=True):
 
 
 class TrackAnalysis(Answer, frozen=True, kw_only=True):
-    """Analysis of a live track: its emotion (null while that is off), and whether it is synthetic."""
+    """Analysis of a live track: its emotion (null while emotion analysis is off), and whether it is synthetic."""
 
     meeting: str
     track: str
@@ -108,7 +108,7 @@ class Analysed(Answer, frozen=True, kw_only=True):
 
 
 class AiHealth(Answer, frozen=True, kw_only=True):
-    """`reason` says why captions are unavailable."""
+    """`reason` is why captions are unavailable."""
 
     status: str
     captions: bool
@@ -124,7 +124,7 @@ class AiInfo(Answer, frozen=True, kw_only=True):
 
 
 class AiStreams(Answer, frozen=True, kw_only=True):
-    """The tracks that inference is listening to."""
+    """The tracks that inference is receiving."""
 
     streams: list[dict[str, Any]]
 

@@ -35,7 +35,7 @@ class NewBreakout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CreateBreakouts(Body, frozen=True, kw_only=True):
-    """With `automatic`, everyone in the main room except hosts is spread evenly.
+    """With `automatic`, everyone in the main room except hosts is spread evenly over the rooms.
 
     `may_choose`: participants may move to any room themselves; `may_return`: they may return to the main room.
     """
@@ -47,7 +47,7 @@ class CreateBreakouts(Body, frozen=True, kw_only=True):
 
 
 class MoveToBreakout(Body, frozen=True, kw_only=True):
-    """`participant` is one of the main room, by default the caller; a null `room` is the main room."""
+    """`participant` is in the main room, by default the caller; a null `room` is the main room."""
 
     participant: _Someone | None = None
     room: _Someone | None = None
@@ -62,9 +62,9 @@ class CloseBreakouts(Body, frozen=True, kw_only=True):
 
 
 class Breakout(Answer, frozen=True, kw_only=True):
-    """`id` is that of its meeting. `participants` of the main room are assigned to it; `present` are in it.
+    """`id` is the id of the room's meeting. `participants` of the main room are assigned to it; `present` are in it.
 
-    It counts down to `closes_at` and is then closed. Its chat, captions and recordings stay.
+    The room closes at `closes_at`. Its chat, captions and recordings are kept.
     """
 
     id: str
@@ -93,7 +93,7 @@ async def list_breakouts(call: Call, meeting: str) -> Breakouts:
 
 @endpoints.route("POST", _PATH, Access.HOST, body=CreateBreakouts, answer=Breakouts, status=201)
 async def create_breakouts(call: Call, meeting: str, body: CreateBreakouts) -> Breakouts:
-    """Create breakout rooms, replacing those that were prepared before. `open` opens them."""
+    """Create breakout rooms, which replace those prepared before. `open` opens them."""
     plan = Plan(may_choose=body.may_choose, may_return=body.may_return)
     async with call.services.pool.acquire() as connection, connection.transaction():
         main = await _locked(connection, meeting)
@@ -156,7 +156,7 @@ async def move_to_breakout(call: Call, meeting: str, body: MoveToBreakout) -> Do
 
 @endpoints.route("POST", f"{_PATH}/announce", Access.HOST, body=AnnounceToBreakouts, answer=Done)
 async def announce_to_breakouts(call: Call, meeting: str, body: AnnounceToBreakouts) -> Done:
-    """Announce something to everyone in all rooms."""
+    """Send an announcement to everyone in all rooms."""
     person = call.standing.participant
     said = Announcement(
         id=new_id("announcement"),

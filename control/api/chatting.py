@@ -55,7 +55,7 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
             raise ended()
         settings = grants.settings_of(call.standing.meeting)
         if not grants.current(state, person.id, person.role, settings).chat:
-            raise Problem(403, "not_permitted", "Chat is not allowed for you in this meeting.")
+            raise Problem(403, "not_permitted", "You are not allowed to chat in this meeting.")
         if body.to is not None and await participants.by_id(connection, meeting, body.to) is None:
             raise not_found("There is no such participant in this meeting.")
         await transcript.add_chat(connection, fact, at)
@@ -68,7 +68,7 @@ async def send_message(call: Call, meeting: str, body: SendMessage) -> ChatMessa
 
 
 async def _check_shown(call: Call, person: ParticipantRow) -> None:
-    """Refuse a caller that no participant sees; hosts may write from outside the room."""
+    """Refuse a caller who is not in the room, unless it is a host."""
     if call.standing.is_host:
         return
     async with call.services.pool.acquire() as connection:

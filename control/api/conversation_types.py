@@ -9,7 +9,7 @@ from control.store.transcript import CaptionRow
 
 
 class Minutes(Answer, frozen=True, kw_only=True):
-    """`state` is none, writing, ready or failed; `lines` is the number of captions, `error` the reason of a failure."""
+    """`state` is none, writing, ready or failed. `lines` counts the captions; `error` is the reason for a failure."""
 
     state: str
     lines: int
@@ -55,7 +55,7 @@ class MessageReaction(Answer, frozen=True, kw_only=True):
 
 
 class ChatMessage(Answer, frozen=True, kw_only=True):
-    """`reply_to` is the message that it answers, `file` an uploaded file that goes with it."""
+    """`reply_to` is the message that it answers, `file` an attached upload."""
 
     id: str
     participant: str

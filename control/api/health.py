@@ -22,7 +22,7 @@ async def get_liveness(call: Call) -> Health:
 
 @endpoints.route("GET", "/health/ready", Access.PUBLIC, answer=Health, limited=False)
 async def get_readiness(call: Call) -> Response:
-    """Report what is down, within a second: 503 if the database is, `degraded` for anything less."""
+    """Report the unusable dependencies within a second: 503 if the database is one, otherwise `degraded`."""
     standing = await call.services.readiness.look()
     return answer(Health(status=standing.status, down=standing.down), 503 if standing.status == "down" else 200)
 
@@ -32,7 +32,7 @@ endpoints.alias(endpoints.of(get_readiness), "GET", "/health", "get_health")
 
 @endpoints.route("GET", "/metrics", Access.PUBLIC, content_type="text/plain")
 async def get_metrics(call: Call) -> Response:
-    """Return Prometheus metrics, to this machine and to holders of the node secret."""
+    """Return Prometheus metrics, only to this machine and to holders of the node secret."""
     if not _may_read_metrics(call):
         raise not_found()
     return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

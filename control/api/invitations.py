@@ -31,7 +31,7 @@ async def invite_people(call: Call, meeting: str, body: InvitePeople) -> Done:
     async with call.services.pool.acquire() as connection:
         user = await users.by_id(connection, call.user.user)
     if user is None or user.email is None or user.email_verified_at is None:
-        # Whoever gets a mail must be able to see whom it is from, and a stranger must not send any.
+        # Recipients must be able to see who sent the mail, and strangers must not be able to send any.
         raise Problem(403, "email_unconfirmed", "Confirm an e-mail address in your account first: replies go there.")
     await call.services.limits.spend("invite-people", user.id, 30, 3600)
     async with call.services.pool.acquire() as connection:

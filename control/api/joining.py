@@ -34,7 +34,7 @@ _READMITTED_SECONDS = 3.0  # nodes must learn of the readmission first
 
 
 class Admission(NamedTuple):
-    """Content of a join token: the placement, whether the participant had left, and a secondary node.
+    """Content of a join token: the placement's epoch, whether the participant had left, and a secondary node.
 
     `home` is the node of the placement.
     """
@@ -118,7 +118,7 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
 
 
 async def _assign(call: Call, connection: Connection, state: DesiredState, person: ParticipantRow) -> RoomAssignment:
-    """Place the room and let back in a participant that left it. Needs a transaction that has locked the meeting."""
+    """Place the room and readmit a participant that left it. Needs a transaction that has locked the meeting."""
     home = await placing.place(call.services, connection, state.room, _region(call))
     node, placement = await cascade.node_for_joiner(call.services, connection, person, home, _region(call))
     if person.id not in state.removed:
@@ -132,7 +132,7 @@ async def _assign_breakout(
 ) -> tuple[Call, ParticipantRow, RoomAssignment]:
     """Assign a participant of the main room to its breakout room; raises Problem 503 if that has closed.
 
-    It uses its own transaction: meetings are locked one after the other here, all in one order elsewhere.
+    It uses its own transaction: here, meetings are locked one after the other; elsewhere, all are locked in one order.
     """
     await placing.check(call.services, breakout)
     async with call.services.pool.acquire() as connection, connection.transaction():
@@ -147,14 +147,14 @@ async def _assign_breakout(
 
 
 def _region(call: Call) -> str:
-    """Return the caller's region as the gateway reports it, by default this server's."""
+    """Return the caller's region as reported by the gateway, by default this server's."""
     config = call.services.config
     told = call.request.headers.get(config.region_header, "") if config.region_header else ""
     return told or config.region
 
 
 async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:
-    """Return the participant that a rejoin secret names; raises Problem 403 if it is invalid."""
+    """Return the participant to whom a rejoin secret belongs; raises Problem 403 if it is invalid."""
     if body.rejoin_secret is None:
         return None
     meeting = call.standing.meeting.id
@@ -180,7 +180,7 @@ async def _check_account(call: Call, user: str) -> None:
 
 
 async def _check_room(call: Call, connection: Connection, state: DesiredState, known: ParticipantRow | None) -> None:
-    """Raise Problem if the room does not admit the caller now. Hosts are refused only if it is full.
+    """Raise Problem if the room does not admit the caller now. Hosts are refused only if the room is full.
 
     Needs the meeting's lock.
     """

@@ -29,7 +29,7 @@ async def list_lobby(call: Call, meeting: str) -> Lobby:
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/lobby/<entry>/admit", Access.HOST, answer=Done)
 async def admit_from_lobby(call: Call, meeting: str, entry: str) -> Done:
-    """Admit somebody; the next attempt to join succeeds."""
+    """Admit somebody; their next attempt to join succeeds."""
     return await _decide(call, meeting, entry, "admitted")
 
 
@@ -97,6 +97,6 @@ def _unknown_ticket() -> Problem:
 async def _decide(call: Call, meeting: str, entry: str, state: State) -> Done:
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await lobby.decide(connection, meeting, entry, state):
-            raise not_found("Nobody with this id is waiting.")
+            raise not_found("Nobody with this ID is waiting.")
         await audit.write(connection, call.actor, f"lobby_{state}", entry, call.address, meeting=meeting)
     return Done()

@@ -1,4 +1,4 @@
-"""Uploaded files and avatars: streamed in, typed by content, and served so that none can run scripts."""
+"""Uploaded files and avatars: streamed to storage, typed by content, and served so that none can run scripts."""
 
 import unicodedata
 from datetime import UTC, datetime

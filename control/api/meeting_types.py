@@ -75,7 +75,7 @@ class WebTransport(Answer, frozen=True, kw_only=True):
 class MeetingSummary(Answer, frozen=True, kw_only=True):
     """The part of a meeting that anyone who knows its id may see. A breakout room names its main meeting.
 
-    `webtransport` is the address to which a page may connect before it has joined, if it is known already.
+    `webtransport` is the address that a page may connect to before it joins, if it is already known.
     """
 
     id: str
@@ -100,7 +100,7 @@ class MeetingPage(Answer, frozen=True, kw_only=True):
 
 
 class UpcomingMeeting(Answer, frozen=True, kw_only=True):
-    """`next_start` is the start of its next occurrence."""
+    """`next_start` is the start of the next occurrence."""
 
     meeting: Meeting
     next_start: Time
@@ -111,7 +111,7 @@ class UpcomingMeetings(Answer, frozen=True, kw_only=True):
 
 
 class RoomState(Answer, frozen=True, kw_only=True):
-    """The live side of a meeting."""
+    """State of a meeting's live room."""
 
     meeting: str
     node: str | None

@@ -1,4 +1,4 @@
-"""Meetings: create, list, change, delete, start and end."""
+"""Meetings: creating, listing, changing, deleting, starting and ending them."""
 
 import base64
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`search` is part of the title, whatever its case."""
+    """`search` matches part of the title, ignoring case."""
 
     search: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     status: MeetingStatus | None = None
@@ -53,7 +53,7 @@ def encode_cursor(moment: datetime, last: str) -> str:
 
 
 def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """Return the position that a cursor names; raises Problem 400 if the cursor is invalid."""
+    """Return the position that a cursor encodes; raises Problem 400 if the cursor is invalid."""
     if cursor is None:
         return None
     try:
@@ -183,7 +183,7 @@ async def get_meeting_summary(call: Call, meeting: str) -> MeetingSummary:
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>", Access.PARTICIPANT, answer=Meeting)
 async def get_meeting(call: Call, meeting: str) -> Meeting:
-    """Return the meeting to its participants."""
+    """Return the meeting, to its participants."""
     async with call.services.pool.acquire() as connection:
         running = await recordings.running(connection, meeting)
     return full(call.standing.meeting, call.standing.role, running.id if running else None)

@@ -1,6 +1,6 @@
 """Admission of newcomers: a name or an account, the passcode, and a host's approval where the meeting asks for it.
 
-A lobby ticket proves that its holder gave the passcode, and may be presented repeatedly. The browser of somebody whom a
+A lobby ticket proves that its holder gave the passcode. It may be presented repeatedly. The browser of somebody whom a
 host removed is refused; a guest from the same address waits for a host's approval.
 """
 

@@ -1,4 +1,4 @@
-"""Paths for clients of an older system. Each does the same as its current path."""
+"""Paths for clients of an older system. Each does the same as its current counterpart."""
 
 from control.api import administration, joining, meetings, participants, recordings, transcript
 from control.api.live_types import OfMeeting
@@ -17,7 +17,7 @@ of_administration = Endpoints("older paths", scope="admin")
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/room", Access.HOST, answer=RoomState)
 async def open_meeting_room(call: Call, meeting: str) -> RoomState:
-    """Start the meeting; its room opens with the first who joins."""
+    """Start the meeting; its room opens when the first participant joins."""
     await meetings.start_meeting(call, meeting)
     return await meetings.get_room(call, meeting)
 

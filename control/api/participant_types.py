@@ -11,7 +11,7 @@ from sfu.api.signaling_values import IceServer
 
 
 class JoinMeeting(Body, frozen=True, kw_only=True):
-    """Guests must give `name`. `rejoin_secret` of an earlier join returns as the same participant.
+    """Guests must give `name`. With the `rejoin_secret` of an earlier join, the caller returns as the same participant.
 
     `lobby_ticket` is from a 202 response to an earlier attempt.
     """
@@ -95,18 +95,18 @@ class ChangeRole(Body, frozen=True, kw_only=True):
 
 
 class MuteParticipant(Body, frozen=True, kw_only=True):
-    """Sources to keep muted from now on; `microphone` includes shared audio. An empty list releases all."""
+    """Sources to mute until a host releases them; `microphone` includes shared audio. An empty list releases all."""
 
     muted: tuple[Source, ...]
 
 
 class MuteAll(Body, frozen=True, kw_only=True):
-    """Sources to keep muted for all but hosts; `microphone` includes shared audio. An empty list releases all."""
+    """Sources to mute for all but hosts; `microphone` includes shared audio. An empty list releases all."""
 
     muted: tuple[Source, ...] = (Source.MICROPHONE,)
 
 
 class RemoveParticipant(Body, frozen=True, kw_only=True):
-    """`ban` also keeps the account from coming back."""
+    """`ban` also prevents the account from returning."""
 
     ban: bool = False

@@ -54,14 +54,14 @@ async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Par
         if user is None:
             raise not_found("There is no such account.")
         if await participants.by_user(connection, meeting, user.id) is not None:
-            raise Problem(409, "participant_exists", "This account is a participant already.")
+            raise Problem(409, "participant_exists", "This account is already a participant.")
         row = await participants.add(connection, meeting, user.id, user.display_name, body.role)
     return public_participant(row)
 
 
 @endpoints.route("PUT", f"{_PATH}/<participant>/role", Access.OWNER, body=ChangeRole, answer=Participant)
 async def change_role(call: Call, meeting: str, participant: str, body: ChangeRole) -> Participant:
-    """Change a role. Making somebody host hands the meeting over; the previous host becomes co-host."""
+    """Change a role. Making somebody the host hands the meeting over; the previous host becomes a co-host."""
 
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
         settings = grants.settings_of(row)
@@ -75,7 +75,7 @@ async def change_role(call: Call, meeting: str, participant: str, body: ChangeRo
             if body.role == "host":
                 await _hand_over(connection, meeting, participant)
             elif participant == await _host_participant(connection, meeting):
-                raise forbidden("A meeting needs a host. Make somebody else host instead.")
+                raise forbidden("A meeting needs a host. Make somebody else the host instead.")
             await participants.set_role(connection, participant, body.role)
             await tell(call, connection, meeting, "participant.role_changed", participant, role=body.role)
         row = await participants.by_id(connection, meeting, participant)
@@ -166,7 +166,7 @@ async def readmit_participant(call: Call, meeting: str, participant: str) -> Don
 
 
 async def _in_main_room(call: Call, connection: Connection, meeting: str, participant: str) -> tuple[str, str]:
-    """Return the main meeting and participant for those of a breakout room; others are returned unchanged."""
+    """Return the main meeting and participant for a breakout room's; return others unchanged."""
     main = call.standing.meeting.breakout_of
     person = await participants.by_id(connection, meeting, participant)
     if main is None or person is None or person.main_id is None:
@@ -183,7 +183,7 @@ async def _edit(
     if row is None or person is None:
         raise not_found("There is no such participant in this meeting.")
     if not allow_host and person.user_id == row.host_id:
-        raise forbidden("This is not allowed on the host.")
+        raise forbidden("This cannot be done to the host.")
     state = await rooms.edit_state(connection, meeting, lambda before: edit(before, row, person))
     assert state is not None
     return state
@@ -200,7 +200,7 @@ async def _hand_over(connection: Connection, meeting: str, participant: str) -> 
     person = await participants.by_id(connection, meeting, participant)
     assert person is not None
     if person.user_id is None:
-        raise Problem(409, "guest", "A guest cannot be host.")
+        raise Problem(409, "guest", "A guest cannot be the host.")
     former = await _host_participant(connection, meeting)
     if former is not None and former != participant:
         await participants.set_role(connection, former, "co-host")

@@ -63,7 +63,7 @@ async def list_passkeys(call: Call) -> Passkeys:
 
 @endpoints.route("POST", "/api/v1/users/passkeys/begin", Access.USER, answer=PasskeyOptions, proof=True)
 async def begin_passkey(call: Call) -> PasskeyOptions:
-    """Return the options for creating a passkey. It is usable once added."""
+    """Return the options for creating a passkey. The passkey is usable once added."""
     user = call.user
     async with call.services.pool.acquire() as connection:
         known = [row.credential_id for row in await store.of_user(connection, user.user)]

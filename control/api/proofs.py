@@ -1,7 +1,7 @@
 """Proof of identity: a session may be stolen, so requests that could take over an account require a recent proof.
 
-Signing in is a proof for five minutes. The same means renew it: the password with the code of the authenticator app if
-the account has one, a passkey, or the identity provider (`/api/v1/auth/oidc/{name}/start?prove=true`).
+Signing in counts as proof for five minutes. The same methods renew it: the password (with a code if the account has an
+authenticator app), a passkey, or the identity provider (`/api/v1/auth/oidc/{name}/start?prove=true`).
 """
 
 from control.api import passkeys, second_factor
@@ -41,7 +41,7 @@ async def get_proof(call: Call) -> Proof:
 
 @endpoints.route("POST", "/api/v1/users/proof", Access.USER, body=Prove, answer=Done)
 async def prove(call: Call, body: Prove) -> Done:
-    """Prove who is signed in. For a passkey, `/api/v1/auth/passkey/begin` returns the challenge."""
+    """Prove the identity of the signed-in user. For a passkey, `/api/v1/auth/passkey/begin` returns the challenge."""
     await call.services.limits.spend(_LIMIT, call.user.user, 10, _WINDOW)
     if body.credential is not None:
         async with call.services.pool.acquire() as connection:

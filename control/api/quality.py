@@ -20,9 +20,10 @@ class QualityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class TrackQuality(Answer, frozen=True, kw_only=True):
-    """`direction` is publish or subscribe. `loss` is a share (0..1), `bitrate` bits/s, `layer` the last: "f", "L1T3".
+    """`direction` is publish or subscribe. `loss` is a fraction (0 to 1), `bitrate` is in bits/s.
 
-    `freezes` counts gaps of a second or longer without a frame; `paused` is the seconds paused for lack of bandwidth.
+    `layer` is the last layer, such as "f" or "L1T3". `freezes` counts gaps of a second or longer without a frame;
+    `paused` is the seconds paused for lack of bandwidth.
     """
 
     track: str
@@ -36,9 +37,10 @@ class TrackQuality(Answer, frozen=True, kw_only=True):
 
 
 class Quality(Answer, frozen=True, kw_only=True):
-    """Measurements of a participant over the `seconds` before `at`; `final` if it left then. `estimate` is in bits/s.
+    """Measurements of a participant over the `seconds` before `at`; `final` if it left at that time.
 
-    `estimate` and `round_trip_ms` are null if unknown: no round trip is measured for a participant that only publishes.
+    `estimate` is in bits/s. It and `round_trip_ms` are null if unknown: no round trip is measured for a participant
+    that only publishes.
     """
 
     id: int
@@ -60,7 +62,7 @@ class QualityLog(Answer, frozen=True, kw_only=True):
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/quality", Access.HOST, query=QualityQuery, answer=QualityLog)
 async def read_quality(call: Call, meeting: str, query: QualityQuery) -> QualityLog:
-    """Return media quality, newest first: one row per participant and minute, and one on leaving."""
+    """Return media quality, newest first: one row per participant and minute, and one when the participant leaves."""
     async with call.services.pool.acquire() as connection:
         rows = await quality.page(connection, meeting, query.participant, query.limit + 1, query.before)
     shown = rows[: query.limit]

@@ -1,4 +1,4 @@
-"""Recognition of people without an account, by a key that their browser keeps and by their network address.
+"""Recognition of people without an account by a key in their browser and by their network address.
 
 Only keyed hashes are stored, different ones for each meeting. A removal applies to the browser. An address may be
 shared, for example by an office: a new guest from the address of somebody who was removed waits for a host's approval.
@@ -30,7 +30,7 @@ class Visitor:
 
 
 def visitor(call: Call) -> Visitor:
-    """Return the marks of the caller in its meeting."""
+    """Return the hashes of the caller's browser and address for its meeting."""
     meeting, mark = call.standing.meeting.id, call.services.tokens.mark
     given = call.request.cookies.get(_names(call).browser)
     fresh = None if given else secrets.token_urlsafe(24)

@@ -36,9 +36,9 @@ class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class StorageState(Answer, frozen=True, kw_only=True):
-    """State of the storage: why no recording can be stored now, and how long the disk lasts at last week's rate.
+    """State of the storage: why no recording can be stored now, and how long the disk will last at last week's rate.
 
-    `free_bytes` is null if the store does not report it; `days_left` also if nothing was recorded lately.
+    `free_bytes` is null if the store does not report it. `days_left` is also null if nothing was recorded lately.
     """
 
     healthy: bool
@@ -66,7 +66,7 @@ class RecordedTrack(Answer, frozen=True, kw_only=True):
 
 
 class Chapter(Answer, frozen=True, kw_only=True):
-    """A place in a film where somebody joined or shared a screen; `start_ms` is in the film's time."""
+    """A place in a film where somebody joined or shared a screen; `start_ms` counts from the film's start."""
 
     start_ms: int
     title: str
@@ -75,7 +75,7 @@ class Chapter(Answer, frozen=True, kw_only=True):
 class Composition(Answer, frozen=True, kw_only=True):
     """The composed film of all participants, made automatically after the end, and again on request.
 
-    `file` is set once it is `done`. While it is made again, or after that `failed`, it is the previous film.
+    `file` is set once the state is `done`. While the film is made again, or if that `failed`, it is the previous film.
     `storyboard` is a WebVTT file whose cues name parts of a JPEG image beside it.
     """
 

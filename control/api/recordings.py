@@ -116,7 +116,7 @@ async def download_recording(call: Call, recording: str) -> Response:
     "POST", "/api/v1/recordings/<recording>/composition", Access.RECORDING, answer=RecordingDetail, status=202
 )
 async def compose_recording(call: Call, recording: str) -> RecordingDetail:
-    """Queue a new composed film of a finished recording. A film that is waiting or in progress is left alone."""
+    """Queue a new composed film of a finished recording. A film that is queued or in progress is left alone."""
     row, duration_ms = _finished(call)
     manifest = await call.services.archive.manifest(recording)
     async with call.services.pool.acquire() as connection, connection.transaction():
@@ -137,7 +137,7 @@ async def order_film(call: Call, recording: str, body: FilmOptions) -> Film:
     if (problem := body.problem()) is not None:
         raise Problem(400, "invalid_film", problem)
     if any(start >= duration_ms for start, _ in body.ranges):
-        raise Problem(400, "invalid_film", "A range begins behind the end of the recording.")
+        raise Problem(400, "invalid_film", "A range begins after the end of the recording.")
     manifest = await call.services.archive.manifest(recording)
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, row.meeting_id)
@@ -153,7 +153,7 @@ async def order_film(call: Call, recording: str, body: FilmOptions) -> Film:
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/films", Access.RECORDING, answer=Films)
 async def list_films(call: Call, recording: str) -> Films:
-    """List the films that were ordered of a recording, newest first."""
+    """List the films ordered of a recording, newest first."""
     async with call.services.pool.acquire() as connection:
         return Films(films=[_film(row, job) for row, job in await films.ordered(connection, recording)])
 
@@ -261,10 +261,10 @@ def _film(row: FilmRow, job: JobRow | None) -> Film:
 
 
 def _state(job: JobRow | None, made: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the fields of a film: how far its job is, and what it made, or an earlier one."""
+    """Return the fields of a film: its job's progress, and the film that this job or an earlier one made."""
     state: dict[str, Any] = {"state": "done", "progress": 1.0}
     if job is None and made is None:
-        state = {"state": "failed", "progress": 0.0, "error": "every attempt was cut off"}
+        state = {"state": "failed", "progress": 0.0, "error": "every attempt was interrupted"}
     elif job is not None and job.state != "done":
         error = job.error if job.state == "failed" else None
         state = {"state": job.state, "progress": job.progress, "error": error}

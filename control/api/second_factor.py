@@ -1,4 +1,4 @@
-"""Second factor: set up with an authenticator app, required at sign-in."""
+"""Second factor: set up with an authenticator app, then required at sign-in."""
 
 import logging
 import secrets
@@ -44,7 +44,7 @@ async def confirm_second_factor(call: Call, body: ConfirmSecondFactor) -> Recove
     async with call.services.pool.acquire() as connection, connection.transaction():
         held = await second_factor.of_user(connection, call.user.user)
         if held is None or held.totp_secret is None or held.totp_confirmed:
-            raise Problem(409, "second_factor", "Begin with `/api/v1/users/totp/begin`.")
+            raise Problem(409, "second_factor", "Start with `/api/v1/users/totp/begin`.")
         secret = await _opened(call, connection, call.user.user, held.totp_secret)
         step = totp.matching_step(secret, body.code, time.time(), held.totp_last_step)
         if step is None:
@@ -65,7 +65,7 @@ async def remove_second_factor(call: Call) -> Done:
 
 
 async def check(call: Call, connection: Connection, user: UserRow, given: str | None) -> bool:
-    """Return whether `given` is the code of the account's second factor; False if it has none.
+    """Return whether `given` is a valid code of the account's second factor; False if it has none.
 
     Raises Problem 401 for a wrong code, or if only the account's passkey will do, and 429 after ten wrong ones: the
     caller already knows the password. Needs a transaction.

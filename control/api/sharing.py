@@ -1,4 +1,4 @@
-"""Shared links of recordings: an unexpired link opens that recording to watch and download, and nothing else."""
+"""Shared links of recordings: until it expires, a link lets anyone watch and download that recording, nothing else."""
 
 from typing import Annotated
 

@@ -17,7 +17,7 @@ class Register(Body, frozen=True, kw_only=True):
 
 
 class Setup(Body, frozen=True, kw_only=True):
-    """Creates the first administrator. `token` is from the link printed at first start."""
+    """The first administrator to create. `token` is from the link printed at first start."""
 
     token: Secret
     username: Username
@@ -28,7 +28,7 @@ class Setup(Body, frozen=True, kw_only=True):
 
 
 class Login(Body, frozen=True, kw_only=True):
-    """`username` may also be the e-mail address; `code` is the second factor's, if the account has one."""
+    """`username` may also be the e-mail address. `code` is needed if the account has a second factor."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
     password: GivenPassword
@@ -37,7 +37,7 @@ class Login(Body, frozen=True, kw_only=True):
 
 
 class Refresh(Body, frozen=True, kw_only=True):
-    """The refresh token, in token mode; otherwise it is in its cookie."""
+    """The refresh token, in token mode; otherwise it is in a cookie."""
 
     refresh_token: Secret | None = None
 
@@ -84,7 +84,7 @@ class UpdateProfile(Body, frozen=True, kw_only=True):
 
 
 class ChangePassword(Body, frozen=True, kw_only=True):
-    """`current_password` is optional, since the session must be proved; if given, it must be right."""
+    """`current_password` is optional, since a recent proof is required; if given, it must be right."""
 
     current_password: GivenPassword | None = None
     new_password: Password

@@ -2,7 +2,8 @@
 
 A signature names a row; deleting the row revokes the link. If the object store has a public endpoint
 (`s3_public_endpoint`), a link redirects to it, with a presigned URL (AWS Signature Version 4) that is valid for a
-minute. Otherwise this server sends the file. Either way the link opens only the file, which is sent like any download.
+minute. Otherwise, this server sends the file. Either way, the link opens only that file, which is sent like any
+download.
 """
 
 import time
@@ -38,7 +39,7 @@ class SignFile(Body, frozen=True, kw_only=True):
 
 
 class SignRecordingFile(Body, frozen=True, kw_only=True):
-    """`name` is a file of the recording, as `GET /api/v1/recordings/{id}` names them."""
+    """`name` is a file of the recording, as listed by `GET /api/v1/recordings/{id}`."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     seconds: _Seconds = 3600
@@ -210,7 +211,7 @@ def _subject(row: SignedLinkRow) -> str:
 
 
 async def _check(call: Call, subject: str, given: Signature) -> None:
-    """Raise Problem 403 if a link is invalid. The database is only queried for correctly signed links."""
+    """Raise Problem 403 if a link is invalid. Only correctly signed links cost a query."""
     ours = call.services.tokens.link_matches(given.link, subject, given.expires, given.signature)
     if ours and given.expires > time.time():
         async with call.services.pool.acquire() as connection:

@@ -31,7 +31,7 @@ def check_may_sign_in(user: UserRow) -> None:
 async def sign_in(
     call: Call, connection: Connection, user: UserRow, mode: Mode, status: int = 200, *, strong: bool = False
 ) -> Response:
-    """Open a session; `strong` if a second factor was used. Raises Problem 403 if the account may not sign in."""
+    """Open a session, `strong` if a second factor was used. Raises Problem 403 if the account may not sign in."""
     check_may_sign_in(user)
     agent = call.request.headers.get("User-Agent", "")
     session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=strong)

@@ -1,4 +1,4 @@
-"""Single sign-on: the browser is sent to an identity provider and comes back to a session."""
+"""Single sign-on: the browser is sent to an identity provider and returns signed in."""
 
 import re
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ _SECONDS = 600
 
 
 class StartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`return_to` is the path of the page to come back to; `prove` renews the proof of who is signed in."""
+    """`return_to` is the path of the page to return to; `prove` renews the proof of identity."""
 
     return_to: str = "/"
     prove: bool = False
@@ -59,7 +59,7 @@ async def start_single_sign_on(call: Call, provider: str, query: StartQuery) -> 
     content_type="text/html",
 )
 async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery) -> Response:
-    """Handle the callback of the provider, sign the browser in, and send it back to where it came from."""
+    """Handle the callback of the provider, sign the browser in, and send it back to the page it came from."""
     client = _client(call, provider)
     attempt = call.services.tokens.read_attempt(call.request.cookies.get(_cookie(call), ""))
     if attempt is None or attempt.provider != provider or attempt.state != query.state:
@@ -110,7 +110,7 @@ async def _account(connection: Connection, client: OidcClient, claims: dict[str,
 
 
 def _signed_in_at(claims: dict[str, Any]) -> datetime | None:
-    """Return when the provider authenticated the person, None if it does not say."""
+    """Return the time at which the provider authenticated the person, or None if it does not say."""
     at = claims.get("auth_time")
     try:
         return datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else None
@@ -136,7 +136,7 @@ def _client(call: Call, name: str) -> OidcClient:
 
 
 def _own_path(path: str) -> str:
-    """Return `path` if it leads to a page of this server: one slash, and nothing that a browser takes for a host."""
+    """Return `path` if it leads to a page of this server: one slash, and nothing that browsers take for a host."""
     if re.fullmatch(r"/(?![/\\])[^\s\\]*", path) and len(path) <= 500:
         return path
     return "/"

@@ -1,4 +1,4 @@
-"""Stream keys of a meeting, for software that is configured once and reconnects by itself. Hosts create them."""
+"""Stream keys of a meeting, which hosts create for software that is configured once and reconnects by itself."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ _URLS = {"publish": "/whip", "watch": "/whep"}
 
 
 class CreateStreamKey(Body, frozen=True, kw_only=True):
-    """`name` is shown as the participant's name. A key for `publish` sends by WHIP, one for `watch` plays by WHEP."""
+    """`name` is shown as the participant's name. A `publish` key sends over WHIP, a `watch` key plays over WHEP."""
 
     name: Text
     role: StreamRole

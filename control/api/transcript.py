@@ -82,7 +82,7 @@ async def delete_message(call: Call, meeting: str, message: str) -> Done:
 async def _own_message(
     call: Call, connection: Connection, meeting: str, message: str, *, hosts_too: bool = False
 ) -> ChatRow:
-    """Return a message that the caller may change; raises Problem 404 if it cannot see it, 403 if it is another's."""
+    """Return a message that the caller may change; raises Problem 404 if hidden, 403 if another's."""
     row = await transcript.message(connection, meeting, message)
     reader = call.standing.participant.id if call.standing.participant else None
     if row is None or (row.recipient_id is not None and reader not in {row.recipient_id, row.participant_id}):

@@ -34,7 +34,7 @@ async def open_sender(call: Call, meeting: str, body: SendTransport) -> Transpor
 
 @endpoints.route("POST", f"{_PATH}/receive", Access.HOST, body=ReceiveTransport, answer=TransportInfo, status=201)
 async def open_receiver(call: Call, meeting: str, body: ReceiveTransport) -> TransportInfo:
-    """Receive tracks as plain RTP or SRTP and publish them. The response says where to send them.
+    """Receive tracks as plain RTP or SRTP and publish them. The response contains the address to send them to.
 
     Without `participant`, a new one named `name` publishes.
     """

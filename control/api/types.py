@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
-# No control characters, and none that reverse or hide text (Unicode's bidirectional and zero-width ones). In Python
-# `$` also matches before a final line feed, in JSON Schema it does not: hence the lookahead.
+# No control characters, and none that reverse or hide text (Unicode's bidirectional and zero-width ones). In Python,
+# `$` also matches before a final line feed; in JSON Schema, it does not. Hence the lookahead.
 _SHOWN = r"^[^\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]*$(?!\n)"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_SHOWN)]
 LongText = Annotated[str, msgspec.Meta(max_length=4000)]
-# No @: a name must not look like an address. Older accounts keep theirs.
+# No @: a name must not look like an address. Older accounts keep their names.
 Username = Annotated[str, msgspec.Meta(min_length=2, max_length=64, pattern=r"^[\w.+-]+$(?!\n)")]
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$(?!\n)")]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=1024)]
@@ -38,7 +38,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_row(cls, row: object, **others: Any) -> Self:
-        """Return a response with `others`, and the row's values under the names of all other fields."""
+        """Return a response with the values in `others`, and the row's values for all other fields."""
         return cls(**{name: getattr(row, name) for name in cls.__struct_fields__ if name not in others}, **others)
 
 

@@ -1,4 +1,4 @@
-"""Webhooks: created by hosts for their meetings, by administrators for all. Deliveries can be listed and repeated."""
+"""Webhooks: hosts create them for their meetings, administrators for all. Deliveries can be listed and repeated."""
 
 import secrets
 from datetime import UTC, datetime
@@ -24,10 +24,10 @@ Kind = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(\*|[
 
 
 class CreateWebhook(Body, frozen=True, kw_only=True):
-    """`kinds` are event kinds such as `meeting.ended`, or `*`. `all_meetings` is for administrators.
+    """`kinds` are event kinds such as `meeting.ended`, or `*`. `all_meetings` is reserved for administrators.
 
     With `livekit_key`, the name of an API key of LiveKit's SDKs, deliveries have the form of LiveKit's webhooks and are
-    signed with that key; this, too, is for administrators.
+    signed with that key. This, too, is reserved for administrators.
     """
 
     url: Annotated[str, msgspec.Meta(min_length=8, max_length=2000)]
@@ -37,7 +37,10 @@ class CreateWebhook(Body, frozen=True, kw_only=True):
 
 
 class Webhook(Answer, frozen=True, kw_only=True):
-    """`secret` signs deliveries. It is shown once. With `livekit_key` they are LiveKit's, signed with that API key."""
+    """`secret` signs deliveries. It is shown once.
+
+    With `livekit_key`, that API key signs them instead, in LiveKit's form.
+    """
 
     id: str
     url: str
@@ -126,7 +129,7 @@ async def list_deliveries(call: Call, webhook: str) -> Deliveries:
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay", Access.USER, answer=Done)
 async def replay_delivery(call: Call, webhook: str, delivery: int) -> Done:
-    """Repeat a delivery, whatever its outcome."""
+    """Repeat a delivery, whether or not it succeeded."""
     async with call.services.pool.acquire() as connection:
         await _own(call, connection, webhook)
         if delivery >= 2**63 or not await webhooks.replay(connection, webhook, delivery):

@@ -1,6 +1,6 @@
 """Authorization: the access that each route declares, and the caller's standing in a meeting.
 
-Every route declares one `Access`; there is no default. Rights in a meeting come from its rows alone, so a changed role
+Every route declares one `Access`; there is no default. Rights in a meeting come from its rows alone, so a role change
 or a removal takes effect at the next request.
 """
 
@@ -44,16 +44,18 @@ class Access(Enum):
     PARTICIPANT = auto()
     """A participant of the meeting that was not removed; guests until it ends."""
     TEXT = auto()
-    """A host, or a participant who may read chat and captions: guests while they are in the room, accounts
-    that have been in it; where the meeting demands consent to recording, those who gave it."""
+    """A host, or a participant who may read chat and captions: a guest in the room, or an account that has been in it.
+
+    If the meeting requires consent to recording, only those who gave it.
+    """
     RECORDER = auto()
-    """A host, or a participant where the meeting lets participants record."""
+    """A host, or a participant if the meeting lets participants record."""
     HOST = auto()
     """Host, co-host or administrator."""
     OWNER = auto()
     """The host or an administrator."""
     RECORDING = auto()
-    """A host of the meeting that the recording is of; to others it does not exist."""
+    """A host of the recorded meeting; for others, the recording does not exist."""
 
 
 IN_MEETING = frozenset({Access.MEETING, Access.PARTICIPANT, Access.TEXT, Access.RECORDER, Access.HOST, Access.OWNER})
@@ -101,7 +103,7 @@ def check_second_factor(config: ControlConfig, path: str, principal: Principal |
 
 
 def check_proof(principal: Principal | None) -> None:
-    """Raise Problem 403 on a route that could take over the account, unless the session was proved recently."""
+    """Raise Problem 403 on a route that could take over the account, unless identity was proved recently."""
     if principal is not None and principal.user is not None and not principal.user.proved:
         raise Problem(403, "proof_needed", "Confirm your identity first, with your password or a passkey.")
 
@@ -128,7 +130,7 @@ async def in_meeting(connection: Connection, access: Access, principal: Principa
 
 
 async def _check_text(connection: Connection, standing: Standing) -> None:
-    """Raise Problem 403 for callers that never joined, guests outside the room, and those who owe consent."""
+    """Raise Problem 403 for callers who never joined, guests outside the room, and those who must still consent."""
     person = standing.participant
     if person is None or person.joined_at is None:
         raise Problem(403, "not_in_room", "Connect to the meeting first.")

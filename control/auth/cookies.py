@@ -10,7 +10,7 @@ from control.identity.tokens import ACCESS_SECONDS, REFRESH_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class CookieNames:
-    """Names of the cookies. They differ over TLS: a cookie set over plain HTTP is never taken for one set over TLS."""
+    """Names of the cookies. They differ over TLS, so a cookie set over plain HTTP never passes for one set over TLS."""
 
     access: str
     refresh: str

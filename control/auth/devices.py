@@ -1,8 +1,8 @@
-"""Browsers that an account signed in from before, known by a signed cookie.
+"""Browsers that an account has signed in from before, recognised by a signed cookie.
 
-Their failed sign-ins are counted separately, so that strangers who guess the password cannot lock them out.
+Their failed sign-ins are counted separately, so that strangers who guess passwords cannot lock the account's owner out.
 
-The cookie admits nobody and survives signing out. A browser that loses it is counted with strangers.
+The cookie grants no access and survives signing out. A browser that loses it counts as a stranger's.
 """
 
 from quart import Request, Response
@@ -16,13 +16,13 @@ _MOST_ACCOUNTS = 5
 
 
 def known(services: Services, request: Request, user: str) -> Device | None:
-    """Return the caller's browser, None if this account has not signed in from it."""
+    """Return the caller's browser, or None if this account has not signed in from it."""
     device = _read(services, request)
     return device if device is not None and user in device.users else None
 
 
 def remember(services: Services, request: Request, response: Response, user: str) -> None:
-    """Set the cookie that shows that this account signed in from the browser. It holds the last few accounts."""
+    """Record in the browser's cookie that this account signed in. The cookie holds the last few accounts."""
     before = _read(services, request) or Device(new_id("device"), ())
     users = (user, *(one for one in before.users if one != user))[:_MOST_ACCOUNTS]
     names = cookies.names(request, services.config.cookie_security)

@@ -1,4 +1,4 @@
-"""Origin checks (RFC 6454) of the page that a request comes from."""
+"""Checks of the origin (RFC 6454) of the page that sent a request."""
 
 from urllib.parse import urlsplit
 
@@ -7,7 +7,7 @@ def is_allowed(origin: str, host: str, scheme: str, configured: tuple[str, ...])
     """Return whether a page of `origin` may send requests to this server.
 
     It may if the request was addressed to the same origin, or if the origin is configured. A page served over plain
-    HTTP is refused over TLS. Behind a TLS gateway this server does not know the scheme, so only host and port must
+    HTTP is refused over TLS. Behind a TLS gateway, this server does not know the scheme, so only host and port must
     match.
     """
     if origin in configured:

@@ -1,4 +1,4 @@
-"""Authentication by cookies or `Authorization: Bearer`, never both; and CSRF protection of cookies."""
+"""Authentication by cookies or `Authorization: Bearer`, never both, and CSRF protection for cookies."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +19,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Principal:
     """An account, or a guest of one meeting. Exactly one of `user` and `guest` is set.
 
-    With an API key, `scopes` are the key's and the session is its id. Otherwise `scopes` is None: all.
+    With an API key, `scopes` are the key's and the session is the key's id. Otherwise, `scopes` is None: all.
     """
 
     via: Literal["cookie", "bearer", "key"]
@@ -29,10 +29,11 @@ class Principal:
 
 
 async def authenticate(services: Services, request: Request) -> Principal | None:
-    """Return the caller, None if it has no credentials.
+    """Return the caller, or None if it has no credentials.
 
-    Raises Problem 400 for cookie and bearer at once, 401 for an invalid bearer, 403 for a cookie without its CSRF token
-    or from another origin. An invalid cookie counts as no credentials, since browsers keep sending it.
+    Raises Problem 400 for a cookie together with a bearer token, 401 for an invalid bearer token, 403 for a cookie
+    without its CSRF token or from another origin. An invalid cookie counts as no credentials, since browsers keep
+    sending it.
     """
     cookie = None
     if "Cookie" in request.headers:
@@ -51,9 +52,9 @@ async def authenticate(services: Services, request: Request) -> Principal | None
 
 
 def claimed_subject(services: Services, request: Request) -> str | None:
-    """Return the account or guest that a token names, None without one; does not query the database.
+    """Return the account or guest that a token names, or None without a token. Does not query the database.
 
-    Limits use it to count refused requests too. An API key names nobody before it is looked up.
+    Limits use it to count refused requests too. An API key names nobody until it is looked up.
     """
     token = request.headers.get("Authorization", "").partition(" ")[2].strip()
     if not token and "Cookie" in request.headers:

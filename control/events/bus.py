@@ -1,4 +1,4 @@
-"""Interface of an event bus. PostgreSQL already stores the events; without Kafka, only webhooks receive them."""
+"""Interface of an event bus. PostgreSQL stores the events; without Kafka, only webhooks receive them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from control.store.outbox import Event
 
 
 class BusAway(Exception):
-    """The bus accepts nothing at the moment, for the given reason."""
+    """The bus currently accepts nothing, for the given reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Outcome of events, by id. An event that is not named is offered again once those before it are accepted."""
+    """Outcomes by event id. An event without an outcome is offered again once those before it are accepted."""
 
     safe: set[int] = field(default_factory=set)
     refused: dict[int, Refusal] = field(default_factory=dict)
@@ -38,10 +38,10 @@ class Progress:
 
 
 class Bus(Protocol):
-    """Accepts events at least once, those of one key in order."""
+    """Event bus with at-least-once delivery, in order for each key."""
 
     async def publish(self, events: Sequence[Event]) -> Progress:
-        """Return the outcomes known so far, also of events offered earlier; raises BusAway.
+        """Return the outcomes known so far, including those of events offered earlier; raises BusAway.
 
-        Of a key's events the first ones may be safe, but none behind one that is neither safe nor dead.
+        An event is safe only if all earlier ones of its key are safe or dead.
         """

@@ -1,4 +1,4 @@
-"""Replay of dead letters: events that Kafka refused for good, which the outbox keeps for a week."""
+"""Replay of dead letters: events that Kafka refused permanently, which the outbox keeps for a week."""
 
 import asyncio
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Replayed:
 
 
 async def replay(dsn: str, access: KafkaAccess, max_bytes: int = MAX_BYTES) -> Replayed:
-    """Publish each dead letter again, marked as replayed, since later events of its meeting came first.
+    """Publish each dead letter again, marked as replayed, since later events of its meeting were published first.
 
     Raises aiokafka's KafkaError, asyncpg's errors, and TimeoutError when the brokers do not answer.
     """

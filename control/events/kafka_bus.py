@@ -1,8 +1,8 @@
-"""Kafka bus: the topic depends on the event's kind, the key is the meeting, so each meeting's events stay in order.
+"""Kafka bus. An event's kind determines its topic; its key is the meeting, so each meeting's events stay in order.
 
-One record batch per partition is in flight at a time, and is accepted completely or not at all. A key's next events
-are sent after the earlier ones are acknowledged, so order is kept even when brokers refuse some. A batch may take as
-long as the brokers need: `publish` waits a moment and reports the outcome in a later call. Meanwhile all other keys and
+One record batch per partition is in flight at a time. It is accepted completely or not at all. A key's next events are
+sent after the earlier ones are acknowledged, so order is kept even when brokers refuse some. A batch may take as long
+as the brokers need: `publish` waits briefly, and a later call reports the outcome. Meanwhile, all other keys and
 partitions continue. The producer is idempotent: records that it repeats during its lifetime arrive once.
 """
 
@@ -40,13 +40,13 @@ from foundation.outages import Outages
 _log = logging.getLogger(__name__)
 _MAX_EVENT_BYTES = 1_000_000
 _GRACE_SECONDS = 0.8
-"""Time that a call waits for its flights."""
+"""Seconds that a call waits for its flights."""
 _SLOW_SECONDS = 5.0
-"""A flight that takes longer is reported."""
+"""Seconds after which a flight is reported."""
 _TRIES = 12
-"""An event refused this often for a lasting reason, over minutes, becomes a dead letter."""
+"""Number of refusals for a lasting reason after which an event becomes a dead letter, over minutes."""
 _PARTITIONER = DefaultPartitioner()
-"""The partitioner that all Kafka clients share."""
+"""The default partitioner of Kafka's clients."""
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 _NOT_ABOUT_RECORDS = (
     TopicAuthorizationFailedError,
@@ -92,7 +92,7 @@ class KafkaBus:
         self._letters = Outages(f"dead letters are not announced in {DEAD_LETTERS}")
 
     async def publish(self, events: Sequence[Event]) -> Progress:
-        """Return the events that all in-sync replicas have, and those that were refused."""
+        """Return the events that all in-sync replicas have stored, and those that were refused."""
         progress = Progress()
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -102,7 +102,7 @@ class KafkaBus:
         self._land(waiting, progress)
         while waiting:
             await self._launch(waiting, progress)
-            # Flights of earlier calls have been waited for already.
+            # Earlier calls have already waited for their flights.
             fresh = {one.task for one in self._flights.values() if one.begun >= begun} | self._topics.looking(begun)
             left = begun + _GRACE_SECONDS - loop.time()
             if (
@@ -116,7 +116,7 @@ class KafkaBus:
         return progress
 
     async def close(self) -> None:
-        """Abandon flights: their events may or may not arrive."""
+        """Abandon the flights. Their events may or may not arrive."""
         await cancel_all([flight.task for flight in self._flights.values()])
         await self._topics.close()
         await self._producers.close()
@@ -161,7 +161,7 @@ class KafkaBus:
             del waiting[key]
 
     def _hold(self, waiting: dict[str, deque[Event]], progress: Progress) -> None:
-        """Report each waiting key at its first waiting event."""
+        """Report each waiting key by its first waiting event."""
         now = asyncio.get_running_loop().time()
         for flight in self._flights.values():
             slow = now - flight.begun > _SLOW_SECONDS
@@ -221,7 +221,7 @@ class KafkaBus:
         return None
 
     async def _announce(self, event: Event, reason: str) -> None:
-        """Announce a dead letter in the topic for them; the outbox keeps it in any case."""
+        """Announce a dead letter in the topic for dead letters; the outbox keeps it in any case."""
         failure: Exception | None = None
         try:
             async with asyncio.timeout(_GRACE_SECONDS):

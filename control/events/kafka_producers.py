@@ -20,7 +20,7 @@ _CLOSE_SECONDS = 0.5
 
 
 class Producers:
-    """Producers, of which one takes new batches. A retired one is closed when its last flight has landed."""
+    """Producers, one of which takes new batches. A retired one is closed when its last flight has ended."""
 
     def __init__(self, access: KafkaAccess) -> None:
         self._access = access
@@ -29,14 +29,14 @@ class Producers:
         self._ending: dict[AIOKafkaProducer, asyncio.Task[None]] = {}
 
     async def current(self) -> AIOKafkaProducer:
-        """Return the connected producer; raises BusAway."""
+        """Return the connected producer; raises BusAway if the brokers cannot be reached."""
         async with self._connecting:
             if self._current is None:
                 self._current = await self._connected()
             return self._current
 
     def retire(self, producer: AIOKafkaProducer | None) -> None:
-        """Retire the current producer: another one sends the next batches."""
+        """Retire the current producer; a new one sends the next batches."""
         if producer is not None and producer is self._current:
             self._current = None
             self._ending[producer] = asyncio.create_task(self._end(producer))
@@ -64,7 +64,7 @@ class Producers:
                 await producer.start()
         except (KafkaError, TimeoutError, OSError) as error:
             await producer.stop()
-            # The error says that no broker could be reached, and the log why.
+            # The error says that no broker could be reached; aiokafka's log says why.
             raise BusAway(last_lines.take("aiokafka") or describe(error)) from error
         except BaseException:
             await producer.stop()

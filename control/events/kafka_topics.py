@@ -1,7 +1,7 @@
 """Partitions of topics, looked up in the background and cached; a missing topic is cached for half a minute.
 
-Looking up a topic creates it if the brokers create topics automatically. If they do not, it is created here, where this
-account may do that. Otherwise the reason says that it is missing.
+Looking up a topic creates it if the brokers create topics automatically. Otherwise, it is created here if this account
+may do so. If not, the reason says that it is missing.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Topics:
             self._looking[topic] = asyncio.get_running_loop().time(), task
 
     def looking(self, since: float) -> set[asyncio.Task[None]]:
-        """Return the look-ups in progress that began after a given time."""
+        """Return the look-ups in progress that started after a given time."""
         return {task for begun, task in self._looking.values() if begun > since}
 
     def forget(self, topic: str) -> None:
@@ -76,7 +76,7 @@ class Topics:
             del self._looking[topic]
 
     async def _create(self, topic: str) -> str | None:
-        """Create a topic, which a later look finds; return why that was not possible, None if it was."""
+        """Create a topic, which a later look-up finds; return why that failed, or None if it did not."""
         if not self._access.partitions:
             return ""
         admin = AIOKafkaAdminClient(**self._access.arguments(), request_timeout_ms=int(_LOOK_SECONDS * 1000))

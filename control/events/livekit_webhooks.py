@@ -31,7 +31,7 @@ _EVENTS = {
 
 
 async def bodies(connection: Connection, events: Sequence[Event]) -> list[str | None]:
-    """Return the bodies of events, None for what LiveKit's webhooks do not tell."""
+    """Return the bodies of events, None for events that LiveKit's webhooks do not have."""
     rooms: dict[str, models.Room] = {}
     found: list[str | None] = []
     for event in events:
@@ -78,7 +78,7 @@ def _track(payload: dict[str, Any]) -> "models.TrackInfo":
 
 
 def authorization(key: str, secret: str, body: bytes) -> str:
-    """Return the token that proves who sends a body: signed by an API key, with the body's SHA-256."""
+    """Return the token that authenticates a body: signed with an API key, and containing the body's SHA-256."""
     now = int(time.time())
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     claims = {"iss": key, "nbf": now, "exp": now + _LIFETIME_SECONDS, "sha256": digest}

@@ -1,7 +1,7 @@
 """Outgoing requests to URLs that users supply (webhooks): never to this machine or its network.
 
-Each address that a connection is opened to is checked, whether resolved or written in the URL. So no redirect, no DNS
-rebinding and no odd spelling of an address leads inside.
+Each address is checked before connecting to it, whether resolved or written in the URL. So no redirect, no DNS
+rebinding and no odd spelling of an address leads to the internal network.
 """
 
 import ipaddress
@@ -32,7 +32,7 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return inner.is_global and not inner.is_multicast
-        if ip not in _GLOBAL_UNICAST:  # all that IANA has allocated so far
+        if ip not in _GLOBAL_UNICAST:  # all global unicast addresses that IANA has allocated so far
             return False
     return ip.is_global and not ip.is_multicast
 
@@ -40,7 +40,8 @@ def is_public(address: str) -> bool:
 def check_url(url: str, allow_private: bool) -> None:
     """Raise Problem 400 unless the URL is https to a name or public address.
 
-    The URL is parsed as the HTTP client does, its host normalised (IDNA, UTS 46): digits of any script form an address.
+    The URL is parsed as the HTTP client parses it, with its host normalised (IDNA, UTS 46): digits of any script can
+    form an address.
     """
     try:
         parts = URL(url)
@@ -78,7 +79,7 @@ def _literal(host: str) -> bool | None:
 
 
 def _public_socket(addr_info: aiohttp.AddrInfoType) -> socket.socket:
-    """Return the socket of a connection to one address; raises ForbiddenAddress before anything is sent."""
+    """Return a socket for a connection to one address; raises ForbiddenAddress before anything is sent."""
     family, kind, protocol, _, address = addr_info
     if not is_public(str(address[0])):
         raise ForbiddenAddress(f"{address[0]} is not on the public internet")

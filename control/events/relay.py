@@ -1,7 +1,7 @@
 """Outbox relay: offers events to one bus in order, at least once, from exactly one process.
 
-Each bus has its own relay and its own place in the outbox, so that none waits for another. A session advisory lock
-selects the one process; the others wait for it. NOTIFY is only a hint: the relay polls every second anyway. Events are
+Each bus has its own relay and its own place in the outbox, so no bus waits for another. A session advisory lock selects
+the process; the others wait for the lock. NOTIFY is only a hint: the relay polls every second anyway. Events are
 offered in batches and marked once they are safe; a relay that is killed in between offers them again. A refused event
 is held back for a while, together with those behind it under the same key, so later events never overtake it; other
 keys continue. While the bus accepts nothing, the relay backs off.
@@ -27,14 +27,16 @@ _BATCH = 500
 _POLL_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
 _PUBLISHED = Counter("parley_control_events_published_total", "Events delivered to a bus", ["bus", "topic"])
-_FAILED = Counter("parley_control_events_publish_failures_total", "Events that a bus refused, to be retried", ["bus"])
+_FAILED = Counter(
+    "parley_control_events_publish_failures_total", "Events that a bus refused and that will be retried", ["bus"]
+)
 _DEAD = Counter(
     "parley_control_events_dead_total", "Events that a bus will never accept, kept as dead letters", ["bus"]
 )
 
 
 async def run(dsn: str, place: Place, bus: Bus) -> None:
-    """Relay until cancelled; wait out a lost database."""
+    """Relay until cancelled. While the database is unreachable, wait for it."""
     await _Relay(place, bus).run(dsn)
 
 
@@ -80,13 +82,14 @@ class _Relay:
             return True
         self._backoff.reset()
         _say(self._outages.note(await self._place.reason(connection), loop.time()))
-        # Finding events to offer takes longer the more are held back, so it may take a fifth of the time at most.
+        # The more events are held back, the longer it takes to find events to offer. At most a fifth of the time may go
+        # to it.
         await asyncio.sleep(0 if more else min(4 * looked, _POLL_SECONDS))
         return more
 
 
 async def _offer(connection: Connection, place: Place, bus: Bus, events: list[Event]) -> bool:
-    """Offer events and store the outcomes; turns any error of the bus into BusAway."""
+    """Offer events and store the outcomes; raises BusAway for any error of the bus."""
     try:
         progress = await _traced(events, bus)
     except BusAway:
@@ -103,7 +106,7 @@ async def _offer(connection: Connection, place: Place, bus: Bus, events: list[Ev
 
 
 def _held(place: Place, events: list[Event], progress: Progress) -> list[Held]:
-    """Return how long refused events are held back: longer the more often they were refused."""
+    """Return the time in seconds to hold back refused events, which grows with the number of refusals."""
     attempts = {event.id: event.attempts for event in events}
     held = []
     for event, refusal in progress.refused.items():

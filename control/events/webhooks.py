@@ -1,7 +1,7 @@
 """Webhooks: events of meetings, POSTed and signed.
 
 `X-Parley-Signature: t=<unix seconds>,v1=<hex>` is HMAC-SHA256 with the webhook's secret over `<t>.<body>`. A delivery
-is retried with growing pauses until the response is 2xx, so receivers must drop event ids that they have seen.
+is retried at growing intervals until the response is 2xx, so receivers must drop event ids that they have already seen.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
 _DELIVERIES = Counter("parley_control_webhook_deliveries_total", "Attempts to deliver a webhook", ["outcome"])
-for _outcome in ("delivered", "waiting", "failed"):  # an alert sees only what was there before it changed
+for _outcome in ("delivered", "waiting", "failed"):  # an alert needs the counter to exist before it first rises
     _DELIVERIES.labels(_outcome)
 _PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
 _LEASE_SECONDS = 60
@@ -64,7 +64,7 @@ def _body(event: Event) -> str:
 
 
 class Deliveries:
-    """Sends due deliveries, a few per account at a time, so that slow receivers delay only their owner."""
+    """Sender of due deliveries: a few per account at a time, so that slow receivers delay only their owner."""
 
     def __init__(self, pool: Pool, http: aiohttp.ClientSession, livekit_keys: Mapping[str, str]) -> None:
         self._pool = pool
@@ -73,7 +73,7 @@ class Deliveries:
         self._running: dict[asyncio.Task[None], str] = {}
 
     async def run(self) -> None:
-        """Deliver until cancelled; wait out a lost database."""
+        """Deliver until cancelled. While the database is unreachable, wait for it."""
         try:
             while True:
                 try:
@@ -86,7 +86,7 @@ class Deliveries:
             self._running.clear()
 
     async def _begin(self) -> None:
-        """Begin due deliveries, of accounts with none in progress."""
+        """Start the due deliveries of accounts that have none in progress."""
         free = _AT_ONCE - len(self._running)
         if free <= 0:
             return
@@ -97,7 +97,7 @@ class Deliveries:
             self._running[asyncio.create_task(self._attempt(one))] = one.user_id
 
     async def _wait(self) -> None:
-        """Wait at most a second for a delivery to finish. A failed one is retried when its lease has lapsed."""
+        """Wait at most a second for a delivery to finish. A failed one is retried when its lease has expired."""
         if not self._running:
             await asyncio.sleep(_POLL_SECONDS)
             return
@@ -128,7 +128,7 @@ def signature(secret: str, at: int, body: str) -> str:
 
 
 def _headers(due: Due, keys: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the headers that say and prove what a delivery is; None when its key is no longer known."""
+    """Return the headers that identify and sign a delivery; None if its API key no longer exists."""
     if due.livekit_key is not None:
         secret = keys.get(due.livekit_key)
         if secret is None:
@@ -148,7 +148,7 @@ async def _post(http: aiohttp.ClientSession, due: Due, keys: Mapping[str, str]) 
     """Return the response status, and an error for the webhook's owner that reveals nothing internal."""
     headers = _headers(due, keys)
     if headers is None:
-        return None, "the API key that signs it is no longer known"
+        return None, "the API key that signs this webhook no longer exists"
     try:
         async with http.post(due.url, data=due.body.encode(), headers=headers, allow_redirects=False) as answer:
             return answer.status, None if answer.ok else f"the receiver answered with status {answer.status}"

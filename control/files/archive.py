@@ -1,6 +1,6 @@
-"""Recordings in the object store: manifests and the files that they name.
+"""Recordings in the object store: manifests and the files listed in them.
 
-Keys begin with the recording's id. Only the files named by a committed manifest and the composed film are served.
+Keys begin with the recording's id. Only the files listed in a committed manifest and the composed film are served.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of `manifest.json` that control reads; the other fields are internal to the recorder.
+    """The part of `manifest.json` that control reads; other fields are internal to the recorder.
 
     `instance` is the recorder that finished it.
     """
@@ -78,7 +78,7 @@ class Archive:
             raise trouble
 
     async def trouble(self) -> Problem | None:
-        """Return why no recording can be stored at the moment, None if one can."""
+        """Return why no recording can be stored at the moment, or None if one can."""
         try:
             await self.objects.check()
         except OSError as error:
@@ -100,7 +100,7 @@ class Archive:
         return None if found is None else found.detail
 
     async def free(self) -> int | None:
-        """Return the free bytes of the recordings' store, None if it does not report them."""
+        """Return the free bytes of the recordings' store, or None if it does not report them."""
         try:
             room = await self.objects.room()
         except OSError:
@@ -125,7 +125,7 @@ class Archive:
             raise Problem(502, "manifest_unreadable", "The recording's manifest cannot be read.") from error
 
     async def file(self, recording: str, name: str) -> tuple[str, str]:
-        """Return the key and content type of a file in the manifest, its signature, or of a film and its storyboard."""
+        """Return the key and content type of a file in the manifest, its signature, a film or its storyboard."""
         if name not in {MANIFEST, SIGNATURE} and not _COMPOSED.fullmatch(name):
             manifest = await self.manifest(recording)
             if name not in {within(recording, file.key) for track in manifest.tracks for file in track.files}:

@@ -4,7 +4,7 @@ Started as `python -m control.files.image_worker FD KIND MEDIA_FD` with a Unix s
 for reading, at MEDIA_FD; KIND is avatar or image. It is sandboxed before it reads the file's first byte. It answers
 with a JPEG, or with the reason for a failure.
 
-An image's size is read before its pixels, and one too large is refused: a few bytes can claim gigapixels.
+An image's size is read before its pixels, and an image that is too large is refused: a few bytes can claim gigapixels.
 """
 
 import functools
@@ -63,7 +63,7 @@ def encoded(image: Image.Image) -> bytes:
 def serve(channel: socket.socket, file: IO[bytes], maker: Maker, examples: Iterable[IO[bytes]]) -> None:
     """Sandbox this process, then answer with the result of `maker` for `file`.
 
-    It processes `examples` first, so that everything that is loaded on first use is loaded.
+    It processes `examples` before the sandbox closes, so that everything loaded on first use is loaded.
     """
     confinement.limit(memory_bytes=MEMORY_BYTES, nice=NICE, cpu_seconds=CPU_SECONDS)
     for example in examples:
@@ -108,7 +108,7 @@ def _examples() -> Iterator[IO[bytes]]:
 
 
 def main(arguments: list[str]) -> None:
-    """Answer and exit."""
+    """Send the result and exit."""
     descriptor, kind, media = int(arguments[0]), arguments[1], int(arguments[2])
     with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:
         serve(channel, file, functools.partial(make, kind=kind), _examples())

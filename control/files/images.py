@@ -1,6 +1,6 @@
 """Avatars and thumbnails, made by sandboxed processes: uploads are never decoded in this one.
 
-A process makes one picture and exits, so nothing leaks from one upload to the next (control.files.image_worker,
+Each process makes one picture and exits, so nothing leaks from one upload to the next (control.files.image_worker,
 video_worker).
 """
 
@@ -22,7 +22,7 @@ _PICTURES = Counter("parley_control_pictures_total", "Avatars and thumbnails", [
 
 
 class Images:
-    """Makes pictures, a few at a time."""
+    """Maker of pictures, a few at a time."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -35,7 +35,7 @@ class Images:
             return await self._make(file.fileno(), "control.files.image_worker", "avatar")
 
     async def thumbnail(self, path: Path, content_type: str) -> bytes | None:
-        """Return a JPEG of an image or of a video's first frame, None if there is none."""
+        """Return a JPEG of an image or of a video's first frame; None for other files."""
         video = content_type.startswith("video/")
         worker = ["control.files.video_worker"] if video else ["control.files.image_worker", "image"]
         try:
@@ -59,7 +59,7 @@ class Images:
 
 
 async def _ask(descriptor: int, *worker: str) -> bytes:
-    """Return the worker's answer: a picture, the reason of a failure, or nothing if it was killed."""
+    """Return the worker's result: a picture, the reason for a failure, or nothing if it was killed."""
     process, channel = await worker_process.start(*worker, str(descriptor), descriptors=(descriptor,))
     try:
         return await _read(channel)

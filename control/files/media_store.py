@@ -1,4 +1,4 @@
-"""Store of uploaded files: spooled and hashed as they arrive, and visible only when complete."""
+"""Store of uploaded files, which are spooled and hashed as they arrive, and visible only when complete."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ _SPOOL_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored file; `head` is its beginning, to detect its type."""
+    """A stored file; `head` is its first bytes, which determine its type."""
 
     size: int
     sha256: str
@@ -47,7 +47,7 @@ class MediaStore:
         return self.objects.local(self.key(identifier))
 
     async def trouble(self) -> str | None:
-        """Return why no file can be stored at the moment, None if one can."""
+        """Return why no file can be stored at the moment, or None if one can."""
         try:
             await self.objects.check()
         except OSError as error:
@@ -59,7 +59,8 @@ class MediaStore:
     ) -> Stored:
         """Store what `content` yields: `expected` bytes, if known.
 
-        Raises `exceeded` beyond `limit` bytes, Problem 503 or 507 if it cannot be stored. Then nothing is left behind.
+        Raises `exceeded` beyond `limit` bytes, and Problem 503 or 507 if the file cannot be stored; nothing remains
+        then.
         """
         key = self.key(identifier)
         spool = self.objects.spool
@@ -83,7 +84,7 @@ class MediaStore:
         return Stored(size, digest.hexdigest(), head)
 
     async def put_bytes(self, identifier: str, data: bytes, suffix: str = "") -> None:
-        """Store a small generated file; raises Problem 503 if the store refuses."""
+        """Store a small generated file; raises Problem 503 if the store refuses it."""
         try:
             await self.objects.put(self.key(identifier, suffix), data)
         except OSError as error:

@@ -1,7 +1,7 @@
 """Disk space: the reserve that files must leave, and the error of a full disk.
 
-A database that cannot write stops every meeting, so files leave it a reserve. Running recordings may use the reserve
-too.
+If the database cannot write, every meeting stops, so files leave a reserve for it. Running recordings may use the
+reserve too.
 """
 
 import errno
@@ -13,7 +13,7 @@ import asyncpg
 from control.problem import Problem
 
 _RESERVE = 256 * 1024**2
-_RESERVE_SHARE = 10  # of a small disk
+_RESERVE_SHARE = 10  # limits the reserve on a small disk
 
 
 def require(directory: Path, size: int = 0) -> None:
@@ -23,7 +23,7 @@ def require(directory: Path, size: int = 0) -> None:
 
 
 def trouble(directory: Path) -> str | None:
-    """Return an error if files are refused for lack of space, None if there is space."""
+    """Return an error if files are refused for lack of space, or None if there is space."""
     above = next(one for one in (directory, *directory.parents) if one.exists())
     return "only the reserve of the disk is left, so files are refused" if _left(above) <= 0 else None
 
@@ -40,6 +40,6 @@ def no_space() -> Problem:
 
 
 def _left(directory: Path) -> int:
-    """Return the free bytes beside the reserve; negative if the reserve is in use."""
+    """Return the free bytes beyond the reserve; negative if the reserve is in use."""
     usage = shutil.disk_usage(directory)
     return usage.free - min(_RESERVE, usage.total // _RESERVE_SHARE)

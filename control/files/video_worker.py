@@ -1,6 +1,6 @@
 """Worker process that makes one small picture of an uploaded video, and exits.
 
-Started as `python -m control.files.video_worker FD MEDIA_FD`, otherwise like image_worker. It is separate because
+Started as `python -m control.files.video_worker FD MEDIA_FD`; otherwise like image_worker. It is separate because
 loading FFmpeg takes as long as making a picture.
 """
 
@@ -46,7 +46,7 @@ def example() -> IO[bytes]:
 
 
 def main(arguments: list[str]) -> None:
-    """Answer and exit."""
+    """Send the result and exit."""
     descriptor, media = int(arguments[0]), int(arguments[1])
     preload.whole_package(av, frozenset(("av.__main__", "av.datasets")))
     with socket.socket(fileno=descriptor) as channel, os.fdopen(media, "rb") as file:

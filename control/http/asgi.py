@@ -1,4 +1,4 @@
-"""Types of ASGI applications (https://asgi.readthedocs.io), as far as they are named here."""
+"""Types of ASGI applications (https://asgi.readthedocs.io), as far as they are used here."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

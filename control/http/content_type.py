@@ -1,4 +1,4 @@
-"""Content type of a file by its first bytes, never by its name or the sender's claim (WHATWG MIME Sniffing)."""
+"""Content type of a file, detected from its first bytes, never from its name or header (WHATWG MIME Sniffing)."""
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -47,7 +47,7 @@ def sniff(head: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    # The last character may be truncated.
+    # The last UTF-8 character may be truncated.
     for cut in range(4):
         try:
             head[: len(head) - cut].decode()

@@ -9,12 +9,12 @@ from control.problem import Problem
 
 
 def of(body: bytes) -> str:
-    # Processors have instructions for SHA-256: it takes half the time of BLAKE2b.
+    # Processors have instructions for SHA-256, so it takes half the time of BLAKE2b.
     return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
 def conditional(request: Request, result: msgspec.Struct, status: int) -> Response:
-    """Return the answer with its ETag, or 304 when the caller has it already."""
+    """Return the response with its ETag, or 304 if the caller already has it."""
     body = msgspec.json.encode(result)
     tag = of(body)
     headers = {"Cache-Control": "private, no-cache", "ETag": tag}
@@ -27,7 +27,7 @@ def check(request: Request, current: msgspec.Struct) -> None:
     """Raise Problem 412 if If-Match names a state other than the current one."""
     given = request.headers.get("If-Match")
     if given is not None and not _matches(given, of(msgspec.json.encode(current))):
-        raise Problem(412, "changed_meanwhile", "This was changed in the meantime. Read it again.")
+        raise Problem(412, "changed_meanwhile", "This has changed in the meantime. Reload it and try again.")
 
 
 def _matches(given: str | None, tag: str) -> bool:

@@ -1,10 +1,10 @@
 """Limits on connections and requests, around any ASGI server.
 
-As ASGI middleware this module knows which connections are serving a request; a sweep looks after the others. A
+As ASGI middleware, this module knows which connections are serving a request; a periodic sweep checks the others. A
 connection without a request has 30 s to send a complete head. A request body that stalls, or a response that the client
-stops reading, ends the connection. Connections are limited in total and per address: the one that has been idle longest
-is closed first, a busy one never. Heads that the server accepts but another parser could read differently are rejected
-(RFC 9112, section 11.2).
+stops reading, ends the connection. Connections are limited in total and per address: the one idle longest is closed
+first, a busy one never. Heads that the server accepts but another parser could read differently are rejected (RFC 9112,
+section 11.2).
 """
 
 import asyncio
@@ -27,22 +27,22 @@ _MOST = 8192
 _OF_DESCRIPTORS = 0.5
 _SHARE_OF_ONE = 4
 _CLOSED = Counter(
-    "parley_control_http_connections_closed_total", "Connections that were closed on a client", ["reason"]
+    "parley_control_http_connections_closed_total", "Connections closed by the server, by reason", ["reason"]
 )
 
 _Key = tuple[Any, ...]
-"""Both ends of a connection, as ASGI and asyncio name them."""
+"""Addresses of both ends of a connection, in the form of ASGI and asyncio."""
 
 
 class Connection(Protocol):
-    """The state of a connection that a server holds."""
+    """State of an open connection."""
 
     transport: asyncio.Transport
 
 
 @dataclass(slots=True)
 class _Exchange:
-    """A running request: since when it has waited to receive from or send to its client, if it does."""
+    """A running request, with the times since when it has been waiting to receive from or send to its client."""
 
     receiving: float | None = None
     sending: float | None = None
@@ -52,9 +52,9 @@ class _Exchange:
 
 
 class Exchanges:
-    """Middleware for one server, and the watch over its connections.
+    """Middleware for one server, and the limits on its connections.
 
-    An address that `is_gateway` stands for many clients: only the total limits it.
+    An address that `is_gateway` serves many clients, so only the total limit applies to it.
     """
 
     def __init__(self, application: Any, is_gateway: Callable[[str], bool]) -> None:
@@ -134,7 +134,7 @@ class Exchanges:
                 yield transport
 
     def _host(self, address: str) -> str:
-        """Return the host that a connection counts for; empty for a gateway."""
+        """Return the host that a connection counts against; empty for a gateway."""
         return "" if self._is_gateway(address) else host_of(address)
 
 
@@ -143,7 +143,7 @@ class _Refused(Problem):
 
 
 def ambiguity(scope: Scope) -> str | None:
-    """Return why a head that the server accepted is ambiguous or unsupported; None if it is neither."""
+    """Return why a head that the server accepted is ambiguous or unsupported, or None if it is neither."""
     names = {name for name, _ in scope["headers"]}
     if scope["http_version"] not in {"1.0", "1.1"} or scope.get("method") == "CONNECT":
         return "This HTTP version or method is not supported."

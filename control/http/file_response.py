@@ -1,6 +1,6 @@
 """Objects as responses: conditional requests and single ranges (RFC 9110, sections 13 and 14), in bounded memory.
 
-Quart's own file body stays open when a conditional request is answered without it, and reads 8 KiB a thread switch.
+Quart's own file body stays open when a conditional request is answered without it, and switches threads every 8 KiB.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class FileBody(ResponseBody):
         self._file: FileIO | None = None
 
     async def __aenter__(self) -> "FileBody":
-        # Not in a thread: if the client disconnected meanwhile, nobody would close the file.
+        # Not in a thread: if the client disconnected during the call, the file would stay open.
         self._file = FileIO(self._path)
         self._file.seek(self._position)
         return self
@@ -77,7 +77,7 @@ class ObjectBody(ResponseBody):
 async def send(request: Request, objects: Objects, key: str, content_type: str, cache: str) -> Response:
     """Return the response to a GET or HEAD of an object.
 
-    Raises Problem 404 if it is gone, 416 beyond its end, 503 if the store does not answer.
+    Raises Problem 404 if it was deleted, 416 for a range beyond its end, 503 if the store does not answer.
     """
     path = objects.store.local_path(key)
     if path is not None:
@@ -135,13 +135,13 @@ def _respond(
     response.headers["Content-Length"] = str(end - start)
     if request.method != "HEAD":
         response.response = body(start, end)
-    # Quart's default would silently cut off a long download.
+    # Quart's default timeout would silently cut off a long download.
     response.timeout = None
     return response
 
 
 def parse_range(text: str, size: int) -> tuple[int, int] | None:
-    """Return (start, end) of a single byte range, end excluded; None if the header is to be ignored.
+    """Return (start, end) of a single byte range, end excluded, or None if the header must be ignored.
 
     Several ranges, other units and syntax errors are ignored, as RFC 9110 allows. Raises Problem 416 for a range
     outside the file.

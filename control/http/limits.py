@@ -18,7 +18,7 @@ _SUBSCRIBER_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Remainder of a general limit; the window ends in `reset` seconds."""
+    """Requests left within a general limit; the window ends in `reset` seconds."""
 
     limit: int
     remaining: int
@@ -27,7 +27,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Limit of wrong attempts of a subject within `seconds`."""
+    """Limit on a subject's wrong attempts within `seconds`."""
 
     name: str
     subject: str
@@ -40,7 +40,7 @@ class Failures:
 
 
 def network(address: str) -> str:
-    """Return the network that counts as one party: an IPv4 address, or the IPv6 /64 of one subscriber."""
+    """Return the network that counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -58,7 +58,7 @@ class Limits:
         self._local: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     async def spend(self, name: str, subject: str, allowed: int, seconds: int) -> None:
-        """Count one action of `subject`; raises Problem 429 beyond `allowed` within `seconds`."""
+        """Count one action of `subject`; raises Problem 429 after more than `allowed` within `seconds`."""
         if await self._count(f"limit:{name}:{subject}", seconds) > allowed:
             raise _too_many(seconds)
 
@@ -71,7 +71,8 @@ class Limits:
     async def guess(self, limits: Sequence[Failures], attempt: Callable[[], Awaitable[bool]]) -> bool:
         """Return whether an attempt is right, and count a wrong one. Raises Problem 429 after too many wrong ones.
 
-        Counts are read again after the attempt, so that of many at once, those beyond the limit learn nothing.
+        The counts are read again after the attempt, so of many concurrent attempts, those beyond the limit learn
+        nothing.
         """
         await self._check(limits)
         right = await attempt()
@@ -85,7 +86,7 @@ class Limits:
         return False
 
     def check_requests(self, subject: str, limit: int) -> None:
-        """Raise Problem 429 if `subject` has made `limit` requests this minute; counts nothing."""
+        """Raise Problem 429 if `subject` has made `limit` requests this minute, without counting this one."""
         key = f"requests:{subject}"
         if self._read_locally(key) >= limit:
             raise self._too_many_requests(key, limit)
@@ -99,7 +100,7 @@ class Limits:
         return Allowance(limit, limit - count, self._reset(key))
 
     def take_back(self, subject: str) -> None:
-        """Uncount one request of `subject` that turned out to be somebody else's."""
+        """Subtract one request of `subject` that turned out to be somebody else's."""
         key = f"requests:{subject}"
         if key in self._local:
             ends, count = self._local[key]

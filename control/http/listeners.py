@@ -12,9 +12,9 @@ class Tls:
 
 
 def bind(address: str, *, shared: bool = False) -> socket.socket:
-    """Return a socket listening on `host:port` or `[v6]:port`; raises OSError, which says why and where.
+    """Return a socket listening on `host:port` or `[v6]:port`; raises OSError with the address and the reason.
 
-    The system spreads connections over the processes that listen `shared` on one port.
+    The system spreads connections over the processes whose sockets on a port are `shared`.
     """
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")

@@ -1,4 +1,4 @@
-"""Responses for errors: everything that handlers raise becomes problem+json."""
+"""Error responses: everything that handlers raise becomes problem+json."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Metrics of requests by route: rates, errors and durations. The route is the declared rule, not the path."""
+"""Metrics of requests by route: rates, errors and durations. The label is the declared route, not the path."""
 
 import functools
 import time

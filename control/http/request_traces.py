@@ -1,7 +1,7 @@
-"""Traces of API requests. Each begins a trace of its own, which only points to the caller's context (`traceparent`).
+"""Traces of API requests. Each request starts its own trace, which only links to the caller's (`traceparent`).
 
-So every trace has one root, and nobody outside decides what is recorded. The answer names the trace, if it is recorded,
-in `traceresponse` (W3C Trace Context, level 2): the gateway logs it.
+So every trace has one root, and callers do not decide what is recorded. The response names a recorded trace in
+`traceresponse` (W3C Trace Context, level 2), which the gateway logs.
 """
 
 from quart import Quart, Response, g, request

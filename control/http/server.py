@@ -1,4 +1,4 @@
-"""Serve a listener with uvicorn, through its public interface: HTTP/1.1 and WebSocket, plain or over TLS.
+"""A server for one listener: uvicorn through its public interface. HTTP/1.1 and WebSocket, plain or over TLS.
 
 h11 parses strictly and in bounded memory. `control.http.exchanges` adds the limits that uvicorn lacks. The gateway adds
 HTTP/2 and HTTP/3.
@@ -22,7 +22,7 @@ _HEAD_BYTES = 64 * 1024
 
 
 class _Server(uvicorn.Server):
-    """One of several servers of a process that handles signals itself."""
+    """One of several servers in a process that handles signals itself."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,7 +73,7 @@ def _settings(application: Any, tls: Tls | None) -> uvicorn.Config:
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # a message would be decompressed completely before its size is checked
         ws_ping_interval=20,
-        # A client is not lost because a machine slept or this process stood still for a while.
+        # A client is not dropped because its machine slept or this process was stopped for a while.
         ws_ping_timeout=60,
         lifespan="off",
         interface="asgi3",

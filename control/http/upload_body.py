@@ -1,6 +1,6 @@
-"""Streamed request bodies: of each, one piece waits in memory while another is being written.
+"""Streamed request bodies: one piece of each waits in memory while another is being written.
 
-Quart reads a body as fast as it arrives, even if nobody consumes it. Here reading pauses while the handler is behind,
+Quart reads a body as fast as it arrives, even if nobody consumes it. Here, reading pauses while the handler is behind,
 so TCP slows the sender down. Only ASGI calls are wrapped, since Quart's internals change between releases.
 """
 
@@ -35,7 +35,7 @@ class Gate:
             self._open.set()
 
     def release(self) -> None:
-        """Stay open: the response was sent, and the rest of the body is discarded."""
+        """Stay open, since the response was sent and the rest of the body is discarded."""
         self._waiting = -(1 << 62)
         self._open.set()
 
@@ -44,7 +44,7 @@ class Gate:
 
 
 class PacedBody(Body):
-    """A body that reports to the gate what its reader consumed."""
+    """A body that reports consumed bytes to the gate."""
 
     gate: Gate | None = None
 
@@ -56,7 +56,7 @@ class PacedBody(Body):
 
 
 class StreamingRequest(Request):
-    """A request without a size limit of the body on streamed paths, whose handlers enforce their own."""
+    """A request whose body has no size limit on streamed paths; their handlers enforce their own."""
 
     body_class = PacedBody
     body: PacedBody

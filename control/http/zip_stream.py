@@ -1,4 +1,4 @@
-"""Streamed ZIP archives, stored without compression: media does not shrink, and nothing is buffered."""
+"""Streamed ZIP archives without compression, since media does not shrink; nothing is buffered."""
 
 import time
 import zipfile
@@ -43,7 +43,7 @@ class _Sink:
 
 
 def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, None]:
-    """Yield the archive in pieces; raises OSError if an object is gone or changes."""
+    """Yield the archive in pieces; raises OSError if an object was deleted or changed."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for entry in entries:
@@ -63,7 +63,7 @@ def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, No
 
 
 async def stream(objects: Objects, entries: list[Entry]) -> AsyncIterator[bytes]:
-    """Yield the archive without blocking the loop."""
+    """Yield the archive in pieces, without blocking the event loop."""
     pieces = parts(objects.store, entries)
     try:
         while (piece := await objects.call(next, pieces, None)) is not None:

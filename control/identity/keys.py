@@ -18,7 +18,7 @@ _SESSION_SECRET = "session-secret"  # noqa: S105 - a file name
 
 
 class Keys:
-    """The Ed25519 key of join tokens, and secrets derived from one random value for tokens that only control reads."""
+    """The Ed25519 key for join tokens, and secrets derived from one random value for tokens that only control reads."""
 
     def __init__(self, signing: Ed25519PrivateKey, session_secret: bytes) -> None:
         self.signing = signing
@@ -28,16 +28,16 @@ class Keys:
         self._secret = session_secret
 
     def derive(self, purpose: str) -> bytes:
-        """Return 32 bytes derived for `purpose` alone."""
+        """Return 32 bytes derived for one purpose."""
         return hmac.digest(self._secret, purpose.encode(), "sha256")
 
     def public_jwks(self) -> list[dict[str, Any]]:
-        """Return the public key as JWK (RFC 8037)."""
+        """Return the public key as a JWK (RFC 8037)."""
         return [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.kid, "x": self._x}]
 
 
 def load(directory: Path, may_create: bool) -> Keys:
-    """Return the keys in `directory`. If missing, create them if `may_create`, else raise FileNotFoundError."""
+    """Return the keys in `directory`. Missing ones are created if `may_create`; else raises FileNotFoundError."""
     if may_create:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         signing_key.create(directory / _SIGNING_KEY)
@@ -45,7 +45,7 @@ def load(directory: Path, may_create: bool) -> Keys:
     for path in (directory / _SIGNING_KEY, directory / _SESSION_SECRET):
         if not path.exists():
             raise FileNotFoundError(
-                errno.ENOENT, "put the key there, or make all keys by `parley make-keys`", str(path)
+                errno.ENOENT, "put the key there, or create all keys with `parley make-keys`", str(path)
             )
     signing = signing_key.load(directory / _SIGNING_KEY)
     session_secret = bytes.fromhex((directory / _SESSION_SECRET).read_text().strip())

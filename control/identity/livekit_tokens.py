@@ -1,7 +1,7 @@
-"""Access tokens of LiveKit's SDKs: JWT (RFC 7519) by HS256, signed with an API secret.
+"""Access tokens of LiveKit's SDKs: JWTs (RFC 7519), signed with an API secret by HS256.
 
-Unlike join tokens they may be used again until they expire, since clients reconnect with them. Refusals have the
-statuses and texts by which SDKs know them.
+Unlike join tokens, they may be used again until they expire, since clients reconnect with them. Refusals have the
+statuses and texts that the SDKs recognise.
 """
 
 import time
@@ -18,7 +18,7 @@ REFRESHED_SECONDS = 600
 
 
 class TokenRefused(Exception):
-    """An access token that does not admit; `status` is of HTTP."""
+    """The access token does not admit its bearer; `status` is the HTTP status."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -27,7 +27,7 @@ class TokenRefused(Exception):
 
 
 class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The rights of the bearer in a room. None: the rights of every participant."""
+    """The bearer's rights in a room. A right that is None has the default of every participant."""
 
     room_join: bool = False
     room: str = ""
@@ -54,14 +54,14 @@ class RoomAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RoomConfiguration(msgspec.Struct, frozen=True, kw_only=True):
-    """A description of the room in a token, for when joining makes it."""
+    """The settings of a room that joining with the token creates."""
 
     agents: list[RoomAgent] = []
     metadata: str = ""
 
 
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
-    """The claims of a token: `iss` is the API key that signed it, `sub` the identity of the bearer."""
+    """The claims of a token: `iss` is the API key that signed it, `sub` the bearer's identity."""
 
     iss: str
     sub: str = ""
@@ -78,7 +78,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(token: str, keys: Mapping[str, str]) -> AccessToken:
-    """Return the claims of a token that admits to a room; raises TokenRefused."""
+    """Return the claims of a token that admits its bearer to a room; raises TokenRefused."""
     if not token:
         raise TokenRefused(401, "no permissions to access the room")
     claims = verified(token, keys)
@@ -99,7 +99,7 @@ def read(token: str, keys: Mapping[str, str]) -> AccessToken:
 
 
 def verified(token: str, keys: Mapping[str, str]) -> AccessToken:
-    """Return the claims of a token that one of the keys has signed, whatever it grants; raises TokenRefused."""
+    """Return the claims of a token that one of the keys signed, whatever it grants; raises TokenRefused."""
     if len(token) > MAX_BYTES:
         raise TokenRefused(401, "invalid authorization token")
     try:
@@ -123,24 +123,27 @@ def verified(token: str, keys: Mapping[str, str]) -> AccessToken:
 
 
 def refreshed(token: str, keys: Mapping[str, str]) -> str:
-    """Return a valid token anew, to reconnect with while its bearer is connected; it lasts ten minutes or as long."""
+    """Return a new token for a connected bearer to reconnect with.
+
+    It expires with the old one, but not within ten minutes.
+    """
     claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     claims["exp"] = max(int(claims["exp"]), int(time.time()) + REFRESHED_SECONDS)
     return jwt.encode(claims, keys[claims["iss"]], algorithm="HS256")
 
 
 def signing_keys(text: str) -> dict[str, str]:
-    """Return the pairs of a setting: `KEY: SECRET`, by commas or lines; ValueError for anything else."""
+    """Return the keys of a setting: `KEY: SECRET` pairs, separated by commas or lines; raises ValueError."""
     pairs: dict[str, str] = {}
     for part in text.replace("\n", ",").split(","):
         if not part.strip():
             continue
         key, colon, secret = (piece.strip() for piece in part.partition(":"))
         if not (key and colon and len(secret) >= MIN_SECRET):
-            raise ValueError(f"write KEY: SECRET, with secrets of {MIN_SECRET} characters or more")
+            raise ValueError(f"expected KEY: SECRET, with secrets of at least {MIN_SECRET} characters")
         pairs[key] = secret
     return pairs
 
 
 MIN_SECRET = 32
-"""Characters of a secret: HMAC-SHA256 is as strong as its key (RFC 7518, section 3.2)."""
+"""Minimum characters of a secret: HMAC-SHA256 is only as strong as its key (RFC 7518, section 3.2)."""

@@ -1,7 +1,7 @@
 """OpenID Connect (Core 1.0), authorization code flow with PKCE (RFC 7636).
 
-The provider's response is accepted only from the browser that began the attempt (state), for this attempt (nonce),
-signed by the issuer's published key with an asymmetric algorithm, for this client, and in time.
+The provider's response is accepted only from the browser that started the attempt (state), for this attempt (nonce),
+for this client, before it expires, and signed with the issuer's published key by an asymmetric algorithm.
 """
 
 import base64
@@ -39,7 +39,7 @@ class _Tokens(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to sign in, kept by its browser."""
+    """One attempt to sign in, kept in the browser."""
 
     provider: str
     state: str
@@ -65,7 +65,7 @@ class OidcClient:
     async def authorization_url(self, attempt: Attempt, max_age: int | None = None) -> str:
         """Return the URL to send the browser to; raises Problem 502 if the provider does not answer.
 
-        With `max_age`, the provider asks people to sign in again if they last did so more than that many seconds ago.
+        With `max_age`, the provider asks users to sign in again if they last did so more than that many seconds ago.
         """
         discovery = await self._discovery()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
@@ -93,7 +93,7 @@ class OidcClient:
             "redirect_uri": self._redirect_uri,
             "code_verifier": attempt.verifier,
         }
-        # RFC 6749, section 2.3.1: both are form-encoded before they are joined.
+        # RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined.
         pair = f"{quote_plus(self.provider.client_id)}:{quote_plus(self.provider.client_secret)}"
         headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         try:

@@ -1,8 +1,8 @@
-"""Passcodes of meetings: hashed like passwords, and verified once for a crowd that gives the same one.
+"""Passcodes of meetings: hashed like passwords, and verified once if many people give the same one.
 
-Hashing takes tens of milliseconds, so three hundred people who join at nine would wait for each other. A check in
-progress is shared, and a success is remembered for a while, under a key that only this process has. Failures are not,
-so guessing stays slow.
+Hashing takes tens of milliseconds, so three hundred people who join at once would wait for each other. A check in
+progress is shared, and a success is remembered for a while under a key that only this process has. Failures are not
+remembered, so guessing stays slow.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Passcodes:
             task = asyncio.create_task(self._passwords.verify(stored, passcode))
             self._under_way[pair] = task
             task.add_done_callback(lambda _: self._under_way.pop(pair, None))
-        # Shielded: a caller that disconnects must not cancel the check for the others.
+        # Shielded, so that a caller who disconnects does not cancel the check for the others.
         right = await asyncio.shield(task)
         if right:
             self._remember(pair)

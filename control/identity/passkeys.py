@@ -1,8 +1,8 @@
-"""Passkeys: the relying party of Web Authentication (Level 3), by the library `webauthn`.
+"""Passkeys: the relying party of Web Authentication (Level 3), built on the library `webauthn`.
 
-The authenticator verifies the user at each ceremony (by PIN or fingerprint), so a passkey alone is two factors. The
-relying party is the host of the page. The origin that the browser reports must be the page's, or a configured one of
-the same host. Attestation is not requested: any authenticator will do.
+The authenticator verifies the user at each ceremony (by PIN or fingerprint), so a passkey alone counts as two factors.
+The relying party is the host of the page. The origin that the browser reports must be the page's, or a configured one
+with the same host. Attestation is not requested: any authenticator is accepted.
 """
 
 import json
@@ -51,7 +51,7 @@ def relying_party(request: Request, configured: tuple[str, ...], secure: bool) -
 def registration_options(
     party: RelyingParty, challenge: bytes, *, user: str, username: str, display_name: str, known: list[bytes]
 ) -> dict[str, Any]:
-    """Return PublicKeyCredentialCreationOptionsJSON; authenticators that hold one of `known` decline."""
+    """Return PublicKeyCredentialCreationOptionsJSON; authenticators that hold one of the `known` passkeys decline."""
     options = webauthn.generate_registration_options(
         rp_id=party.host,
         rp_name="Parley",
@@ -114,7 +114,7 @@ def verify_sign_in(
 
 
 def challenge_of(credential: dict[str, Any]) -> bytes:
-    """Return the challenge that a credential claims to answer, unverified, only to look it up; raises Problem 403."""
+    """Return the unverified challenge of a credential, only to look it up; raises Problem 403."""
     try:
         data = json.loads(webauthn.base64url_to_bytes(credential["response"]["clientDataJSON"]))
         return webauthn.base64url_to_bytes(data["challenge"])
@@ -123,7 +123,7 @@ def challenge_of(credential: dict[str, Any]) -> bytes:
 
 
 def credential_id_of(credential: dict[str, Any]) -> bytes:
-    """Return the id that a credential names; raises Problem 403."""
+    """Return the id of a credential; raises Problem 403."""
     try:
         return webauthn.base64url_to_bytes(credential["id"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:

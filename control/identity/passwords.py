@@ -1,6 +1,6 @@
 """Password hashing with Argon2id (RFC 9106), in threads because it takes tens of milliseconds.
 
-The queue is bounded. Beyond it a login is refused with 503 rather than delayed indefinitely.
+The queue is bounded. When it is full, a sign-in is refused with 503 rather than delayed indefinitely.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _WAITING = 64
 
 
 class Passwords:
-    """Hashes and verifies. `threads` bounds CPU and memory (19 MiB each)."""
+    """Password hasher. `threads` limits CPU and memory (19 MiB each)."""
 
     def __init__(self, threads: int = 2) -> None:
         # OWASP's second recommended setting: m=19 MiB, t=2, p=1.
@@ -32,7 +32,7 @@ class Passwords:
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Return whether `password` is right; takes as long if there is no account (`stored` is None)."""
+        """Return whether `password` is right. It takes equally long if there is no account (`stored` is None)."""
         matches = await self._run(lambda: self._verify(stored or self._decoy, password))
         return matches and stored is not None
 

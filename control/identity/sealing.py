@@ -1,6 +1,6 @@
 """Encryption of secrets in the database: AES-256-GCM with a key derived from the session secret.
 
-A sealed text belongs to one subject (additional data), so a row's secret is useless in another row.
+A sealed text is bound to one subject (its additional data), so a secret copied to another row cannot be opened there.
 """
 
 import base64
@@ -14,7 +14,7 @@ _NONCE = 12
 
 
 class Seal:
-    """Seals and opens texts for one purpose."""
+    """Encryption and decryption of texts for one purpose."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
@@ -25,7 +25,7 @@ class Seal:
         return _PREFIX + base64.b64encode(nonce + sealed).decode()
 
     def open(self, subject: str, stored: str) -> str:
-        """Return the sealed text; raises ValueError if it was sealed with another key or for another subject."""
+        """Return the plain text; raises ValueError if it was sealed with another key or for another subject."""
         if not is_sealed(stored):
             raise ValueError("the text is not sealed")
         try:
@@ -36,5 +36,5 @@ class Seal:
 
 
 def is_sealed(stored: str) -> bool:
-    """Return whether a stored text is sealed; those of earlier releases are not."""
+    """Return whether a stored text is sealed. Texts stored by earlier releases are not."""
     return stored.startswith(_PREFIX)

@@ -1,6 +1,6 @@
-"""Tokens that control issues: access, refresh, CSRF, participant and rejoin tokens, and join tokens for the sfu.
+"""Tokens issued by control: access, refresh, CSRF, participant and rejoin tokens, and join tokens for the sfu.
 
-The reader pins algorithms and audiences; they are never taken from the token (CVE-2021-39215).
+Algorithms and audiences are fixed here, never taken from the token (CVE-2021-39215).
 """
 
 import base64
@@ -63,7 +63,7 @@ class Device:
 
 
 class Tokens:
-    """Issues and reads tokens. Reading returns None for an invalid or expired one."""
+    """Issuer and reader of tokens. Reading returns None for an invalid or expired token."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -135,14 +135,14 @@ class Tokens:
         return hmac.compare_digest(given.encode(), self.csrf(session).encode())
 
     def link(self, link: str, subject: str, expires: int) -> str:
-        """Return the signature of the link `link_id` to `subject`, valid until `expires` (Unix seconds)."""
+        """Return the signature of the link `link_id` to `subject`; the link is valid until `expires` (Unix seconds)."""
         return hmac.digest(self._link_key, f"{link}\n{expires}\n{subject}".encode(), "sha256").hex()
 
     def link_matches(self, link: str, subject: str, expires: int, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.link(link, subject, expires).encode())
 
     def mark(self, meeting: str, subject: str) -> bytes:
-        """Return the hash by which a meeting recognises somebody; it differs in each meeting."""
+        """Return the hash that a meeting recognises somebody by. It differs in each meeting."""
         return hmac.digest(self._mark_key, f"{meeting}\n{subject}".encode(), "sha256")
 
     def join(
@@ -162,7 +162,7 @@ class Tokens:
         attributes: Mapping[str, str] | None = None,
         kind: str = "",
     ) -> str:
-        """Return a join token for the sfu: one admission within 60 s."""
+        """Return a join token for the sfu, valid for one admission within 60 s."""
         now = int(time.time())
         claims = JoinClaims(
             aud=AUDIENCE,
@@ -205,22 +205,22 @@ class Tokens:
 
 
 def new_rejoin_secret(participant: str) -> str:
-    """Return a secret that names its participant; only `digest` of it is stored."""
+    """Return a secret that contains its participant's id. Only its `digest` is stored."""
     return f"{participant}.{secrets.token_urlsafe(24)}"
 
 
 def rejoin_participant(secret: str) -> str:
-    """Return the participant that a rejoin secret names."""
+    """Return the id of the participant in a rejoin secret."""
     return secret.partition(".")[0]
 
 
 def digest(secret: str) -> bytes:
-    """Return the stored hash of a random secret, which has enough entropy for a plain hash."""
+    """Return the hash to store of a random secret, whose entropy suffices for a plain hash."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def way_of_join_token(token: str) -> tuple[str, str]:
-    """Return the room and node that a join token names, unverified, only to find the node that verifies it."""
+    """Return the unverified room and node of a join token, only to find the node that verifies it."""
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except (jwt.InvalidTokenError, UnicodeError):

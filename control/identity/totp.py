@@ -30,7 +30,7 @@ def code(secret: str, step: int) -> str:
 
 
 def matching_step(secret: str, given: str, now: float, last_step: int) -> int | None:
-    """Return the step, within one of `now`, whose code was given; never `last_step` or an earlier one.
+    """Return the time step of a code, at most one step from `now`; None for `last_step` and earlier ones.
 
     No code matches an empty secret.
     """

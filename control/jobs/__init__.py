@@ -1,1 +1,1 @@
-"""Jobs: the worker, jobs on files, minutes of meetings, and jobs for workers of other parts."""
+"""Jobs: the worker, jobs on files, minutes of meetings, and jobs for workers in other parts."""

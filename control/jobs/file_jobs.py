@@ -42,7 +42,7 @@ class FileJobs:
                 else:
                     report(_share(said.get("progress")))
         if summary is None:
-            raise JobFailed("inference stopped in the middle", again=True)
+            raise JobFailed("inference stopped before the end", again=True)
         return {"segments": segments, "summary": summary}
 
     async def look(self, job: JobRow, report: Report) -> Any:
@@ -54,7 +54,7 @@ class FileJobs:
                 if "findings" in said:
                     return said["findings"]
                 report(_share(said.get("progress")))
-        raise JobFailed("inference stopped in the middle", again=True)
+        raise JobFailed("inference stopped before the end", again=True)
 
     async def judge(self, job: JobRow, report: Report) -> Any:
         try:
@@ -67,11 +67,11 @@ class FileJobs:
         async with self._pool.acquire() as connection:
             row = await media.by_id(connection, job.subject)
         if row is None:
-            raise JobFailed("the file is gone")
+            raise JobFailed("the file was deleted")
         async with self._content(row.id) as path:
             picture = await self._images.thumbnail(path, row.content_type)
         if picture is None:
-            raise JobFailed("this file contains no picture")
+            raise JobFailed("the file contains no picture")
         try:
             await self._store.put_bytes(row.id, picture, ".jpg")
         except Problem as problem:
@@ -80,7 +80,7 @@ class FileJobs:
             kept = await media.set_thumbnail(connection, row.id)
         if not kept:
             await self._store.remove(row.id)
-            raise JobFailed("the file is gone")
+            raise JobFailed("the file was deleted")
         return {"file": row.id}
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ class FileJobs:
             try:
                 path = await stack.enter_async_context(self._store.local(identifier))
             except FileNotFoundError as error:
-                raise JobFailed("the file is gone") from error
+                raise JobFailed("the file was deleted") from error
             except OSError as error:
                 raise JobFailed(str(error), again=True) from error
             yield path
@@ -106,7 +106,7 @@ async def _translated(said: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict
 
 
 def _share(progress: Any) -> float:
-    """Return the finished share, 0 while inference does not know the length."""
+    """Return the finished fraction; 0 while inference does not know the length."""
     if not isinstance(progress, dict):
         return 0.0
     done, total = progress.get("read_ms", 0), progress.get("duration_ms", 0)

@@ -17,9 +17,9 @@ class FilmChapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Composed(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of composing a film; `file` is its name within the recording, `storyboard` that of its WebVTT file.
+    """Result of composing a film. `file` is its name within the recording, `storyboard` the name of its WebVTT file.
 
-    `chapters` have `start_ms`, in the film's time, and `title`.
+    `chapters` have a `start_ms` from the film's start, and a `title`.
     """
 
     file: str
@@ -51,7 +51,7 @@ async def renew(services: Services, job: str, word: JobProgress) -> bool:
 
 
 async def settle(services: Services, job: str, outcome: JobOutcome) -> bool:
-    """Store the outcome of a job, unless another worker holds it by now. Raises ValueError if the result is invalid."""
+    """Store the outcome of a job, unless another worker now holds it. Raises ValueError if the result is invalid."""
     result = None if outcome.result is None else msgspec.convert(outcome.result, Composed)
     async with services.pool.acquire() as connection, connection.transaction():
         row = await jobs.by_id(connection, job)
@@ -68,7 +68,7 @@ async def settle(services: Services, job: str, outcome: JobOutcome) -> bool:
 async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:
     recording = await recordings.by_id(connection, job.subject)
     if recording is None or await meetings.lock(connection, recording.meeting_id) is None:
-        await jobs.fail(connection, job, "the recording is gone", again=False)
+        await jobs.fail(connection, job, "the recording was deleted", again=False)
         return False
     kept = msgspec.to_builtins(result)
     if not await jobs.finish(connection, job, kept):

@@ -1,4 +1,4 @@
-"""Worker of jobs: claims one after the other, renews the lease while it works, and stops if it lost the lease."""
+"""Worker of jobs. It claims them one by one, renews the lease while it works, and stops if it loses the lease."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ Handler = Callable[[JobRow, Report], Awaitable[Any]]
 
 
 class JobFailed(Exception):
-    """The job failed; `again` tells whether to retry it."""
+    """The job failed; `again` is true if a retry may help."""
 
     def __init__(self, detail: str, *, again: bool = False) -> None:
         super().__init__(detail)
@@ -33,7 +33,7 @@ class JobFailed(Exception):
 
 
 class Worker:
-    """Does jobs of the kinds in `handlers`; AI results are stored in `results`."""
+    """Worker for jobs of the kinds in `handlers`; it stores AI results in `results`."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Worker:
         self._results = results
 
     async def run(self) -> None:
-        """Work until cancelled; wait out a lost database."""
+        """Work until cancelled. While the database is unreachable, wait for it."""
         while True:
             found = False
             try:
@@ -71,12 +71,12 @@ class Worker:
                 await asyncio.wait((working,), timeout=self._lease / 3)
                 async with self._pool.acquire() as connection:
                     if not working.done() and not await jobs.renew(connection, job, progress[0], self._lease):
-                        _log.warning("job %s has been taken over by another worker", job.id)
+                        _log.warning("another worker has taken over job %s", job.id)
                         return True
             await self._finish(job, working.result())
         except JobFailed as failed:
             await self._fail(job, str(failed), again=failed.again)
-        except Exception as error:  # of the job, or of storing its result: it must not affect anything else
+        except Exception as error:  # a bug of the job or of storing its result must not affect anything else
             _log.error("job %s (%s) failed with a bug", job.id, job.kind, exc_info=error)
             await self._fail(job, describe(error), again=True)
         except asyncio.CancelledError:
@@ -96,12 +96,12 @@ class Worker:
                     await _tell(connection, job, result)
 
     async def _release(self, job: JobRow) -> None:
-        """Release the job when the process stops. If the database does not answer at once, the lease lapses."""
+        """Release the job when the process stops. If the database does not answer, the lease expires instead."""
         try:
             async with asyncio.timeout(_RELEASE_SECONDS), self._pool.acquire() as connection:
                 await jobs.release(connection, job)
         except UNAVAILABLE as error:
-            _log.warning("job %s is retried when its lease lapses: %s", job.id, error)
+            _log.warning("cannot release job %s; it will be retried when its lease expires: %s", job.id, error)
 
     async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
         _log.warning("job %s (%s) failed: %s", job.id, job.kind, detail)

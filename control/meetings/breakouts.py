@@ -1,8 +1,8 @@
-"""Breakout rooms: assignments, applied to the desired states of a meeting's rooms.
+"""Breakout rooms: assignments, and their effect on the desired states of a meeting's rooms.
 
 A breakout room is a meeting that belongs to another one. Its chat, recordings, consents and captions are stored like
-any meeting's and deleted with the main one. A participant keeps its row in the main room; joining the main room leads
-to its current room (`elsewhere` in the desired state). Moving a participant only sets that field.
+any meeting's and deleted with the main one. A participant keeps its row in the main room. Joining the main room leads
+to the participant's current room (`elsewhere` in the desired state). Moving a participant only sets that field.
 """
 
 import functools
@@ -23,7 +23,7 @@ from sfu.api.desired_state import Announcement, DesiredState, Destination
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """State of the breakout rooms, and what participants may do without a host."""
+    """State of the breakout rooms, and the moves that participants may make without a host."""
 
     open: bool = False
     may_choose: bool = False
@@ -40,7 +40,7 @@ def is_closed(room: BreakoutRow) -> bool:
 
 
 async def locked(connection: Connection, meeting: str) -> MeetingRow:
-    """Return the main room with its breakout rooms, locked; raises Problem if it is missing or a breakout room."""
+    """Lock and return the main room and its breakout rooms; raises Problem if there is no such main room."""
     await breakouts.lock(connection, meeting)
     main = await meetings.by_id(connection, meeting)
     if main is None:
@@ -51,7 +51,7 @@ async def locked(connection: Connection, meeting: str) -> MeetingRow:
 
 
 async def create(connection: Connection, main: MeetingRow, titles: Iterable[str], plan: Plan) -> list[str]:
-    """Create breakout rooms, not yet open, replacing prepared ones; return their ids."""
+    """Create breakout rooms, not yet open, in place of those prepared before; return their ids."""
     current = [room for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     if plan_of(main).open and current:
         raise Problem(409, "breakouts_open", "The breakout rooms are open. Close them first.")
@@ -67,7 +67,7 @@ async def create(connection: Connection, main: MeetingRow, titles: Iterable[str]
 
 
 async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState | None]:
-    """Update the desired states of all open rooms to the assignments; return those to push."""
+    """Update the desired states of all open rooms to match the assignments; return those to push."""
     current = [room for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     places = {room.id: Destination(meeting=room.id, title=room.title) for room in current}
     assigned = {
@@ -86,7 +86,7 @@ async def apply(connection: Connection, main: MeetingRow) -> list[DesiredState |
 def _away(
     main: MeetingRow, room: str, inside: Iterable[InsideRow], assigned: Mapping[str, Destination]
 ) -> dict[str, Destination]:
-    """Return the participants that were in a room and are assigned elsewhere now."""
+    """Return the participants that were in a room and are now assigned elsewhere."""
     places = {one.id: assigned.get(one.main_id, _place(main)) for one in inside if one.meeting_id == room}
     return {person: place for person, place in places.items() if place.meeting != room}
 
@@ -119,7 +119,7 @@ async def leave_closing(connection: Connection, main: MeetingRow, person: str) -
 
 
 async def announce(connection: Connection, main: MeetingRow, said: Announcement) -> list[DesiredState | None]:
-    """Announce something to the main room and all open breakout rooms."""
+    """Send an announcement to the main room and all open breakout rooms."""
     listed = await breakouts.of_meeting(connection, main.id)
     now = datetime.now(UTC)
     live = [room.id for room in listed if room.closes_at is None or room.closes_at > now]

@@ -40,7 +40,7 @@ def first_state(meeting: str, settings: MeetingSettings) -> DesiredState:
 
 
 def current(state: DesiredState, participant: str, role: Role, settings: MeetingSettings) -> Grants:
-    """Return the current grants: the desired state's if it has some."""
+    """Return the current grants: those in the desired state, if any, otherwise the role's."""
     return state.participants.get(participant) or for_role(role, settings)
 
 

@@ -28,7 +28,7 @@ def check(plan: Plan) -> None:
 
 
 def next_start(meeting: MeetingRow, now: datetime) -> datetime | None:
-    """Return the next start, up to an hour ago; None if the meeting is in the past."""
+    """Return the next start, which may be up to an hour ago, or None if the meeting is in the past."""
     if meeting.scheduled_start is None:
         return None
     earliest = now - _LATE
@@ -84,7 +84,7 @@ def _rule(text: str, start: datetime) -> rrule:
     if any(part.startswith(("BYHOUR", "BYMINUTE", "BYSECOND", "BYSETPOS")) for part in parts):
         raise refused
     try:
-        # RFC 5545 has UNTIL in UTC; dateutil wants it like the start, which is local.
+        # In RFC 5545, UNTIL is in UTC; dateutil expects local time, like the start.
         local = _UNTIL.sub(lambda found: _local(found[0], start), text)
         rule = rrulestr(local, dtstart=start.replace(tzinfo=None))
         icalendar.vRecur.from_ical(text)

@@ -17,7 +17,7 @@ _SECONDS = LIFETIME_SECONDS + CLOCK_SKEW_SECONDS
 async def is_full(
     services: Services, connection: Connection, meeting: MeetingRow, person: str | None, *, host: bool = False
 ) -> bool:
-    """Return whether there is no seat for a participant (None for a newcomer).
+    """Return whether no seat is left for a participant (None for a newcomer).
 
     Hosts are admitted beyond the meeting's own capacity, up to the server's limit.
     """
@@ -29,5 +29,5 @@ async def is_full(
 
 
 async def hold(connection: Connection, person: str) -> None:
-    """Hold a seat for a participant that was given a token."""
+    """Hold a seat for a participant to whom a token was issued."""
     await participants.hold_seat(connection, person, _SECONDS)

@@ -1,8 +1,8 @@
 """Changes of a meeting's settings, applied to its live room and its breakout rooms.
 
-Breakout rooms copy the settings that change, as they copied all of them when they were created. What a host set
-differently in one of them stays. The lock is not copied: newcomers come through the main room, and participants may be
-moved to any room.
+Breakout rooms copy the settings that change, as they copied all settings when they were created. A setting that a host
+changed in a breakout room stays. The lock is not copied, since newcomers join through the main room, and participants
+may be moved to any room.
 """
 
 from collections.abc import Iterable
@@ -68,7 +68,7 @@ async def _apply(
 def _rights(
     state: DesiredState, people: Iterable[ParticipantRow], settings: MeetingSettings, before: MeetingSettings
 ) -> dict[str, Grants]:
-    """Return the current grants of a plain participant; sources muted by a host stay muted."""
+    """Return the current grants of a participant who is not a host; sources muted by a host stay muted."""
     rights = {}
     for person in people:
         if person.removed_at is None and person.role in {"participant", "viewer"}:

@@ -1,4 +1,4 @@
-"""Settings of a meeting, and changes of them."""
+"""Settings of a meeting, and changes to them."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Capacity = Annotated[int, msgspec.Meta(ge=2, le=MAX_CAPACITY)]
 
 
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`may_*` say what plain participants may do; hosts may do everything.
+    """`may_*` are rights of participants who are not hosts; hosts have all of them.
 
     `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
     (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they

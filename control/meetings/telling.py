@@ -1,4 +1,4 @@
-"""Events and audit entries of what was done to a participant."""
+"""Events and audit entries about actions on a participant."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from control.store import audit, outbox
 
 
 class Doer(Protocol):
-    """Whoever did it, and from which address."""
+    """The person who acted, and their address."""
 
     @property
     def actor(self) -> str: ...

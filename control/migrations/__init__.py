@@ -1,8 +1,8 @@
 """Forward-only migrations: numbered SQL files, each applied once in its own transaction and checksummed.
 
 A session advisory lock lets several control processes start at once. Statements must be expand-and-contract: the
-previous release runs and starts on the new schema, so an upgrade can be gradual and undone. A migration that breaks the
-previous release begins with `-- breaks_previous`, and releases without it do not start.
+previous release starts and runs on the new schema, so an upgrade can be gradual and can be undone. A migration that
+breaks the previous release begins with `-- breaks_previous`. Releases without that migration do not start.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ class Migration:
 
     @property
     def breaks_previous(self) -> bool:
-        """Return whether releases without it cannot run on a database that has it."""
+        """Return whether releases without this migration cannot run on a database that has it."""
         return self.sql.startswith(_BREAKS_PREVIOUS)
 
 
 def available(directory: Path = _DIRECTORY) -> list[Migration]:
-    """Return the migrations in order; raises MigrationError if a number is missing or doubled."""
+    """Return the migrations in order; raises MigrationError if a number is missing or duplicate."""
     found = []
     for path in sorted(directory.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
@@ -69,9 +69,11 @@ def _check_later(rows: list[asyncpg.Record]) -> None:
     names = [f"{row['number']:04}_{row['name']}" for row in rows]
     for name, row in zip(names, rows, strict=True):
         if row["breaks_previous"]:
-            raise MigrationError(f"the database has migration {name} of a later release, which this one cannot run on")
+            raise MigrationError(f"this release cannot run on the database: it has migration {name} of a later release")
     if names:
-        _log.warning("a later release has migrated the database (%s); continuing: it is compatible", ", ".join(names))
+        _log.warning(
+            "a later release has migrated the database (%s); continuing, since it is compatible", ", ".join(names)
+        )
 
 
 async def migrate(dsn: str, dry_run: bool = False) -> list[str]:

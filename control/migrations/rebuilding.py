@@ -1,4 +1,4 @@
-"""Rebuilding of lost tables, with indexes, from the statements of the migrations that created them.
+"""Rebuilding of lost tables and their indexes from the statements of the migrations that created them.
 
 Views over them, and foreign keys of remaining tables, are rebuilt too.
 """
@@ -14,7 +14,7 @@ _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 
 
 async def rebuild(connection: "asyncpg.Connection[asyncpg.Record]", tables: Sequence[str]) -> list[str]:
-    """Create the missing ones of `tables`, empty, and return their names."""
+    """Create those of `tables` that are missing, empty, and return their names."""
     async with connection.transaction():
         missing = [one for one in tables if await connection.fetchval("SELECT to_regclass($1) IS NULL", one)]
         if missing:
@@ -37,5 +37,5 @@ def statements_about(tables: Sequence[str]) -> Iterator[str]:
                 yield text
             elif other := re.match(r"CREATE TABLE (\w+)", text):
                 for column in foreign.finditer(text):
-                    # Not valid: rows may refer to recordings that are yet to be found.
+                    # NOT VALID, since rows may refer to recordings that are yet to be found.
                     yield f"ALTER TABLE {other[1]} ADD FOREIGN KEY ({column[1]}){column[2]} NOT VALID"

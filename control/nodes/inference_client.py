@@ -1,4 +1,4 @@
-"""Client of inference's HTTP API. Control authorizes; inference knows no users."""
+"""Client of inference's HTTP API. Control authorizes requests, since inference does not know users."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +17,7 @@ _MAX_LINE = 1024 * 1024
 
 
 class InferenceFailed(Exception):
-    """Inference failed; `again` tells whether to retry."""
+    """Inference failed; `again` is true if a retry may help."""
 
     def __init__(self, detail: str, *, again: bool) -> None:
         super().__init__(detail)
@@ -44,11 +44,11 @@ class InferenceClient:
         raise _unavailable()
 
     def transcribe(self, path: Path, languages: list[str]) -> AsyncIterator[dict[str, Any]]:
-        """Yield the records of recognising a file: `segment`, `progress`, `done`; raises InferenceFailed."""
+        """Recognise speech in a file and yield the records `segment`, `progress`, `done`; raises InferenceFailed."""
         return self._lines("asr", path, {"language": ",".join(languages)})
 
     def emotions(self, path: Path) -> AsyncIterator[dict[str, Any]]:
-        """Yield the records of analysing a file: `progress`, then `findings`; raises InferenceFailed."""
+        """Analyse a file and yield the records `progress`, then `findings`; raises InferenceFailed."""
         return self._lines("emotion", path, {})
 
     async def _lines(self, what: str, path: Path, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Client of the sfu nodes' private HTTP API, which delivers desired states.
 
-A failed PUT is retried for a few seconds; after that the node catches up with its own pull, every 5 s. Only the latest
+A failed PUT is retried for a few seconds; after that, the node catches up by its own pull, every 5 s. Only the latest
 version of each room is sent.
 """
 
@@ -49,7 +49,7 @@ def _no_answer() -> Problem:
 
 
 class NodeClient:
-    """Client of the registry's nodes, which finds the node of a meeting."""
+    """Client of the registry's nodes. It finds the node of a meeting."""
 
     def __init__(self, config: ControlConfig, pool: Pool, http: aiohttp.ClientSession, registry: Registry) -> None:
         self._registry = registry
@@ -73,25 +73,25 @@ class NodeClient:
             return await placements.of(connection, meeting)
 
     async def of_meeting(self, meeting: str) -> NodeRecord | None:
-        """Return the node of a meeting; None if it has none or the node is no longer known."""
+        """Return the node of a meeting, or None if it has none or the node is no longer known."""
         placement = await self.placement(meeting)
         return None if placement is None else self.node(placement.node)
 
     async def trouble(self) -> str | None:
-        """Return what is wrong with the nodes: none is alive, or some do not answer; None if all do."""
+        """Return a fault of the nodes, or None: none is alive, or some do not answer."""
         if not self._registry.living():
             return "none"
         silent = sorted(self.unreachable)
         return f"do not answer: {', '.join(silent)}" if silent else None
 
     def push(self, *states: DesiredState | None) -> set[asyncio.Task[None]]:
-        """Send committed states to every node that holds their rooms; the tasks end when all accepted them or failed.
+        """Send committed states to all nodes of their rooms. The tasks end when all nodes have accepted them or failed.
 
-        The nodes are read from the room's row, unless `placement` is given, for a meeting whose rows are deleted.
+        `placement` names the nodes of a meeting whose rows are deleted; otherwise they are read from the room's row.
         """
         pushing = set()
         for state in states:
-            if state is None:  # its meeting is gone
+            if state is None:  # the meeting was deleted
                 continue
             waiting = self._latest.get(state.room)
             if waiting is None or waiting.version <= state.version:
@@ -102,7 +102,7 @@ class NodeClient:
         return pushing
 
     async def drain(self, name: str, wish: DrainWish) -> NodeRecord:
-        """Drain a node, or let it take rooms again; raises Problem if it is unknown or does not answer."""
+        """Drain a node, or allow it to take rooms again; raises Problem if it is unknown or does not answer."""
         node = self.node(name)
         if node is None:
             raise not_found("There is no such node.")
@@ -122,7 +122,7 @@ class NodeClient:
             await answer.read()
 
     async def view(self, room: str) -> RoomView | None:
-        """Return a live room as its home sees it, None if it is not live; raises Problem 503 without an answer."""
+        """Return a room as its home node sees it, or None if it is not live; raises Problem 503 without an answer."""
         node = await self.of_meeting(room)
         if node is None:
             return None
@@ -136,7 +136,7 @@ class NodeClient:
             raise _no_answer() from error
 
     async def act(self, room: str, act: Act) -> bool:
-        """Have every node that holds a room act there; return whether one found what it is about. Raises Problem."""
+        """Send an action to every node of a room; return whether one of them found its object. Raises Problem."""
         placement = await self.placement(room)
         names = () if placement is None else (placement.node, *placement.secondaries)
         nodes = [node for node in map(self.node, names) if node is not None]
@@ -157,7 +157,7 @@ class NodeClient:
             raise _no_answer() from error
 
     async def tell_secondary(self, room: str, secondary: NodeRecord, home: NodeRecord) -> bool:
-        """Tell a secondary node which node is the room's home; return whether it knows."""
+        """Tell a secondary node which node is the room's home; return whether it answered."""
         url = f"{secondary.http_url}/node/v1/rooms/{room}/spill"
         body = {"node": home.node, "url": home.http_url}
         try:
@@ -168,7 +168,7 @@ class NodeClient:
             return False
 
     async def live_rooms(self, name: str) -> set[str] | None:
-        """Return the live rooms of a node, None if it does not answer."""
+        """Return the live rooms of a node, or None if it does not answer."""
         node = self.node(name)
         if node is None:
             return None
@@ -184,17 +184,17 @@ class NodeClient:
         return {one.room for one in listed.rooms}
 
     async def room_loads(self, node: NodeRecord) -> list[RoomLoad]:
-        """Return what each live room of a node costs; nothing if it does not answer."""
+        """Return the CPU cost of each live room of a node; nothing if it does not answer."""
         url = f"{node.http_url}/node/v1/load"
         try:
             async with self._http.get(url, headers=self._headers, timeout=_TIMEOUT) as answer:
                 return msgspec.json.decode(await answer.read(), type=RoomLoads).rooms
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-            _log.warning("node %s does not tell what its rooms cost: %s", node.node, describe(error))
+            _log.warning("node %s does not report the cost of its rooms: %s", node.node, describe(error))
             return []
 
     async def give_up(self, node: NodeRecord, state: DesiredState) -> None:
-        """Tell a node that its room has moved to another node, by the new state."""
+        """Tell a node that its room has moved to another node, by sending it the new state."""
         placement = state.placement or await self.placement(state.room)
         await self._put(node, msgspec.structs.replace(state, placement=placement))
 
@@ -208,7 +208,7 @@ class NodeClient:
                 if placement is not None:
                     await self._put_to_all(placement, msgspec.structs.replace(state, placement=placement))
         except UNAVAILABLE as error:
-            _log.warning("the node of room %s is unknown while the database is unreachable: %s", room, describe(error))
+            _log.warning("cannot look up the node of room %s: the database is unreachable: %s", room, describe(error))
         finally:
             del self._pushing[room]
 
@@ -238,6 +238,10 @@ class NodeClient:
         _PUSHES.labels("taken" if taken else "failed").inc()
         if not taken:
             _log.warning(
-                "desired state %d of room %s did not reach node %s: %s", state.version, state.room, node.node, outcome
+                "cannot deliver desired state %d of room %s to node %s: %s",
+                state.version,
+                state.room,
+                node.node,
+                outcome,
             )
         return taken

@@ -16,7 +16,7 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 
 class TransportClient:
-    """Client of one node for one room. Every method raises Problem: the node's refusal, or 502 without a response."""
+    """Client of one node for one room. Every method raises Problem: the node's refusal, or 502 without an answer."""
 
     def __init__(self, node: NodeRecord, secret: str, room: str, http: aiohttp.ClientSession) -> None:
         self._url = f"{node.http_url}/node/v1/rooms/{room}/transports"

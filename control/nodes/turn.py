@@ -1,6 +1,6 @@
-"""TURN credentials that are valid for twelve hours, for coturn's `use-auth-secret`.
+"""TURN credentials for coturn's `use-auth-secret`, valid for twelve hours.
 
-draft-uberti-behave-turn-rest-00, section 2.2: the name begins with the expiry time, the password is its HMAC-SHA1.
+draft-uberti-behave-turn-rest-00, section 2.2: the user name begins with the expiry time; the password is its HMAC-SHA1.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Addresses for signaling over WebTransport, which goes directly to the node, past every proxy."""
+"""Addresses for signaling over WebTransport, which goes directly to the node, without any proxy."""
 
 import re
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ _SOURCE = re.compile(r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d+")
 
 
 def endpoint(nodes: Mapping[str, NodeRecord], name: str) -> WebTransportEndpoint | None:
-    """Return the WebTransport address of a node, None if it has none that a page could reach.
+    """Return the WebTransport address of a node, or None if a page cannot reach one.
 
-    A single node has the page's own host (`host` is "" then, whatever it reported). Of several nodes, only those that
-    report a public address are reachable.
+    A single node is reached at the page's own host (`host` is then "", whatever the node reported). With several nodes,
+    only those that report a public address are reachable.
     """
     found = nodes[name].webtransport if name in nodes else None
     if found is None:
@@ -30,5 +30,5 @@ def sources(nodes: Mapping[str, NodeRecord], host: str) -> list[str]:
 
 
 def of_single(nodes: Mapping[str, NodeRecord]) -> WebTransportEndpoint | None:
-    """Return the address that all joiners use, None if there are several nodes."""
+    """Return the address that everyone who joins uses, or None if there are several nodes."""
     return endpoint(nodes, next(iter(nodes))) if len(nodes) == 1 else None

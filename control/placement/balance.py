@@ -1,9 +1,9 @@
-"""Balance between nodes: which room moves from a node that has been hot for a while to one that has room.
+"""Balance between nodes: the choice of a room to move from a node that has been hot for a while to a calm one.
 
-One room at a time, and then a pause in which the figures of both nodes settle. A room that has moved stays where it is
-for ten minutes. Between hot and calm there is a wide gap, and a node takes a room only if it stays well below hot with
-it, so that no room goes back and forth. Where all nodes are hot, or the calm ones are in another region, nothing
-moves: a node sheds load on its own.
+One room moves at a time, followed by a pause in which the load of both nodes settles. A room that has moved stays for
+ten minutes. The gap between hot and calm is wide, and a node takes a room only if that leaves it well below hot, so no
+room moves back and forth. If all nodes are hot, or the calm ones are in another region, nothing moves, and each node
+sheds load by itself.
 """
 
 from collections.abc import Iterable
@@ -17,21 +17,21 @@ HOT_LAG_MS = 50.0
 CALM_CPU = 0.6
 CALM_LAG_MS = 20.0
 FULL_CPU = 0.75
-"""The share of a core that the taking node may use in the end."""
+"""The fraction of a core that the receiving node may use after the move."""
 PATIENCE_SECONDS = 10.0
 PAUSE_SECONDS = 30.0
 REST_SECONDS = 600.0
 
 
 class Way(NamedTuple):
-    """A room may go from the node `hot` to the node `calm`."""
+    """A room may move from the node `hot` to the node `calm`."""
 
     hot: NodeRecord
     calm: NodeRecord
 
 
 class Balance:
-    """Fed the living nodes about once a second; times are seconds of any clock that only grows."""
+    """Balancer. It takes the state of the living nodes about once a second; times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._hot_since: dict[str, float] = {}
@@ -40,7 +40,7 @@ class Balance:
         self._pause_until = 0.0
 
     def look(self, nodes: Iterable[NodeRecord], now: float) -> Way | None:
-        """Take the newest figures; returns which way a room should go now, if any should."""
+        """Process the nodes' latest load; return the nodes between which a room should move now, if any."""
         living = {node.node: node for node in nodes}
         self._hot_since = {name: self._hot_since.get(name, now) for name, node in living.items() if is_hot(node)}
         self._calm_since = {name: self._calm_since.get(name, now) for name, node in living.items() if is_calm(node)}
@@ -56,10 +56,10 @@ class Balance:
         return None
 
     def pick(self, way: Way, rooms: Iterable[RoomLoad], now: float) -> str | None:
-        """Return the room that should go, None if none fits; looks again after a pause in any case.
+        """Return the room to move, or None if none fits. In either case, a pause follows.
 
-        The largest that leaves the taking node cooler than the other is the best; else the smallest that it has room
-        for. A node's only room stays: it would take the heat along.
+        The best is the largest room that leaves the receiving node cooler than the other, or else the smallest that
+        fits. A node's only room stays, since moving it would only move the load.
         """
         self._pause_until = now + PAUSE_SECONDS
         present = [room for room in rooms if room.weight > 0]
@@ -83,11 +83,11 @@ class Balance:
 
 
 def is_hot(node: NodeRecord) -> bool:
-    """Return True if a node is short of time, or nearly."""
+    """Return whether a node is overloaded, or nearly."""
     return node.overloaded or node.load.cpu >= HOT_CPU or node.load.lag_ms >= HOT_LAG_MS
 
 
 def is_calm(node: NodeRecord) -> bool:
-    """Return True if a node takes rooms and has time for more."""
+    """Return whether a node takes rooms and has capacity for more."""
     busy = node.overloaded or node.load.cpu > CALM_CPU or node.load.lag_ms > CALM_LAG_MS
     return not (busy or node.draining)

@@ -19,7 +19,7 @@ _AGAIN_SECONDS = 5.0
 
 
 async def run(services: Services) -> None:
-    """Look at the nodes once a second and move rooms, until cancelled."""
+    """Check the nodes once a second and move rooms, until cancelled."""
     outages = Outages("balancing is waiting for the database")
     while True:
         try:
@@ -41,7 +41,7 @@ async def _while_connected(services: Services, outages: Outages) -> None:
 
 
 async def step(services: Services, balance: Balance, now: float) -> None:
-    """Move a room if one should move now."""
+    """Move a room, if one should move now."""
     way = balance.look(services.registry.living().values(), now)
     if way is None:
         return
@@ -56,6 +56,6 @@ async def step(services: Services, balance: Balance, now: float) -> None:
         return
     state = await placing.move(services, found, placement, facts.MOVED, target=way.calm.node)
     if state is not None:
-        # The old node first: its participants come to the new one as soon as they hear of it.
+        # The old node first: its participants rejoin on the new one as soon as they are redirected.
         await services.nodes.give_up(way.hot, state)
         services.nodes.push(state)

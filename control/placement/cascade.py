@@ -1,8 +1,8 @@
-"""Cascade: the choice among a room's nodes for a joiner, and the addition of secondary nodes.
+"""Cascade: the choice of a room's node for each participant, and the addition of secondary nodes.
 
-Nodes fill up in order, home first, to `max_participants_per_node` participants each. Holders of tokens that have not
-arrived yet count as if they had filled the nodes, so that a rush does not all go to one. A secondary node is told of
-the room before anybody is sent there. If it cannot be told, the home node takes everyone.
+Nodes fill up in order, home first, to `max_participants_per_node` participants each. Holders of tokens who have not
+arrived yet count as present, so that a rush is spread over the nodes. A secondary node is informed of the room before
+anybody is sent there. If it cannot be informed, the home node takes everyone.
 """
 
 import logging
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 async def node_for_joiner(
     services: Services, connection: Connection, participant: ParticipantRow, placement: Placement, region: str
 ) -> tuple[str, Placement]:
-    """Return the node for a joiner, and the resulting placement.
+    """Return the node for somebody who joins, and the resulting placement.
 
     Needs the transaction that locked and placed the meeting.
     """
@@ -50,7 +50,7 @@ async def node_for_joiner(
 
 
 async def tell(services: Services, meeting: str, node: str, placement: Placement) -> bool:
-    """Tell a secondary node of the room; return whether it knows. The home node need not be told."""
+    """Inform a secondary node of the room, and return whether it knows it. The home node needs no informing."""
     if node == placement.node:
         return True
     secondary, home = services.nodes.node(node), services.nodes.node(placement.node)

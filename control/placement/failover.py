@@ -1,7 +1,7 @@
-"""Failover: rooms of a lost node are placed on another, which participants find when they rejoin.
+"""Failover: rooms of a lost node are placed on another. Participants are sent there when they rejoin.
 
-A node is lost when it was probed and did not answer. A node that this process has not heard of is probed first. After a
-start, nodes have the duration of a lease to be heard of.
+A node is lost if it was probed and did not answer. A node unknown to this process is probed first. After a start, nodes
+have the duration of a lease to appear.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 2.0
 
 
 async def run(services: Services) -> None:
-    """Check whenever a node comes or goes, and every two seconds, until cancelled."""
+    """Check whenever a node appears or disappears, and every two seconds, until cancelled."""
     await asyncio.sleep(services.registry.lease_seconds)
     while True:
         try:
@@ -36,7 +36,7 @@ async def run(services: Services) -> None:
 
 
 async def rescue(services: Services) -> None:
-    """Place the rooms of lost nodes anew if another node lives; otherwise wait for the lost node to come back."""
+    """Place the rooms of lost nodes again if another node is alive; otherwise wait for the lost node to return."""
     registry = services.registry
     if not any(not node.draining for node in registry.living().values()):
         return

@@ -1,7 +1,7 @@
 """Memory of nodes in the database, next to the placements of rooms.
 
-etcd tells which nodes are alive. It may be unreachable, for control or for one node, when a control process starts. A
-node that the process has not heard of yet is not lost: it is first probed at the address where some control process
+etcd lists the nodes that are alive. When a control process starts, etcd may be unreachable, for control or for one
+node. A node that the process does not know yet is not lost: it is first probed at the address where a control process
 last saw it.
 """
 
@@ -19,14 +19,14 @@ _REMEMBER_SECONDS = 60.0
 
 
 async def recall(services: Services) -> None:
-    """Probe the nodes that are remembered but not known to this process."""
+    """Probe the nodes that are remembered but unknown to this process."""
     async with services.pool.acquire() as connection:
         records = await node_addresses.remembered(connection)
     await services.registry.recall(records)
 
 
 async def run(services: Services) -> None:
-    """Remember the living nodes, whenever one comes and once a minute, until cancelled."""
+    """Store the living nodes whenever one appears, and once a minute, until cancelled."""
     while True:
         try:
             async with services.pool.acquire() as connection:

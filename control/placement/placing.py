@@ -1,7 +1,7 @@
-"""Placement of rooms on nodes, and replacement when a node is lost or drains.
+"""Placement of rooms on nodes, and on other nodes when a node is lost or drains.
 
-When a room moves, the transaction that gives it the next epoch also writes the left and closed events that the old node
-did not report, or that are no longer accepted from it. Recordings continue on the new node.
+When a room moves, the transaction that sets its next epoch also writes the left and closed events that the old node has
+not reported. Its later reports are dropped. Recordings continue on the new node.
 """
 
 import logging
@@ -36,12 +36,12 @@ async def place(services: Services, connection: Connection, meeting: str, region
     taking = [name for name, node in held.items() if not node.draining]
     draining = [name for name, node in held.items() if node.draining]
     wanted = registry.choose(region)
-    if wanted is None:  # a node that may come back soon is better than none
+    if wanted is None:  # a node that may return soon is better than none
         taking = list(registry.known())
         wanted = before.node if before is not None and before.node in taking else next(iter(taking), None)
     if wanted is None:
         _log.warning("cannot place room %s: no sfu node is known", meeting)
-        raise Problem(503, "no_node", "No media server is available for the meeting. Try again soon.")
+        raise Problem(503, "no_node", "No media server is available for the meeting. Try again in a moment.")
     placement = await placements.claim(connection, meeting, wanted, taking, draining)
     if before is None or placement.epoch != before.epoch:
         registry.chosen(placement.node)
@@ -58,7 +58,7 @@ async def move(
 ) -> DesiredState | None:
     """Place a live room on `target`, by default the best other node; `reason` is facts.NODE_LOST or facts.MOVED.
 
-    Returns the state to push there, None if no other node takes it or another control process was faster.
+    Return the state to push there, or None if no other node takes the room or another process has moved it.
     """
     target = target or services.registry.choose(services.config.region, but=placement.node)
     if target is None:

@@ -1,4 +1,4 @@
-"""Validation of LiveKit's access tokens, by which SDKs learn why a WebSocket was refused: a browser does not say."""
+"""Validation of LiveKit's access tokens. It tells SDKs why a WebSocket was refused, which browsers do not."""
 
 from quart import Quart, Response, request
 
@@ -14,7 +14,7 @@ _CORS = {
 
 
 def install(app: Quart, services: Services) -> None:
-    """Add `/rtc/validate`. Newer paths are 404, upon which SDKs take this one."""
+    """Add `/rtc/validate`. Newer paths return 404, so SDKs fall back to this one."""
 
     async def validate() -> Response:
         if request.method == "OPTIONS":

@@ -1,6 +1,6 @@
 """Routing of requests to nodes: by the meeting's placement, never by an address from the request.
 
-If the node turns out to be gone, its rooms are placed anew at once, and the request goes to the new node.
+If the node turns out to be lost, its rooms are placed again at once, and the request goes to the new node.
 """
 
 from urllib.parse import parse_qs
@@ -22,7 +22,7 @@ NO_NODE = "no_node"
 
 
 def room_of_path(raw: str) -> str:
-    """Return the room that an undecoded path of a WHEP player's events names, "" for other paths, which carry a token.
+    """Return the room in an undecoded path of a WHEP player's events; "" for other paths, whose requests have a token.
 
     Raises Problem 404 if it is not a path of WHIP or WHEP.
     """
@@ -34,7 +34,7 @@ def room_of_path(raw: str) -> str:
 
 
 def livekit_token(query: str, authorization: str) -> str:
-    """Return the access token of a LiveKit client's request, "" without one."""
+    """Return the access token of a LiveKit client's request, or "" without one."""
     scheme, _, bearer = authorization.partition(" ")
     try:
         said = parse_qs(query, max_num_fields=64).get("access_token", [""])[-1]
@@ -44,7 +44,7 @@ def livekit_token(query: str, authorization: str) -> str:
 
 
 async def node_of_livekit(services: Services, token: str) -> NodeRecord:
-    """Return the node of the room that a LiveKit client's token names; raises Problem with the SDKs' statuses."""
+    """Return the node of the room in a LiveKit client's token; raises Problem with a status that the SDKs know."""
     if not services.config.livekit_keys:
         raise not_found()
     try:
@@ -55,9 +55,9 @@ async def node_of_livekit(services: Services, token: str) -> NodeRecord:
 
 
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:
-    """Return the node of `meeting`, else of the room that the bearer (token or key) names; raises Problem 404.
+    """Return the node of `meeting`, or else of the room in the bearer token or key; raises Problem 404.
 
-    `further`, or the token, may name one of the secondary nodes of the room.
+    `further`, or the token, may name one of the room's secondary nodes.
     """
     bearer = authorization.partition(" ")[2].strip()
     if is_stream_key(bearer):

@@ -1,7 +1,7 @@
 """Proxy of the signaling WebSocket to the node of its meeting.
 
-It is plain ASGI below Quart, because Quart queues WebSocket messages without a bound. Here one message is in transit
-per direction, so a slow side slows the other down and nothing accumulates. The node's close code and reason reach the
+It is plain ASGI below Quart, because Quart queues WebSocket messages without a bound. Here, one message per direction
+is in transit, so a slow side slows the other down and nothing accumulates. The node's close code and reason reach the
 client.
 """
 
@@ -28,7 +28,7 @@ from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
-_OPEN = Gauge("parley_control_signaling_proxied", "Signaling sessions proxied now")
+_OPEN = Gauge("parley_control_signaling_proxied", "Open signaling sessions through this proxy")
 _REFUSED = Counter(
     "parley_control_signaling_refused_total", "Signaling sessions refused before reaching a node", ["reason"]
 )
@@ -40,7 +40,7 @@ _NODE_LOST = "node_lost"
 _SEND_SECONDS = 30.0
 _CONNECT_SECONDS = 1.5
 _ADMIT_SECONDS = 8.0
-"""The same for LiveKit's clients, whose handshake waits until the node has asked this process about their token."""
+"""Timeout in seconds for LiveKit's clients: their handshake waits until control has checked the token for the node."""
 _FAREWELL_SECONDS = 1.0
 
 
@@ -52,7 +52,7 @@ class SignalingProxy:
         self._closing = asyncio.Event()
 
     def close_all(self) -> None:
-        """Close every session with 1012 (this process stops), so that clients reconnect to another."""
+        """Close every session with 1012 (service restart), so that clients reconnect to another process."""
         self._closing.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +78,7 @@ class SignalingProxy:
         await self._connect(node, receive, send)
 
     async def _bring_livekit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Proxy a client of LiveKit's protocol, whatever its origin: its token, not a cookie, is what admits it."""
+        """Proxy a client of LiveKit's protocol from any origin, since it is admitted by a token, not by a cookie."""
         query = scope["query_string"].decode("latin-1")
         authorization = next((value for name, value in scope["headers"] if name.lower() == b"authorization"), b"")
         try:
@@ -136,7 +136,7 @@ class SignalingProxy:
     ) -> None:
         """Relay messages both ways until one side closes or the node is lost, then close the other side.
 
-        `at` is the node and the process that accepted the connection; a successor process means that the session is
+        `at` is the node and the process that accepted the connection. If another process succeeds it, the session is
         lost.
         """
         node, boot = at
@@ -155,7 +155,7 @@ class SignalingProxy:
             elif up.done():
                 await upstream.close(code=up.result())
             elif lost.done():
-                _log.warning("node %s is lost; closing a session of it", node)
+                _log.warning("node %s is lost; closing one of its sessions", node)
                 await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": _NODE_LOST})
             else:
                 await send({"type": "websocket.close", "code": _RESTART, "reason": "restart"})
@@ -174,7 +174,7 @@ class SignalingProxy:
 
 
 async def _client_to_node(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> int:
-    """Return the code to close the node's side with, whatever its client closed with."""
+    """Return the code to close the node's side with, whichever one the client used."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":

@@ -1,6 +1,6 @@
-"""Proxy of WHIP (RFC 9725) and WHEP to the node: bounds bodies, and rewrites resource locations to this origin.
+"""Proxy of WHIP (RFC 9725) and WHEP to the node: it limits bodies and rewrites resource locations to this origin.
 
-Only understood paths are forwarded, and the node's URL is built from what was understood, not from what was sent.
+Only known paths are forwarded, and the node's URL is built from the parsed path, not from the raw one.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _REQUEST_HEADERS = ("Authorization", "Content-Type", "Accept", "If-Match", "If-N
 _ANSWER_HEADERS = ("Content-Type", "ETag", "Accept-Patch", "Accept-Post", "Retry-After", "WWW-Authenticate")
 _EVENTS_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=3)
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-# Players run on other origins; the bearer token, not a cookie, is what admits them.
+# Players run on other origins. They are admitted by a bearer token, not by a cookie.
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
@@ -35,7 +35,7 @@ _PREFIXES = ("/whip", "/whep")
 
 
 def install(app: Quart, services: Services) -> None:
-    """Add `/whip` and `/whep` and everything below them."""
+    """Add `/whip`, `/whep` and all paths below them."""
 
     async def forward(rest: str = "") -> Response:
         return await _forward(services)
@@ -46,7 +46,7 @@ def install(app: Quart, services: Services) -> None:
 
     @app.after_request
     async def share(response: Response) -> Response:
-        """Add CORS headers to refusals too: otherwise browsers replace them with a generic error."""
+        """Add CORS headers to refusals too; otherwise, browsers replace them with a generic error."""
         if request.path.startswith(_PREFIXES):
             response.headers.update(_CORS)
         return response
@@ -55,7 +55,7 @@ def install(app: Quart, services: Services) -> None:
 async def _forward(services: Services) -> Response:
     path = _understood()
     if request.method == "OPTIONS":
-        return Response("", 204, path.accepted)  # a preflight carries no token, so there is no node to ask
+        return Response("", 204, path.accepted)  # a preflight request has no token, so its node is unknown
     if path.kind is Kind.EVENT_STREAM:
         return await _events(services, path)
     body = await request.get_data()
@@ -101,18 +101,18 @@ async def _passed_on(answer: aiohttp.ClientResponse) -> Response:
 
 
 async def _node_of_token(services: Services) -> NodeRecord:
-    """Return the node of the room that the bearer token names; the node verifies it. Raises Problem 401 without one."""
+    """Return the node of the room in the bearer token, which the node verifies. Raises Problem 401 without a token."""
     try:
         return await node_for(services, "", request.headers.get("Authorization", ""))
     except Problem as problem:
         if problem.code != NO_NODE:
             raise
-        detail = "A join token is required as bearer."
+        detail = "A join token is required as the bearer token."
         raise Problem(401, "bad_token", detail, {"WWW-Authenticate": "Bearer"}) from problem
 
 
 async def _events(services: Services, path: SessionPath) -> Response:
-    """Forward a player's server-sent events as they arrive. EventSource sends no token, so the path names the room."""
+    """Forward a player's server-sent events as they arrive. EventSource sends no token, so the room is in the path."""
     node = await node_for(services, path.room)
     try:
         answer = await services.http.get(f"{node.http_url}{path}", timeout=_EVENTS_TIMEOUT, allow_redirects=False)
@@ -132,6 +132,6 @@ async def _events(services: Services, path: SessionPath) -> Response:
 
 
 def _own(location: str) -> str:
-    """Return a resource's path and query, relative to this origin, whatever address the node gave."""
+    """Return a resource's path and query, relative to this origin, without the node's address."""
     parts = urlsplit(location)
     return parts.path + (f"?{parts.query}" if parts.query else "")

@@ -1,1 +1,1 @@
-"""Recordings: starting and stopping, download as ZIP, and recovery from files."""
+"""Recordings: starting and stopping them, downloading them as ZIP, recovering them from files."""

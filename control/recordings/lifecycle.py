@@ -23,7 +23,7 @@ CONSENT_TEXT = "recording-1"
 
 
 class Wish(NamedTuple):
-    """Author of a request to record: the participant, the acting account, its address."""
+    """Author of a request to record: the participant, the account, and its address."""
 
     meeting: str
     by: str
@@ -94,7 +94,7 @@ async def settle_empty(connection: Connection, meeting: str, recording: str) -> 
 
 
 async def fulfil(services: Services, fact: RecordingRequested) -> None:
-    """Carry out a request over signaling that the sfu allowed. A refusal becomes an event with its reason."""
+    """Carry out a request that the sfu accepted over signaling. A refusal becomes an event with the reason."""
     wish = Wish(fact.room, fact.participant, fact.participant, "")
     try:
         await (start if fact.on else stop)(services, wish)

@@ -1,4 +1,4 @@
-"""Recovery of recordings: restores database rows, and lost tables, from the files in the store.
+"""Recovery of recordings: their database rows, and lost tables, are restored from the files in the store.
 
 A second run changes nothing.
 """
@@ -12,7 +12,10 @@ from control.store.recordings import Found
 
 
 async def take(dsn: str, found: Iterable[Found], report: Callable[[Found, bool], None]) -> None:
-    """Write each recording's rows; `report` is told whether its meeting is known, without which it cannot be listed."""
+    """Write each recording's rows.
+
+    `report` gets whether its meeting is known; otherwise, the recording cannot be listed.
+    """
     async with session(dsn) as connection:
         await rebuild(connection, recordings.TABLES)
         for one in found:

@@ -12,7 +12,7 @@ _FILM = "Everybody.mp4"
 
 
 async def entries(services: Services, row: RecordingRow) -> list[Entry]:
-    """Return the entries of the ZIP file. Raises Problem 404 while there is no manifest, or if a file is gone."""
+    """Return the entries of the ZIP file. Raises Problem 404 while there is no manifest, or if a file was deleted."""
     manifest = await services.archive.manifest(row.id)
     found = []
     for track in manifest.tracks:

@@ -1,1 +1,1 @@
-"""Registry of sfu nodes: which are alive, their load, and the choice of one for a new room."""
+"""Registry of sfu nodes: the living nodes, their load, and the choice of one for a new room."""

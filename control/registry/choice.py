@@ -1,4 +1,4 @@
-"""Choice of the node for a new room: near, not busy, and of the least load, by what nodes measure."""
+"""Choice of the node for a new room: near, not busy, and with the least load, as measured by the nodes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,16 +8,16 @@ _BUSY_CPU = 0.85
 _BUSY_LAG_MS = 50.0
 _STEP = 0.1
 _FIRST_ROOM_LOAD = 0.03
-"""The share of a core that a room takes, where no other tells."""
+"""Assumed CPU use of a room, as a fraction of a core, on a node without other rooms."""
 _ROOM_PARTICIPANTS = 4
 
 
 def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) -> NodeRecord | None:
-    """Return the best of the nodes that take new rooms, None if none does.
+    """Return the best of the nodes that take new rooms, or None if none does.
 
-    Busy nodes come last whatever their region; then distance counts, then load in steps of a tenth of a core, then
-    participants. `lately` counts rooms placed on a node that its own figures do not show yet: each counts as much as
-    the node's other rooms do on average.
+    Busy nodes come last, whatever their region. Then distance counts, then load in steps of a tenth of a core, then
+    participants. `lately` counts the rooms recently placed on a node that its reported load does not include yet; each
+    is assumed to cost as much as the node's other rooms on average.
     """
 
     def rank(node: NodeRecord) -> tuple[bool, int, int, int, int, str]:
@@ -36,12 +36,12 @@ def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) 
 
 
 def room_load(node: NodeRecord) -> float:
-    """Return the share of a core that one more room will probably take."""
+    """Return the fraction of a core that one more room will probably use."""
     return node.load.cpu / node.load.rooms if node.load.rooms else _FIRST_ROOM_LOAD
 
 
 def distance(wanted: str, found: str) -> int:
-    """Count the parts by which two region names differ: eu-west-1 is nearer to eu-west-2 than to us-east-1."""
+    """Return how many parts of two region names differ: eu-west-1 is nearer to eu-west-2 than to us-east-1."""
     if not wanted or wanted == found:
         return 0
     parts, others = wanted.lower().split("-"), found.lower().split("-")

@@ -1,12 +1,12 @@
 """Registry of nodes in etcd, each registered under a lease that it renews.
 
-A lapsed lease does not prove that a node is lost: etcd may be slow, or unreachable only from the node. Such a node is
+An expired lease does not prove that a node is lost: etcd may be slow, or unreachable only from the node. Such a node is
 probed once a second, and is lost if it does not answer. The same applies to a node that another or an earlier control
-process has seen (`recall`): it keeps its rooms until it was probed for the duration of a lease, and is alive once it
-answers.
+process has seen (`recall`): it is alive once it answers, and keeps its rooms until it has been probed for the duration
+of a lease.
 
-While etcd is unreachable, the last known nodes remain. Without a quorum, the nodes that one member knows are probed in
-the same way. `verify` still finds dead nodes.
+While etcd is unreachable, the last known nodes remain. Without a quorum, the nodes known to one member are probed in
+the same way. `verify` still detects dead nodes.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _NO_QUORUM = "no quorum; nodes are read from one member and probed"
 
 
 class EtcdRegistry(Registry):
-    """Watches the nodes' prefix, and probes nodes that etcd does not vouch for."""
+    """Registry that watches the nodes' prefix and probes nodes that etcd does not list."""
 
     def __init__(self, probe: Probe, etcd: Etcd, lease_seconds: float) -> None:
         super().__init__(probe, lease_seconds)
@@ -40,7 +40,7 @@ class EtcdRegistry(Registry):
         """Recalled nodes that have not answered yet, with their deadlines."""
         self._lost_at: dict[str, float] = {}
         self._some_to_ask = asyncio.Event()
-        self._outage = EtcdOutage("the known nodes remain and are probed", _log)
+        self._outage = EtcdOutage("keeping the known nodes, and probing them", _log)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -96,27 +96,27 @@ class EtcdRegistry(Registry):
             self._take_up(record)
 
     def _take_up(self, record: NodeRecord) -> None:
-        """Accept a node as alive, beyond doubt."""
+        """Accept a node as certainly alive."""
         self._lapsed.discard(record.node)
         self._unproven.pop(record.node, None)
         self._lost_at.pop(record.node, None)
         self._heard(record)
 
     def _forget_those_long_gone(self) -> None:
-        """Forget nodes that have been lost for long: each roll-out may bring new names."""
+        """Forget nodes that were lost long ago, since each roll-out may bring new names."""
         now = time.monotonic()
         for name in [name for name, lost_at in self._lost_at.items() if now - lost_at > _REMEMBERED_SECONDS]:
             del self._lost_at[name]
             self._forget(name)
 
     def _lapse(self, name: str) -> None:
-        """Handle a lease that lapsed or was revoked by the node: probe the node."""
+        """Probe a node whose lease has expired or that has revoked it."""
         if self.lives(name):
             self._lapsed.add(name)
             self._some_to_ask.set()
 
     async def _ask_doubtful(self) -> None:
-        """Probe nodes that etcd does not vouch for, also lost ones, whose return may not show anywhere else."""
+        """Probe nodes that etcd does not list. These include lost ones, since nothing else may reveal their return."""
         while True:
             self._some_to_ask.clear()
             doubtful = self._lapsed | (self._known.keys() - self._living)
@@ -135,7 +135,7 @@ class EtcdRegistry(Registry):
             self._take_up(probed.record)
             self._lapsed.add(name)
         elif name not in self._lost_at and time.monotonic() >= self._unproven.get(name, 0.0):
-            _log.warning("node %s is lost: it is not registered, and its probe was %s", name, probed.life.value)
+            _log.warning("node %s is lost: it is not registered, and the probe result was %s", name, probed.life.value)
             self._lapsed.discard(name)
             self._unproven.pop(name, None)
             self._lost(name)

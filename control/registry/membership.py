@@ -1,4 +1,4 @@
-"""Membership of nodes: the known and the living ones; the interface and common base of both registries."""
+"""Membership of nodes, known and living: the interface and common base of both registries."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ class Registry(ABC):
         await self.probe.close()
 
     async def trouble(self) -> str | None:
-        """Return why changes of nodes may go unnoticed, None if they are noticed."""
+        """Return why changes of nodes may go unnoticed, or None if they are noticed."""
         return None
 
     def living(self) -> Mapping[str, NodeRecord]:
@@ -48,15 +48,15 @@ class Registry(ABC):
         return {name: self._known[name] for name in sorted(self._living)}
 
     def held(self) -> Mapping[str, NodeRecord]:
-        """Return the nodes that keep their rooms, by name: those that are not lost."""
+        """Return the nodes that keep their rooms, that is, those that are not lost, by name."""
         return self.living()
 
     @abstractmethod
     async def recall(self, records: Iterable[NodeRecord]) -> None:
-        """Accept nodes that some control process has seen, and probe those that are not known here."""
+        """Accept nodes that some control process has seen, and probe those that are unknown here."""
 
     def choose(self, region: str, but: str = "") -> str | None:
-        """Return the node for a new room of somebody in `region`, excluding `but`; None if no node takes any."""
+        """Return the node for a new room of somebody in `region`, never `but`; None if no node takes rooms."""
         now = time.monotonic()
         while self._lately and now - self._lately[0][0] > _UNSEEN_SECONDS:
             self._lately.popleft()
@@ -65,7 +65,7 @@ class Registry(ABC):
         return None if found is None else found.node
 
     def chosen(self, name: str) -> None:
-        """Note that a new room was placed on a node, which its own figures will show only later."""
+        """Count a new room on a node until the node's reported load includes it."""
         self._lately.append((time.monotonic(), name))
 
     def known(self) -> Mapping[str, NodeRecord]:
@@ -76,20 +76,20 @@ class Registry(ABC):
         return name in self._living
 
     async def change(self) -> None:
-        """Wait until a node comes, goes or restarts."""
+        """Wait until a node appears, disappears or restarts."""
         await self._changed.wait()
 
     async def gone(self, name: str, boot: str = "") -> None:
-        """Wait until a node is lost, or its process is no longer `boot` (if unknown: the current one)."""
+        """Wait until a node is lost, or its process is no longer `boot`, by default the current one."""
         boot = boot or self._boot(name)
         while self.lives(name) and boot in {"", self._boot(name)}:
             await self._changed.wait()
             boot = boot or self._boot(name)
 
     async def verify(self, name: str) -> bool:
-        """Return whether a node is alive now, probing it if it was not heard of for a second.
+        """Return whether a node is alive now. It is probed if it has given no sign of life for a second.
 
-        A refused connection counts at once; for silence, the lease decides.
+        A refused connection means that it is lost; a node that does not answer is lost when its lease expires.
         """
         record = self._known.get(name)
         if record is None or name not in self._living:
@@ -105,13 +105,13 @@ class Registry(ABC):
         return name in self._living
 
     def proved(self, name: str, boot: str = "") -> None:
-        """Note that a node accepted a connection, so it is alive; its process is `boot`, if it reported one."""
+        """Record that a node is alive, since it accepted a connection; its process is `boot`, if it reported one."""
         record = self._known.get(name)
         if record is not None:
             self._heard(msgspec.structs.replace(record, boot=boot or record.boot))
 
     def doubt(self, name: str) -> None:
-        """Note that a connection to a node broke: the next `verify` probes it."""
+        """Record that a connection to a node broke, so that the next `verify` probes it."""
         self._doubted.add(name)
 
     def _boot(self, name: str) -> str:
@@ -119,7 +119,7 @@ class Registry(ABC):
         return "" if record is None else record.boot
 
     def _heard(self, record: NodeRecord) -> None:
-        """Note that a node is alive."""
+        """Record that a node is alive."""
         before = self._known.get(record.node)
         news = record.node not in self._living or before is None or before.boot != record.boot
         news = news or before is None or before.draining != record.draining
@@ -131,7 +131,7 @@ class Registry(ABC):
             self._tell()
 
     def _lost(self, name: str) -> None:
-        """Note that a node is lost."""
+        """Record that a node is lost."""
         self._proved_at.pop(name, None)
         self._doubted.discard(name)
         if name in self._living:

@@ -11,7 +11,7 @@ from foundation.etcd import Etcd
 
 
 def open_registry(config: ControlConfig, http: aiohttp.ClientSession) -> Registry:
-    """Return the registry, not running yet; raises OSError or ValueError if the file of nodes cannot be read."""
+    """Return the registry, not yet running; raises OSError or ValueError if the file of nodes cannot be read."""
     probe = Probe(http, config.node_secret)
     if config.etcd is not None:
         return EtcdRegistry(probe, Etcd(config.etcd), config.etcd.lease_seconds)

@@ -1,4 +1,4 @@
-"""Probes of nodes: whether one is alive, and its record."""
+"""Probes of nodes, which find out whether a node is alive and return its record."""
 
 import asyncio
 import errno
@@ -32,7 +32,7 @@ class Probed(NamedTuple):
 
 
 class Probe:
-    """Probes nodes at their private HTTP port, at most one probe per node at a time."""
+    """Prober of nodes at their private HTTP port, with at most one probe per node at a time."""
 
     def __init__(self, http: aiohttp.ClientSession, node_secret: str) -> None:
         self._http = http
@@ -70,7 +70,7 @@ class Probe:
         try:
             told = decode_record(body)
         except ValueError:
-            return Life.ALIVE, record  # something answers
+            return Life.ALIVE, record  # something answers, so the node is not lost
         return Life.ALIVE, msgspec.structs.replace(
             told,
             node=record.node,

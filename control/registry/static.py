@@ -1,4 +1,4 @@
-"""Registry of nodes from the settings, or from a TOML file that may change. Control probes each node.
+"""Registry of the nodes in the settings or in a TOML file that may change. Control probes each node.
 
 The file has a table per node: `[sfu-1]` with `signaling_url`, `http_url` and optionally `region`.
 """
@@ -28,7 +28,10 @@ class _Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class StaticRegistry(Registry):
-    """Probes `nodes` every second. A node silent for `lease_seconds` is lost; a refused connection counts at once."""
+    """Registry that probes `nodes` every second.
+
+    A node is lost if silent for `lease_seconds` or once it refuses a connection.
+    """
 
     def __init__(
         self, probe: Probe, nodes: Iterable[NodeRecord], file: Path | None = None, lease_seconds: float = 3.0
@@ -80,7 +83,7 @@ class StaticRegistry(Registry):
             if modified != self._modified:
                 self._begin(self._configured | self._read(file))
         except (OSError, ValueError) as error:
-            _log.warning("cannot read the list of nodes, keeping the current one: %s: %s", file, describe(error))
+            _log.warning("cannot read the list of nodes; keeping the current one: %s: %s", file, describe(error))
 
     def _read(self, file: Path) -> dict[str, NodeRecord]:
         """Return the nodes of a file; raises OSError or ValueError."""

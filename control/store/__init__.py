@@ -1,1 +1,1 @@
-"""SQL, one module per aggregate. Functions take a connection and return dataclasses; nothing else holds SQL."""
+"""SQL, one module per aggregate. Functions take a connection and return dataclasses. No other package contains SQL."""

@@ -1,4 +1,4 @@
-"""One-time tokens for mail: to confirm an address, to reset a password, to undo a change of address."""
+"""One-time tokens in mails: to confirm an address, reset a password, or undo a change of address."""
 
 import secrets
 from typing import Literal
@@ -12,7 +12,7 @@ Purpose = Literal["reset", "verify", "undo"]
 async def create(connection: Connection, user: str, purpose: Purpose, email: str, seconds: int) -> str:
     """Return a new token, which replaces the account's earlier ones for the same purpose.
 
-    Undo tokens stay: changing an address twice must not take away the owner's way back.
+    Undo tokens stay: changing an address twice must not deprive the owner of their way back.
     """
     token = secrets.token_urlsafe(24)
     if purpose != "undo":
@@ -30,7 +30,7 @@ async def create(connection: Connection, user: str, purpose: Purpose, email: str
 
 
 async def redeem(connection: Connection, token: str, purpose: Purpose) -> tuple[str, str] | None:
-    """Use up a token; return the account and the address it was sent to, None if it is invalid."""
+    """Use up a token; return the account and the address it was sent to, or None if it is invalid."""
     row = await connection.fetchrow(
         "DELETE FROM account_tokens WHERE token_hash = $1 AND purpose = $2 AND expires_at > now()"
         " RETURNING user_id, email",
@@ -46,7 +46,7 @@ async def forget(connection: Connection, user: str, purpose: Purpose) -> None:
 
 
 async def pending_email(connection: Connection, user: str) -> str | None:
-    """Return the account's unconfirmed new address, None if there is none."""
+    """Return the account's unconfirmed new address, or None if there is none."""
     found: str | None = await connection.fetchval(
         "SELECT t.email FROM account_tokens t JOIN users u ON u.id = t.user_id"
         " WHERE t.user_id = $1 AND t.purpose = 'verify' AND t.expires_at > now() AND t.email IS DISTINCT FROM u.email",

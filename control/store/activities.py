@@ -9,7 +9,7 @@ from control.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class PollRow:
-    """A poll. `counts` has the votes for each option, `voters` who voted, `own` the reader's choice."""
+    """A poll. `counts` has the votes for each option, `voters` the number of voters, `own` the reader's choice."""
 
     id: str
     question: str
@@ -23,7 +23,7 @@ class PollRow:
 
 @dataclass(frozen=True, slots=True)
 class QuestionRow:
-    """A question. `participant_id` and `name` say who asked; `own` whether the reader voted for it."""
+    """A question. `participant_id` and `name` are its author's; `own` is true if the reader voted for it."""
 
     id: str
     participant_id: str
@@ -49,7 +49,7 @@ async def count_polls(connection: Connection, meeting: str) -> int:
 
 
 async def polls(connection: Connection, meeting: str, reader: str | None, poll: str | None = None) -> list[PollRow]:
-    """Return the polls, newest first, or one of them."""
+    """Return the polls, newest first, or only one of them."""
     return await connection.all(
         PollRow,
         "SELECT p.*, (SELECT count(*) FROM poll_votes v WHERE v.poll_id = p.id) AS voters,"
@@ -105,7 +105,7 @@ async def count_questions(connection: Connection, meeting: str) -> int:
 async def questions(
     connection: Connection, meeting: str, reader: str | None, question: str | None = None
 ) -> list[QuestionRow]:
-    """Return the questions, those with the most votes first, or one of them."""
+    """Return the questions, most votes first, or only one of them."""
     return await connection.all(
         QuestionRow,
         "SELECT q.*, p.name, (SELECT count(*) FROM question_votes v WHERE v.question_id = q.id) AS votes,"
@@ -119,7 +119,7 @@ async def questions(
 
 
 async def support(connection: Connection, question: str, participant: str, *, wanted: bool) -> None:
-    """Add or take back a participant's vote for a question."""
+    """Add or remove a participant's vote for a question."""
     if wanted:
         await connection.insert(
             "question_votes", then="ON CONFLICT DO NOTHING", question_id=question, participant_id=participant

@@ -1,4 +1,4 @@
-"""Jobs of agents: what an application, or the beginning of a room, asks of the workers that run agents."""
+"""Jobs for the workers that run agents, requested by an application or by the start of a room."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ State = Literal["pending", "running", "success", "failed"]
 
 
 EVERY_ROOM = ""
-"""The name of agents that go to every room of LiveKit's clients."""
+"""Name of agents that are sent to every room of LiveKit's clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job for agents of one name, "" for those that go to every room. It is pending until a worker takes it."""
+    """A job for agents with one name, or "" for those sent to every room. It is pending until a worker takes it."""
 
     id: str
     meeting_id: str
@@ -56,7 +56,7 @@ async def add(
 
 
 async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) -> list[JobRow]:
-    """Return the jobs that an application has not ended, the newest first."""
+    """Return the jobs that no application has ended, newest first."""
     return await connection.all(
         JobRow,
         "SELECT * FROM agent_jobs WHERE meeting_id = $1 AND NOT ended_by_api ORDER BY created_at DESC, id LIMIT $2",
@@ -66,7 +66,7 @@ async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) ->
 
 
 async def claim(connection: Connection, names: Sequence[str], seconds: float) -> JobRow | None:
-    """Claim the oldest pending job of some agents, for a time in which no other process claims it."""
+    """Claim the oldest pending job of the named agents for a time in which no other process can claim it."""
     return await connection.one(
         JobRow,
         "UPDATE agent_jobs SET retry_at = now() + make_interval(secs => $2) WHERE id = ("
@@ -78,7 +78,7 @@ async def claim(connection: Connection, names: Sequence[str], seconds: float) ->
 
 
 async def begin(connection: Connection, job: str, worker: str, identity: str) -> bool:
-    """Note that a worker has taken a job; return False when it was ended meanwhile."""
+    """Record that a worker has taken a job; return False if the job was ended meanwhile."""
     return await connection.change(
         "UPDATE agent_jobs SET state = 'running', worker = $2, identity = $3, started_at = now()"
         " WHERE id = $1 AND state = 'pending' AND NOT ended_by_api",
@@ -89,7 +89,7 @@ async def begin(connection: Connection, job: str, worker: str, identity: str) ->
 
 
 async def finish(connection: Connection, job: str, worker: str, state: State, error: str) -> None:
-    """Note how a worker's job ended."""
+    """Record the outcome of a worker's job."""
     await connection.execute(
         "UPDATE agent_jobs SET state = $3, error = $4, ended_at = now()"
         " WHERE id = $1 AND worker = $2 AND state = 'running'",
@@ -101,14 +101,14 @@ async def finish(connection: Connection, job: str, worker: str, state: State, er
 
 
 async def take_over(connection: Connection, jobs: Sequence[str], worker: str) -> None:
-    """Note that running jobs are another worker's now: the same one under a new id, after its socket was lost."""
+    """Transfer running jobs to a worker that reconnected under a new id."""
     await connection.execute(
         "UPDATE agent_jobs SET worker = $2 WHERE id = ANY($1::text[]) AND state = 'running'", jobs, worker
     )
 
 
 async def end(connection: Connection, meeting: str, job: str) -> JobRow | None:
-    """End a job for an application; its worker is told where it runs."""
+    """End a job for an application; return it, so that its worker can be notified."""
     return await connection.one(
         JobRow,
         "UPDATE agent_jobs SET ended_by_api = true, ended_at = coalesce(ended_at, now())"
@@ -119,7 +119,7 @@ async def end(connection: Connection, meeting: str, job: str) -> JobRow | None:
 
 
 async def to_stop(connection: Connection, workers: Sequence[str]) -> list[JobRow]:
-    """Return the jobs of workers that an application has ended, once."""
+    """Return the jobs of these workers that an application has ended, each job once."""
     return await connection.all(
         JobRow,
         "UPDATE agent_jobs SET state = 'success' WHERE worker = ANY($1::text[]) AND state = 'running' AND ended_by_api"
@@ -129,5 +129,5 @@ async def to_stop(connection: Connection, workers: Sequence[str]) -> list[JobRow
 
 
 async def forget_pending(connection: Connection, meeting: str) -> None:
-    """Delete what no worker has taken: the room is over."""
+    """Delete the jobs of a closed room that no worker has taken."""
     await connection.execute("DELETE FROM agent_jobs WHERE meeting_id = $1 AND state = 'pending'", meeting)

@@ -1,4 +1,4 @@
-"""AI results, stored with their file."""
+"""AI results as rows that belong to their file."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -53,7 +53,7 @@ async def create(
 
 
 async def holder(connection: Connection, secret: str) -> KeyHolder | None:
-    """Return the holder of a key, None if it is invalid; note its use, at most once a minute."""
+    """Return the holder of a key, or None if it is invalid; record its use, at most once a minute."""
     found = await connection.one(
         KeyHolder,
         "SELECT k.id AS key, k.scopes, u.id AS user, u.username, u.display_name, u.role, u.epoch"

@@ -13,7 +13,7 @@ from control.store.participants import ParticipantRow
 
 @dataclass(frozen=True, slots=True)
 class BreakoutRow:
-    """A breakout room; it is closed from `closes_at` on. `present` counts its present participants."""
+    """A breakout room, which closes at `closes_at`. `present` is the number of participants in it."""
 
     id: str
     title: str
@@ -46,7 +46,7 @@ async def create(connection: Connection, main: MeetingRow, title: str) -> str:
 
 
 async def of_meeting(connection: Connection, main: str) -> list[BreakoutRow]:
-    """Return the breakout rooms of a meeting, closed ones too, in order of creation."""
+    """Return the breakout rooms of a meeting, including closed ones, in order of creation."""
     return await connection.all(
         BreakoutRow,
         "SELECT m.id, m.title, m.closes_at, (SELECT count(*) FROM meeting_participants p"
@@ -72,7 +72,7 @@ async def close(connection: Connection, breakouts: Iterable[str], at: datetime) 
 
 
 async def closed(connection: Connection) -> list[str]:
-    """Return the breakout rooms whose countdown is over and that have not ended."""
+    """Return the breakout rooms that have not ended although their countdown is over."""
     return await connection.column(
         "SELECT id FROM meetings WHERE breakout_of IS NOT NULL AND status <> 'ended' AND closes_at < now()"
     )
@@ -108,7 +108,7 @@ async def assignments(connection: Connection, main: str) -> dict[str, str]:
 
 
 async def inside(connection: Connection, main: str) -> list[InsideRow]:
-    """Return the participants that have been in any of a meeting's breakout rooms."""
+    """Return the participants who have been in any of a meeting's breakout rooms."""
     return await connection.all(
         InsideRow,
         "SELECT p.id, p.meeting_id, p.main_id FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id"

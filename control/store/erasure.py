@@ -1,6 +1,6 @@
-"""Erasure of an account or meeting from rows that do not reference it: events, deliveries, the audit log, states.
+"""Erasure of an account or meeting from rows without a foreign key to it: events, deliveries, audit log, states.
 
-Events keep their numbers, which consumers rely on, and lose their content. Audit entries stay, without actor and
+Events keep their numbers, which consumers rely on, and lose their content. Audit entries stay, but lose actor and
 target.
 """
 
@@ -10,8 +10,7 @@ from typing import Any
 from control.database import Connection
 
 _NAMED = """jsonb_path_query_array({}, '$.** ? (@.type() == "string")') ?| $1::text[]"""
-"""SQL condition: any string in a document is one of these names. Each document has an index on exactly this
-expression."""
+"""SQL condition: a string in a document is one of these names. Each document has an index on this very expression."""
 
 
 async def events(connection: Connection, names: Iterable[str]) -> None:
@@ -24,7 +23,7 @@ async def events(connection: Connection, names: Iterable[str]) -> None:
 
 
 async def deliveries(connection: Connection, names: Iterable[str]) -> None:
-    """Drop webhook deliveries that contain any of these names."""
+    """Delete webhook deliveries that contain any of these names."""
     await connection.execute("DELETE FROM webhook_deliveries WHERE " + _NAMED.format("body::jsonb"), list(names))  # noqa: S608  constants
 
 
@@ -42,7 +41,7 @@ async def audit(connection: Connection, names: Iterable[str]) -> None:
 
 
 async def invitations(connection: Connection, user: str) -> None:
-    """Drop the invitations that were sent to an account's address."""
+    """Delete the invitations that were sent to an account's address."""
     await connection.execute(
         "DELETE FROM invitations i USING users u WHERE u.id = $1 AND i.email_key = u.email_key"
         " AND (i.used_at IS NOT NULL OR u.email_verified_at IS NOT NULL)",
@@ -51,14 +50,14 @@ async def invitations(connection: Connection, user: str) -> None:
 
 
 async def account_events(connection: Connection, user: str) -> None:
-    """Drop the events of an account, which have no numbers, except those that report a deletion."""
+    """Delete an account's events, which have no numbers, except those that report a deletion."""
     await connection.execute(
         "DELETE FROM outbox WHERE key = $1 AND meeting_id IS NULL AND kind NOT LIKE '%.deleted'", user
     )
 
 
 async def of_user(connection: Connection, user: str) -> list[dict[str, Any]]:
-    """Return an account's participants with their meeting, and whether its room is live or its state names them."""
+    """Return an account's participants and their meetings; `live` if the room is, `named` if its state has them."""
     rows = await connection.fetch(
         "SELECT p.id AS participant, p.meeting_id AS meeting, EXISTS (SELECT FROM meeting_rooms r"
         "   WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL) AS live, EXISTS (SELECT FROM room_state s"

@@ -9,9 +9,9 @@ from control.store.outbox import Event
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event that its bus refused: retried after so many seconds, never if None (a dead letter).
+    """An event that its bus refused. It is retried after `seconds`, or never if that is None (a dead letter).
 
-    `counts` tells whether it was refused, rather than in transit or waiting for others.
+    `counts` is false if it was not refused but is in transit or waiting for others.
     """
 
     event: int
@@ -36,7 +36,7 @@ class Place(Protocol):
     """Number of the session advisory lock that admits one process at a time."""
 
     async def next(self, connection: Connection, limit: int) -> list[Event]:
-        """Return the oldest events that may be offered; those of one key are in order and without gaps."""
+        """Return the oldest events that may be offered; those of each key are in order and without gaps."""
 
     async def pass_by(self, connection: Connection, events: list[int]) -> list[str]:
         """Mark events as delivered to the bus; return their topics."""
@@ -45,10 +45,10 @@ class Place(Protocol):
         """Hold back events, and those behind them under the same key, for a while."""
 
     async def blame(self, connection: Connection, reason: str) -> None:
-        """Note the reason of a standstill at the oldest waiting event."""
+        """Record the reason for a standstill with the oldest waiting event."""
 
     async def reason(self, connection: Connection) -> str | None:
-        """Return why the oldest refused event is waiting; None if none is."""
+        """Return why the oldest refused event is waiting, or None if there is no such event."""
 
     async def waiting(self, connection: Connection) -> Waiting:
         """Return the backlog."""
@@ -173,12 +173,12 @@ async def dead_letters(connection: Connection, limit: int, after: int = 0) -> li
 
 
 async def revive(connection: Connection, event: int) -> None:
-    """Note that a dead letter was published after all."""
+    """Record that a dead letter was published after all."""
     await connection.execute("UPDATE outbox SET reason = NULL, published_at = now() WHERE id = $1", event)
 
 
 async def forget_old(connection: Connection) -> None:
-    """Drop events that every bus received more than a week ago."""
+    """Delete events that every bus received more than a week ago."""
     await connection.execute(
         "DELETE FROM outbox WHERE published_at < now() - interval '7 days' AND enqueued_at IS NOT NULL"
     )

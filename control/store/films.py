@@ -1,6 +1,6 @@
-"""Films of recordings: jobs for the recorder that finished one, or for any if recordings are in an object store.
+"""Films of recordings: jobs for the recorder that finished the recording, or for any with an object store.
 
-Of each recording a film is made by itself (the composition). More can be ordered, with other options.
+One film of each recording is made automatically (the composition). More can be ordered, with other options.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ MOST = 20
 
 
 class FilmRow(msgspec.Struct, frozen=True):
-    """An ordered film; its id is that of its job, which is forgotten some time after it ended."""
+    """An ordered film. Its id is the id of its job, which is deleted some time after it ended."""
 
     id: str
     recording_id: str
@@ -51,7 +51,7 @@ async def count(connection: Connection, recording: str) -> int:
 
 
 async def ordered(connection: Connection, recording: str) -> list[tuple[FilmRow, JobRow | None]]:
-    """Return the films that were ordered, newest first, each with its job while that is known."""
+    """Return the ordered films, newest first, each with its job while that exists."""
     rows = await connection.all(
         FilmRow, "SELECT * FROM recording_films WHERE recording_id = $1 ORDER BY created_at DESC, id", recording
     )
@@ -60,12 +60,12 @@ async def ordered(connection: Connection, recording: str) -> list[tuple[FilmRow,
 
 
 async def set_made(connection: Connection, film: str, made: dict[str, Any]) -> bool:
-    """Note what came of an ordered film; return False if nobody wants it any more."""
+    """Record the result of an ordered film; return False if the film was deleted meanwhile."""
     return await connection.change("UPDATE recording_films SET made = $2 WHERE id = $1", film, made)
 
 
 async def forget(connection: Connection, recording: str, film: str) -> FilmRow | None:
-    """Delete an ordered film and its job, whose worker loses its lease; return it, None if there is none."""
+    """Delete an ordered film and its job, whose worker loses its lease; return the film, or None if there is none."""
     row = await connection.one(
         FilmRow, "DELETE FROM recording_films WHERE id = $1 AND recording_id = $2 RETURNING *", film, recording
     )

@@ -28,7 +28,7 @@ async def link(connection: Connection, issuer: str, subject: str, user: str) -> 
 
 
 async def create_user(connection: Connection, wanted: str, display_name: str, email: str | None) -> UserRow:
-    """Insert an account without password. A taken name gets a suffix; a taken address is omitted."""
+    """Insert an account without a password. A taken name gets a suffix; a taken address is omitted."""
     username = f"{wanted[:50]}-{secrets.token_hex(3)}" if await _is_taken(connection, wanted) else wanted
     if email is not None and await _is_taken(connection, email):
         email = None
@@ -52,7 +52,7 @@ async def _is_taken(connection: Connection, name: str) -> bool:
 
 
 async def set_role(connection: Connection, user: str, role: UserRole) -> UserRow | None:
-    """Set the role that the account's groups imply. A change ends its other sessions."""
+    """Set the account's role according to its groups. A change ends its other sessions."""
     return await connection.one(
         UserRow,
         "UPDATE users SET role = $2, epoch = CASE WHEN role = $2 THEN epoch ELSE epoch + 1 END"

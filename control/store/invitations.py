@@ -1,4 +1,4 @@
-"""Invitations to register: random codes, stored hashed, each good for one account."""
+"""Invitations to register: random codes, stored hashed, each valid for one account."""
 
 import secrets
 

@@ -1,14 +1,14 @@
 """Job queue.
 
-A job is claimed for the time of a lease, which its worker renews. The attempt number fences every write: if a worker
-was suspended beyond its lease, its number is outdated and its writes have no effect.
+A job is claimed for the duration of a lease, which its worker renews. The attempt number fences every write: if a
+worker was suspended beyond its lease, its number is outdated, and its writes have no effect.
 
-A job is given up after a few failures, or after many interrupted attempts in a row without progress. An attempt that a
-stopping worker released does not count.
+A job fails for good after a few failures, or after many interrupted attempts in a row without progress. An attempt that
+a stopping worker released does not count.
 
-Scheduling is fair queueing: jobs are ordered by when each would finish if every line (the jobs of one account) had the
-server to itself. Short jobs come before long ones, many jobs of one account do not delay another's, and old jobs come
-before new ones.
+Scheduling is fair queueing: jobs are ordered by the time at which each would finish if every line (the jobs of one
+account) had the server to itself. Short jobs come before long ones, and old jobs before new ones. Many jobs of one
+account do not delay those of another.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ State = Literal["queued", "running", "done", "failed"]
 MAX_FAILURES = 3
 MAX_CUT_OFFS = 10
 _USUAL_SECONDS = 60.0
-"""Assumed duration of a job of unknown length."""
+"""Assumed duration, in seconds, of a job of unknown length."""
 _INSERT = """
     INSERT INTO processing_jobs (id, kind, subject, options, owner_id, line, due_at)
     VALUES ($1, $2, $3, $4, $5, $6,
@@ -75,7 +75,7 @@ async def queue_anew(
     line: str = "",
     seconds: float = _USUAL_SECONDS,
 ) -> None:
-    """Queue an internal job, replacing one of the same kind and subject that has not begun.
+    """Queue an internal job, replacing one of the same kind and subject that has not started.
 
     `line` is the account it is for, `seconds` the estimated duration.
     """
@@ -88,7 +88,7 @@ async def queue_anew(
 async def queue(
     connection: Connection, kind: str, subject: str, options: dict[str, Any], *, line: str, seconds: float
 ) -> JobRow:
-    """Queue an internal job beside others of its kind and subject."""
+    """Queue an internal job, in addition to others of its kind and subject."""
     return await connection.new(JobRow, _INSERT, new_id("job"), kind, subject, options, None, line, seconds)
 
 
@@ -102,7 +102,7 @@ async def latest_about(connection: Connection, kind: str, subject: str) -> JobRo
 
 
 async def forget_about(connection: Connection, subjects: list[str]) -> None:
-    """Delete the jobs about deleted subjects; their workers lose their leases."""
+    """Delete the jobs on deleted subjects; their workers lose their leases."""
     await connection.execute("DELETE FROM processing_jobs WHERE subject = ANY($1)", subjects)
 
 
@@ -112,19 +112,19 @@ async def forget(connection: Connection, job: str) -> None:
 
 
 def attempt_of(job: JobRow, attempt: int) -> JobRow:
-    """Return the job if this attempt is current."""
+    """Return the job if this is its current attempt."""
     return replace(job, attempt=attempt)
 
 
 async def claim(
     connection: Connection, kinds: list[str], lease_seconds: float, node: str | None = None
 ) -> JobRow | None:
-    """Claim the next job that is waiting or whose lease has lapsed; return None if there is none.
+    """Claim the next job that is waiting or whose lease has expired; return None if there is none.
 
-    With `node`, only jobs that can run there. Jobs that were interrupted too often are given up.
+    With `node`, only jobs that can run there are claimed. Jobs that were interrupted too often fail.
     """
     await connection.execute(
-        "UPDATE processing_jobs SET state = 'failed', error = 'every attempt was cut off', finished_at = now(),"
+        "UPDATE processing_jobs SET state = 'failed', error = 'every attempt was interrupted', finished_at = now(),"
         "  lease_until = NULL WHERE kind = ANY($1) AND state = 'running' AND lease_until < now()"
         "  AND cut_offs + 1 >= $2 AND progress <= furthest",
         kinds,
@@ -169,21 +169,21 @@ async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
 
 
 async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
-    """Note a failure; with `again`, the job is retried a few times. Return False if another worker holds it."""
+    """Record a failure; with `again`, the job is retried a few times. Return False if another worker holds it."""
     return await connection.change(
         "UPDATE processing_jobs SET state = CASE WHEN $4 AND failures + 1 < $5 THEN 'queued' ELSE 'failed' END,"
         " failures = failures + 1, error = $3, finished_at = now(), lease_until = NULL"
         " WHERE id = $1 AND attempt = $2 AND state = 'running'",
         job.id,
         job.attempt,
-        error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # what a text column can hold
+        error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # a text column cannot hold NUL
         again,
         MAX_FAILURES,
     )
 
 
 async def release(connection: Connection, job: JobRow) -> bool:
-    """Release a job so that it waits again; return False if another worker holds it."""
+    """Return a job to the queue; return False if another worker holds it."""
     return await connection.change(
         "UPDATE processing_jobs SET state = 'queued', lease_until = NULL"
         " WHERE id = $1 AND attempt = $2 AND state = 'running'",

@@ -41,7 +41,7 @@ async def of_recording(connection: Connection, recording: str) -> list[LinkRow]:
 
 
 async def recording(connection: Connection, token: str) -> str | None:
-    """Return the recording that a token opens, None if it is invalid."""
+    """Return the recording that a token opens, or None if the token is invalid."""
     found: str | None = await connection.fetchval(
         "SELECT recording_id FROM recording_links WHERE token_hash = $1 AND expires_at > now()", digest(token)
     )

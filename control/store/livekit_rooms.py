@@ -1,4 +1,4 @@
-"""Meetings by the room names of LiveKit's access tokens, and participants by identity."""
+"""Meetings by the room names in LiveKit's access tokens, and participants by identity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from control.store.participants import ParticipantRow
 
 
 async def meeting_of(connection: Connection, name: str) -> str | None:
-    """Return the meeting of a room name, unless it has ended: its own name, or a meeting's id."""
-    if "\x00" in name:  # PostgreSQL has no such text
+    """Return the meeting with a room name, which may be the meeting's id, unless it has ended."""
+    if "\x00" in name:  # PostgreSQL's text cannot contain NUL
         return None
     found = await connection.fetchval(
         "SELECT m.id FROM livekit_rooms r JOIN meetings m ON m.id = r.meeting_id"
@@ -27,12 +27,12 @@ async def meeting_of(connection: Connection, name: str) -> str | None:
 
 
 async def lock_name(connection: Connection, name: str) -> None:
-    """Let nobody else create a room of this name until the transaction ends."""
+    """Prevent others from creating a room with this name until the transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 28))", name)
 
 
 async def bind(connection: Connection, name: str, meeting: str) -> None:
-    """Let a name stand for a meeting from now on."""
+    """Assign a room name to a meeting."""
     await connection.execute(
         "INSERT INTO livekit_rooms (name, meeting_id) VALUES ($1, $2)"
         " ON CONFLICT (name) DO UPDATE SET meeting_id = excluded.meeting_id",
@@ -42,7 +42,7 @@ async def bind(connection: Connection, name: str, meeting: str) -> None:
 
 
 async def keep(connection: Connection, name: str, empty: int, departure: int, people: int) -> None:
-    """Note what an application said of a room that it made; it is listed for `empty` seconds without anybody in it."""
+    """Store an application's settings of a room that it created. It is listed for `empty` seconds if nobody joins."""
     await connection.execute(
         "UPDATE livekit_rooms SET empty_timeout = $2::integer, departure_timeout = $3, max_participants = $4,"
         " kept_until = now() + make_interval(secs => $2::integer) WHERE name = $1",
@@ -55,7 +55,7 @@ async def keep(connection: Connection, name: str, empty: int, departure: int, pe
 
 @dataclass(frozen=True, slots=True)
 class ListedRoom:
-    """A room as the server API lists it; the name of a meeting that no token named is its id."""
+    """A room as the server API lists it. A meeting without a room name has its id as its name."""
 
     meeting_id: str
     name: str
@@ -85,7 +85,7 @@ _MAX_LISTED = 1000
 
 
 async def listed(connection: Connection, names: Sequence[str] | None) -> list[ListedRoom]:
-    """Return the live rooms, and those that an application made and still keeps; of some names only, if given."""
+    """Return the live rooms and those that an application has created and keeps; with names, only these."""
     return await connection.all(
         ListedRoom,
         f"{_LISTED} AND m.status <> 'ended' AND m.id IN (SELECT meeting_id FROM meeting_rooms WHERE closed_at IS NULL"  # noqa: S608  constants
@@ -101,7 +101,7 @@ async def one(connection: Connection, meeting: str) -> ListedRoom | None:
 
 
 async def owner(connection: Connection, username_key: str | None) -> str | None:
-    """Return the account that meetings made by joining belong to: the named one, else the oldest administrator's."""
+    """Return the account that owns meetings created by joining: the named one, else the oldest administrator's."""
     found = await connection.fetchval(
         "SELECT id FROM users WHERE state = 'active' AND ($1::text IS NULL AND role = 'admin' OR username_key = $1)"
         " ORDER BY created_at, id LIMIT 1",
@@ -111,7 +111,7 @@ async def owner(connection: Connection, username_key: str | None) -> str | None:
 
 
 async def participant(connection: Connection, meeting: str, identity: str, name: str) -> ParticipantRow:
-    """Return the participant of an identity, under the name that its token says; a new one the first time."""
+    """Return the participant with an identity, renamed to the name in its token; insert it if it is new."""
     made = new_id("participant")
     row = await connection.fetchrow(
         "INSERT INTO meeting_participants (id, meeting_id, name, role, rejoin_hash, identity)"
@@ -133,7 +133,7 @@ async def identity_of(connection: Connection, participant: str) -> str | None:
 
 
 async def name_of(connection: Connection, meeting: str) -> str | None:
-    """Return the name that a token or an application gave to a meeting's room, None if neither did."""
+    """Return the name that a token or an application gave to a meeting's room, or None if it has none."""
     found = await connection.fetchval(
         "SELECT name FROM livekit_rooms WHERE meeting_id = $1 ORDER BY name LIMIT 1", meeting
     )

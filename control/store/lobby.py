@@ -25,7 +25,7 @@ async def add(connection: Connection, row: LobbyRow) -> None:
 
 
 async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | None:
-    """Return an entry, occasionally noting that its person is still waiting."""
+    """Return an entry, and record now and then that its person is still waiting."""
     await connection.execute(
         "UPDATE lobby_entries SET seen_at = now()"
         " WHERE id = $1 AND meeting_id = $2 AND seen_at < now() - interval '10 seconds'",
@@ -38,7 +38,7 @@ async def see(connection: Connection, meeting: str, entry: str) -> LobbyRow | No
 
 
 async def waiting(connection: Connection, meeting: str) -> list[LobbyRow]:
-    """Return the people waiting that asked within the last half minute."""
+    """Return the waiting people who asked within the last half minute."""
     return await connection.all(
         LobbyRow,
         "SELECT * FROM lobby_entries WHERE meeting_id = $1 AND state = 'waiting'"
@@ -58,7 +58,7 @@ async def decide(connection: Connection, meeting: str, entry: str, state: State)
 
 
 async def remove(connection: Connection, meeting: str, entry: str) -> bool:
-    """Delete the entry of somebody who joins; return False if it is gone or was denied meanwhile."""
+    """Delete the entry of somebody who joins; return False if it was deleted or denied meanwhile."""
     return await connection.change(
         "DELETE FROM lobby_entries WHERE id = $1 AND meeting_id = $2 AND state <> 'denied'", entry, meeting
     )

@@ -1,4 +1,4 @@
-"""Loose files: files in the store without a row, because an upload or deletion is in progress."""
+"""Loose files: files in the store without a row, because their upload or deletion is in progress."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _AT_ONCE = 1000
 
 
 async def reserve(connection: Connection, file: str, owner: str, size: int) -> None:
-    """Note that `file` is being uploaded and takes up to `size` bytes of its owner's quota."""
+    """Record that `file` is being uploaded and takes up to `size` bytes of its owner's quota."""
     await connection.execute(
         "INSERT INTO loose_files (id, owner_id, bytes, until) VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
         file,
@@ -29,7 +29,7 @@ async def renew(connection: Connection, file: str) -> None:
 
 
 async def keep(connection: Connection, file: str) -> bool:
-    """Note that a row refers to an uploaded file now; return False if the file was given up meanwhile."""
+    """Record that a row now refers to an uploaded file; return False if the file was given up meanwhile."""
     return await connection.change("DELETE FROM loose_files WHERE id = $1 AND owner_id IS NOT NULL", file)
 
 
@@ -44,12 +44,12 @@ async def loosen(connection: Connection, files: Sequence[str]) -> None:
 
 
 async def settle(connection: Connection, files: Sequence[str]) -> None:
-    """Unmark files: they are deleted, or a row refers to them."""
+    """Unmark files that are deleted or that a row refers to."""
     await connection.execute("DELETE FROM loose_files WHERE id = ANY($1::text[])", list(files))
 
 
 async def claim_lapsed(connection: Connection) -> list[str]:
-    """Return files of interrupted uploads and deletions, to be deleted; no upload can keep them any more."""
+    """Return the files of interrupted uploads and deletions, to be deleted. No upload can keep them any more."""
     return await connection.column(
         "UPDATE loose_files SET owner_id = NULL, bytes = 0, until = now() + make_interval(secs => $1)"
         " WHERE id IN (SELECT id FROM loose_files WHERE until < now() LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id",

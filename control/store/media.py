@@ -29,7 +29,7 @@ async def by_id(connection: Connection, file: str) -> MediaRow | None:
 
 
 async def used_by(connection: Connection, user: str) -> int:
-    """Return the bytes that an account stores or is uploading; lock it against concurrent uploads."""
+    """Return the bytes that an account stores or is uploading, and lock the account against concurrent uploads."""
     await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
     return await connection.value(
         int,
@@ -71,11 +71,11 @@ async def avatar(connection: Connection, user: str) -> str | None:
 
 
 async def set_thumbnail(connection: Connection, file: str) -> bool:
-    """Note that a file has a thumbnail; return False if the file is gone."""
+    """Record that a file has a thumbnail; return False if the file was deleted."""
     return await connection.change("UPDATE media_files SET thumbnail = true WHERE id = $1", file)
 
 
 async def existing(connection: Connection, files: Sequence[str]) -> set[str]:
-    """Return which of the given files exist."""
+    """Return those of the given files that exist."""
     rows = await connection.fetch("SELECT id FROM media_files WHERE id = ANY($1::text[])", list(files))
     return {row["id"] for row in rows}

@@ -1,4 +1,4 @@
-"""Meetings: their plan and status. Their live state is in `rooms`."""
+"""Meetings: their plan and status. Their live state is in `store.rooms`."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -41,8 +41,8 @@ class Listed(msgspec.Struct, frozen=True):
     recording: str | None
 
 
-# Each of the two ways to a user's meetings uses its own index, in order and no further than the page. Combined by OR
-# they would scan every meeting.
+# Each of the two queries for a user's meetings scans its own index, in order and no further than the page. A single
+# query with OR would scan every meeting.
 _AFTER = "(coalesce($2::timestamptz, 'infinity'), coalesce($3::text, ''))"
 _SHOWN = """(NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL)
         OR (m.status = 'scheduled' AND m.recurrence IS NULL
@@ -91,7 +91,7 @@ async def by_id(connection: Connection, meeting: str) -> MeetingRow | None:
 
 
 async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
-    """Return the row, locked until the transaction ends. Lock it before the room's state, to avoid deadlocks."""
+    """Return the row, locked until the transaction ends. To avoid deadlocks, lock it before the room's state."""
     return await connection.one(MeetingRow, "SELECT * FROM meetings WHERE id = $1 FOR NO KEY UPDATE", meeting)
 
 
@@ -105,13 +105,13 @@ async def of_user(
     text: str | None = None,
     status: Status | None = None,
 ) -> list[Listed]:
-    """Return meetings that the user hosts or took part in, newest first.
+    """Return the meetings that the user hosts or took part in, newest first.
 
-    With `over` only those that took place, or whose time has passed; with `text` those with it in their title.
+    With `over`, only those that took place or whose time has passed; with `text`, only those whose title contains it.
     """
     moment, last = before or (None, None)
     rows = await connection.fetch(_OF_USER, user, moment, last, limit, over, text, status)
-    # By position, in the order of _COLUMNS: looking up each column by name takes as long as decoding it.
+    # By position, in the order of _COLUMNS, since looking up each column by name takes as long as decoding it.
     return [Listed(MeetingRow(*row[:_WIDTH]), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
 
 
@@ -175,7 +175,7 @@ async def hosted_by(connection: Connection, user: str) -> list[str]:
 
 
 async def scheduled_of(connection: Connection, user: str) -> list[Listed]:
-    """Return the user's scheduled meetings that are not over: recurring ones, and others since an hour ago."""
+    """Return the user's scheduled meetings that are not over: recurring ones, and others from an hour ago on."""
     rows = await connection.fetch(
         "SELECT m.*, CASE WHEN m.host_id = $1 THEN 'host' ELSE p.role END AS role, NULL AS recording"
         " FROM meetings m LEFT JOIN meeting_participants p ON p.meeting_id = m.id AND p.user_id = $1"

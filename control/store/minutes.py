@@ -23,7 +23,7 @@ async def of(connection: Connection, meeting: str) -> MinutesRow | None:
 
 
 async def begin(connection: Connection, meeting: str, state: State, lines: int) -> bool:
-    """Note that a meeting's transcript is complete; return False if that was noted before."""
+    """Record that a meeting's transcript is complete; return False if that was recorded before."""
     return await connection.insert(
         "meeting_minutes", then="ON CONFLICT (meeting_id) DO NOTHING", meeting_id=meeting, state=state, lines=lines
     )

@@ -1,4 +1,4 @@
-"""Last addresses of nodes, for a control process that etcd tells nothing."""
+"""Last addresses of nodes, for a control process that cannot read them from etcd."""
 
 from collections.abc import Iterable
 
@@ -27,5 +27,5 @@ async def remembered(connection: Connection) -> list[NodeRecord]:
 
 
 async def forget_old(connection: Connection) -> None:
-    """Delete nodes that were not seen for a week: each roll-out may bring new names."""
+    """Delete nodes not seen for a week, since each roll-out may bring new names."""
     await connection.execute("DELETE FROM node_addresses WHERE seen_at < now() - interval '7 days'")

@@ -1,4 +1,4 @@
-"""Outbox of events: written in the transaction that they report, numbered without gaps per meeting.
+"""Outbox of events, which are written in the transaction that they report and numbered without gaps per meeting.
 
 The number comes from the meeting's row, whose lock is held until commit, so of two events the lower number is committed
 first. The progress of each bus is in `control.store.event_places`.
@@ -20,7 +20,7 @@ SIGNALING_EVENTS = "meeting.events.signaling_events"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; it may arrive more than once, and consumers drop an `id` that they have seen."""
+    """One event. It may arrive more than once, so consumers drop an `id` that they have already seen."""
 
     id: int
     topic: str
@@ -38,9 +38,9 @@ class Event:
 async def append(
     connection: Connection, topic: str, meeting: str, kind: str, payload: dict[str, Any], *, traceparent: str = ""
 ) -> int | None:
-    """Append an event of a meeting and return its number, None if the meeting does not exist.
+    """Append an event of a meeting and return its number, or None if the meeting does not exist.
 
-    It belongs to the given trace, else to the current one.
+    It belongs to the given trace, or else to the current one.
     """
     seq = await connection.fetchval(
         "UPDATE meetings SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq", meeting
@@ -64,7 +64,7 @@ async def append(
 async def append_for_user(
     connection: Connection, user: str, kind: str, payload: dict[str, Any], topic: str = USER_EVENTS
 ) -> None:
-    """Append an event of an account, ordered by id only."""
+    """Append an event of an account. Such events are ordered by id only."""
     await connection.execute(
         "INSERT INTO outbox (topic, key, seq, kind, payload, traceparent) VALUES ($1, $2, 0, $3, $4, $5)",
         topic,

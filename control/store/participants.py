@@ -10,12 +10,13 @@ from control.identifiers import new_id
 Role = Literal["host", "co-host", "participant", "viewer"]
 
 
-# SQL condition: `p` of a main room is in it or a breakout room, has a token for one, or was just cut off.
+# SQL condition: participant `p` of a main room is in it or in a breakout room, has a token for one, or was just cut
+# off.
 _SEATED = """(p.present OR coalesce(p.seat_until > now(), false) OR EXISTS (SELECT FROM meeting_participants b
     WHERE b.main_id = p.id AND (b.present OR b.seat_until > now())))"""
 _CUT_OFF_SECONDS = 60
 _GONE = ("left", "removed", "banned", "ended", "consent_required")
-"""Reasons of leaving that free the seat at once. After any other, the participant is expected back."""
+"""Reasons for leaving that free the seat at once. After any other, the participant is expected back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ async def add(
     participant: str | None = None,
     rejoin: bytes = b"",
 ) -> ParticipantRow:
-    """Insert a participant. An account that is one already keeps its row, with the new name and rejoin secret.
+    """Insert a participant. An account that is already one keeps its row, with the new name and rejoin secret.
 
     `rejoin` is the hash of its rejoin secret; an empty one matches none.
     """
@@ -90,7 +91,7 @@ async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) ->
 
 
 async def others_seated(connection: Connection, meeting: str, but: str | None) -> int:
-    """Return how many other participants have a seat in a meeting or its breakout rooms."""
+    """Return the number of other participants with a seat in a meeting or its breakout rooms."""
     return await connection.value(
         int,
         "SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = $1 AND p.id IS DISTINCT FROM $2"  # noqa: S608  constants
@@ -125,7 +126,7 @@ async def hold_seat(connection: Connection, participant: str, seconds: int) -> N
 
 
 async def mark(connection: Connection, participant: str, browser: bytes, network: bytes) -> None:
-    """Store the marks that recognise a participant (`control.api.recognition`)."""
+    """Store the hashes that identify a participant's browser and address (`control.api.recognition`)."""
     await connection.execute(
         "UPDATE meeting_participants SET browser_mark = $2, network_mark = $3 WHERE id = $1",
         participant,
@@ -135,7 +136,7 @@ async def mark(connection: Connection, participant: str, browser: bytes, network
 
 
 async def expected(connection: Connection, meeting: str, but: str) -> int:
-    """Return how many others have a seat in a room but have not arrived yet."""
+    """Return the number of others with a seat in a room who have not arrived yet."""
     return await connection.value(
         int,
         "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND id <> $2 AND NOT present"
@@ -147,7 +148,7 @@ async def expected(connection: Connection, meeting: str, but: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RemovedLike:
-    """Removals from a meeting of the same `browser`, or of the same `network`."""
+    """Removals from a meeting of somebody with the same `browser`, or on the same `network`."""
 
     browser: bool
     network: bool
@@ -193,7 +194,7 @@ async def readmit(connection: Connection, participant: str) -> None:
 
 
 async def mark_joined(connection: Connection, meeting: str, participant: str, node: str, at: datetime) -> bool:
-    """Note that the participant is in the room; return False if it is not of this meeting."""
+    """Record that the participant is in the room; return False if it does not belong to this meeting."""
     found = await connection.fetchval(
         "UPDATE meeting_participants SET present = true, joined_at = coalesce(joined_at, $3), left_at = NULL"
         " WHERE id = $1 AND meeting_id = $2 RETURNING id",
@@ -211,7 +212,7 @@ async def mark_joined(connection: Connection, meeting: str, participant: str, no
 
 
 async def mark_left(connection: Connection, meeting: str, participant: str, at: datetime, reason: str) -> bool:
-    """Note that a participant is no longer in the room; return False if it was not."""
+    """Record that a participant is no longer in the room; return False if it was not there."""
     found = await connection.fetchval(
         "UPDATE meeting_participants SET present = false, left_at = $3,"
         " seat_until = CASE WHEN $4 THEN NULL ELSE now() + make_interval(secs => $5) END"
@@ -231,7 +232,7 @@ async def present_in(connection: Connection, meeting: str) -> list[str]:
 
 
 async def present_of_user(connection: Connection, user: str) -> list[ParticipantRow]:
-    """Return an account's present participants, by meeting."""
+    """Return the account's participants that are now in a room, by meeting."""
     return await connection.all(
         ParticipantRow, "SELECT * FROM meeting_participants WHERE user_id = $1 AND present ORDER BY meeting_id", user
     )
@@ -249,5 +250,5 @@ async def _close_visits(connection: Connection, meeting: str, participant: str, 
 
 
 async def anywhere(connection: Connection, participant: str) -> ParticipantRow | None:
-    """Return a participant by its id, whatever its meeting."""
+    """Return a participant by its id, in any meeting."""
     return await connection.one(ParticipantRow, "SELECT * FROM meeting_participants WHERE id = $1", participant)

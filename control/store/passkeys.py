@@ -1,4 +1,4 @@
-"""Passkeys of accounts, and the challenges of ceremonies in progress."""
+"""Passkeys of accounts, and challenges of ceremonies in progress."""
 
 import secrets
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class PasskeyRow:
 
 
 async def new_challenge(connection: Connection, user: str | None) -> bytes:
-    """Return a challenge that can be answered once: by `user` with a new passkey, by anyone with an existing one."""
+    """Return a challenge that can be answered once: by `user` with a new passkey, or by anyone with an existing one."""
     challenge = secrets.token_bytes(32)
     await connection.execute(
         "INSERT INTO passkey_challenges (challenge_hash, user_id, expires_at)"
@@ -49,7 +49,7 @@ async def use_challenge(connection: Connection, challenge: bytes, user: str | No
 
 
 async def add(connection: Connection, user: str, name: str, credential: NewCredential) -> PasskeyRow:
-    """Insert a passkey; raises Problem 409 if it is registered already."""
+    """Insert a passkey; raises Problem 409 if it is already registered."""
     try:
         return await connection.insert_new(
             PasskeyRow,
@@ -70,7 +70,7 @@ async def of_user(connection: Connection, user: str) -> list[PasskeyRow]:
 
 
 async def by_credential(connection: Connection, credential_id: bytes) -> PasskeyRow | None:
-    """Return a passkey, locked against concurrent use of the same count."""
+    """Return a passkey, locked so that its count is not used twice at once."""
     return await connection.one(
         PasskeyRow, "SELECT * FROM passkeys WHERE credential_id = $1 FOR NO KEY UPDATE", credential_id
     )

@@ -1,12 +1,12 @@
-"""Placements of rooms on nodes: one row each, claimed by one statement, with an epoch that only grows.
+"""Placements of rooms on nodes: one row per room, claimed by one statement, with an epoch that only grows.
 
-The row is authoritative in every deployment, with etcd too: etcd's leases tell which nodes are alive, PostgreSQL which
-of them a room is on. A fact, the events of a move and the claim itself must be consistent, which only one transaction
-can guarantee; a claim in a second store could be ahead or behind after a crash.
+The row is authoritative in every deployment, even with etcd: etcd's leases determine which nodes are alive, PostgreSQL
+which of them a room is on. A fact, the events of a move and the claim itself must be consistent, which only one
+transaction can guarantee. A claim in a second store could be ahead or behind after a crash.
 
 `add_secondary` extends a room that outgrows its node, under the same epoch. Nodes learn of it with the next desired
 state (`NodeClient.push`), whose `placement` names all of them. A claim or move by another node empties the list (column
-`spilled_to`), since secondary nodes depended on the previous room.
+`spilled_to`), since the secondary nodes were linked to the previous home.
 """
 
 import asyncpg
@@ -16,7 +16,7 @@ from sfu.api.placement import Placement
 
 _COLUMNS = "node, epoch, spilled_to"
 _OPEN = "EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL)"
-# A claim is kept for a while before its room opens, since joiners are on their way to it.
+# A claim is kept for a while before its room opens, since people are on their way to it.
 _FRESH = "p.placed_at > now() - interval '2 minutes'"
 _KEPT = (
     f"(p.node = excluded.node OR p.node = ANY($3::text[]) AND ({_OPEN} OR {_FRESH})"
@@ -25,7 +25,7 @@ _KEPT = (
 
 
 async def of(connection: Connection, meeting: str) -> Placement | None:
-    """Return the placement of a meeting; None if it was never placed."""
+    """Return the placement of a meeting, or None if it was never placed."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM room_placements WHERE meeting_id = $1", meeting)  # noqa: S608  constants
     return None if row is None else _load(row)
 
@@ -55,13 +55,13 @@ async def claim(
 
 
 async def move(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
-    """Place a meeting on `node` with the next epoch; None if its epoch is no longer `epoch`: another was faster."""
+    """Place a meeting on `node` with the next epoch; return None if `epoch` is outdated: another process was faster."""
     anew = "node = $3, epoch = epoch + 1, spilled_to = '{}', placed_at = now()"
     return await _change(connection, meeting, epoch, node, to=anew)
 
 
 async def add_secondary(connection: Connection, meeting: str, epoch: int, node: str) -> Placement | None:
-    """Add `node` as a secondary node of a room; None if the room was placed anew since `epoch`."""
+    """Add `node` as a secondary node of a room; return None if the room was placed again since `epoch`."""
     added = "spilled_to = array_append(array_remove(spilled_to, $3), $3)"
     return await _change(connection, meeting, epoch, node, to=added, where="AND node <> $3")
 
@@ -69,7 +69,7 @@ async def add_secondary(connection: Connection, meeting: str, epoch: int, node: 
 async def _change(
     connection: Connection, meeting: str, epoch: int, node: str, *, to: str, where: str = ""
 ) -> Placement | None:
-    """Change a placement that still has this epoch; `$3` is the node. None if it has another, or does not match."""
+    """Change a placement that still has this epoch and matches `where`; else return None. `$3` is the node."""
     row = await connection.fetchrow(
         f"UPDATE room_placements SET {to}"  # noqa: S608  constants
         f" WHERE meeting_id = $1 AND epoch = $2 {where} RETURNING {_COLUMNS}",

@@ -1,4 +1,4 @@
-"""Media quality of participants: one row per minute and one on leaving, as the sfu reports it."""
+"""Media quality of participants as reported by the sfu: one row per minute, and one on leaving."""
 
 from dataclasses import dataclass
 from datetime import datetime

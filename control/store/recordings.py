@@ -22,8 +22,8 @@ _WITH_TITLE = """SELECT r.*, m.title FROM page r JOIN meetings m ON m.id = r.mee
     ORDER BY r.started_at DESC, r.id"""
 _OF_USER = f"""WITH page AS (SELECT r.* FROM (({_OWN} {_NEWEST}) UNION ALL ({_CO_HOSTED} {_NEWEST})) r {_NEWEST})
     {_WITH_TITLE}"""  # noqa: S608  constants
-# PostgreSQL may evaluate each condition per recording, or once for all by an index. The first of the two conditions on
-# captions is the part of the second that an index supports.
+# PostgreSQL may evaluate each condition per recording, or once for all recordings with an index. Of the two conditions
+# on captions, the first is the part of the second that an index supports.
 _FOUND_OF_USER = f"""WITH page AS (SELECT r.* FROM ({_OWN} UNION ALL {_CO_HOSTED}) r
     WHERE r.meeting_id IN (SELECT id FROM meetings WHERE lower(title) LIKE lower($2))
     OR EXISTS (SELECT FROM recording_segments s JOIN meeting_participants n ON n.id = s.participant_id
@@ -89,22 +89,22 @@ async def of_all_rooms(connection: Connection, meeting: str) -> list[tuple[Recor
 async def of_user(connection: Connection, user: str, search: str | None = None) -> list[tuple[RecordingRow, str]]:
     """Return the newest recordings that this user may access, with meeting titles.
 
-    They are those of meetings where it is host or co-host, and of their breakout rooms.
+    These are recordings of meetings where the user is host or co-host, and of their breakout rooms.
 
-    `search` matches the title, the names of recorded participants, and the captions of the time.
+    `search` matches the title, the names of recorded participants, and the captions during the recording.
     """
     if search is None:
         rows = await connection.fetch(_OF_USER, user)
     else:
         async with connection.transaction():
-            # The best plan depends on how rare the words are and how many recordings the user has.
+            # The best plan depends on the rarity of the words and the number of the user's recordings.
             await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             rows = await connection.fetch(_FOUND_OF_USER, user, contains(search))
     return [(load(RecordingRow, row), row["title"]) for row in rows]
 
 
 async def confirm(connection: Connection, recording: str, meeting: str, at: datetime) -> bool:
-    """Note that the recorder has begun; return False if the recording is unknown."""
+    """Record that the recorder has started; return False if the recording is unknown."""
     return await connection.change(
         "UPDATE meeting_recordings SET confirmed_at = coalesce(confirmed_at, $3) WHERE id = $1 AND meeting_id = $2",
         recording,
@@ -114,7 +114,7 @@ async def confirm(connection: Connection, recording: str, meeting: str, at: date
 
 
 async def set_stalled(connection: Connection, recording: str, meeting: str, reason: str | None) -> bool:
-    """Note why a recording cannot be stored now (None: it can); return False if it is unknown."""
+    """Set the reason why a recording cannot be stored now (None: it can); return False if it is unknown."""
     return await connection.change(
         "UPDATE meeting_recordings SET stalled = CASE WHEN state = 'recording' THEN $3 END"
         " WHERE id = $1 AND meeting_id = $2",
@@ -135,7 +135,7 @@ async def seal(connection: Connection, meeting: str, at: datetime) -> list[str]:
 
 
 async def add_segment(connection: Connection, segment: SegmentClosed, at: datetime) -> bool:
-    """Note a closed segment; return False if the recording is unknown."""
+    """Insert a closed segment; return False if the recording is unknown."""
     if await by_id(connection, segment.recording) is None:
         return False
     await connection.insert(
@@ -153,7 +153,7 @@ async def add_segment(connection: Connection, segment: SegmentClosed, at: dateti
 
 
 async def finish(connection: Connection, finished: RecordingFinished, at: datetime) -> bool:
-    """Note that the manifest is committed; return False if the recording is unknown."""
+    """Record that the manifest is committed; return False if the recording is unknown."""
     return await connection.change(
         "UPDATE meeting_recordings SET state = $2, duration_ms = $3, bytes = $4, manifest = $5,"
         " stopped_at = $6, finished_at = $6, composed = NULL, stalled = NULL, problems = $8"
@@ -222,7 +222,7 @@ class Found:
         return _time(self.ended_unix_ms) if self.ended_unix_ms else None
 
     def composed(self) -> dict[str, Any] | None:
-        """Return the row's record of the film. Its hash is unknown without reading the file."""
+        """Return the value of the row's column `composed`. The hash is missing, since the file is not read."""
         if self.film is None:
             return None
         return asdict(self.film) | {"sha256": "", "duration_ms": self.duration_ms}
@@ -313,7 +313,7 @@ async def give_up(connection: Connection, recording: str) -> None:
 
 
 async def older_than(connection: Connection, days: int) -> list[RecordingRow]:
-    """Return finished recordings that began more than `days` ago."""
+    """Return finished recordings that started more than `days` ago."""
     return await connection.all(
         RecordingRow,
         "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial', 'empty')"

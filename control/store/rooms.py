@@ -1,4 +1,4 @@
-"""Live state of meetings: desired states, and when rooms were open."""
+"""Live state of meetings: desired states, and the periods in which rooms were open."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ async def state(connection: Connection, meeting: str) -> DesiredState | None:
 async def edit_state(
     connection: Connection, meeting: str, edit: Callable[[DesiredState], DesiredState]
 ) -> DesiredState | None:
-    """Apply `edit` under the row's lock, and bump the version if it changed anything. Needs a transaction.
+    """Apply `edit` under the row's lock, and increment the version if anything changed. Needs a transaction.
 
-    Returns the current state, None if the meeting does not exist.
+    Return the current state, or None if the meeting does not exist.
     """
     stored = await connection.fetchval("SELECT document FROM room_state WHERE meeting_id = $1 FOR UPDATE", meeting)
     before = _decode(stored)
@@ -70,7 +70,7 @@ async def open_room(connection: Connection, meeting: str, node: str, boot: str, 
 
 
 async def close_room(connection: Connection, meeting: str, at: datetime, reason: str) -> bool:
-    """Note that the live room closed; return False if none was live."""
+    """Record that the live room closed; return False if none was live."""
     closed = await connection.fetchval(
         "UPDATE meeting_rooms SET closed_at = $2, close_reason = $3"
         " WHERE meeting_id = $1 AND closed_at IS NULL RETURNING id",
@@ -85,7 +85,7 @@ async def close_room(connection: Connection, meeting: str, at: datetime, reason:
 
 
 async def stale(connection: Connection, node: str, boot: str) -> list[RoomRow]:
-    """Return the rooms that an earlier process of `node` left open."""
+    """Return the rooms left open by an earlier process of `node`."""
     return await connection.all(
         RoomRow, "SELECT * FROM meeting_rooms WHERE node = $1 AND boot <> $2 AND closed_at IS NULL", node, boot
     )

@@ -14,7 +14,7 @@ class SecondFactor:
 
 
 async def of_user(connection: Connection, user: str) -> SecondFactor | None:
-    """Return an account's second factor, locked against concurrent use of the same code."""
+    """Return an account's second factor, locked so that no code is used twice at once."""
     return await connection.one(SecondFactor, "SELECT * FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
 
 

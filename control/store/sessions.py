@@ -1,4 +1,4 @@
-"""Sessions. One is valid while it is not revoked or expired, and its epoch is the account's."""
+"""Sessions. A session is valid until it is revoked or expires, or the account's epoch changes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,17 +11,17 @@ from control.store.users import UserRole
 
 PROOF_SECONDS = 300
 _LONGEST_DAYS = 90
-"""Maximum lifetime of a session in use; after that its account must sign in again."""
+"""Maximum lifetime, in days, of a session in use; after that, its user must sign in again."""
 _GRACE = timedelta(seconds=10)
-"""Grace period: two tabs may refresh with the same token at once, which is not theft."""
+"""Grace period: if two tabs refresh with the same token at once, it is not theft."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
     """A valid session, with the fields of its account that authorization needs.
 
-    `strong` if it began with a second factor, a passkey, or at an identity provider; `proved` while the last proof of
-    identity is at most PROOF_SECONDS old.
+    `strong`: it was opened with a second factor, with a passkey, or at an identity provider. `proved`: the last proof
+    of identity is at most PROOF_SECONDS old.
     """
 
     session: str
@@ -36,7 +36,7 @@ class LiveSession:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Outcome of a refresh. `generation` is that of the token to issue; None if `kept`: another tab has it."""
+    """Outcome of a refresh. `generation` is the one of the token to issue, or None if `kept`: another tab has it."""
 
     outcome: Literal["rotated", "kept", "reused", "gone"]
     session: LiveSession | None = None
@@ -61,7 +61,7 @@ async def create(
     strong: bool,
     proved_at: datetime | None = None,
 ) -> str:
-    """Insert a session of generation 1 and return its id; `proved_at` of None is now."""
+    """Insert a session of generation 1 and return its id; without `proved_at`, the proof is from now."""
     session = new_id("session")
     await connection.execute(
         "INSERT INTO user_sessions (id, user_id, epoch, expires_at, user_agent, address, strong, proved_at)"
@@ -79,12 +79,12 @@ async def create(
 
 
 async def prove(connection: Connection, session: str) -> None:
-    """Note that the session's user has just proved their identity."""
+    """Record that the session's user has just proved their identity."""
     await connection.execute("UPDATE user_sessions SET proved_at = now() WHERE id = $1", session)
 
 
 async def strengthen(connection: Connection, session: str) -> None:
-    """Note that the session now has a second factor."""
+    """Record that the session now has a second factor."""
     await connection.execute("UPDATE user_sessions SET strong = true WHERE id = $1", session)
 
 
@@ -93,7 +93,7 @@ async def live(connection: Connection, session: str) -> LiveSession | None:
 
 
 async def rotate(connection: Connection, session: str, generation: int) -> Rotation:
-    """Move to the next generation. Presenting an old one after the grace period revokes the session."""
+    """Advance to the next generation. Presenting an old one after the grace period revokes the session."""
     row = await connection.fetchrow(
         "SELECT generation, rotated_at, now() AS now FROM user_sessions"
         " WHERE id = $1 AND revoked_at IS NULL FOR UPDATE",
@@ -127,7 +127,7 @@ async def revoke(connection: Connection, session: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session, as shown to its owner."""
+    """A session as shown to its owner."""
 
     id: str
     created_at: datetime
@@ -156,7 +156,7 @@ async def revoke_own(connection: Connection, user: str, session: str) -> bool:
 
 
 async def forget_old(connection: Connection) -> None:
-    """Drop sessions that have been over for a day."""
+    """Delete sessions that ended more than a day ago."""
     await connection.execute(
         "DELETE FROM user_sessions WHERE least(expires_at, coalesce(revoked_at, 'infinity')) < now() - interval '1 day'"
     )

@@ -1,4 +1,4 @@
-"""Internal named values."""
+"""Named values for internal use."""
 
 from typing import Any
 

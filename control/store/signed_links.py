@@ -1,4 +1,4 @@
-"""Signed links: rows that a link's signature names, until they expire or are deleted."""
+"""Signed links: one row per link, named in its signature, until the link expires or is deleted."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +42,7 @@ async def create(connection: Connection, target: Target, user: str | None, expir
 
 
 async def of_target(connection: Connection, target: Target, user: str | None = None) -> list[SignedLinkRow]:
-    """Return the valid links of a file, or of any file of a recording; with `user`, only its own."""
+    """Return the valid links of a file, or of any file of a recording; with `user`, only the user's own."""
     return await connection.all(
         SignedLinkRow,
         "SELECT * FROM signed_links WHERE (media_id = $1 OR recording_id = $2)"
@@ -61,7 +61,7 @@ async def holds(connection: Connection, link: str) -> bool:
 
 
 async def delete(connection: Connection, target: Target, link: str, user: str | None = None) -> bool:
-    """Delete a link; with `user`, only one of its own."""
+    """Delete a link; with `user`, only one of the user's own."""
     return await connection.change(
         "DELETE FROM signed_links WHERE id = $1 AND (media_id = $2 OR recording_id = $3)"
         " AND ($4::text IS NULL OR created_by = $4)",

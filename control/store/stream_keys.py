@@ -1,4 +1,4 @@
-"""Stream keys: random secrets of a meeting, stored hashed, and their participants."""
+"""Stream keys of meetings: random secrets, stored hashed, and their participants."""
 
 import secrets
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ async def of_meeting(connection: Connection, meeting: str) -> list[StreamKeyRow]
 
 
 async def delete(connection: Connection, meeting: str, key: str) -> list[str] | None:
-    """Delete a key; return its participants that are present or may still arrive. None if there is no such key."""
+    """Delete a key; return its participants that are present or may still arrive, or None if there is no such key."""
     rows = await connection.fetch(
         "SELECT id FROM meeting_participants WHERE stream_key_id = $1"
         " AND (present OR key_used_at > now() - interval '5 minutes')",
@@ -74,7 +74,7 @@ async def delete(connection: Connection, meeting: str, key: str) -> list[str] | 
 
 
 async def participant(connection: Connection, key: StreamKeyRow) -> ParticipantRow:
-    """Return a participant for a key, noting its use: its one publisher, or a free player.
+    """Return a participant for a key, and record its use: its one publisher, or a free player.
 
     A player is free if it left and was not assigned recently. Needs a transaction.
     """

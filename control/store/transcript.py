@@ -81,7 +81,7 @@ async def captions_within(
 ) -> list[CaptionRow]:
     """Return the captions within a period, in order; times count from its start.
 
-    A caption has its time since its room opened, and is stored a moment after it was spoken.
+    A caption's own times count from the opening of its room. It is stored shortly after it was spoken.
     """
     return await connection.all(
         CaptionRow,
@@ -198,7 +198,7 @@ async def edit_message(connection: Connection, meeting: str, identifier: str, te
 
 
 async def delete_message(connection: Connection, meeting: str, identifier: str) -> None:
-    """Delete the text of a message. Its row stays, so that no repeated fact restores it."""
+    """Delete the text of a message. Its row stays, so that a repeated fact does not restore it."""
     await connection.execute(
         "UPDATE signaling_messages SET text = '', file = NULL, deleted_at = now()"
         " WHERE meeting_id = $1 AND message = $2",

@@ -13,7 +13,7 @@ from control.problem import Problem
 
 UserRole = Literal["user", "admin"]
 _MOST_CLAIMS = 5
-NO_PASSWORD = "!"  # noqa: S105 - what no password hashes to
+NO_PASSWORD = "!"  # noqa: S105 - not the hash of any password
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ async def create(
     role: UserRole = "user",
     must_confirm: bool = False,
 ) -> UserRow:
-    """Insert an account; raises Problem 409 if its name or address is another's name or confirmed address."""
+    """Insert an account; raises Problem 409 if another account has its name or has confirmed its address."""
     await check_free(connection, *(value for value in (username, email) if value is not None))
     try:
         return await connection.insert_new(
@@ -88,8 +88,8 @@ def _taken() -> Problem:
 async def by_login(connection: Connection, login: str) -> UserRow | None:
     """Return the account with this user name or e-mail address.
 
-    A name precedes an address, a confirmed address precedes others, and of these the oldest wins, so a later claim of
-    somebody else never takes precedence.
+    A name precedes an address, and a confirmed address precedes unconfirmed ones, of which the oldest wins. So somebody
+    else's later claim never takes precedence.
     """
     return await connection.one(
         UserRow,
@@ -147,7 +147,7 @@ async def set_password(connection: Connection, user: str, password_hash: str) ->
     """Store a new password and return the account's new epoch.
 
     Everything that an intruder may have created ends: sessions, API keys, and mailed links that reset the password or
-    confirm an address. Links that undo a change of address belong to the owner and stay.
+    confirm an address. Links that undo a change of address are the owner's and stay.
     """
     await connection.execute("DELETE FROM api_keys WHERE user_id = $1", user)
     await connection.execute("DELETE FROM account_tokens WHERE user_id = $1 AND purpose <> 'undo'", user)
@@ -191,7 +191,7 @@ async def search(connection: Connection, text: str, limit: int, before: tuple[da
 async def administer(
     connection: Connection, user: str, *, display_name: str | None = None, role: UserRole | None = None
 ) -> UserRow | None:
-    """Change the given fields; a changed role ends the account's sessions."""
+    """Change the given fields. A change of role ends the account's sessions."""
     return await connection.one(
         UserRow,
         "UPDATE users SET display_name = coalesce($2, display_name), role = coalesce($3, role),"
@@ -204,7 +204,7 @@ async def administer(
 
 
 async def set_state(connection: Connection, user: str, state: Literal["active", "banned"]) -> UserRow | None:
-    """Ban or unban; either ends the account's sessions."""
+    """Ban or unban an account; either ends its sessions."""
     return await connection.one(
         UserRow,
         "UPDATE users SET state = $2, epoch = epoch + 1, updated_at = now() WHERE id = $1 RETURNING *",

@@ -59,7 +59,7 @@ async def open_ones(connection: Connection, limit: int = 1000) -> list[VisitRow]
 
 
 async def close_orphans(connection: Connection) -> int:
-    """Close visits of rooms that are not live; return how many."""
+    """Close the visits of rooms that are not live; return their number."""
     rows = await connection.fetch(
         "UPDATE signaling_sessions s SET left_at = now(), leave_reason = 'cleanup' WHERE left_at IS NULL"
         " AND NOT EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = s.meeting_id AND r.closed_at IS NULL)"
@@ -83,7 +83,7 @@ async def present_by_node(connection: Connection, meeting: str) -> dict[str, int
 
 
 async def node_of(connection: Connection, meeting: str, participant: str) -> str | None:
-    """Return the node of a participant that is in the room; None if it is not."""
+    """Return the node of a participant in the room, or None if it is not there."""
     found = await connection.fetchval(
         "SELECT node FROM signaling_sessions WHERE meeting_id = $1 AND participant_id = $2 AND left_at IS NULL"
         " ORDER BY id DESC LIMIT 1",

@@ -39,9 +39,9 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that this process has claimed. `attempts` counts this one.
+    """A delivery claimed by this process. `attempts` includes the current one.
 
-    With a `livekit_key` it has the form of LiveKit's webhooks, and is signed with that key's secret.
+    With a `livekit_key`, it has the form of LiveKit's webhooks and is signed with that key's secret.
     """
 
     id: int
@@ -56,7 +56,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Outcome of an attempt; it is retried after `retry_seconds` while `state` is waiting."""
+    """Outcome of an attempt. If `state` is waiting, the delivery is retried after `retry_seconds`."""
 
     state: DeliveryState
     status: int | None
@@ -90,7 +90,7 @@ async def enqueue(
 ) -> None:
     """Enqueue a delivery of an event to every subscribed webhook; a repeated event enqueues none.
 
-    `for_livekit` are the bodies in LiveKit's form, None where it has none.
+    `for_livekit` are the bodies in LiveKit's form, None for events that have none.
     """
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"
@@ -111,9 +111,9 @@ async def enqueue(
 
 
 async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[str], lease_seconds: int) -> list[Due]:
-    """Claim due deliveries, in order, for a time in which no other process claims them.
+    """Claim due deliveries, in order, for a time in which no other process can claim them.
 
-    At most `of_one` per account, and none of `busy` accounts.
+    Claims at most `of_one` per account, and none of `busy` accounts.
     """
     claimed = await connection.all(
         Due,
@@ -134,7 +134,7 @@ async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[
 
 
 async def settle(connection: Connection, due: Due, outcome: Outcome) -> None:
-    """Store an attempt's outcome, unless a later attempt has begun meanwhile."""
+    """Store an attempt's outcome, unless a later attempt has started meanwhile."""
     await connection.execute(
         "UPDATE webhook_deliveries SET state = $3, last_status = $4, last_error = $5,"
         " next_at = now() + make_interval(secs => $6), delivered_at = CASE WHEN $3 = 'delivered' THEN now() END"

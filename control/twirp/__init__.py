@@ -1,1 +1,1 @@
-"""LiveKit's server API: Twirp, RPC by POST with JSON or protobuf, for its server SDKs as they are."""
+"""LiveKit's server API: Twirp (RPC over POST with JSON or protobuf), for its unmodified server SDKs."""

@@ -22,7 +22,7 @@ _STATES = {
 
 
 def job_of(row: JobRow) -> "agent.Job":
-    """Return a job as workers and applications know it."""
+    """Return a job in the form used by workers and applications."""
     state = agent.JobState(
         status=_STATES[row.state],
         error=row.error,
@@ -64,7 +64,7 @@ def _dispatch(row: JobRow) -> "agent_dispatch.AgentDispatch":
 
 
 async def create(caller: Caller, asked: "agent_dispatch.CreateAgentDispatchRequest") -> "agent_dispatch.AgentDispatch":
-    """Send an agent to a room, which is made if need be; a worker gets the job as soon as one is there."""
+    """Send an agent to a room, which is created if needed. The job goes to a worker as soon as one is connected."""
     caller.grants_in("room_admin", asked.room)
     told = [asked.metadata, *(part for pair in asked.attributes.items() for part in pair)]
     if sum(len(part.encode()) for part in told) > MAX_METADATA_BYTES or any("\x00" in part for part in told):

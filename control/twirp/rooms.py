@@ -1,7 +1,7 @@
-"""RoomService: rooms and their participants, for an application's servers.
+"""RoomService: management of rooms and their participants by an application's servers.
 
-What lasts (grants, removal, metadata of a room) is written into the room's desired state, as our own REST does it; what
-is over at once (data, a mute, a new name) goes to the nodes as acts.
+Lasting changes (grants, removal, a room's metadata) are written to the room's desired state, as in our own REST API.
+Momentary actions (data, a mute, a new name) are sent to the nodes.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ MAX_DATA_BYTES = 60_000
 
 
 async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "models.Room":
-    """Make a room, or return the one of that name."""
+    """Create a room, or return the existing one with that name."""
     caller.grants("room_create")
     if not asked.name or len(asked.name) > MAX_ROOM_NAME or "\x00" in asked.name:
         raise TwirpError("invalid_argument", f"a room's name has 1 to {MAX_ROOM_NAME} characters")
@@ -51,7 +51,7 @@ async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "m
                 try:
                     meeting = await livekit_admission.create(caller.services, connection, asked.name, wish)
                 except TokenRefused as refused:
-                    raise TwirpError("failed_precondition", "no account may own the room's meeting") from refused
+                    raise TwirpError("failed_precondition", "no account can own the room's meeting") from refused
                 await audit.write(connection, caller.actor, "create_meeting", meeting, caller.address)
         return views.room(await _listed(connection, asked.name))
 
@@ -64,7 +64,7 @@ async def list_rooms(caller: Caller, asked: "protocol.ListRoomsRequest") -> "pro
 
 
 async def delete_room(caller: Caller, asked: "protocol.DeleteRoomRequest") -> "protocol.DeleteRoomResponse":
-    """End the meeting of a room; everybody is put out."""
+    """End the meeting of a room and disconnect everybody."""
     caller.grants("room_create")
     async with caller.services.pool.acquire() as connection, connection.transaction():
         meeting = await _meeting(connection, asked.room)
@@ -91,7 +91,7 @@ async def get_participant(caller: Caller, asked: "protocol.RoomParticipantIdenti
 async def remove_participant(
     caller: Caller, asked: "protocol.RoomParticipantIdentity"
 ) -> "protocol.RemoveParticipantResponse":
-    """Put a participant out. It may come back with a token, until a host or the application's tokens forbid it."""
+    """Remove a participant. It may return with a token unless a host or the application's tokens prevent that."""
     caller.grants_in("room_admin", asked.room)
     view, seen = await _named(caller, asked.room, asked.identity)
     person = seen.info.participant
@@ -106,7 +106,7 @@ async def remove_participant(
 async def mute_published_track(
     caller: Caller, asked: "protocol.MuteRoomTrackRequest"
 ) -> "protocol.MuteRoomTrackResponse":
-    """Mute a track. An SDK's client may unmute it; of Parley's own clients the source is held, until it is released."""
+    """Mute a track. An SDK's client may unmute it; for Parley's own clients, the source stays muted until released."""
     caller.grants_in("room_admin", asked.room)
     view, seen = await _named(caller, asked.room, asked.identity)
     about = next((track for track in view.tracks if asked.track_sid == names.track_sid(track.track)), None)
@@ -131,7 +131,7 @@ async def _hold(caller: Caller, room: str, seen: SeenParticipant, source: Source
 
 
 async def _edit_grants(caller: Caller, room: str, seen: SeenParticipant, edit: Any) -> Grants:
-    """Edit the grants of a participant where they last: in the desired state."""
+    """Edit a participant's grants in the desired state, where they last."""
     person = seen.info.participant
 
     def edited(state: DesiredState) -> DesiredState:
@@ -147,7 +147,7 @@ async def _edit_grants(caller: Caller, room: str, seen: SeenParticipant, edit: A
 
 
 async def update_participant(caller: Caller, asked: "protocol.UpdateParticipantRequest") -> "models.ParticipantInfo":
-    """Change name, metadata, attributes and permissions; what is not given stays."""
+    """Change name, metadata, attributes and permissions; fields that are not given stay."""
     caller.grants_in("room_admin", asked.room)
     _check_metadata(asked.metadata)
     if "\x00" in asked.name or len(asked.name) > MAX_ROOM_NAME:
@@ -177,7 +177,7 @@ async def update_participant(caller: Caller, asked: "protocol.UpdateParticipantR
 
 
 def _granted(held: Grants, permission: "models.ParticipantPermission") -> Grants:
-    """Return the grants of a permission; what a host has muted or made of somebody stays."""
+    """Return the grants of a permission. Sources muted by a host and a role given by a host stay."""
     publish: tuple[Source, ...] = ()
     if permission.can_publish:
         publish = tuple(Source)
@@ -221,7 +221,7 @@ async def update_room_metadata(caller: Caller, asked: "protocol.UpdateRoomMetada
 
 
 async def send_data(caller: Caller, asked: "protocol.SendDataRequest") -> "protocol.SendDataResponse":
-    """Send a message to a room, or to some of it; as with data channels, nobody is told whether it arrived."""
+    """Send a message to a room or to some participants; as with data channels, delivery is not confirmed."""
     caller.grants_in("room_admin", asked.room)
     if len(asked.data) > MAX_DATA_BYTES:
         raise TwirpError("invalid_argument", f"data must not exceed {MAX_DATA_BYTES} bytes")
@@ -229,7 +229,7 @@ async def send_data(caller: Caller, asked: "protocol.SendDataRequest") -> "proto
     if view is None:
         async with caller.services.pool.acquire() as connection:
             await _meeting(connection, asked.room)
-        return protocol.SendDataResponse()  # nobody is there
+        return protocol.SendDataResponse()  # the room is empty
     sids, identities = set(asked.destination_sids), set(asked.destination_identities)
     to = tuple(
         seen.info.participant
@@ -277,7 +277,7 @@ async def _named(caller: Caller, room: str, identity: str) -> tuple[RoomView, Se
     return view, seen
 
 
-_STAYS = unimplemented("participants are moved between rooms by a client that joins the other one")
+_STAYS = unimplemented("a participant moves to another room only by joining it")
 
 SERVICE: Service = {
     "CreateRoom": Method(protocol.CreateRoomRequest, create_room),
@@ -293,5 +293,5 @@ SERVICE: Service = {
     "UpdateRoomMetadata": Method(protocol.UpdateRoomMetadataRequest, update_room_metadata),
     "ForwardParticipant": Method(protocol.ForwardParticipantRequest, _STAYS),
     "MoveParticipant": Method(protocol.MoveParticipantRequest, _STAYS),
-    "PerformRpc": Method(protocol.PerformRpcRequest, unimplemented("RPC is between participants here")),
+    "PerformRpc": Method(protocol.PerformRpcRequest, unimplemented("RPC is available only between participants")),
 }

@@ -1,4 +1,4 @@
-"""Routes of the server API, with its keys alone: `/twirp/livekit.…`."""
+"""Routes of the server API (`/twirp/livekit.…`), which accept only its API keys."""
 
 from quart import Quart, Response, request
 
@@ -14,14 +14,14 @@ from control.twirp.service import PREFIX, Call, Caller, Service, TwirpError, of_
 _SERVICES: dict[str, Service] = {
     "RoomService": rooms.SERVICE,
     "AgentDispatchService": dispatches.SERVICE,
-    "Egress": "recordings are made by Parley's REST: POST /api/v1/recording/start",
-    "Ingress": "streams come in by WHIP and plain RTP: see Parley's REST",
-    "SIP": "telephone calls do not exist here",
+    "Egress": "recordings are made over Parley's REST API: POST /api/v1/recording/start",
+    "Ingress": "streams come in over WHIP and plain RTP: see Parley's REST API",
+    "SIP": "telephone calls are not supported",
 }
 
 
 def install(app: Quart, services: Services) -> None:
-    """Add the routes. Without keys there is no such API."""
+    """Add the routes. Without API keys, there is no such API."""
 
     async def call(rest: str) -> Response:
         if not services.config.livekit_keys or rest.partition("/")[0] not in _SERVICES:
@@ -39,14 +39,14 @@ def install(app: Quart, services: Services) -> None:
             return Response(error.body(), error.status, content_type="application/json")
         return Response(given.body, 200, content_type=given.content_type)
 
-    # Whatever the method is, Twirp has an answer of its own for it.
+    # Twirp answers every HTTP method itself.
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     rule = f"{PREFIX}<path:rest>"
     app.add_url_rule(rule, "twirp", call, methods=methods, provide_automatic_options=False)
 
 
 def _token(services: Services, party: str) -> livekit_tokens.AccessToken | None:
-    """Return the verified token of a request, None without one; wrong ones count against their address."""
+    """Return the verified token of a request, or None without one; invalid ones count against the caller's address."""
     limits, allowed = services.limits, services.config.limits.address_requests
     authorization = request.headers.get("Authorization", "")
     scheme, _, bearer = authorization.partition(" ")

@@ -1,7 +1,7 @@
-"""Services of Twirp (twitchtv.github.io/twirp, version 7): methods by path, bodies by Content-Type, errors as JSON.
+"""Twirp services (twitchtv.github.io/twirp, version 7): methods by path, bodies by Content-Type, errors as JSON.
 
-Whoever calls shows an access token; each method looks at its grants. Statuses and texts of refusals are those that
-SDKs know of the reference server.
+Callers present an access token; each method checks its grants. Refusals have the statuses and texts of LiveKit's
+server, which the SDKs recognise.
 """
 
 import json
@@ -55,13 +55,13 @@ class TwirpError(Exception):
 
 
 def of_problem(problem: Problem) -> TwirpError:
-    """Return a refusal of the rest of control in Twirp's words."""
+    """Return another module's Problem as a Twirp error."""
     return TwirpError(_CODES.get(problem.status, "unavailable"), problem.detail)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever calls: the bearer of an access token, or of none."""
+    """A caller, with or without an access token."""
 
     services: Services
     token: AccessToken | None
@@ -69,11 +69,11 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """The name under which what was done is noted: that of the key, never a secret."""
+        """The actor for the audit log: the name of the API key, never a secret."""
         return f"livekit:{self.token.iss}" if self.token is not None else ""
 
     def grants(self, right: str) -> AccessToken:
-        """Return the token if it grants a right that concerns no room; raises TwirpError."""
+        """Return the token if it grants a right that is not tied to a room; raises TwirpError."""
         if self.token is None or not getattr(self.token.video, right):
             raise _denied()
         return self.token
@@ -92,19 +92,19 @@ def _denied() -> TwirpError:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of a service: the message that it takes, and what answers it."""
+    """A method of a service: the message that it takes, and its handler."""
 
     takes: type[Message]
     answer: Callable[[Caller, Any], Awaitable[Message]]
 
 
 Service = Mapping[str, Method] | str
-"""Methods by name, or the reason why a service does not exist here."""
+"""Methods by name, or the reason why the service does not exist here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request of HTTP, as far as Twirp looks at it."""
+    """The parts of an HTTP request that Twirp uses."""
 
     verb: str
     path: str
@@ -114,14 +114,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of an answer, of HTTP status 200."""
+    """The body of a response with HTTP status 200."""
 
     body: bytes
     content_type: str
 
 
 async def serve(services: Mapping[str, Service], caller: Caller, call: Call) -> Answer:
-    """Answer a call; raises TwirpError, and KeyError when there is no such service."""
+    """Answer a call; raises TwirpError, or KeyError if there is no such service."""
     name, _, method_name = call.path.removeprefix(PREFIX).partition("/")
     service = services[name]
     route = {"twirp_invalid_route": f"{call.verb} {call.path}"}
@@ -166,7 +166,7 @@ def _write(answer: Message, kind: str) -> bytes:
 
 
 def unimplemented(reason: str) -> Callable[[Caller, Any], Awaitable[Message]]:
-    """Return what answers a method that does not exist here, with the reason."""
+    """Return the handler of a method that does not exist here; it answers with the reason."""
 
     async def refuse(_: Caller, __: Any) -> Message:
         raise TwirpError("unimplemented", reason)

@@ -1,7 +1,7 @@
-"""Workers of LiveKit's agent framework: they register at `/agent` and get the jobs that are dispatched.
+"""Workers of LiveKit's agent framework, which register at `/agent` and get the dispatched jobs.
 
-Jobs are rows of the database, so that any process of control may take a dispatch, and the one that a fitting worker is
-connected to hands it out. A job that no worker wants waits for the next one.
+Jobs are rows in the database, so any control process can accept a dispatch, and the process that a suitable worker is
+connected to hands out the job. A job that no worker accepts waits for the next worker.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _ENDED: dict[int, agent_jobs.State] = {agent.JobStatus.JS_SUCCESS: "success", ag
 
 
 class Worker:
-    """A connected worker: what it has said of itself, and the jobs that it was asked about."""
+    """A connected worker: its registration, and the jobs offered to it."""
 
     def __init__(self, token: AccessToken, send: Send) -> None:
         self.id = f"AW_{secrets.token_hex(6)}"
@@ -80,7 +80,7 @@ class Worker:
 
 
 class AgentDoor:
-    """ASGI application of `/agent`, and the dispatch of jobs to whoever is connected to this process."""
+    """ASGI application for `/agent`, and the dispatch of jobs to the workers connected to this process."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -89,7 +89,7 @@ class AgentDoor:
         self._assigning: set[asyncio.Task[None]] = set()
 
     def close_all(self) -> None:
-        """Close every connection (this process stops), so that workers register with another."""
+        """Close every connection, so that workers register with another process when this one stops."""
         self._closing.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,14 +114,14 @@ class AgentDoor:
             self._workers.pop(worker.id, None)
             await cancel_all((reading, stopping, waiting))
         if code:
-            with contextlib.suppress(RuntimeError, OSError):  # it may be gone
+            with contextlib.suppress(RuntimeError, OSError):  # the worker may have disconnected
                 await send({"type": "websocket.close", "code": code, "reason": ""})
 
     def _token(self, scope: Scope) -> AccessToken:
-        """Return the token that lets a worker in; raises TokenRefused."""
+        """Return the token that admits a worker; raises TokenRefused."""
         keys = self._services.config.livekit_keys
         if not keys:
-            raise TokenRefused(404, "there is no such door")
+            raise TokenRefused(404, "there is no such endpoint")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         said = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=64).get("access_token", [""])[-1]
@@ -133,7 +133,7 @@ class AgentDoor:
         return token
 
     async def _read(self, worker: Worker, receive: Receive) -> int:
-        """Take what a worker says until it is gone; return the code to close with, 0 when it has closed itself."""
+        """Process a worker's messages until it disconnects; return the code to close with, 0 if the worker closed."""
         while True:
             message = await receive()
             if message["type"] != "websocket.receive":
@@ -150,7 +150,7 @@ class AgentDoor:
             try:
                 await self._take(worker, said)
             except UNAVAILABLE as error:
-                _log.warning("cannot note what worker %s says: %s", worker.id, describe(error))
+                _log.warning("cannot store a report of worker %s: %s", worker.id, describe(error))
 
     async def _take(self, worker: Worker, said: "agent.WorkerMessage") -> None:
         match said.WhichOneof("message"):
@@ -187,14 +187,14 @@ class AgentDoor:
                 await agent_jobs.finish(connection, id_of(update.job_id), worker.id, state, error)
 
     async def _simulate(self, worker: Worker, asked: "agent.SimulateJobRequest") -> None:
-        """Dispatch this worker's agent to a room, as a developer at its command line wishes."""
+        """Dispatch this worker's agent to a room, as requested on its command line."""
         async with self._services.pool.acquire() as connection:
             meeting = await livekit_rooms.meeting_of(connection, asked.room.name)
             if meeting is not None:
                 await agent_jobs.add(connection, meeting, asked.room.name, worker.name)
 
     async def run(self) -> None:
-        """Hand out jobs until cancelled; wait out a lost database."""
+        """Hand out jobs until cancelled. While the database is unreachable, wait for it."""
         try:
             while True:
                 await asyncio.sleep(_POLL_SECONDS)
@@ -203,7 +203,7 @@ class AgentDoor:
                 try:
                     await self._hand_out()
                 except UNAVAILABLE as error:
-                    _log.warning("jobs of agents wait for the database: %s", describe(error))
+                    _log.warning("jobs of agents are waiting for the database: %s", describe(error))
         finally:
             await cancel_all(self._assigning)
 
@@ -222,16 +222,16 @@ class AgentDoor:
                 task.add_done_callback(self._assigning.discard)
 
     async def _assign(self, row: JobRow) -> None:
-        """Offer a job to the workers of its agent, the least loaded first, until one takes it."""
+        """Offer a job to its agent's workers, least loaded first, until one takes it."""
         fitting = [worker for worker in self._workers.values() if worker.takes_jobs and worker.name == row.agent_name]
         for worker in sorted(fitting, key=lambda one: one.load):
             try:
                 if await self._offer(worker, row):
                     return
             except (TimeoutError, RuntimeError, OSError) as error:
-                _log.warning("worker %s does not take job %s: %s", worker.id, row.id, describe(error))
+                _log.warning("worker %s did not take job %s: %s", worker.id, row.id, describe(error))
             except UNAVAILABLE as error:
-                _log.warning("job %s waits for the database: %s", row.id, describe(error))
+                _log.warning("job %s is waiting for the database: %s", row.id, describe(error))
                 return
 
     async def _offer(self, worker: Worker, row: JobRow) -> bool:
@@ -261,7 +261,7 @@ class AgentDoor:
         return True
 
     def _agent_token(self, worker: Worker, room: str, said: "agent.AvailabilityResponse") -> str:
-        """Return a token for an agent, signed with the key that its worker has shown."""
+        """Return a token for an agent, signed with its worker's API key."""
         now, may = int(time.time()), worker.permission
         video = {
             "roomJoin": True,

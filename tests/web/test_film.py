@@ -20,12 +20,12 @@ def detail(**composition: Any) -> dict[str, Any]:
 async def test_a_film_that_failed_is_made_again(chromium: Browser, server: ScriptedServer) -> None:
     server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY)
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [RECORDING], "storage": STORAGE})
-    server.answers["GET", "/recordings/r1"] = (200, detail(state="failed", error="every attempt was cut off"))
+    server.answers["GET", "/recordings/r1"] = (200, detail(state="failed", error="every attempt was interrupted"))
     server.answers["POST", "/recordings/r1/composition"] = (202, detail(state="queued"))
     async with open_page(chromium) as page:
         await page.goto(f"{server.url}/m/m1/recordings")
         await page.get_by_text("Tracks").click()
-        await expect(page.get_by_text("could not be created: every attempt was cut off")).to_be_visible()
+        await expect(page.get_by_text("could not be created: every attempt was interrupted")).to_be_visible()
         server.answers["GET", "/recordings/r1"] = (200, detail(state="running", progress=0.25))
         await page.get_by_role("button", name="Try again").click()
         await expect(page.get_by_text("The combined video is queued.")).to_be_visible()

@@ -159,7 +159,7 @@ async def test_a_film_that_ends_its_worker_is_given_up_and_can_be_made_again(
         await lapse(dsn)
     assert attempts == 11  # the first got to the middle, none further
     composition = (await host.ok("GET", path))["composition"]
-    assert (composition["state"], composition["error"]) == ("failed", "every attempt was cut off")
+    assert (composition["state"], composition["error"]) == ("failed", "every attempt was interrupted")
     queued = await host.ok("POST", f"{path}/composition")
     assert queued["composition"]["state"] == "queued"
     assert await claim(host, "recorder-of-another-disk") is None

@@ -1,7 +1,7 @@
 """Writes the generated pages of the site: settings, REST and signaling, from what the code declares.
 
 A hook of MkDocs, which calls `on_pre_build` before it reads the pages. The pages are not kept in the repository. Other
-pages include a README each: `on_page_content` leads their links to the pages of the READMEs that they name.
+pages each include a README: `on_page_content` points the links in it to the pages of the site.
 """
 
 import posixpath
@@ -31,14 +31,14 @@ def on_pre_build(config: object) -> None:
     texts["alerts"] = _alerts(yaml.safe_load((HERE.parent / "deploy/prometheus/rules/alerts.yml").read_text()))
     for name, lines in texts.items():
         (reference / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for folder in (PAGES / "pictures", PAGES / "docs" / "pictures"):  # as pages, and as the README, name them
+    for folder in (PAGES / "pictures", PAGES / "docs" / "pictures"):  # the paths used by pages, and by the README
         folder.mkdir(parents=True, exist_ok=True)
         for picture in (*(HERE / "pictures").glob("*.svg"), *(HERE / "pictures").glob("*.png")):
             shutil.copy(picture, folder)
 
 
 def on_page_content(html: str, page: Any, **_: object) -> str:
-    """Return a page with links to included files as links to pages, and those to other files of the house as text."""
+    """Return a page whose links to included files lead to their pages; links to other repository files become text."""
     sources = dict(_included())
     source = sources.get(page.file.src_path)
     if source is None:
@@ -71,7 +71,7 @@ def _up(url: str) -> str:
 
 
 def _alerts(rules: dict[str, Any]) -> Iterator[str]:
-    """Yield the run book: each alert with what it means, what to do, and what it asks."""
+    """Yield the run book: each alert with its meaning, the action to take, and its expression."""
     yield "# Alerts"
     yield ""
     yield "A page wakes somebody; a ticket waits for the morning. [On call](../on-call.md) has the tools."
@@ -126,7 +126,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 def _rest(document: dict[str, Any]) -> Iterator[str]:
     yield "# REST"
     yield ""
-    yield "From the OpenAPI document, which a server gives at `/api/v1/openapi.json` and shows at `/api/docs`."
+    yield "From the OpenAPI document, which a server offers at `/api/v1/openapi.json` and shows at `/api/docs`."
     by_tag: dict[str, list[tuple[str, ...]]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -1,7 +1,7 @@
-"""Makes call.png: four people in a call on the page of a server started for it, seen in Chromium.
+"""Makes call.png: a screenshot in Chromium of a call with four people, on a server started for it.
 
-Run as `python docs/pictures/call.py` from the repository, in its environment with what the tests need. Cameras are
-drawn: a person before a wall, in colours of their own.
+Run `python docs/pictures/call.py` from the repository, in an environment with the tests' requirements. The cameras are
+drawings: a person in front of a wall, each in different colours.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from playwright.async_api import BrowserContext, Page
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[1] / "deploy")]
 
-from parley_client import Api  # noqa: E402  after the path to it
+from parley_client import Api  # noqa: E402  after sys.path is set
 from tests.support.call import become_admin  # noqa: E402
 from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium  # noqa: E402
 from tests.support.server import running_server  # noqa: E402

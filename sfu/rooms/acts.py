@@ -1,4 +1,4 @@
-"""Acts of control on behalf of an application, in a live room (sfu.api.room_acts)."""
+"""Acts in a live room that control requests for an application (sfu.api.room_acts)."""
 
 import msgspec
 
@@ -26,7 +26,7 @@ def view(room: LiveRoom) -> RoomView:
 
 
 def perform(room: LiveRoom, act: Act, now: int) -> bool:
-    """Do what is asked as far as it concerns this node; return whether it did. Raises Refused."""
+    """Carry out an act as far as it concerns this node; return whether it did. Raises Refused."""
     match act:
         case SayData():
             said = LinkData(

@@ -1,7 +1,7 @@
 """Adaptation of a room, several times a second: each subscriber's layers, and the layers that publishers may stop.
 
-Where links are estimated, grants stay within the estimate, and tracks that do not fit are paused and reported as
-paused. Elsewhere only the size at which a picture is shown counts.
+If links are estimated, grants stay within the estimate, and tracks that do not fit are paused and reported as paused.
+Otherwise only the displayed size of a picture counts.
 """
 
 from dataclasses import dataclass
@@ -31,19 +31,21 @@ OVERLOAD = "overload"
 _INTERVAL_NS = 200_000_000
 _WATCH_NS = 100_000_000
 _STILL_AFTER_NS = 5_000_000_000
-"""Without any picture for so long a room is still; by then a freeze was counted as one."""
+"""The time without any picture after which a room is still; by then a freeze has been counted."""
 _STILL_NS = 1_000_000_000
 """The time between updates of a still room."""
 _BATCH = 20
-"""Subscribers served at a time, so that large rooms do not stall the loop; each still gets a turn twice a second."""
+"""The number of subscribers served at a time, so that large rooms do not stall the loop; each still gets two turns a
+second.
+"""
 _LOOKS = 100
-"""The same, including those for whom nothing has changed."""
+"""The same bound, including those for whom nothing has changed."""
 _ROUND_NS = 500_000_000
 _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
-_PROBE_MARGIN = 1.2  # a rise needs headroom: so much more than what is wanted must be known to fit
-_ENOUGH_FOR_SOUND = 2_000_000.0  # bits/s of an estimate with which no sound is left out
-_SPARE = 200_000.0  # bits/s of sound that may be added before the next look
+_PROBE_MARGIN = 1.2  # a rise needs headroom: this multiple of the wanted rate must be known to fit
+_ENOUGH_FOR_SOUND = 2_000_000.0  # an estimate (bits/s) from which on no audio is left out
+_SPARE = 200_000.0  # audio (bits/s) that may be added before the next check
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
 _SMALL_HEIGHT = 360
@@ -51,8 +53,8 @@ _SMALL_HEIGHT = 360
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The restrictions of a room while its node is overloaded. `unread`: layers that nobody watches; `small`: larger
-    pictures of cameras; `sound_only`: cameras, and with `screens` shared screens too.
+    """The restrictions of a room while its node is overloaded. `unread` leaves out unwatched layers, `small` the larger
+    pictures of cameras, `sound_only` all cameras, and with `screens` shared screens too.
     """
 
     unread: bool = False
@@ -69,23 +71,23 @@ class AdaptationKey:
 
 
 class _Subscriber:
-    """The memory of adaptation about one subscribe peer."""
+    """State of adaptation for one subscribe peer."""
 
     def __init__(self, subscribe_peer: SubscribePeer) -> None:
         self.subscribe_peer = subscribe_peer
         self.allocator: LayerAllocator[str] = LayerAllocator()
         self.dips = Dips()
         self.paused: dict[str, str] = {}
-        """The reason, by paused track."""
+        """Reasons for pauses, by track."""
         self.session: int | None = None
         self.enough = _UNLIMITED
-        """An estimate from which there is no need to allocate again, while nothing else changes (`seen`, `layers`)."""
+        """The estimate above which no new allocation is needed while nothing else changes (`seen`, `layers`)."""
         self.seen: tuple[object, ...] = ()
         self.layers = self.prices = 0
         self.carried: list[tuple[LayerLadder, LayerOption]] = []
         self.audio = 0.0
         self.spared: dict[str, DownTrack] = {}
-        """Sounds left out, by track."""
+        """Audio tracks left out."""
         self._pictures: list[DownTrack] = []
         self._added = 0
 
@@ -97,13 +99,13 @@ class _Subscriber:
         return bandwidth.rate >= self.enough and self.look() == self.seen
 
     def reprice(self) -> float:
-        """Return the cost (bits/s) of what is carried, when it is all that is wanted; set `enough` for it."""
+        """Return the cost (bits/s) of what is carried if that is everything wanted, and set `enough` from it."""
         cost = self.audio + sum(ladder.cost(option.stream) * option.share for ladder, option in self.carried)
         self.enough = cost * _PROBE_MARGIN + _SPARE
         return cost
 
     def look(self) -> tuple[object, ...]:
-        """Return everything about the subscribe peer on which allocation depends."""
+        """Return the properties of the subscribe peer on which allocation depends."""
         downtracks = self.subscribe_peer.downtracks
         if self.subscribe_peer.ever_added != self._added:
             self._added = self.subscribe_peer.ever_added
@@ -118,7 +120,7 @@ class _Subscriber:
 
 
 class Adaptation:
-    """One per room; `update` when its time in the schedule has come."""
+    """Adaptation of one room; call `update` at its time in the schedule."""
 
     def __init__(self, room: Room, taps: RoomTaps) -> None:
         self._room = room
@@ -136,7 +138,7 @@ class Adaptation:
         self._restriction = Restriction()
         self._unread: set[int] = set()
         self.is_still = False
-        """True while no picture flows, and nothing is to be decided."""
+        """True while no picture flows and nothing needs a decision."""
 
     def restrict(self, restriction: Restriction, now: int) -> None:
         """Apply these restrictions from now on."""
@@ -147,12 +149,12 @@ class Adaptation:
             self.hurry(now)
 
     def hurry(self, now: int) -> None:
-        """Note a change that should show at once; changes within a few milliseconds count as one."""
+        """Note a change that should take effect at once; changes within a few milliseconds count as one."""
         self._serve_at = self._survey_at = 0
         self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
 
     def welcome(self, uptrack: UpTrack, now: int) -> None:
-        """Note a new track, which may begin within tens of milliseconds: all subscribers get a turn before that."""
+        """Note a new track, which may begin within tens of milliseconds; all subscribers get a turn before that."""
         if _begins_early(uptrack):
             self._in_haste = len(self._room.participants)
             self.hurry(now)
@@ -163,17 +165,17 @@ class Adaptation:
         return ladder is not None and ladder.rests
 
     def heard(self, now: int) -> None:
-        """Somebody begins to speak, or ends: a sound that was left out may be wanted at once."""
+        """Note that somebody began or stopped speaking: audio that was left out may be wanted at once."""
         if any(subscriber.spared for subscriber in self._subscribers.values()):
             self.hurry(now)
 
     def stir(self, now: int) -> None:
-        """A picture flows again, maybe after all stood still."""
+        """Note that a picture flows again, perhaps after the room was still."""
         if self.is_still:
             self.hurry(now)
 
     def update(self, now: int) -> None:
-        """Leave layers that stalled; in turn, grant layers, tell pauses, and tell publishers which layers to send."""
+        """Leave stalled layers. In turns, grant layers, report pauses, and tell publishers which layers to send."""
         room = self._room
         self._leave_stalled(now)
         if now >= self._serve_at:
@@ -190,7 +192,7 @@ class Adaptation:
         room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else coalesce_nearest(at, now))
 
     def _has_nothing_to_do(self, now: int) -> bool:
-        """Return True if nothing of what is decided here can change without somebody calling `hurry` or `stir`."""
+        """Return True if no decision can change unless somebody calls `hurry` or `stir`."""
         if self._in_haste or self._more_wait or self._room.links:
             return False
         flows = any(
@@ -209,7 +211,7 @@ class Adaptation:
                     watcher.choose(now)
 
     def _serve_some(self, now: int) -> int:
-        """Serve newcomers, and the next of the others; return how many had a turn."""
+        """Serve newcomers, and the next of the others; return the number served."""
         room = self._room
         self._speaker = room.speakers.active or self._speaker
         is_due = now >= self._survey_at
@@ -267,7 +269,7 @@ class Adaptation:
         self._costs = costs
 
     def _serve(self, participant: Participant, now: int) -> bool:
-        """Grant a participant layers, and tell it which tracks are paused; return whether there was anything to do."""
+        """Grant a participant layers and tell it which tracks are paused; return whether there was anything to do."""
         holder = participant.subscription or participant.whep_player
         if holder is None or not _receives(participant):
             return False
@@ -290,25 +292,27 @@ class Adaptation:
         return True
 
     def _is_affordable(self, subscriber: _Subscriber, now: int) -> bool:
-        """Return True if all that a subscriber wants and gets still fits at the newest costs, with room to spare."""
+        """Return True if a subscriber gets everything it wants and this still fits at the newest costs, with room to
+        spare.
+        """
         bandwidth = subscriber.subscribe_peer.bandwidth
         if subscriber.prices == self._prices_changed or bandwidth is None:
             return True
         if bandwidth.is_starting:
-            return False  # an allocation ends the start once it knows the costs
+            return False  # once costs are known, an allocation ends the start
         cost = subscriber.reprice()
         subscriber.prices = self._prices_changed
         self._want(subscriber.subscribe_peer, cost, now)
         return bandwidth.rate >= subscriber.enough
 
     def _want(self, subscribe_peer: SubscribePeer, cost: float, now: int) -> None:
-        """Set what would be sent if there were room (bits/s), so that probes aim above it."""
+        """Set the rate (bits/s) that would be sent if there were room; probes aim above it."""
         bandwidth = subscribe_peer.bandwidth
         if bandwidth is not None and bandwidth.want(cost * _PROBE_MARGIN / bandwidth.media_share, now):
             self._room.context.touched.add(subscribe_peer.peer.number)
 
     def _hold_back(self, shown: dict[str, DownTrack]) -> dict[str, str]:
-        """Pause what the node has no time for, and take it out of what is shown; return the tracks, and why."""
+        """Pause tracks that the node has no time for and remove them from those shown; return them with the reason."""
         restriction = self._restriction
         held = {}
         for track in [track for track, downtrack in shown.items() if downtrack.wanted.hidden]:
@@ -322,7 +326,7 @@ class Adaptation:
     def _allocate(
         self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int
     ) -> dict[str, str]:
-        """Grant layers of what is shown; return the tracks that are paused, and why."""
+        """Grant layers of the tracks shown; return the paused tracks with the reason."""
         bandwidth = subscriber.subscribe_peer.bandwidth
         options = {track: self._useful(downtrack) for track, downtrack in shown.items()}
         demands = [self._demand(shown[track], streams, participant) for track, streams in options.items()]
@@ -368,7 +372,7 @@ class Adaptation:
         return paused | self._still_paused(subscriber, awaited)
 
     def _let_begin(self, shown: dict[str, DownTrack], room: float, now: int) -> None:
-        """Let new tracks begin within what is left (bits/s)."""
+        """Let new tracks begin within the rate that is left (bits/s)."""
         for track, downtrack in shown.items():
             uptrack = self._videos[track]
             if downtrack.awaits_track and _begins_early(uptrack) and not self._ladders[track].available:
@@ -376,13 +380,13 @@ class Adaptation:
                 downtrack.begin(now, fits=room >= 0)
 
     def _still_paused(self, subscriber: _Subscriber, awaited: set[str]) -> dict[str, str]:
-        """Return which tracks stay reported as paused: until the first picture there is none to be seen."""
+        """Return the tracks that remain reported as paused: until their first picture nothing is visible."""
         if still := {track: subscriber.paused[track] for track in awaited & subscriber.paused.keys()}:
-            subscriber.enough = _UNLIMITED  # there is something to tell before long
+            subscriber.enough = _UNLIMITED  # there will soon be something to report
         return still
 
     def _knows_prices(self, shown: dict[str, DownTrack]) -> bool:
-        """Return True if something is shown, and all of it was measured."""
+        """Return True if something is shown, and all of it has been measured."""
         ladders = [self._ladders[track] for track in shown]
         return bool(ladders) and all(
             ladder.available and all(map(ladder.knows, ladder.available)) for ladder in ladders
@@ -396,7 +400,7 @@ class Adaptation:
         return downtrack.granted is None and not downtrack.paused and any(not ladder.knows(s) for s in ladder.available)
 
     def _useful(self, downtrack: DownTrack) -> list[LayerOption]:
-        """Return the layers that are of use at the size shown, lowest first."""
+        """Return the layers that are useful at the displayed size, lowest first."""
         uptrack = downtrack.uptrack
         assert uptrack is not None
         options = options_of(self._ladders[uptrack.track].available, uptrack.layers)
@@ -443,7 +447,7 @@ class Adaptation:
 
     def _tell_paused(self, participant: Participant, subscriber: _Subscriber, paused: dict[str, str]) -> None:
         outbox = self._room.context.outbox
-        if participant.session != subscriber.session:  # a client that resumed does not know earlier messages
+        if participant.session != subscriber.session:  # a resumed client may have missed earlier messages
             subscriber.session = participant.session
             subscriber.paused = {}
         for track, reason in paused.items():
@@ -454,7 +458,7 @@ class Adaptation:
         subscriber.paused = paused
 
     def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
-        """Dynacast: layers that nobody watches may rest, at the publisher if it can be told, or at its node."""
+        """Let unwatched layers rest (Dynacast): at the publisher if it can be told, or at its node."""
         wanted = wanted_of(self._room, self._taps, uptrack)
         publisher = self._room.participants.get(uptrack.participant)
         if publisher is not None and publisher.link is not None:
@@ -464,7 +468,7 @@ class Adaptation:
         hasty = self._restriction.unread
         if session is None and not hasty and not self._unread:
             return
-        if session is None and not hasty:  # publishers that cannot be told are read again
+        if session is None and not hasty:  # streams of publishers that cannot be told are read again
             wanted = dict.fromkeys(uptrack.streams, ALL_LAYERS)
         active = ladder.demand(wanted, now, uptrack.media.rids, hasty=hasty)
         if active is None:
@@ -478,7 +482,7 @@ class Adaptation:
             self._room.context.outbox.tell(session, Layers(track=uptrack.track, active=active))
 
     def _leave_unread(self, uptrack: UpTrack, active: list[str]) -> None:
-        """Do not read layers that come although they may rest, while the node is overloaded."""
+        """Leave unread, while the node is overloaded, layers that arrive although they may rest."""
         for stream in uptrack.streams:
             leaves = self._restriction.unread and stream.rid not in active
             if leaves != (stream.number in self._unread):
@@ -489,7 +493,7 @@ class Adaptation:
 
 
 def _begins_early(uptrack: UpTrack) -> bool:
-    """Return True if a track may be shown from its first packet on: of several layers, any may come first."""
+    """Return True if a track may be shown from its first packet on; with several layers, any may arrive first."""
     return not uptrack.is_audio and not uptrack.media.rids
 
 
@@ -503,7 +507,7 @@ def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]])
 
 
 def _spare_sounds(subscriber: _Subscriber, now: int) -> None:
-    """Leave silent sounds out where the link is thin, and bring back who speaks."""
+    """Leave out silent audio tracks on a thin link, and bring back those of people who speak."""
     bandwidth = subscriber.subscribe_peer.bandwidth
     if bandwidth is None or (bandwidth.rate >= _ENOUGH_FOR_SOUND and not subscriber.spared):
         return
@@ -534,7 +538,7 @@ def _sound(uptrack: UpTrack, now: int) -> Sound:
 
 
 def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
-    """Return the cost of the sound that flows, and of its copies."""
+    """Return the cost of the audio that flows, and of its copies."""
     return subscribe_peer.audio_copies.times * sum(
         downtrack.stream.bits_per_second
         for downtrack in subscribe_peer.downtracks.values()

@@ -1,7 +1,7 @@
 """Admission: verification of join tokens (RFC 7519, EdDSA of RFC 8037) against control's public keys.
 
-The algorithm is pinned, so that no key can be used with another one (CVE-2021-39215's class). A token admits once:
-its `jti` is kept until it expires, and lifetimes are bounded, so the set of seen ones is too.
+The algorithm is pinned, so that no key can be used with another algorithm (the class of CVE-2021-39215). A token admits
+once: its `jti` is kept until it expires. Lifetimes are bounded, and therefore so is the set of kept ids.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,14 +16,14 @@ from sfu.api.refusal import Code, Refused
 
 MAX_SEEN = 100_000
 _FEW_SEEN = 1000
-"""The number of ids from which expired ones are searched for and removed."""
+"""The number of kept ids from which on expired ones are removed."""
 MAX_TOKEN_BYTES = 16_384
-# The times are checked here against the caller's clock, not by the library against its own.
+# Times are checked below against the caller's clock, not by the library against the system's.
 _UNCLOCKED: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
 
 
 def key_id(token: str) -> str:
-    """Return the `kid` of a token that nothing has verified yet; raises Refused when it has none."""
+    """Return the `kid` of a token that has not been verified yet; raises Refused if it has none."""
     if len(token) > MAX_TOKEN_BYTES:
         raise Refused(Code.BAD_TOKEN, "The join token is too long.", fatal=True)
     try:
@@ -37,7 +37,7 @@ def key_id(token: str) -> str:
 
 
 class Admission:
-    """Holds the public keys and the ids of tokens already used."""
+    """Verifies tokens; holds the public keys and the ids of used tokens."""
 
     def __init__(self) -> None:
         self._keys: dict[str, jwt.PyJWK] = {}
@@ -50,7 +50,7 @@ class Admission:
         return len(self._seen)
 
     def set_keys(self, keys: Iterable[Mapping[str, Any]]) -> None:
-        """Replace the keys by a JWK set (RFC 7517); those that are not Ed25519 with a `kid` are passed over."""
+        """Replace the keys by a JWK set (RFC 7517); keys other than Ed25519 keys with a `kid` are ignored."""
         found: dict[str, jwt.PyJWK] = {}
         for key in keys:
             if key.get("kty") == "OKP" and key.get("crv") == "Ed25519" and isinstance(key.get("kid"), str):
@@ -75,7 +75,7 @@ class Admission:
         return claims
 
     def give_back(self, claims: JoinClaims) -> None:
-        """Release a token by which nobody was admitted after all: it may be used again until it expires."""
+        """Release a token if nobody was admitted after all; it may be used again until it expires."""
         self._seen.pop(claims.jti, None)
 
     def _verify(self, token: str) -> JoinClaims:

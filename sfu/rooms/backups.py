@@ -1,7 +1,7 @@
 """Backup tracks: a track that a subscriber cannot decode is requested in VP8 as well, which everything decodes.
 
-Only publishers with signaling can be asked; those at another node, through it. When nobody has needed a backup for a
-while, it is stopped again.
+Only publishers with signaling can be asked; those on another node are asked through that node. A backup that nobody has
+needed for a while is stopped.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class _Whom(NamedTuple):
 
 
 class Backups:
-    """Participants that cannot decode tracks of a room, and publishers asked for a backup (by session or link)."""
+    """Tracks that participants of a room cannot decode, and publishers asked for a backup (by session or link)."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -42,7 +42,7 @@ class Backups:
             self._lacking.pop(participant, None)
 
     def lacks_beyond(self, link: int, tracks: Iterable[str]) -> None:
-        """Take the tracks that somebody at another node cannot decode."""
+        """Take the tracks that somebody on another node cannot decode."""
         self._lacking_beyond[link] = frozenset(tracks)
 
     def update(self, now: int) -> None:
@@ -76,13 +76,13 @@ class Backups:
         return whom if whom != _Whom() else None
 
     def _tell(self, whom: "_Whom | None", track: str, *, wanted: bool) -> None:
-        """Ask a publisher of this node's; for others see `CascadeLink.need_backups`."""
+        """Ask a publisher on this node; for others see `CascadeLink.need_backups`."""
         if whom is not None and whom.session is not None:
             said = Backup(track=track, codec=CODEC_NAMES[CODEC], wanted=wanted)
             self._room.context.outbox.tell(whom.session, said)
 
     def attach(self, backup: UpTrack) -> None:
-        """Take a publisher's backup; one that is not of its own track is shown to nobody."""
+        """Take a publisher's backup; it is shown to nobody unless it is of the publisher's own track."""
         uptrack = self._room.uptracks.get(backup.backup_of)
         if uptrack is not None and (uptrack.participant, uptrack.source) == (backup.participant, backup.source):
             uptrack.backup = backup

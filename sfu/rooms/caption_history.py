@@ -1,4 +1,4 @@
-"""The last half minute of final captions, for those who join later."""
+"""The final captions of the last half minute, for those who join later."""
 
 from collections import deque
 
@@ -9,7 +9,7 @@ _MAX_KEPT = 200
 
 
 class CaptionHistory:
-    """Final captions of one room with the time they came."""
+    """Final captions of one room, with their times of arrival."""
 
     def __init__(self) -> None:
         self._finals: deque[tuple[int, Caption]] = deque(maxlen=_MAX_KEPT)

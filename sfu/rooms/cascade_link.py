@@ -1,8 +1,8 @@
 """A room's link to another node that holds it: participants and tracks there appear here, and the other way round.
 
-Both sides do the same; only the home has several links, and passes on between them. A participant
-belongs to the node that it has joined; the other shows it as remote. Its own node moderates it, by the same desired
-state.
+Both sides do the same, except that the home may have several links and passes messages on between them. A participant
+belongs to the node that it has joined; the other node shows it as remote. Its own node moderates it, by the same
+desired state.
 """
 
 import base64
@@ -47,7 +47,7 @@ _PAUSE_NS = 50_000_000
 class CascadeLink:
     """A link; `number` is its id, `node` the other side's name. Its messages go to the outbox.
 
-    `is_behind`: something has changed that the other side should soon be told.
+    `is_behind`: something has changed that the other side should soon learn.
     """
 
     def __init__(self, room: LiveRoom, node: str, receiver: LocalEndpoint, sender: LocalEndpoint, now: int) -> None:
@@ -89,7 +89,7 @@ class CascadeLink:
         self.room.context.outbox.to_links.append((self.number, message))
 
     def receive(self, message: LinkMessage, now: int) -> None:
-        """Take a message of the other side. ValueError for an invalid one."""
+        """Take a message from the other side; raises ValueError for an invalid one."""
         if isinstance(message, LinkHello):
             self._greeted(message, now)
         elif isinstance(message, LinkState):
@@ -125,7 +125,7 @@ class CascadeLink:
         self.update(now)
 
     def update(self, now: int) -> None:
-        """Send the tracks that the other side lacks, and say what has changed.
+        """Send the tracks that the other side lacks, and report changes.
 
         At most every 50 ms: later changes wait.
         """
@@ -159,7 +159,7 @@ class CascadeLink:
         room.touch(self.subscribe_peer.peer.number)
 
     def wanted(self, uptrack: UpTrack) -> Mapping[IngressStream, Layer]:
-        """Return the layers that the other side wants of a track from here."""
+        """Return the layers that the other side wants of one of our tracks."""
         return self.subscribe_peer.wanted(uptrack) if self.subscribe_peer is not None else {}
 
     def _wished(self, wishes: LinkWishes, now: int) -> None:
@@ -168,12 +168,12 @@ class CascadeLink:
             self.room.adaptation.hurry(now)
 
     def wish(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
-        """Take the layers wanted here of a track of the other side; see `say_due`."""
+        """Take the layers that we want of one of the other side's tracks; see `say_due`."""
         if self._speaks >= VERSION:
             self._demand.update(uptrack, ladder, wanted, now)
 
     def say_due(self, now: int) -> None:
-        """Send waiting changes, and wishes that have changed."""
+        """Send waiting changes, and changed wishes."""
         if self.is_behind:
             self.update(now)
         streams = self._demand.take()
@@ -181,14 +181,14 @@ class CascadeLink:
             self._tell(LinkWishes(streams=streams))
 
     def need_backups(self, tracks: Iterable[str]) -> None:
-        """Say which of the other side's tracks are needed in another codec, when that changes."""
+        """Tell the other side which of its tracks are needed in another codec, if that has changed."""
         needed = sorted(tracks)
         if needed != self._needed and self._speaks >= VERSION:
             self._needed = needed
             self._tell(LinkBackups(tracks=needed))
 
     def statistics(self) -> dict[str, Any]:
-        """Return totals: packets and streams of either direction, and our retransmissions and resting streams."""
+        """Return totals: packets and streams in each direction, and our retransmissions and resting streams."""
         sent, repaired, streams, resting = (
             self.subscribe_peer.totals() if self.subscribe_peer is not None else (0, 0, 0, 0)
         )
@@ -204,7 +204,7 @@ class CascadeLink:
         }
 
     def relay(self, message: Relayed) -> None:
-        """Pass on what was said or shown."""
+        """Pass on a message to the room."""
         if self._speaks >= VERSION or isinstance(message, signaling.Chat | signaling.Caption):
             self._tell(LinkEvent(message=message))
 
@@ -269,7 +269,7 @@ class CascadeLink:
             room.broadcast(signaling.ParticipantUpdated(participant=info))
 
     def _share(self, state: LinkState) -> bool:
-        """Take with whom those of the other side share their tracks; return whether that changed."""
+        """Take the audiences of the other side's participants; return whether they changed."""
         changed = False
         for participant in self.room.participants.values():
             audience = state.audiences.get(participant.participant)
@@ -311,14 +311,14 @@ class CascadeLink:
         self.publish.forget(uptrack)
 
     def forget(self, participant: Participant, now: int) -> None:
-        """Note that a remote participant has joined here: it is no longer the other side's."""
+        """Note that a remote participant has joined here, and so no longer belongs to the other side."""
         for uptrack in list(self.publish.uptracks.values()):
             if uptrack.participant == participant.participant:
                 self._remove(uptrack, now)
         self._drop(participant)
 
     def close(self, now: int) -> None:
-        """Remove the other side's participants: it is gone, until it is back."""
+        """Remove the other side's participants, until the link is back."""
         room = self.room
         del room.links[self.number]
         for uptrack in list(self.publish.uptracks.values()):

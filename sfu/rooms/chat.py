@@ -8,9 +8,9 @@ from sfu.rooms.room import Room
 
 
 def send(room: Room, participant: Participant, message: signaling.Chat, now: int) -> None:
-    """Pass a chat message on to all, or to one and back to its sender; raises Refused."""
+    """Pass on a chat message to all, or to one participant and back to its sender; raises Refused."""
     if not participant.grants.chat:
-        raise Refused(Code.NOT_PERMITTED, "Chat is not allowed for you in this meeting.")
+        raise Refused(Code.NOT_PERMITTED, "You may not chat in this meeting.")
     if not message.text.strip() or len(message.text) > room.context.limits.chat_characters:
         raise Refused(Code.BAD_MESSAGE, f"A chat message has 1 to {room.context.limits.chat_characters} characters.")
     if not participant.chat_bucket.take(now):

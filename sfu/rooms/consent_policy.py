@@ -7,7 +7,7 @@ from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
 _IMPLIED = "implied"
-"""The text version that is recorded with a consent given by joining."""
+"""The text version recorded with a consent that was given by joining."""
 
 
 def of(room: Room) -> ConsentPolicy:
@@ -30,7 +30,7 @@ def refusal() -> Refused:
 
 
 def imply(room: Room, participant: Participant, now: int) -> None:
-    """Count joining as consent where the meeting does so; an answer that was given stays."""
+    """Count joining as consent if the meeting's policy does; an earlier answer stays."""
     if of(room) != "implied" or participant.consents.recording is not None or participant.link is not None:
         return
     participant.consents.recording = True

@@ -1,4 +1,6 @@
-"""Consents: who agrees to be recorded, captioned or analysed. Without consent, sinks get nothing of a participant."""
+"""Consents of participants to being recorded, captioned or analysed. Sinks get nothing of a participant without
+consent.
+"""
 
 from sfu.api import facts, signaling
 from sfu.api.refusal import Code, Refused
@@ -12,7 +14,8 @@ _MAX_TEXT = 200
 def answer(room: LiveRoom, participant: Participant, message: signaling.Consent, now: int) -> None:
     """Take a participant's answers, open or close its taps, and report what changed; raises Refused.
 
-    Where the meeting requires consent to recording, giving it begins the attendance and refusing it ends it.
+    If the meeting requires consent to recording, the participant takes part once it is given, and is removed on
+    refusal.
     """
     if len(message.text) > _MAX_TEXT:
         raise Refused(Code.BAD_MESSAGE, "`text` must name the version of the consent text, not contain the text.")

@@ -25,5 +25,5 @@ class DataAllowance:
 
 
 def room_allowance() -> TokenBucket:
-    """Return what all of a room may cost: messages times receivers."""
+    """Return a room's allowance, in messages times receivers."""
     return TokenBucket(_DELIVERIES_PER_SECOND, _DELIVERIES_BURST)

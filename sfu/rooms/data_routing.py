@@ -1,4 +1,4 @@
-"""Messages of data channels from one participant to others: permission, limits and receivers."""
+"""Data channel messages from one participant to others: permission, limits and receivers."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from sfu.rooms.room import Room
 
 
 def take(room: Room, participant: Participant, messages: Iterable[Came], now: int) -> None:
-    """Pass on messages of a participant's data channels; the refusal of a reliable one is reported back."""
+    """Pass on messages of a participant's data channels; if a reliable one is refused, the sender is told."""
     for message in messages:
         try:
             _pass_on(room, participant, message, now)
@@ -52,12 +52,12 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
 
 
 def announce(room: Room, said: LinkData, now: int) -> None:
-    """Pass on a message of an application to those who are at this node; the other nodes have it themselves."""
+    """Pass on an application's message to participants on this node; the other nodes get it themselves."""
     _hand_out(room, said, now)
 
 
 def relayed(room: Room, said: LinkData, link: int, now: int) -> None:
-    """Pass on a message from another node that holds the room, which has allowed it; ValueError when it cannot be."""
+    """Pass on a message that another of the room's nodes has permitted; raises ValueError for an invalid one."""
     _spread(room, said, now, but=link)
 
 
@@ -79,7 +79,7 @@ def _hand_out(room: Room, said: LinkData, now: int) -> None:
 
 
 def _receivers(room: Room, sender: str, names: tuple[str, ...]) -> list[Participant]:
-    """Return those named, or all but the sender, who are at this node and receive."""
+    """Return the receivers on this node: those named, or all but the sender."""
     if not names:
         everyone = room.participants.values()
         return [entry for entry in everyone if entry.participant != sender and entry.subscription]

@@ -1,4 +1,4 @@
-"""Changes of participants by themselves: names, and an application's metadata and attributes."""
+"""Changes that participants make to themselves: names, an application's metadata and attributes, audiences."""
 
 from sfu.api import signaling
 from sfu.api.refusal import Code, Refused
@@ -20,7 +20,7 @@ def describe(room: Room, participant: Participant, message: signaling.Describe, 
 
 
 def permit(room: LiveRoom, participant: Participant, message: signaling.Permit, now: int) -> None:
-    """Share a participant's tracks with everybody, or with some; raises Refused."""
+    """Share a participant's tracks with everybody, or with some participants only; raises Refused."""
     if not participant.negotiation_bucket.take(now):
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many changes; wait a moment.")
     participant.audience = None if message.everyone else message.to
@@ -28,7 +28,7 @@ def permit(room: LiveRoom, participant: Participant, message: signaling.Permit, 
 
 
 def change(room: Room, participant: Participant, message: signaling.Describe) -> None:
-    """Change what others see of a participant, whoever asks, and tell everyone; raises Refused."""
+    """Change what others see of a participant, without checking permission, and tell everyone; raises Refused."""
     changed = participant.attributes | message.attributes
     attributes = {name: value for name, value in changed.items() if value}
     if sum(len(part.encode()) for pair in attributes.items() for part in pair) > MAX_ATTRIBUTES_BYTES:

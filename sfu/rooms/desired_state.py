@@ -1,4 +1,4 @@
-"""The desired state of a room, applied: what control wants takes effect at once."""
+"""Application of a room's desired state, which takes effect at once."""
 
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState, Destination
@@ -11,7 +11,7 @@ from sfu.rooms.participant import Participant
 
 
 def apply(room: LiveRoom, desired: DesiredState, now: int) -> bool:
-    """Apply a desired state; False when it is not newer than the one that governs."""
+    """Apply a desired state; return False if it is not newer than the current one."""
     if room.desired is not None and desired.version <= room.desired.version:
         return False
     before, room.desired = room.desired, desired
@@ -41,7 +41,7 @@ def _keep(room: LiveRoom, participant: Participant, desired: DesiredState, now: 
 
 
 def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> None:
-    """Tell everyone what was announced, the room's metadata, what all are shown alike, and when the room closes."""
+    """Tell everyone about announcements, metadata, the shared state, and the time at which the room closes."""
     said = desired.announcement
     if said is not None and said != before.announcement:
         room.broadcast(signaling.Announced(id=said.id, name=said.name, text=said.text, at=said.at))
@@ -54,7 +54,7 @@ def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> No
 
 
 def send_away(room: LiveRoom, participant: Participant, destination: Destination, now: int) -> None:
-    """Tell a participant to go on in another room of the meeting, and remove it from this one."""
+    """Tell a participant to join another room of the meeting, and remove it from this one."""
     said = signaling.Move(meeting=destination.meeting, title=destination.title)
     room.context.outbox.tell(participant.session, said)
     membership.put_out(room, participant, Code.REASSIGNED, now)
@@ -97,7 +97,7 @@ def _change_grants(room: LiveRoom, participant: Participant, grants: Grants, now
 
 
 def _permit(room: LiveRoom, uptrack: UpTrack, grants: Grants, now: int) -> None:
-    """Let an uptrack's packets pass or not, and report changes."""
+    """Forward an uptrack's packets, or stop, and report changes."""
     permitted = uptrack.source in grants.publish
     muted_by_host = grants.mutes(uptrack.source)
     was_permitted, was_muted_by_host, passed = uptrack.permitted, uptrack.muted_by_host, uptrack.passes

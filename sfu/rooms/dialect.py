@@ -1,4 +1,4 @@
-"""The ways in which clients of another protocol differ, as far as rooms must know of them."""
+"""Differences of clients of another protocol, as far as they concern rooms."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -11,25 +11,28 @@ from sfu.peers.publish.uptrack import UpTrack
 
 
 class Dialect(Protocol):
-    """Of one participant. Its client knows tracks by their descriptions, and opens data channels in band.
+    """The dialect of one participant, whose client identifies tracks by their descriptions and opens data channels in
+    band.
 
-    `publish_labels` are those of the channels that the client opens, `subscribe_labels` of those that are opened to it.
+    `publish_labels` are the labels of channels that the client opens, `subscribe_labels` of those that we open.
     """
 
     publish_labels: Labels
     subscribe_labels: Labels
 
     def name_track(self, uptrack: UpTrack, *, again: bool) -> Msid:
-        """Return the msid under which a track is shown; `again`: by a section that has shown another one."""
+        """Return the msid under which a track is shown; `again`: the section has shown another track before."""
 
     def read_data(self, data: bytes) -> DataMessage | None:
-        """Return a message of its data channels, None for one that is for nobody; ValueError for nonsense."""
+        """Return a message from its data channels, None for one without receivers; raises ValueError for an invalid
+        one.
+        """
 
     def take_chat(self) -> list[str]:
-        """Return what the messages read since the last call said in chat, too."""
+        """Return the chat messages among those read since the last call."""
 
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
-        """Return a message to its data channels, None for one that it has no use for; `names` is the sender."""
+        """Return a message for its data channels, None if the client has no use for it; `names` is the sender."""
 
     def take_wants(self, wants: Iterable[WantedTrack]) -> None:
-        """Take it that an application has chosen tracks for the client."""
+        """Note that an application has chosen tracks for the client."""

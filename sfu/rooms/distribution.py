@@ -1,4 +1,4 @@
-"""Distribution of tracks: from uptracks and each subscriber's wishes to candidates for its slots, and the taps."""
+"""Distribution of tracks: turns uptracks and subscribers' wishes into candidates for slots, and updates the taps."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -19,9 +19,9 @@ _SCREEN_SOURCES = ("screen", "screen-audio")
 
 
 class _Offering(NamedTuple):
-    """The tracks that a room shows, most important first; made once for all its subscribers.
+    """The tracks that a room shows, most important first; built once for all its subscribers.
 
-    Those of `restricted` participants are not for everyone.
+    Tracks of `restricted` participants are not for everyone.
     """
 
     audio: Sequence[Candidate]
@@ -43,7 +43,7 @@ def refresh_all(room: LiveRoom, now: int) -> None:
 
 
 def refresh(room: LiveRoom, participant: Participant, now: int) -> None:
-    """Bring one subscriber's slots up to date, and tell when the map changed."""
+    """Bring one subscriber's slots up to date, and tell it if the map changed."""
     _refresh(room, participant, _offering(room), now)
     room.backups.update(now)
 
@@ -66,8 +66,8 @@ def _offering(room: LiveRoom) -> _Offering:
 
 
 def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
-    """Order: shared audio, then recent speakers, then senders without audio levels, then the rest; muted ones last.
-    FFmpeg and telephones send no levels: behind those who are known to be silent they would never be heard.
+    """Sort tracks: shared audio, then recent speakers, then senders without audio levels, then the rest; muted ones
+    last. FFmpeg and telephones send no levels: behind participants known to be silent they would never be heard.
     """
     unheard = len(loudest) + uptrack.tells_levels
     return uptrack.is_quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, unheard)
@@ -107,7 +107,7 @@ def _refresh(room: LiveRoom, participant: Participant, offering: _Offering, now:
 
 
 def _tell_watched(room: LiveRoom, candidates: Sequence[Candidate]) -> None:
-    """Tell publishers by another protocol, once, that a track of theirs is shown to somebody."""
+    """Tell publishers with another protocol, once, that a track of theirs is shown to somebody."""
     for entry in candidates:
         publisher = room.participants.get(entry.uptrack.participant)
         if publisher is not None and publisher.dialect is not None and not entry.uptrack.told_watched:
@@ -116,7 +116,7 @@ def _tell_watched(room: LiveRoom, candidates: Sequence[Candidate]) -> None:
 
 
 def _shared(room: LiveRoom, participant: Participant, offering: _Offering) -> tuple[list[Candidate], list[Candidate]]:
-    """Return the sounds and the pictures that their publishers share with a participant; it is told of the others."""
+    """Return the audio and video tracks that are shared with a participant, and tell it about the others."""
     withheld: set[str] = set()
     kept: tuple[list[Candidate], list[Candidate]] = ([], [])
     for of_kind, entries in zip(kept, (offering.audio, offering.video), strict=True):
@@ -135,7 +135,7 @@ def _shared(room: LiveRoom, participant: Participant, offering: _Offering) -> tu
 
 
 def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the tracks of others that the participant wants; without an answer, all."""
+    """Return others' tracks that the participant wants and can decode; all of them before its first answer."""
     if not participant.grants.subscribe:
         return []
     me, wants = participant.participant, participant.wants
@@ -150,7 +150,9 @@ def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[C
 
 
 def _decoded(video: list[Candidate], codecs: AbstractSet[Codec]) -> tuple[list[UpTrack], list[Candidate]]:
-    """Return the tracks that a subscriber cannot decode, and the rest, with backups where only those are decodable."""
+    """Return the tracks that a subscriber cannot decode, and the rest, replaced by backups where only those are
+    decodable.
+    """
     unsupported: list[UpTrack] = []
     decoded: list[Candidate] = []
     for entry in video:
@@ -165,7 +167,7 @@ def _decoded(video: list[Candidate], codecs: AbstractSet[Codec]) -> tuple[list[U
 
 
 def _tell_unsupported(room: LiveRoom, participant: Participant, unsupported: list[UpTrack]) -> None:
-    """Tell a subscriber once which tracks it cannot decode, and when it can again."""
+    """Tell a subscriber once which tracks it cannot decode, and when this ends."""
     now_paused = {uptrack.track: _CODEC_UNSUPPORTED for uptrack in unsupported}
     for track in now_paused.keys() - participant.paused.keys():
         room.context.outbox.tell(participant.session, TrackState(track=track, paused=True, reason=_CODEC_UNSUPPORTED))
@@ -175,7 +177,7 @@ def _tell_unsupported(room: LiveRoom, participant: Participant, unsupported: lis
 
 
 def follow_loudest(room: LiveRoom, now: int) -> None:
-    """Give the audio slots to others when others are the loudest, if there are more publishers of audio than slots."""
+    """Reassign the audio slots when the loudest have changed, if there are more publishers of audio than slots."""
     slots = room.context.limits.audio_slots
     if sum(uptrack.is_audio for uptrack in room.uptracks.values()) > slots and room.speakers.loudest_changed(slots):
         refresh_all(room, now)

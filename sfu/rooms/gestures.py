@@ -8,11 +8,11 @@ from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
 _LONGEST_EMOJI = 16
-"""Characters: families and flags are joined from many."""
+"""The maximum number of characters; families and flags consist of many."""
 
 
 def hand(room: Room, participant: Participant, message: signaling.Hand, now: int) -> None:
-    """Raise or lower the own hand, or lower another's as host; raises Refused."""
+    """Raise or lower the participant's own hand, or as a host lower another's; raises Refused."""
     _pay(participant, now)
     if message.participant is None or message.participant == participant.participant:
         _set(room, participant, room.context.unix_ms(now) if message.raised else 0)
@@ -20,14 +20,14 @@ def hand(room: Room, participant: Participant, message: signaling.Hand, now: int
     if not participant.grants.host:
         raise Refused(Code.NOT_PERMITTED, "Only hosts lower the hands of others.")
     if message.raised:
-        raise Refused(Code.BAD_MESSAGE, "Nobody raises the hand of another.")
+        raise Refused(Code.BAD_MESSAGE, "You cannot raise another participant's hand.")
     if message.participant not in room.participants:
         raise Refused(Code.UNKNOWN_PARTICIPANT, "There is no such participant.")
     lower(room, message)
 
 
 def lower(room: Room, message: signaling.Hand, *, but: int | None = None) -> None:
-    """Lower a hand as a host wants, here or at the node where its owner is; `but` is the link that it came by."""
+    """Lower a hand for a host, here or on its owner's node; `but` is the link that the request came by."""
     owner = room.participants.get(message.participant or "")
     if owner is None:
         return
@@ -41,7 +41,7 @@ def react(room: Room, participant: Participant, message: signaling.Reaction, now
     """Show an emoji to everybody; raises Refused."""
     _pay(participant, now)
     if message.emoji.isascii() or len(message.emoji) > _LONGEST_EMOJI:
-        raise Refused(Code.BAD_MESSAGE, f"A reaction is an emoji of at most {_LONGEST_EMOJI} characters.")
+        raise Refused(Code.BAD_MESSAGE, f"A reaction must be an emoji of at most {_LONGEST_EMOJI} characters.")
     shown = msgspec.structs.replace(message, participant=participant.participant)
     if message.message is None:
         show(room, msgspec.structs.replace(shown, on=True, to=None))

@@ -1,7 +1,8 @@
 """Dispatch of what the engine hands to policy: arrivals, switches, leftovers, feedback.
 
-`put` keeps it in bounded queues and `work` takes a little of each, so that no flood of one kind delays another, or the
-sockets. Entries that a full queue refuses are counted; if it was an arrival, its missing packets are not requested.
+`put` keeps input in bounded queues and `work` takes a little of each, so that a flood of one kind delays neither the
+others nor the sockets. Entries that a full queue refuses are counted; after a refused arrival, its missing packets are
+not requested.
 """
 
 from collections import deque
@@ -39,18 +40,18 @@ _MAX_LEFTOVERS = 8192
 _ARRIVALS_A_TURN = 32
 _LEFTOVERS_A_TURN = 8
 _MAX_FOLLOWERS = 64
-"""The packets of one unknown SSRC that are kept for when its stream is known: more than a keyframe has."""
+"""The maximum number of packets kept for an unknown SSRC until its stream is known: more than a keyframe has."""
 _RESUMED = int(ArrivalFlag.RESUMED)  # an IntFlag's operators are slow
 
 
 def note_decision(owner: Owner[LiveRoom], now: int, what: str, **about: object) -> None:
-    """Keep a decision in the flight recorder of the participant's room."""
+    """Record a decision in the flight recorder of the participant's room."""
     noted = flight_notes.decision(what, **about)
     owner.room.flight.note(now, Kind.DECISION, owner.participant.participant, noted)
 
 
 class Incoming:
-    """One per node."""
+    """The incoming work of one node."""
 
     def __init__(
         self, context: Context, peers: PeerIndex[LiveRoom], sinks: Sinks, transcoding: Transcoding[LiveRoom]
@@ -63,7 +64,7 @@ class Incoming:
         self._arrivals: deque[Arrival] = deque()
         self._leftovers: deque[Leftover | Observed] = deque()
         self._followers: dict[tuple[int, bytes], list[Leftover]] = {}
-        """By peer and SSRC: packets that came while an earlier one of the same SSRC waits in `_leftovers`."""
+        """Packets, by peer and SSRC, that arrived while an earlier one of the SSRC waits in `_leftovers`."""
         self._following = 0
 
     @property
@@ -77,13 +78,13 @@ class Incoming:
         return min((queue[0].arrival for queue in (self._arrivals, self._leftovers) if queue), default=None)
 
     def take(self, result: Result, now: int) -> None:
-        """Pass on all that the engine left to policy; the peers concerned are touched."""
+        """Pass on everything that the engine left to policy; the peers concerned are touched."""
         self.put(result, now)
         while self.has_work:
             self.work(now)
 
     def put(self, result: Result, now: int) -> None:
-        """Keep what the engine left to policy until `work`. Switches and copies for sinks are passed on at once."""
+        """Queue what the engine left to policy for `work`. Switches and copies for sinks are passed on at once."""
         self._put_arrivals(result.arrivals)
         for switch in result.switches:
             self._switched(switch, now)
@@ -105,7 +106,7 @@ class Incoming:
                 self.take_waiting()
 
     def _is_stray(self, leftover: Leftover, now: int) -> bool:
-        """Take what is for another worker behind the same port; whether it was, or may be."""
+        """Take a datagram that is for another worker on the same port; return whether it is, or may be."""
         shared = self._context.shared_port
         if shared is None:
             return False
@@ -115,7 +116,7 @@ class Incoming:
         return shared.stray(leftover, now)
 
     def work(self, now: int) -> None:
-        """Take a turn's worth of waiting entries, in order; the peers concerned are touched."""
+        """Handle one turn's share of waiting entries, in order; the peers concerned are touched."""
         for _ in range(min(_LEFTOVERS_A_TURN, len(self._leftovers))):
             what = self._leftovers.popleft()
             if isinstance(what, Leftover):
@@ -126,13 +127,13 @@ class Incoming:
             self._arrived(self._arrivals.popleft())
 
     def take_waiting(self) -> None:
-        """Handle what has waited for the coalesced turn."""
+        """Handle entries that waited for the coalesced turn."""
         waiting, self._waiting = self._waiting, []
         for what in waiting:
             self._put_leftover(what)
 
     def _wait(self, what: Leftover | Observed, now: int) -> None:
-        """Keep what needs no reaction at once for the next coalesced turn."""
+        """Keep entries that need no immediate reaction for the next coalesced turn."""
         if not self._waiting:
             self._context.schedule.set(CoalescingKey.DUE, coalesce(now + 1))
         self._waiting.append(what)
@@ -147,8 +148,8 @@ class Incoming:
         return False
 
     def _put_unknown(self, leftover: Leftover) -> None:
-        """Keep a packet of an unknown SSRC. Only the first has to be decided on; where many publishers begin at once,
-        there are thousands of others before its turn comes.
+        """Keep a packet of an unknown SSRC. Only the first needs a decision; when many publishers begin at once,
+        thousands more arrive before its turn.
         """
         key = _unknown_of(leftover)
         followers = self._followers.get(key)
@@ -217,7 +218,9 @@ class Incoming:
         self._context.touched.add(owner.media.peer.number)
 
     def _unknown(self, owner: Owner[LiveRoom], packets: list[Leftover], now: int) -> None:
-        """Register the stream of an unknown SSRC by the first of its packets that names it; run those from there on."""
+        """Register the stream of an unknown SSRC by its first packet that identifies it; rerun the packets from there
+        on.
+        """
         is_known = False
         for packet in packets:
             if not is_known:
@@ -229,7 +232,7 @@ class Incoming:
                 self.put(again, now)
 
     def _control(self, owner: Owner[LiveRoom], leftover: Leftover, now: int) -> None:
-        """Pass RTCP on. Most of it is subscribers' reports, which need no reaction at once."""
+        """Pass on RTCP. Most of it is subscribers' reports, which need no immediate reaction."""
         media = owner.media
         owner.room.flight.note(now, Kind.RTCP, owner.participant.participant, leftover.data)
         media.receive(leftover, now)
@@ -251,12 +254,12 @@ class Incoming:
         return True
 
     def _owner(self, leftover: Leftover) -> Owner[LiveRoom] | None:
-        """Find the peer: for checks by ufrag, since an address may change hands; else by the address that ICE
+        """Find the peer: for checks by ufrag, since an address may pass to another peer; else by the address that ICE
         validated.
         """
         if leftover.kind == LeftoverKind.STUN:
             ufrag = local_ufrag(leftover.data)
-            if ufrag is None:  # an answer to a check of ours, or invalid
+            if ufrag is None:  # a response to one of our checks, or invalid
                 asking = self._peers.get(leftover.peer)
                 if asking is not None and isinstance(asking.media.peer, Peer):
                     return asking
@@ -274,7 +277,9 @@ def _unknown_of(leftover: Leftover) -> tuple[int, bytes]:
 
 
 def _is_calm(summary: FeedbackSummary) -> bool:
-    """Return True if the estimator may get it a moment later: no real queue, no losses, no result of a probe."""
+    """Return True if the estimator may get this feedback a moment later: no real queue, no losses, no result of a
+    probe.
+    """
     losses = summary.losses
     is_queueing = summary.overused or summary.usage is Usage.OVERUSE or summary.queueing > _QUEUE_NS
     return not (is_queueing or (losses is not None and losses.lost) or summary.results)

@@ -1,4 +1,4 @@
-"""Wishes for the layers of a published video, by subscribers, sinks and other nodes, and requests to those."""
+"""Wishes for the layers of a published video by subscribers, sinks and other nodes, and our requests to those nodes."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,9 @@ _BASE = Layer(0, 0)
 
 
 def wanted_of(room: Room, taps: RoomTaps, uptrack: UpTrack) -> dict[IngressStream, Layer]:
-    """Return the streams of a track that anybody wants, and up to which layers. Sinks take all layers that flow."""
+    """Return the streams of a track that anybody wants, each with its highest layer. Sinks take all layers that
+    flow.
+    """
     wanted: dict[IngressStream, Layer] = {}
     if taps.has(uptrack) or not all(shown.managed for shown in uptrack.watchers):
         return dict.fromkeys(uptrack.streams, ALL_LAYERS)
@@ -33,7 +35,7 @@ def _add(wanted: dict[IngressStream, Layer], stream: IngressStream, layer: Layer
 
 
 class LinkDemand:
-    """The layers that a link requests of the other side's videos, by SSRC. None flows until it is requested."""
+    """The layers that a link requests of the other side's videos, by SSRC. No layer flows until it is requested."""
 
     def __init__(self) -> None:
         self._demands: dict[int, StreamDemand] = {}
@@ -41,7 +43,7 @@ class LinkDemand:
         self._news: dict[int, tuple[int, int] | None] = {}
 
     def update(self, uptrack: UpTrack, ladder: LayerLadder, wanted: Mapping[IngressStream, Layer], now: int) -> None:
-        """Take the layers wanted of a track now."""
+        """Take the layers of a track that are wanted now."""
         active = ladder.active(wanted, now, idle=True)
         for stream in uptrack.streams:
             demand = self._demands.get(stream.ssrc)
@@ -58,13 +60,13 @@ class LinkDemand:
         stream.share = share_of(uptrack.layers, asked) if asked is not None else 1.0
 
     def forget(self, uptrack: UpTrack) -> None:
-        """Forget a track that is gone."""
+        """Remove a track that has ended."""
         for stream in uptrack.streams:
             for kept in (self._demands, self._said, self._news):
                 kept.pop(stream.ssrc, None)
 
     def take(self) -> dict[int, tuple[int, int] | None]:
-        """Return what has changed since the last call."""
+        """Return the changes since the last call."""
         news, self._news = self._news, {}
         return news
 

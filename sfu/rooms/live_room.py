@@ -20,9 +20,9 @@ class RoomKey(NamedTuple):
 
 
 class LiveRoom(Room):
-    """Each service sees the data of the room alone. `peers` and `transcoding` are the node's.
+    """Each service sees only the room's data. `peers` and `transcoding` are the node's.
 
-    While a room `is_still`, with neither sound nor pictures, the node looks at it more rarely.
+    While a room `is_still`, with neither audio nor video, the node checks it less often.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class LiveRoom(Room):
         self.is_still = False
 
     def stir(self, now: int) -> None:
-        """Media flow again, maybe after the room was still."""
+        """Note that media flows again, perhaps after the room was still."""
         self.adaptation.stir(now)
         if self.is_still:
             self.is_still = False

@@ -1,4 +1,4 @@
-"""Coming and going: admission to a room, resuming, losing the socket, leaving, being removed."""
+"""Membership of a room: admission, resuming, losing the socket, leaving, removal."""
 
 from sfu.api import facts, signaling
 from sfu.api.desired_state import SharedView
@@ -19,7 +19,7 @@ _DETAILS = {
     Code.ENDED: "The meeting has ended.",
     Code.REPLACED: "You joined from somewhere else.",
     Code.SHUTDOWN: "The server is restarting; please reconnect.",
-    Code.MOVED: "The meeting goes on at another server; please join again.",
+    Code.MOVED: "The meeting continues on another server; please join again.",
     Code.REASSIGNED: "You were moved to another room of this meeting.",
     Code.CONSENT_REQUIRED: "This meeting requires consent to being recorded.",
 }
@@ -27,7 +27,7 @@ _RESTARTS = (Code.SHUTDOWN, Code.MOVED)
 
 
 def check_admission(room: LiveRoom, claims: JoinClaims, now: int) -> None:
-    """Raise Refused (fatal) when the room's desired state does not admit the token's bearer."""
+    """Raise Refused (fatal) if the room's desired state does not admit the token's bearer."""
     desired = room.desired
     if desired is not None:
         if desired.ended:
@@ -50,7 +50,7 @@ def check_admission(room: LiveRoom, claims: JoinClaims, now: int) -> None:
 def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> Participant:
     """Admit a participant, with a signaling session or without (WHIP, WHEP); raises Refused.
 
-    A participant that is there already starts afresh: its old session and peers are replaced.
+    A participant that is already present starts afresh: its old session and peers are replaced.
     """
     check_admission(room, claims, now)
     known = room.participants.get(claims.participant)
@@ -82,7 +82,7 @@ def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> P
 
 
 def _grants_for(room: LiveRoom, claims: JoinClaims) -> Grants:
-    """The desired state overrides what the token carried."""
+    """Return the participant's grants: the desired state's, which override the token's."""
     if room.desired is not None:
         return room.desired.participants.get(claims.participant, claims.grants)
     return claims.grants
@@ -147,14 +147,14 @@ def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool
 
 
 def session_lost(room: LiveRoom, participant: Participant, now: int) -> None:
-    """Note that the socket is gone without a goodbye; media continue while a resume is awaited."""
+    """Note that the socket closed without a goodbye; media continues until the time for resuming is over."""
     participant.session = None
     participant.lost_at = now
     room.show_changed(participant)
 
 
 def dismiss(room: LiveRoom, participant: Participant, code: Code) -> None:
-    """Tell a participant's session why it ends, and close it."""
+    """Tell a participant's session the reason for its end, and close it."""
     outbox = room.context.outbox
     outbox.tell(participant.session, Refused(code, _DETAILS[code], fatal=True).message())
     outbox.close(participant.session, SERVICE_RESTART if code in _RESTARTS else POLICY_CLOSE, code.value)
@@ -162,13 +162,13 @@ def dismiss(room: LiveRoom, participant: Participant, code: Code) -> None:
 
 
 def put_out(room: LiveRoom, participant: Participant, code: Code, now: int) -> None:
-    """Remove a participant against its will; `code` says why."""
+    """Remove a participant against its will, for the reason `code`."""
     dismiss(room, participant, code)
     leave(room, participant, code.value, now)
 
 
 def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> None:
-    """Remove a participant that is gone for good. `reason` as in facts.ParticipantLeft."""
+    """Remove a participant permanently. `reason` is as in facts.ParticipantLeft."""
     room.quality.leave(participant, now)
     info = room.info(participant)
     publishing.end(room, participant, now)

@@ -1,6 +1,6 @@
-"""All rooms of one sfu process, without I/O: input is passed to the rooms and peers concerned, output is in the
+"""All rooms of one sfu process, without I/O. Input is passed to the rooms and peers concerned; output goes to the
 context's outbox. Every public method settles: afterwards timers and the outbox are up to date. Only work from media and
-timers can wait: `put` and `wake` keep it in order, and `work` does a little of it.
+timers can wait: `put` and `wake` queue it in order, and `work` does a little of it.
 """
 
 from collections.abc import Hashable, Iterable
@@ -74,7 +74,7 @@ class Home(NamedTuple):
 
 
 class Node:
-    """Rooms by id, peers, sessions and sinks. `homes` are of the rooms of which this is a secondary node."""
+    """Rooms by id, peers, sessions and sinks. `homes` holds the homes of rooms of which this is a secondary node."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -89,7 +89,7 @@ class Node:
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
         self._shed = NOTHING
-        self._turns: dict[Hashable, int] = {}  # those who wait for a turn, in order, each once; since when
+        self._turns: dict[Hashable, int] = {}  # keys that wait for a turn, in order, with their times of arrival
 
     # Sessions
 
@@ -106,8 +106,8 @@ class Node:
     ) -> Membership:
         """Admit a participant, on a signaling session or without one (`plain`: on plain transports); raises Refused.
 
-        `desired` is the state that governs the room, which may not be live yet. `dialect` is of a client of another
-        protocol; without `takes_all` it gets the tracks that it asks for.
+        `desired` is the desired state of the room, which may not be live yet. `dialect` is that of a client of another
+        protocol; without `takes_all` the client gets only the tracks that it asks for.
         """
         room = self._room_of(claims, now)
         try:
@@ -128,7 +128,7 @@ class Node:
         return joined
 
     def resume(self, secret: str, session: int, now: int) -> Membership:
-        """Give a participant that lost its session this one; raises Refused."""
+        """Give this session to a participant that lost its own; raises Refused."""
         for room in self.rooms.values():
             for participant in room.participants.values():
                 if participant.signaled and participant.resumes_with(secret):
@@ -140,7 +140,7 @@ class Node:
         raise Refused(Code.UNKNOWN_SESSION, "There is nothing to resume; join again.", fatal=True)
 
     def handle(self, session: int, message: signaling.ClientMessage, now: int) -> None:
-        """Take a message of a joined session; raises Refused."""
+        """Take a message from a joined session; raises Refused."""
         joined = self._memberships.get(session)
         if joined is None or joined.participant.session != session:
             raise Refused(Code.UNKNOWN_SESSION, "This session has ended.", fatal=True)
@@ -156,7 +156,7 @@ class Node:
             self.settle(now)
 
     def told(self, to_sessions: Iterable[tuple[int, signaling.Message] | SessionClose], now: int) -> None:
-        """Keep messages to sessions in the rooms' flight recorders; a message to many of a room is kept once."""
+        """Record messages to sessions in the rooms' flight recorders; a message to many in a room is recorded once."""
         kept: set[tuple[str, int]] = set()
         for item in to_sessions:
             joined = self._memberships.get(item[0])
@@ -171,7 +171,7 @@ class Node:
                 )
 
     def say_data(self, session: int, messages: Iterable[bytes], now: int) -> None:
-        """Send messages, as its client understands them, over the reliable data channel of a session's participant."""
+        """Send messages, in the client's format, over the reliable data channel of a session's participant."""
         joined = self._memberships.get(session)
         if joined is not None and joined.participant.subscription is not None:
             peer = joined.participant.subscription.subscribe_peer
@@ -181,14 +181,14 @@ class Node:
             self.settle(now)
 
     def session_lost(self, session: int, now: int) -> None:
-        """Note that a session's socket is gone."""
+        """Note that a session's socket has closed."""
         joined = self._memberships.pop(session, None)
         if joined is not None and joined.participant.session == session:
             membership.session_lost(joined.room, joined.participant, now)
             self.settle(now)
 
     def leave(self, joined: Membership, reason: str, now: int) -> None:
-        """Let a participant go, by its own will (WHIP, WHEP: DELETE)."""
+        """Remove a participant at its own request (WHIP, WHEP: DELETE)."""
         if joined.room.participants.get(joined.participant.participant) is joined.participant:
             membership.leave(joined.room, joined.participant, reason, now)
             self.close_if_empty(joined.room, now)
@@ -207,7 +207,7 @@ class Node:
     ) -> tuple[Membership, str]:
         """Admit a WHIP publisher or a WHEP player; returns the membership and the SDP answer; raises Refused.
 
-        `codec` is the only one of video that a player is to be sent.
+        `codec`, if given, is the only video codec to send to a player.
         """
         joined = self.join(claims, None, now, desired=desired)
         try:
@@ -229,7 +229,7 @@ class Node:
     # Rooms
 
     def _room_of(self, claims: JoinClaims, now: int) -> LiveRoom:
-        """Return the room of a token; of two placements the later one counts. Raises Refused."""
+        """Return the room of a token; the later of two placements counts. Raises Refused."""
         room = self.rooms.get(claims.room)
         if room is not None and room.epoch and claims.epoch > room.epoch:
             self._move_away(room, now)
@@ -238,7 +238,7 @@ class Node:
         return self.open_room(claims.room, now, claims.epoch)
 
     def open_room(self, name: str, now: int, epoch: int) -> LiveRoom:
-        """Return a room, which is live from now on; raises Refused when there are too many."""
+        """Return a room, which is live from now on; raises Refused if there are too many."""
         room = self.rooms.get(name)
         if room is None:
             if len(self.rooms) >= self.context.limits.rooms:
@@ -258,7 +258,7 @@ class Node:
         return room
 
     def close_if_empty(self, room: LiveRoom, now: int) -> None:
-        """Close a room that everyone has left; plain transports alone do not keep one open that others were in."""
+        """Close a room that everyone has left. Plain transports alone do not keep a room open in which others were."""
         if room.visited and not any(_holds_open(room, participant) for participant in room.participants.values()):
             for participant in [entry for entry in room.participants.values() if entry.link is None]:
                 membership.leave(room, participant, "ended", now)
@@ -277,7 +277,7 @@ class Node:
             self.homes.pop(room.room, None)
 
     def apply(self, desired: DesiredState, now: int) -> int:
-        """Apply a desired state to its room; returns the version that governs, 0 when the room is not live."""
+        """Apply a desired state to its room; return the version in force, 0 if the room is not live."""
         room = self.rooms.get(desired.room)
         if room is None:
             return 0
@@ -291,7 +291,7 @@ class Node:
         return governing
 
     def act(self, name: str, act: Act, now: int) -> bool:
-        """Do what control asks of a live room; return whether what it is about is here. Raises Refused."""
+        """Carry out an act of control in a live room; return whether its object exists here. Raises Refused."""
         room = self.rooms.get(name)
         if room is None:
             return False
@@ -301,28 +301,30 @@ class Node:
             self.settle(now)
 
     def end(self, name: str, now: int) -> None:
-        """End a room whose meeting is no more, if it is live."""
+        """End a room whose meeting no longer exists, if it is live."""
         room = self.rooms.get(name)
         if room is not None:
             before = room.desired or DesiredState(room=name, version=0)
             self.apply(msgspec.structs.replace(before, version=before.version + 1, ended=True, placement=None), now)
 
     def _govern(self, room: LiveRoom, desired: DesiredState, now: int) -> None:
-        """Apply the desired state of a room that somebody joins; raises Refused when another node holds it."""
+        """Apply the desired state of a room that somebody joins; raises Refused if another node holds the room."""
         if desired.placement is not None and not self._holds(room, desired.placement):
             raise Refused(Code.MOVED, "The meeting has moved to another server; join again.", fatal=True)
         desired_state.apply(room, desired, now)
 
     def _holds(self, room: LiveRoom, placement: Placement) -> bool:
-        """Return True if a room is still ours under a placement; one opened without an epoch takes it from there."""
+        """Return True if a room is still ours under a placement; a room opened without an epoch takes the
+        placement's.
+        """
         if room.epoch == 0:
             room.epoch = self.context.outbox.epochs[room.room] = placement.epoch
         if placement.epoch != room.epoch:
-            return placement.epoch < room.epoch  # a lower one was on its way when the room came here
+            return placement.epoch < room.epoch  # a lower epoch was on its way when the room was placed here
         return placement.includes(self.context.node)
 
     def move_away(self, rooms: Iterable[str], now: int) -> None:
-        """Give up rooms that another node holds from now on: their participants are told to join again."""
+        """Give up rooms that another node holds from now on; their participants are told to join again."""
         for name in rooms:
             if name in self.rooms:
                 self._move_away(self.rooms[name], now)
@@ -336,7 +338,7 @@ class Node:
         self.close_if_empty(room, now)
 
     def shut_down(self, now: int, *, back_soon: bool = False) -> None:
-        """Say goodbye to everyone; `back_soon`: rooms and recordings go on elsewhere, or here after a restart."""
+        """Close all sessions. `back_soon`: rooms and recordings continue elsewhere, or here after a restart."""
         for room in list(self.rooms.values()):
             close_links(room, now)
             room.taps.close(taps.MOVED if back_soon else "shutdown", now)
@@ -346,16 +348,16 @@ class Node:
         self.settle(now)
 
     def fault(self, now: int) -> None:
-        """Dump what led to an unexpected failure of a step, for a few rooms at most."""
+        """Dump the flight recorders of a few rooms after an unexpected failure of a step."""
         for room in islice(self.rooms.values(), _DUMPED_AT_FAULT):
             self.context.outbox.failures.append(Failure(room.room, room.dump_flight("fault", now)))
 
     # Cascades
 
     def set_home(self, name: str, home: Home) -> None:
-        """Become a secondary node of a room that another node holds; raises Refused when there are too many.
+        """Become a secondary node of a room that another node holds; raises Refused if there are too many.
 
-        Expected participants may never have come: rooms that are not live give way to newer ones.
+        Expected participants may never have joined, so rooms that are not live give way to newer ones.
         """
         if name not in self.homes and len(self.homes) >= self.context.limits.rooms:
             stale = next((other for other in self.homes if other not in self.rooms), None)
@@ -379,14 +381,14 @@ class Node:
         return link
 
     def link_message(self, number: int, message: LinkMessage, now: int) -> None:
-        """Take a message of a link; ValueError for an invalid one."""
+        """Take a message from a link; raises ValueError for an invalid one."""
         link = self.links.get(number)
         if link is not None:
             link.receive(message, now)
             self.settle(now)
 
     def link_lost(self, number: int, now: int) -> None:
-        """End a link whose other side is gone."""
+        """End a link whose other side has closed it."""
         link = self.links.pop(number, None)
         if link is not None and number in link.room.links:
             link.close(now)
@@ -396,37 +398,37 @@ class Node:
     # Media
 
     def receive(self, result: Result, now: int) -> None:
-        """Take what the engine left to policy. Its `outgoing` is the caller's to send."""
+        """Take what the engine left to policy. The caller sends its `outgoing`."""
         self.put(result, now)
         if self.has_work:
             self._work_off(now)
 
     def put(self, result: Result, now: int) -> None:
-        """Keep what the engine left to policy for `work`. Its `outgoing` is the caller's to send."""
+        """Queue what the engine left to policy for `work`. The caller sends its `outgoing`."""
         if result.arrivals or result.leftovers or result.switches or result.sink_packets or result.observed:
             self._incoming.put(result, now)
             self._queue_touched(now)
 
     def take_again(self, leftover: Leftover, now: int) -> None:
-        """Run through the engine again what it left for the time when there are keys. The caller settles."""
+        """Resubmit to the engine the packets that it left until keys are there. The caller settles."""
         result = self.context.engine.resubmit(leftover, now)
         self.context.outbox.send(result.outgoing)
         self._incoming.take(result, now)
 
     def transcoder_began(self, now: int) -> None:
-        """Hand converted tracks to a transcoder that runs from now on; they go on as new streams."""
+        """Hand converted tracks to a new transcoder; they continue as new streams."""
         self.transcoding.began(now)
         for room in self.rooms.values():
             room.taps.update(now)
 
     def converted(self, conversion: int, rtp: bytes, now: int) -> None:
-        """Take a packet that the transcoder made. The caller settles."""
+        """Take a packet from the transcoder. The caller settles."""
         leftover = self.transcoding.converted(conversion, rtp, now)
         if leftover is not None:
             self.take_again(leftover, now)
 
     def ration(self, shed: Shed, now: int) -> None:
-        """Leave out so much from now on: the node is overloaded."""
+        """Apply this level of shedding, since the node is overloaded."""
         self._shed = shed
         rationing.ration(self.context, self.rooms.values(), shed, now)
 
@@ -442,7 +444,7 @@ class Node:
         self._work_off(now)
 
     def wake(self, now: int) -> None:
-        """Keep due timers for `work`."""
+        """Queue due timers for `work`."""
         for key in self.context.schedule.due(now):
             self._turns.setdefault(key, now)
 
@@ -457,7 +459,7 @@ class Node:
         return max(0, now - min(turn, self._incoming.oldest or now))
 
     def work(self, now: int) -> bool:
-        """Do a little of the waiting work, a part of each kind; return whether anything is left."""
+        """Do a little of each kind of the waiting work; return whether anything is left."""
         self._incoming.work(now)
         self._queue_touched(now)
         for key in list(islice(self._turns, _KEYS_A_TURN)):
@@ -516,10 +518,10 @@ class Node:
         self.close_if_empty(room, now)
 
     def settle(self, now: int) -> None:
-        """Let every touched peer act, and note when it wants to act next."""
+        """Let every touched peer act, and schedule its next action."""
         settling.settle(self, now)
 
 
 def _holds_open(room: LiveRoom, participant: Participant) -> bool:
-    """Return True if a participant keeps a room open: not transports, nor remote ones on a secondary node."""
+    """Return True if a participant keeps a room open: not on plain transports, nor remote on a secondary node."""
     return not participant.plain and not (room.is_secondary and participant.link is not None)

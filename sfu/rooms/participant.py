@@ -1,4 +1,4 @@
-"""A person in a room: what they may do, how they are reached, and the peers they have."""
+"""A participant in a room: its grants, its session, and its peers."""
 
 import hmac
 import secrets
@@ -22,7 +22,7 @@ _SDP_BURST = 40.0
 
 @dataclass(slots=True)
 class Consents:
-    """The three consents; without an answer there is none. For recording, no answer (None) differs from a refusal."""
+    """The three consents, not given by default. For recording, no answer (None) differs from a refusal."""
 
     recording: bool | None = None
     captions: bool = False
@@ -31,16 +31,17 @@ class Consents:
 
 @dataclass(slots=True)
 class Participant:
-    """`session` is the signaling session, None while it is lost (since `lost_at`), for WHIP, WHEP and plain transports.
+    """`session` is the signaling session, None for WHIP, WHEP and plain transports, and while it is lost (since
+    `lost_at`).
 
-    A participant that joined another node of the room came here by `link`, described by `info`.
-    `plain` is set if plain transports are all it has; `senders` are those that send to it, by id.
+    A participant that joined another of the room's nodes is known here through `link`, and described by `info`. `plain`
+    is set if it has only plain transports; `senders` holds those that send to it, by id.
 
-    Its `audience` are those who may receive its tracks, None everybody; `withheld` are tracks of others that it was
-    told not to receive.
+    `audience` lists those who may receive its tracks, None for everybody. `withheld` are others' tracks that it was
+    told are not shared with it.
 
-    `heard_at` is when its client last said something. A client of another protocol has a `dialect`; one that does not
-    take everything (`takes_all`) gets the tracks that it asks for.
+    `heard_at` is when its client last sent a message. A client of another protocol has a `dialect`; without `takes_all`
+    it gets only the tracks that it asks for.
     """
 
     participant: str
@@ -95,7 +96,7 @@ class Participant:
         )
 
     def shares(self, track: str, viewer: "Participant") -> bool:
-        """Return whether another participant may receive one of this one's tracks."""
+        """Return whether another participant may receive one of this participant's tracks."""
         return self.audience is None or any(
             (one.participant == viewer.participant or bool(one.identity and one.identity == viewer.identity))
             and (one.tracks is None or track in one.tracks)

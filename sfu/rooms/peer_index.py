@@ -1,4 +1,4 @@
-"""Finds a peer by its number in the engine's table, or by its ICE ufrag before any address is known."""
+"""Index of peers, by number in the engine's table, and by ICE ufrag while no address is known."""
 
 from typing import Generic, NamedTuple, TypeVar
 
@@ -30,7 +30,7 @@ class PeerIndex(Generic[RoomT]):
         return len(self._owners)
 
     def add(self, owner: Owner[RoomT]) -> None:
-        """Add a peer, or take note that its ufrags changed: while it restarts ICE it answers to two."""
+        """Add a peer, or note that its ufrags changed; during an ICE restart it has two."""
         peer = owner.media.peer
         self._forget_ufrags(peer.number)
         self._owners[peer.number] = owner

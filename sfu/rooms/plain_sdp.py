@@ -1,6 +1,6 @@
 """Session descriptions of plain transports, for `ffmpeg -i FILE.sdp`, GStreamer's sdpdemux, or a SIP gateway's offer.
 
-RFC 8866 with RTP/AVPF or RTP/SAVPF; keys by RFC 4568, rtcp-mux by RFC 5761, RTCP elsewhere by RFC 3605.
+RFC 8866 with RTP/AVPF or RTP/SAVPF; keys follow RFC 4568, rtcp-mux RFC 5761, a separate RTCP port RFC 3605.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from sfu.peers.publish.uptrack import CODEC_NAMES
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One m-section: the stream, its SRTP key, and where it is received."""
+    """One m-section: the stream, its SRTP key, and the address that receives it."""
 
     kind: str
     payload_type: int
@@ -38,7 +38,7 @@ class Described:
 
 
 def describe(sender: str, sections: list[Described]) -> str:
-    """Return the description of what `sender` (an IP literal) sends."""
+    """Return the description of the media that `sender` (an IP literal) sends."""
     return serialize(
         SessionDescription(origin=Origin(address=sender), name="Parley", media=tuple(map(_section, sections)))
     )

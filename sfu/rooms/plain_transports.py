@@ -28,12 +28,12 @@ from sfu.rooms.plain_sdp import Described, describe
 MAX_TRACKS = 8
 _MAX_PORT = 65535
 _MAX_SSRC = 0xFFFFFFFF
-_DYNAMIC = range(35, 128)  # lower ones belong to other codecs (RFC 3551, section 6)
+_DYNAMIC = range(35, 128)  # lower ones are assigned to other codecs (RFC 3551, section 6)
 _RESERVED = range(64, 96)  # with the marker bit they would look like RTCP (RFC 5761, section 4)
 
 
 def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
-    """Return the claims that a token of the transport's participant would have."""
+    """Return claims for the transport's participant, as a token would have."""
     sources = tuple({track.source for track in transport.tracks}) if isinstance(transport, ReceiveTransport) else ()
     grants = Grants(publish=sources, chat=False)
     name = transport.name or transport.participant
@@ -53,9 +53,9 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
 def open_transport(
     node: Node, name: str, transport: AnyTransport, end: LocalEndpoint, now: int, *, is_vouched_for: bool = True
 ) -> TransportInfo:
-    """Open a transport, its participant joining if need be; raises Refused, which changes nothing.
+    """Open a transport; its participant joins if necessary. Raises Refused, without any change.
 
-    A receiver that nobody vouches for has to answer soon (peers.unproved).
+    A receiver that nobody vouches for must answer soon (peers.unproved).
     """
     check(transport)
     room = node.rooms.get(name)
@@ -81,7 +81,7 @@ def open_transport(
 
 
 def close_transport(node: Node, name: str, transport: str, now: int) -> bool:
-    """Close a transport; with its last one the participant leaves. False when there is none."""
+    """Close a transport; with its last one the participant leaves. Return False if there is no such transport."""
     room = node.rooms.get(name)
     participant = close(room, transport, now) if room is not None else None
     if room is None or participant is None:
@@ -93,7 +93,7 @@ def close_transport(node: Node, name: str, transport: str, now: int) -> bool:
 
 
 def check(transport: AnyTransport) -> None:
-    """Raise Refused for a request that makes no sense in any room."""
+    """Raise Refused for a request that is invalid in any room."""
     if not 0 < len(transport.participant) <= 128 or len(transport.name) > 200:
         raise Refused(Code.BAD_MESSAGE, "`name` or `participant` is required.")
     ports = [transport.port]
@@ -127,7 +127,7 @@ def _check_tracks(transport: ReceiveTransport) -> None:
     )
     for track in transport.tracks:
         if track.source.is_audio != CODECS[track.codec].is_audio:
-            raise Refused(Code.BAD_MESSAGE, f"{track.source.value} does not come as {track.codec}.")
+            raise Refused(Code.BAD_MESSAGE, f"A {track.source.value} track cannot be {track.codec}.")
         if len(track.fmtp) > 1000 or not track.fmtp.isprintable():
             raise Refused(Code.BAD_MESSAGE, "`fmtp` must be one line of parameters.")
 
@@ -143,7 +143,7 @@ def _check_types(meant: Mapping[int | None, Codec], types: Sequence[int | None])
 def open_in(
     room: LiveRoom, participant: Participant, transport: AnyTransport, end: LocalEndpoint, now: int
 ) -> TransportInfo:
-    """Open a transport for a participant that is in the room; raises Refused, which opens nothing."""
+    """Open a transport for a participant in the room; raises Refused, without opening anything."""
     _check_convertible(room, transport)
     if room.desired is not None and room.desired.e2ee:
         raise Refused(Code.NOT_PERMITTED, "The meeting is end-to-end encrypted.")
@@ -156,11 +156,11 @@ def open_in(
 
 
 def _check_convertible(room: LiveRoom, transport: AnyTransport) -> None:
-    """Refuse telephone codecs where nothing converts them: no browser, recorder or player understands them."""
+    """Refuse telephone codecs if nothing converts them: no browser, recorder or player can decode them."""
     codecs = [transport.codec] if isinstance(transport, SendTransport) else [track.codec for track in transport.tracks]
     for codec in codecs:
         if codec is not None and CODECS[codec] in telephony.PAYLOAD_TYPES and not room.transcoding.is_on:
-            detail = f"Nothing converts {codec} here: browsers, recorder and captions know Opus. Convert it before."
+            detail = f"This server does not convert {codec}. Browsers, recorder and captions need Opus."
             raise Refused(Code.CODEC_UNSUPPORTED, detail)
 
 
@@ -183,7 +183,7 @@ def _open_sender(
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "This participant may not receive here.")
     if wish.codec is not None and kind != "audio":
-        raise Refused(Code.BAD_MESSAGE, f"A picture does not leave as {wish.codec}.")
+        raise Refused(Code.BAD_MESSAGE, f"Video cannot be sent as {wish.codec}.")
     peer = PlainPeer(room.context, keys)
     try:
         media: Address = (wish.address, wish.port)
@@ -251,7 +251,7 @@ def infos(room: LiveRoom) -> list[TransportInfo]:
 
 
 def count(room: LiveRoom) -> int:
-    """Return how many transports are open."""
+    """Return the number of open transports."""
     return sum(
         len(participant.senders) + isinstance(participant.publish, PlainPublishPeer)
         for participant in room.participants.values()
@@ -259,7 +259,7 @@ def count(room: LiveRoom) -> int:
 
 
 def close(room: LiveRoom, transport: str, now: int) -> Participant | None:
-    """Close a transport; returns its participant, None when there is no such transport."""
+    """Close a transport; return its participant, None if there is no such transport."""
     for participant in list(room.participants.values()):
         publish = participant.publish
         if transport in participant.senders:
@@ -309,7 +309,7 @@ def _sender_info(room: LiveRoom, participant: Participant, subscribe_peer: Plain
 
 
 def _payload(subscribe_peer: PlainSubscribePeer, uptrack: UpTrack | None) -> NegotiatedPayload:
-    """Return the codec that is sent, or would be: without a wish, the one that browsers send."""
+    """Return the codec that is or would be sent: without a wish, the one that browsers send."""
     if uptrack is not None:
         return uptrack.payload
     if subscribe_peer.codec is not None:

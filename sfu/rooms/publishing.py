@@ -1,4 +1,4 @@
-"""Publishing by participants: offers, tracks that come and go, mute by their owner."""
+"""Publishing by participants: offers, tracks that begin and end, muting by their owner."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ def offer(
     *,
     fresh: bool = False,
 ) -> PublishChange:
-    """Take an offer of the participant's publish peer, a new one with `fresh`; raises Refused.
+    """Take an offer for the participant's publish peer, or for a new one with `fresh`; raises Refused.
 
     The caller sends the answer, then calls `announce`.
     """
@@ -64,7 +64,7 @@ def _is_taken(room: LiveRoom, participant: Participant, track: str) -> bool:
 def announce(
     room: LiveRoom, participant: Participant, change: PublishChange, declared: Mapping[str, Declared], now: int
 ) -> None:
-    """Tell the room what an offer changed."""
+    """Tell the room about an offer's changes."""
     uptracks = participant.publish.uptracks if participant.publish is not None else {}
     for mid, uptrack in uptracks.items():
         if mid in declared and uptrack.muted != declared[mid].muted:
@@ -130,7 +130,7 @@ def withdraw(room: LiveRoom, uptrack: UpTrack, now: int, *, report: bool = True)
 
 
 def unpublish(room: LiveRoom, participant: Participant, track: str, now: int) -> None:
-    """The participant stops one of its tracks for good; raises Refused."""
+    """End one of the participant's own tracks; raises Refused."""
     uptrack = _own(participant, track)
     assert participant.publish is not None
     withdraw(room, uptrack, now)
@@ -139,7 +139,7 @@ def unpublish(room: LiveRoom, participant: Participant, track: str, now: int) ->
 
 
 def set_muted(room: LiveRoom, participant: Participant, track: str, muted: bool, now: int) -> None:
-    """The participant mutes or unmutes one of its tracks; raises Refused. A host's mute stays in any case."""
+    """Mute or unmute one of the participant's own tracks; raises Refused. A host's mute stays in any case."""
     uptrack = _own(participant, track)
     if uptrack.muted_by_host and not muted:
         raise Refused(Code.NOT_PERMITTED, "A host has muted this track.")
@@ -152,7 +152,7 @@ def set_muted(room: LiveRoom, participant: Participant, track: str, muted: bool,
 
 
 def hush(room: LiveRoom, track: str, now: int) -> bool:
-    """Mute a track for its publisher, who may unmute it; return whether it is one of this node's."""
+    """Mute a track in its publisher's place, who may unmute it; return whether the track is on this node."""
     uptrack = room.uptracks.get(track)
     publisher = room.participants.get(uptrack.participant) if uptrack is not None else None
     if uptrack is None or publisher is None or publisher.link is not None:
@@ -165,7 +165,7 @@ def hush(room: LiveRoom, track: str, now: int) -> bool:
 
 
 def let_pass(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
-    """Let an uptrack's packets through the engine, or no longer."""
+    """Let the engine forward an uptrack's packets, or stop."""
     for stream in uptrack.streams:
         room.context.engine.set_permitted(stream.number, uptrack.passes)
         if uptrack.passes:
@@ -173,7 +173,7 @@ def let_pass(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
 
 
 def mute_changed(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
-    """Tell everyone whether a track is muted now."""
+    """Tell everyone whether a track is muted."""
     if uptrack.is_quiet:
         room.speakers.remove(uptrack.participant)
     if uptrack.track in room.uptracks:
@@ -190,7 +190,7 @@ def _own(participant: Participant, track: str) -> UpTrack:
 
 
 def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, now: int) -> bool:
-    """Register the stream of a packet, which is to be run again then; False when it belongs to nobody."""
+    """Register the stream of a packet, which must then be resubmitted; return False if it belongs to nobody."""
     publish = participant.publish
     if publish is None or publish.peer.number != leftover.peer:
         return False
@@ -199,7 +199,7 @@ def unknown_ssrc(room: LiveRoom, participant: Participant, leftover: Leftover, n
     if stream is None:
         return False
     uptrack = publish.uptrack_of(stream.number)
-    if uptrack is not None and stream.number not in known:  # else it is the RTX of a known one
+    if uptrack is not None and stream.number not in known:  # else it is the RTX of a known stream
         for watcher in uptrack.watchers:
             watcher.choose(now)
         room.taps.update(now)
@@ -227,13 +227,13 @@ def end(room: LiveRoom, participant: Participant, now: int) -> None:
 
 
 def voices(room: LiveRoom) -> dict[str, Progress]:
-    """Return how loud the microphones are that others hear and that send audio levels."""
+    """Return the levels of microphones that others can hear and that send audio levels."""
     found: dict[str, Progress] = {}
     for uptrack in room.uptracks.values():
         if uptrack.source is not Source.MICROPHONE or uptrack.muted or not uptrack.passes:
             continue
         for stream in uptrack.streams:
             if stream.progress.heard_at:
-                uptrack.tells_levels = True  # what comes from another node has negotiated nothing
+                uptrack.tells_levels = True  # tracks from another node have no negotiation
                 found[uptrack.participant] = stream.progress
     return found

@@ -1,4 +1,4 @@
-"""Quality of each participant's media, second by second, and reports of it, every minute and on leaving."""
+"""Quality of each participant's media, sampled every second, reported every minute and on leaving."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
 _TURN_NS = 100_000_000
-_TURNS = 8  # until everyone of a room was sampled once: a large room is sampled in parts
+_TURNS = 8  # until everyone in a room has been sampled once; a large room is sampled in parts
 _REPORT_NS = 60_000_000_000
 _SECOND = 1_000_000_000
-_BROKEN_SOUND = 25  # of 256 packets: a tenth, beyond what decoders conceal well
-_MAX_TRACKS = 100  # of a participant in a report; of more tracks, only the first are reported
+_BROKEN_SOUND = 25  # of 256 packets: a tenth, more than decoders conceal well
+_MAX_TRACKS = 100  # tracks of a participant in a report; further ones are not reported
 _MS = 1_000_000
-_WORSE, _BETTER = 2, 3  # samples in a row that say so, of which there is one in 0.8 s
+_WORSE, _BETTER = 2, 3  # consecutive samples needed for a change, one every 0.8 s
 _RANKS = {"": 0, "good": 1, "poor": 2, "lost": 3}
 _LOST_NS = 1_000_000_000
-_STILL = (Source.SCREEN, Source.SCREEN_AUDIO)  # may send nothing for long while nothing changes
+_STILL = (Source.SCREEN, Source.SCREEN_AUDIO)  # may send nothing for long while the picture does not change
 _POOR, _GOOD = (0.08, 400 * _MS), (0.02, 200 * _MS)
-"""Loss and round trip from which on a connection is no better."""
+"""The loss and round trip from which on a connection has at best this quality."""
 
 
 @dataclass(slots=True)
@@ -43,7 +43,9 @@ class _Track:
     carried: int = 0
 
     def freeze(self, last_arrival: int, now: int, *, expected: bool) -> bool:
-        """Take when a video last moved; return whether one that should have for a second did not: it is frozen."""
+        """Take the time when a video last moved; return whether it is frozen: it should have moved for a second but did
+        not.
+        """
         if not expected:
             self.live_since = None
             self.was_frozen = False
@@ -75,7 +77,9 @@ class _Track:
 
 @dataclass(slots=True)
 class _Person:
-    """`round_trip` (ns) and `estimate` are the last known ones: the peer may close before its participant leaves."""
+    """`round_trip` (ns) and `estimate` are the last known ones, since the peer may close before its participant
+    leaves.
+    """
 
     since: int
     sampled_at: int
@@ -87,10 +91,10 @@ class _Person:
 
 
 class RoomQuality:
-    """One per room; `update` is called several times a second."""
+    """Quality in one room; `update` is called several times a second."""
 
     def __init__(self, room: Room, rests: Callable[[str], bool]) -> None:
-        """`rests` tells whether a track's publisher was told that nobody watches it."""
+        """`rests` returns whether a track's publisher was told that nobody watches it."""
         self._room = room
         self._rests = rests
         self._people: dict[str, _Person] = {}
@@ -112,7 +116,7 @@ class RoomQuality:
                 self._report(person, participant, now, final=False)
 
     def leave(self, participant: Participant, now: int) -> None:
-        """Report for a participant that leaves; its peers are still there. An attendance below a second is not
+        """Report for a participant that leaves, while its peers still exist. An attendance of less than a second is not
         reported.
         """
         person = self._people.pop(participant.participant, None)
@@ -121,7 +125,7 @@ class RoomQuality:
             self._report(person, participant, now, final=True)
 
     def _judge(self, person: _Person, participant: Participant, now: int) -> None:
-        """Tell how good a participant's connection is, once it has been otherwise for a while."""
+        """Tell everyone a participant's connection quality once it has been different for a while."""
         is_lost = self._is_lost(participant, now)
         level = "lost" if is_lost else _level(person, participant)
         person.doubts = 0 if level == participant.quality else person.doubts + 1
@@ -130,7 +134,7 @@ class RoomQuality:
             self._room.show_changed(participant)
 
     def _is_lost(self, participant: Participant, now: int) -> bool:
-        """Return True if nothing comes of a participant though something is published, and is not muted."""
+        """Return True if nothing arrives from a participant although it publishes unmuted tracks."""
         if participant.publish is None:
             return False
         arrivals = [
@@ -231,7 +235,7 @@ def _subscribe_peer(participant: Participant) -> SubscribePeer | None:
 
 
 def _level(person: _Person, participant: Participant) -> str:
-    """Return the quality of a connection by what is lost now, of what it sends or gets, and by its round trip."""
+    """Return the quality of a connection by its current loss, in either direction, and its round trip."""
     lost = 0.0
     if participant.publish is not None:
         for uptrack in participant.publish.uptracks.values():

@@ -1,4 +1,4 @@
-"""Rationing among rooms while a node is overloaded: the largest give up first, recorded ones last."""
+"""Rationing among rooms while a node is overloaded: the largest rooms lose video first, recorded ones last."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ _SPARING_PACE = 3
 
 
 def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) -> None:
-    """Apply to each room its share of what is to be shed."""
+    """Apply each room's share of the shedding."""
     context.pace = _SPARING_PACE if shed.sparing else 1
     context.engine.pace_feedback(context.pace)
     ordered = sorted(rooms, key=lambda room: (bool(room.recorded), -len(room.participants), room.opened_at))

@@ -1,4 +1,4 @@
-"""The data of a room: who is in it and what is published. The modules beside this one act on it."""
+"""The data of a room: its participants and published tracks. The modules beside this one act on it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -40,10 +40,10 @@ class Link(Protocol):
 
 
 class Room:
-    """Participants by id, announced uptracks by track id, in the order they came.
+    """Participants by id and announced uptracks by track id, in order of arrival.
 
-    `links` lead to other nodes that hold the room. Where it `is_secondary`, another node is its home. `recorded` are
-    the participants whose consent to recording is in use.
+    `links` lead to other nodes that hold the room. If it `is_secondary`, another node is its home. `recorded` holds the
+    participants who are being recorded.
     """
 
     def __init__(self, room: str, context: Context, now: int) -> None:
@@ -65,11 +65,11 @@ class Room:
         self.recorded: frozenset[str] = frozenset()
 
     def own(self) -> list[Participant]:
-        """Return those who have joined this node, not another one of the room."""
+        """Return the participants who have joined this node, not another of the room's nodes."""
         return [participant for participant in self.participants.values() if participant.link is None]
 
     def published(self) -> list[UpTrack]:
-        """Return everything that is published, backups included."""
+        """Return all published tracks, including backups."""
         backups = (uptrack.backup for uptrack in self.uptracks.values())
         return [*self.uptracks.values(), *(backup for backup in backups if backup is not None)]
 
@@ -78,13 +78,15 @@ class Room:
         self.context.touched.add(peer)
 
     def broadcast(self, message: Message, *, but: str | None = None) -> None:
-        """Tell everyone, or everyone but one participant."""
+        """Send a message to everyone, or to everyone but one participant."""
         for participant in self.participants.values():
             if participant.participant != but:
                 self.context.outbox.tell(participant.session, message)
 
     def show_changed(self, participant: Participant, *, but: str | None = None) -> None:
-        """Tell everyone, or everyone but one, what a participant is like now; of hidden ones only they learn it."""
+        """Tell everyone, or everyone but one, a participant's current state; only they themselves learn that of hidden
+        ones.
+        """
         changed = ParticipantUpdated(participant=self.info(participant))
         if not participant.grants.hidden:
             self.broadcast(changed, but=but)
@@ -117,14 +119,14 @@ class Room:
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:
-        """Return what the flight recorder kept, as a file's content."""
+        """Return the flight recorder's content as a file."""
         context = self.context
         return flight_dump.write(
             self.flight, room=self.room, node=context.node, reason=reason, now=now, unix_ms=context.unix_ms(now)
         )
 
     def infos(self, viewer: Participant | None = None) -> list[ParticipantInfo]:
-        """Return the participants that one of them sees, itself included; of hidden ones nobody else knows."""
+        """Return the participants that one of them sees, including itself; hidden ones are seen by nobody else."""
         people = self.participants.values()
         return [self.info(entry) for entry in people if entry is viewer or not entry.grants.hidden]
 

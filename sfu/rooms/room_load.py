@@ -1,4 +1,4 @@
-"""The load that a room makes, as far as its node can tell: the packets that come in for it and go out from it."""
+"""The load of a room, as far as its node can tell: its incoming and outgoing packets."""
 
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.rooms.live_room import LiveRoom
@@ -7,11 +7,11 @@ _BITS_A_PACKET = 8000.0
 _LEAST_PACKETS = 50.0
 """The packets per second of one voice."""
 _A_PARTICIPANT = 50.0
-"""The packets per second that cost as much as a participant's feedback, reports, checks and signaling."""
+"""The packets per second that would cost as much as a participant's feedback, reports, checks and signaling."""
 
 
 def weight(room: LiveRoom, now: int) -> float:
-    """Return about how many packets per second a room makes."""
+    """Return the approximate number of packets per second of a room."""
     total = 0.0
     for uptrack in room.uptracks.values():
         total += sum(_packets(stream) for stream in uptrack.streams if stream.active(now))

@@ -1,7 +1,7 @@
-"""Settling: peers that were touched send what is due, say when they act next, connect and close.
+"""Settling: touched peers send what is due, schedule their next action, connect and close.
 
-Peers that a call from outside touched (signaling, the API) do so before it returns. Those that media or a timer touched
-wait for their turn: a node has thousands, and reads its sockets in between.
+Peers that were touched by a call from outside (signaling, the API) settle before it returns. Those touched by media or
+a timer wait for their turn: a node has thousands, and reads its sockets in between.
 """
 
 from typing import NamedTuple, Protocol
@@ -22,13 +22,13 @@ _SILENT_NS = 20_000_000_000
 
 
 class Settled(Protocol):
-    """The part of the node that acting peers need."""
+    """The node's methods that settling peers need."""
 
     context: Context
     peers: PeerIndex[LiveRoom]
 
     def take_again(self, leftover: Leftover, now: int) -> None:
-        """Run packets again that the engine left until there are keys."""
+        """Resubmit packets that the engine left until keys are there."""
 
     def close_if_empty(self, room: LiveRoom, now: int) -> None:
         """Close a room that everyone has left."""
@@ -41,14 +41,14 @@ class PeerKey(NamedTuple):
 
 
 def settle(node: Settled, now: int) -> None:
-    """Let every touched peer act, and note when it wants to act next."""
+    """Let every touched peer act, and schedule its next action."""
     touched = node.context.touched
     while touched:
         settle_one(node, touched.pop(), now)
 
 
 def settle_one(node: Settled, number: int, now: int) -> None:
-    """Let a peer act, and note when it wants to act next."""
+    """Let a peer act, and schedule its next action."""
     owner = node.peers.get(number)
     if owner is not None:
         _settle_peer(node, owner, now)
@@ -100,7 +100,7 @@ def _peer_closed(node: Settled, owner: Owner[LiveRoom], reason: str, now: int) -
         subscribing.end(room, participant, now)
     silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
     if not participant.signaled or silent:
-        # A proxy may keep the socket open of a client whose network is gone.
+        # A proxy may keep the socket of a client open whose network is down.
         context.outbox.failures.append(Failure(room.room, room.dump_flight(f"peer_{reason}", now)))
         membership.leave(room, participant, "timeout", now)
         node.close_if_empty(room, now)
@@ -109,7 +109,7 @@ def _peer_closed(node: Settled, owner: Owner[LiveRoom], reason: str, now: int) -
 
 
 def _plain_receiver_gone(node: Settled, owner: Owner[LiveRoom], media: PlainSubscribePeer, now: int) -> None:
-    """Close a transport; its participant goes with the last one, as when a host closes it."""
+    """Close a transport; with its last one the participant leaves, as when a host closes it."""
     room, participant, _ = owner
     subscribing.stop_sending(room, participant, media.transport, now)
     if participant.plain and not participant.senders and participant.publish is None:

@@ -12,7 +12,7 @@ _BEFORE_CONSENT = (signaling.Consent, signaling.Ping, signaling.Leave, signaling
 
 
 def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMessage, now: int) -> None:
-    """Do what a participant asks; raises Refused."""
+    """Carry out a participant's message; raises Refused."""
     negotiates = isinstance(message, signaling.Offer | signaling.Answer | signaling.RestartSubscribe)
     if negotiates and not participant.negotiation_bucket.take(now):
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many negotiations; wait a moment.")

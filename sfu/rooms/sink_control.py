@@ -1,4 +1,4 @@
-"""Messages of sinks: keyframe wishes, what is on disk, captions."""
+"""Messages from sinks: keyframe requests, what is on disk, captions."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ _CAPTION_VERSION = 1
 
 
 class SinkControl:
-    """Hands a sink's records to the rooms they concern."""
+    """Passes sinks' records to the rooms that they concern."""
 
     def __init__(self, sinks: Sinks, rooms: Mapping[str, LiveRoom], context: Context) -> None:
         self._sinks = sinks
@@ -30,7 +30,7 @@ class SinkControl:
         self._context = context
 
     def handle(self, sink: Sink, record: AnyRecord, now: int) -> None:
-        """Take a record of an attached sink; ValueError for one that its kind of sink may not send."""
+        """Take a record from an attached sink; raises ValueError for one that its kind of sink may not send."""
         if sink.superseded:
             return
         if isinstance(record, KeyframeWanted):
@@ -88,6 +88,6 @@ class SinkControl:
         room.relay(caption)
 
     def sinks_changed(self, now: int) -> None:
-        """A sink came or went, or what it can do changed."""
+        """Note that a sink attached or detached, or that its abilities changed."""
         for room in self._rooms.values():
             room.taps.update(now)

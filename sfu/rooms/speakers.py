@@ -23,7 +23,7 @@ class Speakers:
         return self._told[0] if self._told else None
 
     def remove(self, participant: str) -> None:
-        """The participant muted or left."""
+        """Note that a participant muted or left."""
         self._levels.remove(participant)
 
     def update(self, voices: Mapping[str, Voice], now: int) -> list[Speaker] | None:

@@ -14,14 +14,14 @@ from sfu.rooms.peer_index import Owner
 
 
 def publish(room: LiveRoom, participant: Participant, sdp: str, now: int) -> str:
-    """Take a WHIP offer; return the answer; raises Refused."""
+    """Take a WHIP offer and return the answer; raises Refused."""
     change = publishing.offer(room, participant, sdp, {}, now)
     publishing.announce(room, participant, change, {}, now)
     return change.answer.sdp
 
 
 def restart_ice(room: LiveRoom, participant: Participant, ufrag: str, pwd: str) -> LocalTransport:
-    """Restart the ICE of the participant's peer with the remote's new credentials; returns ours. Raises Refused."""
+    """Restart ICE on the participant's peer with the remote's new credentials; return ours. Raises Refused."""
     media: PublishPeer | SubscribePeer | None = participant.publish
     if participant.whep_player is not None:
         media = participant.whep_player.subscribe_peer
@@ -34,7 +34,7 @@ def restart_ice(room: LiveRoom, participant: Participant, ufrag: str, pwd: str) 
 
 
 def play(room: LiveRoom, participant: Participant, sdp: str, codec: Codec | None, now: int) -> str:
-    """Take a WHEP offer, of video only `codec` if that is given; returns the answer; raises Refused."""
+    """Take a WHEP offer and return the answer; `codec`, if given, is the only video codec. Raises Refused."""
     if not participant.grants.subscribe:
         raise Refused(Code.NOT_PERMITTED, "You may not receive here.")
     subscribing.end(room, participant, now)

@@ -1,4 +1,4 @@
-"""Statistics of the media of a room, for operators: incoming and outgoing media of each participant."""
+"""Statistics of a room's media, for operators: incoming and outgoing media of each participant."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sfu.rooms.room import Room
 
 
 def of_room(room: Room, now: int) -> list[dict[str, Any]]:
-    """Return one JSON object per participant; rates in bits/s, times in ms, loss of 256 as reported."""
+    """Return one JSON object per participant; rates are in bits/s, times in ms, loss in 256ths as reported."""
     return [_of_participant(participant, room, now) for participant in room.own()]
 
 

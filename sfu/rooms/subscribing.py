@@ -1,4 +1,4 @@
-"""Subscribing by participants: their subscribe peer, its offers and answers, and their wishes."""
+"""Subscribing by participants: the subscribe peer, its offers and answers, and wishes."""
 
 from collections.abc import Iterable
 
@@ -45,7 +45,7 @@ def send_offer(room: LiveRoom, participant: Participant, now: int) -> None:
 
 
 def tell_offer(room: LiveRoom, participant: Participant) -> None:
-    """Send the offer in flight again, since a lost session may have lost it."""
+    """Send the offer in flight again, since it may have been lost with the session."""
     subscription = participant.subscription
     if subscription is not None and subscription.offer_in_flight is not None:
         offer = subscription.offer_in_flight
@@ -82,7 +82,7 @@ def set_wants(
 
 
 def end(room: LiveRoom, participant: Participant, now: int) -> None:
-    """Close what the participant receives on."""
+    """Close the participant's subscribe peer and sending transports."""
     for holder in (participant.subscription, participant.whep_player):
         if holder is not None:
             _close(room, holder.subscribe_peer, now)
@@ -94,7 +94,7 @@ def end(room: LiveRoom, participant: Participant, now: int) -> None:
 
 
 def stop_sending(room: LiveRoom, participant: Participant, transport: str, now: int) -> None:
-    """Close one of the plain transports that the participant receives on."""
+    """Close one of the plain transports that send to the participant."""
     _close(room, participant.senders.pop(transport), now)
 
 

@@ -1,6 +1,6 @@
-"""Taps of one room: from consents and the desired state to taps.
+"""Taps of one room, derived from consents and the desired state.
 
-A tap exists only while its participant consents; in end-to-end encrypted rooms there are none.
+A tap exists only while its participant consents. End-to-end encrypted rooms have none.
 """
 
 from sfu.api import facts, signaling, signaling_values
@@ -27,7 +27,7 @@ _Key = tuple[Purpose, str]
 class RoomTaps:
     """Taps by purpose and track.
 
-    `moved`: the room was given up here and goes on at another node, or at this one once it has restarted.
+    `moved`: the room was given up here and continues on another node, or on this one after a restart.
     """
 
     def __init__(self, room: Room, sinks: Sinks) -> None:
@@ -60,7 +60,7 @@ class RoomTaps:
 
     @property
     def is_stalled(self) -> bool:
-        """True if the room is recorded, and nothing of it is being stored at the moment."""
+        """True if the room is being recorded, but not stored at the moment."""
         return bool(self._stalled)
 
     def captions_state(self) -> signaling_values.CaptionsState:
@@ -77,8 +77,8 @@ class RoomTaps:
         return any((purpose, uptrack.track) in self._taps for purpose in Purpose)
 
     def update(self, now: int) -> None:
-        """Open and close taps to fit desired state, consents, tracks and sinks; participants are told first."""
-        if self._is_over:  # while the room empties: nothing begins again
+        """Open and close taps according to desired state, consents, tracks and sinks; participants are told first."""
+        if self._is_over:  # while the room empties, nothing begins again
             return
         self._update_recording(now)
         self._tell_captions()
@@ -113,12 +113,12 @@ class RoomTaps:
         return wanted
 
     def _may_take(self) -> bool:
-        """Return True if any sink may take any track: of most rooms none does."""
+        """Return True if any sink may take any track; in most rooms none does."""
         analysis = self._sinks.analysis
         return self.recording is not None or analysis.audio or analysis.video or self.captions_state().available
 
     def _uses(self, uptrack: UpTrack) -> tuple[str, ...]:
-        """Return what inference may do with a track, and is able to."""
+        """Return the uses of a track that inference is allowed and able to make."""
         participant = self._room.participants.get(uptrack.participant)
         if participant is None:
             return ()
@@ -159,7 +159,7 @@ class RoomTaps:
             self._room.broadcast(signaling.RecordingChanged(state=state))
 
     def check_recording(self, now: int) -> None:
-        """Tell everyone, and control, when a recording is no longer being stored, and when it is again."""
+        """Tell everyone, and control, that a recording is no longer being stored, or is again."""
         if self.recording is None:
             return
         name = self.recording.recording
@@ -177,7 +177,7 @@ class RoomTaps:
         self._tell_recording()
 
     def end_recording(self, reason: str, now: int) -> None:
-        """Close the taps of the recording that runs, if any, and end it."""
+        """Close the taps of the running recording, if any, and end it."""
         if self.recording is not None:
             for key in [key for key in self._taps if key[0] is Purpose.RECORDER]:
                 self._close(key, reason, now)
@@ -188,7 +188,7 @@ class RoomTaps:
             self.recording, self._stalled = None, ""
 
     def close(self, reason: str, now: int) -> None:
-        """Close everything: the room is over."""
+        """Close everything, since the room is over."""
         self._is_over = True
         self.moved = self.moved or reason == MOVED
         self.end_recording(reason, now)
@@ -214,8 +214,8 @@ class RoomTaps:
         return "consent"
 
     def _why_reopened(self, tap: Tap) -> str:
-        """Return why a tap is replaced by one with other uses: only withdrawn consent to captions drops words in
-        progress.
+        """Return the reason for replacing a tap by one with other uses. Only withdrawn consent to captions drops
+        unfinished words.
         """
         withdrawn = _CAPTIONS in tap.opened.uses and _CAPTIONS not in self._uses(tap.uptrack)
         return "consent" if withdrawn else "replaced"

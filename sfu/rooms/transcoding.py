@@ -1,7 +1,7 @@
 """All converted tracks of a node, and the records about them for the transcoder.
 
-The owner of the transcoder's socket drains `records`. While no transcoder runs, packets for it are dropped. One that
-starts gets every track, each of which continues as a new stream.
+The owner of the transcoder's socket drains `records`. While no transcoder runs, packets for it are dropped. A new
+transcoder gets every track, each of which continues as a new stream.
 """
 
 from collections import Counter, deque
@@ -18,12 +18,14 @@ from sfu.rooms.peer_index import Owner, PeerIndex, RoomT
 from sfu.transcoding.records import End, Packet, Record
 
 SINK = 2
-"""The transcoder's id as a sink in the engine's table; those of `sfu.peers.sinks.tap.Purpose` are below."""
+"""The transcoder's id as a sink in the engine's table; those of `sfu.peers.sinks.tap.Purpose` are lower."""
 _MAX_RECORDS = 10_000
 
 
 class Transcoding(Generic[RoomT]):
-    """`is_on`: tracks may be converted here. `is_running`: a transcoder is there. `drops` are packets, by reason."""
+    """`is_on`: tracks may be converted here. `is_running`: a transcoder is attached. `drops` counts packets by
+    reason.
+    """
 
     def __init__(self, context: Context, peers: PeerIndex[RoomT]) -> None:
         self.is_on = False
@@ -39,7 +41,7 @@ class Transcoding(Generic[RoomT]):
         return len(self._tracks)
 
     def convert(self, room: RoomT, source: UpTrack, codec: Codec, now: int) -> ConvertedTrack:
-        """Begin to convert an uptrack of a room."""
+        """Start the conversion of one of a room's uptracks."""
         track = ConvertedTrack(self._context, source, codec, self._end, now)
         self._tracks[track.number] = track
         self._peers.add(Owner(room, room.participants[source.participant], track.peer))
@@ -61,7 +63,7 @@ class Transcoding(Generic[RoomT]):
             self.records.append(End(track.number))
 
     def follow(self, now: int) -> None:
-        """Copy the streams that flow now."""
+        """Copy the streams that flow at the moment."""
         for track in self._tracks.values():
             self._follow(track, now)
 
@@ -71,7 +73,7 @@ class Transcoding(Generic[RoomT]):
             self._copy(track, stream)
 
     def _copy(self, track: ConvertedTrack, stream: IngressStream | None) -> None:
-        """Copy this stream, and no other, to the transcoder for a track."""
+        """Copy this stream of a track, and no other, to the transcoder."""
         engine, before = self._context.engine, track.stream
         if before is not None:
             others = self._of_stream[before.number]
@@ -108,11 +110,11 @@ class Transcoding(Generic[RoomT]):
             self._begin(track, now)
 
     def ended(self) -> None:
-        """Note that the transcoder is gone."""
+        """Note that the transcoder has ended."""
         self.is_running = False
         self.records.clear()
 
     def converted(self, number: int, rtp: bytes, now: int) -> Leftover | None:
-        """Return a packet that the transcoder made, for the engine; None when its track has ended."""
+        """Return a packet from the transcoder in the engine's form; None if its track has ended."""
         track = self._tracks.get(number)
         return track.leftover(rtp, now) if track is not None else None

@@ -201,7 +201,7 @@ def test_keys_pressed_on_a_telephone_reach_nobody(exchange: Exchange) -> None:
 def test_a_picture_does_not_leave_by_telephone(exchange: Exchange) -> None:
     out = {"participant": "x", "of": "ann", "source": Source.CAMERA, "address": RECEIVER[0], "port": RECEIVER[1]}
     wish = SendTransport(codec="PCMU", **out)  # type: ignore[arg-type]
-    with pytest.raises(Refused, match="A picture does not leave as PCMU"):
+    with pytest.raises(Refused, match="Video cannot be sent as PCMU"):
         plain_transports.open_transport(exchange.node, "r", wish, OUT, exchange.stage.now)
 
 

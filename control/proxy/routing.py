@@ -17,7 +17,7 @@ from sfu.api.session_paths import Kind
 from sfu.api.stream_key import is_stream_key
 
 SIGNALING_PATH = "/ws/signaling"
-LIVEKIT_PATHS = ("/rtc", "/rtc/")
+LIVEKIT_PATHS = ("/rtc", "/rtc/", "/rtc/v1")
 NO_NODE = "no_node"
 
 

@@ -88,7 +88,7 @@ class SignalingProxy:
             _REFUSED.labels(problem.code).inc()
             await handshakes.refuse(scope, send, problem.status, problem.code, problem.detail)
             return
-        path = urlunsplit(urlsplit(node.signaling_url)._replace(path="/rtc", query=query))
+        path = urlunsplit(urlsplit(node.signaling_url)._replace(path=scope["path"], query=query))
         headers = {"Authorization": f"Bearer {token}"}
         await self._connect(node, receive, send, URL(path, encoded=True), headers, seconds=_ADMIT_SECONDS)
 

@@ -276,6 +276,13 @@ class Watched(Message, tag="watched", frozen=True, kw_only=True):
     track: str
 
 
+class SectionsWanted(Message, tag="sections-wanted", frozen=True, kw_only=True):
+    """To a client of another protocol that makes all offers: its next one, due now, needs so many m-sections more."""
+
+    audio: int
+    video: int
+
+
 class Slots(Message, tag="slots", frozen=True, kw_only=True):
     """The current map of all of the subscribe peer's slots, including slots without a track."""
 
@@ -400,6 +407,7 @@ ServerMessage = (
     | Layers
     | Backup
     | Watched
+    | SectionsWanted
     | Slots
     | GrantsChanged
     | Speakers

@@ -1,30 +1,87 @@
-"""Parameters of a connection, from the query of its request."""
+"""Parameters of a connection, from the query of its request.
 
+Newer SDKs put them into one protobuf message, `join_request`, which may be compressed and may bring the first offer.
+With it a client has one peer connection, for both directions, and makes all offers.
+"""
+
+import base64
+import binascii
+import zlib
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
+from google.protobuf.message import DecodeError
+from livekit.protocol import rtc
+
 MAX_QUERY_BYTES = 16_384
+MAX_JOIN_REQUEST_BYTES = 1_048_576
 
 PATHS = ("/rtc", "/rtc/")
+JOIN_REQUEST_PATHS = ("/rtc/v1",)
+"""Paths where a join request is required; elsewhere it may be there."""
 VALIDATION_PATHS = ("/rtc/validate", "/rtc/validate/")
+JOIN_REQUEST_VALIDATION_PATHS = ("/rtc/v1/validate",)
+
+_GZIP = 31  # zlib's window bits for gzip
+_TRUE = ("1", "true")
 
 
 class Parameters(NamedTuple):
-    """`reconnect`: the client goes on with the session that it lost. `takes_all`: it wants every track."""
+    """`reconnect`: the client goes on with the session that it lost. `takes_all`: it wants every track.
+
+    `join` is what a newer SDK says; None for others.
+    """
 
     token: str
     reconnect: bool = False
     takes_all: bool = True
+    join: "rtc.JoinRequest | None" = None
 
 
-def read(query: str, authorization: str = "") -> Parameters:
-    """Return the parameters of a query; the token may come as a bearer instead. ValueError if it is too long."""
+def read(query: str, authorization: str = "", *, needs_join: bool = False) -> Parameters:
+    """Return the parameters of a query; the token may come as a bearer instead. ValueError, for clients, if invalid."""
     if len(query) > MAX_QUERY_BYTES:
         raise ValueError("the query is too long")
     said = {name: values[-1] for name, values in parse_qs(query, max_num_fields=64).items()}
     scheme, _, bearer = authorization.partition(" ")
     token = said.get("access_token") or (bearer.strip() if scheme.lower() == "bearer" else "")
+    wrapped = said.get("join_request")
+    if wrapped:
+        join = _join_request(wrapped)
+        return Parameters(token, join.reconnect, join.connection_settings.auto_subscribe, join)
+    if needs_join:
+        raise ValueError("join_request is required")
     return Parameters(token, said.get("reconnect") in _TRUE, said.get("auto_subscribe", "1") in _TRUE)
 
 
-_TRUE = ("1", "true")
+def _join_request(text: str) -> "rtc.JoinRequest":
+    """Return the request, with the texts of the reference server for what is wrong."""
+    try:
+        data = base64.b64decode(text, altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("cannot base64 decode wrapped join request") from error
+    try:
+        wrapped = rtc.WrappedJoinRequest.FromString(data)
+    except DecodeError as error:
+        raise ValueError("cannot unmarshal wrapped join request") from error
+    data = wrapped.join_request
+    if wrapped.compression == rtc.WrappedJoinRequest.Compression.GZIP:
+        data = _decompressed(data)
+    if len(data) > MAX_JOIN_REQUEST_BYTES:
+        raise ValueError("join request too large")
+    try:
+        return rtc.JoinRequest.FromString(data)
+    except DecodeError as error:
+        raise ValueError("cannot unmarshal join request") from error
+
+
+def _decompressed(data: bytes) -> bytes:
+    """Return the content of a gzip file, at most a byte more than is allowed."""
+    reader = zlib.decompressobj(_GZIP)
+    try:
+        content = reader.decompress(data, MAX_JOIN_REQUEST_BYTES + 1)
+    except zlib.error as error:
+        raise ValueError("cannot read decompressed join request") from error
+    if not reader.eof and len(content) <= MAX_JOIN_REQUEST_BYTES:
+        raise ValueError("cannot read decompressed join request")
+    return content

@@ -62,7 +62,9 @@ class LiveKitSession:
     publish_labels = Labels(_RELIABLE, _LOSSY, ours=False)
     subscribe_labels = Labels(_RELIABLE, _LOSSY, ours=True)
 
-    def __init__(self, admission: LiveKitAdmission) -> None:
+    def __init__(self, admission: LiveKitAdmission, *, one_peer: bool = False) -> None:
+        """`one_peer`: the client has one peer connection, for both directions."""
+        self.has_one_peer = one_peer
         self.replies: list[rtc.SignalResponse] = []
         """Responses to the last request that need no room."""
         self.packets: list[bytes] = []
@@ -114,6 +116,7 @@ class LiveKitSession:
             signaling.Layers: self._layers,
             signaling.TrackState: self._track_state,
             signaling.Watched: self._watched,
+            signaling.SectionsWanted: self._sections_wanted,
             signaling.Chat: self._chat,
             signaling.Caption: self._caption,
             signaling.RecordingChanged: self._recording,
@@ -162,11 +165,26 @@ class LiveKitSession:
 
     def receive(self, data: bytes) -> list[signaling.ClientMessage]:
         """Return what a request asks of the room; raises Refused for nonsense. `replies` are due at once."""
-        self.replies = []
         try:
             request = rtc.SignalRequest.FromString(data)
         except DecodeError as error:
             raise Refused(Code.BAD_MESSAGE, f"Invalid message: {error}") from error
+        return self.take(request)
+
+    def opening(self, join: "rtc.JoinRequest") -> "list[rtc.SignalRequest]":
+        """Return what a join request asks beyond joining, as the requests that clients send otherwise."""
+        requests = [rtc.SignalRequest(add_track=added) for added in join.add_track_requests[:MAX_ADDED]]
+        if join.metadata or join.participant_attributes:
+            attributes = {name: value for name, value in join.participant_attributes.items() if value}
+            about = rtc.UpdateParticipantMetadata(metadata=join.metadata, attributes=attributes)
+            requests.append(rtc.SignalRequest(update_metadata=about))
+        if join.HasField("publisher_offer"):
+            requests.append(rtc.SignalRequest(offer=join.publisher_offer))
+        return requests
+
+    def take(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        """Do the same as `receive` for a request that was read already."""
+        self.replies = []
         try:
             return self._read(request)
         except ValueError as error:
@@ -346,7 +364,8 @@ class LiveKitSession:
 
     def _described(self, message: signaling.Offer | signaling.Answer) -> "list[rtc.SignalResponse]":
         if isinstance(message, signaling.Answer):
-            answer = rtc.SessionDescription(type="answer", sdp=message.sdp, id=message.id)
+            shown = _shown(message.sdp) if self.has_one_peer else {}
+            answer = rtc.SessionDescription(type="answer", sdp=message.sdp, id=message.id, mid_to_track_id=shown)
             return [rtc.SignalResponse(answer=answer)]
         self._offer_id = message.id
         return [rtc.SignalResponse(offer=rtc.SessionDescription(type="offer", sdp=message.sdp, id=message.id))]
@@ -413,7 +432,8 @@ class LiveKitSession:
                 server_version=names.SERVER_VERSION,
                 server_info=server,
                 ice_servers=self._ice_servers,
-                subscriber_primary=True,
+                subscriber_primary=not self.has_one_peer,
+                fast_publish=self.has_one_peer and bool(self._grants.publish),
                 ping_interval=names.PING_INTERVAL_SECONDS,
                 ping_timeout=names.PING_TIMEOUT_SECONDS,
                 enabled_publish_codecs=[models.Codec(mime=mime) for mime in _ENABLED],
@@ -472,6 +492,10 @@ class LiveKitSession:
             return []
         mute = rtc.MuteTrackRequest(sid=names.track_sid(message.track), muted=message.muted)
         return [rtc.SignalResponse(mute=mute)]
+
+    def _sections_wanted(self, message: signaling.SectionsWanted) -> "list[rtc.SignalResponse]":
+        required = rtc.MediaSectionsRequirement(num_audios=message.audio, num_videos=message.video)
+        return [rtc.SignalResponse(media_sections_requirement=required)]
 
     def _watched(self, message: signaling.Watched) -> "list[rtc.SignalResponse]":
         subscribed = rtc.TrackSubscribed(track_sid=names.track_sid(message.track))
@@ -555,6 +579,12 @@ class LiveKitSession:
 
 def _muted(info: TrackInfo, muted: bool) -> TrackInfo:
     return TrackInfo(**{name: getattr(info, name) for name in info.__struct_fields__} | {"muted": muted})
+
+
+def _shown(sdp: str) -> dict[str, str]:
+    """Return the tracks that an answer shows, by mid: browsers keep other ids for the sections of their offers."""
+    named = ((section.mid, section.msids[0].track) for section in parse_sdp(sdp).media if section.msids)
+    return {mid: track for mid, track in named if mid and track}
 
 
 def _codec(request: "rtc.AddTrackRequest") -> str:

@@ -17,6 +17,8 @@ class Dialect(Protocol):
     `publish_labels` are the labels of channels that the client opens, `subscribe_labels` of those that we open.
     """
 
+    has_one_peer: bool
+    """True if the client makes all offers, for one peer that it publishes and receives on."""
     publish_labels: Labels
     subscribe_labels: Labels
 

@@ -20,10 +20,9 @@ from sfu.peers.context import Context
 from sfu.peers.peer import Peer
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.sinks.sinks import Sinks
-from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms import data_routing, publishing
 from sfu.rooms.live_room import LiveRoom
-from sfu.rooms.peer_index import Owner, PeerIndex
+from sfu.rooms.peer_index import Owner, PeerIndex, subscriber_of
 from sfu.rooms.transcoding import Transcoding
 
 
@@ -169,8 +168,9 @@ class Incoming:
 
     def _observed(self, said: Observed) -> None:
         owner = self._peers.get(said.peer)
-        if owner is not None and isinstance(owner.media, SubscribePeer):
-            owner.media.observed(said.summary, said.arrival)
+        subscriber = subscriber_of(owner.media) if owner is not None else None
+        if subscriber is not None:
+            subscriber.observed(said.summary, said.arrival)
             self._context.touched.add(said.peer)
 
     def _arrived(self, arrival: Arrival) -> None:
@@ -184,9 +184,10 @@ class Incoming:
 
     def _switched(self, switch: Switch, now: int) -> None:
         owner = self._peers.get(self._context.routes.get(switch.route, -1))
-        if owner is None or not isinstance(owner.media, SubscribePeer):
+        subscriber = subscriber_of(owner.media) if owner is not None else None
+        if owner is None or subscriber is None:
             return
-        downtrack = owner.media.switched(switch.route, switch.stream, now)
+        downtrack = subscriber.switched(switch.route, switch.stream, now)
         self._context.touched.add(owner.media.peer.number)
         if downtrack is not None and downtrack.uptrack is not None and downtrack.stream is not None:
             note_decision(owner, now, "switched", track=downtrack.uptrack.track, rid=downtrack.stream.rid)

@@ -2,6 +2,7 @@
 
 from typing import Generic, NamedTuple, TypeVar
 
+from sfu.peers.duplex_peer import DuplexPeer
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.participant import Participant
@@ -16,6 +17,13 @@ class Owner(NamedTuple, Generic[RoomT]):
     room: RoomT
     participant: Participant
     media: PublishPeer | SubscribePeer
+
+
+def subscriber_of(media: PublishPeer | SubscribePeer) -> SubscribePeer | None:
+    """Return the side of a peer that sends to its participant, if it has one."""
+    if isinstance(media, SubscribePeer):
+        return media
+    return media.subscribe_peer if isinstance(media, DuplexPeer) else None
 
 
 class PeerIndex(Generic[RoomT]):

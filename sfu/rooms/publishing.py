@@ -6,9 +6,10 @@ from sfu.api import facts, signaling
 from sfu.api.join_token import Source
 from sfu.api.refusal import Code, Refused
 from sfu.engine.contract import Leftover, Progress
+from sfu.peers.duplex_peer import DuplexPeer
 from sfu.peers.publish.negotiated_publish_peer import Declared, NegotiatedPublishPeer, PublishChange
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
-from sfu.rooms import distribution
+from sfu.rooms import distribution, subscribing
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 from sfu.rooms.peer_index import Owner
@@ -28,7 +29,9 @@ def offer(
     The caller sends the answer, then calls `announce`.
     """
     wished = {entry.source for entry in declared.values()}
-    if not participant.grants.publish or (wished and not wished & set(participant.grants.publish)):
+    receives_too = participant.dialect is not None and participant.dialect.has_one_peer
+    allowed = participant.grants.publish and (not wished or wished & set(participant.grants.publish))
+    if not allowed and not receives_too:  # where it receives, too, what may not be published is kept from others
         raise Refused(Code.PUBLISH_NOT_PERMITTED, "You may not publish this here.")
     if any(entry.track and _is_taken(room, participant, entry.track) for entry in declared.values()):
         raise Refused(Code.OFFER_REFUSED, "The offer chose the id of another track.")
@@ -40,7 +43,10 @@ def offer(
         is_sealed = room.desired is not None and room.desired.e2ee
         change = publish.offer(sdp, declared, participant.grants, now, red=not is_sealed)
     except ValueError as error:
-        if participant.publish is None:
+        if publish is not known:
+            if isinstance(publish, DuplexPeer):
+                subscribing.end(room, participant, now)
+            participant.publish = known
             room.context.outbox.send(publish.peer.close(now))
         raise Refused(Code.OFFER_REFUSED, f"The offer cannot be answered: {error}") from error
     participant.publish = publish
@@ -50,9 +56,15 @@ def offer(
 
 
 def _new_peer(room: LiveRoom, participant: Participant, now: int) -> NegotiatedPublishPeer:
-    publish = NegotiatedPublishPeer(room.context, participant.participant, now)
-    if participant.dialect is not None:
-        publish.open_data(participant.dialect.publish_labels)
+    dialect = participant.dialect
+    if dialect is None:
+        return NegotiatedPublishPeer(room.context, participant.participant, now)
+    kind = DuplexPeer if dialect.has_one_peer else NegotiatedPublishPeer
+    publish = kind(room.context, participant.participant, now)
+    publish.open_data(dialect.publish_labels)
+    if isinstance(publish, DuplexPeer):
+        participant.publish = publish
+        subscribing.start(room, participant, now)
     return publish
 
 
@@ -217,6 +229,8 @@ def end(room: LiveRoom, participant: Participant, now: int) -> None:
     publish = participant.publish
     if publish is None:
         return
+    if isinstance(publish, DuplexPeer):
+        subscribing.end(room, participant, now)
     for uptrack in list(publish.uptracks.values()):
         withdraw(room, uptrack, now)
         publish.forget(uptrack)

@@ -15,7 +15,7 @@ from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.rooms import distribution, membership, publishing, subscribing
 from sfu.rooms.incoming import note_decision
 from sfu.rooms.live_room import LiveRoom
-from sfu.rooms.peer_index import Owner, PeerIndex
+from sfu.rooms.peer_index import Owner, PeerIndex, subscriber_of
 
 _MIN_WAIT_NS = 1_000_000
 _SILENT_NS = 20_000_000_000
@@ -66,7 +66,7 @@ def _settle_peer(node: Settled, owner: Owner[LiveRoom], now: int) -> None:
     while (event := media.peer.next_event()) is not None:
         if isinstance(event, PeerConnected):
             media.connected(now)
-            if not isinstance(media, PublishPeer):
+            if subscriber_of(media) is not None:
                 owner.room.adaptation.hurry(now)
             for leftover in media.peer.early_media(now):
                 node.take_again(leftover, now)
@@ -75,7 +75,11 @@ def _settle_peer(node: Settled, owner: Owner[LiveRoom], now: int) -> None:
             _peer_closed(node, owner, event.reason, now)
             return
     subscription = owner.participant.subscription
-    if subscription is not None and subscription.subscribe_peer is media and owner.participant.session is not None:
+    if (
+        subscription is not None
+        and subscription.subscribe_peer is subscriber_of(media)
+        and owner.participant.session is not None
+    ):
         subscribing.send_offer(owner.room, owner.participant, now)
         offer_due = subscription.offer_due()
         if offer_due is not None:

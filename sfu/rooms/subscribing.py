@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sfu.api import signaling, signaling_values
 from sfu.api.refusal import Code, Refused
+from sfu.peers.duplex_peer import DuplexPeer
 from sfu.peers.subscribe.described_subscription import DescribedSubscription
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.peers.subscribe.subscription import Subscription
@@ -14,31 +15,42 @@ from sfu.rooms.peer_index import Owner
 
 
 def start(room: LiveRoom, participant: Participant, now: int) -> None:
-    """Give the participant a fresh subscribe peer and send its first offer at once."""
+    """Give the participant a fresh subscribe peer and send its first offer at once.
+
+    One that makes the offers itself, for one peer, gets its subscription with the first of them.
+    """
     end(room, participant, now)
-    if not participant.grants.subscribe:
+    subscription = _new_subscription(room, participant, now) if participant.grants.subscribe else None
+    if subscription is None:
         return
-    subscription = _new_subscription(room, participant, now)
     subscription.subscribe_peer.flight = room.flight.of(participant.participant)
     participant.subscription = subscription
     participant.paused = {}
-    room.peers.add(Owner(room, participant, subscription.subscribe_peer))
+    if not isinstance(participant.publish, DuplexPeer):
+        room.peers.add(Owner(room, participant, subscription.subscribe_peer))
     distribution.refresh(room, participant, now)
     send_offer(room, participant, now)
     room.touch(subscription.subscribe_peer.peer.number)
 
 
-def _new_subscription(room: LiveRoom, participant: Participant, now: int) -> Subscription:
+def _new_subscription(room: LiveRoom, participant: Participant, now: int) -> Subscription | None:
     dialect = participant.dialect
     if dialect is None:
         return Subscription(room.context, now)
+    if dialect.has_one_peer:
+        publish = participant.publish
+        return publish.receive_too(room.context, dialect.name_track, now) if isinstance(publish, DuplexPeer) else None
     return DescribedSubscription(room.context, now, dialect.name_track, dialect.subscribe_labels)
 
 
 def send_offer(room: LiveRoom, participant: Participant, now: int) -> None:
-    """Send the offer that is due, if any."""
+    """Send the offer that is due, if any, or ask the client for one."""
     if participant.subscription is None or participant.session is None:
         return
+    required = participant.subscription.take_requirement(now)
+    if required is not None:
+        wanted = signaling.SectionsWanted(audio=required.audio, video=required.video)
+        room.context.outbox.tell(participant.session, wanted)
     offer = participant.subscription.take_offer(now)
     if offer is not None:
         tell_offer(room, participant)
@@ -83,6 +95,9 @@ def set_wants(
 
 def end(room: LiveRoom, participant: Participant, now: int) -> None:
     """Close the participant's subscribe peer and sending transports."""
+    if isinstance(participant.publish, DuplexPeer):
+        participant.publish.receive_no_more()
+        participant.subscription = None
     for holder in (participant.subscription, participant.whep_player):
         if holder is not None:
             _close(room, holder.subscribe_peer, now)

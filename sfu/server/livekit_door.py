@@ -5,7 +5,9 @@ the session of its participant, if that still waits for it.
 """
 
 import asyncio
+import functools
 import weakref
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -42,7 +44,7 @@ class LiveKitSocket(SignalingSession):
         super().__init__(number, connection)
         self._driver = driver
         self.visitor = visitor
-        self.translator = LiveKitSession(visitor.admission)
+        self.translator = LiveKitSession(visitor.admission, one_peer=visitor.parameters.join is not None)
         self._socket = connection
 
     def tell(self, message: signaling.Message, encoded: dict[int, str]) -> bool:
@@ -76,13 +78,14 @@ class LiveKitDoor:
 
     def serves(self, path: str) -> bool:
         """Return whether a path is one of this door's."""
-        return path in parameters.PATHS
+        return path in parameters.PATHS or path in parameters.JOIN_REQUEST_PATHS
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Return the refusal of a request, None when its WebSocket may open."""
         try:
-            query = request.path.partition("?")[2]
-            said = parameters.read(query, request.headers.get("Authorization", ""))
+            path, _, query = request.path.partition("?")
+            needs_join = path in parameters.JOIN_REQUEST_PATHS
+            said = parameters.read(query, request.headers.get("Authorization", ""), needs_join=needs_join)
             use = LiveKitUse(token=said.token, reconnect=said.reconnect)
             admission = await self._control.admit_by_livekit_token(use)
         except ValueError as error:
@@ -129,6 +132,9 @@ class LiveKitDoor:
         if admission.consents:
             given = dict.fromkeys(admission.consents, True)
             self._handle(session, signaling.Consent(text="livekit", **given))
+        if said.join is not None:
+            for request in session.translator.opening(said.join):
+                self._do(session, functools.partial(session.translator.take, request))
 
     def _waiting(self, room: str, participant: str) -> LiveKitSession:
         """Return the session that a participant lost; raises Refused when there is none to go on with."""
@@ -140,10 +146,12 @@ class LiveKitDoor:
 
     async def _next(self, session: LiveKitSocket) -> None:
         data = await session.receive_data()
+        self._do(session, functools.partial(_asked, session.translator, data))
+
+    def _do(self, session: LiveKitSocket, ask: Callable[[], list[signaling.ClientMessage]]) -> None:
+        """Do what a request asks, and answer it."""
         try:
-            if isinstance(data, str):
-                raise Refused(Code.BAD_MESSAGE, "Messages are binary here.")
-            asked = session.translator.receive(data)
+            asked = ask()
             for reply in session.translator.replies:
                 session.put(reply.SerializeToString())
         except Refused as refused:
@@ -162,3 +170,9 @@ class LiveKitDoor:
                 raise
             session.tell(refused.message(), {})
         self._driver.flush()
+
+
+def _asked(translator: LiveKitSession, data: str | bytes) -> list[signaling.ClientMessage]:
+    if isinstance(data, str):
+        raise Refused(Code.BAD_MESSAGE, "Messages are binary here.")
+    return translator.receive(data)

@@ -1,6 +1,6 @@
 """Answers to a player's offer (WHEP): sendonly, with the player's payload types and extension ids."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sfu.formats.codecs import Codec
@@ -16,12 +16,16 @@ SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID}
 
 @dataclass(frozen=True, slots=True)
 class PlaybackStream:
-    """A stream to be sent: "audio" or "video" under these SSRCs; equal `msid`s are played in sync."""
+    """A stream to be sent: "audio" or "video" under these SSRCs; equal `msid`s are played in sync.
+
+    `track` is the id in the msid line, for clients that know tracks by it.
+    """
 
     kind: str
     msid: str
     ssrc: int
     rtx_ssrc: int | None = None
+    track: str = ""
 
 
 class PlaybackNegotiation:
@@ -54,7 +58,7 @@ class PlaybackNegotiation:
         for index, section in enumerate(read.description.media):
             receives = read.description.direction_of(section).receives
             stream = next((stream for stream in waiting if receives and stream.kind == section.kind), None)
-            decision = _decide(read, index, stream, codecs)
+            decision = decide(read, index, stream, codecs)
             if decision[0].streams and stream is not None:
                 waiting.remove(stream)
             decided.append(decision)
@@ -62,20 +66,25 @@ class PlaybackNegotiation:
 
 
 def sent_stream_lines(
-    msid: str, kind: str, ssrc: int, rtx_ssrc: int | None
+    msid: str, kind: str, ssrc: int, rtx_ssrc: int | None, track: str = ""
 ) -> tuple[tuple[Msid, ...], tuple[SsrcAttribute, ...], tuple[SsrcGroup, ...]]:
     """Return the msid, ssrc and ssrc-group lines of a stream that we send; its CNAME is the msid (RFC 7022)."""
     ssrcs = (ssrc,) if rtx_ssrc is None else (ssrc, rtx_ssrc)
     return (
-        (Msid(msid, f"{msid}-{kind}"),),
+        (Msid(msid, track or f"{msid}-{kind}"),),
         tuple(SsrcAttribute(number, "cname", msid) for number in ssrcs),
         () if rtx_ssrc is None else (SsrcGroup("FID", ssrcs),),
     )
 
 
-def _decide(
-    offer: ReadOffer, index: int, stream: PlaybackStream | None, codecs: frozenset[Codec]
+def decide(
+    offer: ReadOffer,
+    index: int,
+    stream: PlaybackStream | None,
+    codecs: frozenset[Codec],
+    wanted: Collection[Extension] = SENT_EXTENSIONS,
 ) -> tuple[NegotiatedMedia, MediaSection]:
+    """Return the answer to one section, on which a stream is sent, or nothing; of extensions those `wanted`."""
     section = offer.description.media[index]
     reason = offer.refusal(section)
     if reason:
@@ -83,7 +92,7 @@ def _decide(
     payloads = match_payloads(section, codecs - {Codec.RED})
     if not payloads:
         return rejection(offer, index, "no_codec")
-    extensions = match_extensions(section, SENT_EXTENSIONS, Direction.RECVONLY, allows_mixed(offer, section))
+    extensions = match_extensions(section, wanted, Direction.RECVONLY, allows_mixed(offer, section))
     media = NegotiatedMedia(
         index=index,
         mid=offer.name(index),
@@ -101,7 +110,9 @@ def _accepting(
     section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...], stream: PlaybackStream | None
 ) -> MediaSection:
     msids, ssrcs, groups = (
-        sent_stream_lines(stream.msid, stream.kind, stream.ssrc, stream.rtx_ssrc) if stream else ((), (), ())
+        sent_stream_lines(stream.msid, stream.kind, stream.ssrc, stream.rtx_ssrc, stream.track)
+        if stream
+        else ((), (), ())
     )
     accepted = acceptance(section, media, extensions, Direction.SENDONLY)
     feedback = (*accepted.feedback, *_congestion_feedback(section, media))

@@ -10,10 +10,12 @@ from sfu.formats.sdp import (
     ExtensionMap,
     MediaSection,
     Rid,
+    SessionDescription,
     Simulcast,
     SimulcastStream,
 )
 from sfu.machines.negotiation import data as negotiation_data
+from sfu.machines.negotiation import playback
 from sfu.machines.negotiation.agreement import LocalTransport, Negotiated, NegotiatedMedia, NegotiatedPayload
 from sfu.machines.negotiation.answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
 from sfu.machines.negotiation.match import (
@@ -23,6 +25,7 @@ from sfu.machines.negotiation.match import (
     offered_rids,
     offered_streams,
 )
+from sfu.machines.negotiation.playback import PlaybackStream
 
 # video-orientation (urn:3gpp:video-orientation) is unknown on purpose: without it the browser rotates the pixels, and
 # recordings that were never decoded stand upright.
@@ -40,6 +43,8 @@ class PublishPolicy:
 
     `preferred`, or what `by_mid` says for a section, is put first where it was offered: browsers send the first codec
     of an answer. With `data` one section of data channels is taken.
+
+    With `shows`, what is sent on sections where the client only receives, by mid; the others among those are inactive.
     """
 
     max_audio: int = 4
@@ -48,6 +53,7 @@ class PublishPolicy:
     preferred: Codec | None = Codec.VP8
     by_mid: Mapping[str, Codec] = field(default_factory=dict)
     data: bool = False
+    shows: Mapping[str, PlaybackStream] | None = None
 
 
 class PublishNegotiation:
@@ -85,6 +91,9 @@ def _decide(
     offer: ReadOffer, index: int, policy: PublishPolicy, room: dict[str, int]
 ) -> tuple[NegotiatedMedia, MediaSection]:
     section = offer.description.media[index]
+    if policy.shows is not None and only_receives(offer.description, section):
+        # Browsers offer simulcast only if the RID extensions were agreed on for the other sections, too.
+        return playback.decide(offer, index, policy.shows.get(offer.name(index)), policy.codecs, _EXTENSIONS)
     if room[_DATA] > 0 and negotiation_data.is_usable(section):
         media = NegotiatedMedia(index, offer.name(index), section.kind, Direction.INACTIVE)
         return media, negotiation_data.acceptance(section)
@@ -115,6 +124,12 @@ def _decide(
         msid=section.msids[0].stream if section.msids else "",
     )
     return media, _accepting(section, media, extensions)
+
+
+def only_receives(description: SessionDescription, section: MediaSection) -> bool:
+    """Return True if the client wants media on a section of its offer, and sends none."""
+    direction = description.direction_of(section)
+    return section.kind != _DATA and direction.receives and not direction.sends
 
 
 def _accepting(section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...]) -> MediaSection:

@@ -9,6 +9,7 @@ from sfu.engine.contract import PeerEntry
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.negotiation.agreement import DtlsRole, Negotiated, NegotiatedMedia
+from sfu.machines.negotiation.playback import PlaybackStream
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
 from sfu.peers.context import Context, random_id
 from sfu.peers.data_channels import Came, Labels
@@ -86,17 +87,33 @@ class NegotiatedPublishPeer(PublishPeer):
 
         Without `red`, RED is refused: with end-to-end encryption nobody could unwrap it.
         """
+        return self._offer(sdp, declared, grants, None, now, red=red)
+
+    def _offer(
+        self,
+        sdp: str,
+        declared: Mapping[str, Declared],
+        grants: Grants,
+        shows: Mapping[str, PlaybackStream] | None,
+        now: int,
+        *,
+        red: bool,
+    ) -> PublishChange:
         if self._negotiation.restarts_ice(sdp):
             self.peer.restart_ice()
         chosen = {mid: said.codec for mid, said in declared.items() if said.codec is not None}
         codecs = frozenset(Codec) if red else frozenset(Codec) - {Codec.RED}
-        policy = PublishPolicy(codecs=codecs, by_mid=chosen, data=self.data is not None)
+        policy = PublishPolicy(codecs=codecs, by_mid=chosen, data=self.data is not None, shows=shows)
         answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
         self.peer.set_remote(answer.remote, now)
         if self.data is not None and answer.data:
             self.data.agree(True, now, dtls_client=answer.remote.role is DtlsRole.CLIENT)
         extensions = {number: ext for media in answer.media for number, ext in media.extensions.items()}
-        self._context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=extensions))
+        sent = {
+            ext: number for media in answer.media if not _receives(media) for number, ext in media.extensions.items()
+        }
+        entry = PeerEntry(self.peer.number, extensions, sent if shows is not None else {})
+        self._context.engine.set_peer(entry)
         if not self._acknowledges and _wants_transport_feedback(answer.media):
             self._acknowledges = True
             self._context.engine.acknowledge(self.peer.number, self._ssrc)

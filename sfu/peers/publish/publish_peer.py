@@ -99,11 +99,14 @@ class PublishPeer:
             self._context.counters["rtcp_malformed"] += 1
             return None
         for packet in packets:
-            if isinstance(packet, rtcp.SenderReport):
-                self._sender_report(packet, leftover.arrival)
-            elif isinstance(packet, rtcp.Bye):
-                self._goodbye(packet, now)
+            self._control(packet, leftover.arrival, now)
         return None
+
+    def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
+        if isinstance(packet, rtcp.SenderReport):
+            self._sender_report(packet, arrival)
+        elif isinstance(packet, rtcp.Bye):
+            self._goodbye(packet, now)
 
     def _sender_report(self, report: rtcp.SenderReport, arrival: int) -> None:
         stream = self._registry.by_ssrc(report.ssrc)

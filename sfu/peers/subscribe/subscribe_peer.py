@@ -34,11 +34,9 @@ _SECOND = 1_000_000_000
 class SubscribePeer:
     """A peer that only receives media. `downtracks` is by mid."""
 
-    def __init__(self, context: Context, now: int, plain: PlainPeer | None = None) -> None:
-        """`plain` is the peer of a plain transport; without it, a peer with ICE and DTLS is created, to be
-        negotiated.
-        """
-        self.peer = plain or context.peer(now)
+    def __init__(self, context: Context, now: int, peer: PlainPeer | Peer | None = None) -> None:
+        """`peer` is that of a plain transport or one that publishes, too; without it, one is made, to be negotiated."""
+        self.peer = peer or context.peer(now)
         self.downtracks: dict[str, DownTrack] = {}
         self.ever_added = 0
         """The number of downtracks ever added, including those replaced since."""
@@ -113,12 +111,16 @@ class SubscribePeer:
         for section in agreed.media:
             extensions.update({ext: number for number, ext in section.extensions.items()})
         self._context.engine.set_peer(PeerEntry(self.peer.number, send_extensions=extensions))
-        for section in agreed.media:
+        self.agree_slots(agreed.media, now)
+        if self.data is not None:
+            self.data.agree(agreed.data, now, dtls_client=agreed.remote.role is DtlsRole.CLIENT)
+
+    def agree_slots(self, media: Sequence[NegotiatedMedia], now: int) -> None:
+        """Take the payload types that slots agreed on."""
+        for section in media:
             downtrack = self.downtracks.get(section.mid)
             if downtrack is not None and section.accepted and section.direction.sends:
                 downtrack.agree(encoding_of(section), now)
-        if self.data is not None:
-            self.data.agree(agreed.data, now, dtls_client=agreed.remote.role is DtlsRole.CLIENT)
 
     def switched(self, route: int, stream: int, now: int) -> DownTrack | None:
         """Take a switch of a route by the engine; return its downtrack, and plan its reports.
@@ -153,7 +155,7 @@ class SubscribePeer:
             self._context.counters["rtcp_malformed"] += 1
             return None
         for packet in packets:
-            self._control(packet, leftover.arrival, now)
+            self.control(packet, leftover.arrival, now)
         return None
 
     def observed(self, summary: FeedbackSummary, arrival: int) -> None:
@@ -161,7 +163,8 @@ class SubscribePeer:
         if self.bandwidth is not None:
             self.bandwidth.observed(summary, arrival)
 
-    def _control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
+    def control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
+        """Take a packet of RTCP."""
         if isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):
             self._reported(packet.reports, arrival)
             return
@@ -253,10 +256,14 @@ class SubscribePeer:
 
     def close(self, now: int) -> None:
         """Stop all tracks and close the peer."""
+        self.stop()
+        self._context.outbox.send(self.peer.close(now))
+
+    def stop(self) -> None:
+        """Stop all tracks; the peer goes on, for what it receives."""
         for downtrack in self.downtracks.values():
             downtrack.clear()
             del self._context.routes[downtrack.route]
-        self._context.outbox.send(self.peer.close(now))
 
 
 def encoding_of(section: NegotiatedMedia) -> SlotEncoding:

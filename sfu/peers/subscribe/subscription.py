@@ -37,14 +37,21 @@ class SubscribeOffer(NamedTuple):
     sdp: str
 
 
+class Requirement(NamedTuple):
+    """The sections that the client's next offer should have in addition, where the client makes the offers."""
+
+    audio: int
+    video: int
+
+
 class Subscription:
     """One subscribe peer and what it shows."""
 
     is_named = False
     """True if descriptions name the track in each slot."""
 
-    def __init__(self, context: Context, now: int) -> None:
-        self.subscribe_peer = SubscribePeer(context, now)
+    def __init__(self, context: Context, now: int, subscribe_peer: SubscribePeer | None = None) -> None:
+        self.subscribe_peer = subscribe_peer or SubscribePeer(context, now)
         self.offer_in_flight: SubscribeOffer | None = None
         self._context = context
         self._negotiation = SubscribeNegotiation(secrets.randbits(62), named=self.is_named)
@@ -144,6 +151,10 @@ class Subscription:
         self.offer_in_flight = None
         self.subscribe_peer.agree(agreed, now)
         return True
+
+    def take_requirement(self, now: int) -> Requirement | None:
+        """Return what to ask the client for; None while nothing is, or where it makes no offers."""
+        return None
 
     def offer_due(self) -> int | None:
         """Return when `take_offer` has an offer next; None if there is nothing to offer, or one is in flight."""

@@ -1,0 +1,177 @@
+"""A subscription whose client makes the offers: tracks are shown on the m-sections on which it only receives.
+
+Where the sections do not suffice, or what they show has changed, the client is asked for another offer, with more of
+them. A section that became free is answered as inactive once before it shows another track, as another stream: a
+browser tells its page of a track when its section begins to be received.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
+
+from sfu.api.signaling_values import Slot
+from sfu.formats.codecs import Codec
+from sfu.formats.sdp import Msid
+from sfu.machines.negotiation.agreement import Negotiated
+from sfu.machines.negotiation.playback import PlaybackStream
+from sfu.machines.negotiation.subscribe import OfferedSlot
+from sfu.peers.context import Context, random_ssrc
+from sfu.peers.publish.uptrack import UpTrack
+from sfu.peers.subscribe.slot_assignment import Wish
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer, encoding_of
+from sfu.peers.subscribe.subscription import Candidate, Requirement, SubscribeOffer, Subscription
+
+_COALESCE_NS = 20_000_000  # nothing is shown before an answer has said so
+_KINDS = ("audio", "video")
+
+
+class NameTrack(Protocol):
+    """Says under which msid a track is shown; `again`: by a section whose client may know it by another one."""
+
+    def __call__(self, uptrack: UpTrack, *, again: bool) -> Msid: ...
+
+
+@dataclass(slots=True)
+class _Section:
+    """A section of the client's offers; it `rests` from being cleared until that was answered."""
+
+    kind: str
+    slot: OfferedSlot | None = None
+    shows: Msid | None = None
+    rests: bool = False
+
+
+class AnsweredSubscription(Subscription):
+    """Shown on a peer that also publishes."""
+
+    def __init__(self, context: Context, now: int, subscribe_peer: SubscribePeer, name: NameTrack) -> None:
+        self._name = name
+        self._sections: dict[str, _Section] = {}
+        self._waiting: dict[Wish, Candidate] = {}
+        self._codecs: AbstractSet[Codec] | None = None
+        self._is_asked = False
+        super().__init__(context, now, subscribe_peer)
+
+    def _begin(self, now: int) -> None:
+        """Wait for tracks: the client has made its first offer, or is about to."""
+        self._offer_at = None
+
+    def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
+        """Show these tracks, most important first; returns whether the map of slots changed."""
+        most = self._context.limits.video_slots
+        by_wish = {entry.wish: entry for entries in (audio, video) for entry in entries[:most]}
+        changed = False
+        for mid, section in self._sections.items():
+            if section.shows is not None:
+                changed = self._keep(mid, section, by_wish, now) or changed
+        before = self._waiting.keys()
+        self._waiting = by_wish
+        if changed or by_wish.keys() - before:
+            self._ask(now)
+        return changed
+
+    def _keep(self, mid: str, section: _Section, by_wish: dict[Wish, Candidate], now: int) -> bool:
+        """Go on with what a section shows, taken from `by_wish`, or free it; return whether anything changed."""
+        downtrack = self.subscribe_peer.downtracks[mid]
+        entry = by_wish.pop(downtrack.wish, None) if downtrack.wish is not None else None
+        if entry is None:
+            downtrack.clear()
+            section.shows, section.rests = None, True
+            return True
+        if entry.uptrack is not downtrack.uptrack:
+            downtrack.show(*entry[:3], now)
+            return True
+        downtrack.wanted = entry.wanted
+        if section.kind == "audio" and downtrack.wanted.hidden and not downtrack.paused:
+            downtrack.pause()
+        elif section.kind == "audio" and downtrack.paused and not downtrack.wanted.hidden:
+            downtrack.resume(now)
+        return False
+
+    def _ask(self, now: int) -> None:
+        if self._offer_at is None:
+            self._offer_at = now + _COALESCE_NS
+
+    def place(self, sections: Mapping[str, str], now: int) -> dict[str, PlaybackStream]:
+        """Take the kinds of the sections that an offer receives on, by mid; return what they show, the answer's part.
+
+        Sections that do not receive any more show nothing.
+        """
+        for mid, section in self._sections.items():
+            if mid not in sections and section.shows is not None:
+                self.subscribe_peer.downtracks[mid].clear()
+                section.shows, section.rests = None, True
+        for mid, kind in sections.items():
+            self._sections.setdefault(mid, _Section(kind))
+        for wish, entry in list(self._waiting.items()):
+            kind = entry.uptrack.media.kind
+            free = next((mid for mid in sections if _is_free(self._sections[mid], kind)), None)
+            if free is not None:
+                del self._waiting[wish]
+                self._show(free, self._sections[free], entry, now)
+        self._is_asked = False
+        self._offer_at = None
+        return {
+            mid: PlaybackStream(section.kind, section.shows.stream, slot.ssrc, slot.rtx_ssrc, section.shows.track or "")
+            for mid, section in self._sections.items()
+            if section.shows is not None and (slot := section.slot) is not None
+        }
+
+    def _show(self, mid: str, section: _Section, entry: Candidate, now: int) -> None:
+        number = sum(known.slot is not None for known in self._sections.values())
+        slot = OfferedSlot(mid, section.kind, number, random_ssrc(), random_ssrc() if section.kind == "video" else None)
+        add = self.subscribe_peer.add if section.slot is None else self.subscribe_peer.replace
+        add(slot, now).show(*entry[:3], now)
+        section.slot = slot
+        section.shows = self._name(entry.uptrack, again=True)
+
+    def agree(self, answer: Negotiated, now: int) -> None:
+        """Begin to send what the answer to an offer says."""
+        for media in answer.media:
+            section = self._sections.get(media.mid)
+            if section is not None and section.shows is None:
+                section.rests = False
+            if section is not None and section.kind == "video" and media.accepted:
+                self._codecs = encoding_of(media).payload_types.keys()
+        self.subscribe_peer.agree_slots(answer.media, now)
+        if self._waiting and any(self._lacking()):
+            self._ask(now)
+
+    def _lacking(self) -> Requirement:
+        wanted = [entry.uptrack.media.kind for entry in self._waiting.values()]
+        free = [section.kind for section in self._sections.values() if section.shows is None and not section.rests]
+        return Requirement(*(max(wanted.count(kind) - free.count(kind), 0) for kind in _KINDS))
+
+    def take_requirement(self, now: int) -> Requirement | None:
+        """Return what to ask the client for, once it is due and until it has made an offer."""
+        if self._is_asked or self._offer_at is None or now < self._offer_at:
+            return None
+        self._offer_at = None
+        self._is_asked = True
+        return self._lacking()
+
+    def slots(self) -> list[Slot]:
+        """Return the map of the sections that have shown something."""
+        shown = ((mid, self.subscribe_peer.downtracks[mid].wish) for mid, one in self._sections.items() if one.slot)
+        return [Slot(mid=mid, track=wish.track if wish else None) for mid, wish in shown]
+
+    def video_codecs(self) -> AbstractSet[Codec] | None:
+        """Return what the subscriber decodes, None until an offer has told."""
+        return self._codecs
+
+    def take_offer(self, now: int) -> SubscribeOffer | None:
+        """Return None: the client makes the offers."""
+        return None
+
+    def answer(self, offer_id: int, sdp: str, now: int) -> bool:
+        """Return False: the client answers nothing."""
+        return False
+
+    def offer_due(self) -> int | None:
+        """Return when `take_requirement` has one."""
+        return None if self._is_asked else self._offer_at
+
+
+def _is_free(section: _Section, kind: str) -> bool:
+    return section.kind == kind and section.shows is None and not section.rests

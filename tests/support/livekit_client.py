@@ -99,10 +99,10 @@ def livekit_library() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def livekit_client(url: str, token: str) -> AsyncIterator[LiveKitClient]:
-    """Connect to a server, at a URL of ws or http, and leave at the end."""
+async def livekit_client(url: str, token: str, *, one_peer: bool = False) -> AsyncIterator[LiveKitClient]:
+    """Connect to a server, at a URL of ws or http, with one or two peer connections, and leave at the end."""
     client = LiveKitClient()
-    await client.room.connect(url, token)
+    await client.room.connect(url, token, rtc.RoomOptions(single_peer_connection=one_peer))
     try:
         yield client
     finally:

@@ -1,5 +1,9 @@
 """Whatever a client sends, a session answers with messages of ours or a refusal, and keeps little."""
 
+import gzip
+import urllib.parse
+from base64 import urlsafe_b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +16,7 @@ from sfu.api.signaling import Message, RoomInfo, TrackPublished
 from sfu.api.signaling_values import CaptionsState, ParticipantInfo, RecordingState, TrackInfo
 from sfu.formats import dcep
 from sfu.formats.data_message import DataMessage
-from sfu.livekit import data_packets
+from sfu.livekit import data_packets, parameters
 from sfu.livekit.session import MAX_ADDED, LiveKitSession
 
 TEXT = st.text(max_size=30)
@@ -90,6 +94,48 @@ def test_announced_tracks_are_bounded() -> None:
         session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid=str(number))).SerializeToString())
     with pytest.raises(Refused):
         session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="more")).SerializeToString())
+
+
+def wrapped(data: bytes, *, packed: bool = True) -> str:
+    """Return a join request as a query has it."""
+    if packed:
+        kind = rtc.WrappedJoinRequest.Compression.GZIP
+        request = rtc.WrappedJoinRequest(compression=kind, join_request=gzip.compress(data))
+    else:
+        request = rtc.WrappedJoinRequest(join_request=data)
+    return urllib.parse.urlencode({"access_token": "t", "join_request": urlsafe_b64encode(request.SerializeToString())})
+
+
+@given(st.binary(max_size=200), st.booleans(), st.lists(ADDED, max_size=3), DESCRIPTION, st.integers(0, 300))
+def test_join_requests_are_read_or_refused(
+    noise: bytes, packed: bool, added: list[rtc.AddTrackRequest], offer: rtc.SessionDescription, cut: int
+) -> None:
+    settings = rtc.ConnectionSettings(auto_subscribe=packed)
+    join = rtc.JoinRequest(connection_settings=settings, add_track_requests=added, publisher_offer=offer)
+    session = joined()
+    read = parameters.read(wrapped(join.SerializeToString(), packed=packed)).join
+    assert read == join
+    for request in session.opening(join):
+        try:
+            session.take(request)
+        except Refused as refused:
+            assert not refused.fatal
+    for query in (wrapped(noise), wrapped(noise, packed=False), wrapped(join.SerializeToString())[: -cut or None]):
+        try:
+            parameters.read(query, needs_join=True)
+        except ValueError as error:
+            assert "join" in str(error)
+
+
+def test_a_join_request_is_bounded_and_required() -> None:
+    for query, reason in (
+        (wrapped(bytes(parameters.MAX_JOIN_REQUEST_BYTES + 1)), "join request too large"),
+        ("access_token=t", "join_request is required"),
+        ("join_request=!", "cannot base64 decode wrapped join request"),
+        ("join_request=" + "A" * parameters.MAX_QUERY_BYTES, "the query is too long"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            parameters.read(query, needs_join=True)
 
 
 @given(st.binary(max_size=200), TEXT)

@@ -1,1 +1,1 @@
-"""Floor 2: pure state machines. `now` is an argument, results are returned, nothing here owns a socket or a clock."""
+"""Pure state machines. They take `now` as an argument and return results; none owns a socket or a clock."""

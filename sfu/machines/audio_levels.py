@@ -13,7 +13,7 @@ from sfu.machines.loudness import SMOOTHING_NS, SPEAKING
 
 Key = TypeVar("Key", bound=Hashable)
 
-_MARGIN = 3.0  # dB by which to be louder than the speaker
+_MARGIN = 3.0  # dB by which a new speaker must be louder
 _TAKE_OVER = 400_000_000
 _RECENT = 5_000_000_000
 
@@ -34,7 +34,7 @@ class Voice(Protocol):
 
 
 class AudioLevels(Generic[Key]):
-    """One per room; keys are whatever names a participant."""
+    """The active speaker of one room; keys identify participants."""
 
     def __init__(self) -> None:
         self._voices: dict[Key, Voice] = {}
@@ -45,7 +45,7 @@ class AudioLevels(Generic[Key]):
         self._challenged_at = 0
 
     def remove(self, key: Key) -> None:
-        """The participant muted or left."""
+        """Remove a participant who muted or left."""
         self._voices.pop(key, None)
         self._loudness.pop(key, None)
         if self._speaker == key:
@@ -94,6 +94,6 @@ class AudioLevels(Generic[Key]):
 
 
 def _loudness(voice: Voice, now: int) -> float:
-    """Return a loudness as of now: it fades while no packets come (muted, or DTX)."""
+    """Return the current loudness, which fades while no packets arrive (muted, or DTX)."""
     since = now - voice.heard_at
     return voice.loudness * exp(-since / SMOOTHING_NS) if since > SMOOTHING_NS else voice.loudness

@@ -1,6 +1,6 @@
 """The rate at which packets arrive at the receiver, from feedback (libwebrtc's BitrateEstimator).
 
-Windows of arrivals are samples of a Bayesian estimate: one far from it counts for less.
+Windows of arrivals are samples of a Bayesian estimate; a sample far from it counts for less.
 """
 
 _UNCERTAINTY = 10.0
@@ -11,7 +11,7 @@ _FAST_CHANGE = 200.0
 
 
 class AcknowledgedRate:
-    """Fed the rates of windows (`arrival_windows`); `bits_per_second` is None before the first."""
+    """The rate, fed with the rates of windows (`arrival_windows`); `bits_per_second` is None before the first."""
 
     def __init__(self) -> None:
         self._estimate: float | None = None  # kbit/s, as the constants are
@@ -41,5 +41,5 @@ class AcknowledgedRate:
         self._variance = variance * predicted / (variance + predicted)
 
     def expect_change(self) -> None:
-        """The sender is no longer application limited: let the next samples count for more."""
+        """Let the next samples count for more, since the sender is no longer application limited."""
         self._variance += _FAST_CHANGE

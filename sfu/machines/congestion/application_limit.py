@@ -10,7 +10,7 @@ _SECOND = 1_000_000_000
 
 
 class ApplicationLimit:
-    """Fed with sent packets, in order. `is_limited` is false at first, when nothing is known."""
+    """The detector, fed with sent packets in order. `is_limited` is false until something is known."""
 
     def __init__(self) -> None:
         self.is_limited = False

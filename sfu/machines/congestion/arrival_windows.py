@@ -9,7 +9,7 @@ _WINDOW = 150_000_000
 
 
 class ArrivalWindows:
-    """Fed arrivals in order."""
+    """Windows, fed with arrivals in order."""
 
     def __init__(self) -> None:
         self._window = _FIRST_WINDOW
@@ -27,7 +27,7 @@ class ArrivalWindows:
         gap = arrival - self._last
         self._last = arrival
         self._elapsed += gap
-        if gap > self._window:  # nothing came for longer than a window: what was in it says nothing
+        if gap > self._window:  # nothing arrived for longer than a window, so its packets say nothing
             self._bytes = 0
             self._elapsed %= self._window
         sample = None

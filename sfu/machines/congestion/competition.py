@@ -1,10 +1,10 @@
-"""Others on the link: a queue that does not answer to one's own cut is filled by somebody else, as by a TCP download.
+"""Detection of other flows on the link: a queue that does not react to our own cut is filled by somebody else.
 
-Who sends clearly less than the link carried, and finds the queue as long as before a second later, did not fill it. To
-send still less would only give way: such a queue is held at its length by senders that look at losses alone. Beside
-them this one does as they do. Its share grows and falls as that of one CUBIC flow (RFC 9438): with the cube of the time
-since the last loss, by 0.7 at a loss. A queue that empties ends it. So does one that becomes far longer than it was: it
-was the link that had become slower, and the queue is one's own.
+If we send clearly less than the link carried and find the queue just as long a second later, we did not fill it.
+Sending still less would only give way, since senders that react to losses alone, such as a TCP download, keep the queue
+full. Beside them we behave as they do: our share grows and falls like that of one CUBIC flow (RFC 9438), with the cube
+of the time since the last loss, and to 0.7 of it at a loss. This ends when the queue empties. It also ends when the
+queue becomes far longer: then the link has become slower, and the queue is ours.
 """
 
 from collections import deque
@@ -13,29 +13,29 @@ _QUEUE_NS = 20_000_000
 _ESTABLISHED_NS = 300_000_000
 _WINDOW_NS, _PARTS = 1_000_000_000, 4
 _CUT = 0.7  # of what arrived at best while the queue stood
-_DRAINS, _GROWS = 0.08, 0.15  # seconds a second: a queue of one's own drains by 0.3 after such a cut
+_DRAINS, _GROWS = 0.08, 0.15  # seconds per second: our own queue would drain by 0.3 after such a cut
 _GONE_NS = 3_000_000_000
 _LONGER, _LONGER_NS = 1.5, 50_000_000
 _DOUBT_NS, _LONGEST_DOUBT_NS = 2_000_000_000, 32_000_000_000
 _BETA, _C = 0.7, 0.4
 _PACKET_BITS = 1200 * 8
-_FLOOR = 250_000.0  # bits/s; loss beyond reason has its own limit
+_FLOOR = 250_000.0  # bits/s; excessive loss has its own limit
 _LONGEST_TRIP_NS = 2_000_000_000
 _SECOND = 1_000_000_000
 
 
 class Competition:
-    """One per link. `is_on` while others fill it; then `share` is the limit in bits/s."""
+    """Competition on one link. `is_on` is true while others fill it; then `share` is our limit in bits/s."""
 
     def __init__(self) -> None:
         self.is_on = False
         self.share = float("inf")
         self._sent: deque[tuple[int, int]] = deque()
-        self._seen: deque[tuple[int, int]] = deque()  # (when, queue) of late, without a break
+        self._seen: deque[tuple[int, int]] = deque()  # recent (time, queue), without a break
         self._stands_since = 0
         self._peak = 0.0
         self._queued_at = 0
-        self._longest = 0  # of the queue, before it must be one's own
+        self._longest = 0  # of the queue, beyond which it must be our own
         self._doubt = _DOUBT_NS
         self._doubted_until = 0
         self._largest = 0.0
@@ -43,13 +43,13 @@ class Competition:
         self._lost_at = 0
 
     def sent(self, size: int, now: int) -> None:
-        """Take `size` bytes that went out."""
+        """Take the size of sent packets."""
         self._sent.append((now, size))
         while self._sent[0][0] <= now - _WINDOW_NS - _LONGEST_TRIP_NS:
             self._sent.popleft()
 
     def update(self, queueing: int, arriving: float, round_trip: int, now: int) -> bool:
-        """Take how long packets wait, in ns, and what arrives, in bits/s; return True when others are noticed."""
+        """Take the queueing delay (ns) and the rate of arrivals (bits/s); return True when others are noticed."""
         if queueing < _QUEUE_NS:
             self._seen.clear()
             self._peak = 0.0
@@ -80,14 +80,14 @@ class Competition:
         return True
 
     def lost(self, now: int, round_trip: int) -> None:
-        """Note losses: at most one a round trip counts."""
+        """Note losses, of which at most one counts per round trip."""
         if not self.is_on or now - self._lost_at < round_trip:
             return
         self._lost_at = now
         self._largest, self._since = max(min(self.share, 4 * self._peak or self.share), _FLOOR), now
 
     def _is_unmoved(self, round_trip: int, now: int) -> bool:
-        """Return True if the queue did not answer to a second in which clearly less was sent."""
+        """Return True if the queue did not react to a second in which clearly less was sent."""
         until = now - min(round_trip, _LONGEST_TRIP_NS)
         sent = sum(size for at, size in self._sent if until - _WINDOW_NS < at <= until) * 8.0
         if not 0 < sent <= _CUT * self._peak:
@@ -103,7 +103,7 @@ class Competition:
         )
 
     def _grow(self, round_trip: int, now: int) -> None:
-        """Set the share as a CUBIC window would be `now`, its largest having been cut at the last loss."""
+        """Set the share to that of a CUBIC window that was cut at the last loss."""
         trip = max(round_trip, 1) / _SECOND
         largest = self._largest * trip / _PACKET_BITS  # packets
         elapsed = (now - self._since) / _SECOND

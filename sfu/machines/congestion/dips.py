@@ -1,13 +1,13 @@
-"""Tolerance of short dips: the layers that are sent stay although the estimate is somewhat below their cost.
+"""Tolerance of short dips: layers are kept although the estimate is somewhat below their cost.
 
 Switching to a layer of a third of the bitrate and back takes two keyframes and some seconds; a queue that grows for a
 moment disturbs less. So a dip of limited depth is tolerated for a while, as long as the queue stays short. If the only
-video would be paused, it is tolerated forever: an estimate is hardly exact enough to justify showing nothing. A
-longer queue, or a deeper dip, is tolerated for long enough to see who filled the queue: oneself, or others on the link.
-Where much is lost nothing is tolerated: a short queue is full long before packets wait for long.
+video would be paused, it is tolerated indefinitely: an estimate is hardly exact enough to justify showing nothing. A
+longer queue, or a deeper dip, is tolerated for long enough to see who filled the queue: this sender, or others on the
+link. At a high loss nothing is tolerated: a short queue overflows before packets wait for long.
 """
 
-_DEPTH = 1.6  # the most that the layers sent may cost, as a share of the estimate
+_DEPTH = 1.6  # the maximum cost of the sent layers, as a multiple of the estimate
 _LONGEST_NS = 2_500_000_000
 _QUEUE_NS = 200_000_000
 _LAST_NS = 2_000_000_000
@@ -15,7 +15,7 @@ _MUCH_LOST = 0.08
 
 
 class Dips:
-    """One per subscriber."""
+    """The tolerance for one subscriber."""
 
     def __init__(self) -> None:
         self._since: int | None = None
@@ -24,9 +24,9 @@ class Dips:
     def sit_out(
         self, rate: float, carried: float, queueing: int, now: int, *, loss: float = 0.0, is_last: bool = False
     ) -> float:
-        """Return the bits/s to grant: `rate`, or what is `carried` now. Packets wait for `queueing` ns.
+        """Return the bits/s to grant: `rate`, or the cost of what is `carried` now. Packets wait for `queueing` ns.
 
-        `is_last`: a single picture is sent, in its lowest layer. `loss`: the share of packets lost.
+        `is_last`: only one picture is sent, in its lowest layer. `loss` is the share of packets lost.
         """
         if carried <= rate:
             self._since = self._deep_since = None

@@ -1,8 +1,8 @@
 """Estimation of a subscriber's bandwidth, on the sending side, after libwebrtc's GoogCC.
 
 Composes the machines beside it: feedback summary → overuse detector → rate control, limited by the loss-based rate and
-raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no part in it. For peers
-that give none, REMB or receiver reports are used.
+raised by probes. Feedback comes from the subscriber itself, so a publisher's bad uplink has no effect. For peers that
+send no feedback about packets, REMB or receiver reports are used.
 """
 
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ _ROUND_TRIP_NS = 100_000_000
 _SILENCE_NS = 2_000_000_000
 _SILENCE_STEP_NS = 1_000_000_000
 _SILENCE_FACTOR = 0.7
-_SETTLING_NS = 300_000_000  # after a probe: its burst, and more media at a higher rate, look like overuse
+_SETTLING_NS = 300_000_000  # after a probe, whose burst, and more media at a higher rate, look like overuse
 _PROBED_QUEUE_NS = 25_000_000  # with a longer queue the link is full, and a probe would only add to it
-_QUEUE_NS = 12_000_000  # that must stand for a trend to count
+_QUEUE_NS = 12_000_000  # of queue, without which a trend does not count
 _LIMITED_QUEUE_NS, _LIMITED_MESSAGES, _UNFILLED_MESSAGES = 30_000_000, 3, 2
 _FILLS = 0.8  # of the estimate
-_LATE = 1.3  # by which the average and the newest window differ after a step
+_LATE = 1.3  # difference of the average and the newest window after a step
 _FALL = 4  # at most at once: a single window may mislead
-_FULL_NS = 150_000_000  # a link with such a queue was busy for all of the newest window of arrivals
+_FULL_NS = 150_000_000  # with such a queue, the link was busy for all of the newest window of arrivals
 _DOUBT_NS = 2_000_000_000
-_AS_KNOWN = 0.93  # of the estimate or more, measured by a probe, is no news
+_AS_KNOWN = 0.93  # of the estimate: a probe that measures this or more changes nothing
 _AGREEMENT = 1.5
 _NO_FEEDBACK_NS = 1_000_000_000
-_OUTSTANDING = 10  # packets without feedback from which silence is a bad sign
+_OUTSTANDING = 10  # packets without feedback, from which on silence is a bad sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ class EstimatorSettings:
 
 
 class EstimatorState(NamedTuple):
-    """For statistics and replay: bits/s each, None while unknown; `loss` is a share, `queueing` says overuse now."""
+    """State for statistics and replay. Rates are in bits/s, None while unknown; `loss` is a share, `queueing` means
+    overuse.
+    """
 
     rate: float
     delay_based: float
@@ -62,7 +64,9 @@ class EstimatorState(NamedTuple):
 
 
 class Estimator:
-    """One per subscribing peer. `rate` is the estimate in bits/s, all bytes from the RTP header on counted."""
+    """The estimator of one subscribing peer. `rate` is the estimate in bits/s, counting all bytes from the RTP header
+    on.
+    """
 
     def __init__(self, settings: EstimatorSettings | None = None) -> None:
         self.settings = settings = settings or EstimatorSettings()
@@ -77,7 +81,7 @@ class Estimator:
         self._reported = ReceiverReportedRate(settings.start, settings.minimum, settings.maximum)
         self._limit = ApplicationLimit()
         self._was_limited = False
-        self._queued = 0  # messages in a row that showed a queue
+        self._queued = 0  # consecutive messages that showed a queue
         self._probes = ProbeControl()
         self._results = ProbeResults()
         self._startup = StartupRate()
@@ -89,22 +93,22 @@ class Estimator:
 
     @property
     def has_feedback(self) -> bool:
-        """True if the peer gives feedback about packets."""
+        """True if the peer sends feedback about packets."""
         return self._feedback_at is not None
 
     @property
     def is_starting(self) -> bool:
-        """True if too little is known about the link yet to hold back the first pictures."""
+        """True while too little is known about the link to hold back the first pictures."""
         return not self._startup.is_over
 
     @property
     def is_free(self) -> bool:
-        """True if neither delay nor loss says that the link is full, by what is sent here."""
+        """True if neither delay nor loss shows that our packets fill the link."""
         return self.is_drained and not self._losses.limits
 
     @property
     def is_drained(self) -> bool:
-        """True if no packets wait because of what is sent here: losses are then the link's own."""
+        """True if our packets do not cause a queue, so losses are the link's own."""
         return self._others.is_on or (self._usage is not Usage.OVERUSE and self._standing.queueing < _PROBED_QUEUE_NS)
 
     @property
@@ -130,7 +134,7 @@ class Estimator:
         )
 
     def end_start(self, now: int) -> None:
-        """Note that everything wanted is known to fit: single packets need not be judged any longer."""
+        """Note that everything wanted is known to fit, so single packets need not be judged any longer."""
         if self.is_free:
             self._startup.is_over = True
 
@@ -146,7 +150,7 @@ class Estimator:
         self._probes.start(self.settings.start, self.settings.maximum)
 
     def observed(self, summary: FeedbackSummary, now: int) -> None:
-        """Process a feedback message; in full detail while `is_starting`."""
+        """Process the summary of feedback, which must be in full detail while `is_starting`."""
         self._feedback_at = now
         self._unanswered = 0
         if summary.round_trip is not None:
@@ -190,7 +194,9 @@ class Estimator:
         self._conclude(now)
 
     def _beside_others(self, summary: FeedbackSummary, acknowledged: float | None, now: int) -> bool:
-        """Return True if others fill the link. What was given up to them is taken back when they are noticed."""
+        """Return True if others fill the link. When they are first noticed, the rate that was given up to them is
+        restored.
+        """
         others, control = self._others, self._control
         arriving = min(acknowledged or 0.0, self._acknowledged.newest)
         if summary.smallest_delay is not None and others.update(
@@ -204,8 +210,8 @@ class Estimator:
         return others.is_on
 
     def _doubt(self, cluster: int, rate: float, now: int) -> None:
-        """Lower the estimate after a probe that did not even reach it. A busy machine may cause that: two probes must
-        agree.
+        """Lower the estimate after a probe that did not even reach it. Two probes must agree, since a busy machine may
+        be the cause.
         """
         before = self._doubted
         if before is None or now - before[2] > _DOUBT_NS:
@@ -246,13 +252,13 @@ class Estimator:
             control.update(self._usage, acknowledged, self.round_trip, now)
 
     def _limit_to(self, arriving: float, now: int) -> None:
-        """Lower the estimate to what arrives: little is sent, and yet the link is busy with it."""
+        """Lower the estimate to the arriving rate if little is sent and the link is busy all the same."""
         if self._control.rate > arriving * _LATE:
             self._control.set(arriving, now)
 
     def _is_queueing(self, acknowledged: float | None) -> bool:
-        """Return True if packets wait at all. Where less is sent than would fit, several messages must say so: there it
-        is more often jitter, or a burst after a silent moment.
+        """Return True if packets wait at all. If less is sent than would fit, several messages must agree, since jitter
+        or a burst after a silence is then more likely.
         """
         if self._limit.is_limited:
             return self._queued >= _LIMITED_MESSAGES
@@ -261,9 +267,7 @@ class Estimator:
         return self._standing.queueing >= _QUEUE_NS
 
     def _decrease(self, acknowledged: float | None, now: int) -> None:
-        """Decrease to the rate at which packets arrived while a queue stood, which is the link's; the average lags
-        behind.
-        """
+        """Decrease to the rate of arrivals during a queue, which is the link's rate; the average lags behind."""
         limited = self._limit.is_limited and self._standing.queueing < _FULL_NS
         if not self._control.may_decrease(None if limited else acknowledged, self.round_trip, now):
             return
@@ -289,24 +293,24 @@ class Estimator:
             self._probes.decreased(now)
 
     def receiver_estimate(self, rate: float, now: int) -> None:
-        """Take a REMB; it counts for peers that give no feedback about packets."""
+        """Take a REMB; it is used for peers that send no feedback about packets."""
         self._reported.receiver_estimate(rate, now)
         self._follow_reports(gives_none=True)
 
     def report(self, fraction_lost: float, now: int) -> None:
-        """Take a receiver report's share of losses (0..1); it counts for peers without feedback about packets."""
+        """Take a receiver report's share of losses (0..1); it is used for peers without feedback about packets."""
         self._reported.report(fraction_lost, self.round_trip, now)
         self._follow_reports(gives_none=self._unanswered > 0 and now - self._unanswered_since >= _NO_FEEDBACK_NS)
 
     def _follow_reports(self, *, gives_none: bool) -> None:
-        """Use other reports until feedback about packets comes; `gives_none`: it never will."""
+        """Use other reports until feedback about packets arrives; `gives_none`: it never will."""
         if self.has_feedback:
             return
         self.rate = self._reported.rate
         self._startup.is_over |= gives_none
 
     def next_probe(self, wanted: float, now: int) -> ProbeCluster | None:
-        """Return the probe to send now; `wanted` is what would be sent if there were room, in bits/s."""
+        """Return the probe to send now; `wanted` is the rate that would be sent if there were room, in bits/s."""
         if not self.has_feedback:
             return None
         is_limited = self._limit.is_limited
@@ -317,10 +321,10 @@ class Estimator:
         return cluster
 
     def handle_timer(self, now: int) -> None:
-        """Lower the rate of a peer that gave feedback and fell silent while much is sent: its link may be blocked.
+        """Lower the rate of a peer that stopped sending feedback while much is sent: its link may be blocked.
 
-        While little is sent, for example because nothing more fits, the queue of the last feedback is assumed to be
-        gone.
+        While little is sent, for example because nothing more fits, the queue of the last feedback is assumed to have
+        drained.
         """
         if self._feedback_at is None:
             return

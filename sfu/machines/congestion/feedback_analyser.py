@@ -1,8 +1,8 @@
-"""Analysis of feedback about packets, reduced to the figures on which others decide.
+"""Analysis of feedback about packets: reduces it to the figures on which the estimator decides.
 
-Fed each packet that goes out and each feedback message. This code runs in the Python engine, and is the specification
+It is fed with each sent packet and each feedback message. This code runs in the Python engine, and is the specification
 of the compiled one. Messages of a calm link (without losses, overuse or a queue) all say the same, so several may be
-folded into one summary, for as long as the caller likes.
+folded into one summary, for as long as the caller allows.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _PERIOD_NS = 30_000_000_000
 
 
 class SentSummary(NamedTuple):
-    """Packets that went out, their bytes, and when the first and the last of them did; zeros for none."""
+    """The number of sent packets, their bytes, and the times of the first and the last; zeros for none."""
 
     packets: int
     size: int
@@ -41,12 +41,12 @@ class SentSummary(NamedTuple):
 class FeedbackSummary(NamedTuple):
     """The summary of one or several feedback messages.
 
-    `round_trip` is of the newest packet that arrived, `smallest_delay` from sending to arrival, the clocks' difference
-    included; both None when nothing did. `rates` are of windows of arrivals, in kbit/s, the newest of them. `usage` is
-    the verdict on the delays' trend, `overused` whether it was overuse at any time. `burst` are the bytes of the
-    largest group of packets sent together, `queueing` by how much the longest delay exceeded the smallest of the last
-    minute, in ns. `losses` is a window that was completed. `results` are those of packets of probes that arrived, in
-    the order of arrival; or all of the message, in the order of sending, where full detail was requested.
+    `round_trip` is that of the newest packet that arrived, `smallest_delay` the time from sending to arrival, including
+    the clocks' difference; both are None if nothing arrived. `rates` are those of the newest windows of arrivals, in
+    kbit/s. `usage` is the verdict on the trend of delays; `overused` is true if it was overuse at any time. `burst` is
+    the bytes of the largest group of packets sent together, `queueing` the excess of the longest delay over the
+    smallest of the last minute, in ns. `losses` is a completed window. `results` are those of arrived packets of
+    probes, in order of arrival; if full detail was requested, they are all of the message's, in order of sending.
     """
 
     round_trip: int | None
@@ -61,7 +61,7 @@ class FeedbackSummary(NamedTuple):
 
 
 class _SmallestDelay:
-    """The smallest delay of this period and the one before."""
+    """The smallest delay of this period and the previous one."""
 
     def __init__(self) -> None:
         self._period = 0
@@ -80,7 +80,7 @@ class _SmallestDelay:
 
 
 class FeedbackAnalyser:
-    """One per peer."""
+    """The analyser for one peer."""
 
     def __init__(self) -> None:
         self._history = SendHistory()
@@ -92,19 +92,19 @@ class FeedbackAnalyser:
         self._unclaimed = SentSummary(0, 0, 0, 0)
         self._folded: FeedbackSummary | None = None
         self._told_at = 0
-        self._standing = 0  # by how much the newest message's smallest delay exceeds the smallest
+        self._standing = 0  # the excess of the newest message's smallest delay over the smallest
         self._probed_at: int | None = None
         self._was_clear = False
         self._reported_at = 0
 
     def sent(self, packet: SentPacket) -> None:
-        """Take a packet that went out; in order."""
+        """Take a sent packet; in order."""
         self._history.sent(packet)
         packets, size, first, _ = self._unclaimed
         self._unclaimed = SentSummary(packets + 1, size + packet.size, first if packets else packet.at, packet.at)
 
     def claim(self, cluster: int = -1) -> SentSummary:
-        """Sum up what went out since the last call, as part of the probe `cluster` when that is not -1."""
+        """Return what was sent since the last call, and assign it to the probe `cluster` unless that is -1."""
         self._history.mark(cluster)
         summary, self._unclaimed = self._unclaimed, SentSummary(0, 0, 0, 0)
         if cluster >= 0 and summary.packets:
@@ -114,7 +114,7 @@ class FeedbackAnalyser:
     def observe(
         self, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
     ) -> FeedbackSummary | None:
-        """Take a message that came at `now`; return a summary of it and the folded ones, None without news."""
+        """Take a message that arrived at `now`; return a summary of it and the folded ones, None without news."""
         if isinstance(message, TransportFeedback):
             report = self._history.feedback(message, now)
         else:
@@ -125,13 +125,13 @@ class FeedbackAnalyser:
         return self.tell(now)
 
     def may_fold(self, now: int) -> bool:
-        """Return True unless results of a probe are awaited: those must be judged packet by packet."""
+        """Return True unless results of a probe are awaited, which must be judged packet by packet."""
         return self._probed_at is None or now - self._probed_at >= _PROBED_NS
 
     def fold(self, message: TransportFeedback, now: int, longest: int) -> bool:
-        """Take a message that came at `now`, without results of probes. Return whether the folded summary is due now.
+        """Take a message, without results of probes, that arrived at `now`; return whether the folded summary is due.
 
-        A calm one is due after `longest` ns.
+        A calm summary is due after `longest` ns.
         """
         report = self._history.feedback(message, now)
         if not report.results:
@@ -147,9 +147,9 @@ class FeedbackAnalyser:
         return not is_calm or now - self._told_at >= longest
 
     def fold_report(self, blocks: Sequence[ReportBlock], now: int, longest: int) -> bool:
-        """Take a receiver report's blocks that came at `now`. Return whether they say nothing new.
+        """Take a receiver report's blocks that arrived at `now`; return True if they say nothing new.
 
-        That nothing is lost need be reported only every `longest` ns.
+        Reports without losses count as new only every `longest` ns.
         """
         is_clear = not any(block.fraction_lost for block in blocks)
         if is_clear and self._was_clear and now - self._reported_at < longest:
@@ -195,7 +195,7 @@ class FeedbackAnalyser:
 
 
 def _merge(before: FeedbackSummary | None, now: FeedbackSummary) -> FeedbackSummary:
-    """Return both as one; the results are those of the later."""
+    """Return both summaries as one; the results are those of the later one."""
     if before is None:
         return now
     losses = now.losses or before.losses

@@ -1,9 +1,9 @@
-"""Loss-based rate, after libwebrtc's second version: the bandwidth that best explains the losses seen.
+"""Loss-based rate, after libwebrtc's second version: the bandwidth that best explains the observed losses.
 
 A link loses packets at random (`inherent` loss) and those beyond its bandwidth. For a few candidate bandwidths the
 inherent loss that makes the observed windows likeliest is found by Newton's method; the candidate with the likeliest
 outcome, with a slight bias for higher ones, wins. So a lossy but wide link is not mistaken for a full one. Beyond 5 %
-of loss an instant limit applies, since neither media nor other traffic on the link work well with more.
+of loss an instant limit applies, since neither media nor other traffic on the link works well with more.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ _MIN_PROBABILITY = 1e-6
 
 
 class LossBasedRate:
-    """`rate` is None before anything is known: then it limits nothing."""
+    """The rate in bits/s; it is None, and limits nothing, until something is known."""
 
     def __init__(self, minimum: float) -> None:
         self.rate: float | None = None
@@ -39,7 +39,7 @@ class LossBasedRate:
         self._lowered_to = 0.0
 
     def update(self, window: LossWindow | None, acknowledged: float | None, delay_based: float, now: int) -> None:
-        """Take a window that feedback completed, what arrives and what the delays allow (bits/s)."""
+        """Take a completed window, the arriving rate and the rate that delays allow (bits/s)."""
         if window is None:
             return
         self._windows.append(window)
@@ -60,11 +60,11 @@ class LossBasedRate:
 
     @property
     def limits(self) -> bool:
-        """True if losses were the reason to lower the rate lately."""
+        """True if losses were the reason for a recent decrease."""
         return self._lowered_at is not None and self.loss > self._inherent_limit(self.rate or 1.0)
 
     def set(self, rate: float) -> None:
-        """A probe went through at `rate`."""
+        """Note that a probe succeeded at `rate`."""
         if self.rate is not None and rate > self.rate:
             self.rate = rate
 

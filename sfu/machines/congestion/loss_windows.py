@@ -10,7 +10,7 @@ _MIN_PACKETS = 10
 
 
 class LossWindow(NamedTuple):
-    """`rate` is what was sent, in bits/s."""
+    """A window; `rate` is the sent rate in bits/s."""
 
     packets: int
     lost: int
@@ -18,7 +18,7 @@ class LossWindow(NamedTuple):
 
 
 class LossWindows:
-    """Fed the results of every message."""
+    """Windows, fed with the results of every message."""
 
     def __init__(self) -> None:
         self._packets = self._lost = self._bytes = 0
@@ -26,10 +26,10 @@ class LossWindows:
         self._last_sent = 0
 
     def add(self, results: Sequence[PacketResult]) -> LossWindow | None:
-        """Add to the window under way; return it when it is complete."""
+        """Add results to the window under way; return it when it is complete."""
         for result in results:
             if result.was_lost:
-                self._lost -= 1  # reported lost by an earlier message, late only
+                self._lost -= 1  # an earlier message reported it lost, but it was only late
                 continue
             if self._first_sent is None:
                 self._first_sent = result.sent

@@ -1,8 +1,8 @@
 """Detection of a growing queue: the trend of one-way delay against an adaptive threshold.
 
-After libwebrtc's trendline estimator and draft-ietf-rmcat-gcc-02, sections 5.3 and 5.4: a line is laid through the last
-20 smoothed delays; its slope, scaled, is compared with a threshold that follows it slowly, so that flows which always
-fill queues do not starve this one.
+After libwebrtc's trendline estimator and draft-ietf-rmcat-gcc-02, sections 5.3 and 5.4: a line is fitted to the last 20
+smoothed delays. Its scaled slope is compared with a threshold that follows it slowly, so that flows that always fill
+queues do not starve this one.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ class Usage(Enum):
 
 
 class OveruseDetector:
-    """Fed the deltas between groups; `usage` is the verdict."""
+    """The detector, fed with the deltas between groups; `usage` is the verdict."""
 
     def __init__(self) -> None:
         self.usage = Usage.NORMAL
@@ -95,7 +95,7 @@ def _slope(points: deque[tuple[float, float]]) -> float:
     """Return the slope of the least-squares line through the points."""
     origin = points[0][0]
     sum_x = sum_y = sum_xx = sum_xy = 0.0
-    for at, y in points:  # one by one, as engines in other languages add: sum() is more exact than they are
+    for at, y in points:  # one by one, as the compiled engine adds: sum() is more exact
         x = at - origin
         sum_x += x
         sum_y += y

@@ -1,35 +1,35 @@
-"""Pacing: the budgets of a peer's pacer and of its retransmissions, as policy values.
+"""Pacing: policy for the budgets of a peer's pacer and of its retransmissions.
 
 A pacer that is somewhat faster than the estimate spreads the burst of a keyframe, so that packets wait here, where
 audio overtakes them, and not in the router's short queue, where they may be lost. But the estimate is never far above
-what is sent, and most links carry many times as much. Pictures are bursts: how much longer the last packet of one takes
-than the first shows the rate of the link, and the pacer need not be much slower.
+what is sent, and most links carry many times as much. Pictures are bursts: the extra time that the last packet of a
+burst takes over the first shows the rate of the link, and the pacer need not be much slower.
 """
 
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 
-_FACTOR = 1.15  # more would fill the router's queue with each keyframe, and look like overuse
+_FACTOR = 1.15  # more would fill the router's queue at each keyframe, and look like overuse
 _START_FACTOR = 2.5  # a newcomer's first keyframes; as libwebrtc paces
 _MIN_RATE = 100_000.0
-_BURST_SHARE = 0.5  # of what bursts say
-_MAX_FACTOR = 8.0  # in any case: a shaper lets short bursts pass
-_MIN_BURST = 3000  # bytes: fewer than three packets say nothing
-_MIN_QUEUEING_NS = 1_000_000  # the precision of what feedback tells
+_BURST_SHARE = 0.5  # of the rate that bursts show
+_MAX_FACTOR = 8.0  # bits/s in any case, since a shaper lets short bursts pass
+_MIN_BURST = 3000  # bytes; fewer than three packets show nothing
+_MIN_QUEUEING_NS = 1_000_000  # the precision of feedback
 _GROWTH = 0.25
 _BELIEVED_NS = 10_000_000_000
 _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
 _REPAIR_BURST_NS = 500_000_000
-_COPIES_LEAVE = 0.5  # of the burst, kept for first retransmissions
+_COPIES_LEAVE = 0.5  # of the budget's burst, kept for first retransmissions
 _MEDIA_SHARE, _LEAST_MEDIA_SHARE = 0.98, 0.6  # of an estimate
-_REPAIRED_LOSS = 0.01  # from which repairs are sent twice
-_REPAIR_COST = 1.5  # of what was lost: some second copies are left out
+_REPAIRED_LOSS = 0.01  # from this loss on, repairs are sent twice
+_REPAIR_COST = 1.5  # of the loss, since some second copies are left out
 _SECOND = 1_000_000_000
 
 
 class BurstCapacity:
-    """The rate of bursts on the link, in bits/s. It falls when two in a row say so (one may be late because this
-    machine was busy), rises slowly, and is unknown after losses.
+    """The rate of bursts on the link, in bits/s. It falls when two bursts in a row are slower (one may be late because
+    this machine was busy), rises slowly, and is unknown after losses.
     """
 
     def __init__(self) -> None:
@@ -48,29 +48,27 @@ class BurstCapacity:
             self._at = now
 
     def rate(self, now: int) -> float:
-        """Return the rate, 0 while unknown or when the last burst was long ago."""
+        """Return the rate, 0 while unknown or if the last burst was long ago."""
         return self._rate if now - self._at < _BELIEVED_NS else 0.0
 
 
 def pacing_rate(estimate: float, burst: float = 0.0, *, is_starting: bool = False) -> int:
-    """Return the budget (bits/s) of a peer whose link is estimated at `estimate` bits/s, and at `burst` for bursts."""
+    """Return a peer's budget (bits/s), given its link's `estimate` and its `burst` rate (bits/s)."""
     usual = estimate * (_START_FACTOR if is_starting else _FACTOR)
     return int(max(usual, min(burst * _BURST_SHARE, estimate * _MAX_FACTOR), _MIN_RATE))
 
 
 def media_share(loss: float) -> float:
-    """Return the part of an estimate that media may take, where a share `loss` of the packets is lost: the rest repairs
-    them.
-    """
+    """Return the part of an estimate for media when a share `loss` of the packets is lost; the rest is for repairs."""
     if loss < _REPAIRED_LOSS:
         return _MEDIA_SHARE
     return max(_MEDIA_SHARE - _REPAIR_COST * loss, _LEAST_MEDIA_SHARE)
 
 
 class RetransmissionBudget:
-    """Bounds retransmissions: a quarter of the estimate, in bursts of half a second.
+    """Bounds retransmissions to a quarter of the estimate, in bursts of half a second.
 
-    A receiver that asks for everything again (a storm after an outage) would otherwise keep its own link full.
+    A receiver that requests everything again (a storm after an outage) would otherwise keep its own link full.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Groups of packets sent together, and by how much the gaps between groups changed on the way.
+"""Groups of packets sent together, and the change of the gaps between groups on the way.
 
 After libwebrtc's InterArrivalDelta: packets sent within 5 ms form a group, and so do those that a link delivered in a
 burst.
@@ -32,7 +32,7 @@ class _Group:
 
 
 class PacketGroups:
-    """Fed packets in the order of arrival."""
+    """Groups, fed with packets in order of arrival."""
 
     def __init__(self) -> None:
         self._current: _Group | None = None
@@ -45,7 +45,7 @@ class PacketGroups:
         return self._current.size if self._current is not None else 0
 
     def received(self, sent: int, arrival: int, size: int, now: int) -> GroupDelta | None:
-        """Take a packet; a delta when it begins a group and two complete ones are before it."""
+        """Take a packet; return a delta if it begins a group after two complete ones."""
         current = self._current
         if current is None:
             self._begin(sent, arrival, size, now)

@@ -1,9 +1,9 @@
-"""Probing: when to send faster than the estimate for a moment, how fast, and with what result.
+"""Probing: sending faster than the estimate for a moment, and judging the result.
 
 After libwebrtc's ProbeController and ProbeBitrateEstimator. A cluster of at least five packets in 25 ms or more is sent
 at a rate above the estimate; if it arrives as fast as it was sent, the link carries that rate. At the start two
-clusters follow each other. Later one is sent when more is wanted than the estimate grants; the next comes sooner after
-a success, and later after each failure.
+clusters follow each other. Later a cluster is sent when more is wanted than the estimate grants; the next follows
+sooner after a success, and later after each failure.
 """
 
 from typing import NamedTuple
@@ -11,15 +11,15 @@ from typing import NamedTuple
 from sfu.machines.congestion.send_history import PacketResult
 
 _MIN_PACKETS = 5
-_MIN_SIZE = _MIN_PACKETS * 1200  # jitter falsifies shorter clusters
+_MIN_SIZE = _MIN_PACKETS * 1200  # jitter distorts shorter clusters
 _DURATION_NS = 25_000_000
-_LONGEST_NS = 80_000_000  # on narrow links, where packets are small and sound must not wait for long
+_LONGEST_NS = 80_000_000  # on narrow links, where packets are small and audio must not wait for long
 _START_SCALES = (2.0, 4.0)
 _SCALE = 2.0
-_CAREFUL_SCALE = 1.5  # after the link was full: it probably still is, and sound would wait behind the excess
+_CAREFUL_SCALE = 1.5  # after the link was full: it probably still is, and audio would wait behind the excess
 _ENOUGH = 1.1
-_SUCCESS = 0.85  # of the probed rate: from here on a faster probe follows at once; less is the capacity of the link
-_FARTHER = 1.05  # times the old estimate: another probe is worth while soon
+_SUCCESS = 0.85  # of the probed rate: above, a faster probe follows at once; below, it is the link's capacity
+_FARTHER = 1.05  # times the old estimate: another probe is soon worthwhile
 _INTERVAL_NS = 2_000_000_000
 _MAX_INTERVAL_NS = 3_000_000_000
 _REPEAT_NS = 300_000_000
@@ -28,7 +28,7 @@ _AFTER_DECREASE_NS = 1_000_000_000
 _COST = 0.05  # of the estimate at most, unless one success follows another
 _RESULT_NS = 1_000_000_000
 _SHARE = 0.8  # of a cluster's packets and bytes that must have arrived
-_MAX_RATIO = 2.0  # receiving much faster than sending is a measuring error
+_MAX_RATIO = 2.0  # a rate of arrivals far above that of sending is a measuring error
 _SATURATED = 0.9
 _TARGET = 0.95
 _QUEUE_NS = 15_000_000
@@ -47,7 +47,7 @@ class ProbeCluster(NamedTuple):
 
 
 class ProbeControl:
-    """Says when to probe. One cluster is under way at a time."""
+    """Decides when to probe. One cluster is under way at a time."""
 
     def __init__(self) -> None:
         self._clusters = 0
@@ -58,29 +58,29 @@ class ProbeControl:
         self._interval = _INTERVAL_NS
         self._next = 0
         self._maximum = float("inf")
-        self._estimate = 0.0  # when the last one went out
+        self._estimate = 0.0  # when the last one was sent
         self._is_careful = False
         self._affordable_at = self._held_until = 0
 
     def start(self, rate: float, maximum: float) -> None:
-        """Media begin to flow at the start rate: find out soon how much more the link carries."""
+        """Note that media begins at the start rate, so it should soon be found out how much more the link carries."""
         if not self._started:
             self._started = True
             self._maximum = maximum
             self._pending = [rate * scale for scale in _START_SCALES]
 
     def decreased(self, now: int) -> None:
-        """The estimate was lowered because the link is full: leave it alone for a moment."""
+        """Note that the estimate was lowered because the link is full: do not probe for a moment."""
         self._pending.clear()
         self._held_until = now + _AFTER_DECREASE_NS
         self._next = max(self._next, self._held_until)
 
     def repeat(self, now: int) -> None:
-        """Probe again soon: the last result is doubtful."""
+        """Probe again soon, since the last result is doubtful."""
         self._next = now + _REPEAT_NS
 
     def result(self, cluster: int, rate: float, now: int) -> None:
-        """A cluster was measured at `rate`; it counts once, and only while it is the one under way."""
+        """Take a cluster's measured `rate`; it counts once, and only while that cluster is under way."""
         probing = self._probing
         if probing is None or probing.cluster != cluster:
             return
@@ -107,8 +107,8 @@ class ProbeControl:
     ) -> ProbeCluster | None:
         """Return the cluster to send now.
 
-        `is_free`: neither delay nor loss says that the link is full. `is_limited`: little of the estimate is sent, so
-        that only probes can raise it, and there is room for them.
+        `is_free`: neither delay nor loss shows that the link is full. `is_limited`: little of the estimate is used, so
+        only probes can raise it, and there is room for them.
         """
         if not self._started:
             return None
@@ -125,7 +125,7 @@ class ProbeControl:
         self._estimate = estimate
         ceiling = min(self._maximum, wanted * _ENOUGH)
         self._pending = [rate for rate in self._pending if rate > estimate]
-        if self._pending and ceiling > estimate:  # else they are kept: layers may cost more than it seems
+        if self._pending and ceiling > estimate:  # else kept, since layers may cost more than it seems
             return self._cluster(min(self._pending.pop(0), ceiling), now)
         due = self._next
         if is_limited:
@@ -147,7 +147,7 @@ class ProbeControl:
 
 
 class ProbeResult(NamedTuple):
-    """The measured rate, in bits/s; `fills` if it was less than was sent and a queue grew to the very end."""
+    """The measured rate in bits/s. `fills`: it was less than the sent rate, and a queue grew until the end."""
 
     rate: float
     fills: bool = False
@@ -178,20 +178,20 @@ class _Measured:
 
     @property
     def is_queueing(self) -> bool:
-        """True if delays grew by more than jitter and were longest at the end, unlike those of a busy receiver."""
+        """True if delays grew by more than jitter and were longest at the end, which is unlike a busy receiver."""
         grown = self.last_delay - self.first_delay
         return grown >= _QUEUE_NS and grown >= _STANDS * (self.longest_delay - self.first_delay)
 
 
 class ProbeResults:
-    """Fed the results of packets that were part of clusters."""
+    """Measures clusters; fed with the results of their packets."""
 
     def __init__(self) -> None:
         self._clusters: dict[int, _Measured] = {}
         self._sizes: dict[int, int] = {}
 
     def begun(self, cluster: ProbeCluster) -> None:
-        """A cluster is being sent."""
+        """Note that a cluster is being sent."""
         self._sizes[cluster.cluster] = cluster.size
         while len(self._sizes) > _MAX_CLUSTERS:
             oldest = next(iter(self._sizes))
@@ -199,7 +199,7 @@ class ProbeResults:
             self._clusters.pop(oldest, None)
 
     def received(self, result: PacketResult) -> ProbeResult | None:
-        """Take a packet that arrived; returns what the link carried once enough of the cluster has."""
+        """Take a packet that arrived; return the link's rate once enough of the cluster has arrived."""
         if result.arrival is None or result.cluster not in self._sizes:
             return None
         measured = self._clusters.get(result.cluster)

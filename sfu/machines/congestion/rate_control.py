@@ -1,8 +1,8 @@
 """Delay-based rate: additive increase, multiplicative decrease (draft-ietf-rmcat-gcc-02, section 5.5; libwebrtc).
 
-The rate at which the link was last seen to be full is remembered: near it the rate grows by about a packet per response
-time, far from it by 8 % a second. It never exceeds 1.5 times the rate that really arrives, so silence does not raise
-it. Only overuse lowers it, so silence does not lower it either.
+The rate at which the link was last full is remembered. Near it the rate grows by about a packet per response time, far
+from it by 8 % a second. The rate never exceeds 1.5 times the arriving rate, so silence does not raise it. Only overuse
+lowers it, so silence does not lower it either.
 """
 
 from math import sqrt
@@ -11,7 +11,7 @@ from sfu.machines.congestion.overuse import Usage
 
 _BETA = 0.85
 _LIMITED_STEP = 0.6
-_DRAINED_NS = 100_000_000  # a longer queue lowers the rate so much more that the excess drains within a second
+_DRAINED_NS = 100_000_000  # a longer queue lowers the rate further, so that the excess drains within a second
 _LEAST_SHARE = 0.65
 _GROWTH_PER_SECOND = 1.08
 _MIN_GROWTH = 1_000.0
@@ -41,7 +41,7 @@ class LinkCapacity:
         return None if self._estimate is None else self._estimate * 1000
 
     def overused(self, acknowledged: float) -> None:
-        """The link was full while `acknowledged` bits/s arrived."""
+        """Note that the link was full while `acknowledged` bits/s arrived."""
         sample = acknowledged / 1000
         if self._estimate is None:
             self._estimate = sample
@@ -76,12 +76,12 @@ class RateControl:
         self._changed_at: int | None = None
 
     def set(self, rate: float, now: int) -> None:
-        """Take a rate measured another way: a probe."""
+        """Take a rate measured by a probe."""
         self.rate = self._clamp(rate)
         self._changed_at = now
 
     def may_decrease(self, acknowledged: float | None, round_trip: int, now: int) -> bool:
-        """Return True if enough time has passed for the last change to show, or far less arrives than was thought."""
+        """Return True if enough time has passed for the last change to show, or far less arrives than assumed."""
         if self._changed_at is None:
             return True
         if now - self._changed_at >= min(max(round_trip, _REDUCTION_NS[0]), _REDUCTION_NS[1]):
@@ -98,7 +98,7 @@ class RateControl:
         application_limited: bool = False,
         queueing: int = 0,
     ) -> float:
-        """Take a verdict, what arrives, in bits/s, and how long packets wait, in ns; return the new rate.
+        """Take a verdict, the arriving rate (bits/s) and the queueing delay (ns); return the new rate.
 
         If the application limits the sending rate, the arriving rate hides the capacity: the rate falls in steps.
         """

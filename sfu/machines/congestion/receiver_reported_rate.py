@@ -1,8 +1,9 @@
-"""The rate towards peers without transport-wide feedback: from REMB where they send it, and from receiver reports.
+"""The rate towards peers without transport-wide feedback: from REMB if they send it, and from receiver reports.
 
-Losses are judged as by draft-ietf-rmcat-gcc-02, section 6: below 2 % grow by 8 % a second, above 10 % fall by half of
-the loss, at most once per round trip and 300 ms. Departs: a rate that grows without being used proves nothing, and
-layers come in steps. So a rate that proved too high is not approached again for a while, longer each time.
+Losses are judged as in draft-ietf-rmcat-gcc-02, section 6: below 2 % the rate grows by 8 % a second, above 10 % it
+falls by half of the loss, at most once per round trip and 300 ms. One departure: a rate that grows without being used
+proves nothing, and layers come in steps. So a rate that proved too high is not approached again for a while, longer
+each time.
 """
 
 from collections import deque
@@ -13,14 +14,14 @@ _GROWTH_BITS = 1_000.0
 _SECOND = 1_000_000_000
 _DECREASE_NS = 300_000_000
 _REPORTED_FOR_NS = 5_000_000_000
-_ONE_FALL_NS = 5_000_000_000  # decreases this close to each other are of one cause
-_BELOW = 0.7  # of what was too much
+_ONE_FALL_NS = 5_000_000_000  # decreases this close to each other have one cause
+_BELOW = 0.7  # of the rate that was too high
 _FIRST_HOLD_NS, _LONGEST_HOLD_NS = 15_000_000_000, 120_000_000_000
 _REMEMBERED_NS = 60_000_000_000  # after a hold: a later excess has another cause
 
 
 class ReceiverReportedRate:
-    """`rate` in bits/s. Growth needs reports, and never goes beyond what the receiver itself estimates."""
+    """The rate in bits/s. It grows with reports only, and never beyond the receiver's own estimate."""
 
     def __init__(self, start: float, minimum: float, maximum: float) -> None:
         self.rate = start
@@ -35,9 +36,7 @@ class ReceiverReportedRate:
         self._recent: deque[tuple[int, float]] = deque()
 
     def receiver_estimate(self, rate: float, now: int) -> None:
-        """Take a REMB. It is the limit while such messages come; if it is above the rate, the rate grows at
-        once.
-        """
+        """Take a REMB. It is the limit while such messages arrive; the rate rises at once if it was below."""
         self._estimate = rate
         self._estimated_at = now
         self._set(rate if self.loss < _LOW else min(self.rate, rate))

@@ -28,7 +28,7 @@ class SentKind(IntEnum):
 
 
 class SentPacket(NamedTuple):
-    """A packet that went out: 16-bit transport-wide seq (-1 without), its RTP identity, bytes on the wire, when."""
+    """A sent packet: 16-bit transport-wide seq (-1 without), RTP identity, bytes on the wire, time."""
 
     transport_seq: int
     ssrc: int
@@ -54,7 +54,9 @@ class PacketResult(NamedTuple):
 
 
 class FeedbackReport(NamedTuple):
-    """`results` in the order of sending. `round_trip` is of the newest packet that arrived, None without any."""
+    """The matched feedback: `results` in order of sending. `round_trip` is that of the newest packet that arrived, None
+    without any.
+    """
 
     results: tuple[PacketResult, ...]
     round_trip: int | None
@@ -70,9 +72,9 @@ class _Entry:
 
 
 class SendHistory:
-    """Fed every packet sent (`sent`) and every feedback message; each packet's arrival is reported once.
+    """The history, fed with every sent packet (`sent`) and every feedback message; each arrival is reported once.
 
-    It keeps the newest `MAX_PACKETS` numbers, and of those what was sent within `MAX_AGE` before the newest.
+    It keeps the newest `MAX_PACKETS` numbers, and of those the packets sent within `MAX_AGE` before the newest.
     """
 
     def __init__(self) -> None:
@@ -88,7 +90,7 @@ class SendHistory:
         return len(self._entries)
 
     def sent(self, packet: SentPacket) -> None:
-        """Remember a packet; in the order of sending. When numbering begins or ends, earlier packets are forgotten."""
+        """Remember a packet; in order of sending. When numbering begins or ends, earlier packets are forgotten."""
         if (packet.transport_seq >= 0) != self._is_numbered:
             self._is_numbered = not self._is_numbered
             self._entries.clear()
@@ -108,14 +110,14 @@ class SendHistory:
             del self._entries[oldest]
 
     def mark(self, cluster: int) -> None:
-        """Mark the packets sent since the last call as part of this probe, or of none (-1)."""
+        """Assign the packets sent since the last call to this probe, or to none (-1)."""
         if cluster >= 0:
             for entry in self._unclaimed:
                 entry.cluster = cluster
         self._unclaimed.clear()
 
     def feedback(self, message: TransportFeedback, now: int) -> FeedbackReport:
-        """Match a transport-wide message that came at `now`; unknown packets and repeated news are skipped."""
+        """Match a transport-wide message that arrived at `now`; unknown packets and repeated results are skipped."""
         newest = self._unwrapper.newest
         if newest is None:
             return FeedbackReport((), None)
@@ -128,7 +130,7 @@ class SendHistory:
         return self._report(told, now)
 
     def congestion_feedback(self, message: CongestionFeedback, now: int) -> FeedbackReport:
-        """Match an RFC 8888 message that came at `now`."""
+        """Match an RFC 8888 message that arrived at `now`."""
         made = self._reports.unwrap(message.timestamp) * _SECOND // 65536
         told: list[tuple[int, int | None]] = []
         by_stream = {(entry.packet.ssrc, entry.packet.seq): key for key, entry in self._entries.items()}
@@ -162,7 +164,7 @@ class SendHistory:
 
 
 def received_in_order(results: Sequence[PacketResult]) -> list[tuple[PacketResult, int]]:
-    """Return the results that arrived, with their arrival, in the order of arrival."""
+    """Return the results of arrived packets, with their times, in order of arrival."""
     arrived = [(result, result.arrival) for result in results if result.arrival is not None]
     arrived.sort(key=lambda pair: pair[1])
     return arrived

@@ -2,8 +2,8 @@
 
 A short queue that never empties means that the link is always busy: the rate at which packets arrive is its capacity.
 
-The trend of delays (see overuse) shows a queue that grows, not one that is full already. Departs from GCC, which leaves
-that to losses alone. A baseline that has really risen, as after a change of route, is accepted after a while, since a
+The trend of delays (see overuse) shows a growing queue, not one that is already full. GCC, by contrast, leaves that
+case to losses alone. A baseline that has really risen, as after a change of route, is accepted after a while, since a
 queue would have drained by then.
 """
 
@@ -18,9 +18,11 @@ _BUCKETS = 6
 
 
 class StandingQueue:
-    """Fed the smallest one-way delay of each feedback message (ns; the clocks' difference cancels out).
+    """The detector, fed with the smallest one-way delay of each feedback message (ns; the clocks' difference cancels
+    out).
 
-    `queueing` is its excess over the smallest of the last minute; `is_busy` is true if it never vanished lately.
+    `queueing` is its excess over the smallest of the last minute; `is_busy` is true if the queue has not emptied
+    lately.
     """
 
     def __init__(self) -> None:
@@ -31,7 +33,7 @@ class StandingQueue:
         self._busy_since: int | None = None
 
     def update(self, delay: int, now: int) -> bool:
-        """Return True if a queue has been standing for a moment."""
+        """Take a delay (ns); return True if a queue has been standing for a moment."""
         bucket = now // _BUCKET_NS
         if self._minima and self._minima[-1][0] == bucket:
             self._minima[-1] = (bucket, min(delay, self._minima[-1][1]))
@@ -51,7 +53,7 @@ class StandingQueue:
         return now - self._since >= _HOLD_NS
 
     def drained(self) -> None:
-        """Forget the queue: nothing has been sent for so long that none can be left."""
+        """Forget the queue, since nothing has been sent for so long that none can be left."""
         self.queueing = 0
         self._since = self._busy_since = None
         self.is_busy = False

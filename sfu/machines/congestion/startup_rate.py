@@ -1,9 +1,9 @@
-"""The first measured rate of a link, from the first pictures: a keyframe that the pacer spreads is a free probe.
+"""The first measured rate of a link, from the first pictures: a paced keyframe is a free probe.
 
 libwebrtc probes at the start of a call with padding. A newcomer to an sfu gets a keyframe of every picture at once, so
-there are media to measure with. Runs of packets sent back to back are taken as probe clusters. Unlike those they may
-also lower the rate, if a queue grows to their very end. This phase is over when two runs have filled the link, or after
-a few seconds.
+there is media to measure with. Runs of packets sent back to back are treated as probe clusters. Unlike those they may
+also lower the rate, if a queue grows until their end. This phase is over when two runs have filled the link, or after a
+few seconds.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sfu.machines.congestion.send_history import PacketResult, SentKind
 
-_GAP_NS = 20_000_000  # a machine with hundreds of newcomers cannot look at each more often
+_GAP_NS = 20_000_000  # a machine with hundreds of newcomers cannot check each more often
 _MIN_PACKETS = 8
 _MIN_SPAN_NS = 10_000_000
 _MAX_PACKETS = 32
@@ -19,12 +19,12 @@ _AGREEMENT = 1.5
 _SATURATED = 0.9
 _TARGET = 0.95
 _MAX_RATIO = 2.0
-_STANDS = 0.7  # of the longest delay of a run: a receiver that was only busy shows its longest delay earlier
+_STANDS = 0.7  # of the run's longest delay: a receiver that was only busy has its longest delay earlier
 _LASTS_NS = 3_000_000_000
 
 
 class StartupRun(NamedTuple):
-    """`rate` in bits/s; `fills` says that the link was full, `grown` by how much its queue grew meanwhile (ns)."""
+    """A measured rate in bits/s. `fills`: the link was full; `grown` is the growth of its queue meanwhile (ns)."""
 
     rate: float
     fills: bool = False
@@ -32,7 +32,7 @@ class StartupRun(NamedTuple):
 
 
 class StartupRate:
-    """Fed every result at first; `is_over` when it has nothing more to tell."""
+    """The start phase, fed with every result; `is_over` once it can tell nothing more."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -41,7 +41,9 @@ class StartupRate:
         self._filled: StartupRun | None = None
 
     def update(self, results: Sequence[PacketResult], now: int) -> StartupRun | None:
-        """Take results in the order of sending; return what the newest run of packets showed, if it was long enough."""
+        """Take results in order of sending; return the measurement of the newest run of packets, if it was long
+        enough.
+        """
         found = None
         for result in results:
             if result.kind == SentKind.AUDIO or result.arrival is None:
@@ -59,7 +61,7 @@ class StartupRate:
         return found
 
     def _confirm(self, run: StartupRun | None) -> StartupRun | None:
-        """Two runs must agree that the link is full: a busy machine may have delayed a single one."""
+        """Return a run that filled the link only once two agree; a busy machine may have delayed a single one."""
         before, self._filled = self._filled, run if run is not None and run.fills else self._filled
         if run is None or not run.fills:
             return run

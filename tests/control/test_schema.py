@@ -190,11 +190,10 @@ async def _examine(people: People, stage: Stage, tokens: dict[str, str]) -> None
             done[label].add(await DEEDS[label](people, stage, world))
         if label in SENSIBLE:
             done[label].add(await _sensible(people, stage, world, label, tokens))
-        for caller in CALLERS:
-            headers = (await _client(people, stage, world, label, caller)).headers
-            found = await asyncio.to_thread(_ask, operation, world.paths, people.nobody().server.url, headers)
-            done[label] |= {status for status, _ in found}
-            wrong += [f"{label} as {caller}: {status} {problem}" for status, problem in found if problem]
+        headers = {caller: (await _client(people, stage, world, label, caller)).headers for caller in CALLERS}
+        found = await asyncio.to_thread(_ask, operation, world.paths, people.nobody().server.url, headers)
+        done[label] |= {status for _, status, _ in found}
+        wrong += [f"{label} as {caller}: {status} {problem}" for caller, status, problem in found if problem]
         if consumes:
             world = None
     never = {label for label, statuses in done.items() if not any(200 <= status < 400 for status in statuses)}
@@ -230,11 +229,16 @@ def _parameters(paths: dict[str, str]) -> dict[str, str]:
     return {name.strip("<>").rpartition(":")[2]: value for name, value in paths.items()}
 
 
-def _ask(operation: Any, paths: dict[str, str], url: str, headers: dict[str, str]) -> list[tuple[int, str]]:
-    """Send what schemathesis makes of an operation; returns statuses, and what is wrong with the answers."""
+def _ask(
+    operation: Any, paths: dict[str, str], url: str, callers: dict[str, dict[str, str]]
+) -> list[tuple[str, int, str]]:
+    """Send what schemathesis makes of an operation, as each caller with its headers.
+
+    Returns callers, statuses, and what is wrong with the answers.
+    """
     known = {one.name for one in operation.path_parameters}
     parameters = {name: value for name, value in _parameters(paths).items() if name in known}
-    found: list[tuple[int, str]] = []
+    found: list[tuple[str, int, str]] = []
 
     @seed(1)
     @settings(
@@ -246,14 +250,19 @@ def _ask(operation: Any, paths: dict[str, str], url: str, headers: dict[str, str
     )
     @given(case=operation.as_strategy(path_parameters=parameters))
     def send(case: Case) -> None:
-        response = case.call(base_url=url, headers=headers, allow_redirects=False, timeout=30)
-        # 502 and 503 say that a part behind control is away, which here most are.
-        problem = response.text[:200] if response.status_code >= 500 and response.status_code not in {502, 503} else ""
-        try:
-            case.validate_response(response, checks=CHECKED)
-        except FailureGroup as group:
-            problem = "; ".join(f"{one.title} {one.message}"[:300] for one in group.exceptions)
-        found.append((response.status_code, problem))
+        for caller, headers in callers.items():
+            found.append((caller, *_answer(case, url, headers)))
 
     send()
     return found
+
+
+def _answer(case: Case, url: str, headers: dict[str, str]) -> tuple[int, str]:
+    response = case.call(base_url=url, headers=headers, allow_redirects=False, timeout=30)
+    # 502 and 503 say that a part behind control is away, which here most are.
+    problem = response.text[:200] if response.status_code >= 500 and response.status_code not in {502, 503} else ""
+    try:
+        case.validate_response(response, checks=CHECKED)
+    except FailureGroup as group:
+        problem = "; ".join(f"{one.title} {one.message}"[:300] for one in group.exceptions)
+    return response.status_code, problem

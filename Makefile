@@ -2,7 +2,7 @@
 .PHONY: run page test check deps venv bench test-sanitized test-network stack containers fuzz docs pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
-WORKERS ?= 2
+WORKERS ?= 3
 # What an installation is made from; the compiled engine is built along with it.
 SOURCES = pyproject.toml deploy/client/pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
 
@@ -14,7 +14,7 @@ page:
 	@sh web/build.sh
 
 test: deps .venv/.installed-dev
-	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --durations 10 $(PYTEST_ARGS)
+	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
 
 check: .venv/.installed-dev
 	.venv/bin/ruff check .

@@ -7,6 +7,7 @@ get no second try.
 
 import os
 import signal
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def s3() -> Iterator[S3Server]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # In order of their names, files that start browsers would all run at one time, and those that wait at another.
+    items.sort(key=lambda item: zlib.crc32(str(item.path.relative_to(HERE)).encode()))
     if not config.pluginmanager.hasplugin("rerunfailures"):  # -p no:rerunfailures
         return
     for item in items:

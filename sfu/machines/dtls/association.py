@@ -1,14 +1,13 @@
 """DTLS-SRTP (RFC 5764) of one peer over OpenSSL's memory BIO: no socket, no task.
 
 DTLS 1.2 (RFC 6347); a DTLS 1.3 hello falls back to it. The remote certificate's fingerprint is checked inside the
-handshake, so that a wrong one ends it with an alert, and again before keys are exposed. As a client, `takeover`
-replaces OpenSSL when the server's certificate is of a curve that OpenSSL does not accept.
+handshake, so that a wrong one ends it with an alert, and again before keys are exposed. On the client side, `takeover`
+replaces OpenSSL if the server's certificate uses a curve that OpenSSL does not accept.
 
-Retransmission: OpenSSL's timer runs by the wall clock and starts at a second. The last flight is therefore repeated
-here as well, byte for byte, by the caller's clock: the other side sees an ordinary duplicate. This does not replace
-OpenSSL's own retransmission with fresh record numbers, which is needed where the other side has seen the flight and its
-answer was lost. A server of ours answers such repetitions by its last flight, so two associations of ours need no wall
-clock.
+Retransmission: OpenSSL's timer uses the wall clock and starts at a second. Therefore the last flight is also repeated
+here, byte for byte, by the caller's clock; the other side sees an ordinary duplicate. This does not replace OpenSSL's
+own retransmission with fresh record numbers, which is needed if the other side got the flight and its answer was lost.
+Our server answers such repeats with its last flight, so two of our associations need no wall clock.
 """
 
 import contextlib
@@ -51,7 +50,7 @@ class DtlsState(Enum):
 
 
 class Dtls:
-    """One association. Feed it only datagrams from 5-tuples that ICE has validated."""
+    """One association. It must get only datagrams from 5-tuples that ICE has validated."""
 
     def __init__(self, certificate: DtlsCertificate) -> None:
         self.keeps_data = False
@@ -109,9 +108,9 @@ class Dtls:
         return self._dropped
 
     def start(self, role: DtlsRole, fingerprints: Sequence[Fingerprint], now: int) -> None:
-        """Begin: as client send the hello, as server await one. Datagrams held since before are taken now.
+        """Begin: a client sends its hello, a server waits for one. Datagrams that were held are processed now.
 
-        ValueError when started twice or without a usable fingerprint (sha-256, sha-384, sha-512).
+        Raises ValueError if started twice or without a usable fingerprint (sha-256, sha-384, sha-512).
         """
         if self._state is not DtlsState.NEW:
             raise ValueError("the association was started before")
@@ -130,7 +129,7 @@ class Dtls:
             self.receive(data, now)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take a datagram; before `start` a few are held (the answer may come later than the hello)."""
+        """Take a datagram; before `start` a few are held, since the answer may arrive later than the hello."""
         if self._state is DtlsState.NEW and len(self._held) < MAX_HELD and len(data) <= MAX_HELD_BYTES:
             self._held.append(data)
             return
@@ -160,14 +159,14 @@ class Dtls:
         return outgoing
 
     def application_data(self) -> list[bytes]:
-        """Return what the records of application data held that have come since the last call; a few are kept."""
+        """Return the contents of application data records since the last call; only a few are kept."""
         received, self._application = self._application, []
         return received
 
     def send(self, data: Sequence[bytes], now: int) -> bool:
-        """Send each as one record of application data (RFC 8261); False when there is no association to do so.
+        """Send each item as one application data record (RFC 8261); return False if there is no usable association.
 
-        Each must leave room for the record's header within MTU. A taken-over handshake carries none.
+        Each must leave room for the record's header within MTU. A taken-over association carries no application data.
         """
         connection = self._connection
         if self._state is not DtlsState.CONNECTED or connection is None:
@@ -182,13 +181,13 @@ class Dtls:
         return True
 
     def timer(self) -> int | None:
-        """Return when `handle_timer` is to be called next, in ns, or None."""
+        """Return when `handle_timer` has work next, in ns, or None."""
         if self._state is not DtlsState.HANDSHAKING:
             return None
         return min(due for due in (self._deadline, self._repeat_due, self._openssl_due) if due is not None)
 
     def handle_timer(self, now: int) -> None:
-        """Repeat the flight when due; a handshake that takes over HANDSHAKE_NS closes (handshake_timeout)."""
+        """Repeat the flight when due; a handshake that takes longer than HANDSHAKE_NS is closed (handshake_timeout)."""
         if self._state is not DtlsState.HANDSHAKING:
             return
         if now >= self._deadline:
@@ -204,7 +203,7 @@ class Dtls:
         if self._repeat_due is not None and now >= self._repeat_due:
             if self._taken_over is not None:
                 self._flight = self._taken_over.flight() or self._flight
-            # Datagrams that were never fetched, because there is no address yet, need no repetition.
+            # Datagrams that have not been fetched yet, for lack of an address, need no repetition.
             self._outgoing = self._outgoing or list(self._flight)
             self._repeat_interval = min(2 * self._repeat_interval, _MAX_REPEAT_NS)
             self._repeat_due = now + self._repeat_interval
@@ -227,14 +226,16 @@ class Dtls:
         return connection
 
     def _verify(self, _: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
-        """Accept by fingerprint alone, whatever OpenSSL thinks of the chain (RFC 8122, section 6)."""
+        """Accept by fingerprint alone, whatever OpenSSL's verdict on the chain (RFC 8122, section 6)."""
         if depth > 0 or matches(certificate.to_cryptography(), self._fingerprints):
             return True
         self._mismatch = True
         return False
 
     def _admits(self, data: bytes, found: list[Record]) -> bool:
-        """Return True if a datagram may be part of the handshake: a server begins with a hello, and no flood passes."""
+        """Return True if a datagram may be part of the handshake: a server expects a hello first, and floods are
+        rejected.
+        """
         if self._role is DtlsRole.SERVER and not self._flight and not is_client_hello(data, found):
             return False
         self._handshake_bytes += len(data)
@@ -284,7 +285,7 @@ class Dtls:
         self._server_messages.clear()
 
     def _collect(self, connection: SSL.Connection, now: int) -> list[bytes]:
-        """Move what OpenSSL wrote to the outgoing datagrams, and return it."""
+        """Move OpenSSL's output to the outgoing datagrams, and return it."""
         written = []
         try:
             while True:
@@ -316,7 +317,7 @@ class Dtls:
             if not is_needed(certificate.body):
                 return
         except ValueError:
-            self._assembler = None  # for OpenSSL to judge
+            self._assembler = None  # OpenSSL judges it
             return
         first = records(self._flight[0])[0]
         seq = int.from_bytes(self._flight[0][first.start + 17 : first.start + 19], "big")
@@ -353,7 +354,7 @@ class Dtls:
             self._begin_flight(flight, now)
 
     def _repeats_flight(self, found: list[Record], now: int) -> bool:
-        """Return True if a client repeats its last flight, having missed ours (RFC 6347, section 4.2.4)."""
+        """Return True if a client repeats its last flight, since it missed ours (RFC 6347, section 4.2.4)."""
         if self._role is not DtlsRole.SERVER or now - self._final_repeated < _FINAL_REPEAT_NS:
             return False
         if not any(record.content_type in (HANDSHAKE, CHANGE_CIPHER_SPEC) for record in found):

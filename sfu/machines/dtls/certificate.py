@@ -1,4 +1,4 @@
-"""The certificate that a process shows in DTLS, and fingerprints (RFC 8122)."""
+"""A process's DTLS certificate, and fingerprints (RFC 8122)."""
 
 import secrets
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def generate_certificate() -> DtlsCertificate:
 
 
 def self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> x509.Certificate:
-    """Return a self-signed certificate of `key`. Peers check its fingerprint, none its dates."""
+    """Return a self-signed certificate of `key`. Peers check its fingerprint, not its dates."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, secrets.token_hex(16))])
     now = datetime.now(UTC)
     return (
@@ -55,16 +55,18 @@ def self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> x509.Cer
 
 
 def fingerprint_of(certificate: x509.Certificate, algorithm: str) -> Fingerprint:
-    """Return the certificate's fingerprint; ValueError for an algorithm other than sha-256, sha-384 and sha-512."""
+    """Return the certificate's fingerprint; raises ValueError for algorithms other than sha-256, sha-384 and
+    sha-512.
+    """
     if algorithm not in _HASHES:
         raise ValueError("fingerprint algorithm")
     return Fingerprint(algorithm, certificate.fingerprint(_HASHES[algorithm]()).hex(":").upper())
 
 
 def matches(certificate: x509.Certificate, fingerprints: tuple[Fingerprint, ...]) -> bool:
-    """Return True if the certificate is one that the description announced: any fingerprint of its strongest algorithm.
+    """Return True if the certificate matches any announced fingerprint of the strongest algorithm.
 
-    RFC 8122, section 5.1: weaker ones are ignored when there is a stronger one.
+    Fingerprints of weaker algorithms are ignored (RFC 8122, section 5.1).
     """
     for algorithm in ("sha-512", "sha-384", "sha-256"):
         announced = [one for one in fingerprints if one.algorithm == algorithm]

@@ -17,7 +17,7 @@ _CIPHERS = ":".join(
 
 @lru_cache(maxsize=8)
 def context_of(certificate: DtlsCertificate) -> SSL.Context:
-    """Return what associations with this certificate have in common."""
+    """Return the OpenSSL context shared by all associations with this certificate."""
     context = SSL.Context(SSL.DTLS_METHOD)
     context.set_min_proto_version(_DTLS_1_2)
     context.set_max_proto_version(_DTLS_1_2)

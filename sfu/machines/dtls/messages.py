@@ -1,4 +1,6 @@
-"""DTLS 1.2 handshake messages (RFC 6347, section 4.2): put together from fragments, read where a client needs it."""
+"""DTLS 1.2 handshake messages (RFC 6347, section 4.2): reassembly from fragments, and parsing of those a client
+needs.
+"""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,14 +25,14 @@ _USE_SRTP = 0x000E
 
 
 class Message(NamedTuple):
-    """A whole handshake message."""
+    """A complete handshake message."""
 
     kind: int
     seq: int
     body: bytes
 
     def encode(self) -> bytes:
-        """Return it as one fragment, which is also how transcripts hash it (RFC 6347, section 4.2.6)."""
+        """Return the message as one fragment, the form in which transcripts hash it (RFC 6347, section 4.2.6)."""
         length = len(self.body).to_bytes(3, "big")
         return bytes([self.kind]) + length + self.seq.to_bytes(2, "big") + bytes(3) + length + self.body
 
@@ -44,7 +46,7 @@ class _Partial:
 
 @dataclass(slots=True)
 class Assembler:
-    """Puts the other side's messages in order together; `next_seq` is the first that is not complete."""
+    """Reassembles the other side's messages in order; `next_seq` is the first incomplete one."""
 
     next_seq: int = 0
     _partial: dict[int, _Partial] = field(default_factory=dict)
@@ -58,7 +60,9 @@ class Assembler:
         return messages
 
     def add_fragments(self, body: bytes) -> list[Message]:
-        """Take the body of one handshake record. ValueError when fragments contradict each other or their record."""
+        """Take the body of one handshake record; raises ValueError if fragments contradict each other or their
+        record.
+        """
         start = 0
         while start < len(body):
             header = body[start : start + _HEADER_BYTES]
@@ -81,7 +85,7 @@ class Assembler:
         if not self.next_seq <= seq < self.next_seq + _LOOKAHEAD:
             return
         if length > _MAX_BYTES or offset + len(piece) > length:
-            raise ValueError("handshake fragment out of its message")
+            raise ValueError("handshake fragment exceeds its message")
         partial = self._partial.get(seq)
         if partial is None:
             partial = self._partial[seq] = _Partial(header[0], bytearray(length), set(range(length)))
@@ -92,7 +96,9 @@ class Assembler:
 
 
 class ServerHello(NamedTuple):
-    """A ServerHello as far as a client needs it; `srtp_profile` is 0 without use_srtp (RFC 5764, section 4.1.1)."""
+    """The fields of a ServerHello that a client needs; `srtp_profile` is 0 without use_srtp (RFC 5764, section
+    4.1.1).
+    """
 
     random: bytes
     cipher_suite: int
@@ -101,7 +107,7 @@ class ServerHello(NamedTuple):
 
 
 class KeyExchange(NamedTuple):
-    """A ServerKeyExchange over a named curve (RFC 8422, section 5.4). `parameters` is what was signed."""
+    """A ServerKeyExchange over a named curve (RFC 8422, section 5.4). `parameters` is the signed part."""
 
     curve: int
     point: bytes
@@ -112,7 +118,7 @@ class KeyExchange(NamedTuple):
 
 
 class Reader:
-    """Reads big-endian fields; ValueError past the end."""
+    """Reads big-endian fields; raises ValueError past the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -120,7 +126,7 @@ class Reader:
 
     @property
     def rest(self) -> int:
-        """Bytes not read yet."""
+        """The number of bytes not read yet."""
         return len(self._data) - self._at
 
     def take(self, count: int) -> bytes:
@@ -133,12 +139,12 @@ class Reader:
         return int.from_bytes(self.take(size), "big")
 
     def vector(self, size: int) -> bytes:
-        """Return a vector whose length is written in `size` bytes."""
+        """Return a vector whose length field has `size` bytes."""
         return self.take(self.integer(size))
 
 
 def read_server_hello(body: bytes) -> ServerHello:
-    """Return the hello; ValueError for another version than DTLS 1.2."""
+    """Return the parsed hello; raises ValueError for a version other than DTLS 1.2."""
     reader = Reader(body)
     if reader.integer(2) != 0xFEFD:
         raise ValueError("not DTLS 1.2")
@@ -158,12 +164,12 @@ def read_server_hello(body: bytes) -> ServerHello:
 
 
 def read_certificate(body: bytes) -> bytes:
-    """Return the leaf certificate's DER; ValueError without one."""
+    """Return the leaf certificate in DER; raises ValueError if there is none."""
     return Reader(Reader(body).vector(3)).vector(3)
 
 
 def read_key_exchange(body: bytes) -> KeyExchange:
-    """Return the key exchange; ValueError for curves written out instead of named."""
+    """Return the parsed key exchange; raises ValueError for explicit instead of named curves."""
     reader = Reader(body)
     if reader.integer(1) != 3:
         raise ValueError("not a named curve")

@@ -1,7 +1,7 @@
-"""DTLS records as the datagram layer sees them (RFC 6347, section 4.1): what may reach OpenSSL, and how to pack it.
+"""DTLS records in datagrams (RFC 6347, section 4.1): a filter of what may reach OpenSSL, and packing.
 
-OpenSSL versions differ in how they handle short records, and endless handshake fragments out of order. What cannot be
-part of a sane handshake is dropped here, before it costs memory.
+OpenSSL versions differ in how they handle short records, and floods of handshake fragments out of order. Records that
+cannot be part of a valid handshake are dropped here, before they cost memory.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ HEADER_BYTES = 13
 _HANDSHAKE_HEADER_BYTES = 12
 _CLIENT_HELLO = b"\x01"
 _MAX_RECORD_BYTES = 2**14 + 256
-_MAX_MESSAGE_BYTES = 20_000  # a certificate chain of some length
+_MAX_MESSAGE_BYTES = 20_000  # room for a long certificate chain
 _MAX_MESSAGE_SEQ = 24
-# Explicit nonce and tag of AES-GCM; ChaCha20-Poly1305 has no nonce, CBC suites are longer than either.
+# Explicit nonce and tag of AES-GCM; ChaCha20-Poly1305 has no nonce, CBC suites need more than either.
 _MIN_PROTECTED_BYTES = 16
 
 
@@ -32,7 +32,7 @@ class Record(NamedTuple):
 
 
 def records(data: bytes) -> list[Record]:
-    """Return the records of a datagram; ValueError unless they fill it exactly."""
+    """Return the records of a datagram; raises ValueError unless they fill it exactly."""
     found = []
     start = 0
     while start < len(data):
@@ -50,7 +50,9 @@ def records(data: bytes) -> list[Record]:
 
 
 def is_sane(data: bytes, found: list[Record]) -> bool:
-    """Return True if OpenSSL may see it: known types, no short protected record, no outlandish handshake fragment."""
+    """Return True if OpenSSL may see the record: known type, no short protected record, no absurd handshake
+    fragment.
+    """
     for record in found:
         if not CHANGE_CIPHER_SPEC <= record.content_type <= APPLICATION_DATA:
             return False
@@ -67,7 +69,9 @@ def is_sane(data: bytes, found: list[Record]) -> bool:
 
 
 def is_client_hello(data: bytes, found: list[Record]) -> bool:
-    """Return True if all records are fragments of a plain ClientHello: all that a server takes at first."""
+    """Return True if all records are fragments of a plain ClientHello, the only message that a server accepts at
+    first.
+    """
     return all(
         record.epoch == 0
         and record.content_type == HANDSHAKE
@@ -77,7 +81,7 @@ def is_client_hello(data: bytes, found: list[Record]) -> bool:
 
 
 def pack(stream: bytes, mtu: int) -> list[bytes]:
-    """Return datagrams of whole records, at most `mtu` bytes each unless one record alone is longer."""
+    """Return datagrams of complete records, at most `mtu` bytes each unless a single record is longer."""
     datagrams: list[bytes] = []
     begin = end = 0
     for record in records(stream) if stream else ():
@@ -91,7 +95,7 @@ def pack(stream: bytes, mtu: int) -> list[bytes]:
 
 
 def _fragments(body: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield (message length, seq, fragment offset, fragment length, bytes there) of a plain handshake record."""
+    """Yield (message length, seq, fragment offset, fragment length, bytes present) for a plain handshake record."""
     start = 0
     while start < len(body):
         header = body[start : start + _HANDSHAKE_HEADER_BYTES]

@@ -1,4 +1,4 @@
-"""SRTP profiles and keys that a DTLS association agrees on (RFC 5764; AEAD profiles: RFC 7714)."""
+"""SRTP profiles and keys agreed on by a DTLS association (RFC 5764; AEAD profiles: RFC 7714)."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A protection profile: its IANA number and the bytes of its master key and salt."""
+    """A protection profile: its IANA number and the sizes (bytes) of its master key and salt."""
 
     number: int
     key_bytes: int
@@ -17,7 +17,7 @@ class Profile:
 
     @property
     def material_bytes(self) -> int:
-        """The length of the keying material of both directions."""
+        """The length of the keying material for both directions, in bytes."""
         return 2 * (self.key_bytes + self.salt_bytes)
 
 
@@ -31,7 +31,7 @@ PROFILES = {
 
 @dataclass(frozen=True, slots=True)
 class DtlsKeys:
-    """SRTP keys of the association: IANA profile number, and per direction master key followed by master salt."""
+    """SRTP keys of the association: the IANA profile number, and master key plus master salt for each direction."""
 
     profile: int
     receive: bytes
@@ -39,12 +39,14 @@ class DtlsKeys:
 
 
 def profile_by_number(number: int) -> Profile | None:
-    """Return the profile of an IANA number, None for one that we do not offer."""
+    """Return the profile with an IANA number, None for one that we do not offer."""
     return next((profile for profile in PROFILES.values() if profile.number == number), None)
 
 
 def split(material: bytes, profile: Profile, role: DtlsRole) -> DtlsKeys:
-    """Return keys from exported material: client key, server key, client salt, server salt (RFC 5764, section 4.2)."""
+    """Return keys split from exported material: client key, server key, client salt, server salt (RFC 5764, section
+    4.2).
+    """
     key, salt = profile.key_bytes, profile.salt_bytes
     client = material[:key] + material[2 * key : 2 * key + salt]
     server = material[key : 2 * key] + material[2 * key + salt :]

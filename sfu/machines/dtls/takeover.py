@@ -1,12 +1,13 @@
 """The second half of a DTLS 1.2 client handshake, for servers whose certificate OpenSSL does not accept.
 
 OpenSSL 4 dropped the smaller curves of RFC 4492 from TLS, certificates included. GnuTLS, and with it FFmpeg's whip
-muxer by default, makes its certificates on secp224r1. When the server's Certificate turns out to be of such a curve,
-this takes over from OpenSSL after its ClientHello: same messages, same transcript, with primitives from `cryptography`.
+muxer by default, makes its certificates on secp224r1. If the server's Certificate uses such a curve, this module takes
+over from OpenSSL after its ClientHello: same messages, same transcript, with primitives from `cryptography`.
 
-RFC 5246 and 6347; suites ECDHE-ECDSA with AES-GCM (RFC 5289); extended master secret (RFC 7627) and use_srtp (RFC 5764)
-as the server answered them. The certificate is checked by its fingerprint alone, and the signature over the key
-exchange proves that the server holds its key. Application data is not taken: such a server gets no data channels.
+It implements RFC 5246 and 6347; the suites ECDHE-ECDSA with AES-GCM (RFC 5289); extended master secret (RFC 7627) and
+use_srtp (RFC 5764), if the server answers them. The certificate is checked by its fingerprint alone; the signature over
+the key exchange proves that the server holds its key. Application data is not supported: such a server gets no data
+channels.
 """
 
 import hmac
@@ -69,7 +70,8 @@ _SUITES = {0xC02B: _Suite("sha256", hashes.SHA256(), 16), 0xC02C: _Suite("sha384
 
 
 def is_needed(certificate_message: bytes) -> bool:
-    """Return True if the server's Certificate has an EC key of a curve that OpenSSL rejects; ValueError if unreadable.
+    """Return True if the server's Certificate has an EC key of a curve that OpenSSL rejects; raises ValueError if
+    unreadable.
 
     OpenSSL judges everything else about a certificate.
     """
@@ -81,7 +83,7 @@ def is_needed(certificate_message: bytes) -> bool:
 
 
 class TakenOver:
-    """A client's handshake from the server's first flight on."""
+    """A client's handshake, from the server's first flight on."""
 
     def __init__(
         self,
@@ -111,7 +113,7 @@ class TakenOver:
         self.closed_by_remote = False
 
     def take_messages(self, messages: list[Message]) -> None:
-        """Take the server's plain messages in order. ValueError when the handshake cannot go on."""
+        """Take the server's plain messages, in order; raises ValueError if the handshake cannot continue."""
         for message in messages:
             if message.kind == HELLO_VERIFY_REQUEST:
                 continue
@@ -126,7 +128,7 @@ class TakenOver:
                 self._answer()
 
     def take(self, data: bytes, found: list[Record]) -> None:
-        """Take a datagram; what does not decrypt is passed over. ValueError when the handshake cannot go on."""
+        """Take a datagram, ignoring records that do not decrypt; raises ValueError if the handshake cannot continue."""
         for record in found:
             body = data[record.start + HEADER_BYTES : record.end]
             if record.epoch == 1 and self._protection is not None:
@@ -141,7 +143,7 @@ class TakenOver:
                 self._take_plain(record.content_type, body)
 
     def flight(self) -> list[bytes]:
-        """Return the client's flight as datagrams with fresh record numbers, empty before it is due."""
+        """Return the client's flight as datagrams with fresh record numbers, none before it is due."""
         if self._finished_message is None or self._protection is None:
             return []
         records = [
@@ -157,7 +159,7 @@ class TakenOver:
         return datagrams
 
     def alert(self, level: int, description: int) -> bytes:
-        """Return an alert record, protected once there are keys for it (RFC 5246, section 7.2)."""
+        """Return an alert record, protected once there are keys (RFC 5246, section 7.2)."""
         return self._record(ALERT, 1 if self.finished else 0, bytes([level, description]))
 
     def export(self, label: bytes, length: int) -> bytes:
@@ -171,7 +173,7 @@ class TakenOver:
             raise ValueError("the server sent a fatal alert")
 
     def _answer(self) -> None:
-        """The server's flight is complete: verify it, derive keys, make ours."""
+        """Verify the server's complete flight, derive keys, and create our flight."""
         if not {SERVER_HELLO, CERTIFICATE, SERVER_KEY_EXCHANGE} <= self._received.keys():
             raise ValueError("the server's flight is incomplete")
         hello = read_server_hello(self._received[SERVER_HELLO].body)
@@ -213,7 +215,7 @@ class TakenOver:
         try:
             key.verify(exchange.signature, signed, ec.ECDSA(algorithm()))
         except InvalidSignature as error:
-            raise ValueError("the key exchange is not signed by the certificate's key") from error
+            raise ValueError("the key exchange is not signed with the certificate's key") from error
 
     def _finish(self, message: Message) -> None:
         expected = self._prf(self._master, b"server finished", self._digest(), 12)
@@ -258,7 +260,7 @@ class TakenOver:
 
 
 class _Protection:
-    """AES-GCM records with an explicit nonce (RFC 5288, section 3). Both directions of a client."""
+    """AES-GCM records with an explicit nonce (RFC 5288, section 3), for both directions of a client."""
 
     def __init__(self, block: bytes, key_bytes: int) -> None:
         self._send = AESGCM(block[:key_bytes])
@@ -271,7 +273,7 @@ class _Protection:
         return sequence + self._send.encrypt(self._send_salt + sequence, plain, additional)
 
     def open(self, header: bytes, body: bytes) -> bytes | None:
-        """Return the plain record, None when it is not authentic."""
+        """Return the plain record, None if it is not authentic."""
         length = len(body) - _NONCE_BYTES - _TAG_BYTES
         if length < 0:
             return None
@@ -283,7 +285,7 @@ class _Protection:
 
 
 def _agree(exchange: KeyExchange) -> tuple[bytes, bytes]:
-    """Return our ephemeral public point and the shared secret. ValueError for a bad point or another curve."""
+    """Return our ephemeral public point and the shared secret; raises ValueError for a bad point or another curve."""
     if exchange.curve == _X25519:
         own = x25519.X25519PrivateKey.generate()
         secret = own.exchange(x25519.X25519PublicKey.from_public_bytes(exchange.point))

@@ -1,7 +1,7 @@
-"""A minimal controlling ICE agent (RFC 8445) towards a lite one: for the Python client, tests and load generators.
+"""A minimal controlling ICE agent (RFC 8445) for lite remotes, used by the Python client, tests and load generators.
 
-One local socket, remote candidates that are known up front. The first candidate that answers is nominated at once:
-a lite remote never checks back, so that there is nothing to wait for.
+It has one local socket and knows the remote candidates from the start. The first candidate that answers is nominated at
+once: a lite remote never checks back, so there is nothing to wait for.
 """
 
 import random
@@ -42,11 +42,11 @@ class IceClient:
     def __init__(
         self, local: Credentials, remote: Credentials, candidates: Sequence[Address], tie_breaker: int, now: int
     ) -> None:
-        """Checks to all `candidates` begin at `now`; `tie_breaker` is a random 64-bit number."""
+        """Begin checks to all `candidates` at `now`; `tie_breaker` is a random 64-bit number."""
         self._local = local
         self._remote = remote
         self._tie_breaker = tie_breaker
-        self._random = random.Random(tie_breaker)  # noqa: S311 - spreads consent checks, hides nothing
+        self._random = random.Random(tie_breaker)  # noqa: S311 - spreads consent checks, not a secret
         self._candidates = [
             _Candidate(address, now + index * PACING_NS) for index, address in enumerate(dict.fromkeys(candidates))
         ]
@@ -58,7 +58,7 @@ class IceClient:
 
     @property
     def selected(self) -> Address | None:
-        """The remote address that answered first and is being nominated, None before."""
+        """The remote address that answered first and is being nominated, None before that."""
         return None if self._chosen is None else self._chosen.address
 
     @property
@@ -68,7 +68,7 @@ class IceClient:
 
     @property
     def failed(self) -> bool:
-        """No candidate answered in time, or consent was lost (RFC 7675)."""
+        """True if no candidate answered in time, or consent was lost (RFC 7675)."""
         return self._failed
 
     def receive(self, data: bytes, source: Address, now: int) -> str | None:
@@ -90,7 +90,7 @@ class IceClient:
         return outgoing
 
     def timer(self) -> int | None:
-        """Return when something is due next, in ns; None when failed."""
+        """Return when something is due next, in ns; None once failed."""
         if self._failed:
             return None
         return min(self._deadline, *(candidate.due for candidate in self._active()))

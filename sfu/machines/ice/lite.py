@@ -1,16 +1,16 @@
 """ICE-lite (RFC 8445, section 2.5) for one peer: answers checks, learns 5-tuples, watches consent (RFC 7675).
 
-Consent is read off the remote's checks: a peer without a valid one for CONSENT_NS is gone.
+Consent follows from the remote's checks: a peer without a valid check for CONSENT_NS has expired.
 
-The 5-tuple to send to, `selected`, is the nominated pair of the highest priority, of the newest credentials.
-A pair that was nominated gives way to one of lower priority when it has not been checked for a while or when its own
-checks stopped nominating it, which is how browsers move to another network. Before any nomination the best validated
-pair serves. The priority of a pair is the PRIORITY of its checks: all our candidates are host candidates of one socket.
+The 5-tuple to send to, `selected`, is the nominated pair with the highest priority among those with the newest
+credentials. It gives way to a nominated pair of lower priority if it has not been checked for a while, or if its own
+checks no longer nominate it, as when browsers move to another network. Before any nomination the best validated pair is
+used. The priority of a pair is the PRIORITY of its checks, since all our candidates are host candidates of one socket.
 
-Departs: a lite agent sends no checks, so it believes the source address of anyone who knows the password. That address
-can be forged, and media would go to a third party. Once the peer is established, a pair is therefore selected only
-after it has answered a check of ours (RFC 8445, section 7.3.1.4), which goes out when the pair would be selected: a
-move takes one round trip.
+One departure from the RFC: a lite agent sends no checks, so it believes the source address of anyone who knows the
+password. That address can be forged, and media would go to a third party. Therefore, once the peer is established, a
+pair is selected only after it has answered a check of ours (RFC 8445, section 7.3.1.4). We send it when the pair would
+be selected, so a move takes one round trip.
 """
 
 import secrets
@@ -28,7 +28,7 @@ CONSENT_NS = 30_000_000_000
 MAX_PAIRS = 32
 RENOMINATION_NS = 3_000_000_000  # longer than the interval of Chromium's checks on the pair that it uses (2.5 s)
 SILENCE_NS = 8_000_000_000  # longer than the interval of consent checks (RFC 7675: 5 s, at most 6)
-QUESTION_NS = 150_000_000  # until a check of ours is sent again, twice as long each time
+QUESTION_NS = 150_000_000  # before our check is sent again, doubled each time
 MAX_QUESTIONS = 3
 _HOST_PRIORITY = 126 << 24 | 65535 << 8 | 255
 _TCP_TYPE_PREFERENCE = 90
@@ -38,7 +38,7 @@ Address = tuple[str, int]
 
 
 class FiveTuple(NamedTuple):
-    """The source of a datagram and the index of our socket that it reached."""
+    """The source of a datagram, and the index of our socket that received it."""
 
     source: Address
     local: int
@@ -66,7 +66,7 @@ class Credentials(NamedTuple):
 
 
 class IceCheck(NamedTuple):
-    """A check of ours, and where it goes."""
+    """A check of ours and its destination."""
 
     data: bytes
     five_tuple: FiveTuple
@@ -75,9 +75,9 @@ class IceCheck(NamedTuple):
 class IceReceived(NamedTuple):
     """The result of a STUN message.
 
-    `response` is to be sent back to the source from the same socket. `validated` is a 5-tuple seen valid for the first
-    time: DTLS and SRTP from it may be taken. `selected` is set when the 5-tuple to send to changed. `dismissed` are
-    5-tuples forgotten to make room. `refused` says why the message was not accepted.
+    `response` is to be sent back to the source from the same socket. `validated` is a newly validated 5-tuple, from
+    which DTLS and SRTP may now be accepted. `selected` is set if the 5-tuple to send to changed. `dismissed` lists
+    5-tuples removed to make room. `refused` is the reason why the message was not accepted.
     """
 
     response: bytes | None = None
@@ -97,12 +97,12 @@ def generate_credentials(mark: str = "") -> Credentials:
 
 @lru_cache(maxsize=1)
 def _parsed(data: bytes) -> stun.Message:
-    """Cached, since each check is parsed twice: to find its peer, and by the peer."""
+    """Return the parsed message, cached since each check is parsed twice: to find its peer, and by the peer."""
     return stun.parse(data)
 
 
 def local_ufrag(data: bytes) -> str | None:
-    """Return our ufrag from a binding request's USERNAME ("ours:theirs"), to find its peer; None when there is none.
+    """Return our ufrag from a binding request's USERNAME ("ours:theirs"), to find its peer; None if there is none.
 
     Nothing is verified.
     """
@@ -117,7 +117,7 @@ def local_ufrag(data: bytes) -> str | None:
 
 
 def lite_candidates(addresses: Sequence[Address], announced: Sequence[Address] = ()) -> tuple[Candidate, ...]:
-    """Return UDP host candidates of announced public addresses (1:1 NAT), then of our own, in falling priority.
+    """Return UDP host candidates of announced public addresses (1:1 NAT), then of our own, in descending priority.
 
     Addresses are IP literals; a repeated one is listed once (RFC 8445, sections 5.1.1 and 5.1.2).
     """
@@ -130,7 +130,9 @@ def lite_candidates(addresses: Sequence[Address], announced: Sequence[Address] =
 
 
 def tcp_candidates(addresses: Sequence[Address], announced: Sequence[Address] = ()) -> tuple[Candidate, ...]:
-    """Return passive TCP host candidates, below those of UDP (RFC 6544, section 4.2), as `lite_candidates` does."""
+    """Return passive TCP host candidates like `lite_candidates`, with priorities below UDP's (RFC 6544, section
+    4.2).
+    """
     candidates = []
     for index, (address, port) in enumerate(dict.fromkeys((*announced, *addresses))):
         literal = str(ip_address(address))
@@ -143,7 +145,7 @@ def tcp_candidates(addresses: Sequence[Address], announced: Sequence[Address] = 
 
 @dataclass(slots=True)
 class _Generation:
-    """Credentials of one ICE session; a restart begins the next."""
+    """The credentials of one ICE session; a restart begins the next."""
 
     number: int
     local: Credentials
@@ -158,9 +160,9 @@ class _Pair:
     seen: int
     nominated: bool = False
     nominating: bool = False  # the newest check carried USE-CANDIDATE
-    attributes: bytes = b""  # of the newest check: later ones, every few seconds, differ in nothing else
-    proved: bool = False  # it has received what we sent there
-    transaction: bytes = b""  # of our check that waits for its answer
+    attributes: bytes = b""  # of the newest check; later ones, every few seconds, do not differ otherwise
+    proved: bool = False  # the remote has received what we sent there
+    transaction: bytes = b""  # of our unanswered check
     asked: int = 0
     due: int = 0
 
@@ -169,7 +171,7 @@ class IceLite:
     """The controlled, lite side of one peer."""
 
     def __init__(self, credentials: Credentials, now: int) -> None:
-        """Consent runs from `now`: without a valid check within CONSENT_NS the peer expires."""
+        """Start at `now`: without a valid check within CONSENT_NS the peer expires."""
         self._generation = _Generation(0, credentials)
         self._previous: _Generation | None = None
         self._pairs: dict[FiveTuple, _Pair] = {}
@@ -186,13 +188,13 @@ class IceLite:
 
     @property
     def ufrags(self) -> tuple[str, ...]:
-        """Our ufrags that checks may name: the current one, and during a restart the one before it."""
+        """Our ufrags that checks may name: the current one and, during a restart, the previous one."""
         previous = () if self._previous is None else (self._previous.local.ufrag,)
         return (self._generation.local.ufrag, *previous)
 
     @property
     def selected(self) -> FiveTuple | None:
-        """The path to send on; None before any check was valid."""
+        """The path to send on; None before the first valid check."""
         return None if self._selected is None else self._selected.five_tuple
 
     @property
@@ -207,11 +209,11 @@ class IceLite:
 
     @property
     def expired(self) -> bool:
-        """Consent is gone for good; the peer is to be removed."""
+        """True once consent has expired; the peer must be removed."""
         return self._expired
 
     def set_remote(self, ufrag: str, pwd: str) -> None:
-        """Set the remote credentials once known; checks are then refused unless they name this ufrag."""
+        """Set the remote credentials once they are known; from then on checks must name this ufrag."""
         self._generation.remote = Credentials(ufrag, pwd)
         for pair in self._pairs.values():
             pair.attributes = b""
@@ -224,9 +226,9 @@ class IceLite:
     def receive(
         self, data: bytes, source: Address, local: int, now: int, *, mapped: Address | None = None
     ) -> IceReceived:
-        """Take a STUN datagram from `source` on socket `local`; `mapped` is the sender's own address where it differs.
+        """Take a STUN datagram from `source` on socket `local`; `mapped` is the sender's own address if it differs.
 
-        They differ for packets over TCP.
+        The addresses differ for packets over TCP.
         """
         try:
             message = _parsed(data)
@@ -249,9 +251,9 @@ class IceLite:
     def receive_again(
         self, data: bytes, source: Address, local: int, now: int, *, mapped: Address | None = None
     ) -> IceReceived | None:
-        """Take a check as `receive` does if it repeats the newest of its pair; None when it does not.
+        """Take a check as `receive` does if it repeats the newest of its pair; return None if it does not.
 
-        Everybody keeps consent alive by such checks all the time, so they are not parsed.
+        All peers refresh consent with such checks all the time, so they are not parsed.
         """
         pair = self._pairs.get(FiveTuple(source, local))
         if pair is None or self._expired or pair.generation != self._generation.number:
@@ -264,9 +266,9 @@ class IceLite:
         return IceReceived(response, selected=pair.five_tuple if changed else None)
 
     def establish(self, reached: Collection[FiveTuple], now: int) -> bool:
-        """Note that the handshake is done and where its datagrams went. Return whether `selected` may have media now.
+        """Note that the handshake is done, and where its datagrams went; return whether `selected` may get media now.
 
-        If they all went to one pair, the remote has received them there. Other pairs are checked first.
+        If they all went to one pair, the remote has received them there. Other pairs must be checked first.
         """
         only = self._pairs.get(next(iter(reached))) if len(reached) == 1 else None
         if only is not None:
@@ -283,12 +285,12 @@ class IceLite:
         return True
 
     def checks_to_send(self) -> list[IceCheck]:
-        """Return our checks that are to be sent now."""
+        """Return our checks to send now."""
         checks, self._checks = self._checks, []
         return checks
 
     def timer(self) -> int | None:
-        """Return when `handle_timer` has work next, in ns; None when expired."""
+        """Return when `handle_timer` has work next, in ns; None once expired."""
         if self._expired:
             return None
         times = [self._consent + CONSENT_NS]
@@ -299,9 +301,9 @@ class IceLite:
         return min(times)
 
     def handle_timer(self, now: int) -> tuple[FiveTuple, ...]:
-        """Let consent lapse when it is due (see `expired`); return the 5-tuples that are to be dismissed.
+        """Check whether consent has expired (see `expired`); return the 5-tuples to dismiss.
 
-        `selected` may have changed, to None when no pair is left that may have media. Checks of ours may be due.
+        `selected` may have changed, to None if no remaining pair may get media. Checks of ours may be due.
         """
         if self._expired:
             return ()
@@ -354,7 +356,7 @@ class IceLite:
         )
 
     def _select(self, pair: _Pair, now: int) -> bool:
-        """Select `pair`, which was just checked, if the rules at the top of this file say so."""
+        """Select `pair`, which was just checked, if the rules in the module's docstring say so."""
         current = self._selected
         if current is pair:
             return False
@@ -373,7 +375,7 @@ class IceLite:
             self._ask_again(pair, now)
 
     def _ask_again(self, pair: _Pair, now: int) -> None:
-        """Send our check, MAX_QUESTIONS times at most; then the pair's next check may bring another."""
+        """Send our check, at most MAX_QUESTIONS times; afterwards the pair's next check may start another."""
         remote = self._generation.remote
         if pair.asked == MAX_QUESTIONS or remote is None:
             pair.transaction = b""
@@ -390,7 +392,7 @@ class IceLite:
         pair.asked += 1
 
     def _answered(self, data: bytes, message: stun.Message, five_tuple: FiveTuple, now: int) -> IceReceived:
-        """Take the answer to a check of ours, which only its receiver can give."""
+        """Take the response to a check of ours, which only its receiver can give."""
         pair, remote = self._pairs.get(five_tuple), self._generation.remote
         if pair is None or remote is None or not pair.transaction or pair.transaction != message.transaction_id:
             return IceReceived(refused=Refusal.UNKNOWN_TRANSACTION)
@@ -431,7 +433,7 @@ def _rank(pair: _Pair) -> tuple[int, bool, int]:
 
 
 def _examine(data: bytes, message: stun.Message, generation: _Generation | None) -> IceReceived | None:
-    """Return the refusal of a binding request, in the order of RFC 8489, section 9.1.3, then ICE's own; else None."""
+    """Return the refusal of a binding request, or None. Checks follow RFC 8489, section 9.1.3, then ICE's own."""
     if message.username is None or not message.has_integrity:
         return _refuse(Refusal.NO_INTEGRITY, data, message, (400, "Bad Request"), None)
     if generation is None:
@@ -449,7 +451,7 @@ def _examine(data: bytes, message: stun.Message, generation: _Generation | None)
 def _refuse(
     reason: Refusal, data: bytes, request: stun.Message, error: tuple[int, str], key: bytes | None
 ) -> IceReceived:
-    """Answer with an error; to an unauthenticated request it is never longer than that, against amplification."""
+    """Answer with an error, which is never longer than an unauthenticated request, to prevent amplification."""
     unknown = request.unknown_required if error[0] == 420 else ()
     message = stun.Message(stun.MessageClass.ERROR, request.transaction_id, error=error, unknown_attributes=unknown[:8])
     response = stun.serialize(message, key)

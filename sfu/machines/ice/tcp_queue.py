@@ -1,8 +1,8 @@
-"""The queue of one TCP connection, framed (RFC 4571), as much like a datagram link as TCP allows.
+"""The queue of one TCP connection, framed (RFC 4571), which behaves as much like a datagram link as TCP allows.
 
-A slow reader loses media rather than getting them late: packets older than STALE_NS are dropped. When the queue is
-full, media are dropped until half of it is free, so that losses come in runs that take whole frames. STUN and DTLS pass
-within twice the bound.
+A slow reader loses media rather than getting it late: packets older than STALE_NS are dropped. When the queue is full,
+media is dropped until half of it is free, so that losses come in runs and affect few frames. STUN and DTLS are accepted
+up to twice the bound.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ class _Entry(NamedTuple):
 
 
 class TcpQueue:
-    """Put datagrams in; take bytes out for `send`, and report how many it took."""
+    """The queue: takes datagrams, and returns bytes for `send`; the caller reports how many were sent."""
 
     def __init__(self) -> None:
         self.drops: dict[TcpDrop, int] = {}
@@ -46,7 +46,7 @@ class TcpQueue:
         return not self._entries
 
     def put(self, datagram: bytes, now: int) -> None:
-        """Queue a datagram, or drop it by a counted reason."""
+        """Queue a datagram, or drop it for a counted reason."""
         is_media = datagram[:1] >= bytes([_FIRST_RTP_BYTE])
         if is_media:
             self._dropping = self._bytes > (MAX_BYTES // 2 if self._dropping else MAX_BYTES)
@@ -62,7 +62,7 @@ class TcpQueue:
         self._bytes += len(data)
 
     def pending(self, now: int, limit: int = 65_536) -> bytes:
-        """Return the next bytes to send, about `limit` of them; a frame that has begun is always completed."""
+        """Return the next bytes to send, about `limit` of them; a frame that was begun is always completed."""
         self._drop_stale(now)
         parts = []
         size = 0
@@ -74,7 +74,7 @@ class TcpQueue:
         return b"".join(parts)[self._begun :]
 
     def sent(self, count: int) -> None:
-        """Note that so many of the pending bytes were sent."""
+        """Note how many of the pending bytes were sent."""
         count += self._begun
         while self._entries and count >= len(self._entries[0].data):
             data = self._entries.popleft().data

@@ -1,1 +1,1 @@
-"""Layers: which are alive, which are asked for, and how an estimate is shared among them."""
+"""Layers: liveness, demand, and the allocation of an estimate."""

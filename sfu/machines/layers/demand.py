@@ -1,7 +1,7 @@
 """Demand for the layers of a published track (dynacast): the publisher may stop the others.
 
-A layer that is wanted is requested at once, so that it is back within a second. One that nobody wants any longer is
-kept for a while, since subscribers change their minds and restarting a layer costs a keyframe.
+A wanted layer is requested at once, so that it is back within a second. A layer that nobody wants any longer is kept
+for a while, since subscribers change their minds and restarting a layer costs a keyframe.
 """
 
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ _KEPT_NS = 10_000_000_000
 
 
 class LayerDemand:
-    """One per track. Layers are indices, 0 the lowest."""
+    """The demand for one track. Layers are indices, 0 the lowest."""
 
     def __init__(self, layers: int, now: int, *, idle: bool = False) -> None:
-        """All layers count as wanted at first, or none if it begins `idle`."""
+        """Start with all layers wanted, or with none if `idle`."""
         self._wanted_at = [now - _KEPT_NS if idle else now] * layers
         self._active: frozenset[int] = frozenset() if idle else frozenset(range(layers))
 
@@ -28,7 +28,8 @@ class LayerDemand:
         return self._active
 
     def update(self, wanted: Iterable[int], now: int, *, hasty: bool = False) -> bool:
-        """Take the layers wanted now; return whether `active` changed. The lowest stays, to serve newcomers at once.
+        """Take the layers wanted now; return whether `active` changed. The lowest stays active, to serve newcomers at
+        once.
 
         While nobody wants any layer, none is active. `hasty` drops unwanted layers at once.
         """
@@ -45,19 +46,19 @@ class LayerDemand:
         return changed
 
     def timer(self) -> int | None:
-        """Return when a layer lapses next, if nobody asks for it."""
+        """Return when the next layer expires unless somebody wants it."""
         return min((self._wanted_at[layer] + _KEPT_NS for layer in self._active if layer), default=None)
 
 
 class StreamDemand:
-    """Demand for the layers of one stream, in space and in time. Layers are counted from 0, the lowest."""
+    """Demand for the spatial and temporal layers of one stream. Layers are counted from 0, the lowest."""
 
     def __init__(self, spatial: int, temporal: int, now: int) -> None:
-        """`spatial` and `temporal` are the numbers of layers; none is wanted yet."""
+        """Start with no layer wanted; `spatial` and `temporal` are the numbers of layers."""
         self._demands = LayerDemand(spatial, now, idle=True), LayerDemand(temporal, now, idle=True)
 
     def update(self, wanted: tuple[int, int] | None, now: int) -> tuple[int, int] | None:
-        """Take the highest layers wanted now (None: nothing); return the highest to be sent.
+        """Take the highest layers wanted now (None: nothing); return the highest to send.
 
         A layer beyond the top counts as the top.
         """

@@ -1,8 +1,8 @@
-"""Layers that move too slowly: a larger picture at a small part of the frames is worse than a smaller one that moves.
+"""Detection of layers with too few frames: a large picture at a low frame rate is worse than a smaller one that moves.
 
-A publisher whose link is short of room makes few frames of its higher layers rather than none. A layer with less than
-half the frames of the one below is left for a while, longer each time: whether it has recovered shows only when it is
-sent again, and each return costs a keyframe.
+A publisher whose link is too slow encodes few frames of its higher layers rather than none. A layer with less than half
+the frames of the one below is left for a while, longer each time: its recovery shows only when it is sent again, and
+each return costs a keyframe.
 """
 
 from collections.abc import Hashable, Sequence
@@ -11,13 +11,13 @@ from typing import Generic, NamedTuple, TypeVar
 Layer = TypeVar("Layer", bound=Hashable)
 
 _SHARE = 0.5
-_WINDOWS = 2  # in a row: one may have had a pause in it
+_WINDOWS = 2  # consecutive windows, since one may have had a pause in it
 _LEFT_NS, _LONGEST_NS = 10_000_000_000, 80_000_000_000
 _RECOVERED_NS = 20_000_000_000
 
 
 class FrameRate(NamedTuple):
-    """The frames a second of a layer (0 unknown), measured in the window that ended at `measured_at`."""
+    """The frame rate (frames a second, 0 if unknown) of a layer in the window that ended at `measured_at`."""
 
     frames: float
     measured_at: int
@@ -32,13 +32,13 @@ class _Slowness:
 
 
 class FrameRates(Generic[Layer]):
-    """One per track."""
+    """The frame rates of one track's layers."""
 
     def __init__(self) -> None:
         self._slow: dict[Layer, _Slowness] = {}
 
     def slow(self, layers: Sequence[tuple[Layer, FrameRate | None]], now: int) -> frozenset[Layer]:
-        """Take the layers, lowest first, None for one that does not flow; return those to leave."""
+        """Take the layers, lowest first, None for one that does not flow; return the layers to leave."""
         for gone in self._slow.keys() - {layer for layer, _ in layers}:
             del self._slow[gone]
         below = 0.0

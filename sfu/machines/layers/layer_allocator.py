@@ -1,12 +1,13 @@
 """Allocation of layers to subscribers within the estimate.
 
-After LiveKit's stream allocator and Jitsi's bandwidth allocation: audio always goes; then screens, the speaker, and
-tiles by displayed size. A screen and the speaker get the best that fits before others get anything; tiles first all get
-a moving picture, as far as there is room, and then rise in turn. What does not fit is paused and reported as paused.
+After LiveKit's stream allocator and Jitsi's bandwidth allocation: audio is always sent; then come screens, the speaker,
+and tiles by displayed size. Screens and the speaker get the best layer that fits before others get anything. Tiles
+first all get their lowest layer, as far as there is room, and then rise in turn. Tracks that do not fit are paused and
+reported as paused.
 
-Hysteresis keeps pictures from flapping: a rise needs headroom and some time since the last fall, longer each time that
-a rise did not last; with ample room the wait is shortest. A picture that is not shown needs little headroom to come
-back in its lowest layer, none after a while, and never waits for long. Layers that are sent stay as long as they fit.
+Hysteresis keeps pictures from flapping: a rise needs headroom and some time since the last fall, more each time that a
+rise did not last; with ample room the wait is short. A paused picture needs little headroom to return in its lowest
+layer, none after a while, and never waits for long. Layers that are being sent stay as long as they fit.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,20 +18,20 @@ from typing import Generic, NamedTuple, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 _HEADROOM = 1.1
-_AMPLE = 1.5  # a rise that leaves so much room will last: the link caused the fall, not the rise
+_AMPLE = 1.5  # a rise that leaves this much room will last: the link caused the fall, not the rise
 _LEAST_HEADROOM = 1.05
 _WAIT_NS = 1_000_000_000
 _PAUSED_WAIT_NS = 4_000_000_000
-_LONG_PAUSE_NS = 8_000_000_000  # an estimate that nothing uses rises by probes alone, and may stay just short
+_LONG_PAUSE_NS = 8_000_000_000  # an unused estimate rises by probes alone, and may stay just too low
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
-_LINK_FELL = 0.6  # of the estimate when it rose, or less: a rise that was too bold loses less than that
+_LINK_FELL = 0.6  # of the estimate at the rise, or less: a rise that was too large loses less than that
 
 PAUSED = -1
 
 
 class Rank(IntEnum):
-    """Order of importance; audio is not allocated but always sent."""
+    """The order of importance; audio is not allocated but always sent."""
 
     SCREEN = 0
     SPEAKER = 1
@@ -39,10 +40,10 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Demand(Generic[Key]):
-    """A wanted video. `pixels` is the size shown.
+    """A wanted video. `pixels` is its displayed size.
 
-    `layers` are measured bitrates (bits/s), ascending by quality, of those layers that are useful at that size; empty
-    for a track of which nothing flows.
+    `layers` are the measured bitrates (bits/s), in ascending quality, of the layers that are useful at that size; empty
+    if no layer flows.
     """
 
     key: Key
@@ -52,7 +53,7 @@ class Demand(Generic[Key]):
 
 
 class Grant(NamedTuple):
-    """`layer` indexes the demand's layers, or is PAUSED; `bitrate` is what it costs."""
+    """A grant: `layer` is an index of the demand's layers or PAUSED, `bitrate` its cost (bits/s)."""
 
     layer: int
     bitrate: float
@@ -60,9 +61,9 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Allocation(Generic[Key]):
-    """`total` of the grants is at most the estimate less audio.
+    """An allocation. `total` is the sum of the grants, at most the estimate minus audio.
 
-    `wanted` is what everything at its best would cost, and more where a rise needs proof that more fits.
+    `wanted` is the cost of everything at its best, and more if a rise needs proof that more fits.
     """
 
     grants: Mapping[Key, Grant]
@@ -81,13 +82,13 @@ class _Memory:
 
 
 class LayerAllocator(Generic[Key]):
-    """One per subscriber; remembers what each demand was granted."""
+    """The allocator of one subscriber; it remembers each demand's last grant."""
 
     def __init__(self) -> None:
         self._memories: dict[Key, _Memory] = {}
 
     def allocate(self, estimate: float, audio: float, demands: Sequence[Demand[Key]], now: int) -> Allocation[Key]:
-        """Return the grants within `estimate` (bits/s) of which `audio` is taken."""
+        """Return the grants within `estimate`, of which `audio` is taken (both in bits/s)."""
         ordered = sorted(demands, key=lambda demand: (demand.rank, -demand.pixels))
         self._forget({demand.key for demand in demands})
         room = max(0.0, estimate - audio)
@@ -106,7 +107,7 @@ class LayerAllocator(Generic[Key]):
             del self._memories[key]
 
     def _raise(self, demand: Demand[Key], layers: dict[Key, int], room: float, now: int, top: int) -> float:
-        """Grant the best layer below `top` that fits in addition to what is granted already; return the room left."""
+        """Grant the best layer below `top` that fits in addition to earlier grants; return the room left."""
         given = layers[demand.key]
         held = demand.layers[given] if given != PAUSED else 0.0
         is_first = all(other == PAUSED for other in layers.values())
@@ -131,7 +132,7 @@ class LayerAllocator(Generic[Key]):
         return _HEADROOM if waited >= memory.wait else _AMPLE
 
     def _reach(self, demand: Demand[Key], now: int) -> float:
-        """Return how much more than usual must be known to fit for the demand to get its best now."""
+        """Return the extra rate that must be known to fit for the demand to get its best layer now."""
         memory = self._memories[demand.key]
         waits = memory.fell_at is not None and now - memory.fell_at < memory.wait
         return _AMPLE / _HEADROOM if waits and memory.layer < len(demand.layers) - 1 else 1.0
@@ -150,12 +151,12 @@ class LayerAllocator(Generic[Key]):
         return Allocation(grants, total, wanted)
 
     def _remember(self, demand: Demand[Key], layer: int, estimate: float, now: int) -> None:
-        """Note what was granted. Getting the best useful layer is no fall, even if it is lower than before."""
+        """Note what was granted. Getting the best useful layer is not a fall, even if it is lower than before."""
         memory = self._memories.setdefault(demand.key, _Memory())
         if layer > memory.layer:
             memory.raised_at, memory.raised_with = now, estimate
         elif layer < min(memory.layer, len(demand.layers) - 1):
-            if memory.raised_at is not None:  # else it goes on falling, which does not count twice
+            if memory.raised_at is not None:  # else a fall continues, which does not count twice
                 link_fell = estimate < memory.raised_with * _LINK_FELL
                 short_lived = now - memory.raised_at < _SHORT_LIVED_NS and not link_fell
                 memory.wait = min(memory.wait * 2, _MAX_WAIT_NS) if short_lived else _WAIT_NS

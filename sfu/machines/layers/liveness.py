@@ -1,8 +1,8 @@
-"""Detection of stalled layers: their publisher has stopped sending them while others of the track continue.
+"""Detection of stalled layers, which their publisher has stopped sending while others of the track continue.
 
-A publisher short of bandwidth or of processor time drops its top layers without notice. The other layers tell a still
-picture from a stalled layer, since all layers of a track encode the same pictures. An encoder may also pause a small
-layer until it has earned what a keyframe cost: leaving it then would cost another keyframe.
+A publisher short of bandwidth or of processor time drops its top layers without notice. The other layers distinguish a
+still picture from a stalled layer, since all layers of a track encode the same pictures. An encoder may also pause a
+small layer after a keyframe until its bit budget has recovered; leaving the layer then would cost another keyframe.
 """
 
 from collections.abc import Hashable, Mapping
@@ -12,15 +12,16 @@ Layer = TypeVar("Layer", bound=Hashable)
 
 _STALLED_NS = 250_000_000
 _AFTER_KEYFRAME_NS = 750_000_000
-_INTERVALS = 2.5  # of frames that were missed
+_INTERVALS = 2.5  # missed frames
 _SIBLING_FRAMES = 3
 _BACK_NS = 500_000_000
 _SECOND = 1_000_000_000
 
 
 class LayerProgress(NamedTuple):
-    """Progress of a layer: frames so far, when its last packet arrived (ns), frames a second (0 unknown), and
-    whether its last frame is a keyframe."""
+    """Progress of a layer: frames so far, arrival of its last packet (ns), frames a second (0 if unknown), and whether
+    its last frame is a keyframe.
+    """
 
     frames: int
     last_arrival: int
@@ -39,13 +40,15 @@ class _Watch:
 
 
 class LayerLiveness(Generic[Layer]):
-    """One per track, looked at several times a second. A layer that stalled counts again when it has flowed a while."""
+    """The liveness of one track's layers, checked several times a second. A stalled layer counts again once it has
+    flowed for a while.
+    """
 
     def __init__(self) -> None:
         self._watches: dict[Layer, _Watch] = {}
 
     def update(self, layers: Mapping[Layer, LayerProgress], now: int) -> frozenset[Layer]:
-        """Return the layers that are stalled now."""
+        """Return the currently stalled layers."""
         for gone in self._watches.keys() - layers.keys():
             del self._watches[gone]
         frames = {layer: progress.frames for layer, progress in layers.items()}

@@ -1,6 +1,6 @@
-"""Choice of the layers that are useful at the size at which a picture is shown.
+"""Choice of the layers that are useful at a displayed size.
 
-Simulcast halves each side from layer to layer, and so does SVC as browsers do it (webrtc-svc, section 5).
+Both simulcast and SVC, as browsers do it (webrtc-svc, section 5), halve each side from layer to layer.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ _TOLERANCE = 1.25
 
 
 def full_height(heights: Sequence[int]) -> int:
-    """Return the height of the highest of these layers (lowest first), derived from lower ones if it is unknown. 0
-    means unknown, in the arguments and as a result.
+    """Return the height of the highest of these layers (lowest first), derived from lower layers if unknown. 0 means
+    unknown, in arguments and result.
     """
     for above, height in enumerate(reversed(heights)):
         if height:
@@ -19,9 +19,10 @@ def full_height(heights: Sequence[int]) -> int:
 
 
 def useful_layers(layers: int, full_height: int, shown_height: int) -> int:
-    """Return how many of the lowest of `layers` layers are of use, at least one.
+    """Return the number of useful layers, counted from the lowest; at least one.
 
-    A layer is enough when enlarging it by up to a quarter gives the height shown. `shown_height` 0 is unknown: all are.
+    A layer suffices if enlarging it by up to a quarter gives the displayed height. If `shown_height` is 0 (unknown),
+    all are useful.
     """
     if shown_height <= 0:
         return layers

@@ -1,14 +1,14 @@
-"""Steering of a UDP port that several workers share: a program of classic BPF that tells whose a datagram is.
+"""Steering of a UDP port that several workers share: a classic BPF program that selects a datagram's worker.
 
-Linux runs it on each datagram to a group of sockets with SO_REUSEPORT (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5); it needs
-no privileges, and returns the number of the worker in the group.
+Linux runs it on each datagram to a group of sockets with SO_REUSEPORT (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5). It needs
+no privileges, and returns the worker's number in the group.
 
-* A check of ICE names the worker by the first character of our user fragment.
-* Anything else is told by its source. Classic BPF has no tables, so the known sources are a search tree in code: their
-  addresses and ports, hashed to 32 bits and in order, with neighbours of one worker as one range. A source that nobody
-  has told of lands somewhere; the worker there hands it on, or drops it.
+* An ICE check names the worker by the first character of our user fragment. All other datagrams are identified by their
+* source. Classic BPF has no tables, so the known sources form a search tree in code: their addresses and ports, hashed
+* to 32 bits and sorted, with neighbours of one worker merged into one range. Datagrams from an unknown source go to any
+* worker, which hands them on or drops them.
 
-A program has at most 4,096 instructions, two for each range. Among two workers about half of the sources begin a range.
+A program has at most 4,096 instructions, two for each range. With two workers about half of the sources begin a range.
 """
 
 import bisect
@@ -20,14 +20,14 @@ from ipaddress import IPv4Address, IPv6Address
 MAX_WORKERS = 52
 MAX_INSTRUCTIONS = 4096
 _SPARE = 64
-"""For the far jumps of a tree."""
+"""Instructions reserved for the far jumps of a tree."""
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 _INSTRUCTION = struct.Struct("=HBBI")
 INSTRUCTION_BYTES = _INSTRUCTION.size
-_NETWORK = -0x100000 & 0xFFFFFFFF  # SKF_NET_OFF: from the IP header on
+_NETWORK = -0x100000 & 0xFFFFFFFF  # SKF_NET_OFF: offsets from the IP header
 _ANYWHERE = 0xFFFFFFFF
-"""No socket's number: the kernel takes one by its own hash."""
+"""Not a socket's number, so the kernel selects one by its own hash."""
 _MIX = 0x9E3779B1
 _LD_BYTE, _LD_HALF, _LD_WORD = 0x30, 0x28, 0x20  # absolute
 _LD_BYTE_X, _LD_HALF_X = 0x50, 0x48  # from X on
@@ -40,24 +40,24 @@ _RET, _RET_A = 0x06, 0x16
 _COOKIE = 0x2112A442
 _USERNAME = 0x0006
 _ATTRIBUTES = 4
-"""So many attributes are looked at for the user name; browsers send it first."""
+"""The number of attributes searched for the user name; browsers send it first."""
 
 Source = tuple[str, int]
 Instruction = tuple[int, int, int, int]
 
 
 def mark(worker: int) -> str:
-    """Return how the user fragments of a worker begin."""
+    """Return the prefix of a worker's user fragments."""
     return _LETTERS[worker]
 
 
 def worker_of(ufrag: str) -> int:
-    """Return the worker that a user fragment of ours names, -1 if none."""
+    """Return the worker named by a user fragment of ours, -1 if none."""
     return _LETTERS.find(ufrag[:1]) if ufrag else -1
 
 
 def key_of(source: Source) -> int:
-    """Return the 32 bits by which the program tells a source."""
+    """Return the 32 bits by which the program identifies a source."""
     host, port = source
     address = IPv6Address(host).packed if ":" in host else IPv4Address(host).packed
     key = 0
@@ -69,8 +69,8 @@ def key_of(source: Source) -> int:
 def program(family: int, owners: Sequence[tuple[int, int]], limit: int = MAX_INSTRUCTIONS) -> bytes:
     """Return the instructions (struct sock_filter) for the sockets of an address family.
 
-    `owners` are keys of sources (`key_of`) and their workers. Those that find no room in `limit` instructions are left
-    out, from the last on.
+    `owners` maps keys of sources (`key_of`) to workers. Sources that do not fit into `limit` instructions are left out,
+    beginning with the last.
     """
     head = [*_check(), *(_key_of_ipv6() if family == socket.AF_INET6 else _key_of_ipv4())]
     room = limit - len(head) - _SPARE
@@ -81,12 +81,12 @@ def program(family: int, owners: Sequence[tuple[int, int]], limit: int = MAX_INS
 
 
 def _size(owners: Sequence[tuple[int, int]]) -> int:
-    """Return how many instructions their tree has, but for the few far jumps in it."""
+    """Return the number of instructions of their tree, without its few far jumps."""
     return 2 * len(_ranges(owners)) - 1
 
 
 def _check() -> list[Instruction]:
-    """Answer for a request of ICE; go on behind for anything else."""
+    """Return instructions that select the worker of an ICE request; anything else continues after them."""
     found: list[Instruction] = [
         (_LD_BYTE_X, 0, 0, 4),
         (_SUB, 0, 0, ord("A")),
@@ -146,7 +146,7 @@ def _mixed() -> list[Instruction]:
 
 
 def _ranges(owners: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return where ranges begin, and whose each is; the first begins at 0."""
+    """Return the beginning and the worker of each range; the first begins at 0."""
     ranges: list[tuple[int, int]] = []
     for key, owner in sorted(owners):
         if not ranges or ranges[-1][1] != owner:

@@ -1,12 +1,12 @@
-"""An SCTP association over DTLS (RFC 8831, RFC 8261) without I/O: aiortc's, on a transport and a clock that are ours.
+"""An SCTP association over DTLS (RFC 8831, RFC 8261) without I/O: aiortc's, with our own transport and clock.
 
-aiortc's implementation asks asyncio for timers and tasks and `time` for the time. Its module is loaded here a second
-time, with stand-ins of this file under both names: tasks run to their end before a call returns, and timers wait for
+aiortc's implementation uses asyncio for timers and tasks, and `time` for the time. This file loads its module a second
+time, with stand-ins under both names: tasks run to completion before a call returns, and timers wait for
 `handle_timer`. The copy that aiortc's own users get is not touched.
 
-Everything that a remote party can make grow is bounded here, before the library sees a packet: streams, waiting
-fragments, gaps of acknowledgements. Only a window of what is to be sent is given to it. Departing from RFC 9260,
-section 16, the retransmission timer begins at a second and goes down to 400 ms, as in Chromium's.
+Everything that a remote party can grow is bounded here, before the library sees a packet: streams, waiting fragments,
+gaps in acknowledgements. Only a window of outgoing data is given to the library. Unlike in RFC 9260, section 16, the
+retransmission timer begins at a second and goes down to 400 ms, as in Chromium.
 """
 
 import importlib.util
@@ -24,11 +24,11 @@ RECEIVE_WINDOW_BYTES = 256 * 1024
 
 _MAX_WAITING_CHUNKS = 1024
 _MAX_WAITING_BYTES = 2 * RECEIVE_WINDOW_BYTES
-_MAX_USER_BYTES = 1128  # with SCTP's and DTLS's headers below 1200 bytes of datagram
+_MAX_USER_BYTES = 1128  # with SCTP and DTLS headers, datagrams stay below 1200 bytes
 _RTO_INITIAL, _RTO_MIN = 1.0, 0.4
 _SERIAL = 1 << 32
 _BROKEN = (AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error)
-"""The exceptions of aiortc when a packet violates its assumptions."""
+"""The exceptions that aiortc raises if a packet violates its assumptions."""
 
 
 class SctpMessage(NamedTuple):
@@ -64,7 +64,7 @@ class _Loop:
 
 
 class _Asyncio:
-    """A stand-in for asyncio: tasks wait in `tasks` for the end of the call that began them."""
+    """A stand-in for asyncio: tasks wait in `tasks` until the end of the call that started them."""
 
     def __init__(self) -> None:
         self.tasks: deque[Coroutine[Any, Any, None]] = deque()
@@ -77,7 +77,7 @@ class _Asyncio:
 
 
 class _Clock:
-    """A stand-in for `time`: shows the `now` of the call that runs."""
+    """A stand-in for `time`: returns the `now` of the current call."""
 
     now = 0
 
@@ -113,7 +113,7 @@ class _Transport:
         self.packets: list[bytes] = []
 
     def _register_data_receiver(self, _: object) -> None:
-        """Packets are handed over by `SctpAssociation.receive`."""
+        """Do nothing, since `SctpAssociation.receive` hands over packets."""
 
     async def _send_data(self, packet: bytes) -> None:
         self.packets.append(packet)
@@ -131,9 +131,9 @@ class SctpAssociation:
 
     def __init__(self) -> None:
         self.close_reason = ""
-        """The reason why it is closed: "" while it is open, else aborted or protocol_error."""
+        """The reason why the association is closed, aborted or protocol_error; "" while it is open."""
         self.buffered = 0
-        """Bytes taken by `send` that are neither acknowledged nor given up."""
+        """Bytes accepted by `send` that are neither acknowledged nor abandoned."""
         self._transport = _Transport()
         self._library = _library.RTCSctpTransport(self._transport, PORT)
         self._library._advertised_rwnd = RECEIVE_WINDOW_BYTES
@@ -157,7 +157,7 @@ class SctpAssociation:
         self._do(self._library.start(None, PORT), now)
 
     def receive(self, packet: bytes, now: int) -> None:
-        """Take a packet: what one DTLS record held. One that breaks the rules closes the association."""
+        """Take a packet, the content of one DTLS record. An invalid one closes the association."""
         if self.close_reason:
             return
         try:
@@ -182,7 +182,7 @@ class SctpAssociation:
     ) -> None:
         """Send a message, or keep it until there is room; streams take turns.
 
-        The caller bounds `buffered`, to which the message adds `size` bytes, by default its length.
+        The caller bounds `buffered`, which grows by `size` bytes, by default the message's length.
         """
         if self.close_reason:
             return
@@ -208,12 +208,12 @@ class SctpAssociation:
         return packets
 
     def messages(self) -> list[SctpMessage]:
-        """Return the messages that have come since the last call."""
+        """Return the messages that arrived since the last call."""
         messages, self._messages = self._messages, []
         return messages
 
     def resets(self) -> list[int]:
-        """Return the streams that the remote side has closed since the last call; ours are closed then too."""
+        """Return the streams that the remote side closed since the last call; our direction is then closed too."""
         resets, self._resets = self._resets, []
         return resets
 
@@ -222,7 +222,7 @@ class SctpAssociation:
         return min((timer.at for timer in self._timers), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Let timers that are due expire."""
+        """Let due timers expire."""
         for timer in [entry for entry in self._timers if entry.at <= now]:
             if timer in self._timers:
                 timer.cancel()
@@ -235,19 +235,19 @@ class SctpAssociation:
         library = self._library
         for chunk in chunks:
             if any(stream >= MAX_STREAMS for stream in sctp.streams(chunk)):
-                raise ValueError("a stream beyond those agreed on")
+                raise ValueError("a stream beyond the agreed ones")
             if chunk.kind == sctp.DATA and library._last_received_tsn is not None:
                 ahead = (sctp.tsn(chunk) - library._last_received_tsn) % _SERIAL
                 if _MAX_WAITING_CHUNKS < ahead < _SERIAL // 2:
                     raise ValueError("a TSN beyond the window")
             if chunk.kind == sctp.SACK and sctp.highest_gap(chunk) > 2 * WINDOW_CHUNKS:
-                raise ValueError("an acknowledgement of what was not sent")
+                raise ValueError("an acknowledgement of data that was not sent")
         waiting = [chunk for stream in library._inbound_streams.values() for chunk in stream.reassembly]
         if len(waiting) > _MAX_WAITING_CHUNKS or sum(len(chunk.user_data) for chunk in waiting) > _MAX_WAITING_BYTES:
             raise ValueError("more fragments than the window allows")
 
     def _follow_resets(self, streams: list[int], now: int) -> None:
-        """A channel is closed once both directions are (RFC 8831, section 6.7)."""
+        """Close our direction of streams that the remote closed (RFC 8831, section 6.7)."""
         for stream in streams:
             if stream not in self._resets:
                 self._resets.append(stream)
@@ -257,19 +257,19 @@ class SctpAssociation:
         self._messages.append(SctpMessage(stream, protocol, data))
 
     async def _flush(self) -> None:
-        """Give the library what fits its window, one message of each stream in turn."""
+        """Give the library as much as fits its window, one message from each stream in turn."""
         library = self._library
         while self._pending and not library._outbound_queue and len(library._sent_queue) < WINDOW_CHUNKS:
             stream = next(iter(self._pending))
             waiting = self._pending.pop(stream)
             message, size, ordered, retransmits = waiting.popleft()
             if waiting:
-                self._pending[stream] = waiting  # behind the others now
+                self._pending[stream] = waiting  # now behind the others
             await library._send(stream, message.protocol, message.data, None, retransmits, ordered)
             self._outstanding.append(((library._local_tsn - 1) % _SERIAL, size))
 
     def _do(self, work: Coroutine[Any, Any, None], now: int) -> None:
-        """Let the library work, and run the tasks that it begins; everything that it awaits is there at once."""
+        """Run the library's coroutine and the tasks that it starts; everything that it awaits completes at once."""
         _clock.now = now
         _asyncio.tasks.append(work)
         self._settle(now)

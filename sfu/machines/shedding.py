@@ -1,16 +1,16 @@
-"""Shedding: the work that an overloaded node leaves out, in a fixed order, sound last; and its return.
+"""Shedding: the work that an overloaded node leaves out, in a fixed order, audio last; and its return.
 
 Steps, from the first to the last:
 
-* reports: statistics, feedback and reports are sent less often, and layers that nobody watches are not read at all;
-* small pictures: in more and more rooms, the largest first, nobody gets more than a small picture of a camera;
+* reports: statistics, feedback and reports are sent less often, and unwatched layers are not read at all;
+* small pictures: in more and more rooms, the largest first, cameras are sent as small pictures only;
 * sound only: in more and more rooms, the largest first, cameras are paused;
 * screens: shared screens are paused too.
 
-A node is overloaded when all that it reads has waited, throughout a window of time (a standing queue, as in CoDel, not
-one that a pause left behind), when its policy makes things wait for long, or when its sockets overflow. If only policy
-is late, pictures stay: to pause and resume them is work for policy. It takes a step back when none of this is so and it
-has time to spare. If a step back proves too much, it is tried again later.
+A node is overloaded if everything that it reads has waited throughout a window of time (a standing queue, as in CoDel,
+not one left by a pause), if its policy makes things wait for long, or if its sockets overflow. If only policy is late,
+pictures stay, since pausing and resuming them is work for policy. The node takes a step back when none of this applies
+and it has time to spare. A step back that proves too large is tried again later.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 WINDOW_NS = 100_000_000
 _STANDING_NS = 20_000_000
 _BEHIND_NS = 300_000_000
-_PATIENCE = 2  # windows in a row, before the first step
-_SPARE = 0.9  # of the time may be in use for a step back
+_PATIENCE = 2  # consecutive windows before the first step
+_SPARE = 0.9  # the largest share of time in use that allows a step back
 _PLENTY = 0.7
 _SMALL_STEPS = 5
 _SOUND_STEPS = 10
@@ -35,7 +35,7 @@ LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """The work left out. `small` and `sound_only` are shares of the participants, those of the largest rooms."""
+    """The work left out. `small` and `sound_only` are shares of the participants, beginning with the largest rooms."""
 
     sparing: bool = False
     small: float = 0.0
@@ -48,8 +48,8 @@ NOTHING = Shed()
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A window of time: the shortest wait of anything read (ns), how long policy makes things wait (ns), packets that
-    sockets and full backlogs lost, and the share of the time that was in use.
+    """A window of time: the shortest wait of anything read (ns), the wait for policy (ns), packets lost by sockets and
+    full backlogs, and the share of the time in use.
     """
 
     waited: int
@@ -68,12 +68,12 @@ class Measured:
         return self.waited > _STANDING_NS or self.lost > 0
 
     def is_easier_than(self, before: "Measured") -> bool:
-        """Return True if the backlog is shrinking."""
+        """Return True if the backlog has been shrinking."""
         return not self.lost and self.waited <= before.waited and self.behind <= before.behind
 
 
 class Shedding:
-    """One per node; `update` once per window."""
+    """The shedding of one node; call `update` once per window."""
 
     def __init__(self) -> None:
         self.step = 0

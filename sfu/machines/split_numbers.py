@@ -1,4 +1,4 @@
-"""Sequence numbers of a stream with split packets: each part has its own, and later ones are shifted."""
+"""Sequence numbers of a stream with split packets: each part has its own number, and later numbers are shifted."""
 
 from collections import deque
 
@@ -8,7 +8,9 @@ _REMEMBERED = 1024
 
 
 class SplitNumbers:
-    """Maps numbers in both directions. Packets that come out of order are known if they are among the newest splits."""
+    """Maps numbers in both directions. Packets out of order are mapped correctly within the range of the newest
+    splits.
+    """
 
     def __init__(self) -> None:
         self._unwrapper = Unwrapper(16)
@@ -23,8 +25,8 @@ class SplitNumbers:
     def number(self, seq: int, parts: int) -> int | None:
         """Return the number of the first of `parts` packets, 16 bits.
 
-        None when there is no room for them: the packet comes late, and later packets have taken the numbers. There is
-        always room for one part, unless the packet is much too late.
+        Returns None if there is no room for them, since the packet is late and later packets have taken the numbers.
+        There is always room for one part, unless the packet is much too late.
         """
         newest = self._unwrapper.newest
         ext_seq = self._unwrapper.unwrap(seq)
@@ -40,7 +42,7 @@ class SplitNumbers:
         return (ext_seq + shift) & 0xFFFF if parts in (1, extra + 1) else None
 
     def original(self, number: int) -> int:
-        """Return the sequence number, 16 bits, of the packet that has, or would have, this number."""
+        """Return the sender's sequence number, 16 bits, of the packet that has, or would have, this number."""
         newest = (self._unwrapper.newest or 0) + self._shift
         ext_number = newest + ((number - newest + 0x8000) & 0xFFFF) - 0x8000
         shift = self._shift
@@ -53,7 +55,7 @@ class SplitNumbers:
         return (ext_number - shift) & 0xFFFF
 
     def _at(self, ext_seq: int) -> tuple[int, int]:
-        """Return how far a packet is shifted, and its parts beyond the first."""
+        """Return the shift of a packet's number, and the number of its parts beyond the first."""
         shift = self._shift
         for split, extra in reversed(self._splits):
             if split < ext_seq:

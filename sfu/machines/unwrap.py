@@ -1,14 +1,14 @@
-"""Unwrap 16-bit sequence numbers and 32-bit timestamps to 64 bits (RFC 3550, appendix A.1, without its probation)."""
+"""Unwraps 16-bit sequence numbers and 32-bit timestamps to 64 bits (RFC 3550, appendix A.1, without its probation)."""
 
 
 def signed(difference: int, bits: int) -> int:
-    """Return a difference of two values of `bits` bits as the nearest one to 0: from -2**(bits-1) up."""
+    """Return the difference of two values of `bits` bits that is nearest to 0, at least -2**(bits-1)."""
     half = 1 << bits - 1
     return (difference + half) % (1 << bits) - half
 
 
 class Unwrapper:
-    """Each value is placed nearest to the newest one so far. `bits` is the width on the wire."""
+    """Unwraps each value to the one nearest to the newest so far. `bits` is the width on the wire."""
 
     __slots__ = ("_half", "_modulus", "newest")
 
@@ -18,7 +18,7 @@ class Unwrapper:
         self.newest: int | None = None
 
     def unwrap(self, value: int) -> int:
-        """Return the unwrapped value; the first is returned as it is, so what precedes it may be negative."""
+        """Return the unwrapped value. The first is unchanged, so earlier ones may be negative."""
         newest = self.newest
         if newest is None:
             self.newest = value

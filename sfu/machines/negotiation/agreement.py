@@ -1,4 +1,4 @@
-"""The agreement of offer and answer (RFC 9429), shared by publishing, subscribing, WHIP and WHEP.
+"""The result of offer and answer (RFC 9429), shared by publishing, subscribing, WHIP and WHEP.
 
 Answers to publishers are in `publish`, offers to subscribers in `subscribe`, answers to WHEP
 players in `playback`.
@@ -32,7 +32,7 @@ class LocalTransport:
 
 @dataclass(frozen=True, slots=True)
 class RemoteTransport:
-    """The remote side of a peer; `role` is the DTLS role that falls to us."""
+    """The remote side of a peer; `role` is our own DTLS role."""
 
     ufrag: str
     pwd: str
@@ -43,9 +43,9 @@ class RemoteTransport:
 
 @dataclass(frozen=True, slots=True)
 class NegotiatedPayload:
-    """A payload type both sides speak. RTX names the payload type it repairs in `repairs` (RFC 4588, apt).
+    """A payload type that both sides support. For RTX, `repairs` is the payload type that it repairs (RFC 4588, apt).
 
-    `feedback` holds rtcp-fb values ("nack", "nack pli", "transport-cc", "goog-remb") agreed for it.
+    `feedback` holds its agreed rtcp-fb values ("nack", "nack pli", "transport-cc", "goog-remb").
     """
 
     codec: Codec
@@ -58,7 +58,7 @@ class NegotiatedPayload:
 
 @dataclass(frozen=True, slots=True)
 class OfferedStream:
-    """An SSRC that the remote description names, with its RTX SSRC (FID) and CNAME when given."""
+    """An SSRC in the remote description, with its RTX SSRC (FID) and CNAME if given."""
 
     ssrc: int
     rtx_ssrc: int | None = None
@@ -69,9 +69,9 @@ class OfferedStream:
 class NegotiatedMedia:
     """The outcome for one m-section.
 
-    `mid` is the description's or, without one, the section's index. `direction` is ours. `refused` is the reason of a
-    rejected section ("" when accepted). `payloads` maps payload type to codec, `extensions` ids to extensions. `rids`
-    are simulcast streams that the remote sends, in the order of its offer. `streams` are SSRCs it announced.
+    `mid` is the description's or, without one, the section's index. `direction` is ours. `refused` is the reason if the
+    section was rejected, else "". `payloads` maps payload types to codecs, `extensions` ids to extensions. `rids` are
+    the simulcast streams that the remote sends, in the order of its offer. `streams` are its announced SSRCs.
     """
 
     index: int
@@ -92,9 +92,9 @@ class NegotiatedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """The outcome of an exchange: the local description made (answers) or applied, per section, and the remote side.
+    """The outcome of an exchange: our description, the outcome for each section, and the remote side.
 
-    `data` tells whether there are data channels.
+    `data` is true if there are data channels.
     """
 
     sdp: str

@@ -1,7 +1,7 @@
 """The frame of an answer (RFC 9429, section 5.3): BUNDLE, transport, m-line order, session id and version.
 
-Publishing and playback decide per section; everything that sections share is here. One transport carries a peer, so
-sections outside of the BUNDLE group are taken only when they name the same ICE credentials as the others.
+Publishing and playback decide on each section; this module has everything that sections share. One transport carries a
+peer, so sections outside the BUNDLE group are accepted only if they have the same ICE credentials as the others.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class ReadOffer:
     bundle: frozenset[str | None]
 
     def refusal(self, section: MediaSection) -> str:
-        """Return why a section cannot be taken whatever its media, or ""."""
+        """Return the reason why a section must be rejected whatever its media, or ""."""
         if section.port == 0 and not section.bundle_only:
             return "disabled"
         if section.kind not in ("audio", "video"):
@@ -48,13 +48,13 @@ class ReadOffer:
         return "not_bundled"
 
     def name(self, index: int) -> str:
-        """Return the section's mid, or its index where the offer gives none."""
+        """Return the section's mid, or its index if the offer gives none."""
         mid = self.description.media[index].mid
         return str(index) if mid is None else mid
 
 
 class Answerer:
-    """One peer's state across offers. `read` checks an offer, `finish` makes the answer and remembers it."""
+    """One peer's state across offers. `read` checks an offer; `finish` builds the answer and remembers it."""
 
     def __init__(self, session_id: int) -> None:
         if not 0 <= session_id < 2**63:
@@ -65,12 +65,14 @@ class Answerer:
         self._refused: frozenset[int] = frozenset()
 
     def restarts_ice(self, offer: str) -> bool:
-        """Return True if the offer's ICE credentials differ from the last answered one's."""
+        """Return True if the offer's ICE credentials differ from those of the last answered offer."""
         remote = _remote(parse(offer), None)
         return self._last is not None and (remote.ufrag, remote.pwd) != (self._last.remote.ufrag, self._last.remote.pwd)
 
     def read(self, text: str) -> ReadOffer:
-        """Return the offer; ValueError when it does not parse, does not follow the last one, or has no transport."""
+        """Return the parsed offer; raises ValueError if it does not parse, contradicts the last one, or has no
+        transport.
+        """
         description = parse(text)
         if not description.media:
             raise ValueError("the offer has no m-sections")
@@ -92,7 +94,9 @@ class Answerer:
     def finish(
         self, offer: ReadOffer, local: LocalTransport, decided: Sequence[tuple[NegotiatedMedia, MediaSection]]
     ) -> Negotiated:
-        """Return the answer made of one decision per offered section; rejected ones bring `rejection`'s section."""
+        """Return the answer from one decision per offered section; rejected ones contain the section that `rejection`
+        returns.
+        """
         transport = _local_transport(local, offer.remote.role)
         first = next((media.index for media, _ in decided if media.accepted), -1)
         sections = tuple(
@@ -126,7 +130,7 @@ class Answerer:
 def acceptance(
     section: MediaSection, media: NegotiatedMedia, extensions: tuple[ExtensionMap, ...], ours: Direction
 ) -> MediaSection:
-    """Return the answer to an accepted section, without the parts specific to sending or receiving.
+    """Return the answer's section for an accepted one, without the parts specific to sending or receiving.
 
     An extension that was offered for one direction is answered for `ours`, its reverse (RFC 8285, section 8).
     """
@@ -153,7 +157,7 @@ def acceptance(
 def rejection(
     offer: ReadOffer, index: int, reason: str, direction: Direction = Direction.INACTIVE
 ) -> tuple[NegotiatedMedia, MediaSection]:
-    """Return the decision that rejects a section: port 0, inactive, its place and mid kept."""
+    """Return the decision that rejects a section: port 0 and inactive; its place and mid are kept."""
     section = offer.description.media[index]
     media = NegotiatedMedia(index, offer.name(index), section.kind, direction, refused=reason)
     answer = MediaSection(
@@ -174,7 +178,7 @@ def allows_mixed(offer: ReadOffer, section: MediaSection) -> bool:
 
 
 def local_role(setup: Setup | None, established: DtlsRole | None) -> DtlsRole:
-    """Return our role for the offer's setup: an existing association keeps its roles (RFC 8842, section 5.3)."""
+    """Return our role for the offer's setup; an existing association keeps its roles (RFC 8842, section 5.3)."""
     if setup is Setup.PASSIVE:
         return DtlsRole.CLIENT
     if setup is Setup.ACTPASS and established is not None:
@@ -183,7 +187,7 @@ def local_role(setup: Setup | None, established: DtlsRole | None) -> DtlsRole:
 
 
 def remote_transport(description: SessionDescription, role: DtlsRole) -> RemoteTransport:
-    """Return the transport that the sections share; ValueError without credentials or a usable fingerprint."""
+    """Return the transport that the sections share; raises ValueError without credentials or a usable fingerprint."""
     shared = _shared(description)
     session = description.transport
     ufrag, pwd = shared.ice_ufrag or session.ice_ufrag, shared.ice_pwd or session.ice_pwd
@@ -204,7 +208,7 @@ def _remote(description: SessionDescription, established: DtlsRole | None) -> Re
 
 
 def _shared(description: SessionDescription) -> TransportParameters:
-    """The transport attributes of the first section that has any: the tagged one, once it was not disabled."""
+    """Return the transport attributes of the first section that has any: the tagged one, unless it is disabled."""
     live = [section for section in description.media if section.port or section.bundle_only]
     bundle = frozenset(description.bundle)
     tagged = sorted(live, key=lambda section: section.mid not in bundle)

@@ -43,7 +43,7 @@ def acceptance(offered: MediaSection) -> MediaSection:
 
 
 def is_usable(offered: MediaSection) -> bool:
-    """Return True if a section of an offer is one of data channels that can be taken."""
+    """Return True if an offer's section is for data channels and can be accepted."""
     return offered.kind == "application" and (offered.port != 0 or offered.bundle_only) and _is_spoken(offered)
 
 
@@ -53,7 +53,7 @@ def _is_spoken(section: MediaSection) -> bool:
 
 
 def accepts(answer: MediaSection) -> bool:
-    """Return True if the answer's section takes data channels; ValueError when it is not the offer's section."""
+    """Return True if the answer's section accepts data channels; raises ValueError if it does not match the offer's."""
     if answer.kind != "application" or answer.mid not in (None, MID):
-        raise ValueError("the answer's m-sections are not the offer's")
+        raise ValueError("the answer's m-sections do not match the offer's")
     return answer.port != 0 and _is_spoken(answer)

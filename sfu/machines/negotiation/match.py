@@ -24,10 +24,10 @@ _FEEDBACK = {"audio": ("transport-cc", "nack"), "video": ("transport-cc", "goog-
 
 
 def match_payloads(section: MediaSection, codecs: Collection[Codec]) -> dict[int, NegotiatedPayload]:
-    """Return the payload types of the m-line that carry one of `codecs`, in its order, RTX ones last.
+    """Return the m-line's payload types for any of `codecs`, in its order, with RTX last.
 
-    RTX is accepted if its apt was; RED only if it is of Opus alone, and that was. VP9 and AV1 are accepted in profile
-    0, H264 in the profiles of `h264_format`.
+    RTX is accepted if its apt is; RED only if it carries Opus alone, and Opus is accepted. VP9 and AV1 are accepted in
+    profile 0, H264 in the profiles of `h264_format`.
     """
     maps = {rtp_map.payload_type: rtp_map for rtp_map in section.rtp_maps}
     parameters = {line.payload_type: line.values for line in section.parameters}
@@ -68,7 +68,7 @@ def _repeats_opus(parameters: Mapping[str, str], found: Mapping[int, NegotiatedP
 
 
 def match_feedback(section: MediaSection, payload_type: int) -> frozenset[str]:
-    """Return the feedback of a payload type that the sfu speaks; goog-remb only without transport-cc."""
+    """Return the feedback of a payload type that the sfu supports; goog-remb only without transport-cc."""
     offered = {line.value.strip() for line in section.feedback if line.payload_type in (None, payload_type)}
     agreed = offered & set(_FEEDBACK.get(section.kind, ()))
     if "transport-cc" in agreed:
@@ -79,10 +79,10 @@ def match_feedback(section: MediaSection, payload_type: int) -> frozenset[str]:
 def match_extensions(
     section: MediaSection, wanted: Collection[Extension], needed: Direction, allow_mixed: bool
 ) -> tuple[ExtensionMap, ...]:
-    """Return the offered extensions that are `wanted` and whose sender, as the offer says, may use them.
+    """Return the offered extensions that are `wanted` and that the offer allows in the `needed` direction.
 
-    `needed` is SENDONLY when the offerer is to send them, RECVONLY when it is to receive them. Ids above 14 need
-    two-byte headers and thereby `allow_mixed` (RFC 8285, section 6).
+    `needed` is SENDONLY if the offerer will send them, RECVONLY if it will receive them. Ids above 14 need two-byte
+    headers, and so `allow_mixed` (RFC 8285, section 6).
     """
     highest = 255 if allow_mixed else MAX_ONE_BYTE_ID
     taken: dict[Extension, ExtensionMap] = {}
@@ -99,12 +99,14 @@ def match_extensions(
 
 
 def extension_ids(lines: Collection[ExtensionMap]) -> dict[int, Extension]:
-    """Return id to extension of lines whose URIs are all known."""
+    """Return extensions by id; all URIs must be known."""
     return {line.id: _BY_URI[line.uri] for line in lines}
 
 
 def offered_rids(section: MediaSection) -> tuple[str, ...]:
-    """Return the rids that the offerer sends, in the order of its simulcast line (first alternatives), else its own."""
+    """Return the rids that the offerer sends, in the order of its simulcast line (first alternatives), else of the rid
+    lines.
+    """
     sending = [rid.id for rid in section.rids if rid.sends]
     if section.simulcast is not None:
         named = [alternatives[0].rid for alternatives in section.simulcast.send if alternatives]
@@ -113,7 +115,7 @@ def offered_rids(section: MediaSection) -> tuple[str, ...]:
 
 
 def offered_streams(section: MediaSection) -> tuple[OfferedStream, ...]:
-    """Return the SSRCs that the section announces, RTX ones with those they repair (FID)."""
+    """Return the section's announced SSRCs, each with its RTX SSRC (FID)."""
     pairs = {group.ssrcs[0]: group.ssrcs[1] for group in section.ssrc_groups if _is_pair(group.semantics, group.ssrcs)}
     repairing = set(pairs.values())
     cnames = {line.ssrc: line.value or "" for line in section.ssrcs if line.name == "cname"}
@@ -156,7 +158,9 @@ _MIRRORED = {
 
 
 def _parameter_text(payload: NegotiatedPayload) -> str:
-    """Our fmtp of a payload type: parameters that configure the codec are mirrored, the other side's limits are not."""
+    """Return our fmtp for a payload type: parameters that configure the codec are mirrored, the other side's limits are
+    not.
+    """
     if payload.codec == Codec.RTX:
         return f"apt={payload.repairs}"
     if payload.codec == Codec.RED:

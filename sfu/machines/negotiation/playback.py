@@ -1,4 +1,4 @@
-"""Answers to a player's offer (WHEP): sendonly, with the player's payload types and extension ids."""
+"""Answers to a player's offers (WHEP): sendonly, with the player's payload types and extension ids."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID}
 
 @dataclass(frozen=True, slots=True)
 class PlaybackStream:
-    """A stream to be sent: "audio" or "video" under these SSRCs; equal `msid`s are played in sync.
+    """A stream to send: "audio" or "video" under these SSRCs; streams with the same `msid` are played in sync.
 
     `track` is the id in the msid line, for clients that know tracks by it.
     """
@@ -29,14 +29,14 @@ class PlaybackStream:
 
 
 class PlaybackNegotiation:
-    """One WHEP session's offer/answer."""
+    """The offers and answers of one WHEP session."""
 
     def __init__(self, session_id: int) -> None:
         """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1)."""
         self._answerer = Answerer(session_id)
 
     def restarts_ice(self, offer: str) -> bool:
-        """Return True if a later offer carries new ICE credentials; ValueError when it does not parse."""
+        """Return True if a later offer carries new ICE credentials; raises ValueError if it does not parse."""
         return self._answerer.restarts_ice(offer)
 
     def answer(
@@ -46,11 +46,11 @@ class PlaybackNegotiation:
         streams: Sequence[PlaybackStream],
         codecs: frozenset[Codec] = frozenset(Codec),
     ) -> Negotiated:
-        """Return the answer; streams go to the offered m-sections of their kind in order; the rest is not sent.
+        """Return the answer; streams are assigned in order to the offered m-sections of their kind, and the rest is not
+        sent.
 
-        Only `codecs` are accepted from the offer.
-        The result's media name, in `streams`, the SSRCs that were placed; sections without one are inactive.
-        ValueError when the offer does not parse or cannot be answered at all.
+        Only `codecs` are accepted from the offer. In the result, `streams` of each section holds the assigned SSRCs;
+        sections without any are inactive. Raises ValueError if the offer does not parse or cannot be answered.
         """
         read = self._answerer.read(offer)
         waiting = list(streams)
@@ -68,7 +68,7 @@ class PlaybackNegotiation:
 def sent_stream_lines(
     msid: str, kind: str, ssrc: int, rtx_ssrc: int | None, track: str = ""
 ) -> tuple[tuple[Msid, ...], tuple[SsrcAttribute, ...], tuple[SsrcGroup, ...]]:
-    """Return the msid, ssrc and ssrc-group lines of a stream that we send; its CNAME is the msid (RFC 7022)."""
+    """Return the msid, ssrc and ssrc-group lines of a stream that we send; the CNAME is the msid (RFC 7022)."""
     ssrcs = (ssrc,) if rtx_ssrc is None else (ssrc, rtx_ssrc)
     return (
         (Msid(msid, track or f"{msid}-{kind}"),),
@@ -120,7 +120,7 @@ def _accepting(
 
 
 def _congestion_feedback(section: MediaSection, media: NegotiatedMedia) -> tuple[Feedback, ...]:
-    """Return the line that agrees on RFC 8888 (section 6) where it was offered without transport-cc."""
+    """Return the line that accepts RFC 8888 (section 6) if it was offered without transport-cc."""
     has_better = any("transport-cc" in payload.feedback for payload in media.payloads.values())
     line = Feedback(None, CONGESTION_FEEDBACK)
     return (line,) if line in section.feedback and not has_better else ()

@@ -1,4 +1,4 @@
-"""Answers to a publisher's offers: browsers on the publish peer, and WHIP (RFC 9725)."""
+"""Answers to a publisher's offers, from browsers and WHIP (RFC 9725)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,22 +27,21 @@ from sfu.machines.negotiation.match import (
 )
 from sfu.machines.negotiation.playback import PlaybackStream
 
-# video-orientation (urn:3gpp:video-orientation) is unknown on purpose: without it the browser rotates the pixels, and
-# recordings that were never decoded stand upright.
-# Nor is video-layers-allocation taken: layers and their costs are read from the packets of every publisher alike, and
-# what nobody reads need not be sent. The dependency descriptor is for AV1 only, which has no other sign of its layers:
-# with it Chromium goes by its frame numbers for other codecs too, and a VP9 viewer that is switched between streams
-# waits for seconds at times.
+# video-orientation (urn:3gpp:video-orientation) is left out on purpose: without it the browser rotates the pixels, and
+# recordings, which are never decoded, are upright. video-layers-allocation is not needed: layers and their costs are
+# read from the packets of every publisher alike. The dependency descriptor is for AV1 only, whose layers cannot be read
+# otherwise. For other codecs Chromium would then use the descriptor's frame numbers, and a VP9 viewer that is switched
+# between streams would at times wait for seconds.
 _EXTENSIONS = frozenset(Extension)
 _DATA = "application"
 
 
 @dataclass(frozen=True, slots=True)
 class PublishPolicy:
-    """Limits on what a publisher may send. Sections beyond a maximum, or without a codec of `codecs`, are rejected.
+    """Limits on what a publisher may send. Sections beyond a maximum, or without any of `codecs`, are rejected.
 
-    `preferred`, or what `by_mid` says for a section, is put first where it was offered: browsers send the first codec
-    of an answer. With `data` one section of data channels is taken.
+    `preferred`, or a section's codec in `by_mid`, is put first if it was offered: browsers send the first codec of an
+    answer. With `data` one section of data channels is accepted.
 
     With `shows`, what is sent on sections where the client only receives, by mid; the others among those are inactive.
     """
@@ -57,23 +56,24 @@ class PublishPolicy:
 
 
 class PublishNegotiation:
-    """One publish peer's offer/answer: keeps session id, version and m-line order across re-offers."""
+    """The offers and answers of one publish peer: keeps session id, version and m-line order across re-offers."""
 
     def __init__(self, session_id: int) -> None:
         """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1)."""
         self._answerer = Answerer(session_id)
 
     def restarts_ice(self, offer: str) -> bool:
-        """Return True if a later offer has new ICE credentials, so that `answer` needs some (RFC 8839, 4.4.1.1).
+        """Return True if a later offer has new ICE credentials, so `answer` needs new ones too (RFC 8839, section
+        4.4.1.1).
 
-        ValueError when it does not parse.
+        Raises ValueError if it does not parse.
         """
         return self._answerer.restarts_ice(offer)
 
     def answer(self, offer: str, local: LocalTransport, policy: PublishPolicy) -> Negotiated:
-        """Return the answer. ValueError when the offer does not parse or cannot be answered at all.
+        """Return the answer; raises ValueError if the offer does not parse or cannot be answered.
 
-        An offer that raises leaves the negotiation as it was.
+        Such an offer leaves the negotiation unchanged.
         """
         read = self._answerer.read(offer)
         room = {"audio": policy.max_audio, "video": policy.max_video, _DATA: int(policy.data)}

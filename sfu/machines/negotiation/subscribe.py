@@ -1,9 +1,9 @@
-"""Offers to a subscriber: m-sections are slots. They are only ever added, and are pointed at tracks without SDP.
+"""Offers to a subscriber, whose m-sections are slots. Slots are only ever added, and are pointed at tracks without SDP.
 
-For clients that know tracks by their descriptions, slots are named instead: what a slot shows is its msid, and one that
-shows nothing is inactive.
+For clients that identify tracks by descriptions, slots are named instead: a slot's msid is that of its track, and an
+empty slot is inactive.
 
-Payload types and extension ids are the same for every subscriber of a room, so that routes rewrite little.
+Payload types and extension ids are the same for all subscribers of a room, so that routes rewrite little.
 """
 
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ _PARAMETERS = {
 class OfferedSlot:
     """A slot of the subscribe peer: audio slot k and video slot k share msid and CNAME "slot-k".
 
-    `shows`, of a slot that is named, is the msid of what it shows; one that shows nothing is not `active`.
+    `shows` is the msid of the track in a named slot; an empty one is not `active`.
     """
 
     mid: str
@@ -83,10 +83,10 @@ class OfferedSlot:
 
 
 class SubscribeNegotiation:
-    """One subscribe peer's offers and the answers to them; one offer in flight at a time."""
+    """One subscribe peer's offers and their answers; one offer is in flight at a time."""
 
     def __init__(self, session_id: int, *, named: bool = False) -> None:
-        """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1); with `named`, slots are."""
+        """`session_id` is a random 62-bit number (RFC 9429, section 5.2.1); `named` selects named slots."""
         if not 0 <= session_id < 2**63:
             raise ValueError("session id out of range")
         self._session_id = str(session_id)
@@ -105,13 +105,13 @@ class SubscribeNegotiation:
 
     @property
     def changed(self) -> bool:
-        """True if there are slots, or names of slots, that no offer has carried yet."""
+        """True if there are slots, or names of slots, that no offer has contained yet."""
         return self._renamed or len(self._slots) > self._offered
 
     def add_slot(self, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:
-        """Add an "audio" or "video" slot for the next offer; its mid is its number among the slots as text.
+        """Add an "audio" or "video" slot to the next offer; its mid is its number among the slots, as text.
 
-        ValueError for another kind, an SSRC that a slot has already, or beyond MAX_SLOTS.
+        Raises ValueError for another kind, for an SSRC that is in use, and beyond MAX_SLOTS.
         """
         if kind not in _SENT:
             raise ValueError("a slot must be audio or video")
@@ -126,7 +126,7 @@ class SubscribeNegotiation:
     def _check_free(self, ssrc: int, rtx_ssrc: int | None) -> None:
         taken = {used for slot in self._slots for used in (slot.ssrc, slot.rtx_ssrc)}
         if ssrc in taken or ssrc == rtx_ssrc or (rtx_ssrc is not None and rtx_ssrc in taken):
-            raise ValueError("the SSRC is taken")
+            raise ValueError("the SSRC is in use")
 
     def renew_slot(self, mid: str, ssrc: int, rtx_ssrc: int | None = None) -> OfferedSlot:
         """Give a slot new SSRCs in the next offer, so that its receiver sees a new stream."""
@@ -135,7 +135,7 @@ class SubscribeNegotiation:
         return slot
 
     def name(self, mid: str, shows: Msid | None) -> None:
-        """Say in the next offer what a slot shows, or that it shows nothing."""
+        """Name the track in a slot, or none, in the next offer."""
         number = int(mid)
         slot = self._slots[number]
         if slot.shows != shows:
@@ -143,13 +143,13 @@ class SubscribeNegotiation:
             self._renamed = True
 
     def add_data(self) -> None:
-        """Offer data channels too, behind the slots that are there; before the first offer."""
+        """Offer data channels too, after the existing slots. Must be called before the first offer."""
         self._data_at = len(self._slots)
 
     def offer(self, local: LocalTransport) -> str:
-        """Return an offer of all slots, its version one higher than the last's.
+        """Return an offer of all slots, with a version one higher than the last one's.
 
-        ValueError while one is in flight or without slots.
+        Raises ValueError while an offer is in flight, and without slots.
         """
         if self._in_flight is not None:
             raise ValueError("an offer is in flight")
@@ -172,13 +172,13 @@ class SubscribeNegotiation:
         return serialize(self._in_flight)
 
     def abandon(self) -> None:
-        """Forget the offer in flight, as when its peer is given up."""
+        """Drop the offer in flight, for example when its peer is replaced."""
         self._in_flight = None
 
     def apply(self, answer: str) -> Negotiated:
-        """Apply the answer to the offer in flight: per mid the payload types and extensions that were accepted.
+        """Apply the answer to the offer in flight: return the accepted payload types and extensions by mid.
 
-        ValueError when it does not parse or does not answer the offer; the offer then stays in flight.
+        Raises ValueError if it does not parse or does not fit the offer, which then stays in flight.
         """
         offer = self._in_flight
         if offer is None:
@@ -233,7 +233,7 @@ def _section(slot: OfferedSlot, local: LocalTransport) -> MediaSection:
 
 
 def _payloads(slot: OfferedSlot) -> dict[int, NegotiatedPayload]:
-    """goog-remb is offered in addition to transport-cc, for browsers that support only that."""
+    """Return a slot's payload types; goog-remb is offered besides transport-cc, for browsers that support only that."""
     if slot.kind == "audio":
         opus = NegotiatedPayload(Codec.OPUS, 48000, channels=2, feedback=frozenset({"transport-cc", "nack"}))
         return {PAYLOAD_TYPES[Codec.OPUS]: opus}
@@ -254,7 +254,7 @@ def _payloads(slot: OfferedSlot) -> dict[int, NegotiatedPayload]:
 def _outcome(answer: SessionDescription, index: int, slot: OfferedSlot) -> NegotiatedMedia:
     section = answer.media[index]
     if section.kind != slot.kind or section.mid not in (None, slot.mid):
-        raise ValueError("the answer's m-sections are not the offer's")
+        raise ValueError("the answer's m-sections do not match the offer's")
     direction = answer.direction_of(section)
     offered = _payloads(slot)
     payloads = {

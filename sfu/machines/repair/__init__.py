@@ -1,1 +1,1 @@
-"""Repair of loss, and the RTCP reports on which it and synchronisation are based."""
+"""Repair of losses, and the RTCP reports on which repair and synchronisation are based."""

@@ -1,26 +1,26 @@
-"""Redundant audio for a subscriber: sent twice on a lossy link that has room for it.
+"""Redundant audio for a subscriber: second copies on a lossy link that has room for them.
 
-Sound is small and cannot wait for a round trip: where packets are lost at random, a second copy some 20 ms later costs
-less than the concealment it spares (at 10 % loss one packet in a hundred is missing instead of one in ten, and that one
-is still asked for again). From 8 % on a third one follows, 20 ms later still. A link that loses packets because it is
-full gets no copies: they would fill it further.
+Audio is small and cannot wait for a round trip. If packets are lost at random, a second copy about 20 ms later is worth
+its cost: at 10 % loss one packet in a hundred is missing instead of one in ten, and that one is still requested again.
+From 8 % loss on a third copy follows after another 20 ms. A link that loses packets because it is full gets no copies,
+which would fill it further.
 """
 
 _ON_LOSS, _OFF_LOSS = 0.01, 0.002  # the copies themselves hide losses, hence the distance
-_ON_SHARE, _OFF_SHARE = 0.15, 0.25  # the largest share of the estimate at which sound is sent twice
+_ON_SHARE, _OFF_SHARE = 0.15, 0.25  # the largest share of the estimate up to which audio is sent twice
 _THIRD_LOSS, _THIRD_SHARE = 0.08, 0.12
 _HOLD_NS = 15_000_000_000
 
 
 class AudioRedundancy:
-    """One per subscriber. `is_on` says whether second copies go out now, `has_third` third ones too."""
+    """The decision for one subscriber. `is_on`: second copies are sent; `has_third`: third ones too."""
 
     def __init__(self) -> None:
         self.is_on = self.has_third = False
         self._lossy_at = 0
 
     def update(self, loss: float, share: float, now: int, *, is_full: bool = False) -> bool:
-        """Take the share of packets lost (0..1) and of the estimate that sound needs; return `is_on`.
+        """Take the share of packets lost and the share of the estimate that audio needs (0..1 each); return `is_on`.
 
         A link that `is_full` gets no third copies.
         """

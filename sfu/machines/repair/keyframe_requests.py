@@ -2,8 +2,9 @@
 
 
 class KeyframeRequests:
-    """One per incoming video stream. The first request goes out at once; further ones at most every `interval` ns, and
-    they repeat until a keyframe comes, at most `max_tries` times after the newest request."""
+    """Requests for one incoming video stream. The first is sent at once, further ones at most every `interval` ns. They
+    are repeated until a keyframe arrives, at most `max_tries` times after the newest request.
+    """
 
     def __init__(self, *, interval: int = 500_000_000, max_tries: int = 20) -> None:
         self._interval = interval
@@ -19,12 +20,12 @@ class KeyframeRequests:
             self._wanted_at = now
 
     def keyframe(self, now: int) -> None:
-        """A keyframe began to arrive at `now`; it answers the requests made before."""
+        """Note that a keyframe began to arrive at `now`; it answers earlier requests."""
         if self._wanted_at is not None and self._wanted_at <= now:
             self._wanted_at = None
 
     def due(self, now: int) -> bool:
-        """Return True if it is time to send a PLI now; counts it as sent."""
+        """Return True if it is time to send a PLI, and count it as sent."""
         at = self.timer()
         if at is None or now < at:
             return False

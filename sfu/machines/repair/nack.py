@@ -6,21 +6,21 @@ from typing import NamedTuple
 
 _BACK_OFF = 1.25
 _MAX_GIVEN_UP = 1024
-_MAX_ASKED = 250  # at most 1000 bytes of a NACK, when no two of them share a bit mask
+_MAX_ASKED = 250  # at most 1000 bytes of NACK, if no two packets share a bit mask
 
 
 class GiveUp(IntEnum):
     """The reason why a missing packet is no longer requested."""
 
-    TRIES = 0  # asked `max_tries` times
+    TRIES = 0  # requested `max_tries` times
     AGE = 1  # missing for longer than `max_age`
-    OVERFLOW = 2  # more missing than the bound
+    OVERFLOW = 2  # too many missing packets
     KEYFRAME = 3  # a keyframe made it useless
-    OURS = 4  # it reached us, and we dropped it for want of time
+    OURS = 4  # it reached us, and we dropped it for lack of time
 
 
 class GivenUp(NamedTuple):
-    """`packets` packets from `ext_seq` on."""
+    """A number of `packets` from `ext_seq` on."""
 
     ext_seq: int
     reason: GiveUp
@@ -36,12 +36,12 @@ class _Missing:
 
 
 class NackGenerator:
-    """Fed every packet of one stream (repairs and padding too), says what to ask for and when.
+    """Takes every packet of one stream (repairs and padding too), and decides what to request and when.
 
-    A gap is asked for at once, then again after max(`min_interval`, 1.2 round trips), a quarter longer per try, at most
-    `max_tries` times. At most `max_missing` packets are tracked. With `skip_at_keyframe`, what precedes a keyframe is
-    given up when it begins; without, it is still wanted, since a recorder keeps every frame. Packets that we dropped
-    ourselves are never requested: they would add to the overload.
+    A gap is requested at once, then again after max(`min_interval`, 1.2 round trips), a quarter longer with each try,
+    at most `max_tries` times. At most `max_missing` packets are tracked. With `skip_at_keyframe`, packets before a
+    keyframe are given up when it begins; otherwise they are still wanted, since a recorder keeps every frame. Packets
+    that we dropped ourselves are never requested, since they would add to the overload.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class NackGenerator:
         self._skip_at_keyframe = skip_at_keyframe
         self._highest: int | None = None
         self._missing: dict[int, _Missing] = {}  # ascending
-        self._next_due: int | None = None  # not after any next try: to ask when nothing is due costs nothing
+        self._next_due: int | None = None  # not later than any next try; checking too early costs nothing
         self._given_up: list[GivenUp] = []
 
     def received(
         self, ext_seq: int, now: int, keyframe: bool = False, repaired: bool = False, *, ours: bool = False
     ) -> int | None:
-        """Take a packet; `keyframe` when it begins one, `repaired` when it came as RTX.
+        """Take a packet; `keyframe` if it begins one, `repaired` if it came as RTX.
 
-        `ours`: we dropped the packets missing right before it.
+        `ours`: we dropped the missing packets right before it.
 
-        Returns a sample of the round trip (ns) when it is the repair of a packet asked for once, else None.
+        Returns a sample of the round trip (ns) if it repairs a packet that was requested once, else None.
         """
         if self._highest is None:
             self._highest = ext_seq
@@ -88,14 +88,14 @@ class NackGenerator:
         return sample
 
     def missed(self, first: int, end: int, now: int, *, ours: bool = False) -> None:
-        """Note that packets from `first` up to, but not including, `end` did not come; `ours`: we dropped them."""
+        """Note that packets from `first` up to, but not including, `end` did not arrive; `ours`: we dropped them."""
         if not ours:
             self._add_gap(first, end, now)
         elif first < end:
             self._give_up(first, GiveUp.OURS, end - first)
 
     def came(self, ext_seq: int, now: int, *, repaired: bool = False) -> int | None:
-        """Take a packet that came late or again; `received` does this where it gets every packet."""
+        """Take a late or repeated packet; `received` does this itself if it gets every packet."""
         missing = self._missing.pop(ext_seq, None)
         return now - missing.asked if missing is not None and repaired and missing.tries == 1 else None
 
@@ -113,10 +113,10 @@ class NackGenerator:
             self._give_up(oldest, GiveUp.OVERFLOW)
 
     def due(self, now: int, round_trip: int, most: int = _MAX_ASKED) -> list[int]:
-        """Return the ext_seqs to ask for now, ascending, and count the try. `round_trip` in ns.
+        """Return the ext_seqs to request now, ascending, and count the try. `round_trip` is in ns.
 
-        At most 250, so that a NACK fits a datagram; `timer` says at once when there are more. Where only `most` may be
-        asked for, the others wait a while.
+        There are at most 250, so that a NACK fits into a datagram; if there are more, `timer` is due at once. If only
+        `most` may be requested, the others wait a while.
         """
         asked: list[int] = []
         if self._next_due is None or now < self._next_due:
@@ -141,20 +141,21 @@ class NackGenerator:
         return asked
 
     def timer(self) -> int | None:
-        """Return when `due` may have work next, or None. It has none if the missing packets have come meanwhile."""
+        """Return when `due` may have work next, or None. The missing packets may arrive before that."""
         return self._next_due if self._missing else None
 
     def given_up(self) -> list[GivenUp]:
-        """Return and forget what was given up since the last call. A loss of video needs a keyframe, except KEYFRAME.
+        """Return and remove what was given up since the last call. A loss of video needs a keyframe, unless it is a
+        KEYFRAME loss.
 
-        At most 1024 ranges are kept between calls, the newest.
+        At most the newest 1024 ranges are kept between calls.
         """
         given_up, self._given_up = self._given_up, []
         return given_up
 
     @property
     def missing(self) -> int:
-        """Number of packets missing now."""
+        """The number of packets missing now."""
         return len(self._missing)
 
     def _give_up(self, ext_seq: int, reason: GiveUp, packets: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Report blocks about an incoming stream (RFC 3550, section 6.4.1), made from how far it has come."""
+"""Report blocks about an incoming stream (RFC 3550, section 6.4.1), made from its progress."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ _SECOND = 1_000_000_000
 
 
 class Received(Protocol):
-    """The source of a report block; see `sfu.machines.repair.stream_progress`."""
+    """The figures behind a report block; see `sfu.machines.repair.stream_progress`."""
 
     @property
     def received(self) -> int: ...
@@ -21,7 +21,7 @@ class Received(Protocol):
 
 
 class ReceiveStatistics:
-    """One per incoming stream."""
+    """The report blocks of one incoming stream."""
 
     def __init__(self, ssrc: int, progress: Received) -> None:
         self._ssrc = ssrc

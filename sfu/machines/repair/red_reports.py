@@ -1,8 +1,8 @@
-"""Correction of sender reports about sound in RED (RFC 2198).
+"""Correction of sender reports about audio in RED (RFC 2198).
 
-libwebrtc (Chromium 156) knows no clock rate for RED's payload type: in its reports (RFC 3550, section 6.4.1) it counts
-the time since its last sample at 8 kHz instead of 48. Sound then seems younger than it is, by 5/6 of a varying 20 to 40
-ms, which is visible. Two reports show whether a sender has this error: correct ones agree.
+libwebrtc (Chromium 156) has no clock rate for RED's payload type: in its reports (RFC 3550, section 6.4.1) it counts
+the time since its last sample at 8 kHz instead of 48 kHz. Audio then seems newer than it is, by 5/6 of a varying 20 to
+40 ms, which is noticeable. Two reports show whether a sender has this error, since correct ones agree.
 """
 
 from dataclasses import replace
@@ -11,21 +11,23 @@ from sfu.formats.rtcp import SenderReport
 from sfu.machines.unwrap import signed
 
 _RATE = 48_000
-_PACKET = 960  # 20 ms; the packet that a report counts from may come after it, since only packets are paced
+_PACKET = 960  # 20 ms; a report may overtake the packet that it counts from, since only packets are paced
 _SLOWNESS = 6
 _YOUNG = _PACKET // 2
-"""At the correct rate, the first sample of the last packet is older than the packet is long."""
+"""At the correct rate, the age of the last packet's first sample exceeds the packet's duration."""
 
 
 class RedReports:
-    """Reports of one stream."""
+    """The correction for one stream."""
 
     def __init__(self) -> None:
         self._before: tuple[SenderReport, SenderReport] | None = None
         self._told_error = self._meant_error = 0.0
 
     def meant(self, told: SenderReport, last_timestamp: int) -> SenderReport:
-        """Return a report with the timestamp that it should have had; `last_timestamp` is of the newest packet then."""
+        """Return the report with a corrected timestamp; `last_timestamp` is that of the newest packet at its
+        arrival.
+        """
         since = signed(told.rtp_timestamp - last_timestamp, 32)
         slow_ticks = since % _PACKET
         meant = replace(told, rtp_timestamp=(told.rtp_timestamp + (_SLOWNESS - 1) * slow_ticks) & 0xFFFFFFFF)
@@ -40,6 +42,6 @@ class RedReports:
 
 
 def _disagreement(earlier: SenderReport, later: SenderReport) -> int:
-    """By how many ticks two reports differ about the clock."""
+    """Return the number of ticks by which two reports differ about the clock."""
     elapsed = (later.ntp - earlier.ntp) * _RATE >> 32
     return abs(signed(later.rtp_timestamp - earlier.rtp_timestamp - elapsed, 32))

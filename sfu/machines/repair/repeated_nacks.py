@@ -1,8 +1,7 @@
-"""Packets that a receiver asks for again: their retransmission was lost as well, so the next one is sent twice.
+"""Packets that a receiver requests again: their retransmission was lost as well, so the next one is sent twice.
 
-On a link that loses packets at random each lost retransmission costs a round trip, and three of them are a visible
-freeze. A full link is different: there copies would add to the overload, and requests are repeated because
-retransmissions are late.
+On a link with random loss, each lost retransmission costs a round trip, and three in a row are a visible freeze. On a
+full link requests are repeated because retransmissions are late, and copies would add to the overload.
 """
 
 _REMEMBERED = 256
@@ -10,13 +9,13 @@ _LASTS_NS = 1_000_000_000
 
 
 class RepeatedNacks:
-    """One per stream that is sent."""
+    """The answered requests of one outgoing stream."""
 
     def __init__(self) -> None:
-        self._answered: dict[int, int] = {}  # seq: when, oldest first
+        self._answered: dict[int, int] = {}  # time of the last answer by seq, oldest first
 
     def again(self, seqs: list[int], round_trip: int, now: int) -> list[int]:
-        """Note that `seqs` are answered; return those whose last answer, a round trip ago or more, has not come."""
+        """Note that `seqs` are answered; return those whose last answer, at least a round trip ago, was lost."""
         again = []
         for seq in seqs:
             at = self._answered.get(seq)

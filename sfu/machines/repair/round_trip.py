@@ -7,7 +7,7 @@ _REMEMBERED = 512  # a report a second for each of a hundred routes, answered wi
 
 
 class RoundTrip:
-    """One per peer. The NTP times in our SRs are the publishers', so it remembers what was sent when."""
+    """The round trip of one peer. The NTP times in our SRs are not times of sending, so those are remembered."""
 
     def __init__(self, *, initial: int = 100_000_000) -> None:
         self._sent: dict[int, int] = {}
@@ -15,7 +15,7 @@ class RoundTrip:
         self._measured = False
 
     def sent(self, ntp: int, now: int) -> None:
-        """Note that an SR with this NTP time went out."""
+        """Note that an SR with this NTP time was sent."""
         middle = ntp >> 16 & 0xFFFFFFFF
         self._sent.pop(middle, None)
         self._sent[middle] = now
@@ -23,7 +23,7 @@ class RoundTrip:
             del self._sent[next(iter(self._sent))]
 
     def report(self, block: ReportBlock, arrival: int) -> int | None:
-        """Take a report block; return its sample (ns), None when it answers no SR that is remembered."""
+        """Take a report block; return its sample (ns), None if it answers no remembered SR."""
         sent = self._sent.get(block.last_report)
         if sent is None or not block.last_report:
             return None
@@ -34,7 +34,7 @@ class RoundTrip:
         return round_trip
 
     def sample(self, round_trip: int) -> None:
-        """Take a sample (ns) measured another way (NackGenerator.received)."""
+        """Take a sample (ns) from elsewhere (NackGenerator.received)."""
         self._smoothed = self._smoothed + (round_trip - self._smoothed) // 8 if self._measured else round_trip
         self._measured = True
 
@@ -45,5 +45,5 @@ class RoundTrip:
 
     @property
     def smoothed(self) -> int:
-        """Smoothed round trip in ns; `initial` before the first sample."""
+        """The smoothed round trip in ns; `initial` before the first sample."""
         return self._smoothed

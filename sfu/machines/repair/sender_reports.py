@@ -1,8 +1,8 @@
-"""Sender reports of routes: the publisher's own clock mapping, carried over to each route (RFC 3550, section 6.4.1).
+"""Sender reports of routes: the publisher's clock mapping, applied to each route (RFC 3550, section 6.4.1).
 
-A publisher's SR pairs its NTP clock with its RTP clock. A route's SR keeps the NTP side, so that audio and video of one
-participant stay aligned at every subscriber, and shifts the RTP side by the route's timestamp offset. Both sides are
-advanced by the time since the publisher's SR came, so a report may be sent at any moment.
+A publisher's SR pairs its NTP clock with its RTP clock. A route's SR keeps the NTP time, so that audio and video of one
+participant stay aligned at every subscriber, and shifts the RTP time by the route's timestamp offset. Both are advanced
+by the time since the publisher's SR arrived, so a report may be sent at any moment.
 """
 
 from sfu.formats.rtcp import SenderReport
@@ -13,7 +13,7 @@ _NTP_MODULUS = 1 << 64
 
 
 class SourceClock:
-    """The newest SR of one incoming stream. `rate` is of its RTP clock, in Hz."""
+    """The newest SR of one incoming stream. `rate` is its RTP clock rate in Hz."""
 
     def __init__(self, clock_rate: int) -> None:
         self.rate = clock_rate
@@ -26,7 +26,7 @@ class SourceClock:
 
     @property
     def known(self) -> bool:
-        """True if an SR has come."""
+        """True if an SR has arrived."""
         return self._arrival is not None
 
     def report(self, ssrc: int, timestamp_offset: int, packets: int, octets: int, now: int) -> SenderReport | None:
@@ -43,10 +43,10 @@ class SourceClock:
         )
 
     def offset_to(self, other: "SourceClock") -> int | None:
-        """Return what to add to this stream's timestamps (mod 2**32) so that they continue those of `other`.
+        """Return the offset to add to this stream's timestamps (mod 2**32) so that they continue those of `other`.
 
-        Equal NTP instants get equal timestamps: the layers of one track align this way. None unless both are known.
-        ValueError when the clock rates differ.
+        Equal NTP times then get equal timestamps, which aligns the layers of a track. Returns None unless both streams
+        have reports. Raises ValueError if the clock rates differ.
         """
         if self.rate != other.rate:
             raise ValueError("streams of different clock rates do not align")

@@ -1,11 +1,11 @@
 """Progress of an incoming stream: counted for each packet, read for reports and for the choice of layers.
 
-Runs in the engine; this is what the Python one runs, and the specification of what the compiled one does. Loss and
-jitter are those of RFC 3550, sections A.3 and A.8. Departs: jitter is taken between packets of different timestamps
-only, as libwebrtc does: the packets of one video frame leave paced, which says nothing about the network. Repairs come
-on a stream of their own (RFC 4588) or in a later packet (RED, RFC 2198), so they do not reduce the losses here. Packets
-that we dropped ourselves under overload count as received: the link did not lose them, and a sender that slowed down
-for them would send worse pictures for a long time.
+This code runs in the Python engine, and is the specification of the compiled one. Loss and jitter are those of RFC
+3550, sections A.3 and A.8, with one departure: as in libwebrtc, jitter is measured only between packets with different
+timestamps, since the packets of a video frame are paced, which says nothing about the network. Repairs arrive on a
+separate stream (RFC 4588) or in a later packet (RED, RFC 2198), so they do not reduce the losses here. Packets that we
+dropped ourselves under overload count as received: the link did not lose them, and a sender that slowed down for them
+would send worse pictures for a long time.
 """
 
 from sfu.machines.loudness import Loudness
@@ -14,7 +14,7 @@ _SECOND = 1_000_000_000
 RESUMED_NS = 1_000_000_000
 """A pause after which a stream counts as resumed."""
 WINDOW_NS = 1_000_000_000
-"""The time over which a rate is counted; a window twice as long had a pause in it, and tells none."""
+"""The time over which a rate is counted; a window twice as long contains a pause and gives no rate."""
 OVERSIZE_BYTES = 1300
 """The largest RTP packet that passes anywhere: Ethernet's 1500 less IPv6, UDP, SRTP, our header extensions, and a
 tunnel or TURN.
@@ -22,7 +22,7 @@ tunnel or TURN.
 
 
 class StreamProgress(Loudness):
-    """One per incoming stream; see `sfu.engine.contract.Progress` for what the attributes mean."""
+    """The progress of one incoming stream; `sfu.engine.contract.Progress` describes the attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,9 +57,9 @@ class StreamProgress(Loudness):
         padding: bool = False,
         ours: int = 0,
     ) -> None:
-        """Take a packet (no duplicates) of `size` bytes; without a clock rate it tells no jitter.
+        """Take a packet (no duplicates) of `size` bytes; without a clock rate there is no jitter.
 
-        We dropped `ours` of the packets missing right before it ourselves.
+        We dropped `ours` of the missing packets right before it.
         """
         self.packets += 1
         self.received += ours

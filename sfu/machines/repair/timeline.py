@@ -1,7 +1,7 @@
-"""One timeline for the layers of a track, by their sender reports (RFC 3550, section 6.4.1).
+"""One timeline for the layers of a track, from their sender reports (RFC 3550, section 6.4.1).
 
 The timestamps of a sender's layers differ by constants, but its reports give these with a jitter of about a
-millisecond. Taking them anew at each switch would add up to a drift that destroys lip sync, so they are kept.
+millisecond. Measuring them again at each switch would add up to a drift that destroys lip sync, so they are kept.
 """
 
 from weakref import WeakKeyDictionary
@@ -20,9 +20,9 @@ class Timeline:
         self._held: WeakKeyDictionary[SourceClock, int] = WeakKeyDictionary()
 
     def offset_of(self, clock: SourceClock) -> int | None:
-        """Return what to add to the timestamps of a stream (mod 2**32) to get the timeline's; None before its report.
+        """Return the offset from a stream's timestamps to the timeline's (mod 2**32); None before its first report.
 
-        ValueError when the clock rates differ.
+        Raises ValueError if the clock rates differ.
         """
         if not clock.known:
             return None

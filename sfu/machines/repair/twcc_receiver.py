@@ -1,13 +1,13 @@
-"""Transport-wide feedback to a publisher: arrivals of its packets to messages (sfu.formats.transport_feedback).
+"""Transport-wide feedback to a publisher: turns arrivals of its packets into messages (sfu.formats.transport_feedback).
 
-Runs in the engine; this is what the Python one runs, and the specification of what the compiled one does.
+This code runs in the Python engine, and is the specification of the compiled one.
 
-A packet that comes after it was reported missing is reported again by the next message, as libwebrtc does.
+A packet that arrives after it was reported missing is reported again in the next message, as in libwebrtc.
 
 Messages leave out packets that we dropped ourselves under overload: one message ends before them and the next begins
 after them. "Not received" would be taken for loss on the link and answered with a lower rate. "Received" needs a time,
-and an invented one would be taken for the link's. libwebrtc counts packets that no message mentions neither as lost nor
-as arrived, and takes them off what is in flight when a later packet arrives.
+and an invented one would be taken for the link's. libwebrtc counts packets that no message mentions as neither lost nor
+arrived, and no longer as in flight once a later packet arrives.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from sfu.machines.unwrap import Unwrapper
 # A message about this many packets stays below 1100 bytes, whatever its pattern.
 MAX_RECEIVED = 400
 MAX_SPAN = 2000
-EARLY_PACKETS = 200  # report at once when so many arrivals have gathered
+EARLY_PACKETS = 200  # report at once when this many arrivals have gathered
 MAX_PENDING = 4000
 MAX_LATE = 1000
 INTERVAL_NS = 50_000_000
@@ -26,7 +26,7 @@ _REFERENCE_MODULUS = 1 << 24
 
 
 class _Came(NamedTuple):
-    """A packet to report; `resumes`: we dropped the packets missing before it."""
+    """A packet to report; `resumes`: we dropped the missing packets before it."""
 
     seq: int
     arrival: int
@@ -34,9 +34,9 @@ class _Came(NamedTuple):
 
 
 class TwccReceiver:
-    """One per publishing peer. Arrivals are reported every `interval` ns, earlier when many have gathered.
+    """The feedback to one publishing peer. Arrivals are reported every `interval` ns, or earlier if many have gathered.
 
-    It reports `pace` times as rarely when the node is overloaded.
+    It reports only every `pace` intervals while the node is overloaded.
     """
 
     def __init__(self, sender_ssrc: int, *, interval: int = INTERVAL_NS) -> None:
@@ -44,7 +44,7 @@ class TwccReceiver:
         self._interval = interval
         self._unwrapper = Unwrapper(16)
         self._media_ssrc = 0
-        self._base: int | None = None  # first seq that was not reported on
+        self._base: int | None = None  # the first seq without a report
         self._newest = -1
         self._pending: list[_Came] = []
         self._deadline: int | None = None
@@ -52,9 +52,9 @@ class TwccReceiver:
         self.pace = 1
 
     def received(self, transport_seq: int, arrival: int, media_ssrc: int, *, ours: bool = False) -> bool:
-        """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, duplicates and padding included.
+        """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, including duplicates and padding.
 
-        `ours`: we dropped the packets missing right before it. Return whether `timer` is earlier because of it.
+        `ours`: we dropped the missing packets right before it. Returns True if `timer` is earlier because of it.
         """
         seq = self._unwrapper.unwrap(transport_seq)
         if self._base is None:
@@ -92,7 +92,7 @@ class TwccReceiver:
         return messages
 
     def _in_order(self) -> list[_Came]:
-        """Return the packets to report, by seq; of duplicates, the first."""
+        """Return the packets to report by seq, only the first of duplicates."""
         came: list[_Came] = []
         for entry in sorted(self._pending, key=lambda entry: entry.seq):
             if not came or came[-1].seq != entry.seq:
@@ -125,7 +125,7 @@ class TwccReceiver:
 
 
 def _fitting(came: list[_Came], start: int) -> int:
-    """Return how many one message from `start` on can report."""
+    """Return the number of packets that one message can report from `start` on."""
     count = 1
     while count < min(len(came), MAX_RECEIVED) and came[count].seq - start < MAX_SPAN and not came[count].resumes:
         delta = came[count].arrival // TICK_NS - came[count - 1].arrival // TICK_NS

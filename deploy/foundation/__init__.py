@@ -1,1 +1,1 @@
-"""Foundation: what all parts share and what knows none of them: settings, logs, traces, clients, workers."""
+"""Foundation: code that all parts share and that depends on none of them: settings, logs, traces, clients, workers."""

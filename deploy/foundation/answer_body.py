@@ -1,4 +1,4 @@
-"""Bodies of responses from other servers: whole and bounded."""
+"""Bodies of responses from other servers, read completely but bounded."""
 
 import aiohttp
 

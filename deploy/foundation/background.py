@@ -1,4 +1,4 @@
-"""Tasks in the background: one that fails is logged, counted and started again; it never ends its process."""
+"""Background tasks: a task that fails is logged, counted and restarted; it never ends its process."""
 
 import asyncio
 import logging
@@ -15,13 +15,13 @@ _LONGEST_PAUSE = 30.0
 
 
 def note_failure(name: str, error: Exception, outcome: str) -> None:
-    """Log and count an error of a task that continues; `outcome` says how."""
+    """Log and count an error of a task that continues; `outcome` says how it continues."""
     _FAILURES.labels(name).inc()
     _log.error("%s: %s", name, outcome, exc_info=error)
 
 
 async def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel tasks, and wait until all have ended, with whatever result."""
+    """Cancel tasks, and wait until all have ended, whatever their results."""
     ending = list(tasks)
     for task in ending:
         task.cancel()
@@ -29,10 +29,10 @@ async def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` until it returns, or this is cancelled; whenever it raises, once more after a pause.
+    """Run `work` until it returns or this task is cancelled; each time it raises, run it again after a pause.
 
-    `name` is for the log and the metric. `work` is called for each run, and finds the state that it keeps as the failed
-    run left it. Once a run has gone on for longer than the longest pause, the pauses begin anew.
+    `name` appears in the log and the metric. State that `work` keeps between runs stays as the failed run left it. A
+    run that lasts longer than the longest pause resets the pauses.
     """
     loop = asyncio.get_running_loop()
     backoff = Backoff(_LONGEST_PAUSE)
@@ -44,7 +44,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
             if loop.time() - begun > _LONGEST_PAUSE:
                 backoff.reset()
             pause = backoff.pause()
-            note_failure(name, error, f"failed, and begins again in {pause:.1f} s")
+            note_failure(name, error, f"failed; restarting in {pause:.1f} s")
             await asyncio.sleep(pause)
         else:
             return

@@ -1,12 +1,12 @@
-"""Pauses between attempts that fail."""
+"""Pauses after failed attempts."""
 
 import asyncio
 
 
 class Backoff:
-    """The first attempt after a failure waits `first` seconds (none: at once), each further one twice as long.
+    """Exponential back-off: waits `first` seconds after a failure (0: none), then twice as long each time.
 
-    At most `longest`; success resets it.
+    The pause never exceeds `longest` seconds; success resets it.
     """
 
     _STEP = 0.5
@@ -17,15 +17,15 @@ class Backoff:
         self._next = first
 
     def reset(self) -> None:
-        """Begin anew: an attempt went well."""
+        """Reset the pauses after a successful attempt."""
         self._next = self._first
 
     def pause(self) -> float:
-        """Return how long to wait now, in seconds."""
+        """Return the next pause in seconds."""
         pause = self._next
         self._next = min(max(pause * 2, self._STEP), self._longest)
         return pause
 
     async def wait(self) -> None:
-        """Wait for so long."""
+        """Wait for the next pause."""
         await asyncio.sleep(self.pause())

@@ -1,8 +1,8 @@
-"""Locks a worker in before it touches media: no network, no files, no programs, bounded memory, low priority.
+"""Confines a worker before it touches media: no network, files or programs, bounded memory, low priority.
 
-Two steps, because models are files: `limit` first, `confine` once everything is loaded. `confine` installs a seccomp
-filter (seccomp(2), Linux) that answers the denied system calls with EPERM; where the kernel or processor is unknown to
-us it is left out, and said so. What is allowed: the socket the worker was given, memory, threads and clocks.
+There are two steps, because models are files: `limit` first, `confine` once everything is loaded. `confine` installs a
+seccomp filter (seccomp(2), Linux) that fails denied system calls with EPERM. On an unknown kernel or processor it
+installs none, and reports that. The worker can still use its socket, memory, threads and clocks.
 """
 
 import ctypes
@@ -47,9 +47,9 @@ class _Program(ctypes.Structure):
 
 
 def limit(*, memory_bytes: int, nice: int, cpu_seconds: int | None = None) -> None:
-    """Bound this process: address space, files, no core dumps, lower priority; SIGTERM when its parent dies.
+    """Limit this process's address space, files and priority, forbid core dumps, and get SIGTERM when the parent dies.
 
-    With `cpu_seconds` it is killed once it has worked for so long.
+    With `cpu_seconds`, the kernel kills the process after that much CPU time.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     bounds = [(resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0)]
@@ -65,7 +65,7 @@ def limit(*, memory_bytes: int, nice: int, cpu_seconds: int | None = None) -> No
 
 
 def confine() -> tuple[str, ...]:
-    """Deny network, files and programs to every thread of this process; return the names of what now holds it."""
+    """Deny network, files and programs to every thread of this process; return the names of the measures in force."""
     known = _MACHINES.get(platform.machine())
     if sys.platform != "linux" or known is None:
         return ("rlimits",)
@@ -80,7 +80,7 @@ def confine() -> tuple[str, ...]:
 
 
 def _filter(architecture: int, denied: list[int]) -> bytes:
-    """The classic BPF program: foreign architecture → kill; denied number or x32 → EPERM; else allow."""
+    """Return the classic BPF program: foreign architecture → kill; denied number or x32 → EPERM; else allow."""
 
     def instruction(code: int, if_true: int, if_false: int, operand: int) -> bytes:
         return struct.pack("=HBBI", code, if_true, if_false, operand)

@@ -1,7 +1,8 @@
-"""Connections of a listener, bounded in total and by address; if there is no room, the longest idle one is closed.
+"""Connections of a listener, limited in total and per address.
 
-One address may have a quarter of all; for IPv6 that is a /64, which one customer has. Idle ones are closed for
-newcomers, so that connections which are only held open keep nobody out; busy ones never are.
+One address can have a quarter of all; for IPv6, an address is a /64, which belongs to one customer. If there is no
+room, the connection that has been idle longest is closed for a new one, so idle connections keep nobody out. Busy
+connections are never closed.
 """
 
 import ipaddress
@@ -13,7 +14,7 @@ _SHARE_OF_ONE = 4
 
 
 def host_of(address: str) -> str:
-    """Return the party for which an address counts."""
+    """Return the party that an address counts towards."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -25,18 +26,18 @@ def host_of(address: str) -> str:
 
 
 class Full(Exception):
-    """There is no room for a connection, and no idle one."""
+    """There is no room for a connection, and none is idle."""
 
 
 class ConnectionTable(Generic[_Connection]):
-    """Holds at most `most` connections, `per_host` of one address (a quarter of them unless given)."""
+    """Holds at most `most` connections, `per_host` of them from one address (by default a quarter)."""
 
     def __init__(self, most: int, per_host: int | None = None) -> None:
         self._most = most
         self._per_host = per_host or max(1, most // _SHARE_OF_ONE)
         self._hosts: dict[_Connection, str] = {}
         self._counts: dict[str, int] = {}
-        self._idle: dict[_Connection, None] = {}  # since longest first
+        self._idle: dict[_Connection, None] = {}  # longest idle first
         self._idle_of: dict[str, dict[_Connection, None]] = {}
 
     def __len__(self) -> int:
@@ -46,9 +47,9 @@ class ConnectionTable(Generic[_Connection]):
         return iter(tuple(self._hosts))
 
     def add(self, connection: _Connection, host: str, *, shares: bool = True) -> _Connection | None:
-        """Add a connection, which idles at first; returns one that is to be closed for it, if any. Raises Full.
+        """Add a connection, which starts idle; return the one to close for it, if any. Raises Full.
 
-        A `host` that stands for many, as a gateway does, has no limit of its own (`shares` False).
+        A `host` that represents many clients, such as a gateway, has no limit per address (`shares` False).
         """
         victim: _Connection | None = None
         if shares and self._counts.get(host, 0) >= self._per_host:
@@ -67,21 +68,21 @@ class ConnectionTable(Generic[_Connection]):
         return victim
 
     def idle(self, connection: _Connection) -> None:
-        """Note that the connection is idle from now on."""
+        """Mark the connection as idle."""
         host = self._hosts.get(connection)
         if host is not None and connection not in self._idle:
             self._idle[connection] = None
             self._idle_of.setdefault(host, {})[connection] = None
 
     def busy(self, connection: _Connection) -> None:
-        """Note that the connection is busy and must not be closed."""
+        """Mark the connection as busy: it must not be closed."""
         host = self._hosts.get(connection)
         if host is not None and connection in self._idle:
             del self._idle[connection]
             self._forget_idle(connection, host)
 
     def remove(self, connection: _Connection) -> None:
-        """It is gone; also of one that was not there."""
+        """Remove a connection, if it is present."""
         self.busy(connection)
         host = self._hosts.pop(connection, None)
         if host is not None:

@@ -1,4 +1,4 @@
-"""Files and sockets that this process may have open: each connection is one, and each needs a little room beside."""
+"""Limits of open files and sockets: every connection uses a descriptor, and some are needed for other purposes."""
 
 import resource
 
@@ -6,7 +6,7 @@ _ENOUGH = 65_536
 
 
 def raise_limit() -> None:
-    """Raise the soft limit as far as the hard one allows: the usual 1024 is for select(2), which nothing here uses."""
+    """Raise the soft limit to the hard one: the usual 1024 is meant for select(2), which nothing here uses."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(_ENOUGH, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -14,6 +14,6 @@ def raise_limit() -> None:
 
 
 def share(most: int, part: float) -> int:
-    """Return how many descriptors a listener may use: `most`, but only a part of those that there are."""
+    """Return the number of descriptors that a listener may use: `most`, but at most a part of all."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if soft == resource.RLIM_INFINITY else max(1, min(most, int(soft * part)))

@@ -1,7 +1,7 @@
-"""A thin client of etcd 3.4 or newer by its JSON gateway: leases, keys under a prefix, and watching them.
+"""A thin client for etcd 3.4 or newer: leases, keys under a prefix, and watches.
 
-Shared by the nodes, which register, and by control, which looks. The gateway is plain HTTP, so that no part needs gRPC
-for a handful of calls (etcd's documentation, "gRPC gateway"): keys and values travel in base64, 64-bit numbers as text.
+Nodes use it to register, and control to find them. It uses etcd's JSON gateway (etcd's documentation, "gRPC gateway")
+over plain HTTP, so that no part needs gRPC for a few calls: keys and values are base64, 64-bit numbers are text.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ import msgspec
 from foundation.failures import describe
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
-# A member without a quorum answers such a request only when it gives up, which is too late for a starting process.
+# A member without a quorum answers such a request only when it times out, which is too late for a starting process.
 _QUORUM_PATIENCE = aiohttp.ClientTimeout(total=1, connect=1)
-# A watch that brings nothing for so long is opened again: its connection may be dead unnoticed.
+# A watch without changes is reopened after this time, because its connection may be dead unnoticed.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
 _CLOSING_LOOKS = 100  # at intervals of 10 ms: the loop closes such a connection in its next turns
 _MAX_LINE = 8 * 1024 * 1024
@@ -32,23 +32,23 @@ _OUTDATED = "revision of auth store is old"  # accounts have changed since a tok
 
 
 class EtcdUnavailable(Exception):
-    """etcd did not answer, or refused; the caller tries again later."""
+    """etcd did not answer, or refused; the caller should retry later."""
 
 
 class EtcdRefused(EtcdUnavailable):
-    """etcd refused: asking again soon changes nothing."""
+    """etcd refused: retrying soon would fail again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdConfig:
-    """Location of etcd: base URLs of its members. `ca_file` checks their certificates; None takes the system's."""
+    """Location of etcd: base URLs of its members. `ca_file` verifies their certificates; None: the system's CAs do."""
 
     urls: tuple[str, ...]
     username: str = ""
     password: str = field(default="", repr=False)
     ca_file: Path | None = None
     lease_seconds: int = 4
-    """Seconds that a silent node keeps its place. etcd's own minimum is 2."""
+    """Seconds until the registration of a silent node expires. etcd's own minimum is 2."""
 
 
 class Change(NamedTuple):
@@ -61,7 +61,7 @@ class Change(NamedTuple):
 class Listing(NamedTuple):
     """The values below a prefix, and the revision at which they were read.
 
-    `stale`: the answer is one member's, without a quorum, and may be old.
+    `stale`: the values come from one member without a quorum, and may be old.
     """
 
     values: dict[str, bytes]
@@ -70,7 +70,7 @@ class Listing(NamedTuple):
 
 
 class Etcd:
-    """One client. Members are taken in turn: the next one when the present one fails."""
+    """A client. It uses one member until that fails, then the next."""
 
     def __init__(self, config: EtcdConfig) -> None:
         self._config = config
@@ -80,7 +80,7 @@ class Etcd:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     async def close(self) -> None:
-        """End all connections: aiohttp no longer knows abandoned TLS connections that are still closing."""
+        """Close all connections, including TLS connections that are still closing, which aiohttp no longer tracks."""
         if self._session is None:
             return
         await self._session.close()
@@ -94,20 +94,20 @@ class Etcd:
             await asyncio.sleep(0.01)
 
     async def grant(self, seconds: int) -> int:
-        """Make a lease and return its id; raises EtcdUnavailable, as every call here does."""
+        """Create a lease and return its id; raises EtcdUnavailable, like every call here."""
         return int((await self._call("/v3/lease/grant", {"TTL": str(seconds)}))["ID"])
 
     async def keep_alive(self, lease: int) -> bool:
-        """Renew a lease; False when it has lapsed."""
+        """Renew a lease; return False if it has expired."""
         answer = await self._call("/v3/lease/keepalive", {"ID": str(lease)})
         return int(answer.get("result", {}).get("TTL", 0)) > 0
 
     async def revoke(self, lease: int) -> None:
-        """End a lease: the keys under it are deleted."""
+        """Revoke a lease, which deletes its keys."""
         await self._call("/v3/lease/revoke", {"ID": str(lease)})
 
     async def put(self, key: str, value: bytes, lease: int = 0) -> None:
-        """Set a key; under a lease it goes when that lapses."""
+        """Set a key; with a lease, the key is deleted when the lease expires."""
         body = {"key": _encode(key.encode()), "value": _encode(value), "lease": str(lease)}
         await self._call("/v3/kv/put", body)
 
@@ -115,7 +115,7 @@ class Etcd:
         await self._call("/v3/kv/deleterange", {"key": _encode(key.encode())})
 
     async def under(self, prefix: str) -> Listing:
-        """Return the keys that begin with `prefix`, with their values; without a quorum, as one member knows them."""
+        """Return the keys that begin with `prefix`, with their values; without a quorum, those of one member."""
         try:
             answer, stale = await self._call("/v3/kv/range", _range(prefix), _QUORUM_PATIENCE), False
         except EtcdRefused:
@@ -126,9 +126,9 @@ class Etcd:
         return Listing(found, int(answer["header"]["revision"]), stale)
 
     async def watch(self, prefix: str, revision: int) -> AsyncIterator[Change]:
-        """Yield the changes under `prefix` after `revision`; raises EtcdUnavailable when they cannot be followed.
+        """Yield the changes under `prefix` after `revision`; raises EtcdUnavailable if the watch fails.
 
-        It ends when nothing has changed for a while: the caller lists what is there, and watches again.
+        It ends when nothing has changed for a while; the caller then lists the keys and watches again.
         """
         body = {"create_request": {**_range(prefix), "start_revision": str(revision + 1)}}
         try:
@@ -151,7 +151,7 @@ class Etcd:
     async def _call(
         self, path: str, body: dict[str, Any], patience: aiohttp.ClientTimeout = _TIMEOUT
     ) -> dict[str, Any]:
-        """Ask the members in turn until one answers."""
+        """Send a request to the members in turn until one answers."""
         failure: Exception = TimeoutError()
         for _ in range(len(self._config.urls) + 1):
             try:
@@ -212,7 +212,7 @@ class Etcd:
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield the lines of a stream; ValueError for one that is too long, ConnectionError when the stream ends."""
+    """Yield the lines of a stream; raises ValueError for one that is too long, ConnectionError when the stream ends."""
     buffered = bytearray()
     async for chunk in content.iter_any():
         buffered += chunk
@@ -226,7 +226,7 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _range(prefix: str) -> dict[str, Any]:
-    """Everything that begins with `prefix`: up to its last byte plus one."""
+    """Return the end of the range of keys that begin with `prefix`: `prefix` with its last byte plus one."""
     start = prefix.encode()
     return {"key": _encode(start), "range_end": _encode(start[:-1] + bytes([start[-1] + 1]))}
 

@@ -1,4 +1,4 @@
-"""Going on without etcd: the pause before it is asked again, and a word in the log when it goes and comes back."""
+"""Outages of etcd: pauses between attempts, and log lines when it becomes unavailable and when it recovers."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ _SAY_AGAIN_SECONDS = 60.0
 
 
 class EtcdOutage:
-    """An outage of etcd as one of its users sees it. `consequence` says what it means here ("not registered")."""
+    """An outage of etcd as seen by one of its users. `consequence` says what it means there ("not registered")."""
 
     def __init__(self, consequence: str, log: logging.Logger, pause_seconds: float = 0.5) -> None:
         self._consequence = consequence
@@ -21,15 +21,15 @@ class EtcdOutage:
         self._refusals = Backoff(_LONGEST_PAUSE, first=pause_seconds)
         self._said_at = 0.0
         self.reason = ""
-        """The reason why etcd cannot be used; empty while it can."""
+        """The reason that etcd cannot be used; empty while it can."""
 
     def failed(self, error: EtcdUnavailable) -> float:
-        """Note a failure; returns how long to wait: longer each time while etcd refuses, since asking costs it work."""
+        """Note a failure; return the pause in seconds: longer each time while etcd refuses, to spare it work."""
         self.begin(describe(error))
         return self._refusals.pause() if isinstance(error, EtcdRefused) else self._pause
 
     def begin(self, reason: str) -> None:
-        """Note why etcd cannot be used: said at once, and at most once a minute when the reason changes."""
+        """Note the reason that etcd cannot be used; log it at once, and further reasons at most once a minute."""
         now = time.monotonic()
         if not self.reason or (reason != self.reason and now - self._said_at > _SAY_AGAIN_SECONDS):
             self._said_at = now

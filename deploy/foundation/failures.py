@@ -1,8 +1,8 @@
-"""Failures in words, for log lines and for answers."""
+"""Descriptions of failures, for log lines and responses."""
 
 
 def describe(error: BaseException) -> str:
-    """Return what an exception says; never empty: many, a TimeoutError above all, are raised without a text."""
+    """Return the text of an exception, or a substitute: many, such as TimeoutError, are raised without a text."""
     text = str(error).strip()
     if text:
         return text

@@ -1,4 +1,4 @@
-"""Options of films of recordings: chosen over REST, carried in the job, carried out by the recorder."""
+"""Options for films of recordings: set over REST, stored in the job, applied by the recorder."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,10 +17,10 @@ _Identifier = Annotated[str, msgspec.Meta(max_length=128)]
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the picture in a `custom` layout; its place and size are shares of the picture's.
+    """A part of the picture in a `custom` layout; its position and size are fractions of the picture's.
 
-    `shows` is `screen` (the shared screen), `speaker` (who speaks), `people` (everybody who is in no other region, in a
-    grid), or `participant` (the one with this id). Of overlapping regions the later ones lie on top.
+    `shows` is `screen` (the shared screen), `speaker`, `people` (a grid of everybody who is in no other region), or
+    `participant` (the one with this id). If regions overlap, later ones are on top.
     """
 
     x: _Share
@@ -34,11 +34,11 @@ class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A film's layout, size and format.
 
-    Layouts: `grid`, `speaker` (who speaks large, others beside), `screen` (the shared screen alone, with the speaker's
-    camera in a corner), `single` (one participant, or whoever speaks), `waveform` (names, and the sound as a wave),
-    `custom` (by `regions`). All but `waveform` and `custom` show a shared screen large.
+    Layouts: `grid`, `speaker` (the speaker large, the others beside), `screen` (only the shared screen, with the
+    speaker's camera in a corner), `single` (one participant, or the speaker), `waveform` (names, and a waveform of the
+    sound), `custom` (by `regions`). All except `waveform` and `custom` show a shared screen large.
 
-    `ranges` are the parts that the film keeps, (from, to) in ms of the recording, in order; none keeps everything.
+    `ranges` are the parts to include, (from, to) in ms of the recording, in order; without any, the film is complete.
     `fragmented` MP4 can be played while it is written. `logo` is a PNG or JPEG image as Base64, shown in a corner.
     """
 
@@ -63,13 +63,13 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return SIZES[self.size][1]
 
     def problem(self) -> str | None:
-        """Return what is contradictory in these options, as a sentence."""
+        """Return a sentence that describes a contradiction in these options, if there is one."""
         if (self.layout == "custom") != bool(self.regions):
-            return "A custom layout, and no other, needs regions."
+            return "A custom layout needs regions; other layouts have none."
         if any(region.x + region.width > 1.001 or region.y + region.height > 1.001 for region in self.regions):
-            return "A region must lie within the picture."
+            return "A region must be within the picture."
         if any((region.shows == "participant") != bool(region.participant) for region in self.regions):
-            return "A region that shows a participant, and no other, needs the participant's id."
+            return "A region that shows a participant needs the participant's id; other regions have none."
         ends = [0, *(edge for span in self.ranges for edge in span)]
         if ends != sorted(ends) or any(start >= end for start, end in self.ranges):
             return "Ranges must be in order and must not overlap."
@@ -77,10 +77,10 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def to_job(options: FilmOptions) -> dict[str, Any]:
-    """Return options as a job carries them."""
+    """Return options in the form that a job stores."""
     return dict(msgspec.to_builtins(options))
 
 
 def from_job(carried: dict[str, Any]) -> FilmOptions:
-    """Return the options that a job carries; raises ValueError for anything else."""
+    """Return the options stored in a job; raises ValueError if they are invalid."""
     return msgspec.convert(carried, FilmOptions)

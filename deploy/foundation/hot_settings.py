@@ -1,8 +1,8 @@
-"""Settings that change while a part runs: those declared live, from etcd where it is configured, else from the file.
+"""Live settings, which can change while a part runs: from etcd if it is configured, otherwise from the file.
 
-In etcd a value is text under `/parley/settings/NAME`; it overrides flag, environment and file, since an operator who
-sets it there wants it now, everywhere. When it is deleted, there or from the file, the value from the start applies
-again. A value that does not parse changes nothing.
+In etcd a value is text under `/parley/settings/NAME`. It overrides flag, environment and file, because an operator who
+sets it there wants it to apply immediately and everywhere. When it is deleted, there or from the file, the initial
+value applies again. A value that does not parse changes nothing.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
 
 Appliers = Mapping[str, Callable[[Any], None]]
-"""By setting: the function that takes its new value."""
+"""By setting: the function that applies a new value."""
 
 
 class LiveSettings:
@@ -35,7 +35,7 @@ class LiveSettings:
         self._values = {name: settings[name] for name in appliers}
 
     async def follow(self) -> None:
-        """Follow etcd or the file until cancelled; returns at once where there is neither."""
+        """Follow etcd or the file until cancelled; return at once if there is neither."""
         etcd = etcd_config(self._settings)
         if etcd is not None:
             await self._follow_etcd(Etcd(etcd))
@@ -79,7 +79,7 @@ class LiveSettings:
                 self._take(name, values.get(name), str(path))
 
     def _take(self, name: str, value: Any, source: str) -> None:
-        """Apply a value; None restores the one from the start."""
+        """Apply a value; None restores the initial one."""
         apply = self._appliers.get(name)
         if apply is None:
             return
@@ -89,14 +89,14 @@ class LiveSettings:
                 apply(wanted)
                 self._values[name] = wanted
                 _log.warning(
-                    "%s changed to %s (from %s)", name, wanted, source if value is not None else "the value at start"
+                    "%s changed to %s (from %s)", name, wanted, source if value is not None else "the initial value"
                 )
         except ValueError as error:
             _log.warning("%s is unchanged: %s", name, describe(error))
 
 
 def etcd_config(settings: Settings) -> EtcdConfig | None:
-    """Return where etcd is, None where it is not used; raises SettingsError."""
+    """Return the location of etcd, None if it is not used; raises SettingsError."""
     if not settings["etcd_urls"]:
         return None
     if settings["etcd_ca"] is not None:
@@ -113,7 +113,7 @@ def etcd_config(settings: Settings) -> EtcdConfig | None:
 
 
 def overridden(settings: Settings) -> Settings:
-    """Return the settings with what etcd holds of the live ones; raises EtcdUnavailable."""
+    """Return the settings with the live values from etcd; raises EtcdUnavailable."""
     config = etcd_config(settings)
     if config is None:
         return settings

@@ -1,6 +1,6 @@
-"""Answers to what a process is doing at this moment, for whoever looks why it is stuck, slow or large.
+"""Inspection of a running process, to find out why it is stuck, slow or large.
 
-Everything is text. Nothing is installed and nothing is slowed down until somebody asks.
+All output is text. Nothing is installed or slowed down until an operator asks.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _LARGEST = 40
 
 
 def stacks() -> str:
-    """Return the stack of every thread, and of every task of the loop that runs in this one."""
+    """Return the stack of every thread, and of every task of this thread's event loop."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     said = [
         f"thread {names.get(number, number)}:\n{''.join(traceback.format_stack(frame, _FRAMES))}"
@@ -30,7 +30,7 @@ def stacks() -> str:
 
 
 def tasks() -> str:
-    """Return the stack of every task of the running loop, like ones together; "" without a loop."""
+    """Return the stack of every task of the running loop, with equal ones grouped; "" without a loop."""
     try:
         running = asyncio.all_tasks()
     except RuntimeError:
@@ -45,7 +45,7 @@ def tasks() -> str:
 
 
 def profile(seconds: float) -> str:
-    """Sample the stacks of all other threads for some time; return them one a line, with counts (flame graphs)."""
+    """Sample the stacks of all other threads for a while; return them one per line, with counts (for flame graphs)."""
     own, counts = threading.get_ident(), Counter[str]()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -61,7 +61,7 @@ def profile(seconds: float) -> str:
 
 
 def heap(seconds: float) -> str:
-    """Return the types with the most objects, and the lines that allocated most during some time."""
+    """Return the types with the most objects, and the lines that allocated most during a while."""
     kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
     said = [f"{count:>9} {kind}" for kind, count in kinds.most_common(_LARGEST)]
     tracemalloc.start(8)

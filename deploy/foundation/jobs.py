@@ -1,10 +1,10 @@
-"""Messages between control and workers outside of it about jobs: claimed by a lease, fenced by the attempt's number.
+"""Messages about jobs between control and external workers: claimed by a lease, fenced by the attempt's number.
 
-    POST /internal/v1/jobs/claim         JobRequest -> ClaimedJob, or 204 when there is nothing to do
+    POST /internal/v1/jobs/claim         JobRequest -> ClaimedJob, or 204 if there is no job
     POST /internal/v1/jobs/{id}/progress JobProgress -> JobHeld
     POST /internal/v1/jobs/{id}/outcome  JobOutcome -> JobHeld
 
-`held` false says that another worker has the job by now: this one's work has no effect.
+`held` false means that another worker now has the job: this one's work has no effect.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ LEASE_SECONDS = 30.0
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`node` is set by a worker that can only process data of the node where it runs."""
+    """A request for a job; `node` is set by a worker that can only process data on its own node."""
 
     kinds: list[str]
     node: str | None = None
@@ -30,16 +30,16 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Renews the lease. `progress` is 0 to 1."""
+    """Progress of a job, from 0 to 1, which renews the lease."""
 
     attempt: int
     progress: float
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`error` says why there is no result; `again` whether another attempt may have one.
+    """Outcome of a job. `error` is the reason that there is no result; `again`: another attempt may succeed.
 
-    `released` says that the worker stops or gives way: the attempt does not count, and what it made is kept.
+    `released`: the worker stops or yields; the attempt does not count, and its intermediate results are kept.
     """
 
     attempt: int

@@ -1,6 +1,7 @@
-"""Last lines of libraries that log why they fail, but raise an error that does not say it.
+"""Last log lines of libraries that log the reason for a failure but omit it from the error that they raise.
 
-They log each of many attempts, so none of it is written: our own parts say once what fails and when it is over.
+They log every attempt, so their lines are not written: our own parts log once when something fails and when it
+recovers.
 """
 
 import logging
@@ -9,7 +10,7 @@ _MOST = 200
 
 
 class LastLine(logging.Handler):
-    """Keeps the text of the last record."""
+    """A handler that keeps the text of the last record."""
 
     text = ""
 
@@ -21,7 +22,7 @@ _kept: dict[str, LastLine] = {}
 
 
 def mute(name: str) -> None:
-    """Keep the last line of a library's logger instead of writing its lines."""
+    """Keep only the last line of a library's logger instead of writing its lines."""
     if name not in _kept:
         handler = _kept[name] = LastLine(logging.WARNING)
         logger = logging.getLogger(name)

@@ -1,8 +1,8 @@
-"""Opus (RFC 6716) by libopus through ctypes: concealment and in-band FEC, which PyAV's decoder has not.
+"""Opus (RFC 6716) by libopus through ctypes: concealment and in-band FEC, which PyAV's decoder lacks.
 
-Sound is 16-bit mono in this machine's byte order. Decoders and encoders are created at the rate that is needed, one of
-8, 12, 16, 24 and 48 kHz: libopus renders the narrower band itself, so that no resampling filter is needed. The library
-is the one that PyAV's wheel carries, else the system's libopus.so.0.
+Sound is 16-bit mono in this machine's byte order. Decoders and encoders are created with the required rate, 8, 12, 16,
+24 or 48 kHz: libopus converts the bandwidth itself, so no resampling filter is needed. The library is the one in
+PyAV's wheel, or the system's libopus.so.0.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ def _candidates() -> list[str]:
 
 @cache
 def library() -> ctypes.CDLL:
-    """Load libopus; raises OSError with what was tried when there is none."""
+    """Load libopus; raises OSError that lists the attempts if there is none."""
     tried = []
     for name in _candidates():
         if not name:
@@ -69,7 +69,7 @@ def _error(status: int) -> str:
 
 
 def packet_samples(packet: bytes, rate: int) -> int:
-    """Return how many samples at `rate` a packet holds; raises ValueError when it is no Opus packet."""
+    """Return the number of samples at `rate` in a packet; raises ValueError if it is not an Opus packet."""
     count: int = library().opus_packet_get_nb_samples(packet, len(packet), rate)
     if not 0 < count <= rate * MAX_PACKET_MS // 1000:
         raise ValueError("not an Opus packet")
@@ -77,7 +77,7 @@ def packet_samples(packet: bytes, rate: int) -> int:
 
 
 class OpusDecoder:
-    """One stream's decoder. Not safe for use by several threads at once."""
+    """A decoder for one stream. It is not thread-safe."""
 
     def __init__(self, rate: int) -> None:
         self._library = library()
@@ -101,23 +101,23 @@ class OpusDecoder:
         return ctypes.string_at(self._buffer, count * SAMPLE_BYTES)
 
     def decode(self, packet: bytes) -> bytes:
-        """Return the packet's samples; raises ValueError when it is no Opus packet."""
+        """Return the packet's samples; raises ValueError if it is not an Opus packet."""
         return self._decode(packet, packet_samples(packet, self._rate), fec=False)
 
     def recover(self, following: bytes, samples: int) -> bytes:
-        """Return the `samples` before `following` from its in-band FEC, concealed where it carries none.
+        """Return the `samples` before `following` from its in-band FEC, or by concealment if it has none.
 
-        `samples` is a multiple of 2.5 ms and at most 120 ms; raises ValueError when `following` is no Opus packet.
+        `samples` is a multiple of 2.5 ms, at most 120 ms; raises ValueError if `following` is not an Opus packet.
         """
         return self._decode(following, samples, fec=True)
 
     def conceal(self, samples: int) -> bytes:
-        """Return `samples` (a multiple of 2.5 ms, at most 120 ms) made up from what came before."""
+        """Return `samples` (a multiple of 2.5 ms, at most 120 ms) concealed from earlier sound."""
         return self._decode(None, samples, fec=False)
 
 
 class OpusEncoder:
-    """One stream's encoder, for voices, with in-band FEC for a few lost packets. Not safe for several threads."""
+    """An encoder for one stream of speech, with in-band FEC against light loss. It is not thread-safe."""
 
     def __init__(self, rate: int) -> None:
         self._library = library()
@@ -135,7 +135,7 @@ class OpusEncoder:
             self._encoder = None
 
     def encode(self, samples: bytes) -> bytes:
-        """Return the packet of 2.5, 5, 10, 20, 40 or 60 ms; raises ValueError for any other length."""
+        """Encode 2.5, 5, 10, 20, 40 or 60 ms and return the packet; raises ValueError for any other length."""
         count = len(samples) // SAMPLE_BYTES
         size = self._library.opus_encode(self._encoder, samples, count, self._buffer, _MAX_ENCODED_BYTES)
         if size < 0:

@@ -1,7 +1,7 @@
-"""Lines of a log, limited by kind: endless repetition says nothing new, and fills disks.
+"""A limit on repeated log lines, which say nothing new and fill disks.
 
-A kind is a logger with a message's template. The first LINES of each are written; further ones within SECONDS are
-counted, and summed up in one line when that time is over. DEBUG is not limited: somebody is watching.
+A kind of line is a logger with a message template. The first LINES of each kind are written; further ones within
+SECONDS are counted, and reported in one line after that time. DEBUG is not limited: somebody is watching.
 """
 
 import logging
@@ -14,11 +14,11 @@ from prometheus_client import Counter
 LINES = 30
 SECONDS = 10.0
 _MAX_KINDS = 1000
-_LEFT_OUT = Counter("parley_log_lines_left_out_total", "Lines like others that were counted instead", ["logger"])
+_LEFT_OUT = Counter("parley_log_lines_left_out_total", "Repeated log lines that were counted, not written", ["logger"])
 
 
 class Kind(NamedTuple):
-    """Lines that differ only in their arguments."""
+    """A kind of line: lines that differ only in their arguments."""
 
     logger: str
     level: int
@@ -26,7 +26,7 @@ class Kind(NamedTuple):
 
 
 class Limit:
-    """Counts lines by kind. Without a clock: `now` is in seconds."""
+    """Counts lines by kind. It has no clock: `now` is in seconds."""
 
     def __init__(self, lines: int = LINES, seconds: float = SECONDS) -> None:
         self.seconds = seconds
@@ -42,14 +42,14 @@ class Limit:
         return count < self._lines
 
     def over(self, now: float) -> list[tuple[Kind, int]]:
-        """Forget the kinds whose time is over; returns those with lines left out, and how many."""
+        """Forget the kinds whose time is over; return those with omitted lines, and the numbers of these."""
         ended = [kind for kind, (began, _) in self._kinds.items() if now - began >= self.seconds]
         counts = [(kind, self._kinds.pop(kind)[1] - self._lines) for kind in ended]
         return [(kind, left_out) for kind, left_out in counts if left_out > 0]
 
 
 class LimitedHandler(logging.StreamHandler[TextIO]):
-    """Writes to a stream, within the limit."""
+    """A handler that writes to a stream, within the limit."""
 
     def __init__(self, stream: TextIO, limit: Limit | None = None) -> None:
         super().__init__(stream)
@@ -66,7 +66,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
             super().emit(record)
             return
         _LEFT_OUT.labels(record.name).inc()
-        if self._timer is None:  # nobody may log again for long
+        if self._timer is None:  # no further line may trigger it for a long time
             self._timer = threading.Timer(self._limit.seconds, self._time_is_over)
             self._timer.daemon = True
             self._timer.start()
@@ -82,7 +82,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
             super().emit(logging.LogRecord(kind.logger, kind.level, "", 0, said, (left_out, kind.template), None))
 
     def close(self) -> None:
-        """Write how many lines have been left out so far."""
+        """Write the number of lines omitted so far."""
         with self.lock or threading.RLock():
             if self._timer is not None:
                 self._timer.cancel()

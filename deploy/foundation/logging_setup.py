@@ -1,10 +1,10 @@
-"""Logging of every process: lines of text for people, or one JSON object per event for Loki and its like.
+"""Logging of every process: lines of text for people, or one JSON object per event for Loki or similar systems.
 
 JSON has `time` (RFC 3339, UTC), `level`, `part`, `logger`, `message`, and where known `trace`, `span`, `meeting`,
 `participant`, `recording`, `user`, `error`. Identifiers are taken from `extra=` and from the message's own arguments,
-so that every line about a room can be found by its id. Secrets never leave: the values of secret settings, tokens,
-passwords in addresses. Links that work once are cut only in JSON, since a terminal is where they are meant to be read.
-Lines that repeat are limited (foundation.log_limit).
+so that every line about a room can be found by its id. Secrets are removed: the values of secret settings, tokens,
+passwords in addresses. One-time links are removed only from JSON, because they are meant to be read on a terminal.
+Repeated lines are limited (foundation.log_limit).
 """
 
 import json
@@ -21,11 +21,11 @@ from foundation.log_limit import LimitedHandler
 from foundation.setting_groups import SETTINGS
 from foundation.settings import Settings
 
-# Our own packages. Libraries' DEBUG would drown ours, and their INFO is as much as an operator can use.
+# Our own packages. DEBUG lines of libraries would drown ours, and their INFO is enough for an operator.
 _OWN = ("control", "foundation", "inference", "objects", "parley", "recorder", "sfu")
-# Libraries that note every address they bind and every connection; our own parts say what matters of these.
+# Libraries that log every bound address and every connection; our own parts log those that matter.
 _CHATTY = ("websockets.server", "aiohttp.access", "quic")
-# They log each of many attempts; our own parts say once what fails, and when it is over.
+# They log every attempt; our own parts log once when something fails, and when it recovers.
 _RETRYING = ("aiokafka", "urllib3")
 CUT = "[redacted]"
 
@@ -49,7 +49,7 @@ _NAMED = re.compile(
 
 
 class Redactor:
-    """Cuts secrets out of text. `values` are secrets known as such, for example the node secret."""
+    """Removes secrets from text. `values` are known secrets, for example the node secret."""
 
     def __init__(self, values: Sequence[str] = (), *, links: bool = True) -> None:
         known = sorted({value for value in values if len(value) >= 6}, key=len, reverse=True)
@@ -65,14 +65,14 @@ class Redactor:
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, logger and message."""
+    """A formatter of lines for people: time, level, logger and message."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
         self._redact = redact
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """Return the local time with its zone: logs of machines in several zones are read side by side."""
+        """Return the local time with its zone, because logs of machines in several zones are read side by side."""
         return datetime.fromtimestamp(record.created).astimezone().isoformat(sep=" ", timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
@@ -80,10 +80,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per event, on one line whatever the message holds."""
+    """A formatter that writes one JSON object per event, always on one line."""
 
     def __init__(self, part: str, redact: Redactor, trace: Callable[[], dict[str, str]] = dict) -> None:
-        """`trace` returns the ids of the trace that is under way, as `trace` and `span`."""
+        """`trace` returns the ids of the current trace, as `trace` and `span`."""
         super().__init__()
         self._part = part
         self._redact = redact
@@ -120,12 +120,12 @@ def _identifiers(record: logging.LogRecord) -> dict[str, str]:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """The values that must never be logged."""
+    """Return the values that must never be logged."""
     return [str(settings[setting.name]) for setting in SETTINGS if setting.secret and settings[setting.name]]
 
 
 def set_level(name: str) -> None:
-    """Log from this level on; what libraries say only from INFO on."""
+    """Set the lowest level to log; lines of libraries are logged from INFO on at most."""
     level = logging.getLevelNamesMapping()[name.upper()]
     logging.getLogger().setLevel(max(level, logging.INFO))
     for package in _OWN:
@@ -152,19 +152,19 @@ def install(settings: Settings, part: str, trace: Callable[[], dict[str, str]] =
 
 
 def _log_the_unhandled() -> None:
-    """Make events of uncaught exceptions, also in threads and finalizers, and of warnings."""
+    """Log uncaught exceptions, also in threads and finalizers, and warnings as events."""
     log = logging.getLogger("parley")
 
     def ends(kind: type[BaseException], error: BaseException, trace_back: TracebackType | None) -> None:
-        log.critical("the process ends by an unhandled error", exc_info=(kind, error, trace_back))
+        log.critical("the process ends because of an unhandled error", exc_info=(kind, error, trace_back))
 
     def thread_ends(about: threading.ExceptHookArgs) -> None:
         name = about.thread.name if about.thread is not None else "unknown"
         if about.exc_value is not None:
-            log.error("the thread %s ended by an unhandled error", name, exc_info=about.exc_value)
+            log.error("the thread %s ended because of an unhandled error", name, exc_info=about.exc_value)
 
     def is_lost(about: "sys.UnraisableHookArgs") -> None:
-        log.error("%s: %r", about.err_msg or "an error that nothing can handle", about.object, exc_info=about.exc_value)
+        log.error("%s: %r", about.err_msg or "an error that cannot be raised", about.object, exc_info=about.exc_value)
 
     sys.excepthook, threading.excepthook, sys.unraisablehook = ends, thread_ends, is_lost
     logging.captureWarnings(capture=True)

@@ -1,4 +1,4 @@
-"""Log lines of outages: one when something begins to fail, one when it recovers, and little in between."""
+"""Log lines about outages: one when something begins to fail, one when it recovers, and few in between."""
 
 from foundation.failures import describe
 
@@ -15,7 +15,7 @@ class Outages:
         self._said_at = 0.0
 
     def note(self, failure: Exception | str | None, now: float) -> str | None:
-        """Note the outcome of a call: the reason of a failure, or None. New reasons are logged once a minute."""
+        """Note the outcome of a call: the reason for a failure, or None. Log new reasons once a minute at most."""
         if failure is None:
             return self._over(now)
         reason = describe(failure) if isinstance(failure, Exception) else failure

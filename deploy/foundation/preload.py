@@ -1,4 +1,4 @@
-"""Imports modules that a library would import only on use: once a worker is confined, there are no files."""
+"""Imports modules that a library would import only on use, because a confined worker cannot read files."""
 
 import importlib
 import pkgutil

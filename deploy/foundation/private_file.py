@@ -1,4 +1,4 @@
-"""Files that only their owner can read (0600), written completely or not at all."""
+"""Files that only their owner can read (0600), written atomically."""
 
 import os
 import secrets
@@ -13,18 +13,18 @@ def create(path: Path, content: bytes) -> None:
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
-        pass  # another process was first, and its file is as good
+        pass  # another process was first, and its file is just as good
     finally:
         temporary.unlink()
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file in place of an earlier one."""
+    """Write a file, replacing an earlier one."""
     _beside(path, content).replace(path)
 
 
 def _beside(path: Path, content: bytes) -> Path:
-    """Write a file of another name. At random: in containers every process has the same number."""
+    """Write a file under a temporary name, which is random because processes in containers share the same pid."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

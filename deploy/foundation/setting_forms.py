@@ -1,4 +1,4 @@
-"""Forms that the text of a setting has to have. What they say is wrong never has the text: it may hold a password."""
+"""Checks of the syntax of settings. Their error messages never contain the value, which may include a password."""
 
 import ipaddress
 import re
@@ -7,14 +7,14 @@ from functools import partial
 from urllib.parse import urlsplit
 
 Form = Callable[[str], None]
-"""Raises ValueError with what is wrong."""
+"""A check: raises ValueError that describes the problem."""
 
 _HOST = re.compile(r"\[[0-9A-Fa-f:.%]+\]|[^\s\[\]:/@?#,]+")
 _HINT = "write special characters in a password as %XX"
 
 
 def host_and_port(text: str) -> None:
-    """HOST:PORT, an IPv6 address in brackets."""
+    """HOST:PORT, with an IPv6 address in brackets."""
     host, _, port = text.rpartition(":")
     if not _HOST.fullmatch(host) or not _is_port(port):
         raise ValueError("not HOST:PORT with a port from 1 to 65535")
@@ -96,7 +96,7 @@ FORMS: Mapping[str, Form] = {
     "triton_urls": host_and_port,
     "trusted_proxies": network,
 }
-"""By setting: of its value, or of each one of a list. Ports have bounds of their own."""
+"""By setting: the check of its value, or of each item of a list. Ports are checked separately."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "cookies": ("auto", "always"),
     "kafka_mechanism": ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
@@ -107,4 +107,4 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "sfu_engine": ("auto", "compiled", "python"),
     "smtp_tls": ("starttls", "implicit", "none"),
 }
-"""By setting: the values it may have."""
+"""By setting: the allowed values."""

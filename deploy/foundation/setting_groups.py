@@ -1,4 +1,4 @@
-"""The settings, in the groups and the order in which `--help` and the documentation show them."""
+"""The settings, in the groups and order of `--help` and the documentation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class Setting:
     live: bool = False
     """True if it can change while a part runs (foundation.hot_settings)."""
     old_name: str | None = None
-    """Its name up to 0.2, which is still read, with a warning."""
+    """Its name before 0.2, which is still accepted, with a warning."""
 
     @property
     def variable(self) -> str:
@@ -33,7 +33,7 @@ def variable_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Settings that an administrator thinks of together."""
+    """A group of related settings."""
 
     title: str
     settings: tuple[Setting, ...]
@@ -46,7 +46,7 @@ _ADDRESSES = Group(
             "public_hosts",
             list,
             (),
-            "host names or addresses by which this server is reached from outside",
+            "host names or addresses at which clients reach this server from outside",
             old_name="public",
         ),
         Setting("http_host", str, "127.0.0.1", "address of plain HTTP; browsers allow cameras there only on localhost"),
@@ -66,7 +66,7 @@ _ADDRESSES = Group(
 _STORAGE = Group(
     "Storage",
     (
-        Setting("data_dir", Path, None, "directory of everything that must survive a restart"),
+        Setting("data_dir", Path, None, "directory of all data that must survive a restart"),
         Setting("runtime_dir", Path, None, "directory of sockets and pid files; its path must be short"),
         Setting("recordings_dir", Path, None, "directory of recordings; unset: below data_dir"),
         Setting("media_dir", Path, None, "directory of uploaded files without S3; unset: below data_dir"),
@@ -86,15 +86,15 @@ _STORAGE = Group(
         Setting("s3_ca", Path, None, "PEM file of the authority that signed the S3 store's certificate"),
         Setting("mongodb_url", str, None, "MongoDB for AI results; unset: PostgreSQL", secret=True),
         Setting("kafka_brokers", list, (), "Kafka brokers for events, each HOST:PORT; none: events stay in PostgreSQL"),
-        Setting("kafka_tls", bool, False, "speak TLS to the Kafka brokers"),
+        Setting("kafka_tls", bool, False, "use TLS for connections to the Kafka brokers"),
         Setting("kafka_ca", Path, None, "PEM file of the authority that signed the brokers' certificates"),
-        Setting("kafka_certificate", Path, None, "PEM certificate by which brokers know this server; unset: none"),
+        Setting("kafka_certificate", Path, None, "PEM client certificate for the brokers; unset: none"),
         Setting("kafka_key", Path, None, "PEM key of that certificate"),
         Setting("kafka_mechanism", str, "SCRAM-SHA-512", "SASL: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
         Setting("kafka_username", str, None, "user name at Kafka; unset: none"),
         Setting("kafka_password", str, None, "password at Kafka", secret=True),
         Setting("kafka_partitions", int, 6, "partitions of topics that this server creates; 0: it creates none"),
-        Setting("kafka_replicas", int, 0, "replicas of topics that this server creates; 0: up to 3, one a broker"),
+        Setting("kafka_replicas", int, 0, "replicas of topics that this server creates; 0: one per broker, up to 3"),
     ),
 )
 _RETENTION = Group(
@@ -125,7 +125,7 @@ _ACCOUNTS = Group(
         Setting("oidc_client_secret", str, None, "client secret of this server at the provider", secret=True),
         Setting("oidc_groups_claim", str, "groups", "claim that lists a person's groups"),
         Setting("oidc_allowed_groups", list, (), "groups whose members can sign in; none: everybody at the provider"),
-        Setting("oidc_admin_group", str, None, "group whose members, and nobody else, are administrators"),
+        Setting("oidc_admin_group", str, None, "group whose members are the only administrators"),
     ),
 )
 _MAIL = Group(
@@ -172,7 +172,7 @@ _MEDIA = Group(
             "livekit_keys", str, None, "pairs KEY: SECRET that sign LiveKit access tokens; unset: none", secret=True
         ),
         Setting("livekit_create_rooms", bool, True, "let LiveKit clients create the room that they join"),
-        Setting("livekit_owner", str, None, "account that owns such rooms; unset: the oldest administrator"),
+        Setting("livekit_owner", str, None, "account that owns rooms created so; unset: the oldest administrator"),
         Setting("sfu_engine", str, "auto", "packet engine: auto, compiled or python", old_name="engine"),
     ),
 )
@@ -180,7 +180,7 @@ _AI = Group(
     "Captions and AI",
     (
         Setting("inference", bool, True, "run inference, which makes captions"),
-        Setting("languages", list, (), "languages of the meetings here (ISO 639-1), most likely first"),
+        Setting("languages", list, (), "languages of meetings on this server (ISO 639-1), most likely first"),
         Setting("inference_threads", int, 1, "threads of speech recognition"),
         Setting("triton_urls", list, (), "Triton servers for speech recognition, each HOST:GRPC_PORT; none: this CPU"),
         Setting("voice_detector_card", Path, None, "model card of a detector of synthetic voices on the first Triton"),
@@ -196,15 +196,15 @@ _AI = Group(
 _LIMITS = Group(
     "Limits on requests",
     (
-        Setting("requests_per_minute", int, 1200, "requests of one account or guest in a minute"),
-        Setting("limit_address_requests", int, 6000, "requests of one address without an account in a minute"),
-        Setting("limit_sign_in_failures", int, 100, "failed sign-ins of one address in 15 minutes"),
-        Setting("limit_passcode_failures", int, 50, "wrong passcodes of one address at one meeting in 15 minutes"),
-        Setting("limit_meeting_failures", int, 300, "wrong passcodes of all addresses at one meeting in 15 minutes"),
+        Setting("requests_per_minute", int, 1200, "requests per minute from one account or guest"),
+        Setting("limit_address_requests", int, 6000, "requests per minute from one address without an account"),
+        Setting("limit_sign_in_failures", int, 100, "failed sign-ins from one address in 15 minutes"),
+        Setting("limit_passcode_failures", int, 50, "wrong passcodes from one address for one meeting in 15 minutes"),
+        Setting("limit_meeting_failures", int, 300, "wrong passcodes from all addresses for one meeting in 15 minutes"),
         Setting(
-            "limit_arrivals", int, 1000, "guests of one address at one meeting, or its passkey sign-ins, in 15 minutes"
+            "limit_arrivals", int, 1000, "guests from an address in one meeting, or its passkey sign-ins, in 15 minutes"
         ),
-        Setting("limit_waiting", int, 1000, "people who wait in one lobby at once"),
+        Setting("limit_waiting", int, 1000, "people who can wait in one lobby at a time"),
     ),
 )
 _NODES = Group(
@@ -227,13 +227,13 @@ _NODES = Group(
             "max_participants_per_node",
             int,
             0,
-            "participants of one room on one node before the room takes another node as well; 0: no limit",
+            "participants of a room on one node before the room spreads to another node; 0: no limit",
             old_name="spill_at",
         ),
         Setting("balance_rooms", bool, True, "move rooms, one at a time, away from overloaded nodes"),
         Setting("drain_seconds", float, 0, "seconds before a stopping node moves its meetings; -1: never"),
         Setting("region", str, "", "region of this machine; new rooms go to the nearest nodes"),
-        Setting("region_header", str, None, "header in which a gateway names the region of a request"),
+        Setting("region_header", str, None, "header in which a gateway passes the region of a request"),
         Setting("etcd_urls", list, (), "etcd in which sfu nodes register; none: the nodes listed in sfu_nodes"),
         Setting("etcd_username", str, None, "user name at etcd"),
         Setting("etcd_password", str, None, "password at etcd", secret=True),
@@ -265,7 +265,7 @@ _PARTS = Group(
 _OBSERVING = Group(
     "Logs and traces",
     (
-        Setting("log_level", str, "info", "lowest level that is logged: debug, info, warning or error", live=True),
+        Setting("log_level", str, "info", "lowest level to log: debug, info, warning or error", live=True),
         Setting("log_format", str, "text", "format of logs: text, or json with one line per event"),
         Setting(
             "otlp_url", str, None, "collector of traces, OTLP over HTTP, such as http://jaeger:4318; unset: no traces"
@@ -293,4 +293,4 @@ REMOVED = {
     "http3": "the gateway serves HTTP/3",
     "inference_denoise": "it made recognition worse",
 }
-"""By setting of 0.1 that nothing reads any more: the reason. It may still be given, with a warning."""
+"""Settings of 0.1 that have no effect any more, with the reason. They are accepted, with a warning."""

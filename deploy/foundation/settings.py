@@ -1,4 +1,4 @@
-"""Settings: what can be set, and where each value came from.
+"""Settings: their values, and the source of each value.
 
 Precedence: command-line flag, environment (`PARLEY_NAME`, or `PARLEY_NAME_FILE` for a file that holds the value), TOML
 file, default. Secrets have no default: they are generated once (0600) while every store is embedded; with an external
@@ -24,7 +24,7 @@ class SettingsError(ValueError):
 
 
 def default_data_directory(environment: Mapping[str, str]) -> Path:
-    """XDG's data directory (Base Directory Specification) with `parley` below it."""
+    """Return `parley` in XDG's data directory (Base Directory Specification)."""
     base = environment.get("XDG_DATA_HOME") or str(Path(environment.get("HOME", "/")) / ".local" / "share")
     return Path(base) / "parley"
 
@@ -36,7 +36,7 @@ LIVE = {setting.name: setting for setting in SETTINGS if setting.live}
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A value and where it came from: flag, environment, the TOML file's path, default or generated."""
+    """A value and its source: flag, environment, the TOML file's path, default or generated."""
 
     value: Any
     source: str
@@ -50,7 +50,7 @@ class Settings:
         self._resolved = resolved
         self.file = file
         self.removed = removed
-        """Settings that were given although nothing reads them any more."""
+        """Return the settings that were given although they have no effect any more."""
 
     def __getitem__(self, name: str) -> Any:
         return self._resolved[name].value
@@ -60,11 +60,11 @@ class Settings:
 
     @property
     def embedded(self) -> bool:
-        """True if we start every store, so that secrets can be generated."""
+        """True if every store is embedded, so secrets can be generated."""
         return self["database_url"] is None and self["redis_url"] is None
 
     def renamed(self) -> dict[str, str]:
-        """Return the new name of each setting that was given by its old name."""
+        """Return the new name of each setting that was given under its old name."""
         return {s.old_name: s.name for s in SETTINGS if s.old_name and self._resolved[s.name].by_old_name}
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -75,13 +75,13 @@ class Settings:
         ]
 
     def environment(self, secrets: Collection[str]) -> dict[str, str]:
-        """The settings as environment variables for a child process, with the `secrets` that are named."""
+        """Return the settings as environment variables for a child process, with the `secrets` listed."""
         passed = [s for s in SETTINGS if self[s.name] is not None and (not s.secret or s.name in secrets)]
         own = {s.variable: _show(self[s.name]) for s in passed}
         return own if self.file is None else own | {"PARLEY_CONFIG": str(self.file.absolute())}
 
     def replaced(self, **values: Any) -> "Settings":
-        """Return these settings with some values replaced by what a part allocated or generated."""
+        """Return these settings with some values replaced with those that a part allocated or generated."""
         assert values.keys() <= self._resolved.keys(), "not settings"
         changed = {name: Resolved(value, "generated") for name, value in values.items()}
         return Settings(self._resolved | changed, self.file, self.removed)
@@ -92,7 +92,7 @@ class Settings:
 
 
 def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], toml_file: Path | None = None) -> Settings:
-    """Resolve every setting; raises SettingsError naming what is wrong."""
+    """Resolve every setting; raises SettingsError that names the problem."""
     file_values = read_toml(toml_file)
     resolved = {s.name: _resolve_one(s, flags, environment, file_values, toml_file) for s in SETTINGS}
     derived: dict[str, Callable[[], Path]] = {
@@ -126,14 +126,14 @@ def with_secrets(settings: Settings) -> Settings:
 
 
 def _default_runtime_directory(environment: Mapping[str, str], data: Path) -> Path:
-    """A short directory, one per data directory: Unix socket paths hold 107 bytes only."""
+    """Return a short path, one per data directory: paths of Unix sockets have at most 107 bytes."""
     base = environment.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     tag = f"{os.getuid()}-{_path_tag(data):x}"
     return Path(base) / f"parley-{tag}"
 
 
 def _path_tag(path: Path) -> int:
-    """A small number that is the same for the same path in every process."""
+    """Return a small number that depends only on the path."""
     value = 0
     for byte in str(path.absolute()).encode():
         value = (value * 131 + byte) % (1 << 31)
@@ -166,7 +166,7 @@ def _found(setting: Setting, value: Any, source: str, name: str) -> Resolved:
 
 
 def _from_environment(variable: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the value of a variable, or of the file that it names, and its source; raises SettingsError."""
+    """Return the value of a variable, or of the file that it names, and the source; raises SettingsError."""
     if variable in environment:
         return environment[variable], f"environment {variable}"
     file_variable = f"{variable}_FILE"
@@ -179,7 +179,7 @@ def _from_environment(variable: str, environment: Mapping[str, str]) -> tuple[st
 
 
 def convert(setting: Setting, value: Any) -> Any:
-    """Return a value as the setting's type; raises SettingsError."""
+    """Return a value converted to the setting's type; raises SettingsError."""
     if value is None:
         return None
     try:
@@ -203,7 +203,7 @@ def _converted(setting: Setting, value: Any) -> Any:
 
 
 def _check_form(setting: Setting, value: Any) -> None:
-    """Raise ValueError for a value of the right type that cannot be used."""
+    """Raise ValueError for a value that has the right type but cannot be used."""
     if setting.name.endswith("_port") and not -1 <= value <= 65535:
         raise ValueError("a port is a number from -1 to 65535")
     if value not in CHOICES.get(setting.name, (value,)):

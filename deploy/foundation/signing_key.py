@@ -19,8 +19,8 @@ def create(path: Path) -> None:
 
 
 def load(path: Path) -> Ed25519PrivateKey:
-    """Return a private key; raises OSError, and ValueError for a file that holds none."""
+    """Return a private key; raises OSError, and ValueError if the file contains none."""
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{path} holds no Ed25519 key")
+        raise ValueError(f"{path} contains no Ed25519 key")
     return key

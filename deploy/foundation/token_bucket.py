@@ -1,11 +1,11 @@
-"""A token bucket: how many actions a remote party may take per second, with a burst."""
+"""A token bucket: limits the actions of a remote party per second, with a burst."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """`rate` tokens a second, at most `burst`; starts full. Times are nanoseconds."""
+    """A bucket that gets `rate` tokens a second, holds at most `burst`, and starts full. Times are in nanoseconds."""
 
     rate: float
     burst: float
@@ -13,7 +13,7 @@ class TokenBucket:
     updated: int = 0
 
     def take(self, now: int, amount: float = 1.0) -> bool:
-        """Take `amount` tokens if they are there."""
+        """Take `amount` tokens; return False if there are fewer."""
         if self.tokens < 0:
             self.tokens = self.burst
         else:

@@ -1,7 +1,7 @@
-"""Spans by OpenTelemetry, sent over OTLP/HTTP (the extra `traces`) when `otlp_url` is set.
+"""Export of spans by OpenTelemetry over OTLP/HTTP (the extra `traces`) if `otlp_url` is set.
 
-Control decides which requests are recorded, by an id of its own: what a browser sends decides nothing. The other parts
-follow control. A collector that is away costs its spans and two lines of the log, and holds nothing up.
+Control decides which requests are recorded, by an id that it generates: a browser's headers have no effect. The other
+parts follow control. While the collector is unavailable, spans are lost and two lines are logged, but nothing waits.
 """
 
 import importlib.util
@@ -71,11 +71,11 @@ class _Tracer:
 
 
 class _Exporter:
-    """Hands spans to OpenTelemetry's exporter; counts those that are lost, and tells of each outage once."""
+    """Passes spans to OpenTelemetry's exporter, counts lost ones, and logs each outage once."""
 
     def __init__(self, inner: "SpanExporter", url: str) -> None:
         self._inner = inner
-        self._outage = Outages(f"traces are lost: {url} does not take them")
+        self._outage = Outages(f"traces are lost: {url} does not accept them")
         last_lines.mute("opentelemetry")
 
     def export(self, spans: "Sequence[ReadableSpan]") -> object:
@@ -99,7 +99,7 @@ class _Exporter:
 
 @contextmanager
 def recording(settings: Settings, part: str) -> Iterator[None]:
-    """Record this process's spans while inside; raises SettingsError when that is wished for and impossible."""
+    """Record this process's spans inside the context; raises SettingsError if that is configured but impossible."""
     url = settings["otlp_url"]
     if url is None:
         yield
@@ -110,14 +110,14 @@ def recording(settings: Settings, part: str) -> Iterator[None]:
         yield
     finally:
         tracing.install(None)
-        # A collector that hangs must not hold up the end of the process.
+        # A collector that hangs must not delay the end of the process.
         last = threading.Thread(target=provider.shutdown, daemon=True)
         last.start()
         last.join(_LAST_SECONDS)
 
 
 def log_fields() -> dict[str, str]:
-    """The ids of the current trace, for log lines."""
+    """Return the ids of the current trace, for log lines."""
     _, trace, span = (tracing.current() or "--").split("-")[:3]
     return {"trace": trace, "span": span} if trace else {}
 
@@ -133,7 +133,7 @@ def _provider(url: str, ratio: float, part: str, node: str) -> "TracerProvider":
 
     if not 0 <= ratio <= 1:
         raise SettingsError(f"trace_ratio: {ratio} is not between 0 and 1")
-    # A parent is always a span of ours, signed by control or sent with the node secret.
+    # A parent is always one of our spans: control signed it, or it came with the node secret.
     sampler = ParentBased(TraceIdRatioBased(ratio) if part == "control" else ALWAYS_OFF)
     host = socket.gethostname()
     resource = Resource.create(

@@ -1,8 +1,8 @@
-"""Traces: what every part says about its work, without knowing who listens.
+"""Traces of the parts' work, independent of the tracer that records them.
 
-A context travels as a `traceparent` (W3C Trace Context, section 3.2): in the join token, in facts, and in the records
-for sinks. Until a tracer is installed nothing is recorded and every context is "". Names of attributes follow
-OpenTelemetry's semantic conventions where these have one.
+A context is passed on as a `traceparent` (W3C Trace Context, section 3.2): in the join token, in facts, and in the
+records for sinks. Until a tracer is installed, nothing is recorded and every context is "". Names of attributes follow
+OpenTelemetry's semantic conventions if these define one.
 """
 
 import contextlib
@@ -19,26 +19,26 @@ Kind = Literal["internal", "server", "client", "producer", "consumer"]
 
 
 class Span(Protocol):
-    """One piece of work under way."""
+    """A piece of work in progress."""
 
     @property
     def traceparent(self) -> str:
-        """The context to pass on; "" when nothing is recorded."""
+        """The context to pass on; "" if nothing is recorded."""
 
     def note(self, attributes: Attributes) -> None:
         """Add attributes that are known only now."""
 
     def end(self, error: str = "") -> None:
-        """End the span, once; `error` says what went wrong."""
+        """End the span; call this once. `error` describes a failure."""
 
 
 class Tracer(Protocol):
-    """Whoever records spans."""
+    """A recorder of spans."""
 
     def start(self, name: str, parent: str, kind: Kind, attributes: Attributes, caller: str) -> Span:
-        """Begin a span below `parent` ("" begins a trace). `caller` is a stranger's context, to which it only points.
+        """Begin a span below `parent` ("" begins a trace). `caller` is an external context, which becomes a link.
 
-        Neither blocks nor raises.
+        It neither blocks nor raises.
         """
 
 
@@ -66,30 +66,30 @@ class _Installed:
 
 
 def install(tracer: Tracer | None) -> None:
-    """Record spans of this process by `tracer`; None records none."""
+    """Record spans of this process with `tracer`; None records none."""
     _Installed.tracer = tracer or _NoTracer()
 
 
 def read(traceparent: str) -> str:
-    """Return a context that came from outside, "" when it is not one."""
+    """Return a context from outside, or "" if it is invalid."""
     return traceparent if _TRACEPARENT.fullmatch(traceparent[: MAX_LENGTH + 1]) else ""
 
 
 def start(
     name: str, parent: str = "", attributes: Attributes | None = None, *, kind: Kind = "internal", caller: str = ""
 ) -> Span:
-    """Begin a span that is ended by hand. Attributes without a value are left out."""
+    """Begin a span that the caller ends. Attributes without a value are omitted."""
     known = {key: value for key, value in (attributes or {}).items() if value != ""}
     return _Installed.tracer.start(name, parent, kind, known, caller)
 
 
 def current() -> str:
-    """The context of the span that this task is within."""
+    """Return the context of this task's current span."""
     return _current.get()
 
 
 class Entered:
-    """A span that is the current one until it is left, where a block cannot be written around the work."""
+    """A span that is current until it is left, for work that no `with` block can enclose."""
 
     def __init__(self, begun: Span) -> None:
         self.error = ""
@@ -105,13 +105,13 @@ class Entered:
         self._span.note(attributes)
 
     def leave(self, error: str = "") -> None:
-        """End the span; the task in which it was entered continues without one."""
+        """End the span; the task that entered it continues without one."""
         _current.set("")
         self._span.end(error or self.error)
 
 
 def enter(name: str, attributes: Attributes | None = None, *, kind: Kind = "internal", caller: str = "") -> Entered:
-    """Begin a trace, and make its first span the current one of this task."""
+    """Begin a trace, and make its first span this task's current one."""
     return Entered(start(name, "", attributes, kind=kind, caller=caller))
 
 
@@ -119,7 +119,7 @@ def enter(name: str, attributes: Attributes | None = None, *, kind: Kind = "inte
 def span(
     name: str, parent: str = "", attributes: Attributes | None = None, *, kind: Kind = "internal"
 ) -> Iterator[Span]:
-    """A span around a block, which is the current one inside it; an exception is its error."""
+    """A span around a block, current inside it; an exception becomes its error."""
     begun = start(name, parent or current(), attributes, kind=kind)
     token = _current.set(begun.traceparent)
     try:
@@ -135,7 +135,7 @@ def span(
 
 @contextlib.contextmanager
 def step(name: str, attributes: Attributes | None = None, *, kind: Kind = "client") -> Iterator[None]:
-    """A span around a block of a trace that is recorded; nothing outside of one, where it would begin a trace."""
+    """A span around a block inside a recorded trace; nothing outside one, where it would begin a trace."""
     if not current():
         yield
         return

@@ -1,4 +1,4 @@
-"""A number of processes, or as many as there are cores to run them on."""
+"""A number of processes, or one for each available core."""
 
 import os
 from pathlib import Path
@@ -12,15 +12,15 @@ class WorkerCount(int):
     """A number, or "auto": one process for each core that this one may use."""
 
     def __new__(cls, value: int | str) -> Self:
-        """ValueError for anything else."""
+        """Parse a number or "auto"; raises ValueError for anything else."""
         return super().__new__(cls, usable_cores() if value == AUTO else value)
 
 
 def usable_cores(quota: Path = _QUOTA) -> int:
-    """Return how many cores this process may use: those it is bound to, and no more than its control group pays for."""
+    """Return the number of cores that this process may use: its CPU affinity, limited by its control group's quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         allowed, period = quota.read_text().split()
         return max(1, min(bound, int(allowed) // int(period)))
-    except (OSError, ValueError):  # there is none, or it says "max"
+    except (OSError, ValueError):  # there is no quota, or it is "max"
         return bound

@@ -1,7 +1,7 @@
-"""Starts a worker that knows no secret: a fresh interpreter and a socket to it.
+"""Starts a worker that knows no secrets: a new interpreter with a socket to it.
 
-Its environment holds nothing but the module path, it has no standard input, and no descriptor but its socket and what
-it is given.
+Its environment contains only the module path. It has no standard input, and no descriptors except its socket and those
+that it is given.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ async def start(
 ) -> tuple[asyncio.subprocess.Process, socket.socket]:
     """Start `python -m module FD arguments…`; return it and our end of its socket.
 
-    `descriptors` are open files that the worker gets under the same numbers; `kind` is the socket's. Raises OSError
-    when the process or socket can't be had.
+    `descriptors` are open files that the worker inherits under the same numbers; `kind` is the type of the socket.
+    Raises OSError if the process or socket cannot be created.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     try:

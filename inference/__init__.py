@@ -1,7 +1,7 @@
-"""Inference: a sink that decodes what participants consented to, and reports what it recognised.
+"""Inference: a sink that decodes media with the participants' consent and reports what it recognises.
 
-onnxruntime reports its use to its maker unless this is set before it is imported, which only modules of this package
-do, in workers and in Triton too. A meeting's server sends nothing anywhere without its operator's action.
+onnxruntime sends telemetry to its maker unless this is set before it is imported. Only modules of this package import
+it, in workers and in Triton too. A meeting server must send nothing anywhere unless its operator asks for it.
 """
 
 import os

@@ -1,8 +1,8 @@
 """The worker that analyses pictures and voices: sink records and Speech in, observations out.
 
 Started as `python -m inference.analysis_worker FD FACES_DIRECTORY NICE WANTED` with a Unix stream socket at FD; WANTED
-lists `emotion`, `crops`. No network, no secrets, no files, like the decode worker. It gets video tracks, and the speech
-of microphones, of participants who consent to analysis. It ends when its socket closes.
+lists `emotion`, `crops`. Like the decode worker, it has no network, no secrets and no files. It gets video tracks and
+the speech of microphones, only of participants who consent to analysis. It ends when its socket closes.
 """
 
 import sys
@@ -29,7 +29,7 @@ _RECORDS = frozenset(sink_records.RecordType)
 
 
 class Analyst:
-    """All tracks of a worker. Times are CLOCK_MONOTONIC ns."""
+    """State of all tracks of a worker. Times are CLOCK_MONOTONIC ns."""
 
     def __init__(self, looker: Looker) -> None:
         self._looker = looker
@@ -39,7 +39,7 @@ class Analyst:
         self._drops: Counter[str] = Counter()
 
     def take(self, content: bytes) -> list[messages.AnyMessage]:
-        """Take a frame from the process that started this one: a sink record, or Speech."""
+        """Process a frame from the parent process: a sink record, or Speech."""
         try:
             if content and content[0] in _RECORDS:
                 self._record(sink_records.decode(content))
@@ -51,7 +51,7 @@ class Analyst:
         return self._speech(message) if isinstance(message, messages.Speech) else []
 
     def tick(self, now: int) -> list[messages.AnyMessage]:
-        """Look at the pictures that are due."""
+        """Analyse the pictures that are due."""
         out: list[messages.AnyMessage] = []
         for handle, (opened, pictures) in self._tracks.items():
             if (picture := pictures.sample(now)) is not None:
@@ -90,7 +90,7 @@ class Analyst:
                 for key in [key for key in self._said if key[0] == handle]:
                     del self._said[key]
             case _:
-                pass  # mute: then no packets come
+                pass  # no packets arrive during a mute
 
     def _open(self, opened: TrackOpened) -> None:
         if len(self._tracks) >= MAX_TRACKS:

@@ -1,4 +1,4 @@
-"""Circuit breaker: pauses calls to a service that keeps failing, then tries again. Pure; times are ns."""
+"""Circuit breaker, which pauses calls to a service that keeps failing and then tries again. Pure; times are ns."""
 
 THRESHOLD = 3
 _FIRST_PAUSE = 2_000_000_000
@@ -6,7 +6,10 @@ _LONGEST_PAUSE = 60_000_000_000
 
 
 class Breaker:
-    """Closed while calls succeed; opens after THRESHOLD failures in a row, then lets one call in after each pause."""
+    """Circuit breaker: closed while calls succeed, open after THRESHOLD failures in a row.
+
+    Open, it lets one call through after each pause.
+    """
 
     def __init__(self) -> None:
         self._failures = 0
@@ -19,7 +22,7 @@ class Breaker:
         return self._failures >= THRESHOLD
 
     def allows(self, now: int) -> bool:
-        """Return True if a call may be made; while open, this takes the one trial of the current pause."""
+        """Return whether a call may be made. While open, this uses up the one trial of the current pause."""
         if not self.open:
             return True
         if now < self._retry_at:
@@ -37,6 +40,6 @@ class Breaker:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     def trip(self, now: int) -> None:
-        """Open at once, after a wrong answer."""
+        """Open at once, because of a wrong answer."""
         self._failures = max(self._failures, THRESHOLD - 1)
         self.failed(now)

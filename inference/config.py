@@ -9,13 +9,13 @@ class InferenceConfig:
     """Settings of one inference process.
 
     `sink_socket` is the sfu's SEQPACKET socket; Finals are reported to `control_url` (control's internal listener) with
-    `node_secret`; with "" they are not reported. `models_dir` is where `parley models fetch` puts models, and is
-    watched: models that appear later are used without a restart. `runtime_dir` takes files while they are transcribed.
-    `languages` are the ISO 639-1 codes that meetings here are held in, most likely first; empty leaves the choice to
-    the model. `threads` is for speech recognition alone. `triton_urls` are host:port of Triton's gRPC endpoints,
-    preferred to the local recogniser. `voice_detector_card` and `face_detector_card` are model cards (TOML, see
-    inference.synthetic.detector) of detectors of synthetic media that the first of them serves. `api_host` and
-    `api_port` (0 = allocate, None = off) serve the API that control calls with the node secret.
+    `node_secret`, or not at all if that is "". `models_dir` is where `parley models fetch` puts models; models that
+    appear there later are used without a restart. `runtime_dir` holds files while they are transcribed. `languages` are
+    the ISO 639-1 codes of the languages spoken in meetings here, most likely first; empty leaves the choice to the
+    model. `threads` is for speech recognition alone. `triton_urls` are host:port of Triton's gRPC endpoints, preferred
+    to the local recogniser. `voice_detector_card` and `face_detector_card` are model cards (TOML, see
+    inference.synthetic.detector) of detectors of synthetic media on the first of these endpoints. `api_host` and
+    `api_port` (0: allocate, None: off) serve the API that control calls with the node secret.
     """
 
     sink_socket: Path

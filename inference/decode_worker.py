@@ -1,7 +1,7 @@
-"""The worker that touches media: sink records in, speech out. No network, no secrets, no database, no files.
+"""The worker that decodes audio: sink records in, speech out. No network, no secrets, no database, no files.
 
 Started as `python -m inference.decode_worker FD VAD_MODEL NICE` with a Unix stream socket at FD. It decodes Opus with
-libopus, finds speech, cuts utterances. It ends when its socket closes.
+libopus, detects speech and cuts it into utterances. It ends when its socket closes.
 """
 
 import sys
@@ -28,7 +28,7 @@ _MILLISECOND = 1_000_000
 
 @dataclass(slots=True)
 class _Track:
-    """One open stream: decoder, chunks that await the model, its memory, and the utterance under way."""
+    """One open stream: its decoder, chunks waiting for the model, the model's state, and the current utterance."""
 
     opened: TrackOpened
     audio: TrackAudio = field(default_factory=TrackAudio)
@@ -42,7 +42,7 @@ class _Track:
 
 
 class SpeechFinder:
-    """All tracks of a worker. Feed records and ticks; each returns what is to be sent. Times are CLOCK_MONOTONIC ns."""
+    """State of all tracks of a worker. Each record or tick returns messages to send. Times are CLOCK_MONOTONIC ns."""
 
     def __init__(self, activity: VoiceActivity) -> None:
         self._activity = activity
@@ -52,7 +52,7 @@ class SpeechFinder:
         self._voiced = 0
 
     def take(self, data: bytes) -> list[messages.AnyMessage]:
-        """Take one sink record."""
+        """Process one sink record."""
         out: list[messages.AnyMessage] = []
         try:
             record = sink_records.decode(data)
@@ -74,11 +74,11 @@ class SpeechFinder:
             case TrackMuteChanged(handle=handle, muted=True) if handle in self._tracks:
                 out = self._flush(self._tracks[handle])
             case _:
-                pass  # video, and records for others
+                pass  # video, and records for other sinks
         return out
 
     def tick(self, now: int) -> list[messages.AnyMessage]:
-        """Let time pass: give up on late packets, fill stalls with silence, find speech in what has arrived."""
+        """Do the work that is due: give up late packets, fill stalls with silence, detect speech in new audio."""
         out: list[messages.AnyMessage] = []
         for track in self._tracks.values():
             out += self._queue(track, track.audio.advance(now))
@@ -145,7 +145,7 @@ class SpeechFinder:
         return out
 
     def _flush(self, track: _Track) -> list[messages.AnyMessage]:
-        """Judge the queued chunks and close the utterance: a pause has begun."""
+        """Run the model on the queued chunks and close the utterance, since a pause has begun."""
         out: list[messages.AnyMessage] = []
         while track.chunks:
             out += self._judge([track])

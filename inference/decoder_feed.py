@@ -1,7 +1,7 @@
-"""The feed of the decode worker: the sink's records in, speech out.
+"""The connection to the decode worker: the sink's records in, speech out.
 
-Without a recogniser nothing is decoded and records are dropped here. Open tracks are remembered, so that a restarted
-worker learns of them.
+Without a recogniser, nothing is decoded, and records are dropped here. Open tracks are remembered, so that a restarted
+worker gets them again.
 """
 
 import logging
@@ -23,9 +23,7 @@ MAX_TRACKS = 10_000
 
 
 class DecoderFeed:
-    """Records in, Speech out. `spoken` gets speech with its track; `gone` a handle that is gone, and whether its speech
-    so far may still be used.
-    """
+    """Feed of a decode worker. `spoken` gets speech with its track; `gone` gets a closed handle."""
 
     def __init__(
         self,
@@ -48,15 +46,15 @@ class DecoderFeed:
 
     @property
     def ready(self) -> bool:
-        """True while a worker takes records."""
+        """True while a worker accepts records."""
         return self._ready
 
     def tracks(self) -> list[TrackOpened]:
-        """Return the tracks open now."""
+        """Return the open tracks."""
         return list(self._tracks.values())
 
     def record(self, data: bytes) -> sink_records.AnyRecord | None:
-        """Take one record from the sfu; returns it decoded unless it is a packet."""
+        """Process one record from the sfu; return it decoded unless it is a packet."""
         if data and data[0] == RecordType.CONTROL:
             return self._control(data)
         if not self._ready:
@@ -66,12 +64,12 @@ class DecoderFeed:
         return None
 
     def detached(self) -> None:
-        """Close all tracks: the sfu is gone."""
+        """Close all tracks after the sfu has disconnected."""
         for handle in list(self._tracks):
             self._closed(TrackClosed(handle=handle, reason="shutdown"))
 
     async def run(self, voice_model: Path) -> None:
-        """Keep a decode worker with `voice_model` alive until cancelled."""
+        """Keep a decode worker with `voice_model` running until cancelled."""
         self._arguments = ("inference.decode_worker", str(voice_model), str(self._nice))
         await supervise("decoder", "audio decoder", self)
 
@@ -80,7 +78,7 @@ class DecoderFeed:
         return self._arguments
 
     async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
-        """Take what a worker says until it ends."""
+        """Process a worker's messages until it ends."""
         self._worker = worker
         while (message := await worker.receive()) is not None:
             match message:
@@ -104,7 +102,7 @@ class DecoderFeed:
         return False
 
     def ended(self) -> None:
-        """Note that the worker is gone, and with it the audio of open utterances."""
+        """Handle the end of the worker, which loses the audio of open utterances."""
         self._worker, self._ready = None, False
         self._changed()
         for handle in (*self._tracks, *self._ending):
@@ -133,7 +131,7 @@ class DecoderFeed:
         return record
 
     def _opened(self, record: TrackOpened) -> bool:
-        """Note a microphone; False for a track that is not decoded here."""
+        """Add a microphone's track; return False for a track that is not decoded here."""
         if record.media != "audio":
             return False
         if len(self._tracks) >= MAX_TRACKS:
@@ -147,7 +145,7 @@ class DecoderFeed:
         return True
 
     def _closed(self, record: TrackClosed) -> None:
-        """Close a track. Its last words are waited for, unless consent to them was taken back."""
+        """Close a track. Its last words are awaited, unless consent was withdrawn."""
         track = self._tracks.pop(record.handle, None)
         if track is None:
             return

@@ -1,11 +1,11 @@
-"""The inference process: taps consented audio at the sfu's sink socket, returns captions.
+"""The inference process: it gets audio from the sfu's sink socket, with consent, and returns captions.
 
     sfu ── sink socket ──▶ SinkSocket ─▶ DecoderFeed ═▶ decode worker ═▶ Captioner ═▶ recogniser (worker, Triton)
                                │  ◀── captions ──────────────────────────────┴──▶ FactReporter ── finals ──▶ control
                                └──▶ Analysis ═▶ analysis worker, detectors (worker, Triton)
 
-Double arrows cross into worker processes. Without models the process runs, says so to the sfu, and starts captioning
-when `parley models fetch` has put them there.
+Double arrows cross into worker processes. Without models, the process runs, reports to the sfu that there are no
+captions, and starts captioning once `parley models fetch` has installed them.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ STARTING = "captions are starting"
 WITHOUT_TRITON = "captions may be late: the speech service does not answer, so a local recogniser is used instead"
 CAPTIONS = "captions"
 PATIENCE_SECONDS = 10.0
-"""The local recogniser takes over a clip for which Triton needs longer."""
+"""Seconds that Triton may take for a clip before the local recogniser takes it over."""
 _POLL_SECONDS = 2.0
 
 
 def stored_models(models_dir: Path) -> tuple[Path, Path] | None:
-    """Return the directories of the voice activity and speech models, or None while one is missing."""
+    """Return the directories of the voice activity and speech models, or None while one of them is missing."""
     table = catalogue.load()
     voice = store.find(models_dir, table.named(VOICE_MODEL))
     speech = store.find(models_dir, table.named(SPEECH_MODEL))
@@ -67,7 +67,7 @@ def _keep(tasks: asyncio.TaskGroup, name: str, work: Callable[[], Awaitable[None
 
 
 class Inference:
-    """The process's parts, wired."""
+    """The parts of the process and their connections."""
 
     def __init__(self, config: InferenceConfig) -> None:
         self._config = config
@@ -87,7 +87,7 @@ class Inference:
 
     @property
     def recogniser(self) -> Recogniser:
-        """The recogniser of speech in files: live speech goes first."""
+        """The recogniser for speech in files, which yields to live speech."""
         return LowPriority(self._live)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -122,7 +122,7 @@ class Inference:
         self.analysis.switch(setup.emotion)
 
     def _prefer_triton(self, tasks: asyncio.TaskGroup, identity: str) -> None:
-        """Put Triton before the local recogniser."""
+        """Use Triton in preference to the local recogniser."""
         from inference.recognisers.triton import TritonRecogniser  # noqa: PLC0415  needs the extra `triton`
 
         remote = TritonRecogniser(self._config.triton_urls, identity, changed=self._changed, timeout=PATIENCE_SECONDS)
@@ -181,7 +181,7 @@ class Inference:
         return CaptionsAvailable(available=True)
 
     def _announce(self) -> None:
-        """Tell the sfu, if attached, whether captions are available, and which media analysis wants."""
+        """Report to the sfu, if attached, whether captions are available and which media analysis wants."""
         state = self._availability()
         metrics.AVAILABLE.set(state.available)
         if self._sink is not None:
@@ -212,7 +212,7 @@ class Inference:
         self.analysis.spoken(speech)
 
     async def _attached(self, sink: SinkSocket) -> None:
-        """Take the sfu's records until it closes the socket."""
+        """Process the sfu's records until it closes the socket."""
         self._sink = sink
         try:
             self._send(SinkHello(sink="inference", instance=self._config.instance))
@@ -226,7 +226,7 @@ class Inference:
             self.analysis.detached()
 
     def _send(self, record: AnyRecord) -> None:
-        """Send a record to the sfu, if attached. Partial captions are expendable: their finals follow."""
+        """Send a record to the sfu, if attached. Partial captions may be dropped, since their finals follow."""
         if self._sink is None:
             metrics.drop_unsent("detached")
         else:

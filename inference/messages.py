@@ -20,17 +20,17 @@ class WorkerMessage(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True)
 
 
 class Ready(WorkerMessage, tag="ready", frozen=True, kw_only=True):
-    """A worker has loaded its models and confined itself; `confined` names how (see foundation.confinement)."""
+    """A worker has loaded its models and confined itself; `confined` lists the means (see foundation.confinement)."""
 
     confined: tuple[str, ...]
     model: str = ""
 
 
 class Speech(WorkerMessage, tag="speech", frozen=True, kw_only=True):
-    """Audio of an utterance: `pcm` follows what came before; the utterance is its first `samples` samples so far.
+    """Audio of an utterance: `pcm` follows the audio sent before; the utterance is the first `samples` samples of it.
 
-    `begin` tells utterances of one handle apart; `start_ms` and `end_ms` are on the meeting clock. `paused`, `final`,
-    `discard` as in endpointing.Piece.
+    `begin` distinguishes the utterances of one handle; `start_ms` and `end_ms` are on the meeting clock. `paused`,
+    `final` and `discard` are as in endpointing.Piece.
     """
 
     handle: int
@@ -52,7 +52,7 @@ class TrackEnded(WorkerMessage, tag="ended", frozen=True, kw_only=True):
 
 
 class FileProgress(WorkerMessage, tag="progress", frozen=True, kw_only=True):
-    """Progress of a file worker; `duration_ms` is the container's, 0 if it has none. `done`: the end was reached."""
+    """Progress of a file worker. `duration_ms` is the container's, 0 if it has none. `done`: the end was reached."""
 
     read_ms: int
     duration_ms: int
@@ -60,7 +60,7 @@ class FileProgress(WorkerMessage, tag="progress", frozen=True, kw_only=True):
 
 
 class DecodeCounts(WorkerMessage, tag="counts", frozen=True, kw_only=True):
-    """Counts of a decode worker since its last report: milliseconds of sound, and undecoded packets by reason."""
+    """Counters of a decode worker since its last report: milliseconds of sound, and undecoded packets by reason."""
 
     decoded_ms: int
     voiced_ms: int
@@ -68,7 +68,7 @@ class DecodeCounts(WorkerMessage, tag="counts", frozen=True, kw_only=True):
 
 
 class ClipMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A clip to recognise; `prior` as in whisper.Clip."""
+    """A clip to recognise; `prior` is as in whisper.Clip."""
 
     pcm: bytes
     prior: dict[str, float] | None = None
@@ -76,13 +76,13 @@ class ClipMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recognise(WorkerMessage, tag="recognise", frozen=True, kw_only=True):
-    """Clips of one window for a recogniser worker."""
+    """Clips with the same window, for a recogniser worker."""
 
     clips: tuple[ClipMessage, ...]
 
 
 class Recognised(WorkerMessage, tag="recognised", frozen=True, kw_only=True):
-    """The transcripts of a Recognise, in order, and how long they took."""
+    """The transcripts for a Recognise, in order, and the time they took."""
 
     transcripts: tuple[Transcript, ...]
     seconds: float
@@ -95,20 +95,22 @@ class Judge(WorkerMessage, tag="judge", frozen=True, kw_only=True):
 
 
 class Judged(WorkerMessage, tag="judged", frozen=True, kw_only=True):
-    """The probability that each window of a Judge was generated; None for one with too little voice in it."""
+    """The probability that each window of a Judge was generated; None for a window with too little voice."""
 
     scores: tuple[float | None, ...]
 
 
 class Failed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
-    """The worker could not do what it was asked to do."""
+    """The worker could not carry out a request."""
 
     reason: str
 
 
 class SeenFace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A face in a picture: its square in shares of the picture's width and height, its score, probabilities of
-    analysis.mood.EXPRESSIONS (empty when not asked for), and RGB bytes for detectors (empty when not asked for)."""
+    """A face in a picture: its square as fractions of the picture's width and height, and its score.
+
+    Also the probabilities of analysis.mood.EXPRESSIONS and RGB bytes for detectors, both empty unless requested.
+    """
 
     left: float
     top: float
@@ -120,7 +122,7 @@ class SeenFace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class PictureSeen(WorkerMessage, tag="picture", frozen=True, kw_only=True):
-    """An analysis worker has looked at a picture; `at_ms` on the meeting clock or the file's."""
+    """An analysis worker has analysed a picture; `at_ms` is on the meeting clock or the file's."""
 
     handle: int
     at_ms: int
@@ -128,7 +130,7 @@ class PictureSeen(WorkerMessage, tag="picture", frozen=True, kw_only=True):
 
 
 class VoiceHeard(WorkerMessage, tag="voice", frozen=True, kw_only=True):
-    """An analysis worker has analysed how an utterance was said (analysis.prosody.Cues, as a mapping)."""
+    """An analysis worker has analysed the prosody of an utterance (analysis.prosody.Cues, as a mapping)."""
 
     handle: int
     start_ms: int
@@ -143,7 +145,7 @@ class AskKeyframe(WorkerMessage, tag="keyframe", frozen=True, kw_only=True):
 
 
 class AnalysisCounts(WorkerMessage, tag="looked", frozen=True, kw_only=True):
-    """Counts of an analysis worker since its last report; `drops` by reason."""
+    """Counters of an analysis worker since its last report; `drops` by reason."""
 
     pictures: int
     faces: int
@@ -180,18 +182,18 @@ def decode(data: bytes) -> AnyMessage:
 
 
 def frame(content: bytes) -> bytes:
-    """Return `content` with its length before it."""
+    """Return `content` preceded by its length."""
     return _LENGTH.pack(len(content)) + content
 
 
 class FrameReader:
-    """Cuts a byte stream into frames' contents."""
+    """Splitter of a byte stream into the contents of frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take bytes and yield the frames that are complete; raises ValueError for an oversized one."""
+        """Add bytes and yield the frames that are complete; raises ValueError for an oversized one."""
         self._buffer += data
         offset = 0
         while len(self._buffer) - offset >= _LENGTH.size:

@@ -1,5 +1,5 @@
-"""The error that a model's caller sees, whether a worker or Triton runs the model."""
+"""The error raised to a model's caller, whether a worker or Triton runs the model."""
 
 
 class ModelError(Exception):
-    """A model gave no answer: it is gone, slow or wrong. The input may be tried elsewhere."""
+    """A model gave no valid answer: it has ended, is too slow, or failed. Another model may be tried with the input."""

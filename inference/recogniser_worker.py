@@ -21,7 +21,7 @@ MEMORY_BYTES = 6 << 30
 
 
 def clip_of(message: messages.ClipMessage) -> Clip:
-    """Return a clip as the model takes it."""
+    """Return a clip in the form that the model takes."""
     samples = np.frombuffer(message.pcm, "<i2").astype(np.float32) / np.float32(32768)
     return Clip(samples, language=message.language, prior=message.prior)
 

@@ -1,4 +1,4 @@
-"""Asks control every few seconds which features an administrator has switched on (control's internal listener)."""
+"""Polling of control's internal listener for the features that an administrator has switched on."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 async def watch(control_url: str, node_secret: str, told: Callable[[Setup], None]) -> None:
-    """Tell the setup when it is known and whenever it was asked for again, until cancelled."""
+    """Report the setup after each successful request, until cancelled."""
     if not control_url:
         return
     url = control_url.rstrip("/") + "/internal/v1/ai/setup"
@@ -32,5 +32,5 @@ async def watch(control_url: str, node_secret: str, told: Callable[[Setup], None
                     if response.status == 200:
                         told(msgspec.json.decode(await response.read(), type=Setup))
             except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-                _log.debug("cannot ask control for the setup: %s", error)
+                _log.debug("cannot get the setup from control: %s", error)
             await asyncio.sleep(EVERY_SECONDS)

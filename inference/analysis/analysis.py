@@ -1,8 +1,8 @@
-"""Analysis of live tracks, wired: the media wanted from the sfu, the worker, the detectors, and the results.
+"""Analysis of live tracks: the media wanted from the sfu, the worker, the detectors, and the results.
 
 Emotion needs three things: the extra `emotion`, its model, and an administrator who switches it on
-(inference.setup_watch). Synthetic media need a detector, and for faces the same model. A track gets here only while its
-participant consents to analysis; its results are deleted with it.
+(inference.setup_watch). Synthetic media need a detector, and for faces the same model. A track arrives here only while
+its participant consents to analysis. Its results are deleted with it.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sfu.api.sink_records import AnalysisWanted, AnyRecord, TrackClosed, TrackOp
 
 
 class Analysis:
-    """All of analysis in an inference process. `send` reaches the sfu; `changed` is called when `wanted` does."""
+    """All analysis in an inference process. `send` reaches the sfu; `changed` is called when `wanted` changes."""
 
     def __init__(
         self, models_dir: Path, nice: int, *, send: Callable[[AnyRecord], None], changed: Callable[[], None]
@@ -42,16 +42,16 @@ class Analysis:
 
     @property
     def faces(self) -> Path | None:
-        """The directory of the nets for faces, once there."""
+        """The directory of the nets for faces, once fetched."""
         return self._faces
 
     @property
     def emotion(self) -> bool:
-        """True if expressions and cues are reported: installed, fetched, and switched on."""
+        """True if expressions and cues are reported: emotion is installed, fetched and switched on."""
         return self._switched_on and emotion_installed() and self._faces is not None
 
     def emotion_state(self) -> dict[str, bool]:
-        """Return the requirements of emotion, each with True if it is met."""
+        """Return the requirements of emotion, with True for each that is met."""
         return {
             "installed": emotion_installed(),
             "model": self._faces is not None,
@@ -61,23 +61,23 @@ class Analysis:
 
     @property
     def wanted(self) -> AnalysisWanted:
-        """The media that models want."""
+        """The media that the models want."""
         cards = self.detection.cards
         faces = self._faces is not None and (self.emotion or Medium.FACE in cards)
         return AnalysisWanted(audio=self.emotion or Medium.VOICE in cards, video=faces)
 
     def switch(self, on: bool) -> None:
-        """Switch emotion on or off, as an administrator decided."""
+        """Switch emotion on or off, as an administrator has decided."""
         self._switched_on = on
         self._update()
 
     def add_detector(self, detector: Detector) -> None:
-        """Use a detector of synthetic media from now on."""
+        """Add a detector of synthetic media."""
         self.detection.add(detector)
         self._update()
 
     def opened(self, track: TrackOpened) -> None:
-        """Take a track that the sfu opened, if it is to be analysed."""
+        """Add a track that the sfu opened, if it is to be analysed."""
         if ANALYSIS not in track.uses:
             return
         self._live.opened(track)
@@ -87,7 +87,7 @@ class Analysis:
             self._microphones[track.handle] = track
 
     def closed(self, record: TrackClosed) -> None:
-        """Forget a track."""
+        """Remove a track."""
         self._live.closed(record.handle)
         self.detection.forget(record.handle)
         self._windows.forget(record.handle)
@@ -95,12 +95,12 @@ class Analysis:
             self.feed.closed(record)
 
     def detached(self) -> None:
-        """Note that the sfu is gone, and its tracks with it."""
+        """Remove all tracks after the sfu has disconnected."""
         for handle in [*self._microphones, *(track.handle for track in self.feed.tracks())]:
             self.closed(TrackClosed(handle=handle, reason="shutdown"))
 
     def spoken(self, speech: messages.Speech) -> None:
-        """Take audio of an utterance of an analysed microphone."""
+        """Process audio of an utterance from an analysed microphone."""
         if self._live.track(speech.handle) is None:
             return
         if self.emotion:
@@ -110,11 +110,11 @@ class Analysis:
                 self.detection.put(speech.handle, Medium.VOICE, window)
 
     def report(self, room: str, track: str) -> dict[str, Any] | None:
-        """Return what is known of a live track; None when it is not analysed."""
+        """Return the results for a live track, or None if it is not analysed."""
         return self._live.report(room, track, self.detection.cards)
 
     async def run(self) -> None:
-        """Look for the nets, then keep the worker and the detectors running, until cancelled."""
+        """Wait for the nets, then keep the worker and the detectors running, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.detection.run(), name="detection")
             faces = await store.appears(self._models_dir, catalogue.load().named(FACES_MODEL))

@@ -1,4 +1,4 @@
-"""Lets detectors of synthetic media score live tracks: of each track the latest piece waits, older ones are dropped."""
+"""Scoring of live tracks by detectors of synthetic media. For each track, only the latest piece waits."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
 Piece = tuple[int, int, bytes]
-"""(start_ms, end_ms, data), as Detector.score takes it."""
+"""(start_ms, end_ms, data), as taken by Detector.score."""
 
 
 class Detection:
@@ -31,15 +31,15 @@ class Detection:
         return {medium: detector.card for medium, detector in self._detectors.items()}
 
     def detector(self, medium: Medium) -> Detector | None:
-        """The detector of a medium, if the operator has it."""
+        """Return the detector of a medium, if there is one."""
         return self._detectors.get(medium)
 
     def add(self, detector: Detector) -> None:
-        """Use a detector from now on."""
+        """Add a detector."""
         self._detectors[detector.card.medium] = detector
 
     def put(self, handle: int, medium: Medium, piece: Piece) -> None:
-        """Queue a piece of a track for scoring; it replaces one that waits."""
+        """Queue a piece of a track for scoring, in place of one that is waiting."""
         if medium not in self._detectors:
             return
         if self._waiting.pop(handle, None) is not None:
@@ -51,11 +51,11 @@ class Detection:
         self._wake.set()
 
     def forget(self, handle: int) -> None:
-        """Note that the track is not to be analysed any more."""
+        """Stop analysing a track."""
         self._waiting.pop(handle, None)
 
     async def run(self) -> None:
-        """Score what waits, oldest first, until cancelled."""
+        """Score the waiting pieces, oldest first, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -63,9 +63,9 @@ class Detection:
                 handle, (medium, piece) = self._waiting.popitem(last=False)
                 try:
                     windows = await self._detectors[medium].score([piece])
-                except Exception as error:  # the next pieces are not affected
+                except Exception as error:  # a failure must not affect the next pieces
                     DROPS.labels("detector", "failed").inc()
-                    _log.warning("a window was not scored: %s", describe(error))
+                    _log.warning("cannot score a window: %s", describe(error))
                     continue
                 for window in windows:
                     self._scored(handle, window)

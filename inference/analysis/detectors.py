@@ -1,5 +1,6 @@
-"""Detectors of synthetic media: an operator's, on Triton, described by model cards; and for voices, if it was fetched
-and no other is named, the demonstration model, on Triton if that serves it, else in a worker.
+"""Set-up of the detectors of synthetic media. An operator's detectors run on Triton and are described by model cards.
+If no card for voices is configured, the demonstration model is used once fetched: on Triton if that serves it, else in
+a worker.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ CARD = "card.toml"
 
 
 async def run_detectors(config: InferenceConfig, analysis: Analysis) -> None:
-    """Give `analysis` the detectors that `config` and the directory of models hold, until cancelled."""
+    """Keep the detectors of `config` and of the directory of models running for `analysis`, until cancelled."""
     named = {Medium.VOICE: config.voice_detector_card, Medium.FACE: config.face_detector_card}
     async with asyncio.TaskGroup() as tasks:
         for medium, card in named.items():
@@ -37,7 +38,7 @@ async def _operators(config: InferenceConfig, analysis: Analysis, medium: Medium
         if card.medium is not medium:
             raise ValueError(f"the card describes a detector of {card.medium}")
         if not config.triton_urls:
-            raise ValueError("no Triton is configured to serve its model")
+            raise ValueError("no Triton endpoint is configured to serve its model")
     except (OSError, ValueError) as error:
         _log.error("no detection of synthetic %s: the model card %s cannot be used: %s", medium, path, error)
         return
@@ -49,14 +50,14 @@ async def _operators(config: InferenceConfig, analysis: Analysis, medium: Medium
 async def _served(
     stack: contextlib.AsyncExitStack, config: InferenceConfig, card: ModelCard, identity: str | None = None
 ) -> list[Detector]:
-    """The detector at each Triton, connected until `stack` is closed."""
+    """Return the detector at each Triton endpoint, connected until `stack` is closed."""
     from inference.triton.detector_client import connected_detector  # noqa: PLC0415  needs the extra `triton`
 
     return [await stack.enter_async_context(connected_detector(url, card, identity)) for url in config.triton_urls]
 
 
 async def _trained(config: InferenceConfig, analysis: Analysis) -> None:
-    """Wait until the model was fetched, then keep its worker alive."""
+    """Wait until the model was fetched, then keep its worker running."""
     directory = await store.appears(config.models_dir, catalogue.load().named(SYNTHETIC_VOICE_MODEL))
     try:
         card = load_card(directory / CARD)

@@ -1,6 +1,6 @@
-"""The expression of a face, by two classifiers whose probabilities are averaged, in one order of names.
+"""The expression of a face, from two classifiers whose probabilities are averaged.
 
-They agree on about three faces in four, and only "happy" and "neutral" are dependable: see `mood` for how that is used.
+They agree on about three faces in four, and only "happy" and "neutral" are dependable, which `mood` takes into account.
 Part of the extra `emotion`.
 """
 
@@ -20,7 +20,7 @@ _LUMA = np.array([0.2989, 0.5870, 0.1140], np.float32)
 
 
 class Expressions:
-    """Both nets, loaded from the directory of the model `faces`."""
+    """Both classifiers, loaded from the directory of the model `faces`."""
 
     def __init__(self, directory: Path) -> None:
         self._grey, self._colour = (

@@ -1,7 +1,7 @@
-"""Finds faces in a picture, by BlazeFace (Bazarevsky et al., 2019), long-range variant.
+"""Detection of faces in a picture with BlazeFace (Bazarevsky et al., 2019), long-range variant.
 
 The net takes a 256 × 256 picture in ±1 and scores 896 anchors: two on each point of a 16 × 16 grid, six on each of an
-8 × 8 grid. Each has a box relative to it in pixels of that picture. Boxes that overlap are one face.
+8 × 8 grid. Each anchor has a box relative to it, in pixels of that picture. Boxes that overlap are one face.
 """
 
 from pathlib import Path
@@ -19,16 +19,16 @@ Floats = NDArray[np.float32]
 LEAST_SCORE = 0.6
 MAX_FACES = 4
 LEAST_PIXELS = 24
-"""A face with a shorter side than this shows no expression."""
+"""Shortest side, in pixels, of a face whose expression can be classified."""
 _SIDE = 256
 _GRIDS = ((16, 2), (8, 6))
 _OVERLAP = 0.3
 _MARGIN = 1.1
-"""A box is made square and so much larger, as the classifiers were trained."""
+"""Factor by which a box is enlarged after it is made square, as in the classifiers' training."""
 
 
 class Face(NamedTuple):
-    """A square around a face, in pixels of the picture (it may stick out), and its score."""
+    """A square around a face, in pixels of the picture, and its score. It may extend beyond the picture."""
 
     left: int
     top: int
@@ -37,14 +37,14 @@ class Face(NamedTuple):
 
 
 class FaceFinder:
-    """The loaded net."""
+    """The loaded BlazeFace net."""
 
     def __init__(self, model: Path) -> None:
         self._session = onnxruntime.InferenceSession(str(model), session_options(), providers=["CPUExecutionProvider"])
         self._anchors = _anchors()
 
     def find(self, image: Image) -> list[Face]:
-        """Return at most MAX_FACES faces, the largest first."""
+        """Return at most MAX_FACES faces, largest first."""
         height, width = image.shape[:2]
         longest = max(height, width)
         fine, coarse, fine_boxes, coarse_boxes = self._session.run(None, {"image": _letterbox(image)[None]})
@@ -66,14 +66,14 @@ class FaceFinder:
 
 
 def crop(image: Image, face: Face, side: int) -> Image:
-    """Return the face as a square picture of `side`; what sticks out of the picture repeats its edge."""
+    """Return the face as a square picture with sides of `side` pixels; beyond the picture, its edge is repeated."""
     height, width = image.shape[:2]
     steps = (np.arange(side) + 0.5) / side * face.side - 0.5
     return _sample(image, np.clip(face.top + steps, 0, height - 1), np.clip(face.left + steps, 0, width - 1))
 
 
 def _letterbox(image: Image) -> Floats:
-    """The picture in a square with black bars, in ±1."""
+    """Return the picture in a square with black bars, with values in ±1."""
     height, width = image.shape[:2]
     scale = _SIDE / max(height, width)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
@@ -85,7 +85,7 @@ def _letterbox(image: Image) -> Floats:
 
 
 def _sample(image: Image, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Image:
-    """Bilinear samples of the picture on a grid of rows and columns, after averaging blocks that would be skipped."""
+    """Sample the picture bilinearly on a grid of rows and columns, after averaging blocks that would be skipped."""
     step = max(1, int(min(rows[-1] - rows[0], columns[-1] - columns[0]) / max(len(rows), len(columns), 1)))
     if step > 1:
         height, width = image.shape[0] // step * step, image.shape[1] // step * step
@@ -102,7 +102,7 @@ def _sample(image: Image, rows: NDArray[np.float64], columns: NDArray[np.float64
 
 
 def _overlap(one: Face, other: Face) -> float:
-    """Intersection over union."""
+    """Return the intersection over union of two boxes."""
     wide = min(one.left + one.side, other.left + other.side) - max(one.left, other.left)
     high = min(one.top + one.side, other.top + other.side) - max(one.top, other.top)
     shared = max(0, wide) * max(0, high)

@@ -1,7 +1,6 @@
-"""The feed of the analysis worker: records of cameras and speech of microphones in, its observations out.
+"""The connection to the analysis worker: records of cameras and speech of microphones in, its observations out.
 
-A worker runs only while a model wants something. It learns at its start what to look for, so a change of that starts
-another.
+A worker runs only while a model wants something. Its task is set at its start, so a change starts another worker.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ Seen = messages.PictureSeen | messages.VoiceHeard
 
 
 class AnalysisFeed:
-    """Records in, observations out. `ask` gets requests for keyframes."""
+    """Feed of an analysis worker. `ask` gets requests for keyframes."""
 
     def __init__(self, nice: int, *, seen: Callable[[Seen], None], ask: Callable[[AnyRecord], None]) -> None:
         self._nice = nice
@@ -40,21 +39,21 @@ class AnalysisFeed:
 
     @property
     def ready(self) -> bool:
-        """True while a worker takes records."""
+        """True while a worker accepts records."""
         return self._ready
 
     def want(self, wanted: str) -> None:
-        """Set what to look for, as WANTED of inference.analysis_worker lists it; "" for nothing."""
+        """Set the worker's task, in the form of WANTED in inference.analysis_worker; "" for none."""
         if wanted != self._wanted:
             self._wanted = wanted
             self._changed.set()
 
     def tracks(self) -> list[TrackOpened]:
-        """Return the cameras open now."""
+        """Return the open cameras."""
         return list(self._tracks.values())
 
     def has(self, handle: int) -> bool:
-        """Return True if `handle` is a camera that is open here."""
+        """Return whether `handle` is an open camera."""
         return handle in self._tracks
 
     def opened(self, track: TrackOpened) -> None:
@@ -73,7 +72,7 @@ class AnalysisFeed:
         self._forward(messages.frame(sink_records.encode(record)))
 
     def record(self, data: bytes) -> None:
-        """Take a packet's record."""
+        """Pass a packet's record to the worker."""
         if not self._ready:
             DROPS.labels("analysis", "no_worker").inc()
         elif not self._forward(messages.frame(data)):
@@ -88,12 +87,12 @@ class AnalysisFeed:
         return self._ready and self._worker is not None and self._worker.send(frame)
 
     async def run(self, faces: Path) -> None:
-        """Keep a worker with the nets in `faces` alive while something is wanted, until cancelled."""
+        """Keep a worker with the nets in `faces` running while something is wanted, until cancelled."""
         self._faces = faces
         await supervise("analysis", "analysis worker", self)
 
     async def wanted(self) -> tuple[str, ...]:
-        """Wait until there is something to look for."""
+        """Wait until there is something to analyse."""
         while not self._wanted:
             await self._changed.wait()
             self._changed.clear()
@@ -101,7 +100,7 @@ class AnalysisFeed:
         return "inference.analysis_worker", str(self._faces), str(self._nice), self._wanted
 
     async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
-        """Serve until the worker ends (False) or is to look for something else (True)."""
+        """Serve a worker; return False when it ends, True when its task has changed."""
         self._worker = worker
         listening = asyncio.ensure_future(self._listen(worker, backoff))
         changed = asyncio.ensure_future(self._changed.wait())
@@ -115,7 +114,7 @@ class AnalysisFeed:
             await cancel_all((listening, changed))
 
     def ended(self) -> None:
-        """Note that the worker is gone."""
+        """Handle the end of the worker."""
         self._worker, self._ready = None, False
 
     async def _listen(self, worker: WorkerProcess, backoff: Backoff) -> None:

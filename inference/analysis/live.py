@@ -1,4 +1,4 @@
-"""Current results for the live tracks that are analysed. Pure, bounded state; none of it is stored.
+"""Current results for the analysed live tracks. Pure and bounded; nothing is stored.
 
 Results live as long as their track: when consent is withdrawn, or the track ends, they are deleted.
 """
@@ -21,7 +21,7 @@ MAX_CUES = 10
 
 @dataclass(slots=True)
 class _Analysed:
-    """One track."""
+    """An analysed track and its results."""
 
     opened: TrackOpened
     mood: Mood = field(default_factory=Mood)
@@ -32,27 +32,27 @@ class _Analysed:
 
 
 class LiveAnalysis:
-    """Analysed tracks by handle. `emotion` tells whether expressions and cues are shown at all."""
+    """Analysed tracks by handle. `emotion` is true if expressions and cues are shown at all."""
 
     def __init__(self) -> None:
         self.emotion = False
         self._tracks: dict[int, _Analysed] = {}
 
     def opened(self, track: TrackOpened) -> None:
-        """A track whose participant consents to analysis."""
+        """Add a track whose participant consents to analysis."""
         self._tracks[track.handle] = _Analysed(track)
 
     def closed(self, handle: int) -> None:
-        """Forget a track."""
+        """Remove a track."""
         self._tracks.pop(handle, None)
 
     def track(self, handle: int) -> TrackOpened | None:
-        """Return the track of a handle that is analysed."""
+        """Return the analysed track with a handle, or None."""
         known = self._tracks.get(handle)
         return None if known is None else known.opened
 
     def picture(self, seen: PictureSeen) -> None:
-        """Take an observation; of several faces the largest counts."""
+        """Add an observation. If there are several faces, the largest counts."""
         known = self._tracks.get(seen.handle)
         if known is None:
             return
@@ -61,19 +61,19 @@ class LiveAnalysis:
             known.mood.observe(seen.at_ms, seen.faces[0].expressions)
 
     def voice(self, heard: VoiceHeard) -> None:
-        """Take the cues of an utterance."""
+        """Add the cues of an utterance."""
         known = self._tracks.get(heard.handle)
         if known is not None and self.emotion:
             known.voices.append(heard)
 
     def window(self, handle: int, window: Window) -> None:
-        """Take a detector's score."""
+        """Add a detector's score."""
         known = self._tracks.get(handle)
         if known is not None:
             known.windows.append(window)
 
     def report(self, room: str, track: str, cards: dict[Medium, ModelCard]) -> dict[str, Any] | None:
-        """Return what is known of a live track; None when it is not analysed."""
+        """Return the results for a live track, or None if it is not analysed."""
         known = next((k for k in self._tracks.values() if (k.opened.room, k.opened.track) == (room, track)), None)
         if known is None:
             return None
@@ -110,6 +110,6 @@ class LiveAnalysis:
 
 
 def as_document(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as plain values."""
+    """Return a verdict as plain values."""
     document: dict[str, Any] = msgspec.to_builtins(asdict(verdict))
     return document

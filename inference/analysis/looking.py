@@ -1,4 +1,4 @@
-"""Analysis of a picture or an utterance, in a worker: faces, their expressions, cues of a voice.
+"""Analysis of a picture or an utterance, in a worker: faces, their expressions, the cues of a voice.
 
 The nets are in the directory of the model `faces`; expressions and cues need the extra `emotion`.
 """
@@ -16,16 +16,16 @@ from inference.analysis.faces import Face, FaceFinder, Image, crop
 
 Listen = Callable[[bytes], dict[str, float | None] | None]
 CROP_SIDE = 224
-"""Detectors of synthetic faces take pictures of this size."""
+"""Sides, in pixels, of the pictures that detectors of synthetic faces take."""
 
 
 def emotion_installed() -> bool:
-    """Return True if the extra `emotion` is installed."""
+    """Return whether the extra `emotion` is installed."""
     return find_spec("scipy") is not None
 
 
 class Looker:
-    """Models of a worker. `emotion`: name expressions and cues; `crops`: cut faces out for a detector."""
+    """Models of a worker. `emotion`: return expressions and cues; `crops`: return cut-out faces for a detector."""
 
     def __init__(self, directory: Path, *, emotion: bool, crops: bool) -> None:
         self._finder = FaceFinder(directory / "blazeface.onnx")
@@ -34,11 +34,11 @@ class Looker:
         self._cues = voice_cues() if emotion else None
 
     def look(self, image: Image) -> tuple[messages.SeenFace, ...]:
-        """Return the faces in a picture, the largest first."""
+        """Return the faces in a picture, largest first."""
         return tuple(self._seen(image, face) for face in self._finder.find(image))
 
     def listen(self, pcm: bytes) -> dict[str, float | None] | None:
-        """Return the cues of an utterance (16 kHz mono, signed 16-bit); None without, or when none are wanted."""
+        """Return the cues of an utterance (16 kHz mono, signed 16-bit); None if there are none or none are wanted."""
         return None if self._cues is None else self._cues(pcm)
 
     def _seen(self, image: Image, face: Face) -> messages.SeenFace:
@@ -55,7 +55,7 @@ class Looker:
 
 
 def voice_cues() -> Listen:
-    """Return a function that takes cues from an utterance; ImportError without the extra `emotion`."""
+    """Return the function that computes an utterance's cues; raises ImportError without the extra `emotion`."""
     from inference.analysis import prosody  # noqa: PLC0415  needs the extra `emotion`
 
     def listen(pcm: bytes) -> dict[str, float | None] | None:

@@ -1,8 +1,8 @@
 """Expression of a face, smoothed over some seconds, or "uncertain". Pure; times are ms.
 
-One picture says little and its classifiers err, so probabilities are averaged with a half-life of HALF_LIFE_MS, and a
-name is given only on enough pictures and when it clearly leads; rare classes, which the classifiers mistake most, need
-more. It is how a face looks, never what a person feels.
+One picture is weak evidence and the classifiers err, so probabilities are averaged with a half-life of HALF_LIFE_MS. An
+expression is named only after enough pictures, and if it clearly leads; rare classes, which the classifiers get wrong
+most often, need a higher probability. The result describes how a face looks, never what a person feels.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ EXPRESSIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surp
 UNCERTAIN = "uncertain"
 HALF_LIFE_MS = 2000
 STALE_MS = 6000
-"""After so long without a face, no expression is reported."""
+"""Time without a face after which no expression is reported."""
 LEAST_PICTURES = 3
 _DEPENDABLE = frozenset(("neutral", "happy"))
 _LEAD = 0.55
@@ -21,8 +21,11 @@ _LEAD_OTHERS = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """`name` is one of EXPRESSIONS or UNCERTAIN; `probabilities` belong to EXPRESSIONS in order; `at_ms` the last
-    picture's time, `pictures` how many there were."""
+    """Expression of a face.
+
+    `name` is one of EXPRESSIONS, or UNCERTAIN; `probabilities` are in the order of EXPRESSIONS; `at_ms` is the last
+    picture's time; `pictures` is their number.
+    """
 
     name: str
     probabilities: tuple[float, ...]
@@ -31,7 +34,7 @@ class Expression:
 
 
 class Mood:
-    """One track's face."""
+    """State of one track's face."""
 
     def __init__(self) -> None:
         self._average = [0.0] * len(EXPRESSIONS)
@@ -40,7 +43,7 @@ class Mood:
         self._pictures = 0
 
     def observe(self, at_ms: int, probabilities: Sequence[float]) -> None:
-        """Take one picture's probabilities, in order of time."""
+        """Add one picture's probabilities. Pictures must come in order of time."""
         if at_ms - self._at_ms > STALE_MS:
             self._average, self._weight, self._pictures = [0.0] * len(EXPRESSIONS), 0.0, 0
         kept = 0.5 ** (max(0, at_ms - self._at_ms) / HALF_LIFE_MS) if self._pictures else 0.0
@@ -51,7 +54,7 @@ class Mood:
         self._at_ms, self._pictures = at_ms, self._pictures + 1
 
     def now(self, at_ms: int) -> Expression | None:
-        """Return the expression at `at_ms`; None when no face was seen recently."""
+        """Return the expression at `at_ms`, or None if no face was seen recently."""
         if self._pictures == 0 or at_ms - self._at_ms > STALE_MS:
             return None
         name, share = max(zip(EXPRESSIONS, self._average, strict=True), key=lambda pair: pair[1])

@@ -1,9 +1,9 @@
 """Choice of the pictures of a video stream to decode: the newest, once a second. Pure but for FFmpeg; times are ns.
 
-Frames wait encoded. When a picture is due, decoding starts at the newest waiting keyframe, else continues where it was,
-and only the last picture is kept: other pictures are decoded only when a later one refers to them. Of large pictures
-only keyframes are decoded. A stream that cannot be followed (after a loss, or with too much waiting) waits for its next
-keyframe, and requests one now and then, as for large pictures.
+Frames wait encoded. When a picture is due, decoding starts at the newest waiting keyframe, or else continues where it
+stopped, and only the last picture is kept. Other pictures are decoded only if a later one refers to them. Of large
+pictures, only keyframes are decoded. After a loss, or if too much is waiting, a stream waits for its next keyframe and
+requests one now and then, as for large pictures.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame, FrameAssembler, Loss
 
 SAMPLE_NS = 1_000_000_000
-"""Models take a picture a second of each face."""
+"""Interval between the pictures of a stream: models take one a second."""
 KEYFRAME_NS = 5_000_000_000
 FOLLOWED_PIXELS = 640 * 480
-"""Of larger pictures only keyframes are decoded."""
+"""Pixels above which only keyframes are decoded."""
 LONGEST_SIDE = 640
 MAX_WAITING = 120
 MAX_WAITING_BYTES = 4 << 20
@@ -32,14 +32,14 @@ CODECS = {"VP8": Codec.VP8, "VP9": Codec.VP9, "H264": Codec.H264, "AV1": Codec.A
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture, scaled down to LONGEST_SIDE, and when its frame arrived."""
+    """A decoded picture, scaled down to LONGEST_SIDE, and the time of its frame's arrival."""
 
     image: Image
     arrival: int
 
 
 class TrackPictures:
-    """One video stream. ValueError for a codec that is not decoded."""
+    """One video stream. Raises ValueError for a codec that is not decoded."""
 
     def __init__(self, codec: str, fmtp: str = "") -> None:
         known = CODECS.get(codec)
@@ -58,20 +58,23 @@ class TrackPictures:
         self._sampled = -SAMPLE_NS
         self._asked = -KEYFRAME_NS
         self.skipped = 0
-        """Frames never decoded."""
+        """Number of frames that were never decoded."""
         self.undecodable = 0
 
     def push(self, ext_seq: int, arrival: int, rtp: bytes) -> None:
-        """Take a packet; ValueError when it is not RTP."""
+        """Add a packet; raises ValueError if it is not RTP."""
         self._silent = False
         self._take(self._assembler.push(ext_seq, arrival, rtp))
 
     def missed(self, first_ext_seq: int, packets: int) -> None:
-        """Note packets that the sfu does not have."""
+        """Skip packets that the sfu never received."""
         self._take(self._assembler.missed(first_ext_seq, packets))
 
     def wants_keyframe(self, now: int) -> bool:
-        """Return True if a keyframe should be requested, which counts as done; only while packets arrive."""
+        """Return whether a keyframe should be requested, and count it as requested.
+
+        Always False while no packets arrive.
+        """
         if self._silent:
             return False
         stuck = not self._following and not self._waiting
@@ -82,7 +85,7 @@ class TrackPictures:
         return False
 
     def sample(self, now: int) -> Picture | None:
-        """Return the newest picture when one is due and there is one."""
+        """Return the newest picture, or None if none is due or available."""
         self._take(self._assembler.flush(now))
         if now - self._sampled < SAMPLE_NS or not self._waiting:
             return None
@@ -135,7 +138,7 @@ class TrackPictures:
 
 
 def scaled(frame: VideoFrame) -> Image:
-    """The frame as RGB, no longer than LONGEST_SIDE; sides of more than MAX_PIXELS were refused before."""
+    """Return the frame as RGB, scaled down to LONGEST_SIDE. Frames above MAX_PIXELS were refused before."""
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     width, height = max(2, round(frame.width * scale)), max(2, round(frame.height * scale))
     return np.ascontiguousarray(frame.reformat(width, height, "rgb24").to_ndarray())

@@ -1,8 +1,7 @@
-"""Prosody of an utterance as cues: pitch, loudness, pauses. No emotion is inferred from a voice, because no available
-model is reliable. Part of the extra `emotion` (scipy).
+"""Prosody of an utterance as cues: pitch, loudness, pauses. Part of the extra `emotion` (scipy).
 
-Pitch is the autocorrelation's peak (Boersma 1993, without its path search) in frames of 40 ms, in octaves around the
-speaker's median.
+No emotion is inferred from a voice, because no available model is reliable. Pitch is the autocorrelation's peak
+(Boersma 1993, without its path search) in frames of 40 ms, in octaves around the speaker's median.
 """
 
 from dataclasses import dataclass
@@ -22,8 +21,10 @@ LEAST_VOICED_FRAMES = 20
 
 @dataclass(frozen=True, slots=True)
 class Cues:
-    """Cues of one utterance: pitch in Hz (None if too little was voiced) and its spread in semitones, loudness in dBFS
-    and its spread in dB, and the share of silence."""
+    """Cues of one utterance: pitch in Hz and its spread in semitones, loudness in dBFS and its spread in dB.
+
+    The pitch is None if too little was voiced. `silence` is a fraction.
+    """
 
     pitch_hz: float | None
     pitch_spread: float | None
@@ -33,7 +34,7 @@ class Cues:
 
 
 def cues_of(samples: NDArray[np.int16]) -> Cues | None:
-    """Return the cues of 16 kHz mono samples; None for less than a frame."""
+    """Return the cues of 16 kHz mono samples, or None for less than a frame."""
     if len(samples) < _FRAME:
         return None
     sound = samples.astype(np.float32) / 32768
@@ -55,7 +56,7 @@ def cues_of(samples: NDArray[np.int16]) -> Cues | None:
 
 
 def _pitches(frames: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The pitch of each voiced frame, octave errors smoothed away by a median over five frames."""
+    """Return the pitch of each voiced frame, with octave errors removed by a median over five frames."""
     window = signal.windows.hann(_FRAME)
     own = _autocorrelation(window[None, :])[0]
     found = []
@@ -64,7 +65,7 @@ def _pitches(frames: NDArray[np.float32]) -> NDArray[np.float64]:
         low, high = RATE // _HIGHEST_HZ, RATE // _LOWEST_HZ
         peaks, properties = signal.find_peaks(normal[low:high], height=_VOICED)
         if len(peaks):
-            # the shortest lag that is nearly as good as the best: longer ones are its multiples
+            # the shortest lag that is nearly as good as the best, since longer ones are its multiples
             heights = properties["peak_heights"]
             found.append(RATE / (low + int(peaks[np.flatnonzero(heights >= 0.9 * heights.max())[0]])))
     return signal.medfilt(np.array(found), 5)[2:-2] if len(found) > 5 else np.array(found)

@@ -1,4 +1,4 @@
-"""Joins the pieces of live utterances into windows for a detector of voices. Pure, bounded by one window per track."""
+"""Joining of live utterances' pieces into windows for a detector of voices. Pure, bounded by one window per track."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ _WINDOW_BYTES = WINDOW_MS * BYTES_PER_MS
 
 @dataclass(slots=True)
 class _Utterance:
-    """The part of an utterance that is not in a window yet; `taken` bytes came before it."""
+    """The part of an utterance that is not yet in a window; `taken` bytes came before it."""
 
     begin: int
     taken: int = 0
@@ -24,7 +24,7 @@ class VoiceWindows:
         self._utterances: dict[int, _Utterance] = {}
 
     def add(self, speech: Speech) -> list[Piece]:
-        """Take the next piece of a track's utterance; return full windows, and at its end the rest too."""
+        """Add the next piece of a track's utterance; return full windows and, at the utterance's end, the rest."""
         known = self._utterances.get(speech.handle)
         if known is None or known.begin != speech.begin:
             known = self._utterances[speech.handle] = _Utterance(speech.begin)

@@ -1,15 +1,15 @@
-"""Inference's HTTP API on a private address: files for control, health and metrics for everyone who can reach it.
+"""Inference's HTTP API on a private address: files for control; health and metrics for everyone who can reach it.
 
     GET  /health, /health/live, /metrics
     GET  /ai/v1/{info,health,streams,stats}
-    GET  /ai/v1/streams/{room}/{track}    the analysis of a live track; 404 when it is not analysed
+    GET  /ai/v1/streams/{room}/{track}    the analysis of a live track; 404 if it is not analysed
     POST /ai/v1/asr?language=en,es    body: a media file; answer: lines of JSON, {"segment": …} and {"progress": …},
                                       the last one {"done": …} or {"error": "…"}
     POST /ai/v1/emotion                   body: a media file; answer: lines, {"progress": …}, then {"findings": …} or
                                           {"error": "…"}; 409 with the reason while emotion is off
     POST /ai/v1/synthesis?medium=voice    body: a media file; answer: {"verdict": …}, even without a model
 
-Everything below /ai/ needs `Authorization: Bearer <node secret>`. It does not know users: control authorises them.
+Everything below /ai/ needs `Authorization: Bearer <node secret>`. The API does not know users; control authorises them.
 """
 
 import asyncio
@@ -47,17 +47,17 @@ class Captioning(Protocol):
 
     @property
     def recogniser(self) -> Recogniser:
-        """The recogniser of speech in files."""
+        """The recogniser for speech in files."""
         ...
 
     @property
     def state(self) -> tuple[bool, str | None]:
-        """True if captions can be made, else False and the reason."""
+        """Return True if captions are available, else False and the reason."""
         ...
 
     @property
     def voice_model(self) -> Path | None:
-        """The voice activity model, once there."""
+        """The voice activity model, once fetched."""
         ...
 
     @property
@@ -66,7 +66,7 @@ class Captioning(Protocol):
         ...
 
     def streams(self) -> list[TrackOpened]:
-        """The tracks tapped now."""
+        """The tracks that are being tapped."""
         ...
 
     def models(self) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ class Captioning(Protocol):
 
 
 class InferenceApi:
-    """The application. `serve` runs it until cancelled."""
+    """The API's application. `serve` runs it until cancelled."""
 
     def __init__(self, captioning: Captioning, node_secret: str, nice: int, scratch: Path | None) -> None:
         self._captioning = captioning
@@ -87,7 +87,7 @@ class InferenceApi:
         self.port = 0
 
     async def serve(self, host: str, port: int) -> None:
-        """Listen on `host` and `port` (0 allocates; see `port`) until cancelled; raises OSError when it can't."""
+        """Listen on `host` and `port` (0 allocates one; see `port`) until cancelled; raises OSError if that fails."""
         application = web.Application(middlewares=[self._authorise], client_max_size=_BLOCK)
         application.add_routes(
             [
@@ -219,7 +219,7 @@ class InferenceApi:
     async def _with_file(
         self, request: web.Request, use: Callable[[IO[bytes]], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Receive the body into an unnamed file, and answer with `use`."""
+        """Receive the body into an unnamed file and answer with `use`."""
         if self._files.locked():
             return _problem(429, f"{MAX_FILES} files are being read; try again later")
         async with self._files:
@@ -232,7 +232,7 @@ class InferenceApi:
     async def _lines(
         self, request: web.Request, found: AsyncIterator[Segment | Progress | dict[str, Any]]
     ) -> web.StreamResponse:
-        """Answer with a line for each thing that is found in a file, and one for what went wrong."""
+        """Answer with a line for each result in a file, and one for an error."""
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         self._transcribed["files"] += 1
@@ -249,7 +249,7 @@ class InferenceApi:
 
 
 def missing(state: dict[str, bool]) -> str:
-    """Return the first missing requirement of emotion."""
+    """Return the first requirement of emotion that is not met."""
     if not state["installed"]:
         return "the extra `parley-sfu[emotion]` is not installed"
     if not state["model"]:
@@ -258,7 +258,7 @@ def missing(state: dict[str, bool]) -> str:
 
 
 async def _receive(request: web.Request, file: IO[bytes]) -> int:
-    """Write the body to `file`, at most one block more than allowed; return its size."""
+    """Write the body to `file`, at most one block more than allowed, and return its size."""
     size = 0
     async for block in request.content.iter_chunked(_BLOCK):
         size += len(block)

@@ -1,4 +1,4 @@
-"""Opus decoded for the models, which take 16 kHz mono: at that rate libopus leaves the upper bands out by itself."""
+"""Opus decoding for the models, which take 16 kHz mono. At that rate, libopus leaves out the upper bands by itself."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ RTP_CLOCK = 48_000
 
 
 class OpusDecoder:
-    """One stream's decoder; see `foundation.libopus.OpusDecoder`."""
+    """Decoder of one stream; see `foundation.libopus.OpusDecoder`."""
 
     def __init__(self) -> None:
         self._decoder = libopus.OpusDecoder(SAMPLE_RATE)

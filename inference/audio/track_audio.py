@@ -1,8 +1,8 @@
-"""One audio stream: from a sink's packets to gapless 16 kHz mono samples, as long as the RTP timestamps span.
+"""One audio stream: from a sink's packets to gapless 16 kHz mono samples, as many as the RTP timestamps span.
 
-Lost packets are recovered from the following packet's in-band FEC, else concealed for at most CONCEAL samples, then
-silent. Discontinuous transmission (RFC 7587, section 3.1.3) is exact silence: both the frames of at most two bytes that
-announce it and the time without packets. Pure but for libopus; times are CLOCK_MONOTONIC ns.
+Lost packets are recovered from the next packet's in-band FEC, else concealed for at most CONCEAL samples, then replaced
+with silence. Discontinuous transmission (RFC 7587, section 3.1.3) becomes digital silence: the frames of at most two
+bytes that announce it, and the time without packets. Pure but for libopus; times are CLOCK_MONOTONIC ns.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from sfu.frames.assembler import Frame, FrameAssembler, Loss
 
 TICKS = RTP_CLOCK // SAMPLE_RATE
 CONCEAL = SAMPLE_RATE // 10
-"""Longest concealment: after 100 ms libopus has faded to noise anyway."""
+"""Longest concealment in samples: after 100 ms, libopus has faded to noise anyway."""
 RESTART = 10 * SAMPLE_RATE
-"""A jump of the timestamps by more begins a new timeline instead of ten seconds of silence."""
+"""Jump of the timestamps beyond which a new timeline begins instead of silence."""
 STALL_NS = 500_000_000
-"""After so long without a packet the sender counts as silent."""
+"""Time without a packet after which the sender counts as silent."""
 _WAIT_NS = 200_000_000
 _MAX_WAITING = 64
 _DTX_BYTES = 2
@@ -29,7 +29,10 @@ _WINDOW_NS = 10_000_000_000
 
 
 class Span(NamedTuple):
-    """Samples from `start` on (16 kHz samples on the stream's timeline). `restarted`: not contiguous with the last."""
+    """Samples from `start` on (16 kHz samples on the stream's timeline).
+
+    `restarted`: not contiguous with the previous span.
+    """
 
     start: int
     samples: Samples
@@ -37,7 +40,7 @@ class Span(NamedTuple):
 
 
 class ArrivalClock:
-    """Maps sample positions to CLOCK_MONOTONIC by the least delayed packets of the last 10 to 20 seconds."""
+    """Mapping of sample positions to CLOCK_MONOTONIC, based on the least delayed packets of the last 10 to 20 s."""
 
     def __init__(self) -> None:
         self._best: int | None = None
@@ -45,7 +48,7 @@ class ArrivalClock:
         self._since = 0
 
     def observe(self, sample: int, arrival: int) -> None:
-        """Take the arrival of the packet that begins at `sample`."""
+        """Add the arrival time of the packet that begins at `sample`."""
         offset = arrival - sample * 1_000_000_000 // SAMPLE_RATE
         if self._best is None or self._recent is None:
             self._best, self._recent, self._since = offset, offset, arrival
@@ -80,20 +83,20 @@ class TrackAudio:
 
     @property
     def late(self) -> int:
-        """Packets that came twice or after their turn."""
+        """Number of packets that were duplicates or arrived too late."""
         return self._assembler.late_packets
 
     def push(self, ext_seq: int, arrival: int, rtp: bytes) -> list[Span]:
-        """Take a packet; ValueError when it is not RTP."""
+        """Add a packet; raises ValueError if it is not RTP."""
         self._last_arrival = max(self._last_arrival, arrival)
         return self._spans(self._assembler.push(ext_seq, arrival, rtp))
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Span]:
-        """Note that, as the sfu says, these packets will not come."""
+        """Stop waiting for packets that the sfu reports as lost."""
         return self._spans(self._assembler.missed(first_ext_seq, packets))
 
     def advance(self, now: int) -> list[Span]:
-        """Give up what has been waited for, and fill a stall with silence up to STALL_NS ago."""
+        """Give up packets that are too late, and fill a stall with silence up to STALL_NS ago."""
         spans = self._spans(self._assembler.flush(now))
         if self._next is None or now - self._last_arrival < STALL_NS:
             return spans
@@ -105,7 +108,7 @@ class TrackAudio:
         return spans
 
     def drain(self) -> list[Span]:
-        """End of the stream: return what is left."""
+        """End the stream and return the remaining samples."""
         return self._spans(self._assembler.drain())
 
     def _spans(self, outcome: Iterable[Frame | Loss]) -> list[Span]:
@@ -142,7 +145,7 @@ class TrackAudio:
         return spans
 
     def _fill(self, missing: int, following: bytes) -> list[Samples]:
-        """`missing` samples before `following`: silence where nothing was sent, else concealment, then FEC."""
+        """Return `missing` samples before `following`: silence where nothing was sent, else concealment, then FEC."""
         if missing <= 0:
             return []
         if not self._lost or self._silent:

@@ -1,4 +1,4 @@
-"""Runs the schedule: gives its jobs to a recogniser, and its captions to the sfu and to control."""
+"""Captioner: it runs the schedule, gives its jobs to a recogniser, and its captions to the sfu and to control."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Captioner:
-    """`show` gets every caption, `store` the finals that have words."""
+    """Connect the outputs: `show` gets every caption, `store` the finals that have words."""
 
     def __init__(
         self,
@@ -32,20 +32,20 @@ class Captioner:
         self._wake = asyncio.Event()
 
     def recogniser_changed(self) -> None:
-        """Note that the recogniser became ready, or that another took over."""
+        """Handle a recogniser that became ready or took over."""
         self._wake.set()
 
     def spoken(self, track: TrackOpened, speech: Speech) -> None:
-        """Take audio of an utterance."""
+        """Add audio of an utterance."""
         self._emit(self._schedule.speech(track, speech, time.monotonic_ns()))
         self._wake.set()
 
     def gone(self, handle: int, usable: bool) -> None:
-        """Note that the track is gone; unless `usable`, its speech must not be used."""
+        """Remove a closed track; unless `usable`, its speech must not be used."""
         self._emit(self._schedule.forget(handle, time.monotonic_ns(), usable=usable))
 
     async def run(self, recogniser: Recogniser) -> None:
-        """Recognise by `recogniser` until cancelled."""
+        """Recognise with `recogniser` until cancelled."""
         while True:
             job = None
             if recogniser.model is not None:
@@ -73,8 +73,8 @@ class Captioner:
         metrics.BATCH.observe(len(job.clips))
         try:
             transcripts = await recogniser.transcribe(job.clips)
-        except Exception as error:  # in any case, the schedule must learn that the job is over
-            _log.warning("%d clips not recognised: %s", len(job.clips), describe(error))
+        except Exception as error:  # the schedule must learn in any case that the job is over
+            _log.warning("cannot recognise %d clips: %s", len(job.clips), describe(error))
             metrics.DROPS.labels("recogniser", "failed").inc(len(job.clips))
             self._emit(self._schedule.failed(job, time.monotonic_ns()))
             return

@@ -1,8 +1,8 @@
-"""Schedule of recognition, and the captions that result. Pure: speech and transcripts in, captions out.
+"""Schedule of recognition, and the resulting captions. Pure: speech and transcripts in, captions out.
 
-Finals go first, oldest first; partials run only when no final waits, the less often the busier the recogniser is. A
-partial made during the pause that ends an utterance already has the final's audio, and becomes the final. Everything is
-bounded: when too many finals wait, the oldest are given up, counted, and end with their last text.
+Finals go first, oldest first. Partials run only if no final is waiting, and less often the busier the recogniser is. A
+partial made during the pause that ends an utterance already has the final's audio, so it becomes the final. Everything
+is bounded: if too many finals are waiting, the oldest are given up, counted, and end with their last text.
 """
 
 from collections import OrderedDict
@@ -28,12 +28,12 @@ LEAST_VOICED_MS = 192
 PARTIAL_GROWTH_MS = 600
 LEAST_CADENCE = 700_000_000
 _PASS_BUDGET = 600_000_000
-"""Partials are batched only up to this much recognition time, so that a final never waits for longer."""
+"""Longest estimated recognition time of a batch of partials, in ns, so that a final never waits for longer."""
 
 
 @dataclass(slots=True)
 class Utterance:
-    """One utterance under way or waiting for its final."""
+    """One utterance in progress or waiting for its final."""
 
     track: TrackOpened
     begin: int
@@ -51,7 +51,7 @@ class Utterance:
     last_pass: int = 0
     attempts: int = 0
     heard: int = 0
-    """Samples that the last pass saw."""
+    """Number of samples in the last pass."""
     heard_transcript: Transcript | None = None
 
     @property
@@ -65,7 +65,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Clips to recognise together, all of one window."""
+    """Clips to recognise together, all with the same window."""
 
     utterances: tuple[Utterance, ...]
     clips: tuple[ClipMessage, ...]
@@ -75,17 +75,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A caption to show, and how late it is (ns since the end of its speech)."""
+    """A caption to show, and its delay in ns since the end of its speech."""
 
     caption: CaptionRecord
     latency: int
 
 
 class Schedule:
-    """All utterances of the process. `model` is what captions carry. Times are CLOCK_MONOTONIC ns."""
+    """Schedule of all utterances in the process. Captions contain the `model`'s name. Times are CLOCK_MONOTONIC ns."""
 
     def __init__(self, expected_languages: Sequence[str] = (), count: Callable[[str], None] | None = None) -> None:
-        """`count` is called with the reason of every utterance that ends without words."""
+        """Set up the schedule. `count` is called with the reason for every utterance that ends without words."""
         self.model = ""
         self._expected = tuple(expected_languages)
         self._count = count or (lambda reason: None)
@@ -97,16 +97,16 @@ class Schedule:
 
     @property
     def waiting(self) -> int:
-        """Finals that wait for the recogniser."""
+        """Number of finals that are waiting for the recogniser."""
         return len(self._finals)
 
     @property
     def speaking(self) -> int:
-        """Utterances under way."""
+        """Number of utterances in progress."""
         return len(self._open)
 
     def speech(self, track: TrackOpened, piece: Speech, now: int) -> list[Outcome]:
-        """Take audio of an utterance of `track`; returns captions when it ends without a pass of its own."""
+        """Add audio of an utterance of `track`; return captions if the utterance ends without a further pass."""
         key = (piece.handle, piece.begin)
         utterance = self._open.setdefault(key, Utterance(track, piece.begin))
         utterance.pcm += piece.pcm[: max(0, LONGEST_BYTES - len(utterance.pcm))]
@@ -125,9 +125,7 @@ class Schedule:
         return self._shed(now)
 
     def forget(self, handle: int, now: int, *, usable: bool) -> list[Outcome]:
-        """Note that the track is gone: end its open utterances with their last text; unless `usable`, withdraw what is
-        not final.
-        """
+        """End a closed track's open utterances with their last text; unless `usable`, withdraw partials."""
         outcomes: list[Outcome] = []
         for key in [key for key in self._open if key[0] == handle]:
             utterance = self._open.pop(key)
@@ -141,7 +139,7 @@ class Schedule:
         return outcomes
 
     def next_job(self, now: int, max_batch: int) -> Job | None:
-        """Return what to recognise next, or None."""
+        """Return the next job for the recogniser, or None."""
         if self._finals:
             chosen = self._alike(list(self._finals.values()), max_batch)
             for utterance in chosen:
@@ -161,7 +159,7 @@ class Schedule:
         )
 
     def result(self, job: Job, transcripts: Sequence[Transcript], now: int, took: int) -> list[Outcome]:
-        """Take a job's transcripts, which took `took` ns."""
+        """Process a job's transcripts, which took `took` ns."""
         cost = took // len(job.utterances)
         self._clip_cost += (cost - self._clip_cost) // 4
         outcomes: list[Outcome] = []
@@ -173,14 +171,17 @@ class Schedule:
                 continue
             if not utterance.final:
                 outcomes += self._partial(utterance, transcript, end_ms, now)
-            elif samples == utterance.samples:  # also when it ended while this pass ran, with the same audio
+            elif samples == utterance.samples:  # also if the utterance ended during this pass, with the same audio
                 self._finals.pop(id(utterance), None)
                 outcomes += self._conclude(utterance, transcript, now)
         self._under_way = ()
         return outcomes
 
     def failed(self, job: Job, now: int) -> list[Outcome]:
-        """Note that the job failed: finals get MAX_ATTEMPTS tries, then end with their last text; partials recur."""
+        """Handle a failed job.
+
+        Finals get MAX_ATTEMPTS tries, then end with their last text; partials are retried later.
+        """
         outcomes: list[Outcome] = []
         for utterance in reversed(job.utterances):
             utterance.attempts += 1
@@ -202,7 +203,7 @@ class Schedule:
         return outcomes
 
     def _alike(self, candidates: list[Utterance], most: int) -> list[Utterance]:
-        """The first candidate and those of the same window after it."""
+        """Return the first candidate and the following ones with the same window."""
         if not candidates:
             return []
         window = window_seconds(candidates[0].samples)
@@ -220,7 +221,7 @@ class Schedule:
         return Job(self._under_way, tuple(clips), samples, tuple(utterance.end_ms for utterance in utterances))
 
     def _grown(self, utterance: Utterance) -> bool:
-        """Return True if a pass would hear enough new speech."""
+        """Return whether a pass would cover enough new speech."""
         growth_ms = (utterance.samples - utterance.heard) * 1000 // SAMPLE_RATE
         if utterance.paused:
             return growth_ms > 0 and utterance.voiced_ms >= LEAST_VOICED_MS
@@ -261,7 +262,7 @@ class Schedule:
         return self._end(utterance, text, transcript.language, None, now)
 
     def _end(self, utterance: Utterance, text: str, lang: str, reason: str | None, now: int) -> list[Outcome]:
-        """Make the final; without text it only withdraws what partials showed."""
+        """Return the final. Without text, it only withdraws the partials."""
         utterance.ended = True
         if reason is not None:
             self._count(reason)
@@ -274,7 +275,7 @@ class Schedule:
         return refusal(transcript, utterance.voiced_ms)
 
     def _outcome(self, utterance: Utterance, end_ms: int, now: int) -> Outcome:
-        """A caption of the utterance, as recognised up to `end_ms`."""
+        """Return a caption of the utterance, as recognised up to `end_ms`."""
         utterance.rev += 1
         track = utterance.track
         caption = CaptionRecord(

@@ -1,4 +1,4 @@
-"""Makes a recogniser's text fit to read: spaces, control characters, Chinese in simplified characters."""
+"""Clean-up of a recogniser's text: spaces, control characters, and traditional Chinese characters."""
 
 import unicodedata
 from functools import cache
@@ -14,7 +14,7 @@ def _simplifier() -> OpenCC:
 
 
 def tidy(text: str, lang: str) -> str:
-    """Return `text` in one line, without control characters, at most MAX_CHARACTERS, Chinese simplified."""
+    """Return `text` on one line, in simplified Chinese, without control characters, cut at MAX_CHARACTERS."""
     visible = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
     line = " ".join(visible.split()).replace("\N{REPLACEMENT CHARACTER}", "")[:MAX_CHARACTERS]
     return str(_simplifier().convert(line)) if lang == "zh" else line

@@ -1,4 +1,4 @@
-"""Expressions of the faces in a media file over its time, and prosody of its speech."""
+"""Expressions of the faces in a media file over time, and prosody of its speech."""
 
 import os
 from collections.abc import AsyncIterator
@@ -11,13 +11,13 @@ from inference.analysis.mood import Mood
 from inference.files.read import FileError, faces_of_file, speech_of_file
 from inference.files.transcribe import Progress
 
-NOTICE = "Expressions are how a face looks, cues how a voice sounds; neither says what a person feels."
+NOTICE = "Expressions describe how a face looks, cues how a voice sounds. Neither shows what a person feels."
 MAX_UTTERANCES = 5000
 
 
 @dataclass(slots=True)
 class Findings:
-    """Results for a file: spans of one expression ("uncertain" among them, None without a face), and cues."""
+    """Results for a file: spans of one expression ("uncertain" is one, None means no face), and cues."""
 
     pictures: int = 0
     with_faces: int = 0
@@ -26,7 +26,7 @@ class Findings:
     missing: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the results as plain values."""
         return {
             "notice": NOTICE,
             "pictures": self.pictures,
@@ -37,7 +37,7 @@ class Findings:
         }
 
     def add(self, at_ms: int, name: str | None) -> None:
-        """Lengthen the last span, or begin another."""
+        """Extend the last span, or start another."""
         if self.spans and self.spans[-1]["expression"] == name:
             self.spans[-1]["end_ms"] = at_ms
         else:
@@ -47,9 +47,9 @@ class Findings:
 async def emotions_of_file(
     descriptor: int, faces: Path, voice_model: Path | None, nice: int
 ) -> AsyncIterator[Progress | dict[str, Any]]:
-    """Read the media file open at `descriptor`: progress, then the findings' document. FileError when it is no media.
+    """Yield the progress of reading the media file open at `descriptor`, then its findings; raises FileError.
 
-    A file may lack sound or pictures: the document says what is missing.
+    A file may lack sound or pictures; the findings say which is missing.
     """
     found, mood = Findings(), Mood()
     try:
@@ -68,7 +68,7 @@ async def emotions_of_file(
     if voice_model is None:
         found.missing.append("no voice activity model")
     else:
-        os.lseek(descriptor, 0, os.SEEK_SET)  # the first reader shared its position
+        os.lseek(descriptor, 0, os.SEEK_SET)  # the first reader has moved the shared file position
         try:
             async for heard in speech_of_file(descriptor, voice_model, nice, cues=True):
                 if isinstance(heard, messages.VoiceHeard) and len(found.voice) < MAX_UTTERANCES:

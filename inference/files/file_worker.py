@@ -2,8 +2,8 @@
 
 Started as `python -m inference.files.file_worker FD VAD_MODEL NICE MEDIA_FD [cues]` with a Unix stream socket at FD and
 the file, opened for reading, at MEDIA_FD. It is confined like the decode worker before the file's first byte is read.
-It sends the first audio stream's utterances whole, with `cues` (extra `emotion`) each one's VoiceHeard after it, and
-ends with FileProgress(done) or Failed.
+It sends complete utterances of the first audio stream, with `cues` (extra `emotion`) each followed by its VoiceHeard,
+and ends with FileProgress(done) or Failed.
 """
 
 import io
@@ -34,7 +34,7 @@ _REPORT_EVERY = 10 * SAMPLE_RATE
 
 
 def read_audio(file: IO[bytes]) -> Iterator[tuple[Samples, int]]:
-    """Yield 16 kHz mono samples and the container's duration in ms (0 unknown); raises ValueError for no audio."""
+    """Yield 16 kHz mono samples and the container's duration in ms (0: unknown); raises ValueError without audio."""
     try:
         with av.open(file, mode="r", metadata_errors="ignore") as container:
             if not container.streams.audio:
@@ -51,7 +51,7 @@ def read_audio(file: IO[bytes]) -> Iterator[tuple[Samples, int]]:
 
 
 def _cut(samples: Iterator[tuple[Samples, int]], activity: VoiceActivity) -> Iterator[Piece | tuple[int, int]]:
-    """Yield the pieces of utterances, and now and then (samples read, duration in ms)."""
+    """Yield pieces of utterances and, now and then, (samples read, duration in ms)."""
     voice, endpointer = VoiceState(), Endpointer()
     rest, position, duration_ms, reported = np.zeros(0, np.int16), 0, 0, 0
     for part, duration_ms in samples:
@@ -98,7 +98,7 @@ def _speech(piece: Piece, samples: Samples) -> messages.Speech:
 
 
 def _heard_in(file: IO[bytes], activity: VoiceActivity, listen: Listen | None) -> Iterator[messages.AnyMessage]:
-    """Yield the utterances in a file, each with its cues if there is `listen`, and progress, at the end with `done`."""
+    """Yield the utterances in a file, each with its cues if `listen` is given, and progress, the last with `done`."""
     progress = messages.FileProgress(read_ms=0, duration_ms=0)
     for message in _utterances(_cut(read_audio(file), activity)):
         yield message
@@ -115,7 +115,7 @@ def _heard(speech: messages.Speech, listen: Listen) -> messages.VoiceHeard:
 
 
 def load_everything() -> None:
-    """Import what PyAV would import only when it meets a certain stream: later there are no files."""
+    """Import the modules that PyAV loads lazily for certain streams, since files cannot be opened later."""
     preload.whole_package(av, _NOT_NEEDED)
     silence = io.BytesIO()
     with wave.open(silence, "wb") as file:

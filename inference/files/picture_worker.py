@@ -1,8 +1,8 @@
-"""The worker that looks at the pictures of media files: one a second, and the faces in it.
+"""The worker that analyses the pictures of media files: one per second, and the faces in it.
 
 Started as `python -m inference.files.picture_worker FD FACES_DIRECTORY NICE MEDIA_FD WANTED` with a Unix stream socket
-at FD and the file, opened for reading, at MEDIA_FD; WANTED as in inference.analysis_worker. It is confined before the
-file's first byte is read. It ends with FileProgress(done) or Failed.
+at FD and the file, opened for reading, at MEDIA_FD; WANTED is as in inference.analysis_worker. It is confined before
+the file's first byte is read. It ends with FileProgress(done) or Failed.
 """
 
 import os
@@ -28,7 +28,7 @@ _REPORT_EVERY = 10
 
 
 def look_at(file: IO[bytes], looker: Looker) -> Iterator[messages.AnyMessage]:
-    """Yield what is seen, and progress; raises ValueError for a file without video."""
+    """Yield observations and progress; raises ValueError for a file without video."""
     try:
         with av.open(file, mode="r", metadata_errors="ignore") as container:
             if not container.streams.video:
@@ -55,7 +55,7 @@ def look_at(file: IO[bytes], looker: Looker) -> Iterator[messages.AnyMessage]:
 
 
 def main(arguments: list[str]) -> None:
-    """Look at the file and end."""
+    """Analyse the file and end."""
     descriptor, directory, nice = int(arguments[0]), Path(arguments[1]), int(arguments[2])
     media, wanted = int(arguments[3]), arguments[4]
     confinement.limit(memory_bytes=MEMORY_BYTES, nice=nice)

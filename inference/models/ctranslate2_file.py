@@ -1,4 +1,4 @@
-"""Reader of CTranslate2's model.bin (format version 6), which carries Whisper's weights in the packages we fetch.
+"""Reader of CTranslate2's model.bin (format version 6), the form of Whisper's weights in the packages that we fetch.
 
 Layout, little-endian: u32 version, string spec name, u32 revision, u32 n, n variables (string name, u8 rank, u32 per
 dimension, u8 type, u32 bytes, data), u32 m, m aliases (string alias, string name). A string is u16 length including the
@@ -21,7 +21,7 @@ _MAX_RANK = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """The spec's name ("WhisperSpec"), and its variables by name, aliases included."""
+    """The spec's name ("WhisperSpec"), and the variables by name, including aliases."""
 
     spec: str
     tensors: dict[str, Tensor]

@@ -1,8 +1,8 @@
-"""The three nets that look at faces, as ONNX graphs: BlazeFace, and two classifiers of expressions.
+"""The three nets for faces, as ONNX graphs: BlazeFace, and two classifiers of expressions.
 
 BlazeFace (256 × 256, the long-range variant) and the first classifier are TensorFlow.js graph models of the package
-`human`; the second is face-api's expression net, whose package holds weights alone: its layers are written down here
-after that package's source (four dense blocks of separable convolutions, a mean, one full layer).
+`human`; the second is face-api's expression net, whose package contains only weights. Its layers are defined here as in
+that package's source (four dense blocks of separable convolutions, a mean, one full layer).
 """
 
 from typing import Any
@@ -14,12 +14,12 @@ from onnx import helper
 from inference.models.tfjs_model import Arrays, convert, finish, parse_manifest, read_weights
 
 DETECTOR_OUTPUTS = ("Identity", "Identity_1", "Identity_2", "Identity_3")
-"""Scores of the 512 fine and the 384 coarse anchors, and their 16 box and landmark numbers."""
+"""Outputs of BlazeFace: scores of the 512 fine and the 384 coarse anchors, and their 16 box and landmark numbers."""
 _CHANNEL_MEANS = np.array([122.782, 117.001, 104.298], np.float32)
 
 
 def detector(text: bytes, data: bytes) -> onnx.ModelProto:
-    """Return BlazeFace."""
+    """Return BlazeFace's graph."""
     return convert(text, data, DETECTOR_OUTPUTS, 3)
 
 
@@ -55,7 +55,7 @@ class _Net:
         return made
 
     def dense_block(self, value: str, block: str, *, first: bool) -> str:
-        """Each convolution hears the sum of all before it."""
+        """Add a dense block, in which each convolution gets the sum of all earlier ones."""
         total = self._full(value, f"{block}/conv0") if first else self._separable(value, f"{block}/conv0", 2)
         heard = self.apply("Relu", total)
         total = heard

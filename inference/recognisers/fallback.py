@@ -1,4 +1,4 @@
-"""Recognisers in order: the first that is ready recognises, the next takes over where it fails."""
+"""A chain of recognisers: the first one that is ready is used, and the next takes over if it fails."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class FallbackRecogniser:
 
     @property
     def max_batch(self) -> int:
-        """The batch size of the recogniser that would be used now."""
+        """The batch size of the recogniser that would currently be used."""
         return next((recogniser.max_batch for recogniser in self._ready), 1)
 
     @property
@@ -29,7 +29,7 @@ class FallbackRecogniser:
         return next((recogniser.model for recogniser in self._ready), None)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts from the first recogniser that has them; raises the last one's ModelError."""
+        """Return the clips' transcripts from the first recogniser that succeeds; raises the last one's ModelError."""
         failure = ModelError("no speech recogniser is ready")
         for number, recogniser in enumerate(self._ready):
             if number:

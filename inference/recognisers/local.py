@@ -1,4 +1,4 @@
-"""The embedded recogniser: onnxruntime in a worker process of our own, restarted when it dies."""
+"""The embedded recogniser: onnxruntime in our own worker process, which is restarted when it dies."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from inference.speech.transcript import Transcript
 from inference.workers.request import RequestWorker
 
 TIMEOUT_SECONDS = 60.0
-"""A worker that takes longer for a batch is killed."""
+"""Seconds for a batch after which a worker is killed."""
 
 
 class LocalRecogniser:
-    """A recogniser worker. `run` keeps it alive until cancelled; callers of `transcribe` take turns."""
+    """A recogniser worker. `run` keeps it running until cancelled; callers of `transcribe` take turns."""
 
     max_batch = 4
 
@@ -28,7 +28,7 @@ class LocalRecogniser:
         return self._worker.model
 
     async def run(self, directory: Path) -> None:
-        """Start the worker with the model in `directory`, and again whenever it ends, until cancelled."""
+        """Start the worker with the model in `directory`, and restart it whenever it ends, until cancelled."""
         await self._worker.run("inference.recogniser_worker", str(directory), *self._arguments)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:

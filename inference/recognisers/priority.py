@@ -1,4 +1,4 @@
-"""Priority of live speech over files: a clip of a file waits while a live batch is under way, but not for ever."""
+"""Priority of live speech over files: a clip of a file waits while a live batch is running, for a limited time."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ from inference.recognisers.recogniser import Recogniser
 from inference.speech.transcript import Transcript
 
 LONGEST_WAIT_SECONDS = 10.0
-"""After so long a file gets a clip done, even beside a meeting that never pauses."""
+"""Longest wait of a file's clip, even if a meeting never pauses."""
 
 
 class LivePriority:
-    """A recogniser for live speech, which files wait for."""
+    """A recogniser for live speech, with a second interface for files, which wait."""
 
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
@@ -41,14 +41,14 @@ class LivePriority:
                 self._idle.set()
 
     async def transcribe_when_idle(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """The same for files: begins when no live batch is running, or after waiting long enough."""
+        """Return the transcripts of a file's clips. Start when no live batch is running, or after the longest wait."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), LONGEST_WAIT_SECONDS)
         return await self._recogniser.transcribe(clips)
 
 
 class LowPriority:
-    """The same recogniser for files, behind live speech."""
+    """The same recogniser, for files, which wait for live speech."""
 
     def __init__(self, live: LivePriority) -> None:
         self._live = live

@@ -8,16 +8,16 @@ from inference.speech.transcript import Transcript
 
 
 class Recogniser(Protocol):
-    """Recognises batches of clips."""
+    """Recogniser of batches of clips."""
 
     @property
     def max_batch(self) -> int:
-        """The number of clips beyond which a larger batch gains nothing."""
+        """The number of clips above which a larger batch gains nothing."""
         ...
 
     @property
     def model(self) -> str | None:
-        """The name that captions carry (name, version, hash), or None while nothing is ready."""
+        """The model's identifier in captions (name, version, hash), or None while no model is ready."""
         ...
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:

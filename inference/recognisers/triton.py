@@ -1,12 +1,12 @@
-"""Speech recognition by Triton Inference Server over gRPC: several endpoints, balanced, hedged, with circuit breakers.
+"""Speech recognition by Triton Inference Server over gRPC: endpoints are balanced, hedged, and have circuit breakers.
 
-Each clip is a request of its own to the ensemble `whisper` (see inference.triton.build), so that Triton's dynamic
-batching joins clips of all rooms and of all inference processes. A clip goes to the healthy endpoint with the fewest
-under way; when it takes much longer than usual and another endpoint is healthy, that one is asked too, and the first
-answer counts. An endpoint that serves another model, or gives invalid answers, is not used.
+Each clip is a separate request to the ensemble `whisper` (see inference.triton.build), so Triton's dynamic batching
+joins clips of all rooms and of all inference processes. A clip goes to the healthy endpoint with the fewest running
+requests. If it takes much longer than usual and another endpoint is healthy, the clip is sent there too, and the first
+answer counts. An endpoint that serves another model or gives invalid answers is not used.
 
-Calls are unary, not one stream: gRPC sends them over one connection all the same, an error belongs to its own clip (a
-stream's names none), and the slower of two requests can be cancelled.
+Calls are unary, not a stream: gRPC uses one connection for them anyway, each error belongs to one clip (an error of a
+stream names none), and the slower of two requests can be cancelled.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 MODEL = "whisper"
 TIMEOUT_SECONDS = 30.0
-"""For an endpoint that is slow; one that does not answer health checks is given up within CHECK_SECONDS + 3."""
+"""Timeout in seconds for a slow endpoint. One that fails health checks is given up within CHECK_SECONDS + 3."""
 CHECK_SECONDS = 2.0
 _CHECK_TIMEOUT = 3.0
 _LEAST_HEDGE = 1.5
@@ -44,7 +44,7 @@ _Error = (InferenceServerException, ConnectionError, TimeoutError)
 
 @dataclass(slots=True)
 class Endpoint:
-    """One Triton. `seconds` is how long a clip takes here, smoothed."""
+    """One Triton endpoint. `seconds` is the smoothed time that a clip takes there."""
 
     url: str
     client: Any
@@ -55,11 +55,11 @@ class Endpoint:
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ended(self) -> None:
-        """Note that a clip is no longer under way."""
+        """Count a clip as finished."""
         self.under_way -= 1
 
     async def while_alive(self, call: Coroutine[Any, Any, Any]) -> Any:
-        """Return what `call` returns; raises ConnectionError when health checks find the endpoint gone meanwhile."""
+        """Return the result of `call`; raises ConnectionError if the endpoint meanwhile fails its health checks."""
         answer, lost = asyncio.ensure_future(call), asyncio.ensure_future(self.lost.wait())
         try:
             await asyncio.wait((answer, lost), return_when=asyncio.FIRST_COMPLETED)
@@ -71,7 +71,7 @@ class Endpoint:
 
 
 def _request(clip: ClipMessage) -> _Request:
-    """The clip as Triton's inputs: padded to its window, so that clips of one window can share a batch."""
+    """Return a clip as Triton's inputs, padded to its window, so that clips with the same window can share a batch."""
     pcm = np.frombuffer(clip.pcm, "<i2")
     padded = np.zeros((1, window_seconds(len(pcm)) * SAMPLE_RATE), np.int16)
     padded[0, : len(pcm)] = pcm[: padded.shape[1]]
@@ -90,10 +90,10 @@ def _request(clip: ClipMessage) -> _Request:
 
 
 def _transcript(result: Any) -> Transcript:
-    """Triton's answer as a transcript; raises ValueError for an invalid one, ModelError for a refusal."""
+    """Return Triton's answer as a transcript; raises ValueError for an invalid one, ModelError for a refusal."""
     array = result.as_numpy("TRANSCRIPT")
     if array is None or array.size == 0:
-        raise ValueError("no transcript in the answer")
+        raise ValueError("the answer contains no transcript")
     content = array.tobytes().rstrip(b"\0")
     if content.startswith(b'{"error"'):
         raise ModelError(str(json.loads(content)["error"]))
@@ -101,14 +101,17 @@ def _transcript(result: Any) -> Transcript:
 
 
 class TritonRecogniser:
-    """All endpoints together. `run` watches their health until cancelled; `transcribe` may be called at any time."""
+    """Recogniser over all endpoints.
+
+    `run` watches their health until cancelled; `transcribe` may be called at any time.
+    """
 
     max_batch = 8
 
     def __init__(
         self, urls: Sequence[str], expected: str, *, changed: Callable[[], None], timeout: float = TIMEOUT_SECONDS
     ) -> None:
-        """`expected` is the identity of the model that is to be served; `changed` is called when `model` changes.
+        """Set the model's `expected` identity; `changed` is called when `model` changes.
 
         A clip may take `timeout` seconds at one endpoint.
         """
@@ -126,7 +129,7 @@ class TritonRecogniser:
         return endpoint.healthy and not endpoint.breaker.open
 
     async def run(self) -> None:
-        """Connect, and check every endpoint now and then."""
+        """Connect to the endpoints and check them periodically."""
         self._endpoints = [Endpoint(url, triton.InferenceServerClient(url)) for url in self._urls]
         try:
             while True:
@@ -164,14 +167,14 @@ class TritonRecogniser:
                            f": {problem}" if problem else "")  # fmt: skip
 
     async def _trial(self, endpoint: Endpoint) -> None:
-        """Ask an endpoint whose breaker is open for a silent clip."""
+        """Send a silent clip to an endpoint whose breaker is open."""
         try:
             await self._ask(endpoint, _request(ClipMessage(pcm=bytes(3200))))
         except ModelError as error:
             _log.info("triton %s still fails: %s", endpoint.url, error)
 
     async def transcribe(self, clips: Sequence[ClipMessage]) -> list[Transcript]:
-        """Return the clips' transcripts; raises ModelError when one of them could not be had anywhere."""
+        """Return the clips' transcripts; raises ModelError if every endpoint fails on one of them."""
         return list(await asyncio.gather(*(self._one(clip) for clip in clips)))
 
     async def _one(self, clip: ClipMessage) -> Transcript:
@@ -191,10 +194,10 @@ class TritonRecogniser:
         return min(candidates, key=lambda one: (one.under_way + 1) * one.seconds, default=None)
 
     async def _hedged(self, endpoint: Endpoint, request: _Request, tried: list[Endpoint]) -> Transcript:
-        """Ask `endpoint`, and another one too when it takes long; raises ModelError when all of them failed."""
+        """Ask `endpoint`, and another one too if it takes long; raises ModelError if all of them fail."""
         pending = {self._begin(endpoint, request)}
         patience: float | None = max(_LEAST_HEDGE, _HEDGE_FACTOR * endpoint.seconds)
-        failure = ModelError("nothing was asked")
+        failure = ModelError("no endpoint was asked")
         try:
             while pending:
                 done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
@@ -214,7 +217,7 @@ class TritonRecogniser:
             await cancel_all(pending)
 
     def _begin(self, endpoint: Endpoint, request: _Request) -> "asyncio.Future[Transcript]":
-        """Ask `endpoint`; it counts as busy at once, so that clips which come together are spread."""
+        """Ask `endpoint`. It counts as busy at once, so that simultaneous clips are spread over the endpoints."""
         endpoint.under_way += 1
         asking = asyncio.ensure_future(self._ask(endpoint, request))
         asking.add_done_callback(lambda _: endpoint.ended())

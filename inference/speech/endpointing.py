@@ -1,7 +1,7 @@
-"""Cuts a stream of speech probabilities into utterances. Pure: chunks in, spans of samples out.
+"""Splitting of a stream of speech probabilities into utterances. Pure: chunks in, spans of samples out.
 
-An utterance begins where speech is probable (with some audio before it, so that no onset is lost), ends after a pause,
-and is cut at its quietest recent point when it grows too long for the recogniser's window. A piece with too little
+An utterance begins where speech is probable, with some audio before it, so that no onset is lost. It ends after a
+pause, and is cut at its quietest recent point if it grows too long for the recogniser's window. A piece with too little
 voice is a click or a cough, and is discarded.
 """
 
@@ -19,7 +19,7 @@ CHUNK_MS = 32
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Speech begins at probability `on` and lasts above `off`; times are milliseconds."""
+    """Settings: speech begins at probability `on` and lasts while it is above `off`; times are in milliseconds."""
 
     on: float = 0.5
     off: float = 0.35
@@ -35,10 +35,10 @@ class Thresholds:
 class Piece(NamedTuple):
     """Audio of an utterance. The utterance began at sample `begin` (also its identity on this stream).
 
-    `samples` follow what was handed out before. `end` is the sample after the utterance's last one, as known so far: a
-    later piece may withdraw what an earlier one handed out past it. `paused`: the speaker is silent now; if that lasts,
-    this is all of the utterance. `voiced_ms` is how much of the whole utterance was voiced. `final`: it is over;
-    `discard`: over, and not worth recognising.
+    `samples` follow those of earlier pieces. `end` is the sample after the utterance's last one, as known so far: a
+    later piece may withdraw samples of an earlier one past `end`. `paused`: the speaker is silent now; if that lasts,
+    the utterance is complete. `voiced_ms` is the voiced time of the entire utterance. `final`: it has ended. `discard`:
+    it has ended and is not worth recognising.
     """
 
     begin: int
@@ -60,7 +60,7 @@ class _Utterance:
 
 
 class Endpointer:
-    """State of one stream. Feed chunks of CHUNK samples with their probability, in order."""
+    """State of one stream. It takes chunks of CHUNK samples with their probabilities, in order."""
 
     def __init__(self, thresholds: Thresholds | None = None) -> None:
         self.thresholds = thresholds or Thresholds()
@@ -68,7 +68,7 @@ class Endpointer:
         self._current: _Utterance | None = None
 
     def push(self, start: int, samples: Samples, probability: float) -> list[Piece]:
-        """Take the chunk that begins at sample `start`."""
+        """Process the chunk that begins at sample `start`."""
         if self._current is None:
             if probability < self.thresholds.on:
                 self._before.append(samples)
@@ -79,7 +79,7 @@ class Endpointer:
         return self._extend(self._current, samples, probability)
 
     def finish(self) -> list[Piece]:
-        """End of the stream or a break in it: close the open utterance."""
+        """Close the open utterance at the end of the stream or at a gap in it."""
         utterance, self._current = self._current, None
         self._before.clear()
         return [] if utterance is None else [self._close(utterance, len(utterance.chunks))]
@@ -102,11 +102,11 @@ class Endpointer:
         return [self._hand_out(utterance, self._without_pause(utterance), final=False, discard=False)]
 
     def _without_pause(self, utterance: _Utterance) -> int:
-        """Return the number of chunks to keep if the pause lasts: a partial then has the final's audio already."""
+        """Return the number of chunks to keep if the pause lasts, so that a partial already has the final's audio."""
         return len(utterance.chunks) - max(utterance.pause - self.thresholds.tail_ms // CHUNK_MS, 0)
 
     def _quietest(self, utterance: _Utterance) -> int:
-        """The chunk boundary in the last third that has the least speech around it."""
+        """Return the chunk boundary with the least speech around it in the last third."""
         first = len(utterance.chunks) * 2 // 3
         return first + int(np.argmin([probability for _, probability in utterance.chunks[first:]])) + 1
 
@@ -116,7 +116,7 @@ class Endpointer:
         return [self._close(utterance, keep)]
 
     def _cut(self, utterance: _Utterance, keep: int) -> list[Piece]:
-        """Close the utterance after `keep` chunks and go on with the rest in a new one."""
+        """Close the utterance after `keep` chunks and continue with the rest in a new one."""
         self._current = None
         if rest := utterance.chunks[keep:]:
             voiced = sum(probability >= self.thresholds.off for _, probability in rest)

@@ -1,4 +1,4 @@
-"""Decides whether a transcript is speech or something that Whisper made up on noise or silence."""
+"""Guards against text that Whisper invents on noise or silence."""
 
 import re
 
@@ -6,17 +6,17 @@ from inference.speech.transcript import Transcript
 
 NO_SPEECH = 0.6
 NO_SPEECH_LOGPROB = -0.4
-"""With a no-speech probability above NO_SPEECH, a text must be surer than this to be shown."""
+"""Lowest mean log probability of a text to show if its no-speech probability is above NO_SPEECH."""
 LEAST_LANGUAGE = 0.3
 LANGUAGE_LOGPROB = -0.4
-"""Distant voices have no clear language: if the likeliest is below LEAST_LANGUAGE, a text must be surer than this."""
+"""Lowest mean log probability if the likeliest language is below LEAST_LANGUAGE, as with distant voices."""
 LEAST_LOGPROB = -1.2
 MOST_COMPRESSION = 2.4
 _SHORT_MS = 1500
 _SHORT_NO_SPEECH = 0.3
 _WORD = re.compile(r"\w")
 _NOT_WORD = re.compile(r"[^\w ]+")
-# What Whisper says when nobody does (its training subtitles' closing lines): needs more than a moment of voice.
+# Whisper's output when nobody speaks, such as closing lines of its training subtitles: needs more than a moment of voice.
 _STOCK = frozenset(
     (
         "you", "thank you", "thank you very much", "thanks", "thanks for watching", "thank you for watching", "bye",
@@ -29,7 +29,7 @@ _STOCK = frozenset(
 
 
 def refusal(transcript: Transcript, voiced_ms: int) -> str | None:
-    """Return why `transcript` of a clip with `voiced_ms` of voice is not to be shown, or None when it may be shown."""
+    """Return why `transcript` of a clip with `voiced_ms` of voice must not be shown, or None if it may be shown."""
     sureness = transcript.logprob
     plain = " ".join(_NOT_WORD.sub(" ", transcript.text.casefold()).split())
     reasons = {

@@ -1,8 +1,8 @@
-"""Language of a participant: sticky, decided on enough speech, switched on repeated evidence.
+"""Language of a participant: decided after enough speech, and switched only on repeated evidence.
 
-Whisper base tells the language right in 83 % of clips of 1–2 s, 95 % of 2–4 s, 99 % above: a short clip is recognised
-in the language known so far, and a long one may contradict it. So the known language is a prior for the next clip,
-weaker for longer clips, and two agreeing utterances with a probability above SWITCH_PROBABILITY replace it.
+Whisper base detects the right language in 83 % of clips of 1–2 s, 95 % of 2–4 s, and 99 % of longer ones. So a short
+clip is recognised in the language known so far, and a long one may contradict it: the known language is a prior for the
+next clip, weaker for longer clips, and two agreeing utterances with a probability above SWITCH_PROBABILITY replace it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,21 @@ DECIDE_SECONDS = 4.0
 SWITCH_PROBABILITY = 0.8
 SWITCH_UTTERANCES = 2
 _OFF_LIST = 0.05
-"""Weight of a language that the meeting's list does not name."""
+"""Weight of a language that is not in the meeting's list."""
 _OTHERS = ((2.0, 0.001), (4.0, 0.01), (float("inf"), 0.1))
-"""Weight of other languages than the decided one, by clip length up to so many seconds. Chosen on 144 clips of four
-Debian asterisk voices: 99.2 % of utterances right within a language, 98.3 % with a switch, when the list names both;
-98.4 % and 95.4 % without a list."""
+"""Weight of languages other than the decided one, by maximum clip length in seconds.
+
+Tuned on 144 clips of four voices of Debian's asterisk prompts: 99.2 % of utterances are right within a language and
+98.3 % with a switch if the list has both languages; 98.4 % and 95.4 % without a list.
+"""
 _LISTED = 40.0
-"""The weight of a language that the list names, up to _MOST: the first utterances after a switch are short and
-recognised faintly (0.3 to 0.4 for the right language), yet clearly before the other one that the meeting names."""
+"""Weight of a language in the list, up to _MOST.
+
+The first utterances after a switch are short, and the right language gets only 0.3 to 0.4, yet clearly more than the
+other languages in the list.
+"""
 _RIVAL = 0.3
-"""Weight of a language that one utterance already spoke for."""
+"""Weight of a language that one utterance has already indicated."""
 _MOST = 0.5
 
 
@@ -36,7 +41,7 @@ class LanguageTracker:
         self._agreements = 0
 
     def prior(self, seconds: float) -> Mapping[str, float] | None:
-        """Return weights for the languages of a clip of `seconds` (as whisper.Clip takes them)."""
+        """Return the weights of languages for a clip of `seconds`, in the form of whisper.Clip."""
         if self.language is not None:
             others = next(weight for limit, weight in _OTHERS if seconds < limit)
             weights = dict.fromkeys(self._expected, min(_MOST, others * _LISTED))
@@ -48,7 +53,7 @@ class LanguageTracker:
         return None
 
     def observe(self, detected: str, probability: float, seconds: float) -> None:
-        """Take what the model detected, unweighted, in a final utterance of `seconds`."""
+        """Process the model's unweighted detection in a final utterance of `seconds`."""
         if self.language is None:
             weight = 1.0 if not self._expected or detected in self._expected else _OFF_LIST
             self._heard[detected] = self._heard.get(detected, 0.0) + probability * weight * seconds

@@ -1,7 +1,7 @@
-"""Log-mel spectrogram as Whisper was trained on: 16 kHz, windows of 400, hop 160, 80 Slaney-scale bins.
+"""Log-mel spectrogram as in Whisper's training: 16 kHz, windows of 400 samples, hop 160, 80 Slaney-scale bins.
 
-Follows `log_mel_spectrogram` of openai/whisper (MIT); the filter bank is computed, as librosa's `mel(htk=False,
-norm="slaney")` does, instead of being shipped.
+Follows `log_mel_spectrogram` of openai/whisper (MIT). The filter bank is computed like librosa's `mel(htk=False,
+norm="slaney")` instead of being shipped.
 """
 
 from functools import cache
@@ -48,7 +48,7 @@ def _hann() -> Floats:
 def log_mel(samples: Floats, window_samples: int) -> Floats:
     """Return [80, window_samples / 160] for 16 kHz samples in ±1, padded with silence to `window_samples`.
 
-    `window_samples` is a multiple of 160; samples past it are cut.
+    `window_samples` is a multiple of 160; samples beyond it are cut.
     """
     padded = np.zeros(window_samples, np.float32)
     padded[: min(len(samples), window_samples)] = samples[:window_samples]

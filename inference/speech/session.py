@@ -4,7 +4,7 @@ import onnxruntime
 
 
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """Return options for sessions that leave processor time to calls: no spinning, `threads` workers."""
+    """Return options for sessions that leave CPU time for calls: no spinning, `threads` workers."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""Result of a recogniser, and the arithmetic around it."""
+"""Result of a recogniser, and calculations on clips and tokens."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ _LOOP_PERIOD = 12
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The text of a clip, and how certain it is.
+    """The text of a clip, and its certainty.
 
     `probability` is the model's own for `language`, `detected` its favourite with its probability. `no_speech` is the
     probability that nobody speaks, `logprob` the mean of the tokens' log probabilities, `compression` the text's bytes
-    per compressed byte (above about 2.4 it repeats itself), `looped` whether decoding was stopped in a loop.
+    per compressed byte (a text above about 2.4 repeats itself). `looped`: decoding was stopped in a loop.
     """
 
     text: str
@@ -40,7 +40,7 @@ def window_seconds(samples: int) -> int:
 
 
 def loop_start(tokens: Sequence[int]) -> int | None:
-    """Return where a loop begins whose period repeats LOOP_REPEATS times at the end of `tokens`, or None."""
+    """Return the index at which a loop begins that repeats LOOP_REPEATS times up to the end of `tokens`, or None."""
     for period in range(1, _LOOP_PERIOD + 1):
         span = period * LOOP_REPEATS
         if len(tokens) < span:

@@ -1,7 +1,7 @@
-"""Whisper's vocabulary: token ids to text, and the ids with a meaning of their own.
+"""Whisper's vocabulary: token ids to text, and the special ids.
 
-Only decoding is needed, so no tokenizer library is: ids map to byte strings in GPT-2's printable spelling (Radford et
-al. 2019, `bytes_to_unicode`), which are joined and read as UTF-8.
+Since only decoding is needed, there is no tokenizer library: ids map to byte strings in GPT-2's printable spelling
+(Radford et al. 2019, `bytes_to_unicode`), which are joined and decoded as UTF-8.
 """
 
 import json
@@ -18,7 +18,7 @@ NO_TIMESTAMPS = "<|notimestamps|>"
 
 @cache
 def _byte_of_character() -> dict[str, int]:
-    """GPT-2's spelling: printable bytes stand for themselves, the others for characters from U+0100 on."""
+    """Return GPT-2's spelling of bytes: printable bytes stay the same, the others become characters from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     spelled = {chr(byte): byte for byte in printable}
     hidden = [byte for byte in range(256) if byte not in set(printable)]
@@ -40,7 +40,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read vocabulary.json, a list of spellings; raises ValueError when it is not Whisper's."""
+        """Read vocabulary.json, a list of spellings; raises ValueError if it is not Whisper's."""
         pieces = json.loads(path.read_text("utf-8"))
         if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
             raise ValueError(f"{path} is not a list of tokens")
@@ -56,7 +56,7 @@ class Vocabulary:
         return cls(tuple(pieces), end, start, transcribe, no_timestamps, no_speech, languages)
 
     def text(self, tokens: list[int]) -> str:
-        """Return the text of `tokens`, special ones left out, broken UTF-8 replaced."""
+        """Return the text of `tokens`, without special ones and with broken UTF-8 replaced."""
         spelling = _byte_of_character()
         raw = bytearray()
         for token in tokens:

@@ -21,12 +21,12 @@ CHUNK = 512
 _CONTEXT = 64
 _STATE = (2, 1, 128)
 _SILENCE_PEAK = 8
-"""A chunk that never exceeds this (−72 dBFS) is silence without asking the model."""
+"""Peak (−72 dBFS) up to which a chunk counts as silence without running the model."""
 
 
 @dataclass(slots=True)
 class VoiceState:
-    """The model's memory of one stream."""
+    """The model's state for one stream."""
 
     state: Floats = field(default_factory=lambda: np.zeros(_STATE, np.float32))
     context: Floats = field(default_factory=lambda: np.zeros(_CONTEXT, np.float32))

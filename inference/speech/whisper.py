@@ -1,8 +1,8 @@
-"""Whisper on onnxruntime: clips of speech to text by greedy decoding, several clips of one window in a batch.
+"""Whisper on onnxruntime: clips of speech to text by greedy decoding, in batches of clips with the same window.
 
-Needs numpy and onnxruntime alone, so that the same code runs in the local recogniser and in Triton's Python backend:
-the transcripts are the same. The prompt is start, language, transcribe, no timestamps; the language is the clip's own
-or the most probable one after the start token. No text of earlier clips is given, so that an error ends with its clip.
+It needs only numpy and onnxruntime, so the same code runs in the local recogniser and in Triton's Python backend, with
+the same transcripts. The prompt is start, language, transcribe, no timestamps. The language is the clip's own, or the
+most probable one after the start token. The prompt has no text of earlier clips, so an error ends with its clip.
 """
 
 import json
@@ -37,9 +37,9 @@ _MAX_TOKENS = 220
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """16 kHz mono samples in ±1; `language` is an ISO 639-1 code of Whisper's, None lets the model choose.
+    """A clip of 16 kHz mono samples in ±1. `language` is an ISO 639-1 code; None lets the model choose.
 
-    `prior` weighs languages in that choice (1 leaves one as it is); those not named get `prior[""]`, by default 1.
+    `prior` has the weights of languages in that choice; others have the weight `prior[""]`, by default 1.
     """
 
     samples: Floats
@@ -49,7 +49,7 @@ class Clip:
 
 @dataclass(slots=True)
 class _Row:
-    """One clip while it is decoded."""
+    """State of one clip during decoding."""
 
     limit: int
     tokens: list[int]
@@ -72,7 +72,7 @@ def features(clips: Sequence[Clip], window: int) -> Floats:
 
 
 class WhisperEncoder:
-    """The loaded encoder. Not safe for use by several threads at once."""
+    """The loaded encoder. Not thread-safe."""
 
     def __init__(self, directory: Path, threads: int = 1, *, gpu: bool = False) -> None:
         """Load encoder.onnx; raises onnxruntime's errors."""
@@ -81,12 +81,12 @@ class WhisperEncoder:
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def encode(self, mel: Floats) -> dict[str, Floats]:
-        """Return the cross-attention keys and values, as the decoder takes them, for `mel` [batch, 80, frames]."""
+        """Return the cross-attention keys and values for the decoder, given `mel` [batch, 80, frames]."""
         return dict(zip(self.outputs, self._session.run(None, {"mel": mel}), strict=True))
 
 
 class WhisperDecoder:
-    """The loaded decoder. Not safe for use by several threads at once."""
+    """The loaded decoder. Not thread-safe."""
 
     def __init__(self, directory: Path, threads: int = 1, *, gpu: bool = False) -> None:
         """Load decoder.onnx, vocabulary.json and config.json; raises OSError or ValueError."""
@@ -191,10 +191,10 @@ class WhisperDecoder:
 
 
 class WhisperModel:
-    """Encoder and decoder together. Not safe for use by several threads at once."""
+    """Encoder and decoder together. Not thread-safe."""
 
     def __init__(self, directory: Path, threads: int = 1) -> None:
-        """Load all of a model's directory; raises OSError or ValueError."""
+        """Load the model in a directory; raises OSError or ValueError."""
         self._encoder = WhisperEncoder(directory, threads)
         self._decoder = WhisperDecoder(directory, threads)
 
@@ -203,7 +203,7 @@ class WhisperModel:
         return self._decoder.vocabulary
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
-        """Return each clip's transcript. All clips share the window of the longest one: batch clips of equal windows.
+        """Return each clip's transcript. All clips get the longest one's window, so batch clips with equal windows.
 
         A clip longer than LONGEST_S is cut. Raises ValueError for a language that the model does not know.
         """

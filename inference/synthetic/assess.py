@@ -1,4 +1,4 @@
-"""Asks a detector about the voices or the faces in a media file."""
+"""Verdict of a detector on the voices or the faces in a media file."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ Piece = tuple[int, int, bytes]
 
 
 def windows_of(speech: messages.Speech) -> list[Piece]:
-    """Cut an utterance into windows of WINDOW_MS; a rest shorter than LEAST_WINDOW_MS is left out."""
+    """Cut an utterance into windows of WINDOW_MS; a remainder shorter than LEAST_WINDOW_MS is omitted."""
     found = []
     length_ms = len(speech.pcm) // BYTES_PER_MS
     for offset in range(0, length_ms, WINDOW_MS):
@@ -27,7 +27,7 @@ def windows_of(speech: messages.Speech) -> list[Piece]:
 
 
 def window_of_face(seen: messages.PictureSeen) -> Piece | None:
-    """Return the largest face as a window of the time that its picture stands for."""
+    """Return the largest face as a window over the time that its picture represents."""
     if not seen.faces or not seen.faces[0].crop:
         return None
     return seen.at_ms, seen.at_ms + PICTURE_MS, seen.faces[0].crop
@@ -48,7 +48,7 @@ async def assess_voice(descriptor: int, detector: Detector, voice_model: Path, n
 
 
 async def assess_faces(descriptor: int, detector: Detector, faces: Path, nice: int) -> Verdict:
-    """Return the verdict on the largest face of each picture, a second apart; raises FileError and ModelError.
+    """Return the verdict on the largest face in one picture per second; raises FileError and ModelError.
 
     The first MAX_WINDOWS pictures with a face are the evidence.
     """

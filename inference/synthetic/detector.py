@@ -1,9 +1,10 @@
-"""Synthetic-media detection: whether a face or a voice was generated. The interface, and the answer without a model.
+"""Detection of synthetic media, that is, of generated faces and voices: the interface, and the answer without a model.
 
-No trustworthy model is available in packages (liveness nets score at chance, a voice model trained here does not
-generalise), so by default the answer is "no verdict (no model)". An operator who has a model serves it by Triton and
-names it with its model card; a card that does not say how the score was calibrated is refused. The voice detector that
-inference.training makes only exercises the pipeline, if somebody fetches it; its card and each of its verdicts say so.
+No trustworthy model is available in packages (liveness nets score at chance level, a voice model trained here does not
+generalise), so the default answer is "no verdict (no model)". Operators who have a model serve it on Triton and
+configure its model card. A card that does not say how the score was calibrated is refused. The voice detector trained
+by bench.detector_training, which can be fetched, only demonstrates the pipeline; its card and each of its verdicts say
+so.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,10 @@ class Outcome(StrEnum):
 
 
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Above `synthetic_from` is called synthetic, below `authentic_below` authentic; the rates were measured there."""
+    """Thresholds and the error rates measured there.
+
+    Scores of at least `synthetic_from` mean synthetic, below `authentic_below` authentic.
+    """
 
     synthetic_from: float
     authentic_below: float
@@ -41,7 +45,7 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts about a model that must be known before its score is shown."""
+    """Facts about a model that are required before its scores are shown."""
 
     name: str
     version: str
@@ -65,7 +69,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A piece of evidence: the calibrated probability of synthesis between two times of the medium."""
+    """A piece of evidence: the calibrated probability of synthesis between two times."""
 
     start_ms: int
     end_ms: int
@@ -74,9 +78,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome with its evidence; `text` is what may be shown. Without a card there is no score.
+    """The verdict with its evidence; `text` may be shown. Without a card, there is no score.
 
-    Unless `evidential`, the verdict proves nothing, and `text` says so: the model merely exercises the pipeline.
+    Unless `evidential`, the verdict proves nothing, and `text` says so: the model only demonstrates the pipeline.
     """
 
     medium: Medium
@@ -89,27 +93,27 @@ class Verdict:
 
 
 class Detector(Protocol):
-    """Scores windows of one medium. The card says what its scores mean."""
+    """Detector that scores windows of one medium. The card defines the meaning of the scores."""
 
     card: ModelCard
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return a score per (start_ms, end_ms, data), except for those that show too little; raises ModelError."""
+        """Return a score per (start_ms, end_ms, data), except for those with too little content; raises ModelError."""
         ...
 
 
 def load_card(path: Path) -> ModelCard:
-    """Return the model card in a TOML file; raises ValueError when it leaves something out."""
+    """Return the model card in a TOML file; raises ValueError if it is incomplete."""
     return msgspec.toml.decode(path.read_bytes(), type=ModelCard)
 
 
 def without_model(medium: Medium) -> Verdict:
-    """Return the verdict where no detector is configured."""
+    """Return the verdict for the case that no detector is configured."""
     return Verdict(medium, Outcome.NO_VERDICT, NO_MODEL)
 
 
 def judge(card: ModelCard, windows: Sequence[Window]) -> Verdict:
-    """Return the verdict on a medium's windows, weighed by their length, at the card's operating point."""
+    """Return the verdict on a medium's windows, weighted by their length, at the card's operating point."""
     evidence = sum(window.end_ms - window.start_ms for window in windows)
     if evidence < card.least_evidence_ms or evidence <= 0:
         return Verdict(card.medium, Outcome.NO_VERDICT, TOO_LITTLE, None, tuple(windows), card, card.evidential)

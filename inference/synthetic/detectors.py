@@ -1,4 +1,4 @@
-"""Detectors of synthetic media besides Triton's: one in a worker of our own, and a chain of several."""
+"""Detectors of synthetic media other than Triton's: one in our own worker, and a chain of several."""
 
 import time
 from collections import deque
@@ -16,7 +16,7 @@ _WINDOWS_AT_ONCE = 32
 
 
 class LocalDetector:
-    """A detector of voices (inference.synthetic.detector.Detector). `run` keeps its worker alive until cancelled."""
+    """A detector of voices (inference.synthetic.detector.Detector). `run` keeps its worker running until cancelled."""
 
     def __init__(self, card: ModelCard, *, nice: int, changed: Callable[[], None]) -> None:
         """`changed` is called when `ready` changes."""
@@ -30,11 +30,11 @@ class LocalDetector:
         return self._worker.model is not None
 
     async def run(self, directory: Path) -> None:
-        """Keep a worker with the model in `directory` alive until cancelled."""
+        """Keep a worker with the model in `directory` running until cancelled."""
         await self._worker.run("inference.detector_worker", str(directory), str(self._nice))
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return the windows with their scores, without those that hold too little voice; raises ModelError."""
+        """Return the windows with their scores, without those with too little voice; raises ModelError."""
         scored: list[Window] = []
         for start in range(0, len(windows), _WINDOWS_AT_ONCE):
             asked = windows[start : start + _WINDOWS_AT_ONCE]
@@ -47,9 +47,9 @@ class LocalDetector:
 
 
 class FirstOf:
-    """Detectors of one model, of which the first that answers counts; one that keeps failing is left out a while.
+    """Detectors with the same model. The first to answer counts; one that keeps failing is skipped for a while.
 
-    `equals` take turns at being asked first, `last` is asked when none of them answers. At least one of all is given.
+    `equals` take turns at being asked first; `last` is asked if none of them answers. At least one must be given.
     """
 
     def __init__(self, equals: Sequence[Detector], last: Sequence[Detector] = ()) -> None:
@@ -58,7 +58,7 @@ class FirstOf:
         self._last = [(detector, Breaker()) for detector in last]
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return the answer of the first that gives one; raises ModelError when none does."""
+        """Return the first answer; raises ModelError if no detector gives one."""
         error = ModelError("no detector is available")
         asked = (*self._equals, *self._last)
         self._equals.rotate(-1)

@@ -1,7 +1,8 @@
-"""Features for a detector of generated voices: the movement of a window's spectrum, not its average.
+"""Features for a detector of generated voices: the changes in a window's spectrum, not its average.
 
-Averages only distinguish microphones. Generation shows in how smooth bands are over time, how noisy they are inside,
-and in phases that do not continue from frame to frame. numpy alone: the same file runs inside Triton.
+Averages only distinguish microphones. Generated voices differ in the smoothness of bands over time, in the noise within
+bands, and in phases that do not continue from frame to frame. Only numpy is used, since the same file runs inside
+Triton.
 """
 
 import numpy as np
@@ -13,13 +14,13 @@ STEP = 256
 BANDS = 32
 COUNT = BANDS * 6
 _BELOW_LOUDEST = 4.0
-"""Frames quieter than the loudest by so many powers of ten are pauses."""
+"""Frames quieter than the loudest by this many powers of ten are pauses."""
 LEAST_FRAMES = 20
 Floats = NDArray[np.float32]
 
 
 def features(samples: Floats) -> Floats | None:
-    """Return COUNT numbers of 16 kHz mono samples in ±1; None when too little of them is loud."""
+    """Return COUNT features of 16 kHz mono samples in ±1, or None if too few of them are loud."""
     if len(samples) < FRAME + STEP * LEAST_FRAMES:
         return None
     spectra = _spectra(samples.astype(np.float64))

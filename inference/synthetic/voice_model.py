@@ -1,4 +1,7 @@
-"""The network over inference.synthetic.features: how likely a voice was generated. It runs here and inside Triton."""
+"""The network that turns inference.synthetic.features into the probability that a voice is generated.
+
+It also runs in Triton.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +16,7 @@ GRAPH = "voice.onnx"
 
 
 class VoiceModel:
-    """The network in a directory; raises OSError or onnxruntime's errors when it is not there."""
+    """The network in a directory; raises OSError or onnxruntime's errors if it is missing."""
 
     def __init__(self, directory: Path) -> None:
         self._session = onnxruntime.InferenceSession(
@@ -21,7 +24,7 @@ class VoiceModel:
         )
 
     def scores(self, windows: Sequence[Floats]) -> list[float | None]:
-        """Return a probability per window (16 kHz mono in ±1); None for one with too little voice in it."""
+        """Return a probability per window (16 kHz mono in ±1); None for a window with too little voice."""
         found = [features(window) for window in windows]
         rows = [row for row in found if row is not None]
         if not rows:

@@ -1,12 +1,12 @@
-"""Makes a Triton model repository from the fetched models: `parley models build`.
+"""Building of a Triton model repository from the fetched models: `parley models build`.
 
     DIR/whisper/             ensemble: encoder, then decoder
     DIR/whisper_encoder/1/   model.py, encoder.onnx, and the modules of inference.speech that it runs
     DIR/whisper_decoder/1/   model.py, decoder.onnx, vocabulary.json, config.json, the same modules
     DIR/synthetic_voice/1/   model.py, voice.onnx, and the modules of inference.synthetic that it runs
 
-The Python backend runs the very code and graphs of the local recogniser, so answers are the same. It needs numpy and
-onnxruntime in Triton's Python. What goes in is verified by hash first.
+The Python backend runs the same code and graphs as the local recogniser, so the answers are the same. It needs numpy
+and onnxruntime in Triton's Python. All input files are first verified by hash.
 """
 
 import shutil
@@ -30,7 +30,7 @@ _VERSION = "1"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Triton's instances of a model: `count` of them on `kind` (cpu or gpu), with so many `threads` each."""
+    """Triton's instances of a model: `count` of them on `kind` (cpu or gpu), with `threads` threads each."""
 
     kind: str = "cpu"
     count: int = 1
@@ -39,7 +39,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A model of the repository: its model.py and the modules and files beside that; an ensemble has none."""
+    """A model in the repository: its model.py, and the modules and files beside that. An ensemble has none of them."""
 
     name: str
     code: str = ""
@@ -61,7 +61,7 @@ def build_repository(models_dir: Path, model: Model, target: Path, instance: Ins
 
 
 def add_detector(models_dir: Path, model: Model, target: Path, instance: Instance) -> str:
-    """Write the detector of generated voices to `target`, return its identity; raises ValueError and OSError."""
+    """Write the detector of generated voices to `target` and return its identity; raises ValueError and OSError."""
     return _build(models_dir, model, target, instance, _DETECTOR_PARTS)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 
 class TritonPythonModel:
-    """Loaded once per instance; `execute` gets a dynamic batch of requests, each of one or more clips."""
+    """The model, loaded once per instance. `execute` gets a dynamic batch of requests, each with one or more clips."""
 
     def initialize(self, args: dict[str, str]) -> None:
         directory = Path(args["model_repository"]) / args["model_version"]
         sys.path.insert(0, str(directory))
-        # Beside this file, found through the path above:
+        # Modules beside this file, found through the path above:
         from inference.speech import whisper  # noqa: PLC0415
         from inference.triton import tensors  # noqa: PLC0415
 
@@ -41,7 +41,7 @@ class TritonPythonModel:
         return responses
 
     def _one_by_one(self, requests: list[Any], cross: list[Any], error: ValueError) -> list[Any]:
-        """Answer a request that cannot be fulfilled with the reason, the others as usual."""
+        """Answer a request that fails with the reason, and the others as usual."""
         if len(requests) > 1:
             return [response for request in requests for response in self.execute([request])]
         return [self._response([json.dumps({"error": str(error)}).encode()] * len(cross[0]))]
@@ -56,7 +56,7 @@ class TritonPythonModel:
         return clips
 
     def _layers(self, cross: list[Any]) -> dict[str, Any]:
-        """Each layer's keys and values of all requests, joined with one copy."""
+        """Return each layer's keys and values for all requests, joined with one copy."""
         heads, size = self._model.heads, self._model.head_size
         frames = cross[0].shape[2] // (heads * size)
         shapes = {"k": (-1, heads, size, frames), "v": (-1, heads, frames, size)}

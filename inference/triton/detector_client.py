@@ -1,8 +1,8 @@
-"""Synthetic-media detection by a model that is served on Triton, described by a model card.
+"""Detection of synthetic media by a model served on Triton and described by a model card.
 
-The model takes one window per request: voice as `WINDOW` FP32 [samples] (16 kHz mono), faces as `WINDOW` UINT8
-[height, width, 3]; it answers `SCORE` FP32 [1], the calibrated probability that the window was generated, or not a
-number where the window does not show enough.
+The model takes one window per request: voice as `WINDOW` FP32 [samples] (16 kHz mono), faces as `WINDOW` UINT8 [height,
+width, 3]; it answers `SCORE` FP32 [1], the calibrated probability that the window was generated, or NaN if the window
+has too little content.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from inference.synthetic.detector import Medium, ModelCard, Window
 
 _TIMEOUT_SECONDS = 10.0
 _WINDOWS_AT_ONCE = 8
-"""Triton's dynamic batching joins them."""
+"""Concurrent requests, which Triton's dynamic batching joins."""
 FACE_SIZE = 224
 
 
 @contextlib.asynccontextmanager
 async def connected_detector(url: str, card: ModelCard, identity: str | None = None) -> AsyncIterator["TritonDetector"]:
-    """Yield the detector that `card` describes at `url`; with `identity` it must serve exactly those files."""
+    """Yield the detector that `card` describes at `url`. With `identity`, Triton must serve exactly those files."""
     client = triton.InferenceServerClient(url)
     try:
         yield TritonDetector(client, card, identity)
@@ -43,9 +43,9 @@ class TritonDetector:
         self._expected = identity
 
     async def score(self, windows: Sequence[tuple[int, int, bytes]]) -> list[Window]:
-        """Return the windows with their scores, without those that show too little; raises ModelError.
+        """Return the windows with their scores, without those with too little content; raises ModelError.
 
-        Voice data is little-endian signed 16-bit at 16 kHz, face data FACE_SIZE × FACE_SIZE RGB.
+        Voices are little-endian signed 16-bit samples at 16 kHz, faces are FACE_SIZE × FACE_SIZE RGB.
         """
         try:
             await self._check()
@@ -59,7 +59,7 @@ class TritonDetector:
         return [Window(start, end, score) for (start, end, _), score in pairs if not math.isnan(score)]
 
     async def _check(self) -> None:
-        """See once that the model served is the one expected; raises ModelError when it is another."""
+        """Check once that Triton serves the expected model; raises ModelError if it serves another."""
         if self._expected is None:
             return
         answer = await self._client.get_model_config(self.card.name, as_json=True, client_timeout=_TIMEOUT_SECONDS)

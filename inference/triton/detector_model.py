@@ -8,12 +8,12 @@ import numpy as np
 
 
 class TritonPythonModel:
-    """Loaded once per instance; `execute` gets a dynamic batch of requests, each of one or more windows."""
+    """The model, loaded once per instance. `execute` gets a dynamic batch of requests with one or more windows each."""
 
     def initialize(self, args: dict[str, str]) -> None:
         directory = Path(args["model_repository"]) / args["model_version"]
         sys.path.insert(0, str(directory))
-        # Beside this file, found through the path above:
+        # Modules beside this file, found through the path above:
         from inference.synthetic import voice_model  # noqa: PLC0415
         from inference.triton import tensors  # noqa: PLC0415
 

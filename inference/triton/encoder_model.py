@@ -9,12 +9,12 @@ import numpy as np
 
 
 class TritonPythonModel:
-    """Loaded once per instance; `execute` gets a dynamic batch of requests, each of one clip."""
+    """The model, loaded once per instance. `execute` gets a dynamic batch of requests, each with one clip."""
 
     def initialize(self, args: dict[str, str]) -> None:
         directory = Path(args["model_repository"]) / args["model_version"]
         sys.path.insert(0, str(directory))
-        # Beside this file, found through the path above:
+        # Modules beside this file, found through the path above:
         from inference.speech import mel, whisper  # noqa: PLC0415
         from inference.triton import tensors  # noqa: PLC0415
 

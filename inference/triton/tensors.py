@@ -1,7 +1,7 @@
-"""Tensors in and out of Triton's Python backend, whichever numpy it was built for.
+"""Conversion of tensors in Triton's Python backend, for any numpy that it was built with.
 
-The backend's `as_numpy` and `Tensor` read numpy 1's layout: under numpy 2 they give nothing, and DLPack works. Under
-numpy 1, exporting by DLPack fails when the capsule is freed.
+The backend's `as_numpy` and `Tensor` expect numpy 1's memory layout. Under numpy 2, they return nothing, but DLPack
+works. Under numpy 1, an export over DLPack fails when the capsule is freed.
 """
 
 from typing import Any

@@ -1,1 +1,1 @@
-"""Worker processes: started, supervised, asked, and the loop that they run."""
+"""Worker processes: starting, supervising and asking them, and the loops that they run."""

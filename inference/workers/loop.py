@@ -1,7 +1,7 @@
-"""The loops of workers, over the socket to the process that started them.
+"""The main loops of workers, on the socket to their parent process.
 
-`serve` is for work that also depends on time, `answer` for one reply to each request, `send_all` for a worker that
-reads one file and ends.
+`serve` is for work that also depends on time, `answer` for one reply per request, `send_all` for a worker that reads
+one file and ends.
 """
 
 import contextlib
@@ -20,28 +20,28 @@ _RECEIVE_BYTES = 1 << 18
 
 
 class Work(Protocol):
-    """The work of a worker. Each call returns the messages to send; times are CLOCK_MONOTONIC ns."""
+    """The task of a worker. Each call returns the messages to send; times are CLOCK_MONOTONIC ns."""
 
     def take(self, content: bytes, /) -> Sequence[messages.AnyMessage]:
-        """Take the content of a frame."""
+        """Process the content of a frame."""
 
     def tick(self, now: int, /) -> Sequence[messages.AnyMessage]:
-        """Do what is due, ten times a second."""
+        """Do the work that is due; called ten times a second."""
 
     def counts(self) -> messages.AnyMessage:
-        """Return and reset the counters, once a second."""
+        """Return and reset the counters; called once a second."""
 
 
 @contextlib.contextmanager
 def confined_channel(descriptor: int, model: str = "") -> Iterator[socket.socket]:
-    """Confine this process, say that it is ready, and yield its socket; the block ends when that is closed."""
+    """Confine this process, report that it is ready, and yield its socket; the block ends when that is closed."""
     with socket.socket(fileno=descriptor) as channel, contextlib.suppress(ConnectionError):
         channel.sendall(messages.encode(messages.Ready(confined=confinement.confine(), model=model)))
         yield channel
 
 
 def answer(channel: socket.socket, reply: Callable[[messages.AnyMessage], messages.AnyMessage]) -> None:
-    """Send the reply to each message until the other side closes the socket; Failed where `reply` raises."""
+    """Send the reply to each message, or Failed if `reply` raises, until the other side closes the socket."""
     reader = messages.FrameReader()
     while data := channel.recv(_RECEIVE_BYTES):
         for content in reader.feed(data):
@@ -53,7 +53,7 @@ def answer(channel: socket.socket, reply: Callable[[messages.AnyMessage], messag
 
 
 def send_all(channel: socket.socket, found: Iterable[messages.AnyMessage]) -> None:
-    """Send what is found in a file; Failed at the end where that raises."""
+    """Send the results for a file, with Failed at the end if reading it raises."""
     try:
         for message in found:
             channel.sendall(messages.encode(message))

@@ -1,7 +1,7 @@
 """A worker process and the stream socket to it.
 
-It gets no secrets (foundation.worker_process). Its queue is bounded: a worker that does not keep up loses frames, which
-the caller counts.
+It gets no secrets (foundation.worker_process). Its queue is bounded: a worker that is too slow loses frames, which the
+caller counts.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _RECEIVE_BYTES = 1 << 18
 
 
 class WorkerProcess:
-    """A running worker. Use `start`; whoever started it calls `stop`."""
+    """A running worker. Create it with `start`, and call `stop` in the end."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -30,16 +30,16 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> "WorkerProcess":
-        """Start `python -m module FD arguments…`; raises OSError when the process or socket can't be had.
+        """Start `python -m module FD arguments…`; raises OSError if the process or socket cannot be created.
 
-        `descriptors` are open files that the worker gets under the same numbers.
+        `descriptors` are open files that the worker inherits under the same numbers.
         """
         process, channel = await worker_process.start(module, *arguments, descriptors=descriptors)
         reader, writer = await asyncio.open_connection(sock=channel)
         return cls(process, reader, writer)
 
     def send(self, frame: bytes) -> bool:
-        """Send a frame (as `messages.frame` makes it); False when the worker is gone or too far behind."""
+        """Send a frame made by `messages.frame`; return False if the worker has ended or is too far behind."""
         transport = self._writer.transport
         if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
@@ -47,7 +47,7 @@ class WorkerProcess:
         return True
 
     async def receive(self) -> messages.AnyMessage | None:
-        """Return the next message, or None when the worker is gone. Raises ValueError for an invalid one."""
+        """Return the next message, or None if the worker has ended. Raises ValueError for an invalid one."""
         while not self._received:
             try:
                 data = await self._reader.read(_RECEIVE_BYTES)
@@ -70,7 +70,7 @@ class WorkerProcess:
 
 
 def confinement(ready: messages.Ready) -> tuple[int, str]:
-    """Return the log level and sentence about a worker's confinement: a warning without a seccomp filter."""
+    """Return the log level and a sentence about a worker's confinement: a warning if there is no seccomp filter."""
     if "seccomp" in ready.confined:
         return logging.INFO, f"confined by {', '.join(ready.confined)}"
     return logging.WARNING, "confined by rlimits alone: this system offers no supported seccomp filter"

@@ -1,4 +1,4 @@
-"""A worker that answers one request at a time: a message out, a message back. Kept alive while `run` runs."""
+"""A worker that answers one request at a time, each with one message. It is kept running while `run` runs."""
 
 import asyncio
 import logging
@@ -14,10 +14,10 @@ _log = logging.getLogger(__name__)
 
 
 class RequestWorker:
-    """Callers of `ask` take turns. `name` is for metrics, `what` for the log and for errors."""
+    """Client of one worker. Callers of `ask` take turns. `name` is for metrics, `what` for the log and for errors."""
 
     def __init__(self, name: str, what: str, *, timeout: float, changed: Callable[[], None]) -> None:
-        """A worker that takes longer than `timeout` seconds is killed. `changed` is called when `model` changes."""
+        """Set the `timeout` in seconds after which a worker is killed. `changed` is called when `model` changes."""
         self._name = name
         self._what = what
         self._timeout = timeout
@@ -34,7 +34,7 @@ class RequestWorker:
         return self._model
 
     async def run(self, *arguments: str) -> None:
-        """Keep a worker (a module and its arguments) alive until cancelled."""
+        """Keep a worker (a module and its arguments) running until cancelled."""
         self._arguments = arguments
         await supervise(self._name, self._what, self)
 
@@ -43,7 +43,7 @@ class RequestWorker:
         return self._arguments
 
     async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
-        """Take its answers until it ends."""
+        """Process the worker's answers until it ends."""
         self._worker = worker
         while (message := await worker.receive()) is not None:
             if isinstance(message, messages.Ready):
@@ -56,14 +56,14 @@ class RequestWorker:
         return False
 
     def ended(self) -> None:
-        """Fail the request under way: the worker is gone."""
+        """Fail the current request, since the worker has ended."""
         self._worker = None
         self._set_model(None)
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(ModelError(f"the {self._what} ended"))
 
     async def ask(self, message: messages.AnyMessage) -> messages.AnyMessage:
-        """Return the worker's answer; raises ModelError, also for Failed."""
+        """Return the worker's answer; raises ModelError, including for Failed."""
         async with self._turn:
             return await self._ask(message)
 

@@ -1,4 +1,4 @@
-"""Keeps a worker process alive: starts it, serves it, and starts another when it ends, ever more slowly."""
+"""Supervision of a worker process: it is started, served, and started again when it ends, after ever longer pauses."""
 
 import logging
 from typing import Protocol
@@ -12,23 +12,23 @@ _log = logging.getLogger(__name__)
 
 
 class Supervised(Protocol):
-    """The user of a worker: says when one is wanted, and serves it."""
+    """The user of a worker, which decides when one is wanted, and serves it."""
 
     async def wanted(self) -> tuple[str, ...]:
-        """Wait until a worker is wanted; return its module and arguments, as WorkerProcess.start takes them."""
+        """Wait until a worker is wanted; return its module and arguments for WorkerProcess.start."""
         ...
 
     async def serve(self, worker: WorkerProcess, backoff: Backoff) -> bool:
-        """Serve a worker until it ends; True when it was released on purpose. Work that succeeds resets `backoff`."""
+        """Serve a worker until it ends; return True if it was stopped on purpose. Successful work resets `backoff`."""
         ...
 
     def ended(self) -> None:
-        """Note that the worker is gone."""
+        """Handle the end of the worker."""
         ...
 
 
 async def supervise(name: str, what: str, supervised: Supervised) -> None:
-    """Keep a worker alive for `supervised` until cancelled. `name` is for metrics, `what` for the log."""
+    """Keep a worker running for `supervised` until cancelled. `name` is for metrics, `what` for the log."""
     backoff = Backoff()
     while True:
         arguments = await supervised.wanted()

@@ -50,6 +50,6 @@ def test_the_detector_runs_on_the_processor_and_joins_only_where_it_was_fetched(
 def test_a_damaged_model_is_not_built_in(models: Path, tmp_path: Path) -> None:
     graph = store.directory(models, MODEL) / "voice.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match=r"voice\.onnx: SHA-256 .*, was built as .*run `parley models fetch`"):
+    with pytest.raises(ValueError, match=r"voice\.onnx: SHA-256 is .*, expected .*run `parley models fetch`"):
         add_detector(models, MODEL, tmp_path / "built", Instance())
     assert not (tmp_path / "built").exists()

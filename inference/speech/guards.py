@@ -16,7 +16,7 @@ _SHORT_MS = 1500
 _SHORT_NO_SPEECH = 0.3
 _WORD = re.compile(r"\w")
 _NOT_WORD = re.compile(r"[^\w ]+")
-# Whisper's output when nobody speaks, such as closing lines of its training subtitles: needs more than a moment of voice.
+# Whisper's output when nobody speaks, e.g. last lines of its training subtitles: needs more than a moment of voice.
 _STOCK = frozenset(
     (
         "you", "thank you", "thank you very much", "thanks", "thanks for watching", "thank you for watching", "bye",

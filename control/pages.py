@@ -28,6 +28,7 @@ _CONTENT_TYPES = {
     ".ico": "image/vnd.microsoft.icon",
     ".woff2": "font/woff2",
     ".wasm": "application/wasm",
+    ".tflite": "application/octet-stream",
     ".md": "text/markdown; charset=utf-8",
 }
 _PAGE_HEADERS = {
@@ -41,6 +42,9 @@ _PAGE_HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_WORKER = re.compile(r"effects-worker(-\w+)?\.js")
+"""The one script that runs WebAssembly (a model that finds people in pictures), in a worker with a policy of its own."""
+_WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """File suffix by content coding, smallest files first."""
 _NEVER = re.compile(r"q=0(\.0*)?")
@@ -95,6 +99,8 @@ async def _send(path: Path, services: Services) -> Response:
         response.headers["Content-Encoding"] = coding
     nodes = webtransport.sources(services.registry.known(), request.host.rpartition(":")[0] or request.host)
     response.headers.update({name: value.replace("{nodes}", " ".join(nodes)) for name, value in _PAGE_HEADERS.items()})
+    if _WORKER.fullmatch(path.name):
+        response.headers["Content-Security-Policy"] = _WORKER_POLICY
     return response
 
 

@@ -174,6 +174,7 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
     (web / "assets").mkdir()
     for suffix in ("", ".br", ".gz"):
         (web / "assets" / f"x-1.js{suffix}").write_text(f"export const x = '{suffix}';")
+    (web / "assets" / "effects-worker-1.js").write_text("export const x = 1;")
     return ControlConfig(
         database_dsn=dsn,
         data_dir=tmp_path / "data",

@@ -22,6 +22,16 @@ async def test_page_and_its_headers(people: People) -> None:
             assert answer.headers["Cache-Control"] == "no-cache"
 
 
+async def test_only_the_worker_of_effects_may_run_webassembly_and_nothing_else(people: People) -> None:
+    nobody = people.nobody()
+    for path, may in (("/assets/effects-worker-1.js", True), ("/assets/x-1.js", False)):
+        async with nobody.session.get(nobody.server.url + path) as answer:
+            assert answer.status == 200
+            policy = answer.headers["Content-Security-Policy"]
+            assert ("'wasm-unsafe-eval'" in policy) is may
+            assert (policy.startswith("default-src 'none'") and "'unsafe-" not in policy) or not may
+
+
 async def test_files_revalidate(people: People) -> None:
     nobody = people.nobody()
     url = f"{nobody.server.url}/sdk/index.js"

@@ -285,6 +285,10 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.keyboard.press("Escape")
     await act(view, "devices")
     yield "settings"
+    await view.locator("[data-settings=effects]").click()
+    await expect(view.locator(".effects-preview")).to_be_visible()
+    yield "effects"
+    await view.keyboard.press("Escape")
     await view.keyboard.press("Escape")
     await act(view, "leave")
     yield "leave"

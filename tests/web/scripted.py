@@ -26,6 +26,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
     "worker-src 'self'; connect-src 'self' ws:; require-trusted-types-for 'script'; trusted-types parley-worker"
 )
+WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 BLANK = "<!doctype html><meta charset=utf-8><title>test</title>"
 
 
@@ -179,7 +180,8 @@ class ScriptedServer:
         if not path.is_relative_to(self.root) or not path.is_file():
             path = self.root / "index.html"
         self.files.append(f"/{path.relative_to(self.root)}")
-        return aiohttp.web.FileResponse(path, headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store"})
+        policy = WORKER_POLICY if path.name.startswith("effects-worker") else POLICY
+        return aiohttp.web.FileResponse(path, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
 @contextlib.asynccontextmanager

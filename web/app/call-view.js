@@ -172,6 +172,8 @@ export class CallView {
         return this.#record();
       case 'devices':
         return void (await (await import('./settings.js')).showSettings(media, (id) => void audio.setSpeaker(id).catch(() => undefined), () => this.#call.again()));
+      case 'effects':
+        return media.support.devices ? void (await (await import('./effects-dialog.js')).showEffects(media)) : undefined;
       case 'help':
         return void (await showHelp());
       default:

@@ -19,8 +19,8 @@ export function deviceChoices(media, speakerChosen = () => undefined) {
   return {
     element,
     update: () => {
-      fill(cameras.select, media.devices.cameras, media.camera?.getSettings().deviceId ?? preferences().camera, t('device.no-camera'));
-      fill(microphones.select, media.devices.microphones, media.microphone?.getSettings().deviceId ?? preferences().microphone, t('device.no-microphone'));
+      fill(cameras.select, media.devices.cameras, media.opened.camera || preferences().camera, t('device.no-camera'));
+      fill(microphones.select, media.devices.microphones, media.opened.microphone || preferences().microphone, t('device.no-microphone'));
       fill(speakers.select, media.devices.speakers, preferences().speaker, t('device.speaker-default'));
     },
   };

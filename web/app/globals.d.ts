@@ -5,3 +5,13 @@ declare const PRELOADS: { languages: Record<string, string>; main: string[]; rou
 declare var trustedTypes: undefined | {
   createPolicy(name: string, rules: { createScriptURL(url: string): string }): { createScriptURL(url: string): unknown };
 };
+
+/** Streams of frames (W3C mediacapture-transform), where the browser has them in a window. */
+declare var MediaStreamTrackProcessor: new (init: { track: MediaStreamTrack }) => { readable: ReadableStream<VideoFrame> };
+declare var MediaStreamTrackGenerator: new (init: { kind: 'video' }) => MediaStreamTrack & { writable: WritableStream<VideoFrame> };
+
+/** An emscripten module. */
+declare module '@twilio/video-processors/dist/build/*' {
+  const create: (options: { locateFile: () => string }) => Promise<any>;
+  export default create;
+}

@@ -7,20 +7,25 @@
 import { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/devices.js';
 import { Emitter } from '/sdk/emitter.js';
 import { preferences, remember } from './preferences.js';
+import { toast } from './toasts.js';
 import { t } from './words.js';
 
 export class LocalMedia extends Emitter {
-  /** @type {MediaStreamTrack|null} */
+  /** What is shown and sent: the camera's own track, or one with effects. @type {MediaStreamTrack|null} */
   camera = null;
   /** @type {MediaStreamTrack|null} */
   microphone = null;
   cameraOn = preferences().cameraOn;
   microphoneOn = preferences().microphoneOn;
   /** Messages to show. */
-  problems = { camera: '', microphone: '' };
+  problems = { camera: '', microphone: '', effects: '' };
   /** @type {{cameras: MediaDeviceInfo[], microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[]}} */
   devices = { cameras: [], microphones: [], speakers: [] };
   support = mediaSupport();
+  /** The camera's own track. @type {MediaStreamTrack|null} */
+  #cameraTrack = null;
+  /** @type {import('./effects.js').Effect|null} */
+  #effect = null;
   #opening = { camera: Promise.resolve(), microphone: Promise.resolve() };
   #listen = new AbortController();
 
@@ -38,7 +43,7 @@ export class LocalMedia extends Emitter {
   }
 
   openMicrophone(deviceId = preferences().microphone) {
-    this.#opening.microphone = this.#opening.microphone.then(() => this.#open('microphone', () => openMicrophone(deviceId)));
+    this.#opening.microphone = this.#opening.microphone.then(() => this.#open('microphone', () => openMicrophone(deviceId, { noiseSuppression: preferences().noiseSuppression })));
     return this.#opening.microphone;
   }
 
@@ -70,6 +75,30 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
+  /** The device of each kind that is open, '' for none. */
+  get opened() {
+    return { camera: this.#cameraTrack?.getSettings().deviceId ?? '', microphone: this.microphone?.getSettings().deviceId ?? '' };
+  }
+
+  /** Choose the camera's effects; they are kept on this device. @param {Partial<import('./effects.js').Look>} changes */
+  setEffects(changes) {
+    remember(changes);
+    this.problems.effects = '';
+    // After a camera that opens meanwhile, and one after another.
+    this.#opening.camera = this.#opening.camera.then(async () => {
+      if (!this.#cameraTrack) return;
+      await this.#show(this.#cameraTrack);
+      this.#changed();
+    });
+    return this.#opening.camera;
+  }
+
+  /** Have the browser suppress noise, or not: music needs all of the sound. @param {boolean} on */
+  async setNoiseSuppression(on) {
+    remember({ noiseSuppression: on });
+    if (this.microphone) await this.openMicrophone();
+  }
+
   /** @param {'camera'|'microphone'} kind @param {string} deviceId */
   async choose(kind, deviceId) {
     remember({ [kind]: deviceId });
@@ -92,10 +121,11 @@ export class LocalMedia extends Emitter {
         track.stop();
         return;
       }
-      this[kind] = track;
       this.problems[kind] = '';
       track.enabled = kind === 'camera' || this.microphoneOn;
       track.addEventListener('ended', () => this.#unplugged(kind, track));
+      if (kind === 'camera') await this.#show(track);
+      else this.microphone = track;
       if (kind === 'camera' && !this.cameraOn) this.#give('camera');
     } catch (error) {
       this.problems[kind] = t(`device.${kind}-${deviceProblem(error)}`);
@@ -103,10 +133,42 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
+  /** Make `camera` of the camera's track, with the effects that are chosen. @param {MediaStreamTrack} track */
+  async #show(track) {
+    const { background, lowLight } = preferences();
+    const isFirst = track !== this.#cameraTrack;
+    this.#cameraTrack = track;
+    if (this.#effect && !isFirst && (background || lowLight)) return this.#effect.set({ background, lowLight }).catch(() => this.#withoutEffects('failed'));
+    this.#effect?.stop();
+    this.#effect = null;
+    if (background || lowLight) {
+      try {
+        const { Effect } = await import('./effects.js');
+        const effect = await Effect.start(track, { background, lowLight }, (why) => this.#withoutEffects(why));
+        if (this.#cameraTrack !== track) return effect.stop(); // it was unplugged meanwhile
+        this.#effect = effect;
+      } catch {
+        return this.#withoutEffects('failed');
+      }
+    }
+    this.camera = this.#effect?.track ?? track;
+  }
+
+  /** The effects end by themselves: the choice goes with them, and it is said. @param {'slow'|'failed'} why */
+  #withoutEffects(why) {
+    this.#effect?.stop();
+    this.#effect = null;
+    remember({ background: '', lowLight: false });
+    this.camera = this.#cameraTrack;
+    this.problems.effects = t(`effects.${why}`);
+    toast(this.problems.effects, 'problem');
+    this.#changed();
+  }
+
   /** @param {'camera'|'microphone'} kind @param {MediaStreamTrack} track */
   #unplugged(kind, track) {
-    if (this[kind] !== track) return;
-    this[kind] = null;
+    if ((kind === 'camera' ? this.#cameraTrack : this.microphone) !== track) return;
+    this.#give(kind);
     this.problems[kind] = t(`device.${kind}-lost`);
     if (kind === 'camera') this.cameraOn = false;
     this.#changed();
@@ -116,6 +178,10 @@ export class LocalMedia extends Emitter {
   #give(kind) {
     this[kind]?.stop();
     this[kind] = null;
+    if (kind === 'microphone') return;
+    this.#effect?.stop();
+    this.#cameraTrack?.stop();
+    this.#effect = this.#cameraTrack = null;
   }
 
   async #list() {

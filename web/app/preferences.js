@@ -15,6 +15,10 @@ const DEFAULTS = {
   /** Single-letter shortcuts in a call, and the space bar, which unmutes while it is held. */
   shortcuts: true,
   pushToTalk: true,
+  /** Effects on the camera: see effects.js. */
+  background: '',
+  lowLight: false,
+  noiseSuppression: true,
   /** The view of a call: see view-state.js. */
   perPage: 25,
   corner: '',

@@ -88,7 +88,8 @@ function preview(media, nameInput, signal) {
   const meter = levelMeter(signal);
   const microphone = iconButton('mic', t('device.microphone'), { class: 'round', onclick: () => void media.setMicrophone(!media.microphoneOn) });
   const camera = iconButton('camera', t('device.camera'), { class: 'round', onclick: () => void media.setCamera(!media.cameraOn) });
-  frame.append(h('div', { class: 'preview-bar' }, microphone, camera));
+  const effects = iconButton('image', t('effects.title'), { class: 'round', onclick: async () => void (await import('./effects-dialog.js')).showEffects(media) });
+  frame.append(h('div', { class: 'preview-bar' }, microphone, camera, media.support.devices && effects));
   const choices = deviceChoices(media);
 
   const update = () => {

@@ -26,6 +26,7 @@ export function showSettings(media, speakerChosen, again) {
   return show((dialog) => [
     h('h2', {}, t('settings.title')),
     choices.element,
+    effectsButton(media),
     h('div', { class: 'field' }, h('p', { class: 'hint' }, t(media.microphoneOn ? 'settings.level' : 'settings.level-muted')), meter.element),
     h('button', { type: 'button', class: 'button small', onclick: () => void testSpeaker() }, icon('volume'), t('settings.test-speaker')),
     check(t('shortcut.push-to-talk'), t('shortcut.push-to-talk-hint'), preferences().pushToTalk, (on) => remember({ pushToTalk: on })).element,
@@ -33,6 +34,11 @@ export function showSettings(media, speakerChosen, again) {
     ...themeFields(),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
   ]).finally(() => closed.abort());
+}
+
+/** The button that opens the effects. @param {import('./local-media.js').LocalMedia} media @returns {HTMLElement|false} */
+function effectsButton(media) {
+  return media.support.devices && h('button', { type: 'button', class: 'button small', 'data-settings': 'effects', onclick: async () => void (await import('./effects-dialog.js')).showEffects(media) }, icon('image'), t('effects.title'));
 }
 
 /** Play two short tones on the chosen speaker. */

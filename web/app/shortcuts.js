@@ -23,6 +23,7 @@ export const SHORTCUTS = [
   { key: 'PageDown', action: 'page-next' },
   { key: 'PageUp', action: 'page-previous' },
   { key: 'd', action: 'devices' },
+  { key: 'b', action: 'effects' },
   { key: 'L', action: 'leave' },
   { key: '?', action: 'help' },
 ];

@@ -22,9 +22,9 @@ export async function listDevices() {
   return { cameras: of('videoinput'), microphones: of('audioinput'), speakers: of('audiooutput') };
 }
 
-/** @param {string} [deviceId] @returns {Promise<MediaStreamTrack>} */
-export async function openMicrophone(deviceId) {
-  const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...wanted(deviceId) };
+/** @param {string} [deviceId] @param {{noiseSuppression?: boolean}} [options] @returns {Promise<MediaStreamTrack>} */
+export async function openMicrophone(deviceId, { noiseSuppression = true } = {}) {
+  const audio = { echoCancellation: true, noiseSuppression, autoGainControl: true, ...wanted(deviceId) };
   return (await open({ audio })).getAudioTracks()[0];
 }
 

@@ -6,30 +6,16 @@
  * must see to forward: the VP8 header (RFC 7741, section 4.3), or the first byte of Opus. Other codecs are not sent.
  */
 
+import { startWorker } from './workers.js';
+
 const ITERATIONS = 600_000;
-
-/**
- * Created with the first worker: a page may load this module twice, and a policy name can be used only once.
- * @type {{createScriptURL(url: string): unknown}|undefined}
- */
-let policy;
-
-/**
- * Where a page enforces Trusted Types, it must allow this policy (`trusted-types parley-worker`).
- * @returns {Worker} the one beside this module
- */
-function startWorker() {
-  const url = new URL('./encryption-worker.js', import.meta.url).href;
-  policy ??= globalThis.trustedTypes?.createPolicy('parley-worker', { createScriptURL: (/** @type {string} */ one) => one });
-  return new Worker(/** @type {string} */ (policy?.createScriptURL(url) ?? url), { type: 'module' });
-}
 
 export class Encryption {
   #worker;
 
   /** @param {CryptoKey|Promise<CryptoKey>} key for AES-GCM; frames wait for it */
   constructor(key) {
-    const worker = startWorker();
+    const worker = startWorker(new URL('./encryption-worker.js', import.meta.url).href);
     this.#worker = worker;
     void Promise.resolve(key).then((known) => worker.postMessage({ key: known }));
   }

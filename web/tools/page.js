@@ -26,7 +26,8 @@ const ROUTES = {
 };
 const MOST_REQUESTS = 6;
 const LIMIT = 60_000; // compressed bytes before the first screen of each of these routes
-const COMPRESSED = /\.(js|css|svg|html|json|webmanifest|md)$/;
+const COMPRESSED = /\.(js|css|svg|html|json|webmanifest|md|wasm)$/;
+const LARGE = 1_000_000; // bytes; larger files are compressed less, to save time
 
 /** Modules import each other by address, relative to this folder. */
 const addresses = {
@@ -48,23 +49,37 @@ const common = {
 await rm(work, { recursive: true, force: true });
 await mkdir(work, { recursive: true });
 
-// The worker for end-to-end encryption: the script that starts it contains its address.
-const worker = await build({ ...common, entryPoints: [`${root}sdk/encryption-worker.js`], format: 'esm', entryNames: '[name]-[hash]' });
-const workerPath = addressOf(Object.keys(worker.metafile.outputs)[0]);
-const namesWorker = {
-  name: 'worker',
+/** Replaces addresses in some scripts with those of hashed files. @param {Record<string, Record<string, string>>} scripts by source: address, replacement */
+const renaming = (scripts) => ({
+  name: 'renaming',
   setup({ onLoad }) {
-    onLoad({ filter: /\/sdk\/encryption\.js$/ }, async ({ path }) => {
-      const text = await readFile(path, 'utf8');
-      const contents = text.replace("'./encryption-worker.js'", JSON.stringify(workerPath));
-      if (contents === text) throw new Error('sdk/encryption.js does not start its worker in the form that the build expects');
-      return { contents, loader: 'js' };
-    });
+    for (const [source, replacements] of Object.entries(scripts)) {
+      onLoad({ filter: new RegExp(`/${source}$`) }, async ({ path }) => {
+        let contents = await readFile(path, 'utf8');
+        for (const [address, replacement] of Object.entries(replacements)) {
+          if (!contents.includes(`'${address}'`)) throw new Error(`${source} does not contain ${address} in the form that the build expects`);
+          contents = contents.replace(`'${address}'`, JSON.stringify(replacement));
+        }
+        return { contents, loader: 'js' };
+      });
+    }
   },
-};
+});
+
+// Workers and the files that they load: the scripts that start them contain their addresses.
+await mkdir(`${work}/assets`, { recursive: true });
+const segmenter = { '/vendor/segmenter.wasm': await hashed('vendor/segmenter.wasm'), '/vendor/segmenter.tflite': await hashed('vendor/segmenter.tflite') };
+/** @param {string} source @param {any[]} [plugins] @returns {Promise<string>} its address */
+const worker = async (source, plugins = []) => addressOf(Object.keys((await build({
+  ...common, entryPoints: [`${root}${source}`], format: 'esm', entryNames: '[name]-[hash]', external: ['fs', 'path'], plugins: [addresses, ...plugins],
+})).metafile.outputs)[0]);
+const namesWorkers = renaming({
+  'sdk/encryption.js': { './encryption-worker.js': await worker('sdk/encryption-worker.js') },
+  'app/effects-port.js': { './effects-worker.js': await worker('app/effects-worker.js', [renaming({ 'app/effects-worker.js': segmenter })]) },
+});
 
 /** Make each view import main.js and core.js: esbuild then makes one shared file, not one for each set of views. */
-const scripts = (await readdir(`${root}app`)).filter((name) => name.endsWith('.js'));
+const scripts = (await readdir(`${root}app`)).filter((name) => name.endsWith('.js') && !name.endsWith('-worker.js'));
 const texts = await Promise.all(scripts.map((name) => readFile(`${root}app/${name}`, 'utf8')));
 const views = [...texts.join('\n').matchAll(/import\('\.\/(.+?)\.js'\)/g)].map(([, name]) => name);
 const sharesCore = {
@@ -83,7 +98,7 @@ const app = await build({
   splitting: true,
   entryNames: '[name]-[hash]',
   chunkNames: '[name]-[hash]',
-  plugins: [addresses, namesWorker, sharesCore],
+  plugins: [addresses, namesWorkers, sharesCore],
 });
 const styles = await build({ ...common, entryPoints: [`${root}app/css/main.css`], entryNames: '[name]-[hash]' });
 const outputs = Object.entries(app.metafile.outputs);
@@ -136,7 +151,7 @@ const made = {};
 for (const path of await files(work)) {
   if (!COMPRESSED.test(path)) continue;
   const bytes = await readFile(`${work}/${path}`);
-  const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
+  const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: bytes.length > LARGE ? 9 : 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
   if (brotli.length < bytes.length) {
     await writeFile(`${work}/${path}.br`, brotli);
     await writeFile(`${work}/${path}.gz`, gzipSync(bytes, { level: 9 }));

@@ -1,0 +1,16 @@
+/** Starts the page's workers. */
+
+/**
+ * Created with the first worker: a page may load this module twice, and a policy name can be used only once.
+ * @type {{createScriptURL(url: string): unknown}|undefined}
+ */
+let policy;
+
+/**
+ * Where a page enforces Trusted Types, it must allow this policy (`trusted-types parley-worker`).
+ * @param {string} url of a module @returns {Worker}
+ */
+export function startWorker(url) {
+  policy ??= globalThis.trustedTypes?.createPolicy('parley-worker', { createScriptURL: (/** @type {string} */ one) => one });
+  return new Worker(/** @type {string} */ (policy?.createScriptURL(url) ?? url), { type: 'module' });
+}

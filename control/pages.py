@@ -43,7 +43,7 @@ _PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _WORKER = re.compile(r"effects-worker(-\w+)?\.js")
-"""The one script that runs WebAssembly (a model that finds people in pictures), in a worker with a policy of its own."""
+"""The only script that runs WebAssembly (a model that finds people in pictures): a worker, with a separate policy."""
 _WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """File suffix by content coding, smallest files first."""

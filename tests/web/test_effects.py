@@ -20,9 +20,7 @@ async () => {
 """
 
 
-async def test_another_background_is_drawn_kept_and_given_up_where_it_fails(
-    view: Page, server: ScriptedServer
-) -> None:
+async def test_another_background_is_drawn_kept_and_given_up_where_it_fails(view: Page, server: ScriptedServer) -> None:
     async def shows(name: str) -> None:
         await expect(view.locator(".preview video")).to_be_visible()
         for _ in range(300):

@@ -1,4 +1,4 @@
-"""Parts of a compound RTCP packet that the engine handles without policy (RFC 3550, section 6.1)."""
+"""Parts of compound RTCP packets (RFC 3550, section 6.1) that the engine handles without policy."""
 
 from sfu.formats import rtcp
 from sfu.formats.transport_feedback import TransportFeedback
@@ -8,7 +8,7 @@ _EMPTY_REPORT = bytes([0x80, 201])
 
 
 def packets_of(compound: bytes) -> list[bytes] | None:
-    """Cut a compound packet up; None where its lengths do not fit."""
+    """Split a compound packet; return None if its lengths do not fit."""
     packets = []
     offset = 0
     while offset < len(compound):
@@ -21,13 +21,13 @@ def packets_of(compound: bytes) -> list[bytes] | None:
 
 
 def says_something(compound: bytes) -> bool:
-    """Return True if a compound packet is more than a sign of life: reports without blocks, and names."""
+    """Return True if a compound packet has more than a sign of life (reports without blocks, and names)."""
     packets = packets_of(compound)
     return packets is None or any(packet[1] != _NAMES and packet[:2] != _EMPTY_REPORT for packet in packets)
 
 
 def transport_feedback_of(packet: bytes) -> TransportFeedback | None:
-    """Return the transport-wide feedback that a packet is, None for others and for what does not parse."""
+    """Return a packet parsed as transport-wide feedback, None for other packets and invalid ones."""
     if packet[1] != 205 or packet[0] & 0x1F != 15:
         return None
     try:

@@ -1,10 +1,10 @@
-"""The engine's contract: the table that policy edits, and what a batch of datagrams turns into.
+"""The engine's contract: the table that policy edits, and the results of a batch of datagrams.
 
 Policy (peer, uptrack, downtrack) edits the table between batches; the engine executes it per packet. Two engines keep
-this contract and must produce byte-identical datagrams from the same keys, table and batch: `sfu.engine.python` and,
-where it was compiled, `sfu.engine.compiled`. Only the loop's thread may call an engine. Times are nanoseconds of
-CLOCK_MONOTONIC. Ids (peer, stream, route, sink, handle) are small non-negative integers chosen by policy and not reused
-while they are in the table.
+this contract and must produce byte-identical datagrams from the same keys, table and batch: `sfu.engine.python` and, if
+it was built, `sfu.engine.compiled`. Only the loop's thread may call an engine. Times are nanoseconds of
+CLOCK_MONOTONIC. Ids (peer, stream, route, sink, handle) are small non-negative integers, chosen by policy and unique in
+the table.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,39 +31,39 @@ class SrtpProfile(IntEnum):
 
 
 class Drop(IntEnum):
-    """The reason why a packet was dropped. Every drop is counted under one; the metrics show them by name."""
+    """The reasons for dropping packets. Every drop is counted under one of them; metrics show them by name."""
 
     UNKNOWN_SOURCE = 0  # no peer has validated this address
     NOT_WEBRTC = 1  # first byte outside RFC 7983's ranges
     MALFORMED = 2  # RTP, RTCP or RED that does not parse
     AUTHENTICATION = 3  # SRTP tag does not verify
     REPLAY = 4  # seen before, or older than the window
-    NO_KEYS = 5  # SRTP before DTLS is done: held in vain, or too much to hold
-    UNKNOWN_SSRC = 6  # handed to policy, and policy had no use for it
+    NO_KEYS = 5  # SRTP before DTLS is done: held until too old, or too much to hold
+    UNKNOWN_SSRC = 6  # left to policy, which had no use for it
     NOT_PERMITTED = 7  # the publisher may not publish this (now)
-    DUPLICATE = 8  # same seq came another way (RTX of what arrived)
+    DUPLICATE = 8  # same seq arrived another way (RTX of a received packet)
     TOO_LATE = 9  # older than the cache
-    FILTERED = 10  # a layer this route does not carry
+    FILTERED = 10  # of a layer that this route does not carry
     WAITING_FOR_KEYFRAME = 11  # before a route's first keyframe
     NO_ADDRESS = 12  # destination not validated yet
     SEND_BUFFER = 13  # EAGAIN
     SEND_ERROR = 14  # any other errno of a send
     QUEUE_FULL = 15  # per-peer queue over its bound
-    RTX_UNKNOWN = 16  # a NACK for what the ring or the cache no longer holds
+    RTX_UNKNOWN = 16  # a NACK for a packet that the ring or cache no longer holds
     RTX_TOO_SOON = 17  # the same packet was retransmitted within a round trip
     UNMAPPED_PAYLOAD_TYPE = 18  # the destination has no payload type for it
     SINK_FULL = 19  # a sink's queue over its bound
     SINK_GONE = 20  # the sink detached
-    STOPPED = 21  # waited for the peer's budget when its route was stopped
-    SHED = 22  # the node is short of time: video that it leaves out, unread
-    BACKLOG_FULL = 23  # video that came while too much waited to be forwarded, unread
-    NOT_HANDED_ON = 24  # for another worker behind the same port, more than is handed on
+    STOPPED = 21  # queued for the peer's budget when its route was stopped
+    SHED = 22  # video left unread under overload
+    BACKLOG_FULL = 23  # video left unread while too much waited to be forwarded
+    NOT_HANDED_ON = 24  # for another worker on the same port, beyond the bound on handing on
 
 
 class Datagram(NamedTuple):
-    """A received datagram: bytes, who sent it, the index of our socket, and the kernel's receive time.
+    """A received datagram: its bytes, its source, the index of our socket, and the kernel's receive time.
 
-    `dropped` datagrams came right before it and were lost, since the socket's buffer was full.
+    `dropped` counts datagrams right before it that were lost because the socket's buffer was full.
     """
 
     data: bytes
@@ -84,9 +84,9 @@ class Outgoing(NamedTuple):
 class LeftoverKind(IntEnum):
     STUN = 0
     DTLS = 1
-    RTCP = 2  # data: the unprotected compound packet (RFC 3550, 5506), unless it is a mere sign of life
+    RTCP = 2  # data: the unprotected compound packet (RFC 3550, 5506), unless it is only a sign of life
     UNKNOWN_SSRC = 3  # data: the unprotected RTP packet
-    EARLY = 4  # data: protected RTP or RTCP of a peer that has no keys yet
+    EARLY = 4  # data: protected RTP or RTCP of a peer without keys so far
     STRAY = 5  # data: protected RTP or RTCP from an address that no peer has validated
 
 
@@ -102,22 +102,21 @@ class Leftover(NamedTuple):
 
 
 class ArrivalFlag(IntFlag):
-    KEYFRAME = 2  # the packet begins a keyframe, of video
-    PADDING = 4  # padding only: never forwarded, closed up in the sequence
-    REPAIRED = 8  # came as RTX (RFC 4588); ext_seq is the original's
-    RESUMED = 16  # nothing of the stream came for RESUMED_NS before
-    RECOVERED = 64  # was lost, and came in the redundancy (RED, RFC 2198) of a later packet
-    OVERFLOWED = 128  # the gap right before it is our loss: we dropped packets since the stream's last one
+    KEYFRAME = 2  # the packet begins a keyframe (video)
+    PADDING = 4  # padding only: never forwarded, and skipped in the numbering
+    REPAIRED = 8  # arrived as RTX (RFC 4588); ext_seq is the original's
+    RESUMED = 16  # nothing of the stream arrived for RESUMED_NS before it
+    RECOVERED = 64  # was lost, and recovered from the redundancy (RED, RFC 2198) of a later packet
+    OVERFLOWED = 128  # the gap right before it is our own loss: we dropped packets since the stream's last one
 
 
 class Arrival(NamedTuple):
-    """A new RTP packet of a registered stream that policy may have to act on at once.
+    """A new RTP packet of a registered stream to which policy may have to react at once.
 
-    That is one with `gap` newly missing packets before it; one that came late, was retransmitted (REPAIRED) or came by
-    redundancy (RECOVERED); one that begins a keyframe; the first after a pause (RESUMED); and the first after a loss of
-    our own (OVERFLOWED). `Progress` covers all others. `size` is the RTP packet's bytes, RTX and RED undone,
-    `timestamp` the 32-bit RTP timestamp. `ext_seq` starts at the first packet's seq. Packets that may not pass are
-    reported, too.
+    Such packets have `gap` newly missing packets before them; are late, retransmitted (REPAIRED) or recovered from
+    redundancy (RECOVERED); begin a keyframe; or are the first after a pause (RESUMED) or after a loss of our own
+    (OVERFLOWED). `Progress` covers all others. `size` is the RTP packet's bytes with RTX and RED unwrapped, `timestamp`
+    the 32-bit RTP timestamp. `ext_seq` starts at the first packet's seq. Packets that may not pass are reported, too.
     """
 
     peer: int
@@ -131,7 +130,7 @@ class Arrival(NamedTuple):
 
 
 class Switch(NamedTuple):
-    """A route flipped from its current to its pending source at the packet `ext_seq` of `stream`."""
+    """A route's switch from its current to its pending source, at the packet `ext_seq` of `stream`."""
 
     route: int
     stream: int
@@ -139,7 +138,9 @@ class Switch(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A peer's feedback up to a message that came at `arrival`; see `sfu.engine.send_side_observer`."""
+    """A summary of a peer's feedback up to the message that arrived at `arrival`; see
+    `sfu.engine.send_side_observer`.
+    """
 
     peer: int
     summary: FeedbackSummary
@@ -147,7 +148,7 @@ class Observed(NamedTuple):
 
 
 class SinkPacket(NamedTuple):
-    """A packet for a sink: as the publisher sent it, unprotected, RTX and RED undone."""
+    """A packet for a sink, as the publisher sent it: unprotected, with RTX and RED unwrapped."""
 
     sink: int
     handle: int
@@ -159,7 +160,7 @@ class SinkPacket(NamedTuple):
 
 @dataclass(slots=True)
 class Result:
-    """The result of a batch. Lists keep the order of processing."""
+    """The result of a batch. Lists are in the order of processing."""
 
     outgoing: list[Outgoing] = field(default_factory=list)
     sink_packets: list[SinkPacket] = field(default_factory=list)
@@ -179,7 +180,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SrtpKeys:
-    """Keys of one association (RFC 5764, section 4.2): each is master key followed by master salt."""
+    """The keys of one association (RFC 5764, section 4.2), each a master key followed by a master salt."""
 
     profile: SrtpProfile
     receive: bytes
@@ -188,7 +189,7 @@ class SrtpKeys:
 
 @dataclass(frozen=True, slots=True)
 class PeerEntry:
-    """A peer of the table. Extension ids are those negotiated with that peer, in each direction (RFC 8285)."""
+    """A peer in the table. Extension ids are those negotiated with the peer, in each direction (RFC 8285)."""
 
     peer: int
     receive_extensions: Mapping[int, Extension] = field(default_factory=dict)
@@ -197,10 +198,10 @@ class PeerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The content of a payload type of an incoming stream. RTX names the payload type it repairs in `repairs`.
+    """The content of an incoming stream's payload type. For RTX, `repairs` is the payload type that it repairs.
 
-    RED (RFC 2198) is undone: what its primary block holds is forwarded under that block's payload type, and what
-    earlier blocks hold fills gaps right before it.
+    RED (RFC 2198) is unwrapped: its primary block is forwarded under that block's payload type, and earlier blocks fill
+    gaps right before it.
     """
 
     codec: Codec
@@ -210,7 +211,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """An incoming SSRC of a peer. `rtx_ssrc` is its repair stream; both SSRCs lead to this entry."""
+    """An incoming SSRC of a peer. `rtx_ssrc` is its repair stream's; both SSRCs lead to this entry."""
 
     stream: int
     peer: int
@@ -222,24 +223,24 @@ class StreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class RouteSource:
-    """The stream that a route carries, its first frame, and the mapping of its timestamps.
+    """A source of a route: the stream, its first frame, and the mapping of its timestamps.
 
     `timestamp_offset` is added to RTP timestamps (mod 2**32); None lets the engine continue the route's outgoing
     timestamps by the elapsed arrival time. An offset that would make them go back is raised until they do not. With
-    `at_keyframe` the flip waits for a keyframe of the stream (video); without, it happens at the next packet (audio).
-    Layers above `max_temporal` and `max_spatial` are filtered. A source of the stream that the route carries already
-    changes the layers only: timestamps and numbering go on as they were.
+    `at_keyframe` the switch waits for a keyframe of the stream (video); without, it happens at the next packet (audio).
+    Layers above `max_temporal` and `max_spatial` are filtered out. A source of the stream that the route already
+    carries changes the layers only: timestamps and numbering continue.
 
     `once_flowing`, which needs `at_keyframe` and an offset, keeps the current source, while it flows, until the frame
     after the keyframe begins: an encoder that has spent a small layer's budget on a keyframe may pause that layer. The
-    keyframe is then sent from the cache, whole if it can be repaired in time, with its timestamp raised as above;
-    timestamps of later frames are raised only as far as necessary.
+    keyframe is then sent from the cache, completely if it can be repaired in time, with its timestamp raised as above.
+    Timestamps of later frames are raised only as far as necessary.
 
-    With `reach` the route begins in the past if it can: with the stream's newest keyframe, if that came less than so
-    many nanoseconds before the newest packet, all packets since are in the cache, and the destination's budget sends
-    them within a second. They are sent when the next packet comes. Without an offset, the timestamps of past frames are
-    a tick apart. With one, a keyframe whose timestamp would have to be raised does not count: later pictures of the
-    same track were seen. Nothing that came before a time without permission counts.
+    With `reach` the route begins in the past if it can: with the stream's newest keyframe, if that arrived less than
+    `reach` nanoseconds before the newest packet, all packets since are in the cache, and the destination's budget
+    allows sending them within a second. They are sent when the next packet arrives. Without an offset, the timestamps
+    of past frames are a tick apart. With one, a keyframe whose timestamp would have to be raised is not used, since
+    later pictures of the track have been shown. Packets from before a time without permission are never used.
     """
 
     stream: int
@@ -253,11 +254,11 @@ class RouteSource:
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """One outgoing stream: where to, under which SSRC and payload types, and what feeds it.
+    """One outgoing stream: its destination, SSRC, payload types and source.
 
     `payload_types` maps the source's payload type to the destination's; a source payload type without an entry is
     dropped as UNMAPPED_PAYLOAD_TYPE. `rtx_payload_types` maps a destination payload type to its RTX one. `mid` is
-    written into the MID extension when the peer has one. `first_seq` is below 2**15. If the peer's keys have already
+    written into the MID extension if the peer has one. `first_seq` must be below 2**15. If the peer's keys have already
     protected packets of the SSRC, numbering continues after those, since no packet index may ever be used twice.
     """
 
@@ -276,8 +277,8 @@ class RouteEntry:
 class RouteState(NamedTuple):
     """The state of a route for sender reports (RFC 3550, 6.4.1) and statistics.
 
-    `stream` is -1 before the first flip. `octets` counts payload bytes. `last_timestamp` is the outgoing RTP timestamp
-    of the newest packet and `last_arrival` when its original arrived.
+    `stream` is -1 before the first switch. `octets` counts payload bytes. `last_timestamp` is the outgoing RTP
+    timestamp of the newest packet, `last_arrival` the arrival time of its original.
     """
 
     stream: int
@@ -291,15 +292,15 @@ class RouteState(NamedTuple):
 
 
 class Progress(Received, Voice, Protocol):
-    """The progress of an incoming stream: live figures, which stay as they are when the stream leaves the table.
+    """The progress of an incoming stream: live figures, which remain when the stream leaves the table.
 
-    `packets` counts what came, repairs included and duplicates not; `received` without repairs, from ext_seq `first`
-    to `highest`; `jitter` is RFC 3550's, in clock units. `frames` counts RTP timestamps; `timestamp` is the newest
-    (-1 before any), which came first at `timestamp_at`, `timestamp_before` the one before it. `after_keyframe` tells
-    whether no frame has come since the newest keyframe. `last_arrival` is when the newest packet came. Rates are those
-    of the window that ended at `measured_at`, 0 where there was a pause in it. `oversize` counts packets of more than
-    `OVERSIZE_BYTES`, of which `largest` is the size of the largest. The rest is about audio levels; see
-    `sfu.machines.loudness`.
+    `packets` counts arrivals, including repairs but not duplicates, and `received` those without repairs, from ext_seq
+    `first` to `highest`. `jitter` is RFC 3550's, in clock units. `frames` counts RTP timestamps; `timestamp` is the
+    newest (-1 before any), which first arrived at `timestamp_at`, and `timestamp_before` the one before it.
+    `after_keyframe` is true if no frame has arrived since the newest keyframe. `last_arrival` is the arrival time of
+    the newest packet. Rates are those of the window that ended at `measured_at`, 0 if it contains a pause. `oversize`
+    counts packets of more than `OVERSIZE_BYTES`; `largest` is the size of the largest. The remaining fields concern
+    audio levels; see `sfu.machines.loudness`.
     """
 
     @property
@@ -331,9 +332,9 @@ class Progress(Received, Voice, Protocol):
 class Engine(Protocol):
     """Executes the table. Unknown ids raise KeyError; an entry replaces an earlier one of the same id completely.
 
-    Order: new packets of a stream leave by each of its routes in order of arrival, however a fan-out is sliced; late
-    packets and repairs leave when they come. Between streams, and between destinations, no order is guaranteed.
-    Transport-wide seqs and send times are stamped as packets go out, and rise in that order within a peer.
+    Order: new packets of a stream leave on each of its routes in order of arrival, however a fan-out is sliced; late
+    packets and repairs leave when they arrive. No order is guaranteed between streams, or between destinations.
+    Transport-wide seqs and send times are stamped as packets are sent, and increase in that order within a peer.
     """
 
     name: str
@@ -342,59 +343,61 @@ class Engine(Protocol):
         """Add a peer, or change its extension ids."""
 
     def set_keys(self, peer: int, keys: SrtpKeys) -> None:
-        """Install the peer's SRTP keys; replaces earlier ones with their replay windows. ValueError on a bad length."""
+        """Install the peer's SRTP keys, which replace earlier ones and their replay windows. Raises ValueError for a
+        wrong length.
+        """
 
     def set_unprotected(self, peer: int) -> None:
-        """Exchange plain RTP and RTCP with the peer (RFC 3550), as it was agreed on outside: no keys, no SRTP."""
+        """Exchange plain RTP and RTCP (RFC 3550) with the peer, as agreed on elsewhere, without keys."""
 
     def set_address(self, peer: int, destination: Address, local: int) -> None:
         """Send to the peer from socket `local` to `destination`, the 5-tuple that ICE selected."""
 
     def admit_source(self, peer: int, source: Address, local: int) -> None:
-        """Attribute datagrams from `source` on socket `local` to the peer: ICE has validated it."""
+        """Attribute datagrams from `source`, which ICE has validated, on socket `local` to the peer."""
 
     def dismiss_source(self, source: Address, local: int) -> None:
-        """Forget `admit_source`."""
+        """Undo `admit_source`."""
 
     def admit_any(self, peer: int, local: int) -> None:
-        """Attribute to the peer whatever comes to socket `local`, which is its own, from sources not admitted."""
+        """Attribute datagrams from other sources on socket `local`, which is the peer's own, to the peer."""
 
     def dismiss_any(self, local: int) -> None:
-        """Forget `admit_any`."""
+        """Undo `admit_any`."""
 
     def remove_peer(self, peer: int) -> None:
-        """Remove the peer, its sources, streams and routes to it."""
+        """Remove the peer, its sources, its streams, and the routes to it."""
 
     def add_stream(self, entry: StreamEntry) -> None:
-        """Register an incoming SSRC. ValueError when the peer already has that SSRC under another stream."""
+        """Register an incoming SSRC. Raises ValueError if the peer already has that SSRC under another stream."""
 
     def remove_stream(self, stream: int) -> None:
-        """Forget a stream, its cache, and detach it from routes and sinks."""
+        """Remove a stream and its cache, and detach it from routes and sinks."""
 
     def progress(self, stream: int) -> Progress:
         """Return the stream's live figures."""
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
-        """Let packets of the stream pass, or drop them as NOT_PERMITTED (mute by host, grants)."""
+        """Let packets of the stream pass, or drop them as NOT_PERMITTED (muted by a host, not granted)."""
 
     def set_shed(self, stream: int, shed: bool) -> None:
-        """Drop packets of the stream unread, as SHED, or not: the node is short of time.
+        """Drop packets of the stream unread, as SHED, or stop doing so.
 
-        Nobody is asked for packets that we lost ourselves (these, and those that a socket dropped), and nobody should
-        ask us: the first packet after them is an OVERFLOWED arrival, and routes leave out one number for all that is
-        missing before it.
+        Packets that we lost ourselves (these, and those dropped by a socket) are not requested, and should not be
+        requested from us: the first packet after them is an OVERFLOWED arrival, and routes leave out one number for all
+        packets missing before it.
         """
 
     def set_route(self, entry: RouteEntry) -> None:
         """Add an outgoing stream; it carries nothing until `switch_route`."""
 
     def switch_route(self, route: int, pending: RouteSource | None) -> bool:
-        """Make `pending` the route's next source; None stops the route at once (its numbering continues later).
+        """Make `pending` the route's next source. None stops the route at once; its numbering continues later.
 
-        Return True if the keyframe with which the route begins is there: nobody needs to be asked for one.
+        Return True if the keyframe with which the route begins is in the cache, so that none need be requested.
 
-        Packets of a stopped route that wait behind the peer's budget are dropped. Their numbers are reused, except one,
-        so that the receiver sees a gap.
+        Packets of a stopped route that wait for the peer's budget are dropped. Their numbers are reused, except one, so
+        that the receiver sees a gap.
         """
 
     def remove_route(self, route: int) -> None: ...
@@ -402,44 +405,50 @@ class Engine(Protocol):
     def route_state(self, route: int) -> RouteState: ...
 
     def payload(self, stream: int, ext_seq: int) -> tuple[int, bytes] | None:
-        """Return a packet's payload type and payload, without padding; None where it is not held, or nobody gets it."""
+        """Return a packet's payload type and its payload without padding; None if it is not held, or nobody gets it."""
 
     def add_sink_route(self, stream: int, sink: int, handle: int) -> None:
-        """Copy the stream's packets to a sink under `handle`, from the next one on."""
+        """Copy the stream's packets, from the next one on, to a sink under `handle`."""
 
     def remove_sink_route(self, stream: int, sink: int) -> None: ...
 
     def set_budget(self, peer: int, bits_per_second: int | None) -> None:
-        """Pace the peer; None sends at once. What exceeds it waits in the per-peer queue for `release`."""
+        """Pace the peer; None sends at once. Packets beyond the budget wait in the peer's queue for `release`."""
 
     def is_audio(self, datagram: Datagram) -> bool:
-        """Return True if it looks like RTP of a registered audio stream (unverified): the pump lets such go first."""
+        """Return True if a datagram looks like RTP of a registered audio stream (unverified); the pump puts such
+        first.
+        """
 
     def process(self, batch: Sequence[Datagram], now: int) -> Result:
-        """Run a batch through the table: all of it is received first, then forwarded stream by stream, in the order of
-        each stream's first packet; within a stream route by route, so that a destination's packets form a run."""
+        """Run a batch through the table. All of it is received first, then forwarded stream by stream, in the order of
+        each stream's first packet, and within a stream route by route, so that a destination's packets form a run.
+        """
 
     def resubmit(self, leftover: Leftover, now: int) -> Result:
-        """Run an UNKNOWN_SSRC leftover again, now that policy may have registered its stream, or an EARLY one, now that
-        the peer has keys; it counts as received once."""
+        """Process an UNKNOWN_SSRC leftover again, now that policy may have registered its stream, or an EARLY one, now
+        that the peer has keys. It is counted as received only once.
+        """
 
     def retransmit(self, peer: int, ssrc: int, seqs: Iterable[int], now: int, min_interval: int) -> list[Outgoing]:
-        """Answer a NACK for outgoing `ssrc` by RTX (RFC 4588), or by the same packet again without negotiated RTX.
+        """Answer a NACK for outgoing `ssrc` with RTX (RFC 4588), or if that was not negotiated with the same packet.
 
-        A seq retransmitted less than `min_interval` ns ago is not repeated. Unknown ones are counted and passed over.
+        A seq retransmitted less than `min_interval` ns ago is not repeated. Unknown ones are counted and skipped.
         """
 
     def protect_rtcp(self, peer: int, compound: bytes) -> list[Outgoing]:
-        """Protect an RTCP compound packet for the peer: one datagram, or none before keys and address are set."""
+        """Protect an RTCP compound packet for the peer; return one datagram, or none before keys and address are
+        set.
+        """
 
     def acknowledge(self, peer: int, ssrc: int) -> None:
-        """Acknowledge the peer's packets by transport-wide feedback, sent as `ssrc`, from now on."""
+        """Acknowledge the peer's packets with transport-wide feedback, sent as `ssrc`, from now on."""
 
     def leave_strays(self, limit: int) -> None:
-        """Leave so many STRAY datagrams of a batch to policy; by default, and beyond, they are dropped."""
+        """Leave up to this many STRAY datagrams of a batch to policy (default none); the others are dropped."""
 
     def pace_feedback(self, pace: int) -> None:
-        """Acknowledge `pace` times as rarely as usual: there is little time for it."""
+        """Send feedback only every `pace` intervals, to save time."""
 
     def feedback(self, now: int) -> list[Outgoing]:
         """Return the transport-wide feedback that is due by `now`; see `sfu.machines.repair.twcc_receiver`."""
@@ -448,21 +457,21 @@ class Engine(Protocol):
         """Return when `feedback` has work next, or None."""
 
     def release(self, now: int) -> list[Outgoing]:
-        """Return what pacing lets go by `now`."""
+        """Return the packets that pacing releases by `now`."""
 
     def next_release(self) -> int | None:
         """Return when `release` has work next, or None."""
 
     def last_activity(self, peer: int) -> int:
-        """Arrival time of the peer's newest authenticated packet, 0 before any."""
+        """Return the arrival time of the peer's newest authenticated packet, 0 before any."""
 
     @property
     def drops(self) -> Mapping[Drop, int]:
-        """Packets dropped since the start, by reason."""
+        """The packets dropped since the start, by reason."""
 
     @property
     def packets_in(self) -> int:
-        """New packets of registered streams since the start."""
+        """The number of new packets of registered streams since the start."""
 
     @property
     def counters(self) -> Mapping[str, int]:

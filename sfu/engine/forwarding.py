@@ -1,4 +1,4 @@
-"""Forwards a run of one stream's packets to all of its routes: chooses packets, closes gaps, and numbers them."""
+"""Forwards a run of one stream's packets to all of its routes: selects packets, closes gaps, and numbers them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,15 +15,15 @@ from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
 _NO_LIMIT = 255
-_OVERHEAD = 160  # of a packet: more than its header, extensions of the one-byte form and tag
-_new_tuple = tuple.__new__  # makes a named tuple in two thirds of its constructor's time
+_OVERHEAD = 160  # room beyond the payload: more than header, one-byte extensions and tag
+_new_tuple = tuple.__new__  # creates a named tuple in two thirds of its constructor's time
 
 Plan = list[tuple[int, int, int, int, int, bytes, bytes]]
-"""Of each packet: ext_seq, first byte, marker, timestamp, words of extensions, the rest of the header, payload."""
+"""For each packet: ext_seq, first byte, marker, timestamp, words of extensions, the rest of the header, payload."""
 
 
 class Forwarder:
-    """Appends to `outgoing` and `switches`, which the engine hands out. `peers` are those of the table."""
+    """Forwards runs; appends to `outgoing` and `switches`, which the engine returns. `peers` are those of the table."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Forwarder:
         self._switches = switches
 
     def forward(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
-        """Forward packets that have just been put into the stream's cache, in the order of their arrival."""
+        """Forward packets that have just been put into the stream's cache, in order of arrival."""
         is_plain = _is_plain(packets)
         octets = sum(len(packet.payload) for packet in packets)
-        # Per layout and rewrite: what its routes send alike. Routes of a room mostly agree.
+        # Shared bytes by layout and rewrite, since routes of a room mostly agree.
         plans: dict[tuple[Layout, int, int], Plan | None] = {}
         for route in tuple(stream.routes):
             if is_plain and self._takes_plainly(route, stream, packets):
@@ -83,7 +83,9 @@ class Forwarder:
         )
 
     def _send_plainly(self, route: Route, plan: Plan, last: Packet, octets: int) -> None:
-        """One tight loop: everything that does not change from packet to packet is looked up before."""
+        """Send a run in one tight loop; everything that does not change from packet to packet is looked up before
+        it.
+        """
         sender, segment, entry, stamps = self._sender(route), route.map.segment, route.entry, route.stamps
         protector, destination, local = sender.protector, sender.destination, sender.local
         assert segment is not None
@@ -153,10 +155,10 @@ class Forwarder:
         return bool(packet.payload) and packet.payload_type in route.entry.payload_types
 
     def _catch_up(self, route: Route, stream: RoutedStream, first: Packet, current: Packet) -> None:
-        """The flip's first packet came before: the packets between it and `current` are in the cache."""
+        """Switch at an earlier packet; the packets between it and `current` are in the cache."""
         for ext_seq in range(first.ext_seq + 1, stream.newest + 1):
             packet = stream.get(ext_seq)
-            # Later packets of the run get their turn.
+            # Later packets of the run follow in their turn.
             if packet is None or (packet.run == current.run and packet.run_index > current.run_index):
                 continue
             if packet.ext_seq >= route.map.next_ext:
@@ -186,7 +188,7 @@ class Forwarder:
         self._emit(route, segment, packet, out_seq)
 
     def _forward_late(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
-        """Routes that have left the stream still get late packets that belong between those that they got."""
+        """Send late packets to routes that have left the stream, if they belong between packets that those got."""
         for route in tuple(stream.former):
             if route.stream is stream:
                 continue
@@ -195,7 +197,7 @@ class Forwarder:
                     self._forward_past(route, stream, packet)
 
     def _forward_past(self, route: Route, stream: RoutedStream, packet: Packet) -> None:
-        """A late packet takes the place that was kept for it, rewritten as its neighbours were."""
+        """Send a late packet in the place that was kept for it, rewritten like its neighbours."""
         if not packet.payload:
             return
         segment = route.map.find(stream, packet.ext_seq)
@@ -218,7 +220,7 @@ def _rewrite(route: Route) -> Rewrite:
 
 
 def _make_plan(layout: Layout, rewrite: Rewrite, packets: Sequence[Packet]) -> Plan | None:
-    """Return what routes of this layout and rewrite send alike, None when a packet needs the two-byte form."""
+    """Return the bytes that routes of this layout and rewrite share; None if a packet needs the two-byte form."""
     plan: Plan = []
     for packet in packets:
         tail = layout.tail(packet, packet.frame_offset(rewrite))
@@ -237,7 +239,7 @@ def _fits(pacer: Pacer, packets: Sequence[Packet], now: int) -> bool:
 
 
 def _is_plain(packets: Sequence[Packet]) -> bool:
-    """Return True if the packets are in order, of one payload type, for everybody, and follow no loss of ours."""
+    """Return True if the packets are in order, have one payload type, go to everybody, and follow no loss of ours."""
     payload_type = packets[0].payload_type
     previous = -1
     for packet in packets:

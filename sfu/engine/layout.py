@@ -1,8 +1,9 @@
-"""Layout of the header extensions of an outgoing packet (RFC 8285).
+"""Layout of an outgoing packet's header extensions (RFC 8285).
 
-A layout is a peer's extension ids and a route's mid. Ours come first, so that their places are fixed: abs-send-time and
-the transport-wide seq, stamped in send order, then the mid; what passes from the publisher follows in the order of
-`packet.PASSED`. Everything else is left out. Routes that agree share a layout, and with it each packet's bytes.
+A layout consists of a peer's extension ids and a route's mid. Our extensions come first, so that their places are
+fixed: abs-send-time and the transport-wide seq, stamped in send order, then the mid. Extensions passed from the
+publisher follow in the order of `packet.PASSED`; all others are left out. Routes that agree share a layout, and with it
+each packet's bytes.
 """
 
 import struct
@@ -15,12 +16,12 @@ _ONE_BYTE = 0xBEDE
 _TWO_BYTE = 0x1000
 _FIXED = struct.Struct("!BBHII")
 _WITH_BLOCK = struct.Struct("!BBHIIHH")
-# All of the fixed header, the block's, abs-send-time with its id, the transport-wide seq's id and value.
+# The fixed header, the block's header, abs-send-time with its id, the transport-wide seq's id and value.
 pack_stamped = struct.Struct("!BBHIIHHIBH").pack
 
 
 class Layout:
-    """`is_usual`: both stamps, ids of the one-byte form; then `pack_stamped` and `tail` make the header."""
+    """`is_usual`: both stamps, and ids of the one-byte form; then `pack_stamped` and `tail` build the header."""
 
     __slots__ = ("__weakref__", "_mid", "_passed", "_send_time", "_transport", "is_usual", "send_time_word", "seq_tag")
 
@@ -38,9 +39,9 @@ class Layout:
         return self._transport > 0
 
     def tail(self, packet: Packet, frame_offset: int) -> tuple[int, bytes] | None:
-        """Return (words of the block, what follows the stamps); None when the packet needs the two-byte form.
+        """Return (words of the block, bytes after the stamps); None if the packet needs the two-byte form.
 
-        Only for a usual layout.
+        For a usual layout only.
         """
         known = packet.tails.get((self, frame_offset))
         if known is None:
@@ -73,7 +74,7 @@ class Layout:
         return _WITH_BLOCK.pack(first | 0x10, *fixed, profile, len(body) // 4) + body
 
     def _rest(self, packet: Packet, frame_offset: int) -> list[tuple[int, bytes]]:
-        """Everything but the stamps."""
+        """Return the extensions without the stamps."""
         elements = []
         if self._mid[0] and self._mid[1]:
             elements.append(self._mid)

@@ -1,4 +1,4 @@
-"""A received packet as the engine keeps it: parsed once, its payload and descriptor ready for any number of routes."""
+"""A received packet as the engine keeps it: parsed once, with payload and descriptor ready for any number of routes."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,13 @@ PASSED = (
 
 
 MAX_EQUALISING = 3
-"""Bytes of padding that equally long packets are worth."""
+"""The most padding, in bytes, that is worth adding for equally long packets."""
 
 
 class Packet:
     """One position of a stream. `payload` lacks padding; it is empty for a position that nobody gets.
 
-    Without descriptor fields, `picture_id`, `tl0` and `frame_number` (of AV1's dependency descriptor) are -1 and
-    layers 0.
+    Without descriptor fields, `picture_id`, `tl0` and `frame_number` (of AV1's dependency descriptor) are -1, layers 0.
     """
 
     __slots__ = (
@@ -93,7 +92,7 @@ class Packet:
         self.picture_offset = self.tl0_offset = 0
         self.picture_mask = 0x7FFF
         self.run = self.run_index = -1
-        # What routes derive from the packet, shared among those that derive the same.
+        # Values that routes derive from the packet, shared by routes that agree.
         self.tails: dict[tuple[object, int], tuple[int, bytes]] = {}
         self.rewritten_as: dict[tuple[int, int], bytes] = {}
         if payload:
@@ -125,11 +124,11 @@ class Packet:
         return known
 
     def frame_offset(self, rewrite: Rewrite) -> int:
-        """Return by how much the frame number in the dependency descriptor moves."""
+        """Return the offset of the frame number in the dependency descriptor."""
         return rewrite.picture_offset if self.frame_number >= 0 else 0
 
     def passed_moved(self, frame_offset: int) -> dict[Extension, bytes]:
-        """Return the extensions that pass, with the frame number moved (AV1 RTP specification, appendix A)."""
+        """Return the passed extensions, with the frame number moved (AV1 RTP specification, appendix A)."""
         if not frame_offset:
             return self.passed
         value = self.passed[Extension.DEPENDENCY_DESCRIPTOR]
@@ -148,11 +147,11 @@ class Packet:
 
     @property
     def is_compacted(self) -> bool:
-        """True if picture ids are closed up over filtered pictures."""
+        """True if picture ids must be contiguous despite filtered pictures."""
         return self.codec is Codec.VP8
 
     def marker_under(self, rewrite: Rewrite) -> int:
-        """Return the marker bit in place: also set where the highest layer that is carried ends its picture."""
+        """Return the marker bit in its place; it is also set where the highest carried layer ends its picture."""
         if self.end_of_layer and self.spatial == rewrite.max_spatial:
             return 0x80
         return self.marker
@@ -178,7 +177,7 @@ class Packet:
                 else:
                     self._describe_vp9(vp9.parse(self.payload))
             except ValueError:
-                # Forwarded as it is: no field is moved by guesswork, and browsers decide what to do with it.
+                # Forwarded unchanged: its fields cannot be moved safely, and browsers decide what to do with it.
                 return
         self.is_keyframe = keyframes.is_keyframe_start(codec, self.payload)
 
@@ -209,8 +208,8 @@ class Packet:
 def equalise(packets: Sequence[Packet]) -> None:
     """Pad the packets of each video frame of a run to one length where little is missing.
 
-    Browsers split a frame into packets whose lengths differ by a byte; the kernel segments only what is equally long.
-    Packets that the publisher padded stay as they are.
+    Browsers split a frame into packets whose lengths differ by a byte, but the kernel segments only equally long ones.
+    Packets that the publisher padded stay unchanged.
     """
     start = 0
     for end in range(1, len(packets) + 1):

@@ -15,13 +15,13 @@ from sfu.machines.congestion.send_history import SentKind, SentPacket
 
 _MASK32 = 0xFFFFFFFF
 PADDING_PACKETS = 16
-"""The number of a route's newest packets that serve as padding, in turn."""
+"""The number of a route's newest packets that are used as padding, in turn."""
 Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str], Layout]
-"""Layouts in use, shared by the routes that agree on one."""
+"""Layouts in use, each shared by the routes that agree on it."""
 
 
 def send_time(now: int) -> int:
-    """Return abs-send-time: seconds as 6.18 fixed point, of the monotonic clock."""
+    """Return abs-send-time: seconds of the monotonic clock in 6.18 fixed point."""
     return (now << 18) // 1_000_000_000 & 0xFFFFFF
 
 
@@ -49,7 +49,7 @@ class PeerSender:
             self._lay_out(route)
 
     def set_keys(self, keys: SrtpKeys) -> None:
-        """Protect with new keys; packet indexes begin anew under them."""
+        """Protect with new keys, under which packet indexes begin anew."""
         self._protect_with(create_protector(keys), RtcpProtector(keys))
 
     def set_unprotected(self) -> None:
@@ -69,7 +69,7 @@ class PeerSender:
             self._set_bases(route)
 
     def first_index(self, ssrc: int, first_seq: int) -> int:
-        """Return the first packet index of a new route: after those that the keys have protected under its SSRC."""
+        """Return the first packet index of a new route, which follows those already protected under its SSRC."""
         return self._indexes.get(ssrc, first_seq)
 
     def add_route(self, route: Route) -> None:
@@ -78,7 +78,7 @@ class PeerSender:
         self._set_bases(route)
 
     def update_route(self, route: Route) -> None:
-        """The route's entry has changed, not its SSRCs."""
+        """Take a changed entry of a route, with the same SSRCs."""
         self._lay_out(route)
 
     def remove_route(self, route: Route) -> None:
@@ -97,11 +97,11 @@ class PeerSender:
             self.pacer = Pacer(bits_per_second)
 
     def room(self) -> int:
-        """Return how many bytes of the past a route may begin with."""
+        """Return the number of bytes of past packets with which a route may begin."""
         return self.pacer.room() if self.pacer is not None else CATCH_UP_BYTES
 
     def emit(self, numbered: Numbered, now: int, outgoing: list[Outgoing]) -> None:
-        """Send a packet, or queue it behind the budget. Audio goes at once and is charged."""
+        """Send a packet, or queue it if the budget is spent. Audio is sent at once and charged."""
         pacer = self.pacer
         if pacer is not None and not numbered.route.entry.is_audio and not pacer.admits(now, numbered.is_repair):
             if not pacer.push(numbered):
@@ -110,13 +110,13 @@ class PeerSender:
         self._send(numbered, now, outgoing)
 
     def forget_queued(self, route: Route) -> int:
-        """Drop what waits of a route; return how many packets that were."""
+        """Drop a route's waiting packets; return their number."""
         count = self.pacer.remove(route) if self.pacer is not None else 0
         self._tally.drop(Drop.STOPPED, count)
         return count
 
     def release(self, now: int, outgoing: list[Outgoing]) -> None:
-        """Send what waits, as far as the budget goes."""
+        """Send waiting packets within the budget."""
         pacer = self.pacer
         if pacer is None or pacer.next_release > now:
             return
@@ -126,7 +126,7 @@ class PeerSender:
             self.pacer = None
 
     def retransmit(self, ssrc: int, seqs: Iterable[int], now: int, min_interval: int, outgoing: list[Outgoing]) -> None:
-        """Answer a NACK. KeyError for an SSRC that the peer does not get."""
+        """Answer a NACK. Raises KeyError for an SSRC that the peer does not get."""
         route = self.routes[ssrc]
         newest = route.map.next_out - 1
         for seq in seqs:
@@ -177,7 +177,7 @@ class PeerSender:
         return [Outgoing(data, self.destination, self.local)]
 
     def _send(self, numbered: Numbered, now: int, outgoing: list[Outgoing], kind: SentKind = SentKind.RTX) -> None:
-        """Protect and send now. `kind` is what a repair counts as."""
+        """Protect and send now. `kind` is the counter of a repair."""
         payload_type = numbered.route.entry.payload_types.get(numbered.packet.payload_type)
         if payload_type is None:
             self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
@@ -237,7 +237,7 @@ class PeerSender:
                 seq = _recorded_seq(route, stamps)
                 self.analyser.sent(SentPacket(seq, entry.rtx_ssrc, rtx_seq & 0xFFFF, len(data), now, kind))
         else:
-            # Under one packet index there may be one packet only: it must be the same bytes, stamps included.
+            # A packet index may be used for one packet only, so a repeat must have the same bytes, including stamps.
             sent = route.stamps[out_seq % STAMPS] if route.stamps is not None else None
             if sent is None or sent[0] != out_seq:
                 return None
@@ -256,7 +256,7 @@ class PeerSender:
         return seq
 
     def _lay_out(self, route: Route) -> None:
-        """Forget what could be sent again: other bytes under a packet index that was used are forbidden."""
+        """Forget the packets that could be sent again, since other bytes under a used packet index are forbidden."""
         key = (frozenset(self._extensions.items()), route.entry.mid)
         layout = self._layouts.get(key)
         if layout is None:

@@ -1,8 +1,8 @@
-"""From the sockets through the engine and back, within a time budget: what the loop's reader calls.
+"""The path from the sockets through the engine and back, within a time budget. The loop's reader calls it.
 
-What was read but not yet forwarded when the budget is spent waits in a bounded backlog; audio overtakes video there.
-While it is full, the sockets are still read, since they hold sound too: video is dropped unread (Drop.BACKLOG_FULL). An
-engine that does its own input and output (DirectEngine) keeps that backlog itself.
+Datagrams that were read but not forwarded when the budget is spent wait in a bounded backlog, where audio overtakes
+video. While it is full, the sockets are still read, since they hold audio too, but video is dropped
+(Drop.BACKLOG_FULL). An engine that does its own input and output (DirectEngine) keeps that backlog itself.
 """
 
 import time
@@ -25,17 +25,18 @@ _MAX_CHUNK = 64
 class DirectEngine(Protocol):
     """An engine that reads and writes the sockets itself, without an object per datagram.
 
-    It forwards in slices and reads the sockets between them. Audio that arrived meanwhile precedes the rest of
-    other streams and before what pacing holds. If its stream is mid-fan-out, it joins at the current route, then wraps
-    around to the routes already served.
+    It forwards in slices and reads the sockets between them. Audio that arrived meanwhile precedes the rest of other
+    streams and packets held by pacing. If the fan-out of its stream is under way, a packet joins at the current route,
+    then wraps around to the routes already served.
     """
 
     def receive_and_forward(
         self, filenos: Sequence[int], now: int, deadline: int, unread: Iterable[int] = ()
     ) -> Result:
-        """Read what waits but at the sockets `unread`, forward and send until `deadline`; `outgoing` stays empty.
+        """Read waiting datagrams, except from sockets `unread`, forward and send until `deadline`; `outgoing` stays
+        empty.
 
-        Audio under way at the deadline may take as long again: a fan-out of 500 outlasts a budget.
+        Audio under way at the deadline may take as long again, since a fan-out of 500 exceeds the budget.
         """
 
     def attend(
@@ -49,31 +50,31 @@ class DirectEngine(Protocol):
         budget: int,
         together: int,
     ) -> Result:
-        """Do as `receive_and_forward` again and again, each time within `budget`, without an interpreter in between.
+        """Repeat `receive_and_forward`, each time within `budget`, without the interpreter in between.
 
-        First and after a look that found something, `pause` passes; after one that found nothing, whatever it takes
-        until something comes. After a look, what pacing lets go is sent, and feedback that is due, along with what is
-        due within `together`. It ends at `until`, or earlier: with packets that are left in the backlog, and when there
-        is anything to tell but leftovers, which can wait for so long.
+        At first, and after a poll that found something, it waits for `pause`; after one that found nothing, until
+        something arrives. After a poll it sends packets that pacing releases, and feedback that is due, including what
+        is due within `together`. It returns at `until`; or earlier, if packets remain in the backlog, or there is
+        anything to report except leftovers, which can wait.
         """
 
     @property
     def rested(self) -> int:
-        """For how long (ns) `attend` has let time pass so far."""
+        """The total time (ns) that `attend` has waited."""
 
     def acknowledge_directly(self, filenos: Sequence[int], now: int) -> None:
         """Send the transport-wide feedback that is due by `now`."""
 
     def release_directly(self, filenos: Sequence[int], now: int) -> None:
-        """Send the packets that pacing releases by `now`, unless audio waits: then they stay due."""
+        """Send the packets that pacing releases by `now`; if audio waits, they stay due."""
 
     @property
     def waited(self) -> int:
-        """The longest time (ns) that anything waited which was read last or is in the backlog."""
+        """The longest wait (ns) of any datagram that was read last or is in the backlog."""
 
     @property
     def backlog(self) -> bool:
-        """True if packets wait that were read already."""
+        """True if packets wait that were already read."""
 
     @property
     def datagrams_read(self) -> int:
@@ -81,11 +82,11 @@ class DirectEngine(Protocol):
 
     @property
     def sent_directly(self) -> tuple[int, int, Mapping[Drop, int]]:
-        """Datagrams and bytes that the kernel accepted, and drops of those that it refused."""
+        """The datagrams and bytes that the kernel accepted, and drops of those that it refused."""
 
 
 class Pump:
-    """Composes an engine and sockets. Only the loop's thread may call it. `times` tells how long its turns take.
+    """Composes an engine and sockets. Only the loop's thread may call it. `times` holds the durations of its turns.
 
     After `receive_and_forward`, when `backlog` is true, the caller must call again without waiting for a reader
     (`loop.call_soon`), since the sockets may be empty already.
@@ -111,7 +112,7 @@ class Pump:
 
     @property
     def backlog(self) -> bool:
-        """True if datagrams wait that were read already."""
+        """True if datagrams wait that were already read."""
         if self._direct is not None:
             return self._direct.backlog
         return bool(self._audio or self._other)
@@ -123,7 +124,7 @@ class Pump:
 
     @property
     def waited(self) -> int:
-        """The longest time (ns) that anything waited which was read last or is in the backlog."""
+        """The longest wait (ns) of any datagram that was read last or is in the backlog."""
         return self._direct.waited if self._direct is not None else self._waited
 
     @property
@@ -133,7 +134,7 @@ class Pump:
 
     @property
     def drops(self) -> Mapping[Drop, int]:
-        """Drops of the engine and of sending together."""
+        """Drops by the engine and by sending, together."""
         drops = dict(self._engine.drops)
         for source in (self._sockets.drops, self._direct.sent_directly[2] if self._direct is not None else {}):
             for reason, packets in source.items():
@@ -143,7 +144,7 @@ class Pump:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """The engine's totals; datagrams_out and bytes_out are those that the kernel took."""
+        """The engine's totals; datagrams_out and bytes_out are those that the kernel accepted."""
         datagrams, size, _ = self._direct.sent_directly if self._direct is not None else (0, 0, {})
         return {
             **self._engine.counters,
@@ -152,29 +153,29 @@ class Pump:
         }
 
     def receive_buffers(self) -> ReceiveBuffers:
-        """Return what the sockets' receive buffers hold, and have dropped."""
+        """Return the fill and the drops of the sockets' receive buffers."""
         return self._sockets.receive_buffers()
 
     def ready(self, local: int) -> None:
-        """Read this socket too, next time: one opened besides the node's own, which are always read."""
+        """Read this additional socket next time; the node's own are always read."""
         self._ready.add(local)
 
     def take(self, datagrams: Iterable[Datagram]) -> None:
-        """Forward these next time, besides what waits at the sockets: the caller read them itself."""
+        """Forward these next time, besides what waits at the sockets; the caller has read them itself."""
         self._taken += datagrams
 
     @property
     def attends(self) -> bool:
-        """True if `attend` can be called: the engine does its own input and output."""
+        """True if `attend` can be called, since the engine does its own input and output."""
         return self._direct is not None
 
     @property
     def rested(self) -> int:
-        """For how long (ns) `attend` has let time pass so far."""
+        """The total time (ns) that `attend` has waited."""
         return self._direct.rested if self._direct is not None else 0
 
     def attend(self, now: int, until: int, pause: int, together: int = 0) -> Result:
-        """Let `pause` pass, then do as `receive_and_forward`, again and again until `until`: see `DirectEngine`."""
+        """Wait for `pause`, then repeat `receive_and_forward` until `until`; see `DirectEngine`."""
         assert self._direct is not None
         begun, rested = time.perf_counter_ns(), self._direct.rested
         try:
@@ -191,7 +192,9 @@ class Pump:
             self.times.add(time.perf_counter_ns() - begun - (self._direct.rested - rested))
 
     def receive_and_forward(self, now: int) -> Result:
-        """Read what waits, forward within the budget. `outgoing` of the result is empty: it has been sent."""
+        """Read waiting datagrams and forward within the budget. `outgoing` of the result is empty, since it has been
+        sent.
+        """
         begun = time.perf_counter_ns()
         try:
             result = self._receive_and_forward(now)
@@ -230,18 +233,18 @@ class Pump:
         return total
 
     def _unread(self) -> Collection[int]:
-        """Return the sockets opened besides that have nothing to read."""
+        """Return the additional sockets that have nothing to read."""
         own, every = len(self._sockets.addresses), len(self._sockets.filenos())
         unread: Collection[int] = set(range(own, every)) - self._ready if every > own else ()
         self._ready.clear()
         return unread
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Send what the engine or a peer (STUN, DTLS, RTCP) produced."""
+        """Send datagrams that the engine or a peer (STUN, DTLS, RTCP) produced."""
         self._sockets.send(outgoing)
 
     def release(self, now: int) -> None:
-        """Send what pacing lets go by `now`; call it at `next_release`."""
+        """Send the packets that pacing releases by `now`; call it at `next_release`."""
         begun = time.perf_counter_ns()
         if self._direct is not None:
             self._direct.release_directly(self._sockets.filenos(), now)
@@ -288,7 +291,7 @@ class Pump:
         return [self._other.popleft() for _ in range(min(self._chunk, len(self._other)))]
 
     def _adapt(self, elapsed: int) -> None:
-        """Long chunks make long runs, which are cheap; short ones let audio in."""
+        """Return the size of the next chunk: long chunks make long runs, which are cheap; short ones let audio in."""
         if elapsed > 4 * self._budget:
             self._chunk = max(_MIN_CHUNK, self._chunk // 2)
         elif elapsed < self._budget:
@@ -296,6 +299,6 @@ class Pump:
 
 
 def _is_media(datagram: Datagram) -> bool:
-    """Return True if it is RTP (RFC 7983, RFC 5761): checks, handshakes and feedback are few, and needed."""
+    """Return True if a datagram is RTP (RFC 7983, RFC 5761); checks, handshakes and feedback are few, and needed."""
     data = datagram.data
     return len(data) > 1 and data[0] >> 6 == 2 and not 192 <= data[1] <= 223

@@ -1,4 +1,4 @@
-"""The engine in plain Python: readable, the specification, and what runs where nothing was compiled."""
+"""The engine in plain Python: the readable specification, which also runs if nothing was compiled."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -140,11 +140,11 @@ class PythonEngine:
     def set_route(self, entry: RouteEntry) -> None:
         sender = self._peers[entry.peer].sender
         if not 0 <= entry.first_seq < 1 << 15:
-            raise ValueError("a route's first seq is below 2**15")
+            raise ValueError("a route's first seq must be below 2**15")
         known = self._routes.get(entry.route)
         other = sender.routes.get(entry.ssrc)
         if other is not None and other is not known:
-            raise ValueError(f"peer {entry.peer} gets SSRC {entry.ssrc} by route {other.entry.route}")
+            raise ValueError(f"peer {entry.peer} gets SSRC {entry.ssrc} from route {other.entry.route}")
         if known is not None and known.entry.peer == entry.peer and _same_ssrcs(known.entry, entry):
             known.entry = entry
             sender.update_route(known)
@@ -171,7 +171,7 @@ class PythonEngine:
         self._peers[entry.entry.peer].sender.remove_route(entry)
 
     def _stop(self, route: Route) -> None:
-        """Stop a route, and drop its packets that wait for its peer's budget."""
+        """Stop a route, and drop its packets that wait for the peer's budget."""
         route.stop()
         if self._peers[route.entry.peer].sender.forget_queued(route):
             route.free_unsent()
@@ -196,7 +196,7 @@ class PythonEngine:
 
     def set_budget(self, peer: int, bits_per_second: int | None) -> None:
         if bits_per_second is not None and bits_per_second <= 0:
-            raise ValueError("a budget is positive, or None")
+            raise ValueError("a budget must be positive or None")
         self._peers[peer].sender.set_budget(bits_per_second)
 
     def is_audio(self, datagram: Datagram) -> bool:

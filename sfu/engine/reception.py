@@ -37,7 +37,7 @@ _TOLD = (
 
 
 class Peer:
-    """The table's peer. `ssrcs` leads to a stream, and says whether the SSRC is its repair stream."""
+    """A peer in the table. `ssrcs` maps an SSRC to its stream and to whether it is the stream's RTX."""
 
     def __init__(self, number: int, sender: PeerSender) -> None:
         self.number = number
@@ -92,7 +92,7 @@ class Received(NamedTuple):
 
 
 class Original(NamedTuple):
-    """A packet as the publisher first sent it, with RTX undone. `data` includes any padding."""
+    """A packet as the publisher first sent it, with RTX unwrapped. `data` includes any padding."""
 
     data: bytes
     header_bytes: int
@@ -115,7 +115,7 @@ class Reception:
         self._told: dict[Peer, int] = {}
 
     def receive(self, datagram: Datagram, peer: Peer | None) -> None:
-        """Tell a datagram's kind by its first byte (RFC 7983), RTCP from RTP by its second (RFC 5761)."""
+        """Process a datagram: its first byte shows its kind (RFC 7983), its second RTCP or RTP (RFC 5761)."""
         data = datagram.data
         first = data[0] if data else 255
         if 128 <= first <= 191:
@@ -134,7 +134,7 @@ class Reception:
             self._tally.drop(Drop.NOT_WEBRTC)
 
     def receive_protected(self, datagram: Datagram, peer: Peer) -> None:
-        """Take RTP or RTCP; packets before the keys are left to policy, since they may come together with the
+        """Take RTP or RTCP. Packets that arrive before the keys are left to policy, since they may accompany the
         handshake's end.
         """
         if peer.receiver is not None:
@@ -190,14 +190,14 @@ class Reception:
             self._take(Received(datagram, packet, header, *known), peer)
 
     def tell(self) -> None:
-        """Put what feedback said into the result, when all of the batch was received."""
+        """Put the summaries of feedback into the result, once the complete batch has been received."""
         for peer, arrival in self._told.items():
             if peer.sender.analyser is not None:
                 self._result.observed.append(Observed(peer.number, peer.sender.analyser.tell(arrival), arrival))
         self._told.clear()
 
     def _fold(self, peer: Peer, compound: bytes, arrival: int) -> bytes:
-        """Take unremarkable feedback and reports out of a compound packet if enabled; return the rest."""
+        """Handle unremarkable feedback and reports of a compound packet, if enabled; return the rest."""
         analyser, folds = peer.sender.analyser, peer.sender.folds
         if analyser is None or not folds or not analyser.may_fold(arrival):
             return compound
@@ -272,7 +272,7 @@ class Reception:
     ) -> tuple[int, Packet]:
         """Cache a new packet for its receivers; one that may not pass is kept empty, to hold its number.
 
-        Return its size without redundancy, and the cached packet.
+        Returns its size without redundancy, and the cached packet.
         """
         entry = stream.payloads.get(original.payload_type)
         refusal = None
@@ -302,7 +302,9 @@ class Reception:
         return len(original.data), packet
 
     def _open(self, stream: RoutedStream, original: Original, ext_seq: int) -> tuple[Original, Drop | None]:
-        """Return the primary packet of a RED packet, and why it may not pass; lost packets before it are recovered."""
+        """Return the primary packet of a RED packet, and the reason if it may not pass; recover lost packets before
+        it.
+        """
         payload = original.payload
         try:
             blocks = red.parse(payload)
@@ -319,7 +321,7 @@ class Reception:
         return original, None if is_plain(stream.payloads, primary) else Drop.UNMAPPED_PAYLOAD_TYPE
 
     def _recover(self, stream: RoutedStream, later: Original, ext_seq: int, timestamp: int, block: red.Block) -> None:
-        """Take a lost packet from a later one's redundancy."""
+        """Take a lost packet from a later packet's redundancy."""
         entry, payload_type, arrival = stream.entry, block.payload_type, later.arrival
         payload = later.payload[block.start : block.end]
         data = rtp.build_header(payload_type, False, ext_seq & 0xFFFF, timestamp, entry.ssrc) + payload
@@ -338,7 +340,7 @@ class Reception:
         self._arrived(stream, packet, len(data), ArrivalFlag.RECOVERED)
 
     def _arrived(self, stream: RoutedStream, packet: Packet, size: int, flags: ArrivalFlag) -> None:
-        """Count a new packet of `size` bytes, and report it if policy may have to act on it at once."""
+        """Count a new packet of `size` bytes, and report it if policy may have to react at once."""
         self._tally.packets_in += 1
         entry, payload = stream.entry, stream.payloads.get(packet.payload_type)
         if stream.progress.packets and packet.arrival - stream.progress.last_arrival >= RESUMED_NS:
@@ -366,7 +368,7 @@ class Reception:
             )
 
     def _put(self, stream: RoutedStream, packet: Packet, data: bytes | None) -> None:
-        """Cache a packet and let it be forwarded; `data` is what sinks get, None for nothing."""
+        """Cache a packet and have it forwarded; `data` is the packet for sinks, None for none."""
         stream.put(packet, self._tally.overflows)
         self.runs.setdefault(stream, []).append(packet)
         if data is not None:
@@ -381,7 +383,7 @@ class Reception:
 
 
 def _check_srtp(data: bytes, tag_bytes: int) -> int:
-    """Return the SSRC of a protected RTP packet with a complete header; SrtpError otherwise."""
+    """Return the SSRC of a protected RTP packet with a complete header; raises SrtpError otherwise."""
     size = len(data) - tag_bytes
     offset = rtp.HEADER_BYTES + 4 * (data[0] & 0x0F)
     if data[0] & 0x10 and offset + 4 <= size:
@@ -402,7 +404,7 @@ def _repairs(stream: RoutedStream, payload_type: int) -> int | None:
 
 
 def _undo_rtx(data: bytes, header: rtp.RtpHeader, payload_type: int, ssrc: int) -> bytes:
-    """Return the original packet (RFC 4588, section 4): what the repair stream changed put back, its padding kept."""
+    """Return the original packet (RFC 4588, section 4): fields changed by RTX are restored, padding is kept."""
     offset = header.payload_offset
     second = payload_type | (0x80 if header.marker else 0)
     seq = data[offset : offset + 2]

@@ -1,8 +1,8 @@
 """Decodes RED (RFC 2198) on arrival: recovers lost packets from redundant ones, with their sequence numbers.
 
-From here on there is plain audio only: routes, cache and sinks never see RED. Blocks carry no sequence numbers. The
-n-th block before the primary one is taken as the packet n positions earlier, if nothing came for that position and the
-timestamp fits between its neighbours'. Otherwise the search ends: older blocks were in earlier packets too.
+Routes, cache and sinks get plain audio only, never RED. Blocks carry no sequence numbers. The n-th block before the
+primary one is taken as the packet n positions earlier, if that position is empty and the timestamp fits between its
+neighbours'. Otherwise the search ends, since older blocks were in earlier packets too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,9 @@ _MASK32 = 0xFFFFFFFF
 def missing(
     stream: RoutedStream, ext_seq: int, timestamp: int, blocks: Sequence[red.Block]
 ) -> list[tuple[int, int, red.Block]]:
-    """Return (ext_seq, timestamp, block) of packets missing right before this one and in its blocks, oldest first."""
+    """Return (ext_seq, timestamp, block) of packets that are missing right before this one and in its blocks, oldest
+    first.
+    """
     found: list[tuple[int, int, red.Block]] = []
     if stream.newest < 0:
         return found
@@ -37,7 +39,7 @@ def missing(
 
 
 def is_plain(payloads: Mapping[int, Payload], block: red.Block) -> bool:
-    """Return True if the block holds something that can be forwarded."""
+    """Return True if the block can be forwarded."""
     entry = payloads.get(block.payload_type)
     return entry is not None and entry.codec not in _WRAPPINGS
 

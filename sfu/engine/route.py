@@ -1,7 +1,8 @@
-"""One outgoing stream: which source it carries, when it flips to the next, and under which numbers packets leave.
+"""One outgoing stream: its source, its switch to the next source, and the numbering of its packets.
 
-A flip happens inside a batch, at the first packet of a suitable frame. Policy prepared it as `pending`; from then on
-the new source is the route's current one, its timestamps, picture ids and numbering continuing those of the old.
+A switch ("flip") happens within a batch, at the first packet of a suitable frame of the `pending` source, which policy
+has set. From then on this is the route's current source; its timestamps, picture ids and numbering continue the old
+one's.
 """
 
 from typing import TypeAlias
@@ -13,27 +14,27 @@ from sfu.engine.sequence_map import Rewrite, Segment, SequenceMap
 from sfu.engine.stream import Stream
 
 RoutedStream: TypeAlias = Stream["Route"]
-"""A stream with the routes that carry it."""
+"""A stream, with the routes that carry it."""
 STAMPS = 256
-"""Packets without RTX of which the stamps are remembered, so that a NACK gets the very same bytes."""
+"""The number of packets whose stamps are remembered if there is no RTX, so that a NACK gets the same bytes."""
 RETRANSMISSIONS = 256
-"""Recent repairs of which the time is remembered."""
+"""The number of recent repairs whose times are remembered."""
 FLOWS = 200_000_000
-"""The time for which a source still flows after its last packet, in nanoseconds."""
+"""The time for which a source counts as flowing after its last packet, in nanoseconds."""
 LONGEST_HOLD = 1_000_000_000
 """The time for which a keyframe is held if only keyframes follow it, or waits for missing packets, in nanoseconds."""
 HELD_PACKETS = 32
-"""The number of packets of a keyframe that are held; no cache holds fewer."""
+"""The maximum number of a keyframe's packets that are held; every cache holds at least as many."""
 CATCH_UP_PACKETS = 512
-"""The number of packets with which a route begins in the past at most: half of what a peer's queue takes."""
+"""The maximum number of past packets with which a route begins: half of a peer's queue."""
 _MASK32 = 0xFFFFFFFF
 
 
 class Pending:
-    """The next source, and the stream position before which a flip to it would not make sense.
+    """The next source, and the stream position before which a flip to it is useless.
 
-    `held` is the first packet of the keyframe to flip to with a later packet, `held_since` when the first came. What is
-    carried goes on beside it, with `waits`, until the frame after it begins.
+    `held` is the first packet of the keyframe to flip to at a later packet, `held_since` the arrival of the first one.
+    With `waits`, the current source continues beside it until the frame after it begins.
     """
 
     __slots__ = ("floor", "held", "held_since", "source", "stream", "waits")
@@ -47,14 +48,14 @@ class Pending:
         self.waits = False
 
     def hold(self, keyframe: Packet | None, *, waits: bool = False) -> None:
-        """Flip to this keyframe later; None for the one that comes next."""
+        """Flip to this keyframe later; None means the next one."""
         self.held = keyframe
         self.held_since = keyframe.arrival if keyframe is not None else 0
         self.waits = waits
 
 
 class Route:
-    """State of a RouteEntry. `stream` is the current source; `base` is what its SRTP keys make of its SSRC."""
+    """State of a RouteEntry. `stream` is the current source; `base` is derived from the SRTP keys and the SSRC."""
 
     def __init__(self, entry: RouteEntry, first_out: int, first_rtx: int) -> None:
         self.entry = entry
@@ -74,7 +75,7 @@ class Route:
         self._former: set[RoutedStream] = set()
         self._target = Rewrite()
         self._filtered_timestamp = self._filtered_picture = -1
-        # The offset that timestamps should have, where they had to be raised.
+        # The intended offset of timestamps, if they had to be raised.
         self._wanted_offset: int | None = None
 
     @property
@@ -92,15 +93,15 @@ class Route:
         )
 
     def switch(self, stream: RoutedStream, source: RouteSource, room: int) -> bool:
-        """Make `stream` the next source; whether the keyframe to begin with is there.
+        """Make `stream` the next source; return True if the keyframe to begin with is in the cache.
 
-        Packets since that keyframe may have `room` bytes in total.
+        Packets since that keyframe may have at most `room` bytes in total.
         """
         before = self.pending
         self._withdraw()
         floor = stream.newest + 1
         if source.at_keyframe and not stream.is_audio:
-            # A keyframe whose first packet is repaired late may still be flipped to: the cache has the rest of it.
+            # A keyframe whose first packet is repaired late can still be flipped to, since the rest is in the cache.
             floor = self.map.carried(stream)
         pending = self.pending = Pending(stream, source, floor)
         held = before.held if before is not None and before.stream is stream else None
@@ -113,7 +114,7 @@ class Route:
         return pending.held is not None
 
     def _found_keyframe(self, stream: RoutedStream, source: RouteSource, room: int) -> Packet | None:
-        """Return the stream's newest keyframe if the route may begin with it, and with all that came since."""
+        """Return the stream's newest keyframe if the route may begin with it and all packets since."""
         keyframe, newest = stream.get(stream.keyframe), stream.get(stream.newest)
         if (
             keyframe is None
@@ -128,7 +129,7 @@ class Route:
         if self.last is not None and source.timestamp_offset is not None:
             offset = source.timestamp_offset & _MASK32
             if self._no_earlier(keyframe.timestamp, offset) != offset:
-                # The receiver has seen later pictures of the same.
+                # The receiver has seen later pictures of the track.
                 return None
         for ext_seq in range(keyframe.ext_seq, newest.ext_seq + 1):
             packet = stream.get(ext_seq)
@@ -149,7 +150,7 @@ class Route:
             self.last_seq = self.map.next_out - 1
 
     def forget(self, stream: RoutedStream) -> None:
-        """The stream leaves the table."""
+        """Detach from a stream that leaves the table."""
         if self.pending is not None and self.pending.stream is stream:
             self._withdraw()
         if self.stream is stream:
@@ -157,18 +158,20 @@ class Route:
         self._former.discard(stream)
 
     def release_held(self, stream: RoutedStream) -> None:
-        """Release the held keyframe of `stream`: later packets do not follow it."""
+        """Release the held keyframe of `stream`, since no packets will follow it."""
         if self.pending is not None and self.pending.stream is stream:
             self.pending.hold(None)
 
     def detach(self) -> None:
-        """Leave the streams that it has carried: the route, which was stopped, is removed."""
+        """Leave the streams that the route has carried; it has been stopped and is being removed."""
         for stream in self._former:
             stream.former.remove(self)
         self._former.clear()
 
     def flips_from(self, packet: Packet, stream: RoutedStream) -> Packet | None:
-        """Return where to flip to the pending source now that it is the turn of its `packet`, None for not yet."""
+        """Return the packet at which to flip to the pending source, whose `packet` is being processed; None for not
+        yet.
+        """
         pending = self.pending
         if pending is None:
             return None
@@ -190,7 +193,7 @@ class Route:
         if is_next and packet.is_keyframe and not pending.waits:
             return packet
         if is_next and packet.is_keyframe and not is_late:
-            # The encoder spends its budget again.
+            # The encoder spends its budget on keyframes again.
             pending.held = packet
             return None
         if is_late or packet.ext_seq - held.ext_seq >= HELD_PACKETS:
@@ -200,19 +203,19 @@ class Route:
         return held if is_whole else None
 
     def _may_begin(self, pending: Pending, packet: Packet, stream: RoutedStream) -> bool:
-        """Return True if `packet` of the pending source begins what may be flipped to."""
+        """Return True if `packet` of the pending source begins a frame that can be flipped to."""
         if packet.ext_seq < pending.floor:
             return False
         if self.stream is stream and packet.ext_seq < self.map.next_ext:
-            # It has its number already, or a place that is kept for it.
+            # It already has its number, or a place that is kept for it.
             return False
         if pending.source.at_keyframe:
             return packet.is_keyframe
-        # Where only layers change, they do at the beginning of a frame.
+        # If only layers change, they do so at the beginning of a frame.
         return self.stream is not stream or self.last is None or packet.timestamp != self.last.timestamp
 
     def _holds(self, source: RouteSource, packet: Packet, stream: RoutedStream) -> bool:
-        """Return True if the current stream continues alongside the keyframe that begins with `packet`."""
+        """Return True if the current stream continues beside the keyframe that begins with `packet`."""
         return (
             source.once_flowing
             and source.at_keyframe
@@ -223,7 +226,9 @@ class Route:
         )
 
     def flip(self, packet: Packet, stream: RoutedStream, current: Packet) -> None:
-        """Make the pending source the current one, from `packet` on, which may have come before the `current` one."""
+        """Make the pending source the current one from `packet` on, which may have arrived before the `current`
+        packet.
+        """
         pending = self.pending
         assert pending is not None
         source = pending.source
@@ -249,9 +254,9 @@ class Route:
         self._filtered_timestamp = self._filtered_picture = -1
 
     def is_ahead(self, packet: Packet) -> bool:
-        """Return True if `packet` begins a frame at which timestamps, which had to be raised, may fall back.
+        """Return True if `packet` begins a frame at which raised timestamps may fall back.
 
-        Where something is missing before it, it need not be the frame's first, nor that the last of the frame before.
+        If packets are missing before it, it may not be its frame's first, nor the one before it its frame's last.
         """
         return (
             self._wanted_offset is not None
@@ -262,11 +267,11 @@ class Route:
 
     @property
     def has_settled(self) -> bool:
-        """True if timestamps move by the right amount."""
+        """True if timestamps have their intended offset."""
         return self._wanted_offset is None
 
     def fall_back(self, packet: Packet) -> Segment[RoutedStream]:
-        """Raise timestamps only as far as needed to keep them from going back."""
+        """Raise timestamps only as far as necessary to keep them from going back."""
         segment, wanted = self.map.segment, self._wanted_offset
         assert segment is not None
         assert wanted is not None
@@ -278,7 +283,7 @@ class Route:
         self._wanted_offset = wanted if offset != wanted else None
 
     def raise_layers(self, packet: Packet) -> Segment[RoutedStream]:
-        """Carry higher layers, as wanted, where the packet begins what refers to nothing that was filtered."""
+        """Carry the wanted higher layers if the packet begins a frame that refers to no filtered one."""
         segment = self.map.segment
         assert segment is not None
         rewrite = segment.rewrite
@@ -296,24 +301,24 @@ class Route:
         return segment
 
     def lacks_layers(self, rewrite: Rewrite) -> bool:
-        """Return True if fewer layers are carried than are wanted."""
+        """Return True if fewer layers are carried than wanted."""
         return rewrite.max_temporal < self._target.max_temporal or rewrite.max_spatial < self._target.max_spatial
 
     def filter(self, packet: Packet) -> None:
-        """Close the numbering up over a packet of a layer that is not carried."""
-        # Packets missing between two packets of a filtered frame belong to it too.
+        """Skip a packet of a layer that is not carried, without leaving a gap in the numbering."""
+        # Packets missing between two packets of a filtered frame belong to that frame too.
         self.map.skip(packet.ext_seq, whole_gap=packet.closes or packet.timestamp == self._filtered_timestamp)
         self._filtered_timestamp = packet.timestamp
         segment = self.map.segment
         assert segment is not None
-        # VP8's receivers wait for missing picture ids; in VP9 distances between ids have a meaning and must stay.
+        # VP8 receivers wait for missing picture ids. In VP9 the distances between ids have a meaning and must stay.
         if packet.picture_id >= 0 and packet.is_compacted and packet.picture_id != self._filtered_picture:
             self._filtered_picture = packet.picture_id
             rewrite = segment.rewrite
             self.map.change(rewrite._replace(picture_offset=(rewrite.picture_offset - 1) & 0x7FFF))
 
     def note(self, packet: Packet, rewrite: Rewrite, out_seq: int) -> None:
-        """Remember the newest packet in order, from which the next source goes on."""
+        """Remember the newest packet in order, after which the next source continues."""
         self.last = packet
         self.last_rewrite = rewrite
         self.last_seq = out_seq
@@ -321,7 +326,7 @@ class Route:
         self.last_arrival = packet.arrival
 
     def may_retransmit(self, out_seq: int, now: int, min_interval: int) -> bool:
-        """Return True if `out_seq` was not retransmitted just now; notes that it is."""
+        """Return True if `out_seq` has not just been retransmitted, and note that it is now."""
         if self.retransmissions is None:
             self.retransmissions = [None] * RETRANSMISSIONS
         at = out_seq % RETRANSMISSIONS
@@ -365,7 +370,7 @@ class Route:
     def _picture_offsets(self, packet: Packet) -> tuple[int, int]:
         last = self.last
         if last is not None and last.frame_number >= 0 and packet.frame_number >= 0:
-            # Streams are paced apart: a keyframe may come after later frames of the other, and would pass for outdated.
+            # Streams are paced separately: a keyframe may arrive after later frames of the other and seem outdated.
             return (last.frame_number + self.last_rewrite.picture_offset + 1 - packet.frame_number) & 0xFFFF, 0
         if last is None or last.picture_id < 0 or packet.picture_id < 0:
             return 0, 0
@@ -377,10 +382,10 @@ class Route:
     def _timestamp_offsets(
         self, first: Packet, stream: RoutedStream, current: Packet, wanted: int | None
     ) -> tuple[int, int]:
-        """Return how far timestamps move from `first` on, and how far they should move.
+        """Return the offset of timestamps from `first` on, and the intended offset.
 
-        What the route is to go on with as time went on is `current`. Frames before it are close together, so that
-        receivers show them at once, and are not behind ever after.
+        The timestamp of `current` continues with the elapsed time. Frames before it get timestamps close together, so
+        that receivers show them at once and do not stay behind.
         """
         if wanted is None and self.last is None:
             behind = min((current.timestamp - first.timestamp) & _MASK32, max(0, current.ext_seq - first.ext_seq))
@@ -395,7 +400,7 @@ class Route:
         return wanted if self.last is None else self._no_earlier(first.timestamp, wanted), wanted
 
     def _no_earlier(self, timestamp: int, wanted: int) -> int:
-        """Return the offset wanted, raised where `timestamp` would not come after the last."""
+        """Return the wanted offset, raised if `timestamp` would otherwise not follow the last one."""
         ahead = (timestamp + wanted - self.last_timestamp) & _MASK32
         if ahead == 0 or ahead >= 1 << 31:
             return (self.last_timestamp + 1 - timestamp) & _MASK32

@@ -1,9 +1,9 @@
-"""Mapping of packets to sequence numbers of a route: from (stream, ext_seq) to out_seq and back.
+"""Mapping of packets to a route's sequence numbers: from (stream, ext_seq) to out_seq and back.
 
 Numbering is run-length encoded. A segment maps a range of one stream's ext_seq by a constant difference, under one
-rewrite; a position that is known to be padding or filtered ends a segment and the next one closes the numbering up. A
-missing packet keeps its number, since a repair may bring it. Both directions serve late packets and NACKs, so that each
-is rewritten as its neighbours were. Out seqs are 64-bit: SRTP's rollover counter and the seq on the wire.
+rewrite. A position that is known to be padding or filtered ends a segment, and the next one continues without a gap. A
+missing packet keeps its number, since it may be repaired. Late packets and NACKs are looked up too, so that each is
+rewritten like its neighbours. Out seqs are 64-bit: SRTP's rollover counter and the seq on the wire.
 """
 
 from bisect import bisect_right
@@ -12,17 +12,17 @@ from typing import Generic, NamedTuple, TypeVar
 Source = TypeVar("Source")
 
 HORIZON = 2048
-"""Out seqs that are remembered."""
+"""The number of out seqs that are remembered."""
 MAX_SEGMENTS = 512
 MAX_GAP = 1024
-"""A longer hole in a stream is a restart; one number is left out for it, so that receivers notice."""
+"""A longer gap in a stream counts as a restart; one number is left out for it, so that receivers notice."""
 _OPEN_END = 1 << 62
 
 
 class Rewrite(NamedTuple):
     """Changes to packets of a segment: all offsets are added, modulo the size of their field.
 
-    `picture_offset` is that of AV1's frame numbers too.
+    `picture_offset` also applies to AV1's frame numbers.
     Layers above `max_temporal` and `max_spatial` are not carried.
     """
 
@@ -34,7 +34,7 @@ class Rewrite(NamedTuple):
 
 
 class Segment(Generic[Source]):
-    """ext_seq in [first_ext, end_ext) of `stream` go out from first_out on."""
+    """A range: ext_seqs in [first_ext, end_ext) of `stream` are numbered from first_out on."""
 
     __slots__ = ("end_ext", "first_ext", "first_out", "rewrite", "stream")
 
@@ -47,7 +47,7 @@ class Segment(Generic[Source]):
 
 
 class SequenceMap(Generic[Source]):
-    """The numbering of one route. `segment` is the open one, `next_ext` the stream position that it expects."""
+    """The numbering of one route. `segment` is the open segment, `next_ext` the stream position that it expects."""
 
     __slots__ = ("_closed", "_next_out", "next_ext", "segment")
 
@@ -59,12 +59,12 @@ class SequenceMap(Generic[Source]):
 
     @property
     def next_out(self) -> int:
-        """The first out seq that nothing is mapped to yet."""
+        """The next unused out seq."""
         segment = self.segment
         return self._next_out if segment is None else segment.first_out + self.next_ext - segment.first_ext
 
     def start(self, stream: Source, ext_seq: int, rewrite: Rewrite) -> Segment[Source]:
-        """Go on with `stream` from `ext_seq`, which takes the next out seq."""
+        """Continue with `stream` from `ext_seq`, which takes the next out seq."""
         self.stop()
         self.segment = Segment(stream, ext_seq, self._next_out, rewrite)
         self.next_ext = ext_seq
@@ -79,14 +79,14 @@ class SequenceMap(Generic[Source]):
             self._close(segment, self.next_ext)
 
     def change(self, rewrite: Rewrite) -> Segment[Source]:
-        """Rewrite otherwise from `next_ext` on; the numbering goes on."""
+        """Use another rewrite from `next_ext` on; the numbering continues."""
         assert self.segment is not None
         return self.start(self.segment.stream, self.next_ext, rewrite)
 
     def place(self, ext_seq: int, *, closes: bool = False) -> tuple[Segment[Source], int]:
-        """Return the segment and out seq of the packet at `ext_seq`, which is not before `next_ext`.
+        """Return the segment and out seq of the packet at `ext_seq`, which must not be before `next_ext`.
 
-        `closes`: what is missing before it will never come; one number is left out for all of it.
+        `closes`: packets missing before it will never arrive; one number is left out for all of them.
         """
         segment = self.segment
         assert segment is not None
@@ -99,7 +99,9 @@ class SequenceMap(Generic[Source]):
         return segment, segment.first_out + ext_seq - segment.first_ext
 
     def skip(self, ext_seq: int, *, whole_gap: bool = False) -> None:
-        """Give `ext_seq`, not before `next_ext`, no number; nor what is missing before it, with `whole_gap`."""
+        """Skip `ext_seq`, which must not be before `next_ext`; with `whole_gap` also skip the packets missing before
+        it.
+        """
         segment = self.segment
         assert segment is not None
         if not whole_gap:
@@ -111,9 +113,9 @@ class SequenceMap(Generic[Source]):
             self.start(segment.stream, ext_seq + 1, segment.rewrite)
 
     def rewind(self, newest: int) -> None:
-        """Forget the numbers after `newest`: nothing was sent under them. No segment may be open.
+        """Forget the numbers after `newest`, under which nothing was sent. No segment may be open.
 
-        All but the first are reused: the number that is left out makes receivers notice.
+        All but the first are reused; the number that is left out makes receivers notice.
         """
         closed = self._closed
         while closed and closed[-1].first_out > newest:
@@ -124,7 +126,7 @@ class SequenceMap(Generic[Source]):
         self._next_out = newest + 2
 
     def renumber(self, first_out: int) -> None:
-        """Forget what went out and go on from `first_out`."""
+        """Forget all sent packets and continue from `first_out`."""
         segment = self.segment
         self._closed.clear()
         self.segment = None
@@ -133,7 +135,7 @@ class SequenceMap(Generic[Source]):
             self.start(segment.stream, self.next_ext, segment.rewrite)
 
     def find(self, stream: Source, ext_seq: int) -> Segment[Source] | None:
-        """Return the segment in which a packet of the past has its number."""
+        """Return the segment in which a past packet has its number."""
         segment = self.segment
         if segment is not None and segment.stream is stream and segment.first_ext <= ext_seq < self.next_ext:
             return segment
@@ -143,7 +145,7 @@ class SequenceMap(Generic[Source]):
         return None
 
     def find_out(self, out_seq: int) -> Segment[Source] | None:
-        """Return the segment that holds an out seq, None when it is unknown, forgotten or yet to come."""
+        """Return the segment that holds an out seq; None if it is unknown, forgotten or not used yet."""
         segment = self.segment
         if segment is not None and out_seq >= segment.first_out:
             return segment if out_seq < self.next_out else None

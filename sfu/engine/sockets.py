@@ -1,8 +1,9 @@
 """UDP sockets of a node: one per local address, all on one port; counts datagrams that could not be sent, by reason.
 
 Receive times are the kernel's (SO_TIMESTAMPNS), mapped to CLOCK_MONOTONIC, so that a busy loop is never mistaken for
-congestion. Runs of equally long datagrams to one destination go out in one call by segmentation offload (UDP_SEGMENT,
-Linux 4.18); a destination that refuses it gets them singly. An error loses only that destination's datagrams.
+congestion. Runs of equally long datagrams to one destination are sent in one call with segmentation offload
+(UDP_SEGMENT, Linux 4.18); if the kernel refuses that for a destination, they are sent singly. An error loses only that
+destination's datagrams.
 """
 
 import errno
@@ -34,11 +35,13 @@ _MAX_CLOCK_DIFFERENCE = 1_000_000_000
 
 
 MAX_SOCKETS = 64
-"""The node's own and those opened besides."""
+"""The maximum number of sockets, including the node's own."""
 
 
 class ReceiveBuffers(NamedTuple):
-    """Bytes that wait to be read, as the kernel counts them, out of how many; datagrams dropped since the start."""
+    """The bytes waiting to be read, as the kernel counts them, the size of the buffers, and the datagrams dropped since
+    the start.
+    """
 
     held: int
     room: int
@@ -46,15 +49,16 @@ class ReceiveBuffers(NamedTuple):
 
 
 class Sockets:
-    """Non-blocking sockets; an index into `addresses` is the `local` of datagrams.
+    """Non-blocking sockets; the `local` of a datagram is an index into `addresses`.
 
-    `open` adds sockets with ports of their own behind those of the node's port; their `local` is reused after `shut`.
+    `open` adds sockets with other ports after those of the node's port; their `local` is reused after `shut`.
     """
 
     def __init__(self, addresses: Sequence[str], port: int, descriptors: Sequence[int] = ()) -> None:
-        """Bind `port` on each IP literal; 0 takes a port that is free on all of them. OSError when one cannot be.
+        """Bind `port` on each IP literal; 0 takes a port that is free on all of them. Raises OSError if one cannot be
+        bound.
 
-        `descriptors`, where there are any, are sockets that were bound already (`bound`), in place of both.
+        `descriptors`, if given, are used instead: sockets that are already bound (`bound`).
         """
         self.drops: dict[Drop, int] = {}
         self.datagrams_out = 0
@@ -89,9 +93,9 @@ class Sockets:
         self._filenos = [-1] * len(self._sockets)
 
     def open(self, beside: int, port: int = 0) -> tuple[int, int]:
-        """Bind one more socket on the address of socket `beside`; returns its `local` and its port.
+        """Bind one more socket on the address of socket `beside`; return its `local` and its port.
 
-        OSError when it cannot be bound, or when there are MAX_SOCKETS.
+        Raises OSError if it cannot be bound, or there are MAX_SOCKETS already.
         """
         free = next((local for local, entry in enumerate(self._sockets) if entry is None), len(self._sockets))
         if free >= MAX_SOCKETS:
@@ -112,7 +116,7 @@ class Sockets:
         self._filenos[local] = -1
 
     def receive(self, local: int, limit: int, size: int = MAX_DATAGRAM) -> list[Datagram]:
-        """Return up to `limit` datagrams that wait at socket `local`, none when none do; larger than `size` cut off."""
+        """Return up to `limit` datagrams that wait at socket `local`, each cut off at `size` bytes."""
         entry = self._sockets[local]
         if entry is None:
             return []
@@ -140,7 +144,7 @@ class Sockets:
         return datagrams
 
     def receive_buffers(self) -> ReceiveBuffers:
-        """Return what the sockets' receive buffers hold, together (SO_MEMINFO, Linux 4.12)."""
+        """Return the state of all the sockets' receive buffers together (SO_MEMINFO, Linux 4.12)."""
         held = room = dropped = 0
         for entry in self._sockets:
             if entry is not None:
@@ -150,7 +154,7 @@ class Sockets:
         return ReceiveBuffers(held, room, dropped)
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Send in order, runs together; what cannot be sent is counted in `drops` and forgotten."""
+        """Send in order, with runs in one call; datagrams that cannot be sent are counted in `drops`."""
         run: list[bytes] = []
         run_bytes = size = 0
         last: Outgoing | None = None
@@ -214,7 +218,7 @@ class Sockets:
         self._send_singly(entry, run, destination)
 
     def _send_singly(self, entry: socket.socket, run: list[bytes], destination: Address) -> bool:
-        """Return whether all went out."""
+        """Return True if all were sent."""
         complete = True
         for data in run:
             try:
@@ -237,7 +241,7 @@ class Sockets:
 
 
 def bound(address: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Return a socket as the node's, `shared` if others are to be bound beside it; OSError when it cannot be bound."""
+    """Return a bound socket with the node's options, `shared` if others may bind the port too; raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     entry = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -262,7 +266,7 @@ def _reason(error: OSError) -> Drop:
 
 
 def _set_buffer(entry: socket.socket, option: int, forced: int) -> None:
-    """Exceed the system's limit where we may (CAP_NET_ADMIN), else go up to it."""
+    """Set the buffer's size, beyond the system's limit if permitted (CAP_NET_ADMIN), else up to it."""
     try:
         entry.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
     except PermissionError:
@@ -270,5 +274,7 @@ def _set_buffer(entry: socket.socket, option: int, forced: int) -> None:
 
 
 def _clamp(arrival: int, now: int) -> int:
-    """A wall clock that was set between the kernel's reading and ours must not move arrivals about."""
+    """Return the arrival on the monotonic clock; a wall clock set between the kernel's reading and ours must not move
+    it.
+    """
     return arrival if 0 <= now - arrival <= _MAX_CLOCK_DIFFERENCE else now

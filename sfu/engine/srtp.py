@@ -1,8 +1,8 @@
 """SRTP and SRTCP of the Python engine (RFC 3711, RFC 7714), for the three profiles of DTLS-SRTP that we offer.
 
-Receiving is libsrtp's, replay windows included. Sending RTP is done here on `cryptography`: the engine knows every
+libsrtp does the receiving, including replay windows. RTP is protected here, with `cryptography`: the engine knows every
 packet's 48-bit index, so no rollover counter has to be guessed, late packets of any age can be protected, and AES-GCM
-costs a third of the way through libsrtp. Callers must never protect two packets under one (SSRC, index).
+costs a third of libsrtp's. Callers must never protect two packets under the same (SSRC, index).
 """
 
 import contextlib
@@ -26,17 +26,17 @@ TAG_BYTES = {
     SrtpProfile.AEAD_AES_256_GCM: 16,
 }
 MAX_PACKET_BYTES = 1500
-"""Longer datagrams are no RTP of ours (and libsrtp's buffer ends there)."""
+"""The maximum length of RTP datagrams, and of libsrtp's buffer."""
 REPLAY_WINDOW = 1024
 MAX_STRANGERS = 64
-"""SSRCs without a stream for which a peer may hold replay windows."""
+"""The number of SSRCs without a stream for which a peer keeps replay windows."""
 _SRTCP_INDEX_BYTES = 4
 _RTCP_HEADER_BYTES = 8
 _LABEL_KEY, _LABEL_AUTHENTICATION, _LABEL_SALT = 0, 1, 2
 
 
 class SrtpError(Exception):
-    """A packet was refused; `reason` says why."""
+    """A packet was refused, for `reason`."""
 
     def __init__(self, reason: Drop) -> None:
         super().__init__(reason.name)
@@ -44,10 +44,10 @@ class SrtpError(Exception):
 
 
 def check_keys(keys: SrtpKeys) -> None:
-    """ValueError when a key is not as long as its profile wants."""
+    """Raise ValueError if a key's length does not match its profile."""
     expected = sum(KEY_BYTES[keys.profile])
     if len(keys.receive) != expected or len(keys.send) != expected:
-        raise ValueError(f"{keys.profile.name} wants keys of {expected} bytes")
+        raise ValueError(f"{keys.profile.name} needs keys of {expected} bytes")
 
 
 def derive_key(master_key: bytes, master_salt: bytes, label: int, size: int) -> bytes:
@@ -79,7 +79,7 @@ class CmProtector:
 
     def __init__(self, key: bytes, salt: bytes) -> None:
         session_key = derive_key(key, salt, _LABEL_KEY, len(key))
-        # reset_nonce spares us the set-up of a cipher context per packet.
+        # reset_nonce saves setting up a cipher context per packet.
         self._cipher = Cipher(algorithms.AES(session_key), modes.CTR(bytes(16))).encryptor()
         self._salt = int.from_bytes(derive_key(key, salt, _LABEL_SALT, 14), "big") << 16
         self._hmac = hmac.HMAC(derive_key(key, salt, _LABEL_AUTHENTICATION, 20), hashes.SHA1())  # noqa: S303 RFC 3711's
@@ -102,7 +102,7 @@ class NoProtector:
     """Plain RTP (RFC 3550)."""
 
     def base(self, ssrc: int) -> int:
-        """Return nothing: there is nothing to know about an SSRC."""
+        """Return nothing, since SSRCs need no preparation."""
         return 0
 
     def seal(self, header: bytes, payload: bytes, base: int, index: int) -> bytes:
@@ -123,10 +123,10 @@ def create_protector(keys: SrtpKeys) -> Protector:
 
 
 class SrtpReceiver:
-    """Unprotects what one peer sends.
+    """Unprotects one peer's packets.
 
-    libsrtp keeps a replay window per SSRC that ever authenticated. Those without a stream are strangers, of which only
-    the newest few are remembered, so that a peer cannot make us hold 2**32 of them.
+    libsrtp keeps a replay window for each SSRC that ever authenticated. SSRCs without a stream are strangers, of which
+    only the newest few are kept, so that a peer cannot make us hold 2**32 windows.
     """
 
     def __init__(self, keys: SrtpKeys) -> None:
@@ -145,7 +145,7 @@ class SrtpReceiver:
         self._note(ssrc)
 
     def unprotect(self, data: bytes, ssrc: int) -> bytes:
-        """Return the RTP packet of a datagram whose header was checked; raises SrtpError."""
+        """Return the RTP packet of a datagram with a checked header; raises SrtpError."""
         packet = _checked(self._session.unprotect, data)
         if ssrc not in self._registered:
             self._note(ssrc)
@@ -157,7 +157,8 @@ class SrtpReceiver:
         trailer = _SRTCP_INDEX_BYTES + self.tag_bytes
         if not _RTCP_HEADER_BYTES + trailer <= size <= MAX_PACKET_BYTES:
             raise SrtpError(Drop.MALFORMED)
-        # The E bit begins the index, which AES-GCM puts last and AES-CM before its tag. Plain RTCP was never agreed on.
+        # The E bit begins the index, which is last for AES-GCM and before the tag for AES-CM. Plain RTCP is never
+        # agreed on.
         flag_at = size - _SRTCP_INDEX_BYTES if self.tag_bytes == 16 else size - trailer
         if not data[flag_at] & 0x80:
             raise SrtpError(Drop.MALFORMED)
@@ -173,13 +174,13 @@ class SrtpReceiver:
         if len(self._strangers) > MAX_STRANGERS:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
-            # One that was registered may never have sent, and have no window.
+            # A registered SSRC that never sent has no window.
             with contextlib.suppress(pylibsrtp.Error):
                 self._session.remove_stream(oldest)
 
 
 class PlainReceiver:
-    """Takes plain RTP and RTCP, as an SrtpReceiver takes what is protected."""
+    """The counterpart of SrtpReceiver for plain RTP and RTCP."""
 
     tag_bytes = 0
 
@@ -194,7 +195,7 @@ class PlainReceiver:
         return data
 
     def unprotect_rtcp(self, data: bytes) -> bytes:
-        """Return the compound packet as it is; raises SrtpError when it cannot be one."""
+        """Return the compound packet unchanged; raises SrtpError if it is invalid."""
         if not _RTCP_HEADER_BYTES <= len(data) <= MAX_PACKET_BYTES:
             raise SrtpError(Drop.MALFORMED)
         return data
@@ -204,7 +205,7 @@ Receiver = SrtpReceiver | PlainReceiver
 
 
 class PlainRtcp:
-    """Sends RTCP as it is, as an RtcpProtector sends it protected."""
+    """The counterpart of RtcpProtector for plain RTCP."""
 
     def protect(self, compound: bytes) -> bytes:
         """Return the compound packet."""
@@ -218,7 +219,7 @@ class RtcpProtector:
         self._session = _session(keys.profile, keys.send, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
 
     def protect(self, compound: bytes) -> bytes:
-        """Return the SRTCP packet; ValueError when it does not fit a datagram."""
+        """Return the SRTCP packet; raises ValueError if it does not fit into a datagram."""
         return self._session.protect_rtcp(compound)
 
 
@@ -232,7 +233,7 @@ def _checked(unprotect: Callable[[bytes], bytes], data: bytes) -> bytes:
     try:
         return unprotect(data)
     except pylibsrtp.Error as error:
-        # The binding tells errors apart by their text only.
+        # The binding distinguishes errors only by their text.
         text = str(error)
         if text.startswith("authentication"):
             raise SrtpError(Drop.AUTHENTICATION) from error

@@ -1,4 +1,4 @@
-"""An incoming SSRC of the Python engine: its unwrapped numbering, its cache, and who is fed from it."""
+"""An incoming SSRC in the Python engine: its unwrapped numbering, its cache, and its routes and sinks."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -13,11 +13,13 @@ AnyRoute = TypeVar("AnyRoute")
 MIN_CACHE_PACKETS = 64
 MAX_CACHE_PACKETS = 16384
 CACHE_NS = 3_000_000_000
-"""The time for which packets are kept: nobody requests, or begins with, older ones."""
+"""The time for which packets are kept; older ones are neither requested nor used to begin with."""
 
 
 class Stream(Generic[AnyRoute]):
-    """A registered stream. `routes` carry it or wait for it; `former` carried it and may still get late packets."""
+    """A registered stream. `routes` carry it or wait for it; `former` ones carried it and may still get late
+    packets.
+    """
 
     __slots__ = (
         "_capacity",
@@ -47,15 +49,15 @@ class Stream(Generic[AnyRoute]):
         self.is_shed = False
         self.progress = StreamProgress()
         self.newest = -1
-        self.keyframe = -1  # the first packet of the newest
-        self.overflows = overflows  # of sockets, up to the newest packet; -1 after one that was shed
+        self.keyframe = -1  # the first packet of the newest keyframe
+        self.overflows = overflows  # overflows of sockets up to the newest packet; -1 after a packet that was shed
         self.routes: list[AnyRoute] = []
         self.former: list[AnyRoute] = []
         self.sinks: list[tuple[int, int]] = []
         self._capacity = max(MIN_CACHE_PACKETS, min(entry.cache_packets, MAX_CACHE_PACKETS))
         self._ring: list[Packet | None] = [None] * self._capacity
-        self._first = 0  # older ones are too late
-        self._oldest = 0  # there is none before
+        self._first = 0  # packets before it are too late
+        self._oldest = 0  # there is no packet before it
         self._keyframe_timestamp = 0
         self._structure: TemplateStructure | None = None
         self._targets: list[tuple[int, int]] = []
@@ -65,12 +67,12 @@ class Stream(Generic[AnyRoute]):
         return any(payload.codec.is_audio for payload in self.payloads.values())
 
     def update(self, entry: StreamEntry) -> None:
-        """Take another entry of the same SSRC; cached packets stay."""
+        """Take a new entry for the same SSRC; cached packets stay."""
         self.entry = entry
         self.payloads = entry.payloads
 
     def unwrap(self, seq: int) -> int:
-        """Return the ext_seq nearest to the newest so far; negative before the first packet's cycle."""
+        """Return the ext_seq nearest to the newest so far; it may be negative before the first packet's cycle."""
         newest = self.newest
         if newest < 0:
             return seq
@@ -78,18 +80,18 @@ class Stream(Generic[AnyRoute]):
         return newest + ahead if ahead < 0x8000 else newest + ahead - 0x10000
 
     def refusal(self, ext_seq: int) -> Drop | None:
-        """Return why there is nothing new at `ext_seq`; None when there is."""
+        """Return the reason why a packet at `ext_seq` is not new; None if it is."""
         if ext_seq < self._first or ext_seq <= self.newest - self._capacity:
             return Drop.TOO_LATE
         return Drop.DUPLICATE if self.get(ext_seq) is not None else None
 
     def get(self, ext_seq: int) -> Packet | None:
-        """Return the packet at `ext_seq`, which may be -1 for none, when it came and is still held."""
+        """Return the packet at `ext_seq` (-1 for none) if it is held, else None."""
         packet = self._ring[ext_seq % self._capacity]
         return packet if packet is not None and packet.ext_seq == ext_seq else None
 
     def put(self, packet: Packet, overflows: int) -> None:
-        """Hold a packet that is neither too old nor there already; sockets have overflowed so often up to it."""
+        """Hold a packet that is neither too old nor held already, with the count of socket overflows up to it."""
         packet.gap = max(0, packet.ext_seq - self.newest - 1) if self.newest >= 0 else 0
         packet.closes = packet.ext_seq > self.newest and self.overflows != overflows
         if packet.closes:
@@ -119,7 +121,7 @@ class Stream(Generic[AnyRoute]):
             self.keyframe, self._keyframe_timestamp = packet.ext_seq, packet.timestamp
 
     def describe(self, packet: Packet, value: bytes) -> None:
-        """Let an AV1 packet take its frame number from its dependency descriptor, and where that parses its layers."""
+        """Set an AV1 packet's frame number from its dependency descriptor and, if that parses, its layers."""
         if len(value) >= 3:
             packet.frame_number = int.from_bytes(value[1:3], "big")
         try:
@@ -133,7 +135,7 @@ class Stream(Generic[AnyRoute]):
         packet.take_layers(descriptor, self._targets)
 
     def clear(self) -> None:
-        """Let go of the cache: the stream has left the table."""
+        """Release the cache, since the stream has left the table."""
         self.keyframe = -1
         self._capacity = 1
         self._ring = [None]

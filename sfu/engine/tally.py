@@ -8,7 +8,7 @@ class Tally:
         self.drops: dict[Drop, int] = dict.fromkeys(Drop, 0)
         self.datagrams_in = self.bytes_in = 0
         self.datagrams_out = self.bytes_out = 0
-        self.overflows = 0  # how often a socket lost what nobody had read
+        self.overflows = 0  # the number of times that a socket dropped unread datagrams
         self.forwarded = self.retransmitted = self.recovered = self.packets_in = 0
 
     def drop(self, reason: Drop, packets: int = 1) -> None:

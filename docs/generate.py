@@ -93,7 +93,7 @@ def _settings() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "A flag overrides the environment, the environment overrides the TOML file, and the file overrides the"
-    yield "default. Add `_FILE` to a variable to name a file that holds the value. `parley config` shows each value and"
+    yield "default. Add `_FILE` to a variable to name a file that contains the value. `parley config` shows each value and"
     yield "its source."
     for group in GROUPS:
         yield from ("", f"## {group.title}", "")

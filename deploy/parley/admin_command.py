@@ -1,4 +1,4 @@
-"""`parley admin`: what an operator does to accounts from the command line, whether or not the server runs.
+"""`parley admin`: administration of accounts from the command line, whether or not the server runs.
 
 Passwords come from standard input, never from a flag: command lines are visible to every user of a machine.
 """
@@ -41,7 +41,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
     except Refused as error:
         print(f"parley: {error}", file=sys.stderr)
     except (OSError, asyncpg.PostgresError) as error:
-        print(f"parley: {error} (the database must be running: `parley up`, or database_url)", file=sys.stderr)
+        print(f"parley: {error} (the database must run: start `parley up`, or set database_url)", file=sys.stderr)
     else:
         return 0
     return 1
@@ -54,12 +54,12 @@ def _dsn(settings: Settings) -> str:
 async def _create(settings: Settings, chosen: argparse.Namespace) -> str:
     password = await asyncio.to_thread(_password)
     user = await admin_tools.create_admin(_dsn(settings), chosen.username, password, chosen.email)
-    return f"made the administrator {chosen.username} ({user})"
+    return f"created the administrator {chosen.username} ({user})"
 
 
 async def _reset(settings: Settings, chosen: argparse.Namespace) -> str:
     await admin_tools.reset_password(_dsn(settings), chosen.login, await asyncio.to_thread(_password))
-    return f"set the password of {chosen.login}; its sessions are over"
+    return f"set the password of {chosen.login} and ended its sessions"
 
 
 async def _export(settings: Settings, chosen: argparse.Namespace) -> str:
@@ -97,7 +97,7 @@ _VERBS: dict[str, Verb] = {"create": _create, "reset-password": _reset, "export"
 
 
 class _Services:
-    """Control's stores, opened for one command."""
+    """Control's stores, open for one command."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = with_secrets(settings)
@@ -111,7 +111,7 @@ class _Services:
 
 
 def _password() -> str:
-    """Read a password from the terminal, or from a pipe; raises Refused when it is too short."""
+    """Read a password from the terminal, or from a pipe; raises Refused if it is too short."""
     if sys.stdin.isatty():
         given = getpass.getpass("Password: ")
         if getpass.getpass("Again: ") != given:

@@ -1,4 +1,4 @@
-"""The HTTPS certificate of `parley up` when none is given: self-signed, kept, its fingerprint shown."""
+"""The HTTPS certificate of `parley up` if none is configured: self-signed, kept, with its fingerprint shown."""
 
 import datetime
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ class ServerCertificate:
 
 
 def load(certificate: Path, key: Path) -> ServerCertificate:
-    """Describe a given certificate; raises ValueError or OSError when it cannot be read."""
+    """Describe a configured certificate; raises ValueError or OSError if it cannot be read."""
     leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
     key.read_bytes()
     return ServerCertificate(certificate, key, _fingerprint(leaf))
 
 
 def ensure(directory: Path, names: Sequence[str], now: datetime.datetime) -> ServerCertificate:
-    """Return the kept certificate, or a new one where it lacks one of `names` (hosts, addresses) or soon expires."""
+    """Return the kept certificate, or a new one if it lacks one of `names` (hosts, addresses) or expires soon."""
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     if certificate.exists() and key.exists():
         leaf = x509.load_pem_x509_certificate(certificate.read_bytes())

@@ -1,4 +1,4 @@
-"""One supervised process: started in a session of its own, watched, restarted with back-off, stopped in time."""
+"""A supervised process: started in its own session, watched, restarted with back-off, stopped in limited time."""
 
 import asyncio
 import contextlib
@@ -24,14 +24,14 @@ _LINE_LIMIT = 64 * 1024
 
 
 class ChildFailed(RuntimeError):
-    """A child ended or stayed silent before it was ready; the message names it and shows its last words."""
+    """A child ended, or was not ready in time; the message names it and shows its last output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A command to run. `until_ready` returns once it serves; None means that it sends READY=1 (sd_notify).
+    """A command to run. `until_ready` returns once it is ready; None means that it sends READY=1 (sd_notify).
 
-    `environment` is added to ours, of which secrets are not passed on.
+    `environment` is added to our environment without its secrets.
     """
 
     name: str
@@ -41,24 +41,24 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     quiet: bool = False
     labelled: bool = True
-    """True if its name goes before its lines; JSON names itself."""
+    """True to prefix its lines with its name; JSON lines contain it."""
     before_start: Callable[[], None] | None = None
     descriptors: tuple[int, ...] = ()
-    """Open files that it inherits under the same numbers."""
+    """Open descriptors that it inherits under the same numbers."""
 
 
 def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[str]:
-    """Return the argv that makes a foreign program get a signal when the supervisor dies (Linux, util-linux)."""
+    """Return an argv that sends another program a signal when the supervisor dies (Linux, util-linux)."""
     if sys.platform != "linux":
         return list(command)
     return ["setpriv", "--pdeathsig", number.name.removeprefix("SIG"), "--", *command]
 
 
 class Child:
-    """Keeps one program running until `stop`; `started` is called whenever it has a new process.
+    """Keeps a program running until `stop`; `started` is called for each new process.
 
-    A program that fails is restarted at once, then with growing delays. One that was ready and ends with 0 was asked to
-    end, and is restarted at once.
+    A program that fails is restarted at once, then with growing delays. One that ends with 0 after it was ready was
+    asked to end, and is restarted at once.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class Child:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Start it, wait until it is ready, then keep it running; raises ChildFailed when it does not come up."""
+        """Start it, wait until it is ready, then keep it running; raises ChildFailed if it does not become ready."""
         await self._launch()
         self._spawn(self._keep_running())
 
     async def stop(self, seconds: float) -> None:
-        """Send its stop signal, and SIGKILL to its session after `seconds`."""
+        """Send its stop signal, and after `seconds` SIGKILL to its session."""
         self._stopping = True
         process = self._process
         if process and process.returncode is None:
@@ -140,7 +140,7 @@ class Child:
             if ready.done():
                 ready.result()
                 return
-            said = "\n  ".join(self._last_lines[-8:]) or "(it said nothing)"
+            said = "\n  ".join(self._last_lines[-8:]) or "(no output)"
             if ended.done():
                 raise ChildFailed(f"{self.program.name} ended with code {process.returncode}:\n  {said}")
             raise ChildFailed(f"{self.program.name} was not ready after {self._ready_seconds:.0f} s:\n  {said}")
@@ -173,7 +173,7 @@ class Child:
         while True:
             try:
                 line = await process.stdout.readline()
-            except ValueError:  # a line beyond the limit; its rest follows as lines
+            except ValueError:  # a line beyond the limit; the rest follows as further lines
                 continue
             if not line:
                 return

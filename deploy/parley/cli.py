@@ -1,6 +1,6 @@
-"""The `parley` command: its verbs and flags. What a verb does lives in a module of its own.
+"""The `parley` command: its verbs and flags. Each verb has a separate module.
 
-The verb NAME is run by `parley.NAME_command`, which is imported once the verb was chosen: a process loads no code of
+`parley.NAME_command` runs the verb NAME. It is imported only when that verb is chosen, so a process loads no code of
 parts that it does not run.
 """
 
@@ -26,13 +26,13 @@ Verb = Callable[[Settings, argparse.Namespace], int]
 _METAVARS = {bool: "on|off", int: "N", float: "N", Path: "PATH", WorkerCount: "N|auto"}
 _PRECEDENCE = (
     "No setting is required. A flag overrides the environment (PARLEY_SETTING, or PARLEY_SETTING_FILE with the name of"
-    " a file that holds the value), which overrides the TOML file. Passwords and other secrets have no flags: `parley"
-    " config` lists them with all settings. Repeat a flag to give several values."
+    " a file that contains the value), which overrides the TOML file. Passwords and other secrets have no flags:"
+    " `parley config` lists them with all settings. Repeat a flag to give several values."
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the process's exit code."""
+    """Run a verb; return the process's exit code."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     flags = {name: value for name, value in vars(chosen).items() if value is not None}
@@ -100,9 +100,9 @@ def _add_verbs_of_own_flags(
     add_admin_flags(admin, common)
     nodes = verbs.add_parser("nodes", help="list or drain sfu nodes")
     add_nodes_flags(nodes, common)
-    doctor = verbs.add_parser("doctor", help="look for what keeps this machine from holding meetings", parents=[common])
+    doctor = verbs.add_parser("doctor", help="find problems that prevent meetings on this machine", parents=[common])
     add_doctor_flags(doctor)
-    bundle = verbs.add_parser("support-bundle", help="write a file for who helps, without secrets", parents=[common])
+    bundle = verbs.add_parser("support-bundle", help="write a file for support, without secrets", parents=[common])
     add_bundle_flags(bundle)
     service = verbs.add_parser("install-service", help="write a systemd unit that runs `parley up`", parents=[common])
     add_install_flags(service)
@@ -124,7 +124,7 @@ def _add_verify_flags(
     meaning = "check a recording's signature and hashes, decode its files, and find gaps"
     verifying = acts.add_parser("verify", help=meaning, description=meaning, parents=[common])
     verifying.add_argument("recording", help="its id")
-    verifying.add_argument("--public-key", type=Path, help="PEM key that must have signed it; default: this server's")
+    verifying.add_argument("--public-key", type=Path, help="PEM key that must have signed it (default: this server's)")
     verifying.add_argument("--json", action="store_true", help="print JSON instead of a table")
     verifying.set_defaults(act="verify")
 
@@ -156,7 +156,7 @@ def _add_flag(arguments: argparse._ArgumentGroup, setting: Setting) -> None:
 
 
 def _warn(settings: Settings) -> None:
-    """Say which settings have another name, or none any more. Children of `parley up` leave that to it."""
+    """Warn of renamed settings and of those without effect. Children of `parley up` leave that to their parent."""
     if "PARLEY_SUPERVISOR_PID" in os.environ:
         return
     if renamed := settings.renamed():

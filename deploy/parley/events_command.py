@@ -11,12 +11,12 @@ from parley.part_configs import embedded_postgres, kafka_access
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Replay; returns the exit code: 1 when something was refused again."""
+    """Replay; return the exit code: 1 if an event was refused again."""
     access = kafka_access(settings)
     if access is None:
-        print("parley: kafka_brokers is not set: there are no dead letters")
+        print("parley: kafka_brokers is not set, so there are no dead letters")
         return 2
-    # Imported only where it is configured: it is an extra.
+    # Imported only if it is configured, because it is an extra.
     from aiokafka.errors import KafkaError  # noqa: PLC0415
 
     from control.events.dead_letters import replay  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`parley flight`: fetch a live room's flight recorder, read a dump, or run it through the state machines again."""
+"""`parley flight`: fetch the flight recording of a live room, print it, or replay it through the state machines."""
 
 import argparse
 import asyncio
@@ -22,23 +22,23 @@ _SECONDS = 10
 
 
 def main(_: Settings, chosen: argparse.Namespace) -> int:
-    """Run one act; returns the exit code. It parses its own flags and reads the settings that it needs itself."""
+    """Run an act; return the exit code. It parses its own flags and reads the settings that it needs."""
     return run(chosen.rest)
 
 
 def run(argv: list[str]) -> int:
     """Run `parley flight` with `argv` (without the program's name) and return the exit status."""
-    parser = argparse.ArgumentParser(prog="parley flight", description="What happened in a room's last minute.")
+    parser = argparse.ArgumentParser(prog="parley flight", description="Decisions of a room in its last minutes.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    fetcher = verbs.add_parser("fetch", help="dump the flight recorder of a live room")
+    fetcher = verbs.add_parser("fetch", help="fetch the flight recording of a live room")
     fetcher.add_argument("room", metavar="MEETING")
     fetcher.add_argument("--out", type=Path, metavar="FILE", help="where to write it; unset: MEETING.flight")
-    fetcher.add_argument("--node-url", metavar="URL", help="private HTTP of the sfu node; unset: from the settings")
+    fetcher.add_argument("--node-url", metavar="URL", help="private HTTP URL of the sfu node; unset: from the settings")
     fetcher.add_argument("--config", type=Path, metavar="FILE", default=os.environ.get("PARLEY_CONFIG"))
     fetcher.set_defaults(handler=_fetch)
     for name, read, meaning in (
-        ("show", _show, "print a dump as JSON lines"),
-        ("replay", _replay, "estimate and allocate again from a dump's input, and tell what differs"),
+        ("show", _show, "print a recording as JSON lines"),
+        ("replay", _replay, "repeat estimates and allocations from the recorded inputs, and report differences"),
     ):
         reader = verbs.add_parser(name, help=meaning, description=meaning)
         reader.add_argument("file", type=Path, metavar="FILE")
@@ -49,7 +49,7 @@ def run(argv: list[str]) -> int:
     handler: Handler = arguments.handler
     try:
         return handler(arguments)
-    except BrokenPipeError:  # the reader, for example `head`, has seen enough; nor may the exit write the rest
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; the exit must not write the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (aiohttp.ClientError, TimeoutError, OSError, SettingsError, ValueError) as error:
@@ -59,16 +59,16 @@ def run(argv: list[str]) -> int:
 
 def _add_plot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--plot", type=Path, metavar="PNG", help="draw estimate, allocation and delay as a picture (needs matplotlib)"
+        "--plot", type=Path, metavar="PNG", help="plot estimate, allocation and delay (needs matplotlib)"
     )
     parser.add_argument(
-        "--who", action="append", metavar="PARTICIPANT", help="draw only this participant; repeatable; unset: all"
+        "--who", action="append", metavar="PARTICIPANT", help="plot only this participant; repeatable; unset: all"
     )
     parser.add_argument(
         "--capacity",
         type=Path,
         metavar="FILE",
-        help="also draw the capacity of the link: lines of seconds (CLOCK_MONOTONIC, as in the dump) and bits/s",
+        help="also plot the capacity of the link: lines of seconds (CLOCK_MONOTONIC, as in the recording) and bits/s",
     )
 
 

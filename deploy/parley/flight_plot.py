@@ -1,4 +1,4 @@
-"""Draws a replayed flight, per participant: estimate, granted rate, capacity of the link if known, and delay."""
+"""Plots of a replayed flight recording, per participant: estimate, granted rate, link capacity if known, and delay."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from sfu.flight.series import LinkSeries, Point
 
 _MOST = 12
-"""Participants that one picture shows."""
+"""The maximum number of participants in a plot."""
 
 
 def read_capacity(path: Path) -> list[Point]:
-    """Read lines of two numbers: seconds on the dump's clock, and the bits/s from then on. Raises ValueError."""
+    """Read lines of two numbers: seconds on the recording's clock, and the bits/s from then on. Raises ValueError."""
     points = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         words = line.replace(",", " ").split()
@@ -25,7 +25,7 @@ def read_capacity(path: Path) -> list[Point]:
 
 
 def write_plot(path: Path, links: Mapping[str, LinkSeries], capacity: Sequence[Point] = ()) -> None:
-    """Write a PNG with two panels a participant, above rates and below delay. Raises ValueError."""
+    """Write a PNG with two panels per participant, rates above and delay below. Raises ValueError."""
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:
@@ -33,9 +33,9 @@ def write_plot(path: Path, links: Mapping[str, LinkSeries], capacity: Sequence[P
 
     shown = {who: link for who, link in sorted(links.items()) if link.replayed}
     if not shown:
-        raise ValueError("the dump has no estimator from its beginning: nothing to draw")
+        raise ValueError("the recording has no estimator from its start: nothing to plot")
     if len(shown) > _MOST:
-        raise ValueError(f"{len(shown)} participants are too many for one picture: choose some with --who")
+        raise ValueError(f"{len(shown)} participants are too many for one plot: choose some with --who")
     begin = min(link.replayed[0][0] for link in shown.values())
     end = max(link.replayed[-1][0] for link in shown.values())
     figure = Figure(figsize=(10, 4.2 * len(shown)), layout="constrained")
@@ -62,7 +62,7 @@ def write_plot(path: Path, links: Mapping[str, LinkSeries], capacity: Sequence[P
 
 
 def _until(capacity: Sequence[Point], begin: float, end: float) -> list[Point]:
-    """Return the part of a curve between two times, with what held at the first and the last of them."""
+    """Return the part of a curve between two times, with its values at both."""
     before = [rate for at, rate in capacity if at <= begin]
     inside = [(at, rate) for at, rate in capacity if begin < at < end]
     points = [(begin, before[-1])] if before else []

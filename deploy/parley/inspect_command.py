@@ -1,4 +1,4 @@
-"""`parley inspect`: a look at what a part of this machine is doing: its stacks and tasks, a profile, or its memory."""
+"""`parley inspect`: shows what a part on this machine is doing: its stacks and tasks, a profile, or its memory."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
 
 
 async def ask(path: Path, what: str, seconds: float) -> str:
-    """Return what the part with this socket says. Raises ClientError, OSError."""
+    """Return the answer of the part with this socket. Raises ClientError, OSError."""
     timeout = aiohttp.ClientTimeout(total=LONGEST_SECONDS + 30)
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,

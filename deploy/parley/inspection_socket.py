@@ -1,6 +1,6 @@
-"""A socket of each part at which an operator of the machine asks what the process is doing.
+"""A socket of each part for `parley inspect`, which asks what the process is doing.
 
-It lies in `runtime_dir`, open to its user alone, so it needs no secret and is on no network. `parley inspect` asks it.
+It is in `runtime_dir`, and only the part's user can open it, so it needs no secret and is on no network.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ _TIMED: dict[str, Callable[[float], str]] = {"profile": inspection.profile, "hea
 
 
 def path_of(settings: Settings, part: str) -> Path:
-    """Return the socket of a part; of several nodes on one machine each has its own."""
+    """Return the socket of a part; each of several nodes on a machine has its own."""
     runtime: Path = settings["runtime_dir"]
     name = settings["sfu_node"] if part in ("sfu", "inference") else ""
     return runtime / "-".join(("inspect", part, *([name] if name else [])))
 
 
 async def serve(settings: Settings, part: str) -> web.AppRunner | None:
-    """Listen; None where no socket can be made: the part does its work without."""
+    """Listen; return None if the socket cannot be created, without which the part still works."""
     app = web.Application()
     app.add_routes([web.get(f"/{what}", _answer) for what in ANSWERS])
     runner = web.AppRunner(app, access_log=None)

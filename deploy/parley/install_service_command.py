@@ -1,4 +1,4 @@
-"""`parley install-service`: a systemd unit that runs `parley up` with an account, folders and limits of its own."""
+"""`parley install-service`: a systemd unit that runs `parley up` with a separate account, folders and limits."""
 
 import argparse
 import shlex
@@ -11,7 +11,7 @@ from foundation.failures import describe
 from foundation.settings import Settings
 
 _UNIT = """\
-# Written by `parley install-service`. Changes of your own: systemctl edit parley
+# Written by `parley install-service`. To change it: systemctl edit parley
 [Unit]
 Description=Parley, video meetings
 Documentation=man:systemd.exec(5)
@@ -65,7 +65,7 @@ _EXAMPLE = """\
 
 
 def unit(settings: Settings, program: Path, configuration: Path) -> str:
-    """Return the text of the unit. It may bind low ports only if one of the settings asks for that."""
+    """Return the text of the unit. It may bind low ports only if a setting uses one."""
     low = any(0 < settings[name] < 1024 for name in ("http_port", "https_port", "sfu_udp_port", "sfu_tcp_port"))
     return _UNIT.format(
         program=shlex.quote(str(program)),
@@ -76,7 +76,7 @@ def unit(settings: Settings, program: Path, configuration: Path) -> str:
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Write the unit and an example of its settings, and tell systemd; returns the exit code."""
+    """Write the unit and example settings, and reload systemd; return the exit code."""
     program = Path(shutil.which(sys.argv[0]) or sys.argv[0]).resolve()
     text = unit(settings, program, chosen.configuration)
     if chosen.print:

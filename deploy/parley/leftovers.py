@@ -1,4 +1,4 @@
-"""Leftovers of a killed supervisor: a lock, processes, socket files. Only one may run per data directory."""
+"""Leftovers of a killed supervisor: a lock, processes, socket files. Each data directory allows one supervisor."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ _PROCESSES = "processes.json"
 
 
 class AlreadyRunning(RuntimeError):
-    """Another supervisor holds the data directory; the message names its pid."""
+    """Another supervisor is using the data directory; the message names its pid."""
 
 
 class DataLock:
@@ -43,7 +43,7 @@ class DataLock:
 
 
 def record_processes(runtime: Path, pids: dict[str, int]) -> None:
-    """Remember the children with their start times, so that a later start can tell them from strangers."""
+    """Remember the children with their start times, so that a later start can tell them from other processes."""
     rows = {name: [pid, started] for name, pid in pids.items() if (started := _start_time(pid)) is not None}
     temporary = runtime / f"{_PROCESSES}.new"
     temporary.write_text(json.dumps(rows))
@@ -51,12 +51,12 @@ def record_processes(runtime: Path, pids: dict[str, int]) -> None:
 
 
 def forget_processes(runtime: Path) -> None:
-    """Nothing is left: a later start need not look."""
+    """Note that nothing is left, so a later start need not look."""
     (runtime / _PROCESSES).unlink(missing_ok=True)
 
 
 def clear(runtime: Path) -> list[str]:
-    """End what is left of a killed supervisor's children and remove stale sockets; returns what was found."""
+    """End the remaining children of a killed supervisor and remove stale sockets; return a description of them."""
     found = []
     path = runtime / _PROCESSES
     with contextlib.suppress(FileNotFoundError, ValueError):
@@ -82,7 +82,7 @@ def _end(pid: int, started: str, deadline: float) -> None:
 
 
 def _start_time(pid: int) -> str | None:
-    """Field 22 of /proc/pid/stat (proc(5)), or None when there is no such process or no such file system."""
+    """Return field 22 of /proc/pid/stat (proc(5)), or None if there is no such process or file system."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -10,7 +10,7 @@ from parley.part_configs import embedded_postgres
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Apply what is missing, or list it; returns the exit code."""
+    """Apply or list the missing migrations; return the exit code."""
     dsn = settings["database_url"] or embedded_postgres(settings).dsn
     try:
         applied = asyncio.run(migrate(dsn, dry_run=chosen.dry_run))

@@ -16,13 +16,13 @@ Handler = Callable[[Catalogue, Path, argparse.Namespace], int]
 
 
 def main(_: Settings, chosen: argparse.Namespace) -> int:
-    """Run one verb; returns the exit code. It parses its own flags and reads the settings that it needs."""
+    """Run a verb; return the exit code. It parses its own flags and reads the settings that it needs."""
     return run(chosen.rest)
 
 
 def run(argv: list[str]) -> int:
     """Run `parley models` with `argv` (without the program's name) and return the exit status."""
-    parser = argparse.ArgumentParser(prog="parley models", description="The AI models of captions.")
+    parser = argparse.ArgumentParser(prog="parley models", description="AI models for captions and analysis.")
     register(parser)
     arguments = parser.parse_args(argv)
     try:
@@ -39,12 +39,12 @@ def run(argv: list[str]) -> int:
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the verbs to the parser of `parley models`. Each sets `handler`."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--models-dir", type=Path, metavar="DIR", help="default: the setting models_dir")
+    common.add_argument("--models-dir", type=Path, metavar="DIR", help="where the models are (default: models_dir)")
     common.add_argument(
         "--config", type=Path, metavar="FILE", default=os.environ.get("PARLEY_CONFIG"), help="TOML file"
     )
     common.add_argument("--table", type=Path, metavar="FILE", help="another MODELS.toml")
-    common.add_argument("names", nargs="*", metavar="NAME", help="models; default: all but the optional ones")
+    common.add_argument("names", nargs="*", metavar="NAME", help="models (default: all except optional ones)")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     getter = verbs.add_parser("fetch", parents=[common], help="download, check and build missing models")
     getter.add_argument("--offline", type=Path, metavar="DIR", help="take the archives from DIR and download nothing")
@@ -71,7 +71,7 @@ def _models_dir(arguments: argparse.Namespace) -> Path:
 
 
 def _chosen(table: Catalogue, arguments: argparse.Namespace) -> list[Model]:
-    """The models named; without names all but those of extras."""
+    """Return the models named; without names, all except those of extras."""
     return [table.named(name) for name in arguments.names] or [model for model in table.model if not model.extra]
 
 
@@ -92,7 +92,7 @@ def _list(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) -> 
         source = f"{size:.0f} MB to download" if model.archive else "part of this package"
         print(f"{model.name} {model.version}: {model.task}; {state}; {source}")
         if model.extra:
-            print(f"    optional ({model.extra}): fetched when it is named, `parley models fetch {model.name}`")
+            print(f"    optional ({model.extra}): fetch it by name, `parley models fetch {model.name}`")
         print(f"    licence {model.licence}; origin {model.origin}")
         print(f"    trained on {model.training_data}")
     return 0

@@ -9,13 +9,13 @@ AnyAddress = IPv4Address | IPv6Address
 
 
 def local_addresses() -> list[AnyAddress]:
-    """Every address of this machine that others could use, IPv4 first: what the sfu binds, less loopback."""
+    """Return every address of this machine that others could use, IPv4 first: the sfu binds these, except loopback."""
     found = (ip_address(text) for text in addresses.local_addresses())
     return sorted((a for a in found if not a.is_loopback), key=lambda a: (a.version, a.packed))
 
 
 def port_in_use(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
-    """Return True if something else holds the port, so that a part cannot bind it."""
+    """Return True if another process uses the port, so a part cannot bind it."""
     if port <= 0:
         return False
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -30,7 +30,7 @@ def port_in_use(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STRE
 
 
 def allocate_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -38,6 +38,6 @@ def allocate_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK
 
 
 def url_host(address: AnyAddress | str) -> str:
-    """The address as it stands in a URL (RFC 3986: IPv6 in brackets)."""
+    """Return the address in the form for URLs (RFC 3986: IPv6 in brackets)."""
     text = str(address)
     return f"[{text}]" if ":" in text else text

@@ -1,12 +1,12 @@
-"""The gateway: an nginx configuration for the nginx that is there.
+"""The gateway: an nginx configuration for the installed nginx.
 
-One origin for the page, REST, signaling, WHIP and WHEP. Media sockets and requests go straight to the sfu node that
-control names for the meeting (`auth_request` to control's internal listener; the address never comes from the URL); if
-control names none, the request goes to control itself, which answers with the reason. Nothing is sticky: state is in
-PostgreSQL, and a room's node is a row there.
+The page, REST, signaling, WHIP and WHEP share one origin. Signaling, WHIP and WHEP go directly to the sfu node that
+control returns for the meeting (`auth_request` to control's internal listener; the address never comes from the URL).
+If control returns none, the request goes to control itself, which answers with the reason. Nothing is sticky: state is
+in PostgreSQL, and a room's node is a row there.
 
-Versions differ: `http2 on` came with 1.25.1, QUIC with 1.25.0 and only where it is compiled in, names that are
-looked up again while nginx runs (`resolve`) with 1.27.3; brotli is a module.
+Versions differ: `http2 on` came with 1.25.1; QUIC with 1.25.0, if it is compiled in; names that are resolved again
+while nginx runs (`resolve`) with 1.27.3; brotli is a module.
 """
 
 import re
@@ -24,23 +24,23 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
-    autoescape=False,  # noqa: S701  it is no HTML; `render` refuses what could break out
+    autoescape=False,  # noqa: S701  it is not HTML; `render` refuses values that could break out
 )
 _ADDRESS = re.compile(r"([0-9.]+|\[[0-9a-fA-F:]+\]):\d+")
 
 
 class NginxUnavailable(RuntimeError):
-    """nginx cannot be asked for its version; the message says why."""
+    """The version of nginx cannot be determined; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """The capabilities of an nginx."""
+    """The capabilities of an nginx installation."""
 
     version: tuple[int, int, int]
     http3: bool = False
     brotli: str = ""
-    """Path of the module, or `static` where it is compiled in."""
+    """Path of the module, or `static` if it is compiled in."""
 
     @property
     def http2_directive(self) -> bool:
@@ -48,18 +48,18 @@ class Nginx:
 
     @property
     def resolves_again(self) -> bool:
-        """True if an upstream's names are resolved again while nginx runs; else once, when it starts."""
+        """True if names of an upstream are resolved again while nginx runs; otherwise only at the start."""
         return self.version >= _RESOLVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """The addresses on which nginx listens, and those behind it, each `host:port`.
+    """The addresses on which nginx listens, and those of the servers behind it, each `host:port`.
 
-    `redirect_http`: plain HTTP serves only this machine's own browsers, which take localhost for secure, and sends all
-    others to HTTPS. `ai` are inference nodes; control reaches them, balanced, at `ai_listen`, which is for the inside
-    alone. `control` may be several; `resolver` is a DNS server, needed where nodes have names. `state` is a
-    directory that nginx may write: bodies of requests that are too large for memory, and `pid` where none is given.
+    `redirect_http`: plain HTTP serves only browsers on this machine, which treat localhost as secure, and redirects all
+    others to HTTPS. `ai` lists inference nodes; control reaches them, load-balanced, at `ai_listen`, which must be
+    private. `control` may list several; `resolver` is a DNS server, needed if nodes have names. `state` is a directory
+    that nginx can write: for request bodies that are too large for memory, and for the pid file unless `pid` is given.
     """
 
     control: tuple[str, ...]
@@ -82,7 +82,7 @@ class Gateway:
 
 
 def found(binary: str = "nginx") -> Nginx:
-    """Ask an nginx for its version and modules; raises NginxUnavailable."""
+    """Ask nginx for its version and modules; raises NginxUnavailable."""
     try:
         said = subprocess.run([binary, "-V"], capture_output=True, text=True, check=True, timeout=10).stderr
     except (OSError, subprocess.SubprocessError) as error:
@@ -91,7 +91,7 @@ def found(binary: str = "nginx") -> Nginx:
 
 
 def read_version(said: str) -> Nginx:
-    """Read what `nginx -V` prints, or a bare version such as 1.26.3; raises NginxUnavailable."""
+    """Parse the output of `nginx -V`, or a bare version such as 1.26.3; raises NginxUnavailable."""
     match = _VERSION.search(said) or re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", said.strip())
     if match is None:
         raise NginxUnavailable(f"not an nginx version: {said[:80]!r}")
@@ -105,7 +105,7 @@ def read_version(said: str) -> Nginx:
 
 
 def render(gateway: Gateway, nginx: Nginx) -> str:
-    """The whole nginx.conf. It holds the node secret: keep it private. ValueError where values cannot be written."""
+    """Return the nginx.conf. It contains the node secret: keep it private. Raises ValueError for invalid values."""
     addresses = (*gateway.control, gateway.internal, *gateway.http, *gateway.https, *gateway.ai, *gateway.ai_listen)
     for value in (*addresses, gateway.node_secret):
         if re.search(r"[\s;{}\"'$\\]", value):
@@ -115,13 +115,13 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
     if gateway.https and not (gateway.certificate and gateway.private_key):
         raise ValueError("HTTPS needs a certificate and its private key")
     if len(gateway.ai) > 1 and _looks_ai_up(gateway):
-        raise ValueError("of inference nodes behind a resolver only one has a name; it may stand for many addresses")
+        raise ValueError("with a resolver, only one inference node can be given; its name may have many addresses")
     template = _TEMPLATES.from_string((Path(__file__).parent / "nginx.conf.j2").read_text(encoding="utf-8"))
     return template.render(gateway=gateway, nginx=nginx, looks_ai_up=_looks_ai_up(gateway), is_name=_is_name)
 
 
 def _looks_ai_up(gateway: Gateway) -> bool:
-    """Return True if names of inference nodes are resolved for each request; else once, when nginx starts."""
+    """Return True if names of inference nodes are resolved for each request; otherwise only when nginx starts."""
     return bool(gateway.resolver) and any(_is_name(node) for node in gateway.ai)
 
 

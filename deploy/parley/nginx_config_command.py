@@ -1,4 +1,4 @@
-"""`parley nginx-config`: write the gateway's configuration for the nginx found, or for one that is named."""
+"""`parley nginx-config`: write the gateway's configuration for the installed nginx, or for a given version."""
 
 import argparse
 import sys
@@ -14,16 +14,16 @@ from parley.nginx_config import Gateway, Nginx, NginxUnavailable
 
 
 def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of the verb; what is behind the gateway comes from the settings where no flag says otherwise."""
+    """Add the flags of the verb; without flags, the servers behind the gateway come from the settings."""
     group = parser.add_argument_group("gateway")
-    group.add_argument("--out", metavar="FILE", help="where to write it (0600); unset: to standard output")
-    group.add_argument("--nginx", metavar="PATH", default="nginx", help="the nginx that will read it")
-    group.add_argument("--nginx-version", metavar="VERSION", help="its version, if nginx cannot be run here")
-    group.add_argument("--with-http3", action="store_true", help="the named version has its HTTP/3 module")
+    group.add_argument("--out", metavar="FILE", help="output file (0600); unset: standard output")
+    group.add_argument("--nginx", metavar="PATH", default="nginx", help="nginx program that will read the file")
+    group.add_argument("--nginx-version", metavar="VERSION", help="version of nginx, if it cannot be run here")
+    group.add_argument("--with-http3", action="store_true", help="the given version has the HTTP/3 module")
     group.add_argument("--listen-http", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of plain HTTP")
     group.add_argument("--listen-https", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of HTTPS")
-    group.add_argument("--https-port-outside", metavar="PORT", type=int, default=443, help="port that browsers use")
-    group.add_argument("--no-redirect", action="store_true", help="serve plain HTTP to everyone")
+    group.add_argument("--https-port-outside", metavar="PORT", type=int, default=443, help="public port of HTTPS")
+    group.add_argument("--no-redirect", action="store_true", help="serve plain HTTP to everybody")
     group.add_argument("--certificate", metavar="FILE", type=Path, help="PEM chain")
     group.add_argument(
         "--tls", metavar="DIRECTORY", type=Path, help="directory for a self-signed certificate, if none is given"
@@ -60,7 +60,7 @@ def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Write the configuration; returns the exit code. Raises SettingsError for what cannot be written."""
+    """Write the configuration; return the exit code. Raises SettingsError for invalid values."""
     settings = with_secrets(settings)
     http = f"{url_host(settings['http_host'])}:{settings['http_port']}"
     certificate, key = chosen.certificate, chosen.private_key

@@ -1,6 +1,6 @@
-"""`parley nodes`: which sfu nodes control knows, and letting one drain before it is stopped or upgraded.
+"""`parley nodes`: list the sfu nodes that control knows, and drain one before it is stopped or upgraded.
 
-Asks control's internal listener with the node secret, so it runs where the parts run.
+It asks control's internal listener with the node secret, so it must run where the parts run.
 """
 
 import argparse
@@ -18,7 +18,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class Refused(RuntimeError):
-    """Control did not do it; the message says why."""
+    """Control refused; the message says why."""
 
 
 def add_nodes_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_nodes_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentPa
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Do one act; returns the exit code. Raises SettingsError without the node secret."""
+    """Run an act; return the exit code. Raises SettingsError without the node secret."""
     settings = with_secrets(settings)
     try:
         if chosen.act == "list":

@@ -1,4 +1,4 @@
-"""From settings to each part's own configuration: the only place that knows both."""
+"""Conversion of settings to the configuration of each part: the only module that knows both."""
 
 import os
 import re
@@ -31,17 +31,17 @@ from sfu.server import port_share
 from sfu.server.config import SfuConfig
 
 _EXTRAS = {"kafka": "aiokafka", "mongodb": "pymongo", "triton": "tritonclient"}
-"""By extra: the module that comes with it."""
+"""By extra: the module that it installs."""
 _TURNS_BY_ADDRESS = re.compile(r"turns:(\[|[0-9.]+(:|\?|$))")
 
 
 def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
-    """The cluster that `parley up` runs when no database_url is set."""
+    """Return the cluster that `parley up` runs if no database_url is set."""
     return EmbeddedPostgres(settings["data_dir"] / "postgres", settings["runtime_dir"] / "pg")
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError for values that a part would refuse, before any is started."""
+    """Raise SettingsError for values that a part would refuse, before any part is started."""
     for read in (control_config, sfu_config, recorder_config):
         read(settings)
     if settings["inference"]:
@@ -49,7 +49,7 @@ def check(settings: Settings) -> None:
 
 
 def control_config(settings: Settings) -> ControlConfig:
-    """Control's configuration; raises SettingsError."""
+    """Return control's configuration; raises SettingsError."""
     https = settings["https_port"] >= 0
     return ControlConfig(
         database_dsn=settings["database_url"] or embedded_postgres(settings).dsn,
@@ -97,7 +97,7 @@ def control_config(settings: Settings) -> ControlConfig:
 
 
 def _readable(settings: Settings, name: str) -> Path | None:
-    """Return the file that a setting names, after opening it: a missing file is reported at the start, by name."""
+    """Return the file that a setting names, after opening it, so that a missing file is reported at the start."""
     path: Path | None = settings[name]
     if path is not None:
         try:
@@ -108,7 +108,7 @@ def _readable(settings: Settings, name: str) -> Path | None:
 
 
 def _authority(settings: Settings, name: str) -> Path | None:
-    """Return the file of an authority that a setting names, after reading it."""
+    """Return the file of certificate authorities that a setting names, after reading it."""
     path: Path | None = settings[name]
     if path is not None:
         try:
@@ -119,19 +119,19 @@ def _authority(settings: Settings, name: str) -> Path | None:
 
 
 def _with_extra(settings: Settings, name: str, extra: str) -> Any:
-    """Return a setting that needs an extra of ours; raises SettingsError where that is not installed."""
+    """Return a setting that needs one of our extras; raises SettingsError if that is not installed."""
     if settings[name] and find_spec(_EXTRAS[extra]) is None:
-        raise SettingsError(f"{name}: it needs an extra: pip install parley-sfu[{extra}]")
+        raise SettingsError(f"{name} needs an extra: pip install parley-sfu[{extra}]")
     return settings[name]
 
 
 def kafka_access(settings: Settings) -> KafkaAccess | None:
-    """Return how Kafka is reached, None without it; raises SettingsError."""
+    """Return the access to Kafka, None if it is not configured; raises SettingsError."""
     brokers = _with_extra(settings, "kafka_brokers", "kafka")
     if not brokers:
         return None
     if (settings["kafka_username"] is None) != (settings["kafka_password"] is None):
-        raise SettingsError("kafka_username and kafka_password belong together")
+        raise SettingsError("kafka_username and kafka_password must be set together")
     access = KafkaAccess(
         brokers=brokers,
         tls=settings["kafka_tls"],
@@ -153,11 +153,11 @@ def kafka_access(settings: Settings) -> KafkaAccess | None:
 
 
 def _mongodb_url(settings: Settings) -> str | None:
-    """Return the URL once its own client has read it; a name of `mongodb+srv` is asked for when it connects."""
+    """Return the URL after its client has parsed it; a name of `mongodb+srv` is resolved on connection."""
     url: str | None = _with_extra(settings, "mongodb_url", "mongodb")
     if not url:
         return None
-    # Imported only where it is configured: it is an extra.
+    # Imported only if it is configured, because it is an extra.
     from pymongo.errors import PyMongoError  # noqa: PLC0415
     from pymongo.uri_parser import parse_uri  # noqa: PLC0415
 
@@ -176,7 +176,7 @@ def _public_origins(settings: Settings) -> tuple[str, ...]:
 
 
 def _as_browsers_say(origin: str) -> str:
-    """Return an origin without the port that its scheme has anyway, and without a slash."""
+    """Return an origin without its scheme's default port and without a trailing slash."""
     scheme, _, host = origin.lower().rstrip("/").partition("://")
     return f"{scheme}://{host.removesuffix({'https': ':443', 'http': ':80'}[scheme])}"
 
@@ -223,7 +223,7 @@ def _language_model(settings: Settings) -> LanguageModelConfig | None:
 
 
 def sfu_config(settings: Settings) -> SfuConfig:
-    """The sfu's configuration; raises SettingsError."""
+    """Return the sfu's configuration; raises SettingsError."""
     return SfuConfig(
         node_secret=_node_secret(settings),
         node=settings["sfu_node"],
@@ -257,7 +257,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
 
 
 def _port_share() -> port_share.PortShare | None:
-    """Return what the process that started this one shares of a UDP port, if it does."""
+    """Return this process's share of a UDP port, if the process that started it passed one."""
     text = os.environ.get(port_share.ENVIRONMENT)
     return port_share.decode_share(text) if text else None
 
@@ -272,7 +272,7 @@ def _port_range(text: str | None) -> tuple[int, int]:
 
 
 def recorder_config(settings: Settings) -> RecorderConfig:
-    """The recorder's configuration; raises SettingsError."""
+    """Return the recorder's configuration; raises SettingsError."""
     return RecorderConfig(
         instance=f"recorder-{settings['sfu_node']}",
         s3=s3_config(settings),
@@ -288,7 +288,7 @@ def recorder_config(settings: Settings) -> RecorderConfig:
 
 
 def inference_config(settings: Settings) -> InferenceConfig:
-    """Inference's configuration; raises SettingsError."""
+    """Return inference's configuration; raises SettingsError."""
     return InferenceConfig(
         sink_socket=_sink_sockets(settings)[0],
         models_dir=settings["models_dir"],
@@ -322,7 +322,7 @@ def _sink_sockets(settings: Settings) -> tuple[Path, ...]:
 
 
 def _advertised(host: str) -> str:
-    """Return an address that others reach: of a wildcard the machine's first one."""
+    """Return an address that others can reach: for a wildcard, the machine's first one."""
     if host not in {"0.0.0.0", "::"}:  # noqa: S104  compared, not bound
         return host
     return next((str(address) for address in local_addresses()), "127.0.0.1")
@@ -335,7 +335,7 @@ def _nodes(settings: Settings) -> tuple[NodeRecord, ...]:
 
 
 def _node(described: str) -> NodeRecord:
-    """Read NAME=HOST:SIGNALING_PORT:HTTP_PORT; raises SettingsError."""
+    """Parse NAME=HOST:SIGNALING_PORT:HTTP_PORT; raises SettingsError."""
     name, _, address = described.partition("=")
     host, signaling, http = ["", "", "", *address.rsplit(":", 2)][-3:]
     if not (name and host and signaling.isdigit() and http.isdigit()):
@@ -402,7 +402,7 @@ def _node_secret(settings: Settings) -> str:
 
 
 def _registration(settings: Settings) -> Registration:
-    """`auto` lets people register themselves only while nobody but this machine can reach the page."""
+    """Resolve `auto`: people can register only while the page is reachable from this machine alone."""
     chosen: Literal[Registration, "auto"] = settings["registration"]
     if chosen == "auto":
         return "open" if settings["https_port"] < 0 and settings["http_host"] == "127.0.0.1" else "closed"
@@ -410,7 +410,7 @@ def _registration(settings: Settings) -> Registration:
 
 
 def _identity_providers(settings: Settings) -> tuple[OidcProvider, ...]:
-    """Return the provider that is configured, if one is; raises SettingsError for half of one."""
+    """Return the configured identity provider, if any; raises SettingsError if its settings are incomplete."""
     if settings["oidc_issuer"] is None:
         return ()
     for name in ("oidc_client_id", "oidc_client_secret"):

@@ -1,4 +1,4 @@
-"""The process of a part: runs a coroutine, says when it is ready, stops on a signal, dies with the parent."""
+"""The process of a part: runs a coroutine, reports when it is ready, stops on a signal, dies with its parent."""
 
 import asyncio
 import contextlib
@@ -42,10 +42,10 @@ def run(
 ) -> int:
     """Run the part called `name` until SIGINT or SIGTERM cancels it; returns the exit code. Raises SettingsError.
 
-    `metrics_port` serves /metrics and /health/live for a part that has no HTTP of its own (0 allocates). A part that
-    has to finish something may take `stop_seconds` longer to stop. `live` takes settings that change while it runs.
-    A crash in native code leaves its stack on standard error; SIGUSR1 logs what all threads and tasks wait for, and
-    SIGUSR2 writes the threads' stacks even while Python itself is stuck.
+    `metrics_port` serves /metrics and /health/live for a part without HTTP (0 allocates a port). A part that must
+    finish work may take up to `stop_seconds` to stop. `live` applies settings that change while it runs. A crash in
+    native code writes its stack to standard error; SIGUSR1 logs the stacks of all threads and tasks, and SIGUSR2
+    writes the threads' stacks even while Python itself is stuck.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a gauge beside each counter, which nothing reads
     faulthandler.enable()
@@ -64,13 +64,13 @@ def run(
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the supervisor dies (Linux); nothing outlives a killed supervisor."""
+    """Ask the kernel for SIGTERM when the supervisor dies (Linux), so nothing outlives a killed supervisor."""
     supervisor = int(os.environ.get("PARLEY_SUPERVISOR_PID", "0"))
     if not supervisor or sys.platform != "linux":
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != supervisor:  # it died before the request
-        sys.exit("the supervisor is gone")
+        sys.exit("the supervisor has ended")
 
 
 def notify_ready() -> None:
@@ -99,14 +99,14 @@ async def _until_signalled(
     servers = [await server for server in beside_it]
 
     def stop() -> None:
-        # Whatever hangs in its shutdown is ended by a thread of its own, and says where it stood. A signal would not do
-        # it: the first process of a container ends by none that it does not handle.
+        # If the shutdown hangs, a separate thread writes the stacks and ends the process. A signal would not work: the
+        # first process of a container ignores signals that it does not handle.
         faulthandler.dump_traceback_later(stop_seconds, exit=True)
         task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: _log.warning("asked by SIGUSR1:\n%s", inspection.stacks()))
+    loop.add_signal_handler(signal.SIGUSR1, lambda: _log.warning("requested by SIGUSR1:\n%s", inspection.stacks()))
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await task

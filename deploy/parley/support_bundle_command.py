@@ -1,7 +1,7 @@
-"""`parley support-bundle`: everything that somebody else needs to help, in one file that has no secrets.
+"""`parley support-bundle`: one file with the information that support needs, without secrets.
 
-Settings, findings of `parley doctor`, readiness, nodes, metrics, and what each running part is doing. Values of secret
-settings, tokens and passwords in addresses are cut; names of people and of meetings are in none of it.
+It contains settings, findings of `parley doctor`, readiness, nodes, metrics, and stacks of each running part. Values of
+secret settings, tokens and passwords in addresses are removed. It has no names of people or meetings.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
 
 
 async def gather(settings: Settings) -> dict[str, str]:
-    """Return texts by file name. What does not answer says so in its file."""
+    """Return texts by file name. The file of a part that does not answer says so."""
     about = f"parley {version('parley-sfu')}\nPython {platform.python_version()}\n{platform.platform()}\n"
     rows = "".join(f"{name} = {value}   ({source})\n" for name, value, source in settings.rows())
     findings = "".join(f"{one.weight:<4} {one.what}: {one.said}\n" for one in await look(settings))
@@ -79,7 +79,7 @@ async def _page(session: aiohttp.ClientSession, url: str) -> str:
 
 
 def write(out: Path, texts: dict[str, str], redact: Redactor) -> None:
-    """Write texts into a compressed archive that its user alone can read. Raises OSError."""
+    """Write texts to a compressed archive that only the user can read. Raises OSError."""
     out.touch(mode=0o600)
     with tarfile.open(out, "w:gz") as archive:
         for name, text in sorted(texts.items()):

@@ -1,9 +1,9 @@
-"""Several sfu processes on one machine: each is a node with a name, ports and a sink socket of its own.
+"""Several sfu processes on one machine: each is a node with its own name, ports and sink socket.
 
-Worker N of `sfu-1` is `sfu-1-N`. All have one UDP port (sfu.server.port_group), or, without `share_udp_port`, the N-th
-from `sfu_udp_port` on. The TCP port of media is the N-th from there on, signaling and HTTP ports are in steps of a
-hundred from theirs; where the system allocates ports it does so for each. `parley sfu --workers N`
-supervises them; `parley up` starts them itself, with an inference each and one recorder for all.
+Worker N of `sfu-1` is `sfu-1-N`. All share one UDP port (sfu.server.port_group), or, without `share_udp_port`, use
+consecutive ones from `sfu_udp_port` on. Their TCP ports for media are consecutive too; signaling and HTTP ports are a
+hundred apart. Ports that the system allocates are allocated for each worker. `parley sfu --workers N` supervises the
+workers; `parley up` starts them itself, with an inference for each and one recorder for all.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ _PORTS = (
 
 
 class Spread(NamedTuple):
-    """`common` is for the parts that serve every worker; `each` has the workers' names and settings."""
+    """Settings of the workers: `common` for the parts that serve all workers, `each` with their names and settings."""
 
     common: Settings
     each: list[tuple[str, Settings]]
 
 
 def spread(settings: Settings) -> Spread:
-    """Return the settings of as many sfu processes as `workers` says; of one they are the settings as they are."""
+    """Return the settings of each of `workers` sfu processes; for one process they are unchanged."""
     if settings["workers"] <= 1:
         return Spread(settings, [("sfu", settings)])
     numbers = range(1, settings["workers"] + 1)
@@ -94,21 +94,21 @@ async def _supervise(settings: Settings) -> None:
 
 
 def open_port(settings: Settings) -> PortGroup | None:
-    """Return the UDP port that all workers share, None where each has its own. OSError."""
+    """Return the UDP port that all workers share, None if each has its own. Raises OSError."""
     if settings["workers"] <= 1 or not settings["share_udp_port"]:
         return None
     return PortGroup(settings["sfu_addresses"] or local_addresses(), settings["sfu_udp_port"], settings["workers"])
 
 
 def sfu_programs(each: list[tuple[str, Settings]], port: PortGroup | None) -> list[Program]:
-    """Return how the workers are run, each with its share of a port."""
+    """Return the programs of the workers, each with its share of a port."""
     if port is None:
         return [program("sfu", *one) for one in each]
     return [program("sfu", *one, port.share(number)) for number, one in enumerate(each)]
 
 
 async def steer(port: PortGroup | None) -> None:
-    """Steer a port until cancelled, then close it."""
+    """Steer the datagrams of a port to the workers until cancelled, then close it."""
     if port is not None:
         try:
             await port.run()
@@ -121,8 +121,8 @@ async def _start(children: list[Child]) -> None:
 
 
 def program(verb: str, name: str, settings: Settings, share: PortShare | None = None) -> Program:
-    """Return how a part is run under a name of its own, an sfu with its share of a port."""
-    # -P: a directory that happens to be called like one of our packages is not imported.
+    """Return the program of a part under its own name; an sfu may have a share of a port."""
+    # -P: do not import a local directory that has the name of one of our packages.
     command = [sys.executable, "-P", "-m", "parley", verb]
     environment = settings.environment(SECRETS_OF[verb])
     if share is not None:
@@ -154,7 +154,7 @@ def _of_worker(settings: Settings, number: int) -> Settings:
 
 
 def _tcp_port(settings: Settings, number: int) -> int:
-    """Return the TCP port of media of another than the first worker, whose UDP port has the first one's number."""
+    """Return the TCP port for media of a worker after the first, which shares the first one's UDP port."""
     if settings.source("sfu_udp_port") == "generated" or settings["sfu_udp_port"] == 0:
         return allocate_port("127.0.0.1", socket.SOCK_STREAM)
     return int(settings["sfu_udp_port"]) + number - 1

@@ -70,7 +70,7 @@ def test_inference_nodes_are_balanced_by_address_and_looked_up_by_name(gateway: 
     named = replace(gateway, ai=("inference:8085",))
     text = nginx_config.render(named, nginx_config.found())
     assert "set $parley_ai inference:8085;" in text and check(text, tmp_path) == ""
-    with pytest.raises(ValueError, match="only one has a name"):
+    with pytest.raises(ValueError, match="only one inference node"):
         nginx_config.render(replace(gateway, ai=("one:8085", "two:8085")), DEBIAN_13)
 
 

@@ -55,7 +55,7 @@ def test_what_is_away_is_named_with_its_reason(tmp_path: Path) -> None:
     bad = {what: one.said for what, one in found.items() if one.weight == "bad"}
     assert {"PostgreSQL", "Redis", "object store", "UDP outside"} <= set(bad)
     assert "connection refused" in bad["object store"]
-    assert bad["UDP outside"] == "seen as 203.0.113.7, which is not among public_hosts"
+    assert bad["UDP outside"] == "seen as 203.0.113.7, which is not in public_hosts"
     assert found["public_hosts: 127.0.0.1"].weight == "ok"
 
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_drawn_is_said(dump: bytes, tmp_path: Path, capsys: pytes
     file, capacity = tmp_path / "call.flight", tmp_path / "capacity"
     file.write_bytes(dump)
     assert run(["replay", str(file), "--plot", str(tmp_path / "x.png"), "--who", "nobody"]) == 1
-    assert "nothing to draw" in capsys.readouterr().err
+    assert "nothing to plot" in capsys.readouterr().err
     capacity.write_text("3 4\n5\n")
     with pytest.raises(ValueError, match="line 2"):
         read_capacity(capacity)

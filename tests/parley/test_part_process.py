@@ -62,5 +62,5 @@ def test_a_part_says_what_it_is_doing_and_where_it_crashed(tmp_path: Path) -> No
     done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False, env=environment)
     assert done.returncode == -signal.SIGSEGV, done.stderr
     assert "a_task_with_a_name" in done.stdout and "(runners.py:" in done.stdout and "objects by type" in done.stdout
-    assert "asked by SIGUSR1" in done.stderr and "Segmentation fault" in done.stderr
+    assert "requested by SIGUSR1" in done.stderr and "Segmentation fault" in done.stderr
     assert (tmp_path / "inspect-recorder").stat().st_mode & 0o077 == 0

@@ -93,8 +93,8 @@ def _settings() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "A flag overrides the environment, the environment overrides the TOML file, and the file overrides the"
-    yield "default. Add `_FILE` to a variable to name a file that contains the value. `parley config` shows each value and"
-    yield "its source."
+    yield "default. Add `_FILE` to a variable to name a file that contains the value. `parley config` shows each value"
+    yield "and its source."
     for group in GROUPS:
         yield from ("", f"## {group.title}", "")
         yield from _table(("setting", "variable", "default", "meaning"), map(_setting, group.settings))

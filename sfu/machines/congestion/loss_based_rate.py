@@ -22,7 +22,10 @@ _LOSS_OFFSET, _LOSS_BALANCE = 0.05, 75_000.0
 _NEWTON_STEPS, _NEWTON_SIZE = 2, 0.75
 _RECOVERY_NS = 300_000_000
 _RECOVERY_FACTOR = 1.3
+_EXPLAINED = 0.5  # of the losses: with less of them inherent, it was the rate that was too high
+_GROWTH_PER_SECOND = 1.08
 _MIN_PROBABILITY = 1e-6
+_SECOND = 1_000_000_000
 
 
 class LossBasedRate:
@@ -37,6 +40,9 @@ class LossBasedRate:
         self._is_clear = True
         self._lowered_at: int | None = None
         self._lowered_to = 0.0
+        self._is_full = False
+        self._carried = 0.0
+        self._updated_at = 0
 
     def update(self, window: LossWindow | None, acknowledged: float | None, delay_based: float, now: int) -> None:
         """Take a completed window, the arriving rate and the rate that delays allow (bits/s)."""
@@ -56,6 +62,14 @@ class LossBasedRate:
         if best < before * 0.999:
             self._lowered_at = now
             self._lowered_to = best
+            if inherent < _EXPLAINED * self.loss:
+                self._is_full = True
+                self._carried = (acknowledged or 0.0) * _BACK_OFF
+        elif self._is_full:
+            elapsed = min(now - self._updated_at, _SECOND) / _SECOND
+            best = min(best, max(before * _GROWTH_PER_SECOND**elapsed, self._carried))
+            self._is_full = best < delay_based
+        self._updated_at = now
         self.rate = max(self._minimum, best)
 
     @property

@@ -31,6 +31,7 @@ ONE_SIZE = {"": (1280, 720)}
 _KEY = bytes.fromhex("10 500000 9d012a")
 _DELTA = bytes.fromhex("1051")
 _FRAME_NS = 33 * MS
+_SOUND_NS = 20 * MS
 _PACKET = 1000
 _KEYFRAME_FACTOR = 3
 
@@ -50,11 +51,12 @@ class Camera:
         self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + layers])
         self.resting: set[str] = set()
         self.sound, self.level = 4, 30
+        self.speaks = False
         self.rates = dict(RATES) if len(sizes) > 1 else dict.fromkeys(sizes, RATES["f"])
         self._ssrcs = {rid: first + place for place, rid in enumerate(sizes)}
         self._audio_ssrc = 1000 + number
         self._seqs = dict.fromkeys(sizes, 1)
-        self._frames = 0
+        self._frames = self._sounds = 0
         self._asked: set[int] = set(self._ssrcs.values())
         self._seen = 0
         self._transport_seq = 0
@@ -70,14 +72,20 @@ class Camera:
         self._sizes = sizes
         self._asked.update(self._ssrcs.values())
 
+    def send_sound(self) -> None:
+        """Send a packet of sound."""
+        self._sounds += 1
+        sound = audio(self._sounds, self._audio_ssrc, level=self.level)
+        self.client.send(sound._replace(payload=bytes(self.sound)))
+
     def send_frame(self) -> None:
-        """Send one frame of each layer, and 33 ms of sound."""
+        """Send one frame of each layer, and a packet of sound unless that goes in its own time."""
         wanted = self.client.feedback(rtcp.PictureLoss)
         self._asked.update(packet.media_ssrc for packet in wanted[self._seen :])
         self._seen = len(wanted)
         self._frames += 1
-        sound = audio(self._frames, self._audio_ssrc, level=self.level)
-        self.client.send(sound._replace(payload=bytes(self.sound)))
+        if not self.speaks:
+            self.send_sound()
         for rid, rate in self.rates.items():
             if rid in self.resting:
                 continue
@@ -101,7 +109,8 @@ class Camera:
 class Viewer:
     """A client behind a link: what goes to it takes its time; it gives feedback, and if it `asks`, NACKs.
 
-    `pictures` are the times at which a picture was whole, and all before it since its keyframe.
+    `pictures` are the times at which a picture was whole, and all before it since its keyframe; `sounds` those at which
+    packets of sound came first, by number.
     """
 
     def __init__(self, stage: Stage, person: Person, settings: LinkSettings, seed: int = 1) -> None:
@@ -112,6 +121,7 @@ class Viewer:
         self.now = stage.now
         self.asks = False
         self.pictures: list[int] = []
+        self.sounds: dict[int, int] = {}
         self._receiver = SubscribePeerReceiver(77, keep_frames=True)
         self._offers = 0
         (self._address,) = [address for address, client in stage.clients.items() if client is self.client]
@@ -139,6 +149,8 @@ class Viewer:
             with contextlib.suppress(pylibsrtp.Error):  # a second copy of what has come is a replay
                 self.client.receive(data, at)
             for packet in self.client.rtp[before:]:
+                if packet.payload_type == 111:
+                    self.sounds.setdefault(packet.timestamp // 960, at)
                 self._receiver.receive_rtp(serialize(packet), at)
         packets = rtcp.parse(due) if (due := self._receiver.feedback(now)) else []
         packets = [packet for packet in packets if self.asks or not isinstance(packet, rtcp.Nack)]
@@ -167,7 +179,9 @@ class Call:
         cameras: int = 1,
         estimates: bool = True,
         sizes: Mapping[str, tuple[int, int]] = SIZES,
+        speaks: bool = False,
     ) -> None:
+        """Cameras that `speak` send sound as a microphone does, 50 packets of 80 bytes a second."""
         self.stage = stage = Stage()
         if estimates:
             stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
@@ -176,10 +190,14 @@ class Call:
         self.viewer = Viewer(stage, self.bob, settings)
         self.cameras = []
         for number, person in enumerate(people):
-            self.cameras.append(Camera(stage, person, number, sizes))
+            camera = Camera(stage, person, number, sizes)
+            if speaks:
+                camera.speaks, camera.sound = True, 80
+            self.cameras.append(camera)
             self._answer()
         stage.run(200 * MS)
         self._answer()
+        self._picture_at = self._sound_at = stage.now
 
     def _answer(self) -> None:
         """Answer an offer that is awaited."""
@@ -191,10 +209,18 @@ class Call:
         """Let everyone send for a while, and follow what layers are said to rest."""
         stage = self.stage
         end = stage.now + int(seconds * 1000) * MS
+        speaking = [camera for camera in self.cameras if camera.speaks]
         while stage.now < end:
-            for camera in self.cameras:
-                camera.send_frame()
-            stage.run(_FRAME_NS, 3 * MS)
+            if stage.now >= self._picture_at:
+                self._picture_at = stage.now + _FRAME_NS
+                for camera in self.cameras:
+                    camera.send_frame()
+            if speaking and stage.now >= self._sound_at:
+                self._sound_at = stage.now + _SOUND_NS
+                for camera in speaking:
+                    camera.send_sound()
+            until = min(self._picture_at, self._sound_at) if speaking else self._picture_at
+            stage.run(until - stage.now, 3 * MS)
 
     @property
     def subscription(self) -> Subscription:

@@ -66,7 +66,7 @@ def media_share(loss: float) -> float:
 
 
 class RetransmissionBudget:
-    """Bounds retransmissions to a quarter of the estimate, in bursts of half a second.
+    """Bounds retransmissions to a quarter of the estimate, or what media leave for them, in bursts of half a second.
 
     A receiver that requests everything again (a storm after an outage) would otherwise keep its own link full.
     """
@@ -75,12 +75,16 @@ class RetransmissionBudget:
         self._allowance: float | None = None  # bytes
         self._at = 0
 
-    def admit(self, packets: int, size: int, estimate: float, now: int, *, copies: bool = False) -> int:
+    def admit(
+        self, packets: int, size: int, estimate: float, now: int, *, loss: float = 0.0, copies: bool = False
+    ) -> int:
         """Return how many of `packets` packets of about `size` bytes may be sent again now, and charge them.
 
-        Second copies (`copies`) get only what first retransmissions do not need.
+        `loss` is the share of packets that the link loses by itself. Second copies (`copies`) get only what first
+        retransmissions do not need.
         """
-        rate = max(estimate * _REPAIR_SHARE, _MIN_REPAIR_RATE) / 8
+        share = max(_REPAIR_SHARE, 1.0 - media_share(loss))
+        rate = max(estimate * share, _MIN_REPAIR_RATE) / 8
         limit = max(rate * _REPAIR_BURST_NS / _SECOND, float(size))
         allowance = limit if self._allowance is None else self._allowance + rate * (now - self._at) / _SECOND
         allowance = min(allowance, limit)

@@ -164,7 +164,16 @@ class Bandwidth:
         """The part of the estimate for media; the rest is for repairs and RTCP. Losses of a full link need no room for
         repairs, since less will be lost once less is sent.
         """
-        return media_share(self._estimator.state.loss if self._estimator.is_drained else 0.0)
+        return media_share(self._inherent_loss)
+
+    @property
+    def _inherent_loss(self) -> float:
+        return self._estimator.state.loss if self._estimator.is_drained else 0.0
+
+    @property
+    def round_trip(self) -> int:
+        """The round trip, in ns, that newest feedback tells."""
+        return self._estimator.round_trip
 
     def admit_retransmissions(
         self, packets: int, size: int, now: int, *, is_audio: bool = False, copies: bool = False
@@ -173,7 +182,7 @@ class Bandwidth:
         sent. Audio has a separate budget, since it is small and comes first.
         """
         budget = self._sound_repairs if is_audio else self._repairs
-        return budget.admit(packets, size, self.rate, now, copies=copies)
+        return budget.admit(packets, size, self.rate, now, loss=self._inherent_loss, copies=copies)
 
     def timer(self) -> int:
         """Return when `handle_timer` has work next."""

@@ -14,6 +14,7 @@ from sfu.peers.subscribe.subscription import Subscription
 from tests.sfu.rooms.stage import (
     AUDIO,
     MS,
+    SECOND,
     VIDEO,
     Person,
     Stage,
@@ -32,6 +33,7 @@ _KEY = bytes.fromhex("10 500000 9d012a")
 _DELTA = bytes.fromhex("1051")
 _FRAME_NS = 33 * MS
 _SOUND_NS = 20 * MS
+_PATIENCE_NS = SECOND  # libwebrtc's is three
 _PACKET = 1000
 _KEYFRAME_FACTOR = 3
 
@@ -107,7 +109,7 @@ class Camera:
 
 
 class Viewer:
-    """A client behind a link: what goes to it takes its time; it gives feedback, and if it `asks`, NACKs.
+    """A client behind a link: what goes to it takes its time; it gives feedback, and if it `asks`, NACKs and PLIs.
 
     `pictures` are the times at which a picture was whole, and all before it since its keyframe; `sounds` those at which
     packets of sound came first, by number.
@@ -123,7 +125,7 @@ class Viewer:
         self.pictures: list[int] = []
         self.sounds: dict[int, int] = {}
         self._receiver = SubscribePeerReceiver(77, keep_frames=True)
-        self._offers = 0
+        self._offers = self._patient_since = 0
         (self._address,) = [address for address, client in stage.clients.items() if client is self.client]
         stage.clients[self._address] = self  # type: ignore[assignment]  # in the client's place
 
@@ -154,6 +156,10 @@ class Viewer:
                 self._receiver.receive_rtp(serialize(packet), at)
         packets = rtcp.parse(due) if (due := self._receiver.feedback(now)) else []
         packets = [packet for packet in packets if self.asks or not isinstance(packet, rtcp.Nack)]
+        if self.asks and self.pictures and now - max(self.pictures[-1], self._patient_since) >= _PATIENCE_NS:
+            self._patient_since = now
+            streams = [stream for stream in self._receiver.streams.values() if stream.kind == "video"]
+            packets += [rtcp.PictureLoss(77, stream.ssrc) for stream in streams]
         if packets and self.client.ready:
             self.client.send_rtcp(packets)
         for stream in self._receiver.streams.values():
@@ -180,6 +186,7 @@ class Call:
         estimates: bool = True,
         sizes: Mapping[str, tuple[int, int]] = SIZES,
         speaks: bool = False,
+        seed: int = 1,
     ) -> None:
         """Cameras that `speak` send sound as a microphone does, 50 packets of 80 bytes a second."""
         self.stage = stage = Stage()
@@ -187,7 +194,7 @@ class Call:
             stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
         people = [stage.join(f"p{number}") for number in range(cameras)]
         self.bob = stage.join("bob")
-        self.viewer = Viewer(stage, self.bob, settings)
+        self.viewer = Viewer(stage, self.bob, settings, seed)
         self.cameras = []
         for number, person in enumerate(people):
             camera = Camera(stage, person, number, sizes)

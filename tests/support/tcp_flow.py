@@ -1,6 +1,7 @@
 """A TCP download in simulated time, as far as a shared queue can tell: CUBIC (RFC 9438), or BBR's model of the link.
 
-It always has data. Losses show by three later acknowledgements. Times are ns.
+It always has data. Losses show by three later acknowledgements. CUBIC leaves its start when round trips grow (HyStart, as
+Linux does), so that its queue is young for some seconds. Times are ns.
 """
 
 from collections import deque
@@ -11,6 +12,7 @@ _SECOND = 1_000_000_000
 _BETA, _C = 0.7, 0.4
 _START_WINDOW = 10.0
 _REORDERING = 3
+_LEAST_HYSTART, _HYSTART_NS = 16, (4_000_000, 16_000_000)
 _TIMEOUT_NS = 600_000_000
 _CYCLE = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 _MIN_ROUND_TRIP_NS = 10 * _SECOND
@@ -77,7 +79,7 @@ class TcpFlow:
         if self.model_based:
             self._model(took, (self.delivered - delivered_then) * SIZE * 8 * _SECOND / max(took, 1), number, now)
         else:
-            self._grow(now)
+            self._grow(took, now)
         lost = [other for other in self._flying if other <= number - _REORDERING]
         for other in lost:
             del self._flying[other]
@@ -87,9 +89,14 @@ class TcpFlow:
             self._window = self._threshold = max(self._window * _BETA, 2.0)
             self._epoch = None
 
-    def _grow(self, now: int) -> None:
+    def _grow(self, took: int, now: int) -> None:
+        self._shortest = min(self._shortest, took)
         if self._window < self._threshold:
             self._window += 1
+            if self._window >= _LEAST_HYSTART and took > self._shortest + min(
+                max(self._shortest / 8, _HYSTART_NS[0]), _HYSTART_NS[1]
+            ):
+                self._threshold = self._window
             return
         if self._epoch is None:
             self._epoch = now

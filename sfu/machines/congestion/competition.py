@@ -4,7 +4,8 @@ If we send clearly less than the link carried and find the queue just as long a 
 Sending still less would only give way, since senders that react to losses alone, such as a TCP download, keep the queue
 full. Beside them we behave as they do: our share grows and falls like that of one CUBIC flow (RFC 9438), with the cube
 of the time since the last loss, and to 0.7 of it at a loss. This ends when the queue empties. It also ends when the
-queue becomes far longer: then the link has become slower, and the queue is ours.
+queue becomes far longer within a second: then the link has become slower, and the queue is ours. A download's queue is
+young for some seconds, and grows more slowly. If the queue turns out to be theirs after all, the share is as before.
 """
 
 from collections import deque
@@ -16,6 +17,9 @@ _CUT = 0.7  # of what arrived at best while the queue stood
 _DRAINS, _GROWS = 0.08, 0.15  # seconds per second: our own queue would drain by 0.3 after such a cut
 _GONE_NS = 3_000_000_000
 _LONGER, _LONGER_NS = 1.5, 50_000_000
+_FAST = 0.25  # seconds per second: our own queue grows faster, unless the link became slower by less than a fifth
+_REGAINED_NS = 10_000_000_000
+_REACH = 2.0  # times what arrived at the last loss, or arrives now
 _DOUBT_NS, _LONGEST_DOUBT_NS = 2_000_000_000, 32_000_000_000
 _BETA, _C = 0.7, 0.4
 _PACKET_BITS = 1200 * 8
@@ -41,6 +45,7 @@ class Competition:
         self._largest = 0.0
         self._since = 0
         self._lost_at = 0
+        self._given_up: tuple[int, float] | None = None  # when the queue seemed to be ours, and the share then
 
     def sent(self, size: int, now: int) -> None:
         """Take the size of sent packets."""
@@ -64,19 +69,22 @@ class Competition:
             self._seen.popleft()
         if now - self._stands_since >= _ESTABLISHED_NS:
             self._peak = max(self._peak, arriving)
-        if self.is_on and queueing > self._longest:
+        if self.is_on and queueing > self._longest and queueing - self._seen[0][1] >= _FAST * (now - self._seen[0][0]):
+            self._given_up = (now, self.share)
             self.is_on, self.share, self._peak = False, float("inf"), 0.0
             self._doubted_until = now + self._doubt
             self._doubt = min(2 * self._doubt, _LONGEST_DOUBT_NS)
         if self.is_on:
-            self._grow(round_trip, now)
+            self._grow(arriving, round_trip, now)
             return False
         if now < self._doubted_until or now - self._stands_since < _WINDOW_NS or not self._is_unmoved(round_trip, now):
             return False
         self.is_on = True
         self._longest = int(queueing * _LONGER) + _LONGER_NS
         self._largest, self._since, self._lost_at = self._peak, now, now
-        self._grow(round_trip, now)
+        if self._given_up is not None and now - self._given_up[0] < _REGAINED_NS:
+            self._largest = max(self._largest, self._given_up[1])
+        self._grow(arriving, round_trip, now)
         return True
 
     def lost(self, now: int, round_trip: int) -> None:
@@ -102,11 +110,12 @@ class Competition:
             -_GROWS * part * length <= queue - newest <= _DRAINS * part * length for part, queue in shortest.items()
         )
 
-    def _grow(self, round_trip: int, now: int) -> None:
-        """Set the share to that of a CUBIC window that was cut at the last loss."""
+    def _grow(self, arriving: float, round_trip: int, now: int) -> None:
+        """Set the share to that of a CUBIC window that was cut at the last loss, not far beyond what arrives."""
         trip = max(round_trip, 1) / _SECOND
         largest = self._largest * trip / _PACKET_BITS  # packets
         elapsed = (now - self._since) / _SECOND
-        reach = (largest * (1 - _BETA) / _C) ** (1 / 3)
-        window = max(_C * (elapsed - reach) ** 3 + largest, largest * _BETA + 0.53 * elapsed / trip)
-        self.share = max(window * _PACKET_BITS / trip, _FLOOR)
+        middle = (largest * (1 - _BETA) / _C) ** (1 / 3)
+        window = max(_C * (elapsed - middle) ** 3 + largest, largest * _BETA + 0.53 * elapsed / trip)
+        reach = _REACH * max(self._largest, arriving)
+        self.share = max(min(window * _PACKET_BITS / trip, reach), _FLOOR)

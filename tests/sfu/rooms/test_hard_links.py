@@ -1,4 +1,4 @@
-"""Links that lose much, that are thin, or whose queue is short, in simulated time: what is seen and heard beyond them."""
+"""Links that lose much, are thin, or whose queue is short, in simulated time: what is seen and heard beyond them."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Bar:
 BARS = {
     "2 % loss": Bar(LinkSettings(rate=3_000_000, delay=25 * MS, loss=0.02), concealed=0.01),
     "20 % loss, 3 Mbps": Bar(LinkSettings(rate=3_000_000, delay=25 * MS, loss=0.2)),
-    "20 % loss, 500 kbps": Bar(LinkSettings(rate=500_000, delay=25 * MS, loss=0.2)),
+    "20 % loss, 500 kbps": Bar(LinkSettings(rate=500_000, delay=25 * MS, loss=0.2), frozen=0.1),
     "600 kbps, queue 50 ms": Bar(LinkSettings(rate=600_000, delay=25 * MS, queue_bytes=3_750), settling=3.0),
 }
 

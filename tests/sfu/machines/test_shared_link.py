@@ -28,7 +28,8 @@ def test_a_picture_and_a_download_share_a_link(megabits: int, queue: int, model_
         granted = loop.granted[looks:]
         paused = sum(layer < 0 for layer in granted) / len(granted)
         print(f"seed {seed}: {ours / 1e6:.2f} Mbps, paused {paused:.0%}, TCP has {share:.0%}")
-        missed += paused > 0.05 or ours < LAYERS[1] * 0.8 or share < 0.4
+        least = sum(layer < 1 for layer in granted) / len(granted)
+        missed += paused > 0.05 or ours < LAYERS[1] * 0.8 or share < 0.4 or (megabits >= 4 and least > 0.1)
     assert missed <= len(seeds) // 5
 
 

@@ -1,6 +1,6 @@
 """A TCP download in simulated time, as far as a shared queue can tell: CUBIC (RFC 9438), or BBR's model of the link.
 
-It always has data. Losses show by three later acknowledgements. As Linux's, CUBIC leaves its start when round trips grow
+It always has data. Three later acknowledgements tell a loss. Like Linux's, CUBIC leaves its start when round trips grow
 (HyStart), so that its queue is young for some seconds. Times are ns.
 """
 

@@ -1,4 +1,4 @@
-"""What a listener and a viewer notice of a link, by when packets came: sound that was made up, and pictures that froze.
+"""Perception of a link, by when packets came: sound that was made up, and pictures that froze.
 
 As libwebrtc does it: its buffer of sound (NetEQ) waits 20 ms more where that spares a packet in a hundred, and a freeze
 is a gap of 150 ms more than usual.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Return when nobody is in this sfu's rooms any more, or when the sfu is gone: the preStop hook of its pod.
+"""Wait until this sfu's rooms are empty, or until the sfu has ended: the preStop hook of its pod.
 
-Arguments: the address of its metrics, and after how many seconds to return anyway: before the orchestrator's patience
-ends, so that the sfu, when it is told to stop, still has time to hand over its rooms.
+Arguments: the address of its metrics, and the maximum number of seconds to wait. The wait must end before the
+orchestrator's grace period, so that the sfu has time to hand over its rooms after the signal to stop.
 """
 
 import re
@@ -13,11 +13,11 @@ import urllib.request
 
 POLL_SECONDS = 5.0
 REFUSALS = 3
-"""An sfu is gone once nobody listens for so many times in a row. A slow answer says that it is busy, not gone."""
+"""An sfu counts as ended after this many refused connections in a row. A slow answer means that it is busy."""
 
 
 def participants(url: str) -> int | None:
-    """Return the number of people in rooms; None when nobody listens. Until it can say, somebody is there."""
+    """Return the number of people in rooms, None if the connection is refused. Other failures count as one person."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  an address of our own
             found = re.search(rb"^parley_sfu_participants (\d+)", answer.read(), re.M)

@@ -3,11 +3,11 @@
 
     healthy [--restart-unless URL] [URL...]
 
-It is healthy when one of its health addresses answers 200; without any, all parts' defaults are asked. Docker does not
-restart an unhealthy container, only one that has ended. So a part that has answered once, and is then silent at the
-address of `--restart-unless` for a minute, is ended here.
+A part is healthy if one of its health addresses answers 200; without addresses, the defaults of all parts are tried.
+Docker restarts only containers that have ended, not unhealthy ones. So this script ends a part that has answered once
+and then does not answer at the address of `--restart-unless` for a minute.
 
-It runs in every container every few seconds: it imports little, and speaks HTTP/1.0 over a socket.
+It runs in every container every few seconds, so it imports little and speaks HTTP/1.0 over a socket.
 """
 
 import os
@@ -27,7 +27,7 @@ ANSWERED_AT = "/tmp/parley-answered-at"  # noqa: S108  in a tmpfs that only this
 
 
 def is_healthy(url: str) -> bool:
-    """Return True if the address answers 200 within three seconds; control needs one, whatever store is away."""
+    """Return True if the address answers 200 within three seconds; control needs one at most, even without stores."""
     host, _, path = url.removeprefix("http://").partition("/")
     name, _, port = host.rpartition(":")
     try:
@@ -42,7 +42,7 @@ def is_healthy(url: str) -> bool:
 
 
 def is_silent_for_long(url: str, now: float) -> bool:
-    """Return True if an address that has answered once has not done so for a minute."""
+    """Return True if an address that once answered has not answered for a minute."""
     if is_healthy(url):
         with open(ANSWERED_AT, "w") as file:  # noqa: PTH123  pathlib would be a large import
             file.write(str(now))
@@ -55,7 +55,7 @@ def is_silent_for_long(url: str, now: float) -> bool:
 
 
 def end_the_part() -> None:
-    """End what the container's first process has started: it ends with that, and Docker starts it again."""
+    """End the child of the container's first process, which then ends too, so Docker restarts the container."""
     os.unlink(ANSWERED_AT)  # noqa: PTH108
     for name in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208
         try:

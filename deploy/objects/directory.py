@@ -1,4 +1,4 @@
-"""Objects as files below a directory: written beside their place, forced to disk, then renamed into it."""
+"""Objects as files below a directory: written to a temporary file, synced to disk, then renamed."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ _PROBE = "storage-probe"
 
 
 class DirectoryStore:
-    """Files below `root`, which is created when it is first written to."""
+    """Files below `root`, which is created on the first write."""
 
     name = "directory"
 
@@ -53,7 +53,7 @@ class DirectoryStore:
         with self._path(key).open("rb") as file:
             status = os.fstat(file.fileno())
             if tag and _tag(status) != tag:
-                raise OSError(f"{key} was replaced while it was read")
+                raise OSError(f"{key} was replaced while it was being read")
             file.seek(start)
             data = file.read(end - start)
         if len(data) != end - start:

@@ -1,4 +1,4 @@
-"""Opening of a store: S3 where it is configured, else a directory."""
+"""Opening of a store: S3 if it is configured, otherwise a directory."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from objects.store import ObjectStore
 
 
 def open_store(s3: S3Config | None, directory: Path, prefix: str) -> ObjectStore:
-    """Return the objects below `prefix` of the bucket of `s3`, or those in `directory` where `s3` is None."""
+    """Return the objects below `prefix` in the bucket of `s3`, or those in `directory` if `s3` is None."""
     if s3 is None:
         return DirectoryStore(directory)
     from objects.s3 import S3Store  # noqa: PLC0415  its client takes a while to load

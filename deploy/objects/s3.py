@@ -27,12 +27,12 @@ _MEANINGS = {
     "SignatureDoesNotMatch": "the secret key is wrong",
     "InvalidAccessKeyId": "the access key is unknown",
     "AuthorizationHeaderMalformed": "the region is wrong",
-    "AccessDenied": "this access key may not do that",
+    "AccessDenied": "the access key is not allowed to do that",
 }
 
 
 class S3Store:
-    """The objects of a bucket whose keys begin with `prefix`, which ends with `/`. The bucket is made when missing."""
+    """The objects of a bucket whose keys begin with `prefix`, which ends with `/`. A missing bucket is created."""
 
     name = "s3"
 
@@ -105,7 +105,7 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         start = self._prefix + checked_prefix(prefix)
-        with contextlib.suppress(FileNotFoundError), _translated(prefix):  # the bucket is made by the first upload
+        with contextlib.suppress(FileNotFoundError), _translated(prefix):  # the first upload creates the bucket
             for found in self._client.list_objects(self._bucket, prefix=start, recursive=True):
                 name = str(found.object_name)
                 modified = 0.0 if found.last_modified is None else found.last_modified.timestamp()
@@ -139,7 +139,7 @@ class S3Store:
     def public_link(self, key: str, seconds: int, headers: Mapping[str, str]) -> str | None:
         if self._public is None:
             return None
-        # Signed here: with the region known the client asks nobody.
+        # Signed locally: the client sends no request, because it knows the region.
         return self._public.presigned_get_object(
             self._bucket, self._name(key), expires=timedelta(seconds=seconds), response_headers=dict(headers)
         )
@@ -148,7 +148,7 @@ class S3Store:
         return None
 
     def abandon(self, age: float) -> int:
-        """The client gives an upload up by itself unless its process, or the store, goes away in the middle."""
+        """Abort old uploads: the client aborts its own, unless its process or the store fails during one."""
         count = 0
         mark: tuple[str | None, str | None] = None, None
         with contextlib.suppress(FileNotFoundError), _translated(self._prefix):
@@ -170,7 +170,7 @@ class S3Store:
     def check(self) -> None:
         self.put(_PROBE, b"probe")
         if self.read(_PROBE, 0, 5) != b"probe":
-            raise OSError("the store returns something other than what was stored")
+            raise OSError("the store returned content that differs from what was stored")
         self.remove(_PROBE)
 
     def _name(self, key: str) -> str:
@@ -189,7 +189,7 @@ class S3Store:
         self._bucket_known = True
 
     def _is_bucket_there(self) -> bool:
-        """Ask by HEAD; where that is refused by GET, whose answer has a reason. A key may write without listing."""
+        """Send HEAD and, if that is refused, GET, whose response has a reason. A key may write but not list."""
         try:
             return self._client.bucket_exists(self._bucket)
         except S3Error:
@@ -223,7 +223,7 @@ def _client(config: S3Config, endpoint: str, connections: int) -> Minio:
 
 @contextlib.contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Turn errors of the client into OSError, and an absent object into FileNotFoundError."""
+    """Convert errors of the client to OSError, and a missing object to FileNotFoundError."""
     try:
         yield
     except S3Error as error:
@@ -236,7 +236,7 @@ def _translated(key: str) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> str:
-    """Return the innermost reason of a connection's failure, which the libraries wrap several times."""
+    """Return the innermost reason for a connection failure, which the libraries wrap several times."""
     reason: BaseException = getattr(error, "reason", None) or error
     inner = reason
     while (further := next((one for one in inner.args if isinstance(one, BaseException)), inner.__cause__)) is not None:
@@ -244,7 +244,7 @@ def _cause(error: Exception) -> str:
     if isinstance(inner, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {inner.verify_message}"
     if isinstance(inner, ssl.SSLError):
-        return "it does not speak TLS at this port"
+        return "it does not use TLS on this port"
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
     if isinstance(reason, urllib3.exceptions.TimeoutError):

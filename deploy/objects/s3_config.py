@@ -10,9 +10,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Config:
-    """Location of the store. `endpoint` is http(s)://host[:port]; `public_endpoint` is its address outside.
+    """Location of the store. `endpoint` is http(s)://host[:port]; `public_endpoint` is its public address.
 
-    `ca_file` has the authority that signed the store's certificate, None for those that the system knows.
+    `ca_file` contains the authority that signed the store's certificate; None: the system's authorities.
     """
 
     endpoint: str

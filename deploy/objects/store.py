@@ -1,7 +1,7 @@
-"""The object store: whole, immutable objects under keys. Nothing of an object is visible before all of it is.
+"""The object store: immutable objects under keys, written atomically.
 
-Every call blocks; from an event loop they go through `objects.threads`. Whatever a store refuses is an OSError, what is
-not there a FileNotFoundError. Keys are relative paths with `/`; two stores that differ in their prefix share a bucket.
+Every call blocks; an event loop calls through `objects.threads`. A refusal raises OSError, a missing object
+FileNotFoundError. Keys are relative paths with `/`; two stores with different prefixes can share a bucket.
 """
 
 import re
@@ -16,7 +16,7 @@ _MAX_KEY = 700
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """`tag` changes with the content; `modified` is in Unix seconds."""
+    """Metadata of an object: `tag` changes with the content; `modified` is in Unix seconds."""
 
     key: str
     size: int
@@ -26,7 +26,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The free space of a store that knows its size, in bytes."""
+    """The free space of a store that reports it, in bytes."""
 
     free: int
     total: int
@@ -36,22 +36,22 @@ class ObjectStore(Protocol):
     """The interface of both kinds of store."""
 
     name: str
-    """The name for operators: `directory` or `s3`."""
+    """The name shown to operators: `directory` or `s3`."""
 
     def put(self, key: str, data: bytes) -> None:
-        """Store a small object, replacing one of that key."""
+        """Store a small object, replacing any with that key."""
 
     def put_file(self, key: str, path: Path, *, sha256: str = "", move: bool = False) -> None:
-        """Store a file's content; with `move` the file may be gone afterwards."""
+        """Store a file's content; with `move`, the file may no longer exist afterwards."""
 
     def info(self, key: str) -> ObjectInfo:
         """Return the metadata of an object; raises FileNotFoundError."""
 
     def read(self, key: str, start: int, end: int, tag: str = "") -> bytes:
-        """Return bytes `start` up to `end`, which lie within the object; OSError when it is not `tag` any more."""
+        """Return bytes `start` to `end`, which must be within the object; raises OSError if its tag has changed."""
 
     def fetch(self, key: str, path: Path) -> None:
-        """Write an object's content to `path`, which appears only whole."""
+        """Write an object's content to `path` atomically."""
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose keys begin with `prefix`, which is empty or ends with `/`."""
@@ -60,28 +60,28 @@ class ObjectStore(Protocol):
         """Yield the first parts of all keys that have more than one."""
 
     def remove(self, key: str) -> None:
-        """Delete an object; none is no error."""
+        """Delete an object, if it exists."""
 
     def remove_all(self, prefix: str) -> None:
         """Delete the objects whose keys begin with `prefix`, which ends with `/`."""
 
     def local_path(self, key: str) -> Path | None:
-        """Return the file that an object is, None where objects are no files."""
+        """Return an object's file, None if objects are not files."""
 
     def public_link(self, key: str, seconds: int, headers: Mapping[str, str]) -> str | None:
-        """Return a signed link by which anyone may read an object for a while; None where no link leads to the store.
+        """Return a temporary signed link for reading an object without credentials; None if links are unsupported.
 
-        `headers` are those of the answer, by the names of S3's request parameters (`response-content-type`, …).
+        `headers` are those of the response, under the names of S3's request parameters (`response-content-type`, …).
         """
 
     def room(self) -> Room | None:
-        """Return the space left, None if the store does not report it."""
+        """Return the free space, None if the store does not report it."""
 
     def abandon(self, age: float) -> int:
-        """Give up uploads that began so many seconds ago and never ended; return how many there were."""
+        """Abort unfinished uploads older than the given number of seconds; return how many there were."""
 
     def check(self) -> None:
-        """Write, read and delete a small object; raises OSError with what is wrong."""
+        """Write, read and delete a small object; raises OSError that describes the problem."""
 
 
 def read_all(store: ObjectStore, key: str) -> bytes:
@@ -91,14 +91,14 @@ def read_all(store: ObjectStore, key: str) -> bytes:
 
 
 def checked_key(key: str) -> str:
-    """Return `key` if it may become a path; ValueError when it could lead anywhere else."""
+    """Return `key` if it is safe as a path; raises ValueError if it could lead outside the store."""
     if len(key) > _MAX_KEY or not _KEY.fullmatch(key):
         raise ValueError(f"not a key: {key[:64]!r}")
     return key
 
 
 def checked_prefix(prefix: str) -> str:
-    """Return `prefix` if it is empty, or a key with a slash behind it; ValueError otherwise."""
+    """Return `prefix` if it is empty, or a key followed by a slash; raises ValueError otherwise."""
     if prefix:
         if not prefix.endswith("/"):
             raise ValueError(f"not a prefix: {prefix[:64]!r}")

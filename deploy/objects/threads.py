@@ -1,7 +1,7 @@
-"""The store for an event loop: calls go through a few threads of their own, so that a slow store delays nothing else.
+"""The store for an event loop: calls use a few separate threads, so a slow store delays nothing else.
 
-A download is read in pieces, each a call of its own: a client that reads slowly occupies neither a thread nor a
-connection to the store meanwhile, and memory stays at one piece.
+A download is read in pieces, one call each, so a client that reads slowly occupies neither a thread nor a connection to
+the store, and only one piece is in memory.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _R = TypeVar("_R")
 
 
 class Objects:
-    """An object store whose calls are awaited. `spool` is where copies for tools that need a file are made."""
+    """An object store with asynchronous calls. `spool` is the directory of copies for tools that need a file."""
 
     def __init__(self, store: ObjectStore, spool: Path, threads: ThreadPoolExecutor) -> None:
         self.store = store
@@ -58,7 +58,7 @@ class Objects:
         await self.call(self.store.remove_all, prefix)
 
     async def public_link(self, key: str, seconds: int, headers: Mapping[str, str]) -> str | None:
-        """Return a signed link to an object that leads to the store itself; None where there is none."""
+        """Return a signed link to an object in the store itself; None if links are unsupported."""
         return await self.call(self.store.public_link, key, seconds, headers)
 
     async def room(self) -> Room | None:
@@ -68,12 +68,12 @@ class Objects:
         return await self.call(self.store.abandon, age)
 
     async def check(self, seconds: float = 5.0) -> None:
-        """Raise OSError when the store cannot be used, TimeoutError (an OSError) when it does not answer in time."""
+        """Raise OSError if the store cannot be used, TimeoutError (an OSError) if it does not answer in time."""
         async with asyncio.timeout(seconds):
             await self.call(self.store.check)
 
     async def pieces(self, key: str, start: int, end: int, tag: str = "") -> AsyncIterator[bytes]:
-        """Yield bytes `start` up to `end`; raises OSError when the object changes meanwhile."""
+        """Yield bytes `start` to `end`; raises OSError if the object changes meanwhile."""
         while start < end:
             data = await self.call(self.store.read, key, start, min(end, start + _PIECE), tag)
             start += len(data)
@@ -81,7 +81,7 @@ class Objects:
 
     @asynccontextmanager
     async def local(self, key: str) -> AsyncIterator[Path]:
-        """Give an object as a file: itself, or a copy that is deleted afterwards. Raises FileNotFoundError, OSError."""
+        """Provide an object as a file: its own, or a temporary copy. Raises FileNotFoundError, OSError."""
         path = self.store.local_path(key)
         if path is not None:
             await self.info(key)
@@ -104,5 +104,5 @@ class Objects:
 
 
 def threads() -> ThreadPoolExecutor:
-    """Return the threads of a process's stores."""
+    """Return the process's threads for stores."""
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")

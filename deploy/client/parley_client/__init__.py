@@ -1,8 +1,8 @@
-"""Parley's client library for Python, as web/sdk is for browsers. It drives the tests and the benchmarks.
+"""Parley's client library for Python, the counterpart of web/sdk for browsers. Tests and benchmarks use it.
 
-`Api` speaks REST; `Room` joins a meeting, publishes encoded frames and receives other participants' packets;
-`Attendance` stays in a meeting over the loss of a connection or of a server. Media is neither captured nor rendered:
-sources are encoded frames with exact timestamps, receivers get packets and whole frames.
+`Api` calls the REST API. `Room` joins a meeting, publishes encoded frames and receives other participants' packets.
+`Attendance` stays in a meeting when a connection or a server is lost. The library neither captures nor renders media:
+sources are encoded frames with exact timestamps, and receivers get packets and complete frames.
 """
 
 from parley_client.api import Api, ApiError, Joined

@@ -1,7 +1,7 @@
-"""The control plane's REST API, as much of it as a client needs. Non-browser rules: a bearer token, no cookies.
+"""The part of control's REST API that a client needs, with a bearer token and without cookies.
 
-An access token holds for minutes. Whoever signed in keeps a refresh token, which is exchanged when a request finds that
-the access token has expired; a script need not know.
+An access token is valid for some minutes. After signing in, `Api` keeps a refresh token and exchanges it when a request
+finds that the access token has expired; callers need not know.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class ApiError(Exception):
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
-    """An admission to a meeting: the answer of `join`."""
+    """An admission to a meeting: the result of `join`."""
 
     token: str
     signaling_url: str
@@ -51,7 +51,7 @@ class Api:
 
     async def __aenter__(self) -> "Api":
         connector = aiohttp.TCPConnector(ssl=self._verify_tls)
-        # A bearer client keeps no cookies: both at once is refused.
+        # A bearer client keeps no cookies: the server refuses both at once.
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self
 
@@ -63,11 +63,11 @@ class Api:
 
     @property
     def bearer(self) -> str | None:
-        """The credentials of requests."""
+        """The headers with the credentials of requests."""
         return self._token
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the JSON answer of /api/v1`path`, None for an empty one; raises ApiError for a refusal."""
+        """Return the JSON response of /api/v1`path`, None for an empty one; raises ApiError for a refusal."""
         data, is_json = await self._signed_in(method, path, body)
         return msgspec.json.decode(data) if data and is_json else None
 
@@ -77,7 +77,7 @@ class Api:
         return data
 
     async def _signed_in(self, method: str, path: str, body: Any = None) -> tuple[bytes, bool]:
-        """Send a request, once more with a new access token if the one it had has expired."""
+        """Send a request; if the access token has expired, send it once more with a new one."""
         token = self._token
         try:
             return await self._send(method, path, body, token)
@@ -87,17 +87,17 @@ class Api:
         return await self._send(method, path, body, self._token)
 
     async def _refreshed(self, token: str | None) -> bool:
-        """Return True if there is another access token than the refused one: of concurrent requests, one asks."""
+        """Return True if the refused access token was replaced; of concurrent requests, only one renews it."""
         async with self._refreshing:
             if self._token == token and self._refresh_token is not None:
                 try:
                     await self._sign_in("/auth/refresh", {"refresh_token": self._refresh_token})
-                except ApiError:  # the session has ended; the refusal of the request itself says what is needed
+                except ApiError:  # the session has ended; the refusal of the request itself is more useful
                     self._refresh_token = None
             return self._token != token
 
     async def _send(self, method: str, path: str, body: Any, token: str | None) -> tuple[bytes, bool]:
-        """Return the body of the answer, and whether it is JSON; raises ApiError for a refusal."""
+        """Return the body of the response, and whether it is JSON; raises ApiError for a refusal."""
         if self._session is None:
             raise RuntimeError("Api is an async context manager: use `async with`")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -113,7 +113,7 @@ class Api:
         self._token, self._refresh_token = answer["access_token"], answer["refresh_token"]
 
     async def set_up(self, token: str, username: str, password: str) -> None:
-        """Become the first administrator with the one-time token, and sign in."""
+        """Create the first administrator with the one-time token, and sign in."""
         account = {"username": username, "password": password, "mode": "token"}
         await self._sign_in("/setup", {"token": token, **account})
 
@@ -131,28 +131,29 @@ class Api:
         return str(answer["id"])
 
     async def join(self, meeting: str, name: str | None = None, **fields: Any) -> Joined:
-        """Join a meeting, as a guest when not signed in; `fields`: passcode, rejoin_secret.
+        """Join a meeting, as a guest if not signed in; `fields`: passcode, rejoin_secret.
 
-        Where there is a lobby this returns when a host lets the caller in, and raises ApiError (403 `denied`) when not.
+        If the meeting has a lobby, this returns when a host admits the caller, and raises ApiError (403 `denied`)
+        otherwise.
         """
         body = {key: value for key, value in (fields | {"name": name}).items() if value is not None}
         answer = await self.request("POST", f"/meetings/{meeting}/join", body)
-        while "lobby_ticket" in answer:  # it proves that the passcode was right
+        while "lobby_ticket" in answer:  # it proves that the passcode was correct
             await asyncio.sleep(answer["retry_seconds"])
             again = {"name": name, "lobby_ticket": answer["lobby_ticket"]}
             answer = await self.request("POST", f"/meetings/{meeting}/join", again)
         return msgspec.convert(answer, Joined)
 
     def signaling_url(self, joined: Joined) -> str:
-        """The absolute WebSocket address of what `join` answered."""
+        """Return the absolute WebSocket URL of an admission."""
         return "ws" + urljoin(self.base, joined.signaling_url).removeprefix("http")
 
     async def start_recording(self, meeting: str) -> Any:
-        """Start recording and return the answer."""
+        """Start recording and return the response."""
         return await self.request("POST", f"/meetings/{meeting}/recording/start")
 
     async def stop_recording(self, meeting: str) -> Any:
-        """Stop recording and return the answer."""
+        """Stop recording and return the response."""
         return await self.request("POST", f"/meetings/{meeting}/recording/stop")
 
     async def recordings(self, meeting: str) -> Any:

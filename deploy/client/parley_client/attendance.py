@@ -1,6 +1,6 @@
-"""Staying in a meeting: joined again, as the same participant, whenever the connection is lost or the room moves.
+"""Attendance of a meeting: rejoins as the same participant when the connection is lost or the room moves.
 
-What is published does not survive the peers that carried it; `prepare` is called with each new Room to do it again.
+Published tracks do not survive their peers; `prepare` is called with each new Room to publish them again.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ async def _nothing(_: Room) -> None:
 
 
 class Attendance:
-    """An async context manager that leaves at the end. `room` is the present one; `joins` counts them.
+    """An async context manager that leaves at the end. `room` is the current one; `joins` counts the joins.
 
-    `over` tells why it ended for good ("" while it goes on): a code of FINAL_CODES or of the refused join.
+    `over` is the reason that it ended for good ("" while it lasts): a code of FINAL_CODES or of the refused join.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Attendance:
             await self.room.__aexit__(kind, error, trace)
 
     async def joined(self, times: int, seconds: float = 30.0) -> Room:
-        """Return the room once it was joined so many times; raises SignalingRefused when that is over for good."""
+        """Return the room after the given number of joins; raises SignalingRefused if the attendance ends for good."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(lambda: self.over or (self.joins >= times and self.room is not None))
         if self.room is None:
@@ -113,7 +113,7 @@ class Attendance:
             await self._try()
 
     async def _try(self) -> None:
-        """Join again; the caller retries after passing failures."""
+        """Join again; the caller retries after temporary failures."""
         try:
             await self._enter()
         except ApiError as error:

@@ -25,7 +25,7 @@ class Received(NamedTuple):
 
 
 class ClientPeer:
-    """Feed it datagrams, send what it asks for; RTP can be sent once `connected`."""
+    """A peer: pass it received datagrams and send those that it returns; RTP can be sent once it is `connected`."""
 
     def __init__(self, certificate: DtlsCertificate) -> None:
         self._credentials = generate_credentials()
@@ -36,15 +36,15 @@ class ClientPeer:
         self._inbound: SrtpSession | None = None
         self._outbound: SrtpSession | None = None
         self.data: DataChannels | None = None
-        """The data channels, where they were negotiated."""
+        """The data channels, if they were negotiated."""
         self.messages: list[Came] = []
-        """Messages of data channels that nobody has taken yet."""
+        """Messages of data channels that have not been read yet."""
         self.rejected = 0
-        """Datagrams that did not authenticate."""
+        """The number of datagrams that failed authentication."""
 
     @property
     def local(self) -> LocalTransport:
-        """This side's part of descriptions."""
+        """This side's ICE and DTLS parameters for descriptions."""
         return LocalTransport(self._credentials.ufrag, self._credentials.pwd, self._certificate.fingerprints)
 
     @property
@@ -60,19 +60,19 @@ class ClientPeer:
         return self._ice.selected if self._ice else None
 
     def connect(self, remote: RemoteTransport, candidates: list[Address], now: int) -> None:
-        """Start checks towards the server's candidates; its description is known."""
+        """Start connectivity checks to the server's candidates, once its description is known."""
         self._ice = IceClient(
             self._credentials, Credentials(remote.ufrag, remote.pwd), candidates, secrets.randbits(64), now
         )
         self._remote = remote
 
     def open_data(self) -> None:
-        """Have data channels, which the server has offered."""
+        """Enable data channels, which the server has offered."""
         self.data = DataChannels(longest=MAX_PASSED_ON_BYTES)
         self._dtls.keeps_data = True
 
     def receive(self, data: bytes, source: Address, now: int) -> Received | None:
-        """Take a datagram; return the media packet it was, if any."""
+        """Process a datagram; return the media packet that it contained, if any."""
         if not data or self._ice is None:
             return None
         if data[0] < 4:
@@ -92,7 +92,7 @@ class ClientPeer:
         return None
 
     def datagrams_to_send(self, now: int) -> list[tuple[bytes, Address]]:
-        """Checks, handshake flights: what is due now, with destinations."""
+        """Return the checks and handshake flights that are due, with their destinations."""
         if self._ice is None:
             return []
         if self.data:
@@ -109,7 +109,7 @@ class ClientPeer:
         return min((t for t in timers if t is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Advance both machines."""
+        """Advance the ICE and DTLS state machines."""
         if self._ice:
             self._ice.handle_timer(now)
         self._dtls.handle_timer(now)

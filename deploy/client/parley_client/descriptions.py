@@ -55,7 +55,7 @@ class OfferedTrack:
 
 
 def publish_offer(local: LocalTransport, tracks: Sequence[OfferedTrack], version: int) -> str:
-    """Return the offer of a publish peer that sends these tracks; m-sections keep their order over versions."""
+    """Return the offer of a publish peer that sends these tracks; m-sections keep their order in later offers."""
     return serialize(
         SessionDescription(
             origin=Origin(session_id="1", version=version),
@@ -68,7 +68,7 @@ def publish_offer(local: LocalTransport, tracks: Sequence[OfferedTrack], version
 def subscribe_answer(
     offer: SessionDescription, local: LocalTransport, codecs: frozenset[Codec], *, data: bool = False
 ) -> str:
-    """Return the answer that takes every m-section with the payload types of these codecs, data channels if wanted."""
+    """Return the answer that accepts every m-section with the payload types of these codecs, and any data channels."""
     names = {ENCODINGS[codec][0].lower() for codec in codecs if codec in ENCODINGS} | {"rtx"}
     return serialize(
         replace(
@@ -89,7 +89,7 @@ def subscribe_answer(
 def remote_side(description: SessionDescription, server: str) -> tuple[RemoteTransport, list[Address]]:
     """Return the server's side of a description and its UDP candidates, best first.
 
-    A server reached as localhost is reached on loopback only, so that nothing leaves the machine.
+    For a server at localhost only loopback candidates are returned, so that nothing leaves the machine.
     """
     section = description.media[0]
     transport = section.transport

@@ -1,4 +1,4 @@
-"""A client peer on a real UDP socket: the only place of the client that owns a socket, a clock or a timer."""
+"""A client peer on a UDP socket: the only class of the client that owns a socket, a clock or a timer."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ CONNECT_SECONDS = 10.0
 
 
 class PeerFailed(ConnectionError):
-    """No candidate answered, or DTLS did not come to terms."""
+    """No candidate answered, or the DTLS handshake failed."""
 
 
 class PeerEndpoint(asyncio.DatagramProtocol):
-    """Runs one ClientPeer; `on_packet(packet, now)` gets authenticated packets, `on_data` what channels brought."""
+    """Runs a ClientPeer; `on_packet(packet, now)` gets authenticated packets, `on_data` messages of data channels."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class PeerEndpoint(asyncio.DatagramProtocol):
         self._changed = asyncio.Event()
 
     async def open(self, remote: RemoteTransport, candidates: list[Address]) -> None:
-        """Connect; returns when SRTP keys are there, raises PeerFailed."""
+        """Connect; return once SRTP keys are available. Raises PeerFailed."""
         loop = asyncio.get_running_loop()
         family_host = "::" if candidates and ":" in candidates[0][0] else "0.0.0.0"  # noqa: S104  a client's own port
         await loop.create_datagram_endpoint(lambda: self, local_addr=(family_host, 0))
@@ -59,7 +59,7 @@ class PeerEndpoint(asyncio.DatagramProtocol):
         return True
 
     def close(self) -> None:
-        """Say goodbye and release the socket."""
+        """Send close_notify and release the socket."""
         if self._timer:
             self._timer.cancel()
         if self._transport:
@@ -83,7 +83,7 @@ class PeerEndpoint(asyncio.DatagramProtocol):
             self.drive()
 
     def drive(self) -> None:
-        """Send what the peer has to send, and set the timer for what comes later."""
+        """Send the peer's pending datagrams, and set the timer for the next ones."""
         now = time.monotonic_ns()
         self._flush(now)
         self._changed.set()

@@ -1,4 +1,4 @@
-"""Publishing: encoded frames to RTP with exact timestamps, retransmissions, sender reports."""
+"""Publishing: packetises encoded frames to RTP with exact timestamps, retransmits, and sends sender reports."""
 
 import secrets
 import time
@@ -21,7 +21,7 @@ PublishedCodec = Codec
 
 
 class TransportSequence:
-    """The transport-wide seq that all of a peer's packets share."""
+    """A counter of transport-wide sequence numbers, shared by all packets of a peer."""
 
     def __init__(self) -> None:
         self._next = 0
@@ -34,7 +34,7 @@ class TransportSequence:
 
 @dataclass(slots=True)
 class Publication:
-    """One published track: `send_frame` packetises and sends; NACKs are answered from the history."""
+    """A published track: `send_frame` packetises and sends a frame; NACKs are answered from the history."""
 
     source: Source
     codec: Codec
@@ -62,7 +62,7 @@ class Publication:
 
     @property
     def offered(self) -> OfferedTrack:
-        """Its description in the publish offer."""
+        """The track's description in the publish offer."""
         return OfferedTrack(self.mid, self.codec, self.ssrc, self.rtx_ssrc, self.cname, self.active)
 
     @property
@@ -80,7 +80,7 @@ class Publication:
     ) -> int:
         """Send one encoded frame at RTP `timestamp` (any integer, taken mod 2**32); returns its number of packets.
 
-        With `lose` its packets are numbered and kept, as if the network had lost them, so only a NACK brings them.
+        With `lose`, its packets are numbered and kept but not sent, as if the network had lost them.
         """
         payloads = packetize(self.codec, frame, keyframe=keyframe, picture_id=self._picture_id)
         self._picture_id = (self._picture_id + 1) & 0x7FFF
@@ -106,7 +106,7 @@ class Publication:
         return len(payloads)
 
     def retransmit(self, nack: Nack) -> None:
-        """Answer a NACK: by RTX, or by the packet itself for audio."""
+        """Answer a NACK: with RTX, or for audio with the packet itself."""
         for seq in nack.seqs:
             packet = self._history.get(seq)
             if packet is None:
@@ -120,7 +120,7 @@ class Publication:
             self.send_packet(serialize_rtp(packet))
 
     def picture_loss(self, _: PictureLoss) -> None:
-        """Count a request; sources look at `keyframe_requests`."""
+        """Count a keyframe request; sources read `keyframe_requests`."""
         self.keyframe_requests += 1
 
     def sender_report(self) -> bytes | None:

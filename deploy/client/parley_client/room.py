@@ -1,4 +1,4 @@
-"""A joined room: signaling over WebSocket, a publish and a subscribe peer, and the state that the server told."""
+"""A joined room: signaling over WebSocket, a publish and a subscribe peer, and the state received from the server."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ from sfu.peers.data_channels import Came, Sent
 
 _FEEDBACK_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
-_PING_SECONDS = 5.0  # a server that lost its power or its network closes nothing
+_PING_SECONDS = 5.0  # a server that loses its power or its network closes no connection
 ALL_CODECS = frozenset({Codec.OPUS, Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1})
 
 
@@ -47,7 +47,7 @@ class SignalingRefused(ConnectionError):
 
 @dataclass(slots=True)
 class RoomState:
-    """State as told by the server: participants and tracks by id, slots by mid, and everything else that came."""
+    """State received from the server: participants and tracks by id, slots by mid, and all other messages."""
 
     info: signaling.RoomInfo | None = None
     participants: dict[str, signaling_values.ParticipantInfo] = field(default_factory=dict)
@@ -60,13 +60,13 @@ class RoomState:
         default_factory=lambda: signaling_values.RecordingState(active=False)
     )
     moved: signaling.Move | None = None
-    """Our place is in another room of the meeting now: joining the meeting again leads there."""
+    """True if we were assigned to another room of the meeting; joining the meeting again leads there."""
     announcements: list[signaling.Announced] = field(default_factory=list)
     closed: str | None = None
 
 
 class Room:
-    """One participant's presence in a room; an async context manager that leaves at the end."""
+    """A participant's presence in a room; an async context manager that leaves at the end."""
 
     def __init__(
         self,
@@ -79,14 +79,14 @@ class Room:
         verify_tls: bool = True,
         data: bool = False,
     ) -> None:
-        """`signaling_url` is absolute (ws or wss); exactly one of `token` and `resume`; `data` is for data channels."""
+        """`signaling_url` is absolute (ws or wss); give either `token` or `resume`; `data` enables data channels."""
         self.state = RoomState()
         self.receiver = SubscribePeerReceiver(secrets.randbits(31) | 1, keep_frames=keep_frames)
         self.publications: list[Publication] = []
         self._url = signaling_url
         self._join = signaling.Join(v=signaling.VERSION, token=token, resume=resume, client="parley_client")
         self.heard: list[tuple[DataMessage, bool]] = []
-        """Messages from data channels, oldest first, each with True if it came over the reliable one."""
+        """Messages from data channels, oldest first, each with True if it arrived on the reliable one."""
         self._codecs = codecs
         self._data = data
         self._verify_tls = verify_tls
@@ -126,12 +126,12 @@ class Room:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._socket and self.state.closed is None:
-            with contextlib.suppress(ConnectionClosed):  # it may have been put out just now
+            with contextlib.suppress(ConnectionClosed):  # it may just have been cleared
                 await self.send(signaling.Leave())
         await self.abandon()
 
     async def abandon(self) -> None:
-        """Drop everything without saying goodbye, as a crash would."""
+        """Drop all connections without closing them, as a crash would."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -142,13 +142,13 @@ class Room:
             await self._socket.close()
 
     async def send(self, message: signaling.Message) -> None:
-        """Send one signaling message."""
+        """Send a signaling message."""
         if self._socket is None:
             raise RuntimeError("the room is not joined")
         await self._socket.send(signaling.encode(message))
 
     async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
-        """Return when `condition` holds after some message; raises SignalingRefused on a fatal error, TimeoutError."""
+        """Return when `condition` holds after a message; raises SignalingRefused on a fatal error, and TimeoutError."""
         async with asyncio.timeout(seconds), self._changed:
             while not condition():
                 fatal = next((e for e in self.state.errors if e.fatal), None)
@@ -159,15 +159,15 @@ class Room:
                 await self._changed.wait()
 
     async def over(self) -> None:
-        """Return when the signaling connection has ended, however it did; `state.closed` tells."""
+        """Return when the signaling connection has ended for any reason, which is in `state.closed`."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.state.closed is not None)
 
     async def publish(self, *tracks: tuple[Source | str, Codec | str]) -> list[Publication]:
-        """Publish tracks, by a first offer or a further one on the same peer; returns when media can be sent.
+        """Publish tracks, with a first offer or a further one on the same peer; return when media can be sent.
 
-        Each is what it shows ("microphone", "camera", "screen", "screen-audio") and its codec ("opus", "VP8", "VP9",
-        "H264", "AV1"), by name or as Source and Codec. ValueError for any other.
+        Each track is a source ("microphone", "camera", "screen", "screen-audio") and a codec ("opus", "VP8", "VP9",
+        "H264", "AV1"), by name or as Source and Codec. Raises ValueError for others.
         """
         known = [(Source(source), _codec(codec)) for source, codec in tracks]
         added = [
@@ -184,13 +184,13 @@ class Room:
         await self.send(signaling.Unpublish(track=publication.track))
 
     async def chat(self, text: str, to: str | None = None) -> None:
-        """Write to everybody, or to one participant by its id; what others write is in `state.chats`."""
+        """Send a chat message to everybody, or to a participant by id; received messages are in `state.chats`."""
         await self.send(signaling.Chat(text=text, to=to))
 
     def say(self, payload: bytes, *names: str, topic: str = "", reliable: bool = True) -> Sent:
-        """Send a data message to all, or to the participants that are named; ValueError when it is too long.
+        """Send a data message to all, or to the participants listed; raises ValueError if it is too long.
 
-        Names and topic count, and the server passes nothing longer on.
+        The limit includes names and topic; the server forwards no longer messages.
         """
         message = serialize(DataMessage(payload, topic, names))
         if len(message) > MAX_MESSAGE_BYTES:
@@ -203,7 +203,7 @@ class Room:
         return sent
 
     def stream_of(self, track: str) -> ReceivedStream | None:
-        """The slot stream that carries a remote track now."""
+        """Return the slot stream that carries a remote track now."""
         mid = next((mid for mid, carried in self.state.slots.items() if carried == track), None)
         return self.receiver.streams.get(mid) if mid is not None else None
 
@@ -233,7 +233,7 @@ class Room:
                 async with self._changed:
                     self._changed.notify_all()
         except ConnectionClosedError:
-            pass  # told below, with its code
+            pass  # reported below, with its code
         finally:
             code = self._socket.close_code
             self.state.closed = f"{code} {self._socket.close_reason}"
@@ -321,7 +321,7 @@ def _codec(codec: Codec | str) -> Codec:
 
 
 def _note(state: RoomState, message: signaling.ServerMessage) -> None:
-    """Bring the state up to a message that needs no answer."""
+    """Update the state from a message that needs no reply."""
     match message:
         case signaling.ParticipantJoined() | signaling.ParticipantUpdated():
             state.participants[message.participant.participant] = message.participant

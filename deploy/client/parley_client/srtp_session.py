@@ -1,4 +1,4 @@
-"""An SRTP session for packets of any size: pylibsrtp's own has room for 1500 bytes, and a server may send more."""
+"""An SRTP session for packets of any size: pylibsrtp's buffer holds 1500 bytes, and a server may send more."""
 
 from pylibsrtp import Policy, Session
 from pylibsrtp._binding import ffi  # type: ignore[import-not-found]  # compiled, without a stub
@@ -7,7 +7,7 @@ _BYTES = 65_536  # the largest datagram
 
 
 class SrtpSession(Session):
-    """See `pylibsrtp.Session`, of which it replaces the buffer."""
+    """A `pylibsrtp.Session` with a larger buffer."""
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy)

@@ -20,12 +20,12 @@ from sfu.machines.unwrap import Unwrapper
 
 _CODECS = {"opus": Codec.OPUS, "vp8": Codec.VP8, "vp9": Codec.VP9, "h264": Codec.H264, "av1": Codec.AV1}
 _ROUND_TRIP = 50_000_000
-_UNDECODED = 4096  # packets before a keyframe that it makes useless, at most
+_UNDECODED = 4096  # the maximum number of packets before a keyframe that the keyframe makes useless
 
 
 @dataclass(slots=True)
 class ReceivedStream:
-    """The media that one slot has received. `frames` are whole encoded frames in order, kept while `keep_frames`."""
+    """The media received in a slot. `frames` are complete encoded frames in order, kept while `keep_frames`."""
 
     mid: str
     kind: str
@@ -52,7 +52,7 @@ class ReceivedStream:
     _progress: StreamProgress = field(default_factory=StreamProgress)
 
     def receive(self, packet: RtpPacket, now: int) -> None:
-        """Take a packet of this slot's SSRC or RTX SSRC."""
+        """Process a packet of this slot's SSRC or RTX SSRC."""
         repaired = packet.ssrc == self.rtx_ssrc
         if repaired:
             original = self.rtx_payload_types.get(packet.payload_type)
@@ -72,24 +72,24 @@ class ReceivedStream:
         self._account(packet, ext_seq, known, now, repaired=repaired, begins=begins)
         assembler = self._assembler_for(known[0])
         items = assembler.push(ext_seq, now, serialize_rtp(packet))
-        if begins:  # a viewer has no use for what it would have to wait for before it
+        if begins:  # a viewer would not wait for packets from before it
             items += assembler.missed(ext_seq - _UNDECODED, _UNDECODED)
         for item in items:
             if isinstance(item, Frame):
                 self._take(item, now)
 
     def feedback(self, sender_ssrc: int, now: int) -> list[Packet]:
-        """NACKs that are due."""
+        """Return the NACKs that are due."""
         missing = self._nack.due(now, _ROUND_TRIP)
         return [Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing))] if missing else []
 
     def report(self, sender_ssrc: int, now: int) -> list[Packet]:
-        """The receiver report of this interval."""
+        """Return the receiver report of this interval."""
         block = self._statistics.report_block(now) if self._statistics else None
         return [ReceiverReport(sender_ssrc, (block,))] if block else []
 
     def sender_report(self, report: SenderReport, now: int) -> None:
-        """Take the slot's SR."""
+        """Process the slot's SR."""
         self.sender_reports.append(report)
         del self.sender_reports[:-64]
         if self._statistics:
@@ -109,7 +109,7 @@ class ReceivedStream:
         self._nack.received(ext_seq, now, keyframe=begins)
 
     def _assembler_for(self, codec: Codec) -> FrameAssembler:
-        if self._assembler is None or self._assembled is not codec:  # slots show tracks of any codec
+        if self._assembler is None or self._assembled is not codec:  # a slot can show a track of any codec
             self._assembler, self._assembled = FrameAssembler(codec), codec
         return self._assembler
 
@@ -123,7 +123,7 @@ class ReceivedStream:
 
 
 class SubscribePeerReceiver:
-    """Sorts a subscribe peer's packets into its slots and produces the peer's RTCP."""
+    """Assigns a subscribe peer's packets to its slots and produces the peer's RTCP."""
 
     def __init__(self, sender_ssrc: int, *, keep_frames: bool = False) -> None:
         self.streams: dict[str, ReceivedStream] = {}
@@ -135,7 +135,7 @@ class SubscribePeerReceiver:
         self._twcc = TwccReceiver(sender_ssrc)
 
     def apply(self, offer: SessionDescription) -> None:
-        """Learn the slots of an offer; known ones stay."""
+        """Add the slots of an offer; known ones stay."""
         for section in offer.media:
             mid = section.mid or ""
             if mid in self.streams or section.kind not in ("audio", "video"):
@@ -150,7 +150,7 @@ class SubscribePeerReceiver:
                     self._transport_seq_id = extension.id
 
     def receive_rtp(self, data: bytes, now: int) -> None:
-        """Take an unprotected RTP packet."""
+        """Process an unprotected RTP packet."""
         packet = parse(data)
         for id_, value in packet.extensions:
             if id_ == self._transport_seq_id:
@@ -162,25 +162,25 @@ class SubscribePeerReceiver:
         stream.receive(packet, now)
 
     def receive_rtcp(self, packets: Iterable[Packet], now: int) -> None:
-        """Take the server's RTCP."""
+        """Process the server's RTCP."""
         for packet in packets:
             if isinstance(packet, SenderReport) and packet.ssrc in self._by_ssrc:
                 self._by_ssrc[packet.ssrc].sender_report(packet, now)
 
     def feedback(self, now: int) -> bytes | None:
-        """NACK and transport-wide feedback that is due, as one compound packet."""
+        """Return the NACKs and transport-wide feedback that are due, as one compound packet."""
         packets: list[Packet] = list(self._twcc.due(now))
         for stream in self.streams.values():
             packets += stream.feedback(self._sender_ssrc, now)
         return serialize(packets) if packets else None
 
     def reports(self, now: int) -> bytes | None:
-        """Receiver reports of all slots, as one compound packet."""
+        """Return the receiver reports of all slots, as one compound packet."""
         packets = [p for stream in self.streams.values() for p in stream.report(self._sender_ssrc, now)]
         return serialize(packets) if packets else None
 
     def picture_loss(self, mid: str) -> bytes:
-        """A PLI for a slot."""
+        """Return a PLI for a slot."""
         return serialize([PictureLoss(self._sender_ssrc, self.streams[mid].ssrc)])
 
 

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The compiled engine: what sfu.engine.python does, byte for byte, without an object per packet.
+"""The compiled engine: does the same as sfu.engine.python, byte for byte, without an object per packet.
 
-Control (this file) is Python and edits C structures; packets are handled in `native/`, without the interpreter's lock.
-Besides the contract it does its own input and output: see `receive_and_forward`.
+Edits of the table are Python code that changes C structures; packets are handled without the interpreter's lock. The
+code is in `native/`. Beyond the contract it does its own input and output; see `receive_and_forward`.
 """
 
 cimport cython

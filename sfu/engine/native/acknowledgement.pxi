@@ -10,7 +10,9 @@ cdef void acknowledger_free(Acknowledger *entry) noexcept nogil:
 cdef void acknowledge_arrival(
     State *state, Acknowledger *entry, unsigned transport_seq, int64_t arrival, uint32_t media_ssrc, bint is_ours
 ) noexcept nogil:
-    """Take the arrival of a packet, duplicates and padding included. `is_ours`: we dropped what is missing before it."""
+    """Take a packet's arrival, including duplicates and padding. `is_ours`: we dropped the packets missing before
+    it.
+    """
     cdef int64_t seq = unwrap(&entry.seqs, transport_seq, 16)
     cdef Acknowledged *came
     cdef bint resumes
@@ -49,7 +51,7 @@ cdef int by_seq(const void *left, const void *right) noexcept nogil:
 
 
 cdef int pending_in_order(Acknowledger *entry) noexcept nogil:
-    """Sort what is to be reported by seq, of duplicates the first that came; return how many there are."""
+    """Sort the packets to report by seq, with only the first of duplicates; return their number."""
     cdef Acknowledged *items = <Acknowledged *>entry.pending.items
     cdef int count = 1, k
     qsort(items, entry.pending.count, sizeof(Acknowledged), by_seq)
@@ -61,13 +63,13 @@ cdef int pending_in_order(Acknowledger *entry) noexcept nogil:
 
 
 cdef inline int64_t ticks(int64_t arrival) noexcept nogil:
-    """An arrival in units of 250 µs, rounded down."""
+    """Return an arrival in units of 250 µs, rounded down."""
     cdef int64_t whole = arrival // 250000
     return whole - 1 if whole * 250000 > arrival else whole
 
 
 cdef int fitting(const Acknowledged *came, int count, int64_t start) noexcept nogil:
-    """How many one message from `start` on can report."""
+    """Return the number of packets that one message can report from `start` on."""
     cdef int taken = 1
     cdef int64_t delta
     while taken < min(count, RECEIVED_MAX) and came[taken].seq - start < SPAN_MAX and not came[taken].resumes:
@@ -79,7 +81,7 @@ cdef int fitting(const Acknowledged *came, int count, int64_t start) noexcept no
 
 
 cdef int write_chunks(const uint8_t *symbols, int count, uint8_t *out) noexcept nogil:
-    """Write status chunks: runs where they pay, else vectors of symbols; return their bytes."""
+    """Write status chunks: runs where they are shorter, else vectors of symbols; return their size."""
     cdef int at = 0, size = 0, run, k, width, bits, end
     cdef unsigned chunk
     while at < count:
@@ -149,7 +151,7 @@ cdef int write_feedback(Acknowledger *entry, const Acknowledged *came, int count
 
 
 cdef int next_feedback_of(Acknowledger *entry, int *done, int count, int64_t *start, uint8_t *out) noexcept nogil:
-    """Write the next message about what is in order and not done yet; return its size, 0 when all is done."""
+    """Write the next message about the sorted packets; return its size, 0 if none are left."""
     cdef const Acknowledged *came = <const Acknowledged *>entry.pending.items + done[0]
     cdef int taken, size
     if done[0] == count:

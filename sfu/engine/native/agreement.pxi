@@ -1,8 +1,8 @@
-# Numbers that the compiled engine has copied from the contract and from the Python engine, checked against them at import.
+# Checks at import that numbers copied from the contract and the Python engine agree with them.
 
 
 def _disagreements():
-    """Return the names of copies that differ from what they were copied from: the module is older than the rest."""
+    """Return the names of copies that differ from their originals, which means that this module is outdated."""
     copies = {
         "Codec.VP8": (CODEC_VP8, Codec.VP8),
         "Codec.VP9": (CODEC_VP9, Codec.VP9),
@@ -93,4 +93,4 @@ def _disagreements():
 
 
 if _disagreements():
-    raise ImportError(f"to be built anew: install Parley again ({', '.join(_disagreements())} changed)")
+    raise ImportError(f"to be rebuilt: install Parley again ({', '.join(_disagreements())} changed)")

@@ -1,4 +1,4 @@
-# Batches and what else turns bytes into bytes, and what they turned into as Python objects.
+# Batches and other calls that turn bytes into bytes, and their results as Python objects.
 
 
 @cython.no_gc_clear
@@ -81,7 +81,7 @@ cdef class BatchEngine(EngineTable):
         return result
 
     cdef int _receive_again(self, PeerHandle handle, leftover, bytes data) except -1:
-        """Take what was left as EARLY; no slot is in use between batches."""
+        """Process an EARLY leftover; no slot is in use between batches."""
         cdef Slot *slot = &self.state.slots[0]
         cdef unsigned size
         if len(data) > PACKET_BYTES_MAX:
@@ -118,7 +118,7 @@ cdef class BatchEngine(EngineTable):
         return self._collect_output()
 
     cdef int _protect_rtcp(self, PeerHandle handle, const uint8_t *compound, int size) except -1:
-        """Protect a compound packet for the peer, which goes with what else goes out."""
+        """Protect a compound packet for the peer; it is sent along with other output."""
         cdef uint8_t *out
         if not handle.peer.has_keys:
             drop(&self.state, DROP_NO_KEYS)
@@ -195,7 +195,7 @@ cdef class BatchEngine(EngineTable):
         return self._collect_output()
 
     cdef int _release(self, int64_t now, int64_t deadline) except -1:
-        """Release what is due, until the deadline (0: none). Peers that had a turn come after those that had not."""
+        """Release due packets, until the deadline (0: none). Peers without a turn so far come before the others."""
         cdef PeerHandle handle
         cdef Peer *peer
         cdef int k
@@ -299,7 +299,7 @@ cdef class BatchEngine(EngineTable):
             receive_slot(&self.state, k)
 
     cdef int _finish(self, result) except -1:
-        """Forward what was received, whatever it takes."""
+        """Forward all received packets, without a deadline."""
         end_runs(&self.state)
         with nogil:
             forward_runs(&self.state, 0)
@@ -320,7 +320,7 @@ cdef class BatchEngine(EngineTable):
         return outgoing
 
     cdef int _collect_leftovers(self, result, chunk) except -1:
-        """`chunk` holds the datagrams of the slots, None when their bytes came from a socket."""
+        """`chunk` holds the datagrams of the slots, None if their bytes came from a socket."""
         cdef LeftoverRecord *record
         cdef Slot *slot
         cdef int k

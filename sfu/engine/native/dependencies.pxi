@@ -1,4 +1,4 @@
-# sfu.formats.dependency_descriptor in C: which layer a packet is of, and what may be switched to at it.
+# sfu.formats.dependency_descriptor in C: a packet's layer, and the layers that may be switched to at it.
 
 cdef struct Bits:
     const uint8_t *data
@@ -8,7 +8,7 @@ cdef struct Bits:
 
 
 cdef uint32_t bits_read(Bits *bits, int count) noexcept nogil:
-    """The next bits; 0, and `is_over`, past the end."""
+    """Return the next bits; past the end return 0 and set `is_over`."""
     cdef uint32_t value = 0
     cdef int k
     if count > bits.left:
@@ -34,7 +34,7 @@ cdef int bits_non_symmetric(Bits *bits, int count) noexcept nogil:
 
 
 cdef bint structure_layers(Bits *bits, Structure *structure) noexcept nogil:
-    """Read the layers of the templates; False when there are too many."""
+    """Read the layers of the templates; return False if there are too many."""
     cdef int following, spatial = 0, temporal = 0
     structure.spatial[0] = structure.temporal[0] = 0
     structure.count = 1
@@ -89,7 +89,7 @@ cdef bint structure_read(Bits *bits, Structure *structure) noexcept nogil:
 
 
 cdef void describe_dependencies(State *state, Stream *stream, Packet *packet) noexcept nogil:
-    """Take a packet's frame number from its descriptor, and where that parses its layers."""
+    """Set a packet's frame number from its descriptor and, if that parses, its layers."""
     cdef Structure own
     cdef const Structure *structure = stream.structure
     cdef Bits bits

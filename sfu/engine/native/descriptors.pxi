@@ -1,8 +1,8 @@
-# What the engine reads of payloads: sfu.formats.vp8, vp9, h264, av1, for one packet at a time and without objects.
+# Payload descriptors: sfu.formats.vp8, vp9, h264 and av1 in C, for one packet at a time and without objects.
 
 
 cdef bint describe(Packet *packet) noexcept nogil:
-    """Fill in the packet's descriptor fields; packets that do not parse are left as they are."""
+    """Fill in the packet's descriptor fields; packets that do not parse are left unchanged."""
     cdef const uint8_t *payload = packet.data + packet.payload_at
     cdef int size = packet.payload_size
     if packet.codec == CODEC_VP8:
@@ -119,7 +119,7 @@ cdef bint describe_vp9(Packet *packet, const uint8_t *payload, int size) noexcep
 
 
 cdef int vp9_structure_end(const uint8_t *payload, int size, int offset) noexcept nogil:
-    """The offset after a scalability structure, -1 when it is truncated."""
+    """Return the offset after a scalability structure, -1 if it is truncated."""
     cdef int head, pictures, k
     if offset >= size:
         return -1
@@ -142,7 +142,7 @@ cdef int vp9_structure_end(const uint8_t *payload, int size, int offset) noexcep
 
 
 cdef inline bint h264_unit_begins(const uint8_t *unit, int size) noexcept nogil:
-    """SPS, or the first slice of an IDR picture."""
+    """Return True for an SPS, or the first slice of an IDR picture."""
     cdef int kind = unit[0] & 0x1F
     return kind == 7 or (kind == 5 and size > 1 and unit[1] >= 0x80)
 

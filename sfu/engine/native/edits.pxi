@@ -5,7 +5,7 @@ cdef int clamp_layer(layer) except -1:
     return max(0, min(layer, 255))
 
 
-@cython.no_gc_clear  # __dealloc__ takes the table apart
+@cython.no_gc_clear  # __dealloc__ frees the table
 cdef class EngineTable:
     """The part of `sfu.engine.contract.Engine` that edits."""
 
@@ -134,7 +134,7 @@ cdef class EngineTable:
     def admit_any(self, peer, local):
         cdef PeerHandle handle = self.peers[peer]
         if not 0 <= local < SOCKETS_MAX:
-            raise ValueError(f"an engine serves {SOCKETS_MAX} sockets at most")
+            raise ValueError(f"an engine serves at most {SOCKETS_MAX} sockets")
         self.any_source[<int>local] = handle.peer
 
     def dismiss_any(self, local):
@@ -221,10 +221,10 @@ cdef class EngineTable:
         cdef RouteHandle other
         cdef int64_t first_out, first_rtx
         if not 0 <= entry.first_seq < 1 << 15:
-            raise ValueError("a route's first seq is below 2**15")
+            raise ValueError("a route's first seq must be below 2**15")
         for other in handle.routes.values():
             if other.entry.ssrc == entry.ssrc and other is not known:
-                raise ValueError(f"peer {entry.peer} gets SSRC {entry.ssrc} by route {other.entry.route}")
+                raise ValueError(f"peer {entry.peer} gets SSRC {entry.ssrc} from route {other.entry.route}")
         if known is not None:
             if known.peer is handle and (known.entry.ssrc, known.entry.rtx_ssrc) == (entry.ssrc, entry.rtx_ssrc):
                 known.update(entry)
@@ -264,7 +264,7 @@ cdef class EngineTable:
             if not pointers_add(&stream.routes, entry):
                 raise MemoryError
             if stream.run != NULL and stream.run.is_started:
-                # That run goes to the routes that there were; what comes now must not join it.
+                # That run goes to the earlier routes; packets that arrive now must not join it.
                 stream.run = NULL
         return entry.held >= 0
 
@@ -324,7 +324,7 @@ cdef class EngineTable:
     def set_budget(self, peer, bits_per_second):
         cdef Peer *entry
         if bits_per_second is not None and bits_per_second <= 0:
-            raise ValueError("a budget is positive, or None")
+            raise ValueError("a budget must be positive or None")
         entry = (<PeerHandle>self.peers[peer]).peer
         if bits_per_second is None:
             entry.rate = 0

@@ -3,13 +3,14 @@
 
 @cython.no_gc_clear
 cdef class CompiledEngine(BatchEngine):
-    """See `sfu.engine.contract.Engine`, and `sfu.engine.pump.DirectEngine` for what goes beyond it."""
+    """See `sfu.engine.contract.Engine`, and `sfu.engine.pump.DirectEngine` for the calls beyond it."""
 
     name = "compiled"
 
     def receive_and_forward(self, filenos, int64_t now, int64_t deadline, unread=()):
-        """Read what waits at the sockets but those `unread`, forward and send until `deadline`; `outgoing` of the result
-        is empty. Audio under way then may take as long again."""
+        """Read waiting datagrams, except from sockets `unread`, forward and send until `deadline`; `outgoing` of the
+        result is empty. Audio under way at the deadline may take as long again.
+        """
         result = Result()
         self._attach(filenos, unread)
         self._look(result, now - clock_nanoseconds(CLOCK_MONOTONIC), deadline - now)
@@ -19,8 +20,9 @@ cdef class CompiledEngine(BatchEngine):
     def attend(
         self, filenos, int64_t now, int64_t until, unread=(), *, int64_t pause, int64_t budget, int64_t together
     ):
-        """Do as `receive_and_forward` every `pause`, each time within `budget`, until `until` or until something is to
-        be told at once; after a look that found nothing, when something comes or is due."""
+        """Repeat `receive_and_forward` every `pause`, each time within `budget`, until `until` or until policy must
+        react; after a poll that found nothing, wait until something arrives or is due.
+        """
         cdef State *state = &self.state
         cdef int64_t ahead = now - clock_nanoseconds(CLOCK_MONOTONIC)
         cdef int64_t waited = OPEN_END
@@ -42,17 +44,17 @@ cdef class CompiledEngine(BatchEngine):
         return result
 
     cdef bint _is_to_be_told(self) noexcept nogil:
-        """Whether policy is to hear at once of what was read. What was left to it can wait for a moment."""
+        """Return True if policy must react at once to datagrams that were read. Leftovers can wait for a moment."""
         cdef State *state = &self.state
         return state.arrivals.count or state.switches.count or state.sinks.count or state.told.count or state.out_of_memory
 
     cdef int64_t _next_due(self) noexcept nogil:
-        """When pacing lets something go next, or feedback is due; OPEN_END when nothing is."""
+        """Return when pacing releases packets next or feedback is due; OPEN_END if neither."""
         cdef int64_t due = next_release_of(&self.state)
         return min(due, self.state.feedback_at) if self.state.acknowledges else due
 
     cdef int _send_due(self, int64_t now, int64_t together) except -1:
-        """Send what pacing lets go by `now`, and the feedback that is due, with what is due within `together`."""
+        """Send packets that pacing releases by `now`, and due feedback, including what is due within `together`."""
         cdef State *state = &self.state
         if self._next_due() > now:
             return 0
@@ -68,7 +70,7 @@ cdef class CompiledEngine(BatchEngine):
         return 0
 
     cdef int _rest(self, int64_t until, int64_t longest) except -1:
-        """Let time pass up to `until`: at most `longest`, or where that is open until something comes."""
+        """Wait up to `until`: for at most `longest`, or if that is open until something arrives."""
         cdef int64_t begun = clock_nanoseconds(CLOCK_MONOTONIC)
         cdef int64_t duration = min(until - begun, longest)
         cdef int filenos[SOCKETS_MAX]
@@ -89,7 +91,7 @@ cdef class CompiledEngine(BatchEngine):
         return 0
 
     cdef int _look(self, result, int64_t ahead, int64_t budget) except -1:
-        """Read, forward and send once; times of the caller's are `ahead` of the clock."""
+        """Read, forward and send once; the caller's times are `ahead` of the clock."""
         cdef State *state = &self.state
         cdef int64_t until = clock_nanoseconds(CLOCK_MONOTONIC)
         cdef int64_t over = until + budget
@@ -101,7 +103,7 @@ cdef class CompiledEngine(BatchEngine):
         state.waited = 0
         state.stray_room = state.stray_limit
         while not complete and until < limit:
-            # In slices, so that audio that comes meanwhile need not wait for the deadline.
+            # In slices, so that audio that arrives meanwhile need not wait for the deadline.
             self._read(result)
             with nogil:
                 until = clock_nanoseconds(CLOCK_MONOTONIC)
@@ -111,13 +113,13 @@ cdef class CompiledEngine(BatchEngine):
                 complete = forward_runs(state, until)
                 flush_output(state)
         state.sends = False
-        if state.first_run != NULL:  # whose last packet may have left with the last route at the deadline
+        if state.first_run != NULL:  # its last packet may have left on the last route at the deadline
             packet = state.first_run.packets[min(state.first_run.first, state.first_run.count - 1)]
             state.waited = max(state.waited, state.now - packet.arrival)
         return 0
 
     cdef int _read(self, result) except -1:
-        """Receive what waits at the sockets, as far as there is room."""
+        """Receive the datagrams that wait at the sockets, as far as there is room."""
         cdef State *state = &self.state
         cdef int local, rounds, received
         for local in range(state.fileno_count):
@@ -143,7 +145,7 @@ cdef class CompiledEngine(BatchEngine):
             self.state.sends = False
 
     def release_directly(self, filenos, int64_t now):
-        """Send what pacing lets go by `now`, but neither before audio nor for long: the rest stays due."""
+        """Send packets that pacing releases by `now`, but neither before audio nor for long; the rest stays due."""
         if first_audio(&self.state) != NULL:
             return
         self._attach(filenos, ())
@@ -154,34 +156,34 @@ cdef class CompiledEngine(BatchEngine):
 
     @property
     def waited(self):
-        """The longest time that anything had waited of what was read last, or waits in the backlog."""
+        """The longest wait (ns) of any datagram that was read last or is in the backlog."""
         return self.state.waited
 
     @property
     def rested(self):
-        """How long (ns) `attend` has let time pass so far."""
+        """The total time (ns) that `attend` has waited."""
         return self.slept
 
     @property
     def backlog(self):
-        """Whether packets wait that were received already."""
+        """True if packets wait that were already read."""
         return self.state.first_run != NULL
 
     @property
     def datagrams_read(self):
-        """How many datagrams were read so far."""
+        """The number of datagrams read so far."""
         return self.state.datagrams_in
 
     @property
     def sent_directly(self):
-        """Datagrams and bytes that the kernel took from this engine directly, and drops of the others."""
+        """The datagrams and bytes that the kernel accepted directly from this engine, and drops of the others."""
         drops = {reason: self.state.send_drops[<int>reason] for reason in Drop if self.state.send_drops[<int>reason]}
         return self.state.sent_datagrams, self.state.sent_bytes, drops
 
     cdef int _attach(self, filenos, unread) except -1:
         cdef int k
         if len(filenos) > SOCKETS_MAX:
-            raise ValueError(f"an engine serves {SOCKETS_MAX} sockets at most")
+            raise ValueError(f"an engine serves at most {SOCKETS_MAX} sockets")
         for k in range(len(filenos)):
             self.filenos[k] = filenos[k]
             self.reads[k] = filenos[k] >= 0

@@ -1,8 +1,8 @@
-# Transport-wide feedback as it comes: sfu.formats.transport_feedback and sfu.engine.reception in C.
+# Incoming transport-wide feedback: sfu.formats.transport_feedback and sfu.engine.reception in C.
 
 
 cdef inline int chunk_symbols(unsigned chunk, int *width) noexcept nogil:
-    """How many symbols a status chunk holds, and of how many bits; 0 bits for a run."""
+    """Return the number of symbols in a status chunk, and their size in bits; 0 bits for a run."""
     if not chunk & 0x8000:
         width[0] = 0
         return chunk & 0x1FFF
@@ -17,7 +17,7 @@ cdef inline int chunk_symbol(unsigned chunk, int width, int k) noexcept nogil:
 
 
 cdef int feedback_deltas(const uint8_t *body, int size) noexcept nogil:
-    """Where a message's receive deltas begin; -1 when it is malformed. `body` follows the RTCP header."""
+    """Return the offset of a message's receive deltas; -1 if it is malformed. `body` follows the RTCP header."""
     cdef int count, told = 0, at = 16, needed = 0, width, held, k, symbol
     cdef unsigned chunk
     if size < 16:
@@ -41,7 +41,7 @@ cdef int feedback_deltas(const uint8_t *body, int size) noexcept nogil:
 
 
 cdef void match_feedback(State *state, Link *link, const uint8_t *body, int deltas) noexcept nogil:
-    """Match a well-formed message, as `match_transport` does one that was parsed."""
+    """Match a well-formed message, as `match_transport` does with a parsed one."""
     cdef int64_t seq = load16(body + 8)
     cdef int count = load16(body + 10), told = 0, at = 16, width, held, k, symbol
     cdef int64_t time, key
@@ -67,7 +67,7 @@ cdef void match_feedback(State *state, Link *link, const uint8_t *body, int delt
 
 
 cdef bint fold_feedback(State *state, Peer *peer, const uint8_t *packet, int size, int64_t arrival) noexcept nogil:
-    """Take an RTCP packet if it is transport-wide feedback that parses; False leaves it to policy."""
+    """Take an RTCP packet if it is valid transport-wide feedback; return False to leave it to policy."""
     cdef Link *link = peer.link
     cdef int deltas
     cdef Peer **place
@@ -95,7 +95,7 @@ cdef bint fold_feedback(State *state, Peer *peer, const uint8_t *packet, int siz
 
 
 cdef bint fold_report(Link *link, const uint8_t *packet, int size, int64_t arrival) noexcept nogil:
-    """Whether an RTCP packet is a receiver report that says no more than the one before: that nothing is lost."""
+    """Return True if an RTCP packet is a receiver report that, like the one before, reports no loss."""
     cdef int count = packet[0] & 0x1F, k
     cdef bint is_clear = True, was_clear = link.was_clear
     if packet[1] != 201 or packet[0] & 0x20 or count == 0 or 8 + 24 * count > size:
@@ -110,7 +110,7 @@ cdef bint fold_report(Link *link, const uint8_t *packet, int size, int64_t arriv
 
 
 cdef bint is_whole(const uint8_t *data, int size) noexcept nogil:
-    """Whether the lengths of a compound packet's parts fit."""
+    """Return True if the lengths of a compound packet's parts are consistent."""
     cdef int at = 0
     while at < size:
         if size - at < 4 or data[at] >> 6 != 2:
@@ -120,7 +120,7 @@ cdef bint is_whole(const uint8_t *data, int size) noexcept nogil:
 
 
 cdef bint says_something(const uint8_t *data, int size) noexcept nogil:
-    """Whether a compound packet is more than a sign of life: reports without blocks, and names."""
+    """Return True if a compound packet has more than a sign of life (reports without blocks, and names)."""
     cdef int at = 0
     if size > 0 and not is_whole(data, size):
         return True
@@ -132,7 +132,7 @@ cdef bint says_something(const uint8_t *data, int size) noexcept nogil:
 
 
 cdef int fold_compound(State *state, Peer *peer, uint8_t *data, int size, int64_t arrival) noexcept nogil:
-    """Take calm feedback and reports out of a compound packet; return what is left of its size."""
+    """Remove calm feedback and reports from a compound packet; return its remaining size."""
     cdef Link *link = peer.link
     cdef int at = 0, kept = 0, bytes_of
     if link == NULL or link.folds == 0 or (link.was_probed and arrival - link.probed_at < PROBED_NS):

@@ -1,4 +1,4 @@
-# sfu.machines.congestion.feedback_analyser in C: what was sent to a peer, matched with its feedback, and reduced.
+# sfu.machines.congestion.feedback_analyser in C: sent packets, matched with the peer's feedback, and summed up.
 
 cdef extern from "stdlib.h" nogil:
     void qsort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *) noexcept)
@@ -15,7 +15,7 @@ cdef int64_t UNWRAPPED_MAX = <int64_t>1 << 35
 
 
 cdef Link *link_new() noexcept nogil:
-    """A link of which nothing is known; NULL without memory."""
+    """Return a link of which nothing is known; NULL without memory."""
     cdef Link *link = <Link *>calloc(1, sizeof(Link))
     cdef int k
     if link == NULL:
@@ -40,7 +40,7 @@ cdef void link_free(Link *link) noexcept nogil:
 
 
 cdef bint link_grow(Link *link) noexcept nogil:
-    """Double the room; False without memory."""
+    """Double the capacity; return False without memory."""
     cdef int64_t capacity = 2 * link.capacity
     cdef int64_t k
     cdef Remembered *entries = <Remembered *>malloc(capacity * sizeof(Remembered))
@@ -61,7 +61,7 @@ cdef int64_t unwrap(Unwrapped *unwrapped, uint64_t value, int bits) noexcept nog
     """See sfu.machines.unwrap."""
     cdef uint64_t ahead
     if unwrapped.newest > UNWRAPPED_MAX or unwrapped.newest < -UNWRAPPED_MAX:
-        unwrapped.known = False  # centuries away: somebody probes our limits
+        unwrapped.known = False  # centuries away: somebody is testing our limits
     if not unwrapped.known:
         unwrapped.known = True
         unwrapped.newest = value
@@ -80,7 +80,7 @@ cdef inline Remembered *link_place(const Link *link, int64_t key) noexcept nogil
 cdef void link_sent(
     State *state, Link *link, int transport_seq, uint32_t ssrc, int64_t index, int size, int kind
 ) noexcept nogil:
-    """Remember a packet that went out; of what is neither acknowledged nor old the newest OBSERVED_MAX."""
+    """Remember a sent packet; the newest OBSERVED_MAX are kept until they are acknowledged or old."""
     cdef int64_t key, k
     cdef Remembered *entry
     if (transport_seq >= 0) != link.is_numbered:
@@ -119,7 +119,7 @@ cdef void link_sent(
 
 
 cdef void link_mark(Link *link, int64_t cluster) noexcept nogil:
-    """What is not claimed yet was part of this probe."""
+    """Assign the unassigned packets to this probe."""
     cdef int64_t key
     cdef Remembered *entry
     for key in range(max(link.first_unclaimed, link.newest_key - link.capacity + 1), link.newest_key + 1):
@@ -129,7 +129,7 @@ cdef void link_mark(Link *link, int64_t cluster) noexcept nogil:
 
 
 cdef void link_match(State *state, Link *link, int64_t key, bint arrived, int64_t arrival) noexcept nogil:
-    """Note what became of a packet, unless it is unknown or was told before."""
+    """Note the fate of a packet, unless the packet is unknown or its fate was reported before."""
     cdef Remembered *entry
     cdef Matched *matched
     if key < 0:
@@ -163,7 +163,7 @@ cdef int compare_arrivals(const void *left, const void *right) noexcept nogil:
 
 
 cdef bint window_sample(Link *link, int64_t arrival, int size, double *sample) noexcept nogil:
-    """See sfu.machines.congestion.arrival_windows; True when a window is full."""
+    """See sfu.machines.congestion.arrival_windows; return True when a window is full."""
     cdef bint is_full = False
     cdef int64_t gap
     if not link.has_last or arrival < link.last:
@@ -206,7 +206,7 @@ cdef bint group_is_new(const Group *group, int64_t sent, int64_t arrival) noexce
 
 
 cdef bint group_delta(Link *link, int64_t sent, int64_t arrival, int size, int64_t now, Delta *delta) noexcept nogil:
-    """See sfu.machines.congestion.packet_groups; True when there is a delta."""
+    """See sfu.machines.congestion.packet_groups; return True when there is a delta."""
     cdef Group *current = &link.current
     cdef Group *previous = &link.previous
     cdef bint is_complete = False
@@ -242,7 +242,7 @@ cdef bint group_delta(Link *link, int64_t sent, int64_t arrival, int size, int64
 
 
 cdef bint losses_add(Link *link, const Matched *matched, int count, Lost *window) noexcept nogil:
-    """See sfu.machines.congestion.loss_windows; True when a window is complete."""
+    """See sfu.machines.congestion.loss_windows; return True when a window is complete."""
     cdef int k
     cdef int64_t duration
     for k in range(count):
@@ -284,7 +284,7 @@ cdef int match_transport(State *state, Link *link, message) except -1:
 
 
 cdef int match_streams(State *state, Link *link, message) except -1:
-    """Match RFC 8888: stream by stream for each packet that is remembered, so that results come in send order."""
+    """Match RFC 8888 feedback by going through the remembered packets, so that results are in order of sending."""
     cdef int64_t key, index
     cdef Remembered *entry
     cdef object seconds = unwrap(&link.reports, message.timestamp, 32)  # of any size, like `made`

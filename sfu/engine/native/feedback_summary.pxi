@@ -1,4 +1,4 @@
-# What was matched, reduced to what is judged: the rest of sfu.machines.congestion.feedback_analyser in C.
+# Summaries of matched feedback: the rest of sfu.machines.congestion.feedback_analyser in C.
 
 
 cdef object result_of(const Matched *matched):
@@ -9,7 +9,7 @@ cdef object result_of(const Matched *matched):
 
 
 cdef int64_t smallest_update(Smallest *smallest, int64_t delay, int64_t now) noexcept nogil:
-    """The smallest delay of this period and the one before."""
+    """Take a delay; return the smallest of this period and the previous one."""
     cdef int64_t period = now // PERIOD_NS
     if not smallest.is_known:
         smallest.is_known = True
@@ -25,7 +25,7 @@ cdef int64_t smallest_update(Smallest *smallest, int64_t delay, int64_t now) noe
 
 
 cdef inline void add_rate(Summary *summary, double rate) noexcept nogil:
-    """The newest are kept."""
+    """Keep the newest rates."""
     if summary.rate_count == RATES_MAX:
         memmove(summary.rates, summary.rates + 1, (RATES_MAX - 1) * sizeof(double))
         summary.rate_count -= 1
@@ -34,7 +34,9 @@ cdef inline void add_rate(Summary *summary, double rate) noexcept nogil:
 
 
 cdef bint link_reduce(State *state, Link *link, int64_t now) noexcept nogil:
-    """Add what was matched to what is folded; whether all is calm. What arrived is left sorted by arrival."""
+    """Add matched results to the folded summary; return True if all is calm. Arrived packets end up sorted by
+    arrival.
+    """
     cdef Matched *matched = <Matched *>state.matched.items
     cdef Summary *summary = &link.folded
     cdef int count = state.matched.count, arrived = 0, k
@@ -83,7 +85,7 @@ cdef bint link_reduce(State *state, Link *link, int64_t now) noexcept nogil:
 
 
 cdef object link_tell(Link *link, int64_t now, tuple results):
-    """What is folded, as a FeedbackSummary; folding begins anew."""
+    """Return the folded results as a FeedbackSummary, and begin anew."""
     cdef Summary *summary = &link.folded
     cdef int k
     told = FeedbackSummary(
@@ -104,7 +106,7 @@ cdef object link_tell(Link *link, int64_t now, tuple results):
 
 
 cdef object link_observation(State *state, Link *link, int64_t now, bint whole):
-    """Reduce what was matched to a FeedbackSummary, along with what was folded."""
+    """Return a FeedbackSummary of the matched results and the folded ones."""
     cdef Matched *matched = <Matched *>state.matched.items
     cdef int k
     results = tuple([result_of(&matched[k]) for k in range(state.matched.count)]) if whole else None

@@ -116,9 +116,9 @@ cdef inline Route *route_ahead(const Run *run, int turns) noexcept nogil:
 
 
 cdef inline void bring_near(const Run *run) noexcept nogil:
-    """Prefetch the next routes' structures: between two packets, hundreds of others go through the cache.
+    """Prefetch the next routes' structures, since between two packets hundreds of others pass through the cache.
 
-    Each is found by a pointer in the one before, so they are fetched one route apart.
+    Each structure is found by a pointer in the previous one, so they are fetched one route apart.
     """
     cdef Route *route = route_ahead(run, 8)
     if route != NULL:
@@ -137,9 +137,9 @@ cdef inline void bring_near(const Run *run) noexcept nogil:
 
 
 cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
-    """Forward a run route by route; False when the deadline came first. 0 is no deadline.
+    """Forward a run route by route; return False if the deadline came first. 0 is no deadline.
 
-    A packet that joins the run later begins at the route whose turn it is, and is done when that one's turn comes again.
+    A packet that joins the run later begins at the current route, and is done when that route's turn comes again.
     """
     cdef Stream *stream = run.stream
     cdef Route *route
@@ -180,7 +180,7 @@ cdef Run *first_audio(State *state) noexcept nogil:
 
 
 cdef bint forward_runs(State *state, int64_t deadline) noexcept nogil:
-    """Run what has been received: audio first when there is a deadline. False when the deadline came first."""
+    """Forward all runs, audio first if there is a deadline. Return False if the deadline came first."""
     cdef Run *run
     cdef Run *before
     while state.first_run != NULL:
@@ -196,7 +196,7 @@ cdef bint forward_runs(State *state, int64_t deadline) noexcept nogil:
         if not forward_run(state, run, deadline):
             return False
         if state.sends and run.stream.is_audio:
-            # Not behind video that is yet to be protected.
+            # Not after video that has yet to be protected.
             flush_output(state)
         if before == NULL:
             state.first_run = run.next

@@ -1,8 +1,8 @@
-# sfu.engine.layout in C: headers of what goes out, and payloads that are renumbered.
+# sfu.engine.layout in C: headers of outgoing packets, and renumbered payloads.
 
 
 cdef inline uint32_t send_time(int64_t now) noexcept nogil:
-    # now * 2**18 / 10**9 without overflow: seconds and the rest apart.
+    # now * 2**18 / 10**9 without overflow: seconds and the rest separately.
     return <uint32_t>(
         ((now // 1000000000 << 18) + ((now % 1000000000 << 18) // 1000000000)) & 0xFFFFFF
     )
@@ -21,7 +21,7 @@ cdef inline uint8_t *put_element(uint8_t *at, bint one_byte, int identifier, con
 
 
 cdef inline bint takes_one_byte(const Route *route, const Packet *packet) noexcept nogil:
-    """Whether all elements that are passed on fit the one-byte form (RFC 8285, section 4.2)."""
+    """Return True if all passed elements fit the one-byte form (RFC 8285, section 4.2)."""
     cdef int k
     if route.send_time_id >= 15 or route.transport_id >= 15:
         return False

@@ -1,4 +1,4 @@
-# Sizes, bounds and times of the engine; those of the Python engine under their names there.
+# Sizes, bounds and times of the engine. Those shared with the Python engine have the same names there.
 
 cdef enum:
     NO_TYPE = 255

@@ -1,4 +1,4 @@
-# What is known of a subscriber's link, as C structures: see sfu.machines.congestion.feedback_analyser and what it composes.
+# C structures of a subscriber's link; see sfu.machines.congestion.feedback_analyser and the machines that it composes.
 
 cdef struct Remembered:
     int64_t key

@@ -1,4 +1,4 @@
-# Packets, growing arrays, and the lists of pointers that the table is made of.
+# Packets, growing arrays, and the lists of pointers that form the table.
 
 cdef int PACKET_CLASSES[SIZE_CLASSES]
 PACKET_CLASSES[0] = 256
@@ -12,7 +12,7 @@ cdef inline void drop(State *state, int reason) noexcept nogil:
 
 
 cdef Packet *packet_new(State *state, int size) noexcept nogil:
-    """A zeroed packet for `size` bytes, NULL without memory."""
+    """Return a zeroed packet for `size` bytes, NULL without memory."""
     cdef int size_class = 0
     cdef Packet *packet
     while PACKET_CLASSES[size_class] < size:
@@ -48,7 +48,7 @@ cdef inline void packet_release(State *state, Packet *packet) noexcept nogil:
 
 
 cdef void *grown_next(State *state, Grown *grown, size_t size) noexcept nogil:
-    """Room for one more record, NULL without memory."""
+    """Return room for one more record, NULL without memory."""
     cdef int capacity
     cdef void *items
     if grown.count == grown.capacity:
@@ -87,7 +87,7 @@ cdef int pointers_find(Pointers *pointers, void *item) noexcept nogil:
 
 
 cdef void pointers_remove(Pointers *pointers, void *item) noexcept nogil:
-    """Remove an item; the others keep their order."""
+    """Remove an item, keeping the order of the others."""
     cdef int at = pointers_find(pointers, item)
     if at >= 0:
         pointers.count -= 1

@@ -1,4 +1,4 @@
-# sfu.engine.sequence_map in C: which packet went out under which number of a route.
+# sfu.engine.sequence_map in C: the mapping of packets to a route's numbers.
 
 
 cdef inline int64_t map_next_out(const Numbering *map) noexcept nogil:
@@ -16,7 +16,7 @@ cdef void map_close(State *state, Numbering *map, const Segment *segment, int64_
             capacity = 4 if map.capacity == 0 else 2 * map.capacity
             closed = <Segment *>realloc(map.closed, capacity * sizeof(Segment))
             if closed == NULL:
-                # What is not remembered cannot be repeated; nothing else depends on it.
+                # A packet that is not remembered cannot be repeated; nothing else depends on it.
                 state.out_of_memory = True
                 return
             map.closed = closed

@@ -2,7 +2,7 @@
 
 
 cdef inline uint8_t *reserve_output(State *state) noexcept nogil:
-    """Room for a datagram at the end of the arena; NULL without memory. When it is full it is sent, or grows."""
+    """Return room for a datagram at the end of the arena, NULL without memory. A full arena is sent, or grows."""
     cdef uint8_t *arena
     cdef OutEntry *entries
     if state.sends:
@@ -51,7 +51,7 @@ cdef inline unsigned next_transport_seq(Peer *peer, const Route *route) noexcept
 
 
 cdef inline bint make_stamps(State *state, Route *route) noexcept nogil:
-    """Make room for stamps when there is none yet; False without memory."""
+    """Allocate room for stamps if there is none yet; return False without memory."""
     cdef int k
     if route.stamps != NULL:
         return True
@@ -65,7 +65,7 @@ cdef inline bint make_stamps(State *state, Route *route) noexcept nogil:
 
 
 cdef inline int unsendable(const Peer *peer, int payload_type) noexcept nogil:
-    """Why a packet cannot go to the peer, -1 when it can."""
+    """Return the reason why a packet cannot be sent to the peer, -1 if it can."""
     if payload_type == NO_TYPE:
         return DROP_UNMAPPED_PAYLOAD_TYPE
     if not peer.has_keys:
@@ -78,9 +78,9 @@ cdef inline int unsendable(const Peer *peer, int payload_type) noexcept nogil:
 cdef inline bint identify(
     State *state, Route *route, int64_t out_seq, int repair_kind, Identity *identity
 ) noexcept nogil:
-    """Under what a packet goes out, whose payload type is in `identity`; False when that of a repair is forgotten.
+    """Complete the identity of a packet whose payload type is in `identity`; return False if a repair's is forgotten.
 
-    Under one packet index there may be one packet only: what is repeated without RTX has the stamps of its first send.
+    A packet index may be used for one packet only, so a repeat without RTX has the stamps of its first send.
     """
     cdef Peer *peer = route.peer
     cdef int rtx_payload_type = route.rtx_payload_types[identity.payload_type]
@@ -111,7 +111,7 @@ cdef inline bint identify(
 cdef inline int write_protected(
     Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, const Identity *identity, uint8_t *out
 ) noexcept nogil:
-    """Write the protected datagram; return its size, -1 when libcrypto fails."""
+    """Write the protected datagram; return its size, -1 if libcrypto fails."""
     cdef int prefix = identity.prefix
     cdef int payload_size = packet.payload_size + packet.equalising
     cdef const uint8_t *payload = packet.data + packet.payload_at
@@ -122,7 +122,7 @@ cdef inline int write_protected(
         rewrite.picture_offset,
     )
     if prefix or renumbers:
-        # The changed payload is made where it is then protected in place.
+        # The changed payload is written where it is then protected in place.
         if prefix:
             store16(out + header_bytes, out_seq & 0xFFFF)
         memcpy(out + header_bytes + prefix, payload, payload_size)
@@ -137,7 +137,7 @@ cdef inline int write_protected(
 cdef inline void count_sent(
     State *state, Route *route, const Packet *packet, const Identity *identity, int size, int kind
 ) noexcept nogil:
-    """`kind` is what a repair counts as, 0 for a first send."""
+    """`kind` is the counter of a repair, 0 for a first send."""
     cdef Peer *peer = route.peer
     cdef int transport_seq = identity.transport_seq if route.transport_id else -1
     if not kind:
@@ -156,7 +156,9 @@ cdef inline void count_sent(
 cdef bint send_numbered(
     State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, int repair_kind
 ) noexcept nogil:
-    """Protect and send now; `repair_kind` is what a repair counts as, 0 for a first send. False when it is dropped."""
+    """Protect and send now; `repair_kind` is the counter of a repair, 0 for a first send. Return False if it is
+    dropped.
+    """
     cdef Identity identity
     cdef int size, reason
     cdef uint8_t *out
@@ -189,12 +191,12 @@ cdef inline int64_t pacer_opens(const Peer *peer) noexcept nogil:
 
 
 cdef inline int64_t pacer_next(const Peer *peer) noexcept nogil:
-    """When what waits is released: later than it may be, so that it goes as a run."""
+    """Return when waiting packets are released, which is later than necessary, so that they form a run."""
     return pacer_opens(peer) + QUANTUM_NS if peer.rate else 0
 
 
 cdef int64_t next_release_of(const State *state) noexcept nogil:
-    """When the first of what waits is released, OPEN_END when nothing waits."""
+    """Return when the first waiting packets are released, OPEN_END if none wait."""
     cdef int64_t due = OPEN_END
     cdef const Peer *peer
     cdef int k
@@ -236,7 +238,7 @@ cdef bint queue_push(
 
 
 cdef inline void uncount_queued(State *state, Peer *peer) noexcept nogil:
-    """Note that one packet less waits for a peer."""
+    """Note that a packet no longer waits for a peer."""
     peer.queued -= 1
     if not peer.queued:
         pointers_remove(&state.holding, peer)
@@ -259,7 +261,7 @@ cdef void queue_free(State *state, Queued *entry) noexcept nogil:
 
 
 cdef int queue_forget(State *state, Queue *queue, const Route *route) noexcept nogil:
-    """Drop what waits of a route; return how many packets that were."""
+    """Drop a route's waiting packets; return their number."""
     cdef Queued **place = &queue.first
     cdef Queued *entry
     cdef int count = 0
@@ -327,7 +329,7 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
 
 
 cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
-    """Send at least `size` bytes of the route's newest packets again over RTX: newest first, then starting over."""
+    """Send at least `size` bytes of the route's newest packets again over RTX, newest first, then starting over."""
     cdef int64_t newest = map_next_out(&route.map) - 1
     cdef int64_t out_seq
     cdef uint64_t before

@@ -1,4 +1,4 @@
-# sfu.machines.repair.stream_progress and sfu.machines.loudness in C: how far a stream has come.
+# sfu.machines.repair.stream_progress and sfu.machines.loudness in C: the progress of a stream.
 
 cdef extern from "math.h" nogil:
     double exp(double x)
@@ -7,7 +7,7 @@ cdef extern from "math.h" nogil:
 cdef void progress_take(
     Progress *progress, const Packet *packet, int64_t size, int64_t clock_rate, int flags
 ) noexcept nogil:
-    """Take a packet (no duplicates) of `size` bytes; without a clock rate it tells no jitter."""
+    """Take a packet (no duplicates) of `size` bytes; without a clock rate there is no jitter."""
     cdef bint is_repair = flags & (FLAG_REPAIRED | FLAG_RECOVERED) != 0
     progress.packets += 1
     if flags & FLAG_OVERFLOWED:
@@ -44,7 +44,7 @@ cdef void progress_count(Progress *progress, const Packet *packet, int64_t clock
 
 
 cdef inline int64_t clock_units(int64_t elapsed, int64_t clock_rate) noexcept nogil:
-    """Elapsed ns as units of a clock, rounded down; in parts, so that no silence is too long for 64 bits."""
+    """Return elapsed ns in units of a clock, rounded down; computed in parts, so that long silences fit 64 bits."""
     cdef int64_t seconds = elapsed // 1000000000
     cdef int64_t rest = elapsed - seconds * 1000000000
     if rest < 0:  # C rounds towards zero
@@ -98,7 +98,7 @@ cdef void loudness_move(Progress *progress, double target, int64_t at) noexcept 
 
 
 cdef class StreamProgress:
-    """See `sfu.engine.contract.Progress`. Whoever holds it may read it when the stream is gone."""
+    """See `sfu.engine.contract.Progress`. It may still be read after the stream has left the table."""
 
     cdef Progress counted
 

@@ -1,4 +1,4 @@
-# sfu.engine.reception in C: from slots of received bytes to packets in caches, and what is left for policy.
+# sfu.engine.reception in C: turns slots of received bytes into packets in caches, and leftovers for policy.
 
 
 cdef Ssrc *ssrc_of(Peer *peer, uint32_t ssrc) noexcept nogil:
@@ -20,7 +20,7 @@ cdef void leave(State *state, int kind, int slot, int size) noexcept nogil:
 
 
 cdef void receive_slot(State *state, int number) noexcept nogil:
-    """Tell a datagram's kind by its first byte."""
+    """Process a datagram: its first byte shows its kind."""
     cdef Slot *slot = &state.slots[number]
     cdef int first = slot.data[0] if slot.size > 0 else 255
     state.datagrams_in += 1
@@ -44,7 +44,9 @@ cdef void receive_slot(State *state, int number) noexcept nogil:
 
 
 cdef void receive_protected(State *state, int number) noexcept nogil:
-    """Tell RTCP from RTP by the second byte; what comes before the keys is left, as it came."""
+    """Distinguish RTCP from RTP by the second byte; packets that arrive before the keys are left to policy
+    unchanged.
+    """
     cdef Slot *slot = &state.slots[number]
     cdef int size
     if not slot.peer.has_keys:
@@ -66,7 +68,7 @@ cdef void receive_protected(State *state, int number) noexcept nogil:
 
 
 cdef int protected_header(const uint8_t *data, int size) noexcept nogil:
-    """The header's size when it lies within `size` bytes, else -1. The packet has 12 bytes when it returns more."""
+    """Return the header's size if it is within `size` bytes, else -1. Unless it returns -1, the packet has 12 bytes."""
     cdef int offset
     if size < 12:
         return -1
@@ -109,7 +111,7 @@ cdef void receive_rtp(State *state, int number) noexcept nogil:
         known.stream.overflows = -1
         drop(state, DROP_BACKLOG_FULL)
         return
-    # Room for `equalise`: a plain packet has no tag that would leave it.
+    # Room for `equalise`: a plain packet has no tag, whose room could be used.
     packet = packet_new(state, slot.size + EQUALISING_MAX if peer.receive.is_plain else slot.size)
     if packet == NULL:
         drop(state, DROP_MALFORMED)
@@ -124,7 +126,7 @@ cdef void receive_rtp(State *state, int number) noexcept nogil:
 
 
 cdef bint header_parses(const uint8_t *data, int size) noexcept nogil:
-    """Whether an unprotected packet of a known header size is RTP throughout."""
+    """Return True if an unprotected packet with a known header size is valid RTP."""
     cdef int at[5]
     cdef int length[5]
     cdef uint8_t nothing[256]
@@ -135,7 +137,7 @@ cdef bint header_parses(const uint8_t *data, int size) noexcept nogil:
 cdef int parse_elements(
     const uint8_t *data, int offset, int end, bint one_byte, const uint8_t *extensions, int *at, int *length
 ) noexcept nogil:
-    """Find elements of header extensions between `offset` and `end` (RFC 8285); -1 when one lies beyond."""
+    """Find elements of header extensions between `offset` and `end` (RFC 8285); return -1 if one exceeds the end."""
     cdef int identifier, size_of, name
     while offset < end:
         identifier = data[offset]
@@ -165,9 +167,9 @@ cdef int parse_elements(
 cdef int parse_header(
     const uint8_t *data, int size, const uint8_t *extensions, int *at, int *length
 ) noexcept nogil:
-    """Return where the payload begins, -1 when the packet is not RTP.
+    """Return the offset of the payload, -1 if the packet is not RTP.
 
-    `at` and `length` get the places of the elements of PASSED, then of the transport-wide seq; length 0 for none.
+    `at` and `length` receive the places of the elements of PASSED, then of the transport-wide seq; length 0 means none.
     """
     cdef int offset, end, profile, padding, k
     for k in range(5):
@@ -219,7 +221,7 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
 
 
 cdef void undo_rtx(const Stream *stream, Packet *packet, int repairs) noexcept nogil:
-    """Make an RTX packet its original, in place (RFC 4588, section 4)."""
+    """Turn an RTX packet into its original, in place (RFC 4588, section 4)."""
     cdef int k
     cdef int header_bytes = packet.payload_at
     cdef unsigned seq = load16(packet.data + packet.payload_at)
@@ -235,7 +237,7 @@ cdef void undo_rtx(const Stream *stream, Packet *packet, int repairs) noexcept n
 
 
 cdef int admit_rtx(State *state, const Stream *stream, Packet *packet) noexcept nogil:
-    """Undo RTX; return the original's payload type, -1 when there is none."""
+    """Unwrap RTX; return the original's payload type, -1 if there is none."""
     cdef int payload_type = packet.data[1] & 0x7F
     cdef int repairs = stream.repairs[payload_type]
     if stream.codec[payload_type] != CODEC_RTX or repairs == NO_TYPE or stream.codec[repairs] == NO_TYPE:
@@ -279,7 +281,7 @@ cdef bint admit(State *state, Ssrc *known, Packet *packet) noexcept nogil:
 
 
 cdef void arrived(State *state, Stream *stream, const Packet *packet, int flags) noexcept nogil:
-    """Count a new packet, and report it if policy may have to act on it at once."""
+    """Count a new packet, and report it if policy may have to react at once."""
     cdef ArrivalRecord *record
     cdef int size = packet.end - packet.start
     state.packets_in += 1
@@ -408,7 +410,9 @@ cdef void copy_to_sinks(State *state, Stream *stream, Packet *packet) noexcept n
 
 
 cdef void end_runs(State *state) noexcept nogil:
-    """What comes later begins runs of its own; but audio joins the run of its stream that is under way or waits."""
+    """End the batch's runs: later packets begin new ones, but audio joins its stream's run that is under way or
+    waits.
+    """
     cdef Run *run = state.first_run
     while run != NULL:
         if not run.is_closed and not run.stream.is_audio:
@@ -433,7 +437,7 @@ cdef void equalise(Run *run) noexcept nogil:
             missing = longest - packet.payload_size
             if 0 < missing <= EQUALISING_MAX and packet.payload_size and not packet.is_padded:
                 packet.equalising = missing
-                # Behind the payload there was the publisher's tag: there is room.
+                # The publisher's tag followed the payload, so there is room.
                 memset(packet.data + packet.payload_at + packet.payload_size, 0, missing)
                 packet.data[packet.payload_at + packet.payload_size + missing - 1] = missing
         start = end

@@ -1,4 +1,4 @@
-# sfu.engine.redundancy, and sfu.formats.red, in C: RED undone, and what it brings of lost packets.
+# sfu.engine.redundancy and sfu.formats.red in C: unwraps RED, and recovers lost packets from it.
 
 cdef struct Block:
     int payload_type
@@ -8,7 +8,7 @@ cdef struct Block:
 
 
 cdef int red_blocks(const uint8_t *payload, int size, Block *blocks) noexcept nogil:
-    """Return the number of blocks, the primary last; -1 when it is not RED. Room for REDUNDANT_MAX + 1."""
+    """Return the number of blocks, the primary last; -1 if it is not RED. There must be room for REDUNDANT_MAX + 1."""
     cdef int count = 0, at = 0, k
     while at < size and payload[at] & 0x80:
         if at + 4 > size or count == REDUNDANT_MAX:
@@ -34,13 +34,13 @@ cdef int red_blocks(const uint8_t *payload, int size, Block *blocks) noexcept no
 
 
 cdef inline bint is_plain(const Stream *stream, int payload_type) noexcept nogil:
-    """Whether it is something that can be forwarded."""
+    """Return True if the block can be forwarded."""
     cdef int codec = stream.codec[payload_type]
     return codec != NO_TYPE and codec != CODEC_RTX and codec != CODEC_RED
 
 
 cdef bint follows(const Stream *stream, int64_t position, uint32_t timestamp) noexcept nogil:
-    """Whether the timestamp is later than that of the nearest packet before the position."""
+    """Return True if the timestamp is later than that of the nearest packet before the position."""
     cdef Packet *packet
     cdef int64_t earlier
     cdef uint32_t ahead
@@ -55,7 +55,7 @@ cdef bint follows(const Stream *stream, int64_t position, uint32_t timestamp) no
 cdef void recover(
     State *state, Stream *stream, const Packet *packet, int64_t ext_seq, const Block *blocks, int count
 ) noexcept nogil:
-    """Take what is missing right before a packet from its redundant blocks, oldest first."""
+    """Recover packets missing right before a packet from its redundant blocks, oldest first."""
     cdef int found = 0, k
     cdef const Block *block
     cdef int64_t position
@@ -99,7 +99,7 @@ cdef void recover_block(
 
 
 cdef void undo_red(Packet *packet, const Block *primary) noexcept nogil:
-    """Make a RED packet its primary one, in place, without padding."""
+    """Turn a RED packet into its primary packet, in place, without padding."""
     cdef int k
     cdef int header_bytes = packet.payload_at - packet.start
     memmove(packet.data + packet.start + primary.at, packet.data + packet.start, header_bytes)
@@ -115,7 +115,7 @@ cdef void undo_red(Packet *packet, const Block *primary) noexcept nogil:
 
 
 cdef int opened(State *state, Stream *stream, Packet *packet, int64_t ext_seq, int *payload_type) noexcept nogil:
-    """Undo RED, taking what it repairs. Return why the packet may not pass, -1 when it may."""
+    """Unwrap RED, and recover lost packets from it. Return the reason if the packet may not pass, else -1."""
     cdef Block blocks[REDUNDANT_MAX + 1]
     cdef int count, codec = stream.codec[payload_type[0]]
     if not stream.permitted:

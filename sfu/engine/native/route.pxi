@@ -1,4 +1,4 @@
-# sfu.engine.route in C: what a route carries, and when it flips.
+# sfu.engine.route in C: a route's source, and its flips.
 
 
 cdef inline bint is_above(const Packet *packet, const Rewriting *rewrite) noexcept nogil:
@@ -146,7 +146,7 @@ cdef inline int64_t room_for_past(const Peer *peer) noexcept nogil:
 
 
 cdef const Packet *route_found_keyframe(Route *route, Stream *stream) noexcept nogil:
-    """The stream's newest keyframe, if the pending source may begin with it and with all that came since."""
+    """Return the stream's newest keyframe if the pending source may begin with it and all packets since."""
     cdef const Packet *keyframe = cached(stream, stream.keyframe)
     cdef const Packet *newest = cached(stream, stream.newest)
     cdef const Packet *packet
@@ -192,7 +192,7 @@ cdef void route_fall_back(State *state, Route *route, const Packet *packet) noex
 cdef uint32_t route_timestamp_offset(
     Route *route, const Packet *first, const Stream *stream, const Packet *current
 ) noexcept nogil:
-    """By what timestamps move from `first` on; `wanted_offset` becomes what they are to move by."""
+    """Return the offset of timestamps from `first` on; `wanted_offset` is set to the intended one."""
     cdef int64_t elapsed, behind
     if route.source_has_offset:
         route.wanted_offset = route.source_offset
@@ -204,7 +204,7 @@ cdef uint32_t route_timestamp_offset(
         elapsed = current.arrival - route.last_arrival
         if elapsed < 0:
             elapsed = 0
-        # Whole seconds apart, so that no gap overflows.
+        # Whole seconds separately, so that no gap overflows.
         elapsed = elapsed // 1000000000 * stream.clock_rate[current.payload_type] + (
             elapsed % 1000000000 * stream.clock_rate[current.payload_type] // 1000000000
         )
@@ -264,7 +264,7 @@ cdef void route_flip(
     route.stream = stream
     memset(&rewrite, 0, sizeof(Rewriting))
     if route.has_last and route.last_frame >= 0 and packet.frame_number >= 0:
-        # See sfu.engine.route: a keyframe may come after later frames of the stream that was carried.
+        # See sfu.engine.route: a keyframe may arrive after later frames of the stream carried before.
         rewrite.picture_offset = (
             route.last_frame + route.last_rewrite.picture_offset + 1 - packet.frame_number
         ) & 0xFFFF

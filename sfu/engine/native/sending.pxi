@@ -1,4 +1,4 @@
-# Output to the kernel: runs of equally long datagrams to one destination go by segmentation offload, many in a call.
+# Output to the kernel: runs of equally long datagrams to one destination use segmentation offload, many in a call.
 
 
 cdef void count_send_error(State *state, int error, int packets) noexcept nogil:
@@ -6,7 +6,7 @@ cdef void count_send_error(State *state, int error, int packets) noexcept nogil:
 
 
 cdef void send_singly(State *state, OutEntry *entries, int count) noexcept nogil:
-    """Send a run that the kernel would not segment; if all of it goes, the destination gets no runs any more."""
+    """Send singly a run that the kernel refused to segment; if that succeeds, the destination gets no more runs."""
     cdef Peer *peer = entries[0].peer
     cdef bint complete = True
     cdef ssize_t sent
@@ -25,7 +25,7 @@ cdef void send_singly(State *state, OutEntry *entries, int count) noexcept nogil
 
 
 cdef int run_length(const OutEntry *entries, int count) noexcept nogil:
-    """How many of the entries go in one message: one destination, one size, the last may be shorter."""
+    """Return the number of entries for one message: same destination and size, except that the last may be shorter."""
     cdef int length = 1
     cdef int bytes_of = entries[0].size
     if entries[0].peer.refuses_runs:
@@ -45,7 +45,7 @@ cdef int run_length(const OutEntry *entries, int count) noexcept nogil:
 
 
 cdef void flush_output(State *state) noexcept nogil:
-    """Send all that the arena holds."""
+    """Send everything in the arena."""
     cdef mmsghdr messages[MESSAGES_MAX]
     cdef iovec pieces[MESSAGES_MAX]
     cdef control_buffer controls[MESSAGES_MAX]
@@ -77,7 +77,7 @@ cdef void flush_output(State *state) noexcept nogil:
 
 
 cdef void send_messages(State *state, int local, mmsghdr *messages, const int *starts, int count) noexcept nogil:
-    """An error loses the one destination's datagrams that it names; the rest goes on."""
+    """Count an error's datagrams as dropped; it loses only those of its destination, and the rest continues."""
     cdef int sent, k, at = 0, length
     while at < count:
         sent = sendmmsg(state.filenos[local], messages + at, count - at, MSG_DONTWAIT)
@@ -98,7 +98,7 @@ cdef void send_messages(State *state, int local, mmsghdr *messages, const int *s
 
 
 cdef int receive_messages(State *state, int local, int first, int limit) noexcept nogil:
-    """Receive up to `limit` datagrams of a socket into the slots from `first` on; return how many."""
+    """Receive up to `limit` datagrams of a socket into the slots from `first` on; return their number."""
     cdef mmsghdr messages[SLOT_COUNT]
     cdef iovec pieces[SLOT_COUNT]
     cdef control_buffer controls[SLOT_COUNT]
@@ -106,7 +106,7 @@ cdef int receive_messages(State *state, int local, int first, int limit) noexcep
     cdef int64_t now, offset, arrival
     cdef uint32_t drops
     cdef Slot *slot
-    if state.dropping[local] != state.filenos[local]:  # another socket than before
+    if state.dropping[local] != state.filenos[local]:  # a different socket than before
         state.dropping[local] = state.filenos[local]
         state.kernel_drops[local] = 0
     for k in range(limit):

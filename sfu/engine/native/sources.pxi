@@ -1,4 +1,4 @@
-# Which peer an address belongs to: an open-addressing hash table over (address, port, local socket).
+# Mapping of addresses to peers: an open-addressing hash table over (address, port, local socket).
 
 cdef struct Source:
     uint64_t high
@@ -30,7 +30,7 @@ cdef void source_key(const sockaddr_storage *address, int local, Source *key) no
 
 
 cdef inline int source_at(const Sources *sources, const Source *key) noexcept nogil:
-    """Where the key is, or where it would go."""
+    """Return the place of the key, or the place to insert it."""
     cdef uint64_t mixed = (key.low ^ key.high * 0x9E3779B97F4A7C15ULL ^ key.place << 24) * 0xD6E8FEB86659FD93ULL
     cdef int at = (mixed >> 32) & (sources.capacity - 1)
     cdef Source *entry
@@ -73,7 +73,7 @@ cdef bint source_put(Sources *sources, const sockaddr_storage *address, int loca
 
 
 cdef void source_remove(Sources *sources, const sockaddr_storage *address, int local) noexcept nogil:
-    """Remove a key, and put those that stand behind it where they belong."""
+    """Remove a key, and move those after it to their places."""
     cdef Source key
     cdef int at
     source_key(address, local, &key)

@@ -8,7 +8,7 @@ cdef void crypto_clear(Crypto *crypto) noexcept nogil:
 
 
 cdef bint crypto_setup(Crypto *crypto, keys, bint encrypts) except -1:
-    """`keys`: RTP key, salt, authentication key, then the same of RTCP; GCM has no authentication keys."""
+    """`keys` are RTP key, salt and authentication key, then the same for RTCP; GCM has no authentication keys."""
     cdef bytes key = keys[0], salt = keys[1], authentication = keys[2]
     cdef bytes rtcp_key = keys[3], rtcp_salt = keys[4], rtcp_authentication = keys[5]
     crypto_clear(crypto)
@@ -18,7 +18,7 @@ cdef bint crypto_setup(Crypto *crypto, keys, bint encrypts) except -1:
     crypto.rtcp = crypto_context_new()
     if crypto.rtp == NULL or crypto.rtcp == NULL:
         raise MemoryError
-    # Counter mode runs the cipher forwards both ways.
+    # Counter mode uses encryption in both directions.
     encrypts = encrypts or not crypto.is_gcm
     if crypto_key(crypto.rtp, crypto.is_gcm, encrypts, key, <int>len(key)) != 1:
         raise ValueError("libcrypto refuses an SRTP key")
@@ -45,7 +45,7 @@ cdef inline void make_iv(const uint8_t *salt, bint is_gcm, uint32_t ssrc, uint64
 cdef int protect_rtp(
     Crypto *crypto, uint8_t *packet, int header_bytes, const uint8_t *payload, int size, uint32_t ssrc, uint64_t index
 ) noexcept nogil:
-    """Protect behind a header in place; return the datagram's size, -1 when libcrypto fails."""
+    """Protect the bytes after a header in place; return the datagram's size, -1 if libcrypto fails."""
     cdef uint8_t iv[16]
     cdef uint8_t rollover[4]
     if crypto.is_plain:
@@ -66,7 +66,7 @@ cdef int protect_rtp(
 cdef int protect_rtcp_packet(
     Crypto *crypto, const uint8_t *compound, int size, uint32_t index, uint8_t *out
 ) noexcept nogil:
-    """Return the datagram's size, -1 when libcrypto fails. `compound` has 8 bytes at least."""
+    """Return the datagram's size, -1 if libcrypto fails. `compound` must have at least 8 bytes."""
     cdef uint8_t iv[16]
     cdef uint8_t authenticated[12]
     if crypto.is_plain:
@@ -97,7 +97,7 @@ cdef Window *window_of(Peer *peer, uint32_t ssrc) noexcept nogil:
 
 
 cdef Window *window_make(Peer *peer, uint32_t ssrc) noexcept nogil:
-    """The SSRC's window, a new one when there is none; NULL without memory."""
+    """Return the SSRC's window, a new one if there is none; NULL without memory."""
     cdef Window *window = window_of(peer, ssrc)
     cdef Window **windows
     cdef int capacity
@@ -126,7 +126,7 @@ cdef void window_forget(Peer *peer, int at) noexcept nogil:
 
 
 cdef void window_note(Peer *peer, Window *window) noexcept nogil:
-    """Mark a stranger as the newest of them, and forget the oldest when they are too many."""
+    """Mark a stranger as the newest, and remove the oldest if there are too many."""
     cdef int k, oldest = -1, strangers = 0
     if window.registered:
         return
@@ -142,7 +142,7 @@ cdef void window_note(Peer *peer, Window *window) noexcept nogil:
 
 
 cdef inline int64_t estimate_index(uint64_t newest, unsigned seq, uint64_t *index) noexcept nogil:
-    """libsrtp's guess of a packet's index (RFC 3711, appendix A); returns how far it is ahead of the newest."""
+    """Guess a packet's index as libsrtp does (RFC 3711, appendix A); return its distance from the newest."""
     cdef uint64_t rollover = newest >> 16
     cdef int newest_seq = newest & 0xFFFF
     cdef int ahead = <int>seq - newest_seq
@@ -189,7 +189,7 @@ cdef inline void window_add(Window *window, int64_t ahead) noexcept nogil:
 cdef int unprotect_rtp(
     Peer *peer, const uint8_t *data, int size, int header_bytes, uint8_t *out
 ) noexcept nogil:
-    """Unprotect to `out`, header included; return the packet's size, or -1 - reason. The header was checked."""
+    """Unprotect to `out`, including the checked header; return the packet's size, or -1 - reason."""
     cdef Crypto *crypto = &peer.receive
     cdef uint32_t ssrc = load32(data + 8)
     cdef Window *window = window_of(peer, ssrc)

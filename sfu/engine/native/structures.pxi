@@ -1,4 +1,4 @@
-# The engine's state as C structures. Names are those of the Python engine, which documents them.
+# The engine's state as C structures. Names are those of the Python engine, where they are documented.
 
 cdef struct Rewriting:
     uint32_t timestamp_offset

@@ -1,7 +1,8 @@
-/* What Cython cannot say: libcrypto loaded at run time, and control messages of sockets.
+/* Code that Cython cannot express: libcrypto loaded at run time, and control messages of sockets.
  *
  * The build needs neither OpenSSL's headers nor its library: the functions below have had these signatures since
- * OpenSSL 1.1 and are looked up when the module is imported. SHA-1's own functions spare HMAC two allocations a packet.
+ * OpenSSL 1.1 and are looked up when the module is imported. Calling SHA-1's functions directly saves HMAC two
+ * allocations per packet.
  */
 #ifndef PARLEY_SYSTEM_H
 #define PARLEY_SYSTEM_H
@@ -30,7 +31,7 @@
 typedef struct evp_cipher_ctx_st evp_context;
 typedef struct evp_cipher_st evp_cipher;
 
-/* SHA_CTX: five words of state, the length, a block, and how much of it is filled. */
+/* SHA_CTX: five words of state, the length, a block, and its fill. */
 typedef struct {
     uint32_t words[24];
 } sha1_state;
@@ -55,7 +56,7 @@ static struct {
 
 enum { EVP_GET_TAG = 0x10, EVP_SET_TAG = 0x11 };
 
-/* Returns NULL, or the name of what is missing. */
+/* Returns NULL, or the name of a missing function. */
 static const char *crypto_load(void) {
     static const char *const libraries[] = {"libcrypto.so.3", "libcrypto.so.4", "libcrypto.so.1.1", "libcrypto.so"};
     struct {
@@ -98,7 +99,7 @@ static inline void crypto_context_free(evp_context *context) {
         crypto.context_free(context);
 }
 
-/* Keys a context once; later calls give the IV only. */
+/* Sets a context's key once; later calls set the IV only. */
 static inline int crypto_key(evp_context *context, int is_gcm, int encrypts, const uint8_t *key, int key_bytes) {
     const evp_cipher *cipher =
         !is_gcm ? crypto.aes_128_ctr() : key_bytes == 32 ? crypto.aes_256_gcm() : crypto.aes_128_gcm();
@@ -106,7 +107,7 @@ static inline int crypto_key(evp_context *context, int is_gcm, int encrypts, con
                     : crypto.decrypt_init(context, cipher, NULL, key, NULL);
 }
 
-/* AES-GCM: `size` bytes of `in` to `out`, the tag after them. */
+/* AES-GCM: encrypts `size` bytes of `in` to `out`, followed by the tag. */
 static inline int gcm_seal(evp_context *context, const uint8_t *iv, const uint8_t *aad, int aad_bytes,
                            const uint8_t *in, int size, uint8_t *out) {
     int done = 0;
@@ -127,14 +128,14 @@ static inline int gcm_open(evp_context *context, const uint8_t *iv, const uint8_
            crypto.decrypt_final(context, out + size, &done) == 1;
 }
 
-/* Counter mode, both ways. */
+/* Counter mode, in both directions. */
 static inline int ctr_apply(evp_context *context, const uint8_t *iv, const uint8_t *in, int size, uint8_t *out) {
     int done = 0;
     return crypto.encrypt_init(context, NULL, NULL, NULL, iv) == 1 &&
            (size == 0 || crypto.encrypt_update(context, out, &done, in, size) == 1);
 }
 
-/* HMAC-SHA1 (RFC 2104) from the two states that a key makes. */
+/* HMAC-SHA1 (RFC 2104) from the two states derived from a key. */
 static inline void hmac_key(sha1_state *inner, sha1_state *outer, const uint8_t *key, size_t key_bytes) {
     uint8_t block[64];
     memset(block, 0x36, sizeof block);
@@ -197,7 +198,7 @@ static inline int64_t control_arrival(struct msghdr *message) {
     return 0;
 }
 
-/* How many datagrams the socket had dropped when the kernel queued this one; 0 before the first. */
+/* The number of datagrams that the socket had dropped when the kernel queued this one; 0 before the first. */
 static inline uint32_t control_drops(struct msghdr *message) {
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
         if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL) {
@@ -209,7 +210,7 @@ static inline uint32_t control_drops(struct msghdr *message) {
     return 0;
 }
 
-/* Begin to load `lines` cache lines, to be there when they are used; any address will do. */
+/* Begin to load `lines` cache lines before their use; any address is allowed. */
 static inline void prefetch(const void *at, int lines) {
     for (int k = 0; k < lines; k++)
         __builtin_prefetch((const char *)at + 64 * k, 1);
@@ -221,13 +222,13 @@ static inline int64_t clock_nanoseconds(clockid_t clock) {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* Let time pass; a signal may end it early. */
+/* Sleep; a signal may end it early. */
 static inline void rest(int64_t nanoseconds) {
     struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
     nanosleep(&time, NULL);
 }
 
-/* Let time pass until a socket of those given has something to read. `entries` is room for as many. */
+/* Wait until one of the given sockets is readable. `entries` is room for one entry per socket. */
 static inline void rest_until_readable(const int *filenos, struct pollfd *entries, int count, int64_t nanoseconds) {
     struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
     for (int k = 0; k < count; k++)

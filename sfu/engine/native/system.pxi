@@ -1,4 +1,4 @@
-# What native/system.h offers: sockets, clocks, libcrypto.
+# Declarations of native/system.h: sockets, clocks, libcrypto.
 
 cdef extern from "native/system.h" nogil:
     ctypedef struct evp_context:

@@ -1,8 +1,8 @@
-# Making and unmaking the structures of the table.
+# Creating and freeing the structures of the table.
 
 
 cdef bint write_address(object address, sockaddr_storage *out, unsigned *size) except -1:
-    """Fill in a socket address; False for what is no IP literal."""
+    """Fill in a socket address; return False if it is not an IP literal."""
     cdef sockaddr_in *four = <sockaddr_in *>out
     cdef sockaddr_in6 *six = <sockaddr_in6 *>out
     cdef bytes host = address[0].encode()
@@ -43,7 +43,7 @@ def _session_keys(profile, bytes master):
 
 
 cdef class PeerHandle:
-    """A peer's structure, and what of it is Python's: its destination, the indexes its keys have used."""
+    """A peer's structure, and its Python parts: its destination, and the indexes used under its keys."""
 
     cdef Peer *peer
     cdef object destination
@@ -136,7 +136,7 @@ cdef class PeerHandle:
 
 
 cdef class StreamHandle:
-    """A stream's structure; `peer` keeps its peer's alive."""
+    """A stream's structure; `peer` keeps its peer's structure alive."""
 
     cdef Stream *stream
     cdef StreamProgress progress
@@ -169,7 +169,7 @@ cdef class StreamHandle:
             free(self.stream)
 
     cdef int take_entry(self, entry) except -1:
-        """Take the entry's payload types and repair stream, and lead its SSRCs here."""
+        """Take the entry's payload types and repair stream, and register its SSRCs."""
         cdef Stream *stream = self.stream
         cdef int number
         memset(stream.codec, NO_TYPE, sizeof(stream.codec))
@@ -199,7 +199,7 @@ cdef class StreamHandle:
 
 
 cdef class RouteHandle:
-    """A route's structure; queued packets may keep that alive for longer."""
+    """A route's structure; queued packets may keep it alive for longer."""
 
     cdef Route *route
     cdef PeerHandle peer
@@ -227,7 +227,7 @@ cdef class RouteHandle:
             route_release(self.route)
 
     cdef int update(self, entry) except -1:
-        """Take an entry of the same SSRCs."""
+        """Take a new entry with the same SSRCs."""
         cdef Route *route = self.route
         self.entry = entry
         route.has_rtx_ssrc = entry.rtx_ssrc is not None
@@ -249,7 +249,7 @@ cdef class RouteHandle:
         cdef int k
         extensions = self.peer.send_extensions
         if len(mid) > 255:
-            raise ValueError("a mid has 255 bytes at most")
+            raise ValueError("a mid has at most 255 bytes")
         route.send_time_id = extensions.get(Extension.ABS_SEND_TIME, 0)
         route.transport_id = extensions.get(Extension.TRANSPORT_SEQ, 0)
         route.mid_id = extensions.get(Extension.MID, 0)

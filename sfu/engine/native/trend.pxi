@@ -7,7 +7,7 @@ cdef void trend_begin(Trend *trend) noexcept nogil:
 
 
 cdef double trend_slope(const Trend *trend) noexcept nogil:
-    """The slope of the least-squares line through the points."""
+    """Return the slope of the least-squares line through the points."""
     cdef int oldest = (trend.newest + 1) % TREND_POINTS
     cdef double origin = trend.x[oldest]
     cdef double sum_x = 0.0, sum_y = 0.0, sum_xx = 0.0, sum_xy = 0.0, x, y, denominator
@@ -24,7 +24,7 @@ cdef double trend_slope(const Trend *trend) noexcept nogil:
 
 
 cdef void trend_adapt(Trend *trend, double size, int64_t arrival) noexcept nogil:
-    """`size` is of the modified trend."""
+    """Adapt the threshold; `size` is that of the modified trend."""
     cdef double elapsed
     if not trend.is_adapted:
         trend.is_adapted = True

@@ -1,1 +1,1 @@
-"""Floor 1: bytes to dataclasses and back. No state, no I/O; a parser returns a value or raises ValueError."""
+"""Formats: bytes to dataclasses and back. No state, no I/O; a parser returns a value or raises ValueError."""

@@ -19,8 +19,9 @@ _HAS_SIZE = 0x02
 
 
 class Av1Payload(NamedTuple):
-    """OBU elements of a payload. The first continues an OBU when `continues` (Z), the last goes on when `continued`
-    (Y); `new_sequence` is N: first packet of a coded video sequence."""
+    """The OBU elements of a payload. The first one continues an OBU if `continues` (Z); the last one is continued if
+    `continued` (Y). `new_sequence` (N) marks the first packet of a coded video sequence.
+    """
 
     continues: bool
     continued: bool
@@ -29,7 +30,7 @@ class Av1Payload(NamedTuple):
 
 
 class Obu(NamedTuple):
-    """An OBU taken apart: its header (one or two bytes, without the size flag) and what follows the size field."""
+    """A parsed OBU: its header (one or two bytes, without the size flag) and the bytes after the size field."""
 
     kind: int
     header: bytes
@@ -55,7 +56,7 @@ def parse(payload: bytes) -> Av1Payload:
         elements.append(bytes(payload[offset:end]))
         offset = end
     if count and len(elements) != count:
-        raise ValueError("AV1 payload holds fewer OBU elements than it counts")
+        raise ValueError("AV1 payload has fewer OBU elements than it declares")
     continues, new_sequence = bool(first & 0x80), bool(first & 0x08)
     if continues and new_sequence:
         raise ValueError("AV1 payload continues an OBU at the start of a coded video sequence")
@@ -63,19 +64,20 @@ def parse(payload: bytes) -> Av1Payload:
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Return True if the payload begins a coded video sequence: N bit, or a sequence header first. ValueError when
-    malformed."""
+    """Return True if the payload begins a coded video sequence: N bit, or a sequence header first. Raises ValueError if
+    malformed.
+    """
     parsed = parse(payload)
     return parsed.new_sequence or (not parsed.continues and obu_kind(parsed.elements[0]) == OBU_SEQUENCE_HEADER)
 
 
 def obu_kind(obu: bytes) -> int:
-    """Return the type of an OBU by its first byte, -1 when empty."""
+    """Return the type of an OBU from its first byte, -1 if empty."""
     return obu[0] >> 3 & 0x0F if obu else -1
 
 
 def read_leb128(data: bytes, offset: int) -> tuple[int, int]:
-    """Return (value, offset after it); raises ValueError when truncated or above 32 bits."""
+    """Return (value, offset after it); raises ValueError if truncated or above 32 bits."""
     value = 0
     for index in range(5):
         if offset + index >= len(data):
@@ -99,7 +101,7 @@ def write_leb128(value: int) -> bytes:
 
 
 def split_obu(obu: bytes) -> Obu:
-    """Take one OBU apart, whether it has a size field or not; raises ValueError."""
+    """Parse one OBU, with or without a size field; raises ValueError."""
     parsed, end = _read_obu(obu, 0)
     if end != len(obu):
         raise ValueError("AV1 OBU is followed by more data")
@@ -107,7 +109,7 @@ def split_obu(obu: bytes) -> Obu:
 
 
 def iterate_obus(unit: bytes) -> Iterator[Obu]:
-    """Yield the OBUs of a temporal unit in low-overhead format (every OBU with a size field); raises ValueError."""
+    """Yield the OBUs of a temporal unit in low-overhead format (each with a size field); raises ValueError."""
     offset = 0
     while offset < len(unit):
         parsed, offset = _read_obu(unit, offset)
@@ -134,7 +136,7 @@ def _read_obu(data: bytes, offset: int) -> tuple[Obu, int]:
 
 
 def write_obu(obu: Obu) -> bytes:
-    """Return the OBU with a size field, as low-overhead format wants it."""
+    """Return the OBU with a size field, as in low-overhead format."""
     return bytes([obu.header[0] | _HAS_SIZE]) + obu.header[1:] + write_leb128(len(obu.body)) + obu.body
 
 
@@ -149,7 +151,7 @@ def sequence_size(obu: bytes) -> tuple[int, int]:
     bits = BitReader(parsed.body[:256])
     bits.read(4)  # seq_profile, still_picture
     if bits.flag():
-        bits.read(5)  # reduced still picture header: a level alone
+        bits.read(5)  # reduced still picture header: only a level
     else:
         _skip_operating_points(bits)
     width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1

@@ -1,8 +1,8 @@
-"""Read bit fields, most significant bit first, with the variable-length codes of H.264 and AV1."""
+"""Reading of bit fields, most significant bit first, with the variable-length codes of H.264 and AV1."""
 
 
 class BitReader:
-    """Reads from the start of `data`; running past the end is ValueError."""
+    """Reads from the start of `data`; raises ValueError past the end."""
 
     __slots__ = ("_left", "_value")
 
@@ -12,7 +12,7 @@ class BitReader:
 
     @property
     def left(self) -> int:
-        """Number of bits not read yet."""
+        """The number of bits not read yet."""
         return self._left
 
     def read(self, count: int) -> int:

@@ -1,4 +1,4 @@
-"""The codecs that the sfu forwards, and their RTP facts."""
+"""The codecs that the sfu forwards, and their RTP parameters."""
 
 from enum import IntEnum
 

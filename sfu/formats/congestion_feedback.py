@@ -1,6 +1,6 @@
-"""RTP congestion control feedback (RFC 8888, section 3.1): what arrived of each SSRC, with ECN marks and times.
+"""RTP congestion control feedback (RFC 8888, section 3.1): arrivals of each SSRC, with ECN marks and times.
 
-Departs: a report block about more than 16384 packets is refused, as the RFC lets a receiver never send one.
+A report block about more than 16384 packets is refused, since the RFC does not allow receivers to send one.
 """
 
 import struct
@@ -15,9 +15,9 @@ _OFFSET_TOO_OLD = 0x1FFE
 
 @dataclass(frozen=True, slots=True)
 class PacketArrival:
-    """A packet that arrived: `ecn` as in RFC 3168, `offset` how long before the report in 1/1024 s.
+    """A packet that arrived: `ecn` is as in RFC 3168, `offset` the time before the report in 1/1024 s.
 
-    `offset` is None when unknown or longer than the field holds.
+    `offset` is None if it is unknown or exceeds the field.
     """
 
     ecn: int
@@ -26,7 +26,7 @@ class PacketArrival:
 
 @dataclass(frozen=True, slots=True)
 class StreamArrivals:
-    """`packets[i]` belongs to seq `base_seq + i` (mod 2**16) of `ssrc`: None when it has not arrived."""
+    """A report block. `packets[i]` is that of seq `base_seq + i` (mod 2**16) of `ssrc`, None if it has not arrived."""
 
     ssrc: int
     base_seq: int
@@ -35,7 +35,7 @@ class StreamArrivals:
 
 @dataclass(frozen=True, slots=True)
 class CongestionFeedback:
-    """`timestamp` is when the report was made, the middle 32 bits of an NTP time (16.16 s) of the reporter's clock."""
+    """A report. `timestamp` is its time on the reporter's clock, the middle 32 bits of an NTP time (16.16 s)."""
 
     sender_ssrc: int
     timestamp: int
@@ -43,7 +43,7 @@ class CongestionFeedback:
 
 
 def parse_congestion_feedback(body: bytes) -> CongestionFeedback:
-    """Parse what follows the four-byte RTCP header, padding removed; raises ValueError."""
+    """Parse the bytes after the four-byte RTCP header, without padding; raises ValueError."""
     if len(body) < 8 or len(body) % 4:
         raise ValueError("congestion feedback is truncated")
     end = len(body) - 4
@@ -55,7 +55,7 @@ def parse_congestion_feedback(body: bytes) -> CongestionFeedback:
         ssrc, base_seq, count = _BLOCK.unpack_from(body, offset)
         offset += _BLOCK.size
         if count > MAX_PACKETS or offset + 2 * count > end:
-            raise ValueError("congestion feedback block claims more packets than it holds")
+            raise ValueError("congestion feedback block declares more packets than it has")
         metrics = struct.unpack_from(f"!{count}H", body, offset)
         streams.append(StreamArrivals(ssrc, base_seq, tuple(_parse_metric(metric) for metric in metrics)))
         offset += 2 * (count + count % 2)
@@ -70,7 +70,7 @@ def _parse_metric(metric: int) -> PacketArrival | None:
 
 
 def write_congestion_feedback(feedback: CongestionFeedback) -> bytes:
-    """Return what follows the RTCP header; ValueError when a field does not fit."""
+    """Return the bytes after the RTCP header; raises ValueError if a field does not fit."""
     body = bytearray()
     try:
         body += feedback.sender_ssrc.to_bytes(4, "big")

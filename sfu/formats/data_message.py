@@ -5,7 +5,7 @@
     next byte    number of names; each is a byte of length and the name in UTF-8
     the rest     the payload, untouched
 
-To the sfu the names are the receivers, none for everybody; from it there is one name, the sender's.
+In messages to the sfu the names are the receivers (none: everybody); in messages from it, the one name is the sender.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class DataMessage:
 
 
 def parse(data: bytes) -> DataMessage:
-    """Return the message; ValueError for anything else."""
+    """Return the parsed message; raises ValueError for anything else."""
     if not data or data[0] != VERSION:
         raise ValueError("not a data message of this version")
     topic, at = _text(data, 1)
@@ -46,7 +46,7 @@ def parse(data: bytes) -> DataMessage:
 
 
 def serialize(message: DataMessage) -> bytes:
-    """Return the bytes; ValueError when a text is too long, or there are too many names."""
+    """Return the bytes; raises ValueError if a text is too long or there are too many names."""
     if len(message.names) > _MAX_NAMES:
         raise ValueError("too many names")
     parts = [bytes([VERSION]), _prefixed(message.topic), bytes([len(message.names)])]
@@ -61,7 +61,7 @@ def _prefixed(text: str) -> bytes:
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
-    """Return a text and where the next field begins."""
+    """Return a text and the offset of the next field."""
     if at >= len(data):
         raise ValueError("a data message ends before a text")
     end = at + 1 + data[at]

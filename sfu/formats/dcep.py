@@ -1,10 +1,10 @@
-"""Messages by which a data channel is opened in band (RFC 8832)."""
+"""Messages that open a data channel in band (RFC 8832)."""
 
 import struct
 from typing import NamedTuple
 
 PROTOCOL = 50
-"""Their payload protocol identifier (RFC 8831, section 8)."""
+"""The payload protocol identifier of these messages (RFC 8831, section 8)."""
 ACKNOWLEDGEMENT = b"\x02"
 
 _OPEN = 3
@@ -14,7 +14,7 @@ _HEADER = struct.Struct("!BBHIHH")
 
 
 class Opening(NamedTuple):
-    """A channel to be opened: in order or not, with each message repeated at most so often (None: until it arrives)."""
+    """A channel to open: ordered or not, with the maximum number of retransmissions (None: until a message arrives)."""
 
     label: str
     ordered: bool = True
@@ -29,7 +29,7 @@ def serialize(opening: Opening) -> bytes:
 
 
 def parse(data: bytes) -> Opening | None:
-    """Return the channel to open, None for an acknowledgement; ValueError for anything else."""
+    """Return the channel to open, None for an acknowledgement; raises ValueError for anything else."""
     if data == ACKNOWLEDGEMENT:
         return None
     if len(data) < _HEADER.size or data[0] != _OPEN:

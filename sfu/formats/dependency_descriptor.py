@@ -1,7 +1,7 @@
-"""Dependency descriptor header extension (AV1 RTP payload specification, appendix A).
+"""The dependency descriptor header extension (AV1 RTP payload specification, appendix A).
 
-The template structure comes with keyframes; later descriptors refer to it, so the parser is handed the structure in
-force: `parse(value, structure)`, and keeps `descriptor.structure` when it is set.
+Keyframes carry the template structure, to which later descriptors refer. So callers pass the current structure,
+`parse(value, structure)`, and keep `descriptor.structure` if it is set.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +30,9 @@ class FrameTemplate:
 
 @dataclass(frozen=True, slots=True)
 class TemplateStructure:
-    """`protected_by[target]` is a decode target's chain; `resolutions`: (width, height) per spatial layer, or ()."""
+    """A template structure. `protected_by[target]` is a decode target's chain; `resolutions` has (width, height) for
+    each spatial layer, or is empty.
+    """
 
     template_id_offset: int
     decode_targets: int
@@ -50,9 +52,9 @@ class TemplateStructure:
 
 @dataclass(frozen=True, slots=True)
 class DependencyDescriptor:
-    """`structure` is set when this descriptor carries one; `frame` is the template with this frame's own values.
+    """A descriptor. `structure` is set if it carries one; `frame` is the template with this frame's own values.
 
-    `active_decode_targets` is a bit mask, None when unchanged.
+    `active_decode_targets` is a bit mask, None if unchanged.
     """
 
     first_in_frame: bool
@@ -65,7 +67,7 @@ class DependencyDescriptor:
 
 
 def parse(value: bytes, structure: TemplateStructure | None) -> DependencyDescriptor:
-    """Return the descriptor; ValueError when malformed or when it refers to a template that is not known."""
+    """Return the parsed descriptor; raises ValueError if it is malformed or refers to an unknown template."""
     bits = BitReader(value)
     first, last = bits.flag(), bits.flag()
     template_id, frame_number = bits.read(6), bits.read(16)

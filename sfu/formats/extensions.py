@@ -1,4 +1,4 @@
-"""RTP header extensions (RFC 8285): which ones the sfu knows, by name and URI."""
+"""RTP header extensions (RFC 8285) that the sfu knows, by name and URI."""
 
 from enum import IntEnum
 

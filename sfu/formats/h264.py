@@ -20,7 +20,7 @@ _SPS_BYTES = 512
 
 
 class Fragment(NamedTuple):
-    """A NAL unit, or part of one. `data` begins with the NAL header byte when `start`."""
+    """A NAL unit, or a part of one. `data` begins with the NAL header byte if `start` is set."""
 
     data: bytes
     nal_type: int
@@ -51,7 +51,7 @@ def _parse_aggregate(payload: bytes) -> list[Fragment]:
             raise ValueError("H264 STAP-A unit is empty or runs past the payload")
         unit = bytes(payload[offset + 2 : end])
         if not 1 <= unit[0] & 0x1F <= 23:
-            raise ValueError("H264 STAP-A holds what is not a NAL unit")
+            raise ValueError("H264 STAP-A contains an invalid NAL unit")
         units.append(Fragment(unit, unit[0] & 0x1F, True, True))
         offset = end
     if not units:
@@ -64,7 +64,7 @@ def _parse_fragment(payload: bytes) -> Fragment:
         raise ValueError("H264 FU-A is truncated")
     kind = payload[1] & 0x1F
     if not 1 <= kind <= 23:
-        raise ValueError("H264 FU-A fragments what is not a NAL unit")
+        raise ValueError("H264 FU-A is of an invalid NAL unit")
     start, end = bool(payload[1] & 0x80), bool(payload[1] & 0x40)
     if start and end:
         raise ValueError("H264 FU-A both starts and ends")
@@ -75,7 +75,7 @@ def _parse_fragment(payload: bytes) -> Fragment:
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Return True if the payload holds an SPS, or the start of the first IDR slice. ValueError when malformed."""
+    """Return True if the payload has an SPS, or the start of the first IDR slice; raises ValueError if malformed."""
     return any(
         unit.start
         and (unit.nal_type == NAL_SPS or (unit.nal_type == NAL_IDR and len(unit.data) > 1 and unit.data[1] >= 0x80))
@@ -84,7 +84,7 @@ def is_keyframe_start(payload: bytes) -> bool:
 
 
 def picture_size(sps: bytes) -> tuple[int, int]:
-    """Return (width, height), cropping applied, of an SPS NAL unit with its header byte (7.3.2.1.1); ValueError."""
+    """Return (width, height) after cropping of an SPS NAL unit with its header byte (7.3.2.1.1); raises ValueError."""
     if len(sps) < 4 or sps[0] & 0x1F != NAL_SPS:
         raise ValueError("not an H264 SPS")
     profile = sps[1]

@@ -1,4 +1,4 @@
-"""RTP header extensions (RFC 8285): blocks of one- and two-byte elements, and codecs of the values the sfu reads.
+"""RTP header extensions (RFC 8285): blocks of one- and two-byte elements, and coding of the values that the sfu uses.
 
 A writer picks the one-byte form whenever ids and lengths allow it. Elements that run past their block are refused;
 RFC 8285's stop rules (id 15, and padding with a length) end a block early.
@@ -12,7 +12,9 @@ TWO_BYTE_PROFILE = 0x1000
 
 
 class AudioLevel(NamedTuple):
-    """RFC 6464: `level` in −dBov (0 loudest, 127 silence), `voice` whether the sender detects speech."""
+    """An audio level (RFC 6464): `level` in −dBov (0 loudest, 127 silence); `voice` is true if the sender detects
+    speech.
+    """
 
     level: int
     voice: bool
@@ -21,7 +23,7 @@ class AudioLevel(NamedTuple):
 def parse_block(profile: int, data: bytes, start: int, end: int) -> tuple[tuple[int, bytes], ...]:
     """Return (id, value) of the elements in `data[start:end]`, in order; () for an unknown profile.
 
-    ValueError when an element runs past `end`.
+    Raises ValueError if an element runs past `end`.
     """
     if profile == ONE_BYTE_PROFILE:
         return _parse_one_byte(data, start, end)
@@ -65,9 +67,9 @@ def _parse_two_byte(data: bytes, offset: int, end: int) -> tuple[tuple[int, byte
 
 
 def write_block(elements: Iterable[tuple[int, bytes]]) -> bytes:
-    """Return a whole extension block, profile and length included; b"" for no elements.
+    """Return a complete extension block, including profile and length; b"" for no elements.
 
-    ValueError for ids outside 1..255 or values longer than 255 bytes.
+    Raises ValueError for ids outside 1..255 or values longer than 255 bytes.
     """
     elements = tuple(elements)
     if not elements:
@@ -99,7 +101,7 @@ def write_audio_level(level: AudioLevel) -> bytes:
 
 
 def parse_transport_seq(value: bytes) -> int:
-    """Return the 16-bit transport-wide seq; version 2's feedback request, when there, is ignored."""
+    """Return the 16-bit transport-wide seq; version 2's feedback request is ignored."""
     if len(value) not in (2, 4):
         raise ValueError("transport-wide seq is not two bytes")
     return int.from_bytes(value[:2], "big")

@@ -14,7 +14,8 @@ _STARTS: dict[Codec, Callable[[bytes], bool]] = {
 
 
 def is_keyframe_start(codec: Codec, payload: bytes) -> bool:
-    """Return True if the payload begins a keyframe; every audio packet does, RTX (unwrap it first) never.
+    """Return True if the payload begins a keyframe. Every audio packet does; RTX, which must be unwrapped first, never
+    does.
 
     A malformed payload does not begin one.
     """
@@ -30,9 +31,9 @@ def is_keyframe_start(codec: Codec, payload: bytes) -> bool:
 
 
 def keyframe_size(codec: Codec, payload: bytes) -> tuple[int, int] | None:
-    """Return (width, height) when the payload begins a keyframe and names its size, else None.
+    """Return (width, height) if the payload begins a keyframe and contains its size, else None.
 
-    VP9: the highest spatial layer's when the descriptor lists them. AV1: the sequence's maximum.
+    For VP9 it is the highest spatial layer's size, if the descriptor lists them; for AV1 the sequence's maximum.
     """
     size = _SIZES.get(codec)
     try:

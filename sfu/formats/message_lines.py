@@ -1,16 +1,16 @@
-"""Messages on a stream of bytes: JSON texts, each ended by a line feed, which JSON never holds unescaped."""
+"""Messages on a stream of bytes: JSON texts, each ended by a line feed, which JSON never contains unescaped."""
 
 
 class LineReader:
     """Gathers bytes into lines."""
 
     def __init__(self, limit: int) -> None:
-        """A line has at most `limit` bytes."""
+        """Accept lines of at most `limit` bytes."""
         self._limit = limit
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that are complete now; empty ones are passed over. ValueError when one is too long."""
+        """Return the lines that are now complete, without empty ones; raises ValueError if one is too long."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if max(map(len, (*lines, self._rest))) > self._limit:
             self._rest = b""

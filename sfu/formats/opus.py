@@ -7,7 +7,7 @@ _CELT = (120, 240, 480, 960)
 
 
 def samples(packet: bytes) -> int:
-    """Return the packet's duration in samples at 48 kHz, 120..5760; raises ValueError."""
+    """Return the packet's duration in samples at 48 kHz (120 to 5760); raises ValueError."""
     if not packet:
         raise ValueError("Opus packet is empty")
     configuration = packet[0] >> 3
@@ -26,5 +26,5 @@ def samples(packet: bytes) -> int:
         count = packet[1] & 0x3F
     total = count * frame
     if not 0 < total <= _MAX_SAMPLES:
-        raise ValueError("Opus packet lasts no time or more than 120 ms")
+        raise ValueError("Opus packet is empty or longer than 120 ms")
     return total

@@ -1,7 +1,7 @@
-"""Frames to RTP payloads, for publishers: VP8 (RFC 7741), VP9 (RFC 9628), H264 (RFC 6184), AV1, and audio.
+"""Packetisation of frames, for publishers: VP8 (RFC 7741), VP9 (RFC 9628), H264 (RFC 6184), AV1, and audio.
 
-Each function returns the payloads of one frame in order; the last one's packet gets the marker (audio: none). Chunks
-are of near-equal size, so that the last packet of a frame is not a small one.
+Each function returns the payloads of one frame in order; the packet of the last one gets the marker (except for audio).
+Chunks are of nearly equal size, so that a frame's last packet is not small.
 """
 
 from collections.abc import Iterable
@@ -20,16 +20,16 @@ _FU_HEADER_BYTES = 2
 def packetize(
     codec: Codec, frame: bytes, *, keyframe: bool, picture_id: int = 0, max_bytes: int = DEFAULT_PAYLOAD_BYTES
 ) -> list[bytes]:
-    """Return the payloads of a frame, each at most `max_bytes` (audio: one, whatever its size).
+    """Return the payloads of a frame, each of at most `max_bytes` (for audio: one of any size).
 
     `picture_id` (VP8, VP9) counts pictures, taken mod 2**15. H264 frames are Annex B access units, AV1 frames temporal
-    units in low-overhead format; `keyframe` sets AV1's N bit and clears VP9's P bit. ValueError for an empty frame, one
-    that does not parse, RTX or RED.
+    units in low-overhead format; `keyframe` sets AV1's N bit and clears VP9's P bit. Raises ValueError for an empty
+    frame, one that does not parse, RTX or RED.
     """
     if not frame:
         raise ValueError("frame is empty")
     if max_bytes < 64:
-        raise ValueError("payloads of less than 64 bytes are not made")
+        raise ValueError("payloads must be allowed at least 64 bytes")
     match codec:
         case Codec.VP8:
             return packetize_vp8(frame, picture_id, max_bytes)
@@ -45,14 +45,16 @@ def packetize(
 
 
 def packetize_vp8(frame: bytes, picture_id: int, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
-    """One descriptor with a 15-bit picture id per packet; partitions are not told apart (RFC 7741, section 4.4)."""
+    """Return packets with one descriptor and a 15-bit picture id each; partitions are not distinguished (RFC 7741,
+    4.4).
+    """
     identifier = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
     chunks = even_parts(frame, max_bytes - _VP8_HEADER_BYTES)
     return [bytes([0x90 if index == 0 else 0x80, 0x80]) + identifier + chunk for index, chunk in enumerate(chunks)]
 
 
 def packetize_vp9(frame: bytes, keyframe: bool, picture_id: int, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
-    """Non-flexible mode without layers: a superframe travels as one layer frame."""
+    """Return packets in non-flexible mode without layers; a superframe is sent as one layer frame."""
     identifier = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
     chunks = even_parts(frame, max_bytes - _VP9_HEADER_BYTES)
     payloads = []
@@ -65,15 +67,15 @@ def packetize_vp9(frame: bytes, keyframe: bool, picture_id: int, max_bytes: int 
 
 
 def packetize_h264(frame: bytes, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
-    """Packetization mode 1: STAP-A for small units that follow each other, FU-A for large ones."""
+    """Return packets in packetization mode 1: STAP-A for consecutive small units, FU-A for large ones."""
     payloads = pack_units(split_annex_b(frame), max_bytes)
     if not payloads:
-        raise ValueError("H264 access unit holds no NAL unit")
+        raise ValueError("H264 access unit has no NAL unit")
     return payloads
 
 
 def pack_units(units: Iterable[bytes], max_bytes: int) -> list[bytes]:
-    """Return the payloads of NAL units, each at most `max_bytes` (RFC 6184, section 5)."""
+    """Return the payloads of NAL units, each of at most `max_bytes` (RFC 6184, section 5)."""
     payloads: list[bytes] = []
     small: list[bytes] = []
     for unit in units:
@@ -110,7 +112,7 @@ def _aggregate(units: list[bytes]) -> bytes:
 
 
 def fragments(header: int, body: bytes, max_bytes: int, *, start: bool = True, end: bool = True) -> list[bytes]:
-    """Return the FU-A payloads of a NAL unit's body, or of a part of it that lacks the `start` or the `end`."""
+    """Return the FU-A payloads of a NAL unit's body, or of a part without its `start` or `end`."""
     chunks = even_parts(body, max_bytes - _FU_HEADER_BYTES)
     payloads = []
     for index, chunk in enumerate(chunks):
@@ -121,16 +123,20 @@ def fragments(header: int, body: bytes, max_bytes: int, *, start: bool = True, e
 
 
 def packetize_av1(unit: bytes, new_sequence: bool, max_bytes: int = DEFAULT_PAYLOAD_BYTES) -> list[bytes]:
-    """OBUs without size fields, each element with its length (W = 0); temporal delimiters are left out."""
+    """Return packets of OBUs without size fields, each element with its length (W = 0); temporal delimiters are left
+    out.
+    """
     left_out = (av1.OBU_TEMPORAL_DELIMITER, av1.OBU_TILE_LIST)
     elements = [obu.header + obu.body for obu in av1.iterate_obus(unit) if obu.kind not in left_out]
     if not elements:
-        raise ValueError("AV1 temporal unit holds no OBU")
+        raise ValueError("AV1 temporal unit has no OBU")
     return pack_elements(av1.Av1Payload(False, False, new_sequence, tuple(elements)), max_bytes)
 
 
 def pack_elements(whole: av1.Av1Payload, max_bytes: int) -> list[bytes]:
-    """Return the payloads of OBU elements, each at most `max_bytes`; the flags of `whole` are kept at its ends."""
+    """Return the payloads of OBU elements, each of at most `max_bytes`; the first and the last keep the flags of
+    `whole`.
+    """
     payloads: list[bytes] = []
     body = b""
     continues = whole.continues
@@ -160,7 +166,7 @@ def _av1_payload(body: bytes, continues: bool, continued: bool) -> bytes:
 
 
 def even_parts(data: bytes, largest: int) -> list[bytes]:
-    """Cut data into the fewest chunks of at most `largest` bytes, sizes within one byte of each other."""
+    """Cut data into the fewest chunks of at most `largest` bytes, with sizes that differ by at most one byte."""
     count = -(-len(data) // largest)
     bounds = [len(data) * index // count for index in range(count + 1)]
     return [data[start:end] for start, end in pairwise(bounds)]

@@ -1,10 +1,10 @@
-"""Picture ids and TL0PICIDX, which the descriptors of VP8 (RFC 7741) and VP9 (RFC 9628) share."""
+"""Picture ids and TL0PICIDX, common to the descriptors of VP8 (RFC 7741) and VP9 (RFC 9628)."""
 
 from typing import Protocol
 
 
 class Located(Protocol):
-    """A descriptor that knows where its fields are; offsets of absent fields are -1."""
+    """A descriptor with the offsets of its fields, -1 for absent ones."""
 
     @property
     def picture_id_offset(self) -> int: ...
@@ -17,7 +17,7 @@ class Located(Protocol):
 
 
 def read(payload: bytes, offset: int) -> tuple[int, bool, int]:
-    """Return (picture id, whether it is 15 bits long instead of 7, offset after it). IndexError when truncated."""
+    """Return (picture id, True for 15 instead of 7 bits, offset after it); raises IndexError if truncated."""
     value = payload[offset]
     if value & 0x80:
         return (value & 0x7F) << 8 | payload[offset + 1], True, offset + 2
@@ -25,9 +25,9 @@ def read(payload: bytes, offset: int) -> tuple[int, bool, int]:
 
 
 def rewrite(payload: bytes, descriptor: Located, picture_id: int, tl0_picture_index: int) -> bytes:
-    """Return the payload with picture id and TL0PICIDX replaced where it has them, of the same size.
+    """Return the payload with picture id and TL0PICIDX, if present, replaced by values of the same size.
 
-    Values are taken modulo the field's size.
+    Values are reduced modulo the field's range.
     """
     changed = bytearray(payload)
     offset = descriptor.picture_id_offset

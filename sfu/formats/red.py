@@ -1,6 +1,6 @@
-"""Redundant audio (RFC 2198): a packet carries earlier ones again, each as a block before its own, the primary one.
+"""Redundant audio (RFC 2198): a packet repeats earlier ones, each as a block before its own, the primary block.
 
-Departs: more than `MAX_REDUNDANT` earlier blocks are refused. Chromium sends one, at most nine where told to.
+More than `MAX_REDUNDANT` earlier blocks are refused. Chromium sends one, or up to nine if so configured.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ _BLOCK_HEADER_BYTES = 4
 
 
 class Block(NamedTuple):
-    """`payload[start:end]` is what a packet `offset` timestamp units before this one carried; 0 for the primary."""
+    """A block: `payload[start:end]` is from the packet `offset` timestamp units before this one; 0 for the primary
+    block.
+    """
 
     payload_type: int
     offset: int
@@ -22,7 +24,7 @@ class Block(NamedTuple):
 
 
 def parse(payload: bytes) -> tuple[Block, ...]:
-    """Return the blocks of a payload in wire order, oldest first, the primary last; raises ValueError."""
+    """Return the blocks of a payload in wire order, oldest first and primary last; raises ValueError."""
     headers: list[tuple[int, int, int]] = []
     at, size = 0, len(payload)
     while at < size and payload[at] & 0x80:
@@ -45,9 +47,9 @@ def parse(payload: bytes) -> tuple[Block, ...]:
 
 
 def serialize(redundant: Sequence[tuple[int, int, bytes]], payload_type: int, primary: bytes) -> bytes:
-    """Return the payload of earlier blocks (payload type, offset, data), oldest first, and the primary one.
+    """Return a payload of earlier blocks (payload type, offset, data), oldest first, and the primary block.
 
-    ValueError when a field does not fit.
+    Raises ValueError if a field does not fit.
     """
     if len(redundant) > MAX_REDUNDANT:
         raise ValueError("too many RED blocks")

@@ -1,8 +1,8 @@
 """RTCP (RFC 3550, section 6), compound or reduced-size (RFC 5506), with the feedback messages of RFC 4585, 5104, 8888.
 
-`parse` reads a datagram into values and `serialize` writes them. Packet types and feedback formats that the sfu has no
-use for (XR, APP, ...) come back as `Unknown`, so that one of them does not spoil the rest of a compound. A length that
-runs past the datagram, or a packet shorter than its counts say, is ValueError.
+`parse` reads a datagram into values, `serialize` writes them. Packet types and feedback formats that the sfu does not
+use (XR, APP, ...) are returned as `Unknown`, so that they do not invalidate the rest of a compound packet. A length
+that runs past the datagram, or a packet too short for its counts, raises ValueError.
 """
 
 import struct
@@ -61,10 +61,11 @@ _BLOCK = struct.Struct("!IB3sIIII")
 
 
 class ReportBlock(NamedTuple):
-    """RFC 3550, 6.4.1. `fraction_lost` in 1/256, `packets_lost` signed 24-bit, `jitter` in clock units.
+    """A report block (RFC 3550, section 6.4.1): `fraction_lost` in 1/256, `packets_lost` signed 24-bit, `jitter` in
+    clock units.
 
-    `highest_seq` is 32-bit: cycles and seq. `last_report` is the middle 32 bits of the NTP time of the last SR and
-    `delay` the time since in 1/65536 s; 0 for none.
+    `highest_seq` is 32-bit: cycles and seq. `last_report` is the middle 32 bits of the last SR's NTP time, `delay` the
+    time since its arrival in 1/65536 s; both are 0 without an SR.
     """
 
     ssrc: int
@@ -78,7 +79,9 @@ class ReportBlock(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """`ntp` is NTP 32.32 of the sender's clock at which its RTP clock showed `rtp_timestamp`."""
+    """A sender report. `ntp` is the NTP time (32.32) on the sender's clock when its RTP clock was at
+    `rtp_timestamp`.
+    """
 
     ssrc: int
     ntp: int
@@ -96,7 +99,7 @@ class ReceiverReport:
 
 @dataclass(frozen=True, slots=True)
 class SourceDescription:
-    """(SSRC, CNAME) of each chunk; CNAME is "" where the chunk has none. Other items are passed over."""
+    """A source description: (SSRC, CNAME) of each chunk, with "" if a chunk has no CNAME. Other items are ignored."""
 
     cnames: tuple[tuple[int, str], ...]
 
@@ -157,15 +160,15 @@ def parse(data: bytes) -> list[Packet]:
 
 
 def is_report_alone(data: bytes) -> bool:
-    """Return True if a datagram of at least two bytes is, by type and length, one receiver report and nothing else."""
+    """Return True if a datagram of at least two bytes is, by type and length, a single receiver report."""
     return data[1] == _RR and 4 * (int.from_bytes(data[2:4], "big") + 1) == len(data)
 
 
 def reports_alone(data: bytes) -> list[ReportBlock] | None:
-    """Return the blocks of a datagram that holds one receiver report, alone or with one packet of names behind it.
+    """Return the blocks of a datagram that consists of a receiver report, alone or followed by a source description.
 
-    The same as `parse` would find, without names, in less time: every receiver sends this all the time. None for
-    anything else, malformed or not.
+    The blocks are those that `parse` would return, in less time, since every receiver sends this all the time. Returns
+    None for anything else, malformed or not.
     """
     size = len(data)
     if size < 8 or data[1] != _RR or data[0] >> 5 != 4:
@@ -210,7 +213,7 @@ def _parse_receiver_report(body: bytes, count: int) -> ReceiverReport:
 def _parse_blocks(body: bytes, offset: int, count: int) -> tuple[ReportBlock, ...]:
     end = offset + count * _BLOCK.size
     if end > len(body):
-        raise ValueError("RTCP report holds fewer blocks than it counts")
+        raise ValueError("RTCP report has fewer blocks than it declares")
     return tuple(_blocks(body[offset:end]))
 
 
@@ -226,7 +229,7 @@ def _parse_description(body: bytes, count: int) -> SourceDescription:
     offset = 0
     for _ in range(count):
         if offset + 4 > len(body):
-            raise ValueError("RTCP source description holds fewer chunks than it counts")
+            raise ValueError("RTCP source description has fewer chunks than it declares")
         ssrc = int.from_bytes(body[offset : offset + 4], "big")
         cname, offset = _parse_chunk(body, offset + 4)
         cnames.append((ssrc, cname))
@@ -234,7 +237,7 @@ def _parse_description(body: bytes, count: int) -> SourceDescription:
 
 
 def _parse_chunk(body: bytes, offset: int) -> tuple[str, int]:
-    """Return the CNAME of the items at `offset` and where the next chunk begins."""
+    """Return the CNAME of the items at `offset`, and the offset of the next chunk."""
     cname = ""
     while offset < len(body) and body[offset]:
         if offset + 2 > len(body) or offset + 2 + body[offset + 1] > len(body):
@@ -251,7 +254,7 @@ def _parse_chunk(body: bytes, offset: int) -> tuple[str, int]:
 def _parse_bye(body: bytes, count: int) -> Bye:
     end = 4 * count
     if end > len(body):
-        raise ValueError("RTCP BYE holds fewer SSRCs than it counts")
+        raise ValueError("RTCP BYE has fewer SSRCs than it declares")
     reason = ""
     if end < len(body):
         stop = end + 1 + body[end]
@@ -277,9 +280,9 @@ _FEEDBACK: dict[tuple[int, int], Callable[[bytes], Packet]] = {
 
 
 def serialize_within(packets: Iterable[Packet], limit: int = 1200) -> list[bytes]:
-    """Return datagrams of at most `limit` bytes, packets in order; a packet longer than that gets its own datagram.
+    """Return datagrams of at most `limit` bytes, with packets in order; a longer packet gets its own datagram.
 
-    A report and the source description after it stay together. ValueError when a field does not fit.
+    A report and the source description after it stay together. Raises ValueError if a field does not fit.
     """
     pieces: list[bytes] = []
     joins = False
@@ -300,7 +303,7 @@ def serialize_within(packets: Iterable[Packet], limit: int = 1200) -> list[bytes
 
 
 def serialize(packets: Iterable[Packet]) -> bytes:
-    """Return one datagram of the packets in order; ValueError when a field does not fit."""
+    """Return one datagram of the packets in order; raises ValueError if a field does not fit."""
     try:
         return b"".join(_write_packet(packet) for packet in packets)
     except (struct.error, OverflowError) as error:

@@ -1,6 +1,7 @@
 """Bodies of RTCP feedback messages: NACK and PLI (RFC 4585), FIR (RFC 5104), REMB (draft-alvestrand-rmcat-remb-03).
 
-A body is what follows the four-byte RTCP header, without padding: sender SSRC, media SSRC, control information.
+A body consists of the bytes after the four-byte RTCP header, without padding: sender SSRC, media SSRC, control
+information.
 """
 
 import struct
@@ -15,7 +16,7 @@ _REMB = b"REMB"
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """RFC 4585, 6.2.1: the 16-bit seqs of `media_ssrc` that are missing, in the order of the message."""
+    """A NACK (RFC 4585, section 6.2.1): the missing 16-bit seqs of `media_ssrc`, in the order of the message."""
 
     sender_ssrc: int
     media_ssrc: int
@@ -24,7 +25,7 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class PictureLoss:
-    """PLI (RFC 4585, 6.3.1)."""
+    """A PLI (RFC 4585, section 6.3.1)."""
 
     sender_ssrc: int
     media_ssrc: int
@@ -32,7 +33,7 @@ class PictureLoss:
 
 @dataclass(frozen=True, slots=True)
 class FullIntraRequest:
-    """FIR (RFC 5104, 4.3.1): (SSRC, command number) of each entry."""
+    """An FIR (RFC 5104, section 4.3.1): (SSRC, command number) of each entry."""
 
     sender_ssrc: int
     entries: tuple[tuple[int, int], ...]
@@ -40,7 +41,7 @@ class FullIntraRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverEstimate:
-    """REMB: `bitrate` in bits/s for the sum of `ssrcs`; written with 18 significant bits, rounded down."""
+    """A REMB: `bitrate` in bits/s for all `ssrcs` together; written with 18 significant bits, rounded down."""
 
     sender_ssrc: int
     bitrate: int
@@ -71,7 +72,7 @@ def write_nack(nack: Nack) -> bytes:
 
 
 def _pairs(seqs: Iterable[int]) -> list[tuple[int, int]]:
-    """Group seqs into (PID, BLP) pairs that expand to the same order; compact when they ascend."""
+    """Group seqs into (PID, BLP) pairs that expand to the same order; they are compact if the seqs ascend."""
     pairs: list[tuple[int, int]] = []
     previous = 0
     for seq in seqs:
@@ -120,7 +121,7 @@ def parse_receiver_estimate(body: bytes) -> ReceiverEstimate:
         raise ValueError("REMB shorter than its bitrate")
     count = control[4]
     if len(control) < 8 + 4 * count:
-        raise ValueError("REMB lists more SSRCs than it holds")
+        raise ValueError("REMB declares more SSRCs than it has")
     bits = int.from_bytes(control[5:8], "big")
     ssrcs = struct.unpack_from(f"!{count}I", control, 8)
     return ReceiverEstimate(sender_ssrc, (bits & 0x3FFFF) << (bits >> 18), ssrcs)

@@ -1,7 +1,7 @@
 """RTP packets (RFC 3550, section 5.1), their header extensions in place (RFC 8285), and RTX (RFC 4588, section 4).
 
-`parse_header` is the per-packet path: it checks every length and copies nothing but extension values. `parse` adds the
-payload. Padding longer than the payload is refused, as is a padding count of zero.
+`parse_header` is for the per-packet path: it checks every length and copies only extension values. `parse` adds the
+payload. Padding that exceeds the payload is refused, as is a padding count of zero.
 """
 
 import struct
@@ -18,7 +18,7 @@ HEADER_BYTES = _FIXED.size
 class RtpHeader(NamedTuple):
     """A packet's header. The payload is `data[payload_offset:payload_end]`; `padding` bytes follow it.
 
-    `extensions` holds (id, value) in wire order, ids 1..255; blocks of an unknown profile count as absent.
+    `extensions` holds (id, value) in wire order, with ids from 1 to 255; blocks of an unknown profile count as absent.
     """
 
     payload_type: int
@@ -34,7 +34,7 @@ class RtpHeader(NamedTuple):
 
 
 class RtpPacket(NamedTuple):
-    """A packet by value. `padding` is the number of padding bytes, their count byte included; 0 for none."""
+    """A packet by value. `padding` is the number of padding bytes, including their count byte; 0 for none."""
 
     payload_type: int
     seq: int
@@ -48,12 +48,12 @@ class RtpPacket(NamedTuple):
 
 
 def is_rtcp(data: bytes) -> bool:
-    """Return True if an RTP or RTCP datagram is RTCP, when both share a port (RFC 5761, section 4)."""
+    """Return True if a datagram on a port shared by RTP and RTCP is RTCP (RFC 5761, section 4)."""
     return len(data) > 1 and 192 <= data[1] <= 223
 
 
 def parse_header(data: bytes) -> RtpHeader:
-    """Return the header of an RTP packet; raises ValueError when it is not one."""
+    """Return the header of an RTP packet; raises ValueError if it is invalid."""
     size = len(data)
     if size < HEADER_BYTES:
         raise ValueError("RTP packet shorter than its fixed header")
@@ -90,7 +90,7 @@ def parse_header(data: bytes) -> RtpHeader:
 
 
 def parse(data: bytes) -> RtpPacket:
-    """Return an RTP packet by value; raises ValueError when it is not one."""
+    """Return an RTP packet by value; raises ValueError if it is invalid."""
     header = parse_header(data)
     return RtpPacket(
         header.payload_type,
@@ -116,9 +116,9 @@ def build_header(
     csrcs: Sequence[int] = (),
     padded: bool = False,
 ) -> bytes:
-    """Return an RTP header. `extension_block` is what `header_extensions.write_block` returned, or empty.
+    """Return an RTP header. `extension_block` is a result of `header_extensions.write_block`, or empty.
 
-    ValueError when a field does not fit.
+    Raises ValueError if a field does not fit.
     """
     first = 0x80 | len(csrcs)
     if extension_block:
@@ -137,7 +137,7 @@ def build_header(
 
 
 def serialize(packet: RtpPacket) -> bytes:
-    """Return the packet's bytes, padding included; ValueError when a field does not fit."""
+    """Return the packet's bytes, including padding; raises ValueError if a field does not fit."""
     header = build_header(
         packet.payload_type,
         packet.marker,
@@ -158,7 +158,7 @@ def serialize(packet: RtpPacket) -> bytes:
 def wrap_rtx(
     packet: RtpPacket, payload_type: int, ssrc: int, seq: int, extensions: Iterable[tuple[int, bytes]] | None = None
 ) -> RtpPacket:
-    """Return the retransmission of `packet` on the RTX stream `ssrc`; its extensions too unless others are given."""
+    """Return the retransmission of `packet` on the RTX stream `ssrc`, with its extensions unless others are given."""
     return packet._replace(
         payload_type=payload_type,
         ssrc=ssrc,
@@ -170,9 +170,9 @@ def wrap_rtx(
 
 
 def unwrap_rtx(packet: RtpPacket, payload_type: int, ssrc: int) -> RtpPacket:
-    """Return the original of a retransmission; ValueError when it holds no original seq (as padding probes do)."""
+    """Return the original of a retransmission; raises ValueError if it has no original seq, as padding probes."""
     if len(packet.payload) < 2:
-        raise ValueError("RTX payload holds no original sequence number")
+        raise ValueError("RTX payload has no original sequence number")
     return packet._replace(
         payload_type=payload_type,
         ssrc=ssrc,

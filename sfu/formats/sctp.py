@@ -1,7 +1,7 @@
-"""SCTP packets (RFC 9260): the checks that come before an implementation of SCTP is trusted with them.
+"""SCTP packets (RFC 9260): checks before they are passed to an implementation of SCTP.
 
-`parse` splits a packet into its chunks and checks every length that a chunk claims, down to parameters, gap blocks and
-stream numbers, without verifying the checksum: DTLS has authenticated the packet (RFC 8261).
+`parse` splits a packet into its chunks and checks every declared length, including those of parameters, gap blocks and
+stream numbers. The checksum is not verified, since DTLS has authenticated the packet (RFC 8261).
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ _MIN_RECONFIG_BYTES = {_OUTGOING_RESET: 12, _RESET_RESPONSE: 8, _ADD_OUTGOING: 8
 
 
 class Chunk(NamedTuple):
-    """One chunk; `value` is what follows its header, without padding."""
+    """One chunk; `value` is its content after the header, without padding."""
 
     kind: int
     flags: int
@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
 
 
 def parse(packet: bytes) -> list[Chunk]:
-    """Return the chunks of a packet; ValueError when a length in it is wrong, or when it has none."""
+    """Return the chunks of a packet; raises ValueError if a length is wrong, or if there are none."""
     if len(packet) < _HEADER_BYTES + _CHUNK_BYTES:
         raise ValueError("too short for SCTP")
     chunks = []
@@ -52,7 +52,7 @@ def parse(packet: bytes) -> list[Chunk]:
         chunks.append(chunk)
         start += (length + 3) & ~3
     if len(chunks) > 1 and any(chunk.kind in (INIT, INIT_ACK) for chunk in chunks):
-        raise ValueError("an INIT goes alone")  # RFC 9260, section 4.3
+        raise ValueError("an INIT must be the only chunk")  # RFC 9260, section 4.3
     return chunks
 
 
@@ -62,7 +62,7 @@ def tsn(data: Chunk) -> int:
 
 
 def streams(chunk: Chunk) -> list[int]:
-    """Return the streams that a DATA or FORWARD TSN chunk, or the requests to reset in a RE-CONFIG, name."""
+    """Return the streams named in a DATA or FORWARD TSN chunk, or in the reset requests of a RE-CONFIG."""
     if chunk.kind == DATA:
         return [int.from_bytes(chunk.value[4:6], "big")]
     if chunk.kind == FORWARD_TSN:
@@ -74,7 +74,7 @@ def streams(chunk: Chunk) -> list[int]:
 
 
 def highest_gap(sack: Chunk) -> int:
-    """Return how far beyond its cumulative TSN a SACK acknowledges, 0 for not at all."""
+    """Return the distance from a SACK's cumulative TSN to its highest acknowledged one, 0 without gap blocks."""
     count = int.from_bytes(sack.value[8:10], "big")
     return max(_numbers(sack.value, 14, 4)[:count], default=0) if count else 0
 
@@ -96,7 +96,7 @@ def _check(chunk: Chunk) -> None:
 def _check_sack(value: bytes) -> None:
     gaps, duplicates = int.from_bytes(value[8:10], "big"), int.from_bytes(value[10:12], "big")
     if len(value) != 12 + 4 * gaps + 4 * duplicates:
-        raise ValueError("a SACK has another length than it says")
+        raise ValueError("a SACK's length does not match its counts")
     before = 0
     for at in range(12, 12 + 4 * gaps, 4):
         start, end = int.from_bytes(value[at : at + 2], "big"), int.from_bytes(value[at + 2 : at + 4], "big")
@@ -123,5 +123,5 @@ def _parameters(value: bytes) -> list[tuple[int, bytes]]:
 
 
 def _numbers(value: bytes, start: int, step: int) -> list[int]:
-    """The 16-bit numbers at `start` and every `step` bytes from there on."""
+    """Return the 16-bit numbers at `start` and at every `step` bytes after it."""
     return [int.from_bytes(value[at : at + 2], "big") for at in range(start, len(value) - 1, step)]

@@ -1,7 +1,7 @@
-"""Trickle ICE fragments of session descriptions (RFC 8840, section 9), as WHIP and WHEP send them by PATCH (RFC 9725).
+"""Trickle ICE fragments of session descriptions (RFC 8840, section 9), which WHIP and WHEP send in PATCH (RFC 9725).
 
-Only what an ICE-lite agent needs is read: the credentials and the first m-section's name. Candidates are counted, and
-may be of any kind: the agent learns addresses from checks.
+Only the parts that an ICE-lite agent needs are read: the credentials and the first m-section's name. Candidates of any
+kind are just counted, since the agent learns addresses from checks.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _ICE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 @dataclass(frozen=True, slots=True)
 class SdpFragment:
-    """`ufrag` and `pwd` are "" where the fragment has none; `mid` and `media` are the first m-section's."""
+    """A fragment. `ufrag` and `pwd` are "" if it has none; `mid` and `media` are the first m-section's."""
 
     ufrag: str = ""
     pwd: str = ""
@@ -26,7 +26,7 @@ class SdpFragment:
 
 
 def parse_fragment(text: str) -> SdpFragment:
-    """Return what a fragment says; ValueError for anything else."""
+    """Return the parsed fragment; raises ValueError for anything else."""
     lines = text.splitlines()
     if len(lines) > MAX_LINES:
         raise ValueError("too many lines")

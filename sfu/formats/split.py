@@ -1,6 +1,6 @@
 """RTP packets cut into smaller ones, where the payload's format allows it: H264, VP8, VP9 and AV1.
 
-A link carries 1,500 bytes, less the overhead of tunnels and TURN. It fragments larger packets, or loses them.
+A link carries 1,500 bytes, minus the overhead of tunnels and TURN. It fragments or loses larger packets.
 """
 
 from sfu.formats import av1, h264, vp8, vp9
@@ -15,9 +15,9 @@ _MARKER = 0x80
 
 
 def split_payload(codec: Codec, payload: bytes, max_bytes: int) -> list[bytes]:
-    """Return payloads of at most `max_bytes` that mean the same, in order; the one given where it cannot be cut.
+    """Return equivalent payloads of at most `max_bytes`, in order, or the given one if it cannot be cut.
 
-    ValueError for a payload that does not parse.
+    Raises ValueError for a payload that does not parse.
     """
     if len(payload) <= max_bytes:
         return [payload]
@@ -51,7 +51,7 @@ def _split_vp8(payload: bytes, max_bytes: int) -> list[bytes]:
 
 
 def _split_vp9(payload: bytes, max_bytes: int) -> list[bytes]:
-    """Repeat the descriptor; the first part begins the layer frame and has its structure, the last one ends it."""
+    """Repeat the descriptor; the first part begins the layer frame and carries its structure, the last part ends it."""
     size = vp9.parse(payload).size
     bare = bytes([payload[0] & ~(_VP9_START | _VP9_STRUCTURE)]) + payload[1:]
     bare_size = vp9.parse(bare).size
@@ -66,9 +66,9 @@ def _split_vp9(payload: bytes, max_bytes: int) -> list[bytes]:
 
 
 def split_packet(codec: Codec, data: bytes, max_bytes: int) -> list[bytes]:
-    """Return RTP packets of at most `max_bytes` in place of one, all with its sequence number; ValueError.
+    """Return RTP packets of at most `max_bytes` in place of one, all with its sequence number; raises ValueError.
 
-    The last has the marker, all have the header extensions; padding is left out.
+    The last one has the marker, all have the header extensions; padding is left out.
     """
     header = parse_header(data)
     payload = data[header.payload_offset : header.payload_end]

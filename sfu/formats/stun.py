@@ -1,7 +1,7 @@
 """STUN messages (RFC 8489) with the attributes of ICE connectivity checks (RFC 8445, section 7.1).
 
-Departs: text is UTF-8 without the OpaqueString profile, and only MESSAGE-INTEGRITY (HMAC-SHA1) is spoken, as browsers
-do. Attributes after MESSAGE-INTEGRITY other than FINGERPRINT are ignored (RFC 8489, section 14.5).
+Departures, as in browsers: text is UTF-8 without the OpaqueString profile, and only MESSAGE-INTEGRITY (HMAC-SHA1) is
+supported. Attributes after MESSAGE-INTEGRITY other than FINGERPRINT are ignored (RFC 8489, section 14.5).
 """
 
 import hmac
@@ -55,9 +55,9 @@ class MessageClass(IntEnum):
 class Message:
     """A STUN message. `transaction_id` is 12 bytes; attributes that are absent are None (or False, or ()).
 
-    `controlling` and `controlled` hold ICE tie-breakers. `unknown_required` lists comprehension-required attribute
-    types that this module does not know. `has_integrity` and `has_fingerprint` say what a parsed message carried; a
-    fingerprint that is there has been verified, integrity has not: see `verify_integrity`.
+    `controlling` and `controlled` are ICE tie-breakers. `unknown_required` lists unknown comprehension-required
+    attribute types. `has_integrity` and `has_fingerprint` are set if a parsed message had these attributes. A
+    fingerprint has been verified by then, integrity has not; see `verify_integrity`.
     """
 
     message_class: MessageClass
@@ -78,7 +78,7 @@ class Message:
 
 
 def is_stun(data: bytes) -> bool:
-    """Return True if a datagram may be STUN: RFC 7983's first byte, the magic cookie and a length that fits."""
+    """Return True if a datagram may be STUN, by RFC 7983's first byte, the magic cookie and the length."""
     return (
         len(data) >= HEADER_BYTES
         and data[0] < 4
@@ -89,7 +89,7 @@ def is_stun(data: bytes) -> bool:
 
 
 def parse(data: bytes) -> Message:
-    """Return the message; raises ValueError, also for a FINGERPRINT that does not match."""
+    """Return the parsed message; raises ValueError, also for a wrong FINGERPRINT."""
     if not is_stun(data):
         raise ValueError("not a STUN message")
     message_type = int.from_bytes(data[:2], "big")
@@ -125,7 +125,7 @@ def _parsed(value: bytes | None, parse_value: Callable[[bytes], T]) -> T | None:
 
 
 def _attributes(data: bytes) -> list[tuple[int, int, bytes]]:
-    """Return (type, offset of the attribute, value) of each attribute."""
+    """Return (type, offset, value) of each attribute."""
     attributes = []
     offset = HEADER_BYTES
     while offset < len(data):
@@ -207,15 +207,16 @@ def verify_integrity(data: bytes, key: bytes) -> bool:
 
 
 def attributes_of(data: bytes) -> bytes:
-    """Return the attributes before MESSAGE-INTEGRITY of a message that `parse` accepted, as they came."""
+    """Return the raw attributes before MESSAGE-INTEGRITY of a message that `parse` accepted."""
     end = next((offset for kind, offset, _ in _attributes(data) if kind == _MESSAGE_INTEGRITY), len(data))
     return data[HEADER_BYTES:end]
 
 
 def is_request_with(attributes: bytes, data: bytes, key: bytes) -> bool:
-    """Return True if `data` is a binding request of just these attributes, verified with `key` (FINGERPRINT or not).
+    """Return True if `data` is a binding request with exactly these attributes, verified with `key`.
 
-    The same result as `parse` and `verify_integrity`, for a message of which only the transaction is new.
+    The result is that of `parse` and `verify_integrity` for a message in which only the transaction is new. FINGERPRINT
+    is optional.
     """
     end = HEADER_BYTES + len(attributes)
     signed = end + _ATTRIBUTE.size + _INTEGRITY_BYTES
@@ -229,15 +230,15 @@ def is_request_with(attributes: bytes, data: bytes, key: bytes) -> bool:
 
 
 def _integrity(covered: bytes, key: bytes) -> bytes:
-    """HMAC over the message so far, its length field counting the integrity attribute itself."""
+    """Return the HMAC of the message so far; its length field includes the integrity attribute itself."""
     length = len(covered) - HEADER_BYTES + _ATTRIBUTE.size + _INTEGRITY_BYTES
     return hmac.digest(key, covered[:2] + length.to_bytes(2, "big") + covered[4:], "sha1")
 
 
 def serialize(message: Message, key: bytes | None = None, fingerprint: bool = True) -> bytes:
-    """Return the message's bytes, with MESSAGE-INTEGRITY when a key is given; the parsed-only fields are ignored.
+    """Return the message's bytes, with MESSAGE-INTEGRITY if a key is given; fields set only by parsing are ignored.
 
-    ValueError when a field does not fit; methods above 0xFF could be mistaken for DTLS (RFC 7983).
+    Raises ValueError if a field does not fit; methods above 0xFF could be mistaken for DTLS (RFC 7983).
     """
     if len(message.transaction_id) != 12 or not 0 <= message.method <= 0xFF:
         raise ValueError("STUN transaction id or method does not fit")

@@ -1,6 +1,6 @@
-"""Datagrams on a TCP connection (RFC 4571, as ICE-TCP uses it: RFC 6544, section 3): two bytes of length, then as many.
+"""Datagrams on a TCP connection (RFC 4571, for ICE-TCP RFC 6544, section 3), each after two bytes of length.
 
-No node takes a datagram longer than MAX_FRAME_BYTES: close the connection on a longer frame.
+No node accepts a datagram longer than MAX_FRAME_BYTES; the connection must be closed on a longer frame.
 """
 
 MAX_FRAME_BYTES = 2048
@@ -8,20 +8,20 @@ _LENGTH_BYTES = 2
 
 
 def frame(datagram: bytes) -> bytes:
-    """Return the datagram as a frame; ValueError when it is too long."""
+    """Return the datagram as a frame; raises ValueError if it is too long."""
     if len(datagram) > MAX_FRAME_BYTES:
         raise ValueError("a datagram is too long for a frame")
     return len(datagram).to_bytes(_LENGTH_BYTES, "big") + datagram
 
 
 class Deframer:
-    """Gathers one connection's bytes into datagrams."""
+    """Assembles one connection's bytes into datagrams."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the datagrams that are complete now; empty frames are passed over. ValueError when one is too long."""
+        """Return the datagrams that are now complete, without empty frames; raises ValueError if one is too long."""
         stream = self._rest + data
         datagrams = []
         at = 0

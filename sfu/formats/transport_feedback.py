@@ -1,7 +1,7 @@
 """Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1).
 
-Departs: a message about more than 8192 packets is refused, since a few run-length chunks of "not received" would
-otherwise make a small datagram expensive.
+A message about more than 8192 packets is refused, since otherwise a few run-length chunks of "not received" would make
+a small datagram expensive.
 """
 
 import struct
@@ -20,9 +20,9 @@ _LOST, _SMALL, _LARGE = 0, 1, 2
 class TransportFeedback:
     """Arrivals of packets from `base_seq` on, with their times.
 
-    `deltas[i]` belongs to transport-wide seq `base_seq + i` (mod 2**16): None when it did not arrive, else its arrival
-    in ticks of 250 µs after the previous one that did, the first after `reference_time` (signed 24-bit, units of
-    64 ms). At least one and at most `MAX_PACKETS` deltas; each fits signed 16 bits.
+    `deltas[i]` is that of transport-wide seq `base_seq + i` (mod 2**16): None if it did not arrive, else its arrival in
+    ticks of 250 µs after the previous arrival, or for the first after `reference_time` (signed 24-bit, units of 64 ms).
+    There are 1 to `MAX_PACKETS` deltas; each fits into signed 16 bits.
     """
 
     sender_ssrc: int
@@ -33,7 +33,7 @@ class TransportFeedback:
     deltas: tuple[int | None, ...]
 
     def arrivals(self) -> Iterator[tuple[int, int | None]]:
-        """Yield (16-bit seq, arrival in ns since the zero of the reporter's reference clock, or None)."""
+        """Yield (16-bit seq, arrival in ns on the reporter's reference clock, or None)."""
         time = self.reference_time * REFERENCE_NS
         for index, delta in enumerate(self.deltas):
             if delta is not None:
@@ -42,7 +42,7 @@ class TransportFeedback:
 
 
 def parse_body(body: bytes) -> TransportFeedback:
-    """Parse what follows the four-byte RTCP header, padding removed; raises ValueError."""
+    """Parse the bytes after the four-byte RTCP header, without padding; raises ValueError."""
     if len(body) < _FIXED.size:
         raise ValueError("transport feedback is truncated")
     sender_ssrc, media_ssrc, base_seq, count, reference, feedback_count = _FIXED.unpack_from(body)
@@ -61,7 +61,7 @@ def parse_body(body: bytes) -> TransportFeedback:
 
 
 def _parse_deltas(body: bytes, offset: int, symbols: list[int]) -> tuple[int | None, ...]:
-    if symbols.count(_SMALL) == len(symbols):  # the usual message, which comes for every subscriber all the time
+    if symbols.count(_SMALL) == len(symbols):  # the usual message, which every subscriber sends all the time
         if offset + len(symbols) > len(body):
             raise ValueError("transport feedback lacks receive deltas")
         return tuple(body[offset : offset + len(symbols)])
@@ -100,9 +100,9 @@ def _parse_chunks(body: bytes, count: int) -> tuple[list[int], int]:
 
 
 def write_body(feedback: TransportFeedback) -> tuple[bytes, int]:
-    """Return what follows the RTCP header, whole words, and how many of its last bytes are padding.
+    """Return the bytes after the RTCP header, in complete words, and the number of padding bytes at the end.
 
-    ValueError when a field does not fit.
+    Raises ValueError if a field does not fit.
     """
     if not 0 < len(feedback.deltas) <= MAX_PACKETS:
         raise ValueError("transport feedback is about no packets or too many")
@@ -136,7 +136,7 @@ def write_body(feedback: TransportFeedback) -> tuple[bytes, int]:
 
 
 def _write_chunks(symbols: bytes) -> bytes:
-    """Return status chunks: runs where they pay, else vectors of 14 one-bit or 7 two-bit symbols."""
+    """Return status chunks: runs where they are shorter, else vectors of 14 one-bit or 7 two-bit symbols."""
     chunks = bytearray()
     offset = 0
     while offset < len(symbols):

@@ -8,7 +8,7 @@ __all__ = ["Vp8Descriptor", "is_keyframe_start", "keyframe_size", "parse", "rewr
 
 
 class Vp8Descriptor(NamedTuple):
-    """`payload[size:]` is VP8 data. Fields that the descriptor lacks are None; offsets of absent fields are -1."""
+    """A parsed descriptor. `payload[size:]` is VP8 data. Absent fields are None, and their offsets -1."""
 
     size: int
     non_reference: bool
@@ -29,7 +29,7 @@ class Vp8Descriptor(NamedTuple):
 
 
 def parse(payload: bytes) -> Vp8Descriptor:
-    """Return the descriptor of a VP8 RTP payload; raises ValueError, also when no VP8 data follows it."""
+    """Return the descriptor of a VP8 RTP payload; raises ValueError, also if no VP8 data follows."""
     try:
         descriptor = _parse(payload)
     except IndexError as error:
@@ -81,7 +81,7 @@ def _parse(payload: bytes) -> Vp8Descriptor:
 
 
 def is_keyframe_start(payload: bytes) -> bool:
-    """Return True if the payload begins a keyframe. ValueError for a malformed descriptor that may begin one."""
+    """Return True if the payload begins a keyframe; raises ValueError for a malformed descriptor that may begin one."""
     if payload and payload[0] & 0x17 != 0x10:
         return False
     descriptor = parse(payload)
@@ -89,7 +89,7 @@ def is_keyframe_start(payload: bytes) -> bool:
 
 
 def keyframe_size(frame: bytes) -> tuple[int, int] | None:
-    """Return (width, height) of VP8 data that begins a keyframe, None for any other or a truncated one."""
+    """Return (width, height) of VP8 data that begins a keyframe, None for other or truncated data."""
     if len(frame) < 10 or frame[0] & 0x01 or frame[3:6] != b"\x9d\x01\x2a":
         return None
     return int.from_bytes(frame[6:8], "little") & 0x3FFF, int.from_bytes(frame[8:10], "little") & 0x3FFF

@@ -1,4 +1,4 @@
-"""VP9 payload descriptor (RFC 9628, section 4.2) and what the sfu reads of the uncompressed header.
+"""VP9 payload descriptor (RFC 9628, section 4.2), and the fields of the uncompressed header that the sfu needs.
 
 The uncompressed header is that of the VP9 bitstream specification v0.6, section 6.2.
 """
@@ -15,14 +15,14 @@ _SYNC_CODE = 0x498342
 
 
 class ScalabilityStructure(NamedTuple):
-    """The number of spatial layers, and (width, height) of each, () when not given."""
+    """The number of spatial layers, and the (width, height) of each, () if not given."""
 
     spatial_layers: int
     sizes: tuple[tuple[int, int], ...]
 
 
 class Vp9Descriptor(NamedTuple):
-    """`payload[size:]` is VP9 data. Fields that the descriptor lacks are None; offsets of absent fields are -1."""
+    """A parsed descriptor. `payload[size:]` is VP9 data. Absent fields are None, and their offsets -1."""
 
     size: int
     inter_picture: bool  # P
@@ -44,12 +44,12 @@ class Vp9Descriptor(NamedTuple):
 
     @property
     def picture_start(self) -> bool:
-        """First packet of a picture's base layer."""
+        """True for the first packet of a picture's base layer."""
         return self.start and not self.spatial_layer
 
 
 def parse(payload: bytes) -> Vp9Descriptor:
-    """Return the descriptor of a VP9 RTP payload; raises ValueError, also when no VP9 data follows it."""
+    """Return the descriptor of a VP9 RTP payload; raises ValueError, also if no VP9 data follows."""
     try:
         descriptor = _parse(payload)
     except IndexError as error:
@@ -101,7 +101,7 @@ def _parse(payload: bytes) -> Vp9Descriptor:
 
 
 def _parse_indices(byte: int) -> tuple[int, bool, int, bool]:
-    """Return the temporal layer, whether one may switch up there, the spatial layer, whether it needs the one below."""
+    """Return (temporal layer, True if it allows switching up, spatial layer, True if it depends on the layer below)."""
     return byte >> 5, bool(byte & 0x10), byte >> 1 & 0x07, bool(byte & 0x01)
 
 
@@ -138,7 +138,7 @@ def _parse_structure(payload: bytes, offset: int) -> tuple[ScalabilityStructure,
 def is_keyframe_start(payload: bytes) -> bool:
     """Return True if the payload begins a keyframe: base layer, first packet, not inter-picture predicted.
 
-    ValueError for a malformed descriptor of a payload that may begin one.
+    Raises ValueError for a malformed descriptor of a payload that may begin one.
     """
     if payload and payload[0] & 0x48 != 0x08:
         return False
@@ -147,7 +147,7 @@ def is_keyframe_start(payload: bytes) -> bool:
 
 
 def keyframe_size(frame: bytes) -> tuple[int, int] | None:
-    """Return (width, height) of a VP9 frame that is a keyframe, None for any other or a truncated one."""
+    """Return (width, height) of a VP9 keyframe, None for other or truncated frames."""
     bits = BitReader(frame[:20])
     try:
         return _read_size(bits)

@@ -68,7 +68,7 @@ class Loss(NamedTuple):
 class FrameAssembler:
     """One stream's assembler. `fmtp` may hold H264's sprop-parameter-sets; `first_ext_seq` is the first packet that
     counts as lost when it never comes (default: the first one pushed); `resumes` says that the packet before it ended a
-    frame, which an earlier assembler returned. ValueError for RTX and RED."""
+    frame, which an earlier assembler returned. Raises ValueError for RTX and RED."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class FrameAssembler:
         return self._buffer.late_packets
 
     def push(self, ext_seq: int, arrival: int, rtp: bytes) -> list[Frame | Loss]:
-        """Take a packet. ValueError when `rtp` is not RTP (the packet then counts as not received)."""
+        """Take a packet. Raises ValueError if `rtp` is not RTP (the packet then counts as not received)."""
         header = rtp_format.parse_header(rtp)
         payload = bytes(rtp[header.payload_offset : header.payload_end])
         return self._take(self._buffer.push(Ready(ext_seq, arrival, header.timestamp, header.marker, payload)))

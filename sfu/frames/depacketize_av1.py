@@ -32,7 +32,7 @@ def _is_key(body: bytes) -> bool:
 
 
 def _elements(payloads: Sequence[bytes]) -> list[bytes]:
-    """Return the OBUs of a temporal unit, fragments joined; ValueError when one lacks its start or end."""
+    """Return the OBUs of a temporal unit, fragments joined; raises ValueError if one lacks its start or end."""
     elements: list[bytes] = []
     pending = b""
     open_element = False

@@ -62,7 +62,7 @@ class H264Depacketizer:
 
 
 def _units(payloads: Sequence[bytes]) -> list[bytes]:
-    """Return the NAL units of an access unit; ValueError when a fragmented one has no start or no end."""
+    """Return the NAL units of an access unit; raises ValueError if a fragmented one has no start or no end."""
     units: list[bytes] = []
     pending: bytearray | None = None
     for payload in payloads:
@@ -87,7 +87,7 @@ def _annex_b(units: list[bytes]) -> bytes:
 
 
 def _set_id(data: bytes, highest: int) -> int:
-    """Return the id at the start of a parameter set; ValueError when there is none."""
+    """Return the id at the start of a parameter set; raises ValueError if there is none."""
     identifier = BitReader(data[:8]).exp_golomb()
     if identifier > highest:
         raise ValueError("H264 parameter set id does not fit")

@@ -19,7 +19,7 @@ _OURS = frozenset({"speaker", "metrics"})
 
 
 def read(data: bytes, resolve: Callable[[Iterable[str]], tuple[str, ...]]) -> DataMessage | None:
-    """Return a client's packet as a message, None for one that is for nobody; ValueError for nonsense.
+    """Return a client's packet as a message, None for one that is for nobody; raises ValueError for nonsense.
 
     `resolve` returns the participants that identities name.
     """

@@ -89,7 +89,7 @@ def track_of(sid: str) -> str:
 
 
 def participant_of(sid: str) -> str:
-    """Return our id of a participant; ValueError for what is no sid of one."""
+    """Return our id of a participant; raises ValueError for what is no sid of one."""
     if not sid.startswith(_PARTICIPANT):
         raise ValueError("not the sid of a participant")
     return sid.removeprefix(_PARTICIPANT)

@@ -43,7 +43,7 @@ class DuplexPeer(NegotiatedPublishPeer):
     def offer(
         self, sdp: str, declared: Mapping[str, Declared], grants: Grants, now: int, *, red: bool = True
     ) -> PublishChange:
-        """Take a client's offer, for both directions; ValueError when it cannot be answered."""
+        """Take a client's offer, for both directions; raises ValueError if it cannot be answered."""
         shows = self.subscription.place(_receiving(sdp), now) if self.subscription is not None else {}
         change = self._offer(sdp, declared, grants, shows, now, red=red)
         if self.subscription is not None:

@@ -97,7 +97,7 @@ class Peer:
     def set_remote(self, remote: RemoteTransport, now: int) -> None:
         """Take the remote description's credentials and fingerprints; starts DTLS the first time.
 
-        ValueError when the fingerprints are unusable, or change on a running association.
+        Raises ValueError if the fingerprints are unusable, or change on a running association.
         """
         self._ice.set_remote(remote.ufrag, remote.pwd)
         if not self._started:

@@ -79,7 +79,7 @@ class Tuning:
 async def run(config: SfuConfig, ready: Callable[[], None], tuning: Tuning | None = None) -> None:
     """Serve UDP, signaling, HTTP and sinks; calls `ready` once all of them answer and returns after cancellation.
 
-    OSError when a port or the sink socket cannot be bound.
+    Raises OSError if a port or the sink socket cannot be bound.
     """
     server = SfuServer(config)
     try:
@@ -126,7 +126,7 @@ class SfuServer:
         self.http_port = 0
 
     async def start(self) -> None:
-        """Bind everything and begin to serve; OSError when something cannot be bound."""
+        """Bind everything and begin to serve; raises OSError if something cannot be bound."""
         config = self._config
         public = await resolve(config.public_addresses)
         share = config.port_share

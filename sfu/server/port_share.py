@@ -49,7 +49,7 @@ def encode_share(share: PortShare) -> str:
 
 
 def decode_share(text: str) -> PortShare:
-    """Return what `encode_share` wrote; ValueError for anything else."""
+    """Return what `encode_share` wrote; raises ValueError for anything else."""
     return msgspec.json.decode(text, type=PortShare)
 
 
@@ -60,7 +60,7 @@ def encode_news(news: Sequence[PathNews]) -> bytes:
 
 
 def decode_news(line: bytes) -> list[PathNews]:
-    """Return the news of a line; ValueError for anything else."""
+    """Return the news of a line; raises ValueError for anything else."""
     return msgspec.json.decode(line, type=list[PathNews])
 
 
@@ -79,5 +79,5 @@ def encode_handed(leftovers: Iterable[Leftover]) -> list[bytes]:
 
 
 def decode_handed(message: bytes) -> list[Handed]:
-    """Return the datagrams of a message; ValueError for anything else."""
+    """Return the datagrams of a message; raises ValueError for anything else."""
     return msgspec.msgpack.decode(message, type=list[Handed])

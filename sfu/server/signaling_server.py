@@ -62,7 +62,7 @@ class SignalingServer:
         return len(self._sessions)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port; OSError when it cannot be bound."""
+        """Listen; returns the port; raises OSError if it cannot be bound."""
         self.attendances.start()
         self._server = await serve(
             self._accept,

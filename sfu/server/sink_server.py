@@ -44,7 +44,7 @@ class SinkServer:
         self._path: Path | None = None
 
     def start(self, path: Path) -> None:
-        """Listen on `path`, readable by this user only; OSError when something else listens there."""
+        """Listen on `path`, readable by this user only; raises OSError if something else listens there."""
         _remove_stale(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -185,7 +185,7 @@ class SinkServer:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove what an earlier process left; OSError when one is still listening."""
+    """Remove what an earlier process left; raises OSError if one is still listening."""
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise FileExistsError(f"{path} is there and is no socket")

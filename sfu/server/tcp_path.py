@@ -40,7 +40,7 @@ class TcpPath:
         begun: Callable[["TcpPath"], None],
         closed: Callable[["TcpPath"], None],
     ) -> None:
-        """Take over an accepted connection; OSError when the socket towards the node cannot be made."""
+        """Take over an accepted connection; raises OSError if the socket towards the node cannot be made."""
         self._loop = asyncio.get_running_loop()
         self._tcp = connection
         self._counters = counters

@@ -32,7 +32,7 @@ class TelephonyDecoder:
         self._context = context
 
     def decode(self, payload: bytes) -> bytes:
-        """Return the samples of a payload; raises ValueError when there are none."""
+        """Return the samples of a payload; raises ValueError if there are none."""
         try:
             frames = self._context.decode(av.Packet(payload))
         except av.FFmpegError as error:

@@ -1,7 +1,7 @@
 """WebRTC session descriptions (RFC 8866, RFC 9429) as immutable values.
 
-Attributes that the sfu acts on have fields; the others are kept in `attributes` in their order, so that a description
-that was parsed and serialized again means the same.
+Attributes that the sfu uses have fields; others are kept in `attributes`, in order, so that parsing and serializing a
+description preserves its meaning.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Setup(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An `a=` line that has no field here; `value` is None for a flag."""
+    """An `a=` line without a field; `value` is None for a flag."""
 
     name: str
     value: str | None = None
@@ -53,7 +53,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class RtpMap:
-    """A payload type's encoding (RFC 8866, section 6.6). `channels` is 1 when the line names none."""
+    """A payload type's encoding (RFC 8866, section 6.6). `channels` is 1 if the line gives none."""
 
     payload_type: int
     name: str
@@ -63,14 +63,16 @@ class RtpMap:
 
 @dataclass(frozen=True, slots=True)
 class FormatParameters:
-    """An `a=fmtp` line: the text after the payload type, untouched."""
+    """An `a=fmtp` line: the text after the payload type, unchanged."""
 
     payload_type: int
     text: str
 
     @property
     def values(self) -> dict[str, str]:
-        """Parameters by lower-case name, as `key=value;key=value`; a parameter without "=" has an empty value."""
+        """Return parameters by lower-case name, from `key=value;key=value`; a parameter without "=" has an empty
+        value.
+        """
         found: dict[str, str] = {}
         for part in self.text.split(";"):
             key, _, value = part.partition("=")
@@ -99,7 +101,9 @@ class ExtensionMap:
 
 @dataclass(frozen=True, slots=True)
 class Rid:
-    """An `a=rid` line (RFC 8851). `sends` is the author's view; `restrictions` the text after the id and direction."""
+    """An `a=rid` line (RFC 8851). `sends` is from the author's point of view; `restrictions` is the text after the
+    direction.
+    """
 
     id: str
     sends: bool
@@ -108,7 +112,7 @@ class Rid:
 
 @dataclass(frozen=True, slots=True)
 class SimulcastStream:
-    """One alternative of a simulcast stream (RFC 8853); `paused` is its "~"."""
+    """One alternative of a simulcast stream (RFC 8853); `paused` is set by "~"."""
 
     rid: str
     paused: bool = False
@@ -116,7 +120,7 @@ class SimulcastStream:
 
 @dataclass(frozen=True, slots=True)
 class Simulcast:
-    """An `a=simulcast` line (RFC 8853): per direction, streams in order, each a tuple of alternatives."""
+    """An `a=simulcast` line (RFC 8853): for each direction, streams in order, each a tuple of alternatives."""
 
     send: tuple[tuple[SimulcastStream, ...], ...] = ()
     receive: tuple[tuple[SimulcastStream, ...], ...] = ()
@@ -192,7 +196,7 @@ class TransportParameters:
 
 @dataclass(frozen=True, slots=True)
 class MediaSection:
-    """An m-section. `formats` are those of the m-line; `direction` None means the session's, or else sendrecv."""
+    """An m-section. `formats` are those of the m-line; `direction` None means the session's, or sendrecv by default."""
 
     kind: str
     port: int
@@ -222,7 +226,7 @@ class MediaSection:
 
 @dataclass(frozen=True, slots=True)
 class SessionDescription:
-    """A whole description. `name` is the `s=` line, `connection` the `c=` line's value."""
+    """A complete description. `name` is the value of the `s=` line, `connection` that of the `c=` line."""
 
     origin: Origin = Origin()
     name: str = "-"
@@ -238,9 +242,9 @@ class SessionDescription:
 
     @property
     def bundle(self) -> tuple[str, ...]:
-        """Mids of the first BUNDLE group, empty without one."""
+        """The mids of the first BUNDLE group, empty if there is none."""
         return next((group.mids for group in self.groups if group.semantics == "BUNDLE"), ())
 
     def direction_of(self, section: MediaSection) -> Direction:
-        """The section's direction, or the session's, or sendrecv (RFC 8866, section 6.7)."""
+        """Return the section's direction, else the session's, else sendrecv (RFC 8866, section 6.7)."""
         return section.direction or self.direction or Direction.SENDRECV

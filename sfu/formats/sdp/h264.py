@@ -1,4 +1,4 @@
-"""H.264 profiles as `a=fmtp` names them (RFC 6184, section 8.1), compared by meaning and not by text."""
+"""H.264 profiles as named in `a=fmtp` (RFC 6184, section 8.1), compared by meaning, not by text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ _DEFAULT_PROFILE_LEVEL_ID = "42000a"
 
 
 class H264Profile(Enum):
-    """The profiles that RFC 6184's table 5 tells apart and browsers speak."""
+    """The profiles that are distinguished by RFC 6184's table 5 and supported by browsers."""
 
     CONSTRAINED_BASELINE = "constrained-baseline"
     BASELINE = "baseline"
@@ -28,7 +28,9 @@ class H264Format:
 
 
 def h264_format(parameters: Mapping[str, str]) -> H264Format:
-    """Return the format of an fmtp's parameters; ValueError for a profile or mode (2: interleaved) nobody speaks."""
+    """Return the format for an fmtp's parameters; raises ValueError for an unsupported profile or mode (2:
+    interleaved).
+    """
     text = parameters.get("profile-level-id") or _DEFAULT_PROFILE_LEVEL_ID
     if len(text) != 6 or not all(digit in "0123456789abcdefABCDEF" for digit in text):
         raise ValueError("profile-level-id")
@@ -45,7 +47,7 @@ def h264_format(parameters: Mapping[str, str]) -> H264Format:
 
 
 def _profile(profile_idc: int, constraints: int) -> H264Profile:
-    """RFC 6184, table 5: x bits are not looked at, so that 42e01f and 42c01f and 4de01f are one profile."""
+    """Return the profile by RFC 6184, table 5, which ignores x bits: 42e01f, 42c01f and 4de01f are one profile."""
     set0, set1 = constraints & 0x80, constraints & 0x40
     if (profile_idc == 0x42 and set1) or (profile_idc == 0x4D and set0):
         return H264Profile.CONSTRAINED_BASELINE

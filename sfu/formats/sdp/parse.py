@@ -1,7 +1,7 @@
 """Text to `SessionDescription`.
 
-Departs from RFC 8866 in being lenient where peers are: lines may end by LF alone, and the order of lines after `v=` is
-not checked. Bandwidth, timing and contact lines carry nothing for WebRTC and are passed over.
+More lenient than RFC 8866, as peers are: lines may end with LF alone, and the order of lines after `v=` is not checked.
+Bandwidth, timing and contact lines mean nothing in WebRTC and are ignored.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def parse(text: str) -> SessionDescription:
-    """Return the description; ValueError when it is malformed or over MAX_BYTES or MAX_SECTIONS."""
+    """Return the description; raises ValueError if it is malformed or exceeds MAX_BYTES or MAX_SECTIONS."""
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise ValueError("session description is too long")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
@@ -62,7 +62,7 @@ def parse(text: str) -> SessionDescription:
 
 @dataclass(slots=True)
 class _Part:
-    """Lines gathered for the session or one m-section."""
+    """The lines collected for the session or one m-section."""
 
     media_line: str = ""
     origin: Origin | None = None

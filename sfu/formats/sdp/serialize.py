@@ -15,12 +15,12 @@ from sfu.formats.sdp.description import (
 
 
 def serialize(description: SessionDescription) -> str:
-    """Return the text, lines ended by CRLF. ValueError when a value holds a line break."""
+    """Return the text, with lines ended by CRLF; raises ValueError if a value contains a line break."""
     lines = list(_session_lines(description))
     for section in description.media:
         lines += _section_lines(section)
     if any("\r" in line or "\n" in line or "\0" in line for line in lines):
-        raise ValueError("a value holds a line break")
+        raise ValueError("a value contains a line break")
     return "\r\n".join(lines) + "\r\n"
 
 

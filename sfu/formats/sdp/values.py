@@ -1,4 +1,4 @@
-"""Values of single `a=` lines, text to value: each function raises ValueError for what the grammar does not allow."""
+"""Parsers of single `a=` lines. Each function raises ValueError for text that the grammar does not allow."""
 
 import re
 
@@ -27,7 +27,7 @@ _HEX_PAIRS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*", re.ASCII)
 
 
 def integer(text: str, highest: int, lowest: int = 0) -> int:
-    """Return a decimal number within bounds."""
+    """Return a decimal number that must be within bounds."""
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
         raise ValueError("not a number")
     value = int(text)

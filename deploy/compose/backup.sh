@@ -1,5 +1,5 @@
 #!/bin/sh
-# backup.sh FOLDER [COMPOSE-OPTIONS...]: writes everything that a new machine needs: the database, control's keys, recordings, files
+# backup.sh FOLDER [COMPOSE-OPTIONS...]: saves everything that a new machine needs: the database, control's keys, recordings, files
 # and secrets. Meetings continue; the object store is paused while it is read, so its clients wait.
 # FOLDER contains every secret of the installation: encrypt copies that leave the machine.
 set -eu

@@ -1,5 +1,5 @@
 #!/bin/sh
-# restore.sh FOLDER [COMPOSE-OPTIONS...]: creates an installation from a backup of backup.sh; refuses if there is one already.
+# restore.sh FOLDER [COMPOSE-OPTIONS...]: creates an installation from a backup made by backup.sh; refuses if one exists.
 set -eu
 [ $# -ge 1 ] || { sed -n '2s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 from=$(cd "$1" && pwd -P)

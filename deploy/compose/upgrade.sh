@@ -9,7 +9,7 @@ say() { echo "upgrade: $*" >&2; }
 
 [ -n "$(compose "$@" ps --quiet control)" ] || { say "nothing runs here: docker compose up -d"; exit 1; }
 
-# Seconds that a node's meetings may take to move.
+# Maximum time for moving a node's meetings, in seconds.
 patience=60
 
 say "migrates the database; the running release goes on with it"

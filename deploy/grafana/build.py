@@ -1,6 +1,6 @@
-"""Writes the Grafana dashboards: `python deploy/grafana/build.py`. Edit here, not the JSON.
+"""Generates the Grafana dashboards: `python deploy/grafana/build.py`. Edit this file, not the JSON.
 
-A panel is (title, unit, {legend: query}); Grafana's many defaults are left to Grafana.
+A panel is (title, unit, {legend: query}); other options keep Grafana's defaults.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 Panel = tuple[str, str, dict[str, str]]
 Stat = tuple[str, str, str, str, tuple[float, float]]
-"""Title, unit, query, what it means, and the values from which it is yellow and red."""
+"""Title, unit, query, description, and the thresholds for yellow and red."""
 DIRECTORY = Path(__file__).parent / "dashboards"
 _PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 _LOKI = {"type": "loki", "uid": "loki"}
@@ -18,41 +18,41 @@ _WIDTH, _HEIGHT, _ACROSS = 8, 7, 3
 _STAT_HEIGHT = 4
 _KEPT = {"keepTime": True, "includeVars": True}
 
-# What wakes somebody, first. Each is 0 when all is well, also while nothing happens.
+# The figures behind the paging alerts come first. Each is 0 while all is well, also without traffic.
 FIRST: list[Stat] = [
     (
         "Joins without media",
         "percentunit",
         "max(job:sfu_joins_without_media:ratio5m) or vector(0)",
-        "People who came in, to whom somebody sent something, and who got nothing for 30 s.",
+        "Share of joins that got no media for 30 s although somebody sent some.",
         (0.005, 0.072),
     ),
     (
         "First media, 95 %",
         "s",
         "max(job:sfu_first_media_seconds:p95 >= 0) or vector(0)",
-        "From the join until the first packet, in either direction.",
+        "Time from the join to the first packet in either direction.",
         (2, 5),
     ),
     (
-        "Video that freezes",
+        "Frozen video",
         "percentunit",
         'max(job:sfu_received_badly:ratio5m{kind="video"}) or vector(0)',
-        "Share of the seconds in which a video that somebody watches stands still.",
+        "Share of the seconds in which a watched video is frozen.",
         (0.01, 0.144),
     ),
     (
-        "Sound that breaks",
+        "Broken sound",
         "percentunit",
         'max(job:sfu_received_badly:ratio5m{kind="audio"}) or vector(0)',
-        "Share of the seconds in which a tenth of the packets of a voice is lost.",
+        "Share of the seconds in which a microphone loses a tenth of its packets.",
         (0.01, 0.144),
     ),
     (
         "Recordings at risk",
         "short",
         "sum(parley_sfu_recordings_stalled) or vector(0)",
-        "Recordings that run, and of which nothing is being stored.",
+        "Running recordings that are not being stored.",
         (1, 1),
     ),
     (
@@ -76,7 +76,7 @@ OVERVIEW: list[Panel] = [
     ("Requests", "reqps", {"{{status}}": "sum by (status) (rate(parley_control_http_requests_total[5m]))"}),
     ("Failed requests", "percentunit", {"failed": "job:control_http_errors:ratio5m"}),
     (
-        "Time to answer, 95 %, slowest routes",
+        "Response time, 95 %, slowest routes",
         "s",
         {
             "{{route}}": "topk(8, histogram_quantile(0.95, "
@@ -96,7 +96,7 @@ OVERVIEW: list[Panel] = [
     ("CPU", "short", {"{{job}} {{instance}}": "rate(process_cpu_seconds_total[5m])"}),
     ("Memory", "bytes", {"{{job}} {{instance}}": "process_resident_memory_bytes"}),
     (
-        "Events and facts that wait",
+        "Waiting events and facts",
         "short",
         {
             "outbox, {{bus}}": "max by (bus) (parley_control_outbox_backlog)",
@@ -108,7 +108,7 @@ OVERVIEW: list[Panel] = [
         "ops",
         {"{{outcome}}": "sum by (outcome) (rate(parley_control_desired_state_pushes_total[5m]))"},
     ),
-    ("Facts taken in", "ops", {"{{kind}}": "sum by (kind) (rate(parley_control_facts_total[5m]))"}),
+    ("Facts received", "ops", {"{{kind}}": "sum by (kind) (rate(parley_control_facts_total[5m]))"}),
     (
         "Signaling",
         "short",
@@ -162,7 +162,7 @@ NODE: list[Panel] = [
     ("Round trips", "s", {"{{share}} {{instance}}": 'parley_sfu_round_trip_seconds{instance=~"$instance"}'}),
     ("Loss", "percentunit", {"{{direction}} {{share}} {{instance}}": 'parley_sfu_loss_ratio{instance=~"$instance"}'}),
     (
-        "Estimates of links",
+        "Link estimates",
         "bps",
         {"{{share}} {{instance}}": '8 * parley_sfu_estimate_bytes_per_second{instance=~"$instance"}'},
     ),
@@ -185,7 +185,7 @@ NODE: list[Panel] = [
             "of publishers {{instance}}": 'rate(parley_sfu_plis_sent_total{instance=~"$instance"}[5m])',
         },
     ),
-    ("Queues of sinks", "bytes", {"{{sink}} {{instance}}": 'parley_sfu_sink_queue_bytes{instance=~"$instance"}'}),
+    ("Sink queues", "bytes", {"{{sink}} {{instance}}": 'parley_sfu_sink_queue_bytes{instance=~"$instance"}'}),
     (
         "Joins",
         "ops",
@@ -194,25 +194,25 @@ NODE: list[Panel] = [
 ]
 
 STORES: list[Panel] = [
-    ("Since control read from PostgreSQL", "s", {"{{instance}}": "parley_control_database_gauges_age_seconds"}),
+    ("Since control last read PostgreSQL", "s", {"{{instance}}": "parley_control_database_gauges_age_seconds"}),
     ("Redis refuses", "ops", {"{{instance}}": "rate(parley_control_redis_failures_total[5m])"}),
-    ("Oldest event that waits", "s", {"{{bus}}": "max by (bus) (parley_control_outbox_oldest_seconds)"}),
+    ("Age of the oldest waiting event", "s", {"{{bus}}": "max by (bus) (parley_control_outbox_oldest_seconds)"}),
     ("Events published", "ops", {"{{bus}}": "sum by (bus) (rate(parley_control_events_published_total[5m]))"}),
     ("Events refused", "ops", {"{{bus}}": "sum by (bus) (rate(parley_control_events_publish_failures_total[5m]))"}),
     ("Uploads of recordings", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_recorder_uploads_total[5m]))"}),
     ("Nodes in the registry", "short", {"{{state}}": "max by (state) (parley_control_nodes)"}),
     ("Mails", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_control_mails_total[5m]))"}),
     ("Webhooks", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_control_webhook_deliveries_total[5m]))"}),
-    ("Answers of the store programs", "short", {"{{job}} {{instance}}": 'up{job=~"etcd|loki|alloy"}'}),
+    ("Stores that answer", "short", {"{{job}} {{instance}}": 'up{job=~"etcd|loki|alloy"}'}),
     (
-        "etcd: forcing to disk, 99 %",
+        "etcd: sync to disk, 99 %",
         "s",
         {
             "{{instance}}": "histogram_quantile(0.99, "
             "sum by (instance, le) (rate(etcd_disk_wal_fsync_duration_seconds_bucket[5m])))"
         },
     ),
-    ("Spans of traces", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_spans_total[5m]))"}),
+    ("Trace spans", "ops", {"{{outcome}}": "sum by (outcome) (rate(parley_spans_total[5m]))"}),
 ]
 
 RECORDINGS: list[Panel] = [
@@ -223,10 +223,10 @@ RECORDINGS: list[Panel] = [
     ("Written", "Bps", {"{{instance}}": "rate(parley_recorder_bytes_total[5m])"}),
     ("Frames", "ops", {"{{media}}": "sum by (media) (rate(parley_recorder_frames_total[5m]))"}),
     ("Frames not written", "ops", {"{{reason}}": "sum by (reason) (rate(parley_recorder_dropped_frames_total[5m]))"}),
-    ("Packets in no frame", "pps", {"{{reason}}": "sum by (reason) (rate(parley_recorder_lost_packets_total[5m]))"}),
+    ("Packets outside frames", "pps", {"{{reason}}": "sum by (reason) (rate(parley_recorder_lost_packets_total[5m]))"}),
     ("Disk errors", "ops", {"{{errno}}": "sum by (errno) (rate(parley_recorder_disk_errors_total[5m]))"}),
     (
-        "Forcing to disk, 99 %",
+        "Sync to disk, 99 %",
         "s",
         {
             "{{instance}}": "histogram_quantile(0.99, "
@@ -242,7 +242,7 @@ RECORDINGS: list[Panel] = [
 ]
 
 AI: list[Panel] = [
-    ("Captions can be made", "short", {"{{instance}}": "parley_inference_captions_available"}),
+    ("Captions available", "short", {"{{instance}}": "parley_inference_captions_available"}),
     (
         "Caption latency, 95 %",
         "s",
@@ -263,7 +263,7 @@ AI: list[Panel] = [
         "short",
         {"tracks": "sum(parley_inference_tracks_open)", "open": "sum(parley_inference_utterances_open)"},
     ),
-    ("Utterances that wait", "short", {"{{instance}}": "parley_inference_finals_waiting"}),
+    ("Waiting utterances", "short", {"{{instance}}": "parley_inference_finals_waiting"}),
     (
         "Clips in a batch, mean",
         "short",
@@ -284,7 +284,7 @@ AI: list[Panel] = [
     ("Utterances without words", "ops", {"{{reason}}": "sum by (reason) (rate(parley_inference_wordless_total[5m]))"}),
     ("Triton usable", "short", {"{{endpoint}}": "parley_inference_triton_healthy"}),
     (
-        "Triton: asked twice, given up",
+        "Triton: retried, failed",
         "ops",
         {
             "hedged": "sum(rate(parley_inference_triton_hedges_total[5m]))",
@@ -294,10 +294,10 @@ AI: list[Panel] = [
     ("Workers restarted", "ops", {"{{worker}}": "sum by (worker) (rate(parley_inference_worker_restarts_total[1h]))"}),
 ]
 
-# A room has no metric of its own: its lines are found by the ids inside them.
-# The boxes begin with a word that is in no id: an empty one would match every line.
+# Rooms have no metrics: their log lines are found by the ids in them.
+# The text boxes start with a word that no id contains, because an empty one would match every line.
 ROOM_LOGS: list[tuple[str, str]] = [
-    ("Everything about the meeting", '{part=~".+"} |= "$meeting" | json | meeting="$meeting"'),
+    ("All lines about the meeting", '{part=~".+"} |= "$meeting" | json | meeting="$meeting"'),
     ("Its warnings and errors", '{level=~"warning|error|critical"} |= "$meeting"'),
     ("One participant", '{part=~".+"} |= "$participant" | json | participant="$participant"'),
     ("At the gateway", '{part="gateway"} |= "$meeting"'),
@@ -307,7 +307,7 @@ ROOM_LOGS: list[tuple[str, str]] = [
 def metrics_dashboard(
     uid: str, title: str, panels: list[Panel], *, first: Sequence[Stat] = (), by_instance: bool = False
 ) -> dict[str, Any]:
-    """A dashboard of time series, below figures that say at once whether all is well."""
+    """Return a dashboard of time series below a row of figures that show whether all is well."""
     variables = []
     if by_instance:
         query = "label_values(parley_sfu_rooms, instance)"
@@ -372,7 +372,7 @@ def _time_series(number: int, panel: Panel, above: int) -> dict[str, Any]:
 
 
 def room_dashboard() -> dict[str, Any]:
-    """The drill-down into one meeting: log lines by its id."""
+    """Return the dashboard of one meeting: log lines by its id."""
     variables = [{"name": name, "type": "textbox", "query": "none"} for name in ("meeting", "participant")]
     panels = [
         {
@@ -412,7 +412,7 @@ def _dashboard(uid: str, title: str, panels: list[dict[str, Any]], variables: li
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Every dashboard by its file's name."""
+    """Return every dashboard by its file name."""
     return {
         "overview.json": metrics_dashboard("parley-overview", "Parley: overview", OVERVIEW, first=FIRST),
         "node.json": metrics_dashboard("parley-node", "Parley: sfu nodes", NODE, by_instance=True),

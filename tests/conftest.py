@@ -1,8 +1,7 @@
-"""Rules for every test: property tests are judged by their findings, not by how busy the machine is.
+"""Rules for every test: property tests are judged by their findings, not by the load of the machine.
 
-A test of real processes or browsers may meet a machine too busy to keep a bound in time; such a test is run again,
-twice at most, and named at the end ("RERUN"). Formats, state machines, frames and engines know no clock: they
-get no second try.
+A test of real processes or browsers may miss a time limit on a busy machine. Such a test is run again, at most twice,
+and listed at the end ("RERUN"). Tests of formats, state machines, frames and engines use no clock and are not repeated.
 """
 
 import os
@@ -31,7 +30,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
-    """One S3 server for all tests that want one: it takes a while to start. Each test uses a prefix of its own."""
+    """One S3 server for all tests that need it, since it starts slowly. Each test uses its own prefix."""
     with running_s3() as server:
         yield server
 
@@ -48,10 +47,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Bound the teardown by failures that come again, and check the priority that processes of later tests inherit.
+    """Limit the teardown with repeated failures, and check the priority that processes of later tests inherit.
 
-    pytest-timeout fails a test once, also inside an event loop. Raised there the failure can take the place of a
-    callback, and a fixture then waits for ever for what that would have done.
+    pytest-timeout fails a test once, even inside an event loop. There, the failure may replace a callback, and a
+    fixture then waits forever for the callback's effect.
     """
 
     def expire(*_: object) -> None:
@@ -70,6 +69,6 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.fixture
 def seeds(request: pytest.FixtureRequest) -> range:
-    """The seeds of a bar: one, or as many as `--seeds` says."""
+    """The seeds of a bar: `--seeds` of them, by default one."""
     count: int = request.config.getoption("--seeds", default=1)
     return range(1, 1 + count)

@@ -1,4 +1,4 @@
-"""Imports between files form no circle, for types too; inside functions stand those of optional extras only."""
+"""Imports between files form no cycle, even for types; only imports of optional extras are inside functions."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The check of prose: it finds what it is for, and `make check` runs it over documents, help and page."""
+"""The check of prose: it finds its phrases, and `make check` runs it over documents, help and page."""
 
 import importlib.util
 from pathlib import Path

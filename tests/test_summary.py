@@ -1,4 +1,4 @@
-"""The end of a test run names each test that was run again, and each that was skipped with its reason."""
+"""The end of a test run lists each test that was run again, and each skipped one with its reason."""
 
 import subprocess
 import sys

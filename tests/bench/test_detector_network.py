@@ -1,4 +1,4 @@
-"""The small network: it learns, is calibrated, and is the same in onnxruntime."""
+"""The small network of the detector: it learns, is calibrated, and gives the same results in onnxruntime."""
 
 import numpy as np
 import onnxruntime

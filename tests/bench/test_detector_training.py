@@ -1,4 +1,4 @@
-"""Training the detector of generated voices, on little: what it writes loads, and says that it is no evidence."""
+"""Training of the detector of generated voices on little data: the result loads and is marked as no evidence."""
 
 from pathlib import Path
 

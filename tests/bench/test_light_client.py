@@ -1,4 +1,4 @@
-"""The light client that load is measured with: what it counts came through a real sfu process and was authentic."""
+"""The light client of load tests: it only counts authentic packets that came through a real sfu process."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""Output of `python -m bench`: the JSON that is promised, a plot, and verdicts."""
+"""Output of `python -m bench`: the promised JSON, a plot, and verdicts."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The crowd of `python -m bench rooms`: what was recorded, and that rooms of it work at a real sfu."""
+"""The crowd of `python -m bench rooms`: the captured traffic, and that its rooms work on a real sfu."""
 
 import asyncio
 import os

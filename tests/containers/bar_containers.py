@@ -1,6 +1,6 @@
-"""Every container started: images, variants of Compose, a call, a recording, an upgrade, crashes, a reboot, a backup.
+"""Every container, started: images, variants of Compose, a call, a recording, an upgrade, crashes, a reboot, a backup.
 
-The tests stand in the order in which an operator does these things, and share what runs.
+The tests are in the order of an operator's work, and share the running containers.
 """
 
 import asyncio

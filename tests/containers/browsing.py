@@ -1,4 +1,4 @@
-"""Browsers that call through the gateway, and how long each was without the page or without media."""
+"""Browsers in calls through the gateway, and the time that each was without the page or without media."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A daemon, images and a running project for the tests of containers; everything ends with the session."""
+"""A daemon, images and a running project for the container tests; all of it ends with the session."""
 
 import os
 import signal

@@ -1,10 +1,10 @@
-"""Docker's daemon with a network, processes and mounts of its own, which all end with this process, however it ends.
+"""Docker's daemon with its own network, processes and mounts, which end with this process in every case.
 
-In the machine's own network a daemon sets the policy of iptables' FORWARD chain to DROP and adds bridges, which breaks
-the other namespaces of the machine. Here its rules and bridges are in a namespace. It is the kernel that cleans up: the
+In the machine's own network, a daemon would set the policy of iptables' FORWARD chain to DROP and add bridges, which
+breaks other namespaces on the machine. Here, its rules and bridges are in a namespace. The kernel cleans up: the
 daemon's processes are in a PID namespace whose first process dies with this one, and all others, their mounts, the
-network namespace and the link to it die with that. What the kernel leaves is the table that lets builds reach
-registries, and empty control groups: `DockerDaemon` removes them at its end, or at the next start.
+network namespace and the link to it die with that. Two things remain: the table that lets builds reach registries, and
+empty control groups. `DockerDaemon` removes them at its end, or at the next start.
 """
 
 import contextlib

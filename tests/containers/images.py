@@ -1,8 +1,8 @@
-"""Images without a registry: a base by debootstrap, and stand-ins under the names and tags of third-party images.
+"""Images without a registry: a base made with debootstrap, and stand-ins for third-party images under their names.
 
-They are built from Debian's packages and PyPI, and follow the originals in user, volumes, ports, arguments and signals.
-Names and tags are read from the Compose files, so that a new tag there needs nothing here. What has none is left out
-(`WITHOUT`): Grafana, Loki and Alloy are in no package registry.
+They are built from Debian's packages and PyPI, and match the originals in user, volumes, ports, arguments and signals.
+Names and tags are read from the Compose files, so a new tag there needs no change here. Programs in no package registry
+are left out (`WITHOUT`): Grafana, Loki and Alloy.
 """
 
 import re

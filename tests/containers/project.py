@@ -1,4 +1,4 @@
-"""A project of Compose under test: files copied out of the repository, secrets of its own, the daemon of the test."""
+"""A Compose project under test: files copied from the repository, with its own secrets, on the test's daemon."""
 
 import json
 import re

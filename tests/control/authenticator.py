@@ -1,4 +1,4 @@
-"""An authenticator in software (WebAuthn Level 3, section 6): it makes passkeys and signs with them."""
+"""A software authenticator (WebAuthn Level 3, section 6), which creates passkeys and signs with them."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""A meeting with one caller of each kind, and things of theirs to ask for."""
+"""A meeting with one caller of each kind, and objects of theirs to request."""
 
 import asyncio
 import io

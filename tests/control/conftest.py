@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the session, a database of its own per test, and the real application on real sockets."""
+"""A real PostgreSQL for the session, a separate database for each test, and the real application on real sockets."""
 
 import asyncio
 import shutil

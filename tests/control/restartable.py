@@ -1,4 +1,4 @@
-"""A PostgreSQL of one test alone, which may be stopped, frozen and started again."""
+"""A PostgreSQL server of a single test, which can be stopped, frozen and restarted."""
 
 import signal
 import subprocess

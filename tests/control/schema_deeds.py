@@ -1,5 +1,4 @@
-"""Operations that take more than one request, or no JSON: how each is brought to succeed for the schema's
-test. Each returns the status of the operation itself."""
+"""Operations of the schema test that need several requests, or a body that is not JSON. Each returns its own status."""
 
 import time
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""A mail server that keeps what it is sent: enough of RFC 5321 for a client that only delivers."""
+"""A mail server that keeps received mail: enough of RFC 5321 for a client that only delivers."""
 
 import asyncio
 from email import message_from_bytes

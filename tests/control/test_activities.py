@@ -1,4 +1,4 @@
-"""Polls, questions, the timer and the spotlight: who sees what, and that the room is told."""
+"""Polls, questions, the timer and the spotlight: their visibility, and the notification of the room."""
 
 from tests.control.harness import Node, People, come_in
 

@@ -1,4 +1,4 @@
-"""Addresses of accounts: confirmed before they count, undone by their owner, and in one namespace with user names."""
+"""Account addresses: confirmed before they count, restored by their owner, and in one namespace with user names."""
 
 import contextlib
 import re

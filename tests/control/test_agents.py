@@ -1,4 +1,4 @@
-"""Workers of LiveKit's agent framework: let in by their token, offered what is dispatched, told when it is over."""
+"""Workers of LiveKit's agent framework: admitted by token, offered dispatched jobs, notified of their end."""
 
 import asyncio
 import dataclasses

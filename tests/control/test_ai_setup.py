@@ -1,4 +1,4 @@
-"""Emotion analysis: switched on only in knowledge of the law, by administrators; and who sees live tracks."""
+"""Emotion analysis: switched on only by administrators who acknowledge the law; and access to live analysis."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Every server goes away in turn under concurrent writers: the short version of `python -m bench faults`."""
+"""Every server fails in turn under concurrent writers: the short version of `python -m bench faults`."""
 
 from bench.faults import scenario
 

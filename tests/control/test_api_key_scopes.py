@@ -1,4 +1,4 @@
-"""API keys: each route takes the scope that is written down here and no other; some take no key at all."""
+"""API keys: each route takes exactly the scope listed here, or no key at all."""
 
 import re
 

@@ -1,7 +1,7 @@
 """Authorization: hand-written expectations for every route; a route without its row fails.
 
-Columns are callers. A status is expected as it stands; `ok` means that authorization lets the caller through, whatever
-the request then meets (the bodies sent are empty, so that most end in 400 and change nothing).
+Columns are callers. A status must match exactly; `ok` means that authorization admits the caller, whatever happens to
+the request afterwards (the bodies are empty, so most requests end in 400 and change nothing).
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One task in the background that fails: control logs it, counts it, begins it again, and serves on."""
+"""A failing background task: control logs it, counts it, restarts it, and keeps serving."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A restore, rehearsed as the documentation of backups says: dump, copy, and what was recorded after the dump."""
+"""A restore by the documentation of backups: the dump, the copy, and recordings made after the dump."""
 
 import argparse
 import asyncio

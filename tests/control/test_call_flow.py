@@ -1,4 +1,4 @@
-"""The flow of a call: register, create, join, what the node is told, what it reports, and how it ends."""
+"""The flow of a call: register, create, join, the node's desired state, its facts, and the end."""
 
 import base64
 from typing import Any

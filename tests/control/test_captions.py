@@ -1,4 +1,4 @@
-"""Captions and chat: stored from facts, read back by those who may."""
+"""Captions and chat: stored from facts, and read by those who are allowed to."""
 
 import asyncpg
 

@@ -1,4 +1,4 @@
-"""Crowds at the door: what a whole office behind one address may do, and what guessing may not."""
+"""Crowds: everything that a whole office behind one address may do, and that guessing may not."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
-"""Deleting an account or a meeting leaves nothing behind, in any store; a store that is not named here fails the test.
+"""Deleting an account or a meeting leaves nothing behind in any store; an unlisted store fails the test.
 
 Every row of every table, every key of Redis, every object, file and document is searched for the identifiers and for
-what was said. What stays is named below, with its reason.
+spoken and written text. Data that stays is listed below, with the reason.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Batches of facts: concurrent, repeated, hostile."""
+"""Batches of facts: concurrent, repeated, and hostile."""
 
 import asyncio
 import contextlib

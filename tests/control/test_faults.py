@@ -1,4 +1,4 @@
-"""Servers that go away under a running control process: it recovers by itself and loses nothing."""
+"""Servers that fail under a running control process: it recovers by itself and loses nothing."""
 
 import asyncio
 import shutil

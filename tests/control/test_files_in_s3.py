@@ -1,4 +1,4 @@
-"""Uploaded files and recordings of a control whose objects are in a real S3 server."""
+"""Uploaded files and recordings with objects in a real S3 server."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""A disk that fills up: files stop first, meetings go on; what cannot be written is told, and readiness says it."""
+"""A disk that fills up: files stop first, meetings continue, and errors and readiness report it."""
 
 import asyncio
 import contextlib

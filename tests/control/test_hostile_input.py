@@ -1,4 +1,4 @@
-"""Hostile input, and the clear refusal that it meets; none is a server error.
+"""Hostile input and its clear refusal, which is never a server error.
 
 Elsewhere: forged tokens (test_authorization), CSRF and malformed bodies (test_accounts), uploads that are pages, bombs
 or too large (test_media), paths in archives (test_recordings), pages (test_pages), webhooks' addresses (test_webhooks).

@@ -1,4 +1,4 @@
-"""Over TLS: HTTP/1.1, Secure `__Host-` cookies, and nothing mixed up with the plain listener."""
+"""Control over TLS: HTTP/1.1, Secure `__Host-` cookies, and separation from the plain listener."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Foreign keys and their indexes: without one, each deletion reads the whole table that refers to it."""
+"""Indexes of foreign keys: without one, each deletion scans the whole referring table."""
 
 import asyncpg
 

@@ -1,4 +1,4 @@
-"""Sharing, retention, export and repair from the command line."""
+"""Sharing, retention, export, and repair from the command line."""
 
 import aiohttp
 import asyncpg

@@ -1,4 +1,4 @@
-"""Rooms that end without a word: control itself writes what is missing."""
+"""Rooms that end without a report: control writes the missing events itself."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Access tokens of LiveKit's SDKs: who is let in, into which meeting, and who is told what."""
+"""Access tokens of LiveKit's SDKs: who is admitted to which meeting, and with which answer."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""Secrets that are mailed or written down for the operator are in files of theirs alone, and in no log."""
+"""Secrets in mails or for the operator are only in private files, never in a log."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Uploaded files: streamed, typed by content, limited, served harmlessly."""
+"""Uploaded files: streamed, typed by content, limited, and served safely."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Lists of a user's meetings: which are in them, their order by pages, and that no others are read for them."""
+"""Lists of a user's meetings: their content, their order over pages, and that no other rows are read."""
 
 import re
 from typing import Any

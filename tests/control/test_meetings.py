@@ -1,4 +1,4 @@
-"""Meetings that are planned, waited for, and moderated."""
+"""Meetings: scheduling, lobby and moderation."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Methods of each REST path, and the answers to others (RFC 9110, sections 15.5.5 and 15.5.6)."""
+"""Methods of each REST path, and the responses to others (RFC 9110, sections 15.5.5 and 15.5.6)."""
 
 import re
 

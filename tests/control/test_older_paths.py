@@ -1,4 +1,4 @@
-"""Every route that users of the older system know is there, and what is not a present-day path's twin works."""
+"""Every route of the older system exists, and those that differ from a current path work."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""An outage is told of at its beginning and at its end."""
+"""Outages are logged at their beginning and at their end."""
 
 from foundation.outages import Outages
 

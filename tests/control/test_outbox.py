@@ -1,4 +1,4 @@
-"""Events leave the outbox in order and without gaps per meeting, whatever fails meanwhile."""
+"""Events leave the outbox in order and without gaps per meeting, whatever fails."""
 
 import asyncio
 import contextlib

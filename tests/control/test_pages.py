@@ -1,4 +1,4 @@
-"""The page, its headers, and what must not be served."""
+"""The page, its headers, and files that must not be served."""
 
 import aiohttp
 import pytest

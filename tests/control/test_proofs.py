@@ -1,4 +1,4 @@
-"""Proofs: what could take an account over asks for one of at most five minutes; a session alone is not enough."""
+"""Proofs: requests that could take over an account need one of the last five minutes, not just a session."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""The Python client's session over longer than an access token holds."""
+"""The Python client's session beyond the lifetime of an access token."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Quality of participants' media as the sfu measured it and hosts read it."""
+"""Quality of participants' media, measured by the sfu and read by hosts."""
 
 from tests.control.harness import People, report
 

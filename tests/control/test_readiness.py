@@ -1,4 +1,4 @@
-"""Readiness answers soon, whatever is away: everything is asked at once, and nothing is waited for."""
+"""Readiness answers quickly, whatever fails: all checks run at once, and none is waited for."""
 
 import asyncio
 import contextlib

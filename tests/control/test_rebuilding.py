@@ -1,4 +1,4 @@
-"""Tables of recordings that were dropped are made again as they were, with what fell with them."""
+"""Dropped tables of recordings are recreated as they were, with their dependents."""
 
 import asyncpg
 import pytest

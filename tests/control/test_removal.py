@@ -1,4 +1,4 @@
-"""Removed people stay out, in a new tab and under another name too, until a host lets them back in."""
+"""Removed people stay out, even in a new tab or under another name, until a host readmits them."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

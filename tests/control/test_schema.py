@@ -1,8 +1,8 @@
-"""The REST API against its own document: requests that schemathesis makes of it, as administrator, host and guest.
+"""The REST API against its own document: schemathesis sends requests as administrator, host and guest.
 
-Whatever is sent, there is no server error, and every answer is as the document says. Path parameters are of things
-that exist, so that requests get beyond the first look; nine of ten operations succeed at least once, by what
-schemathesis makes up, by a body that is written down here, or by several requests (schema_deeds).
+Whatever is sent, there is no server error, and every response matches the document. Path parameters name existing
+objects, so that requests pass the first checks. Nine of ten operations succeed at least once: with input from
+schemathesis, with a body given here, or with several requests (schema_deeds).
 """
 
 import asyncio

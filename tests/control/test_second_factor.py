@@ -1,4 +1,4 @@
-"""The second factor: RFC 6238's vectors, sign-in with it, no code twice."""
+"""The second factor: RFC 6238's vectors, sign-in, and that no code works twice."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Signing in on the page, in Chromium: passkeys by its virtual authenticator, and codes of an authenticator app."""
+"""Signing in on the page, in Chromium: passkeys from its virtual authenticator, and codes of an authenticator app."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Links that open one file for a while: through control, and straight to a store with a public endpoint."""
+"""Links that open one file for a limited time: through control, or at a store with a public endpoint."""
 
 import io
 import secrets

@@ -1,4 +1,4 @@
-"""Signing in at a real OpenID Connect provider, and what must not get anybody in."""
+"""Signing in at a real OpenID Connect provider, and attempts that must fail."""
 
 import re
 import shutil

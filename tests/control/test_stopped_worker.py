@@ -1,4 +1,4 @@
-"""A worker process that is stopped past its lease and goes on later: one result is visible, the other worker's."""
+"""A worker process that is stopped past its lease and resumes: only the other worker's result is visible."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Stopping: quickly, though connections are open."""
+"""Stopping: fast, even with open connections."""
 
 import asyncio
 import contextlib

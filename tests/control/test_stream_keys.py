@@ -1,4 +1,4 @@
-"""Stream keys: hosts make, list and delete them; nodes exchange them for join tokens on behalf of who shows one."""
+"""Stream keys: hosts create, list and delete them; nodes exchange them for join tokens for their holders."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Many transfers at once in flat memory, and slow ones that arrive whole: the short version of the benchmark."""
+"""Many transfers at once in constant memory, and slow ones that complete: the short version of the benchmark."""
 
 from bench.transfers import MB, scenario
 

@@ -1,4 +1,4 @@
-"""The server API as SDKs meet it without anybody in a room: rooms, grants, encodings and refusals."""
+"""The server API with nobody in a room, as SDKs use it: rooms, grants, encodings and refusals."""
 
 import dataclasses
 import json

@@ -1,6 +1,6 @@
-"""Two releases beside each other: this one on the database of the next, and taking what the next reports.
+"""Two releases side by side: this one on the next one's database, and with the next one's facts.
 
-The next release is a copy of this one's packages with a migration and a kind of fact more.
+The next release is a copy of this one's packages, with an additional migration and kind of fact.
 """
 
 import shutil

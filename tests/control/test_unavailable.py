@@ -1,4 +1,4 @@
-"""A database that cannot serve is answered with 503, whatever the way in which it fails; our own faults are not."""
+"""An unavailable database is answered with 503, however it fails; our own bugs are not."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Text of a meeting is for those who are in it, and whom the others see."""
+"""A meeting's text is only for those who are in it and visible to others."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 of this run alone."""
+"""A certificate for 127.0.0.1, made for this run."""
 
 import datetime
 from pathlib import Path

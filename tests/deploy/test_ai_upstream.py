@@ -1,4 +1,4 @@
-"""Inference nodes behind a real nginx: requests are spread over them, and one that is gone is passed over."""
+"""Inference nodes behind a real nginx: requests are spread over them, and a dead one is skipped."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Certificates of the gateway in containers: taken from where root alone can read, and again when they are renewed."""
+"""Certificates of the gateway in containers: copied from where only root can read, and again on renewal."""
 
 import contextlib
 import datetime

@@ -1,4 +1,4 @@
-"""Compose files: true to the schema, and to what the parts can really be told."""
+"""Compose files: valid by the schema, and consistent with the parts' settings."""
 
 import re
 import subprocess

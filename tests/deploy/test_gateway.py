@@ -1,4 +1,4 @@
-"""The gateway as browsers meet it: a real nginx before a real server, and a call through both."""
+"""The gateway from a browser's view: a real nginx in front of a real server, and a call through both."""
 
 import asyncio
 import io

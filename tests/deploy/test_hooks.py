@@ -1,4 +1,4 @@
-"""The two small programs in the image: whether a part is healthy, and when an sfu is empty."""
+"""The two small programs in the image: the health check of a part, and the check for an empty sfu."""
 
 import http.server
 import subprocess

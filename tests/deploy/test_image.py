@@ -1,4 +1,4 @@
-"""The image's build context: what the Dockerfile copies is what its ignore file lets through."""
+"""The image's build context: the ignore file admits everything that the Dockerfile copies."""
 
 import re
 from pathlib import Path, PurePosixPath

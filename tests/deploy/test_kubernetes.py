@@ -1,4 +1,4 @@
-"""Manifests: true to Kubernetes' own schemas, and to each other."""
+"""Manifests: valid by Kubernetes' own schemas, and consistent with each other."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Prometheus' and Alertmanager's files by their own checkers, and all of them against a live server in a call."""
+"""Prometheus's and Alertmanager's files, checked by their own tools and on a live server in a call."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The gateway's configuration: for every nginx that is around, accepted by the one that is here."""
+"""The gateway's configuration, for every supported nginx and accepted by the installed one."""
 
 import datetime
 import os

@@ -1,4 +1,4 @@
-"""TURN: a real coturn, configured as shipped, takes the credentials that control makes and relays nothing inside."""
+"""TURN: a real coturn, configured as shipped, accepts control's credentials and relays nothing to internal hosts."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The documents: the site builds without a warning, and files that they name are there."""
+"""The documents: the site builds without warnings, and files that they mention exist."""
 
 import re
 import subprocess

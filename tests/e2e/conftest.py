@@ -1,4 +1,4 @@
-"""A whole server in a namespace, and browsers in others: what the end-to-end tests stand on."""
+"""A whole server in one namespace and browsers in others, for the end-to-end tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

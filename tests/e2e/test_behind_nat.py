@@ -1,4 +1,4 @@
-"""A browser and a client of ours, each behind a router that translates addresses, meet: both see and hear."""
+"""A browser and a client of ours, each behind a NAT router, meet, see and hear each other."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager

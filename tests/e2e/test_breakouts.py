@@ -1,4 +1,4 @@
-"""Breakout rooms in real browsers: a host opens them, who is assigned is taken there without a click, all come back."""
+"""Breakout rooms in real browsers: a host opens them, assigned people are moved without a click, all return."""
 
 from playwright.async_api import Page, expect
 

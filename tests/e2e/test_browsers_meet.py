@@ -1,4 +1,4 @@
-"""Real browsers, each in a network namespace of its own, meet over HTTPS: frames are decoded on every side."""
+"""Real browsers, each in its own network namespace, meet over HTTPS: frames are decoded on every side."""
 
 import asyncio
 import contextlib

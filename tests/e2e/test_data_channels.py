@@ -1,4 +1,4 @@
-"""Real browsers and a client of ours exchange data over data channels, both ways, reliable and lossy."""
+"""Real browsers and a client of ours exchange data over data channels in both directions, reliable and lossy."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""End-to-end encryption: browsers that share words decode each other; others get nothing of it and stay in it."""
+"""End-to-end encryption: browsers with the same passphrase decode each other; others decode nothing but stay in."""
 
 import asyncio
 from typing import Any

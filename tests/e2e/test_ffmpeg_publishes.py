@@ -1,4 +1,4 @@
-"""FFmpeg's WHIP muxer with its default flags publishes through the whole server; browsers see it, late ones too."""
+"""FFmpeg's WHIP muxer with default flags publishes through the whole server; browsers see it, even late ones."""
 
 import asyncio
 import sys

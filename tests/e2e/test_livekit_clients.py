@@ -1,4 +1,4 @@
-"""LiveKit's own SDK and a client of ours in one meeting: each sees, hears and reads the other, and a host moderates."""
+"""LiveKit's SDK and a client of ours in one meeting: both see, hear and read each other, and a host moderates."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""An application's server governs a room of LiveKit's clients by LiveKit's own server SDK."""
+"""An application's server manages a room of LiveKit's clients with LiveKit's server SDK."""
 
 from livekit import api
 from livekit.rtc import DisconnectReason

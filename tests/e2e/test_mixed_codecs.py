@@ -1,4 +1,4 @@
-"""A publisher's codec that a subscriber cannot decode: the browser is asked for VP8 as well, and sends it."""
+"""A codec that a subscriber cannot decode: the publisher's browser is asked to send VP8 as well, and does so."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A meeting that mutes on entry: a guest's page starts muted, the others are told, and the guest can unmute."""
+"""A meeting that mutes on entry: a guest's page starts muted, the others see it, and the guest can unmute."""
 
 from playwright.async_api import expect
 

@@ -1,4 +1,4 @@
-"""Browsers reach media by IPv6 alone."""
+"""Browsers that reach media only over IPv6."""
 
 import contextlib
 import subprocess

@@ -1,4 +1,4 @@
-"""Removing somebody in real browsers: a new tab stays out, a private window waits, and a host lets people back in."""
+"""Removal in real browsers: a new tab stays out, a private window waits, and a host readmits people."""
 
 from playwright.async_api import expect
 

@@ -1,4 +1,4 @@
-"""A meeting in real browsers: a poll, a question, a timer, somebody shown large, a file; and a server that freezes."""
+"""A meeting in real browsers: a poll, a question, a timer, a spotlight, a file, and a server that freezes."""
 
 from playwright.async_api import expect
 

@@ -1,4 +1,4 @@
-"""Signaling over WebTransport in real browsers: it is used where it opens, and WebSocket where it does not."""
+"""Signaling over WebTransport in real browsers: used if it opens, otherwise replaced by WebSocket."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Browsers whose network lets no UDP out meet by ICE-TCP: frames are decoded both ways."""
+"""Browsers whose network blocks UDP meet over ICE-TCP: frames are decoded in both directions."""
 
 import contextlib
 import subprocess

@@ -1,4 +1,4 @@
-"""Tasks in the background: one that fails begins again, its failures are counted, and it can be cancelled."""
+"""Background tasks: a failed one restarts, its failures are counted, and it can be cancelled."""
 
 import asyncio
 import itertools

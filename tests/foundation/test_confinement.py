@@ -1,4 +1,4 @@
-"""Confinement of workers, tried by a real process with the workers' own limits."""
+"""Confinement of workers, tested in a real process with the workers' own limits."""
 
 import subprocess
 import sys

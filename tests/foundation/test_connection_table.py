@@ -1,4 +1,4 @@
-"""Bounded connections: who is closed for whom."""
+"""Bounded connections: which connection is closed to make room for which."""
 
 import pytest
 from hypothesis import given

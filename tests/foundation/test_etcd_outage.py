@@ -1,4 +1,4 @@
-"""Doing without etcd: who asks it again when, and what is logged of that."""
+"""Operation without etcd: who retries when, and what is logged."""
 
 import logging
 

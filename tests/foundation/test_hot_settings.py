@@ -1,4 +1,4 @@
-"""Settings that change while a part runs, from etcd and from the TOML file; no others do."""
+"""Settings that can change while a part runs, from etcd and from the TOML file; no others do."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Lines that repeat are written a few times, then counted; nothing is left out unsaid."""
+"""Repeated log lines are written a few times, then counted; nothing is dropped silently."""
 
 import io
 import logging

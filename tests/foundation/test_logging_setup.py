@@ -1,4 +1,4 @@
-"""Logs: one JSON object per event, found by its ids, without secrets."""
+"""Logs: one JSON object per event, searchable by its ids, without secrets."""
 
 import json
 import logging

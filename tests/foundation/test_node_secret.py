@@ -1,4 +1,4 @@
-"""Only a header with the secret itself is let in, whatever bytes others send."""
+"""Only a header with the exact secret is accepted, whatever bytes others send."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The number of processes that "auto" means."""
+"""The number of processes for "auto"."""
 
 import os
 from pathlib import Path

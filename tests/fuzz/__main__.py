@@ -1,8 +1,8 @@
-"""Fuzz one parser: `python -m tests.fuzz rtcp --seconds 60 [--seed N]`.
+"""Fuzzer of one parser: `python -m tests.fuzz rtcp --seconds 60 [--seed N]`.
 
-Mutates the kept corpus (tests/fuzz/corpus/<parser>/) at random. An input that raises anything but ValueError, breaks an
-invariant or takes longer than `SLOW` seconds is saved into the corpus, where the tests replay it, and ends the run
-with status 1.
+Mutates the corpus (tests/fuzz/corpus/<parser>/) at random. An input that raises anything but ValueError, breaks an
+invariant or takes longer than `SLOW` seconds is added to the corpus, where the tests replay it, and ends the run with
+status 1.
 """
 
 import argparse

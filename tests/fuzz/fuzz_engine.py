@@ -1,9 +1,9 @@
-"""A coverage-guided fuzzer over the compiled engine: `sh tests/fuzz/sanitize.sh fuzz SECONDS` builds it and runs this.
+"""Coverage-guided fuzzer of the compiled engine: `sh tests/fuzz/sanitize.sh fuzz SECONDS` builds and runs it.
 
-An input is a little program: packets of an authenticated publisher, raw datagrams, NACKs, feedback to the publisher and
-edits of the table. An input that reaches blocks of the engine that none has reached before is kept in the corpus
-(tests/fuzz/engine_corpus). Memory errors end the process (AddressSanitizer); here it is checked that nothing but
-KeyError and ValueError is raised and that no packet index protects two packets.
+An input is a small program: packets of an authenticated publisher, raw datagrams, NACKs, feedback to the publisher and
+edits of the table. An input that reaches new blocks of the engine is added to the corpus (tests/fuzz/engine_corpus).
+Memory errors end the process (AddressSanitizer). This program checks that only KeyError and ValueError are raised and
+that no packet index protects two packets.
 """
 
 import argparse

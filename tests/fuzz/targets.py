@@ -1,6 +1,6 @@
-"""The parsers that take bytes from the network, by name: each takes any bytes and either returns or raises ValueError.
+"""Parsers of bytes from the network, by name: each takes any bytes and either returns or raises ValueError.
 
-A target also checks what must hold of a value that was parsed, so that the fuzzer finds wrong values too.
+A target also checks the invariants of parsed values, so that the fuzzer finds wrong values too.
 """
 
 from collections.abc import Callable

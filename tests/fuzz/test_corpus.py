@@ -1,4 +1,4 @@
-"""Every kept input gives a value or ValueError, and so does a short run of mutations of it."""
+"""Every input in the corpus gives a value or ValueError, and so does a short run of mutations of it."""
 
 import random
 from pathlib import Path

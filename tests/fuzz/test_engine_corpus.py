@@ -1,4 +1,4 @@
-"""The kept inputs of the engine's fuzzer run through the compiled engine without a fault."""
+"""The inputs in the engine fuzzer's corpus run through the compiled engine without a fault."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Chromium reads prompts into a meeting by its microphone; a client of ours notes the captions that come of it."""
+"""A Chromium that reads prompts into a meeting by its microphone, and a client of ours that collects the captions."""
 
 import asyncio
 import tempfile

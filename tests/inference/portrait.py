@@ -1,4 +1,4 @@
-"""A face on video: the portrait that comes with matplotlib (a public-domain photograph), encoded as a camera would."""
+"""A face on video: the portrait in matplotlib (a public-domain photograph), encoded like a camera's video."""
 
 import io
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Opus RTP over a real SEQPACKET socket in, captions out: the whole inference process but the sfu and control."""
+"""Opus RTP over a real SEQPACKET socket in, captions out: everything of inference but the sfu and control."""
 
 import asyncio
 import contextlib

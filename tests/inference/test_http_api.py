@@ -1,4 +1,4 @@
-"""The API that control calls: files to text, what there is, and who may ask."""
+"""The API for control: files to text, the listed models and tracks, and access."""
 
 import asyncio
 import contextlib

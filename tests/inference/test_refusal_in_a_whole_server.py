@@ -1,4 +1,4 @@
-"""A refuser's tone, picture and words are in no file, transcript or result of a whole server."""
+"""Tone, picture and words of a person who refuses consent are in no file, transcript or result of a server."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""onnxruntime tells nobody that it runs: each module that imports it does so after the switch is set."""
+"""onnxruntime sends no telemetry: each module that imports it does so after the switch is set."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Captions in a call through a whole server: who speaks is read by everyone, who refuses by no one, losses or not."""
+"""Captions through a whole server: everyone reads consenting speakers, nobody reads others, even with losses."""
 
 import asyncio
 import contextlib

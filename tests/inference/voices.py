@@ -1,4 +1,4 @@
-"""Further speech with known words: other voices and languages of Debian's packages, none used to choose a threshold."""
+"""More speech with known words: other voices and languages in Debian's packages, none used to tune a threshold."""
 
 import gzip
 import re

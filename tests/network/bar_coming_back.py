@@ -1,4 +1,4 @@
-"""Bar: a viewer that was killed and is back, or whose address changed, sees moving pictures again within 2 s."""
+"""Bar: a viewer that was killed and returns, or whose address changed, sees moving pictures again within 2 s."""
 
 from pathlib import Path
 

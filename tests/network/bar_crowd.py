@@ -1,4 +1,4 @@
-"""Bar: of 25 publishers behind 2 Mbps the speaker is seen well, and each other one moves or is shown as paused."""
+"""Bar: of 25 publishers behind 2 Mbps, the speaker is seen well; each other one moves or is shown as paused."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Bars: links that lose much, that are thin, or whose queue is short, under a viewer in Chromium."""
+"""Bars: links with high loss, low rate or a short queue, in front of a viewer in Chromium."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Bar: at 100 ms of round trip, a join shows its first frame one sooner by WebTransport than by WebSocket."""
+"""Bar: at a round trip of 100 ms, a join over WebTransport shows its first frame one round trip earlier."""
 
 import asyncio
 import statistics

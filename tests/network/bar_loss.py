@@ -1,4 +1,4 @@
-"""Bars: random loss, towards the viewer and both ways."""
+"""Bars: random loss, towards the viewer and in both directions."""
 
 import asyncio
 from pathlib import Path

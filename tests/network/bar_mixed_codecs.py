@@ -1,4 +1,4 @@
-"""Bar: a Firefox sees moving VP8 within 2 s of a Chromium that publishes H264, then AV1; it decodes neither."""
+"""Bar: a Firefox sees moving VP8 within 2 s from a Chromium that publishes H264, then AV1; it decodes neither."""
 
 from parley_client import Api
 from tests.e2e.conftest import Deployment

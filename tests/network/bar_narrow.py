@@ -1,4 +1,4 @@
-"""Bar: a downlink of 250 kbps keeps the sound, and shows the lowest layer or says that it pauses."""
+"""Bar: a downlink of 250 kbps keeps the sound, and shows the lowest layer or reports that it is paused."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bar: a loop that stalls for 50 ms each second is no congestion, neither to who publishes nor to who watches."""
+"""Bar: an event loop that stalls for 50 ms every second is not taken for congestion on either side."""
 
 import asyncio
 import time

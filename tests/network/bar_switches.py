@@ -1,6 +1,6 @@
-"""Bar: 200 changes of layer, in each browser and codec: all decoded, no freeze, and lip sync afterwards.
+"""Bar: 200 layer switches in each browser and codec: all decoded, no freeze, and lip sync afterwards.
 
-`SWITCHES` may ask for fewer, `-k` for one browser and codec.
+`SWITCHES` sets a smaller number; `-k` selects one browser and codec.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Bar: over capacity like LTE's, more is shown at less than half the delay of the same call without adaptation.
+"""Bar: with LTE-like capacity, more is shown at less than half the delay of the same call without adaptation.
 
-300 kbps to 6 Mbps, of which the best layer takes 2: layers are a factor of three to four apart, and what is between
-them stays unused.
+The capacity is 300 kbps to 6 Mbps, of which the best layer takes 2 Mbps. Layers differ by a factor of three to four,
+and capacity between two layers stays unused.
 """
 
 import asyncio

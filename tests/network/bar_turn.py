@@ -1,4 +1,4 @@
-"""Bar: a browser that gets nothing but TLS out meets others through coturn, configured as shipped."""
+"""Bar: a browser whose network only allows TLS out meets others through coturn, configured as shipped."""
 
 import contextlib
 import datetime

@@ -1,4 +1,4 @@
-"""A viewer of ours behind an emulated link: exact about what came, and light enough for many runs."""
+"""Our own viewer behind an emulated link: it reports exactly what arrived, and is light enough for many runs."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""`--seeds N`: with how many seeds each bar is run. One tells whether it can hold, five whether it holds in four."""
+"""Option `--seeds N`: the number of seeds for each bar. One shows that it can hold, five that it holds in four."""
 
 import pytest
 

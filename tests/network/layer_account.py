@@ -1,4 +1,4 @@
-"""An account of a viewer's layer: what server, publisher and viewer tell of it, for a test that failed."""
+"""Record of a viewer's layer by server, publisher and viewer, for a test that failed."""
 
 import time
 from collections.abc import Iterator

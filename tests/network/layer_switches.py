@@ -1,4 +1,4 @@
-"""A publisher in Chromium that flashes and beeps, and a viewer that asks for a large and a small picture by turns."""
+"""A publisher in Chromium that flashes and beeps, and a viewer that asks for large and small pictures in turn."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Movement of pictures, second by second: each moves or is said to be paused."""
+"""Movement of pictures by the second: each moves or is reported as paused."""
 
 import asyncio
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Sound that a browser's uplink loses comes all the same: a Chromium publisher behind an emulated link."""
+"""Sound lost on a browser's uplink is repaired: a Chromium publisher behind an emulated link."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A viewer that was killed and is back, and one whose address changes in the middle of a call, see moving pictures."""
+"""Viewers that were killed and return, or whose address changes during a call, see moving pictures."""
 
 import asyncio
 import time

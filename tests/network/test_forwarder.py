@@ -1,4 +1,4 @@
-"""The emulated network under real sockets does what it says."""
+"""The emulated network under real sockets behaves as configured."""
 
 import select
 import socket

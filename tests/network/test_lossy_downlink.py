@@ -1,4 +1,4 @@
-"""A viewer of ours behind a downlink that loses one packet in ten: the short form of the bars."""
+"""Our own viewer behind a downlink with 10 % loss: the short form of the bars."""
 
 import time
 from pathlib import Path

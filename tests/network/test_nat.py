@@ -1,4 +1,4 @@
-"""The routers of tests translate as they say: by destination, for those alone who were written to."""
+"""The NAT routers of the tests: one mapping per destination, open only to those who were written to."""
 
 import contextlib
 import socket

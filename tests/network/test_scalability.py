@@ -1,6 +1,6 @@
-"""One stream of several layers (SVC) from Chromium: viewers in both browsers decode as many as they have room for.
+"""One stream of several layers (SVC) from Chromium: viewers in both browsers decode as many as their link carries.
 
-Of a camera's they lose resolution, of a screen's rate.
+With fewer layers, a camera loses resolution, and a screen loses frame rate.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A viewer whose layer changes again and again decodes all of it and freezes never: ten times of bar_switches' 200."""
+"""A viewer whose layer changes repeatedly decodes everything and never freezes: ten of the 200 in bar_switches."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A room that outgrows a worker, through the whole server: whoever comes next is on another, and is seen and heard."""
+"""A room that outgrows a worker, through the whole server: the next participant is on another, seen and heard."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,6 @@
-"""Two nodes, two browsers: one node is killed, the link of the other is cut, both are upgraded; nobody has to click.
+"""Two nodes, two browsers: one node is killed, the other's link is cut, both are upgraded; nobody has to click.
 
-How fast it has to be is measured by `python -m bench failover`; here it has to happen.
+`python -m bench failover` measures the time; this test checks that it works.
 """
 
 import asyncio

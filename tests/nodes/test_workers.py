@@ -1,4 +1,4 @@
-"""Two sfu processes on one machine, one of them killed in a recorded call: call and recording go on."""
+"""Two sfu processes on one machine, one of them killed in a recorded call: call and recording continue."""
 
 import asyncio
 import json

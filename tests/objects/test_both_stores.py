@@ -1,4 +1,4 @@
-"""Object stores: the same tests on a directory and on a real S3 server."""
+"""Object stores: the same tests for a directory and for a real S3 server."""
 
 import hashlib
 import secrets

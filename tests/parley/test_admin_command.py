@@ -1,4 +1,4 @@
-"""`parley admin` and `parley openapi`, as an operator runs them."""
+"""`parley admin` and `parley openapi`, run like an operator does."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Breakout rooms through the whole server, by the client library: told where to go, led there by joining, and back."""
+"""Breakout rooms through the whole server, with the client library: redirected, moved by joining, and back."""
 
 from parley_client import Api, Room
 from tests.support.call import become_admin

@@ -1,4 +1,4 @@
-"""The generated HTTPS certificate: kept while it fits, replaced when it does not."""
+"""The generated HTTPS certificate: kept while it is valid, replaced when it is not."""
 
 import datetime
 import ssl

@@ -1,4 +1,4 @@
-"""The command line: flags of settings in groups, old names of flags with one warning."""
+"""The command line: flags of settings in groups, and old names of flags with one warning."""
 
 import importlib.util
 import os

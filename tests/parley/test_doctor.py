@@ -1,4 +1,4 @@
-"""`parley doctor`: what is wrong is named, with its reason; what is right is said to be."""
+"""`parley doctor`: faults are named with their reasons, and working parts are reported as such."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL starts again after everything was killed, whoever has its process number by then."""
+"""The embedded PostgreSQL restarts after everything was killed, even if its process id was reused."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""`parley flight replay --plot`: a call's estimate, allocation, capacity and delay as a picture."""
+"""`parley flight replay --plot`: a call's estimate, allocation, capacity and delay as an image."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Leftovers of a killed supervisor are found and ended; a living one is respected."""
+"""Leftovers of a killed supervisor are found and ended; a running one is respected."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
 """Authorization in a live room: hand-written expectations, through a whole server.
 
-Columns are callers. A signaling message is expected to be done (`ok`) or to be refused with the code given; the offers
-sent describe nothing, so that `offer_refused` is what somebody gets who may publish. A kind without its row fails.
+Columns are callers. A signaling message must succeed (`ok`) or be refused with the given code. The offers describe
+nothing, so a caller who may publish gets `offer_refused`. A kind of message without a row fails.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Control's keys where stores are external: made once, on demand, never by surprise."""
+"""Control's keys for deployments with external stores: created once, and only on request."""
 
 import stat
 from pathlib import Path

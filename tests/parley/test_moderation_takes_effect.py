@@ -1,4 +1,4 @@
-"""Moderation by REST takes effect in the live room, through the whole server."""
+"""Moderation over REST takes effect in the live room, through the whole server."""
 
 from parley_client import Api, Room
 from tests.support.call import become_admin, speaking

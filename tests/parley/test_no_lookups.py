@@ -1,4 +1,4 @@
-"""Quietness towards the world: no part asks a name server for anything that nobody configured."""
+"""Absence of name lookups: no part queries a name server for anything that was not configured."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Configurations of the parts from the settings of a system spread over machines."""
+"""Configurations of the parts, from the settings of a system spread over several machines."""
 
 from pathlib import Path
 

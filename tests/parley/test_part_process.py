@@ -1,4 +1,4 @@
-"""The process of a part, as the first process of a container."""
+"""The process of a part as the first process of a container."""
 
 import signal
 import subprocess

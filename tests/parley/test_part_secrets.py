@@ -1,4 +1,4 @@
-"""Each process of a running server knows the secrets that it uses, and no others: read off the processes themselves."""
+"""Each process of a running server has the secrets that it uses, and no others, as read from the processes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Through control, clients of other standards: plain transports with FFmpeg, audited; a WHEP player and its events."""
+"""Clients of other standards through control: plain transports with FFmpeg, audited; a WHEP player and its events."""
 
 import asyncio
 import json

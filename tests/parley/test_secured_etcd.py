@@ -1,4 +1,4 @@
-"""An etcd that is shared with others: over TLS, by an account that may touch nothing but what is Parley's."""
+"""An etcd shared with others: over TLS, with an account that can only access Parley's keys."""
 
 import asyncio
 import gc

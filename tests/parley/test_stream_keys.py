@@ -1,4 +1,4 @@
-"""An encoder that is configured once: FFmpeg comes by a stream key again and again, until the key is deleted."""
+"""An encoder that is configured once: FFmpeg connects with a stream key repeatedly, until the key is deleted."""
 
 import asyncio
 import sys

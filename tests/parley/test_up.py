@@ -1,4 +1,4 @@
-"""`parley up` as an operator meets it: stops whole, recovers from kills, finds its data, refuses clearly."""
+"""`parley up` from an operator's view: stops completely, recovers from kills, finds its data, refuses clearly."""
 
 import os
 import signal

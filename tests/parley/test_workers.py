@@ -1,4 +1,4 @@
-"""Several sfu processes on a machine: a name, ports and a socket each, and all of them known to the other parts."""
+"""Several sfu processes on a machine: each has its own name, ports and socket, known to the other parts."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A recorder attached to a sink server of the test's own."""
+"""A recorder attached to the test's own sink server."""
 
 import asyncio
 import contextlib

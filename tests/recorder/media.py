@@ -1,4 +1,4 @@
-"""Encoded media whose every frame says which one it is, and RTP packets of it as an sfu's sink sees them."""
+"""Encoded media with identifiable frames, and their RTP packets as an sfu's sink gets them."""
 
 import functools
 from collections.abc import Iterator

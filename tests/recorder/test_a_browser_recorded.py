@@ -1,4 +1,4 @@
-"""Chromium's canvas and WebAudio, recorded by a whole server: flash and beep line up, every codec's file is whole."""
+"""Chromium's canvas and WebAudio, recorded by a whole server: flash and beep align, every file is complete."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A whole server stopped while it records on a disk that takes seconds: the recorder seals all the same."""
+"""A whole server stopped while it records on a disk that takes seconds: the recorder still seals."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""A whole server whose recordings and files are in S3: recorded, finished, filmed and downloaded from the bucket."""
+"""A whole server with recordings and files in S3: recorded, finished, composed and downloaded from the bucket."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Chromium and Firefox load finished files, know how long they are, and seek to the right picture."""
+"""Chromium and Firefox load finished files, know their duration, and seek to the right picture."""
 
 import contextlib
 

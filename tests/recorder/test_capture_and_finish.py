@@ -1,4 +1,4 @@
-"""Packets go in; finished files that hold every frame come out."""
+"""Packets in, finished files with every frame out."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Clocks: maps of drifting, jittering, differing clocks onto the sfu's, over hours."""
+"""Clocks: mapping of drifting, jittering, differing clocks to the sfu's, over hours."""
 
 import random
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The film of a recording, decoded again: who is seen where and when, and whether sound and picture belong together."""
+"""The film of a recording, decoded: who is seen where and when, and whether sound and picture match."""
 
 import itertools
 from fractions import Fraction

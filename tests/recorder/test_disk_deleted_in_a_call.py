@@ -1,4 +1,4 @@
-"""The recorder's disk is deleted in the middle of a call: what was closed by then plays from the store."""
+"""The recorder's disk is deleted during a call: segments closed before play from the store."""
 
 import asyncio
 import io

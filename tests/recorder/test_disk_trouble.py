@@ -1,4 +1,4 @@
-"""A full disk: capture goes on when there is room again, the recording says so, nothing else stops."""
+"""A full disk: capture resumes when there is space, the recording reports it, and nothing else stops."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""Facts reach control at least once and in order, over its restarts, and capture does not wait for them."""
+"""Facts reach control at least once and in order, even over its restarts, and capture does not wait for them."""
 
 import asyncio
 import contextlib

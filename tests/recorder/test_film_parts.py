@@ -1,4 +1,4 @@
-"""A film is made in parts: what is done stays, decoding begins where it must, gaps and names are seen as such."""
+"""A film is made in parts: finished parts are kept, decoding starts where it must, gaps and names are recognised."""
 
 import asyncio
 from collections.abc import AsyncIterator

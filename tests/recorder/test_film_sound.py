@@ -1,4 +1,4 @@
-"""The sound of a film: as loud as it should be, never too loud, undistorted, without steps."""
+"""The sound of a film: at the right loudness, never too loud, undistorted, without steps."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Journals: what is written is read; whatever the bytes, reading ends at the first line that does not check."""
+"""Journals: written data is read back; whatever the bytes, reading ends at the first line that fails its check."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""`kill -9` of a real recorder at seeded instants: it goes on by itself, and nothing that the sfu received is lost."""
+"""`kill -9` of a real recorder at seeded times: it resumes, and nothing that the sfu received is lost."""
 
 import asyncio
 import random

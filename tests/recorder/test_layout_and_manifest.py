@@ -1,4 +1,4 @@
-"""Paths cannot be led astray; documents are committed whole or not at all; a rescan finds what is there."""
+"""Paths cannot be subverted, documents are committed completely or not at all, and a rescan finds all files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Flash and beep line up in finished files, whatever clocks and networks the streams came through."""
+"""Flash and beep align in finished files, whatever clocks and networks the streams came through."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""A participant whose sender reports are wrong: its files stay where its frames came, and no other's move."""
+"""A participant with wrong sender reports: its files stay at their frames' arrival, and no others move."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Blocks: FFmpeg reads what we write; what is torn is found, whatever the bytes."""
+"""Blocks: FFmpeg reads what we write, and torn blocks are found, whatever the bytes."""
 
 import io
 

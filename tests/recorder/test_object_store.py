@@ -1,4 +1,4 @@
-"""Recordings go into a real S3 server as they are made; what happens to disk, store and process on the way."""
+"""Recordings are uploaded to a real S3 server as they are made, despite faults of disk, store and process."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""A segment torn anywhere: what is sealed is whole, and capture goes on behind exactly what is in the file."""
+"""A segment torn anywhere: the sealed part is complete, and capture continues right after the file's content."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A recording whose room moves between nodes: the later placement has it, and only one of them records."""
+"""A recording whose room moves between nodes: the later placement takes it over, and only one node records."""
 
 import asyncio
 from dataclasses import replace

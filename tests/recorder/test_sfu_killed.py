@@ -1,4 +1,4 @@
-"""`kill -9` of the sfu while a page is recorded: half a second is lost at most, and the recording goes on by itself."""
+"""`kill -9` of the sfu while a page is recorded: at most half a second is lost, and the recording continues."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Several recorders on one directory, as the pods of a cluster have it: each touches only what is its own."""
+"""Several recorders on one directory, like pods of a cluster: each touches only its own files."""
 
 import asyncio
 import os

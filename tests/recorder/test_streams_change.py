@@ -1,4 +1,4 @@
-"""Changes of a track while it is recorded: of layer, size and codec; pauses; lost packets; a lost sfu."""
+"""Changes of a track during recording: of layer, size and codec; pauses; lost packets; a lost sfu."""
 
 import dataclasses
 import random

@@ -1,4 +1,4 @@
-"""Positions on a recording's timeline, over wraps, epochs, jumps and lives of the sfu."""
+"""Positions on a recording's timeline, over wraps, epochs, jumps and restarts of the sfu."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Trouble with the disk: from the first refusal until it takes things again."""
+"""Trouble with the disk: from the first refusal until it accepts data again."""
 
 import errno
 

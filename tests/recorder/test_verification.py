@@ -1,4 +1,4 @@
-"""Signatures of manifests, and the verification of what they cover."""
+"""Signatures of manifests, and the verification of the signed files."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A meeting recorded by a whole server: losses repaired, the recorder killed on the way, the files downloaded."""
+"""A meeting recorded by a whole server: losses repaired, the recorder killed meanwhile, the files downloaded."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""`python -m tests.stack`: the whole topology on this machine until Ctrl-C, on the ports that operators know."""
+"""The whole topology on this machine until Ctrl-C, on its usual ports: `python -m tests.stack`."""
 
 import argparse
 import signal

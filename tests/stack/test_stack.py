@@ -1,4 +1,4 @@
-"""The whole topology at once: a browser's call through the gateway, every part watched, an alert fired and resolved."""
+"""The whole topology at once: a browser's call through the gateway, monitoring of all parts, an alert and its end."""
 
 import asyncio
 import json

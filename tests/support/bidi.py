@@ -1,4 +1,4 @@
-"""Drive Debian's Firefox by WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), optionally inside a namespace."""
+"""Control of Debian's Firefox over WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), in a namespace if needed."""
 
 import array
 import asyncio
@@ -44,7 +44,7 @@ socket.send_fds(passing, [b"x"], [connected.fileno()])
 
 
 class BidiError(Exception):
-    """Firefox answered a command with an error, or an expression threw."""
+    """Firefox answered a command with an error, or an expression threw an exception."""
 
 
 class Firefox:
@@ -57,13 +57,13 @@ class Firefox:
         self._context = ""
 
     async def start(self) -> None:
-        """Open the session; self-signed certificates are accepted."""
+        """Open a session that accepts self-signed certificates."""
         await self.command("session.new", {"capabilities": {"alwaysMatch": {"acceptInsecureCerts": True}}})
         tree = await self.command("browsingContext.getTree", {})
         self._context = tree["contexts"][0]["context"]
 
     async def command(self, method: str, params: Mapping[str, Any]) -> Any:
-        """Run any BiDi command; returns its result. BidiError."""
+        """Run a BiDi command and return its result; raises BidiError."""
         self._last_id += 1
         number = self._last_id
         await self._connection.send(json.dumps({"id": number, "method": method, "params": params}))
@@ -75,11 +75,11 @@ class Firefox:
                 return answer["result"]
 
     async def navigate(self, url: str) -> None:
-        """Load a page and wait until it is complete."""
+        """Load a page and wait until it is loaded completely."""
         await self.command("browsingContext.navigate", {"context": self._context, "url": url, "wait": "complete"})
 
     async def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression, awaited if it is a promise, by way of JSON. BidiError."""
+        """Return the value of a JavaScript expression as decoded JSON, awaited if it is a promise; raises BidiError."""
         wrapped = f"(async () => JSON.stringify(await ({expression})))()"
         answer = await self.command(
             "script.evaluate",
@@ -96,23 +96,23 @@ class Firefox:
         return None if value is None else json.loads(value)
 
     async def until(self, expression: str, seconds: float = 30) -> Any:
-        """Evaluate again and again until the value is truthy, and return it; TimeoutError."""
+        """Evaluate repeatedly until the value is truthy, and return it; raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while not (value := await self.evaluate(expression)):
                 await asyncio.sleep(0.05)
             return value
 
     async def add_preload(self, function: str) -> None:
-        """Run a JavaScript function (its source) in every page before the page's own scripts."""
+        """Run a JavaScript function, given as source, in every page before the page's own scripts."""
         await self.command("script.addPreloadScript", {"functionDeclaration": function})
 
     async def resize(self, width: int, height: int) -> None:
-        """Set the viewport."""
+        """Set the size of the viewport."""
         viewport = {"width": width, "height": height}
         await self.command("browsingContext.setViewport", {"context": self._context, "viewport": viewport})
 
     def kill(self) -> None:
-        """End it, with all its processes, as a crash would: nothing says goodbye."""
+        """Kill the browser with all its processes, as in a crash, without closing connections."""
         os.killpg(self.pid, signal.SIGKILL)
 
     async def screenshot(self, path: Path) -> None:
@@ -168,7 +168,7 @@ async def _drain(stderr: asyncio.StreamReader) -> None:
 
 
 def _connect_within(prefix: Sequence[str], host: str, port: int) -> socket.socket:
-    """Connect from within the namespace: a socket keeps to the one that it was made in."""
+    """Connect from within the namespace, since a socket stays in the namespace that it was created in."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [*prefix, sys.executable, "-c", _CONNECT, str(theirs.fileno()), host, str(port)]

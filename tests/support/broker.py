@@ -1,7 +1,7 @@
-"""A broker that speaks Kafka's protocol (noida-db; not Apache Kafka), on a port that was free.
+"""A broker that speaks Kafka's protocol (noida-db, not Apache Kafka), on a free port.
 
-It is stopped and started as a service of a process that goes on: ended by a signal, it acknowledges what comes for up
-to a second more and forgets it, which no broker may do that acknowledges for all replicas.
+It is stopped and started as a service within a process that keeps running. If a signal ended it, it would acknowledge
+records for up to another second and forget them, which a broker that acknowledges for all replicas must not do.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from tests.support.waiting import until, until_listening
 
 
 class Broker:
-    """It may be stopped and started again, at the same address with what it held."""
+    """A broker that can be stopped and restarted, at the same address and with its records."""
 
     def __init__(self, directory: Path, process: subprocess.Popen[bytes], port: int) -> None:
         self._directory = directory
@@ -35,7 +35,7 @@ class Broker:
         until_listening(self._process, self.port, 20)
 
     def stop(self) -> None:
-        """Return when it is gone for its clients, and what it acknowledged is kept."""
+        """Stop; return when clients cannot reach it and all acknowledged records are stored."""
         self._tell("stop")
 
     def _tell(self, act: str) -> None:
@@ -45,7 +45,7 @@ class Broker:
 
 @contextlib.contextmanager
 def running_broker(port: int = 0) -> Iterator[Broker]:
-    """Start a broker with a directory of its own, and end it at the end."""
+    """Start a broker with its own directory, and stop it at the end."""
     directory, port = Path(tempfile.mkdtemp(prefix="pk")), port or allocate_port()
     process = subprocess.Popen(
         [str(_program()), "start", "--data-dir", str(directory), "--only", "kafka", "--kafka-port", str(port)],

@@ -1,4 +1,4 @@
-"""A call between two clients of ours: one sends sound and pictures until the other has them."""
+"""A call between two of our clients: one sends sound and pictures until the other has received them."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ SILENCE = b"\xfc\xff\xfe"  # an Opus packet of 20 ms (RFC 6716, section 3.1)
 
 
 async def become_admin(api: Api, setup_token: str) -> None:
-    """Make the first administrator; a test that is run again signs in as the one it made."""
+    """Create the first administrator; a repeated test signs in as the one created before."""
     try:
         await api.set_up(setup_token, "admin", PASSWORD)
     except ApiError as error:
@@ -26,7 +26,7 @@ async def become_admin(api: Api, setup_token: str) -> None:
 
 @asynccontextmanager
 async def call(api: Api, meeting: str, *, verify_tls: bool = True) -> AsyncIterator[tuple[Room, Room]]:
-    """Two rooms, (speaker, listener), once the listener has received sound and pictures; the speaker goes on."""
+    """Yield two rooms, (speaker, listener), once the listener has sound and pictures; the speaker keeps sending."""
     first = await api.join(meeting, "Ada")
     async with Api(api.base, verify_tls=verify_tls) as guest:
         second = await guest.join(meeting, "Grace")
@@ -60,7 +60,7 @@ async def send(camera: Publication, microphone: Publication) -> None:
 
 
 async def received(listener: Room, wanted: dict[str, int], seconds: float = 30) -> None:
-    """Return once the listener has so many frames of a stream of each kind."""
+    """Wait until the listener has this many frames of a stream of each kind."""
     deadline = time.monotonic() + seconds
     while True:
         counts = dict.fromkeys(wanted, 0)
@@ -74,7 +74,7 @@ async def received(listener: Room, wanted: dict[str, int], seconds: float = 30) 
 
 @asynccontextmanager
 async def speaking(room: Room) -> AsyncIterator[Publication]:
-    """A microphone published in a room that sends silence."""
+    """Publish a microphone in a room and send silence."""
     (microphone,) = await room.publish((Source.MICROPHONE, Codec.OPUS))
 
     async def speak() -> None:

@@ -1,4 +1,4 @@
-"""Candidates that a page's calls use: those of the peers in `window.watchedPeers`."""
+"""Candidates used by a page's calls, from the peers in `window.watchedPeers`."""
 
 _SCRIPT = """
 (async () => {
@@ -18,5 +18,5 @@ _SCRIPT = """
 
 
 def nominated_pairs(described: str) -> str:
-    """Return a script that lists nominated pairs, each as a JavaScript expression of `local` and `remote` has it."""
+    """Return a script that lists nominated pairs, each described by a JavaScript expression of `local` and `remote`."""
     return _SCRIPT.replace("DESCRIBED", described)

@@ -1,7 +1,7 @@
-"""RTP packets of a Chromium 156 publisher (fake camera, 640×360), as an sfu received them.
+"""RTP packets of a Chromium 156 publisher (fake camera, 640×360), as received by an sfu.
 
-Each file of tests/fixtures/rtp holds packets, each behind its length in two bytes, in order and complete from the first
-packet of the stream to the end of a picture. Extension 12 is the dependency descriptor.
+Each file in tests/fixtures/rtp contains packets, each preceded by its length in two bytes, in order and complete from
+the first packet of the stream to the end of a picture. Extension 12 is the dependency descriptor.
 """
 
 from pathlib import Path

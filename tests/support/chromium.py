@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-expect.set_options(timeout=30_000)  # what a loaded machine meets
+expect.set_options(timeout=30_000)  # enough for a busy machine
 FLAGS = (
     "--no-sandbox",
     "--use-fake-device-for-media-stream",
@@ -60,7 +60,7 @@ class Chromium:
     pid: int
 
     def kill(self) -> None:
-        """End it as a crash would: nothing says goodbye."""
+        """Kill the browser, as in a crash, without closing connections."""
         os.kill(self.pid, signal.SIGKILL)
 
 
@@ -92,6 +92,6 @@ async def open_page(chromium: Chromium, url: str, **options: Any) -> Page:
 
 
 async def inbound(page: Page) -> list[dict[str, Any]]:
-    """Statistics of every incoming stream of the page."""
+    """Return the statistics of every incoming stream of the page."""
     rows: list[dict[str, Any]] = json.loads(await page.evaluate("inboundStreams().then(JSON.stringify)"))
     return rows

@@ -1,8 +1,8 @@
-"""A call in simulated time: a source, a pacer and an estimator in front of an emulated link, feedback coming back.
+"""A call in simulated time: a source, a pacer and an estimator in front of an emulated link, with feedback.
 
-The source makes 30 frames a second of what the estimate allows, up to `wanted`, the first of `first_frame` bytes, and
-no more than `step`, as where the next layer is too large; with the estimator off, of `wanted`. In the first `stall` ns
-of each second nothing is sent, as by a busy server.
+The source makes 30 frames per second at the estimated rate, but at most at `wanted` and at `step`, as if the next layer
+were too large. The first frame has `first_frame` bytes. With the estimator off, the rate is `wanted`. In the first
+`stall` ns of each second, nothing is sent, as on a busy server.
 """
 
 from collections import deque
@@ -29,7 +29,7 @@ _PROBE_NS = 16 * MS
 
 @dataclass(slots=True)
 class Sample:
-    """Once per 100 ms."""
+    """State of the call, recorded every 100 ms."""
 
     at: int
     estimate: float
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass
 class ClosedLoop:
-    """Run with `run`; `samples`, `delays` (ns per packet) and `whole_frames` (bytes) tell what happened."""
+    """The call. After `run`, `samples`, `delays` (ns per packet) and `whole_frames` (bytes) contain the results."""
 
     settings: LinkSettings
     seed: int = 0
@@ -76,7 +76,7 @@ class ClosedLoop:
         return self._link
 
     def run(self, seconds: float) -> None:
-        """Let time pass in steps of a millisecond."""
+        """Advance time in steps of a millisecond."""
         end = self.now + int(seconds * SECOND)
         while self.now < end:
             self.now += MS
@@ -132,7 +132,7 @@ class ClosedLoop:
             self._probe = None
 
     def _send(self, frame: int, size: int) -> None:
-        """Send a packet, media or padding; while a probe is under way it is part of that."""
+        """Send a packet of media or padding; during a probe, it is part of that."""
         cluster = -1
         if self._probe is not None:
             cluster = self._probe[0].cluster

@@ -1,8 +1,7 @@
-"""Two sfu nodes on machines of their own (namespaces), registered in etcd; control, stores and recorder beside them,
-and nginx before them.
+"""A cluster on one machine: two sfu nodes in etcd, control, stores, recorder, and nginx in front.
 
-Machines 0 and 1 hold the nodes `sfu-1` and `sfu-2`, further ones are for browsers; every way leads over the server's
-namespace, which forwards, so that a node's link can be cut for everyone at once.
+Machines are namespaces. Machines 0 and 1 run the nodes `sfu-1` and `sfu-2`; further ones are for browsers. All traffic
+is forwarded by the server's namespace, so a node's link can be cut for everyone at once.
 """
 
 import contextlib
@@ -44,7 +43,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """The server as this process reaches it."""
+        """The server's address for this process."""
         return f"https://{self.network.server_address}:{HTTPS_PORT}"
 
     @property
@@ -52,15 +51,15 @@ class Cluster:
         return self.directory / "data" / "recordings"
 
     def url_for(self, host: int) -> str:
-        """Control, which passes signaling on itself."""
+        """Control's address; it forwards signaling itself."""
         return f"https://{self.network.hosts[host].server_address}:{HTTPS_PORT}"
 
     def gateway_for(self, host: int) -> str:
-        """nginx, which asks control for the node of each meeting and passes signaling on to that."""
+        """nginx's address; it asks control for the node of each meeting and forwards signaling to that."""
         return f"https://{self.network.hosts[host].server_address}:{GATEWAY_PORT}"
 
     def setup_token(self) -> str:
-        """Return the token that makes the first administrator; "" once there is one."""
+        """Return the token that creates the first administrator; "" once there is one."""
         link = self.directory / "data" / "control" / "first-admin-link"
         return link.read_text().partition("token=")[2].strip() if link.exists() else ""
 
@@ -68,13 +67,13 @@ class Cluster:
         return (self.directory / f"{part}.log").read_text()
 
     def set_link(self, node: str, state: str) -> None:
-        """Take the link of a node's machine `down` or `up`. Nothing is told to either side."""
+        """Set the link of a node's machine to `down` or `up`. Neither side is notified."""
         index = int(node.rpartition("-")[2]) - 1
         server = self.network.server
         subprocess.run(["ip", "-n", server, "link", "set", f"s{index}", state], check=True)
 
     def start(self, part: str, prefix: list[str], **settings: str) -> None:
-        """Start one part, again once its process has ended; `wait_for` tells when it serves."""
+        """Start one part, or restart it after its process has ended; `wait_for` returns when it serves."""
         if part in self.parts:
             self.parts[part].wait(15)
         environment = os.environ | {f"PARLEY_{name.upper()}": value for name, value in (self.stores | settings).items()}
@@ -144,7 +143,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def running_cluster(browsers: int, **node_settings: str) -> Iterator[Cluster]:
-    """Start everything and stop it at the end; the browsers' machines are hosts 2 and on."""
+    """Start everything and stop it at the end; the browsers' machines are hosts 2 and up."""
     directory = Path(tempfile.mkdtemp(prefix="cluster-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)

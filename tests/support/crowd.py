@@ -1,6 +1,6 @@
-"""Many publishers of layered cameras in a process of their own: `python -m tests.support.crowd URL TOKEN...`.
+"""Many publishers of layered cameras in a separate process: `python -m tests.support.crowd URL TOKEN...`.
 
-The first speaks, the others are silent; each stops the layers that nobody watches.
+The first one speaks, the others are silent. Each stops the layers that nobody watches.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ async def _publish(url: str, tokens: Sequence[str]) -> None:
             await room.publish_layers(tuple(LAYERS) if place == 0 else ("q", "h"))
             room.level = _IS_SILENT if place else _SPEAKS
             sending.create_task(room.keep_sending())
-            await asyncio.sleep(_APART)  # or all would send their pictures at the same instants
+            await asyncio.sleep(_APART)  # so that they do not all send their pictures at the same time
         sys.stdout.buffer.write(_READY)
         sys.stdout.flush()
 
 
 @contextlib.asynccontextmanager
 async def crowd(url: str, tokens: Sequence[str]) -> AsyncIterator[None]:
-    """Run one; entered when all of them publish. Theirs are other machines: this one's load should not delay them."""
+    """Run a crowd; the block is entered when all publish. Its priority is high, as if on other machines."""
     process = await asyncio.create_subprocess_exec(
         "nice", "-n", "-10", sys.executable, "-m", "tests.support.crowd", url, *tokens, stdout=asyncio.subprocess.PIPE
     )

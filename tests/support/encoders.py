@@ -19,7 +19,7 @@ ENCODERS = {
     Codec.H264: ("libx264", {"tune": "zerolatency", "preset": "ultrafast", "profile": "baseline"}),
     Codec.AV1: ("libsvtav1", {"preset": "12", "svtav1-params": "pred-struct=1:rc=2"}),
 }
-# Encoders of files look ahead: their AV1 temporal units and VP9 superframes hold frames that are not shown.
+# Encoders for files look ahead: their AV1 temporal units and VP9 superframes contain frames that are not shown.
 LOOKING_AHEAD = {
     Codec.VP9: ("libvpx-vp9", {"deadline": "good", "cpu-used": "5", "lag-in-frames": "16", "auto-alt-ref": "1"}),
     Codec.H264: ("libx264", {"preset": "medium"}),
@@ -27,13 +27,13 @@ LOOKING_AHEAD = {
 }
 DECODERS = {Codec.VP8: "vp8", Codec.VP9: "libvpx-vp9", Codec.H264: "h264", Codec.AV1: "libdav1d"}
 VIDEO = tuple(ENCODERS)
-TICKS = 3000  # of the 90 kHz clock, per frame
+TICKS = 3000  # ticks of the 90 kHz clock per frame
 
 
 @contextlib.contextmanager
 def ordinary_priority() -> Iterator[None]:
-    """Undo what SVT-AV1 does as root: it gives the calling thread the highest real-time priority, which the servers and
-    browsers of later tests would inherit.
+    """Restore the ordinary priority after SVT-AV1. As root, it gives the calling thread the highest real-time priority,
+    which servers and browsers of later tests would inherit.
     """
     try:
         yield
@@ -72,7 +72,7 @@ def encode(
 
 
 def normal(codec: Codec, data: bytes) -> bytes:
-    """Return what assembly promises of a frame: four-byte start codes, no AV1 temporal delimiter."""
+    """Return a frame in the form that assembly guarantees: four-byte start codes, no AV1 temporal delimiter."""
     if codec is Codec.H264:
         return b"".join(b"\0\0\0\1" + unit for unit in split_annex_b(data))
     return data.removeprefix(b"\x12\x00") if codec is Codec.AV1 else data
@@ -85,7 +85,7 @@ def packets_of(
     timestamp: int = 0,
     max_bytes: int = 600,
 ) -> list[tuple[int, bytes]]:
-    """Return (ext_seq, RTP) of the frames' packets, numbered from `first` and stamped from `timestamp` on."""
+    """Return (ext_seq, RTP) of the frames' packets, with numbers from `first` and timestamps from `timestamp` on."""
     packets = []
     seq = first
     for index, (data, keyframe) in enumerate(frames):

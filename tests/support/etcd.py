@@ -1,6 +1,6 @@
-"""Debian's etcd as a process of its own, with its data below a temporary directory; starts in about a second.
+"""Debian's etcd as a separate process, with its data in a temporary directory; it starts in about a second.
 
-Open to everyone, or as one that is shared by others would be: over TLS, with accounts.
+It is open to everyone, or runs like one shared with others: over TLS, with accounts.
 """
 
 import base64
@@ -27,7 +27,7 @@ from tests.support.waiting import until_up
 
 @dataclass(slots=True)
 class RunningEtcd:
-    """A member that is a cluster by itself; `url` is what clients use."""
+    """A single-member cluster; `url` is for clients."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -41,7 +41,10 @@ def running_etcd(
     tls: ServerCertificate | None = None,
     options: Sequence[str] = (),
 ) -> Iterator[RunningEtcd]:
-    """Run etcd on `host` until the end; `prefix` is the argv that enters a namespace, where `port` is to be given."""
+    """Run etcd on `host`, and stop it at the end.
+
+    `prefix` is the argv that enters a namespace; `port` is then required.
+    """
     directory = Path(tempfile.mkdtemp(prefix="etcd-"))
     url = f"{'http' if tls is None else 'https'}://{host}:{port or allocate_port(host)}"
     peer = f"http://127.0.0.1:{allocate_port('127.0.0.1')}"
@@ -98,7 +101,10 @@ def etcd_members(count: int) -> Iterator[list[RunningEtcd]]:
 
 
 class SecuredEtcd:
-    """One over TLS that `user` may use below `/parley/` alone, with `password`; `ca` is whom to trust."""
+    """An etcd over TLS.
+
+    `user` may only access keys below `/parley/`, with `password`; `ca` is the certificate to trust.
+    """
 
     def __init__(self, running: RunningEtcd, ca: Path, trusting: ssl.SSLContext | None) -> None:
         self.url = running.url
@@ -111,7 +117,7 @@ class SecuredEtcd:
         self._token = ""
 
     def enable(self) -> None:
-        """Make the accounts, and let in nobody else from now on."""
+        """Create the accounts, and admit nobody else from then on."""
         start, end = (base64.b64encode(key).decode() for key in (b"/parley/", b"/parley0"))
         self._auth("user/add", name="root", password=self._root)
         self._auth("user/grant", user="root", role="root")
@@ -122,7 +128,7 @@ class SecuredEtcd:
         self._auth("enable")
 
     def add_account(self, name: str) -> None:
-        """Make another account, as whoever runs it may at any time."""
+        """Create another account, as its operator may at any time."""
         self._token = self._auth("authenticate", name="root", password=self._root)["token"]
         self._auth("user/add", name=name, password=secrets.token_urlsafe())
 
@@ -138,7 +144,7 @@ class SecuredEtcd:
 def secured_etcd(directory: Path, *options: str) -> Iterator[SecuredEtcd]:
     """Run etcd over TLS, with an account; `options` are etcd's own."""
     made = certificate.ensure(directory, ["localhost", "127.0.0.1"], datetime.datetime.now(datetime.UTC))
-    # Passwords are checked by as little work as etcd allows, for a machine that is busy with tests.
+    # The cheapest password check that etcd allows, for a machine that is busy with tests.
     with running_etcd(tls=made, options=("--bcrypt-cost", "4", *options)) as running:
         secured = SecuredEtcd(running, made.certificate, _trusting(made))
         secured.enable()

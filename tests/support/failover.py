@@ -1,6 +1,6 @@
-"""Two real browsers in a call on a cluster, and how long they are without media when something happens to its node.
+"""Two real browsers in a call on a cluster, and the time without media after an event at their node.
 
-One has come by nginx, which leads it to the node of its meeting, the other by control alone.
+One connects through nginx, which routes it to the meeting's node, the other through control.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ FIRST_BROWSER = 2
 
 
 class CallOfTwo:
-    """A meeting with two pages in it. `node` is where it is."""
+    """A meeting with two pages in it, on `node`."""
 
     def __init__(self, admin: Api, meeting: str, pages: tuple[Page, Page]) -> None:
         self.admin = admin
@@ -32,12 +32,12 @@ class CallOfTwo:
         return found
 
     async def media_flows(self, besides: tuple[set[int], set[int]] = (set(), set()), seconds: float = 40) -> None:
-        """Return when both pages hear and see the other on streams other than those `besides`."""
+        """Wait until both pages hear and see each other on streams other than those in `besides`."""
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(_flows(page, old) for page, old in zip(self.pages, besides, strict=True)))
 
     async def media_goes_on(self, seconds: float = 40) -> None:
-        """Return when both pages have decoded more of what they decode now."""
+        """Wait until both pages have decoded more of every stream that they decode now."""
         before = [await inbound(page) for page in self.pages]
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(_goes_on(page, rows) for page, rows in zip(self.pages, before, strict=True)))
@@ -47,7 +47,7 @@ class CallOfTwo:
         return first, second
 
     async def without_media(self, happen: Callable[[], None], seconds: float = 40) -> float:
-        """Let something happen that ends every stream; return after how many seconds both have all media again."""
+        """Cause an event that ends every stream; return the seconds until both pages have all media again."""
         before = await self.streams()
         begun = time.monotonic()
         await asyncio.to_thread(happen)
@@ -57,7 +57,7 @@ class CallOfTwo:
 
 @contextlib.asynccontextmanager
 async def call_of_two(cluster: Cluster, admin: Api) -> AsyncIterator[CallOfTwo]:
-    """Have two guests join by the page from machines of their own, until media flows both ways."""
+    """Let two guests join on the page, each from its own machine, and wait until media flows in both directions."""
     meeting = await admin.create_meeting("Two")
     async with contextlib.AsyncExitStack() as stack:
         pages = []
@@ -77,7 +77,7 @@ async def call_of_two(cluster: Cluster, admin: Api) -> AsyncIterator[CallOfTwo]:
 
 @contextlib.asynccontextmanager
 async def administrator(cluster: Cluster) -> AsyncIterator[Api]:
-    """The first administrator of a cluster, made where there is none yet."""
+    """Return the first administrator of a cluster, created if there is none yet."""
     async with Api(cluster.url, verify_tls=False) as admin:
         token = cluster.setup_token()
         if token:
@@ -97,7 +97,7 @@ async def _flows(page: Page, old: set[int]) -> None:
 
 
 async def _goes_on(page: Page, before: list[dict[str, Any]]) -> None:
-    """Wait until every stream that carries something has brought more of it."""
+    """Wait until every active stream has delivered more media."""
     packets = {row["ssrc"]: row["packets"] for row in before if row["packets"]}
     while True:
         now = {row["ssrc"]: row["packets"] for row in await inbound(page)}

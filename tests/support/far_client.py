@@ -1,6 +1,7 @@
-"""A client of ours in a process of its own, for the far end of an emulated link: `python -m tests.support.far_client`.
+"""Our client in its own process, at the far end of an emulated link: `python -m tests.support.far_client`.
 
-It prints a line of JSON ten times a second: what has come so far, by kind. It may publish camera and microphone too.
+Ten times a second, it prints a line of JSON with the media received so far, by kind. It may publish camera and
+microphone too.
 """
 
 import asyncio
@@ -20,11 +21,11 @@ from tests.support.call import send
 _PUBLISHES = "--publish"
 _INTERVAL = 0.1
 _PATIENCE = 0.3
-_IN_TIME = 0.4  # later than the quickest picture, no conversation has a use for it (ITU-T G.114)
+_IN_TIME = 0.4  # delay behind the fastest picture at which a conversation is no longer possible (ITU-T G.114)
 
 
 class _Watching(Room):
-    """Notes when pictures were complete, and their height."""
+    """Record of the times at which pictures were complete, and of their heights."""
 
     bytes = 0
     pictures = 0
@@ -55,7 +56,7 @@ class _Watching(Room):
             self.height = int.from_bytes(data[8:10], "little") & 0x3FFF
 
     def ask(self) -> None:
-        """Ask for a keyframe as a browser does that has seen nothing new for a while."""
+        """Request a keyframe, like a browser that has decoded nothing new for a while."""
         if self._subscribe is None or not self.last or time.monotonic() - self.last < _PATIENCE:
             return
         for mid, stream in self.receiver.streams.items():
@@ -96,7 +97,7 @@ async def _watch(url: str, token: str, *options: str) -> None:
 async def far_client(
     prefix: list[str], url: str, token: str, *, publishes: bool = False
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """Run one behind a link; its lines so far. Its machine is another one, so this one's load should not delay it."""
+    """Run a client behind a link and yield its lines so far. Its priority is high, as if on another machine."""
     process = await asyncio.create_subprocess_exec(
         *prefix,
         "nice",

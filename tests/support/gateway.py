@@ -1,4 +1,4 @@
-"""A real nginx before a running server, with a certificate of its own, on ports that were free."""
+"""A real nginx in front of a running server, with its own certificate, on free ports."""
 
 import contextlib
 import datetime
@@ -20,7 +20,7 @@ NODE_SECRET = "n0de-s3cret-of-this-test-n0de-s3cret"
 
 @dataclass(slots=True)
 class RunningGateway:
-    """nginx with what is behind it."""
+    """nginx and the server behind it."""
 
     server: RunningServer
     http_port: int
@@ -76,7 +76,7 @@ def running_gateway(
 
 @contextlib.contextmanager
 def nginx_process(configuration: Path, output: int, prefix: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
-    """Run nginx in the foreground, in a namespace by `prefix`; it logs to the descriptor `output`."""
+    """Run nginx in the foreground, in the namespace of `prefix`; it logs to the descriptor `output`."""
     command = [*prefix, "nginx", "-c", str(configuration), "-g", "daemon off;"]
     process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:

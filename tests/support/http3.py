@@ -1,4 +1,4 @@
-"""HTTP/3 requests (RFC 9114), to see that a gateway or control speaks it."""
+"""HTTP/3 requests (RFC 9114), to check that a gateway or control supports it."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ class _Client(QuicConnectionProtocol):
         self._answered: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
 
     async def get(self, authority: str, path: str, **given: str) -> dict[str, str]:
-        """Return the answer's headers, `:status` among them; `body` waits for its content."""
+        """Return the response's headers, including `:status`; `body` waits for the content."""
         stream = self._quic.get_next_available_stream_id()
         headers = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": path, **given}
         self._http.send_headers(stream, [(n.encode(), v.encode()) for n, v in headers.items()], end_stream=True)
@@ -38,12 +38,12 @@ class _Client(QuicConnectionProtocol):
                 self._whole.set_result(bytes(self._data))
 
     async def body(self) -> bytes:
-        """Return the answer's content."""
+        """Return the response's content."""
         return await asyncio.wait_for(self._whole, 30)
 
 
 def lone_initial() -> bytes:
-    """Return a valid first datagram of a connection that nobody goes on with."""
+    """Return a valid first datagram of a connection that is not continued."""
     configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, server_name="localhost")
     one = QuicConnection(configuration=configuration)
     one.connect(("127.0.0.1", 443), now=0.0)
@@ -51,25 +51,25 @@ def lone_initial() -> bytes:
 
 
 async def flooded(port: int, datagrams: int) -> None:
-    """Send lone first datagrams to a port, each as from another client, up to a thousand a second."""
+    """Send lone first datagrams to a port, each like another client's, at up to a thousand per second."""
     loop = asyncio.get_running_loop()
     initials = [lone_initial() for _ in range(10)]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         for number in range(datagrams):
             data = bytearray(initials[number % len(initials)])
-            data[6:14] = number.to_bytes(8, "big")  # its destination: the keys no longer fit, which nobody looks at yet
+            data[6:14] = number.to_bytes(8, "big")  # destination id, on which the keys depend
             await loop.sock_sendto(sock, data, ("127.0.0.1", port))
             await asyncio.sleep(0.001)
 
 
 async def get(port: int, path: str, **headers: str) -> dict[str, str]:
-    """GET a path of localhost, whatever its certificate."""
+    """GET a path on localhost, with any certificate."""
     return (await fetch(port, path, **headers))[0]
 
 
 async def fetch(port: int, path: str, **headers: str) -> tuple[dict[str, str], bytes]:
-    """Like `get`, with the content."""
+    """GET a path like `get`, and return the content too."""
     configuration = QuicConfiguration(
         is_client=True, alpn_protocols=H3_ALPN, verify_mode=ssl.CERT_NONE, server_name="localhost"
     )

@@ -1,7 +1,8 @@
-"""A publisher of ours that sends a camera in three simulcast layers and a sound, from frames encoded once.
+"""Our publisher of a camera in three simulcast layers and a sound, from frames encoded once.
 
-A browser's encoder makes of a busy machine what it can; this one sends what it is told to, at little cost. Its frames
-are encoded to a target rate, start again at their keyframe when one is asked for, and repeat without one.
+A browser's output depends on the load of the machine; this publisher sends exactly the given layers at little cost. Its
+frames are encoded at a target rate. They restart at the keyframe when one is requested, and otherwise repeat without
+it.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from sfu.formats.header_extensions import AudioLevel, write_identifier
 from sfu.formats.sdp import parse as parse_sdp
 
 LAYERS = {"q": (320, 180, 150_000, 88), "h": (640, 360, 500_000, 88), "f": (1280, 720, 2_050_000, 51)}
-"""Width, height, bits/s, and the contrast at which the encoder gets there: with more it has no quantizer left."""
+"""Width, height, bits/s, and the contrast for that rate; with a higher one, the encoder runs out of quantizers."""
 
 FRAMES = 60
 _RID_ID, _REPAIRED_RID_ID = 10, 11
@@ -37,7 +38,7 @@ _FREQUENCY = 440
 
 @cache
 def camera_frames(width: int, height: int, rate: int, contrast: int) -> tuple[bytes, ...]:
-    """Encode a noisy picture that goes round once, so that its frames can repeat; the first is the keyframe."""
+    """Encode one cycle of a moving, noisy picture, so that its frames can repeat; the first is the keyframe."""
     context = av.CodecContext.create("libvpx", "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base, context.framerate = Fraction(1, 30), Fraction(30)
@@ -65,7 +66,7 @@ def camera_frames(width: int, height: int, rate: int, contrast: int) -> tuple[by
 
 @cache
 def tone_frames() -> tuple[bytes, ...]:
-    """A second of a tone, as Opus packets of 20 ms."""
+    """Return a second of a tone, as Opus packets of 20 ms."""
     context = av.CodecContext.create("libopus", "w")
     context.sample_rate, context.layout, context.format = 48000, "mono", "s16"  # type: ignore[attr-defined]  # audio's
     context.bit_rate = 32_000
@@ -92,7 +93,7 @@ class Layer(Publication):
 
 @dataclass(slots=True)
 class LayeredCamera:
-    """The layers that are sent now; rids in `resting` are not."""
+    """The layers of the camera; those whose rids are in `resting` are not sent."""
 
     layers: dict[str, Layer]
     track: str = ""
@@ -114,9 +115,9 @@ class LayeredCamera:
 
 
 class LayeredRoom(Room):
-    """Publishes microphone and camera, the latter in three layers, of which those rest that the server says may.
+    """Publisher of a microphone and of a camera in three layers, without the layers that the server says nobody needs.
 
-    `level` is what its sound says of its loudness.
+    `level` is the audio level that it reports.
     """
 
     camera: LayeredCamera
@@ -129,7 +130,7 @@ class LayeredRoom(Room):
         await super()._handle(message)
 
     async def publish_layers(self, rids: tuple[str, ...] = tuple(LAYERS)) -> LayeredCamera:
-        """Negotiate; returns when media can be sent."""
+        """Negotiate, and return when media can be sent."""
         self.microphone = Publication(Source.MICROPHONE, Codec.OPUS, "0", self._cname, self._sequence, self._send_media)
         layers = {
             rid: Layer(Source.CAMERA, Codec.VP8, "1", self._cname, self._sequence, self._send_media, rid=rid)
@@ -151,7 +152,7 @@ class LayeredRoom(Room):
         return self.camera
 
     async def keep_sending(self) -> None:
-        """Send in real time, for ever. What a busy machine delays is made up for."""
+        """Send in real time until cancelled. Delays on a busy machine are made up for."""
         began = time.monotonic()
         sounds, pictures = tone_frames(), 0
         sent = 0
@@ -167,7 +168,7 @@ class LayeredRoom(Room):
 
 
 def _with_rids(sdp: str, rids: tuple[str, ...]) -> str:
-    """Replace what names the camera's SSRCs by its rids."""
+    """Replace the SSRCs of the camera with its rids."""
     head, video = sdp.split("m=video", 1)
     kept = [line for line in video.split("\r\n") if line and not line.startswith(("a=ssrc", "a=ssrc-group"))]
     kept += [
@@ -183,7 +184,7 @@ def _with_rids(sdp: str, rids: tuple[str, ...]) -> str:
 async def layered_publisher(
     signaling_url: str, token: str, rids: tuple[str, ...] = tuple(LAYERS)
 ) -> AsyncIterator[LayeredRoom]:
-    """A publisher that sends until the end."""
+    """Run a publisher that sends until the end."""
     for rid in rids:
         camera_frames(*LAYERS[rid])
     async with LayeredRoom(signaling_url, token=token) as room:

@@ -1,7 +1,8 @@
-"""Ends what a killed test run leaves behind: its processes and its network namespaces.
+"""Clean-up after a killed test run: its processes and its network namespaces.
 
-Ctrl-C lets fixtures clean up. SIGTERM and SIGKILL do not, and servers and browsers have sessions of their own. So each
-process that runs tests marks its environment, which all it starts inherits, and has a watcher that outlives it.
+After Ctrl-C, fixtures clean up. After SIGTERM and SIGKILL they do not, and servers and browsers run in their own
+sessions. So each process that runs tests marks its environment, which all its child processes inherit, and has a
+watcher that outlives it.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 
 _MARK = "TESTS_RUNNER_PID"
-_GRACE = 5.0  # seconds that a server has to stop its parts and stores
+_GRACE = 5.0  # seconds that a server gets to stop its parts and stores
 _NAMESPACES = Path("/run/netns")
 _OURS = re.compile(r"parley-(?:s-|h\d+-|e)(\d+)-\d+(?:-lan)?")
 
@@ -24,7 +25,7 @@ _OURS = re.compile(r"parley-(?:s-|h\d+-|e)(\d+)-\d+(?:-lan)?")
 def watch() -> None:
     """Mark this process as a runner of tests, and start its watcher."""
     os.environ[_MARK] = str(os.getpid())
-    # Without the mark, or the watcher would be found, too; in a session of its own, or a signal would reach it.
+    # Without the mark, so that the watcher is not found too; in its own session, so that signals do not reach it.
     unmarked = {name: value for name, value in os.environ.items() if name != _MARK}
     os.posix_spawn(sys.executable, [sys.executable, __file__, str(os.getpid())], unmarked, setsid=True)
 
@@ -53,7 +54,7 @@ def _orphans() -> list[int]:
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             variables = path.read_bytes().split(b"\0")
-        except OSError:  # another user's, or it has just ended
+        except OSError:  # another user's process, or one that has just ended
             continue
         runner = next((row.partition(b"=")[2] for row in variables if row.startswith(f"{_MARK}=".encode())), b"")
         if runner and not _is_alive(int(runner)):
@@ -62,7 +63,7 @@ def _orphans() -> list[int]:
 
 
 def _is_alive(pid: int) -> bool:
-    """Return whether a process runs; one that has ended and that nobody has waited for yet does not."""
+    """Return whether a process is running. A zombie is not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -1,7 +1,7 @@
 """A seeded one-way link as a pure function of time: loss, bursts of loss, a rate with a drop-tail queue, delay, jitter.
 
-It serves simulated time and, by `tun_forwarder`, real ones. Loss is Gilbert's two-state chain: with no `burst` packets
-are lost independently, with one the runs of losses have that mean. Times are ns, rates bits/s.
+It works in simulated time and, through `tun_forwarder`, in real time. Loss is Gilbert's two-state chain: without
+`burst`, packets are lost independently; with it, runs of losses have that mean. Times are in ns, rates in bits/s.
 """
 
 import heapq
@@ -19,7 +19,7 @@ _MIN_QUEUE_BYTES = 3000
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """`rate` None is unlimited, without a queue. `queue_bytes` None holds 300 ms of the rate.
+    """A `rate` of None is unlimited, without a queue. A `queue_bytes` of None holds 300 ms at that rate.
 
     `jitter` is added to `delay` uniformly and never reorders. `burst` is the mean run of losses, in packets.
     """
@@ -39,7 +39,7 @@ class LinkSettings:
 
 
 class Link(Generic[Packet]):
-    """`push` packets in, `pop` what has arrived by `now`. Calls must not go back in time."""
+    """The link: `push` sends packets, `pop` returns those that have arrived by `now`. Times must not decrease."""
 
     def __init__(self, settings: LinkSettings, seed: int) -> None:
         self.settings = settings
@@ -56,12 +56,12 @@ class Link(Generic[Packet]):
         self._last_arrival = 0
 
     def change(self, now: int, **changes: object) -> None:
-        """Take other settings from `now` on; what waits is served at the new rate."""
+        """Change the settings from `now` on; the queue is served at the new rate."""
         self._serve(now)
         self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]  # fields by name
 
     def push(self, packet: Packet, size: int, now: int) -> bool:
-        """Send a packet of `size` bytes; False when it is lost."""
+        """Send a packet of `size` bytes; return False if it is lost."""
         self._serve(now)
         if self._loses():
             self.lost += 1
@@ -80,7 +80,7 @@ class Link(Generic[Packet]):
         return True
 
     def pop(self, now: int) -> list[tuple[int, Packet]]:
-        """Return (arrival time, packet) of what has arrived by `now`, in order."""
+        """Return (arrival time, packet) of the packets that have arrived by `now`, in order."""
         self._serve(now)
         arrived = []
         while self._flying and self._flying[0][0] <= now:
@@ -89,7 +89,7 @@ class Link(Generic[Packet]):
         return arrived
 
     def next_event(self) -> int | None:
-        """Return when `pop` has something next, or the queue's head leaves; None when nothing is under way."""
+        """Return the next time at which a packet arrives or leaves the queue; None if there are no packets."""
         times = [self._flying[0][0]] if self._flying else []
         if self._queue and self.settings.rate:
             times.append(self._head_done())
@@ -97,7 +97,7 @@ class Link(Generic[Packet]):
 
     @property
     def queueing_delay(self) -> int:
-        """Return how long a packet would wait now, in ns."""
+        """Return the time that a packet would wait now, in ns."""
         return self.queued_bytes * 8 * SECOND // self.settings.rate if self.settings.rate else 0
 
     def _head_done(self) -> int:

@@ -1,4 +1,4 @@
-"""A client of LiveKit's own: its Python SDK, with a tone and a picture to publish, and an ear and an eye."""
+"""LiveKit's own client: its Python SDK, publishing a tone and a picture, and recording what it receives."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ _RATE, _SIZE = 48_000, (640, 360)
 
 
 def access_token(identity: str, room: str, *, key: str = KEY, secret: str = SECRET, **claims: Any) -> str:
-    """Return a token as an application mints it; what is in `claims` comes in addition, `video` to what it grants."""
+    """Return a token like an application's. `claims` are added; its `video` is added to the grants."""
     now = int(time.time())
     video = {"roomJoin": True, "room": room} | claims.pop("video", {})
     payload = {"iss": key, "sub": identity, "nbf": now - 5, "exp": now + 600, "name": identity.title(), "video": video}
@@ -56,7 +56,7 @@ class LiveKitClient:
         self.data.append((who, packet.data, packet.topic))
 
     async def publish(self) -> None:
-        """Publish a tone as microphone and a moving picture as camera, until the end."""
+        """Publish a tone as the microphone and a moving picture as the camera, until the end."""
         sound, picture = rtc.AudioSource(_RATE, 1), rtc.VideoSource(*_SIZE)
         microphone = rtc.LocalAudioTrack.create_audio_track("tone", sound)
         camera = rtc.LocalVideoTrack.create_video_track("picture", picture)
@@ -90,7 +90,7 @@ async def _show(source: Any) -> None:
 
 @contextlib.contextmanager
 def livekit_library() -> Iterator[None]:
-    """Let the SDK's threads end before the interpreter does: one that calls back later aborts the process."""
+    """Let the SDK's threads end before the interpreter, since a later callback would abort the process."""
     yield
     client = FfiClient._instance
     if client is not None:

@@ -1,4 +1,4 @@
-"""A client of ours whose subscribe peer sits behind an emulated downlink: loss and delay of what it receives."""
+"""Our client with its subscribe peer behind an emulated downlink, with loss and delay."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from tests.support.link_model import Link, LinkSettings
 
 
 class LosingRoom(Room):
-    """Packets of the subscribe peer pass `link` first."""
+    """Client whose incoming packets for the subscribe peer pass through `link`."""
 
     def __init__(self, signaling_url: str, settings: LinkSettings, seed: int, **options: Any) -> None:
         super().__init__(signaling_url, **options)
@@ -30,9 +30,9 @@ class LosingRoom(Room):
             super()._on_subscribe_packet(received, at)
 
     def delivered(self, track: str) -> tuple[float, int]:
-        """The share of a track's packets that came since the last call, repaired ones included, and how many there are.
+        """Return the fraction of a track's packets that arrived since the last call, and the packets' number.
 
-        The first call only begins to count.
+        Repaired packets count as arrived. The first call only starts the count.
         """
         stream = self.stream_of(track)
         assert stream is not None
@@ -45,6 +45,6 @@ class LosingRoom(Room):
 
 @contextlib.asynccontextmanager
 async def losing_room(signaling_url: str, token: str, settings: LinkSettings, seed: int) -> AsyncIterator[LosingRoom]:
-    """A joined room behind a link."""
+    """Join a room behind a link."""
     async with LosingRoom(signaling_url, settings, seed, token=token) as room:
         yield room

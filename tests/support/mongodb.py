@@ -1,4 +1,4 @@
-"""A server that speaks MongoDB's protocol (nx-27017 over SQLite; not MongoDB), on a port that was free."""
+"""A server that speaks MongoDB's protocol (nx-27017 over SQLite, not MongoDB), on a free port."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tests.support.waiting import until_listening
 
 @contextlib.contextmanager
 def running_mongodb() -> Iterator[str]:
-    """Start the server, and stop it at the end; its URL."""
+    """Start the server, yield its URL, and stop it at the end."""
     port = allocate_port()
     with tempfile.TemporaryDirectory(prefix="pm") as directory:
         program = Path(sys.executable).with_name("nx-27017")

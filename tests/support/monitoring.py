@@ -1,4 +1,4 @@
-"""Real Prometheus and Alertmanager with the shipped configuration, pointed at processes of a test."""
+"""Real Prometheus and Alertmanager with the shipped configuration, for processes of a test."""
 
 import contextlib
 import subprocess
@@ -21,7 +21,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 @dataclass(slots=True)
 class Monitoring:
-    """Addresses of what runs."""
+    """Addresses of the running servers."""
 
     prometheus: str
     alertmanager: str
@@ -31,8 +31,9 @@ class Monitoring:
 def running_monitoring(
     targets: Mapping[str, int], node_secret: str, webhook: str, ports: Sequence[int] = (0, 0)
 ) -> Iterator[Monitoring]:
-    """`targets` are ports by job, `ports` Prometheus' and Alertmanager's own. Waits are cut to seconds; the rest is
-    as shipped.
+    """Run both with waiting times shortened to seconds; everything else is as shipped.
+
+    `targets` are ports by job; `ports` are those of Prometheus and Alertmanager.
     """
     with tempfile.TemporaryDirectory(prefix="monitoring-") as directory:
         home = Path(directory)

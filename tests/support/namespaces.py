@@ -1,4 +1,4 @@
-"""Hosts for tests: network namespaces joined to a server's by veth pairs, with loopback and nothing else.
+"""Hosts for tests: network namespaces joined to a server's by veth pairs, with no other interface but loopback.
 
 A browser that needs a non-loopback address (Firefox always) runs in one. Needs root and iproute2.
 """
@@ -52,7 +52,7 @@ class Network:
 def network(hosts: int, names: Mapping[str, str] | None = None) -> Iterator[Network]:
     """Make a server namespace and `hosts` others, each with a veth pair to it; everything is removed at the end.
 
-    A further pair leads to this process's own namespace. `names` are addresses by the name that hosts know them by.
+    Another pair leads to this process's own namespace. `names` are addresses by host name.
     """
     number = next(_counter)
     tag = f"{os.getpid()}-{number}"
@@ -88,7 +88,7 @@ def _name(host: Host, names: Mapping[str, str]) -> None:
     (_ETC / host.name).mkdir(parents=True)
     lines = [f"{address} {name}\n" for name, address in ({"localhost": "127.0.0.1"} | dict(names)).items()]
     (_ETC / host.name / "hosts").write_text("".join(lines))
-    # Where nobody listens: who asks for more than is in the list is refused at once rather than after 10 s.
+    # A name server without a listener: a lookup of other names fails at once rather than after 10 s.
     (_ETC / host.name / "resolv.conf").write_text("nameserver 127.0.0.1\n")
 
 
@@ -103,9 +103,9 @@ def _join(server: str, host: Host, link: str) -> None:
 
 
 def up(link: str, namespace: str | None = None) -> None:
-    """Bring up a link that has IPv4 alone.
+    """Bring up a link with only IPv4.
 
-    A link-local address would be ready about 2 s later: a change of network, at which Chromium gives up what it loads.
+    A link-local address would be ready about 2 s later. Chromium takes that for a change of network and aborts loading.
     """
     within = ("-n", namespace) if namespace else ()
     ip(*within, "link", "set", link, "addrgenmode", "none")
@@ -113,7 +113,7 @@ def up(link: str, namespace: str | None = None) -> None:
 
 
 def ip(*arguments: str) -> None:
-    """Run iproute2; raises RuntimeError with what it said."""
+    """Run iproute2; raises RuntimeError with its error output."""
     done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()} (needs root and iproute2)")

@@ -1,8 +1,8 @@
-"""Routers that translate addresses, as a home's or an office's does: hosts of `namespaces.network` turned into some.
+"""Routers with NAT, like a home's or an office's: some hosts of `namespaces.network` become routers.
 
-Every network behind one has the same addresses, as so many have. To each destination a socket appears with another
-port (an address-and-port-dependent mapping, RFC 4787, section 4.1), and only who was written to may answer: the kind
-that is hardest to get through. Needs root, iproute2 and nftables.
+All networks behind them have the same addresses, as is common. For each destination, a socket gets another port (an
+address-and-port-dependent mapping, RFC 4787, section 4.1), and only that destination may answer, which is the hardest
+kind of NAT to traverse. Needs root, iproute2 and nftables.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ INSIDE, GATEWAY = "192.168.1.2", "192.168.1.1"
 _NETLINK_NETFILTER = 12
 _DELETE_CONNECTIONS = 1 << 8 | 2  # IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK
 _REQUEST, _ACKNOWLEDGE = 1, 4
-_NONE = 9  # a port on which nobody listens
+_NONE = 9  # a port without a listener
 _RULES = """
 table ip nat {
   chain out { type nat hook postrouting priority srcnat; oifname "eth0" masquerade fully-random; }
@@ -40,9 +40,9 @@ table ip guard {
 
 @contextlib.contextmanager
 def behind(router: Host, ports: tuple[int, ...] = (), public: str | None = None) -> Iterator[Host]:
-    """Make a namespace whose only way out is through `router`, which lets these of its ports lead there.
+    """Create a namespace whose only way out is through `router`, which forwards these ports to it.
 
-    The router answers to the address `public` too, if the network leads that to it.
+    The router also answers at the address `public`, if the network routes that to it.
     """
     inside = Host(f"{router.name}-lan", INSIDE, router.server_address)
     try:
@@ -66,13 +66,13 @@ def behind(router: Host, ports: tuple[int, ...] = (), public: str | None = None)
 
 
 def forward(namespace: str) -> None:
-    """Have a namespace hand on what is not for itself."""
+    """Let a namespace forward packets that are not for itself."""
     in_namespace(namespace, lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))
 
 
 def forget(router: Host) -> None:
-    """Have a router lose what it knows of connections, as by a restart: the next packets get other ports."""
-    family = struct.pack("=BBH", socket.AF_INET, 0, 0)  # struct nfgenmsg; nothing after it names one connection: all go
+    """Let a router forget its connections, as at a restart, so that the next packets get other ports."""
+    family = struct.pack("=BBH", socket.AF_INET, 0, 0)  # struct nfgenmsg, without attributes: all
     request = struct.pack("=IHHII", 16 + len(family), _DELETE_CONNECTIONS, _REQUEST | _ACKNOWLEDGE, 1, 0) + family
 
     def ask() -> None:

@@ -1,7 +1,7 @@
-"""A camera that costs bits: moving noise in a file, for Chromium's `--use-file-for-fake-video-capture`.
+"""A camera with a high bitrate: moving noise in a file, for Chromium's `--use-file-for-fake-video-capture`.
 
-Chromium's own fake camera is so plain that no encoder spends more than a few hundred kbit/s on it. Motion JPEG, since
-of a Y4M file Chromium 156 shows the first round only: then its camera stands still.
+Chromium's own fake camera is so plain that no encoder spends more than a few hundred kbit/s on it. The file is Motion
+JPEG, since Chromium 156 plays a Y4M file only once, and then its camera freezes.
 """
 
 from fractions import Fraction
@@ -14,9 +14,12 @@ _FRAMES = 30
 
 
 def write_noisy_video(path: Path, width: int = 1280, height: int = 720, seed: int = 1) -> None:
-    """Write a second of 30 frames that loops: coarse noise drifts, fine noise flickers on it. `path` ends in .mjpeg."""
+    """Write a loop of 30 frames, one second: coarse noise that drifts, with fine noise that flickers.
+
+    `path` ends in .mjpeg.
+    """
     if path.suffix != ".mjpeg":
-        raise ValueError("Chromium tells formats apart by their suffix")
+        raise ValueError("Chromium recognises formats by their suffix")
     context = av.CodecContext.create("mjpeg", "w")
     context.width, context.height, context.pix_fmt = width, height, "yuvj420p"
     context.time_base = Fraction(1, _FRAMES)

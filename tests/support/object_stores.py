@@ -1,4 +1,4 @@
-"""A real S3 server (SeaweedFS) of the test's own, on ports that the system chose."""
+"""The test's own S3 server (a real SeaweedFS), on ports chosen by the system."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ _PORTS = (
 
 @dataclass
 class S3Server:
-    """A server that can be stopped and started again, with its objects, at the same address."""
+    """A server that can be stopped and restarted, with its objects, at the same address."""
 
     directory: Path
     config: S3Config
@@ -40,7 +40,7 @@ class S3Server:
         until_up(self.process, self.answers, self.directory / "log")
 
     def answers(self) -> bool:
-        """Return True if it takes an object: its parts come up one after another."""
+        """Return whether it accepts an object, since its parts start one after another."""
         from objects.s3 import S3Store
 
         try:
@@ -95,7 +95,7 @@ def running_s3() -> Iterator[S3Server]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return free ports below the range that connections are given: nobody takes one by chance meanwhile."""
+    """Return free ports below the range of ephemeral ports, so that no connection takes one by chance."""
     with contextlib.ExitStack() as stack:
         ports: list[int] = []
         while len(ports) < count:

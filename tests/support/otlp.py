@@ -1,4 +1,4 @@
-"""A receiver of traces (OTLP over HTTP) that runs beside a test, in a thread with a loop of its own."""
+"""A receiver of traces (OTLP over HTTP) beside a test, in a thread with its own event loop."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,13 @@ from parley.network import allocate_port
 
 @dataclass(slots=True)
 class TraceReceiver:
-    """`url` is what PARLEY_OTLP_URL takes."""
+    """Receiver whose `url` is the value for PARLEY_OTLP_URL."""
 
     url: str
     spans: list[Span] = field(default_factory=list)
 
     def traces(self) -> dict[str, dict[str, Span]]:
-        """Return spans by name, by the hexadecimal id of their trace."""
+        """Return spans by name, grouped by the hexadecimal id of their trace."""
         found: dict[str, dict[str, Span]] = defaultdict(dict)
         for span in list(self.spans):
             found[span.trace_id.hex()][span.name] = span
@@ -30,7 +30,7 @@ class TraceReceiver:
 
 @contextlib.contextmanager
 def running_trace_receiver(port: int = 0) -> Iterator[TraceReceiver]:
-    """Receive until the end."""
+    """Run a receiver until the end."""
     port = port or allocate_port()
     receiver = TraceReceiver(f"http://127.0.0.1:{port}")
     loop = asyncio.new_event_loop()

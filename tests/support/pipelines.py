@@ -1,10 +1,10 @@
-"""Programs that a test starts, and that end with it."""
+"""Programs that a test starts and that end with it."""
 
 import asyncio
 
 
 class Pipelines:
-    """Their output is kept for `communicate`."""
+    """Running programs, whose output is kept for `communicate`."""
 
     def __init__(self) -> None:
         self._started: list[asyncio.subprocess.Process] = []

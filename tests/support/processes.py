@@ -1,4 +1,4 @@
-"""The processes that this one has started."""
+"""The processes started by this one."""
 
 from pathlib import Path
 

@@ -12,12 +12,12 @@ from recorder import layout
 from recorder.manifest import Manifest
 
 _WORTH = 20
-# How long a busy machine may take to send, or to record, the next frame.
+# Time that a busy machine may take to send or record the next frame.
 _PATIENCE = 5.0
 
 
 class Interruption(NamedTuple):
-    """Something that kept media from flowing between two instants (Unix time, s)."""
+    """An interruption of media between two times (Unix time, s)."""
 
     begun: float
     ended: float
@@ -38,7 +38,7 @@ def manifest_of(recording: Path) -> Manifest:
 
 
 def check_once_over(root: Path, manifest: Manifest, people: set[str], interruptions: list[Interruption]) -> None:
-    """Check that both media of all people play, before, between and after interruptions, never twice at a time."""
+    """Check that sound and picture of all people play before, between and after interruptions, and never overlap."""
     pieces: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for track in manifest.tracks:
         times = [at for file in track.files for at in _decoded(root / file.key, file.start_ms / 1000)]
@@ -57,7 +57,7 @@ def check_once_over(root: Path, manifest: Manifest, people: set[str], interrupti
 
 
 def _decoded(path: Path, start: float) -> list[float]:
-    """Return the times at which the frames of a finished file are shown or heard, all of them decoded."""
+    """Decode a finished file and return the times at which its frames are shown or heard."""
     with av.open(path) as container:
         times = [start + float(frame.time or 0) for frame in container.decode(container.streams[0])]
     assert len(times) >= _WORTH, (path, len(times))

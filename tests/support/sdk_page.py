@@ -1,4 +1,4 @@
-"""The web SDK in a page of a running server's, without the application: what tests of calls in browsers drive."""
+"""The web SDK in a page of a running server, without the application, for tests of calls in browsers."""
 
 import json
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ SCRIPT = """
   return true;
 })()
 """.replace("WATCH_PEERS", WATCH_PEERS)
-"""Makes `sdkPage`: `join(admission, {microphone, tone, camera}, options)`, then `room`, `shown` videos and `states`."""
+"""Script that creates `sdkPage`: `join(admission, {microphone, tone, camera}, options)`; `room`, `shown`, `states`."""
 
 STREAMS = """
 (async (direction) => {
@@ -75,7 +75,7 @@ class Evaluates(Protocol):
 
 
 async def join(page: Evaluates, meeting: str, name: str, publish: dict[str, Any] | None = None, **options: Any) -> None:
-    """Join from a page of the server's; `publish` has `microphone` and `camera` (options of `Room.publish`)."""
+    """Join from a page of the server; `publish` has `microphone` and `camera` (options of `Room.publish`)."""
     await _join(page, {"meeting": meeting, "name": name}, publish, options)
 
 
@@ -94,7 +94,7 @@ async def _join(page: Evaluates, admission: dict[str, str], publish: dict[str, A
 
 @asynccontextmanager
 async def sdk_site(address: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Serve a blank page and the SDK at an address, for calls with a node that has no control; yields the URL."""
+    """Serve a blank page and the SDK at an address, for calls with a node without control; yield the URL."""
     app = web.Application()
     app.router.add_get("/", _blank)
     app.router.add_static("/sdk", ROOT / "sdk")
@@ -112,6 +112,6 @@ async def _blank(_: web.Request) -> web.Response:
 
 
 async def streams(page: Evaluates, direction: str = "inbound-rtp") -> list[dict[str, Any]]:
-    """The page's streams of a direction as getStats tells them, each with its `codec`."""
+    """Return the page's streams in a direction from getStats, each with its `codec`."""
     found: list[dict[str, Any]] = json.loads(await page.evaluate(f"{STREAMS}('{direction}').then(JSON.stringify)"))
     return found

@@ -1,4 +1,4 @@
-"""A whole Parley for tests: `parley up` with data, ports and sockets of its own, optionally inside a namespace."""
+"""A whole Parley for tests: `parley up` with its own data, ports and sockets, in a namespace if needed."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ START_SECONDS = 90
 
 @dataclass(slots=True)
 class RunningServer:
-    """A started server: where it is, how to become its first admin, what it has printed."""
+    """A started server: its addresses, the token for its first administrator, and its output."""
 
     process: subprocess.Popen[str]
     data: Path
@@ -37,13 +37,13 @@ class RunningServer:
         return self.setup_link.partition("token=")[2]
 
     def part_pid(self, name: str) -> int:
-        """The pid of one part, as the supervisor recorded it."""
+        """Return the pid of one part, as recorded by the supervisor."""
 
         return int(json.loads((self.runtime / "processes.json").read_text())[name][0])
 
     @contextlib.contextmanager
     def stopped(self, name: str) -> Iterator[None]:
-        """A part that hangs meanwhile."""
+        """Suspend a part within the block."""
         pid = self.part_pid(name)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -61,7 +61,7 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
         ports += tuple(f"SFU_{name}" for name in ("UDP", "WEBTRANSPORT", "SIGNALING", "HTTP"))
         environment = os.environ | {f"PARLEY_{name}_PORT": "0" for name in ports}
         environment |= {"PARLEY_DATA_DIR": str(home / "data"), "PARLEY_RUNTIME_DIR": str(home / "run")}
-        if not prefix:  # outside a namespace nothing but loopback is offered
+        if not prefix:  # outside a namespace, only loopback is offered
             environment["PARLEY_SFU_ADDRESSES"] = "127.0.0.1"
         environment |= {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
         if "PARLEY_DATABASE_URL" in environment:
@@ -89,7 +89,7 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
 
 
 def _await_start(process: subprocess.Popen[str], data: Path, runtime: Path) -> RunningServer:
-    """Read the supervisor's output until it says that all is up, then go on reading in a thread."""
+    """Read the supervisor's output until everything is up, then keep reading in a thread."""
     assert process.stderr is not None
     lines: list[str] = []
     up = threading.Event()

@@ -1,6 +1,6 @@
-"""A subscriber's link that others fill too, in simulated time: our estimator and allocator beside TCP downloads.
+"""A subscriber's link shared with other traffic, in simulated time: our estimator and allocator beside TCP downloads.
 
-The source sends sound and the layer that is granted, as `sfu/rooms/adaptation.py` grants it.
+The source sends sound and the granted layer, as granted by `sfu/rooms/adaptation.py`.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ _PROBE_MARGIN = 1.2
 
 @dataclass
 class SharedLoop(ClosedLoop):
-    """`granted` are the layers by 200 ms, `arrived` our bytes; TCP's begin at `tcp_at`."""
+    """Results: `granted` are the layers every 200 ms, `arrived` our bytes; TCP starts at `tcp_at`."""
 
     flows: list[TcpFlow] = field(default_factory=list)
     tcp_at: int = 5 * SECOND

@@ -1,7 +1,7 @@
 """The whole topology as real processes on this machine, without containers.
 
-nginx, PostgreSQL, Redis, etcd, a broker that speaks Kafka's protocol, S3 and Triton outside of `parley up`, its parts,
-Prometheus, Alertmanager, and receivers of alerts and of traces.
+It has nginx, PostgreSQL, Redis, etcd, a broker that speaks Kafka's protocol, S3 and Triton outside of `parley up`, the
+parts of that, Prometheus, Alertmanager, and receivers of alerts and traces.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from tests.support.triton import TritonServer, triton_server
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Ports of the stack; 0 allocates."""
+    """Ports of the stack; 0 allocates one."""
 
     http: int = 0
     https: int = 0
@@ -38,7 +38,7 @@ class Ports:
 
 @dataclass(slots=True)
 class Stack:
-    """The running stack, and every alert that was sent."""
+    """The running stack, and all alerts that were sent."""
 
     gateway: RunningGateway
     monitoring: Monitoring

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of their own, as an operator brings them: outside of `parley up`, migrated by hand."""
+"""PostgreSQL and Redis like an operator's: outside of `parley up`, migrated by hand."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from tests.support.waiting import until
 
 @contextlib.contextmanager
 def running_stores() -> Iterator[dict[str, str]]:
-    """Settings that point to them, once both answer and the database is at this release's version."""
+    """Yield the settings for both, once they answer and the database is at this release's version."""
     directory = Path(tempfile.mkdtemp(prefix="stores-"))
     cluster = EmbeddedPostgres(data=directory / "postgres", socket_directory=directory / "s")
     cluster.prepare()

@@ -1,7 +1,7 @@
-"""A TCP download in simulated time, as far as a shared queue can tell: CUBIC (RFC 9438), or BBR's model of the link.
+"""A TCP download in simulated time, for shared queues: CUBIC (RFC 9438), or BBR's model of the link.
 
-It always has data. Three later acknowledgements tell a loss. Like Linux's, CUBIC leaves its start when round trips grow
-(HyStart), so that its queue is young for some seconds. Times are ns.
+It always has data. A loss is detected by three later acknowledgements. Like Linux's, CUBIC leaves slow start when round
+trips grow (HyStart), so its queue is short for some seconds. Times are in ns.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ _STARTUP_GAIN = 2.885
 
 @dataclass
 class TcpFlow:
-    """Call `due` for the numbers of packets to send now and `acknowledged` for each that arrived; in order."""
+    """TCP flow. Call `due` for the numbers of packets to send now, and `acknowledged` for each arrival, in order."""
 
     model_based: bool = False
     delivered: int = 0
@@ -49,7 +49,7 @@ class TcpFlow:
     _phase_at: int = 0
 
     def due(self, now: int) -> list[int]:
-        """Return the numbers of the packets that go out now."""
+        """Return the numbers of the packets to send now."""
         if self._flying and now - self._newest_at > _TIMEOUT_NS:
             self._flying.clear()
             self._window = 1.0
@@ -68,7 +68,7 @@ class TcpFlow:
         return numbers
 
     def acknowledged(self, number: int, now: int) -> None:
-        """Take an acknowledgement that arrives now."""
+        """Process an acknowledgement that arrives now."""
         sent, delivered_then = self._flying.pop(number, (None, 0))
         self._newest_at = now
         if sent is None:

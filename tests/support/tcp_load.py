@@ -1,7 +1,7 @@
-"""A real TCP flow that always has data, over an emulated link, in two processes of its own.
+"""A real TCP flow that always has data, over an emulated link, in two separate processes.
 
-`python -m tests.support.tcp_load send|receive ADDRESS PORT|- CONTROL`: without a port it listens, and says where. The
-receiver answers each line of standard input with the bytes that have come.
+`python -m tests.support.tcp_load send|receive ADDRESS PORT|- CONTROL`: without a port, it listens on one and prints it.
+The receiver answers each line of standard input with the number of bytes received.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _CHUNK = bytes(16_384)
 
 @dataclass(slots=True)
 class TcpLoad:
-    """`received` are the bytes so far."""
+    """Flow; `received` is the number of bytes so far."""
 
     _questions: IO[str]
     _answers: IO[str]
@@ -33,7 +33,7 @@ class TcpLoad:
 
 @contextlib.contextmanager
 def tcp_load(link: EmulatedHost, control: str, *, upload: bool = False) -> Iterator[TcpLoad]:
-    """Keep a download of `link` going, or an upload; `control` is the kernel's name of a congestion control."""
+    """Run a download or upload over `link`; `control` is the kernel's name of a congestion control algorithm."""
     with contextlib.ExitStack() as stack:
         here, there = ("receive", "send") if upload else ("send", "receive")
         listens = _run(stack, [], [here, link.server_address, "-", control])

@@ -1,4 +1,4 @@
-"""A real Triton server for tests: the one that nvidia-pytriton bundles, in an environment of its own, on the CPU."""
+"""A real Triton server for tests: the one bundled with nvidia-pytriton, in its own environment, on the CPU."""
 
 import contextlib
 import fcntl
@@ -31,7 +31,7 @@ class TritonServer:
 
 
 def environment() -> Path:
-    """The server's own virtual environment, made once a machine in the user's cache."""
+    """Return the server's virtual environment, created once per machine in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"parley-triton-{sys.version_info.major}.{sys.version_info.minor}"
@@ -56,7 +56,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _backend(venv: Path, scratch: Path) -> Path:
-    """A copy of the Python backend (links) with the stub of this Python beside it."""
+    """Return a copy of the Python backend (as links) with this Python's stub."""
     site = next((venv / "lib").glob("python3.*")) / "site-packages" / "pytriton" / "tritonserver"
     backend = scratch / "backends" / "python"
     backend.mkdir(parents=True)
@@ -65,13 +65,13 @@ def _backend(venv: Path, scratch: Path) -> Path:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = backend / "triton_python_backend_stub"
     stub.unlink(missing_ok=True)
-    # A copy: beside the original its RPATH would find the bundled libpython before LD_LIBRARY_PATH is asked.
+    # A copy, since beside the original, its RPATH would find the bundled libpython before LD_LIBRARY_PATH.
     shutil.copy2(site / "python_backend_stubs" / version / "triton_python_backend_stub", stub)
     return backend.parent
 
 
 def _library_path(venv: Path, scratch: Path) -> str:
-    """Triton's libraries, and this Python's own under the name that the stub asks for."""
+    """Return the directories of Triton's libraries and of this Python's, under the name that the stub needs."""
     site = next((venv / "lib").glob("python3.*")) / "site-packages"
     own = Path(sysconfig.get_config_var("LIBDIR"))
     links = scratch / "lib"
@@ -88,7 +88,7 @@ def _library_path(venv: Path, scratch: Path) -> str:
 def triton_server(repository: Path, scratch: Path, grpc: str | None = None) -> Iterator[TritonServer]:
     """Start Triton with `repository` on loopback, wait until it is ready, stop it at the end.
 
-    `grpc` is the address of one that has ended, whose place this one takes.
+    `grpc` is the address of an ended server that this one replaces.
     """
     venv = environment()
     binary = next(venv.glob("lib/python3.*/site-packages/pytriton/tritonserver/bin/tritonserver"))

@@ -1,8 +1,8 @@
-"""The link model under real programs: a namespace whose only way out is a TUN device behind two emulated links.
+"""The link model for real programs: a namespace whose only way out is a TUN device behind two emulated links.
 
-This kernel may lack netem, and TUN works everywhere; packets come to it split already, so that a loss is one packet's.
-A process of its own forwards, since the test's may be busy, and with precedence over all others: a cable is never kept
-waiting by a busy machine. Needs root and iproute2.
+The kernel may lack netem, but TUN works everywhere. Its packets are already segmented, so a loss affects only one. A
+separate process forwards them, since the test's may be busy. It has precedence over all others, because a cable never
+waits for a busy machine. Needs root and iproute2.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _counter = itertools.count(1)
 
 @dataclass(slots=True)
 class EmulatedHost:
-    """A namespace behind an emulated link; the server is reached at `server_address`, everything through the link."""
+    """A namespace behind an emulated link; the server is reached at `server_address`, always through the link."""
 
     name: str
     address: str
@@ -46,13 +46,13 @@ class EmulatedHost:
         return ["ip", "netns", "exec", self.name]
 
     def change(self, *, down: LinkSettings | None = None, up: LinkSettings | None = None) -> None:
-        """Take other settings at once; what waits stays in the queue."""
+        """Change the settings at once; waiting packets stay in the queue."""
         message = {name: asdict(settings) for name, settings in (("down", down), ("up", up)) if settings is not None}
         self._control.write(json.dumps(message) + "\n")
         self._control.flush()
 
     def move(self) -> None:
-        """Take another address in place of the one that was, as a phone does that leaves a network for another."""
+        """Change the address, like a phone that moves to another network."""
         network, _, last = self.address.rpartition(".")
         before, self.address = self.address, f"{network}.{int(last) + 1}"
         ip("route", "add", f"{self.address}/32", "dev", self._device)
@@ -61,7 +61,7 @@ class EmulatedHost:
         ip("-n", self.name, "route", "replace", "default", "via", self.server_address)
 
     def queueing(self) -> float:
-        """Return how long, in seconds, a packet towards this host would wait in the link's queue now."""
+        """Return the time, in seconds, that a packet to this host would now wait in the link's queue."""
         self._control.write("{}\n")
         self._control.flush()
         return float(self._answers.readline())
@@ -69,7 +69,7 @@ class EmulatedHost:
 
 @contextlib.contextmanager
 def emulated_host(down: LinkSettings, up: LinkSettings, seed: int) -> Iterator[EmulatedHost]:
-    """Make a namespace and its link to this process's own namespace; everything is removed at the end."""
+    """Create a namespace and its link to this process's own namespace; everything is removed at the end."""
     number = next(_counter)
     name = f"parley-e{os.getpid()}-{number}"
     subnet = f"10.{150 + os.getpid() % 50}.{number}"
@@ -111,14 +111,14 @@ def emulated_host(down: LinkSettings, up: LinkSettings, seed: int) -> Iterator[E
 
 
 def _open_tun(name: str) -> int:
-    """Make a TUN device in the calling thread's namespace; it lives as long as the descriptor."""
+    """Create a TUN device in the calling thread's namespace; it exists as long as the descriptor is open."""
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
     return descriptor
 
 
 class _Direction:
-    """Packets from one device through a link to the other."""
+    """Forward packets from one device through a link to the other."""
 
     def __init__(self, source: int, target: int, settings: LinkSettings, seed: int) -> None:
         self.source = source

@@ -1,4 +1,4 @@
-"""Waits for conditions, each with a bound: `until` in ordinary code, `eventually` in asyncio."""
+"""Waits for conditions, each with a time limit: `until` in ordinary code, `eventually` in asyncio."""
 
 import asyncio
 import inspect
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 60.0
-"""A bound that a busy machine meets."""
+"""A time limit that a busy machine meets."""
 
 
 def until(condition: Callable[[], Any], seconds: float = SECONDS, why: Callable[[], object] | str = "") -> Any:
-    """Return the condition's value once it is true; fails after `seconds`, saying `why`."""
+    """Wait until the condition is true and return its value; fail after `seconds`, with `why`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, _failure(seconds, why)
@@ -25,7 +25,7 @@ def until(condition: Callable[[], Any], seconds: float = SECONDS, why: Callable[
 async def eventually(
     condition: Callable[[], Any], seconds: float = SECONDS, why: Callable[[], object] | str = ""
 ) -> Any:
-    """Return the condition's value, awaited if need be, once it is true; fails after `seconds`, saying `why`."""
+    """Wait until the condition, awaited if needed, is true and return its value; fail after `seconds`, with `why`."""
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -40,7 +40,7 @@ async def eventually(
 
 
 def until_up(process: subprocess.Popen[bytes], answers: Callable[[], Any], log: Path, seconds: float = 60) -> None:
-    """Wait until a process just started answers; fails with its log when it has ended or takes too long."""
+    """Wait until a new process answers; fail with its log if it ends or takes too long."""
 
     def tail() -> str:
         return log.read_text(errors="replace")[-5000:]
@@ -53,7 +53,7 @@ def until_up(process: subprocess.Popen[bytes], answers: Callable[[], Any], log: 
 
 
 def until_listening(process: subprocess.Popen[bytes], port: int, seconds: float = SECONDS) -> None:
-    """Wait until a process just started accepts connections on a loopback port; fails when it has ended."""
+    """Wait until a new process accepts connections on a loopback port; fail if it ends."""
 
     def listens() -> bool:
         assert process.poll() is None, f"{process.args!r} has ended"
@@ -63,7 +63,7 @@ def until_listening(process: subprocess.Popen[bytes], port: int, seconds: float 
 
 
 def accepts(port: int) -> bool:
-    """Return True if something accepts connections on a loopback port."""
+    """Return whether something accepts connections on a loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

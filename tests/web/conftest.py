@@ -1,4 +1,4 @@
-"""One Chromium per module, one scripted server and one page per test."""
+"""One Chromium per module; one scripted server and one page per test."""
 
 import contextlib
 import json

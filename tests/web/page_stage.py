@@ -1,4 +1,4 @@
-"""Shared parts of the page's tests: a page under the server's policy, and the way into a call."""
+"""Shared parts of the page's tests: a page under the server's policy, and the steps into a call."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""A walk through every screen of the page, on scripted states: for what must hold of each of them."""
+"""A walk through every screen of the page, in scripted states, for checks that apply to all of them."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,6 @@
-"""A server that does what a test tells it: the page's files and REST over aiohttp, signaling over `websockets`.
+"""A server controlled by a test: the page's files and REST over aiohttp, signaling over `websockets`.
 
-Every message of the client is decoded by the sfu's own contract, so that a test fails when the SDK leaves it.
+Every message of the client is decoded with the sfu's own types, so a test fails if the SDK deviates from them.
 """
 
 import asyncio

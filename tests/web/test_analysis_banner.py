@@ -1,4 +1,4 @@
-"""Analysis in the page: nothing of it where a server offers none; asked for, shown and taken back where it does."""
+"""Analysis on the page: absent if the server offers none; otherwise requested, shown and withdrawn."""
 
 import pytest
 from playwright.async_api import Browser, Page, expect

@@ -1,4 +1,4 @@
-"""The parts of SDK and page without a browser in them: tables of inputs and outcomes, evaluated in Chromium."""
+"""Pure functions of SDK and page: tables of inputs and outputs, evaluated in Chromium."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The bundled page: made from the sources as they are, few requests, and the same page under the same policy."""
+"""The bundled page: made from the current sources, with few requests, and the same under the same policy."""
 
 import itertools
 import subprocess

@@ -1,4 +1,4 @@
-"""The chat of a call: answers, files, several lines."""
+"""The chat of a call: replies, files, several lines."""
 
 import pytest
 from playwright.async_api import Page, expect

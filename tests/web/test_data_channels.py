@@ -1,4 +1,4 @@
-"""Data channels of the SDK against a second peer of the page: framing, both channels, bounds and refusals."""
+"""Data channels of the SDK with a second peer in the page: framing, both channels, limits and refusals."""
 
 import pytest
 from playwright.async_api import Page

@@ -1,4 +1,4 @@
-"""The page before a call: signing in, what a meeting asks of who enters, the lobby."""
+"""The page before a call: signing in, a meeting's requirements, the lobby."""
 
 import asyncio
 

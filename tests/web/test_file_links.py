@@ -1,4 +1,4 @@
-"""Links to one file of a recording on the page: made, copied, listed and taken back."""
+"""Links to one file of a recording on the page: created, copied, listed and revoked."""
 
 import pytest
 from playwright.async_api import Browser, expect

@@ -1,4 +1,4 @@
-"""The film of a recording on the page: asked for again where it could not be made, watched while it is made."""
+"""The film of a recording on the page: requested again after a failure, and watched while it is made again."""
 
 from typing import Any
 

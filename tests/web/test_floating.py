@@ -1,4 +1,4 @@
-"""Windows of their own, and larger pictures: the call in a small window, and what is done with a shared screen."""
+"""Separate windows and large pictures: the call in a small window, and uses of a shared screen."""
 
 import pytest
 from playwright.async_api import Page, expect

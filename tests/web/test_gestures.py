@@ -1,4 +1,4 @@
-"""Gestures and more that people do in a call besides talking: hands, reactions, a large picture, earlier chat."""
+"""Gestures and other actions in a call: raised hands, reactions, a large picture, earlier chat."""
 
 import msgspec
 import pytest

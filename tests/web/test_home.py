@@ -1,4 +1,4 @@
-"""The home of an account: what comes next, planning and changing meetings, and finding all of them."""
+"""The home page of an account: upcoming meetings, planning and changing them, and finding all of them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Joining: what goes over the wire, and which refusals end it."""
+"""Joining: the messages on the wire, and the refusals that end it."""
 
 import pytest
 from playwright.async_api import Page

@@ -1,6 +1,6 @@
-"""Looks of every screen in each language and theme: nothing that axe-core objects to, and colours that can be read.
+"""Looks of every screen in each language and theme: no complaint of axe-core, and readable colours.
 
-`PARLEY_PICTURES=folder` keeps a picture of each, at three widths.
+`PARLEY_PICTURES=folder` saves a picture of each, at three widths.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The page sends video in the codec of the meeting."""
+"""Video from the page in the meeting's codec."""
 
 import pytest
 from playwright.async_api import Page

@@ -1,4 +1,4 @@
-"""The minutes of a meeting beside its recordings: shown as text when ready, waited for, and a failure is said."""
+"""The minutes of a meeting beside its recordings: shown when ready, awaited, and failures reported."""
 
 import pytest
 from playwright.async_api import Browser, expect

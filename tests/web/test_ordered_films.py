@@ -1,4 +1,4 @@
-"""Further films of a recording on the page: ordered in a layout and a format, downloaded, deleted."""
+"""Further films of a recording on the page: ordered with a layout and a format, downloaded, deleted."""
 
 import pytest
 from playwright.async_api import Browser, expect

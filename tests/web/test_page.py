@@ -1,4 +1,4 @@
-"""The page during and after a call, and that it keeps to the policy it is served under."""
+"""The page during and after a call, and its compliance with the policy that it is served under."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Publishing: offers and answers, mute, unpublish and again, what a host takes away."""
+"""Publishing: offers and answers, mute, unpublishing and publishing again, revoked grants."""
 
 import pytest
 from playwright.async_api import Page

@@ -1,4 +1,4 @@
-"""Two ways to signal, tried at once: whichever opens first is used, and one that fails costs nothing."""
+"""Two signaling transports, tried at once: the first to open is used, and a failed one costs nothing."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lost connections: resume, rejoin, give up."""
+"""Lost connections: resuming, rejoining, giving up."""
 
 import pytest
 from playwright.async_api import Page

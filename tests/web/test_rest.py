@@ -1,4 +1,4 @@
-"""Credentials of requests: accounts by cookie, guests by bearer, and sessions that run out meanwhile."""
+"""Credentials of requests: accounts by cookie, guests by bearer token, and sessions that expire meanwhile."""
 
 from typing import Any
 

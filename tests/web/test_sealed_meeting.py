@@ -1,4 +1,4 @@
-"""A meeting that is encrypted end to end, in the page: made by a check box, joined with words, without consents."""
+"""A meeting with end-to-end encryption on the page: created by a check box, joined with words, without consents."""
 
 import pytest
 from playwright.async_api import Page, expect

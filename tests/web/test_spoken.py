@@ -1,4 +1,4 @@
-"""Search in what was said, beside the recordings of a meeting."""
+"""Search in the captions beside the recordings of a meeting."""
 
 import pytest
 from playwright.async_api import Browser, expect

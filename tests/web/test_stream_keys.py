@@ -1,4 +1,4 @@
-"""Stream keys on the page: a host makes one, copies it while it is shown, and deletes it."""
+"""Stream keys on the page: a host creates one, copies it while it is shown, and deletes it."""
 
 import pytest
 from playwright.async_api import Page, expect

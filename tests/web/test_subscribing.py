@@ -1,4 +1,4 @@
-"""Subscribing: slots against what is really seen, sizes in device pixels, hidden pages."""
+"""Subscribing: slots for what is really visible, sizes in device pixels, hidden pages."""
 
 import pytest
 from playwright.async_api import Browser, Page

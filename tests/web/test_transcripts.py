@@ -1,7 +1,7 @@
-"""Golden transcripts: what was said between a client and a server must be said again, word for word.
+"""Golden transcripts: recorded exchanges between client and server must be repeated word for word.
 
-A line is a message of the `server`, one expected of the `client` ("*" matches any value), something to `do` in the
-page, an expression whose value `is` given (waited for), or a `close` of the socket by the server.
+A line is a message of the `server`, an expected message of the `client` ("*" matches any value), an action to `do` in
+the page, an expression that `is` to have a given value eventually, or a `close` of the socket by the server.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A recording is found, watched, read, searched and handed on."""
+"""Watching a recording: it is found, watched, read, searched and shared."""
 
 from typing import Any
 

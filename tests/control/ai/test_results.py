@@ -1,4 +1,4 @@
-"""Stores of AI results: the same tests on the database and a MongoDB, and deletion with a file."""
+"""Stores of AI results: the same tests for the database and MongoDB, and deletion with a file."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace

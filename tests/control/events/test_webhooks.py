@@ -1,4 +1,4 @@
-"""Webhooks: signed, retried, repeatable, and never sent inside."""
+"""Webhooks: signed, retried, repeatable, and never sent to internal addresses."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The listeners by the byte: what is refused before anything is done, what is cut off, and what goes on."""
+"""The listeners at byte level: early refusals, connections that are cut off, and those that continue."""
 
 import asyncio
 import contextlib

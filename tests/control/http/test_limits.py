@@ -1,4 +1,4 @@
-"""Limits count networks, accounts and known browsers, and refused requests as well as others."""
+"""Rate limits count networks, accounts and known browsers, and include refused requests."""
 
 import asyncio
 from dataclasses import replace

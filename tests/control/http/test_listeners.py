@@ -1,4 +1,4 @@
-"""Several control processes on the same ports: one that ends is not missed, and none remembers a session."""
+"""Several control processes on the same ports: one may end unnoticed, and none caches a session."""
 
 from contextlib import AsyncExitStack
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Requests are counted by the rule that served them, never by a path that a stranger made up."""
+"""Requests are counted by the route that served them, never by an arbitrary path."""
 
 from prometheus_client import REGISTRY
 

@@ -1,4 +1,4 @@
-"""Passkeys, with an authenticator in software; and a second factor that the server demands."""
+"""Passkeys, with a software authenticator, and a second factor that the server requires."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Minutes: a transcript goes out when a meeting ends, a model sums it up where there is one, a failure is said."""
+"""Minutes: a transcript is published when a meeting ends, a model summarizes it, and failures are reported."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The film of a recording is queued by itself; workers outside claim it, and exactly one result is visible."""
+"""A recording's film is queued automatically; outside workers claim it, and exactly one result is visible."""
 
 from typing import Any
 

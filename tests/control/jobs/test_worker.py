@@ -1,4 +1,4 @@
-"""Jobs: done once, whatever becomes of their workers; and what inference makes of files."""
+"""Jobs: done once, whatever happens to their workers, and the results of inference on files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

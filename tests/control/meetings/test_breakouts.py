@@ -1,4 +1,4 @@
-"""Breakout rooms by REST: who is where, what the rooms' desired states say, and what stays with the meeting."""
+"""Breakout rooms over REST: assignments, the rooms' desired states, and the data kept with the meeting."""
 
 import asyncio
 from typing import Any

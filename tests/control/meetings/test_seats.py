@@ -1,4 +1,4 @@
-"""Seats: a room is full when its tokens are given out, whoever has connected so far."""
+"""Seats: a room is full once enough tokens are issued, no matter how many holders have connected."""
 
 import asyncio
 from typing import Any

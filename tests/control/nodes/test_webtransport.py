@@ -1,4 +1,4 @@
-"""WebTransport endpoints of nodes that a page is told, and may connect to."""
+"""WebTransport endpoints of nodes that a page is given and may connect to."""
 
 import pytest
 

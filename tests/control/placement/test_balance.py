@@ -1,4 +1,4 @@
-"""Balance between nodes in simulated time: rooms leave hot nodes one by one, and never go back and forth."""
+"""Balance between nodes in simulated time: rooms leave hot nodes one by one and never move back and forth."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""etcd away when control starts, from control or from a node alone: nodes that live are found, and keep their rooms."""
+"""etcd unreachable when control starts, from control or from one node: living nodes are found and keep their rooms."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The placement row: one claim holds, the epoch only grows, a secondary node leaves it as it is."""
+"""The placement row: one claim wins, the epoch only grows, and a secondary node does not change it."""
 
 import asyncio
 from collections.abc import AsyncIterator

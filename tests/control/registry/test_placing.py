@@ -1,4 +1,4 @@
-"""Rooms on two nodes, with real PostgreSQL and both registries: one claim holds, lost nodes lose their rooms."""
+"""Rooms on two nodes, with real PostgreSQL and both registries: one claim wins, and lost nodes lose their rooms."""
 
 import asyncio
 import contextlib

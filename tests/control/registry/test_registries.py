@@ -1,4 +1,4 @@
-"""Registries of nodes: the same tests on a list and on etcd."""
+"""Registries of nodes: the same tests for a list and for etcd."""
 
 import asyncio
 import contextlib

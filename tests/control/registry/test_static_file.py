@@ -1,4 +1,4 @@
-"""Nodes from a TOML file: read again when it changes, kept as they were when it cannot be read."""
+"""Nodes from a TOML file: reread when it changes, kept when it cannot be read."""
 
 import asyncio
 from collections.abc import AsyncIterator

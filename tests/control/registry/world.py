@@ -1,4 +1,4 @@
-"""Nodes as real HTTP servers, and both registries over them: what the one suite of the registries stands on."""
+"""Nodes as real HTTP servers, and both registries over them, for the common tests of registries."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The nets for faces, fetched once a machine."""
+"""The nets for faces, fetched once per machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Cameras and microphones over a real sink socket in, expressions and cues out, only while consent and word stand."""
+"""Media over a real sink socket in, expressions and cues out, only with consent and while switched on."""
 
 import asyncio
 import contextlib

@@ -1,5 +1,4 @@
-"""Detectors on live tracks: the latest piece of each track is scored, verdicts carry card and windows, nothing outlives
-its consent."""
+"""Detectors on live tracks: the latest piece is scored, verdicts have card and windows, all end with consent."""
 
 import asyncio
 from collections.abc import Sequence

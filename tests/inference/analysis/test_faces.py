@@ -1,4 +1,4 @@
-"""Faces are found where they are, cut out, and named by two classifiers that agree on what is plain."""
+"""Faces are found, cut out, and classified by two nets that agree on clear expressions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Smoothing: one picture decides nothing, seconds do, doubt is said, and an absent face is forgotten."""
+"""Smoothing: one picture decides nothing, seconds do, uncertainty is reported, and an absent face is forgotten."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Sampling of a video stream: at most a picture a second, the newest, from keyframes, and nothing after a loss."""
+"""Sampling of a video stream: at most one picture per second, the newest, from keyframes, none after a loss."""
 
 import itertools
 

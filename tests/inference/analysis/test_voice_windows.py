@@ -1,4 +1,4 @@
-"""Pieces of live utterances become windows: whole, in order, none of what was taken back or thrown away."""
+"""Pieces of live utterances become complete windows, in order, without withdrawn or discarded audio."""
 
 from hypothesis import given
 from hypothesis import strategies as st

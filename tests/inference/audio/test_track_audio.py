@@ -1,4 +1,4 @@
-"""Decoding with loss, reordering, discontinuous transmission and jumps: as long as the RTP timestamps say."""
+"""Decoding with loss, reordering, discontinuous transmission and jumps: as long as the span of RTP timestamps."""
 
 import contextlib
 import random

@@ -1,4 +1,4 @@
-"""The schedule of recognition, and the captions that come of it: simulated speech, transcripts and time."""
+"""The schedule of recognition and the resulting captions, with simulated speech, transcripts and time."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Text fit to read."""
+"""Clean-up of recognised text."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The model repository for Triton: its models have dynamic batching, a version, a warm-up, a place; damage is found."""
+"""The model repository for Triton: its models have batching, a version, a warm-up and instances; damage is found."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The weights' file: read as written, and refused whatever else it is."""
+"""The file of weights: read as written, and refused otherwise."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Fetching models from archives that are right, damaged, hostile or missing; pip itself against a local index."""
+"""Fetching models from archives that are right, damaged, hostile or missing, and pip with a local index."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""TensorFlow.js weights and graphs: what is read, computed alike, and refused."""
+"""TensorFlow.js weights and graphs: reading, equal results, and refusals."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A recogniser that is slow, dead or wrong is passed over for the next; without any, that is an error to be said."""
+"""A recogniser that is slow, dead or wrong is skipped for the next one; with none left, there is an error."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Live speech goes before files, and a file goes on beside a meeting that never pauses."""
+"""Live speech comes before files, and a file still progresses beside a meeting that never pauses."""
 
 import asyncio
 from collections.abc import Sequence

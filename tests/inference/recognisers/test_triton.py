@@ -1,4 +1,4 @@
-"""Speech recognition by a real Triton: the local words, and what happens when it is slow, dead or wrong."""
+"""Speech recognition by a real Triton: the same words as locally, and behaviour when it is slow, dead or wrong."""
 
 import asyncio
 import contextlib

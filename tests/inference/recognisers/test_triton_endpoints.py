@@ -1,4 +1,4 @@
-"""Several endpoints of Triton, scripted: balanced, checked, hedged when slow, held back when they fail or are wrong."""
+"""Several scripted Triton endpoints: balanced, checked, hedged when slow, skipped when they fail or are wrong."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Beginnings and ends of utterances; no sample is lost or doubled between them."""
+"""Beginnings and ends of utterances; no sample is lost or duplicated between them."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Guards that reject transcripts."""
+"""Guards against invented text."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The language of a participant: decided on four seconds, kept, switched on repeated evidence."""
+"""The language of a participant: decided after four seconds, kept, switched on repeated evidence."""
 
 from inference.speech.language import LanguageTracker
 

@@ -1,4 +1,4 @@
-"""Silero VAD through our front end: no noise is speech, speech is."""
+"""Silero VAD behind our front end: noise is not speech, and speech is."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Speech recognition on known words: error rate, batches, windows, made-up words."""
+"""Speech recognition of known words: error rate, batches, windows, invented words."""
 
 import random
 

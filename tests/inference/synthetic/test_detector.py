@@ -1,4 +1,4 @@
-"""Verdicts on synthetic media: none without a model, none without a card, none on too little evidence."""
+"""Verdicts on synthetic media: none without a model, without a card, or on too little evidence."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Choice between several detectors of one model."""
+"""Choice among several detectors with the same model."""
 
 from collections.abc import Sequence
 from pathlib import Path

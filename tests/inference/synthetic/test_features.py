@@ -1,4 +1,4 @@
-"""Features of voices: finite for any sound, the same at any level, none of silence."""
+"""Features of voices: finite for any sound, the same at any level, none for silence."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The detector that was trained here, through the real process: files, live voices, Triton; no evidence anywhere."""
+"""The included detector in real processes: files, live voices, Triton; never evidence."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A detector on a real Triton: a toy that measures loudness carries a file's speech through to a marked verdict."""
+"""A detector on a real Triton: a toy that measures loudness turns a file's speech into a marked verdict."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A worker knows nothing but what it is told."""
+"""A worker knows only what it is given."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Facts wait in order under one number a batch, are repeated until acknowledged, and never grow without bound."""
+"""Facts are queued in order, in numbered batches, repeated until acknowledged, and bounded."""
 
 import msgspec
 import pytest

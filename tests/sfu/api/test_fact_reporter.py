@@ -1,4 +1,4 @@
-"""One reporter for every part: bounded, counted by outcome, told apart when control refuses or is away."""
+"""One reporter for every part: bounded, counted by outcome, with refusals and unreachable control distinguished."""
 
 import asyncio
 from collections import Counter

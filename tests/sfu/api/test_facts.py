@@ -1,4 +1,4 @@
-"""A batch is read fact by fact: what cannot be read takes nothing else along."""
+"""A batch is read fact by fact: an unreadable fact does not affect the others."""
 
 import contextlib
 from typing import Any

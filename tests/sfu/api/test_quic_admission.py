@@ -1,4 +1,4 @@
-"""The door of a QUIC listener in simulated time: who begins at once, who has to come back, and what is kept of whom."""
+"""Admission to a QUIC listener in simulated time: immediate handshakes, retries, and the state kept per client."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Paths of WHIP and WHEP: what is understood is exactly what is asked for, and cannot climb."""
+"""Paths of WHIP and WHEP: the parsed path equals the requested one, and cannot contain `..`."""
 
 from urllib.parse import unquote
 

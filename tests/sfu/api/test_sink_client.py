@@ -1,4 +1,4 @@
-"""A sink's end of the socket: bounded both ways, attached again, never holding up its loop."""
+"""A sink's end of the socket: bounded in both directions, reattached, never blocking its event loop."""
 
 import asyncio
 import socket

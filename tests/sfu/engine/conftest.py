@@ -1,4 +1,4 @@
-"""Every engine test runs on each engine that was built."""
+"""Every engine test runs on each available engine."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""SRTP written from the RFCs on nothing but a block cipher, AES-GCM and HMAC: what engines are checked against."""
+"""SRTP written from the RFCs on just a block cipher, AES-GCM and HMAC, as the reference for engines."""
 
 import hashlib
 import hmac

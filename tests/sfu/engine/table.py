@@ -1,4 +1,4 @@
-"""A table with publishers and subscribers around an engine, and the far ends of their SRTP."""
+"""An engine's table with publishers and subscribers, and the far ends of their SRTP."""
 
 import random
 from collections.abc import Mapping

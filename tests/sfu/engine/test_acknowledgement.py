@@ -1,4 +1,4 @@
-"""Transport-wide feedback that engines send to publishers: the same arrivals out of it as packets came in."""
+"""Transport-wide feedback from engines to publishers: it contains exactly the arrivals of the packets."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The compiled engine's part of an installation: where it cannot be compiled the installation goes on without it."""
+"""The build of the compiled engine at installation: if it cannot be compiled, the installation continues without it."""
 
 import os
 import shutil

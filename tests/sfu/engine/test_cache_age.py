@@ -1,4 +1,4 @@
-"""The age of what a stream's cache holds: what is older than anybody asks for makes room, on every engine alike."""
+"""The age limit of a stream's cache: packets too old to be requested make room, on every engine alike."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Routes that begin in the past: with the newest keyframe and all that came since, where that may still be sent."""
+"""Routes that start in the past: at the newest keyframe, with all later packets that may still be sent."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""The choice of the engine, and the notice for whoever starts a node."""
+"""The choice of the engine, and the notice at a node's start."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Layers of AV1 by its dependency descriptor: whatever is filtered, all that a carried frame refers to was carried."""
+"""AV1 layers from the dependency descriptor: whatever is filtered, all references of a forwarded frame are too."""
 
 import random
 from collections.abc import Iterable

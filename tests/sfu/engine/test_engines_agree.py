@@ -1,4 +1,4 @@
-"""Both engines, the same table and batches: the same results to the byte, whatever happens."""
+"""Both engines with the same table and batches give byte-identical results in every case."""
 
 import random
 

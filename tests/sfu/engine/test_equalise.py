@@ -1,4 +1,4 @@
-"""Packets of a frame that differ by a byte or two are padded to one length, so that the kernel can segment them."""
+"""Packets of a frame that differ by a byte or two are padded to the same length, so the kernel can segment them."""
 
 from sfu.engine.contract import Engine, RouteSource, StreamEntry
 from sfu.formats.rtp import RtpPacket

@@ -1,4 +1,4 @@
-"""A subscriber's feedback, observed by every engine alike over a minute: losses, reordering, probes, pauses, wraps."""
+"""A subscriber's feedback, analysed by every engine alike: losses, reordering, probes, pauses, wraps."""
 
 import random
 

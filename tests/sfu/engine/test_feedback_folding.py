@@ -1,4 +1,4 @@
-"""Calm feedback is folded into one summary now and then, by every engine alike; the rest is told at once."""
+"""Uneventful feedback is folded into periodic summaries by every engine alike; the rest is reported at once."""
 
 import random
 

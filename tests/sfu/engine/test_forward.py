@@ -1,4 +1,4 @@
-"""From a publisher to a subscriber: numbers, stamps, header extensions, gaps, padding."""
+"""Forwarding from a publisher to a subscriber: numbers, timestamps, header extensions, gaps, padding."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Flips that wait until the stream flows: what is carried goes on beside the keyframe, which leaves the cache then."""
+"""Flips that wait until the stream flows: the old source continues meanwhile, then the keyframe leaves the cache."""
 
 import pytest
 

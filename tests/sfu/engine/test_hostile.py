@@ -1,4 +1,4 @@
-"""Whatever arrives, an engine returns; and what it does not pass on is counted."""
+"""Hostile input: an engine always returns, and counts everything that it does not forward."""
 
 import random
 

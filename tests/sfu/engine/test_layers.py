@@ -1,4 +1,4 @@
-"""Temporal and spatial layers that a route does not carry."""
+"""Temporal and spatial layers that a route leaves out."""
 
 from sfu.engine.contract import Drop, Engine, RouteSource, StreamEntry
 from tests.sfu.engine.table import VIDEO_VP9, Publisher, Subscriber, one_to_one, rtx, vp8, vp8_picture, vp9

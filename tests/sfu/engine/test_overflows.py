@@ -1,4 +1,4 @@
-"""Packets that we lost ourselves, in an unread socket or by shedding, are not repaired."""
+"""Packets lost by ourselves, in an unread socket or by shedding, are not repaired."""
 
 import selectors
 import socket

@@ -1,4 +1,4 @@
-"""A peer's budget: what exceeds it waits, repairs before video, audio never."""
+"""A peer's budget: packets beyond it wait, repairs come before video, and audio never waits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Plain RTP: a peer without protection, and one that owns a socket whoever sends to it."""
+"""Plain RTP: a peer without protection, and one that owns a socket and accepts any sender."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""RED on the way in: subscribers and sinks get plain Opus, and lost packets out of later ones."""
+"""Incoming RED: subscribers and sinks get plain Opus, and lost packets are recovered from later ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Answers to NACKs: an RTX equals the first send but for its RTX header, OSN and hop-by-hop stamps."""
+"""Answers to NACKs: an RTX packet equals the first send except for RTX header, OSN and hop-by-hop timestamps."""
 
 import random
 

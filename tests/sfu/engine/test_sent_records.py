@@ -1,4 +1,4 @@
-"""The engine's records of what it sent, and padding: the ground of bandwidth estimation."""
+"""The engine's records of sent packets, and padding, which bandwidth estimation relies on."""
 
 from typing import Protocol
 

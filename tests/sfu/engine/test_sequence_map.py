@@ -1,4 +1,4 @@
-"""Numbering against a model that remembers every packet."""
+"""Renumbering, checked against a model that remembers every packet."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Real sockets on loopback: times, runs, and errors that stay with their destination."""
+"""Real sockets on loopback: times, runs, and errors that only affect their destination."""
 
 import errno
 import selectors

@@ -1,4 +1,4 @@
-"""Flips from one source to the next: inside a batch, at keyframes, continuous in every number."""
+"""Flips from one source to the next: within a batch, at keyframes, with all numbers continuous."""
 
 import itertools
 import random

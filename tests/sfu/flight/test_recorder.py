@@ -1,4 +1,4 @@
-"""A room's last minute is kept, within its bounds, without secrets, and decides the same when it is run again."""
+"""A room's last minute is kept, bounded, without secrets, and gives the same decisions when replayed."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Data messages: there and back, and nothing but ValueError for other bytes."""
+"""Data messages: a round trip, and only ValueError for other bytes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Dependency descriptors: a writer after the specification's syntax, and the parser as its inverse."""
+"""Dependency descriptors: a writer that follows the specification's syntax, and the parser as its inverse."""
 
 from dataclasses import replace
 from itertools import pairwise

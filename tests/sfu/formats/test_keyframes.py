@@ -1,4 +1,4 @@
-"""Keyframes by codec, on what real encoders make."""
+"""Keyframes by codec, in the output of real encoders."""
 
 import pytest
 from hypothesis import given

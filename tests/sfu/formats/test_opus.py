@@ -1,4 +1,4 @@
-"""Opus durations, against libopus itself by way of FFmpeg."""
+"""Opus durations, compared with libopus through FFmpeg."""
 
 import av
 import numpy as np

@@ -1,4 +1,4 @@
-"""Packetisers: sizes, refusals, and that assembly gives every frame back."""
+"""Packetisers: sizes, refusals, and that assembly restores every frame."""
 
 from random import Random
 

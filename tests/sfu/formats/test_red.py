@@ -1,4 +1,4 @@
-"""RED: what is written is read again, and whatever the bytes, blocks lie within them."""
+"""RED: a round trip, and blocks that stay within the packet, whatever the bytes."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""SCTP packets: what an independent implementation makes is read, what lies about lengths is refused."""
+"""SCTP packets: an independent implementation's are read, and those with wrong lengths are refused."""
 
 import pytest
 from aiortc import rtcsctptransport as aiortc_sctp

@@ -1,4 +1,4 @@
-"""Session descriptions: what is written is read again, and nothing but ValueError comes of other text."""
+"""Session descriptions: a round trip, and only ValueError for other text."""
 
 from dataclasses import replace
 from pathlib import Path

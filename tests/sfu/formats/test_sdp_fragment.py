@@ -1,4 +1,4 @@
-"""Trickle ICE fragments: RFC 9725's own, hostile ones."""
+"""Trickle ICE fragments: RFC 9725's own, and hostile ones."""
 
 import contextlib
 

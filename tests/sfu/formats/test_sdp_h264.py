@@ -1,4 +1,4 @@
-"""H.264 formats are compared by profile and packetization mode, never by text."""
+"""H.264 formats are compared by profile and packetization mode, not by text."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Splitting RTP packets: sizes, headers, and that assembly of the parts gives what the whole would have given."""
+"""Splitting of RTP packets: sizes, headers, and that the parts assemble to the same frame as the packet."""
 
 import pytest
 from hypothesis import given

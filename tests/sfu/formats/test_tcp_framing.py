@@ -1,4 +1,4 @@
-"""Frames on TCP: however the bytes are cut, the same datagrams; too long ones are refused."""
+"""Frames on TCP: the same datagrams however the bytes are split; too long ones are refused."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Transport-wide feedback: chunks of every kind, and how compactly they are chosen."""
+"""Transport-wide feedback: chunks of every kind, and their compact choice."""
 
 from hypothesis import given
 from hypothesis import strategies as st

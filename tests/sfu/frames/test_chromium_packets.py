@@ -1,4 +1,4 @@
-"""Assembly of what Chromium sends, with and without spatial and temporal layers: every picture decodes."""
+"""Assembly of Chromium's packets, with and without spatial and temporal layers: every picture decodes."""
 
 import av
 import pytest

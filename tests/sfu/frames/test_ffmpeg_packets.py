@@ -1,4 +1,4 @@
-"""Assembly of what FFmpeg's RTP muxer packetises: an independent reading of the payload formats."""
+"""Assembly of packets from FFmpeg's RTP muxer, an independent implementation of the payload formats."""
 
 import socket
 

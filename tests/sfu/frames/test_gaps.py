@@ -1,4 +1,4 @@
-"""Gaps in a stream: how long they are waited for, what they cost, and what closes them."""
+"""Gaps in a stream: how long they are awaited, what they cost, and what closes them."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""H.264 parameter sets: every keyframe carries them, wherever the sender put them."""
+"""H.264 parameter sets: every keyframe contains them, wherever the sender put them."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Assembly of what real encoders make: every frame comes out as it went in, and decodes."""
+"""Assembly of real encoders' frames: every frame is unchanged and decodes."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""VP9 with spatial layers: one picture is one frame with a superframe index, which libvpx decodes."""
+"""VP9 with spatial layers: a picture is one frame with a superframe index, which libvpx decodes."""
 
 import av
 import pytest

@@ -1,4 +1,4 @@
-"""Whatever a client sends, a session answers with messages of ours or a refusal, and keeps little."""
+"""Whatever a client sends, a session answers with valid messages or a refusal, and keeps little state."""
 
 import gzip
 import urllib.parse

@@ -1,4 +1,4 @@
-"""The active speaker: found quickly, not lost to a cough, remembered in silence."""
+"""The active speaker: found quickly, kept during a cough, remembered in silence."""
 
 from sfu.machines.audio_levels import AudioLevels
 from sfu.machines.loudness import Loudness

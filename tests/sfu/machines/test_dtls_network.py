@@ -1,4 +1,4 @@
-"""DTLS over a seeded network that loses, delays, reorders and repeats datagrams, in simulated time."""
+"""DTLS over a seeded network that loses, delays, reorders and duplicates datagrams, in simulated time."""
 
 import heapq
 import random

@@ -1,6 +1,6 @@
-"""Estimator and pacer in front of an emulated link: the bars for capacity that changes. One seed in five may miss.
+"""Estimator and pacer in front of an emulated link: the bars for changing capacity. One seed in five may miss.
 
-Each bar is missed with the estimator off, or it would measure nothing.
+Each bar is missed with the estimator off; otherwise, it would measure nothing.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The emulated link keeps its own promises, or no bar measured over it means anything."""
+"""The emulated link keeps its own promises; otherwise, no bar measured over it would mean anything."""
 
 from itertools import groupby
 

@@ -1,4 +1,4 @@
-"""Real browsers take our answers and offers: simulcast, re-offers, recycled m-lines, new slots, WHEP, ICE restart."""
+"""Real browsers accept our answers and offers: simulcast, re-offers, recycled m-lines, slots, WHEP, ICE restart."""
 
 import contextlib
 import json

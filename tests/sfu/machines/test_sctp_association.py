@@ -1,4 +1,4 @@
-"""SCTP associations of ours with each other over a link in simulated time, and with packets that were tampered with."""
+"""Our SCTP associations with each other over a link in simulated time, and with tampered packets."""
 
 import random
 from collections.abc import Callable

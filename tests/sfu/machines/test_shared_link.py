@@ -1,4 +1,4 @@
-"""Beside a TCP download that keeps the link's queue full a picture goes on, and the download too."""
+"""Beside a TCP download that keeps the link's queue full, both a picture and the download continue."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Overload in virtual time: a node of many rooms whose work costs more time than there is."""
+"""Overload in virtual time: a node with many rooms whose work takes more time than there is."""
 
 import itertools
 from dataclasses import dataclass

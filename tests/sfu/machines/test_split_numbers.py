@@ -1,4 +1,4 @@
-"""Numbers of split packets: without a gap, none twice, and back again."""
+"""Numbers of split packets: without gaps or duplicates, and reversible."""
 
 from hypothesis import given
 from hypothesis import strategies as st

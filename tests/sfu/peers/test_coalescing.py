@@ -1,4 +1,4 @@
-"""Coalescing: what may wait a moment is done for everybody at once; what may not is done at once; nothing overtakes."""
+"""Coalescing: work that can wait is done for all at once, other work immediately, and nothing is reordered."""
 
 import pytest
 from hypothesis import given

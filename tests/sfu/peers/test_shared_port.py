@@ -1,4 +1,4 @@
-"""Datagrams of a shared port that are not for the own peers of a worker: which are handed on, and which dropped."""
+"""Datagrams on a shared port for peers of other workers: which are handed on, and which are dropped."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A room that several nodes hold, in simulated time: stages whose nodes are linked to each other."""
+"""A room on several nodes in simulated time: stages whose nodes are linked."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A node without sockets, and clients that talk to it by bytes in simulated time."""
+"""A node without sockets, and clients that exchange bytes with it in simulated time."""
 
 import itertools
 import secrets

@@ -1,4 +1,4 @@
-"""Wishes of applications in live rooms: who is seen, who may receive whose tracks, mutes and words of theirs."""
+"""Actions of applications in live rooms: visibility, subscriptions, mutes and messages."""
 
 from sfu.api import signaling
 from sfu.api.join_token import Grants

@@ -1,4 +1,4 @@
-"""Adaptation to links of all kinds, and the layers that publishers may stop, in simulated time."""
+"""Adaptation to links of all kinds, and layers that publishers may stop, in simulated time."""
 
 from itertools import pairwise
 

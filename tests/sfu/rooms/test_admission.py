@@ -1,4 +1,4 @@
-"""Join tokens: whatever is wrong with one is a refusal with its own code."""
+"""Join tokens: each fault is a refusal with its own code."""
 
 import base64
 from typing import Any

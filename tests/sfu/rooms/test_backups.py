@@ -1,4 +1,4 @@
-"""Backup tracks: asked for when a subscriber cannot decode, shown in the place of the track, stopped in the end."""
+"""Backup tracks: requested if a subscriber cannot decode, shown in place of the track, and stopped in the end."""
 
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source

@@ -1,4 +1,4 @@
-"""One publisher's bad uplink in simulated time: it costs its own picture, never what others are thought to carry."""
+"""One publisher's bad uplink in simulated time: it affects its own picture, never the estimates of others."""
 
 from statistics import mean
 

@@ -1,4 +1,4 @@
-"""A room that is part of a meeting with several: moving between them, closing, what is said to all, who may record."""
+"""A room of a meeting with several: moves between rooms, closing, announcements, permission to record."""
 
 import msgspec
 import pytest

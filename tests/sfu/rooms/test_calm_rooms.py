@@ -1,4 +1,4 @@
-"""The cost of a calm room: packets that nothing follows from cost no Python, and a room without any next to nothing."""
+"""The cost of a calm room: uneventful packets cost no Python, and a room without packets next to nothing."""
 
 import sys
 from collections import Counter

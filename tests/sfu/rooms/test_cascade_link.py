@@ -1,4 +1,4 @@
-"""A room that two nodes hold, in simulated time: who is on one is seen on the other, each stream crosses once."""
+"""A room on two nodes in simulated time: participants see each other across nodes, each stream crosses once."""
 
 from unittest import mock
 

@@ -1,4 +1,4 @@
-"""Layers are chosen by the size that a camera has now, also after its publisher has gone on with another one."""
+"""Layers are chosen by a camera's current size, even after its publisher has switched to another camera."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Clients that know tracks by descriptions: each section names what it shows, and is used again as another stream."""
+"""Clients that know tracks by descriptions: each section names its track, and is reused for another stream."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""A call of two, on each engine: what rooms ask of an engine and what it tells them fits together."""
+"""A call of two on each engine: the requests of rooms and the engine's reports fit together."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The first keyframe of a publisher reaches who is in the room: FFmpeg, for one, sends none that is asked for."""
+"""A publisher's first keyframe reaches those in the room, since some senders, such as FFmpeg, ignore requests."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Raised hands and reactions: who may, what others learn, and what bounds them."""
+"""Raised hands and reactions: permission, visibility and limits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Layers of a room that several nodes hold, in simulated time: only what somebody watches crosses, each once."""
+"""Layers of a room on several nodes in simulated time: only watched layers cross, each once."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""More microphones than audio slots: who is heard."""
+"""More microphones than audio slots: the choice of those that are heard."""
 
 from collections.abc import Sequence
 

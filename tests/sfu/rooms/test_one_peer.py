@@ -1,4 +1,4 @@
-"""Clients with one peer for both directions: they make all offers, and are asked for more when there is more."""
+"""Clients with one peer for both directions: they make all offers, and are asked for more when needed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The first pictures of a single layer of unknown cost: shown while the link carries it."""
+"""The first pictures of a single layer of unknown cost: shown as long as the link carries it."""
 
 import pytest
 

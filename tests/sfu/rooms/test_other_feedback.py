@@ -1,4 +1,4 @@
-"""Players without transport-wide feedback, in simulated time: RFC 8888, REMB, and receiver reports alone."""
+"""Players without transport-wide feedback in simulated time: RFC 8888, REMB, or only receiver reports."""
 
 from collections.abc import Callable
 

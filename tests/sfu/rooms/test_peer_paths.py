@@ -1,4 +1,4 @@
-"""A peer's 5-tuples: one that lapses is dismissed from the engine, and what is sent moves to one that stays."""
+"""A peer's 5-tuples: an expired one is removed from the engine, and sending moves to a remaining one."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Plain transports in simulated time: who is taken for the sender, reports, repairs, keyframes, moderation."""
+"""Plain transports in simulated time: the accepted sender, reports, repairs, keyframes, moderation."""
 
 from collections.abc import Callable
 

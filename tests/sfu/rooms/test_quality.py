@@ -1,4 +1,4 @@
-"""Reports of the quality of media."""
+"""Reports of media quality."""
 
 from sfu.api import signaling
 from sfu.api.facts import QualityMeasured

@@ -1,4 +1,4 @@
-"""Rationing among rooms while their node is short of time, in simulated time: its order, its notices, its end."""
+"""Rationing among rooms while their node is overloaded, in simulated time: its order, its notices, its end."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A shared screen on narrow links, in simulated time: resolution is kept before rate, then it is paused."""
+"""A shared screen on narrow links in simulated time: resolution is kept before rate, then it is paused."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Rooms that are encrypted end to end: whatever participants agree to, recorder and inference get nothing of them."""
+"""Rooms with end-to-end encryption: whatever participants consent to, recorder and inference get nothing."""
 
 from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import DesiredRecording, DesiredState

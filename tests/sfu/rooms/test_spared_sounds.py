@@ -1,4 +1,4 @@
-"""A thin link is spared the sound of silent microphones."""
+"""The sound of silent microphones is not sent over a thin link."""
 
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS

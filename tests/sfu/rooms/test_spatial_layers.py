@@ -1,4 +1,4 @@
-"""Spatial layers of one stream (VP9, as captured from Chromium): by the size shown and by what the link carries."""
+"""Spatial layers of one stream (VP9, captured from Chromium): by the size shown and by the link's capacity."""
 
 from collections.abc import Iterator
 

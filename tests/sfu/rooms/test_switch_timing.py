@@ -1,4 +1,4 @@
-"""Timestamps over switches of layers: what a viewer's pictures and sound are synchronised by does not drift."""
+"""Timestamps over layer switches: a viewer's synchronisation of picture and sound does not drift."""
 
 import itertools
 from unittest import mock

@@ -1,4 +1,4 @@
-"""Telephones in simulated time, with the transcoder's own code beside the node: mute, what ends, and nobody's sound."""
+"""Telephones in simulated time, with the transcoder's code beside the node: mutes, ends, and unrelated sound."""
 
 from collections.abc import Iterator
 

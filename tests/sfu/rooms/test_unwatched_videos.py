@@ -1,4 +1,4 @@
-"""A video of one stream rests at its publisher while nobody needs its frames (simulcast: see test_adaptation)."""
+"""A video of one stream is stopped at its publisher while nobody needs it (for simulcast, see test_adaptation)."""
 
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredRecording, DesiredState

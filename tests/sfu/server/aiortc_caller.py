@@ -1,4 +1,4 @@
-"""A client that publishes and subscribes with aiortc over a signaling client."""
+"""A client that publishes and subscribes with aiortc, on top of a signaling client."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A page that speaks the signaling protocol with bare RTCPeerConnections, for browser tests of the server."""
+"""A page with bare RTCPeerConnections that speaks the signaling protocol, for browser tests of the server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

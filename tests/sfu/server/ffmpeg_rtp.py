@@ -1,8 +1,8 @@
-"""FFmpeg on plain RTP, in processes of its own.
+"""FFmpeg on plain RTP, in separate processes.
 
 `send PORT SECONDS KIND PAYLOAD_TYPE [SRTP_KEY]` sends VP8 ("video", brightening), Opus ("audio", a tone) or PCMU
-("phone", the same tone), with a key through a relay that protects it: PyAV gives FFmpeg's srtp protocol no options.
-`receive SDP_FILE FRAMES` decodes that many frames and prints, as JSON, the mean of each image or block.
+("phone", the same tone), with a key, through a relay that protects it, since PyAV cannot pass options to FFmpeg's srtp
+protocol. `receive SDP_FILE FRAMES` decodes that many frames and prints, as JSON, the mean of each image or block.
 """
 
 import base64

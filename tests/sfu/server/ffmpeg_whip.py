@@ -1,7 +1,7 @@
-"""Publishes H264 and Opus by FFmpeg's WHIP muxer with its default flags: URL, token, seconds, frames from one
-keyframe to the next (30).
+"""Publisher of H264 and Opus with FFmpeg's WHIP muxer and its default flags.
 
-A process of its own: the muxer shakes hands without releasing the interpreter lock.
+Arguments: URL, token, seconds, frames between keyframes (30). It is a separate process, because the muxer does its
+handshake without releasing the interpreter lock.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A node on loopback and a control that answers for it, for tests of the server."""
+"""A node on loopback and a stand-in for control, for tests of the server."""
 
 import asyncio
 import base64

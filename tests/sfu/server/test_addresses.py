@@ -1,4 +1,4 @@
-"""Addresses: which are bound and offered, and that answers come from the one addressed."""
+"""Addresses: the bound and offered ones, and that answers come from the address that was used."""
 
 import asyncio
 import ipaddress

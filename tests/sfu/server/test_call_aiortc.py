@@ -1,4 +1,4 @@
-"""A call between two clients of another make (aiortc): what one publishes, the other decodes."""
+"""A call between two clients of a different implementation (aiortc): each decodes what the other publishes."""
 
 from pathlib import Path
 

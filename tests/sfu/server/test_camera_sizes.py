@@ -1,4 +1,4 @@
-"""A camera of any size arrives at full size, also when it is exchanged or changes its size in the call."""
+"""A camera of any size arrives at full size, even if it is replaced or changes its size during the call."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A room on two real nodes: a camera on one is seen on the other and the other way round."""
+"""A room on two real nodes: a camera on each is seen on the other."""
 
 import dataclasses
 from pathlib import Path

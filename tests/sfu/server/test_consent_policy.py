@@ -1,4 +1,4 @@
-"""Policies on consent to recording, enforced on the way to the sinks."""
+"""Policies on consent to recording, enforced before media reaches the sinks."""
 
 from pathlib import Path
 

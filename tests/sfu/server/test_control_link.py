@@ -1,4 +1,4 @@
-"""The link to control: keys, facts over its restarts, the sink socket's leftovers."""
+"""The link to control: keys, facts over its restarts, leftovers of the sink socket."""
 
 import asyncio
 import socket

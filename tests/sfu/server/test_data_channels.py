@@ -1,4 +1,4 @@
-"""Data channels on real sockets, between clients of ours: one that hangs costs the others nothing."""
+"""Data channels on real sockets between our clients: one that hangs does not affect the others."""
 
 import asyncio
 import time

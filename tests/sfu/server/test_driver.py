@@ -1,5 +1,4 @@
-"""Timing of the driver's reads: at once for a lone datagram, once in a while for many, whatever else there is
-to do."""
+"""Timing of the driver's reads: at once for a lone datagram, periodically for many, whatever else is running."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Silence that Chromium does not send (DTX, RFC 7587, section 3.1.3): no loss to anybody, and sound is back at once."""
+"""Silence that Chromium does not send (DTX, RFC 7587, section 3.1.3) is no loss, and sound returns at once."""
 
 import asyncio
 import time

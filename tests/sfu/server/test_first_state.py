@@ -1,4 +1,4 @@
-"""Nobody is let into a room before it is known what governs it here."""
+"""Nobody is admitted to a room before its desired state is known."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Flight recorders over HTTP, by the command, and in files when something fails."""
+"""Flight recorders over HTTP, on the command line, and in files after a failure."""
 
 import asyncio
 from pathlib import Path

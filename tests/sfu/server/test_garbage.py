@@ -1,4 +1,4 @@
-"""Collections leave out what has survived one; cycles are found in the end."""
+"""Garbage collections skip objects that survived one; cycles are found in the end."""
 
 import gc
 import weakref

@@ -1,4 +1,4 @@
-"""GStreamer on plain transports, with SRTP and without: its picture comes in, and goes out to another GStreamer."""
+"""GStreamer on plain transports, with and without SRTP: its picture arrives and is sent to another GStreamer."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Chromium's three layers of H264 keep their sizes, however coarse a picture of so much detail becomes."""
+"""Chromium's three layers of H264 keep their sizes, however coarse a very detailed picture becomes."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Datagrams of strangers cost nothing and touch nobody."""
+"""Datagrams from strangers cost nothing and affect nobody."""
 
 import asyncio
 import os

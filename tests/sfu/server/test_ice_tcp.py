@@ -1,4 +1,4 @@
-"""ICE-TCP by a client of ours on real sockets: what is accepted, what a slow reader loses, and what it costs others."""
+"""ICE-TCP with our client on real sockets: accepted input, losses of a slow reader, and its cost to others."""
 
 import asyncio
 import resource

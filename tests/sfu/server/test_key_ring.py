@@ -1,4 +1,4 @@
-"""Join tokens signed with keys that a node does not know: how often control is asked, and who waits for whom."""
+"""Join tokens signed with keys unknown to a node: how often control is asked, and who waits for whom."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""A room of a hundred in a browser that shows 25: few m-sections, and pages and speakers change without negotiation."""
+"""A room of a hundred in a browser that shows 25: few m-sections, and no negotiation when pages or speakers change."""
 
 import asyncio
 from contextlib import AsyncExitStack

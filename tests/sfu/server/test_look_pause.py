@@ -1,4 +1,4 @@
-"""The pause between reads of the sockets: by the time that is left over."""
+"""The pause between reads of the sockets, which depends on the spare time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The desired state takes effect live: removal, locks, mutes, revoked grants, the end."""
+"""The desired state takes effect in live rooms: removal, locks, mutes, revoked grants, the end."""
 
 from pathlib import Path
 

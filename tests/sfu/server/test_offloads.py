@@ -1,4 +1,4 @@
-"""Offloads of network cards, as the kernel tells them."""
+"""Offloads of network cards, as reported by the kernel."""
 
 from sfu.server import offloads
 

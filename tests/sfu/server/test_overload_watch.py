@@ -1,4 +1,4 @@
-"""A node that has too little time: noticed, something left out, said, and taken up again."""
+"""An overloaded node: it notices, sheds work, reports that, and takes the work up again."""
 
 from collections import Counter
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""A node holds a room as long as its placement says so, and hands its rooms over before it stops."""
+"""A node keeps a room as long as its placement says so, and hands its rooms over before it stops."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Plain transports over the node API: FFmpeg sends, FFmpeg receives, with SRTP and without; refusals; limits."""
+"""Plain transports over the node API: FFmpeg sends and receives, with and without SRTP; refusals; limits."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""A shared UDP port: the kernel takes each datagram to the worker that its source or its check names."""
+"""A shared UDP port: the kernel gives each datagram to the worker of its source or its ICE check."""
 
 import asyncio
 import random

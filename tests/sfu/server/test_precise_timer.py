@@ -1,4 +1,4 @@
-"""The kernel's timer in the loop."""
+"""The kernel's timer in the event loop."""
 
 import asyncio
 

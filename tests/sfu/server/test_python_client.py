@@ -1,4 +1,4 @@
-"""Scripts with the Python client: publishing by names, chat."""
+"""Scripts with the Python client: publishing by name, chat."""
 
 from pathlib import Path
 

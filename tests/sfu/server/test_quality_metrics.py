@@ -1,4 +1,4 @@
-"""Metrics of media: quantiles over live peers, and the process's own figures beside them."""
+"""Metrics of media: quantiles over live peers, and the process's own metrics."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A node is ready once control can know of it, so that a roll-out with an etcd out of reach stops at the first node."""
+"""A node is ready once control can know it, so a roll-out without etcd stops at the first node."""
 
 from pathlib import Path
 

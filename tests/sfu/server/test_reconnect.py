@@ -1,4 +1,4 @@
-"""Lost sockets: a resume within the grace keeps everything, later the participant is gone."""
+"""Lost sockets: a resume within the grace period keeps everything; later, the participant has left."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Signaling without media: joining, telling, refusing."""
+"""Signaling without media: joins, notifications, refusals."""
 
 import time
 from pathlib import Path

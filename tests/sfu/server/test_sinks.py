@@ -1,4 +1,4 @@
-"""Sinks: what a recorder and an inference process see of a call, and what participants are told."""
+"""Sinks: the media that recorder and inference get from a call, and the notices to participants."""
 
 import asyncio
 import socket

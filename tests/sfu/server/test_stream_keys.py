@@ -1,4 +1,4 @@
-"""Bearers of WHIP and WHEP: a join token is used up by a session, not by an attempt; a stream key never is."""
+"""Bearer tokens of WHIP and WHEP: a session uses up a join token, a failed attempt does not; stream keys stay valid."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Telephones on plain transports, over real sockets and with a real transcoder: heard, hearing, and when it dies."""
+"""Telephones on plain transports, over real sockets and with a real transcoder: sound both ways, and its death."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A video without simulcast rests in its publisher's Chromium while nobody watches it, and is back within a second."""
+"""A video without simulcast stops in its publisher's Chromium while unwatched, and returns within a second."""
 
 import asyncio
 import time

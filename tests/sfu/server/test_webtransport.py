@@ -1,4 +1,4 @@
-"""Signaling over WebTransport says the same as over WebSocket, within the same bounds."""
+"""Signaling over WebTransport has the same messages as over WebSocket, within the same limits."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""WHIP and WHEP: FFmpeg publishes, a browser in the room sees it; refusals; the end of a session."""
+"""WHIP and WHEP: FFmpeg publishes and a browser in the room sees it; refusals; the end of a session."""
 
 import asyncio
 import sys

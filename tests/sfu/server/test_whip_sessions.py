@@ -1,4 +1,4 @@
-"""WHIP and WHEP sessions beyond their first answer: PATCH, links, ICE restart in a browser, layers, events."""
+"""WHIP and WHEP sessions after their first answer: PATCH, links, ICE restart in a browser, layers, events."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Requests with a wrong secret or token are refused, whatever bytes stand for it."""
+"""Requests with a wrong secret or token are refused, whatever its bytes."""
 
 import asyncio
 from pathlib import Path

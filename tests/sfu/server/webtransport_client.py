@@ -1,4 +1,4 @@
-"""A WebTransport client of signaling by aioquic, for tests of the server."""
+"""A WebTransport signaling client built on aioquic, for tests of the server."""
 
 import asyncio
 import ssl

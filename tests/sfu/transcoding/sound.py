@@ -1,4 +1,4 @@
-"""Tones as telephones and browsers send them, and what is heard of them."""
+"""Tones in the form that telephones and browsers send, and analysis of the received sound."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""A stream between Opus and a telephone's codec: what is heard, timing, loss, silence, and nonsense."""
+"""A stream between Opus and a telephone's codec: sound, timing, loss, silence, and invalid input."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Stand-in for Jaeger: takes OTLP over HTTP and counts spans by name; ports 16686 and 13133 return the counts.
+"""Stand-in for Jaeger: it takes OTLP over HTTP and counts spans by name; ports 16686 and 13133 return the counts.
 
 Arguments are ignored.
 """

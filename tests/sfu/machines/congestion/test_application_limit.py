@@ -1,4 +1,4 @@
-"""Is it the application or the network that limits what is sent."""
+"""Detection of whether the application or the network limits the sent rate."""
 
 from sfu.machines.congestion.application_limit import ApplicationLimit
 

@@ -1,4 +1,4 @@
-"""Losses: those of a link by itself against those of a full one."""
+"""Losses of a lossy link, as opposed to those of a full one."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Groups of packets and the deltas between them."""
+"""Groups of packets, and the deltas between them."""
 
 from sfu.machines.congestion.packet_groups import GroupDelta, PacketGroups
 

@@ -1,4 +1,4 @@
-"""Sent packets matched with feedback: arrivals, losses, wrap-around, bounds."""
+"""Sent packets and their feedback: arrivals, losses, wrap-around, bounds."""
 
 import random
 

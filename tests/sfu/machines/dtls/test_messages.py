@@ -1,4 +1,4 @@
-"""Handshake messages: fragments in any order, hostile ones, and readers that only ever raise ValueError."""
+"""Handshake messages: fragments in any order, hostile ones, and readers that raise only ValueError."""
 
 import random
 

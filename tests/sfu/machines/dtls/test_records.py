@@ -1,4 +1,4 @@
-"""Records in datagrams: framing, what passes, packing."""
+"""Records in datagrams: framing, accepted records, packing."""
 
 import pytest
 from hypothesis import given

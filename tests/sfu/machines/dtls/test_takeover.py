@@ -1,6 +1,6 @@
-"""Taking a client's handshake over from OpenSSL: against OpenSSL's server, a lossy network, forgeries and FFmpeg.
+"""Takeover of a client's handshake from OpenSSL: with OpenSSL's server, a lossy network, forgeries and FFmpeg.
 
-No OpenSSL of today can play the server that needs it, so that most tests declare every certificate to be such a one.
+No current OpenSSL can act as the server that needs it, so most tests declare every certificate to be of that kind.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Layers that stall are told from pictures that stand still."""
+"""Layers that stall are distinguished from pictures that do not move."""
 
 from sfu.machines.layers.liveness import LayerLiveness, LayerProgress
 

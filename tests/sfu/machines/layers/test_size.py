@@ -1,4 +1,4 @@
-"""Layers that are of use at the size shown."""
+"""Layers that are useful at the size shown."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sounds that a thin link is spared."""
+"""Sounds that are not sent over a thin link."""
 
 from sfu.machines.layers.sounds import Sound, spared
 

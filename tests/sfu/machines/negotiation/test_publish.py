@@ -1,4 +1,4 @@
-"""Answers to publishers: browsers' and encoders' real offers, re-offers, and what is refused."""
+"""Answers to publishers: real offers of browsers and encoders, re-offers, and refusals."""
 
 import re
 from pathlib import Path

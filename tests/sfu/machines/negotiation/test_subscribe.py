@@ -1,4 +1,4 @@
-"""Slot offers: fixed payload types and ids, growth, and the answers that real browsers gave to them."""
+"""Slot offers: fixed payload types and ids, growth, and real browsers' answers to them."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Keyframe requests: at once, then throttled, until a keyframe comes."""
+"""Keyframe requests: sent at once, then throttled, until a keyframe arrives."""
 
 from sfu.machines.repair.keyframe_requests import KeyframeRequests
 

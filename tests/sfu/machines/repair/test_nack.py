@@ -1,4 +1,4 @@
-"""NACK: what is asked for, when, and when it is given up."""
+"""NACK: which packets are requested, when, and when they are given up."""
 
 import random
 from heapq import heappop, heappush

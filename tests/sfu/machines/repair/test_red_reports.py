@@ -1,4 +1,4 @@
-"""Reports on sound in RED are as they were meant, whether the sender counts at the right rate or too slowly."""
+"""Reports on sound in RED are interpreted correctly, even if the sender's counting rate is too low."""
 
 import random
 

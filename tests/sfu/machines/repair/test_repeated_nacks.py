@@ -1,4 +1,4 @@
-"""Repeated requests for packets that were already sent again, and requests that only came too soon."""
+"""Repeated requests for packets that were already sent again, and requests that came too early."""
 
 from sfu.machines.repair.repeated_nacks import RepeatedNacks
 

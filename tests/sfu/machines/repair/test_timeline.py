@@ -1,4 +1,4 @@
-"""The layers of a track keep to one timeline, however their reports tremble."""
+"""The layers of a track stay on one timeline, despite jitter in their reports."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Transport-wide feedback: arrivals in, the same arrivals out of the messages, whatever was lost or came late."""
+"""Transport-wide feedback: the messages contain exactly the arrivals, whatever was lost or late."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The order and the cost of a track's layers."""
+"""The order and the costs of a track's layers."""
 
 from sfu.formats.codecs import Codec
 from sfu.machines.repair.stream_progress import StreamProgress

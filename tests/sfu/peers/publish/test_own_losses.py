@@ -1,4 +1,4 @@
-"""Requests of an incoming stream after a loss of ours: a keyframe, in its turn, and no repairs."""
+"""Requests for an incoming stream after a loss of our own: a keyframe, when allowed, and no repairs."""
 
 from sfu.engine.contract import Arrival, ArrivalFlag
 from sfu.formats.codecs import Codec

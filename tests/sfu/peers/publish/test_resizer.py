@@ -1,4 +1,4 @@
-"""Cutting a plain transport's large packets: numbers, repeated packets, and what goes back to the sender."""
+"""Splitting a plain transport's large packets: numbers, repeated packets, and feedback to the sender."""
 
 from collections import Counter
 

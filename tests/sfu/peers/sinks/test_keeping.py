@@ -1,4 +1,4 @@
-"""State of a recording: by the recorder's reports, and by their absence."""
+"""State of a recording: from the recorder's reports, or from their absence."""
 
 from sfu.peers.sinks.keeping import NO_RECORDER, PATIENCE_NS, SILENT, Keeping
 

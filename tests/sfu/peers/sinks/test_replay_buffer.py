@@ -1,4 +1,4 @@
-"""Replay to a recorder that comes back: all that is not durable, however long it was away, within a budget."""
+"""Replay to a recorder that returns: everything that is not durable, after any absence, within a budget."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The queue towards a sink: bounded, and honest about what it dropped."""
+"""The queue to a sink: bounded, with every drop counted."""
 
 from sfu.api import sink_records
 from sfu.api.sink_records import MissedRecord, PacketRecord, TrackClosed

@@ -1,4 +1,4 @@
-"""Data channels of subscribe peers: who gets what, in which order, and what a slow or forbidden one costs others."""
+"""Data channels of subscribe peers: delivery, order, and the cost of a slow or forbidden peer to others."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Slot assignment: tables for the rules, properties for all else."""
+"""Slot assignment: tables for the rules, properties for everything else."""
 
 from hypothesis import given
 from hypothesis import strategies as st

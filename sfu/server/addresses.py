@@ -1,4 +1,4 @@
-"""Addresses of this machine that the node binds and offers."""
+"""This machine's addresses, which the node binds and offers."""
 
 import asyncio
 import ipaddress
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def local_addresses() -> tuple[str, ...]:
-    """Return the addresses to bind: the machine's own ones first, then 127.0.0.1; no link-local ones."""
+    """Return the addresses to bind: the machine's own first, then 127.0.0.1, without link-local ones."""
     found: list[str] = []
     for adapter in ifaddr.get_adapters():
         for entry in adapter.ips:
@@ -29,7 +29,9 @@ def local_addresses() -> tuple[str, ...]:
 
 
 def _binds(address: str) -> bool:
-    """A tentative or deprecated IPv6 address may be listed and yet not be bindable."""
+    """Return True if an address can be bound; tentative or deprecated IPv6 addresses may be listed although they
+    cannot.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -40,10 +42,10 @@ def _binds(address: str) -> bool:
 
 
 async def resolve(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the IP literals of hosts, names looked up; a name that does not resolve is asked for until it does.
+    """Return the IP literals of hosts. Names are looked up, and retried until they resolve.
 
-    A node that gave up would be started again and again, and would end the same way: the name may be new, or its
-    server away. It says which setting it waits for.
+    The name may be new, or its server down: a node that gave up would be restarted again and again to no avail. A log
+    line names the setting that it waits for.
     """
     pauses = Backoff(_LONGEST_PAUSE, first=1.0)
     while True:
@@ -52,7 +54,7 @@ async def resolve(hosts: tuple[str, ...]) -> tuple[str, ...]:
         except socket.gaierror as error:
             pause = pauses.pause()
             _log.warning(
-                "public_hosts: %s does not resolve (%s); no calls until it does, next look in %.0f s",
+                "public_hosts: %s does not resolve (%s); no calls are possible until it does; next try in %.0f s",
                 error.filename, error.strerror, pause,
             )  # fmt: skip
             await asyncio.sleep(pause)

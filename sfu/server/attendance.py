@@ -1,7 +1,7 @@
-"""Outcomes of joins: log lines by which a meeting is found, metrics of what callers suffer, and spans.
+"""Outcomes of joins: log lines for finding a meeting, metrics of problems that callers notice, and spans.
 
-Joining and leaving are one line each; the second sums up. A join that gets no media, although somebody sends, is a
-third. Joins are watched until their first packet in either direction.
+Joining and leaving are logged as one line each; the second is a summary. A join that gets no media although somebody
+sends is logged too. Joins are watched until their first packet in either direction.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from sfu.rooms.participant import Participant
 
 _log = logging.getLogger(__name__)
 _MAX_WATCHED = 2000
-_LOOK_SECONDS = 0.05  # the precision of what is measured
+_LOOK_SECONDS = 0.05  # the precision of measured times
 _PATIENCE_SECONDS = 30.0
 OUTCOMES = ("media", "quiet", "left", "no_media")
 _JOINS = Counter(
@@ -34,7 +34,7 @@ _FIRST_MEDIA = Histogram(
     ["direction"],
     buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30),
 )
-for outcome in OUTCOMES:  # an alert sees only what was there before it changed
+for outcome in OUTCOMES:  # exported from the start, since an alert misses a counter's first change
     _JOINS.labels(outcome)
 for direction in ("in", "out"):
     _FIRST_MEDIA.labels(direction)
@@ -59,7 +59,7 @@ class _Wait:
 
 @dataclass(slots=True)
 class _Attendance:
-    """A participant in a room. `media` is when its first packet was seen, in seconds since it joined."""
+    """A participant in a room. `media` is the time from joining to its first packet, in seconds."""
 
     room: str
     participant: str
@@ -72,7 +72,7 @@ class _Attendance:
 
 
 class Attendances:
-    """Takes the node's facts, which name everybody who comes and goes."""
+    """Takes the node's facts, which report everybody who joins and leaves."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -90,10 +90,10 @@ class Attendances:
             await cancel_all([self._task])
         for one in self._watched.values():
             for wait in one.waits.values():
-                wait.end("the node stops")
+                wait.end("the node is stopping")
 
     def trace(self, room: str, participant: str, traceparent: str) -> None:
-        """Let spans of a join's first packets hang below `traceparent`; nothing without one."""
+        """Make spans of a join's first packets children of `traceparent`, if there is one."""
         one = self._attend(room, participant)
         if not traceparent or (room, participant) not in self._watched:
             return
@@ -103,7 +103,7 @@ class Attendances:
                 wait.span = tracing.start(f"sfu.first_packet_{direction}", traceparent, about)
 
     def take(self, facts: Iterable[AnyFact]) -> None:
-        """Log what happened, and begin or end to watch."""
+        """Log a fact, and begin or stop watching."""
         for fact in facts:
             match fact:
                 case ParticipantJoined():
@@ -118,8 +118,8 @@ class Attendances:
                 case RoomOpened():
                     _log.info("%s: opened", fact.room)
                 case RoomClosed():
-                    _log.info("%s: closed%s", fact.room, ", and given to another node" if fact.moved else "")
-                    for key in [key for key in self._present if key[0] == fact.room]:  # those who move with it
+                    _log.info("%s: closed%s", fact.room, ", and moved to another node" if fact.moved else "")
+                    for key in [key for key in self._present if key[0] == fact.room]:  # participants who move with it
                         self._conclude(self._present.pop(key), "left")
                         self._watched.pop(key, None)
 
@@ -177,9 +177,9 @@ class Attendances:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _look(self, one: _Attendance, now: float) -> bool:
-        """Look for first packets; return True once there is nothing more to wait for."""
+        """Check for first packets; return True once there is nothing more to wait for."""
         person = self._find(one.room, one.participant)
-        if person is None:  # its leaving is a fact, which ends this
+        if person is None:  # a fact reports its leaving, which ends the watch
             return False
         for direction, wait in one.waits.items():
             if not wait.over and wait.came(person):
@@ -202,7 +202,7 @@ class Attendances:
         return True
 
     def _conclude(self, one: _Attendance, outcome: str, promised: dict[str, bool] | None = None) -> None:
-        """End the waits. Only a packet that was announced and did not come is an error."""
+        """End the waits. Only a packet that was announced and did not arrive is an error."""
         for direction, wait in one.waits.items():
             if not wait.over:
                 missing = (promised or {}).get(direction, False)

@@ -1,6 +1,6 @@
 """WebSockets between nodes that hold the same room: the secondary node dials, the home node serves.
 
-Messages wait in a bounded queue. A link whose other side does not read is closed and opened again, which starts with a
+Messages wait in a bounded queue. A link whose other side does not read is closed and reopened, and then begins with the
 complete state. Port and secret are those of the node API.
 """
 
@@ -34,14 +34,14 @@ Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 class _HomeNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The home of a room of which this becomes a secondary node."""
+    """The home of a room of which this node becomes a secondary node."""
 
     node: str
     url: str
 
 
 class CascadeLinks:
-    """All links of a node: a queue of messages each, and a task that dials for each room with another home."""
+    """All links of a node, each with a queue of messages; a task dials for each room with another home."""
 
     def __init__(self, driver: Driver, sockets: PlainSockets, node: str, secret: str) -> None:
         self._driver = driver
@@ -54,7 +54,7 @@ class CascadeLinks:
         self._session: aiohttp.ClientSession | None = None
 
     def send(self, messages: Iterable[tuple[int, LinkMessage]], closed: Iterable[int]) -> None:
-        """Queue messages of links, and end those that are closed."""
+        """Queue messages of links, and end closed links."""
         for number, message in messages:
             if number not in self._driver.node.links:
                 continue
@@ -74,7 +74,7 @@ class CascadeLinks:
             queue.put_nowait(None)
 
     async def put_home(self, request: web.Request) -> web.StreamResponse:
-        """Become a secondary node of a room; it is linked to its home as soon as it is live here."""
+        """Become a secondary node of a room, which is linked to its home as soon as it is live here."""
         try:
             home = msgspec.json.decode(await request.read(), type=_HomeNode)
         except ValueError as error:
@@ -89,7 +89,7 @@ class CascadeLinks:
         return web.Response(status=204)
 
     def opened(self, rooms: Iterable[str]) -> None:
-        """Dial the homes of rooms that are live now and have another home."""
+        """Dial the homes of live rooms that have another home."""
         for room in rooms:
             home = self._driver.node.homes.get(room)
             if home is not None and room not in self._dialing:
@@ -101,7 +101,7 @@ class CascadeLinks:
         del self._dialing[room]
 
     async def _dial(self, room: str) -> None:
-        """Keep the link of a room for as long as it is live here."""
+        """Keep a room linked for as long as it is live here."""
         tries = 0
         while room in self._driver.node.rooms and (home := self._driver.node.homes.get(room)) is not None:
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
@@ -131,7 +131,7 @@ class CascadeLinks:
         return socket
 
     async def _run(self, room: str, node: str, socket: Socket, far: str) -> None:
-        """Carry a link until either side ends it."""
+        """Carry a link's messages until either side ends it."""
         try:
             link = self._open(room, node, far)
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""Configuration of one sfu process: plain values, read by the `parley` package from flags, environment and TOML."""
+"""Configuration of one sfu process: plain values, which the `parley` package reads from flags, environment and TOML."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,29 +9,30 @@ from sfu.server.port_share import PortShare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SfuConfig:
-    """Configuration of one sfu node. A port of 0 lets the system allocate one; `tcp_port` 0 is `udp_port`.
+    """Configuration of one sfu node. For a port of 0 the system chooses one; a `tcp_port` of 0 means `udp_port`.
 
-    Media come by UDP, or by ICE-TCP from clients that cannot use UDP; with a `tcp_port` of -1 by UDP alone.
+    Media uses UDP, or ICE-TCP for clients that cannot use UDP; a `tcp_port` of -1 turns ICE-TCP off.
 
     `node_secret` authenticates the parts to each other in both directions. `addresses` are the local addresses to
-    offer; empty means every address of the machine but link-local ones. `public_addresses` are further hosts to
+    offer; empty means every address of the machine except link-local ones. `public_addresses` are further hosts to
     announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
-    recorder and inference connect; None serves no sinks. `flight_dir` is where a room's flight recorder is dumped when
-    something fails in it; None keeps no dumps. `engine` is "python" or "compiled"; None leaves it to PARLEY_SFU_ENGINE,
-    else takes the fastest there is. With `estimate_bandwidth` each subscriber gets what its link can carry; without,
-    what it asks for. Plain transports may be opened to public addresses and to those in `plain_networks` (CIDR
-    notation), `max_transports` in a room; those that receive have ports from the first to the last of `plain_ports`,
-    (0, 0) leaves them to the system. With `transcode_sound`, telephone codecs are converted on them, in a process of
-    its own; without, they are refused.
+    recorder and inference connect; with None no sinks are served. Flight recorders are dumped into `flight_dir` on
+    failures; with None no dumps are kept. `engine` is "python" or "compiled"; None leaves the choice to
+    PARLEY_SFU_ENGINE, else takes the fastest available. With `estimate_bandwidth` each subscriber gets what its link
+    can carry; without, what it asks for. Plain transports may be opened to public addresses and to those in
+    `plain_networks` (CIDR notation), at most `max_transports` in a room. Receiving ones have ports from the first to
+    the last of `plain_ports`; (0, 0) leaves them to the system. With `transcode_sound`, a separate process converts
+    telephone codecs on them; without, these are refused.
 
     Signaling over WebTransport uses `webtransport_port` (-1 for none) on the addresses of media, with the certificate
-    from the files or, without, one that clients know by its hash.
+    from the files or, without files, one that clients identify by its hash.
 
-    `port_share` is what the node has of a UDP port that other workers have too; None binds `udp_port` itself.
+    `port_share` is the node's share of a UDP port that other workers use too; with None the node binds `udp_port`
+    itself.
 
-    `advertised_host` is where control and the gateway reach this node; "" is `http_host`. With `etcd` the node
-    registers there. Before it stops, the node waits `drain_seconds` for its rooms to end and has the rest placed on
-    other nodes; None stops at once.
+    `advertised_host` is the address at which control and the gateway reach this node, by default `http_host`. With
+    `etcd` the node registers there. Before it stops, the node waits `drain_seconds` for its rooms to end and has the
+    rest placed on other nodes; with None it stops at once.
     """
 
     node_secret: str = field(repr=False)

@@ -18,11 +18,11 @@ TIMEOUT_SECONDS = 5.0
 
 
 class ControlUnavailable(Exception):
-    """Control did not answer, or gave an invalid answer; the caller retries later."""
+    """Control did not answer, or its answer was invalid; the caller retries later."""
 
 
 class MeetingUnknown(Exception):
-    """Control knows no such meeting."""
+    """Control does not know the meeting."""
 
 
 class _Keys(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class ControlClient:
         return _decode(await self._get(f"/internal/v1/rooms/{room}/desired"), DesiredState)
 
     async def evacuate(self, node: str) -> list[str]:
-        """Have the rooms of this node placed on others; returns those that moved; raises ControlUnavailable."""
+        """Have the rooms of this node placed on others; return those that moved. Raises ControlUnavailable."""
         status, body = await self._exchange("POST", f"/internal/v1/nodes/{node}/evacuate", b"{}")
         if status >= 300:
             raise ControlUnavailable(f"evacuate: {status}")
@@ -73,7 +73,7 @@ class ControlClient:
         return _decode(body, StreamKeyAdmission)
 
     async def admit_by_livekit_token(self, use: LiveKitUse) -> LiveKitAdmission:
-        """Return the join token of the bearer of an access token, or why there is none; raises ControlUnavailable."""
+        """Return a join token for the bearer of an access token, or the refusal; raises ControlUnavailable."""
         status, body = await self._exchange("POST", "/internal/v1/livekit/admit", msgspec.json.encode(use))
         if status >= 300:
             raise ControlUnavailable(f"access token: {status}")

@@ -1,4 +1,4 @@
-"""Pulls desired states from control: of a room at once when it opens, and of every live room every few seconds."""
+"""Pulls desired states from control: for a room when it opens, and for every live room every few seconds."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class DesiredPuller:
-    """Keeps live rooms as control wants them, even when a PUT of control was lost."""
+    """Keeps the desired states of live rooms current, even if a PUT from control was lost."""
 
     def __init__(self, driver: Driver, control: ControlClient, interval: float) -> None:
         self._driver = driver
@@ -21,7 +21,7 @@ class DesiredPuller:
         self._opened: asyncio.Queue[str] = asyncio.Queue()
 
     def opened(self, rooms: Iterable[str]) -> None:
-        """Note rooms that have opened. Their number is bounded by the node."""
+        """Note rooms that have opened; the node bounds their number."""
         for room in rooms:
             self._opened.put_nowait(room)
 
@@ -31,7 +31,7 @@ class DesiredPuller:
             await self._pull(await self._opened.get())
 
     async def run_periodic(self) -> None:
-        """Pull every live room again and again, until cancelled."""
+        """Pull the state of every live room repeatedly, until cancelled."""
         while True:
             await asyncio.sleep(self._interval)
             for room in list(self._driver.node.rooms):
@@ -39,7 +39,7 @@ class DesiredPuller:
                     break
 
     async def _pull(self, room: str) -> bool:
-        """Return whether control answered."""
+        """Pull a room's state; return whether control answered."""
         try:
             desired = await self._control.desired(room)
         except MeetingUnknown:

@@ -1,14 +1,14 @@
-"""Drives the rooms from the loop: sockets to pump, pump to node, the node's outbox to its destinations, one timer.
+"""Drives the rooms from the event loop: from sockets to pump, pump to node, and the node's outbox to its destinations,
+with one timer.
 
-A lone datagram is read at once. While many come, the sockets are polled now and then instead, as network drivers do: a
-wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). As long as
-nothing else needs the loop, the engine polls by itself, also sends what pacing and feedback have due, and returns after
-many polls (`Pump.attend`). When neither media nor a handshake is waiting, polls are rarer still and coincide with the
-timers.
+A lone datagram is read at once. While many arrive, the sockets are polled at intervals instead, as network drivers do:
+a wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). While nothing
+else needs the loop, the engine polls by itself, also sends due paced packets and feedback, and returns after many polls
+(`Pump.attend`). Without media and handshakes, polls are rarer still and coincide with the timers.
 
 Reading and forwarding go first. Policy work, from media and timers, gets a bounded share of each step; the rest waits
-for the next one, before which the sockets are read again. Everything else that the loop runs ends with `flush`, which
-lets media through if they have waited.
+for the next step, before which the sockets are read again. Everything else that the loop runs ends with `flush`, which
+lets media through if it has waited.
 """
 
 import asyncio
@@ -31,28 +31,28 @@ from sfu.server.precise_timer import PreciseTimer
 
 _WALL_CLOCK_NS = 5_000_000_000
 _GRID_NS = 5_000_000
-"""The step to which the node's timers are rounded up, so that peers share a wake-up. The pacer's are not."""
+"""The step to which the node's timers, but not the pacer's, are rounded up, so that peers share a wake-up."""
 _HANDSHAKE_GAP_NS = 4_000_000
-"""The pause between two polls when nobody has sent media for a while, but somebody is about to."""
+"""The pause between two polls if nobody has sent media for a while, but somebody is about to."""
 _CALM_NS = 10_000_000
-"""The same when nobody does, and the step for timers then: checks and reports can wait a little."""
+"""The same if nobody is about to, and then also the step for timers, since checks and reports can wait a little."""
 _LASTS_NS = 1_000_000_000
 """The time for which media, or a handshake, are assumed to continue after the last packet."""
 _FEEDBACK_TOGETHER_NS = 10_000_000
-"""The time by which feedback may come early, along with others'."""
+"""The time by which feedback may be sent early, along with other peers'."""
 _POLICY_NS = 2_000_000
-"""The share of a step that policy may take."""
+"""The time in a step that policy may take."""
 _ATTENDING_NS = 2_000_000
-"""The time for which the engine polls by itself: whatever else needs the loop waits meanwhile."""
+"""The time for which the engine polls by itself, while everything else that needs the loop waits."""
 _ALONE_NS = 100_000
-"""A turn of the loop takes less, unless it has other work."""
+"""The time that a turn of the loop does not exceed unless it has other work."""
 _AWAY_NS = 5_000_000
 """The time for which the sockets may go unread while the loop does other things."""
 
 _RESIZED_DATAGRAMS = 64
-"""The most datagrams to be cut that are read at once."""
+"""The maximum number of datagrams that are read at once from a socket with a resizer."""
 _LARGEST_BYTES = 9216
-"""The size of such a datagram: the largest that any Ethernet carries."""
+"""The size of such a datagram: the largest that Ethernet carries."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ ToSessions = Callable[[Iterable[tuple[int, Message] | SessionClose]], None]
 
 
 class Driver:
-    """Loop around a node. Callers that change the node call `flush` afterwards, on the loop's thread only."""
+    """Drives one node. Callers that change the node must call `flush` afterwards, on the loop's thread only."""
 
     def __init__(self, node: Node, pump: Pump, sockets: Sockets) -> None:
         self.node = node
@@ -88,7 +88,7 @@ class Driver:
         self.to_workers: Callable[[], None] = lambda: None
 
     def now(self) -> int:
-        """Return the time to pass to the node; keeps its wall clock right."""
+        """Return the time to pass to the node, and keep its wall clock right."""
         now = time.monotonic_ns()
         if now >= self._wall_clock_due:
             self._wall_clock_due = now + _WALL_CLOCK_NS
@@ -96,27 +96,27 @@ class Driver:
         return now
 
     def is_calm(self) -> bool:
-        """Return True if no media have come for a while."""
+        """Return True if no media has arrived for a while."""
         return time.monotonic_ns() - self._media_at >= _LASTS_NS
 
     def start(self) -> None:
-        """Begin to read the sockets."""
+        """Start reading the sockets."""
         self._is_started = True
         self._add_readers()
 
     def open_socket(self, beside: int, port: int) -> tuple[int, int]:
-        """Open a socket on the address of socket `beside`, and read it; returns its `local` and port. OSError."""
+        """Open a socket on the address of socket `beside`, and read it; return its `local` and port. Raises OSError."""
         local, port = self._sockets.open(beside, port)
         self._loop.add_reader(self._sockets.filenos()[local], self._opened_readable, local)
         return local, port
 
     def shut_socket(self, local: int) -> None:
-        """Shut a socket that was opened besides the node's own."""
+        """Shut an additional socket."""
         self._loop.remove_reader(self._sockets.filenos()[local])
         self._sockets.shut(local)
 
     def take(self, datagrams: Iterable[Datagram]) -> None:
-        """Take what has reached another worker, as if a socket of ours had brought it."""
+        """Take datagrams that reached another worker, as if one of our sockets had received them."""
         self._pump.take(datagrams)
         self._read()
 
@@ -129,7 +129,7 @@ class Driver:
         self._read()
 
     def stop(self) -> None:
-        """Stop reading and waking."""
+        """Stop reading, and stop all timers."""
         for descriptor in self._sockets.filenos():
             if descriptor >= 0:
                 self._loop.remove_reader(descriptor)
@@ -145,7 +145,7 @@ class Driver:
             self._loop.add_reader(self._sockets.filenos()[local], self._readable)
 
     def _readable(self) -> None:
-        """Read a readable socket; soon after the last time, switch to polling."""
+        """Read a readable socket; if the last time was recent, switch to polling."""
         before = self._read_at
         self._read()
         gap = self._gap()
@@ -172,7 +172,7 @@ class Driver:
             self._go_on(found=self._pump.datagrams_read != before)
 
     def _go_on(self, *, found: bool) -> None:
-        """Look again, or wait for the next datagram."""
+        """Poll again, or wait for the next datagram."""
         if found:
             self._look_after(self._gap())
         else:
@@ -181,7 +181,7 @@ class Driver:
             self._add_readers()
 
     def _attend(self) -> None:
-        """Let the engine look for a while, if nothing else has a use for the loop; else look once, after a pause."""
+        """Let the engine poll for a while if nothing else needs the loop; else poll once, after a pause."""
         self._attending = None
         now = self.now()
         if self._again is not None or now - self._left_at > _ALONE_NS:
@@ -206,7 +206,7 @@ class Driver:
         return _HANDSHAKE_GAP_NS if self._read_at - self._handshake_at < _LASTS_NS else _CALM_NS
 
     def _read(self) -> None:
-        """Read and forward, then do policy work; what takes too long continues in the next step."""
+        """Read and forward, then do policy work; work that takes too long continues in the next step."""
         begun = time.monotonic_ns()
         with self._step(begun):
             self._forward()
@@ -214,7 +214,7 @@ class Driver:
 
     @contextmanager
     def _step(self, begun: int) -> Iterator[None]:
-        """A step of the loop; a fault costs only that step, not other output or the timer."""
+        """Run a step; a fault costs only that step, not other output or the timer."""
         rested = self._pump.rested
         try:
             yield
@@ -231,7 +231,7 @@ class Driver:
         self._take(self._pump.receive_and_forward(self.now()))
 
     def _take(self, result: Result) -> None:
-        """Pass on what was read."""
+        """Pass on datagrams that were read."""
         now = self._read_at = self.now()
         if self._pump.packets_in != self._packets_in:
             self._packets_in = self._pump.packets_in
@@ -252,7 +252,7 @@ class Driver:
         self._read()
 
     def flush(self) -> None:
-        """Send the node's outbox, and set the timer; let media through if they have waited."""
+        """Send the node's outbox, and set the timer; let media through if it has waited."""
         self._empty_outbox()
         now = time.monotonic_ns()
         if self._is_started and now - self._read_at > _AWAY_NS and now - self._media_at < _LASTS_NS:
@@ -298,7 +298,7 @@ class Driver:
 
     def _set_timer(self) -> None:
         if self._attending is not None:
-            return  # which sees to what is due
+            return  # which handles what is due
         at = self._due_at()
         if at == self._timer_at:
             return
@@ -311,7 +311,7 @@ class Driver:
             self._timer = self._loop.call_later(delay, self._wake)
 
     def _due_at(self) -> int | None:
-        """Return when timers, feedback or the pacer have something next."""
+        """Return when timers, feedback or the pacer next have something due."""
         at, feedback, release = self._timers_at(), self._pump.next_feedback(), self._pump.next_release()
         if feedback is not None:
             feedback = self._on_grid(feedback)
@@ -319,7 +319,7 @@ class Driver:
         return release if release is not None and (at is None or release < at) else at
 
     def _timers_at(self) -> int | None:
-        """Return when the node's timers have something next."""
+        """Return when the node's timers next have something due."""
         at = self.node.timer()
         return self._on_grid(at) if at is not None else None
 
@@ -342,4 +342,4 @@ class Driver:
 
 
 def _nowhere(_: Iterable[object]) -> None:
-    """Drop it."""
+    """Drop the datagram."""

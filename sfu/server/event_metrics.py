@@ -1,11 +1,11 @@
-"""Counters of events, as metrics: names of `Context.counters` become a family with a label, or one of their own."""
+"""Counters of events, as metrics: each name in `Context.counters` becomes a label of a family, or its own family."""
 
 from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily
 
 _FAMILIES = (
-    # Prefix of the names, the family, its text and the label that tells the rest of the name.
+    # The prefix of the names, the family, its text, and the label for the rest of the name.
     ("stun_", "stun_refused", "STUN messages that were not accepted, by reason", "reason"),
     ("peer_", "peers_closed", "Peers that closed, by reason", "reason"),
     ("data_dropped_", "data_dropped", "Messages of data channels that were not passed on, by reason", "reason"),
@@ -19,33 +19,33 @@ _TEXTS = {
     "plis_sent": "Keyframes requested from publishers",
     "nacks_received": "Packets that subscribers requested",
     "plis_received": "Keyframes that subscribers requested",
-    "retransmissions_over_budget": "Requested packets not sent again, since the budget of retransmissions was spent",
-    "retransmissions_outdated": "Requested packets not sent again, since they would have come too late",
-    "retransmissions_doubled": "Packets sent again twice, on links that lose many",
+    "retransmissions_over_budget": "Requested packets not sent again, since the budget for retransmissions was spent",
+    "retransmissions_outdated": "Requested packets not sent again, since they would have arrived too late",
+    "retransmissions_doubled": "Packets retransmitted twice, on lossy links",
     "rtcp_malformed": "RTCP packets that could not be parsed",
     "packets_oversize": "RTP packets of plain senders too large to be forwarded",
     "packets_split": "RTP packets of plain senders that were cut before they were forwarded",
     "arrivals_overlooked": "Arrivals that policy had no time for",
     "leftovers_overlooked": "Packets for policy that were dropped from a full queue",
-    "datagrams_for_nobody": "Packets of peers that had just gone",
+    "datagrams_for_nobody": "Packets of peers that had just closed",
     "tracks_without_slot": "Tracks not offered, since a described subscription had no slot left",
-    "data_sent": "Messages of data channels that were passed on, for each receiver",
+    "data_sent": "Messages of data channels that were passed on, counted per receiver",
     "data_channel_overflowed": "Reliable data channels closed, since their subscriber read too slowly",
     "first_state_awaited": "Participants who waited for their room's first desired state",
     "transcoder_restarts": "Restarts of the transcoder",
     "tcp_accepted": "ICE-TCP connections that were accepted",
-    "tcp_accept_failed": "ICE-TCP connections that the kernel could not give",
+    "tcp_accept_failed": "ICE-TCP connections that the kernel could not accept",
     "tcp_refused": "ICE-TCP connections refused, since too many were open",
     "tcp_idle_closed": "ICE-TCP connections closed to make room for others",
-    "tcp_silent": "ICE-TCP connections closed, since nothing came",
-    "tcp_not_ice": "ICE-TCP connections closed, since something other than ICE came",
+    "tcp_silent": "ICE-TCP connections closed, since nothing arrived",
+    "tcp_not_ice": "ICE-TCP connections closed, since something other than ICE arrived",
 }
 
 NAMES = frozenset(f"parley_sfu_{name}" for name in [*_TEXTS, *(family for _, family, *_ in _FAMILIES)])
 
 
 def collect(counters: Mapping[str, int]) -> Iterator[CounterMetricFamily]:
-    """Return a metric for each event that is known, and for each further one that was counted."""
+    """Return a metric for each known event, and for each other one that was counted."""
     families = {
         prefix: CounterMetricFamily(f"parley_sfu_{name}", text, labels=[label])
         for prefix, name, text, label in _FAMILIES
@@ -53,7 +53,7 @@ def collect(counters: Mapping[str, int]) -> Iterator[CounterMetricFamily]:
     others = dict.fromkeys(_TEXTS, 0)
     samples = CounterMetricFamily(
         "parley_sfu_received_samples",
-        "Looks at what subscribers receive, once a second each; bad: frozen video, sound that loses a tenth",
+        "Samples of what subscribers receive, one a second each; bad: frozen video, audio with 10% loss",
         labels=["kind", "state"],
     )
     for name, labels in _SAMPLES.items():

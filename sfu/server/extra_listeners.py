@@ -17,10 +17,12 @@ _log = logging.getLogger(__name__)
 
 
 class ExtraListeners:
-    """The listeners that are configured, beside the UDP sockets on `addresses`."""
+    """The configured listeners beside the UDP sockets on `addresses`."""
 
     def __init__(self, config: SfuConfig, addresses: Sequence[Address]) -> None:
-        """Listen for ICE-TCP; if its port defaults to the UDP port's number and is taken, do without. OSError."""
+        """Listen for ICE-TCP, or do without if its port defaults to the UDP port's number and is in use. Raises
+        OSError.
+        """
         self.tcp: TcpListener | None = None
         self.webtransport: WebTransportServer | None = None
         self._config = config
@@ -35,7 +37,7 @@ class ExtraListeners:
             _log.warning("no ICE-TCP: TCP port %d cannot be bound (%s); set another", addresses[0][1], error)
 
     def candidates(self, public: Sequence[str]) -> tuple[Candidate, ...]:
-        """Return the candidates of ICE-TCP, those of `public` addresses first."""
+        """Return the ICE-TCP candidates, with those of `public` addresses first."""
         if self.tcp is None:
             return ()
         port = self.tcp.addresses[0][1]
@@ -43,11 +45,11 @@ class ExtraListeners:
 
     @property
     def far_ends(self) -> Mapping[Address, Address]:
-        """The far ends behind this machine's own addresses; changes as connections come and go."""
+        """The far ends behind this machine's own addresses; changes as connections open and close."""
         return {} if self.tcp is None else self.tcp.far_ends
 
     async def open(self, context: Context, attend: Attend) -> Sequence[Callable[[], Awaitable[None]]]:
-        """Let clients in; returns the coroutines to run meanwhile. OSError or ValueError: the certificate is
+        """Start accepting clients; return the coroutines to run. Raises OSError or ValueError if the certificate is
         unreadable.
         """
         config = self._config
@@ -75,7 +77,7 @@ class ExtraListeners:
         return WebTransportEndpoint(port=self.webtransport.port, host=host, hash=self.webtransport.hash)
 
     async def close_signaling(self) -> None:
-        """Wait for the WebTransport sessions, which have been told to close."""
+        """Wait for the WebTransport sessions to close, as they have been told to."""
         if self.webtransport is not None:
             await self.webtransport.stop()
 

@@ -1,7 +1,7 @@
 """The first desired state of a room: nobody is admitted before it is known.
 
-A room that opens here, for the first time or after the loss of another node, asks control before its first participant
-is admitted, once for all who wait. A room that has a desired state admits people at once.
+For a room that opens here, for the first time or after the loss of another node, control is asked before the first
+participant is admitted, once for all who wait. A room with a desired state admits people at once.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ WAIT_SECONDS = 3.0
 
 
 class FirstState:
-    """Pulls the desired state of rooms that are about to open; those who wait are counted (`first_state_awaited`)."""
+    """Pulls the desired states of rooms that are about to open; `first_state_awaited` counts participants who wait."""
 
     def __init__(self, node: Node, control: ControlClient) -> None:
         self._node = node
@@ -30,7 +30,7 @@ class FirstState:
     async def of(self, claims: JoinClaims) -> DesiredState | None:
         """Return the desired state for the room of a token, None if it has one already.
 
-        Raises Refused: `not_ready` when control does not answer in time, `ended` when there is no such meeting.
+        Raises Refused: `not_ready` if control does not answer in time, `ended` if there is no such meeting.
         """
         room = self._node.rooms.get(claims.room)
         if room is not None and room.desired is not None and (not room.epoch or claims.epoch <= room.epoch):
@@ -56,7 +56,7 @@ class FirstState:
                 self._offered.pop(claims.room, None)
 
     def offer(self, desired: DesiredState) -> bool:
-        """Take a state that control sends meanwhile, which may be newer than its answer; return whether anybody waits
+        """Take a state that control sends meanwhile, which may be newer than its answer; return True if anybody waits
         for it.
         """
         if desired.room not in self._waiting:

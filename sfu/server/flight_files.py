@@ -1,4 +1,4 @@
-"""Keeps dumps of flight recorders in a directory: a few files, the newest; writing happens off the loop."""
+"""Keeps the newest few dumps of flight recorders in a directory; they are written off the loop."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from sfu.peers.outbox import Failure
 
 MAX_FILES = 20
 MAX_QUEUED = 16
-BETWEEN_SECONDS = 60.0  # dumps of one room
+BETWEEN_SECONDS = 60.0  # dumps kept per room
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class FlightFiles:
         self._last: dict[str, float] = {}
 
     def put(self, failures: Iterable[Failure]) -> None:
-        """Queue dumps; those that exceed the queue, or come too soon after the room's last, are dropped."""
+        """Queue dumps; those beyond the queue's bound, or too soon after the room's last one, are dropped."""
         now = time.monotonic()
         self._last = {room: at for room, at in self._last.items() if now - at < BETWEEN_SECONDS}
         for failure in failures:

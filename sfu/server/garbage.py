@@ -1,8 +1,9 @@
-"""Garbage collection that does not hold up media.
+"""Garbage collection that does not delay media.
 
-A full collection looks at every object. With two hundred people these are over a hundred thousand, and it takes longer
-than the receive buffers hold. What has survived one is therefore left out of the next: objects are freed as before when
-nothing refers to them, only cycles among these stay. Once an hour all are searched, or earlier while no media flow.
+A full collection examines every object. With two hundred people there are over a hundred thousand, and it takes longer
+than the receive buffers can bridge. Objects that survive a collection are therefore excluded from the next one. They
+are still freed when nothing refers to them; only cycles among them stay. All objects are searched once an hour, or
+earlier while no media flows.
 """
 
 import asyncio
@@ -13,12 +14,12 @@ from contextlib import contextmanager
 _EVERY_SECONDS = 60.0
 _LONGEST_SECONDS = 3600.0
 _GROWN = 2
-"""Without media, all are searched when so many times as many are left out as after the last time."""
+"""Without media, all objects are searched once the excluded ones have grown by this factor since the last time."""
 
 
 @contextmanager
 def sparing_survivors() -> Iterator[None]:
-    """Leave out of collections what exists now, or survives a full one."""
+    """Exclude objects that exist now, or survive a full collection, from later collections."""
     gc.freeze()
     gc.callbacks.append(_collected)
     try:
@@ -29,7 +30,7 @@ def sparing_survivors() -> Iterator[None]:
 
 
 async def search_now_and_then(is_calm: Callable[[], bool]) -> None:
-    """Search all objects once an hour, or when there are many more and `is_calm` says that no media flow."""
+    """Search all objects once an hour, or if there are many more and no media flows (`is_calm`)."""
     waited, kept = 0.0, gc.get_freeze_count()
     while True:
         await asyncio.sleep(_EVERY_SECONDS)

@@ -1,4 +1,4 @@
-"""HTTP of the node: control's node API, metrics and health, and the endpoints of `standalone_api`."""
+"""The node's HTTP server: node API for control, metrics and health, and the endpoints of `standalone_api`."""
 
 from collections.abc import Awaitable, Callable
 
@@ -25,7 +25,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpApi:
-    """Routes of one node."""
+    """The routes of one node."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class HttpApi:
     def _private(self, handler: Handler) -> Handler:
         async def checked(request: web.Request) -> web.StreamResponse:
             if not carries_node_secret(request.headers.get("Authorization", ""), self._secret):
-                return web.json_response({"code": "unauthorized", "detail": "The node secret is needed."}, status=401)
+                return web.json_response({"code": "unauthorized", "detail": "The node secret is required."}, status=401)
             return await handler(request)
 
         return checked
@@ -82,7 +82,7 @@ class HttpApi:
         except ValueError as error:
             return web.json_response({"code": "bad_message", "detail": str(error)}, status=400)
         if desired.room != request.match_info["room"]:
-            return web.json_response({"code": "bad_message", "detail": "The document is another room's."}, status=400)
+            return web.json_response({"code": "bad_message", "detail": "The document is for another room."}, status=400)
         version = self._driver.node.apply(desired, self._driver.now())
         self._driver.flush()
         if version == 0 and self._states.offer(desired):
@@ -92,7 +92,9 @@ class HttpApi:
         return web.json_response({"version": version})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        """Send a chat message from REST to a room, or to one receiver and the sender; control has stored it."""
+        """Send a chat message that came over REST, and that control has stored, to a room, or to one receiver and the
+        sender.
+        """
         try:
             said = signaling.decode_client(await request.read())
         except ValueError as error:
@@ -111,7 +113,7 @@ class HttpApi:
         return web.Response(body=msgspec.json.encode(acts.view(room)), content_type="application/json")
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
-        """Do at once what an application asks of a live room."""
+        """Carry out an application's act in a live room."""
         try:
             asked = msgspec.json.decode(await request.read(), type=Act)
             found = self._driver.node.act(request.match_info["room"], asked, self._driver.now())
@@ -152,7 +154,7 @@ class HttpApi:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
-        """Report that the process lives, and how much it sheds under overload (machines.shedding): 0 is nothing."""
+        """Report that the process is alive, and its step of shedding under overload (machines.shedding); 0 is none."""
         return web.json_response({"status": "ok", "shedding": self._driver.overload.step})
 
     async def _is_ready(self, request: web.Request) -> web.StreamResponse:

@@ -1,6 +1,6 @@
-"""Admission with keys pulled from control: at the start, and when a token names a key that is not known yet.
+"""Admission with keys pulled from control, at the start and when a token names an unknown key.
 
-Control exchanges stream keys, which encoders and players may use instead, for join tokens.
+Encoders and players may use stream keys instead, which control exchanges for join tokens.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class KeyRing:
-    """Verifies join tokens. However many unknown keys are named, control is asked once a second at most."""
+    """Verifies join tokens. However many unknown keys tokens name, control is asked at most once a second."""
 
     def __init__(self, admission: Admission, control: ControlClient) -> None:
         self._admission = admission
@@ -31,7 +31,7 @@ class KeyRing:
 
     @asynccontextmanager
     async def admitted(self, token: str) -> AsyncIterator[JoinClaims]:
-        """Use a token up, unless the body of the context fails: then it admits again; raises Refused."""
+        """Use up a token; if the body of the context fails, it may be used again. Raises Refused."""
         kid = key_id(token)
         if not self._admission.knows(kid):
             await self.refresh(kid)
@@ -43,22 +43,22 @@ class KeyRing:
             raise
 
     async def join_token(self, bearer: str, role: StreamRole, room: str) -> str:
-        """Return a join token as it is, and for a stream key the join token that control gives; raises Refused."""
+        """Return a join token unchanged, and for a stream key the join token from control; raises Refused."""
         if not is_stream_key(bearer):
             return bearer
         use = StreamKeyUse(key_hash=key_hash(bearer).hex(), role=role, room=room)
         try:
             admission = await self._control.admit_by_stream_key(use)
         except ControlUnavailable as error:
-            raise Refused(Code.NOT_READY, "The stream key cannot be checked now; try again.", fatal=True) from error
+            raise Refused(Code.NOT_READY, "The stream key cannot be checked; try again soon.", fatal=True) from error
         if admission.code:
             code = Code(admission.code) if admission.code in set(Code) else Code.NOT_PERMITTED
             raise Refused(code, admission.detail, fatal=True)
         return admission.token
 
     async def refresh(self, kid: str = "") -> None:
-        """Pull the keys, unless `kid` has become known meanwhile; known keys stay when control does not answer. All who
-        wait for a key share one request, which begins after they came.
+        """Pull the keys, unless `kid` has become known meanwhile; known keys stay if control does not answer. All who
+        wait for a key share one request, which begins after they started waiting.
         """
         came = time.monotonic()
         async with self._lock:

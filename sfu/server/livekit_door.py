@@ -1,7 +1,7 @@
 """Connections of LiveKit's SDKs: admitted before the WebSocket opens, then served as sessions of the node.
 
-Refusals of the token are answered by HTTP, with the statuses that SDKs know. A connection that reconnects goes on with
-the session of its participant, if that still waits for it.
+Refusals of the token are answered over HTTP, with statuses that SDKs know. A reconnecting client continues its
+participant's session, if that still waits for it.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from sfu.server.signaling_session import SignalingSession
 
 
 class Visitor(NamedTuple):
-    """Whoever control has admitted, and what the connection asks for."""
+    """A client that control has admitted, and the parameters of its connection."""
 
     admission: LiveKitAdmission
     parameters: Parameters
@@ -48,7 +48,7 @@ class LiveKitSocket(SignalingSession):
         self._socket = connection
 
     def tell(self, message: signaling.Message, encoded: dict[int, str]) -> bool:
-        """Queue what the client is told of a message; False when it is too slow to be kept."""
+        """Queue the translation of a message; return False if the client is too slow to be kept."""
         kept = all(self.put(response.SerializeToString()) for response in self.translator.tell(message))
         if self.translator.packets:
             packets, self.translator.packets = self.translator.packets, []
@@ -77,11 +77,11 @@ class LiveKitDoor:
         self._visitors: weakref.WeakKeyDictionary[ServerConnection, Visitor] = weakref.WeakKeyDictionary()
 
     def serves(self, path: str) -> bool:
-        """Return whether a path is one of this door's."""
+        """Return True if a path belongs to LiveKit's protocol."""
         return path in parameters.PATHS or path in parameters.JOIN_REQUEST_PATHS
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Return the refusal of a request, None when its WebSocket may open."""
+        """Return the refusal of a request, None if its WebSocket may open."""
         try:
             path, _, query = request.path.partition("?")
             needs_join = path in parameters.JOIN_REQUEST_PATHS
@@ -98,11 +98,11 @@ class LiveKitDoor:
         return None
 
     def visitor(self, connection: ServerConnection) -> Visitor | None:
-        """Return who was admitted on a connection; None for one of another protocol."""
+        """Return the client admitted on a connection; None for a connection with another protocol."""
         return self._visitors.pop(connection, None)
 
     async def converse(self, session: LiveKitSocket) -> None:
-        """Serve a session until it ends; raises Refused when it must."""
+        """Serve a session until it ends; raises Refused if it must be refused."""
         await self._enter(session)
         while not session.closing:
             await self._next(session)
@@ -137,7 +137,7 @@ class LiveKitDoor:
                 self._do(session, functools.partial(session.translator.take, request))
 
     def _waiting(self, room: str, participant: str) -> LiveKitSession:
-        """Return the session that a participant lost; raises Refused when there is none to go on with."""
+        """Return the session that a participant lost; raises Refused if there is none to resume."""
         live = self._driver.node.rooms.get(room)
         known = live.participants.get(participant) if live is not None else None
         if known is None or not isinstance(known.dialect, LiveKitSession):
@@ -174,5 +174,5 @@ class LiveKitDoor:
 
 def _asked(translator: LiveKitSession, data: str | bytes) -> list[signaling.ClientMessage]:
     if isinstance(data, str):
-        raise Refused(Code.BAD_MESSAGE, "Messages are binary here.")
+        raise Refused(Code.BAD_MESSAGE, "Messages must be binary.")
     return translator.receive(data)

@@ -1,4 +1,4 @@
-"""Measures the node's load: its share of a core, how long things wait, packets per second."""
+"""Measurement of a node's load: its share of a core, the time that input waits, packets per second."""
 
 import time
 
@@ -11,7 +11,7 @@ _WINDOW_SECONDS = 1.0
 
 
 class LoadMeter:
-    """Can be read at any rate; shares and rates are updated at most once a second."""
+    """Measures the load. It may be read at any rate; shares and rates are updated at most once a second."""
 
     def __init__(self, node: Node, pump: Pump, overload: OverloadWatch) -> None:
         self._node = node

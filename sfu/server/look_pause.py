@@ -1,7 +1,7 @@
 """The pause between two reads of the sockets under load.
 
-Rare polls save time: packets that are read together are handled and sent together. Frequent ones save waiting. An idle
-node polls several times in a millisecond; the less idle time there is, the rarer the polls.
+Rare polls save time, since packets that are read together are handled and sent together. Frequent polls save waiting.
+An idle node polls several times in a millisecond; the less idle time there is, the rarer the polls.
 """
 
 MIN_NS = 200_000
@@ -10,7 +10,7 @@ _WINDOW_NS = 100_000_000
 
 
 class LookPause:
-    """Gets the length of every step of the loop and decides the next pause. Times are ns."""
+    """Takes the duration of every step of the loop and decides the next pause. Times are in ns."""
 
     def __init__(self) -> None:
         self._window_begun = 0
@@ -20,7 +20,7 @@ class LookPause:
         """The pause before the next poll."""
 
     def spent(self, begun: int, ended: int) -> None:
-        """Take the time of a step."""
+        """Take the duration of a step."""
         self._spent += ended - begun
         elapsed = ended - self._window_begun
         if elapsed >= _WINDOW_NS:
@@ -30,5 +30,5 @@ class LookPause:
 
     @property
     def busy(self) -> float:
-        """The share of time that steps took recently, 0 to 1."""
+        """The share of time that steps took lately, 0 to 1."""
         return 1 - self._idle

@@ -55,20 +55,20 @@ _log = logging.getLogger(__name__)
 
 
 class Tuning:
-    """Settings that can change while a node runs. Before there is a node, they are its initial values."""
+    """Settings that can change while a node runs; before that, they are its initial values."""
 
     def __init__(self) -> None:
         self._participants: int | None = None
         self._context: Context | None = None
 
     def serve(self, context: Context) -> None:
-        """Note that a node with this context runs."""
+        """Note that a node with this context has started."""
         self._context = context
         if self._participants is not None:
             self.limit_participants(self._participants)
 
     def limit_participants(self, count: int) -> None:
-        """Let rooms take so many participants from now on; nobody is removed. ValueError below one."""
+        """Set the maximum number of participants in a room; nobody is removed. Raises ValueError below one."""
         if count < 1:
             raise ValueError("a room must allow at least one participant")
         self._participants = count
@@ -77,7 +77,7 @@ class Tuning:
 
 
 async def run(config: SfuConfig, ready: Callable[[], None], tuning: Tuning | None = None) -> None:
-    """Serve UDP, signaling, HTTP and sinks; calls `ready` once all of them answer and returns after cancellation.
+    """Serve UDP, signaling, HTTP and sinks; call `ready` once all of them answer, and return after cancellation.
 
     Raises OSError if a port or the sink socket cannot be bound.
     """
@@ -97,7 +97,7 @@ async def run(config: SfuConfig, ready: Callable[[], None], tuning: Tuning | Non
 
 
 class SfuServer:
-    """One sfu process, wired. After `start` its ports are known."""
+    """One sfu process with all its parts. Its ports are known after `start`."""
 
     def __init__(self, config: SfuConfig) -> None:
         self._config = config
@@ -126,7 +126,7 @@ class SfuServer:
         self.http_port = 0
 
     async def start(self) -> None:
-        """Bind everything and begin to serve; raises OSError if something cannot be bound."""
+        """Bind everything and start serving; raises OSError if something cannot be bound."""
         config = self._config
         public = await resolve(config.public_addresses)
         share = config.port_share
@@ -185,7 +185,7 @@ class SfuServer:
     def _registry(
         self, driver: Driver, pump: Pump, signaling: SignalingServer, standalone: StandaloneApi
     ) -> CollectorRegistry:
-        """Return what /metrics shows: the figures of the node and of the process."""
+        """Return the figures for /metrics, of the node and of the process."""
         registry = CollectorRegistry()
         node = NodeMetrics(
             driver,
@@ -201,7 +201,7 @@ class SfuServer:
         return registry
 
     def _offloads(self) -> Mapping[str, Mapping[str, bool]]:
-        """Return what the network cards do for the node's addresses, and say so."""
+        """Return and log the offloads of the network cards with the node's addresses."""
         addresses = [host for host, _ in self._sockets.addresses] if self._sockets is not None else []
         found = offloads.of_addresses(addresses)
         if off := offloads.switched_off(found):
@@ -209,7 +209,7 @@ class SfuServer:
         return found
 
     def _open_sinks(self, driver: Driver) -> None:
-        """Let recorder and inference attach, convert sound, and keep dumps of flight recorders, as configured."""
+        """Serve sinks, convert audio, and keep dumps of flight recorders, as configured."""
         config = self._config
         if config.sink_socket is not None:
             self._sinks = SinkServer(driver)
@@ -226,7 +226,7 @@ class SfuServer:
             self._spawn("flight recorders", flights.run)
 
     def _share_port(self, driver: Driver) -> None:
-        """Tell and hear whose is what comes to a port that other workers have too."""
+        """Exchange announcements of paths with the other workers on a shared port."""
         share, context = self._config.port_share, driver.node.context
         if share is not None and context.shared_port is not None:
             link = self._port_link = PortLink(share, context.shared_port, context, driver)
@@ -279,12 +279,12 @@ class SfuServer:
         await asyncio.Event().wait()
 
     async def drain(self) -> None:
-        """Wait for meetings to end or hand them over, as configured; another cancellation ends the wait."""
+        """Wait for meetings to end, or hand them over, as configured; another cancellation ends the wait."""
         if self._config.drain_seconds is not None and self.driver is not None:
             await self.presence.hand_over(self._config.drain_seconds)
 
     async def stop(self) -> None:
-        """Say goodbye to clients and sinks, deliver the last facts, and close everything; once."""
+        """Close the sessions of clients and sinks, deliver the last facts, and close everything; once."""
         if self._stopped:
             return
         self._stopped = True
@@ -292,7 +292,7 @@ class SfuServer:
         if self._registration is not None:
             await self._registration.end()
         if self.driver is not None:
-            # Without draining, the whole machine stops; else other nodes will soon take the remaining rooms.
+            # Without draining, the entire machine stops; else other nodes will soon take the remaining rooms.
             self.driver.node.shut_down(self.driver.now(), back_soon=self._config.drain_seconds is not None)
             self.driver.flush()
         if self._signaling is not None and self._listeners is not None:

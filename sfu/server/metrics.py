@@ -1,4 +1,4 @@
-"""Prometheus metrics of the node, read when they are scraped."""
+"""Prometheus metrics of the node, read at each scrape."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -15,7 +15,7 @@ from sfu.server.standalone_api import StandaloneApi
 
 
 class NodeMetrics(Collector):
-    """Collects from the parts of one node."""
+    """Collects metrics from the parts of one node."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class NodeMetrics(Collector):
             )
         waited = self._overload.waited / 1e9
         yield GaugeMetricFamily(
-            "parley_sfu_standing_wait_seconds", "Shortest wait of anything read in the last window", value=waited
+            "parley_sfu_standing_wait_seconds", "Shortest wait of any datagram read in the last window", value=waited
         )
         buffers = self._pump.receive_buffers()
         yield GaugeMetricFamily("parley_sfu_receive_buffer_held_bytes", "Bytes waiting to be read", value=buffers.held)
@@ -86,7 +86,7 @@ class NodeMetrics(Collector):
         )
         offloads = GaugeMetricFamily(
             "parley_sfu_interface_offload",
-            "Whether a network card does it, when the node started",
+            "Offloads of network cards at the node's start: 1 if on",
             labels=["interface", "feature"],
         )
         for interface, features in self._offloads.items():
@@ -103,7 +103,7 @@ class NodeMetrics(Collector):
     def _engine(self) -> Iterator[Metric]:
         times = self._pump.times
         total = times.total / 1e9
-        yield CounterMetricFamily("parley_sfu_engine_seconds", "Time spent forwarding, kernel included", value=total)
+        yield CounterMetricFamily("parley_sfu_engine_seconds", "Time spent forwarding, with the kernel", value=total)
         steps = HistogramMetricFamily("parley_sfu_engine_step_seconds", "Duration of a turn of forwarding")
         buckets = [("+Inf" if bound is None else str(bound / 1e9), float(count)) for bound, count in times.cumulative()]
         steps.add_metric([], buckets, total)
@@ -136,7 +136,7 @@ class NodeMetrics(Collector):
         yield dropped
         stalled = sum(room.taps.is_stalled for room in self._node.rooms.values())
         yield GaugeMetricFamily(
-            "parley_sfu_recordings_stalled", "Running recordings of which nothing is being stored", value=stalled
+            "parley_sfu_recordings_stalled", "Running recordings that are not being stored", value=stalled
         )
         budget = self._node.sinks.replay_budget
         yield GaugeMetricFamily(
@@ -148,7 +148,7 @@ class NodeMetrics(Collector):
             value=budget.given_up,
         )
         transcoding = self._node.transcoding
-        yield GaugeMetricFamily("parley_sfu_converted_tracks", "Tracks that are converted", value=len(transcoding))
+        yield GaugeMetricFamily("parley_sfu_converted_tracks", "Tracks being converted", value=len(transcoding))
         drops = CounterMetricFamily(
             "parley_sfu_transcoder_drops", "Packets that were not converted, by reason", labels=["reason"]
         )

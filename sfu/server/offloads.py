@@ -1,8 +1,8 @@
-"""Offloads of the network cards that carry the node's addresses, read by ethtool's ioctl (Linux; no privileges).
+"""Offloads of the network cards with the node's addresses, read with ethtool's ioctl (Linux; no privileges needed).
 
-The engine hands runs of packets to the kernel unsegmented wherever the kernel takes them, also where the card cannot
-segment: most of the cost is the kernel's walk through its own layers, and it segments last. What is read here changes
-nothing. It is for the log and the metrics, so that operators see what a card could do and does not.
+The engine passes unsegmented runs of packets to the kernel wherever the kernel accepts them, even if the card cannot
+segment: most of the cost is the way through the kernel's layers, and segmentation comes last. These readings change
+nothing. They are for the log and the metrics, so that operators see which features of a card are off.
 """
 
 import array
@@ -27,7 +27,7 @@ _BLOCK = struct.Struct("@IIII")  # available, requested, active, never changed
 
 
 def of_addresses(addresses: Iterable[str]) -> dict[str, dict[str, bool]]:
-    """Return which of FEATURES are on, by interface; interfaces that cannot tell are left out."""
+    """Return which of FEATURES are on, by interface; interfaces without this information are left out."""
     wanted = set(addresses)
     found = {}
     for adapter in ifaddr.get_adapters():
@@ -40,9 +40,9 @@ def of_addresses(addresses: Iterable[str]) -> dict[str, dict[str, bool]]:
 
 
 def of_interface(name: str) -> dict[str, bool]:
-    """Return every feature of an interface by ethtool's name for it; nothing where the system does not tell.
+    """Return all features of an interface by ethtool's names; none if the system does not report them.
 
-    `tx-checksumming` stands for any of the ways in which cards do it.
+    `tx-checksumming` stands for any of the cards' checksum features.
     """
     if not sys.platform.startswith("linux"):
         return {}
@@ -59,7 +59,7 @@ def of_interface(name: str) -> dict[str, bool]:
 
 
 def switched_off(offloads: Mapping[str, Mapping[str, bool]]) -> str:
-    """Return which FEATURES are off on which interface, for the log; '' where all are on."""
+    """Return the FEATURES that are off, by interface, as text for the log; "" if all are on."""
     rows = ((name, [row for row in FEATURES if not features.get(row, False)]) for name, features in offloads.items())
     return "; ".join(f"{name}: {', '.join(off)}" for name, off in rows if off)
 

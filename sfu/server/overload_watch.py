@@ -1,4 +1,4 @@
-"""Measures whether a node has enough time, sheds work if not, and reports it."""
+"""Overload watch: measures whether a node has enough time, sheds work if not, and reports it."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class OverloadWatch:
-    """Gets every poll of the sockets. `changed` is called when `is_overloaded` changes."""
+    """Takes every poll of the sockets. `changed` is called when `is_overloaded` changes."""
 
     def __init__(self, node: Node, pump: Pump, pause: LookPause) -> None:
         self._node = node
@@ -28,15 +28,15 @@ class OverloadWatch:
         self._lost = self._lost_before = 0
         self._shed_at = -_CALM_NS
         self.waited = 0
-        """The shortest wait of anything read in the last window, in ns."""
+        """The shortest wait of any datagram read in the last window, in ns."""
         self.behind = 0
-        """The time that policy made things wait at the end of the last window, in ns."""
+        """The wait for policy at the end of the last window, in ns."""
         self.is_overloaded = False
         self.changed: Callable[[], None] = lambda: None
 
     @property
     def step(self) -> int:
-        """The step of shedding: 0 leaves out nothing."""
+        """The step of shedding; 0 leaves out nothing."""
         return self._shedding.step
 
     def looked(self) -> None:
@@ -61,7 +61,7 @@ class OverloadWatch:
         if self._shedding.update(measured, now):
             self._node.ration(self._shedding.shed, now)
             if before == 0 or self.step == 0:
-                _log.warning("overloaded: leaving out some video" if self.step else "all video passes again")
+                _log.warning("overloaded: leaving out some video" if self.step else "overload over: all video passes")
         if self.step:
             self._shed_at = now
         is_overloaded = now - self._shed_at < _CALM_NS

@@ -1,7 +1,7 @@
-"""Sockets for plain transports, and the addresses that these may use.
+"""Sockets for plain transports, and their permitted addresses.
 
-Outgoing packets leave from one socket per local address, shared by all transports and separate from ICE's: so a plain
-transport can never claim the address of somebody's peer. Each transport that receives has sockets of its own.
+Outgoing packets leave from one socket per local address, which all transports share. It is separate from ICE's, so a
+plain transport can never claim the address of somebody's peer. Each receiving transport has its own sockets.
 """
 
 import ipaddress
@@ -19,24 +19,24 @@ _TRIES = 16
 
 
 class FarEnds:
-    """Addresses that transports may be opened to: those of the networks given (CIDR notation), and public ones.
+    """Addresses that transports may be opened to: those in the given networks (CIDR notation), and public ones.
 
-    Without networks there are no transports at all. The operator vouches for the networks; any other public address has
-    to show that it listens (peers.unproved). So a host of a meeting cannot make the node send to its neighbours, or to
-    somebody who did not ask for it.
+    Without networks there are no transports at all. The operator vouches for the networks; any other public address
+    must prove that it listens (peers.unproved). So a host of a meeting cannot make the node send to its neighbours, or
+    to somebody who did not ask for it.
     """
 
     def __init__(self, networks: Iterable[str]) -> None:
-        """ValueError for anything but networks."""
+        """Raise ValueError for anything but networks."""
         self._networks: list[IpNetwork] = [ipaddress.ip_network(entry) for entry in networks]
 
     def check_open(self) -> None:
-        """Raise Refused where the operator allows no transports."""
+        """Raise Refused if the operator allows no transports."""
         if not self._networks:
-            raise Refused(Code.TRANSPORTS_OFF, "This server takes no plain transports: it has no transport_networks.")
+            raise Refused(Code.TRANSPORTS_OFF, "This server has no plain transports: transport_networks is not set.")
 
     def check(self, address: str) -> tuple[str, bool]:
-        """Return the address in its usual form, and whether it is vouched for.
+        """Return the address in its usual form, and True if the operator vouches for it.
 
         Raises Refused for an invalid address, or one that is not permitted.
         """
@@ -49,15 +49,15 @@ class FarEnds:
         permitted = plain.is_global and not plain.is_multicast
         is_vouched_for = any(plain in network for network in self._networks)
         if not permitted and not is_vouched_for:
-            raise Refused(Code.NOT_PERMITTED, "Transports to this address are not allowed here.")
+            raise Refused(Code.NOT_PERMITTED, "Transports to this address are not allowed.")
         if isinstance(plain, ipaddress.IPv6Address) and plain.scope_id is not None:
             raise Refused(Code.BAD_MESSAGE, "`address` must not have a zone.")
         return str(plain), is_vouched_for
 
 
 class PlainSockets:
-    """Hands out local endpoints of transports. `ports` bounds the ports of those that receive; (0, 0) lets the system
-    choose. `public` are the addresses that the node announces besides its own.
+    """Allocates local endpoints of transports. `ports` bounds the ports of receiving ones; with (0, 0) the system
+    chooses. `public` are the addresses that the node announces besides its own.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class PlainSockets:
         self._shared: dict[int, tuple[int, int]] = {}
 
     def to_send(self, address: str) -> LocalEndpoint:
-        """Return a local endpoint for sending to an address; raises Refused when there is none."""
+        """Return a local endpoint for sending to an address; raises Refused if there is none."""
         beside = self._route_to(address)
         if beside not in self._shared:
             self._shared[beside] = self._open(beside, 0)
@@ -79,7 +79,7 @@ class PlainSockets:
         return LocalEndpoint(local, local, self._name(beside, address), port, port)
 
     def to_receive(self, sender: str | None, *, mux: bool) -> LocalEndpoint:
-        """Return a separate endpoint, reachable for a sender (any when None); raises Refused when there is none."""
+        """Return a separate endpoint that a sender (None: any) can reach; raises Refused if there is none."""
         beside = self._route_to(sender) if sender is not None else 0
         name = self._name(beside, sender)
         if mux:
@@ -96,7 +96,7 @@ class PlainSockets:
         raise Refused(Code.FULL, "No two consecutive ports are free.")
 
     def give_back(self, end: LocalEndpoint) -> None:
-        """Shut the sockets of an endpoint for which no transport was opened."""
+        """Close the sockets of an endpoint for which no transport was opened."""
         for local in end.sockets:
             self._driver.shut_socket(local)
 
@@ -117,10 +117,10 @@ class PlainSockets:
         try:
             return self._driver.open_socket(beside, port)
         except OSError as error:
-            raise Refused(Code.FULL, "This node has no more sockets.") from error
+            raise Refused(Code.FULL, "All sockets of this node are in use.") from error
 
     def _route_to(self, address: str) -> int:
-        """Return the socket whose address the kernel would send from, else the first of the family."""
+        """Return the socket with the address that the kernel would send from, else the first of the family."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         fitting = [local for local, (host, _) in enumerate(self._addresses) if (":" in host) == (":" in address)]
         if not fitting:
@@ -134,7 +134,7 @@ class PlainSockets:
         return next((local for local in fitting if self._addresses[local][0] == source), fitting[0])
 
     def _name(self, beside: int, far: str | None) -> str:
-        """Return the address under which the far end knows us: behind a one-to-one NAT, the announced one."""
+        """Return the address at which the far end sees us: behind a one-to-one NAT, the announced one."""
         own = self._addresses[beside][0]
         near = far is not None and not ipaddress.ip_address(far).is_global
         if near or ipaddress.ip_address(own).is_global:

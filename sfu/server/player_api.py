@@ -1,9 +1,9 @@
 """The API of WHEP players: choice of layers, and events about which m-sections show something.
 
-After the extensions of draft-murillo-whep (sections 4.6.1 and 4.6.2), which simulcast players use: POST on the `layer`
-link selects an encoding of a track, POST on the `events` link names events and answers where to read them, as
-server-sent events (text/event-stream). There only an unguessable address protects them, since EventSource sends no
-headers. GET on the `layer` link answers what there is to choose from.
+These are the extensions of draft-murillo-whep (sections 4.6.1 and 4.6.2) for simulcast players. POST on the `layer`
+link selects an encoding of a track, and GET lists the choices. POST on the `events` link names events and returns the
+address of a stream of them, as server-sent events (text/event-stream). Only this unguessable address protects the
+stream, since EventSource sends no headers.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ _MAX_BYTES = 16 * 1024
 _LOOK_SECONDS = 1.0
 _KEEP_ALIVE_LOOKS = 15
 _MAX_LISTENING = 4
-"""The most event streams of a session: each is checked every second."""
+"""The maximum number of event streams of a session, since each is checked every second."""
 
 
 _LayerId = Annotated[int, msgspec.Meta(ge=0, le=7)]
 
 
 class Selection(msgspec.Struct, frozen=True, rename="camel"):
-    """The encoding to show on an m-section: the first video's without `mediaId`; ours to choose without an id.
+    """The encoding to show on an m-section, by default the first video's. Without an encoding id the server chooses.
 
-    Layers of the encoding above these are not shown, nor any that the link cannot carry.
+    Layers of the encoding above the given ones are not shown, nor any that the link cannot carry.
     """
 
     media_id: str | None = None
@@ -48,7 +48,7 @@ class Selection(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def highest(self) -> Layer:
-        """The highest layer to be shown."""
+        """The highest layer to show."""
         spatial = (self.spatial_layer_id, self.max_spatial_layer_id, ALL_LAYERS.spatial)
         temporal = (self.temporal_layer_id, self.max_temporal_layer_id, ALL_LAYERS.temporal)
         return Layer(*(min(entry for entry in asked if entry is not None) for asked in (spatial, temporal)))
@@ -116,7 +116,7 @@ class PlayerApi:
         return web.Response(status=201, headers={"Location": f"{request.path}/{found[0].events}", **CORS})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Send changes, checked once a second, until the player or the session is gone."""
+        """Send changes, checked once a second, until the player or the session ends."""
         resource = self._sessions.find(request)
         given = request.match_info["key"]
         if resource is None or not resource.events or not hmac.compare_digest(given.encode(), resource.events.encode()):
@@ -139,7 +139,7 @@ class PlayerApi:
             while self._sessions.find(request) is resource and (
                 whep_player := resource.membership.participant.whep_player
             ):
-                if request.transport is None:  # the reader is gone: a write would notice later
+                if request.transport is None:  # the reader has left, which a write would notice only later
                     break
                 for event, data in self._state(whep_player).items():
                     text = msgspec.json.encode(data)
@@ -154,7 +154,7 @@ class PlayerApi:
 
     def _state(self, whep_player: WhepPlayer) -> dict[str, dict[str, Any]]:
         layers = whep_player.layers(self._driver.now())
-        # Rates change all the time; an event is sent only when the choices, or what is shown, change.
+        # Rates change all the time; an event is sent only when the choices or the selection change.
         coarse = {mid: [entry._replace(bits_per_second=0) for entry in encodings] for mid, encodings in layers.items()}
         shown = sorted(whep_player.shows())
         return {"active" if shown else "inactive": {"media": shown}, "layers": _described(coarse)}
@@ -174,7 +174,7 @@ def _described(layers: dict[str, list[Encoding]]) -> dict[str, Any]:
 
 
 def _layers_of(entry: Encoding) -> list[dict[str, Any]]:
-    """Return one entry for each layer that can be selected, with what that and all below it cost."""
+    """Return one entry for each selectable layer, with the cost of it and all layers below."""
     if entry.layers == ONE_LAYER:
         return [{"encodingId": entry.encoding, "bitrate": entry.bits_per_second}]
     return [

@@ -1,8 +1,8 @@
 """The sockets of a UDP port that several workers share, held by the process that starts them.
 
-It binds them all, so that each keeps its number in the kernel's group while workers stop and start; hears whose paths
-there are; attaches the program that steers by them (machines.port_steering); and tells every worker of the paths of the
-others, so that each can hand on what reaches it all the same.
+The process binds them all, so that each keeps its number in the kernel's group while workers stop and start. It
+collects the workers' paths, attaches the program that steers by them (machines.port_steering), and tells every worker
+the paths of the others, so that each can hand on datagrams that reach it all the same.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ _PAUSE_SECONDS = 0.02
 _WORKLOAD = 0.2
 """The share of the time that making programs may take."""
 _LIMITS = (port_steering.MAX_INSTRUCTIONS, 2400, 1200)
-"""Instructions to try with: older kernels allow a program no more memory than a socket's options (optmem_max)."""
+"""Numbers of instructions to try; older kernels limit a program to the memory for a socket's options (optmem_max)."""
 _MAX_UNREAD_BYTES = 4 << 20
 
 _log = logging.getLogger(__name__)
 
 
 class PortGroup:
-    """`workers` sockets on `port` of each address; a port of 0 takes one that is free. OSError."""
+    """Bind `workers` sockets to `port` on each address; 0 takes a free port. Raises OSError."""
 
     def __init__(self, addresses: Sequence[str], port: int, workers: int) -> None:
         if workers > port_steering.MAX_WORKERS:
-            raise OSError(f"{workers} workers cannot share a port, {port_steering.MAX_WORKERS} can")
+            raise OSError(f"{workers} workers cannot share a port; the maximum is {port_steering.MAX_WORKERS}")
         self.addresses = tuple(addresses)
         self.programs = 0
         """The number of programs attached so far."""
@@ -47,13 +47,13 @@ class PortGroup:
         self._controls: list[tuple[socket.socket, socket.socket]] = []
         self._inboxes: list[tuple[socket.socket, socket.socket]] = []
         self._owners: list[dict[Address, tuple[int, int]]] = [{} for _ in addresses]
-        """The key and the worker of each source, by address of ours."""
+        """The key and the worker of each source, by our address."""
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._changed = set(range(len(addresses)))
         self._wake = asyncio.Event()
         self._limit = 0
         self.is_steering = True
-        """False where the kernel takes no program: then workers hand on what is not theirs."""
+        """False if the kernel accepts no program; then workers hand on datagrams for others."""
         try:
             for address in addresses:
                 for some in self._sockets:
@@ -68,7 +68,7 @@ class PortGroup:
         self.port = port
 
     def share(self, worker: int) -> PortShare:
-        """Return the share of a worker, whose descriptors it inherits under the same numbers."""
+        """Return the share of a worker, which inherits its descriptors under the same numbers."""
         return PortShare(
             worker=worker,
             sockets=tuple(entry.fileno() for entry in self._sockets[worker]),
@@ -78,7 +78,7 @@ class PortGroup:
         )
 
     async def run(self) -> None:
-        """Hear the workers and steer, until cancelled."""
+        """Take announcements from workers and steer, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for worker, (ours, _) in enumerate(self._controls):
                 reader, self._writers[worker] = await asyncio.open_connection(sock=ours.dup(), limit=MAX_LINE_BYTES)
@@ -94,7 +94,7 @@ class PortGroup:
 
     async def _hear(self, worker: int, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            if line == RESET:  # a new process: whatever the one before had is void
+            if line == RESET:  # a new process, so its predecessor's paths are void
                 self._take(worker, [path._replace(came=False) for path in self.known() if path.worker == worker])
                 self._send(worker, RESET + encode_news([path for path in self.known() if path.worker != worker]))
                 continue
@@ -102,7 +102,7 @@ class PortGroup:
                 continue
             try:
                 self._take(worker, decode_news(line))
-            except ValueError as error:  # what a worker that was killed left unfinished
+            except ValueError as error:  # an unfinished line from a worker that was killed
                 _log.warning("worker %d: %s", worker + 1, describe(error))
 
     def _take(self, worker: int, news: Sequence[PathNews]) -> None:
@@ -121,13 +121,13 @@ class PortGroup:
         self._wake.set()
 
     def _send(self, worker: int, lines: bytes) -> None:
-        """Tell a worker; one that hears nothing (it hangs, or is down) misses it until it begins anew."""
+        """Send news to a worker; one that does not read (it hangs, or is down) misses it until it restarts."""
         writer = self._writers[worker]
         if lines and writer.transport.get_write_buffer_size() < _MAX_UNREAD_BYTES:
             writer.write(lines)
 
     def known(self) -> list[PathNews]:
-        """Return all paths, as having come."""
+        """Return announcements of all paths."""
         return [
             PathNews(worker, True, FiveTuple(source, local))
             for local, owners in enumerate(self._owners)
@@ -135,7 +135,7 @@ class PortGroup:
         ]
 
     async def _steer(self) -> None:
-        """Attach new programs: the first change at once, what follows within a moment together."""
+        """Attach new programs: for the first change at once, for changes shortly after together."""
         while True:
             self._wake.clear()
             begun = time.monotonic()
@@ -160,7 +160,7 @@ class PortGroup:
                 self._limit += 1
                 if self._limit == len(_LIMITS):
                     self.is_steering = False
-                    _log.warning("the shared port is not steered, workers hand datagrams on: %s", describe(error))
+                    _log.warning("the shared port is not steered; workers hand datagrams on: %s", describe(error))
 
 
 def _inbox() -> tuple[socket.socket, socket.socket]:

@@ -1,4 +1,4 @@
-"""A worker's line to the process that holds its shared port, and to the other workers."""
+"""A worker's connection to the process that holds its shared port, and to the other workers."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class PortLink:
-    """Carries what `context.shared_port` has to tell and to hand on, and brings what others have."""
+    """Sends announcements and datagrams of `context.shared_port`, and receives those of others."""
 
     def __init__(self, share: PortShare, shared: SharedPort, context: Context, driver: Driver) -> None:
         self._shared = shared
@@ -40,12 +40,12 @@ class PortLink:
         self._writer: asyncio.StreamWriter | None = None
 
     async def run(self) -> None:
-        """Hear what there is to hear, until cancelled."""
+        """Receive news and datagrams, until cancelled."""
         reader, self._writer = await asyncio.open_connection(sock=self._control.dup(), limit=MAX_LINE_BYTES)
         loop = asyncio.get_running_loop()
         loop.add_reader(self._inbox.fileno(), self._handed)
         try:
-            self._writer.write(b"\n" + RESET)  # what a process before this one may have left unfinished ends here
+            self._writer.write(b"\n" + RESET)  # ends a line that a previous process may have left unfinished
             while line := await reader.readline():
                 self._hear(line)
         finally:
@@ -53,7 +53,7 @@ class PortLink:
             self._writer.close()
 
     def flush(self) -> None:
-        """Tell and hand on what there is."""
+        """Send waiting announcements and datagrams."""
         shared = self._shared
         if shared.news and self._writer is not None:
             news, shared.news = shared.news, []
@@ -63,7 +63,7 @@ class PortLink:
                 for message in encode_handed(leftovers):
                     try:
                         self._others[worker].send(message)
-                    except (OSError, KeyError):  # its inbox is full, or it is not there
+                    except (OSError, KeyError):  # its inbox is full, or it is down
                         self._context.drops[Drop.NOT_HANDED_ON] += len(leftovers)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""A worker's share of a UDP port: what it inherits from the process that starts it, and what both tell each other.
+"""A worker's share of a UDP port: the descriptors inherited from the process that starts it, and their messages.
 
-Lines of JSON over a socket pair: RESET from a process that has begun, answered by the same; and lists of news about
-paths, both ways. Datagrams that workers hand to each other are MessagePack.
+Messages are lines of JSON over a socket pair: RESET from a process that has started, answered in kind, and lists of
+announced paths, in both directions. Datagrams that workers hand to each other are MessagePack.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,8 +19,9 @@ _MAX_HANDED_BYTES = 128 * 1024
 
 
 class PortShare(msgspec.Struct, frozen=True):
-    """Descriptors by what they are for: `sockets` of the port, a line to the process that started this one (`control`),
-    what others hand to this worker (`inbox`), and the inboxes of the others by number."""
+    """Descriptors by purpose: `sockets` of the port, a socket to the process that started this one (`control`), this
+    worker's `inbox`, and the inboxes of the others by number.
+    """
 
     worker: int
     sockets: tuple[int, ...]
@@ -30,7 +31,7 @@ class PortShare(msgspec.Struct, frozen=True):
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """All of them."""
+        """All descriptors."""
         return (*self.sockets, self.control, self.inbox, *self.others.values())
 
 
@@ -54,7 +55,7 @@ def decode_share(text: str) -> PortShare:
 
 
 def encode_news(news: Sequence[PathNews]) -> bytes:
-    """Return lines of JSON, none for no news."""
+    """Return lines of JSON, none without news."""
     parts = [news[at : at + _MAX_NEWS] for at in range(0, len(news), _MAX_NEWS)]
     return b"".join(msgspec.json.encode(part) + b"\n" for part in parts)
 
@@ -65,7 +66,7 @@ def decode_news(line: bytes) -> list[PathNews]:
 
 
 def encode_handed(leftovers: Iterable[Leftover]) -> list[bytes]:
-    """Return messages for another worker's inbox, as few as their size allows."""
+    """Return messages for another worker's inbox, as few as the size limit allows."""
     messages: list[bytes] = []
     batch: list[Handed] = []
     size = 0

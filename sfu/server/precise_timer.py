@@ -1,6 +1,6 @@
-"""A kernel timer (timerfd) that is exact to fractions of a millisecond; uvloop's are not.
+"""A kernel timer (timerfd), exact to fractions of a millisecond, unlike uvloop's.
 
-`os` has it from Python 3.13 on; earlier ones reach it by ctypes.
+`os` has it from Python 3.13 on; earlier versions need ctypes.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ class _Setting(ctypes.Structure):
 
 
 class PreciseTimer:
-    """Calls `callback` in the loop some ns after `set`, once. OSError where there are no more descriptors."""
+    """Calls `callback` once in the loop, some ns after `set`. Raises OSError if there are no more descriptors."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop = loop
         self._callback = callback
         self._descriptor = _LIBC.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
-            raise OSError(ctypes.get_errno(), "no timer of the kernel's")
+            raise OSError(ctypes.get_errno(), "no kernel timer available")
         loop.add_reader(self._descriptor, self._fired)
 
     def set(self, delay: int) -> None:
-        """Call back after `delay` ns; an earlier setting is forgotten."""
+        """Call back after `delay` ns, in place of an earlier setting."""
         delay = max(1, delay)
         setting = _Setting(0, 0, delay // _SECOND, delay % _SECOND)
         _LIBC.timerfd_settime(self._descriptor, 0, ctypes.byref(setting), None)
@@ -44,6 +44,6 @@ class PreciseTimer:
     def _fired(self) -> None:
         try:
             os.read(self._descriptor, 8)
-        except BlockingIOError:  # set anew meanwhile
+        except BlockingIOError:  # it was set again meanwhile
             return
         self._callback()

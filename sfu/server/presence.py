@@ -1,4 +1,4 @@
-"""A node's presence in control's view: its record, its draining, and the handover of its rooms before it stops."""
+"""A node's presence as control sees it: its record, its draining, and the handover of its rooms before it stops."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ _FLUSH_SECONDS = 0.3
 
 
 class Presence:
-    """`changed` is called on urgent changes of the record. `boot` is random, and names this process in facts.
+    """`changed` is called on urgent changes of the record. `boot` is random, and identifies this process in facts.
 
     `webtransport` is the address of signaling over WebTransport.
     """
@@ -36,7 +36,7 @@ class Presence:
         self._handing_over: asyncio.Task[None] | None = None
 
     def serve(self, driver: Driver, load: Callable[[], NodeLoad], signaling_port: int, http_port: int) -> None:
-        """Note that ports are bound and rooms may come; `load` measures their cost."""
+        """Note that ports are bound and rooms may be placed here; `load` measures their cost."""
         host = self._config.advertised_host or self._config.http_host
         host = f"[{host}]" if ":" in host else host
         self._driver, self._load = driver, load
@@ -79,7 +79,7 @@ class Presence:
         )
 
     def drain(self, grace: float | None) -> None:
-        """Take no more rooms; hand over the remaining ones after `grace` seconds (None: let them end)."""
+        """Accept no more rooms; hand over the remaining ones after `grace` seconds (None: let them end)."""
         self._stop_handing_over()
         self.draining = True
         self.changed()
@@ -87,13 +87,13 @@ class Presence:
             self._handing_over = asyncio.create_task(self.hand_over(grace))
 
     def undrain(self) -> None:
-        """Take rooms again."""
+        """Accept rooms again."""
         self._stop_handing_over()
         self.draining = False
         self.changed()
 
     async def hand_over(self, grace: float) -> None:
-        """Wait until there are no rooms, at most `grace` seconds, then have the rest placed on other nodes."""
+        """Wait for rooms to end, for at most `grace` seconds, then have the rest placed on other nodes."""
         if self._driver is None:
             return
         rooms = self._driver.node.rooms
@@ -111,7 +111,7 @@ class Presence:
         except ControlUnavailable as error:
             _log.warning("%d rooms stay until the end: %s", len(rooms), describe(error))
             return
-        _log.info("%d of %d rooms go to other nodes", len(moved), len(rooms))
+        _log.info("%d of %d rooms move to other nodes", len(moved), len(rooms))
         self._driver.node.move_away(moved, self._driver.now())
         self._driver.flush()
         await asyncio.sleep(_FLUSH_SECONDS)

@@ -1,4 +1,4 @@
-"""Control's requests about the node as a whole: its state, the cost of its rooms, and draining."""
+"""Control's requests about the node itself: its state, the cost of its rooms, and draining."""
 
 import msgspec
 from aiohttp import web

@@ -1,8 +1,8 @@
-"""Quality of media over all live peers, as quantiles at the time of the scrape: round trips, loss, jitter, estimates.
+"""Media quality of all live peers, as quantiles at the time of the scrape: round trips, loss, jitter, estimates.
 
-The label is `share`: Prometheus keeps `quantile` for summaries.
+The label is `share`, since Prometheus reserves `quantile` for summaries.
 
-Quantiles instead of histograms: the question is how many have a bad call now, and a room's own figures are in logs.
+They are quantiles, not histograms, since the question is how many calls are bad now; a room's figures are in logs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
-LOW_QUANTILES = (0.0, 0.1, 0.5, 0.9)  # of figures that are bad when they are small
+LOW_QUANTILES = (0.0, 0.1, 0.5, 0.9)  # of figures for which small values are bad
 _SECOND = 1e9
 
 
@@ -62,7 +62,7 @@ def collect(node: Node) -> Iterator[Metric]:
     yield _family(*links, [({}, [rate / 8 for rate in figures.estimates])], LOW_QUANTILES)
     filled = GaugeMetricFamily(
         "parley_sfu_slots",
-        "Slots of subscribers by state: with a stream, or with none that is sent or fits",
+        "Slots of subscribers by state: carrying a stream, or without one that is sent or fits",
         labels=["kind", "state"],
     )
     for labels, value in figures.slots.items():

@@ -1,7 +1,7 @@
-"""A node's place in etcd: its record under a lease, renewed for as long as the process lives and etcd answers.
+"""A node's registration in etcd: its record under a lease, renewed while the process runs and etcd answers.
 
-When etcd was away for longer than the lease, or the machine was cut off, the record is written again under a new lease.
-The node learns from desired states what happened to its rooms meanwhile (sfu.api.placement).
+If etcd was unreachable for longer than the lease, the record is written again under a new lease. From desired states
+the node learns what happened to its rooms meanwhile (sfu.api.placement).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _FAREWELL_SECONDS = 1.0
 
 
 class Registration:
-    """Keeps what `describe` returns in etcd, renewed three times per lease."""
+    """Keeps the record that `describe` returns in etcd, and renews it three times per lease."""
 
     def __init__(self, etcd: Etcd, lease_seconds: int, describe: Callable[[], NodeRecord]) -> None:
         self._etcd = etcd
@@ -30,11 +30,11 @@ class Registration:
         self._written: NodeRecord | None = None
         self._changed = asyncio.Event()
         self.has_begun = False
-        """True once this node was registered, even if etcd goes away later."""
+        """True once this node has been registered, even if etcd becomes unreachable later."""
         self._outage = EtcdOutage("this node is not registered", _log)
 
     def changed(self) -> None:
-        """Write the record soon: it has changed in an urgent way."""
+        """Write the record soon, after an urgent change."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -56,7 +56,7 @@ class Registration:
                 continue
 
     async def end(self) -> None:
-        """Leave: the record goes at once rather than with its lease."""
+        """Remove the record at once, instead of when its lease expires."""
         lease, self._lease = self._lease, 0
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
@@ -77,7 +77,7 @@ class Registration:
 
 
 def _notably(record: NodeRecord) -> NodeRecord:
-    """Round the load, so that not every renewal is a write, which etcd forces to disk."""
+    """Return the record with a rounded load, so that not every renewal is a write, which etcd forces to disk."""
     load = msgspec.structs.replace(
         record.load,
         cpu=round(record.load.cpu * 20) / 20,

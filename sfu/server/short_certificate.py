@@ -1,7 +1,7 @@
 """Certificates for WebTransport: read from files, or short-lived ones that a page trusts by their hash.
 
-Browsers take a certificate by hash (`serverCertificateHashes`, W3C WebTransport, section 6.9) when it is of ECDSA
-P-256 and valid for no more than two weeks.
+Browsers accept a certificate by hash (`serverCertificateHashes`, W3C WebTransport, section 6.9) if it uses ECDSA P-256
+and is valid for at most two weeks.
 """
 
 import base64
@@ -28,10 +28,12 @@ class CertificateFiles(NamedTuple):
 
 
 class ServedCertificate:
-    """Keeps the certificate of a QUIC configuration fresh. `hash` is base64 of the SHA-256, "" for one from files."""
+    """Keeps the certificate of a QUIC configuration fresh. `hash` is the base64 of its SHA-256, "" for one from
+    files.
+    """
 
     def __init__(self, configuration: QuicConfiguration, files: CertificateFiles | None) -> None:
-        """OSError or ValueError when the files cannot be read."""
+        """Raise OSError or ValueError if the files cannot be read."""
         self.hash = ""
         self._configuration = configuration
         self._files = files
@@ -40,7 +42,7 @@ class ServedCertificate:
         self.refresh(datetime.datetime.now(datetime.UTC))
 
     def refresh(self, now: datetime.datetime) -> None:
-        """Read changed files again, or make another certificate in time."""
+        """Read changed files again, or create the next certificate in time."""
         if self._files is not None:
             modified = self._files.certificate.stat().st_mtime_ns
             if modified != self._modified:

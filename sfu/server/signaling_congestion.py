@@ -1,7 +1,7 @@
-"""Congestion control for signaling over QUIC: New Reno with an initial window of 32 packets, as Chromium's own is.
+"""Congestion control for signaling over QUIC: New Reno with an initial window of 32 packets, like Chromium's.
 
-The first messages to a joiner take some ten packets. The library paces a window over a round trip, and would delay them
-by half of one with the usual window of ten (RFC 9002, section 7.2).
+The first messages to a newcomer take about ten packets. The library paces a window over a round trip; with the usual
+window of ten (RFC 9002, section 7.2), it would delay them by half a round trip.
 """
 
 from aioquic.quic.congestion.base import register_congestion_control
@@ -12,7 +12,7 @@ INITIAL_PACKETS = 32
 
 
 class SignalingCongestionControl(RenoCongestionControl):
-    """New Reno with another initial window."""
+    """New Reno with a larger initial window."""
 
     def __init__(self, *, max_datagram_size: int) -> None:
         super().__init__(max_datagram_size=max_datagram_size)

@@ -34,7 +34,9 @@ _TOO_BIG = 1009
 
 
 class SignalingServer:
-    """Accepts WebSockets and joins them to the node. `refused` counts refusals by code; `process` is name and boot."""
+    """Accepts WebSockets and connects them to the node. `refused` counts refusals by code; `process` is name and
+    boot.
+    """
 
     def __init__(
         self,
@@ -62,7 +64,7 @@ class SignalingServer:
         return len(self._sessions)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port; raises OSError if it cannot be bound."""
+        """Listen and return the port; raises OSError if it cannot be bound."""
         self.attendances.start()
         self._server = await serve(
             self._accept,
@@ -96,7 +98,7 @@ class SignalingServer:
         return None if path == PATH else await self._livekit.admit(connection, request)
 
     def _name_process(self, _: ServerConnection, __: Request, response: Response) -> None:
-        """Tell a proxy which process took the connection: a restarted one under the same name is another."""
+        """Tell a proxy which process accepted the connection; after a restart it is a new one under the same name."""
         response.headers[BOOT_HEADER] = self._boot
 
     def deliver(self, items: Iterable[tuple[int, signaling.Message] | SessionClose]) -> None:
@@ -117,7 +119,7 @@ class SignalingServer:
                 session.close(TRY_AGAIN_LATER, Code.SLOW_CLIENT.value)
 
     async def _accept(self, connection: ServerConnection) -> None:
-        """Serve a WebSocket by the protocol that its path stands for."""
+        """Serve a WebSocket with the protocol of its path."""
         visitor = self._livekit.visitor(connection)
         if visitor is None:
             await self.attend(connection)
@@ -152,7 +154,7 @@ class SignalingServer:
             await self._next(session)
 
     async def _within_rules(self, session: SignalingSession, converse: Callable[[], Awaitable[None]]) -> None:
-        """Converse until that ends, or something is refused for which it must."""
+        """Exchange messages until the session ends; raises Refused for a fatal refusal."""
         try:
             await converse()
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""One signaling session over any carrier: greets, admits, reads within bounds, writes from a bounded queue."""
+"""One signaling session over any carrier: greeting, admission, bounded reading, writing from a bounded queue."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ class Close:
 
 
 class SignalingLink(Protocol):
-    """The carrier of a session's messages; all of it raises ConnectionClosed (of websockets) once it is over."""
+    """The carrier of a session's messages; all methods raise ConnectionClosed (of websockets) once it has ended."""
 
     async def recv(self) -> str | bytes: ...
     async def send(self, text: str, /) -> None: ...
@@ -35,7 +35,7 @@ class SignalingLink(Protocol):
 
 
 class SignalingSession:
-    """`number` names the session to the node. Reading and writing are two tasks of the server."""
+    """`number` identifies the session to the node. Reading and writing are two tasks of the server."""
 
     def __init__(self, number: int, connection: SignalingLink) -> None:
         self.number = number
@@ -45,14 +45,14 @@ class SignalingSession:
         self.closing = False
 
     def tell(self, message: signaling.Message, encoded: dict[int, str]) -> bool:
-        """Queue a message, which is kept in `encoded` for others; False when the client is too slow to be kept."""
+        """Queue a message, and keep it in `encoded` for others; return False if the client is too slow to be kept."""
         text = encoded.get(id(message))
         if text is None:
             text = encoded[id(message)] = signaling.encode(message)
         return self.put(text)
 
     def put(self, text: str | bytes) -> bool:
-        """Queue a text; False when the client is too slow to be kept."""
+        """Queue a text; return False if the client is too slow to be kept."""
         if self.closing:
             return True
         if self._queue.full():
@@ -71,7 +71,7 @@ class SignalingSession:
         self._queue.put_nowait(Close(code, reason))
 
     async def write(self) -> None:
-        """Send what is queued, until closed."""
+        """Send queued messages, until closed."""
         try:
             while True:
                 item = await self._queue.get()
@@ -97,14 +97,14 @@ class SignalingSession:
             raise Refused(Code.BAD_MESSAGE, "The first message must be `join`.", fatal=True)
         if message.v not in signaling.VERSIONS:
             raise Refused(
-                Code.UNSUPPORTED_VERSION, f"This server speaks versions {list(signaling.VERSIONS)}.", fatal=True
+                Code.UNSUPPORTED_VERSION, f"This server supports versions {list(signaling.VERSIONS)}.", fatal=True
             )
         if (message.token is None) == (message.resume is None):
-            raise Refused(Code.BAD_MESSAGE, "Exactly one of `token` and `resume` is needed.", fatal=True)
+            raise Refused(Code.BAD_MESSAGE, "Either `token` or `resume` is required, but not both.", fatal=True)
         return message
 
     async def receive_data(self) -> str | bytes:
-        """Return what has come next; raises Refused (fatal) when the rate is exceeded, or ConnectionClosed."""
+        """Return the next text; raises Refused (fatal) if the rate is exceeded, or ConnectionClosed."""
         data = await self._connection.recv()
         if not self._bucket.take(time.monotonic_ns()):
             raise Refused(Code.TOO_MANY_REQUESTS, "Too many messages.", fatal=True)

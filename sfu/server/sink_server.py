@@ -1,5 +1,5 @@
-"""The sink socket: AF_UNIX SOCK_SEQPACKET, one record per message. Sending never waits: what a sink does not take stays
-in its bounded queue.
+"""The sink socket: AF_UNIX SOCK_SEQPACKET, one record per message. Sending never waits: records that a sink does not
+read stay in its bounded queue.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SEND_BUFFER_BYTES = 4 * 1024 * 1024
 _RECORDS_PER_READ = 64
 _RECORDS_PER_WRITE = 512
 _GATHER_SECONDS = 0.01
-"""The time for which records are gathered: each write may wake the sink, which costs more than the write."""
+"""The time for which records are collected, since each write may wake the sink, which costs more than the write."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class SinkServer:
         self._loop.add_reader(listener, self._accept)
 
     def stop(self) -> None:
-        """Send what fits, then close everything."""
+        """Send records that fit, then close everything."""
         for connection in list(self._connections.values()):
             if connection.sink is not None:
                 self._write(connection)
@@ -81,7 +81,7 @@ class SinkServer:
         entry.setblocking(False)
         entry.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         if len(self._connections) >= MAX_SINKS:
-            _log.warning("refused a sink: %d are connected", len(self._connections))
+            _log.warning("refused a sink: %d are already connected", len(self._connections))
             entry.close()
             return
         connection = _Connection(entry)
@@ -124,7 +124,7 @@ class SinkServer:
         self._driver.flush()
 
     def flush(self) -> None:
-        """Send the queues in a moment, as far as the sockets take them."""
+        """Send the queues in a moment, as far as the sockets accept them."""
         for connection in self._connections.values():
             sink = connection.sink
             if sink is None or connection.waiting or connection.gathering is not None:
@@ -137,7 +137,7 @@ class SinkServer:
         sink = connection.sink
         assert sink is not None
         if sink.superseded or sink.queue.overrun:
-            self._drop(connection, "superseded" if sink.superseded else "too slow for its control records")
+            self._drop(connection, "superseded" if sink.superseded else "too slow to read its control records")
             return
         for _ in range(_RECORDS_PER_WRITE):
             data = sink.queue.peek()
@@ -185,10 +185,10 @@ class SinkServer:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove what an earlier process left; raises OSError if one is still listening."""
+    """Remove an earlier process's socket; raises OSError if one is still listening."""
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
-            raise FileExistsError(f"{path} is there and is no socket")
+            raise FileExistsError(f"{path} exists and is not a socket")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:

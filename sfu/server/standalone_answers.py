@@ -1,4 +1,4 @@
-"""The common part of WHIP and WHEP requests and answers: tokens, bodies, refusals, other origins."""
+"""Common parts of WHIP and WHEP requests and responses: tokens, bodies, refusals, cross-origin access."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _STATUS = {
     Code.MESSAGE_TOO_LARGE: 413,
     Code.BAD_MESSAGE: 400,
 }
-# Pages of other origins may publish and play: a bearer token admits, never a cookie.
+# Pages of other origins may publish and play, since only a bearer token admits, never a cookie.
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
@@ -35,7 +35,7 @@ def problem(status: int, code: str, detail: str, more: Mapping[str, str] | None 
 
 
 def add_manners(router: web.UrlDispatcher, path: str, kind: Kind) -> None:
-    """Answer OPTIONS on `path`, whose other routes have been added, and refuse other methods."""
+    """Answer OPTIONS on `path`, after its other routes have been added, and refuse other methods."""
     allowed = {"Allow": ", ".join(ALLOWED[kind])}
 
     async def tell(request: web.Request) -> web.StreamResponse:
@@ -49,22 +49,22 @@ def add_manners(router: web.UrlDispatcher, path: str, kind: Kind) -> None:
 
 
 def refusal(refused: Refused) -> web.Response:
-    """Return a refusal of the rooms."""
+    """Return the response for a refusal by the rooms."""
     status = 401 if refused.code in _UNAUTHORIZED else _STATUS.get(refused.code, 403)
     more = {"Retry-After": "1"} if refused.code is Code.NOT_READY else None
     return problem(status, refused.code.value, refused.detail, more)
 
 
 def bearer(request: web.Request) -> str:
-    """Return the bearer token; raises Refused without one (RFC 6750: it is ASCII)."""
+    """Return the bearer token, which is ASCII (RFC 6750); raises Refused if there is none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
-        raise Refused(Code.BAD_TOKEN, "A bearer token is needed.", fatal=True)
+        raise Refused(Code.BAD_TOKEN, "A bearer token is required.", fatal=True)
     return token.strip()
 
 
 async def body_text(request: web.Request, limit: int) -> str:
-    """Return the body; raises Refused when it is larger than `limit` bytes or not UTF-8."""
+    """Return the body; raises Refused if it exceeds `limit` bytes or is not UTF-8."""
     data = await request.content.read(limit + 1)
     while len(data) <= limit and not request.content.at_eof():
         data += await request.content.read(limit + 1 - len(data))

@@ -1,10 +1,11 @@
-"""WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: a join token or a stream key as bearer, one resource per
-session.
+"""WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: the bearer is a join token or a stream key; each session
+is a resource.
 
 `POST /whip` and `POST /whep` (optionally with the room in the path, which the token must then name) create a resource;
-DELETE ends it. Consents, which other clients give by signaling, are given by `?consent=recording,captions`. A resource
-obeys the bearer that made it: a join token stays valid for that beyond its 60 s. PATCH takes trickled candidates (RFC
-8840), which an ICE-lite agent does not need, and restarts ICE; entity tags name ICE sessions (RFC 9725, 4.3.2).
+DELETE ends it. Consents, which other clients give over signaling, are given with `?consent=recording,captions`. A
+resource accepts the bearer that created it; for this a join token stays valid beyond its 60 s. PATCH takes trickled
+candidates (RFC 8840), which an ICE-lite agent does not need, and restarts ICE; entity tags identify ICE sessions (RFC
+9725, section 4.3.2).
 """
 
 import hashlib
@@ -38,9 +39,9 @@ EVENTS_LINK = "urn:ietf:params:whep:ext:core:server-sent-events"
 
 @dataclass(slots=True)
 class Resource:
-    """A session of a publisher or player. `etag` names its ICE session, `ufrag` is the remote's in it.
+    """A session of a publisher or player. `etag` identifies its ICE session, `ufrag` is the remote's in that session.
 
-    `events` is the key of a player's events, `listening` the number of their readers.
+    `events` is the key of a player's event streams, `listening` the number of their readers.
     """
 
     role: Role
@@ -53,7 +54,7 @@ class Resource:
 
 
 class StandaloneApi:
-    """Resources by id. `refused` counts refusals by code."""
+    """The resources by id. `refused` counts refusals by code."""
 
     def __init__(self, driver: Driver, keys: KeyRing, first_state: FirstState) -> None:
         self.refused: Counter[str] = Counter()
@@ -100,7 +101,7 @@ class StandaloneApi:
     def _keep(self, resource: Resource) -> str:
         """Keep a resource and return its key.
 
-        Resources whose participant is gone, or came again by this one, are dropped, so they are as bounded as
+        Resources whose participant has left, or is replaced by this one, are dropped, so they are bounded like
         participants.
         """
         participant = resource.membership.participant
@@ -114,12 +115,12 @@ class StandaloneApi:
         return key
 
     def find(self, request: web.Request) -> Resource | None:
-        """Return the resource that the path names, if its participant is still there."""
+        """Return the resource that the path names, if its participant is still present."""
         resource = self._resources.get(request.match_info["resource"])
         return resource if resource is not None and present(resource.membership) else None
 
     def owned(self, request: web.Request) -> Resource | web.Response:
-        """Return the resource that the path names, if the request carries its token; else the refusal."""
+        """Return the resource that the path names if the request has its token, else the refusal."""
         try:
             given = _hash(bearer(request))
         except Refused as refused:
@@ -128,7 +129,7 @@ class StandaloneApi:
         if resource is None:
             return problem(404, "unknown_resource", "There is no such session.")
         if not hmac.compare_digest(given, resource.token_hash):
-            return self.refuse(Refused(Code.FOREIGN_TOKEN, "The token is not this session's.", fatal=True))
+            return self.refuse(Refused(Code.FOREIGN_TOKEN, "The token does not belong to this session.", fatal=True))
         return resource
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
@@ -139,7 +140,7 @@ class StandaloneApi:
             self._driver.flush()
         elif resource.status != 404:
             return resource
-        # A session that is already over, by an earlier DELETE or because its peer is gone, is what the client wants.
+        # A session that has already ended, by an earlier DELETE or because its peer closed, is what the client wants.
         return web.Response(status=200, headers=CORS)
 
     async def _patch(self, request: web.Request) -> web.StreamResponse:
@@ -154,7 +155,7 @@ class StandaloneApi:
             return self._restart(resource, fragment)
         tags = {tag.strip() for tag in condition.split(",")}
         if not tags & {"*", resource.etag} or fragment.ufrag not in {"", resource.ufrag}:
-            return problem(412, "precondition_failed", "This is not the ICE session that is in use.")
+            return problem(412, "precondition_failed", "This is not the current ICE session.")
         return web.Response(status=204, headers={"ETag": resource.etag, **CORS})
 
     def _restart(self, resource: Resource, fragment: SdpFragment) -> web.StreamResponse:
@@ -182,7 +183,7 @@ class StandaloneApi:
 
 
 def _created(key: str, resource: Resource, answer: str, ice: Iterable[str]) -> web.Response:
-    """Return the answer to a POST that made a resource; `lite` are ICE servers as values of Link headers."""
+    """Return the response to a POST that created a resource; `lite` are ICE servers as values of Link headers."""
     location = f"/{resource.role}/{resource.membership.room.room}/{key}"
     headers = {"Location": location, "ETag": resource.etag, "Accept-Patch": FRAGMENT, **CORS}
     response = web.Response(status=201, text=answer, content_type=SDP, headers=headers)
@@ -200,7 +201,7 @@ async def _read_patch(request: web.Request) -> tuple[str, SdpFragment] | web.Res
         return problem(415, Code.BAD_MESSAGE.value, f"The body must be {FRAGMENT}.", {"Accept-Patch": FRAGMENT})
     condition = request.headers.get("If-Match")
     if condition is None:
-        return problem(428, "precondition_required", "If-Match names the ICE session, or `*` to restart it.")
+        return problem(428, "precondition_required", "If-Match must name the ICE session, or be `*` to restart it.")
     try:
         return condition, parse_fragment(await body_text(request, MAX_SDP_BYTES))
     except (ValueError, Refused) as error:
@@ -217,7 +218,7 @@ def _consent(request: web.Request) -> Consent:
 
 
 def _codec(request: web.Request) -> Codec | None:
-    """Return the codec of video that a player asks for: `?codec=VP8`."""
+    """Return the video codec that a player asks for: `?codec=VP8`."""
     name = request.query.get("codec")
     if name is None:
         return None

@@ -1,6 +1,6 @@
 """ICE-TCP for clients whose network blocks UDP: passive candidates (RFC 6544) on the node's addresses.
 
-Connections are bounded (api/connection_table); one that has not sent a check yet counts as idle, and gives way to
+Connections are bounded (api/connection_table); a connection that has not sent a check counts as idle and gives way to
 newcomers.
 """
 
@@ -19,7 +19,7 @@ from sfu.server.tcp_path import TcpPath
 
 MAX_PATHS = 1024
 MAX_PATHS_PER_HOST = 64
-_OF_DESCRIPTORS = 0.25  # two for each path; the rest is for signaling and other uses
+_OF_DESCRIPTORS = 0.25  # each path needs two; the rest is for signaling and other uses
 _REST_SECONDS = 0.5
 _BACKLOG = 128
 _ACCEPTS = 16
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class TcpListener:
-    """Listens on TCP beside the node's UDP sockets; `far_ends` tells who is behind the address of a path."""
+    """Listens on TCP beside the node's UDP sockets; `far_ends` maps a path's address to the client behind it."""
 
     def __init__(self, addresses: Sequence[Address], port: int | None) -> None:
-        """Bind `port` on each of the node's addresses; None takes the number of its UDP port. OSError."""
+        """Bind `port` on each of the node's addresses; None takes the number of its UDP port. Raises OSError."""
         self.far_ends: dict[Address, Address] = {}
         self._node = addresses[0]
         self._counters: Counter[str] = Counter()
@@ -57,7 +57,7 @@ class TcpListener:
             port = entry.getsockname()[1]
 
     def start(self, counters: Counter[str]) -> None:
-        """Begin to accept; events are counted in `counters`."""
+        """Start accepting; events are counted in `counters`."""
         self._counters = counters
         loop = asyncio.get_running_loop()
         for entry in self._sockets:
@@ -90,7 +90,7 @@ class TcpListener:
             self._serve(connection, host_of(source[0]))
 
     def _rest(self, listening: socket.socket, error: OSError) -> None:
-        """Pause accepting: without descriptors the next try would fail at once again."""
+        """Pause accepting, since without descriptors the next try would fail at once."""
         _log.warning("a TCP connection could not be accepted: %s", describe(error))
         self._counters["tcp_accept_failed"] += 1
         loop = asyncio.get_running_loop()
@@ -106,7 +106,7 @@ class TcpListener:
     def _serve(self, connection: socket.socket, host: str) -> None:
         try:
             path = TcpPath(connection, self._node, self._counters, begun=self._paths.busy, closed=self._gone)
-        except OSError:  # the far side has gone already, or there are no descriptors
+        except OSError:  # the far side has already closed, or there are no descriptors
             self._counters["tcp_refused"] += 1
             connection.close()
             return

@@ -1,7 +1,7 @@
-"""One accepted ICE-TCP connection (RFC 6544), joined to the node's UDP port by a socket of its own on this machine.
+"""One accepted ICE-TCP connection (RFC 6544), connected to the node's UDP port through a separate local socket.
 
-To the node it is an ordinary client at that socket's address: neither the engine nor a peer knows about TCP. What
-the far side cannot take in time is dropped (machines/tcp_queue); nobody waits for it.
+To the node it is an ordinary client at that socket's address; neither the engine nor peers know about TCP. Packets that
+the far side cannot take in time are dropped (machines/ice/tcp_queue); nothing waits for it.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from sfu.machines.ice.lite import local_ufrag
 from sfu.machines.ice.tcp_queue import TcpQueue
 
 _SEND_BUFFER = 64 * 1024
-_NOT_SENT_LOW_WATER = 16 * 1024  # so packets wait in our queue, which can drop them
-_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; the socket module names it from Python 3.12 on
+_NOT_SENT_LOW_WATER = 16 * 1024  # small, so that packets wait in our queue, which can drop them
+_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; the socket module has it from Python 3.12 on
 _DATAGRAMS_PER_READ = 64
 _READ_BYTES = 64 * 1024
 _FIRST_SECONDS = 10.0
@@ -26,9 +26,9 @@ _SILENT_SECONDS = 35.0  # longer than consent lasts (RFC 7675)
 
 
 class TcpPath:
-    """`address` is where the node sees it. Calls `begun` with its first check.
+    """`address` is its address to the node. Calls `begun` at its first check.
 
-    Closes itself, and then calls `closed`, when either side fails.
+    It closes itself, and then calls `closed`, if either side fails.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TcpPath:
         begun: Callable[["TcpPath"], None],
         closed: Callable[["TcpPath"], None],
     ) -> None:
-        """Take over an accepted connection; raises OSError if the socket towards the node cannot be made."""
+        """Take over an accepted connection; raises OSError if the socket towards the node cannot be created."""
         self._loop = asyncio.get_running_loop()
         self._tcp = connection
         self._counters = counters
@@ -124,7 +124,7 @@ class TcpPath:
                 self._queue.put(self._udp.recv(MAX_DATAGRAM), now)
             except (BlockingIOError, InterruptedError):
                 break
-            except OSError:  # the node's port has gone
+            except OSError:  # the node's port has been closed
                 self.close()
                 return
         if self._writing:

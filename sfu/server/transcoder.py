@@ -1,7 +1,7 @@
-"""Keeps the transcoder running: a process that converts sound, started when there is any, and restarted when it ends.
+"""Keeps the transcoder running: a process that converts audio, started when there is any, and restarted when it ends.
 
-Nothing here waits for it. Records that its socket does not take are dropped; a transcoder that does not answer is
-killed. Calls go on meanwhile without the converted sound.
+Nothing waits for it. Records that its socket does not accept are dropped; a transcoder that does not answer is killed.
+Meanwhile calls continue without the converted audio.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _RECORDS_PER_READ = 256
 _SEND_BUFFER_BYTES = 1 << 20
 _PING_SECONDS = 1.0
 _START_SECONDS = 30.0
-"""The time allowed for its start."""
+"""The time allowed for starting it."""
 _ANSWER_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Transcoder:
         self.pid: int | None = None
 
     async def run(self) -> None:
-        """Keep one running while there is sound to convert, until cancelled."""
+        """Keep a transcoder running while there is audio to convert, until cancelled."""
         backoff = Backoff()
         while True:
             await self._wanted.wait()
@@ -62,7 +62,7 @@ class Transcoder:
             _log.error("the transcoder %s; starting it again", reason)
 
     async def _serve(self, process: asyncio.subprocess.Process, channel: socket.socket, backoff: Backoff) -> str:
-        """Serve a transcoder until it ends; return why."""
+        """Serve a transcoder until it ends; return the reason."""
         channel.setblocking(False)
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self.pid, self._channel, self._end = process.pid, channel, self._loop.create_future()
@@ -81,7 +81,7 @@ class Transcoder:
         return reason
 
     def flush(self) -> None:
-        """Send its records, as far as its socket takes them; without a transcoder, start one if there is any sound."""
+        """Send its records, as far as its socket accepts them; if none runs, start one if there is audio to convert."""
         if len(self._transcoding):
             self._wanted.set()
         waiting = self._transcoding.records
@@ -95,7 +95,7 @@ class Transcoder:
                 elif not isinstance(record, Ping):
                     self._give_up("does not read its records")
             except OSError as error:
-                self._give_up(f"is gone: {describe(error)}")
+                self._give_up(f"cannot be reached: {describe(error)}")
 
     def _give_up(self, reason: str) -> None:
         if not self._end.done():
@@ -119,8 +119,8 @@ class Transcoder:
         except (BlockingIOError, InterruptedError):
             pass
         except (OSError, ValueError) as error:
-            self._give_up(f"is gone: {describe(error)}")
-        finally:  # a fault costs only its own step, not other output
+            self._give_up(f"cannot be reached: {describe(error)}")
+        finally:  # a fault costs only this step, not other output
             self._driver.node.settle(now)
             self._driver.flush()
 
@@ -136,4 +136,4 @@ class Transcoder:
                 _log.log(level, "transcoder ready, confined by %s", ", ".join(confined))
                 self._driver.node.transcoder_began(now)
             case _:
-                raise ValueError("a transcoder sends no such record")
+                raise ValueError("a transcoder may not send this record")

@@ -13,7 +13,7 @@ _STATUS = {Code.BAD_MESSAGE: 400, Code.UNKNOWN_TRACK: 404, Code.FULL: 503, Code.
 
 
 class TransportsApi:
-    """Handlers; the caller checks permission."""
+    """The handlers; the caller checks permission."""
 
     def __init__(self, driver: Driver, sockets: PlainSockets, far_ends: FarEnds) -> None:
         self._driver = driver
@@ -21,7 +21,7 @@ class TransportsApi:
         self._far_ends = far_ends
 
     async def open(self, request: web.Request) -> web.StreamResponse:
-        """Take a transport's description; 201 with what was opened."""
+        """Open a transport as described; answer 201 with the opened transport."""
         try:
             wish = msgspec.json.decode(await request.read(), type=AnyTransport)
         except ValueError as error:
@@ -54,12 +54,12 @@ class TransportsApi:
             raise
 
     async def list(self, request: web.Request) -> web.StreamResponse:
-        """List the open transports of a room; none where it is not live."""
+        """List the open transports of a room; none if it is not live."""
         room = self._driver.node.rooms.get(request.match_info["room"])
         return _answer(Transports(transports=plain_transports.infos(room) if room is not None else []), 200)
 
     async def close(self, request: web.Request) -> web.StreamResponse:
-        """Close one."""
+        """Close a transport."""
         names = request.match_info
         closed = plain_transports.close_transport(
             self._driver.node, names["room"], names["transport"], self._driver.now()

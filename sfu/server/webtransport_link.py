@@ -1,7 +1,7 @@
 """One WebTransport session (draft-ietf-webtrans-http3) that carries signaling on its first bidirectional stream.
 
-A signaling session uses it like a WebSocket: messages in, messages out, a close with a code and a reason, and
-ConnectionClosed once it is over. Messages are lines (formats.message_lines).
+A signaling session uses it like a WebSocket: messages in both directions, a close with a code and a reason, and
+ConnectionClosed once it has ended. Messages are lines (formats.message_lines).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from sfu.formats.message_lines import LineReader, line
 
 _MAX_UNREAD_BYTES = 1 << 20
 _MAX_UNACKNOWLEDGED_BYTES = 256 * 1024
-_CLOSE_SESSION = 0x2843  # the capsule CLOSE_WEBTRANSPORT_SESSION
+_CLOSE_SESSION = 0x2843  # the CLOSE_WEBTRANSPORT_SESSION capsule
 _MAX_REASON_BYTES = 1024
 _TOO_BIG = 1009
 _FAREWELL_SECONDS = 1.0
@@ -38,7 +38,7 @@ class WebTransportLink:
         self._moved = asyncio.Event()
 
     def feed(self, data: bytes) -> None:
-        """Take data of the stream; a message that is too long, or too many that wait, end the session."""
+        """Take data of the stream; a message that is too long, or too many waiting ones, end the session."""
         try:
             lines = self._lines.feed(data)
         except ValueError:
@@ -60,7 +60,7 @@ class WebTransportLink:
         self._moved.set()
 
     def progress(self) -> None:
-        """Note that packets came: sent data may have been acknowledged."""
+        """Note that packets arrived, so sent data may have been acknowledged."""
         self._moved.set()
 
     async def recv(self) -> bytes:
@@ -72,7 +72,7 @@ class WebTransportLink:
         return message
 
     async def send(self, text: str) -> None:
-        """Send a message once the far end keeps up; raises ConnectionClosed, also when it lags for long."""
+        """Send a message once the far end keeps up; raises ConnectionClosed, also if it lags for long."""
         try:
             async with asyncio.timeout(_STALLED_SECONDS):
                 while self._unacknowledged() > _MAX_UNACKNOWLEDGED_BYTES:
@@ -86,7 +86,7 @@ class WebTransportLink:
         self._protocol.transmit()
 
     async def close(self, code: int, reason: str) -> None:
-        """End the session after all sent messages: its end could otherwise overtake data on its streams."""
+        """End the session after all sent messages, since its end could otherwise overtake data on its streams."""
         if self._ended is not None:
             return
         self._protocol._quic.send_stream_data(self._stream, b"", end_stream=True)
@@ -111,7 +111,7 @@ class WebTransportLink:
         self._protocol.transmit()
 
     def _unacknowledged(self) -> int:
-        """Bytes that the library buffers for the stream; it has no public name for them."""
+        """The bytes that the library buffers for the stream, which have no public name."""
         stream = self._protocol._quic._streams.get(self._stream)
         return 0 if stream is None else len(stream.sender._buffer)
 

@@ -1,6 +1,6 @@
-"""Signaling over WebTransport: HTTP/3 (aioquic) on UDP ports of its own, one session per connection.
+"""Signaling over WebTransport: HTTP/3 (aioquic) on separate UDP ports, with one session per connection.
 
-The messages are those of WebSocket, which clients try at the same time and use where QUIC is blocked.
+Messages are the same as over WebSocket, which clients try at the same time and use if QUIC is blocked.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ IDLE_SECONDS = 15.0
 _PING_SECONDS = 5.0
 _PINGS_PER_REFRESH = 12
 _UNUSED_SECONDS = 600.0
-_MAX_DATAGRAM_FRAME = 65_536  # HTTP/3 datagrams, which WebTransport demands; none are used
+_MAX_DATAGRAM_FRAME = 65_536  # HTTP/3 datagrams, which WebTransport requires; none are used
 
 Attend = Callable[[WebTransportLink], Awaitable[None]]
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class WebTransportServer:
     """`attend` serves one session until it ends. `hash` is the certificate's, "" for one from files."""
 
     def __init__(self, attend: Attend, counters: Counter[str], files: CertificateFiles | None = None) -> None:
-        """Count admissions in `counters`. OSError or ValueError: the certificate cannot be read."""
+        """Count admissions in `counters`. Raises OSError or ValueError if the certificate cannot be read."""
         self.connections: ConnectionTable[Connection] = ConnectionTable(MAX_CONNECTIONS)
         self.port = 0
         self.counters = counters
@@ -87,7 +87,7 @@ class WebTransportServer:
                 _log.warning("the certificate for WebTransport was not renewed: %s", describe(error))
 
     async def stop(self) -> None:
-        """Wait for the sessions, which have been told to close, and stop listening."""
+        """Wait for the sessions to close, as they have been told to, and stop listening."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for server in self._servers:
             server.close()
@@ -102,12 +102,12 @@ class WebTransportServer:
     async def _serve(self, link: WebTransportLink) -> None:
         try:
             await self._attend(link)
-        except Exception as error:  # a fault of one session is logged, and does not end the others
+        except Exception as error:  # a fault in one session is logged and does not end the others
             _log.error("a WebTransport session failed", exc_info=error)
 
 
 class _Listener(QuicServer):
-    """One address. A `QuicAdmission` decides before the library makes a connection from a datagram."""
+    """One address. A `QuicAdmission` decides on each datagram before the library creates a connection from it."""
 
     def __init__(self, server: WebTransportServer, configuration: QuicConfiguration) -> None:
         super().__init__(configuration=configuration, create_protocol=partial(Connection, server))
@@ -122,14 +122,14 @@ class _Listener(QuicServer):
         if verdict.answer and self._transport is not None:
             self._transport.sendto(verdict.answer, addr)
         if verdict.is_let_in:
-            # The library looks for a token only where it keeps this; elsewhere it would answer each by Retry.
+            # The library checks for a token only with this set, and would then answer any other datagram with Retry.
             self._retry = self._admission.tokens if verdict.outcome is Outcome.PROVED else None  # type: ignore[assignment]
             super().datagram_received(data, addr)
             if (begun := self._protocols.get(verdict.destination)) is not None:
                 self._bound(begun, host_of(str(addr[0])))
 
     def _bound(self, begun: QuicConnectionProtocol, host: str) -> None:
-        """Bound the connections: one without a session gives way to a newcomer."""
+        """Bound the number of connections; one without a session gives way to a newcomer."""
         assert isinstance(begun, Connection)
         try:
             idle = self._server.connections.add(begun, host)
@@ -143,7 +143,7 @@ class _Listener(QuicServer):
 
 
 class Connection(QuicConnectionProtocol):
-    """One QUIC connection: a CONNECT, then a stream with messages; whatever else comes is refused or ignored."""
+    """One QUIC connection: a CONNECT, then a stream with messages; anything else is refused or ignored."""
 
     def __init__(self, server: WebTransportServer, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -155,8 +155,8 @@ class Connection(QuicConnectionProtocol):
         self._began = self._loop.time()
 
     def look(self) -> None:
-        """Ping: a far end that does not answer for IDLE_SECONDS is gone. Pages may open a session long before they use
-        it.
+        """Ping the far end, which has left if it does not answer for IDLE_SECONDS. Pages may open a session long before
+        they use it.
         """
         if self._link is None and self._loop.time() - self._began > _UNUSED_SECONDS:
             self.close()
@@ -198,7 +198,7 @@ class Connection(QuicConnectionProtocol):
 
     def _data(self, event: WebTransportStreamDataReceived) -> None:
         if event.session_id != self._session or event.stream_id % 4:
-            return  # only streams that a client opens and both may send on
+            return  # only bidirectional streams that the client opens
         if self._link is None:
             self._stream = event.stream_id
             self._link = WebTransportLink(self, event.session_id, event.stream_id)

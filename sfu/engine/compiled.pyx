@@ -12,7 +12,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
-from sfu.engine import pacer, packet, peer_sender, route, sequence_map, srtp, stream
+from sfu.engine import pacer, packet, peer_sender, pump, route, sequence_map, srtp, stream
 from sfu.engine.contract import (
     Arrival,
     ArrivalFlag,
@@ -60,6 +60,7 @@ cdef enum:
     FLAG_PADDING = 4
     FLAG_REPAIRED = 8
     FLAG_RESUMED = 16
+    FLAG_CUT = 32
     FLAG_RECOVERED = 64
     FLAG_OVERFLOWED = 128
     KIND_STUN = 0
@@ -98,6 +99,7 @@ cdef enum:
     DROP_SHED = 22
     DROP_BACKLOG_FULL = 23
     DROP_NOT_HANDED_ON = 24
+    DROP_STALE = 25
 
 include "native/system.pxi"
 include "native/limits.pxi"

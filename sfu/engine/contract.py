@@ -58,6 +58,7 @@ class Drop(IntEnum):
     SHED = 22  # video left unread under overload
     BACKLOG_FULL = 23  # video left unread while too much waited to be forwarded
     NOT_HANDED_ON = 24  # for another worker on the same port, beyond the bound on handing on
+    STALE = 25  # video that waited too long to be forwarded; its stream continues with a keyframe
 
 
 class Datagram(NamedTuple):
@@ -106,6 +107,7 @@ class ArrivalFlag(IntFlag):
     PADDING = 4  # padding only: never forwarded, and skipped in the numbering
     REPAIRED = 8  # arrived as RTX (RFC 4588); ext_seq is the original's
     RESUMED = 16  # nothing of the stream arrived for RESUMED_NS before it
+    CUT = 32  # waited too long, so neither it nor what follows is forwarded, up to a keyframe
     RECOVERED = 64  # was lost, and recovered from the redundancy (RED, RFC 2198) of a later packet
     OVERFLOWED = 128  # the gap right before it is our own loss: we dropped packets since the stream's last one
 

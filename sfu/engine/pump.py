@@ -2,7 +2,10 @@
 
 Datagrams that were read but not forwarded when the budget is spent wait in a bounded backlog, where audio overtakes
 video. While it is full, the sockets are still read, since they hold audio too, but video is dropped
-(Drop.BACKLOG_FULL). An engine that does its own input and output (DirectEngine) keeps that backlog itself.
+(Drop.BACKLOG_FULL). Video that has waited for STALE_NS is dropped (Drop.STALE), and so is what follows of its stream:
+some pictures are then missing entirely, instead of packets of all of them. An engine that does its own input and output
+(DirectEngine) keeps that backlog itself, and continues with the stream's next keyframe; here the stream continues once
+the backlog is empty.
 """
 
 import time
@@ -10,12 +13,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from sfu.engine.contract import Datagram, Drop, Engine, Outgoing, Result
+from sfu.engine.contract import Address, Datagram, Drop, Engine, Outgoing, Result
 from sfu.engine.pump_times import PumpTimes
 from sfu.engine.sockets import ReceiveBuffers, Sockets
 
 BUDGET = 2_000_000
-BACKLOG_DATAGRAMS = 4096
+BACKLOG_DATAGRAMS = 8192
+STALE_NS = 80_000_000
 _READ_DATAGRAMS = 256
 _MIN_CHUNK = 8
 _MAX_CHUNK = 64
@@ -102,12 +106,15 @@ class Pump:
         self._budget = budget
         self._clock = clock
         self._audio: deque[Datagram] = deque()
-        self._other: deque[Datagram] = deque()
+        self._other: deque[tuple[int, Datagram]] = deque()
+        """With the time of reading."""
         self._taken: list[Datagram] = []
         self._chunk = _MAX_CHUNK
         self._datagrams_read = self._waited = 0
         self._turned_away: Counter[int] = Counter()
-        self._all_turned_away = 0
+        self._all_turned_away = self._all_stale = 0
+        self._cut: set[tuple[Address, bytes]] = set()
+        """Streams, by source and SSRC, of which nothing passes until the backlog is worked off."""
         self.times = PumpTimes()
 
     @property
@@ -140,6 +147,7 @@ class Pump:
             for reason, packets in source.items():
                 drops[reason] = drops.get(reason, 0) + packets
         drops[Drop.BACKLOG_FULL] = drops.get(Drop.BACKLOG_FULL, 0) + self._all_turned_away
+        drops[Drop.STALE] = drops.get(Drop.STALE, 0) + self._all_stale
         return drops
 
     @property
@@ -215,12 +223,12 @@ class Pump:
         if self._direct is not None:
             return self._direct.receive_and_forward(self._sockets.filenos(), now, now + self._budget, self._unread())
         self._waited = 0
-        self._read(now)
-        total = Result()
         begun = self._clock()
+        self._read(now, begun)
+        total = Result()
         deadline = begun + self._budget
         while self._audio or self._other:
-            result = self._engine.process(self._next_chunk(), now)
+            result = self._engine.process(self._next_chunk(begun), now)
             self._sockets.send(result.outgoing)
             total.add(result)
             ended = self._clock()
@@ -229,7 +237,9 @@ class Pump:
                 break
             begun = ended
         if self._other:
-            self._waited = max(self._waited, now - self._other[0].arrival)
+            self._waited = max(self._waited, now - self._other[0][1].arrival)
+        else:
+            self._cut.clear()
         return total
 
     def _unread(self) -> Collection[int]:
@@ -265,30 +275,50 @@ class Pump:
     def next_feedback(self) -> int | None:
         return self._engine.next_feedback()
 
-    def _read(self, now: int) -> None:
+    def _read(self, now: int, at: int) -> None:
         for local in (*range(len(self._sockets.addresses)), *self._ready):
             for datagram in self._sockets.receive(local, _READ_DATAGRAMS):
                 self._datagrams_read += 1
                 self._waited = max(self._waited, now - datagram.arrival)
-                self._queue(datagram)
+                self._queue(datagram, at)
         self._ready.clear()
 
-    def _queue(self, datagram: Datagram) -> None:
+    def _queue(self, datagram: Datagram, at: int) -> None:
         is_audio = self._engine.is_audio(datagram)
         if not is_audio and len(self._other) >= BACKLOG_DATAGRAMS * (1 if _is_media(datagram) else 2):
             self._turned_away[datagram.local] += 1
             self._all_turned_away += 1
             return
-        if lost := self._turned_away.pop(datagram.local, 0):
-            datagram = datagram._replace(dropped=datagram.dropped + lost)
-        (self._audio if is_audio else self._other).append(datagram)
+        if is_audio:
+            self._audio.append(self._after_losses(datagram))
+        else:
+            self._other.append((at, datagram))
 
-    def _next_chunk(self) -> list[Datagram]:
+    def _after_losses(self, datagram: Datagram) -> Datagram:
+        lost = self._turned_away.pop(datagram.local, 0)
+        return datagram._replace(dropped=datagram.dropped + lost) if lost else datagram
+
+    def _next_chunk(self, now: int) -> list[Datagram]:
         if self._audio:
             chunk = list(self._audio)
             self._audio.clear()
             return chunk
-        return [self._other.popleft() for _ in range(min(self._chunk, len(self._other)))]
+        chunk = []
+        for _ in range(min(self._chunk, len(self._other))):
+            at, datagram = self._other.popleft()
+            if _is_media(datagram) and self._leaves_out(datagram, is_stale=now - at > STALE_NS):
+                self._turned_away[datagram.local] += 1
+                self._all_stale += 1
+            else:
+                chunk.append(self._after_losses(datagram))
+        return chunk
+
+    def _leaves_out(self, datagram: Datagram, *, is_stale: bool) -> bool:
+        """Return True if a packet is not forwarded: it has waited too long, or an earlier one of its stream had."""
+        stream = datagram.source, datagram.data[8:12]
+        if is_stale:
+            self._cut.add(stream)
+        return stream in self._cut
 
     def _adapt(self, elapsed: int) -> None:
         """Return the size of the next chunk: long chunks make long runs, which are cheap; short ones let audio in."""

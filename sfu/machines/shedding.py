@@ -11,6 +11,10 @@ A node is overloaded if everything that it reads has waited throughout a window 
 not one left by a pause), if its policy makes things wait for long, or if its sockets overflow. If only policy is late,
 pictures stay, since pausing and resuming them is work for policy. The node takes a step back when none of this applies
 and it has time to spare. A step back that proves too large is tried again later.
+
+A step takes effect only some time later. Until then no other step is taken in either direction: otherwise each overload
+would end with all pictures gone, and each recovery with a new overload. Meanwhile the engine drops video that waits too
+long, by whole streams (`Drop.STALE`).
 """
 
 from dataclasses import dataclass
@@ -19,11 +23,11 @@ WINDOW_NS = 100_000_000
 _STANDING_NS = 20_000_000
 _BEHIND_NS = 300_000_000
 _PATIENCE = 2  # consecutive windows before the first step
-_SPARE = 0.9  # the largest share of time in use that allows a step back
-_PLENTY = 0.7
+_EFFECT_NS = 300_000_000  # until a step takes effect: policy applies it room by room, and then the backlog drains
+_SPARE = ((0.5, 4), (0.7, 2), (0.85, 1))  # the largest share of time in use that allows so many steps back
 _SMALL_STEPS = 5
 _SOUND_STEPS = 10
-_FIRST_WAIT_NS = WINDOW_NS
+_FIRST_WAIT_NS = 3 * WINDOW_NS
 _LONGEST_WAIT_NS = 1_600_000_000
 _PROVEN_NS = 1_000_000_000
 
@@ -101,26 +105,28 @@ class Shedding:
             self._short_windows += 1
             is_enough = self.step > 0 and measured.is_easier_than(self._before)
             is_enough = is_enough or (self.step >= _REPORTS and not measured.is_media_late)
-            if (self._short_windows >= _PATIENCE or self.step) and not is_enough:
-                self._leave_out(measured, now)
+            is_time = now - self._left_out_at >= _EFFECT_NS
+            if (self._short_windows >= _PATIENCE or self.step) and is_time and not is_enough:
+                self._leave_out(now)
         else:
             self._short_windows = 0
             self._take_back(measured, now)
         self._before = measured
         return self.step != before
 
-    def _leave_out(self, measured: Measured, now: int) -> None:
+    def _leave_out(self, now: int) -> None:
         self._left_out_at = now
         if now - self._took_back_at < _PROVEN_NS:
             self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
             self._took_back_at = now
-        self.step = min(self.step + (2 if measured.lost else 1), LAST_STEP)
+        self.step = min(self.step + 1, LAST_STEP)
 
     def _take_back(self, measured: Measured, now: int) -> None:
         if now - self._left_out_at >= 2 * _PROVEN_NS:
             self._wait = _FIRST_WAIT_NS
-        if self.step and measured.busy < _SPARE and now - self._took_back_at >= self._wait:
-            self.step = max(0, self.step - (2 if measured.busy < _PLENTY else 1))
+        steps = next((steps for busy, steps in _SPARE if measured.busy < busy), 0)
+        if self.step and steps and now - max(self._took_back_at, self._left_out_at) >= self._wait:
+            self.step = max(0, self.step - steps)
             self._took_back_at = now
 
 

@@ -4,7 +4,7 @@ If links are estimated, grants stay within the estimate, and tracks that do not 
 Otherwise only the displayed size of a picture counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
@@ -140,13 +140,16 @@ class Adaptation:
         self.is_still = False
         """True while no picture flows and nothing needs a decision."""
 
-    def restrict(self, restriction: Restriction, now: int) -> None:
-        """Apply these restrictions from now on."""
-        if restriction != self._restriction:
-            self._restriction = restriction
+    def restrict(self, restriction: Restriction, now: int) -> bool:
+        """Apply these restrictions from the next update on; return whether they are others than before."""
+        if restriction == self._restriction:
+            return False
+        if restriction != replace(self._restriction, unread=restriction.unread):
             self._layers_changed += 1
             self._in_haste = len(self._room.participants)
-            self.hurry(now)
+        self._restriction = restriction
+        self.hurry(now)
+        return True
 
     def hurry(self, now: int) -> None:
         """Note a change that should take effect at once; changes within a few milliseconds count as one."""
@@ -488,7 +491,9 @@ class Adaptation:
             if leaves != (stream.number in self._unread):
                 self._room.context.engine.set_shed(stream.number, leaves)
                 (self._unread.add if leaves else self._unread.discard)(stream.number)
-                if not leaves:
+                if leaves:
+                    stream.leave_unread()
+                else:
                     stream.read_again()
 
 

@@ -4,7 +4,7 @@ timers can wait: `put` and `wake` queue it in order, and `work` does a little of
 """
 
 from collections.abc import Hashable, Iterable
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 import msgspec
@@ -90,6 +90,7 @@ class Node:
         self._ticks: dict[str, int] = {}
         self._shed = NOTHING
         self._turns: dict[Hashable, int] = {}  # keys that wait for a turn, in order, with their times of arrival
+        self._first: dict[Hashable, int] = {}  # those whose turn comes before all others
 
     # Sessions
 
@@ -428,9 +429,10 @@ class Node:
             self.take_again(leftover, now)
 
     def ration(self, shed: Shed, now: int) -> None:
-        """Apply this level of shedding, since the node is overloaded."""
+        """Apply this level of shedding, since the node is overloaded; that comes before all other policy work."""
         self._shed = shed
-        rationing.ration(self.context, self.rooms.values(), shed, now)
+        for room in rationing.ration(self.context, self.rooms.values(), shed, now):
+            self._first.setdefault(AdaptationKey(room.room), now)
 
     # Time
 
@@ -451,7 +453,7 @@ class Node:
     @property
     def has_work(self) -> bool:
         """True if anything waits for `work`."""
-        return bool(self._turns) or self._incoming.has_work
+        return bool(self._turns or self._first) or self._incoming.has_work
 
     def behind(self, now: int) -> int:
         """Return how long (ns) the oldest entry has waited for `work`."""
@@ -462,8 +464,9 @@ class Node:
         """Do a little of each kind of the waiting work; return whether anything is left."""
         self._incoming.work(now)
         self._queue_touched(now)
-        for key in list(islice(self._turns, _KEYS_A_TURN)):
-            del self._turns[key]
+        for key in dict.fromkeys(islice(chain(self._first, self._turns), _KEYS_A_TURN)):
+            self._first.pop(key, None)
+            self._turns.pop(key, None)
             self._act(key, now)
         self._queue_touched(now)
         return self.has_work

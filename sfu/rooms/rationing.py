@@ -10,15 +10,16 @@ from sfu.rooms.live_room import LiveRoom
 _SPARING_PACE = 3
 
 
-def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) -> None:
-    """Apply each room's share of the shedding."""
+def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) -> list[LiveRoom]:
+    """Apply each room's share of the shedding; return the rooms whose share has changed."""
     context.pace = _SPARING_PACE if shed.sparing else 1
     context.engine.pace_feedback(context.pace)
     ordered = sorted(rooms, key=lambda room: (bool(room.recorded), -len(room.participants), room.opened_at))
     everyone = sum(len(room.participants) for room in ordered)
     before = 0
+    changed = []
     for room in ordered:
-        room.adaptation.restrict(
+        is_changed = room.adaptation.restrict(
             Restriction(
                 unread=shed.sparing,
                 small=before < shed.small * everyone,
@@ -27,4 +28,7 @@ def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) ->
             ),
             now,
         )
+        if is_changed:
+            changed.append(room)
         before += len(room.participants)
+    return changed

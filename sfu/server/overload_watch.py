@@ -53,7 +53,8 @@ class OverloadWatch:
         self.waited = self._waited or 0
         self._waited = None
         self._window_ends = now + WINDOW_NS
-        lost = self._pump.receive_buffers().dropped + self._pump.drops[Drop.BACKLOG_FULL]
+        drops = self._pump.drops
+        lost = self._pump.receive_buffers().dropped + drops[Drop.BACKLOG_FULL] + drops[Drop.STALE]
         self.behind = self._node.behind(now)
         measured = Measured(self.waited, self.behind, lost - self._lost_before, self._pause.busy)
         self._lost_before = lost

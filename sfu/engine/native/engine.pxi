@@ -100,6 +100,7 @@ cdef class CompiledEngine(BatchEngine):
         cdef bint complete = False
         cdef Packet *packet
         state.sends = True
+        state.now = until + ahead
         state.waited = 0
         state.stray_room = state.stray_limit
         while not complete and until < limit:

@@ -83,6 +83,12 @@ cdef inline int forward_one(State *state, Route *route, Stream *stream, Packet *
     return 1
 
 
+cdef inline void leave_out(State *state, Route *route, const Stream *stream, const Packet *packet) noexcept nogil:
+    """Close the numbering over a packet that is not forwarded."""
+    if route.stream == stream and packet.ext_seq >= route.map.next_ext:
+        map_skip(state, &route.map, packet.ext_seq, packet.closes)
+
+
 cdef void forward_late(State *state, Run *run) noexcept nogil:
     """Routes that have left the stream still get late packets that belong between those that they got."""
     cdef Stream *stream = run.stream
@@ -136,6 +142,37 @@ cdef inline void bring_near(const Run *run) noexcept nogil:
         prefetch(link_place(route.peer.link, route.peer.link.newest_key + 1), REMEMBERED_LINES)
 
 
+cdef void note_cut(State *state, const Stream *stream, const Packet *packet) noexcept nogil:
+    """Tell policy that the stream's watchers need a keyframe."""
+    cdef ArrivalRecord *record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
+    if record != NULL:
+        record[0] = ArrivalRecord(
+            stream.peer.peer, stream.stream, packet.ext_seq, 0, packet.arrival, packet.timestamp,
+            packet.end - packet.start, FLAG_CUT,
+        )
+
+
+cdef int left_out_of(State *state, Run *run, bint is_stale) noexcept nogil:
+    """Return how many of the run's first packets are left out: all of a stale one, others up to a keyframe."""
+    cdef Stream *stream = run.stream
+    cdef int k
+    if is_stale:
+        if not stream.is_cut:
+            note_cut(state, stream, run.packets[0])
+        stream.is_cut = True
+        for k in range(run.count):
+            drop(state, DROP_STALE)
+        return run.count
+    if not stream.is_cut:
+        return 0
+    for k in range(run.count):
+        if run.packets[k].is_keyframe and not run.packets[k].is_late:
+            stream.is_cut = False
+            return k
+        drop(state, DROP_WAITING_FOR_KEYFRAME)
+    return run.count
+
+
 cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
     """Forward a run route by route; return False if the deadline came first. 0 is no deadline.
 
@@ -147,6 +184,8 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
     if not run.is_started:
         run.is_started = True
         run.route_count = stream.routes.count
+        if run.route_count and not stream.is_audio:
+            run.left_out = left_out_of(state, run, deadline != 0 and state.now - run.came_at > STALE_NS)
         if run.route_count:
             run.routes = <Route **>malloc(run.route_count * sizeof(Route *))
             if run.routes == NULL:
@@ -158,7 +197,10 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
         bring_near(run)
         run.turn += 1
         for k in range(run.first, run.count if route != NULL else run.first):
-            unchecked += forward_one(state, route, stream, run.packets[k])
+            if k < run.left_out:
+                leave_out(state, route, stream, run.packets[k])
+            else:
+                unchecked += forward_one(state, route, stream, run.packets[k])
         while run.first < run.count and run.turn - run.packets[run.first].begun_at == run.route_count:
             run.first += 1
         if deadline and unchecked >= UNCHECKED_PACKETS:

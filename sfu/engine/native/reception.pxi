@@ -109,6 +109,7 @@ cdef void receive_rtp(State *state, int number) noexcept nogil:
         return
     if state.sends and state.waiting > BACKLOG_MAX and not known.stream.is_audio:
         known.stream.overflows = -1
+        known.stream.is_cut = known.stream.routes.count > 0
         drop(state, DROP_BACKLOG_FULL)
         return
     # Room for `equalise`: a plain packet has no tag, whose room could be used.
@@ -373,6 +374,7 @@ cdef void add_to_run(State *state, Stream *stream, Packet *packet) noexcept nogi
         state.runs += 1
         run.number = state.runs
         run.stream = stream
+        run.came_at = state.now
         stream.run = run
         if state.last_run != NULL:
             state.last_run.next = run

@@ -103,6 +103,7 @@ cdef struct Stream:
     bint permitted
     bint is_audio
     bint is_shed
+    bint is_cut
     int64_t newest
     int64_t first
     int64_t oldest
@@ -314,6 +315,8 @@ cdef struct Run:
     int capacity
     bint is_closed
     bint is_started
+    int64_t came_at
+    int left_out
     Route **routes
     int route_count
     int first

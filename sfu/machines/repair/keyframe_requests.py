@@ -19,6 +19,10 @@ class KeyframeRequests:
         if self._wanted_at is None:
             self._wanted_at = now
 
+    def cancel(self) -> None:
+        """Note that nobody needs one any longer."""
+        self._wanted_at = None
+
     def keyframe(self, now: int) -> None:
         """Note that a keyframe began to arrive at `now`; it answers earlier requests."""
         if self._wanted_at is not None and self._wanted_at <= now:

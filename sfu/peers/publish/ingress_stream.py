@@ -19,6 +19,7 @@ _ACTIVE_NS = 2_000_000_000
 _OWED_AGAIN_NS = 50_000_000
 # Plain integers: an IntFlag's operators are slow.
 _KEYFRAME, _REPAIRED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED), int(ArrivalFlag.OVERFLOWED)
+_CUT = int(ArrivalFlag.CUT)
 
 
 class IngressStream:
@@ -73,6 +74,9 @@ class IngressStream:
     def arrived(self, arrival: Arrival) -> bool:
         """Take a packet that the engine saw; return True if it may move `timer` forward."""
         flags, at, gap = int(arrival.flags), arrival.arrival, arrival.gap
+        if flags & _CUT:  # told of already when it came
+            self._keyframe_owed_at = self._keyframe_owed_at or at
+            return True
         ours = gap > 0 and bool(flags & _OVERFLOWED)
         if ours and self._keyframes is not None and self._keyframe_owed_at is None and not self._was_unread:
             self._keyframe_owed_at = at
@@ -113,6 +117,12 @@ class IngressStream:
     def ended(self) -> None:
         """Note that the publisher ended this SSRC (BYE); later packets revive it."""
         self._ended_packets, self._ended_measured = self.progress.packets, self.progress.measured_at
+
+    def leave_unread(self) -> None:
+        """Note that this is not read from now on: a keyframe would come in vain."""
+        self._keyframe_owed_at = None
+        if self._keyframes is not None:
+            self._keyframes.cancel()
 
     def read_again(self) -> None:
         """Note that the stream was left unread on purpose until now; subscribers that want it will ask for a

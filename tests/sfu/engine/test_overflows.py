@@ -1,15 +1,17 @@
 """Packets lost by ourselves, in an unread socket or by shedding, are not repaired."""
 
+import contextlib
 import selectors
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sfu.engine.contract import ArrivalFlag, Drop, Engine, Result, RouteSource, StreamEntry
-from sfu.engine.pump import BACKLOG_DATAGRAMS, Pump
+from sfu.engine.pump import BACKLOG_DATAGRAMS, STALE_NS, Pump
 from sfu.engine.sockets import Sockets
-from sfu.formats import red
+from sfu.formats import red, rtp
 from sfu.formats.rtp import RtpPacket
 from tests.sfu.engine.table import AUDIO, SOUND, Publisher, Subscriber, one_to_one, opus, vp8
 
@@ -95,14 +97,14 @@ def sockets() -> Iterator[Sockets]:
     made.close()
 
 
-def read(pump: Pump, sockets: Sockets, count: int) -> list[Result]:
+def read(pump: Pump, sockets: Sockets, count: int, clock: Callable[[], int] = lambda: 0) -> list[Result]:
     """Read until so many datagrams have come."""
     results = []
     with selectors.DefaultSelector() as selector:
         selector.register(sockets.filenos()[0], selectors.EVENT_READ)
         while pump.datagrams_read < count or pump.backlog:
             assert pump.backlog or selector.select(30)
-            results.append(pump.receive_and_forward(0))
+            results.append(pump.receive_and_forward(clock()))
     return results
 
 
@@ -141,7 +143,7 @@ def test_sound_passes_while_the_backlog_is_full_of_video(engine: Engine, sockets
         sender.connect(sockets.addresses[0])
         engine.admit_source(1, sender.getsockname(), 0)
         seq = 0
-        while pump.drops[Drop.BACKLOG_FULL] < 500:
+        while pump.drops[Drop.BACKLOG_FULL] + pump.drops[Drop.STALE] < 500:
             for _ in range(200):
                 sender.send(publisher.protect(vp8(seq, key=seq == 0)).data)
                 seq += 1
@@ -155,3 +157,46 @@ def test_sound_passes_while_the_backlog_is_full_of_video(engine: Engine, sockets
         pump.receive_and_forward(0)
     assert (sound.packets, sound.first, sound.highest) == (sent, 1, sent)
     assert sockets.receive_buffers().dropped == 0
+
+
+def test_of_video_that_waits_too_long_the_whole_stream_ends_until_a_keyframe(engine: Engine, sockets: Sockets) -> None:
+    pump = Pump(engine, sockets, budget=1)
+    publisher, subscriber = one_to_one(engine)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        engine.set_address(2, receiver.getsockname(), 0)
+        sender.connect(sockets.addresses[0])
+        engine.admit_source(1, sender.getsockname(), 0)
+
+        def send(*packets: RtpPacket) -> None:
+            for packet in packets:
+                sender.send(publisher.protect(packet).data)
+
+        send(vp8(0, key=True), *(vp8(seq) for seq in range(1, 300)))
+        clock = time.monotonic_ns
+        results = [pump.receive_and_forward(clock()), pump.receive_and_forward(clock())]
+        time.sleep(1.5 * STALE_NS / 1e9)
+        results += read(pump, sockets, 300, clock)
+        stale = pump.drops[Drop.STALE]
+        send(vp8(300), vp8(301))
+        results += read(pump, sockets, 302, clock)
+        send(vp8(302, key=True), vp8(303))
+        results += read(pump, sockets, 304, clock)
+        numbers = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                numbers.append(rtp.parse(subscriber.srtp.unprotect(receiver.recv(2000))).seq)
+    assert 0 < stale < 300
+    told = [arrival.flags for result in results for arrival in result.arrivals]
+    if engine.name == "compiled":
+        assert sum(flags & ArrivalFlag.CUT > 0 for flags in told) == 1
+        assert numbers == list(range(500, 500 + 302 - stale))
+        assert pump.drops[Drop.WAITING_FOR_KEYFRAME] == 2
+    else:
+        assert sum(flags & ArrivalFlag.OVERFLOWED > 0 for flags in told) == 1
+        assert len(numbers) == 304 - stale

@@ -37,7 +37,7 @@ cdef class CompiledEngine(BatchEngine):
             self._send_due(clock_nanoseconds(CLOCK_MONOTONIC) + ahead, together)
             found = state.datagrams_in != read
             waited = min(waited, state.waited)
-            if state.first_run != NULL or self._is_to_be_told() or clock_nanoseconds(CLOCK_MONOTONIC) + ahead >= until:
+            if has_runs(state) or self._is_to_be_told() or clock_nanoseconds(CLOCK_MONOTONIC) + ahead >= until:
                 break
         state.waited = waited
         self._collect(result)
@@ -62,7 +62,7 @@ cdef class CompiledEngine(BatchEngine):
         try:
             if state.acknowledges and state.feedback_at <= now:
                 self._acknowledge(now + together)
-            if first_audio(state) == NULL:
+            if state.sounds.first == NULL:
                 self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
         finally:
             flush_output(state)
@@ -99,6 +99,7 @@ cdef class CompiledEngine(BatchEngine):
         cdef int64_t limit = over
         cdef bint complete = False
         cdef Packet *packet
+        cdef Run *run
         state.sends = True
         state.now = until + ahead
         state.waited = 0
@@ -109,13 +110,14 @@ cdef class CompiledEngine(BatchEngine):
             with nogil:
                 until = clock_nanoseconds(CLOCK_MONOTONIC)
                 state.now = until + ahead
-                limit = last if first_audio(state) != NULL else over
+                limit = last if state.sounds.first != NULL else over
                 until = min(limit, until + SLICE_NS)
                 complete = forward_runs(state, until)
                 flush_output(state)
         state.sends = False
-        if state.first_run != NULL:  # its last packet may have left on the last route at the deadline
-            packet = state.first_run.packets[min(state.first_run.first, state.first_run.count - 1)]
+        if has_runs(state):  # its last packet may have left on the last route at the deadline
+            run = next_runs(state, False).first
+            packet = run.packets[min(run.first, run.count - 1)]
             state.waited = max(state.waited, state.now - packet.arrival)
         return 0
 
@@ -147,7 +149,7 @@ cdef class CompiledEngine(BatchEngine):
 
     def release_directly(self, filenos, int64_t now):
         """Send packets that pacing releases by `now`, but neither before audio nor for long; the rest stays due."""
-        if first_audio(&self.state) != NULL:
+        if self.state.sounds.first != NULL:
             return
         self._attach(filenos, ())
         self.state.sends = True
@@ -168,7 +170,7 @@ cdef class CompiledEngine(BatchEngine):
     @property
     def backlog(self):
         """True if packets wait that were already read."""
-        return self.state.first_run != NULL
+        return has_runs(&self.state)
 
     @property
     def datagrams_read(self):

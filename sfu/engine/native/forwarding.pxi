@@ -214,46 +214,41 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
     return True
 
 
-cdef Run *first_audio(State *state) noexcept nogil:
-    cdef Run *run = state.first_run
-    while run != NULL and not run.stream.is_audio:
-        run = run.next
-    return run
+cdef inline bint has_runs(const State *state) noexcept nogil:
+    return state.sounds.first != NULL or state.others.first != NULL
+
+
+cdef inline Runs *next_runs(State *state, bint audio_first) noexcept nogil:
+    """Return the queue whose first run is next: in order of arrival, or audio first."""
+    cdef Run *sound = state.sounds.first
+    cdef Run *other = state.others.first
+    if sound == NULL or (other != NULL and not audio_first and other.number < sound.number):
+        return &state.others
+    return &state.sounds
 
 
 cdef bint forward_runs(State *state, int64_t deadline) noexcept nogil:
     """Forward all runs, audio first if there is a deadline. Return False if the deadline came first."""
+    cdef Runs *queue
     cdef Run *run
-    cdef Run *before
-    while state.first_run != NULL:
-        before = NULL
-        run = state.first_run
-        if deadline:
-            while run != NULL and not run.stream.is_audio:
-                before = run
-                run = run.next
-            if run == NULL:
-                before = NULL
-                run = state.first_run
+    while has_runs(state):
+        queue = next_runs(state, deadline != 0)
+        run = queue.first
         if not forward_run(state, run, deadline):
             return False
         if state.sends and run.stream.is_audio:
             # Not after video that has yet to be protected.
             flush_output(state)
-        if before == NULL:
-            state.first_run = run.next
-        else:
-            before.next = run.next
-        if state.last_run == run:
-            state.last_run = before
+        queue.first = run.next
+        if queue.last == run:
+            queue.last = NULL
         run_free(state, run)
-        if deadline and state.first_run != NULL and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
+        if deadline and has_runs(state) and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
             return False
     return True
 
 
-cdef void runs_forget_route(State *state, Route *route) noexcept nogil:
-    cdef Run *run = state.first_run
+cdef void run_forget_route(Run *run, const Route *route) noexcept nogil:
     cdef int k
     while run != NULL:
         for k in range(run.route_count):
@@ -262,15 +257,23 @@ cdef void runs_forget_route(State *state, Route *route) noexcept nogil:
         run = run.next
 
 
+cdef void runs_forget_route(State *state, const Route *route) noexcept nogil:
+    run_forget_route(state.sounds.first, route)
+    run_forget_route(state.others.first, route)
+
+
 cdef void runs_forget_stream(State *state, Stream *stream) noexcept nogil:
-    cdef Run **place = &state.first_run
+    cdef Runs *queue = &state.sounds if stream.is_audio else &state.others
+    cdef Run **place = &queue.first
     cdef Run *run
-    state.last_run = NULL
+    queue.last = NULL
     while place[0] != NULL:
         run = place[0]
         if run.stream == stream:
             place[0] = run.next
+            if state.open_run == run:
+                state.open_run = run.next
             run_free(state, run)
         else:
-            state.last_run = run
+            queue.last = run
             place = &run.next

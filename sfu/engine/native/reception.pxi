@@ -364,6 +364,7 @@ cdef void forget_older(State *state, Stream *stream, int64_t horizon) noexcept n
 
 cdef void add_to_run(State *state, Stream *stream, Packet *packet) noexcept nogil:
     cdef Run *run = stream.run
+    cdef Runs *queue
     cdef Packet **packets
     cdef int capacity
     if run == NULL or (run.is_started and run.count >= JOINED_MAX):
@@ -376,11 +377,14 @@ cdef void add_to_run(State *state, Stream *stream, Packet *packet) noexcept nogi
         run.stream = stream
         run.came_at = state.now
         stream.run = run
-        if state.last_run != NULL:
-            state.last_run.next = run
+        queue = &state.sounds if stream.is_audio else &state.others
+        if queue.last != NULL:
+            queue.last.next = run
         else:
-            state.first_run = run
-        state.last_run = run
+            queue.first = run
+        queue.last = run
+        if state.open_run == NULL and not stream.is_audio:
+            state.open_run = run
     if run.count == run.capacity:
         capacity = 16 if run.capacity == 0 else 2 * run.capacity
         packets = <Packet **>realloc(run.packets, capacity * sizeof(Packet *))
@@ -415,13 +419,14 @@ cdef void end_runs(State *state) noexcept nogil:
     """End the batch's runs: later packets begin new ones, but audio joins its stream's run that is under way or
     waits.
     """
-    cdef Run *run = state.first_run
+    cdef Run *run = state.open_run
     while run != NULL:
-        if not run.is_closed and not run.stream.is_audio:
+        if not run.is_closed:
             run.is_closed = True
             run.stream.run = NULL
             equalise(run)
         run = run.next
+    state.open_run = NULL
 
 
 cdef void equalise(Run *run) noexcept nogil:

@@ -322,6 +322,10 @@ cdef struct Run:
     int first
     int turn
 
+cdef struct Runs:
+    Run *first
+    Run *last
+
 cdef struct ArrivalRecord:
     int64_t peer
     int64_t stream
@@ -385,8 +389,9 @@ cdef struct State:
     Packet *free_packets[SIZE_CLASSES]
     int free_count[SIZE_CLASSES]
     Slot *slots
-    Run *first_run
-    Run *last_run
+    Runs sounds
+    Runs others
+    Run *open_run
     int waiting
     Pointers holding
     Grown arrivals

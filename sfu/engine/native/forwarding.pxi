@@ -153,23 +153,27 @@ cdef void note_cut(State *state, const Stream *stream, const Packet *packet) noe
 
 
 cdef int left_out_of(State *state, Run *run, bint is_stale) noexcept nogil:
-    """Return how many of the run's first packets are left out: all of a stale one, others up to a keyframe."""
+    """Return how many of the run's first packets are left out: all of a stale one, others up to a keyframe.
+
+    Policy is told again of a keyframe that came in vain: too late itself, or after others of its stream.
+    """
     cdef Stream *stream = run.stream
+    cdef Packet *packet
+    cdef bint was_cut = stream.is_cut
     cdef int k
     if is_stale:
-        if not stream.is_cut:
-            note_cut(state, stream, run.packets[0])
         stream.is_cut = True
-        for k in range(run.count):
-            drop(state, DROP_STALE)
-        return run.count
     if not stream.is_cut:
         return 0
     for k in range(run.count):
-        if run.packets[k].is_keyframe and not run.packets[k].is_late:
+        packet = run.packets[k]
+        if packet.is_keyframe and not packet.is_late and not is_stale:
             stream.is_cut = False
             return k
-        drop(state, DROP_WAITING_FOR_KEYFRAME)
+        if packet.is_keyframe or not was_cut:
+            note_cut(state, stream, packet)
+            was_cut = True
+        drop(state, DROP_STALE if is_stale else DROP_WAITING_FOR_KEYFRAME)
     return run.count
 
 
@@ -184,7 +188,9 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
     if not run.is_started:
         run.is_started = True
         run.route_count = stream.routes.count
-        if run.route_count and not stream.is_audio:
+        if run.route_count == 0:
+            stream.is_cut = False  # who comes begins with a keyframe
+        elif not stream.is_audio:
             run.left_out = left_out_of(state, run, deadline != 0 and state.now - run.came_at > STALE_NS)
         if run.route_count:
             run.routes = <Route **>malloc(run.route_count * sizeof(Route *))

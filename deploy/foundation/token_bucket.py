@@ -23,3 +23,7 @@ class TokenBucket:
             return False
         self.tokens -= amount
         return True
+
+    def give_back(self, amount: float = 1.0) -> None:
+        """Return tokens that were taken for something that then was not done."""
+        self.tokens += amount

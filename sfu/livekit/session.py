@@ -85,7 +85,6 @@ class LiveKitSession:
         self._speaking: tuple[str, ...] = ()
         self._offer_id = 0
         self._chat_reader = ChatReader()
-        self._said: list[str] = []
         self._asked: rtc.RequestResponse | None = None
         self._asking: dict[str, Callable[[rtc.SignalRequest], list[signaling.ClientMessage]]] = {
             "offer": self._offer,
@@ -135,16 +134,13 @@ class LiveKitSession:
         return Msid(f"{names.participant_sid(uptrack.participant)}|{stream}", sid)
 
     def read_data(self, data: bytes) -> DataMessage | None:
-        message = data_packets.read(data, self._resolve)
-        if message is not None and message.topic == data_packets.TOPIC and not message.names:
-            said = self._chat_reader.take(models.DataPacket.FromString(message.payload))
-            if said:
-                self._said.append(said)
-        return message
+        return data_packets.read(data, self._resolve)
 
-    def take_chat(self) -> list[str]:
-        said, self._said = self._said, []
-        return said
+    def chat_of(self, message: DataMessage) -> list[str]:
+        if message.topic != data_packets.TOPIC or message.names:
+            return []
+        said = self._chat_reader.take(models.DataPacket.FromString(message.payload))
+        return [said] if said else []
 
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
         sender = message.names[0] if message.names else ""

@@ -212,6 +212,16 @@ class SctpAssociation:
         messages, self._messages = self._messages, []
         return messages
 
+    def withhold(self, size: int) -> None:
+        """Advertise a receive window that is smaller by what waits with the caller."""
+        self._library._advertised_rwnd -= size
+
+    def give_back(self, size: int, now: int) -> None:
+        """Undo `withhold`, and say so: the far end may wait for it."""
+        self._library._advertised_rwnd += size
+        if size and self.established and self._library._last_received_tsn is not None:
+            self._do(self._library._send_sack(), now)
+
     def resets(self) -> list[int]:
         """Return the streams that the remote side closed since the last call; our direction is then closed too."""
         resets, self._resets = self._resets, []

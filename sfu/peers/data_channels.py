@@ -190,6 +190,14 @@ class DataChannels:
             return Unfit.NOT_BINARY
         return Unfit.TOO_LONG if len(message.data) > self._longest else None
 
+    def withhold(self, size: int) -> None:
+        """Let the far end send so much less, since that much of what came waits here."""
+        self._association.withhold(size)
+
+    def give_back(self, size: int, now: int) -> None:
+        """Let the far end send so much more again."""
+        self._association.give_back(size, now)
+
     def records_to_send(self) -> list[bytes]:
         """Return the packets to send now, each as one DTLS record."""
         return self._association.packets_to_send()

@@ -1,9 +1,14 @@
 """Connects a peer's data channels to its DTLS: records become messages, and messages records."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sfu.peers.data_channels import Came, DataChannels, Labels, Sent
 from sfu.peers.peer import Peer
+
+_HELD_NS = 50_000_000
+_MAX_HELD = 1024
+"""Messages that wait; their bytes are bounded by the window, too, if the far end keeps to it."""
 
 
 class DataPort:
@@ -12,6 +17,9 @@ class DataPort:
     def __init__(self, peer: Peer, counters: Counter[str], labels: Labels | None) -> None:
         self.channels = DataChannels(counters, labels=labels)
         self._peer = peer
+        self._held: list[Came] = []
+        self._overflowed = 0
+        self._again_at: int | None = None
         peer.take_data()
 
     def agree(self, accepted: bool, now: int, *, dtls_client: bool) -> None:
@@ -27,11 +35,34 @@ class DataPort:
     def take(self, now: int) -> list[Came]:
         """Return the messages that have come."""
         records = self._peer.data()
-        if not records:
-            return []
-        came = self.channels.receive(records, now)
-        self._send_records(now)
+        came = self.channels.receive(records, now) if records else []
+        if self._again_at is not None:
+            came = self._take_held(came, now)
+        if records or came:
+            self._send_records(now)
         return came
+
+    def _take_held(self, came: list[Came], now: int) -> list[Came]:
+        """Return what is due; until what is held is, reliable messages join it."""
+        if self._again_at is not None and now < self._again_at:
+            late = [message for message in came if message.reliable]
+            self._overflowed = self.hold(late, self._again_at - _HELD_NS)
+            return [message for message in came if not message.reliable]
+        held, self._held, self._again_at = self._held, [], None
+        self.channels.give_back(sum(len(message.data) for message in held), now)
+        return held + came
+
+    def hold(self, messages: Sequence[Came], now: int) -> int:
+        """Keep messages for a moment, to be taken again; meanwhile the far end may send that much less.
+
+        Return how many are not kept since they are too many, those since the last call included.
+        """
+        kept = messages[: max(_MAX_HELD - len(self._held), 0)]
+        self._held += kept
+        self._again_at = now + _HELD_NS
+        self.channels.withhold(sum(len(message.data) for message in kept))
+        refused, self._overflowed = len(messages) - len(kept) + self._overflowed, 0
+        return refused
 
     def send(self, message: bytes, now: int, *, reliable: bool) -> Sent:
         """Send a message; return its fate."""
@@ -40,8 +71,8 @@ class DataPort:
         return sent
 
     def timer(self) -> int | None:
-        """Return when `handle_timer` has work next, in ns."""
-        return self.channels.timer()
+        """Return when `handle_timer` has work next, or `take`, in ns."""
+        return min((at for at in (self.channels.timer(), self._again_at) if at is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
         """Let the association retransmit what is due."""

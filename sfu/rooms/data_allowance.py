@@ -3,7 +3,7 @@
 from foundation.token_bucket import TokenBucket
 
 _MESSAGES_PER_SECOND, _MESSAGES_BURST = 100.0, 500.0
-_BYTES_PER_SECOND, _BYTES_BURST = 250_000.0, 1_000_000.0
+_BYTES_PER_SECOND, _BYTES_BURST = 250_000.0, 500_000.0
 _REFUSALS_PER_SECOND, _REFUSALS_BURST = 1.0, 5.0
 _DELIVERIES_PER_SECOND, _DELIVERIES_BURST = 3_000.0, 6_000.0
 
@@ -21,7 +21,13 @@ class DataAllowance:
         return self._refusals.take(now)
 
     def take(self, size: int, now: int) -> bool:
-        return self._messages.take(now) and self._bytes.take(now, size)
+        """Take what a message needs, or nothing."""
+        if not self._messages.take(now):
+            return False
+        if not self._bytes.take(now, size):
+            self._messages.give_back()
+            return False
+        return True
 
 
 def room_allowance() -> TokenBucket:

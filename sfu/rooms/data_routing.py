@@ -8,39 +8,77 @@ from sfu.api.signaling import Chat
 from sfu.formats import data_message
 from sfu.formats.data_message import DataMessage
 from sfu.peers.data_channels import Came, Sent
+from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms import chat
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
 
-def take(room: Room, participant: Participant, messages: Iterable[Came], now: int) -> None:
-    """Pass on messages of a participant's data channels; if a reliable one is refused, the sender is told."""
+class _TooMuch(Refused):
+    """The sender has used up its allowance, or the room's."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.TOO_MANY_REQUESTS, "Too much data; a message was not passed on.")
+
+
+def drain(room: Room, participant: Participant, media: PublishPeer | SubscribePeer, now: int) -> None:
+    """Pass on the messages that have come over a peer's data channels.
+
+    Reliable ones beyond the allowance wait, and so do those behind them: their sender is slowed down.
+    """
+    came = media.take_data(now)
+    waiting = _take(room, participant, came, now) if came else []
+    for _ in range(media.hold_data(waiting, now) if waiting else 0):
+        _refuse(room, participant, _TooMuch(), now, reliable=True)
+
+
+def _take(room: Room, participant: Participant, messages: Iterable[Came], now: int) -> list[Came]:
+    """Pass on messages; return those that must wait. If a reliable one is refused, the sender is told."""
+    waiting: list[Came] = []
     for message in messages:
+        if waiting and message.reliable:
+            waiting.append(message)
+            continue
         try:
             _pass_on(room, participant, message, now)
+        except _TooMuch as refused:
+            if message.reliable:
+                waiting.append(message)
+            else:
+                _refuse(room, participant, refused, now, reliable=False)
         except Refused as refused:
-            room.context.counters[f"data_dropped_{refused.code.value}"] += 1
-            if message.reliable and participant.data.tells(now):
-                room.context.outbox.tell(participant.session, refused.message())
+            _refuse(room, participant, refused, now, reliable=message.reliable)
+    return waiting
+
+
+def _refuse(room: Room, participant: Participant, refused: Refused, now: int, *, reliable: bool) -> None:
+    room.context.counters[f"data_dropped_{refused.code.value}"] += 1
+    if reliable and participant.data.tells(now):
+        room.context.outbox.tell(participant.session, refused.message())
 
 
 def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None:
     if not participant.grants.data:
         raise Refused(Code.NOT_PERMITTED, "You may not send data here.")
+    dialect = participant.dialect
     try:
-        message = participant.dialect.read_data(came.data) if participant.dialect else data_message.parse(came.data)
+        message = dialect.read_data(came.data) if dialect else data_message.parse(came.data)
     except ValueError as error:
         raise Refused(Code.BAD_MESSAGE, f"Invalid data message: {error}") from error
-    for text in participant.dialect.take_chat() if participant.dialect else ():
-        chat.send(room, participant, Chat(text=text), now)
     if message is None:
         return
+    receivers = len(_receivers(room, participant.participant, message.names)) + len(room.links)
+    if not room.data.take(now, receivers):
+        raise _TooMuch
+    if not participant.data.take(len(came.data), now):
+        room.data.give_back(receivers)
+        raise _TooMuch
+    for text in dialect.chat_of(message) if dialect else ():
+        chat.send(room, participant, Chat(text=text), now)
     unknown = sum(name not in room.participants for name in message.names)
     if unknown:
         room.context.counters["data_dropped_unknown_receiver"] += unknown
-    receivers = len(_receivers(room, participant.participant, message.names)) + len(room.links)
-    if not (participant.data.take(len(came.data), now) and room.data.take(now, receivers)):
-        raise Refused(Code.TOO_MANY_REQUESTS, "Too much data; a message was not passed on.")
     said = LinkData(
         participant=participant.participant,
         names=list(message.names),

@@ -30,8 +30,8 @@ class Dialect(Protocol):
         one.
         """
 
-    def take_chat(self) -> list[str]:
-        """Return the chat messages among those read since the last call."""
+    def chat_of(self, message: DataMessage) -> list[str]:
+        """Return what a message from its data channels says in chat, too; called once for each, in order."""
 
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
         """Return a message for its data channels, None if the client has no use for it; `names` is the sender."""

@@ -214,8 +214,7 @@ class Incoming:
         refusal = owner.media.receive(leftover, now)
         if refusal is not None:
             self._context.counters[f"stun_{refusal.value}"] += 1
-        if came := owner.media.take_data(now):
-            data_routing.take(owner.room, owner.participant, came, now)
+        data_routing.drain(owner.room, owner.participant, owner.media, now)
         self._context.touched.add(owner.media.peer.number)
 
     def _unknown(self, owner: Owner[LiveRoom], packets: list[Leftover], now: int) -> None:

@@ -12,7 +12,7 @@ from sfu.peers.outbox import Failure
 from sfu.peers.peer import CONSENT_LOST, PeerConnected
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
-from sfu.rooms import distribution, membership, publishing, subscribing
+from sfu.rooms import data_routing, distribution, membership, publishing, subscribing
 from sfu.rooms.incoming import note_decision
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.peer_index import Owner, PeerIndex, subscriber_of
@@ -61,6 +61,7 @@ def _settle_peer(node: Settled, owner: Owner[LiveRoom], now: int) -> None:
     at = media.timer()
     if at is not None and at <= now:
         media.handle_timer(now)
+        data_routing.drain(owner.room, owner.participant, media, now)
         at = media.timer()
     node.context.outbox.send(media.peer.datagrams_to_send())
     while (event := media.peer.next_event()) is not None:

@@ -69,6 +69,10 @@ class NegotiatedPublishPeer(PublishPeer):
         """Return the messages that have arrived over data channels."""
         return [] if self.data is None else self.data.take(now)
 
+    def hold_data(self, messages: Sequence[Came], now: int) -> int:
+        """Have `take_data` return messages again, later; return how many are too many."""
+        return len(messages) if self.data is None else self.data.hold(messages, now)
+
     def timer(self) -> int | None:
         """Return when `handle_timer` has work next."""
         times = (super().timer(), self.data.timer() if self.data is not None else None)

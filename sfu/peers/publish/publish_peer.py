@@ -4,7 +4,7 @@ Subclasses create them: `NegotiatedPublishPeer` (browsers, WHIP), `PlainPublishP
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
@@ -131,6 +131,10 @@ class PublishPeer:
     def take_data(self, now: int) -> list[Came]:
         """Return the messages that have come over data channels."""
         return []
+
+    def hold_data(self, messages: Sequence[Came], now: int) -> int:
+        """Have `take_data` return messages again, later; return how many are too many. There are none here."""
+        return len(messages)
 
     def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
         """Return the sender reports since the last call: the stream's number, the report, its arrival time."""

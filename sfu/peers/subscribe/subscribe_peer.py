@@ -94,6 +94,10 @@ class SubscribePeer:
         """Return the messages that have arrived over data channels."""
         return [] if self.data is None else self.data.take(now)
 
+    def hold_data(self, messages: Sequence[Came], now: int) -> int:
+        """Have `take_data` return messages again, later; return how many are too many."""
+        return len(messages) if self.data is None else self.data.hold(messages, now)
+
     def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
         """Send a message over a data channel; return its fate."""
         return Sent.NO_CHANNEL if self.data is None else self.data.send(message, now, reliable=reliable)

@@ -155,8 +155,8 @@ def test_chat_is_put_together_and_bounded() -> None:
     session = joined()
 
     def say(**value: object) -> list[str]:
-        session.read_data(models.DataPacket(**value).SerializeToString())
-        return session.take_chat()
+        message = session.read_data(models.DataPacket(**value).SerializeToString())
+        return session.chat_of(message) if message is not None else []
 
     stream, chunk, trailer = models.DataStream.Header, models.DataStream.Chunk, models.DataStream.Trailer
     assert say(stream_header=stream(stream_id="a", topic="lk.chat")) == []

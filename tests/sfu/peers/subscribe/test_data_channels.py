@@ -162,12 +162,25 @@ def test_a_grant_taken_away_and_a_removal_hold_at_once() -> None:
 def test_rates_are_bounded() -> None:
     stage = Stage()
     (ann, client), (_, bob) = enter(stage, "ann"), enter(stage, "bob")
-    for _ in range(1000):
+    for _ in range(3000):
         client.say(b"x", stage.now)
     stage.run(2 * SECOND)
     assert 500 <= len(bob.heard()) < 800
     assert set(errors(ann)) == {"too_many_requests"}
     assert len(errors(ann)) <= 8
+
+
+def test_what_is_sent_too_fast_comes_later_and_in_order() -> None:
+    """A file is larger than what may be sent at once, and useless without each of its parts."""
+    stage = Stage()
+    (ann, client), (_, bob) = enter(stage, "ann"), enter(stage, "bob")
+    for number in range(60):
+        client.say(bytes([number]) * 15_000, stage.now)
+    stage.run(300 * MS)
+    assert len(bob.heard()) < 40
+    stage.run(3 * SECOND)
+    assert [payload[0] for _, payload in bob.heard()] == list(range(60))
+    assert errors(ann) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Names and numbers of the protocol, and ours for the same."""
 
+import re
+
 from livekit.protocol import models, rtc
 
 from sfu.api.join_token import Source
@@ -12,6 +14,9 @@ PING_INTERVAL_SECONDS = 5
 PING_TIMEOUT_SECONDS = 15
 
 _PARTICIPANT, _TRACK, _ROOM = "PA_", "TR_", "RM_"
+_KIND = "participant_"
+_OF_KIND = re.compile("[0-9a-f]{32}")
+"""What is behind `_KIND` in our ids."""
 
 RIDS = {
     "q": models.VideoQuality.LOW,
@@ -70,7 +75,12 @@ def quality_of(quality: str, *, connected: bool) -> "models.ConnectionQuality":
 
 
 def participant_sid(participant: str) -> str:
-    return _PARTICIPANT + participant
+    """Return the sid of a participant, without the name of its kind.
+
+    The sids of a participant and a track, with a sign between them, must fit a stream's id, 64 characters (RFC 8830,
+    section 2): Firefox cuts off the rest.
+    """
+    return _PARTICIPANT + participant.removeprefix(_KIND)
 
 
 def track_sid(track: str) -> str:
@@ -92,7 +102,8 @@ def participant_of(sid: str) -> str:
     """Return our id of a participant; raises ValueError for what is no sid of one."""
     if not sid.startswith(_PARTICIPANT):
         raise ValueError("not the sid of a participant")
-    return sid.removeprefix(_PARTICIPANT)
+    said = sid.removeprefix(_PARTICIPANT)
+    return _KIND + said if _OF_KIND.fullmatch(said) else said
 
 
 def source_of(source: "models.TrackSource", kind: "models.TrackType") -> Source:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
+from control.identifiers import new_id
 from sfu.api.join_token import Grants
 from sfu.api.livekit import LiveKitAdmission
 from sfu.api.refusal import Refused
@@ -16,8 +17,9 @@ from sfu.api.signaling import Message, RoomInfo, TrackPublished
 from sfu.api.signaling_values import CaptionsState, ParticipantInfo, RecordingState, TrackInfo
 from sfu.formats import dcep
 from sfu.formats.data_message import DataMessage
-from sfu.livekit import data_packets, parameters
+from sfu.livekit import data_packets, names, parameters
 from sfu.livekit.session import MAX_ADDED, LiveKitSession
+from sfu.peers.context import random_id
 
 TEXT = st.text(max_size=30)
 SIDS = st.sampled_from(["", "TR_t-1", "TR_", "nonsense"]) | TEXT
@@ -233,3 +235,11 @@ def test_nobody_publishes_what_is_not_granted() -> None:
     session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="cam", type=1, source=1)).SerializeToString())
     (reply,) = session.replies
     assert reply.request_response.reason == rtc.RequestResponse.Reason.NOT_ALLOWED
+
+
+def test_a_stream_id_fits_what_descriptions_allow() -> None:
+    who, track = new_id("participant"), random_id("t")
+    sid = names.participant_sid(who)
+    assert len(f"{sid}|{names.track_sid(track)}") <= 64
+    assert names.participant_of(sid) == who
+    assert names.participant_of(names.participant_sid("ann")) == "ann"

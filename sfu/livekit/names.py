@@ -16,7 +16,7 @@ PING_TIMEOUT_SECONDS = 15
 _PARTICIPANT, _TRACK, _ROOM = "PA_", "TR_", "RM_"
 _KIND = "participant_"
 _OF_KIND = re.compile("[0-9a-f]{32}")
-"""What is behind `_KIND` in our ids."""
+"""The form of what follows `_KIND` in our ids."""
 
 RIDS = {
     "q": models.VideoQuality.LOW,

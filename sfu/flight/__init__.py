@@ -1,1 +1,1 @@
-"""The flight recorder: keeps, dumps and replays what a room and its estimators were recently told."""
+"""The flight recorder: keeps, dumps and replays the recent input of a room and its estimators."""

@@ -1,7 +1,7 @@
-"""A flight recorder's content as a file: one line of JSON, then the entries as they were kept; and as readable lines.
+"""A flight recorder's content as a file (a line of JSON, then the raw entries), and as readable lines.
 
-Writing happens on a busy node, so it costs only a copy; formatting is left to the reader. `replay` runs
-the same entries through the state machines again.
+A busy node writes it, so this costs only a copy; formatting is left to the reader. `replay` runs the same entries
+through the state machines again.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ FORMAT = 1
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="parley", tag="flight"):
-    """The first line. `at` is Unix ms of the dump, `monotonic_ms` the same instant on the entries' clock.
+    """The first line. `at` is the time of the dump in Unix ms, `monotonic_ms` the same instant on the entries' clock.
 
-    `complete_since_ms` is on the entries' clock: older entries may be missing; 0 when none is.
+    Entries before `complete_since_ms` (on the entries' clock) may be missing; 0 if none is.
     """
 
     format: int
@@ -32,7 +32,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="parley", tag=
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An entry, readable. `data` is the message or decision; for RTCP the packets as read, and `hex` as they came."""
+    """A readable entry. `data` is the message or decision; for RTCP it is the parsed packets, and `hex` the raw
+    ones.
+    """
 
     ms: float
     kind: str

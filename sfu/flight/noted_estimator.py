@@ -1,4 +1,4 @@
-"""An estimator whose input is kept in the room's flight recorder, so that `replay` can run it again."""
+"""An estimator whose input is recorded in the room's flight recorder, so that `replay` can run it again."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ from sfu.machines.congestion.probes import ProbeCluster
 class EstimatorInput(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """One input of an estimator, at a time in ns; `rate` is the estimate afterwards, in bits/s.
 
-    Each kind has `feed`, which gives the input to an estimator.
+    Each kind has `feed`, which passes the input to an estimator.
     """
 
     at: int
@@ -76,12 +76,12 @@ _decoder: "msgspec.msgpack.Decoder[AnyInput]" = msgspec.msgpack.Decoder(AnyInput
 
 
 def read(data: bytes) -> AnyInput:
-    """Return the input that an entry of Kind.ESTIMATOR holds; raises ValueError."""
+    """Return the input in an entry of Kind.ESTIMATOR; raises ValueError."""
     return _decoder.decode(data)
 
 
 class NotedEstimator(Estimator):
-    """Decides as an Estimator does."""
+    """An Estimator that records its input."""
 
     def __init__(self, flight: ParticipantFlight, now: int) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class NotedEstimator(Estimator):
 
     def next_probe(self, wanted: float, now: int) -> ProbeCluster | None:
         cluster = super().next_probe(wanted, now)
-        if self.has_feedback:  # without, nothing is even considered
+        if self.has_feedback:  # otherwise no probe is considered
             self._note(MayProbe(now, self.rate, wanted))
         return cluster
 

@@ -1,4 +1,4 @@
-"""Entries of a room's flight recorder as data: messages without secrets and texts of people, and decisions."""
+"""Data of flight recorder entries: decisions, and messages without secrets and people's texts."""
 
 import re
 from collections.abc import Iterable
@@ -13,9 +13,10 @@ MASK = "…"
 
 
 class Allocated(msgspec.Struct, frozen=True, kw_only=True):
-    """Input and outcome of one allocation: rates in bits/s; per track the index of the layer granted, -1 for a pause.
+    """Input and outcome of one allocation: rates in bits/s, and the index of each track's granted layer, -1 for a
+    pause.
 
-    A demand is track, rank, bits/s per layer, and the size shown in pixels, as in machines.layers.layer_allocator.
+    A demand has track, rank, bits/s per layer, and displayed size in pixels, as in machines.layers.layer_allocator.
     """
 
     estimate: float
@@ -25,7 +26,7 @@ class Allocated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def message(said: signaling.Message) -> bytes:
-    """Return a message as JSON, without resume secrets, passwords, and what was written or spoken."""
+    """Return a message as JSON, without resume secrets, passwords, and written or spoken text."""
     match said:
         case signaling.RoomInfo():
             said = msgspec.structs.replace(said, resume=MASK)
@@ -37,7 +38,7 @@ def message(said: signaling.Message) -> bytes:
 
 
 def allocation(estimate: float, audio: float, demands: Iterable[Demand[str]], outcome: Allocation[str]) -> bytes:
-    """Return an allocation with all that it came from, as JSON."""
+    """Return an allocation with all its input, as JSON."""
     asked = [(demand.key, demand.rank, demand.layers, demand.pixels) for demand in demands]
     granted = {track: grant.layer for track, grant in outcome.grants.items()}
     return msgspec.json.encode(Allocated(estimate=estimate, audio=audio, demands=asked, grants=granted))

@@ -1,4 +1,4 @@
-"""A room's last minute: signaling, RTCP and decisions, no media, in bounded memory. flight_dump makes it readable.
+"""A room's last minute in bounded memory: signaling, RTCP and decisions, no media. `dump` makes it readable.
 
 Entries are bytes in segments of a second: adding one is an append, and dropping a segment copies nothing.
 """
@@ -23,19 +23,19 @@ class Kind(IntEnum):
     CLIENT_SAID = 1
     """JSON of a signaling message from the participant."""
     SERVER_SAID = 2
-    """JSON of a signaling message to the participant, or to several at once."""
+    """JSON of a signaling message to the participant, or to several participants at once."""
     RTCP = 3
     """A compound RTCP packet from the participant (RFC 3550, section 6), unprotected."""
     ALLOCATION = 4
     """JSON of an allocator's demands and grants (`notes.Allocated`)."""
     DECISION = 5
-    """JSON of anything else that was decided: `{"what": ...}`."""
+    """JSON of any other decision: `{"what": ...}`."""
     ESTIMATOR = 6
-    """MessagePack of an input of the estimator of the participant's link (`noted_estimator.EstimatorInput`)."""
+    """MessagePack of an input of the participant's link estimator (`noted_estimator.EstimatorInput`)."""
 
 
 class Entry(NamedTuple):
-    """`at` is CLOCK_MONOTONIC ns; `who` a participant's id, empty for the room's own."""
+    """An entry. `at` is CLOCK_MONOTONIC in ns, `who` a participant's id, empty for the room's own entries."""
 
     at: int
     kind: Kind
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class FlightRecorder:
-    """One per room. `forgotten_before` says since when nothing is missing, in ns; 0 while all is there."""
+    """The recorder of one room. Entries before `forgotten_before` (ns) may be missing; 0 if none is."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.forgotten_before = 0
@@ -53,7 +53,7 @@ class FlightRecorder:
         self._size = 0
 
     def note(self, at: int, kind: Kind, who: str, data: bytes) -> None:
-        """Keep an entry; the oldest go when they are over a minute old, or more than fits."""
+        """Keep an entry; the oldest are dropped after a minute, or if there is no room."""
         name = who.encode()[:_MAX_NAME]
         if not self._segments or self._segment_is_over(at):
             self._segments.append((at, bytearray()))
@@ -63,7 +63,7 @@ class FlightRecorder:
         self._size += len(entry)
 
     def of(self, who: str) -> "ParticipantFlight":
-        """Return where entries about one participant go."""
+        """Return a recorder for entries about one participant."""
         return ParticipantFlight(self, who)
 
     def raw(self) -> bytes:

@@ -1,7 +1,7 @@
-"""Runs a dump's estimators and allocators again: the same input must bring the same estimates and grants.
+"""Replay of a dump's estimators and allocators: the same input must give the same estimates and grants.
 
-Both have a memory. An estimator whose beginning is no longer in the dump cannot be replayed. Allocators start without
-one, so in a room that is older than its dump the first seconds may differ.
+Both depend on earlier input. An estimator whose beginning is no longer in the dump cannot be replayed. Allocators start
+without history, so in a room that is older than its dump the first seconds may differ.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ Outcome = TypeVar("Outcome")
 
 
 class Replayed(NamedTuple, Generic[Outcome]):
-    """A decision about a participant at a time in ns, as recorded, and as the machines decide now."""
+    """A decision about a participant at a time in ns, as recorded and as replayed."""
 
     at: int
     who: str
@@ -29,7 +29,7 @@ class Replayed(NamedTuple, Generic[Outcome]):
 
 
 class Replay(NamedTuple):
-    """`grants` are layers per track (-1: paused), `estimates` are in bits/s."""
+    """Decisions of a dump. `grants` are layers by track (-1: paused), `estimates` are in bits/s."""
 
     grants: list[Replayed[dict[str, int]]]
     estimates: list[Replayed[float]]

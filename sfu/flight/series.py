@@ -1,4 +1,4 @@
-"""Series of each participant's link over time, from a dump: the curves of a replay's plot."""
+"""Series over time of each participant's link, from a dump: the curves of a replay's plot."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -17,9 +17,9 @@ Point = tuple[float, float]
 
 
 class LinkSeries(NamedTuple):
-    """Rates in bits/s: estimates as recorded and as decided now, what allocation grants now, sound included.
+    """Rates in bits/s: estimates as recorded and as replayed, and the replayed grants including audio.
 
-    `delay` is by how much the quickest packet of each feedback message took longer than the quickest of all, in ms.
+    `delay` is the extra delay (ms) of each feedback message's quickest packet over the quickest of all.
     """
 
     recorded: list[Point]
@@ -44,7 +44,7 @@ def series(entries: Sequence[Entry]) -> dict[str, LinkSeries]:
             curves[grant.who].allocated.append((grant.at / 1e9, question.audio + granted))
     for curve in curves.values():
         end = curve.replayed[-1][0]
-        if curve.allocated and curve.allocated[-1][0] < end:  # nobody who has enough is allocated to again
+        if curve.allocated and curve.allocated[-1][0] < end:  # nobody who has enough is allocated for again
             curve.allocated.append((end, curve.allocated[-1][1]))
     for who, points in _delays(entries).items():
         if who in curves:
@@ -54,7 +54,7 @@ def series(entries: Sequence[Entry]) -> dict[str, LinkSeries]:
 
 
 def _delays(entries: Iterable[Entry]) -> dict[str, list[tuple[float, int]]]:
-    """Return (seconds, ns with the clocks' difference) by participant."""
+    """Return (seconds, ns including the clocks' difference) by participant."""
     delays: dict[str, list[tuple[float, int]]] = {}
     for entry in entries:
         if entry.kind is not Kind.ESTIMATOR:

@@ -1,1 +1,3 @@
-"""Frame assembly: RTP packets of one stream to whole encoded frames and explicit losses. No I/O, no clock."""
+"""Frame assembly: turns RTP packets of one stream into complete encoded frames and explicit losses. No I/O, no
+clock.
+"""

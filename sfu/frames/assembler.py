@@ -1,7 +1,7 @@
-"""Assemble the frames of one stream from its packets, in order, and report losses.
+"""Assembly of one stream's frames from its packets, in order, with reports of losses.
 
-Feed packets as they come from a sink socket: `push` for PacketRecord, `missed` for MissedRecord, `flush(now)` from a
-timer, `drain` at the end of the track. Each returns what became final, oldest first.
+Call `push` for each PacketRecord from a sink socket, `missed` for each MissedRecord, `flush(now)` from a timer, and
+`drain` at the end of the track. Each returns the frames and losses that became final, oldest first.
 
 Rules:
 * Packets are put in order of `ext_seq`. A gap holds back what follows it for at most `max_wait` ns after the first
@@ -37,9 +37,9 @@ DEFAULT_MAX_WAIT = 500_000_000
 
 
 class Frame(NamedTuple):
-    """A whole encoded frame.
+    """A complete encoded frame.
 
-    `timestamp` is in RTP clock units, unwrapped; `arrival` (ns) is the earliest of its packets'. `width` and `height`
+    `timestamp` is in RTP clock units, unwrapped; `arrival` (ns) is that of its earliest packet. `width` and `height`
     are set on keyframes of video, else 0. `keyframe` is true for all audio. `intact` is false for video from a loss (or
     the start) until the next keyframe: the frame itself is complete, but its references may not be.
     """
@@ -56,8 +56,9 @@ class Frame(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """`packets` packets from `first_ext_seq` on that are in no frame. `keyframe_needed` is true for video, when
-    decoding can't go on cleanly without one: ask for it."""
+    """A number of `packets` from `first_ext_seq` on that are in no frame. `keyframe_needed` is true for video that
+    cannot be decoded cleanly without a keyframe, which should then be requested.
+    """
 
     first_ext_seq: int
     packets: int
@@ -66,9 +67,10 @@ class Loss(NamedTuple):
 
 
 class FrameAssembler:
-    """One stream's assembler. `fmtp` may hold H264's sprop-parameter-sets; `first_ext_seq` is the first packet that
-    counts as lost when it never comes (default: the first one pushed); `resumes` says that the packet before it ended a
-    frame, which an earlier assembler returned. Raises ValueError for RTX and RED."""
+    """One stream's assembler. `fmtp` may contain H264's sprop-parameter-sets. `first_ext_seq` is the first packet that
+    counts as lost if it never arrives (default: the first one pushed). `resumes`: the packet before it ended a frame,
+    which an earlier assembler returned. Raises ValueError for RTX and RED.
+    """
 
     def __init__(
         self,
@@ -85,15 +87,15 @@ class FrameAssembler:
         self._max_packets = max_packets
         self._buffer = ReorderBuffer(max_wait, max_packets, first_ext_seq)
         self._timestamps = Unwrapper(32)
-        self._parts: list[Ready] = []  # of the frame in hand
+        self._parts: list[Ready] = []  # of the current frame
         self._timestamp: int | None = None
-        self._broken = False  # the frame in hand misses packets
+        self._broken = False  # the current frame misses packets
         self._contiguous = resumes  # no packet is missing before the next one
         self._intact = self._is_audio
 
     @property
     def late_packets(self) -> int:
-        """Packets dropped as duplicates or after their gap was given up."""
+        """The number of packets dropped as duplicates, or because they arrived after their gap was given up."""
         return self._buffer.late_packets
 
     def push(self, ext_seq: int, arrival: int, rtp: bytes) -> list[Frame | Loss]:
@@ -103,11 +105,11 @@ class FrameAssembler:
         return self._take(self._buffer.push(Ready(ext_seq, arrival, header.timestamp, header.marker, payload)))
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Frame | Loss]:
-        """Take the sfu's word that these packets will not come: their gap is not waited for."""
+        """Take the sfu's report that these packets will not arrive: their gap is not waited for."""
         return self._take(self._buffer.missed(first_ext_seq, packets))
 
     def flush(self, now: int) -> list[Frame | Loss]:
-        """Give up the gaps that have waited for `max_wait` at `now`."""
+        """Give up the gaps that have lasted for `max_wait` at `now`."""
         return self._take(self._buffer.expire(now))
 
     def timer(self) -> int | None:
@@ -115,7 +117,9 @@ class FrameAssembler:
         return self._buffer.timer()
 
     def drain(self) -> list[Frame | Loss]:
-        """End of the stream: give up every gap and return all that is left. A frame without its end is INCOMPLETE."""
+        """End the stream: give up every gap and return everything that is left. A frame without its end is
+        INCOMPLETE.
+        """
         out = self._take(self._buffer.drain())
         return out + self._discard(LossReason.INCOMPLETE)
 
@@ -155,7 +159,7 @@ class FrameAssembler:
             return False
 
     def _finish(self) -> list[Frame | Loss]:
-        """The frame in hand has ended: return it, or its loss."""
+        """Return the current frame, which has ended, or its loss."""
         timestamp, self._timestamp = self._timestamp, None
         if timestamp is None or not self._parts:
             return []

@@ -1,7 +1,7 @@
-"""Payloads of one frame to its data, by codec.
+"""Depacketisation by codec: turns the payloads of one frame into its data.
 
-A depacketiser is handed the payloads of all packets with one timestamp, in order and without gaps, and refuses them
-with ValueError when they do not make a whole frame.
+A depacketiser gets the payloads of all packets with one timestamp, in order and without gaps. It raises ValueError if
+they do not form a complete frame.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from sfu.formats import vp8
 
 
 class Picture(NamedTuple):
-    """A frame's data. `width` and `height` are those of a keyframe, else 0."""
+    """A frame's data. `width` and `height` are set for keyframes, else 0."""
 
     data: bytes
     keyframe: bool
@@ -21,14 +21,16 @@ class Picture(NamedTuple):
 
 class Depacketizer(Protocol):
     def begins_frame(self, payload: bytes) -> bool:
-        """Return True if this payload, seen after a gap, surely is the first of its frame. ValueError if malformed."""
+        """Return True if this payload, after a gap, is certainly the first of its frame; raises ValueError if
+        malformed.
+        """
 
     def join(self, payloads: Sequence[bytes]) -> Picture | None:
-        """Return the frame, None for payloads that hold no picture (parameter sets alone); raises ValueError."""
+        """Return the frame, None for payloads without a picture (only parameter sets); raises ValueError."""
 
 
 class AudioDepacketizer:
-    """Every packet is a frame."""
+    """Treats every packet as a frame."""
 
     def begins_frame(self, payload: bytes) -> bool:
         return True
@@ -38,7 +40,7 @@ class AudioDepacketizer:
 
 
 class Vp8Depacketizer:
-    """RFC 7741, section 4.4. Partitions follow each other; only the first packet has S with partition 0."""
+    """VP8 (RFC 7741, section 4.4): partitions follow each other; only the first packet has S with partition 0."""
 
     def begins_frame(self, payload: bytes) -> bool:
         return vp8.parse(payload).frame_start

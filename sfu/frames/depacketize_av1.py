@@ -10,7 +10,7 @@ _DROPPED = (av1.OBU_TEMPORAL_DELIMITER, av1.OBU_TILE_LIST)
 
 class Av1Depacketizer:
     def begins_frame(self, payload: bytes) -> bool:
-        """After a gap only a coded video sequence is certain to begin: a frame may follow a lost one of its unit."""
+        """Return True for the start of a coded video sequence only, since a frame may follow a lost one of its unit."""
         return av1.is_keyframe_start(payload)
 
     def join(self, payloads: Sequence[bytes]) -> Picture | None:
@@ -32,7 +32,7 @@ def _is_key(body: bytes) -> bool:
 
 
 def _elements(payloads: Sequence[bytes]) -> list[bytes]:
-    """Return the OBUs of a temporal unit, fragments joined; raises ValueError if one lacks its start or end."""
+    """Return the OBUs of a temporal unit, with fragments joined; raises ValueError if one lacks its start or end."""
     elements: list[bytes] = []
     pending = b""
     open_element = False

@@ -12,7 +12,7 @@ _START_CODE = b"\0\0\0\1"
 
 
 class H264Depacketizer:
-    """Keeps the newest parameter sets of the stream, by their ids; `fmtp` may hold the first ones."""
+    """Keeps the stream's newest parameter sets by id; `fmtp` may contain the first ones."""
 
     def __init__(self, fmtp: str = "") -> None:
         self._sequence_sets: dict[int, bytes] = {}
@@ -21,7 +21,7 @@ class H264Depacketizer:
             self._keep(unit)
 
     def begins_frame(self, payload: bytes) -> bool:
-        """After a gap only an access unit delimiter or an SPS is certain: a slice may follow a lost SEI."""
+        """Return True for an access unit delimiter or an SPS only, since a slice may follow a lost SEI."""
         first = h264.parse(payload)[0]
         return first.start and first.nal_type in (h264.NAL_AUD, h264.NAL_SPS)
 
@@ -42,7 +42,7 @@ class H264Depacketizer:
             return Picture(_annex_b(units), True)
 
     def _complete(self, units: list[bytes], kinds: set[int]) -> list[bytes]:
-        """Add the parameter sets that a keyframe lacks: after its own SPS, else first but for a delimiter."""
+        """Add the parameter sets that a keyframe lacks: after its own SPS, else at the start after any delimiter."""
         position = 1 if units[0][0] & 0x1F == h264.NAL_AUD else 0
         sets = []
         if h264.NAL_SPS in kinds:
@@ -95,7 +95,7 @@ def _set_id(data: bytes, highest: int) -> int:
 
 
 def _parameter_sets(fmtp: str) -> list[bytes]:
-    """Return the NAL units of sprop-parameter-sets (RFC 6184, section 8.1); what does not decode is left out."""
+    """Return the NAL units of sprop-parameter-sets (RFC 6184, section 8.1), without those that do not decode."""
     for parameter in fmtp.split(";"):
         name, _, value = parameter.strip().partition("=")
         if name.lower() == "sprop-parameter-sets":

@@ -16,7 +16,7 @@ class Vp9Depacketizer:
         return vp9.parse(payload).picture_start
 
     def join(self, payloads: Sequence[bytes]) -> Picture | None:
-        """Return the picture. With several frames, an index of their sizes follows them.
+        """Return the picture; if it has several frames, an index of their sizes follows them.
 
         Some senders (FFmpeg's RTP muxer) never set P, so the frame header is checked for keyframes too.
         """
@@ -47,7 +47,7 @@ class Vp9Depacketizer:
 
 
 def split_superframe(data: bytes) -> list[bytes]:
-    """Return the frames of a superframe, or the data itself when it has no index."""
+    """Return the frames of a superframe, or the data itself if it has no index."""
     marker = data[-1]
     count, width = (marker & 0x07) + 1, (marker >> 3 & 0x03) + 1
     index_size = 2 + count * width

@@ -1,4 +1,4 @@
-"""Put the packets of one stream in order of ext_seq, and decide when a gap is a loss."""
+"""Reordering of one stream's packets by ext_seq, with a decision on when a gap is a loss."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -10,14 +10,14 @@ class LossReason(IntEnum):
     """The reason why packets are not part of a frame."""
 
     EXPIRED = 0  # did not arrive within max_wait
-    MISSED = 1  # the sfu said that they will not come
+    MISSED = 1  # the sfu reported that they will not arrive
     OVERFLOW = 2  # given up early because the buffer was full
     INCOMPLETE = 3  # arrived, but their frame misses packets
     MALFORMED = 4  # arrived, but the payload does not parse
 
 
 class Ready(NamedTuple):
-    """A packet: `payload` without padding, `timestamp` as on the wire."""
+    """A packet; `payload` is without padding, `timestamp` as on the wire."""
 
     ext_seq: int
     arrival: int
@@ -27,7 +27,7 @@ class Ready(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """`packets` packets from `first_ext_seq` on that were given up."""
+    """A number of `packets` from `first_ext_seq` on that were given up."""
 
     first_ext_seq: int
     packets: int
@@ -35,7 +35,7 @@ class Gap(NamedTuple):
 
 
 class ReorderBuffer:
-    """Holds what follows a gap until the gap closes, expires, overflows or is declared missed."""
+    """Holds packets after a gap until the gap closes, expires, overflows or is declared missed."""
 
     def __init__(self, max_wait: int, max_packets: int, first_ext_seq: int | None) -> None:
         self._max_wait = max_wait
@@ -66,7 +66,7 @@ class ReorderBuffer:
         return out + self.expire(packet.arrival)
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Ready | Gap]:
-        """Do not wait for these packets; those that have arrived stay."""
+        """Stop waiting for these packets; those that have arrived stay."""
         if self._expected is None:
             self._expected = first_ext_seq
         end = first_ext_seq + packets
@@ -76,7 +76,7 @@ class ReorderBuffer:
         return self._release()
 
     def expire(self, now: int) -> list[Ready | Gap]:
-        """Give up the gaps that have been waited for long enough."""
+        """Give up gaps that have lasted long enough."""
         out: list[Ready | Gap] = []
         while self._waiting_since is not None and now - self._waiting_since >= self._max_wait:
             out += self._give_up(LossReason.EXPIRED)
@@ -94,7 +94,7 @@ class ReorderBuffer:
         return None if self._waiting_since is None else self._waiting_since + self._max_wait
 
     def _give_up(self, reason: LossReason) -> list[Ready | Gap]:
-        """End the first gap at the next packet that is here, or at the start of a missed range before it."""
+        """End the first gap at the next packet that has arrived, or at the start of a missed range before it."""
         assert self._expected is not None
         following = min(self._waiting)
         if self._missed:

@@ -1,1 +1,1 @@
-"""A second door into rooms: the signaling protocol of LiveKit's SDKs, translated to ours and back. Without I/O."""
+"""The signaling protocol of LiveKit's SDKs, translated to ours and back. Without I/O."""

@@ -10,13 +10,13 @@ MAX_BYTES = 16_384
 
 
 class ChatReader:
-    """Puts together what a client says in chat. Of texts that are begun and not ended, few are kept."""
+    """Assembles a client's chat messages. Only a few unfinished texts are kept."""
 
     def __init__(self) -> None:
         self._begun: dict[str, bytes] = {}
 
     def take(self, packet: "models.DataPacket") -> str | None:
-        """Return what a packet says or ends; None for one that is no part of chat, or does not end a text."""
+        """Return the text that a packet completes; None if it is not part of chat, or does not end a text."""
         match packet.WhichOneof("value"):
             case "chat_message":
                 chat = packet.chat_message

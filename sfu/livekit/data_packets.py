@@ -1,8 +1,8 @@
-"""Packets of data channels: those of the protocol to our data messages, and back.
+"""Packets of data channels: translation of the protocol's packets to our data messages, and back.
 
-A user packet is a data message of its topic, so that clients of both protocols understand each other. Packets of other
-kinds (streams, calls, transcriptions, encrypted ones) are kept whole as messages of the topic TOPIC: what they say is
-their clients' business.
+A user packet becomes a data message with the same topic, so that clients of both protocols understand each other.
+Packets of other kinds (streams, calls, transcriptions, encrypted ones) are passed unchanged in messages of the topic
+TOPIC, since only clients need to understand them.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,13 +15,13 @@ from sfu.formats.data_message import DataMessage
 TOPIC = "livekit"
 
 _OURS = frozenset({"speaker", "metrics"})
-"""Kinds of packets that servers send, or get."""
+"""The kinds of packets that only servers send or receive."""
 
 
 def read(data: bytes, resolve: Callable[[Iterable[str]], tuple[str, ...]]) -> DataMessage | None:
-    """Return a client's packet as a message, None for one that is for nobody; raises ValueError for nonsense.
+    """Return a client's packet as a message, None for one without receivers; raises ValueError for an invalid one.
 
-    `resolve` returns the participants that identities name.
+    `resolve` returns the participants with the given identities.
     """
     try:
         packet = models.DataPacket.FromString(data)
@@ -44,7 +44,7 @@ def read(data: bytes, resolve: Callable[[Iterable[str]], tuple[str, ...]]) -> Da
 
 
 def write(message: DataMessage, identity: str, sid: str, *, reliable: bool) -> bytes | None:
-    """Return a message as a packet from `identity`; None for one that no client could read."""
+    """Return a message as a packet from `identity`; None if no client could read it."""
     kind = models.DataPacket.Kind.RELIABLE if reliable else models.DataPacket.Kind.LOSSY
     if message.topic == TOPIC:
         try:
@@ -56,7 +56,7 @@ def write(message: DataMessage, identity: str, sid: str, *, reliable: bool) -> b
     else:
         packet = models.DataPacket(user=models.UserPacket(payload=message.payload, topic=message.topic))
     packet.kind = kind
-    if not identity:  # an application says it, not a participant
+    if not identity:  # sent by an application, not a participant
         return packet.SerializeToString()
     packet.participant_identity, packet.participant_sid = identity, sid
     if packet.WhichOneof("value") == "user":

@@ -9,13 +9,13 @@ from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 from sfu.livekit import names
 
 HAND = "parley.hand"
-"""The attribute of whoever has raised a hand. A client raises its own by setting it, and lowers it by removing it."""
+"""The attribute for a raised hand. A client raises its hand by setting it, and lowers it by removing it."""
 
 _SCREEN = (Source.SCREEN, Source.SCREEN_AUDIO)
 
 
 def identity_of(info: ParticipantInfo) -> str:
-    """Return the identity of a participant: its id, of those that came by another door."""
+    """Return the identity of a participant; for those with another protocol it is the id."""
     return info.identity or info.participant
 
 
@@ -40,7 +40,7 @@ def participant(
 
 
 def _attributes(info: ParticipantInfo) -> dict[str, str]:
-    """Return the attributes; that of the hand is there while it is raised, whoever raised or lowered it."""
+    """Return the attributes, including that of the hand while it is raised, whoever raised it."""
     others = {name: value for name, value in info.attributes.items() if name != HAND}
     return others | {HAND: info.attributes.get(HAND, "raised")} if info.hand else others
 
@@ -77,7 +77,7 @@ def _layers(info: TrackInfo) -> "list[models.VideoLayer]":
 
 
 def stream_of(source: Source) -> str:
-    """Return the name of what is played in sync."""
+    """Return the name of the stream whose tracks are played in sync."""
     return "screen_share" if source in _SCREEN else "camera"
 
 

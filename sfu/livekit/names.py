@@ -1,4 +1,4 @@
-"""Names and numbers of the protocol, and ours for the same."""
+"""Names and numbers of the protocol, and our equivalents."""
 
 import re
 
@@ -8,7 +8,7 @@ from sfu.api.join_token import Source
 from sfu.api.refusal import Code
 
 SERVER_VERSION = "1.13.5"
-"""The release of the reference server whose behaviour the door keeps to: SDKs choose features by it."""
+"""The release of the reference server whose behaviour we follow; SDKs choose features by it."""
 PROTOCOL = 16
 PING_INTERVAL_SECONDS = 5
 PING_TIMEOUT_SECONDS = 15
@@ -92,14 +92,14 @@ def room_sid(room: str) -> str:
 
 
 def track_of(sid: str) -> str:
-    """Return our id of a track; ValueError if it is not the sid of a track."""
+    """Return our id of a track; raises ValueError if it is not the sid of a track."""
     if not sid.startswith(_TRACK):
         raise ValueError("not the sid of a track")
     return sid.removeprefix(_TRACK)
 
 
 def participant_of(sid: str) -> str:
-    """Return our id of a participant; raises ValueError for what is no sid of one."""
+    """Return our id of a participant; raises ValueError if it is not the sid of a participant."""
     if not sid.startswith(_PARTICIPANT):
         raise ValueError("not the sid of a participant")
     said = sid.removeprefix(_PARTICIPANT)
@@ -107,13 +107,13 @@ def participant_of(sid: str) -> str:
 
 
 def source_of(source: "models.TrackSource", kind: "models.TrackType") -> Source:
-    """Return our source; a track without one counts as a microphone or a camera."""
+    """Return our source; a track without a source counts as a microphone or a camera."""
     unsaid = Source.MICROPHONE if kind == models.TrackType.AUDIO else Source.CAMERA
     return _SOURCES.get(source, unsaid)
 
 
 def known_source(source: "models.TrackSource") -> Source | None:
-    """Return our source, None for one that is not known here."""
+    """Return our source, None for an unknown one."""
     return _SOURCES.get(source)
 
 
@@ -122,7 +122,7 @@ def their_source(source: Source) -> "models.TrackSource":
 
 
 def leave_request(code: str) -> "rtc.LeaveRequest":
-    """Return what a client is told whose session ends by a refusal with this code."""
+    """Return the reason to send to a client whose session ends with a refusal of this code."""
     known = Code(code) if code in set(Code) else None
     returns = known in _RETURNS
     action = rtc.LeaveRequest.Action.RECONNECT if returns else rtc.LeaveRequest.Action.DISCONNECT
@@ -135,5 +135,5 @@ def leave_request(code: str) -> "rtc.LeaveRequest":
 
 
 def left_reason(reason: str) -> "models.DisconnectReason":
-    """Return why another participant left."""
+    """Return the reason why another participant left."""
     return _LEFT.get(reason, models.DisconnectReason.UNKNOWN_REASON)

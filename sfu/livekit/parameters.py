@@ -1,7 +1,7 @@
 """Parameters of a connection, from the query of its request.
 
-Newer SDKs put them into one protobuf message, `join_request`, which may be compressed and may bring the first offer.
-With it a client has one peer connection, for both directions, and makes all offers.
+Newer SDKs send them in one protobuf message, `join_request`, which may be compressed and may contain the first offer.
+Such a client has one peer connection, for both directions, and makes all offers.
 """
 
 import base64
@@ -18,7 +18,7 @@ MAX_JOIN_REQUEST_BYTES = 1_048_576
 
 PATHS = ("/rtc", "/rtc/")
 JOIN_REQUEST_PATHS = ("/rtc/v1",)
-"""Paths where a join request is required; elsewhere it may be there."""
+"""Paths on which a join request is required; on others it is optional."""
 VALIDATION_PATHS = ("/rtc/validate", "/rtc/validate/")
 JOIN_REQUEST_VALIDATION_PATHS = ("/rtc/v1/validate",)
 
@@ -27,9 +27,9 @@ _TRUE = ("1", "true")
 
 
 class Parameters(NamedTuple):
-    """`reconnect`: the client goes on with the session that it lost. `takes_all`: it wants every track.
+    """Parameters of a connection. `reconnect`: the client resumes a lost session. `takes_all`: it wants every track.
 
-    `join` is what a newer SDK says; None for others.
+    `join` is the join request of a newer SDK, None for others.
     """
 
     token: str
@@ -39,7 +39,9 @@ class Parameters(NamedTuple):
 
 
 def read(query: str, authorization: str = "", *, needs_join: bool = False) -> Parameters:
-    """Return the parameters of a query; the token may come as a bearer instead. ValueError, for clients, if invalid."""
+    """Return the parameters of a query; the token may be a bearer instead. Raises ValueError with a text for
+    clients.
+    """
     if len(query) > MAX_QUERY_BYTES:
         raise ValueError("the query is too long")
     said = {name: values[-1] for name, values in parse_qs(query, max_num_fields=64).items()}
@@ -55,7 +57,7 @@ def read(query: str, authorization: str = "", *, needs_join: bool = False) -> Pa
 
 
 def _join_request(text: str) -> "rtc.JoinRequest":
-    """Return the request, with the texts of the reference server for what is wrong."""
+    """Return the join request; errors have the reference server's texts."""
     try:
         data = base64.b64decode(text, altchars=b"-_", validate=True)
     except binascii.Error as error:
@@ -76,7 +78,7 @@ def _join_request(text: str) -> "rtc.JoinRequest":
 
 
 def _decompressed(data: bytes) -> bytes:
-    """Return the content of a gzip file, at most a byte more than is allowed."""
+    """Return the content of a gzip file, cut off one byte beyond the limit."""
     reader = zlib.decompressobj(_GZIP)
     try:
         content = reader.decompress(data, MAX_JOIN_REQUEST_BYTES + 1)

@@ -1,4 +1,4 @@
-"""One client's session: its requests to messages of ours, ours to its responses. What may be done, rooms decide."""
+"""One client's session: translates its requests to our messages, and ours to its responses. Rooms check permissions."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ from sfu.peers.publish.uptrack import UpTrack
 
 MAX_PERMITTED = 1000
 MAX_ADDED = 64
-"""Tracks that a client may have announced and not published."""
+"""The maximum number of tracks that a client has announced but not published."""
 
 _RELIABLE, _LOSSY = "_reliable", "_lossy"
 _HEIGHTS = {
@@ -32,7 +32,7 @@ _HEIGHTS = {
     models.VideoQuality.HIGH: 0,
     models.VideoQuality.OFF: 0,
 }
-"""Heights of a picture shown in a quality, where no size is told; 0: whatever there is."""
+"""Picture heights by quality, used if no size is given; 0 means any."""
 _SCORES = {
     models.ConnectionQuality.EXCELLENT: 4.5,
     models.ConnectionQuality.GOOD: 4.0,
@@ -45,7 +45,7 @@ _ENABLED = ("audio/opus", "audio/red", "video/VP8", "video/VP9", "video/H264", "
 
 
 class _Added(NamedTuple):
-    """A track that the client has announced, and the id that it has from then on."""
+    """A track that the client has announced, and its id."""
 
     track: str
     request: "rtc.AddTrackRequest"
@@ -54,21 +54,21 @@ class _Added(NamedTuple):
 
 
 class LiveKitSession:
-    """The state of what a client and the room have told each other; it outlives a connection that is resumed.
+    """The state of one client's translation; it outlives a connection that is resumed.
 
-    It is the participant's `Dialect` (sfu.rooms.dialect), too.
+    It is also the participant's `Dialect` (sfu.rooms.dialect).
     """
 
     publish_labels = Labels(_RELIABLE, _LOSSY, ours=False)
     subscribe_labels = Labels(_RELIABLE, _LOSSY, ours=True)
 
     def __init__(self, admission: LiveKitAdmission, *, one_peer: bool = False) -> None:
-        """`one_peer`: the client has one peer connection, for both directions."""
+        """`one_peer`: the client has one peer connection for both directions."""
         self.has_one_peer = one_peer
         self.replies: list[rtc.SignalResponse] = []
-        """Responses to the last request that need no room."""
+        """Responses to the last request that do not depend on the room."""
         self.packets: list[bytes] = []
-        """Packets for the client's data channel that messages to it cause; the sender of the message collects them."""
+        """Packets for the client's data channel, made from messages to it; the sender of the messages collects them."""
         self.resume = ""
         """The secret by which a lost connection is resumed."""
         self._room = models.Room(name=admission.room_name)
@@ -125,9 +125,9 @@ class LiveKitSession:
     # Dialect
 
     def name_track(self, uptrack: UpTrack, *, again: bool) -> Msid:
-        """Return the msid under which a track is shown: what one participant's devices send is played in sync.
+        """Return the msid under which a track is shown; tracks of one participant's devices are played in sync.
 
-        In a section that showed another track before, libwebrtc keeps that one's id: there the stream has to tell.
+        In a section that showed another track before, libwebrtc keeps the earlier track id, so the stream id must tell.
         """
         sid = names.track_sid(uptrack.shown_as)
         stream = sid if again else infos.stream_of(uptrack.source)
@@ -160,7 +160,7 @@ class LiveKitSession:
     # Requests
 
     def receive(self, data: bytes) -> list[signaling.ClientMessage]:
-        """Return what a request asks of the room; raises Refused for nonsense. `replies` are due at once."""
+        """Return a request as our messages; raises Refused for an invalid one. `replies` must be sent at once."""
         try:
             request = rtc.SignalRequest.FromString(data)
         except DecodeError as error:
@@ -168,7 +168,7 @@ class LiveKitSession:
         return self.take(request)
 
     def opening(self, join: "rtc.JoinRequest") -> "list[rtc.SignalRequest]":
-        """Return what a join request asks beyond joining, as the requests that clients send otherwise."""
+        """Return a join request's further contents as our messages, as if sent in separate requests."""
         requests = [rtc.SignalRequest(add_track=added) for added in join.add_track_requests[:MAX_ADDED]]
         if join.metadata or join.participant_attributes:
             attributes = {name: value for name, value in join.participant_attributes.items() if value}
@@ -179,7 +179,7 @@ class LiveKitSession:
         return requests
 
     def take(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
-        """Do the same as `receive` for a request that was read already."""
+        """Do the same as `receive` for a parsed request."""
         self.replies = []
         try:
             return self._read(request)
@@ -189,10 +189,10 @@ class LiveKitSession:
     def _read(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         kind = request.WhichOneof("message")
         asks = self._asking.get(kind or "")
-        return asks(request) if asks is not None else []  # candidates need nothing; the rest is not known here
+        return asks(request) if asks is not None else []  # candidates are not needed; others are unknown
 
     def _answer(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
-        number = request.answer.id or self._offer_id  # some SDKs do not say which offer they answer
+        number = request.answer.id or self._offer_id  # some SDKs do not name the offer that they answer
         return [signaling.Answer(peer="subscribe", sdp=request.answer.sdp, id=number)]
 
     def _leave(self, _: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
@@ -233,7 +233,7 @@ class LiveKitSession:
         return [signaling.Permit(everyone=asked.all_participants, to=to)]
 
     def done(self) -> "list[rtc.SignalResponse]":
-        """Return what the client is told once the room has done all that the last request asked."""
+        """Return the responses to the last request, once the room has carried it out."""
         asked, self._asked = self._asked, None
         return [] if asked is None else [rtc.SignalResponse(request_response=asked)]
 
@@ -245,7 +245,7 @@ class LiveKitSession:
         return []
 
     def _add(self, request: "rtc.AddTrackRequest") -> None:
-        """Announce a track. Its id is given at once, since clients wait for it before they offer."""
+        """Announce a track. It gets its id at once, since clients wait for that before they offer."""
         if request.type not in (models.TrackType.AUDIO, models.TrackType.VIDEO) or not request.cid:
             raise ValueError("a track must be audio or video, and have a client id")
         if len(self._added) >= MAX_ADDED and request.cid not in self._added:
@@ -268,11 +268,11 @@ class LiveKitSession:
         self._reply(track_published=published)
 
     def _add_backups(self, request: "rtc.AddTrackRequest") -> None:
-        """Announce the same track in another codec, which a subscriber needs."""
+        """Announce a track again in another codec that a subscriber needs."""
         track = names.track_of(request.sid)
         first = next((entry for entry in self._added.values() if entry.track == track), None)
         if first is None:
-            raise ValueError("a track in another codec that is not there")
+            raise ValueError("the track to send in another codec does not exist")
         for codec in request.simulcast_codecs:
             if codec.cid and codec.cid != first.request.cid and len(self._added) < MAX_ADDED:
                 name = _CODECS.get(codec.codec.lower(), "VP8")
@@ -317,7 +317,7 @@ class LiveKitSession:
         request = asked.mute
         track = names.track_of(request.sid)
         if all(added.track != track for added in self._added.values()):
-            raise ValueError("not a track of yours")
+            raise ValueError("this is not your track")
         is_offered = track in self._muted
         self._muted[track] = request.muted
         return [signaling.MediaControl(track=track, muted=request.muted)] if is_offered else []
@@ -354,7 +354,7 @@ class LiveKitSession:
     # Responses
 
     def tell(self, message: signaling.Message) -> "list[rtc.SignalResponse]":
-        """Return what the client is told of a message of the room."""
+        """Return the responses for a message from the room."""
         telling = self._telling.get(type(message))
         return telling(message) if telling is not None else []
 
@@ -378,7 +378,7 @@ class LiveKitSession:
         return said
 
     def _qualities(self, people: Iterable[ParticipantInfo]) -> "list[rtc.SignalResponse]":
-        """Return how good connections are; the score is the one by which the reference tells the levels apart."""
+        """Return connection qualities; the scores are the reference server's for these levels."""
         told = [
             rtc.ConnectionQualityInfo(
                 participant_sid=names.participant_sid(info.participant),
@@ -482,7 +482,7 @@ class LiveKitSession:
         return self._update(known.participant)
 
     def _own_muted(self, message: signaling.TrackUnpublished | signaling.TrackMuted) -> "list[rtc.SignalResponse]":
-        """Tell a client that a host has muted its track; it knows its own mutes."""
+        """Tell a client that a host has muted its track; it knows of its own muting."""
         said = self._muted.get(message.track)
         if isinstance(message, signaling.TrackUnpublished) or said is None or said == message.muted:
             return []
@@ -498,7 +498,9 @@ class LiveKitSession:
         return [rtc.SignalResponse(track_subscribed=subscribed)]
 
     def _chat(self, message: signaling.Chat) -> "list[rtc.SignalResponse]":
-        """Pass on what others say in chat; those that came by this door say it in packets themselves."""
+        """Pass on others' chat messages, except those of clients with this protocol, who send them in packets
+        themselves.
+        """
         info = self._participants.get(message.participant or "")
         if info is None or not info.identity:
             sender = message.participant or ""
@@ -578,18 +580,20 @@ def _muted(info: TrackInfo, muted: bool) -> TrackInfo:
 
 
 def _shown(sdp: str) -> dict[str, str]:
-    """Return the tracks that an answer shows, by mid: browsers keep other ids for the sections of their offers."""
+    """Return the tracks that an answer shows, by mid, since browsers keep other ids for the sections of their
+    offers.
+    """
     named = ((section.mid, section.msids[0].track) for section in parse_sdp(sdp).media if section.msids)
     return {mid: track for mid, track in named if mid and track}
 
 
 def _codec(request: "rtc.AddTrackRequest") -> str:
-    """Return the codec that a client wishes to send; the room chooses where it names none."""
+    """Return the codec that a client wants to send; if it names none, the room chooses."""
     return next((_CODECS[one.codec.lower()] for one in request.simulcast_codecs if one.codec.lower() in _CODECS), "")
 
 
 def _announced(added: _Added, source: Source) -> "models.TrackInfo":
-    """Return the answer to a client that announced a track: its own data, with an id."""
+    """Return the response to a client that announced a track: its own data, with an id."""
     request = added.request
     mime = "audio/opus" if request.type == models.TrackType.AUDIO else f"video/{added.codec or 'VP8'}"
     return models.TrackInfo(

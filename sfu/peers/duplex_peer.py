@@ -1,6 +1,6 @@
-"""A peer that carries both what its participant publishes and what it receives, for clients that have one connection.
+"""A peer for both publishing and receiving, for clients with one peer connection.
 
-The client makes every offer. It publishes on some m-sections, and the tracks of others are shown on the rest of them.
+The client makes every offer. It publishes on some m-sections; others' tracks are shown on the rest.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class DuplexPeer(NegotiatedPublishPeer):
     subscription: AnsweredSubscription | None = None
 
     def receive_too(self, context: Context, name: NameTrack, now: int) -> AnsweredSubscription:
-        """Carry what the participant receives, from the next offer on."""
+        """Send the participant the tracks that it receives, from the next offer on."""
         subscribe_peer = SubscribePeer(context, now, self.peer)
         subscribe_peer.data = self.data
         if self.peer.connected:
@@ -30,14 +30,14 @@ class DuplexPeer(NegotiatedPublishPeer):
         return self.subscription
 
     def receive_no_more(self) -> None:
-        """Stop what the participant receives; what it publishes goes on."""
+        """Stop sending tracks to the participant; its publishing continues."""
         if self.subscription is not None:
             self.subscription.subscribe_peer.stop()
             self.subscription = None
 
     @property
     def subscribe_peer(self) -> SubscribePeer | None:
-        """The side that sends, if any."""
+        """The sending side, if any."""
         return self.subscription.subscribe_peer if self.subscription is not None else None
 
     def offer(
@@ -51,7 +51,7 @@ class DuplexPeer(NegotiatedPublishPeer):
         return change
 
     def connected(self, now: int) -> None:
-        """DTLS is done."""
+        """Start both directions, since DTLS is done."""
         super().connected(now)
         if self.subscribe_peer is not None:
             self.subscribe_peer.connected(now)
@@ -74,7 +74,7 @@ class DuplexPeer(NegotiatedPublishPeer):
 
 
 def _receiving(sdp: str) -> dict[str, str]:
-    """Return the kinds of the sections of an offer on which its client only receives, by mid."""
+    """Return, by mid, the kinds of an offer's sections on which its client only receives."""
     description = parse(sdp)
     return {
         section.mid: section.kind

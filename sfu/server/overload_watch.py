@@ -62,7 +62,9 @@ class OverloadWatch:
         if self._shedding.update(measured, now):
             self._node.ration(self._shedding.shed, now)
             if before == 0 or self.step == 0:
-                _log.warning("overloaded: leaving out some video" if self.step else "overload over: all video passes")
+                _log.warning(
+                    "overloaded: leaving out some video" if self.step else "not overloaded: all video passes again"
+                )
         if self.step:
             self._shed_at = now
         is_overloaded = now - self._shed_at < _CALM_NS

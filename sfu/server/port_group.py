@@ -25,7 +25,7 @@ _SO_ATTACH_REUSEPORT_CBPF = 51
 _PROGRAM = struct.Struct("@HP")  # struct sock_fprog
 _PAUSE_SECONDS = 0.02
 _WORKLOAD = 0.2
-"""The share of the time that making programs may take."""
+"""The share of the time that may be spent on building programs."""
 _LIMITS = (port_steering.MAX_INSTRUCTIONS, 2400, 1200)
 """Numbers of instructions to try; older kernels limit a program to the memory for a socket's options (optmem_max)."""
 _MAX_UNREAD_BYTES = 4 << 20

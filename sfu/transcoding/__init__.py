@@ -1,1 +1,1 @@
-"""Conversion of sound between Opus and telephone codecs: codecs, timing, and the process that does it."""
+"""Conversion of audio between Opus and telephone codecs: codecs, timing, and the converting process."""

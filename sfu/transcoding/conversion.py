@@ -1,9 +1,10 @@
-"""One stream between Opus and a telephone's codec: RTP in, RTP out in frames of 20 ms. Pure but for the codecs.
+"""Conversion of one stream between Opus and a telephone codec: takes RTP, and returns RTP in frames of 20 ms. Sans-IO.
 
-Packets are put in order; those that do not come within 60 ms count as lost. Lost Opus is recovered from the in-band FEC
-of the next packet, else concealed by libopus; lost G.711 and G.722 becomes silence. If nothing was sent for longer,
-nothing is sent either: the timestamps advance by as much, and the marker says that sound begins (RFC 3551, section
-4.1). Opus packets carry an audio level (RFC 6464), since telephones send none. Times are CLOCK_MONOTONIC ns.
+Packets are put in order; those that do not arrive within 60 ms count as lost. Lost Opus packets are recovered from the
+in-band FEC of the next packet, else concealed by libopus; lost G.711 and G.722 packets become silence. If the source
+pauses for longer, nothing is sent either: the timestamps advance accordingly, and the next packet has the marker (RFC
+3551, section 4.1). Opus packets carry an audio level (RFC 6464), since telephones send none. Times are CLOCK_MONOTONIC
+ns.
 """
 
 import array
@@ -27,16 +28,16 @@ FRAMES_PER_SECOND = 50
 _WAIT_NS = 60_000_000
 _MAX_WAITING = 16
 _CONCEAL = 0.12
-"""The most seconds of sound that are made up, and of silence within one flow."""
+"""The maximum audio that is filled in, and silence within one flow, in seconds."""
 _AHEAD, _BEHIND = 10, 0.5
-"""Seconds: a sender whose timestamps jump by more has restarted."""
+"""A sender whose timestamps jump by more than this many seconds has restarted."""
 _VOICE_LEVEL = 50
 _SILENT = 127
 _SECOND = 1_000_000_000
 
 
 class Direction(NamedTuple):
-    """The codecs of a conversion; one of the two is Opus, the other one a telephone's."""
+    """The codecs of a conversion: one is Opus, the other a telephone codec."""
 
     source: Codec
     target: Codec
@@ -134,7 +135,7 @@ class Conversion:
         return self._begin + len(self._sound) // SAMPLE_BYTES
 
     def _place(self, start: int, item: Ready) -> list[bytes]:
-        """Extend the sound to where a packet begins; return the packets that had to be sent first."""
+        """Extend the audio to the start of a packet; return the packets that had to be sent first."""
         missing = start + self._shift - self._end
         if self._is_new or not -_BEHIND * self._rate <= missing <= _AHEAD * self._rate:
             out = self._flush()
@@ -154,7 +155,7 @@ class Conversion:
         return []
 
     def _filler(self, missing: int, following: bytes) -> bytes:
-        """Return so many samples before a packet."""
+        """Return a number of samples before a packet."""
         unit = self._rate // 400
         whole = missing // unit * unit
         if self._opus is None or not self._lost or not whole:

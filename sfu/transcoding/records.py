@@ -1,6 +1,6 @@
 """Records between an sfu and its transcoder, one for each message of their socket (AF_UNIX SOCK_SEQPACKET).
 
-A record is a type byte and what follows: RTP behind its header, or a message as JSON.
+A record is a type byte, followed by a header and RTP, or by a message as JSON.
 """
 
 import struct
@@ -19,7 +19,7 @@ _CONVERTED_HEADER = struct.Struct("!BI")
 
 
 class Packet(NamedTuple):
-    """A packet to convert: for which conversion, of which stream."""
+    """A packet to convert, with its conversion and its stream."""
 
     conversion: int
     stream: int
@@ -29,14 +29,14 @@ class Packet(NamedTuple):
 
 
 class Converted(NamedTuple):
-    """A packet of a conversion."""
+    """A converted packet."""
 
     conversion: int
     rtp: bytes
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """Convert packets of this payload type from now on, into packets of that type and SSRC."""
+    """Starts a conversion of packets with one payload type into packets with another one and an SSRC."""
 
     conversion: int
     source: Codec
@@ -53,17 +53,17 @@ class End(msgspec.Struct, frozen=True, tag="end"):
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Answer with what was dropped."""
+    """Asks for an answer with the counts of dropped packets."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The transcoder has started. `confined` names what confines it."""
+    """Reports that the transcoder has started. `confined` names the mechanisms that confine it."""
 
     confined: tuple[str, ...]
 
 
 class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
-    """The answer to a ping: packets that were not converted since the last one, by reason."""
+    """The answer to a ping: packets not converted since the last one, by reason."""
 
     reasons: dict[str, int]
 

@@ -1,4 +1,4 @@
-"""Telephone codecs: G.711 and G.722, by FFmpeg. Sound is 16-bit mono."""
+"""Telephone codecs, G.711 and G.722, from FFmpeg. Audio is 16-bit mono."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class TelephonyDecoder:
             raise ValueError(f"cannot be decoded: {error}") from error
         sound = b"".join(bytes(frame.planes[0])[: frame.samples * 2] for frame in frames)
         if not sound:
-            raise ValueError("it contains no sound")
+            raise ValueError("it contains no audio")
         return sound
 
 
@@ -54,7 +54,7 @@ class TelephonyEncoder:
         self._context = context
 
     def encode(self, samples: bytes) -> bytes:
-        """Return the payload of so much sound."""
+        """Return the payload for these samples."""
         frame = av.AudioFrame(format="s16", layout="mono", samples=len(samples) // 2)
         frame.sample_rate = self._rate
         frame.planes[0].update(samples)

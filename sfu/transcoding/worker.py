@@ -1,6 +1,7 @@
-"""The transcoder: converts sound in a process of its own, without secrets, network or files.
+"""The transcoder: converts audio in a separate process, without secrets, network or files.
 
-Started as `python -m sfu.transcoding.worker FD` with a Unix SEQPACKET socket at FD. It ends when the socket closes.
+It is started as `python -m sfu.transcoding.worker FD`, with a Unix SEQPACKET socket at FD, and ends when the socket
+closes.
 """
 
 import contextlib
@@ -19,11 +20,11 @@ from sfu.transcoding.telephony import TELEPHONY
 MEMORY_BYTES = 2 << 30
 MAX_CONVERSIONS = 4096
 STALE_NS = 500_000_000
-"""After a stall, sound continues from now; what was missed is not made up for."""
+"""The delay beyond which packets are dropped: after a stall, audio continues from the present."""
 
 
 class Transcoder:
-    """All conversions. Feed records; each returns those to send. Packets that are too old are dropped."""
+    """All conversions. Each record taken returns the records to send. Packets that are too old are dropped."""
 
     def __init__(self) -> None:
         self._conversions: dict[int, Conversion] = {}
@@ -83,7 +84,7 @@ class Transcoder:
 
 
 def _load() -> None:
-    """Load every codec: once confined, there are no files."""
+    """Load every codec, since there are no files once the process is confined."""
     for codec in TELEPHONY:
         for direction in (Direction(codec, Codec.OPUS), Direction(Codec.OPUS, codec)):
             Conversion(direction, 0, 0, 0)

@@ -1,8 +1,8 @@
-"""A subscription whose client makes the offers: tracks are shown on the m-sections on which it only receives.
+"""A subscription whose client makes the offers; tracks are shown on the m-sections on which it only receives.
 
-Where the sections do not suffice, or what they show has changed, the client is asked for another offer, with more of
-them. A section that became free is answered as inactive once before it shows another track, as another stream: a
-browser tells its page of a track when its section begins to be received.
+If there are too few sections, or their tracks have changed, the client is asked for another offer, with enough
+sections. A section that became free is answered as inactive once before it shows another track, as another stream: a
+browser reports a track to its page when its section begins to be received.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,19 +22,19 @@ from sfu.peers.subscribe.slot_assignment import Wish
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer, encoding_of
 from sfu.peers.subscribe.subscription import Candidate, Requirement, SubscribeOffer, Subscription
 
-_COALESCE_NS = 20_000_000  # nothing is shown before an answer has said so
+_COALESCE_NS = 20_000_000  # nothing is shown before it has been answered
 _KINDS = ("audio", "video")
 
 
 class NameTrack(Protocol):
-    """Says under which msid a track is shown; `again`: by a section whose client may know it by another one."""
+    """Returns the msid under which a track is shown; `again`: the client may know the section by another one."""
 
     def __call__(self, uptrack: UpTrack, *, again: bool) -> Msid: ...
 
 
 @dataclass(slots=True)
 class _Section:
-    """A section of the client's offers; it `rests` from being cleared until that was answered."""
+    """A section of the client's offers; it `rests` from being cleared until that has been answered."""
 
     kind: str
     slot: OfferedSlot | None = None
@@ -43,7 +43,7 @@ class _Section:
 
 
 class AnsweredSubscription(Subscription):
-    """Shown on a peer that also publishes."""
+    """The subscription of a peer that also publishes."""
 
     def __init__(self, context: Context, now: int, subscribe_peer: SubscribePeer, name: NameTrack) -> None:
         self._name = name
@@ -54,11 +54,11 @@ class AnsweredSubscription(Subscription):
         super().__init__(context, now, subscribe_peer)
 
     def _begin(self, now: int) -> None:
-        """Wait for tracks: the client has made its first offer, or is about to."""
+        """Wait for tracks, since the client has made its first offer, or is about to."""
         self._offer_at = None
 
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
-        """Show these tracks, most important first; returns whether the map of slots changed."""
+        """Show these tracks, most important first; return whether the map of slots changed."""
         most = self._context.limits.video_slots
         by_wish = {entry.wish: entry for entries in (audio, video) for entry in entries[:most]}
         changed = False
@@ -72,7 +72,7 @@ class AnsweredSubscription(Subscription):
         return changed
 
     def _keep(self, mid: str, section: _Section, by_wish: dict[Wish, Candidate], now: int) -> bool:
-        """Go on with what a section shows, taken from `by_wish`, or free it; return whether anything changed."""
+        """Keep a section's track, taking it from `by_wish`, or free the section; return whether anything changed."""
         downtrack = self.subscribe_peer.downtracks[mid]
         entry = by_wish.pop(downtrack.wish, None) if downtrack.wish is not None else None
         if entry is None:
@@ -94,9 +94,9 @@ class AnsweredSubscription(Subscription):
             self._offer_at = now + _COALESCE_NS
 
     def place(self, sections: Mapping[str, str], now: int) -> dict[str, PlaybackStream]:
-        """Take the kinds of the sections that an offer receives on, by mid; return what they show, the answer's part.
+        """Take the kinds, by mid, of the sections on which an offer receives; return their part of the answer.
 
-        Sections that do not receive any more show nothing.
+        Sections that no longer receive show nothing.
         """
         for mid, section in self._sections.items():
             if mid not in sections and section.shows is not None:
@@ -127,7 +127,7 @@ class AnsweredSubscription(Subscription):
         section.shows = self._name(entry.uptrack, again=True)
 
     def agree(self, answer: Negotiated, now: int) -> None:
-        """Begin to send what the answer to an offer says."""
+        """Begin to send according to the answer to an offer."""
         for media in answer.media:
             section = self._sections.get(media.mid)
             if section is not None and section.shows is None:
@@ -144,7 +144,7 @@ class AnsweredSubscription(Subscription):
         return Requirement(*(max(wanted.count(kind) - free.count(kind), 0) for kind in _KINDS))
 
     def take_requirement(self, now: int) -> Requirement | None:
-        """Return what to ask the client for, once it is due and until it has made an offer."""
+        """Return the sections to ask the client for, when due and until it has made an offer."""
         if self._is_asked or self._offer_at is None or now < self._offer_at:
             return None
         self._offer_at = None
@@ -152,24 +152,24 @@ class AnsweredSubscription(Subscription):
         return self._lacking()
 
     def slots(self) -> list[Slot]:
-        """Return the map of the sections that have shown something."""
+        """Return the map of the sections that have shown a track."""
         shown = ((mid, self.subscribe_peer.downtracks[mid].wish) for mid, one in self._sections.items() if one.slot)
         return [Slot(mid=mid, track=wish.track if wish else None) for mid, wish in shown]
 
     def video_codecs(self) -> AbstractSet[Codec] | None:
-        """Return what the subscriber decodes, None until an offer has told."""
+        """Return the codecs that the subscriber decodes, None before its first offer."""
         return self._codecs
 
     def take_offer(self, now: int) -> SubscribeOffer | None:
-        """Return None: the client makes the offers."""
+        """Return None, since the client makes the offers."""
         return None
 
     def answer(self, offer_id: int, sdp: str, now: int) -> bool:
-        """Return False: the client answers nothing."""
+        """Return False, since the client never answers."""
         return False
 
     def offer_due(self) -> int | None:
-        """Return when `take_requirement` has one."""
+        """Return when `take_requirement` has a requirement."""
         return None if self._is_asked else self._offer_at
 
 

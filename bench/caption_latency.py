@@ -39,7 +39,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def _talk(sfu: Sfu, seconds: float) -> int:
-    """Let all speak; returns the zero of the meeting clock."""
+    """Let all speak; return the zero of the meeting clock."""
     zero = time.monotonic_ns()
     opened = [track_opened(handle, opened_at=zero) for handle in range(1, SPEAKERS + 1)]
     for track in opened:

@@ -133,7 +133,7 @@ async def _ask(host: str, port: int, tokens: list[str], due: list[float], figure
 
 
 async def signed_in(dsn: str, keys_dir: Path, count: int) -> list[str]:
-    """Put everybody into the database, signed in; returns their access tokens."""
+    """Put everybody into the database, signed in; return their access tokens."""
     tokens = Tokens(keys.load(keys_dir, may_create=False))
     made = []
     async with session(dsn) as connection:

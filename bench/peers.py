@@ -57,7 +57,7 @@ class Forwarder(Protocol):
         ...
 
     def publish(self, suite: Suite, key: bytes, ssrc: int) -> tuple[str, int]:
-        """Take a camera (VP8, payload type 96) protected with `key`; returns where to send it."""
+        """Take a camera (VP8, payload type 96) protected with `key`; return where to send it."""
         ...
 
     def subscribe(self, suite: Suite, key: bytes, port: int) -> plain.Opened:
@@ -264,7 +264,7 @@ def _publish(client: LightClient, forwarder: Forwarder, suite: Suite) -> int:
 
 
 def _subscribe(client: LightClient, forwarder: Forwarder, suite: Suite) -> socket.socket:
-    """Add a receiver; returns its socket, of which the client has another descriptor."""
+    """Add a receiver; return its socket, of which the client has another descriptor."""
     key = secrets.token_bytes(plain.KEY_BYTES[suite])
     entry = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     entry.bind(("127.0.0.1", 0))

@@ -67,7 +67,7 @@ class Options:
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> "Options":
-        """Take them from the command line; ValueError when a shape is none."""
+        """Take them from the command line; raises ValueError if a shape is none."""
         default_seconds, default_rounds = (5.0, 1) if chosen.quick else (20.0, 5)
         return cls(
             [Shape.parse(text) for text in chosen.shape],

@@ -128,7 +128,7 @@ async def _settled_descriptors(here: Stage) -> int:
 
 
 async def _round(here: Stage, dice: random.Random, name: str) -> int:
-    """Fill some rooms, let them talk, switch and empty; returns how many joined."""
+    """Fill some rooms, let them talk, switch and empty; return how many joined."""
     rooms = [f"{name}-{k}" for k in range(ROOMS)]
     there = [Participant(here.client, here.sfu, room) for room in rooms for _ in range(SIZE)]
     try:

@@ -142,7 +142,7 @@ def _content(size: int) -> str:
 async def _upload(
     session: aiohttp.ClientSession, url: str, token: str, size: int, *, outcome: Outcome, rate: int = 0
 ) -> str:
-    """Upload at `rate` bytes a second (0: as fast as it goes); returns the file's id."""
+    """Upload at `rate` bytes a second (0: as fast as it goes); return the file's id."""
 
     async def pieces() -> AsyncIterator[bytes]:
         begun = time.monotonic()

@@ -1,1 +1,1 @@
-"""Recorder: a sink that muxes what the sfu forwards into files that survive any crash."""
+"""Recorder: a sink that muxes forwarded media into files that survive any crash."""

@@ -1,4 +1,4 @@
-"""Renews this recorder's leases, and takes over what recorders that are gone for good left unfinished."""
+"""Renews this recorder's leases, and takes over unfinished recordings of recorders that have disappeared."""
 
 import asyncio
 import functools
@@ -17,11 +17,11 @@ from recorder.recordings import SEALING, Recordings
 _log = logging.getLogger(__name__)
 
 _ADOPT_EVERY = 5
-"""The number of renewals between two searches for what others left."""
+"""The number of renewals between two searches for abandoned recordings."""
 
 
 class Adoption:
-    """`objects` is the store of recordings, None for the directory alone."""
+    """`objects` is the store of recordings, None if there is only the directory."""
 
     def __init__(
         self, config: RecorderConfig, objects: Objects | None, recordings: Recordings, finisher: Finisher
@@ -32,7 +32,7 @@ class Adoption:
         self._finisher = finisher
 
     async def look(self) -> list[str]:
-        """Take over what others left, in the directory and in the store; returns the recordings."""
+        """Take over abandoned recordings in the directory and in the store; return them."""
         now = time.time()
         taken = await asyncio.to_thread(self._recordings.take_over, now)
         if self._objects is None:

@@ -1,4 +1,4 @@
-"""Attachment to an sfu, for ever: reads records, runs timers, makes captured media durable, and reports that."""
+"""Permanent attachment to an sfu: reads records, runs timers, makes captured media durable, and reports progress."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ class Attachments:
         self._uploads = uploads
 
     async def run(self) -> None:
-        """Attach, again and again, until cancelled; by then everything captured is sealed and on disk."""
+        """Attach repeatedly until cancelled; before it returns, everything captured is sealed and on disk."""
         await stay_attached(self._path, self._attached, metrics.drop_unsent)
 
     async def _attached(self, sink: SinkSocket) -> None:
@@ -93,7 +93,7 @@ class Attachments:
                 capture.end(name, abandoned=True)
 
     async def _tell(self, sink: SinkSocket, capture: Capture) -> None:
-        """Tell the sfu regularly that this recorder lives, and which recordings are stalled."""
+        """Report to the sfu regularly that this recorder is alive, and which recordings are stalled."""
         while True:
             if capture.version >= 2:
                 sink.send(RecorderState(stalled=capture.troubles(time.monotonic_ns())))

@@ -6,7 +6,7 @@ _START_CODE = b"\x00\x00\x00\x01"
 
 
 def block_payload(codec: Codec, frame: bytes) -> bytes:
-    """Return the block's bytes: H264's NAL units behind four-byte lengths (ISO/IEC 14496-15), all else unchanged."""
+    """Return the block's bytes: H264's NAL units with four-byte lengths (ISO/IEC 14496-15), other codecs unchanged."""
     return length_prefixed(frame) if codec is Codec.H264 else frame
 
 

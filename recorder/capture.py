@@ -1,4 +1,4 @@
-"""Capture of one attachment to the sfu: sink records in, files and replies out. No socket, no task."""
+"""Capture of one attachment to the sfu: takes sink records, writes files and replies. It has no socket and no task."""
 
 import logging
 import time
@@ -32,7 +32,7 @@ MAX_STREAMS = 4096
 
 
 class Capture:
-    """Routes records to streams. `wall` is CLOCK_MONOTONIC in ns. `version` is the one that the sfu speaks."""
+    """Routes records to streams. `wall` is CLOCK_MONOTONIC in ns. `version` is the sfu's version of the protocol."""
 
     def __init__(self, config: RecorderConfig, recordings: Recordings, durability: Durability) -> None:
         self._recordings = recordings
@@ -46,7 +46,7 @@ class Capture:
         self.version = 1
 
     def take(self, record: AnyRecord, wall: int) -> None:
-        """Take a record."""
+        """Process a record."""
         match record:
             case PacketRecord():
                 self._packet(record, wall)
@@ -75,9 +75,9 @@ class Capture:
         return begun
 
     def tick(self, wall: int) -> list[KeyframeWanted]:
-        """Do due work, about ten times a second; returns the keyframes to request."""
+        """Do due work, about ten times a second; return the keyframes to request."""
         for name in [name for name, recording in self._open.items() if self not in recording.holders]:
-            self._let_go(name)  # another node has its room
+            self._let_go(name)  # another node has its room now
         wanted = [KeyframeWanted(handle=handle) for handle, s in self._streams.items() if s.tick(wall)]
         for stream in self._streams.values():
             self._collect(stream)
@@ -93,7 +93,7 @@ class Capture:
         return {name: reason for name, reason in found.items() if reason}
 
     def end(self, name: str, abandoned: bool = False) -> None:
-        """Seal a recording, and pass it on to be finished once it is on disk."""
+        """Seal a recording, and queue it for finishing once it is on disk."""
         for handle in [h for h, stream in self._streams.items() if stream.opened.recording == name]:
             self._close_stream(handle, "stopped")
         self._open.pop(name, None)
@@ -103,13 +103,13 @@ class Capture:
             self._durability.end(recording)
 
     def _part(self, name: str) -> None:
-        """Seal what was captured from a node that has ended a recording which other nodes continue."""
+        """Seal the capture from a node that has ended a recording that other nodes continue."""
         if name in self._open:
             self._let_go(name)
             self._recordings.part(name, self)
 
     def _release(self, name: str) -> None:
-        """Seal what was captured here of a room that has moved; the recording continues elsewhere."""
+        """Seal the capture of a room that has moved; the recording continues elsewhere."""
         self._let_go(name)
         self._recordings.release(name, self)
 
@@ -119,7 +119,7 @@ class Capture:
         self._open.pop(name, None)
 
     def close(self) -> None:
-        """Close every stream at the end of the attachment; recordings wait for the next."""
+        """Close every stream at the end of the attachment; recordings wait for the next one."""
         for handle in list(self._streams):
             self._close_stream(handle, "")
         self._open.clear()

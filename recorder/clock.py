@@ -1,17 +1,17 @@
-"""Map a stream's RTP timestamps onto the sfu's monotonic clock: pure, used when a recording is finished.
+"""Maps a stream's RTP timestamps to the sfu's monotonic clock: pure, used when a recording is finished.
 
-A sender report gives the RTP clock's value when it was sent, and its arrival bounds that instant from above: it comes
-late by the network's delay, never early. So a stream's map is the line that lies below the arrivals of all its reports,
-and closest to them (Moon, Skelly, Towsley: "Estimation and removal of clock skew", 1999), fitted over ten minutes at a
-time and joined: clocks drift, and not evenly. Where the streams of one participant plainly share an NTP clock, all
-their reports fit one map of that clock, which steadies audio, whose reports are few.
+A sender report contains the RTP clock's value when it was sent. Its arrival is an upper bound of that instant, because
+the network can only delay it. A stream's map is therefore the line below the arrivals of all its reports that is
+closest to them (Moon, Skelly, Towsley: "Estimation and removal of clock skew", 1999). Lines are fitted to ten minutes
+each and joined, because clocks drift unevenly. If the streams of a participant clearly share an NTP clock, all their
+reports are fitted to one map of that clock, which stabilises audio with its few reports.
 
 An RTP clock may step: a browser counts the samples of a microphone, and while a busy machine delivers none, the count
-stands still. Where the NTP clock and the arrivals agree against the RTP clock, a new line begins.
+stops. If the NTP clock and the arrivals agree with each other but not with the RTP clock, a new line begins.
 
-Reports are claims, arrivals are facts. A report that is more than two seconds away from the frames of its stream is not
-believed, and no map leads further away from them: a frame was captured before it came, but not long before. A stream
-without a believable report uses the arrivals of its frames.
+Reports are claims; arrivals are facts. A report more than two seconds away from the frames of its stream is ignored,
+and no map deviates further than that: a frame is captured before it arrives, but not long before. A stream without a
+credible report uses the arrivals of its frames.
 """
 
 from bisect import bisect_left, bisect_right
@@ -48,7 +48,7 @@ class StreamClock(NamedTuple):
 
 
 class _Claims(NamedTuple):
-    """A stream's reports, parted where its RTP clock stepped. `steady` says whether their NTP clock runs evenly."""
+    """A stream's reports, split where its RTP clock stepped. `steady`: their NTP clock runs evenly."""
 
     pieces: Sequence[Sequence[Report]]
     steady: bool
@@ -57,8 +57,8 @@ class _Claims(NamedTuple):
 class ClockMap:
     """A piecewise-linear map from timestamps to ns of the monotonic clock.
 
-    Beyond its ends it continues at its mean rate. For a short map that would be noise, and for one with steps no
-    clock's rate: there the rate is 1.
+    Beyond its ends it continues at its mean rate. For a short map or one with steps that rate is meaningless, so it
+    continues at rate 1.
     """
 
     def __init__(self, clock_rate: int, knots: Sequence[tuple[int, int]]) -> None:
@@ -84,9 +84,9 @@ class ClockMap:
 
 
 class FittedClock(NamedTuple):
-    """The accepted clock of one stream. `problem` is a sentence about what was not believed, "" if all was.
+    """The accepted clock of a stream. `problem` is a sentence about ignored reports, "" if none were ignored.
 
-    `arrivals` leads through the arrivals of the stream's frames; what `claimed` says is bounded by it.
+    `arrivals` maps through the arrivals of the stream's frames, and limits the result of `claimed`.
     """
 
     claimed: ClockMap
@@ -116,7 +116,7 @@ def _through_arrivals(stream: StreamClock) -> ClockMap:
 
 
 def _rising(knots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the knots of a map that never runs backwards: each ahead of all before it, and no lower."""
+    """Return the knots of a map that never runs backwards: each later than all before it, and no lower."""
     xs = [x for x, _ in knots]
     before = [xs[0] - 1, *accumulate(xs, max)]
     highest = accumulate((y for _, y in knots), max)
@@ -135,11 +135,13 @@ def _problem(stream: StreamClock, claimed: ClockMap, arrivals: ClockMap) -> str:
     if max(reported, came) <= _MAX_LAG:
         return ""
     seconds = max(reported, came) / SECOND
-    return f"its sender's clock was up to {seconds:.1f} s away from the arrival of its frames: arrival counts there"
+    return (
+        f"its sender's clock was up to {seconds:.1f} s off the arrival of its frames; arrival times were used instead"
+    )
 
 
 def _claimed(streams: Sequence[StreamClock]) -> list[ClockMap]:
-    """Return each stream's clock by its sender's reports, or else by its frames' arrivals."""
+    """Return each stream's clock from its sender's reports, or otherwise from its frames' arrivals."""
     claims = [_claims(stream) for stream in streams]
     own = [_own_map(stream, claim) for stream, claim in zip(streams, claims, strict=True)]
     candidates = [i for i, claim in enumerate(claims) if claim.steady]
@@ -177,7 +179,7 @@ def line_below(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _line(points: Sequence[tuple[int, int]]) -> tuple[int, float]:
-    """Return (least delay at the first point, skew) of the line below: the hull's edge under the points' centre."""
+    """Return (minimum delay at the first point, skew) of the line below: the hull's edge under the points' centre."""
     origin = points[0][0]
     delays = [(x - origin, y - x) for x, y in points]
     skew = 0.0
@@ -210,7 +212,7 @@ def _turns_down(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> b
 
 
 def _claims(stream: StreamClock) -> _Claims:
-    """Part a stream's reports where its RTP clock stepped, and not the NTP clock beside it (which may be set)."""
+    """Split a stream's reports where its RTP clock stepped but its NTP clock did not (which may be set)."""
     pieces: list[list[Report]] = [[]]
     steady = bool(stream.reports) and all(a.timestamp < b.timestamp for a, b in pairwise(stream.reports))
     for report in stream.reports:
@@ -241,7 +243,7 @@ def _through(stream: StreamClock, claims: _Claims, shared: ClockMap) -> ClockMap
 def _joined(stream: StreamClock, claims: _Claims, lines: Sequence[Sequence[tuple[int, int]]]) -> ClockMap:
     """Return the map along the lines of a stream's pieces.
 
-    The reports do not show at which frame between them the clock stepped; the arrivals of those frames do.
+    The reports do not show the frame at which the clock stepped; the arrivals of the frames between them do.
     """
     anchors = sorted(stream.anchors)
     knots = list(lines[0])
@@ -258,6 +260,6 @@ def _ns(stream: StreamClock, timestamp: int) -> int:
 
 
 def _offset(stream: StreamClock, own: ClockMap) -> int:
-    """Return how far the monotonic clock is ahead of the stream's NTP clock, halfway through its reports."""
+    """Return the lead of the monotonic clock over the stream's NTP clock, halfway through its reports."""
     report = stream.reports[len(stream.reports) // 2]
     return own.at(report.timestamp) - report.ntp

@@ -1,11 +1,11 @@
-"""Composes films of finished recordings: claims jobs from control, has each done by a process, stores the result.
+"""Composes films of finished recordings: claims jobs from control, runs a process for each, and stores the result.
 
-The process gets no secrets and yields to everything else. A film is stored under a name of its own, and counts only
-once control has accepted that attempt: work after an expired lease is never shown.
+The process gets no secrets and has the lowest priority. A film is stored under a unique name, and is valid only once
+control has accepted that attempt, so the result of an expired lease is never shown.
 
 Finished parts of a film stay in `.composing/{recorder}/{recording}/{film}/{hash of its sources}` until the film is
-there or has failed: the next attempt continues from them. A job is released when the recorder stops, and after a while,
-so that others get a turn.
+complete or has failed, so that the next attempt continues from them. A job is released when the recorder stops, and
+after a while, so that other jobs get a turn.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _TURN_SECONDS = 600.0
 _KEPT_SECONDS = 86_400.0
 """The age at which unfinished work is deleted."""
 _RELEASE_SECONDS = 1.5
-"""The longest that a stopping recorder waits for control; the lease lapses by itself."""
+"""The maximum time that a stopping recorder waits for control; the lease expires anyway."""
 _POLL_SECONDS = 2.0
 _MAX_POLL_SECONDS = 30.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -50,7 +50,7 @@ _PACKAGES = Path(__file__).parent.parent
 
 
 class _Work(NamedTuple):
-    """A film to make. `name` is the file's, within the recording."""
+    """A film to make. `name` is that of its file, within the recording."""
 
     job: ClaimedJob
     options: FilmOptions
@@ -59,7 +59,7 @@ class _Work(NamedTuple):
 
 
 class _Failed(Exception):
-    """The film failed; `again` tells whether another attempt may succeed."""
+    """The film failed; `again`: another attempt may succeed."""
 
     def __init__(self, detail: str, *, again: bool) -> None:
         super().__init__(detail)
@@ -67,15 +67,15 @@ class _Failed(Exception):
 
 
 class _GaveWay(Exception):
-    """The film is not done yet, and others may go first."""
+    """The film is not complete yet, but the process has yielded to other films."""
 
 
 class _Lost(Exception):
-    """Another worker has the job by now."""
+    """Another worker has the job now."""
 
 
 class Composer:
-    """Makes films, some at a time. `objects` is the store of recordings, None for this disk."""
+    """Makes films, several at a time. `objects` is the store of recordings, None if they are on this disk."""
 
     def __init__(self, config: RecorderConfig, objects: Objects | None, local: Objects) -> None:
         self._config = config
@@ -97,7 +97,7 @@ class Composer:
                 tasks.create_task(self._work_on(session))
 
     async def _work_on(self, session: aiohttp.ClientSession) -> None:
-        """Do one job after another."""
+        """Process jobs one after another."""
         delay = _POLL_SECONDS
         while True:
             try:
@@ -120,7 +120,7 @@ class Composer:
         return msgspec.json.decode(data, type=ClaimedJob) if answer.status == 200 else None
 
     async def _do(self, session: aiohttp.ClientSession, job: ClaimedJob) -> None:
-        """Do a job, and report the outcome."""
+        """Process a job, and report the outcome."""
         recording = layout.identifier(job.subject)
         made: list[str] = []
         begun = time.monotonic()
@@ -153,7 +153,7 @@ class Composer:
         _log.info("the film of %s took %.1f s", job.subject, time.monotonic() - begun)
 
     def _work_of(self, job: ClaimedJob, recording: str) -> _Work:
-        """Return the work that a job asks for. Raises _Failed."""
+        """Return the work of a job. Raises _Failed."""
         try:
             options = from_job(job.options)
         except ValueError as error:
@@ -173,7 +173,7 @@ class Composer:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._tell(session, job, "outcome", JobOutcome(attempt=job.attempt, released=True))
         except (aiohttp.ClientError, TimeoutError) as error:
-            _log.info("cannot release the film of %s; its lease will lapse: %s", job.subject, error)
+            _log.info("cannot release the film of %s; its lease will expire: %s", job.subject, error)
 
     async def _remove_older(self, recording: str, kept: str) -> None:
         for found in await self._objects.list(f"{recording}/"):
@@ -182,7 +182,7 @@ class Composer:
                 await self._objects.remove(found.key)
 
     async def _compose(self, session: aiohttp.ClientSession, work: _Work, stored: list[str]) -> dict[str, object]:
-        """Return the result of a film. The keys of files that it stores are added to `stored`."""
+        """Make and store a film; return its result. The keys of stored files are added to `stored`."""
         job = work.job
         making = asyncio.create_task(self._make(work))
         try:
@@ -216,7 +216,7 @@ class Composer:
         }
 
     async def _make(self, work: _Work) -> tuple[Path, Manifest]:
-        """Return the film. Raises OSError, ValueError, _Failed, _GaveWay."""
+        """Make a film; return its file. Raises OSError, ValueError, _Failed, _GaveWay."""
         root = self._config.recordings_dir
         data = await self._objects.get(f"{work.job.subject}/{layout.MANIFEST_NAME}")
         manifest = decode_manifest(data)
@@ -233,7 +233,7 @@ class Composer:
         return film, manifest
 
     async def _fetch(self, keys: list[str], root: Path) -> None:
-        """Fetch the files that are missing here. OSError, ValueError."""
+        """Fetch the files that are missing on this disk. Raises OSError, ValueError."""
         for key in keys:
             path = layout.path_of_key(root, key)
             if not path.exists():
@@ -272,7 +272,7 @@ class Composer:
     async def _tell(
         self, session: aiohttp.ClientSession, job: ClaimedJob, what: str, word: JobProgress | JobOutcome
     ) -> bool:
-        """Tell control; returns True if the job is still this worker's. Raises aiohttp.ClientError, TimeoutError."""
+        """Report to control; return True if this worker still has the job. Raises aiohttp.ClientError, TimeoutError."""
         async with session.post(self._url(f"{job.id}/{what}"), data=msgspec.json.encode(word)) as answer:
             answer.raise_for_status()
             return msgspec.json.decode(await answer.read(), type=JobHeld).held
@@ -282,7 +282,7 @@ class Composer:
 
 
 def _begin(work: Path, made_of: str) -> Path:
-    """Return the directory of a film, cleared of parts from other material and of incomplete parts."""
+    """Return the directory of a film, without parts from other sources and incomplete parts."""
     directory = work / made_of
     directory.mkdir(parents=True, exist_ok=True)
     for path in work.iterdir():
@@ -294,14 +294,14 @@ def _begin(work: Path, made_of: str) -> Path:
 
 
 def _remove_work(directory: Path) -> None:
-    """Delete the work on a film, and the directory of its recording if no other film is being made."""
+    """Delete the parts of a film, and the directory of its recording if no other film of it is being made."""
     shutil.rmtree(directory, ignore_errors=True)
     with contextlib.suppress(OSError):
         directory.parent.rmdir()
 
 
 def _forget_old(all_work: Path, before: float) -> None:
-    """Delete parts of films that nobody continued, also those of recorders that are gone."""
+    """Delete abandoned parts of films, also those of recorders that have disappeared."""
     for made in all_work.glob("*/*/*/*"):
         with contextlib.suppress(OSError):
             if made.stat().st_mtime < before:

@@ -6,7 +6,7 @@ from pathlib import Path
 from objects.s3_config import S3Config
 
 SEAL_SECONDS = 10.0
-"""Time for a stopped recorder to seal open segments on a slow disk; `docker stop` waits as long."""
+"""Time in seconds for a stopping recorder to seal open segments on a slow disk; `docker stop` waits as long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,22 +14,22 @@ class RecorderConfig:
     """Settings of one recorder process.
 
     `sink_socket` is the sfu's SEQPACKET socket; `recordings_dir` is created if it is missing. Facts go to
-    `control_url`, control's internal listener, with `node_secret`; with "" none are sent, and `rescan` finds the
+    `control_url`, control's internal listener, with `node_secret`; if it is "", none are sent, and `rescan` finds the
     recordings.
 
-    `repair_wait_ms` is how long a lost packet may take to be repaired before its frame is given up, `sync_ms` the pace
-    of fdatasync. A recording that an attached sfu has not announced for `abandoned_seconds` has ended without an
-    announcement, and is finished as partial.
+    `repair_wait_ms` is the maximum time to wait for a lost packet before its frame is dropped, `sync_ms` the interval
+    of fdatasync. If an attached sfu has not announced a recording for `abandoned_seconds`, the recording is considered
+    ended, and is finished as partial.
     """
 
     sink_socket: Path
     other_sink_sockets: tuple[Path, ...] = ()
-    """The sockets of other sfu processes on this machine; rooms may move between them."""
+    """The sockets of other sfu processes on this machine, between which rooms may move."""
     recordings_dir: Path
     s3: S3Config | None = None
-    """The store to which recordings go as they are made; `recordings_dir` holds what is not there yet."""
+    """The store to which recordings are uploaded as they are made; `recordings_dir` has the part not yet uploaded."""
     keep_segments_hours: float = 24.0
-    """The time in which a finished recording can be continued; then its segments are deleted."""
+    """The time during which a finished recording can continue; afterwards its segments are deleted."""
     films_at_once: int = 0
     """The number of films made at the same time; 0 is half the number of cores."""
     signing_key: Path | None = None

@@ -1,7 +1,7 @@
 """The header of a captured segment: everything before the first cluster, written by FFmpeg's muxer.
 
-FFmpeg knows each codec's CodecPrivate (OpusHead, avcC, av1C). OpusHead is written only for a stream made with an
-encoder, and Firefox refuses a file without it.
+FFmpeg knows each codec's CodecPrivate (OpusHead, avcC, av1C). It writes OpusHead only for a stream created with an
+encoder, and Firefox rejects a file without it.
 """
 
 import io
@@ -21,14 +21,14 @@ def recordable(codec: Codec) -> bool:
 
 
 def segment_suffix(codec: Codec) -> str:
-    """Return the suffix of captured segments: WebM wherever it allows the codec."""
+    """Return the suffix of captured segments: WebM if it allows the codec."""
     return ".mkv" if codec is Codec.H264 else ".webm"
 
 
 def segment_header(codec: Codec, keyframe: bytes, width: int, height: int, channels: int) -> bytes:
     """Return the bytes before the first cluster of a segment that begins with `keyframe`.
 
-    ValueError when the frame does not hold what the header needs (an H264 keyframe without SPS, say).
+    Raises ValueError if the frame lacks what the header needs (for example, an H264 keyframe without SPS).
     """
     sink = _Bytes()
     muxer = "matroska" if codec is Codec.H264 else "webm"
@@ -50,7 +50,7 @@ def segment_header(codec: Codec, keyframe: bytes, width: int, height: int, chann
 
 
 def _add_from_keyframe(container: Any, codec: Codec, keyframe: bytes) -> None:
-    """Add a stream with the parameter sets that the frame itself carries, as FFmpeg's demuxer finds them."""
+    """Add a stream with the parameter sets in the frame, as FFmpeg's demuxer would find them."""
     if codec is Codec.AV1:
         source, demuxer = _AV1_TEMPORAL_DELIMITER + keyframe, "obu"
     else:
@@ -63,7 +63,7 @@ def _add_from_keyframe(container: Any, codec: Codec, keyframe: bytes) -> None:
 
 
 class _Bytes:
-    """A file that can only be appended to, so that FFmpeg leaves no size to be filled in later."""
+    """A file that can only be appended to, so that FFmpeg reserves no size field to fill in later."""
 
     def __init__(self) -> None:
         self.data = bytearray()

@@ -1,4 +1,4 @@
-"""Durability: forces captured media to disk at a bounded pace, in a thread, and only then reports them."""
+"""Durability: syncs captured media to disk at a limited rate, in a thread, and reports them only afterwards."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Sealed(NamedTuple):
 
 
 class Synced(NamedTuple):
-    """The result of one round: what is durable now. `ended` are the recordings that are completely durable."""
+    """The result of a round: the media that are now durable. `ended` has the recordings that are completely durable."""
 
     durable: list[Durable]
     sealed: list[Sealed]
@@ -34,7 +34,7 @@ class Synced(NamedTuple):
 
 
 class Durability:
-    """Collects dirty segments and syncs them in rounds; `round` must not be called while another is under way."""
+    """Collects dirty segments and syncs them in rounds; rounds must not overlap."""
 
     def __init__(self) -> None:
         self._dirty: dict[SegmentFile, tuple[TrackOpened, Recording]] = {}
@@ -44,7 +44,7 @@ class Durability:
         self._under_way: tuple[int, frozenset[Recording]] | None = None
 
     def silent(self, now: int) -> frozenset[Recording]:
-        """Return the recordings for which the disk has not answered for long; `now` in ns."""
+        """Return the recordings whose sync has been pending for long; `now` in ns."""
         if self._under_way is None or now - self._under_way[0] < _PATIENCE:
             return frozenset()
         return self._under_way[1]
@@ -54,18 +54,18 @@ class Durability:
         self._documents[recording] = None
 
     def add(self, opened: TrackOpened, recording: Recording, changes: list[Written]) -> None:
-        """Take what a stream has written."""
+        """Add the changes of a stream."""
         for change in changes:
             self._dirty[change.segment] = (opened, recording)
             if change.last:
                 self._last[change.segment] = change.closed
 
     def end(self, recording: Recording) -> None:
-        """Pass a recording on after the next round: it is complete."""
+        """Report a recording as complete after the next round."""
         self._ended.append(recording)
 
     async def round(self) -> Synced:
-        """Sync what is dirty."""
+        """Sync everything dirty."""
         dirty, self._dirty = self._dirty, {}
         last, self._last = self._last, {}
         documents, self._documents = self._documents, {}
@@ -107,7 +107,7 @@ class Durability:
         documents: dict[Recording, None],
         ended: list[Recording],
     ) -> None:
-        """Leave what a cancelled round has not reported to the next one."""
+        """Return the unreported changes of a cancelled round to the next one."""
         self._dirty = dirty | self._dirty
         self._last = last | self._last
         self._documents = documents | self._documents
@@ -115,7 +115,7 @@ class Durability:
 
 
 def _sync(segments: list[SegmentFile], documents: list[Recording]) -> dict[SegmentFile, str]:
-    """Sync documents and segments; returns the segments that the disk refused, each with a sentence about it."""
+    """Sync documents and segments; return the segments that the disk refused, each with a sentence about it."""
     failed: dict[SegmentFile, str] = {}
     if not segments and not documents:
         return failed

@@ -1,4 +1,4 @@
-"""Write one finished file, with duration, seek index, and gaps as they were. WebM, or MP4 for H264.
+"""Writes a finished file with duration, seek index and the original gaps: WebM, or MP4 for H264.
 
 Browsers play H264 from MP4 but not from Matroska. PyAV muxes; nothing is decoded.
 """
@@ -37,7 +37,7 @@ def finished_suffix(codec: Codec) -> str:
 class FinishedWriter:
     """Muxes frames of one codec into `path`, which appears only when it is complete and on disk.
 
-    `template` is a captured segment whose codec parameters are taken. Raises OSError and av.FFmpegError.
+    `template` is a captured segment that provides the codec parameters. Raises OSError and av.FFmpegError.
     """
 
     def __init__(self, path: Path, codec: Codec, template: Path, size: tuple[int, int], channels: int) -> None:
@@ -66,9 +66,7 @@ class FinishedWriter:
             self._temporary.unlink(missing_ok=True)
 
     def write(self, data: bytes, position_ns: int, keyframe: bool) -> None:
-        """Add a frame at `position_ns` since the file's start; one that would not be later than the last is moved
-        behind it.
-        """
+        """Add a frame at `position_ns` since the file's start, moved after the last one if it is not later."""
         pts = max(position_ns * self._clock // 1_000_000_000, self._last_pts + 1)
         packet = av.Packet(data)
         packet.stream = self._stream
@@ -81,7 +79,7 @@ class FinishedWriter:
         self._held, self._last_pts = packet, pts
 
     def finish(self) -> FinishedFile:
-        """Write what is left, force it to disk, give the file its name. The last frame lasts as the one before."""
+        """Write the rest, sync it to disk, and rename the file. The last frame lasts as long as the one before it."""
         step = min(self._step, self._clock)
         self._mux(step)
         self._container.close()
@@ -104,7 +102,7 @@ class FinishedWriter:
         self._held = None
 
     def _add_stream(self, codec: Codec, template: Path, size: tuple[int, int], channels: int) -> Any:
-        if codec is Codec.OPUS:  # made with an encoder: only then is OpusHead written
+        if codec is Codec.OPUS:  # created with an encoder: only then is OpusHead written
             return self._container.add_stream("libopus", rate=48000, layout="stereo" if channels == 2 else "mono")
         if codec in (Codec.VP8, Codec.VP9):
             return self._container.add_mux_stream(codec.name.lower(), width=size[0], height=size[1])

@@ -1,6 +1,6 @@
-"""Finish recordings one at a time, each in a thread, until it is done; then report it.
+"""Finishes recordings one at a time in a thread, and reports each.
 
-One that fails waits for its next attempt without holding up the others.
+A recording that fails waits for its next attempt without delaying the others.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _MAX_SENTENCE = 300
 
 
 class Finisher:
-    """Takes recordings that have ended and are on disk. One at a time: finishing must not starve capture."""
+    """Finishes recordings that have ended and are on disk: one at a time, because finishing must not starve capture."""
 
     def __init__(self, config: RecorderConfig, recordings: Recordings, facts: FactReporter, uploads: Uploads) -> None:
         self._config = config
@@ -45,12 +45,12 @@ class Finisher:
         self._turn = asyncio.Lock()
 
     def add(self, recording: Recording) -> None:
-        """Queue a recording; the number of queued ones is that of the recordings on disk."""
+        """Queue a recording; the queue is bounded by the number of recordings on disk."""
         self._queue.append(recording)
         self._some.set()
 
     async def run(self) -> None:
-        """Finish until cancelled. A thread under way then is told to stop."""
+        """Finish recordings until cancelled, which stops a running thread."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 while not self._queue:
@@ -65,7 +65,7 @@ class Finisher:
             await keep_running("report", functools.partial(self.report, manifest))
 
     async def report(self, manifest: Manifest) -> None:
-        """Store a finished recording, report it, and note in its directory that control knows."""
+        """Store a finished recording, report it, and note in its directory that control knows it."""
         await self._uploads.commit(manifest)
         directory = layout.recording_dir(self._config.recordings_dir, manifest.recording)
         delivered = self._facts.report(
@@ -85,7 +85,7 @@ class Finisher:
             await self._uploads.forget(manifest.recording)
 
     async def _finish(self, recording: Recording) -> Manifest | None:
-        """Finish a recording, retrying any failure with back-off; None when it has begun again."""
+        """Finish a recording, retrying any failure with back-off; None if it has begun again."""
         delay = _FIRST_DELAY
         await self._uploads.settled(recording.info.recording)
         while recording.info.state == "sealing":

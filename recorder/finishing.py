@@ -1,7 +1,7 @@
-"""Finishing of an ended recording: one seekable file per track from its segments, then the manifest, the commit.
+"""Finishing of an ended recording: one seekable file per track from its segments, then the manifest as the commit.
 
-Runs in a thread of its own, as often as needed: it reads segments, never changes them, and replaces what an earlier
-attempt left.
+It runs in a separate thread and can be repeated: it never changes segments, and replaces the files of an earlier
+attempt.
 """
 
 import errno
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _OVERLAP = 200_000_000
-"""The overlap of two streams of a track above which the later one's frames count; less is clock error."""
+"""The overlap of two streams of a track above which the later stream wins; a smaller one is clock error."""
 
 
 class Stopped(Exception):
@@ -61,17 +61,17 @@ def finish(
     cache: SegmentCache | None = None,
     sign: Callable[[bytes], bytes] | None = None,
 ) -> Manifest:
-    """Write a recording's finished files and its manifest; returns it. OSError when the disk refuses; Stopped.
+    """Write a recording's finished files and its manifest; return it. Raises OSError, Stopped.
 
-    Damaged media are left out and make the recording partial; the rest is finished anyway. A clock that was not
-    believed is a problem too, but nothing is missing because of it. `cache` has the segments that are not on this disk.
+    Damaged media are left out and make the recording partial; the rest is finished anyway. An ignored clock is a
+    problem too, but loses no media. `cache` provides the segments that are not on this disk.
     """
     cache = cache or SegmentCache(root)
     directory = layout.recording_dir(root, info.recording)
     recovery.seal(directory)
-    sentences = ["the recorder could not keep all that it received"] if problems else []
+    sentences = ["the recorder could not save everything that it received"] if problems else []
     if info.abandoned:
-        sentences.append("the end was not announced")
+        sentences.append("its end was not announced")
     tracks = {path.name: _segments(path, sentences) for path in layout.track_dirs(directory)}
     tracks = {name: segments for name, segments in tracks.items() if segments}
     timeline = Timeline(info, (segment.times for segments in tracks.values() for segment in segments))
@@ -105,16 +105,16 @@ def finish(
 
 
 def _problems(segments: Sequence[CapturedSegment]) -> list[str]:
-    """Return what is missing of a track although the sfu received it, each sentence once."""
+    """Return sentences about media of a track that the sfu received but the recording lacks, each once."""
     found = [problem for segment in segments for problem in segment.times.problems]
     missed = sum(segment.times.missed_packets for segment in segments)
     if missed:
-        found.append(f"{missed} packets came while the recorder was away or too slow, and are lost")
+        found.append(f"{missed} packets were lost because the recorder was unavailable or too slow")
     return list(dict.fromkeys(found))
 
 
 def _segments(directory: Path, problems: list[str]) -> list[CapturedSegment]:
-    """Return a track's closed segments with frames, in the order of capture, frames left out."""
+    """Return a track's closed segments that have frames, in the order of capture, without the frames."""
     found = []
     for _, path in layout.journals(directory):
         if not recovery.has_frames(path):
@@ -172,7 +172,7 @@ def _frames(
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once, from the start of the recording on.
 
-    Sound from before the start is cut. A picture from before it is shown at the start if later ones refer to it.
+    Sound from before the start is cut. Video from before it is shown at the start if later frames refer to it.
     """
     referred: list[_Frame] = []
     for frame in _all_frames(cache, segments, timeline, problems, stop):
@@ -214,7 +214,7 @@ def _all_frames(
 
 
 def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | None]:
-    """Return for each segment where the next one of another stream begins, None where there is none."""
+    """Return for each segment where the next one of another stream begins, None if there is none."""
     ends: list[int | None] = []
     following: tuple[StreamId, int] | None = None
     end: int | None = None
@@ -239,14 +239,14 @@ def _read_frames(
     ):
         blocks = matroska.read_contents(view).blocks
         if len(blocks) < len(frames):
-            problems.append(f"{segment.media.name} holds {len(blocks)} frames of {len(frames)}")
+            problems.append(f"{segment.media.name} has only {len(blocks)} of {len(frames)} frames")
         for i, line in new_frames(frames[: len(blocks)], last_ext_seq):
             block = blocks[i]
             yield bytes(view[block.start : block.end]), line.timestamp, line.last_ext_seq, block.keyframe
 
 
 def _parameters(frame: _Frame) -> tuple[str, bytes]:
-    """Return the properties that must not change within a finished file. VP8, VP9 and AV1 carry a new size in band."""
+    """Return the properties that must not change within a finished file. VP8, VP9 and AV1 signal a new size in band."""
     head = frame.segment.times.head
     if head.codec != "h264":
         return head.codec, b""

@@ -1,17 +1,17 @@
-"""A segment's journal: one line per event, each with a CRC, appended as it happens and never changed.
+"""A segment's journal: one line per event, each with a CRC, appended immediately and never changed.
 
-A frame's line is written before the frame, so the file's k-th block is the journal's k-th frame, and a file that a
-kill cut short still says exactly which packets it holds. A line is eight hex digits of CRC-32 (of what follows the
-space), a space, a letter, and the fields; the first is the head, as JSON. Reading stops at the first line that does not
-check. Frames are written as differences from the frame before, to keep audio journals small:
+A frame's line is written before the frame, so the k-th block of the file is the journal's k-th frame, and the journal
+identifies the packets in a file that a kill cut short. A line is eight hex digits of CRC-32 (of the text after the
+space), a space, a letter, and the fields; the first line is the head, as JSON. Reading stops at the first line with a
+wrong CRC. Frames are written as differences from the previous frame, to keep audio journals small:
 
     f {first ext_seq - last of the frame before} {last - first} {timestamp difference} [{offset of a video keyframe}]
     r {rtp timestamp, 32 bits} {NTP, 64 bits} {arrival}      sender report (RFC 3550, section 6.4.1)
-    a {rtp timestamp, unwrapped} {arrival}                   when a frame arrived: the clock of a stream without reports
+    a {rtp timestamp, unwrapped} {arrival}                   arrival of a frame: the clock of a stream without reports
     l {first ext_seq} {packets} {reason}                     packets of frames that were never complete
     m {0 or 1} {at}                                          muted
-    e {reason}                                               the sfu closed the stream: what comes later is no gap
-    x {sentence}                                             something that was received could not be kept
+    e {reason}                                               the sfu closed the stream: what follows is not a gap
+    x {sentence}                                             received media could not be saved
     c {frames} {bytes} {sha256}                              the segment is closed; always the last line
 """
 
@@ -107,7 +107,7 @@ Line = FrameLine | ReportLine | AnchorLine | LossLine | MuteLine | EndedLine | P
 
 
 class JournalWriter:
-    """Turns lines into bytes; keeps the values to which differences refer."""
+    """Encodes lines; keeps the values to which differences refer."""
 
     def __init__(self, head: JournalHead) -> None:
         self._head = head
@@ -119,7 +119,7 @@ class JournalWriter:
         return _sealed(b"h " + msgspec.json.encode(self._head))
 
     def line(self, line: Line) -> bytes:
-        """Return any other line."""
+        """Return a line other than the first."""
         match line:
             case FrameLine(first, last, timestamp, offset):
                 text = f"f {first - self._last_ext_seq} {last - first} {timestamp - self._timestamp}"
@@ -141,7 +141,7 @@ class JournalWriter:
 
 
 class Journal(NamedTuple):
-    """A journal as far as it can be trusted. `whole_bytes` is where that ends."""
+    """The valid part of a journal. `whole_bytes` is its length."""
 
     head: JournalHead
     lines: list[Line]
@@ -170,7 +170,7 @@ def read_head(line: bytes) -> JournalHead:
 
 
 def read_journal(data: bytes) -> Journal:
-    """Return all lines up to the first that does not check; raises ValueError when there is not even a head."""
+    """Return all lines up to the first invalid one; raises ValueError if there is no head."""
     lines = iter(data.splitlines(keepends=True))
     first = next(lines, b"")
     head = read_head(first)
@@ -183,7 +183,7 @@ def read_journal(data: bytes) -> Journal:
 
 
 def read_closing_line(tail: bytes) -> ClosedLine | None:
-    """Return the closing line from the end of a journal, None when it was not closed."""
+    """Return the closing line from the end of a journal, None if it was not closed."""
     text = _checked(tail[tail[:-1].rfind(b"\n") + 1 :])
     if text is None or text[:2] != b"c ":
         return None
@@ -236,7 +236,7 @@ def _sealed(text: bytes) -> bytes:
 
 
 def _checked(line: bytes) -> bytes | None:
-    """Return a line's text if its CRC is right and it is whole."""
+    """Return a line's text if it is complete and its CRC is correct."""
     if len(line) < 10 or not line.endswith(b"\n") or line[8:9] != b" ":
         return None
     text = line[9:-1]

@@ -1,12 +1,12 @@
 """Layout of a recording's files, and the check of names that become paths.
 
-    {recordings}/{recording}/recording.json           what is being recorded, written when it begins
+    {recordings}/{recording}/recording.json           description of the recording, written when it begins
     {recordings}/{recording}/{track}/{epoch}-{n}.webm  a captured segment (.mkv for H264) ...
     {recordings}/{recording}/{track}/{epoch}-{n}.jnl   ... and its journal
     {recordings}/{recording}/{track}.webm              a finished track (.mp4 for H264); parts: {track}.2.webm ...
     {recordings}/{recording}/manifest.json             the commit
-    {recordings}/{recording}/recording.lease           touched every minute by the recorder that has it
-    {recordings}/.recorders/{instance}                 locked by the recorder of that name
+    {recordings}/{recording}/recording.lease           touched every minute by the recorder that owns it
+    {recordings}/.recorders/{instance}                 locked by the recorder with that name
 
 An epoch is one attachment of a recorder to an sfu. Keys, as in facts and the manifest, are paths relative to the
 recordings directory. Identifiers come from other processes, so they are checked before they become part of a path.
@@ -38,24 +38,24 @@ class SegmentName(NamedTuple):
 
 
 def identifier(text: str) -> str:
-    """Return `text` if it may be the name of a directory; ValueError when it could lead elsewhere."""
+    """Return `text` if it is safe as the name of a directory; raises ValueError if it could lead elsewhere."""
     if not _IDENTIFIER.fullmatch(text):
         raise ValueError(f"not an identifier: {text[:64]!r}")
     return text
 
 
 def recording_dir(root: Path, recording: str) -> Path:
-    """Return the recording's directory; ValueError for an invalid id."""
+    """Return the recording's directory; raises ValueError for an invalid id."""
     return root / identifier(recording)
 
 
 def track_dir(root: Path, recording: str, track: str) -> Path:
-    """Return the directory of a track's segments; ValueError for an invalid id."""
+    """Return the directory of a track's segments; raises ValueError for an invalid id."""
     return root / identifier(recording) / identifier(track)
 
 
 def finished_path(recording: Path, track: str, part: int, suffix: str) -> Path:
-    """Return the path of a finished file; parts count from 1. A dot is in no id, so no two tracks collide."""
+    """Return the path of a finished file; parts count from 1. Ids contain no dot, so tracks cannot collide."""
     return recording / (identifier(track) + ("" if part == 1 else f".{part}") + suffix)
 
 
@@ -77,7 +77,7 @@ def track_dirs(recording: Path) -> list[Path]:
 
 
 def last_epoch(recording: Path) -> int:
-    """Return the highest epoch that any track of the recording has files of, 0 for none."""
+    """Return the highest epoch of any file of the recording, 0 for none."""
     names = (name for track in track_dirs(recording) for name, _ in journals(track))
     return max((name.epoch for name in names), default=0)
 
@@ -88,7 +88,7 @@ def key(root: Path, path: Path) -> str:
 
 
 def path_of_key(root: Path, text: str) -> Path:
-    """Return the path of a key from a manifest; ValueError when it leads out of `root`."""
+    """Return the path of a key from a manifest; raises ValueError if it leads out of `root`."""
     path = root / text
     if path.is_absolute() != root.is_absolute() or ".." in Path(text).parts or Path(text).is_absolute():
         raise ValueError(f"not a key: {text[:64]!r}")

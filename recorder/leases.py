@@ -1,8 +1,8 @@
-"""Ownership of recordings where several recorders share a directory.
+"""Ownership of recordings if several recorders share a directory.
 
 A recorder owns the recordings that name it (`instance` in `recording.json`), and touches a file in each of them every
-minute as a sign of life. A recording that nobody has touched for a quarter of an hour may be taken over. Where the file
-system supports locks, they keep two recorders from having one name, and from taking over the same recording.
+minute. A recording that has not been touched for a quarter of an hour may be taken over. If the file system supports
+locks, they prevent two recorders from having the same name, and from taking over the same recording.
 """
 
 import contextlib
@@ -26,17 +26,17 @@ _NAMES = ".recorders"
 
 
 def renew(directory: Path) -> None:
-    """Show that a recording's recorder lives. OSError."""
+    """Renew the lease of a recording. Raises OSError."""
     (directory / layout.LEASE_NAME).touch()
 
 
 def is_orphaned(directory: Path, now: float) -> bool:
-    """Return True if nobody has touched a recording for a long time; `now` in Unix seconds. OSError."""
+    """Return True if a recording's lease has expired; `now` in Unix seconds. Raises OSError."""
     return now - _touched(directory) >= ORPHANED_SECONDS
 
 
 def take_over(directory: Path, instance: str, now: float) -> bool:
-    """Take over a recording that nobody has touched for long; False when that fails. `now`: Unix seconds."""
+    """Take over a recording with an expired lease; return False if that fails. `now`: Unix seconds."""
     info = _read(directory)
     if info is None or info.instance == instance or not is_orphaned(directory, now):
         return False
@@ -54,7 +54,7 @@ def take_over(directory: Path, instance: str, now: float) -> bool:
 
 @contextlib.contextmanager
 def finishing(directory: Path) -> Iterator[None]:
-    """Keep other recorders from finishing the same recording meanwhile; OSError when one is finishing it."""
+    """Prevent other recorders from finishing the same recording meanwhile; raises OSError if one is finishing it."""
     with (directory / layout.LEASE_NAME).open("a") as lease:
         if not _lock(lease):
             raise BlockingIOError(f"another recorder is finishing {directory.name}")
@@ -63,14 +63,12 @@ def finishing(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def having_name(root: Path, instance: str) -> Iterator[None]:
-    """Keep a recorder's name for itself; OSError when another recorder on this directory has it."""
+    """Reserve a recorder's name; raises OSError if another recorder on this directory has it."""
     directory = root / _NAMES
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / file_name(instance)).open("a") as name:
         if not _lock(name):
-            raise FileExistsError(
-                f"another recorder that is called {instance} uses {root}: give each its own PARLEY_SFU_NODE"
-            )
+            raise FileExistsError(f"another recorder named {instance} uses {root}: give each its own PARLEY_SFU_NODE")
         yield
 
 
@@ -80,7 +78,7 @@ def file_name(instance: str) -> str:
 
 
 def _lock(file: IO[str]) -> bool:
-    """Lock a file until it is closed; False when another has locked it. True where locks are not supported."""
+    """Lock a file until it is closed; return False if it is locked already, True if locks are not supported."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -98,7 +96,7 @@ def _read(directory: Path) -> RecordingInfo | None:
 
 
 def _touched(directory: Path) -> float:
-    """Return when a recording was last changed. A segment lasts 30 s, and a new one changes its directory."""
+    """Return the time of the last change of a recording. A segment lasts 30 s, and a new one changes the directory."""
     documents = (layout.LEASE_NAME, layout.INFO_NAME, layout.MANIFEST_NAME)
     paths = [directory, *(directory / name for name in documents), *layout.track_dirs(directory)]
     return max(path.stat().st_mtime for path in paths if path.exists())

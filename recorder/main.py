@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
-    """Record what the sfu offers until cancelled; `ready` is called once unfinished recordings were checked.
+    """Record what the sfu offers until cancelled; call `ready` once unfinished recordings have been checked.
 
-    Cancellation seals the open segments and returns; the next start finishes the rest. OSError
-    when the recordings directory cannot be used, or another recorder of the same name uses it.
+    Cancellation seals the open segments; the next start finishes the rest. Raises OSError if the recordings directory
+    cannot be used, or another recorder with the same name uses it.
     """
     config.recordings_dir.mkdir(parents=True, exist_ok=True)
     with having_name(config.recordings_dir, config.instance), threads() as pool:
@@ -62,7 +62,7 @@ async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable
             tasks.create_task(keep_running("report", functools.partial(finisher.report, manifest)))
         for recording, recent in zip(unfinished, segments, strict=True):
             uploads.add_document(recording.info)
-            for head, segment in recent:  # which of their reports arrived died with the process
+            for head, segment in recent:  # the process knew which of their reports had arrived
                 uploads.add_segment(head, segment)
             if recording.state == SEALING:
                 finisher.add(recording)

@@ -1,7 +1,7 @@
-"""A recording's two documents: `recording.json` says that one is under way, `manifest.json` that it is finished.
+"""A recording's two documents: `recording.json` describes one in progress, `manifest.json` a finished one.
 
-Both are replaced atomically. The manifest is written and forced to disk last of all: it is the commit, and a recording
-without one is not finished. Keys are relative to the recordings directory.
+Both are replaced atomically. The manifest is written and synced to disk last: it is the commit, and a recording
+without it is not finished. Keys are relative to the recordings directory.
 """
 
 import os
@@ -16,13 +16,13 @@ VERSION = 1
 
 
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording under way. `state` is recording, sealing or closed (its segments are gone: it cannot go on).
+    """A recording in progress. `state` is recording, sealing or closed (its segments are deleted: it cannot continue).
 
-    `ended_unix_ms` is 0 until it ended; `instance` is the recorder that owns it, `placement` the epoch
+    `ended_unix_ms` is 0 until it ends; `instance` is the recorder that owns it, `placement` the epoch
     (sfu.api.placement) of the node that it comes from.
 
-    `started_at` is the start on the sfu's monotonic clock (ns), and `opened_at` the room's zero of the meeting clock,
-    which was at `opened_unix_ms`.
+    `started_at` is the start on the sfu's monotonic clock (ns), `opened_at` the zero of the room's meeting clock,
+    and `opened_unix_ms` the same instant by the wall clock.
     """
 
     version: int
@@ -53,7 +53,7 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestSegment(msgspec.Struct, frozen=True, kw_only=True):
-    """A captured segment as it was sealed."""
+    """A sealed segment."""
 
     key: str
     bytes: int
@@ -78,8 +78,8 @@ class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished recording. `state` is ready, partial when something that was received could not be kept, or empty when
-    nothing was received. `problems` also names harmless ones, such as a wrong clock.
+    """A finished recording. `state` is ready, partial if received media could not be saved, or empty if nothing was
+    received. `problems` also lists harmless ones, such as a wrong clock.
     """
 
     version: int
@@ -101,7 +101,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """Return the manifest; raises ValueError for anything else, also for a version that this code does not know."""
+    """Return the manifest; raises ValueError for anything else, including an unknown version."""
     manifest = msgspec.json.decode(data, type=Manifest)
     if manifest.version != VERSION:
         raise ValueError(f"manifest of version {manifest.version}")
@@ -117,7 +117,7 @@ def decode_info(data: bytes) -> RecordingInfo:
 
 
 def read_manifest(recording: Path) -> Manifest | None:
-    """Return the recording's manifest, None when it has none. ValueError when it is not one."""
+    """Return the recording's manifest, None if it has none. Raises ValueError if it is not one."""
     try:
         return decode_manifest((recording / MANIFEST_NAME).read_bytes())
     except FileNotFoundError:
@@ -125,7 +125,7 @@ def read_manifest(recording: Path) -> Manifest | None:
 
 
 def read_info(recording: Path) -> RecordingInfo | None:
-    """Return the recording's `recording.json`, None when it has none. ValueError when it is not one."""
+    """Return the recording's `recording.json`, None if it has none. Raises ValueError if it is not one."""
     try:
         return decode_info((recording / INFO_NAME).read_bytes())
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def read_info(recording: Path) -> RecordingInfo | None:
 
 
 def write_manifest(recording: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:
-    """Commit the recording, after its signature if there is one. OSError when the disk refuses."""
+    """Commit the recording, after its signature if there is one. Raises OSError if the disk refuses."""
     data = encode_manifest(manifest)
     if sign is not None:
         _replace(recording / SIGNATURE_NAME, sign(data), durably=True)
@@ -141,12 +141,12 @@ def write_manifest(recording: Path, manifest: Manifest, sign: Callable[[bytes], 
 
 
 def write_info(recording: Path, info: RecordingInfo) -> None:
-    """Write `recording.json`, whole even after a kill; `sync_info` makes it outlive the machine. OSError."""
+    """Write `recording.json` so that it survives a kill; `sync_info` makes it survive a power loss. Raises OSError."""
     _replace(recording / INFO_NAME, msgspec.json.format(msgspec.json.encode(info), indent=1), durably=False)
 
 
 def sync_info(recording: Path) -> None:
-    """Force `recording.json`, and the directories that lead to it, to disk. OSError."""
+    """Sync `recording.json`, and the directories that lead to it, to disk. Raises OSError."""
     with (recording / INFO_NAME).open("rb") as file:
         os.fsync(file.fileno())
     sync_directory(recording)
@@ -154,7 +154,7 @@ def sync_info(recording: Path) -> None:
 
 
 def _replace(path: Path, data: bytes, *, durably: bool) -> None:
-    """Put `data` in `path` so that a kill leaves the old or the new content, never a part. OSError."""
+    """Write `data` to `path` so that a kill leaves the old or the new content, never a part. Raises OSError."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         file.write(data)
@@ -167,7 +167,7 @@ def _replace(path: Path, data: bytes, *, durably: bool) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Force a directory's entries to disk. OSError."""
+    """Sync a directory's entries to disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,9 +1,8 @@
-"""Matroska clusters and blocks (RFC 9559), as captured segments use them: written one by one, and read back even if
-torn.
+"""Matroska clusters and blocks (RFC 9559) of captured segments: written one by one, and readable even if torn.
 
-FFmpeg writes a segment's header; its muxer then keeps a second of packets in memory, also with `live=1` and
-`flush_packets=1` (measured, FFmpeg 8.1), and a kill would lose them. So blocks are written here: clusters have an
-unknown size, every frame is one SimpleBlock of track 1, and what was written is complete by itself.
+FFmpeg writes a segment's header. Its muxer would keep a second of packets in memory, even with `live=1` and
+`flush_packets=1` (measured, FFmpeg 8.1), and a kill would lose them. So this module writes blocks: clusters have an
+unknown size, every frame is one SimpleBlock of track 1, and everything written is valid at any time.
 """
 
 from typing import NamedTuple
@@ -19,7 +18,7 @@ _UNKNOWN_SIZE = b"\x01\xff\xff\xff\xff\xff\xff\xff"
 _KEYFRAME = 0x80
 
 MAX_RELATIVE = 0x7FFF
-"""A block's timestamp is this far from its cluster's at most, in ms."""
+"""The maximum distance of a block's timestamp from its cluster's, in ms."""
 
 
 class Block(NamedTuple):
@@ -32,7 +31,7 @@ class Block(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """Content of a segment. `header_bytes` precede the first cluster; after `end` nothing is complete."""
+    """Content of a segment. `header_bytes` precede the first cluster; `end` is the end of the complete part."""
 
     header_bytes: int
     blocks: list[Block]
@@ -45,7 +44,7 @@ def cluster_header(timestamp: int) -> bytes:
 
 
 def block_header(size: int, relative: int, keyframe: bool) -> bytes:
-    """Return what precedes a frame of `size` bytes, `relative` ms after its cluster. ValueError when out of range."""
+    """Return the block header of a frame of `size` bytes, `relative` ms after its cluster; raises ValueError."""
     if not 0 <= relative <= MAX_RELATIVE:
         raise ValueError("block too far from its cluster")
     body = (size + 4) | 1 << 56
@@ -56,7 +55,7 @@ def block_header(size: int, relative: int, keyframe: bool) -> bytes:
 def read_contents(data: bytes | memoryview) -> Contents:
     """Return the complete part of a segment that may end anywhere; never raises, for any bytes.
 
-    An element of an unknown kind is skipped over; one that does not fit into the data ends the complete part.
+    Unknown elements are skipped; an element that does not fit into the data ends the complete part.
     """
     blocks: list[Block] = []
     position, header_bytes, cluster_timestamp, end = 0, 0, 0, 0

@@ -1,4 +1,4 @@
-"""The recorder's metrics. None has a label per room, recording or participant: their number is not bounded."""
+"""The recorder's metrics. None has a label for rooms, recordings or participants, whose number is unbounded."""
 
 import errno
 
@@ -10,24 +10,24 @@ STREAMS = Gauge("parley_recorder_streams", "Streams being captured")
 SEGMENTS = Counter("parley_recorder_segments_total", "Segments closed")
 BYTES = Counter("parley_recorder_bytes_total", "Bytes of media written to segments")
 FRAMES = Counter("parley_recorder_frames_total", "Frames written", ["media"])
-LOST_PACKETS = Counter("parley_recorder_lost_packets_total", "Packets that are in no frame", ["reason"])
-DROPPED_FRAMES = Counter("parley_recorder_dropped_frames_total", "Whole frames not written", ["reason"])
-DROPPED_RECORDS = Counter("parley_recorder_dropped_records_total", "Sink records without effect", ["reason"])
+LOST_PACKETS = Counter("parley_recorder_lost_packets_total", "Packets outside complete frames", ["reason"])
+DROPPED_FRAMES = Counter("parley_recorder_dropped_frames_total", "Complete frames that were not written", ["reason"])
+DROPPED_RECORDS = Counter("parley_recorder_dropped_records_total", "Sink records that were ignored", ["reason"])
 DISK_ERRORS = Counter(
-    "parley_recorder_disk_errors_total", "Writes that the disk refused, by the name of its error", ["errno"]
+    "parley_recorder_disk_errors_total", "Writes that the disk refused, by the name of the error", ["errno"]
 )
 UPLOADS = Counter(
     "parley_recorder_uploads_total", "Segments by the outcome of their upload to the object store", ["outcome"]
 )
-LAG = Gauge("parley_recorder_lag_seconds", "Latest time from a packet's arrival at the sfu until its frame was written")
-SYNC_SECONDS = Histogram("parley_recorder_sync_seconds", "Time that forcing segments to disk takes")
+LAG = Gauge("parley_recorder_lag_seconds", "Time from the last packet's arrival at the sfu until its frame was written")
+SYNC_SECONDS = Histogram("parley_recorder_sync_seconds", "Duration of syncing segments to disk")
 FINISH_SECONDS = Histogram(
     "parley_recorder_finish_seconds",
-    "Time that finishing a recording takes",
+    "Duration of finishing a recording",
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 FACTS = Counter("parley_recorder_facts_total", "Facts for control, by outcome", ["outcome"])
-# An alert sees only what was there before it changed, and a dashboard shows none rather than nothing.
+# Start at 0: an alert needs a value from before a change, and a dashboard shows 0 instead of no data.
 for _family, _labels in (
     (FRAMES, ("audio", "video")),
     (LOST_PACKETS, ("expired", "missed", "overflow", "incomplete", "malformed")),
@@ -51,5 +51,5 @@ def count_facts(outcome: str, number: int) -> None:
 
 
 def drop_unsent(reason: str) -> None:
-    """Count a record that the sfu did not take (sfu.api.sink_client)."""
+    """Count a record that the sfu did not accept (sfu.api.sink_client)."""
     DROPPED_RECORDS.labels(f"send_{reason}").inc()

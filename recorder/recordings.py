@@ -1,4 +1,4 @@
-"""The unfinished recordings of this machine: their states, and where each continues."""
+"""The unfinished recordings of this machine: their states, and the points where they continue."""
 
 import logging
 import time
@@ -14,35 +14,35 @@ from sfu.api.sink_records import RecordingEnded, RecordingStarted
 
 _log = logging.getLogger(__name__)
 
-WAITING = "waiting"  # for the sfu to say that it continues, or has ended
+WAITING = "waiting"  # waits for the sfu to announce that it continues or has ended
 CAPTURING = "capturing"
 SEALING = "sealing"
 CLOSED = "closed"
 
 
 class Recording:
-    """One unfinished recording. `problems` counts what was received and could not be kept."""
+    """An unfinished recording. `problems` counts failures to save received media."""
 
     def __init__(self, directory: Path, info: RecordingInfo) -> None:
         self.directory = directory
         self.info = info
         self.state = SEALING if info.state == "sealing" else WAITING
         self.waiting_since: float | None = None
-        self.shared = False  # together with the recorder of another node, which holds the room too
+        self.shared = False  # shared with the recorder of another node that also has the room
         self.epoch = 0
         self.resume: dict[StreamId, ResumePoint] = {}
         self.problems = 0
         self.trouble = Trouble()
-        self.holders: set[object] = set()  # the captures that it runs on: several if its room is on several nodes
-        self.released = False  # by the node that had it, for the next one
+        self.holders: set[object] = set()  # the captures that record it: several if its room is on several nodes
+        self.released = False  # released by the previous node, for the next one
 
 
 class OldPlacement(ValueError):
-    """Another node holds the recording's room by now."""
+    """Another node has the recording's room now."""
 
 
 class Recordings:
-    """All unfinished recordings under `root`. `load` raises OSError when `root` cannot be used."""
+    """All unfinished recordings under `root`. `load` raises OSError if `root` cannot be used."""
 
     def __init__(self, root: Path, instance: str = "") -> None:
         self.root = root
@@ -51,7 +51,7 @@ class Recordings:
         self._renewed_at = time.time()
 
     def load(self) -> list[Manifest]:
-        """Seal what an earlier process left unfinished; returns the finished ones that control may not know. Recordings
+        """Seal what an earlier process left unfinished; return the finished ones that control may not know. Recordings
         of other recorders are left alone.
         """
         finished = [self.adopt(directory) for directory in self._directories()]
@@ -61,7 +61,7 @@ class Recordings:
         return sorted(path for path in self.root.iterdir() if (path / layout.INFO_NAME).exists())
 
     def renew(self, now: float) -> list[str]:
-        """Renew the leases; returns the recordings that another recorder owns by now. Blocks. `now`: Unix seconds."""
+        """Renew the leases; return the recordings that another recorder owns now. Blocks. `now`: Unix seconds."""
         lapsed = now - self._renewed_at >= leases.ORPHANED_SECONDS
         self._renewed_at = now
         lost = []
@@ -76,7 +76,7 @@ class Recordings:
         return lost
 
     def take_over(self, now: float) -> list[str]:
-        """Take unfinished recordings that others left; returns their names, for `adopt`. Blocks."""
+        """Take over abandoned unfinished recordings; return their names, for `adopt`. Blocks."""
         taken = []
         for directory in self._directories():
             if (directory / layout.REPORTED_NAME).exists():
@@ -89,7 +89,7 @@ class Recordings:
         return taken
 
     def lose(self, name: str) -> None:
-        """Give up a recording that another recorder has taken over."""
+        """Drop a recording that another recorder has taken over."""
         recording = self._all.get(name)
         if recording is not None:
             recording.holders.clear()
@@ -120,11 +120,11 @@ class Recordings:
         return self._all.get(name)
 
     def unfinished(self) -> list[Recording]:
-        """Return all that are known, by name."""
+        """Return all unfinished recordings, by name."""
         return [recording for _, recording in sorted(self._all.items())]
 
     def begin(self, begun: RecordingStarted, holder: object) -> tuple[Recording, bool]:
-        """Begin an epoch of a recording; returns it, and whether it is new. ValueError for an invalid id. `holder`
+        """Begin an epoch of a recording; return it, and whether it is new. ValueError for an invalid id. `holder`
         captures it from now on, beside others of the same placement: a room on several nodes is recorded by each of
         them. OldPlacement when another node got the room later.
         """
@@ -138,7 +138,7 @@ class Recordings:
             info = info or _new_info(begun, self._instance)
             recording = _joined(directory, info) if shared else _recovered(directory, info)
         if begun.placement < recording.info.placement:
-            raise OldPlacement(f"recording {begun.recording} goes on at another node")
+            raise OldPlacement(f"recording {begun.recording} continues on another node")
         info = msgspec.structs.replace(
             recording.info,
             state="recording",
@@ -152,7 +152,7 @@ class Recordings:
                 directory.mkdir(parents=True, exist_ok=True)
                 (directory / layout.REPORTED_NAME).unlink(missing_ok=True)
                 manifest.write_info(directory, info)
-            except OSError as error:  # capture will try again, and report a failure
+            except OSError as error:  # capture will retry, and report a failure
                 _refused(recording, error)
         if begun.placement > recording.info.placement:
             recording.holders.clear()
@@ -165,7 +165,7 @@ class Recordings:
         return recording, is_new
 
     def end(self, name: str, abandoned: bool = False) -> Recording | None:
-        """Mark a recording as ended, even on a full disk; returns it if there is one to finish."""
+        """Mark a recording as ended, even on a full disk; return it if there is one to finish."""
         recording = self._all.get(name)
         if recording is None or recording.state == SEALING:
             return None
@@ -185,7 +185,7 @@ class Recordings:
         return recording
 
     def detach(self, holder: object) -> None:
-        """Note that an sfu is gone: its recordings wait for it, or for another."""
+        """Note that an sfu is disconnected: its recordings wait for it, or for another."""
         for recording in self._all.values():
             recording.waiting_since = None
             recording.holders.discard(holder)
@@ -194,7 +194,7 @@ class Recordings:
         self._count()
 
     def release(self, name: str, holder: object) -> None:
-        """Release a recording whose room has moved to another node, which continues it here or at another recorder."""
+        """Release a recording whose room moved to another node; this or another recorder continues it."""
         recording = self._all.get(name)
         if recording is not None and holder in recording.holders:
             recording.holders.discard(holder)
@@ -203,13 +203,13 @@ class Recordings:
         self._count()
 
     def part(self, name: str, holder: object) -> None:
-        """Note that one of several nodes that hold a recording's room has ended it."""
+        """Note that one of several nodes with a recording's room has ended it."""
         recording = self._all.get(name)
         if recording is not None:
             recording.holders.discard(holder)
 
     def may_end(self, ended: RecordingEnded, holder: object) -> bool:
-        """Return True if the asking node may end a recording: not if another node has it too, or will get it."""
+        """Return True if a node may end a recording: not if another node also has it, or will get it."""
         recording = self._all.get(ended.recording)
         if recording is None:
             return True
@@ -224,7 +224,7 @@ class Recordings:
         return found is None or found.instance == self._instance
 
     def _is_shared(self, directory: Path, info: RecordingInfo, begun: RecordingStarted) -> bool:
-        """Return True if another recorder may add to a recording, from a node that holds the room too."""
+        """Return True if another recorder may add to a recording, from a node that also has the room."""
         return (
             (info.state, info.placement) == ("recording", begun.placement)
             and info.instance != self._instance
@@ -232,7 +232,7 @@ class Recordings:
         )
 
     def _taken_over(self, recording: Recording) -> bool:
-        """Return True if a recorder on the same directory continues it, for a node that got the room later."""
+        """Return True if a recorder on the same directory continues it for a node that got the room later."""
         found = _found_info(recording.directory)
         return found is not None and found.placement > recording.info.placement
 
@@ -273,19 +273,19 @@ def _found_info(directory: Path) -> RecordingInfo | None:
 
 
 def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
-    """Return what is on disk of a continued recording; ValueError when it cannot continue."""
+    """Return the state on disk of a recording that continues; raises ValueError if it cannot."""
     try:
         info = manifest.read_info(directory)
     except (ValueError, OSError) as error:
         _log.error("recording %s cannot be continued and starts from the beginning: %s", name, error)
         return None
     if info is not None and info.state == CLOSED:
-        raise ValueError(f"recording {name} was finished for good")
+        raise ValueError(f"recording {name} is closed")
     return info
 
 
 def _joined(directory: Path, info: RecordingInfo) -> Recording:
-    """Return a recording that another recorder adds to; the other's files are left alone."""
+    """Return a recording to which another recorder adds; the other's files are not touched."""
     recording = Recording(directory, info)
     recording.shared = True
     try:
@@ -296,7 +296,7 @@ def _joined(directory: Path, info: RecordingInfo) -> Recording:
 
 
 def _recovered(directory: Path, info: RecordingInfo) -> Recording:
-    """Return a recording with what is on disk of it. If the disk refuses, it continues as if there were nothing."""
+    """Return a recording with its state on disk. If the disk refuses, it continues as if there were none."""
     recording = Recording(directory, info)
     if directory.exists():
         try:

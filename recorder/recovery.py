@@ -1,7 +1,8 @@
-"""Recovery from a kill: cuts torn segments after their last complete block, closes them, finds where to continue.
+"""Recovery from a kill: truncates torn segments after their last complete block, closes them, and finds where to
+continue.
 
-A segment is torn when its journal lacks the closing line. Its file is cut at the end of the last whole block; its
-journal, which always knows at least as many frames as the file, gets the closing line it lacks.
+A segment is torn if its journal lacks the closing line. Its file is truncated after the last complete block; its
+journal, which always has at least as many frames as the file, gets the missing closing line.
 """
 
 import hashlib
@@ -25,16 +26,16 @@ from recorder.layout import journals, track_dirs
 from recorder.segment_file import ClosedSegment
 
 RECENT = 16
-"""The number of a track's last segments that a start reads: a long meeting has thousands, and capture must resume soon.
+"""The number of a track's last segments that a start reads: a long meeting has thousands, and capture must resume fast.
 
-Capture resumes within the seconds that the sfu replays. Finishing looks at every segment.
+Capture must resume while the sfu can still replay. Finishing reads every segment.
 """
 
 _TAIL_BYTES = 512
 
 
 class StreamId(NamedTuple):
-    """A stream of a track within one life of the room on the sfu, which a later attachment can continue."""
+    """A stream of a track within one lifetime of the room on the sfu, which a later attachment can continue."""
 
     track: str
     lifetime: int
@@ -44,7 +45,7 @@ class StreamId(NamedTuple):
 class ResumePoint(NamedTuple):
     """The point at which a stream's capture ended. `head` and `header` are those of its last segment with frames.
 
-    `ended` says that the sfu closed the stream there: if it comes back, what was not sent meanwhile is no loss.
+    `ended`: the sfu closed the stream there, so if it returns, media that was not sent meanwhile is not a loss.
     """
 
     last_ext_seq: int
@@ -54,7 +55,7 @@ class ResumePoint(NamedTuple):
 
 
 def seal(recording: Path, recent: int = 0) -> list[ClosedSegment]:
-    """Close torn segments of a recording, the `recent` last of each track, or all; returns which. OSError."""
+    """Close torn segments of a recording, among the `recent` last of each track or all; return them. Raises OSError."""
     sealed = []
     for directory in track_dirs(recording):
         for _, path in journals(directory)[-recent:]:
@@ -66,7 +67,7 @@ def seal(recording: Path, recent: int = 0) -> list[ClosedSegment]:
 
 
 def resume_points(recording: Path) -> dict[StreamId, ResumePoint]:
-    """Return where each stream of a sealed recording's recent segments ended. OSError when they cannot be read."""
+    """Return where each stream of a sealed recording's recent segments ended. Raises OSError if they cannot be read."""
     latest: dict[StreamId, ResumePoint] = {}
     for directory in track_dirs(recording):
         for _, path in reversed(journals(directory)[-RECENT:]):
@@ -80,7 +81,7 @@ def resume_points(recording: Path) -> dict[StreamId, ResumePoint]:
 
 
 def recent_segments(recording: Path) -> list[tuple[JournalHead, ClosedSegment]]:
-    """Return the recent closed segments that hold frames, track by track in the order of capture. OSError."""
+    """Return the recent closed segments that hold frames, track by track in the order of capture. Raises OSError."""
     found = []
     for directory in track_dirs(recording):
         for _, path in journals(directory)[-RECENT:]:
@@ -92,18 +93,18 @@ def recent_segments(recording: Path) -> list[tuple[JournalHead, ClosedSegment]]:
 
 
 def has_frames(path: Path) -> bool:
-    """Return True if a journal's segment was closed and holds frames. OSError."""
+    """Return True if a journal's segment was closed and holds frames. Raises OSError."""
     closed = _closing_line(path)
     return closed is not None and closed.frames > 0
 
 
 def media_path(journal: Path, head: JournalHead) -> Path:
-    """Return the path of the media file that a journal belongs to; only the name in the head counts."""
+    """Return the path of a journal's media file, which is named in the head."""
     return journal.with_name(Path(head.file).name)
 
 
 def _resume_point(path: Path) -> ResumePoint | None:
-    """Return where a segment's stream ended; None when it has no frames, or was damaged since it was closed."""
+    """Return where a segment's stream ended; None if it has no frames, or was damaged since it was closed."""
     journal = read_journal(path.read_bytes())
     closed = journal.closed
     if closed is None or not closed.frames:
@@ -122,7 +123,7 @@ def _seal_segment(path: Path) -> ClosedSegment | None:
     try:
         journal = read_journal(data)
     except ValueError:
-        return None  # killed before the head was written, hence before the media file had a byte
+        return None  # killed before the head was written, so the media file is empty
     media = media_path(path, journal.head)
     segment = _cut(media, journal)
     with path.open("r+b") as file:
@@ -135,7 +136,7 @@ def _seal_segment(path: Path) -> ClosedSegment | None:
 
 
 def _cut(media: Path, journal: Journal) -> ClosedSegment:
-    """Cut a torn media file after its last complete frame that the journal knows."""
+    """Truncate a torn media file after its last complete frame in the journal."""
     with media.open("a+b") as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:

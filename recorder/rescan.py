@@ -1,4 +1,4 @@
-"""List the recordings in a store: the files are the truth; this rebuilds the database, which is an index of them."""
+"""Lists the recordings in a store. The files are authoritative; this rebuilds the database, which is their index."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ class FoundFilm(NamedTuple):
 class FoundRecording(NamedTuple):
     """A recording. `state` is recording, sealing, ready, partial, or damaged (neither document can be read).
 
-    `manifest` is there once it is finished; `bytes` counts every file of the recording; `film` is the composed one.
+    `manifest` is None until it is finished; `bytes` is the total of its files; `film` is the composition.
     """
 
     recording: str
@@ -38,7 +38,7 @@ class FoundRecording(NamedTuple):
 
 
 def rescan(store: ObjectStore) -> Iterator[FoundRecording]:
-    """Yield every recording in a store, by name. Writes nothing. OSError when unreadable."""
+    """Yield every recording in a store, by name. Writes nothing. Raises OSError if unreadable."""
     names = set(store.directories()) | {found.key[len(stored.OPEN) :].removesuffix(".json") for found in _open(store)}
     for name in sorted(names - {stored.OPEN.rstrip("/")}):
         try:

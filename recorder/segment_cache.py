@@ -27,7 +27,7 @@ class SegmentCache:
             self._drop()
 
     def path(self, media: Path, sha256: str) -> Path | None:
-        """Return a segment's file, None when it is nowhere. A copy stays until three others were requested. OSError."""
+        """Return a segment's file, None if there is none. A copy is kept for three more requests. Raises OSError."""
         if media.exists() and media.stat().st_size:
             return media
         if self._store is None:

@@ -1,4 +1,4 @@
-"""One open segment: a media file and its journal, written so that a kill loses at most the frame being written."""
+"""An open segment: a media file and its journal, written so that a kill loses at most the frame being written."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ _ANCHOR_EVERY = 1_000_000_000
 
 
 class ClosedSegment(NamedTuple):
-    """A segment that will not change any more."""
+    """A closed segment, which will not change any more."""
 
     path: Path
     frames: int
@@ -29,9 +29,9 @@ class ClosedSegment(NamedTuple):
 
 
 class SegmentFile:
-    """Writes frames as they come. Every method may raise OSError when the disk refuses.
+    """Writes frames as they arrive. Every method can raise OSError.
 
-    `sync` forces to disk what was written before; another thread may call it.
+    `sync` syncs earlier writes to disk; another thread may call it.
     """
 
     def __init__(self, directory: Path, head: JournalHead, codec: Codec, header: bytes) -> None:
@@ -64,7 +64,7 @@ class SegmentFile:
             opened.pop_all()
 
     def write(self, frame: Frame) -> None:
-        """Append a frame. Its journal line goes first, so that the journal never knows less than the file."""
+        """Append a frame. Its journal line is written first, so the journal never has less than the file."""
         milliseconds = (frame.timestamp - self._first_timestamp) * 1000 // self._clock_rate
         offset = self.bytes if self._is_video and frame.keyframe else -1
         line = FrameLine(frame.first_ext_seq, frame.last_ext_seq, frame.timestamp, offset)
@@ -91,7 +91,7 @@ class SegmentFile:
         return closed
 
     def sync(self) -> None:
-        """Force everything to disk: journal first, as it was written. OSError."""
+        """Sync everything to disk, the journal first, in the order of writing. Raises OSError."""
         os.fdatasync(self._journal)
         os.fdatasync(self._media)
         if not self._entered:
@@ -105,7 +105,7 @@ class SegmentFile:
         os.close(self._media)
 
     def _anchored(self, frame: Frame) -> bytes:
-        """Return the line of the frame that came with the least delay within the last second, when one is due."""
+        """Return the line of the frame with the least delay in the last second, if one is due."""
         line = b""
         if self._anchor is not None and frame.arrival - self._anchored_at >= _ANCHOR_EVERY:
             line = self._writer.line(self._anchor)
@@ -117,7 +117,7 @@ class SegmentFile:
         return line
 
     def _duration(self, data: bytes) -> int:
-        """Return how long a frame lasts before it can be sent: sound is sent when it has ended."""
+        """Return the duration of a frame before it can be sent: sound is sent only when it has ended."""
         if self._codec is not Codec.OPUS:
             return 0
         try:
@@ -138,7 +138,7 @@ class SegmentFile:
         try:
             _write(self._journal, data)
         except OSError:
-            os.ftruncate(self._journal, self._journal_bytes)  # half a line would hide all later ones
+            os.ftruncate(self._journal, self._journal_bytes)  # half a line would make all later ones unreadable
             raise
         self._journal_bytes += len(data)
 

@@ -1,11 +1,11 @@
-"""Policy of cutting a stream's segments: pure, asked before every frame.
+"""Policy for cutting a stream's segments: pure, consulted before every frame.
 
 A segment begins at a keyframe, or where an earlier segment of the same stream ended. After a loss nothing is written
-until a keyframe, which is requested at once: frames that refer to missing ones cannot be decoded. If the publisher
-sends none for ten seconds, a damaged picture is better than none. A segment is cut at a natural keyframe once it is 10
-s old; only after 30 s is the publisher asked for one, since a keyframe costs every subscriber bandwidth. A change of
-resolution, or an impossible timestamp, cuts at once. (A change of codec or SSRC is a new stream, which begins a segment
-by itself.)
+until a keyframe, which is requested at once, because frames that refer to missing ones cannot be decoded. If the
+publisher sends none for ten seconds, writing resumes, because damaged video is better than none. A segment is cut at
+the next unrequested keyframe once it is 10 s old. Only after 30 s is a keyframe requested, because it costs every
+subscriber bandwidth. A change of resolution or an impossible timestamp cuts at once. (A change of codec or SSRC is a
+new stream, which begins a new segment anyway.)
 """
 
 from dataclasses import dataclass
@@ -28,16 +28,14 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CutTimes:
-    """Ages in ns at which a segment is cut at a keyframe, and at which one is asked for."""
+    """Ages in ns at which a segment is cut at a keyframe, and at which a keyframe is requested."""
 
     cut_after: int = 10_000_000_000
     ask_after: int = 30_000_000_000
 
 
 class SegmentPolicy:
-    """The policy of one stream. `resumable` says that the stream may begin without a keyframe, since there is one on
-    disk.
-    """
+    """The policy of a stream. `resumable`: the stream may begin without a keyframe, because one is on disk."""
 
     def __init__(self, clock_rate: int, is_audio: bool, times: CutTimes, resumable: bool) -> None:
         self._clock_rate = clock_rate
@@ -85,7 +83,7 @@ class SegmentPolicy:
         return Decision.CUT if resized or old else Decision.CONTINUE
 
     def _jumped(self, frame: Frame) -> bool:
-        """Return True if the RTP clock went backwards, or away from the wall's: a restarted or broken sender."""
+        """Return True if the RTP clock went backwards or left the wall clock: the sender restarted or is broken."""
         step = frame.timestamp - self._timestamp
         elapsed = (frame.arrival - self._arrival) * self._clock_rate // 1_000_000_000
         return step < 0 or abs(step - elapsed) > _MAX_JUMP_SECONDS * self._clock_rate
@@ -101,11 +99,11 @@ class SegmentPolicy:
         self._decodable = self._is_audio
 
     def close(self) -> None:
-        """Note that the open segment was closed for another reason (a full disk): the next frame begins another."""
+        """Note that the open segment was closed for another reason (a full disk): the next frame begins a new one."""
         self._begun_at = None
 
     def keyframe_due(self, now: int) -> bool:
-        """Return True if the publisher should be asked for a keyframe now: every 2 s until one comes."""
+        """Return True if a keyframe should be requested now: every 2 s until one arrives."""
         old = self._begun_at is not None and now - self._begun_at >= self._times.ask_after
         if self._is_audio or not (self._wanted or old):
             return False

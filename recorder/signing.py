@@ -1,4 +1,4 @@
-"""Signatures of manifests (Ed25519): they show that a recording is as this installation's recorder finished it.
+"""Signatures of manifests (Ed25519), which show that a recording is unchanged since this installation finished it.
 
 The signature is in `manifest.sig`, beside the manifest. It covers the manifest's bytes, and so the hashes of all files.
 """
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from foundation import signing_key
 
 DEFAULT_NAME = ".signing-key.pem"
-"""The name of the key below the recordings directory, where no other was given."""
+"""The name of the default key, below the recordings directory."""
 _PURPOSE = b"parley recording manifest\0"
 Verdict = Literal["valid", "missing", "invalid", "unknown key"]
 
@@ -30,7 +30,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signer:
-    """Signs with one key."""
+    """A signer with one key."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -50,12 +50,12 @@ def load_or_create(path: Path) -> Signer:
 
 
 def public_key(path: Path) -> bytes:
-    """Return the raw public key of a file that holds it or the private one, in PEM. Raises OSError, ValueError."""
+    """Return the raw public key from a PEM file with the public or private key. Raises OSError, ValueError."""
     if b"PRIVATE" in path.read_bytes():
         return raw(signing_key.load(path).public_key())
     key = serialization.load_pem_public_key(path.read_bytes())
     if not isinstance(key, Ed25519PublicKey):
-        raise ValueError(f"{path} holds no Ed25519 key")
+        raise ValueError(f"{path} contains no Ed25519 key")
     return raw(key)
 
 
@@ -64,12 +64,12 @@ def raw(key: Ed25519PublicKey) -> bytes:
 
 
 def fingerprint(key: bytes) -> str:
-    """Return the SHA-256 of a raw public key, as people compare it."""
+    """Return the SHA-256 fingerprint of a raw public key, in the form that people compare."""
     return hashlib.sha256(key).hexdigest()
 
 
 def check(manifest: bytes, signature: bytes | None, trusted: bytes | None) -> tuple[Verdict, bytes]:
-    """Return what a signature says of a manifest, and its raw public key; `trusted` is the key that it should have."""
+    """Return the verdict on a manifest's signature, and its raw public key; `trusted` is the expected key."""
     if signature is None:
         return "missing", b""
     try:

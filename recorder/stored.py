@@ -1,12 +1,12 @@
-"""A recording in the object store: its keys, and its return when the disk is gone.
+"""A recording in the object store: its keys, and its recovery after the loss of the disk.
 
     {recording}/{track}/{epoch}-{n}.webm|.mkv|.jnl   a closed segment, and after it its journal
     {recording}/{track}.webm|.mp4                     finished files
     {recording}/manifest.sig                          its signature
     {recording}/manifest.json                         the commit, after everything else
-    _open/{recording}.json                            recording.json, from the begin until control knows the manifest
+    _open/{recording}.json                            recording.json, from the start until control knows the manifest
 
-Everything here blocks and raises OSError when store or disk refuses.
+All functions block, and raise OSError if the store or the disk refuses.
 """
 
 import logging
@@ -30,12 +30,12 @@ def open_key(recording: str) -> str:
 
 
 def note(store: ObjectStore, info: RecordingInfo) -> None:
-    """Store `recording.json`, so that the recording is found without its disk."""
+    """Store `recording.json`, so that the recording can be found without its disk."""
     store.put(open_key(info.recording), msgspec.json.encode(info))
 
 
 def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
-    """Store what is only on this disk: segments, journals, finished files, and last the manifest."""
+    """Store the files that are only on this disk: segments, journals, finished files, and last the manifest."""
     directory = layout.recording_dir(root, finished.recording)
     there = {found.key: found.size for found in store.list(f"{finished.recording}/")}
     segments = {segment.key: segment.sha256 for track in finished.tracks for segment in track.segments}
@@ -54,14 +54,14 @@ def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
 
 
 def shed(root: Path, finished: Manifest) -> None:
-    """Delete media from this disk that are in the store; journals stay, in case the recording continues."""
+    """Delete media from this disk that are in the store; journals stay in case the recording continues."""
     for track in finished.tracks:
         for key in (*(segment.key for segment in track.segments), *(file.key for file in track.files)):
             layout.path_of_key(root, key).unlink(missing_ok=True)
 
 
 def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[str]:
-    """Fetch what this disk lacks of unfinished recordings; returns them. They are those that `instance` began, and
+    """Fetch what this disk lacks of unfinished recordings; return them. They are those that `instance` began, and
     those that nobody has added to for long. `now` is in Unix seconds.
     """
     restored = []

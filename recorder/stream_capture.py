@@ -1,4 +1,4 @@
-"""Capture of one stream of a track: packets to frames, frames to segments. Owns the open segment, no clock or task."""
+"""Capture of a stream: packets to frames, frames to segments. It owns the open segment, but no clock or task."""
 
 import logging
 from collections import deque
@@ -25,7 +25,7 @@ _RETRY_DISK = 1_000_000_000
 
 
 class Written(NamedTuple):
-    """A change to make durable: a segment that has grown, or its `last` change. `closed` is None if closing failed."""
+    """A change to make durable: growth of a segment, or its `last` change. `closed` is None if closing failed."""
 
     segment: SegmentFile
     last: bool
@@ -33,11 +33,11 @@ class Written(NamedTuple):
 
 
 class StreamCapture:
-    """Feeds one stream into its track's directory. `changes` collects what became dirty until it is taken.
+    """Writes a stream to its track's directory. `changes` collects dirty segments until the owner takes them.
 
     `problems` counts refusals of the disk, `refusal` is a sentence about the last one; the owner takes both.
 
-    `next_n` gives out segment numbers, unique within the track and epoch.
+    `next_n` returns segment numbers, unique within the track and epoch.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class StreamCapture:
         return StreamId(self.opened.track, self.opened.opened_at, self.opened.ssrc)
 
     def resume_point(self) -> ResumePoint | None:
-        """Return where a later capture of this stream continues; None if nothing was written."""
+        """Return the point where a later capture of this stream continues, None if nothing was written."""
         if self._last_head is None:
             return None
         return ResumePoint(self._written, self._last_head, self._header, self._ended)
 
     def packet(self, record: PacketRecord, wall: int) -> None:
-        """Take a packet, read at `wall`. Packets that an earlier attachment already wrote are dropped."""
+        """Process a packet read at `wall`. Packets that an earlier attachment wrote are dropped."""
         self._now, self._wall = max(self._now, record.arrival), wall
         if record.ext_seq <= self._written:
             metrics.DROPPED_RECORDS.labels("already_written").inc()
@@ -132,15 +132,15 @@ class StreamCapture:
         self._note(MuteLine(record.muted, record.at))
 
     def tick(self, wall: int) -> bool:
-        """Give up what has waited too long; returns True if the publisher should be asked for a keyframe. Time counts
-        from the stream's last arrival, not by the current time, which is seconds ahead during a replay.
+        """Drop frames that have waited too long; return True if a keyframe should be requested. Time is that of the
+        stream's last arrival, not the current time, which is seconds ahead during a replay.
         """
         self._now, self._wall = self._now + max(0, wall - self._wall), wall
         self._take(self._assembler.flush(self._now))
         return self._policy.keyframe_due(self._now)
 
     def close(self, reason: str) -> None:
-        """Write what is left and close the segment. `reason` is why the sfu closed the stream, "" if it is gone."""
+        """Write the rest and close the segment. `reason` is the sfu's for closing the stream, "" if it is lost."""
         self._take(self._assembler.drain())
         self._ended = bool(reason)
         if self._ended and self._segment is not None:
@@ -149,7 +149,7 @@ class StreamCapture:
         self._end_first_frame("closed before its first frame")
 
     def _end_first_frame(self, outcome: str) -> None:
-        """End the span. A layer that ends before its first keyframe is nothing that failed."""
+        """End the span. A layer that ends before its first keyframe has not failed."""
         if self._first_frame is not None:
             self._first_frame.note({"outcome": outcome})
             self._first_frame.end()
@@ -189,7 +189,7 @@ class StreamCapture:
         self.changes.append(Written(self._segment, False, None))
 
     def _open_segment(self, frame: Frame) -> bool:
-        """Open a segment that begins with `frame`; False when the frame cannot begin one. OSError."""
+        """Open a segment that begins with `frame`; False if the frame cannot begin one. Raises OSError."""
         if self._disk_refused_at is not None and self._now - self._disk_refused_at < _RETRY_DISK:
             metrics.DROPPED_FRAMES.labels("disk").inc()
             self._policy.close()
@@ -252,7 +252,7 @@ class StreamCapture:
         )
 
     def _note(self, line: Line) -> None:
-        """Put a line into the open segment's journal, or the next one's."""
+        """Write a line to the journal of the open segment, or of the next one."""
         if self._segment is None:
             self._pending.append(line)
             return
@@ -279,7 +279,7 @@ class StreamCapture:
         self.refusal = sentence(error)
 
     def _disk_refused(self, error: OSError) -> None:
-        """Give up the segment; a second later the next frame begins another."""
+        """Drop the segment; after a second, the next frame begins a new one."""
         _log.error("track %s of recording %s: %s", self.opened.track, self.opened.recording, error)
         metrics.DISK_ERRORS.labels(metrics.name_of(error)).inc()
         metrics.DROPPED_FRAMES.labels("disk").inc()
@@ -292,7 +292,7 @@ class StreamCapture:
 
 
 class SegmentNumbers:
-    """Numbers for a track's segments within an epoch, from 1; its streams share them."""
+    """Numbers of a track's segments within an epoch, from 1, shared by its streams."""
 
     def __init__(self) -> None:
         self._last = 0

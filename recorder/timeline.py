@@ -1,7 +1,7 @@
 """Timeline of a recording, with the position of each captured frame: pure, from the journals of its segments.
 
-Zero is the start of the recording, as control gives it. If control's clock is ahead of the sfu's, frames arrive before
-that, and zero is the first arrival. No claim of a sender moves it. A stream's timestamps are unwrapped across segments
+Zero is the start of the recording as set by control. If control's clock is ahead of the sfu's, frames arrive earlier,
+and zero is the first arrival. Clocks of senders do not move it. A stream's timestamps are unwrapped across segments
 and epochs. Where its RTP clock jumped, a new run begins, with its own map.
 """
 
@@ -20,9 +20,9 @@ _LOST = ("expired", _MISSED, "overflow")
 
 @dataclass(slots=True)
 class SegmentTimes:
-    """Input of a timeline from one segment. `base` is added to its timestamps; `reports` are as in the journal.
+    """Input of a timeline from one segment. `base` is added to its timestamps; `reports` are those of the journal.
 
-    `missed_packets` are those of the `lost_packets` that the sfu had but could not give to the recorder.
+    `missed_packets` are those of the `lost_packets` that the sfu received but could not pass to the recorder.
     """
 
     head: JournalHead
@@ -55,7 +55,7 @@ class _Run:
 
 
 def label(head: JournalHead) -> str:
-    """Return the name by which people know a track."""
+    """Return the name of a track for people."""
     return f"{head.name} ({head.source})"
 
 
@@ -83,12 +83,12 @@ def segment_times(journal: Journal) -> SegmentTimes:
 class Timeline:
     """Positions in ns since the recording's start, of frames and of instants of the sfu's clock.
 
-    Frames that a sender's clock puts before the start have a position below zero. `problems` has a sentence for each
-    track whose clock is not believed.
+    Frames that a sender's clock places before the start have a negative position. `problems` has a sentence for each
+    track whose clock is ignored.
     """
 
     def __init__(self, info: RecordingInfo, segments: Iterable[SegmentTimes]) -> None:
-        """`segments` come track by track, in the order of capture."""
+        """`segments` are ordered by track, then by capture."""
         self._info = info
         streams: dict[StreamId, list[SegmentTimes]] = {}
         for segment in segments:
@@ -113,21 +113,21 @@ class Timeline:
         return self.instant(segment.head, self._clocks[id(segment)].at(timestamp + segment.base))
 
     def instant(self, head: JournalHead, monotonic: int) -> int:
-        """Return the position of an instant of the sfu's clock during the room's life that `head` belongs to.
+        """Return the position of an instant of the sfu's clock during the room's lifetime to which `head` belongs.
 
-        Lives are placed by the wall clock, since a restarted machine's monotonic clock starts again.
+        Lifetimes are placed by the wall clock, because the monotonic clock of a restarted machine starts again.
         """
         opened = (head.opened_unix_ms - self._info.started_unix_ms) * 1_000_000
         return opened + monotonic - head.lifetime - self._zero
 
 
 def new_frames(frames: Sequence[FrameLine], last_ext_seq: int) -> Iterable[tuple[int, FrameLine]]:
-    """Yield (index, frame) of the frames after `last_ext_seq`: those of an earlier epoch are not taken twice."""
+    """Yield (index, frame) of the frames after `last_ext_seq`, so frames of an earlier epoch are not used twice."""
     return ((i, frame) for i, frame in enumerate(frames) if frame.first_ext_seq > last_ext_seq)
 
 
 def muted_spans(timeline: Timeline, segments: Sequence[SegmentTimes], end: int) -> list[tuple[int, int]]:
-    """Return (from, to) in ms of when a track was muted; `end` (ns) bounds the last."""
+    """Return the mutes of a track as (from, to) in ms; `end` (ns) limits the last."""
     changes = []
     for segment in segments:
         start = timeline.position(segment, segment.head.timestamp)

@@ -1,4 +1,4 @@
-"""Upkeep of finished recordings: their segments stay for a while, in case they are continued, and are then deleted."""
+"""Upkeep of finished recordings: their segments stay for a while, in case the recording continues, then are deleted."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ _EVERY_SECONDS = 600.0
 
 
 async def run(config: RecorderConfig, uploads: Uploads) -> None:
-    """Look after finished recordings until cancelled."""
+    """Maintain finished recordings until cancelled."""
     store = None if uploads.objects is None else uploads.objects.store
     while True:
         await asyncio.to_thread(close_finished, config.recordings_dir, config.keep_segments_hours, store, time.time())
@@ -28,9 +28,9 @@ async def run(config: RecorderConfig, uploads: Uploads) -> None:
 
 
 def close_finished(root: Path, hours: float, store: ObjectStore | None, now: float) -> list[str]:
-    """Delete the segments of complete recordings that ended `hours` ago and that control knows; returns them.
+    """Delete the segments of complete recordings that ended `hours` ago and that control knows; return them.
 
-    A partial recording keeps them: they may hold what its finished files do not.
+    A partial recording keeps them, because they may contain media that its finished files lack.
     """
     closed = []
     for directory in sorted(path.parent for path in root.glob(f"*/{layout.REPORTED_NAME}")):

@@ -1,8 +1,8 @@
-"""Brings closed segments and documents into the object store while the recording goes on.
+"""Uploads closed segments and documents to the object store during the recording.
 
-A segment's media go first, then its journal: a journal in the store shows that its media are there. Stored segments
-leave this disk, except the newest of each track, from which a killed recorder continues. Where recordings are kept on
-this disk, there is nothing to upload.
+A segment's media are uploaded first, then its journal, so a journal in the store shows that its media are there. Stored
+segments are deleted from this disk, except the newest of each track, from which a killed recorder continues. If
+recordings are kept on this disk, there is nothing to upload.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class _Closed(NamedTuple):
 
 
 class Uploads:
-    """Takes closed segments that are on disk; `run` uploads them, however long that takes."""
+    """A queue of closed segments on disk; `run` uploads them, however long that takes."""
 
     def __init__(self, objects: Objects | None, recordings: Recordings, facts: FactReporter) -> None:
         self.objects = objects
@@ -52,10 +52,10 @@ class Uploads:
         self._newest: dict[Path, Path] = {}
         self._pending: Counter[str] = Counter()
         self._less = asyncio.Condition()
-        self._outage = Outages("the object store does not take recordings, which wait on this disk")
+        self._outage = Outages("the object store does not accept recordings; they wait on this disk")
 
     def add_segment(self, source: TrackOpened | JournalHead, segment: ClosedSegment) -> None:
-        """Take a segment of a track; it is reported once it is in the store."""
+        """Queue a segment of a track; it is reported once it is in the store."""
         assert source.recording is not None
         fact = SegmentClosed(
             room=source.room,
@@ -70,7 +70,7 @@ class Uploads:
         if self.objects is None:
             self._facts.report(fact)
             return
-        if len(self._segments) >= MAX_WAITING:  # finishing uploads what is still missing then
+        if len(self._segments) >= MAX_WAITING:  # finishing uploads what is missing
             metrics.UPLOADS.labels("overflowed").inc()
             return
         self._segments.append(_Closed(fact, segment.path))
@@ -78,7 +78,7 @@ class Uploads:
         self._some.set()
 
     def add_document(self, info: RecordingInfo) -> None:
-        """Take the latest state of what is being recorded."""
+        """Queue the latest `recording.json`."""
         if self.objects is not None:
             self._documents[info.recording] = info
             self._some.set()
@@ -92,7 +92,7 @@ class Uploads:
                 tasks.create_task(keep_running("uploads", functools.partial(self._work, self.objects)))
 
     async def settled(self, recording: str) -> None:
-        """Return once nothing of an ended recording waits here: by then all losses are known."""
+        """Return once no segment of an ended recording waits here: then all losses are known."""
         async with self._less:
             await self._less.wait_for(lambda: not self._pending[recording])
         del self._pending[recording]
@@ -122,7 +122,7 @@ class Uploads:
             return
         try:
             await self.objects.remove(stored.open_key(recording))
-        except OSError as error:  # the next start finds it, and reports once more
+        except OSError as error:  # the next start finds it, and reports it again
             _log.warning(
                 "recording %s cannot be marked as finished in the object store: %s", recording, describe(error)
             )
@@ -171,7 +171,7 @@ class Uploads:
                     recording.problems += 1
                     return
                 if recording is None or recording.state == SEALING:
-                    return  # finishing stores what is left
+                    return  # finishing stores the rest
                 delay = await self._refused(error, delay)
             else:
                 break
@@ -181,7 +181,7 @@ class Uploads:
         self._shed(segment, self._recordings.known(segment.fact.recording))
 
     def _shed(self, segment: _Closed, recording: Recording | None) -> None:
-        """Delete the segment of the same track that was the newest before. Finishing deletes what it has stored."""
+        """Delete the previous newest segment of the track. Finishing deletes those that it has stored."""
         if recording is None or recording.state == SEALING:
             return
         track = segment.media.parent
@@ -200,7 +200,7 @@ class Uploads:
         return min(2 * delay, _MAX_DELAY)
 
     def _taken(self) -> None:
-        """Note that the store works."""
+        """Note that the store is available."""
         if line := self._outage.note(None, time.monotonic()):
             _log.warning("%s", line)
 

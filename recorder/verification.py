@@ -1,4 +1,4 @@
-"""Verification of a finished recording: its signature; of each file the hash, the decoding, the length, the gaps."""
+"""Verification of a finished recording: its signature, and the hash, decoding, length and gaps of each file."""
 
 import hashlib
 import tempfile
@@ -17,7 +17,7 @@ _LENGTH_MS = 100
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Findings in a file. `start_ms` is its place in the recording, `gap_ms` its longest gap."""
+    """Findings in a file. `start_ms` is its position in the recording, `gap_ms` its longest gap."""
 
     key: str
     who: str
@@ -42,12 +42,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """True if the recording is as it was finished: nothing is missing or changed, and the signature is valid."""
+        """True if the recording is unchanged: nothing is missing or modified, and the signature is valid."""
         return self.signature == "valid" and not any(file.problems for file in self.files)
 
 
 def verify(store: ObjectStore, recording: str, trusted: bytes | None) -> Report:
-    """Check a recording. Raises OSError, also for one without a manifest; ValueError for one that cannot be read."""
+    """Check a recording. Raises OSError, also if it has no manifest; ValueError if the manifest cannot be read."""
     name = layout.identifier(recording)
     data = read_all(store, f"{name}/{layout.MANIFEST_NAME}")
     try:
@@ -68,7 +68,7 @@ def verify(store: ObjectStore, recording: str, trusted: bytes | None) -> Report:
 
 
 def _of_all(manifest: Manifest) -> list[str]:
-    """Return the problems that the manifest tells itself."""
+    """Return the problems listed in the manifest."""
     lost = sum(track.lost_packets for track in manifest.tracks)
     return [*manifest.problems, *([f"{lost} packets never reached the server"] if lost else [])]
 
@@ -110,16 +110,16 @@ def _check(store: ObjectStore, track: ManifestTrack, file: ManifestFile) -> File
 
 
 def _differences(path: Path, file: ManifestFile) -> list[str]:
-    """Return how a file differs from what the manifest says."""
+    """Return how a file differs from the manifest."""
     if path.stat().st_size != file.bytes:
         return [f"has {path.stat().st_size} bytes, not {file.bytes}"]
     with path.open("rb") as data:
         changed = hashlib.file_digest(data, "sha256").hexdigest() != file.sha256
-    return ["has another SHA-256 than the manifest says"] if changed else []
+    return ["has a different SHA-256 than the manifest"] if changed else []
 
 
 def _decoded(path: Path, file: ManifestFile, track: ManifestTrack) -> tuple[list[float], int]:
-    """Decode all of a file; return the times of its frames in ms, and how many failed."""
+    """Decode a file completely; return the times of its frames in ms, and the number that failed."""
     times: list[float] = []
     undecodable = 0
     with av.open(path, options={"protocol_whitelist": "file"}) as container:

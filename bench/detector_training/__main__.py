@@ -11,7 +11,7 @@ from inference.synthetic.voice_model import GRAPH
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, and print what the model card says and the hashes for MODELS.toml; returns the exit code."""
+    """Train, and print what the model card says and the hashes for MODELS.toml; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.detector_training", description=__doc__)
     parser.add_argument("--into", type=Path, metavar="DIR", required=True, help="where to write it and its model card")
     parser.add_argument("--prompts", type=int, default=100, metavar="N", help="of each speaker; default 100")

@@ -70,7 +70,7 @@ def train(directory: Path, say: Say, *, prompts: int = 100, epochs: int = 120) -
 
 
 def gather(most: int, dice: np.random.Generator, say: Say) -> list[Voice]:
-    """Make the data, speaker by speaker; raises ValueError when there are fewer than two."""
+    """Make the data, speaker by speaker; raises ValueError if there are fewer than two."""
     voices = []
     for speaker in speech.SPEAKERS:
         own = speech.spoken_by(speaker, most, dice)

@@ -31,7 +31,7 @@ class Shape:
 
     @classmethod
     def parse(cls, text: str) -> "Shape":
-        """Read "16x4"; ValueError when it is something else."""
+        """Read "16x4"; raises ValueError if it is something else."""
         rooms, by, people = text.lower().partition("x")
         if not (by and rooms.isdecimal() and people.isdecimal()) or int(rooms) < 1 or int(people) < 2:
             raise ValueError(f"{text!r} is no number of rooms times two or more people, as 16x4")

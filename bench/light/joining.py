@@ -84,7 +84,7 @@ class Participant:
         self.connected_at = time.monotonic_ns()
 
     async def publish(self, *codecs: Codec) -> list[int]:
-        """Publish a microphone (OPUS) and cameras (VP8); returns their sources for LightClient.perform."""
+        """Publish a microphone (OPUS) and cameras (VP8); return their sources for LightClient.perform."""
         handshake = Handshake(self._certificate)
         cname = secrets.token_hex(8)
         offered = [

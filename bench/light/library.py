@@ -266,7 +266,7 @@ class LightClient:
             thread.join()
 
     def add(self, descriptor: int, settings: PeerSettings) -> int:
-        """Take over a connected UDP socket's descriptor; returns the peer."""
+        """Take over a connected UDP socket's descriptor; return the peer."""
         entry = _PeerSettings(
             receive=_session_keys(settings.keys.profile, settings.keys.receive),
             send=_session_keys(settings.keys.profile, settings.keys.send),
@@ -295,7 +295,7 @@ class LightClient:
         self._library.client_learn(self._client, peer, rtx_ssrc, ssrc)
 
     def track(self, peer: int, settings: TrackSettings) -> int:
-        """Add a track to a publishing peer; returns its source."""
+        """Add a track to a publishing peer; return its source."""
         texts = ("mid", "rid")
         names = [entry[0] for entry in _Track._fields_ if entry[0] not in texts]
         entry = _Track(

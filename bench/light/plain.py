@@ -40,7 +40,7 @@ def settings(suite: Suite, *, receive: bytes, send: bytes, payload_type: int = P
 def open_publisher(
     sfu: SfuProcess, room: str, participant: str, *, suite: Suite, key: bytes, ssrc: int
 ) -> tuple[str, int]:
-    """Let `participant` publish a camera plainly; returns where to send it."""
+    """Let `participant` publish a camera plainly; return where to send it."""
     track = PlainTrack(source=Source.CAMERA, codec="VP8", payload_type=PAYLOAD_TYPE, ssrc=ssrc)
     opened = _open(sfu, room, ReceiveTransport(participant=participant, tracks=(track,), srtp=_srtp(suite, key)))
     return opened.address, opened.port

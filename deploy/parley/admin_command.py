@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Run one verb; returns the process's exit code."""
+    """Run one verb; return the process's exit code."""
     try:
         print(asyncio.run(_VERBS[chosen.admin](settings, chosen)))
     except admin_tools.NoSuchUser as error:

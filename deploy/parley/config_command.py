@@ -9,7 +9,7 @@ from foundation.settings import Settings
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Print the settings; returns the exit code."""
+    """Print the settings; return the exit code."""
     try:
         settings = overridden(settings)
     except EtcdUnavailable as error:

@@ -10,7 +10,7 @@ from parley.part_configs import control_config
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code. Raises SettingsError."""
+    """Run until SIGINT or SIGTERM; return the exit code. Raises SettingsError."""
     config = control_config(settings)
     tuning = Tuning(settings["max_participants"])
     return part_process.run(

@@ -10,7 +10,7 @@ from parley.part_configs import inference_config
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code. Raises SettingsError."""
+    """Run until SIGINT or SIGTERM; return the exit code. Raises SettingsError."""
     config = inference_config(settings)
     os.setpriority(os.PRIO_PROCESS, 0, config.nice)  # forwarding goes first
     return part_process.run(settings, "inference", lambda ready: inference_main.run(config, ready))

@@ -13,7 +13,7 @@ from parley.inspection_socket import LONGEST_SECONDS, path_of
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Print the answer; returns the exit code."""
+    """Print the answer; return the exit code."""
     path = path_of(settings, chosen.part)
     try:
         print(asyncio.run(ask(path, chosen.what, chosen.seconds)), end="")

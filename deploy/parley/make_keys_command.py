@@ -8,7 +8,7 @@ from foundation.settings import Settings
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Create the keys; returns the exit code."""
+    """Create the keys; return the exit code."""
     directory = settings["data_dir"] / "control"
     try:
         loaded = keys.load(directory, may_create=True)

@@ -8,6 +8,6 @@ from foundation.settings import Settings
 
 
 def main(_: Settings, __: argparse.Namespace) -> int:
-    """Print the document; returns the exit code."""
+    """Print the document; return the exit code."""
     print(json.dumps(openapi_document(), indent=2))
     return 0

@@ -40,7 +40,7 @@ def run(
     stop_seconds: float = 0,
     live: Appliers | None = None,
 ) -> int:
-    """Run the part called `name` until SIGINT or SIGTERM cancels it; returns the exit code. Raises SettingsError.
+    """Run the part called `name` until SIGINT or SIGTERM cancels it; return the exit code. Raises SettingsError.
 
     `metrics_port` serves /metrics and /health/live for a part without HTTP (0 allocates a port). A part that must
     finish work may take up to `stop_seconds` to stop. `live` applies settings that change while it runs. A crash in

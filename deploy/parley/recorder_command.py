@@ -10,7 +10,7 @@ from recorder.config import SEAL_SECONDS
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code. Raises SettingsError."""
+    """Run until SIGINT or SIGTERM; return the exit code. Raises SettingsError."""
     config = recorder_config(settings)
     return part_process.run(
         settings,

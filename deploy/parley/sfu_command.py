@@ -9,7 +9,7 @@ from sfu.server import main as sfu_main
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code. Raises SettingsError."""
+    """Run until SIGINT or SIGTERM; return the exit code. Raises SettingsError."""
     if settings["workers"] > 1:
         return workers.run(settings)
     config = sfu_config(settings)

@@ -45,7 +45,7 @@ class CannotStart(RuntimeError):
 
 
 def up(settings: Settings) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code. Raises CannotStart."""
+    """Run until SIGINT or SIGTERM; return the exit code. Raises CannotStart."""
     logging_setup.install(settings, "supervisor")
     descriptors.raise_limit()  # PostgreSQL and Redis inherit it
     data, runtime = settings["data_dir"], settings["runtime_dir"]

@@ -28,7 +28,7 @@ _ANSWER = aiohttp.ClientTimeout(total=10)
 
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Write the file; returns the exit code."""
+    """Write the file; return the exit code."""
     settings = with_secrets(settings)
     out = chosen.out or Path(f"parley-support-{time.strftime('%Y%m%d-%H%M%S')}.tar.gz")
     texts = asyncio.run(gather(settings))

@@ -8,7 +8,7 @@ from parley.supervisor import CannotStart, up
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code."""
+    """Run until SIGINT or SIGTERM; return the exit code."""
     try:
         return up(settings)
     except CannotStart as error:

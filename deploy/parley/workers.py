@@ -52,7 +52,7 @@ def spread(settings: Settings) -> Spread:
 
 
 def run(settings: Settings) -> int:
-    """Supervise the workers of `parley sfu` until SIGINT or SIGTERM; returns the exit code."""
+    """Supervise the workers of `parley sfu` until SIGINT or SIGTERM; return the exit code."""
     logging_setup.install(settings, "sfu")
     die_with_parent()
     settings["runtime_dir"].mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,1 +1,1 @@
-"""A film of all participants of a finished recording, made by a process of its own (`python -m recorder.compose`)."""
+"""Films of finished recordings, made by a separate process (`python -m recorder.compose`)."""

@@ -1,11 +1,10 @@
-"""The process that composes. It decodes what participants sent, so it has no secrets and bounded memory, and a low
-priority.
+"""The composing process. It decodes media from participants, so it has no secrets, limited memory and low priority.
 
     python -m recorder.compose ROOT OUT SECONDS
 
-reads `manifest.json` and `options.json` beside OUT, and keeps finished parts of the picture there. It prints a line
-with the share that is done, once per second of film. It
-ends with GAVE_WAY after the part in which SECONDS have passed, so that shorter films need not wait for a long one.
+It reads `manifest.json` and `options.json` beside OUT, keeps finished parts of the video there, and prints a line with
+its progress (0 to 1) for each second of film. It ends with GAVE_WAY after the part in which SECONDS have passed, so
+shorter films need not wait for a long one.
 """
 
 import os

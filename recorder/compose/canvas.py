@@ -1,4 +1,4 @@
-"""The picture that is encoded: planes of YUV 4:2:0 with tiles, names and images on them."""
+"""The picture to encode: planes of YUV 4:2:0 with tiles, names and images."""
 
 import base64
 import colorsys
@@ -38,14 +38,14 @@ _MAX_LOGO_PIXELS = 4_000_000
 
 
 class Scaled(NamedTuple):
-    """An image in the size in which it is shown, and where."""
+    """An image in the size in which it is shown, and its position."""
 
     box: Box
     planes: Planes
 
 
 class Canvas:
-    """The current picture, in one frame that is changed in place: an encoder must have copied it before the next."""
+    """The current picture, in one frame that is changed in place: an encoder must copy it before the next change."""
 
     def __init__(self, options: FilmOptions) -> None:
         self.frame = av.VideoFrame(options.width, options.height, "yuv420p")
@@ -61,12 +61,12 @@ class Canvas:
             self.placard(tile, tile.note)
 
     def placard(self, tile: Tile, note: str) -> None:
-        """Put a participant's name into its tile, and below it why there is no image."""
+        """Draw a participant's name in its tile, and below it the reason that there is no image."""
         plain = replace(tile, track=None, note=note, since_ms=0)
         self._paste(_placard(plain, self._background), tile.box)
 
     def show(self, tile: Tile, image: Scaled) -> None:
-        """Put an image into its tile, with the label over it."""
+        """Draw an image in its tile, with the label over it."""
         box, within = inner(tile.box), image.box
         if within.width < box.width or within.height < box.height:
             for plane, value in zip(self._planes, _BLACK, strict=True):
@@ -84,7 +84,7 @@ class Canvas:
             self._paste(planes, Box(box.x, box.y + box.height - label[1], *label))
 
     def wave(self, box: Box, before: Levels, after: Levels) -> None:
-        """Draw the sound as bars (each 0 to 1): what was heard in the left half, what comes in the right one."""
+        """Draw the sound as bars (each 0 to 1): past sound in the left half, coming sound in the right half."""
         for plane, value in zip(self._planes, _WAVE_GROUND, strict=True):
             self._part(plane, box)[:] = value
         luma = self._part(self._planes[0], box)
@@ -97,7 +97,7 @@ class Canvas:
             luma[middle - half : middle + half, left : left + max(1, round(step) - 1)] = bright
 
     def finish(self) -> av.VideoFrame:
-        """Put the logo over everything, and return the picture."""
+        """Draw the logo on top, and return the picture."""
         if self._logo is not None:
             self._paste(self._logo[1], self._logo[0])
         return self.frame
@@ -107,7 +107,7 @@ class Canvas:
             self._part(plane, box)[:] = data
 
     def _part(self, plane: Plane, box: Box) -> Plane:
-        """Return the view of a plane that a box covers."""
+        """Return the part of a plane that a box covers, as a view."""
         shrink = self.frame.width // plane.shape[1]
         part: Plane = plane[
             box.y // shrink : (box.y + box.height) // shrink, box.x // shrink : (box.x + box.width) // shrink
@@ -122,7 +122,7 @@ class Scaler:
         self._reformatter = VideoReformatter()
 
     def scale(self, image: av.VideoFrame, box: Box) -> Scaled:
-        """Return an image as large as fits into a tile. Its edges will be covered by the gap between tiles."""
+        """Return an image in the largest size that fits into a tile. The gap between tiles will cover its edges."""
         fitted = fit(image.width, image.height, box)
         scaled = self._reformatter.reformat(
             image, width=fitted.width, height=fitted.height, format="yuv420p", interpolation=Interpolation.AREA
@@ -136,7 +136,7 @@ def inner(box: Box) -> Box:
 
 
 def fit(width: int, height: int, box: Box) -> Box:
-    """Return the largest box of the image's shape within `box`, in its middle."""
+    """Return the largest box with the image's aspect ratio in the centre of `box`."""
     scale = min(box.width / max(width, 1), box.height / max(height, 1))
     wide, high = max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
     return Box((box.x + (box.width - wide) // 2) // 2 * 2, (box.y + (box.height - high) // 2) // 2 * 2, wide, high)
@@ -144,7 +144,7 @@ def fit(width: int, height: int, box: Box) -> Box:
 
 @functools.lru_cache(maxsize=128)
 def _placard(tile: Tile, background: Rgb) -> Planes:
-    """Return the planes of a tile without an image: its participant's colour, with name and note in the middle."""
+    """Return the planes of a tile without an image: its participant's colour, with name and note in the centre."""
     width, height = tile.box.width, tile.box.height
     picture = Image.new("RGB", (width, height), background)
     draw = ImageDraw.Draw(picture)
@@ -160,7 +160,7 @@ def _placard(tile: Tile, background: Rgb) -> Planes:
 
 
 def _centred(draw: ImageDraw.ImageDraw, text: str, largest: int, at: tuple[int, int], colour: lettering.Colour) -> int:
-    """Draw text in the middle of a width, around a height, no larger than it fits; returns where its base line is."""
+    """Draw text centred in a width, around a height, no larger than fits; return the position of its baseline."""
     wide, middle = at
     text = lettering.printable(text)
     size = max(12, largest)
@@ -197,7 +197,7 @@ def _to_planes(picture: Image.Image) -> Planes:
 
 
 def _views(frame: av.VideoFrame) -> Planes:
-    """Return the planes of a frame, which they keep alive, without copying."""
+    """Return the planes of a frame without copying; they keep the frame alive."""
     y, u, v = (
         np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
         for plane in frame.planes
@@ -210,7 +210,7 @@ def _rgb(colour: str) -> Rgb:
 
 
 def _logo(options: FilmOptions, background: Rgb) -> tuple[Box, Planes] | None:
-    """Return the logo in the upper right corner. Raises ValueError for what is no image."""
+    """Return the logo in the upper right corner. Raises ValueError if it is not an image."""
     if not options.logo:
         return None
     try:

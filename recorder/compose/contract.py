@@ -1,6 +1,6 @@
-"""Contract of the process that composes and the one that starts it."""
+"""Contract between the composing process and the process that starts it."""
 
 GAVE_WAY = 75
-"""The exit code (EX_TEMPFAIL) of a process that has let others go first: the film is not done, and nothing failed."""
+"""The exit code (EX_TEMPFAIL) of a process that yielded to others: the film is incomplete, but nothing failed."""
 VERSION = 3
-"""The version of how films are made: parts of an older one are unusable."""
+"""The version of the film format: parts of an older version cannot be used."""

@@ -1,4 +1,4 @@
-"""Cuts: which parts of a recording a film keeps, and how its times map to the recording's. All in ms."""
+"""Cuts: the parts of a recording in a film, and the mapping of its times to the recording's. All times are in ms."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ Span = tuple[int, int]
 
 
 class Cuts:
-    """`spans` are the parts kept, in order. Raises ValueError if nothing is left."""
+    """`spans` are the parts to include, in order. Raises ValueError if nothing is left."""
 
     def __init__(self, ranges: Sequence[Span], duration_ms: int) -> None:
         wanted = ranges or [(0, duration_ms)]
         self.spans = [(start, min(end, duration_ms)) for start, end in wanted if start < min(end, duration_ms)]
         if not self.spans:
-            raise ValueError("nothing of the recording lies within the ranges")
+            raise ValueError("the ranges contain nothing of the recording")
         self.total_ms = sum(end - start for start, end in self.spans)
 
     def at(self, film_ms: float) -> float:
@@ -24,7 +24,7 @@ class Cuts:
         return self.spans[-1][1] - 1
 
     def film_time(self, ms: int) -> int | None:
-        """Return when an instant of the recording is shown, None if it is cut."""
+        """Return the time in the film of an instant of the recording, None if it is cut."""
         before = 0
         for start, end in self.spans:
             if start <= ms < end:

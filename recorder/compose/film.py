@@ -1,8 +1,7 @@
-"""Makes a film: scene by scene, image by image, into the format that was asked for. Memory does not grow with its
-length.
+"""Makes a film in the requested format, scene by scene and image by image. Memory does not grow with its length.
 
-One pass over the sound tells its loudness and who speaks. Then the picture is made in parts that are kept: the next
-attempt continues after the last complete one. At last the parts and the sound are put together.
+A first pass over the sound finds its loudness and the speakers. Then the video is made in parts, which are kept: the
+next attempt continues after the last complete one. Finally the parts and the sound are muxed.
 """
 
 import os
@@ -29,7 +28,7 @@ from recorder.manifest import Manifest, ManifestTrack
 _PART_SECONDS = 30
 _RATES = (15, 20, 24, 25, 30)
 _OF_LOUDNESS, _OF_PICTURE = 0.05, 0.9
-"""Shares of the work; the rest is sound and putting together."""
+"""Shares of the work; the rest is sound and muxing."""
 
 Report = Callable[[float], None]
 
@@ -44,11 +43,11 @@ def compose(
     options: FilmOptions = FilmOptions(),  # noqa: B008  immutable
     goes_on: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """Write the film of a finished recording, whose files are below `root`, to `out`; False when it gave way before.
+    """Write the film of a finished recording, whose files are below `root`, to `out`; return False if it yielded.
 
-    `parts` is a directory for finished parts. `report` is called with the share that is done; `goes_on` is called
-    between parts. Beside a film with a picture its storyboard is written. Raises OSError, av.FFmpegError, ValueError
-    when there is nothing to show.
+    `parts` is a directory for finished parts. `report` is called with the progress (0 to 1); `goes_on` is called
+    between parts. The storyboard of a film with video is written beside it. Raises OSError, av.FFmpegError, and
+    ValueError if there is nothing to show.
     """
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
@@ -72,7 +71,7 @@ def compose(
 
 
 class _Plan(NamedTuple):
-    """The material of a film, and its options."""
+    """The sources of a film, and its options."""
 
     root: Path
     manifest: Manifest
@@ -80,7 +79,7 @@ class _Plan(NamedTuple):
     cuts: Cuts
 
     def heard(self) -> list[ManifestTrack]:
-        """Return the tracks that are heard: of one participant, if the film shows no other."""
+        """Return the audio tracks: only those of one participant if the film shows no other."""
         only = self.options.participant if self.options.layout == "single" else ""
         heard = [track for track in self.manifest.tracks if track.media == "audio" and track.files]
         return [track for track in heard if only in {"", track.participant}]
@@ -101,7 +100,7 @@ def _sound(plan: _Plan, path: Path, report: Report) -> Sound:
 
 
 def frame_rate(root: Path, manifest: Manifest) -> int:
-    """Return the rate of the film: as high as the fastest source needs, within bounds."""
+    """Return the frame rate of the film: that of the fastest source, within bounds."""
     files = [file for track in manifest.tracks if track.media == "video" for file in track.files]
     fastest = max((images.frame_rate(root, file) for file in files), default=0.0)
     return next((rate for rate in _RATES if rate >= fastest - 0.5), _RATES[-1])
@@ -123,7 +122,7 @@ class _Picture:
         self.parts = [directory / f"{first // self._step:05}.{self._codecs.part}" for first in self._firsts]
 
     def make(self, report: Report) -> Iterator[None]:
-        """Make the missing parts; yields after each."""
+        """Make the missing parts; yield after each."""
         for first, part in zip(self._firsts, self.parts, strict=True):
             end = min(first + self._step, self._total)
             if not part.exists():
@@ -135,7 +134,7 @@ class _Picture:
         self._stage.close()
 
     def _encode(self, first: int, end: int, part: Path, report: Report) -> None:
-        """Write a part, which appears when it is complete."""
+        """Write a part atomically."""
         unfinished = part.with_suffix(f".{os.getpid()}.tmp")
         size = self._options.width, self._options.height
         with av.open(unfinished, "w", format=self._codecs.part) as container:
@@ -156,7 +155,7 @@ class _Picture:
 
 
 def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples], plan: _Plan) -> None:
-    """Copy the parts' pictures one after another, interleaved with the sound."""
+    """Copy the parts' video packets one after another, interleaved with the sound."""
     options = plan.options
     codecs = FORMATS[options.format]
     movflags = formats.movflags(fragmented=options.fragmented) if codecs.container in {"mp4", "ipod"} else {}

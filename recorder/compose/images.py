@@ -1,7 +1,7 @@
 """The images of one video track, by time.
 
-Images are decoded one after another; if a keyframe lies between them and the requested time, decoding continues there.
-One image is held at a time, and one file is open.
+Images are decoded one after another; if there is a keyframe before the requested time, decoding continues there. One
+image is held at a time, and one file is open.
 """
 
 from collections.abc import Iterator
@@ -14,35 +14,35 @@ import av
 from recorder.manifest import ManifestFile, ManifestTrack
 
 GAP_MS = 2000
-"""After so long without an image, the connection counts as interrupted."""
+"""The time without an image after which the connection counts as interrupted."""
 _HOLD_MS = 500
-"""The time for which the last image before a gap stays."""
+"""The time for which the last image before a gap stays visible."""
 _FAR_MS = 1000
 """The distance below which continuing to decode is faster than a seek."""
 _EARLY_MS = 100
-"""Files have times in ms, and mutes come from elsewhere: an image may be a little too early."""
+"""A tolerance: files have times in ms and mutes have another source, so an image may be slightly too early."""
 _SAMPLED = 900
-"""The number of pictures from which a file's rate is taken."""
+"""The number of images from which a file's rate is computed."""
 DECODERS = {"vp8": "vp8", "vp9": "libvpx-vp9", "h264": "h264", "av1": "libdav1d"}
-"""FFmpeg's own VP8 decoder is a tenth faster than libvpx; its VP9 decoder reads only the lowest spatial layer."""
+"""Decoders: FFmpeg's VP8 decoder is a tenth faster than libvpx; its VP9 decoder reads only the lowest spatial layer."""
 
 
 class Decoded(NamedTuple):
-    """An image and when it begins, in ms of the recording."""
+    """An image and its start, in ms of the recording."""
 
     ms: float
     image: av.VideoFrame
 
 
 class Shown(NamedTuple):
-    """The view of a track at an instant: an image, or none, perhaps because the connection `is_interrupted`."""
+    """The state of a track at an instant: an image, or none, perhaps because the connection `is_interrupted`."""
 
     image: Decoded | None = None
     is_interrupted: bool = False
 
 
 def frame_rate(root: Path, file: ManifestFile) -> float:
-    """Return a file's pictures per second, gaps and mutes not counted; 0 for none."""
+    """Return a file's frames per second without gaps and mutes; 0 for none."""
     with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
@@ -59,13 +59,13 @@ class Images:
     def __init__(self, root: Path, track: ManifestTrack) -> None:
         self._root = root
         self._files = sorted(track.files, key=lambda file: file.start_ms)
-        self._may_rest = track.source != "camera"  # of a screen that does not change little comes
+        self._may_rest = track.source != "camera"  # an unchanged screen sends few images
         self._open: _File | None = None
         self._current: Decoded | None = None
         self._next: Decoded | None = None
 
     def at(self, ms: float, since: float = 0) -> Shown:
-        """Return what is seen at an instant; images from before `since` are not shown."""
+        """Return the state at an instant; images from before `since` are not shown."""
         self._go_to(ms)
         while self._next is not None and self._next.ms <= ms:
             assert self._open is not None
@@ -77,13 +77,13 @@ class Images:
         return Shown(self._current)
 
     def close(self) -> None:
-        """Close what is open; the next call of `at` opens it again."""
+        """Close the open file; the next call of `at` opens it again."""
         if self._open is not None:
             self._open.close()
         self._open = self._next = None
 
     def _go_to(self, ms: float) -> None:
-        """Open the file of an instant, and seek near it without decoding if possible."""
+        """Open the file that contains an instant, and seek near it without decoding if possible."""
         file = next((file for file in reversed(self._files) if file.start_ms <= ms), None)
         if file is None:
             return
@@ -97,7 +97,7 @@ class Images:
 
 
 class _File:
-    """A file that is open."""
+    """An open file."""
 
     def __init__(self, root: Path, file: ManifestFile) -> None:
         self.file = file
@@ -106,16 +106,16 @@ class _File:
         assert self._stream.time_base is not None
         self._unit_ms = float(self._stream.time_base) * 1000
         self._decoder = self._new_decoder()
-        self._container.seek(0, stream=self._stream)  # only now WebM's index is read
+        self._container.seek(0, stream=self._stream)  # the first seek reads WebM's index
         self._read = -1
         self._coming = self._images()
 
     def next(self) -> Decoded | None:
-        """Return the next image, None at the end; what cannot be decoded is left out."""
+        """Return the next image, None at the end; undecodable ones are skipped."""
         return next(self._coming, None)
 
     def seek(self, ms: float) -> bool:
-        """Continue at the last keyframe before an instant; return False, and do nothing, if that would go back."""
+        """Continue at the last keyframe before an instant; if that would go back, do nothing and return False."""
         target = int((ms - self.file.start_ms) / self._unit_ms)
         index = self._stream.index_entries.search_timestamp(target, backward=True)
         if index < 0 or (at := self._stream.index_entries[index].timestamp) <= self._read:

@@ -1,6 +1,4 @@
-"""Layouts: where in the picture each participant and the shared screen are at a moment. Pure; the same for films of
-recordings and for live pictures.
-"""
+"""Layouts: the positions of participants and the shared screen at a moment. Pure; the same for films and live video."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +12,14 @@ _STRIP_SHARE = 0.1625
 _INSET_SHARE = 0.22
 _WAVE_SHARE = 0.25
 _SHAPE = 16 / 9
-"""The shape for which a grid has the largest tiles."""
+"""The aspect ratio for which a grid has the largest tiles."""
 WAVE = "wave"
-"""The track of the tile that shows the sound."""
+"""The track of the tile with the waveform."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A part of the picture, in pixels; all even, as chroma is halved."""
+    """A part of the picture, in pixels; all values are even, because chroma is halved."""
 
     x: int
     y: int
@@ -31,11 +29,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A participant in the picture. `track` is the track whose images fill it, None shows the name; `muted` is about
-    its microphone.
+    """A participant in the picture. `track` is the track whose images fill it, None to show the name; `muted` is the
+    state of its microphone.
 
-    `note` says why there is no image. Images from before `since_ms` are outdated: the track was muted since. With
-    `labelled` the name lies over images.
+    `note` is the reason that there is no image. Images from before `since_ms` are outdated, because the track was
+    muted since. With `labelled`, the name is drawn over images.
     """
 
     box: Box
@@ -50,7 +48,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A participant, or a shared screen, as it can be shown at a moment."""
+    """A participant or a shared screen at a moment."""
 
     participant: str
     name: str
@@ -62,7 +60,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """All that can be shown: people in the order in which they came, the newest screen, who speaks or spoke last."""
+    """The content to show: people in the order in which they joined, the newest screen, the current or last speaker."""
 
     people: tuple[Seen, ...]
     screen: Seen | None = None
@@ -70,7 +68,7 @@ class Moment:
 
 
 def arrange(moment: Moment, options: FilmOptions) -> tuple[Tile, ...]:
-    """Return the tiles of a moment; of overlapping ones the later lie on top."""
+    """Return the tiles of a moment; if tiles overlap, later ones are on top."""
     people = moment.people
     if options.order == "name":
         people = tuple(sorted(people, key=lambda one: one.name.casefold()))
@@ -82,7 +80,7 @@ def arrange(moment: Moment, options: FilmOptions) -> tuple[Tile, ...]:
 
 
 def grid(count: int, box: Box) -> list[Box]:
-    """Return `count` equal boxes in rows, as large as fits, the last row centred."""
+    """Return `count` equal boxes in rows, as large as fits, with the last row centred."""
     columns = max(range(count, 0, -1), key=lambda columns: _shown_width(count, columns, box), default=1)
     rows = math.ceil(count / columns) or 1
     width, height = _even(box.width // columns), _even(box.height // rows)
@@ -96,7 +94,7 @@ def grid(count: int, box: Box) -> list[Box]:
 
 
 def _shown_width(count: int, columns: int, box: Box) -> int:
-    """Return how wide images are in a grid, roughly, so that rounding does not decide."""
+    """Return the approximate width of images in a grid, coarse enough that rounding does not decide."""
     rows = math.ceil(count / columns)
     return int(min(box.width / columns, box.height / rows * _SHAPE) / 8)
 
@@ -150,7 +148,7 @@ def _waveform(people: Sequence[Seen], _: Moment, options: FilmOptions) -> Placed
 
 
 def _custom(people: Sequence[Seen], moment: Moment, options: FilmOptions) -> Placed:
-    """Regions of single participants and of the speaker take theirs first; the rest are `people`."""
+    """Place the tiles of a custom layout: single participants and the speaker first; the rest are `people`."""
     regions = [(region, _box_of(region, options)) for region in options.regions]
     own = {region.participant for region in options.regions}
     if any(region.shows == "speaker" for region in options.regions):
@@ -186,7 +184,7 @@ def _in_grid(people: Sequence[Seen], box: Box) -> Placed:
 
 
 def _large(main: Seen, others: Sequence[Seen], options: FilmOptions) -> Placed:
-    """Place one in most of the picture, and others in a strip at its longer end."""
+    """Place one in most of the picture, and the others in a strip along it."""
     shown = _fitting(others, _STRIP)
     wide, high = options.width, options.height
     if wide > high:
@@ -204,13 +202,13 @@ def _large(main: Seen, others: Sequence[Seen], options: FilmOptions) -> Placed:
 
 
 def _main(people: Sequence[Seen], moment: Moment) -> Seen | None:
-    """Return who speaks, or else the first who has an image."""
+    """Return the speaker, or otherwise the first participant with an image."""
     speaking = next((one for one in people if one.participant == moment.speaker), None)
     return speaking or next((one for one in people if one.track is not None), None) or next(iter(people), None)
 
 
 def _fitting(shown: Sequence[Seen], room: int) -> Sequence[Seen]:
-    """Return at most `room` of those present, in order; those with an image come first."""
+    """Return at most `room` of those present, in order, with preference for those with an image."""
     if len(shown) <= room:
         return shown
     chosen = sorted(shown, key=lambda one: one.track is None)[:room]

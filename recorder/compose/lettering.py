@@ -1,4 +1,4 @@
-"""Text of any script: each letter from the first font that has it, those shipped first, else one of the system's."""
+"""Text in any script: each letter from the first font that has it, first the included ones, then the system's."""
 
 import functools
 import shutil
@@ -12,7 +12,7 @@ from PIL import ImageDraw, ImageFont
 
 _SHIPPED = tuple(Path(__file__).parent / "fonts" / name for name in ("DejaVuSans.ttf", "DroidSansFallback.ttf"))
 _NOWHERE = "\U0010fffe"
-"""A noncharacter, which no font has: it shows how a font draws missing letters."""
+"""A noncharacter, which no font has, to find out how a font draws missing letters."""
 _PROBE_SIZE = 16
 _SECONDS = 10.0
 _MAX_LETTERS = 40
@@ -26,18 +26,18 @@ class _Run(NamedTuple):
 
 
 def printable(text: str) -> str:
-    """Return the first letters of a name, without those that no font here can show; "?" when none is left."""
+    """Return the first letters of a name, without those that no font has; "?" if none is left."""
     letters = (letter for letter in text[:_MAX_LETTERS] if unicodedata.category(letter)[0] != "C")
     return "".join(letter for letter in letters if letter.isspace() or _path(letter) is not None).strip() or "?"
 
 
 def width(text: str, size: int) -> int:
-    """Return how many pixels wide printable text is."""
+    """Return the width of printable text in pixels."""
     return round(sum(run.font.getlength(run.text) for run in _runs(text, size)))
 
 
 def draw(canvas: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: int, colour: Colour) -> None:
-    """Draw printable text; `at` is where its base line begins."""
+    """Draw printable text; `at` is the start of its baseline."""
     x, y = at
     for run in _runs(text, size):
         canvas.text((x, y), run.text, fill=colour, font=run.font, anchor="ls")
@@ -45,7 +45,7 @@ def draw(canvas: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: 
 
 
 def _runs(text: str, size: int) -> Iterator[_Run]:
-    """Yield parts of the text with the font that has all their letters; a space stays with what is before it."""
+    """Yield parts of the text with a font that has all their letters; a space belongs to the part before it."""
     start, path = 0, _path(text[:1]) or _SHIPPED[0]
     for place, letter in enumerate(text):
         found = path if letter.isspace() or _has(path, letter) else _path(letter) or path
@@ -57,7 +57,7 @@ def _runs(text: str, size: int) -> Iterator[_Run]:
 
 @functools.lru_cache(maxsize=4096)
 def _path(letter: str) -> Path | None:
-    """Return the first font that has a letter, None when there is none."""
+    """Return the first font that has a letter, None if there is none."""
     shipped = next((path for path in _SHIPPED if _has(path, letter)), None)
     return shipped or next((path for path in _installed(letter) if _has(path, letter)), None)
 
@@ -75,7 +75,7 @@ def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
 
 
 def _installed(letter: str) -> list[Path]:
-    """Return fonts of this system that say they have a letter, by fontconfig; none where it is not installed."""
+    """Return the system's fonts with a letter, according to fontconfig; none if that is not installed."""
     program = shutil.which("fc-list")
     if program is None or not letter:
         return []

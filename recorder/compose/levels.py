@@ -1,4 +1,4 @@
-"""Levels of sound: how loud each microphone and their sum are over time; from these, who speaks, and the wave."""
+"""Levels of sound over time, of each microphone and of their sum: from them follow the speakers and the waveform."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,29 +14,29 @@ LEVEL_MS = 50
 _BLOCK = RATE * LEVEL_MS // 1000
 _SMOOTHED = 400 // LEVEL_MS
 _SPEAKS = 10.0**-4.5
-"""The power of full scale above which a microphone carries speech: -45 dB."""
+"""The power, relative to full scale, above which a microphone has speech: -45 dB."""
 _SWITCH = 700 // LEVEL_MS
-"""The time for which somebody else must be the loudest: a cough is no speech."""
+"""The time for which somebody else must be the loudest to become the speaker: a cough is not speech."""
 _WAVE_GAIN = 3.0
 
 Powers = npt.NDArray[np.float32]
 
 
 class Meter:
-    """Powers of each source, in blocks of LEVEL_MS of the recording; what is not heard is silent."""
+    """Powers of each source, in blocks of LEVEL_MS of the recording; parts without samples are silent."""
 
     def __init__(self, sources: int, duration_ms: int) -> None:
         self.powers: Powers = np.zeros((sources, duration_ms // LEVEL_MS + RATE // _BLOCK + 1), np.float32)
 
     def hear(self, source: int, start: int, window: Samples) -> None:
-        """Take the samples of a source from `start` on."""
+        """Add the samples of a source from `start` on."""
         first, count = start // _BLOCK, -(-window.shape[1] // _BLOCK)
         power = np.pad((window**2).mean(axis=0), (0, count * _BLOCK - window.shape[1]))
         self.powers[source, first : first + count] = power.reshape(count, _BLOCK).mean(axis=1)
 
 
 class Sound(msgspec.Struct, frozen=True, kw_only=True):
-    """Findings of one pass over the sound: the gain that it needs, who speaks, and its wave (0 to 1)."""
+    """Findings of a pass over the sound: the required gain, the speakers, and the waveform (0 to 1)."""
 
     gain: float
     speech: list[Speech]
@@ -44,13 +44,13 @@ class Sound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sound_of(gain: float, powers: Powers, participants: Sequence[str]) -> Sound:
-    """Return what is told by the powers of sources; `participants` says whose they are."""
+    """Return the findings from the powers of sources; `participants` maps sources to people."""
     wave = np.minimum(1.0, np.sqrt(powers.sum(axis=0)) * gain * _WAVE_GAIN)
     return Sound(gain=gain, speech=speech(powers, participants), wave=[round(float(level), 3) for level in wave])
 
 
 def speech(powers: Powers, participants: Sequence[str]) -> list[Speech]:
-    """Return who speaks from when on."""
+    """Return the speakers, each with the start of their speech."""
     if not len(participants):
         return []
     box = np.ones(_SMOOTHED) / _SMOOTHED
@@ -69,12 +69,12 @@ def speech(powers: Powers, participants: Sequence[str]) -> list[Speech]:
 
 
 def keep(path: Path, sound: Sound) -> None:
-    """Keep it for the next attempt. Raises OSError."""
+    """Save the findings for the next attempt. Raises OSError."""
     unfinished = path.with_suffix(".tmp")
     unfinished.write_bytes(msgspec.json.encode(sound))
     unfinished.replace(path)
 
 
 def kept(path: Path) -> Sound | None:
-    """Return what an earlier attempt has found, None if there was none."""
+    """Return the findings of an earlier attempt, None if there was none."""
     return msgspec.json.decode(path.read_bytes(), type=Sound) if path.exists() else None

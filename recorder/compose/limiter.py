@@ -1,8 +1,8 @@
-"""A limiter that looks ahead: no peak passes the ceiling, and the gain changes too slowly to be heard as distortion.
+"""A look-ahead limiter: no peak exceeds the ceiling, and the gain changes too slowly to be audible as distortion.
 
-Peaks are true peaks (ITU-R BS.1770, annex 2: four times oversampled), the ceiling is that of EBU R 128. The attenuation
-that samples need is held for the look-ahead time, falls slowly, and is smoothed. Sound may come in pieces of any
-length: state is carried from one to the next, so that their borders are inaudible.
+Peaks are true peaks (ITU-R BS.1770, annex 2: four times oversampled), the ceiling is that of EBU R 128. The required
+attenuation is held for the look-ahead time, falls slowly, and is smoothed. Sound can be passed in pieces of any length:
+state is kept between them, so their borders are inaudible.
 """
 
 import numpy as np
@@ -13,28 +13,28 @@ from recorder.compose.samples import RATE, Samples
 CEILING_DB = -1.0
 _AHEAD = RATE // 100
 _BOX = _AHEAD // 2
-"""Two box filters in a row smooth over no more than the look-ahead, so the ceiling holds."""
+"""Two consecutive box filters smooth over at most the look-ahead, so the ceiling holds."""
 _HISTORY = 2 * (_BOX - 1)
 _RELEASE = 20.0 / RATE
-"""dB for each sample."""
+"""The release rate, in dB per sample."""
 _PHASES = 4
 _REACH = 8
-"""The samples on either side from which a value between two is interpolated."""
+"""The number of samples on either side for interpolating a value between two samples."""
 _LATENCY = _AHEAD - 1 + _REACH
 
 _Decibels = npt.NDArray[np.float64]
 
 
 class Limiter:
-    """`process` gives what is ready, a little less than came; `flush` the rest."""
+    """`process` returns the samples that are ready, slightly fewer than were passed; `flush` returns the rest."""
 
     def __init__(self) -> None:
         self._held: Samples = np.zeros((2, _REACH + _AHEAD), np.float32)
-        self._lead = _AHEAD  # of silence ahead of the sound, so that its very beginning finds the gain turned down
+        self._lead = _AHEAD  # silence before the sound, so that the gain is reduced in time for its beginning
         self._attenuation: _Decibels = np.zeros(_HISTORY)
 
     def process(self, samples: Samples) -> Samples:
-        """Take (2, n) samples that follow those before; return limited ones that follow those returned before."""
+        """Process the next (2, n) samples; return the next limited ones."""
         ready = self._limited(samples)
         lead = min(self._lead, ready.shape[1])
         self._lead -= lead
@@ -55,11 +55,11 @@ class Limiter:
         return np.asarray(ready * 10 ** (-smooth / 20), np.float32)
 
     def flush(self) -> Samples:
-        """Return what is left of the sound; nothing may come after it."""
+        """Return the rest of the sound; no samples may follow."""
         return self.process(np.zeros((2, _LATENCY), np.float32))
 
     def _smoothed(self, held: _Decibels) -> _Decibels:
-        """Return the attenuation: never less than what is held, falling slowly, without corners."""
+        """Return the smoothed attenuation: never less than the held one, and falling slowly."""
         fall = _RELEASE * np.arange(held.size + 1)
         risen = np.concatenate([self._attenuation[-1:], held]) + fall
         falling = (np.maximum.accumulate(risen) - fall)[1:]
@@ -69,21 +69,21 @@ class Limiter:
 
 
 def _needed(data: Samples) -> _Decibels:
-    """Return the dB by which each sample, but for `_REACH` at either end, must be made quieter."""
+    """Return the required attenuation of each sample in dB, except for `_REACH` samples at either end."""
     width = data.shape[1] - 2 * _REACH
     peaks = np.abs(data[:, _REACH : _REACH + width]).max(axis=0)
     ceiling = 10 ** (CEILING_DB / 20)
-    if np.abs(data).max(initial=0.0) > 0.5 * ceiling:  # what lies between samples is less than twice as high
+    if np.abs(data).max(initial=0.0) > 0.5 * ceiling:  # peaks between samples are less than twice as high
         for taps in _INTERPOLATION:
             for channel in data:
-                between = np.abs(np.convolve(channel, taps, "valid"))  # after sample _REACH - 1, and every one behind
+                between = np.abs(np.convolve(channel, taps, "valid"))  # after sample _REACH - 1 and every later one
                 np.maximum(peaks, between[1 : width + 1], out=peaks)
                 np.maximum(peaks, between[:width], out=peaks)
     return np.asarray(20 * np.log10(np.maximum(peaks.astype(np.float64) / ceiling, 1.0)))
 
 
 def _highest_ahead(needed: _Decibels, count: int) -> _Decibels:
-    """Return for each of `count` samples the most that it and those up to `_AHEAD` - 1 later need."""
+    """Return for each of `count` samples the maximum of it and of the following `_AHEAD` - 1."""
     highest, reach = needed, 1
     while reach < _AHEAD:
         step = min(reach, _AHEAD - reach)
@@ -98,7 +98,7 @@ def _box(values: _Decibels) -> _Decibels:
 
 
 def _interpolation() -> list[npt.NDArray[np.float32]]:
-    """Return filters for the values a quarter, a half and three quarters on from one sample to the next."""
+    """Return filters for the values at a quarter, a half and three quarters between two samples."""
     places = np.arange(-_REACH + 1, _REACH + 1)
     filters = []
     for phase in range(1, _PHASES):

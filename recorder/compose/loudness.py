@@ -8,15 +8,15 @@ import av.filter
 from recorder.compose.samples import RATE, Samples
 
 TARGET_LUFS = -16.0
-"""The loudness that players of films and podcasts expect; EBU R 128's own -23 is for broadcasts."""
+"""The loudness usual for films and podcasts; the -23 LUFS of EBU R 128 is for broadcasts."""
 _MAX_GAIN_DB = 20.0
-"""More would make the noise of a quiet room a programme."""
+"""The maximum gain: more would amplify the noise of a quiet room."""
 _SILENCE_LUFS = -69.9
-"""Below the absolute gate nothing was measured."""
+"""The absolute gate: below it, nothing was measured."""
 
 
 class Loudness:
-    """Measures sound as it comes, by FFmpeg's `ebur128`."""
+    """Measures sound as it arrives, with FFmpeg's `ebur128`."""
 
     def __init__(self) -> None:
         self._graph = av.filter.Graph()
@@ -29,7 +29,7 @@ class Loudness:
         self._lufs = _SILENCE_LUFS
 
     def add(self, samples: Samples) -> None:
-        """Take (2, n) samples that follow those before."""
+        """Add the next (2, n) samples."""
         frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
         frame.sample_rate, frame.pts, frame.time_base = RATE, self._samples, Fraction(1, RATE)
         self._samples += samples.shape[1]
@@ -37,7 +37,7 @@ class Loudness:
         self._read()
 
     def integrated(self) -> float | None:
-        """Return the gated loudness in LUFS, None for nothing but silence. Nothing can be added any more."""
+        """Return the gated loudness in LUFS, None for silence. No samples may be added afterwards."""
         self._graph.push(None)
         self._read()
         return self._lufs if self._lufs > _SILENCE_LUFS else None

@@ -1,4 +1,4 @@
-"""Sound as arrays: (2, n) samples of 32 bits, left and right, 1.0 full scale."""
+"""Sound as arrays: (2, n) 32-bit samples, left and right, full scale 1.0."""
 
 import numpy as np
 import numpy.typing as npt

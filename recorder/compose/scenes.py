@@ -1,8 +1,7 @@
-"""Scenes of a film (who is shown where and when): pure, from the manifest alone. Times are ms since the recording
-began.
+"""Scenes of a film, each with its tiles: pure, from the manifest alone. Times are in ms since the recording began.
 
-A participant is in the picture from the beginning of the first of its tracks to the end of the last; without an image,
-its name is shown, with the reason. A scene lasts until any of that changes, or another speaks.
+A participant is in the picture from the start of its first track to the end of its last; without an image, its name and
+the reason are shown. A scene lasts until any of that, or the speaker, changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +32,7 @@ class Scene:
 
 
 class Speech(NamedTuple):
-    """From `start_ms` on this participant speaks, or is the last who spoke."""
+    """From `start_ms` on, this participant is the current or last speaker."""
 
     start_ms: int
     participant: str
@@ -55,7 +54,7 @@ class _Person:
 
 
 def scenes(manifest: Manifest, options: FilmOptions, speech: Sequence[Speech] = ()) -> list[Scene]:
-    """Return the scenes from 0 to the recording's end, without gaps. `speech` says who speaks when."""
+    """Return the scenes from 0 to the recording's end, without gaps. `speech` has the speakers in order."""
     persons = _persons(manifest.tracks)
     screens = [track for track in manifest.tracks if track.media == "video" and track.source != "camera"]
     edges = {0, manifest.duration_ms, *(said.start_ms for said in speech)}
@@ -81,7 +80,7 @@ def scenes(manifest: Manifest, options: FilmOptions, speech: Sequence[Speech] = 
 
 
 def _chapters(manifest: Manifest) -> list[Chapter]:
-    """Return the beginnings of what a viewer may look for: who came, and which screens were shared."""
+    """Return the instants that a viewer may look for: joins, and shared screens."""
     marks = [
         Chapter(start, f"{person.name} joined") for person in _persons(manifest.tracks) for start, _ in person.present
     ]
@@ -106,12 +105,12 @@ def film_chapters(manifest: Manifest, options: FilmOptions) -> list[Chapter]:
 
 
 def running(track: ManifestTrack) -> list[Span]:
-    """Return when a track has media."""
+    """Return the spans in which a track has media."""
     return [(file.start_ms, file.start_ms + file.duration_ms) for file in track.files]
 
 
 def _whole(track: ManifestTrack) -> Span | None:
-    """Return when a track began and ended, gaps included; None for one without media."""
+    """Return the start and end of a track, including gaps; None for one without media."""
     spans = running(track)
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
@@ -134,7 +133,7 @@ def _seen(person: _Person, at: int) -> Seen:
 
 
 def _note(person: _Person, at: int) -> str:
-    """Return why a participant who is there has no image; "" for one that never had a camera."""
+    """Return the reason that a present participant has no image; "" for one that never had a camera."""
     there = [track for track in person.tracks if (span := _whole(track)) is not None and _within([span], at)]
     broken = [track for track in there if not _within(running(track), at) and not _within(track.muted, at)]
     if any(track in person.cameras for track in broken) or (broken and broken == there):
@@ -147,13 +146,13 @@ def _shown(cameras: Iterable[ManifestTrack], at: int) -> ManifestTrack | None:
 
 
 def _since(track: ManifestTrack, at: int) -> int:
-    """Return since when a track has been seen that is seen at an instant."""
+    """Return the start of the time for which a track, visible at an instant, has been visible."""
     begun = [start for start, end in running(track) if start <= at < end]
     return max([*begun, *(end for _, end in track.muted if end <= at)])
 
 
 def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
-    """Return the participants in the order in which they came."""
+    """Return the participants in the order in which they joined."""
     of: dict[str, list[ManifestTrack]] = {}
     for track in sorted(tracks, key=lambda one: one.start_ms):
         of.setdefault(track.participant, []).append(track)
@@ -171,7 +170,7 @@ def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
-    """Return the spans, joined where less than a moment is between them."""
+    """Return the spans, with those joined that are less than a moment apart."""
     merged: list[Span] = []
     for start, end in sorted(spans):
         if merged and start - merged[-1][1] <= _REJOIN_MS:

@@ -1,4 +1,4 @@
-"""The sound of all audio tracks: mixed, brought to the target's loudness, limited. Gaps and mutes are silence."""
+"""The sound of all audio tracks: mixed, adjusted to the target loudness, limited. Gaps and mutes are silent."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from recorder.compose.samples import RATE, Samples
 from recorder.manifest import ManifestFile, ManifestTrack
 
 _SLACK = RATE // 100
-"""Files have times in ms: a frame is moved only if it would be off by more than 10 ms."""
+"""Times in files are in ms, so a frame is moved only if it would be off by more than 10 ms."""
 _FADE = RATE // 200
-"""A mute fades within 5 ms, so that it does not click."""
+"""A mute fades over 5 ms, to avoid a click."""
 
 
 def mixed(
     root: Path, tracks: Sequence[ManifestTrack], spans: Sequence[tuple[int, int]], meter: Meter | None = None
 ) -> Iterator[Samples]:
-    """Yield the samples of the bare mix within spans (ms), a second or less at a time; `meter` hears each track."""
+    """Yield the samples of the raw mix within spans (ms), at most a second at a time; `meter` gets each track."""
     sources = [_Track(root, track) for track in tracks]
     for begin, end in spans:
         last = end * RATE // 1000
@@ -39,7 +39,7 @@ def mixed(
 
 
 def measure(windows: Iterator[Samples], report: Callable[[float], None], total: int) -> float:
-    """Return the gain that the mix needs; `report` is called with the share that is done."""
+    """Return the gain for the mix; `report` is called with the progress (0 to 1)."""
     loudness = Loudness()
     done = 0
     for window in windows:
@@ -58,7 +58,7 @@ def mastered(windows: Iterator[Samples], gain: float) -> Iterator[Samples]:
 
 
 class _Track:
-    """The sound of a track; windows must be asked for one after another."""
+    """The sound of a track; windows must be requested in order."""
 
     def __init__(self, root: Path, track: ManifestTrack) -> None:
         self._coming = _decoded(root, sorted(track.files, key=lambda file: file.start_ms))
@@ -78,7 +78,7 @@ class _Track:
             self._held = next(self._coming, None)
 
     def _audible(self, first: int, last: int) -> Samples | np.float32:
-        """Return the factors of samples from `first` to `last`: 0 while muted, fading at the edges."""
+        """Return the factors for samples from `first` to `last`: 0 while muted, fading at the edges."""
         factors: Samples | np.float32 = np.float32(1.0)
         for begin, stop in self._muted:
             if begin - _FADE < last and first < stop + _FADE:
@@ -96,7 +96,7 @@ def _decoded(root: Path, files: Sequence[ManifestFile]) -> Iterator[tuple[int, S
         with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.audio[0]
             for packet in container.demux(stream):
-                if not packet.size:  # an empty packet would end the decoder for good
+                if not packet.size:  # an empty packet would permanently end the decoder
                     continue
                 try:
                     frames = packet.decode()

@@ -1,5 +1,5 @@
-"""The pictures of a film, one after another. The images of all tracks are decoded and scaled by threads, a moment
-ahead of what is drawn and encoded.
+"""The pictures of a film, one after another. Threads decode and scale the images of all tracks slightly ahead of
+drawing and encoding.
 """
 
 import os
@@ -22,27 +22,27 @@ from recorder.manifest import ManifestTrack
 
 THREADS = len(os.sched_getaffinity(0))
 _AHEAD = 8
-"""The number of pictures that are prepared at once: enough to keep threads busy, few enough for their memory."""
+"""The number of pictures prepared ahead: enough to keep threads busy, few enough to limit memory."""
 _OPEN = 32
-"""The number of tracks whose files stay open: those that are seen, and some that may come back."""
+"""The number of tracks whose files stay open: visible ones, and some that may return."""
 _WAVE_LEVELS = 6000 // LEVEL_MS
 
 
 class Instant(NamedTuple):
-    """A picture that is wanted: its scene, and its time in ms of the recording."""
+    """A requested picture: its scene, and its time in ms of the recording."""
 
     scene: Scene
     ms: float
 
 
 Change = Scaled | str | None
-"""The change of a tile: an image, a name with this note, or none."""
+"""The change of a tile: an image, a name with a note, or none."""
 _Prepared = list[tuple[list[Tile], Future[list[list[Change]]]]]
-"""Tiles of one track, and their changes at each instant."""
+"""The tiles of a track, and their changes at each instant."""
 
 
 class Stage:
-    """The picture as it is now. Times do not go back."""
+    """The current picture. Times must not go back."""
 
     def __init__(self, root: Path, tracks: Iterable[ManifestTrack], options: FilmOptions, levels: Levels) -> None:
         self._root = root
@@ -77,7 +77,7 @@ class Stage:
             reader.close()
 
     def _prepare(self, instants: list[Instant]) -> _Prepared:
-        """Begin to decode for instants of one scene; all that was prepared before is there."""
+        """Start decoding for instants of one scene, after all earlier work is complete."""
         scene, times = instants[0].scene, [instant.ms for instant in instants]
         of: dict[str, list[Tile]] = {}
         for tile in scene.tiles:
@@ -113,7 +113,7 @@ class Stage:
 
 
 class _Reader:
-    """The images of a track as its tiles show them. One thread at a time may use it."""
+    """The images of a track, scaled for its tiles. One thread at a time may use it."""
 
     def __init__(self, root: Path, track: ManifestTrack) -> None:
         self._images = Images(root, track)
@@ -122,7 +122,7 @@ class _Reader:
         self._shown: list[Shown] = []
 
     def changes(self, scene: Scene, tiles: list[Tile], times: list[float]) -> list[list[Change]]:
-        """Return, for each time, what changes in each tile."""
+        """Return the change of each tile for each time."""
         if scene is not self._scene:
             self._scene, self._shown = scene, [Shown()] * len(tiles)
             self._scalers = {tile.box: self._scalers.get(tile.box) or Scaler() for tile in tiles}
@@ -142,7 +142,7 @@ class _Reader:
 
 
 def _together(instants: Iterable[Instant]) -> Iterator[list[Instant]]:
-    """Yield instants that follow one another in the same scene, some at a time."""
+    """Yield groups of consecutive instants in the same scene."""
     some: list[Instant] = []
     for instant in instants:
         if some and (len(some) == _AHEAD or instant.scene is not some[0].scene):

@@ -1,4 +1,4 @@
-"""The storyboard of a film: small pictures of it in one JPEG, and a WebVTT file that says which is when."""
+"""The storyboard of a film: thumbnails in one JPEG, and a WebVTT file with their times."""
 
 from pathlib import Path
 

@@ -4,5 +4,5 @@ from pathlib import Path
 
 
 def storyboard_paths(film: Path) -> tuple[Path, Path]:
-    """Return the paths of the pictures and of the times beside a film."""
+    """Return the paths of a film's thumbnails and their times."""
     return film.with_suffix(".jpg"), film.with_suffix(".vtt")

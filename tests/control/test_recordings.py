@@ -161,7 +161,7 @@ async def test_what_is_wrong_with_a_recording_is_said(people: People, config: Co
     host = await people.user("ada")
     meeting, recording = await recorded(host, config)
     finished = {"state": "partial", "duration_ms": 9, "bytes": 1, "manifest": f"{recording}/manifest.json"}
-    problems = ["mic: 3 packets came while the recorder was away or too slow, and are lost"]
+    problems = ["mic: 3 packets were lost because the recorder was unavailable or too slow"]
     fact = {"kind": "recording_finished", "room": meeting, "recording": recording, "at": 1_700_000_000_000}
     await report(host, {**fact, **finished, "problems": problems}, n=2, node="recorder-1")
     (listed,) = (await host.ok("GET", f"/api/v1/meetings/{meeting}/recordings"))["recordings"]

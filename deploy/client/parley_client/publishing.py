@@ -78,7 +78,7 @@ class Publication:
         level: AudioLevel | None = None,
         lose: bool = False,
     ) -> int:
-        """Send one encoded frame at RTP `timestamp` (any integer, taken mod 2**32); returns its number of packets.
+        """Send one encoded frame at RTP `timestamp` (any integer, taken mod 2**32); return its number of packets.
 
         With `lose`, its packets are numbered and kept but not sent, as if the network had lost them.
         """

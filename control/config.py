@@ -152,7 +152,7 @@ class ControlConfig:
     node_secret: str = field(repr=False)
     nodes: tuple[NodeRecord, ...]
     nodes_file: Path | None = None
-    """A TOML file that lists more nodes, reread when it changes."""
+    """A TOML file with further nodes, reread when it changes."""
     etcd: EtcdConfig | None = None
     """etcd endpoints where nodes register; replaces `nodes` and `nodes_file`."""
     max_participants_per_node: int = 0

@@ -1,7 +1,7 @@
 """Admission of LiveKit's clients: a node, or a proxy in front of one, presents an access token.
 
-Like a stream key, a token bypasses the lobby, the passcode and a lock: whoever signed it holds the API secret and has
-thereby admitted the bearer. People whom a host removed or banned are refused.
+Like a stream key, a token bypasses the lobby, the passcode and a lock: its signer holds the API secret and has thereby
+admitted the bearer. People whom a host removed or banned are refused.
 """
 
 import asyncio

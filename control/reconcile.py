@@ -1,4 +1,4 @@
-"""Recurring maintenance: lapsed leases, abandoned recordings, expired rows."""
+"""Recurring maintenance: expired leases, abandoned recordings, expired rows."""
 
 import asyncio
 import functools

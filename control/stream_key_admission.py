@@ -75,7 +75,7 @@ async def _checked(connection: Connection, hashed: bytes, use: StreamKeyUse) -> 
     if use.room and use.room != key.meeting_id:
         raise _Refused("foreign_token", "The stream key is for another room.")
     if use.role != key.role:
-        raise _Refused("not_permitted", f"Whoever holds this stream key {_VERBS[key.role]}, and nothing else.")
+        raise _Refused("not_permitted", f"The holder of this stream key {_VERBS[key.role]}, and nothing else.")
     return key
 
 

@@ -1,8 +1,7 @@
 """Store of AI results: the interface, and the implementation in the database.
 
-With `mongodb_url`, results are documents in MongoDB (`mongo_results`). A result has the id of the job
-that made it, so an implementation stores each result once. It deletes results when `forget` reports that their file is
-gone.
+With `mongodb_url`, results are documents in MongoDB (`mongo_results`). A result has the id of the job that made it, so
+an implementation stores each result once. It deletes results when `forget` reports that their file was deleted.
 """
 
 from collections.abc import Sequence

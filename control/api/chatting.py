@@ -77,7 +77,7 @@ async def _check_shown(call: Call, person: ParticipantRow) -> None:
 
 
 async def _say(call: Call, fact: ChatSent) -> None:
-    """Deliver to the live room. An unreachable node does not affect what is stored."""
+    """Deliver to the live room. The message is stored even if the node is unreachable."""
     node = await call.services.nodes.of_meeting(fact.room)
     if node is None:
         return

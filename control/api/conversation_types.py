@@ -48,7 +48,7 @@ _Id = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class MessageReaction(Answer, frozen=True, kw_only=True):
-    """An emoji on a message, and who put it there."""
+    """A reaction: an emoji on a message, and the participants who added it."""
 
     emoji: str
     participants: list[str]

@@ -197,7 +197,7 @@ async def _storage(services: Services, connection: Connection) -> StorageState:
 
 
 async def captions(services: Services, row: RecordingRow) -> Captions:
-    """Return what was said while the recording ran; times count from its start."""
+    """Return the captions during the recording; times count from its start."""
     async with services.pool.acquire() as connection:
         rows = await transcript.captions_within(
             connection, row.meeting_id, row.started_at, row.duration_ms or 0, zip_entries.MAX_LINES

@@ -154,6 +154,6 @@ async def _post(http: aiohttp.ClientSession, due: Due, keys: Mapping[str, str]) 
             return answer.status, None if answer.ok else f"the receiver answered with status {answer.status}"
     except TimeoutError:
         return None, "the receiver took too long to answer"
-    except Exception as error:  # whatever it is, the delivery must be settled
+    except Exception as error:  # the delivery must be settled after any error
         _log.info("cannot make delivery %d: %s", due.id, describe(error))
         return None, "the receiver could not be reached"

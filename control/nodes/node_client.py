@@ -164,7 +164,7 @@ class NodeClient:
             async with self._http.put(url, json=body, headers=self._headers, timeout=_TIMEOUT) as answer:
                 return answer.status < 300
         except (aiohttp.ClientError, TimeoutError) as error:
-            _log.warning("cannot tell node %s of room %s: %s", secondary.node, room, describe(error))
+            _log.warning("cannot inform node %s of room %s: %s", secondary.node, room, describe(error))
             return False
 
     async def live_rooms(self, name: str) -> set[str] | None:

@@ -289,7 +289,7 @@ async def abandoned(connection: Connection) -> list[RecordingRow]:
 
 
 async def settle_empty(connection: Connection, recording: str) -> bool:
-    """Mark a recording as empty if no recorder can know of it: its room was never live while it ran."""
+    """Mark a recording as empty if no recorder can have it, since its room was never live while it ran."""
     return await connection.change(
         "UPDATE meeting_recordings r SET state = 'empty', stopped_at = coalesce(stopped_at, now()),"
         " finished_at = now(), duration_ms = 0, bytes = 0, stalled = NULL"
@@ -302,7 +302,7 @@ async def settle_empty(connection: Connection, recording: str) -> bool:
 
 
 async def give_up(connection: Connection, recording: str) -> None:
-    """Advance an abandoned recording: seal a running one; finish a sealed one with what exists."""
+    """Advance an abandoned recording: seal a running one; finish a sealed one with the existing segments."""
     await connection.execute(
         "UPDATE meeting_recordings r SET stopped_at = coalesce(stopped_at, now()), stalled = NULL,"
         " state = CASE WHEN state = 'recording' THEN 'sealing' WHEN confirmed_at IS NULL AND NOT EXISTS"

@@ -34,7 +34,7 @@ class ChatRow:
 
 @dataclass(frozen=True, slots=True)
 class ReactionRow:
-    """An emoji on a message, and who put it there, the first first."""
+    """A reaction: an emoji on a message, and the participants who added it, earliest first."""
 
     message: str
     emoji: str
@@ -42,7 +42,7 @@ class ReactionRow:
 
 
 _MAX_EMOJIS = 12
-"""Of one participant on one message."""
+"""Maximum number of emojis of one participant on one message."""
 
 
 async def add_caption(connection: Connection, caption: CaptionFinal, at: datetime) -> None:
@@ -136,7 +136,7 @@ async def chat(
 
 
 async def react(connection: Connection, reaction: MessageReacted, at: datetime) -> None:
-    """Put an emoji on a message that the participant may see, or take it off."""
+    """Add an emoji to a message that the participant may see, or remove it."""
     if not reaction.on:
         await connection.execute(
             "DELETE FROM message_reactions"
@@ -166,7 +166,7 @@ async def react(connection: Connection, reaction: MessageReacted, at: datetime) 
 
 
 async def reactions(connection: Connection, meeting: str, messages: Sequence[str]) -> list[ReactionRow]:
-    """Return the reactions to some messages, the earliest emoji first."""
+    """Return the reactions to some messages, earliest emoji first."""
     return await connection.all(
         ReactionRow,
         "SELECT message, emoji, array_agg(participant_id ORDER BY reacted_at, participant_id) AS participants"

@@ -33,10 +33,10 @@ def check(path: Path, archive: Archive) -> None:
     """Raise ArchiveError unless the file at `path` is the listed archive."""
     size = path.stat().st_size
     if size != archive.bytes:
-        raise ArchiveError(f"{path} has {size} bytes, the table says {archive.bytes}")
+        raise ArchiveError(f"{path} has {size} bytes, expected {archive.bytes}")
     found = sha256(path)
     if found != archive.sha256:
-        raise ArchiveError(f"{path} has SHA-256 {found}, the table says {archive.sha256}: it is not used")
+        raise ArchiveError(f"{path} has SHA-256 {found}, expected {archive.sha256}: it is not used")
 
 
 def extract(path: Path, archive: Archive, directory: Path) -> None:
@@ -47,7 +47,7 @@ def extract(path: Path, archive: Archive, directory: Path) -> None:
             with _open(path, member.path) as source:
                 _copy(source, target, member)
         except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise ArchiveError(f"{path} gives no {member.path}: {error}") from error
+            raise ArchiveError(f"{member.path} cannot be read from {path}: {error}") from error
 
 
 def copy_shipped(model: Model, directory: Path) -> None:
@@ -84,10 +84,10 @@ def _copy(source: IO[bytes], target: Path, member: Member) -> None:
         while block := source.read(_BLOCK):
             size += len(block)
             if size > _MAX_MEMBER_BYTES:
-                raise ArchiveError(f"{member.path} is larger than any model")
+                raise ArchiveError(f"{member.path} is too large for a model")
             digest.update(block)
             sink.write(block)
     if digest.hexdigest() != member.sha256:
         partial.unlink()
-        raise ArchiveError(f"{member.path} has SHA-256 {digest.hexdigest()}, the table says {member.sha256}")
+        raise ArchiveError(f"{member.path} has SHA-256 {digest.hexdigest()}, expected {member.sha256}")
     partial.replace(target)

@@ -41,7 +41,7 @@ def build_whisper(model: Model, source: Path, target: Path) -> None:
         raise ArchiveError(f"{model.name}: the weights belong to a {weights.spec}, not to Whisper")
     found = tensors_sha256(weights.tensors)
     if found != model.tensors_sha256:
-        raise ArchiveError(f"{model.name}: the weights' hash is {found}, the table says {model.tensors_sha256}")
+        raise ArchiveError(f"{model.name}: the weights' hash is {found}, expected {model.tensors_sha256}")
     onnx.save(whisper_graph.encoder(weights.tensors), str(target / "encoder.onnx"))
     onnx.save(whisper_graph.decoder(weights.tensors), str(target / "decoder.onnx"))
     for name in ("vocabulary.json", "config.json"):

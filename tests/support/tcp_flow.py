@@ -1,7 +1,7 @@
 """A TCP download in simulated time, for shared queues: CUBIC (RFC 9438), or BBR's model of the link.
 
 It always has data. A loss is detected by three later acknowledgements. Like Linux's, CUBIC leaves slow start when round
-trips grow (HyStart), so its queue is short for some seconds. Times are in ns.
+trips grow (HyStart), so its queue takes some seconds to build up. Times are in ns.
 """
 
 from collections import deque

@@ -147,7 +147,7 @@ def test_reports_that_the_frames_belie_are_not_believed(ahead):
     lies = [r._replace(timestamp=r.timestamp + round(ahead * 90_000)) for r in honest.reports]
     (found,) = fit([honest._replace(reports=lies)])
     assert max(abs(error(found, at)) for at in range(60)) < 0.02
-    assert f"up to {abs(ahead):.1f} s away" in found.problem
+    assert f"up to {abs(ahead):.1f} s off" in found.problem
 
 
 def test_a_few_lies_do_not_cost_the_honest_reports():

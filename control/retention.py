@@ -3,7 +3,7 @@
 from control.config import Retention
 from control.database import Connection
 from control.services import Services
-from control.store import audit, jobs, minutes, recordings, transcript
+from control.store import audit, documents, jobs, minutes, recordings, transcript
 
 
 async def apply(services: Services) -> None:
@@ -24,6 +24,7 @@ async def apply(services: Services) -> None:
 async def _rows(connection: Connection, limits: Retention) -> None:
     if limits.chat_days is not None:
         await transcript.forget_chat(connection, limits.chat_days)
+        await documents.forget(connection, limits.chat_days)
     if limits.captions_days is not None:
         await transcript.forget_captions(connection, limits.captions_days)
         await minutes.forget(connection, limits.captions_days)

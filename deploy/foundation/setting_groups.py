@@ -102,7 +102,7 @@ _RETENTION = Group(
     (
         Setting("max_upload_bytes", int, 2 * 1024**3, "largest file that can be uploaded"),
         Setting("quota_bytes", int, 20 * 1024**3, "bytes of files that one account can keep"),
-        Setting("keep_chat_days", int, None, "days before chat is deleted; unset: never"),
+        Setting("keep_chat_days", int, None, "days before chat, notes and whiteboards are deleted; unset: never"),
         Setting("keep_captions_days", int, None, "days before captions are deleted; unset: never"),
         Setting("keep_recordings_days", int, None, "days before recordings are deleted; unset: never"),
         Setting("recording_key", Path, None, "PEM key (Ed25519) that signs recordings; unset: one beside them"),

@@ -1,5 +1,7 @@
 """Polls, questions, the timer and the spotlight: their visibility, and the notification of the room."""
 
+import base64
+
 from tests.control.harness import Node, People, come_in
 
 
@@ -48,3 +50,28 @@ async def test_polls_and_questions(people: People, node: Node) -> None:
     await host.ok("PUT", f"{base}/timer", {"seconds": 60})
     document = await host.ok("GET", f"{base}/activities")
     assert len(document["questions"]) == 1
+
+
+async def test_a_shared_document_is_kept_by_those_who_may_write_and_stays_small(people: People) -> None:
+    host = await people.user("scribe")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {"title": "Notes"}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    own = await host.ok("POST", f"{base}/join", {})
+    other = await people.nobody().ok("POST", f"{base}/join", {"name": "Guest"})
+    guest = people.bearer(other["participant_token"])
+    assert await guest.refused("POST", f"{base}/document", {"update": "AQ=="}) == (403, "not_in_room")
+    await come_in(host, meeting, own["participant"], other["participant"])
+
+    first = (await guest.ok("POST", f"{base}/document", {"update": "AQ=="}))["id"]
+    second = (await host.ok("POST", f"{base}/document", {"update": "Ag=="}))["id"]
+    assert (await guest.ok("GET", f"{base}/document?after={first}"))["updates"] == [{"id": second, "update": "Ag=="}]
+    whole = (await host.ok("POST", f"{base}/document", {"update": "Aw==", "replaces": [first, second]}))["id"]
+    assert (await guest.ok("GET", f"{base}/document"))["updates"] == [{"id": whole, "update": "Aw=="}]
+    assert (await guest.refused("POST", f"{base}/document", {"update": "?"}))[0] == 400
+    large = base64.b64encode(bytes(180_000)).decode()
+    for _ in range(5):
+        await guest.ok("POST", f"{base}/document", {"update": large})
+    assert await guest.refused("POST", f"{base}/document", {"update": large}) == (409, "document_full")
+    viewer = {"role": "viewer"}
+    await host.ok("PUT", f"{base}/participants/{other['participant']}/role", viewer)
+    assert await guest.refused("POST", f"{base}/document", {"update": "AQ=="}) == (403, "not_permitted")

@@ -165,6 +165,8 @@ TABLE = {
     f"PUT {M}/spotlight": HOSTS,
     f"PUT {M}/timer": HOSTS,
     f"GET {M}/activities": INSIDE,
+    f"GET {M}/document": INSIDE,
+    f"POST {M}/document": INSIDE,
     f"POST {M}/polls": HOSTS,
     f"POST {M}/polls/<poll>/vote": INSIDE,
     f"POST {M}/polls/<poll>/close": "401 403 403 403 404 404 403 403 403 401 404",

@@ -42,6 +42,7 @@ ERASED = {
     "breakout_assignments",
     "captions",
     "consents",
+    "document_updates",
     "idempotency_keys",
     "invitations",
     "livekit_rooms",
@@ -235,6 +236,7 @@ async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Clien
         activities = await client.ok("GET", f"{path}/activities")
         await ada.ok("POST", f"{path}/polls/{activities['polls'][0]['id']}/vote", {"options": [0]})
         await ada.ok("POST", f"{path}/questions", {"text": SAID})
+        await client.ok("POST", f"{path}/document", {"update": "AAA="})
         [asked] = (await ada.ok("GET", f"{path}/activities"))["questions"]
         await ada.ok("POST", f"{path}/questions/{asked['id']}/vote", {"wanted": True})
     file = await _uploaded(ada, left.meeting)

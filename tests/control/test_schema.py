@@ -50,6 +50,7 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "DELETE /api/v1/users/totp": ("host", None),
     f"POST {M}/participants": ("host", {"username": "other-host"}),
     f"PUT {M}/messages/{{message}}": ("participant", {"text": "changed"}),
+    f"POST {M}/document": ("participant", {"update": "AA=="}),
     "POST /api/v1/ai/analyze": ("host", {**FILE, "tasks": ["thumbnail"]}),
     "POST /api/v1/ai/batch": ("host", {"files": ["<file>"], "tasks": ["thumbnail"]}),
     "POST /api/v1/media/process": ("host", {**FILE, "tasks": ["thumbnail"]}),

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.e2e.conftest import Deployment
 from tests.support.bidi import Firefox, firefox
@@ -34,13 +34,17 @@ async def firefox_guest(deployment: Deployment, host: int, meeting: str, name: s
     async with firefox(prefix=deployment.network.hosts[host].prefix) as browser:
         await browser.add_preload(f"() => {{ {WATCH_PEERS} }}")
         await browser.navigate(f"{deployment.url_for(host)}/m/{meeting}")
-        await browser.until("document.querySelector('input[name=name]') !== null")
-        await browser.evaluate(
-            f"(() => {{ const n = document.querySelector('input[name=name]'); n.value = {name!r};"
-            " n.dispatchEvent(new Event('input', {bubbles: true})); document.querySelector('#join').click(); })()"
-        )
-        await browser.until("document.querySelector('.tile') !== null")
+        await _join_in_firefox(browser, name)
         yield browser
+
+
+async def _join_in_firefox(browser: Firefox, name: str) -> None:
+    await browser.until("document.querySelector('input[name=name]') !== null")
+    await browser.evaluate(
+        f"(() => {{ const n = document.querySelector('input[name=name]'); n.value = {name!r};"
+        " n.dispatchEvent(new Event('input', {bubbles: true})); document.querySelector('#join').click(); })()"
+    )
+    await browser.until("document.querySelector('.tile') !== null")
 
 
 def decoded(rows: list[dict[str, Any]]) -> tuple[int, int, int]:
@@ -81,6 +85,64 @@ async def test_chromium_and_firefox_decode_each_other(deployment: Deployment) ->
     ):
         await until_media(of_chromium(ada), videos=1, frames=61, audio=101, seconds=30)
         await until_media(of_firefox(frida), videos=1, frames=61, audio=101, seconds=30)
+        await _work_together(ada, frida)
+        # Who comes later finds what was written and drawn.
+        await frida.evaluate("location.reload()")
+        await _join_in_firefox(frida, "Frida")
+        await _press(frida, "[data-action=notes]")
+        await frida.until("document.querySelector('.notes-text')?.value === '<b>Agenda</b>, and more'")
+        await _press(frida, "[data-action=board]")
+        await frida.until("document.querySelector('.board-canvas')?.getAttribute('aria-label').includes('1 item')")
+
+
+async def _press(browser: Firefox, selector: str) -> None:
+    """Click what is there, as soon as it can be."""
+    await browser.until(
+        f"(() => {{ const found = document.querySelector({selector!r});"
+        " if (!found || found.disabled) return false; found.click(); return true; })()"
+    )
+
+
+async def _work_together(ada: Page, frida: Firefox) -> None:
+    """Write, draw, react and choose a background, each browser in its turn."""
+    for shown in ("notes", "board"):
+        await ada.locator(f"[data-action={shown}]").click()
+        await _press(frida, f"[data-action={shown}]")
+        if shown == "notes":
+            await ada.locator(".notes-text").fill("<b>Agenda</b>")
+            await frida.until("document.querySelector('.notes-text')?.value === '<b>Agenda</b>'")
+            await frida.evaluate(
+                "(() => { const notes = document.querySelector('.notes-text'); notes.value += ', and more';"
+                " notes.dispatchEvent(new Event('input')); })()"
+            )
+            await expect(ada.locator(".notes-text")).to_have_value("<b>Agenda</b>, and more")
+            continue
+        await frida.until("document.querySelector('.board-canvas') !== null")
+        await ada.locator(".board-canvas").hover()
+        await ada.mouse.down()
+        await ada.mouse.move(900, 300, steps=5)
+        await ada.mouse.up()
+        await frida.until("document.querySelector('.board-canvas').getAttribute('aria-label').includes('1 item')")
+    await ada.locator("[data-action=chat]").click()
+    await _press(frida, "[data-action=chat]")
+    await ada.locator(".compose textarea").fill("Ready?")
+    await ada.keyboard.press("Enter")
+    await _press(frida, ".message-actions button")
+    await _press(frida, ".emoji-picker button")
+    await expect(ada.locator(".chip")).to_have_accessible_name("Like, 1 person: Frida")
+    await _press(frida, "[data-action=devices]")
+    await _press(frida, "[data-settings=effects]")
+    await _press(frida, "input[value=dusk]")
+    await frida.until("document.querySelector('.effects-preview [role=status]').textContent === ''")
+    # The test camera of Firefox is of one colour; the background is not.
+    await ada.wait_for_function(
+        """() => {
+          const context = new OffscreenCanvas(1, 9).getContext('2d');
+          context.drawImage(document.querySelector('.tile:not(.tile-self) video'), 0, 0, 1, 9);
+          const of = (y) => context.getImageData(0, y, 1, 1).data;
+          return of(1)[2] > of(1)[0] && of(6)[0] > of(6)[2] && of(6)[0] > 120;
+        }"""
+    )
 
 
 async def test_two_chromiums_decode_each_other_and_a_third_that_joins_late(deployment: Deployment) -> None:

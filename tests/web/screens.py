@@ -272,6 +272,17 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.locator(".activity-tools summary").click()
     yield "activities"
     await view.locator(".panel-activities .panel-head button").click()
+    await act(view, "notes")
+    await view.locator(".notes-text").fill("Agenda\n1. Budget\n2. 春季计划")
+    yield "notes"
+    await view.locator(".panel-notes .panel-head button").last.click()
+    await act(view, "board")
+    await view.locator("[data-tool=text]").press("Enter")
+    await view.keyboard.type("Budget <b>2027</b>")
+    await view.keyboard.press("Enter")
+    await expect(view.locator(".board-paper li")).to_have_text("Budget <b>2027</b>")
+    yield "board"
+    await view.locator(".panel-board .panel-head button").last.click()
     screen = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
     await session.send(signaling.TrackPublished(track=screen))
     await expect(view.locator(".stage .tile")).to_be_visible()

@@ -14,6 +14,8 @@ const BUTTONS = [
   { action: 'chat', symbol: 'chat', label: 'bar.chat' },
   { action: 'people', symbol: 'people', label: 'bar.people-plain' },
   { action: 'activities', symbol: 'activities', label: 'bar.activities' },
+  { action: 'notes', symbol: 'notes', label: 'bar.notes' },
+  { action: 'board', symbol: 'board', label: 'bar.board' },
   { action: 'record', symbol: 'record', label: 'bar.record' },
   { action: 'layout', symbol: 'grid', label: 'bar.layout-speaker' },
   { action: 'devices', symbol: 'settings', label: 'bar.settings' },
@@ -21,7 +23,7 @@ const BUTTONS = [
   { action: 'leave', symbol: 'leave', label: 'bar.leave' },
 ];
 /** Actions in a second row, which the "more" button opens on a narrow screen. */
-const SECONDARY = new Set(['react', 'captions', 'people', 'activities', 'layout', 'record', 'devices', 'help']);
+const SECONDARY = new Set(['react', 'captions', 'people', 'activities', 'notes', 'board', 'layout', 'record', 'devices', 'help']);
 
 export class Bar {
   element;

@@ -23,6 +23,13 @@ import { Timer } from './timer.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
+/** @type {Record<string, () => Promise<new (call: import('./call.js').Call, options: {signal: AbortSignal, close: () => void}) => {element: HTMLElement, show: (shown: boolean) => void}>>} */
+const PANELS = {
+  activities: async () => (await import('./activities.js')).ActivitiesPanel,
+  notes: async () => (await import('./notes.js')).NotesPanel,
+  board: async () => (await import('./board.js')).BoardPanel,
+};
+
 export class CallView {
   element;
   #call;
@@ -37,8 +44,11 @@ export class CallView {
   #analysis = h('div');
   #title = h('h1', { class: 'call-title' });
   #timer;
-  /** Loaded when it is first opened. @type {import('./activities.js').ActivitiesPanel|null} */
-  #activities = null;
+  /** Panels, loaded when they are first opened. @type {Map<string, {element: HTMLElement, show: (shown: boolean) => void}>} */
+  #loaded = new Map();
+  /** Ends with our stay in a room of the meeting. */
+  #place = new AbortController();
+  #placeId;
   #panels = h('div', { class: 'panels' });
   #clock = h('span', { class: 'call-clock' });
   #soundBlocked = h('button', { type: 'button', class: 'banner banner-sound', hidden: true }, t('call.sound-blocked'));
@@ -52,6 +62,7 @@ export class CallView {
   /** @param {import('./call.js').Call} call */
   constructor(call) {
     this.#call = call;
+    this.#placeId = call.place.id;
     const { room, media, meeting, view, name } = call;
     const { signal } = this.#closed;
     const changed = () => this.update();
@@ -94,6 +105,7 @@ export class CallView {
   }
 
   close() {
+    this.#place.abort();
     this.#closed.abort();
     this.element.remove();
   }
@@ -139,7 +151,7 @@ export class CallView {
 
   /** @param {string} action */
   async #act(action) {
-    const { room, publishing, view, media, audio } = this.#call;
+    const { room, publishing, view, media, audio, meeting } = this.#call;
     switch (action) {
       case 'microphone':
         return publishing.toggleMicrophone();
@@ -168,6 +180,9 @@ export class CallView {
       case 'people':
       case 'activities':
         return this.#openPanel(view.panel === action ? '' : action);
+      case 'notes':
+      case 'board':
+        return meeting.e2ee ? undefined : this.#openPanel(view.panel === action ? '' : action);
       case 'record':
         return this.#record();
       case 'devices':
@@ -200,24 +215,36 @@ export class CallView {
     const before = this.element.dataset.panel;
     this.#chat.show(panel === 'chat');
     this.#people.show(panel === 'people');
-    void this.#showActivities(panel === 'activities');
     this.element.dataset.panel = panel;
     // The closed panel had the focus: return it to the button that opened the panel.
     if (!panel && before) this.element.querySelector(`[data-action=${before}]`)?.focus();
     this.#call.view.set({ panel });
+    for (const name of Object.keys(PANELS)) void this.#showLoaded(name, panel === name);
   }
 
-  /** @param {boolean} shown */
-  async #showActivities(shown) {
-    if (shown && !this.#activities) {
-      const { ActivitiesPanel } = await import('./activities.js');
-      const { signal } = this.#closed;
-      if (signal.aborted) return;
-      this.#activities ??= new ActivitiesPanel(this.#call, { signal, close: () => this.#openPanel('') });
-      this.#panels.append(this.#activities.element);
-      shown = this.#call.view.panel === 'activities';
+  /** Load a panel when it is first opened. @param {string} name @param {boolean} shown */
+  async #showLoaded(name, shown) {
+    const { signal } = this.#place;
+    if (shown && !this.#loaded.has(name)) {
+      const Panel = await PANELS[name]();
+      if (signal.aborted || this.#call.view.panel !== name || this.#loaded.has(name)) return;
+      const panel = new Panel(this.#call, { signal, close: () => this.#openPanel('') });
+      this.#loaded.set(name, panel);
+      this.#panels.append(panel.element);
     }
-    this.#activities?.show(shown);
+    this.#loaded.get(name)?.show(shown);
+  }
+
+  /** In another room of the meeting, its panels begin anew. */
+  #moved() {
+    const { view, place } = this.#call;
+    if (this.#placeId === place.id) return;
+    this.#placeId = place.id;
+    this.#place.abort();
+    this.#place = new AbortController();
+    for (const { element } of this.#loaded.values()) element.remove();
+    this.#loaded.clear();
+    if (view.panel in PANELS) void this.#showLoaded(view.panel, true);
   }
 
   async #record() {
@@ -290,6 +317,7 @@ export class CallView {
     const { grants, recording, captions, roster } = room;
     const joined = room.participant !== '';
     this.element.dataset.connection = room.connection.state;
+    this.#moved();
     setText(this.#title, place.id === meeting.id ? meeting.title : t('call.title-breakout', { room: place.title, meeting: meeting.title }));
     this.#lobbyNotice.hidden = !waits;
     if (this.#captions.shown !== view.captions) this.#captions.show(view.captions);
@@ -316,6 +344,8 @@ export class CallView {
     bar.set('captions', { on: view.captions, label: t(captions.available ? 'bar.captions' : 'bar.captions-none') });
     bar.set('chat', { on: view.panel === 'chat', label: t('bar.chat'), count: this.#call.chat.unread });
     bar.set('activities', { on: view.panel === 'activities', label: t('bar.activities'), disabled: !joined, count: this.#freshActivities() });
+    // Everything that the server keeps of a meeting is readable to it: there is none where it must not read.
+    for (const name of ['notes', 'board']) bar.set(name, { on: view.panel === name, label: t(`bar.${name}`), disabled: !joined, hidden: meeting.e2ee });
     bar.set('people', { on: view.panel === 'people', label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#people.waiting });
     bar.set('record', {
       on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,

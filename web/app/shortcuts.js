@@ -16,6 +16,8 @@ export const SHORTCUTS = [
   { key: 't', action: 'chat' },
   { key: 'p', action: 'people' },
   { key: 'a', action: 'activities' },
+  { key: 'n', action: 'notes' },
+  { key: 'w', action: 'board' },
   { key: 'r', action: 'record' },
   { key: 'g', action: 'layout' },
   { key: 'f', action: 'full-screen' },

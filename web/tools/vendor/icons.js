@@ -79,6 +79,13 @@ import {
   X,
   ZoomIn,
   ZoomOut,
+  NotebookPen,
+  Presentation,
+  Minus,
+  Square,
+  Type,
+  Eraser,
+  Undo2,
 } from 'lucide';
 
 /** The icons of the page, by the names that it uses. Each is a list of [tag, attributes] on a 24×24 grid. */
@@ -163,4 +170,11 @@ export const ICONS = {
   timer: Timer,
   'zoom-in': ZoomIn,
   'zoom-out': ZoomOut,
+  notes: NotebookPen,
+  board: Presentation,
+  line: Minus,
+  box: Square,
+  text: Type,
+  eraser: Eraser,
+  undo: Undo2,
 };

@@ -244,10 +244,14 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     yield "call-four"
     await view.keyboard.press("Escape")
     await act(view, "layout")
+    await view.get_by_label("statistics").or_(view.get_by_label("统计")).check()
+    await expect(view.locator(".tile-statistics").first).to_be_visible()
     yield "view"
     await choose(view, "mode", "speaker")
     await expect(view.locator(".stage .tile-person")).to_be_visible()
     yield "speaker"
+    await view.keyboard.press("x")
+    await expect(view.locator(".tile-statistics")).to_have_count(0)
     await act(view, "layout")
     await choose(view, "mode", "side")
     await session.send(

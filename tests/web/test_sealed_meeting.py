@@ -1,5 +1,7 @@
 """A meeting with end-to-end encryption on the page: created by a check box, joined with words, without consents."""
 
+import hashlib
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -28,6 +30,11 @@ async def test_words_are_asked_for_and_what_is_published_is_sealed(view: Page, s
     sealed = "parley.room.peers.publish.getSenders().every((sender) => sender.transform !== null)"
     assert await view.evaluate(sealed)
     assert "seven" not in str(server.requests)
+    # The code to compare is the same for all who know the words.
+    secret = hashlib.pbkdf2_hmac("sha256", b"seven lanterns", b"parley m1", 600_000)
+    code = f"{int.from_bytes(hashlib.sha256(b'parley code' + secret).digest()[:4]) % 1_000_000:06}"
+    await expect(view.locator(".seal-code")).to_have_text(f"{code[:3]} {code[3:]}")
+    await expect(view.locator("[data-action=notes]")).to_be_hidden()
 
 
 async def test_a_browser_that_cannot_is_not_let_in_unsealed(view: Page, server: ScriptedServer) -> None:

@@ -16,6 +16,7 @@ import { MutedSpeech } from './muted-speech.js';
 import { People } from './people.js';
 import { pushToTalk } from './push-to-talk.js';
 import { RecordingBanner } from './recording-banner.js';
+import { seal } from './seal.js';
 import { rest } from './session.js';
 import { actionOf } from './shortcuts.js';
 import { Tiles } from './tiles.js';
@@ -46,6 +47,9 @@ export class CallView {
   #timer;
   /** Panels, loaded when they are first opened. @type {Map<string, {element: HTMLElement, show: (shown: boolean) => void}>} */
   #loaded = new Map();
+  /** @type {import('./statistics-view.js').StatisticsView|null} */
+  #figures = null;
+  #showsFigures = false;
   /** Ends with our stay in a room of the meeting. */
   #place = new AbortController();
   #placeId;
@@ -79,7 +83,7 @@ export class CallView {
     this.#mutedSpeech = new MutedSpeech(signal, () => toast(t('call.speaking-muted')));
     this.#tiles = new Tiles(call, { signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
     this.element = h('main', { class: 'call' },
-      h('header', { class: 'call-head' }, this.#title, this.#clock, this.#timer.element, connection.element),
+      h('header', { class: 'call-head' }, this.#title, this.#clock, this.#timer.element, call.encryption?.code && seal(call.encryption.code), connection.element),
       h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, this.#tiles.element, this.#alone, this.#captions.element, this.#reactions.element),
         this.#chat.element, this.#people.element, this.#panels),
@@ -176,6 +180,8 @@ export class CallView {
         return this.#tiles.turn(action === 'page-next' ? 1 : -1);
       case 'captions':
         return view.set({ captions: !view.captions });
+      case 'statistics':
+        return view.set({ statistics: !view.statistics });
       case 'chat':
       case 'people':
       case 'activities':
@@ -233,6 +239,18 @@ export class CallView {
       this.#panels.append(panel.element);
     }
     this.#loaded.get(name)?.show(shown);
+  }
+
+  /** @param {boolean} shown */
+  async #showFigures(shown) {
+    this.#showsFigures = shown;
+    this.#figures?.close();
+    this.#figures = null;
+    if (!shown) return;
+    const { StatisticsView } = await import('./statistics-view.js');
+    if (this.#closed.signal.aborted || !this.#showsFigures || this.#figures) return;
+    this.#figures = new StatisticsView(this.#call, this.#tiles.element);
+    this.#closed.signal.addEventListener('abort', () => this.#figures?.close());
   }
 
   /** In another room of the meeting, its panels begin anew. */
@@ -318,6 +336,7 @@ export class CallView {
     const joined = room.participant !== '';
     this.element.dataset.connection = room.connection.state;
     this.#moved();
+    if (view.statistics !== this.#showsFigures) void this.#showFigures(view.statistics);
     setText(this.#title, place.id === meeting.id ? meeting.title : t('call.title-breakout', { room: place.title, meeting: meeting.title }));
     this.#lobbyNotice.hidden = !waits;
     if (this.#captions.shown !== view.captions) this.#captions.show(view.captions);

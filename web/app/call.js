@@ -30,6 +30,8 @@ export class Call {
   publishing;
   chat;
   view = new ViewState();
+  /** Null where the server may see media. @type {Encryption|null} */
+  encryption;
   meeting;
   media;
   signal;
@@ -59,10 +61,11 @@ export class Call {
     this.signal = signal;
     this.consent = this.answered = entry.consent.recording;
     performance.mark('parley:join');
+    this.encryption = entry.words ? Encryption.fromPassphrase(entry.words, meeting.id) : null;
     this.room = new Room({
       codec: meeting.codec,
       signaling: { door: meeting.webtransport, early: options.early?.() },
-      ...(entry.words ? { encryption: Encryption.fromPassphrase(entry.words, meeting.id) } : {}),
+      ...(this.encryption ? { encryption: this.encryption } : {}),
       admit: admission(rest, meeting.id, this.#who(), {
         signal,
         admitted: (answer) => this.#admitted(answer),

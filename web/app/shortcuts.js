@@ -21,6 +21,7 @@ export const SHORTCUTS = [
   { key: 'r', action: 'record' },
   { key: 'g', action: 'layout' },
   { key: 'f', action: 'full-screen' },
+  { key: 'x', action: 'statistics' },
   { key: 'i', action: 'float' },
   { key: 'PageDown', action: 'page-next' },
   { key: 'PageUp', action: 'page-previous' },

@@ -22,6 +22,7 @@ export function showView(view, { fullScreen, pictureInPicture }) {
       segments('view.per-page', 'per-page', PER_PAGE.map((count) => [String(count), String(count)]), String(view.perPage), (value) => view.set({ perPage: Number(value) })),
       check(t('view.only-video'), t('view.only-video-hint'), view.onlyVideo, (onlyVideo) => view.set({ onlyVideo })).element,
       check(t('view.mirror'), t('view.mirror-hint'), view.mirror, (mirror) => view.set({ mirror })).element,
+      check(t('view.statistics'), t('view.statistics-hint'), view.statistics, (statistics) => view.set({ statistics })).element,
       h('div', { class: 'row-actions view-actions' },
         h('button', { type: 'button', class: 'button', 'data-view': 'full-screen', onclick: then(fullScreen) }, icon('maximize'), t('view.full-screen')),
         pictureInPicture && h('button', { type: 'button', class: 'button', 'data-view': 'pip', onclick: then(pictureInPicture) }, icon('pip'), t('view.pip')),

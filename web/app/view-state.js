@@ -28,8 +28,10 @@ export class ViewState extends Emitter {
   /** Leave out people without video. */
   onlyVideo = preferences().onlyVideo;
   captions = preferences().captionsShown;
+  /** Show figures of the connection on each tile. */
+  statistics = false;
 
-  /** @param {Partial<Pick<ViewState, 'mode'|'pinned'|'page'|'panel'|'perPage'|'corner'|'mirror'|'onlyVideo'|'captions'>>} changes */
+  /** @param {Partial<Pick<ViewState, 'mode'|'pinned'|'page'|'panel'|'perPage'|'corner'|'mirror'|'onlyVideo'|'captions'|'statistics'>>} changes */
   set(changes) {
     Object.assign(this, changes);
     if ('mode' in changes || 'onlyVideo' in changes || 'perPage' in changes) this.page = 0;

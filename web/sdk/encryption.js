@@ -12,9 +12,12 @@ const ITERATIONS = 600_000;
 
 export class Encryption {
   #worker;
+  /** Six digits that are the same for everybody with the same passphrase, to compare by voice; null for an own key. */
+  code;
 
-  /** @param {CryptoKey|Promise<CryptoKey>} key for AES-GCM; frames wait for it */
-  constructor(key) {
+  /** @param {CryptoKey|Promise<CryptoKey>} key for AES-GCM; frames wait for it @param {Promise<string>|null} [code] */
+  constructor(key, code = null) {
+    this.code = code;
     const worker = startWorker(new URL('./encryption-worker.js', import.meta.url).href);
     this.#worker = worker;
     void Promise.resolve(key).then((known) => worker.postMessage({ key: known }));
@@ -30,7 +33,8 @@ export class Encryption {
    * @param {string} passphrase @param {string} meeting the same words give a different key in each meeting
    */
   static fromPassphrase(passphrase, meeting) {
-    return new Encryption(keyOf(passphrase, meeting));
+    const secret = secretOf(passphrase, meeting);
+    return new Encryption(secret.then(keyOf), secret.then(codeOf));
   }
 
   /** Encrypt the frames of a sender. @param {RTCRtpSender} sender @param {'audio'|'video'} media */
@@ -46,10 +50,23 @@ export class Encryption {
   }
 }
 
-/** @param {string} passphrase @param {string} meeting @returns {Promise<CryptoKey>} */
-async function keyOf(passphrase, meeting) {
+/** @param {string} passphrase @param {string} meeting @returns {Promise<ArrayBuffer>} */
+async function secretOf(passphrase, meeting) {
   const bytes = new TextEncoder();
-  const words = await crypto.subtle.importKey('raw', bytes.encode(passphrase), 'PBKDF2', false, ['deriveKey']);
+  const words = await crypto.subtle.importKey('raw', bytes.encode(passphrase), 'PBKDF2', false, ['deriveBits']);
   const derivation = { name: 'PBKDF2', hash: 'SHA-256', iterations: ITERATIONS, salt: bytes.encode(`parley ${meeting}`) };
-  return crypto.subtle.deriveKey(derivation, words, { name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
+  return crypto.subtle.deriveBits(derivation, words, 256);
+}
+
+/** @param {ArrayBuffer} secret @returns {Promise<CryptoKey>} */
+function keyOf(secret) {
+  return crypto.subtle.importKey('raw', secret, 'AES-GCM', false, ['encrypt', 'decrypt']);
+}
+
+/** The code says nothing about the key: it is cut from a digest. @param {ArrayBuffer} secret @returns {Promise<string>} */
+async function codeOf(secret) {
+  const label = new TextEncoder().encode('parley code');
+  const digest = await crypto.subtle.digest('SHA-256', Uint8Array.from([...label, ...new Uint8Array(secret)]));
+  const digits = String(new DataView(digest).getUint32(0) % 1_000_000).padStart(6, '0');
+  return `${digits.slice(0, 3)} ${digits.slice(3)}`;
 }

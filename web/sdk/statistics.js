@@ -1,9 +1,9 @@
 /**
  * Statistics: the getStats results of both peers as rates since the last reading, and a rating of the network.
  *
- * @typedef {{mid: string, media: string, bitrate: number, lost: number, framesDecoded: number,
+ * @typedef {{mid: string, trackId: string, media: string, codec: string, bitrate: number, lost: number, loss: number, framesDecoded: number,
  *   framesPerSecond: number, width: number, height: number, jitterMs: number, freezes: number}} Incoming
- * @typedef {{mid: string, rid: string, media: string, bitrate: number, framesPerSecond: number, width: number, height: number,
+ * @typedef {{mid: string, rid: string, media: string, codec: string, bitrate: number, framesPerSecond: number, width: number, height: number,
  *   limitedBy: string}} Outgoing
  * @typedef {{at: number, roundTripMs: number|null, lossIn: number, lossOut: number, bitrateIn: number, bitrateOut: number,
  *   framesDecoded: number, packetsIn: number, incoming: Incoming[], outgoing: Outgoing[]}} Reading
@@ -55,16 +55,18 @@ export function summarise(now, before, at, atBefore) {
     const grown = (field) => Math.max(0, (entry[field] ?? 0) - (old[field] ?? 0));
     /** @param {string} field */
     const rate = (field) => (seconds > 0 ? (grown(field) * 8) / seconds : 0);
+    /** @param {any} stream @returns {string} */
+    const codecOf = (stream) => now.get(`${key.split(':')[0]}:${stream.codecId}`)?.mimeType?.split('/')[1] ?? '';
     if (entry.type === 'inbound-rtp') {
       received += grown('packetsReceived');
       lost += grown('packetsLost');
       reading.packetsIn += entry.packetsReceived ?? 0;
       reading.framesDecoded += entry.framesDecoded ?? 0;
       reading.bitrateIn += rate('bytesReceived');
-      reading.incoming.push(incomingOf(entry, rate('bytesReceived'), grown('packetsLost')));
+      reading.incoming.push(incomingOf(entry, rate('bytesReceived'), grown('packetsLost'), grown('packetsReceived'), codecOf(entry)));
     } else if (entry.type === 'outbound-rtp') {
       reading.bitrateOut += rate('bytesSent');
-      reading.outgoing.push(outgoingOf(entry, rate('bytesSent')));
+      reading.outgoing.push(outgoingOf(entry, rate('bytesSent'), codecOf(entry)));
     } else if (entry.type === 'remote-inbound-rtp') {
       reading.lossOut = Math.max(reading.lossOut, entry.fractionLost ?? 0);
     } else if (entry.type === 'candidate-pair' && entry.nominated && entry.currentRoundTripTime !== undefined) {
@@ -94,19 +96,19 @@ export function qualityOf(reading, { paused = false, told = '', isThin = false }
   return 'good';
 }
 
-/** @param {any} entry @param {number} bitrate @param {number} lost @returns {Incoming} */
-function incomingOf(entry, bitrate, lost) {
+/** @param {any} entry @param {number} bitrate @param {number} lost @param {number} received @param {string} codec @returns {Incoming} */
+function incomingOf(entry, bitrate, lost, received, codec) {
   return {
-    mid: entry.mid ?? '', media: entry.kind, bitrate, lost, framesDecoded: entry.framesDecoded ?? 0,
+    mid: entry.mid ?? '', trackId: entry.trackIdentifier ?? '', media: entry.kind, codec, bitrate, lost, loss: lost > 0 ? lost / (lost + received) : 0, framesDecoded: entry.framesDecoded ?? 0,
     framesPerSecond: entry.framesPerSecond ?? 0, width: entry.frameWidth ?? 0, height: entry.frameHeight ?? 0,
     jitterMs: (entry.jitter ?? 0) * 1000, freezes: entry.freezeCount ?? 0,
   };
 }
 
-/** @param {any} entry @param {number} bitrate @returns {Outgoing} */
-function outgoingOf(entry, bitrate) {
+/** @param {any} entry @param {number} bitrate @param {string} codec @returns {Outgoing} */
+function outgoingOf(entry, bitrate, codec) {
   return {
-    mid: entry.mid ?? '', rid: entry.rid ?? '', media: entry.kind, bitrate, framesPerSecond: entry.framesPerSecond ?? 0,
+    mid: entry.mid ?? '', rid: entry.rid ?? '', media: entry.kind, codec, bitrate, framesPerSecond: entry.framesPerSecond ?? 0,
     width: entry.frameWidth ?? 0, height: entry.frameHeight ?? 0, limitedBy: entry.qualityLimitationReason ?? 'none',
   };
 }

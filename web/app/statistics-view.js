@@ -1,0 +1,114 @@
+/** Figures of each picture on its tile, with small graphs of the last minute. Loaded when they are first wanted. */
+import { StatisticsReader } from '/sdk/parley.js';
+import { h, setText } from './dom.js';
+import { t } from './words.js';
+
+const READ_MS = 1_000;
+const KEPT = 60;
+const GRAPH = { width: 120, height: 24 };
+
+/** @typedef {{lines: string[], bitrate: number, trouble: number}} Figures `trouble`: the share of lost packets */
+
+export class StatisticsView {
+  #call;
+  #tiles;
+  #reader;
+  #timer;
+  /** @type {WeakMap<Element, Card>} by tile */
+  #cards = new WeakMap();
+
+  /** @param {import('./call.js').Call} call @param {HTMLElement} tiles the element that contains the tiles */
+  constructor(call, tiles) {
+    this.#call = call;
+    this.#tiles = tiles;
+    this.#reader = new StatisticsReader(call.room);
+    this.#timer = setInterval(() => void this.#read(), READ_MS);
+    void this.#read();
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    for (const card of this.#tiles.querySelectorAll('.tile-statistics')) card.remove();
+  }
+
+  async #read() {
+    if (document.hidden) return;
+    const reading = await this.#reader.read();
+    for (const tile of /** @type {NodeListOf<HTMLElement>} */ (this.#tiles.querySelectorAll('.tile[data-id]'))) {
+      const card = this.#cards.get(tile) ?? new Card();
+      this.#cards.set(tile, card);
+      if (card.element.parentElement !== tile) tile.append(card.element);
+      card.show(tile.classList.contains('tile-self') ? this.#own(reading) : this.#others(reading, tile.dataset.id ?? ''));
+    }
+  }
+
+  /** @param {import('/sdk/parley.js').Reading} reading @returns {Figures} */
+  #own(reading) {
+    const layers = reading.outgoing.filter(({ media, bitrate }) => media === 'video' && bitrate > 0);
+    const bitrate = layers.reduce((sum, layer) => sum + layer.bitrate, 0);
+    const lines = [...layers.sort((a, b) => b.height - a.height).map((layer) => t('statistics.picture', { ...layer, fps: Math.round(layer.framesPerSecond), kbit: Math.round(layer.bitrate / 1000) })),
+      t('statistics.way', { loss: reading.lossOut, ms: Math.round(reading.roundTripMs ?? 0) })];
+    return { lines, bitrate, trouble: reading.lossOut };
+  }
+
+  /** @param {import('/sdk/parley.js').Reading} reading @param {string} id of a participant or a shared screen @returns {Figures} */
+  #others(reading, id) {
+    const { roster } = this.#call.room;
+    const tracks = roster.tracks.has(id) ? [roster.tracks.get(id)] : roster.tracksOf(id).filter(({ source }) => source === 'camera' || source === 'microphone');
+    let bitrate = 0;
+    let trouble = 0;
+    const lines = [];
+    for (const track of tracks) {
+      const found = track?.mediaTrack && reading.incoming.find(({ trackId }) => trackId === track.mediaTrack?.id);
+      if (!found) continue;
+      trouble = Math.max(trouble, found.loss);
+      if (found.media === 'video') {
+        bitrate += found.bitrate;
+        lines.unshift(t('statistics.picture', { ...found, fps: Math.round(found.framesPerSecond), kbit: Math.round(found.bitrate / 1000) }),
+          t('statistics.quality', { loss: found.loss, jitter: Math.round(found.jitterMs), freezes: found.freezes }));
+      } else {
+        if (tracks.length === 1) bitrate += found.bitrate;
+        lines.push(t('statistics.sound', { codec: found.codec, kbit: Math.round(found.bitrate / 1000), loss: found.loss, jitter: Math.round(found.jitterMs) }));
+      }
+    }
+    return { lines: lines.length > 0 ? lines : [t('statistics.nothing')], bitrate, trouble };
+  }
+}
+
+/** The figures of one tile. */
+class Card {
+  #lines = h('ul');
+  #canvas = h('canvas', { ...GRAPH, 'aria-hidden': 'true' });
+  element = h('div', { class: 'tile-statistics', role: 'group', 'aria-label': t('statistics.title') }, this.#lines, this.#canvas);
+  /** @type {Figures[]} */
+  #past = [];
+
+  /** @param {Figures} figures */
+  show(figures) {
+    this.#past.push(figures);
+    if (this.#past.length > KEPT) this.#past.shift();
+    while (this.#lines.childElementCount > figures.lines.length) this.#lines.lastElementChild.remove();
+    while (this.#lines.childElementCount < figures.lines.length) this.#lines.append(h('li'));
+    figures.lines.forEach((line, index) => setText(this.#lines.children[index], line));
+    this.#draw();
+  }
+
+  /** The bit rate as a line; seconds with loss are red below it. */
+  #draw() {
+    const context = this.#canvas.getContext('2d');
+    const { width, height } = GRAPH;
+    const most = Math.max(1, ...this.#past.map(({ bitrate }) => bitrate));
+    const step = width / (KEPT - 1);
+    context.clearRect(0, 0, width, height);
+    context.fillStyle = '#ff8a80';
+    this.#past.forEach(({ trouble }, index) => {
+      const tall = Math.min(1, trouble * 5) * height;
+      context.fillRect(index * step - step / 2, height - tall, step, tall);
+    });
+    context.strokeStyle = '#8ab4ff';
+    context.lineWidth = 1.5;
+    context.beginPath();
+    this.#past.forEach(({ bitrate }, index) => context.lineTo(index * step, height - 1 - (bitrate / most) * (height - 3)));
+    context.stroke();
+  }
+}

@@ -36,7 +36,7 @@ def s3() -> Iterator[S3Server]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # In order of their names, files that start browsers would all run at one time, and those that wait at another.
+    # In order of their names, all files that start browsers would run at the same time, and all that wait at another.
     items.sort(key=lambda item: zlib.crc32(str(item.path.relative_to(HERE)).encode()))
     if not config.pluginmanager.hasplugin("rerunfailures"):  # -p no:rerunfailures
         return

@@ -62,7 +62,7 @@ async def a_call(project: Project) -> AsyncIterator[tuple[Api, str, tuple[Caller
 
 
 async def recorded(api: Api) -> list[dict[str, Any]]:
-    """Return the recordings that the account can see."""
+    """Return the recordings that the account can access."""
     found: list[dict[str, Any]] = (await api.request("GET", "/recordings"))["recordings"]
     return found
 
@@ -112,7 +112,7 @@ async def test_a_setting_of_control_leaves_the_sfu_alone(administrator: Project)
 
 
 async def test_an_upgrade_in_a_call(administrator: Project, image: str) -> None:
-    """And the way back: both are moves to another image."""
+    """Upgrade and return: both are changes to another image."""
     daemon = administrator.daemon
     with contextlib.chdir(administrator.directory):
         text = f"FROM {image}\nLABEL release=next\n"
@@ -145,7 +145,7 @@ CRASHED = (
 
 @pytest.mark.parametrize("service", CRASHED)
 async def test_every_container_comes_back_by_itself(administrator: Project, service: str) -> None:
-    """Killed and frozen; media goes on but for the sfu's own failures, and callers need no click."""
+    """Kill and freeze services: media continues except when the sfu fails, and callers need no click."""
     async with a_call(administrator) as (_, _, callers):
         await asyncio.to_thread(administrator.kill, service)
         if service != "sfu":
@@ -200,7 +200,7 @@ async def test_a_backup_brings_everything_back_on_a_new_machine(administrator: P
 
 
 async def test_every_overlay_at_once(administrator: Project) -> None:
-    """A certificate that root alone can read, captions on the CPU, AI results in MongoDB, TURN on a second address."""
+    """A certificate that only root can read, captions on the CPU, AI results in MongoDB, TURN on a second address."""
     daemon, tls = administrator.daemon, administrator.directory.parent / "tls"
     daemon.add_address("10.231.9.2")  # in no link's network, where it might be the broadcast address
 

@@ -34,34 +34,34 @@ class Caller:
     page: Page
 
     async def has_media(self, frames: int = 10) -> bool:
-        """Return True while it decodes somebody's pictures and hears them."""
+        """Return whether it decodes somebody's pictures and sound."""
         rows = await inbound(self.page)
         pictures = [row for row in rows if row["kind"] == "video" and row["framesDecoded"] >= frames]
         return bool(pictures) and any(row["kind"] == "audio" and row["packets"] >= frames for row in rows)
 
     async def moves(self) -> bool:
-        """Return True if media arrives now."""
+        """Return whether media is arriving."""
         before = await inbound(self.page)
         await asyncio.sleep(0.5)
         after = await inbound(self.page)
         return sum(row["packets"] for row in after) > sum(row["packets"] for row in before) > 0
 
     async def agree(self) -> None:
-        """Let what this caller sends be recorded."""
+        """Consent to the recording of this caller's media."""
         await self.page.get_by_role("button", name="I agree").click()
 
     async def watch_gaps(self) -> None:
-        """Begin to measure the longest time without a packet."""
+        """Start measuring the longest time without a packet."""
         await self.page.evaluate(WATCH_GAPS)
 
     async def longest_gap(self) -> float:
-        """Return it, in seconds."""
+        """Return the longest time without a packet, in seconds."""
         return float(await self.page.evaluate("window.longestGap")) / 1000
 
 
 @contextlib.asynccontextmanager
 async def two_callers(url: str, meeting: str, prefix: Sequence[str]) -> AsyncIterator[tuple[Caller, Caller]]:
-    """Two pages of a Chromium in a meeting, once each sees and hears the other; `prefix` enters its namespace."""
+    """Yield two Chromium pages in a meeting once both see and hear each other; `prefix` enters its namespace."""
     async with chromium(prefix) as browser:
         callers = []
         for name in ("Ada", "Grace"):
@@ -77,14 +77,14 @@ async def two_callers(url: str, meeting: str, prefix: Sequence[str]) -> AsyncIte
 
 @dataclass(slots=True)
 class PageWatch:
-    """The longest time for which the page was away."""
+    """The longest time for which the page was unavailable."""
 
     longest_gap: float = 0.0
 
 
 @contextlib.asynccontextmanager
 async def watching_page(url: str) -> AsyncIterator[PageWatch]:
-    """Ask for the page ten times a second, on a connection of its own each time, as people who come do."""
+    """Request the page ten times a second, each time on a new connection, like new visitors."""
     watch = PageWatch()
 
     async def ask(session: aiohttp.ClientSession) -> bool:

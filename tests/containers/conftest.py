@@ -15,7 +15,7 @@ from tests.containers.project import Project, copy_of_deploy
 
 IMAGE = "parley:0.2.0"
 HOME = Path(os.environ.get("PARLEY_CONTAINERS_HOME") or ROOT / "build" / "containers")
-"""The folder in which images and built tools stay between runs."""
+"""The folder for images and built tools, which are kept between runs."""
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def daemon() -> Iterator[DockerDaemon]:
 
 @pytest.fixture(scope="session")
 def image(daemon: DockerDaemon) -> str:
-    """The product's image, built from the repository as it is."""
+    """The product's image, built from the current repository."""
     file = ROOT / "deploy" / "docker" / "Dockerfile"
     daemon.run("build", "--file", str(file), "--tag", IMAGE, str(ROOT), seconds=1800)
     return IMAGE
@@ -38,7 +38,7 @@ def image(daemon: DockerDaemon) -> str:
 
 @pytest.fixture(scope="session")
 def project(daemon: DockerDaemon, image: str) -> Iterator[Project]:
-    """The base variant, started and well."""
+    """The base variant, started and healthy."""
     project = Project(daemon, copy_of_deploy(HOME / "deploy"), settings={"PARLEY_PUBLIC_HOSTS": daemon.address})
     project.up()
     try:

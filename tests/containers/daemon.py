@@ -28,7 +28,7 @@ FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 @dataclass(frozen=True, slots=True)
 class DockerDaemon:
-    """A running daemon. Published ports are reached at `address`, those of its own loopback by `inside`."""
+    """A running daemon. Published ports are reached at `address`, those on its own loopback with `inside`."""
 
     home: Path
     socket: Path
@@ -38,7 +38,7 @@ class DockerDaemon:
 
     @property
     def from_outside(self) -> list[str]:
-        """The argv that runs a browser on a host of its own: in the root namespace links come and go."""
+        """The argv that runs a browser on a separate host, since links in the root namespace change."""
         return ["nsenter", "--net", f"--target={self.browsers}", "--"]
 
     @property
@@ -47,7 +47,7 @@ class DockerDaemon:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for `docker`, whose plugins and settings are not the user's own."""
+        """Variables for `docker`, so that it does not use the user's plugins and settings."""
         configuration = {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.plugins.parent)}
         return os.environ | configuration | {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
 
@@ -57,11 +57,11 @@ class DockerDaemon:
         return ["nsenter", "--net", f"--target={self.pid}", "--"]
 
     def add_address(self, address: str) -> None:
-        """Give the daemon's host a further address."""
+        """Add an address to the daemon's host."""
         subprocess.run([*self.inside, "ip", "address", "replace", f"{address}/32", "dev", "eth0"], check=True)
 
     def run(self, *arguments: str, seconds: float = 120, settings: Mapping[str, str] | None = None) -> str:
-        """Run a command of `docker` and return what it prints; AssertionError with what it complains of."""
+        """Run a command of `docker` and return its output; raises AssertionError with its error output."""
         return self._run(["docker", *arguments], seconds, settings)
 
     def script(self, path: Path, *arguments: str, seconds: float = 600, settings: Mapping[str, str]) -> str:
@@ -114,7 +114,7 @@ def docker_daemon(home: Path) -> Iterator[DockerDaemon]:
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Fails when another run on this machine has a daemon: names of links and tables are fixed."""
+    """Fail if another run on this machine has a daemon, since names of links and tables are fixed."""
     with Path("/run/parley-containers.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,7 +124,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def command(home: Path, place: Path, socket: Path) -> list[str]:
-    """The argv of the daemon: it waits for its link, and `tini` reaps what containers leave."""
+    """Return the argv of the daemon. It waits for its link; `tini` reaps processes left by containers."""
     daemon = ["dockerd", "--data-root", str(home / "docker"), "--exec-root", str(place / "exec")]
     daemon += ["--pidfile", str(place / "pid"), "--host", f"unix://{socket}", "--cgroup-parent", f"/{GROUP}"]
     daemon += ["--log-level", "warn"]
@@ -134,7 +134,7 @@ def command(home: Path, place: Path, socket: Path) -> list[str]:
 
 
 def first_process(process: "subprocess.Popen[bytes]") -> int | None:
-    """Return the pid of the first process of the daemon's namespaces once it is there."""
+    """Return the pid of the first process in the daemon's namespaces, once it is running."""
     assert process.poll() is None, "the daemon's namespaces cannot be made"
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     own = Path("/proc/self/ns/net").readlink()
@@ -144,7 +144,7 @@ def first_process(process: "subprocess.Popen[bytes]") -> int | None:
 
 
 def join(pid: int) -> None:
-    """Lead a link to the daemon's network, and let what comes from there out: builds reach the machine's registries."""
+    """Create a link to the daemon's network and forward its traffic, so that builds reach the machine's registries."""
     ip("link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     ip("address", "add", f"{HERE_ADDRESS}/30", "dev", LINK)
     up(LINK)
@@ -165,12 +165,12 @@ def join(pid: int) -> None:
 
 
 def has_own_network(pid: int) -> bool:
-    """Return True once a process has left this one's network."""
+    """Return whether a process has left this one's network."""
     return Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
 
 
 def join_browsers(daemon: int, browsers: int) -> None:
-    """Lead a link from the host of the browsers to the daemon's."""
+    """Create a link from the browsers' host to the daemon's."""
     at = ["nsenter", "--net", f"--target={daemon}", "ip"]
     there = ["nsenter", "--net", f"--target={browsers}", "ip"]
     for command in (
@@ -186,14 +186,14 @@ def join_browsers(daemon: int, browsers: int) -> None:
 
 
 def answers(process: "subprocess.Popen[bytes]", daemon: DockerDaemon) -> bool:
-    """Return True once the daemon answers; fails when it has ended."""
+    """Return whether the daemon answers; fail if it has ended."""
     assert process.poll() is None, (daemon.home / "dockerd.log").read_text()[-3000:]
     asked = subprocess.run(["docker", "version"], env=daemon.environment, capture_output=True, check=False)
     return asked.returncode == 0
 
 
 def clear(daemon: DockerDaemon) -> None:
-    """Remove every container, volume and network: nothing of one run reaches the next."""
+    """Remove every container, volume and network, so that runs do not affect each other."""
     containers = daemon.run("ps", "-aq").split()
     if containers:
         daemon.run("rm", "--force", "--volumes", *containers)
@@ -204,7 +204,7 @@ def clear(daemon: DockerDaemon) -> None:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End the daemon with all that runs in its namespaces."""
+    """End the daemon and everything in its namespaces."""
     pids = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     with contextlib.suppress(OSError, ProcessLookupError):
         for pid in pids.read_text().split():
@@ -217,14 +217,14 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def remove_leftovers() -> None:
-    """Remove what the kernel keeps when a run was killed: the table, the link, control groups."""
+    """Remove the leftovers of a killed run: the table, the link, control groups."""
     subprocess.run(["nft", "delete", "table", "ip", TABLE], check=False, capture_output=True)
     subprocess.run(["ip", "link", "delete", LINK], check=False, capture_output=True)
     groups = [*Path("/sys/fs/cgroup").glob(f"*/{GROUP}"), *Path("/sys/fs/cgroup").glob(GROUP)]
     deadline = time.monotonic() + 10
     for top in groups:
         for directory, _, _ in os.walk(top, topdown=False):
-            while time.monotonic() < deadline:  # the kernel takes a moment to take processes out
+            while time.monotonic() < deadline:  # the kernel takes a moment to remove processes
                 with contextlib.suppress(OSError):
                     Path(directory).rmdir()
                 if not Path(directory).exists():
@@ -233,7 +233,7 @@ def remove_leftovers() -> None:
 
 
 def surroundings() -> set[str]:
-    """Return what of this machine must be the same after a run: links, rules, namespaces, mounts, control groups."""
+    """Return the machine's state that a run must restore: links, rules, namespaces, mounts, control groups."""
     said: set[str] = set()
     for asked in (["ip", "-o", "link"], ["ip", "netns"], ["nft", "list", "tables"], ["iptables", "-S"]):
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
@@ -245,5 +245,5 @@ def surroundings() -> set[str]:
 
 
 def related(line: str) -> bool:
-    """Return True if a line of what the machine says is about containers; others' namespaces come and go."""
+    """Return whether a line of the machine's state is about containers, since other namespaces change."""
     return any(word in line for word in ("docker", "FORWARD", LINK, TABLE, "overlay"))

@@ -34,7 +34,7 @@ def base_of_product() -> str:
 
 
 def make_images(daemon: DockerDaemon) -> None:
-    """Build each image that is not there yet or whose folder has changed."""
+    """Build each image that is missing or whose folder has changed."""
     base = f"base:{SUITE}"
     if not daemon.run("image", "ls", "-q", base).strip():
         _make_base(daemon, base)
@@ -48,7 +48,7 @@ def make_images(daemon: DockerDaemon) -> None:
 
 
 def build(daemon: DockerDaemon, tag: str, folder: Path, *more: str) -> None:
-    """Build a folder's image; what has not changed comes from Docker's cache."""
+    """Build a folder's image; unchanged steps come from Docker's cache."""
     daemon.run("build", "--quiet", "--tag", tag, *more, str(folder), seconds=900)
 
 

@@ -16,12 +16,12 @@ from tests.support.waiting import until
 
 _WITHOUT = [word for name in WITHOUT for word in ("--scale", f"{name}=0")]
 SECONDS = 300.0
-"""The time that a busy machine may take to start everything."""
+"""Seconds that a busy machine may take to start everything."""
 
 
 @dataclass(slots=True)
 class Project:
-    """Parts by the names of their services. `files` are overlays; `settings` fill in the files' variables."""
+    """A Compose project. `files` are overlays; `settings` are the values of the files' variables."""
 
     daemon: DockerDaemon
     directory: Path
@@ -29,17 +29,17 @@ class Project:
     settings: dict[str, str] = field(default_factory=dict)
 
     def compose(self, *arguments: str, seconds: float = SECONDS) -> str:
-        """Run Compose; returns what it prints, AssertionError with what it complains of."""
+        """Run Compose and return its output; raises AssertionError with its error output."""
         files = [word for name in self.files for word in ("-f", str(self.directory / name))]
         return self.daemon.run("compose", *files, *arguments, seconds=seconds, settings=self.settings)
 
     def up(self, *services: str, **more: str) -> None:
-        """Start what is not running, and make anew what has changed; what has no image here is left out."""
+        """Start stopped services and recreate changed ones, except those without an image."""
         self.settings |= more
         self.compose("up", "--detach", "--pull", "never", "--no-build", *_WITHOUT, *services)
 
     def script(self, name: str, *arguments: str) -> str:
-        """Run a script of the operator's: upgrade.sh, backup.sh, restore.sh."""
+        """Run an operator's script: upgrade.sh, backup.sh, restore.sh."""
         files = [word for file in self.files for word in ("-f", file)]
         return self.daemon.script(self.directory / name, *arguments, *files, settings=self.settings)
 
@@ -48,17 +48,17 @@ class Project:
         self.compose("--profile", "upgrade", "down", *flags)
 
     def states(self) -> dict[str, str]:
-        """Return each container's state by service: its health where it has a check."""
+        """Return each container's state by service, or its health if it has a check."""
         rows = [json.loads(line) for line in self.compose("ps", "--all", "--format", "json").splitlines()]
         return {row["Service"]: row["Health"] or f"{row['State']} {row['ExitCode']}" for row in rows}
 
     def unwell(self) -> dict[str, str]:
-        """Return what is neither healthy, nor running without a check, nor done."""
+        """Return the services that are neither healthy, nor running without a check, nor completed."""
         good = ("healthy", "running 0", "exited 0")
         return {name: state for name, state in self.states().items() if state not in good}
 
     def until_well(self, seconds: float = SECONDS) -> None:
-        """Wait until every container is healthy or done; fails with the logs of those that are not."""
+        """Wait until every container is healthy or completed; fail with the logs of the others."""
         deadline = time.monotonic() + seconds
         while unwell := self.unwell():
             if time.monotonic() > deadline:
@@ -77,11 +77,11 @@ class Project:
         return self.compose("ps", "--all", "--quiet", service).split()[0]
 
     def kill(self, service: str) -> None:
-        """End a container's first process as a crash would; `docker kill` would be taken for an operator's wish."""
+        """Crash a container's first process. `docker kill` would be taken for an operator's action."""
         before = self.started(service)
         pid = int(self.daemon.run("inspect", "--format", "{{.State.Pid}}", self.container(service)))
         inside = ["nsenter", "--pid", f"--target={self.daemon.pid}", "--"]
-        # Of an init in the container it is the part that crashes.
+        # With an init process in the container, the part itself must crash.
         subprocess.run([*inside, "sh", "-c", f"kill -9 {pid}"], check=True)
         until(lambda: self.started(service) != before, 60, f"{service} does not come back")
 
@@ -90,7 +90,7 @@ class Project:
 
     @contextmanager
     def frozen(self, service: str) -> Iterator[None]:
-        """A container whose processes stand still meanwhile."""
+        """Freeze a container's processes within the block."""
         container = self.container(service)
         self.daemon.run("pause", container)
         try:
@@ -107,7 +107,7 @@ class Project:
 
 
 def copy_of_deploy(to: Path) -> Path:
-    """Copy what Compose mounts, make its secrets, and return the directory of the Compose files."""
+    """Copy the files that Compose mounts, create its secrets, and return the directory of the Compose files."""
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(ROOT / "deploy", to, ignore=shutil.ignore_patterns("__pycache__", "parley", "kubernetes"))
     for secret in (to / "compose" / "secrets").glob("[!.]*"):

@@ -20,7 +20,7 @@ def b64(data: bytes) -> str:
 
 @dataclass
 class Authenticator:
-    """Answers for pages of `origin`. `flags` says that the user was there and was verified."""
+    """Authenticator for pages of `origin`. Its `flags` state that the user was present and verified."""
 
     origin: str
     flags: int = _PRESENT | _VERIFIED

@@ -47,7 +47,7 @@ class World:
 
 @dataclass
 class Stage:
-    """Accounts that stay, and meetings made anew."""
+    """Accounts that stay, and a new meeting for each check."""
 
     people: People
     accounts: dict[str, Client]
@@ -145,7 +145,7 @@ class Stage:
         await connection.close()
 
     async def _visit(self, meeting: str, participant: str) -> None:
-        """A visit, which has the number 1 in the first meeting."""
+        """Insert a visit, which gets the number 1 in the first meeting."""
         connection = await asyncpg.connect(self.dsn)
         await connection.execute(
             "INSERT INTO signaling_sessions (meeting_id, participant_id, node, joined_at, left_at)"
@@ -156,7 +156,7 @@ class Stage:
         await connection.close()
 
     async def _victim(self) -> str:
-        """An account with a picture, to be administered."""
+        """Insert an account with a picture, for administration."""
         connection = await asyncpg.connect(self.dsn)
         try:
             identifier, avatar = new_id("user"), new_id("avatar")

@@ -59,7 +59,7 @@ def database() -> Iterator[RestartableServer]:
 
 @pytest.fixture(scope="session", autouse=True)
 def rules_compiled_once() -> Iterator[None]:
-    """Werkzeug compiles code for every rule of every application: half of a start, and the same each time."""
+    """Cache Werkzeug's compiled rules, which are the same for each application and take half of its start."""
     compiled: dict[tuple[str, bool], Any] = {}
     original = Rule._compile_builder
 
@@ -76,7 +76,7 @@ def rules_compiled_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def migrated(postgres: EmbeddedPostgres) -> str:
-    """The DSN of a migrated database. Making one per test would cost a checkpoint each."""
+    """The DSN of a migrated database, shared because creating one per test would cost a checkpoint each."""
     postgres.create_database()
     asyncio.run(migrate(postgres.dsn))
     return postgres.dsn
@@ -128,7 +128,7 @@ async def node() -> AsyncIterator[Node]:
         response = aiohttp.web.StreamResponse(status=201, headers=headers)
         response.content_length = len(known.answer)
         await response.prepare(request)
-        for part in (known.answer[:2], known.answer[2:]):  # as a network has it: in segments, one after the other
+        for part in (known.answer[:2], known.answer[2:]):  # in segments, one after the other, as over a network
             await response.write(part.encode())
             await asyncio.sleep(0.02)
         return response

@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Node:
-    """A node in place of an sfu: a real HTTP and WebSocket server that remembers and answers."""
+    """A stand-in for an sfu: a real HTTP and WebSocket server that records requests and answers them."""
 
     url: str = ""
     signaling: str = ""
@@ -102,7 +102,7 @@ class Client:
 
 
 class People:
-    """Makes callers: guests, and accounts signed in with tokens."""
+    """Factory of callers: guests, and accounts signed in with tokens."""
 
     def __init__(self, session: aiohttp.ClientSession, server: Server) -> None:
         self._session = session

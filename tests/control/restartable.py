@@ -9,7 +9,7 @@ from parley.embedded_postgres import EmbeddedPostgres
 
 
 class RestartableServer:
-    """PostgreSQL of this test alone."""
+    """The PostgreSQL server of a single test."""
 
     def __init__(self, directory: Path) -> None:
         self.cluster = EmbeddedPostgres(data=directory / "data", socket_directory=directory / "s")

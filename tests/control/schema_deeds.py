@@ -56,7 +56,7 @@ async def _judge_emotion(_: People, stage: Stage, world: World) -> int:
 
 
 def _following(rule: str, body: dict[str, Any]) -> Deed:
-    """A link is made by `rule`, and opened by nobody in particular."""
+    """Create a link at `rule` and open it without credentials."""
 
     async def follow(people: People, _: Stage, world: World) -> int:
         link = await world.callers["host"].ok("POST", fill(rule, world.paths), body)
@@ -66,7 +66,7 @@ def _following(rule: str, body: dict[str, Any]) -> Deed:
 
 
 def _of_activity(kind: str, made: dict[str, Any], method: str, rest: str = "", body: Any = None) -> Deed:
-    """A poll or a question is made, and then this is done with it."""
+    """Create a poll or a question, and apply an action to it."""
 
     async def act(_: People, __: Stage, world: World) -> int:
         host, base = world.callers["host"], fill("/api/v1/meetings/<meeting>", world.paths)

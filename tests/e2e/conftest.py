@@ -23,16 +23,16 @@ class Deployment:
 
     @property
     def url(self) -> str:
-        """The server as this process reaches it."""
+        """The server's URL for this process."""
         return f"https://{self.network.server_address}:{self.server.https_port}"
 
     @property
     def plain_url(self) -> str:
-        """The server by plain HTTP, for clients that take no certificate of our own making."""
+        """The server's URL over plain HTTP, for clients that do not accept our own certificate."""
         return f"http://{self.network.server_address}:{self.server.http_port}"
 
     def url_for(self, host: int) -> str:
-        """The server as a browser in a host's namespace reaches it."""
+        """The server's URL for a browser in a host's namespace."""
         return f"https://{self.network.hosts[host].server_address}:{self.server.https_port}"
 
 
@@ -41,7 +41,7 @@ def deployed() -> Iterator[tuple[RunningServer, Network]]:
     with (
         livekit_client.livekit_library(),
         network(3) as net,
-        # LiveKit's SDKs take no certificate of our own making: for them plain HTTP is served in the namespace.
+        # LiveKit's SDKs do not accept our own certificate, so plain HTTP is served to them in the namespace.
         running_server(net.server_prefix, livekit_keys=livekit_client.KEYS, http_host=net.server_address) as server,
     ):
         asyncio.run(_set_up(server, net))

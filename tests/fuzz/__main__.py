@@ -21,7 +21,9 @@ SLOW = 0.5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz a parser from its kept corpus.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz", description="Fuzz a parser, starting from its corpus."
+    )
     parser.add_argument("parser", choices=sorted(TARGETS))
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=None, help="repeats a run; default: a new one each time")

@@ -43,7 +43,7 @@ MILLISECOND = 1_000_000
 
 
 class Machine:
-    """Runs an input on a fresh table."""
+    """Interpreter that runs an input on a fresh table."""
 
     def __init__(self) -> None:
         self.engine: Engine = create_engine("compiled")
@@ -192,7 +192,7 @@ def main() -> int:
     while time.monotonic() < deadline:
         data = mutate(corpus, dice)
         tried += 1
-        # The last input before a crash, for whoever looks into it.
+        # The last input before a crash, for its analysis.
         Path("last-input").write_bytes(data)
         news = _try(coverage, data)
         if news:

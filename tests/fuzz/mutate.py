@@ -7,7 +7,7 @@ _LONGEST = 16384
 
 
 def mutate(corpus: list[bytes], dice: random.Random) -> bytes:
-    """Return a new input made from one or two of the corpus."""
+    """Return a new input made from one or two inputs in the corpus."""
     data = bytearray(dice.choice(corpus))
     for _ in range(dice.choice((1, 1, 2, 3, 6))):
         _change(data, corpus, dice)

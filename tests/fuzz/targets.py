@@ -130,7 +130,7 @@ def fuzz_sctp(data: bytes) -> None:
 
 
 def fuzz_sctp_association(data: bytes) -> None:
-    """Packets, each behind a byte of length, as if they came from whoever the association was made with."""
+    """Feed packets, each preceded by a length byte, as if they came from the association's peer."""
     ends = SctpAssociation(), SctpAssociation()
     for end in ends:
         end.start(0)

@@ -14,12 +14,12 @@ from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer
 
 LEAD_SECONDS = 12
-"""Silence at the start of the microphone's file: it plays from the preview on, before the meeting is joined."""
+"""Silence at the start of the microphone's file, which already plays in the preview, before the meeting is joined."""
 _GAP_SECONDS = 1.2
 
 
 def write_speech(path: Path, spoken: Sequence[Prompt]) -> float:
-    """Write what a microphone hears as WAV; return its seconds."""
+    """Write a microphone's sound as WAV; return its duration in seconds."""
     sound = [silence(LEAD_SECONDS)]
     for one in spoken:
         sound += [one.samples, silence(_GAP_SECONDS)]
@@ -31,7 +31,7 @@ def write_speech(path: Path, spoken: Sequence[Prompt]) -> float:
 
 
 async def _settled(room: Room) -> None:
-    """Wait until no final has come for a while."""
+    """Wait until no final has arrived for a while."""
     async with asyncio.timeout(120):
         count = -1
         while count != (count := sum(one.final for one in room.state.captions)):
@@ -39,7 +39,7 @@ async def _settled(room: Room) -> None:
 
 
 async def captions_of(server: RunningServer, admin: Api, spoken: Sequence[Prompt]) -> str:
-    """Return all final captions of the prompts, spoken one after another in a real call, as one text."""
+    """Return the final captions of prompts, spoken one after another in a real call, as one text."""
     meeting = await admin.create_meeting("Read aloud")
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "speech.wav"

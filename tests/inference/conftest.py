@@ -13,7 +13,7 @@ from parley import models_command
 
 
 def fetched_models() -> Path:
-    """The directory of the models, fetched if need be."""
+    """The directory of the models, fetched if needed."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     directory = cache / "parley-test-models"
     directory.mkdir(parents=True, exist_ok=True)

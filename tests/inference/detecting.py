@@ -16,7 +16,7 @@ SENTENCES = ("queue-periodic-announce", "ss-noservice", "pbx-invalidpark", "vm-t
 
 
 def linked(models_dir: Path, directory: Path) -> Path:
-    """`directory` with links to the fetched models of captions, and none of the detector."""
+    """Fill `directory` with links to the fetched caption models, without the detector."""
     directory.mkdir()
     for name in ("silero-vad", "whisper-base"):
         (directory / name).symlink_to(models_dir / name)
@@ -24,30 +24,30 @@ def linked(models_dir: Path, directory: Path) -> Path:
 
 
 def with_detector(models_dir: Path, directory: Path) -> Path:
-    """The same with the detector."""
+    """Fill a directory the same way, with the detector."""
     fetch(catalogue.load().named("synthetic-voice"), linked(models_dir, directory), lambda _: None)
     return directory
 
 
 def natural() -> Floats:
-    """A quarter of a minute of a person."""
+    """Return a quarter of a minute of a person's speech."""
     return np.concatenate([prompt(name).samples for name in SENTENCES])
 
 
 def generated(sound: Floats) -> Floats:
-    """The same through a vocoder."""
+    """Return the same speech through a vocoder."""
     return through_g722(griffin_lim(sound, np.random.default_rng(3)))
 
 
 def marked(verdict: dict[str, object]) -> bool:
-    """Return True if a verdict says everywhere that it proves nothing."""
+    """Return whether a verdict says everywhere that it proves nothing."""
     text, card = verdict["text"], verdict["card"]
     assert isinstance(text, str) and isinstance(card, dict)
     return text.endswith(f"({NO_EVIDENCE})") and verdict["evidential"] is False and card["evidential"] is False
 
 
 def windows(sound: Floats) -> Sequence[tuple[int, int, bytes]]:
-    """Pieces of four seconds, as a detector takes them."""
+    """Return pieces of four seconds in a detector's format."""
     pcm = (np.clip(sound, -1, 1) * 32767).astype("<i2")
     return [
         (start // 16, (start + 64_000) // 16, pcm[start : start + 64_000].tobytes())

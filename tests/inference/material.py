@@ -36,7 +36,7 @@ class Prompt:
 
 
 def read_audio(path: Path, rate: int = RATE) -> Floats:
-    """The file's sound, mono, in ±1."""
+    """Return a file's sound as mono samples in ±1."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     form = "g722" if path.suffix == ".g722" else None
     with av.open(str(path), format=form) as container:
@@ -46,7 +46,7 @@ def read_audio(path: Path, rate: int = RATE) -> Floats:
 
 
 def prompts(count: int = 30) -> list[Prompt]:
-    """The wordiest English prompts of Debian's asterisk sounds, without figures or stage directions."""
+    """Return the wordiest English prompts in Debian's asterisk sounds, without digits or stage directions."""
     assert TRANSCRIPTS.exists() and SOUNDS.exists(), f"test speech is missing: {NEEDS}"
     text = gzip.decompress(TRANSCRIPTS.read_bytes()).decode("utf-8", "replace")
     listed = re.findall(r"^([\w/-]+): (.*)$", text, re.MULTILINE)
@@ -68,7 +68,7 @@ _SHORT = {"'re": " are", "'m": " am", "'ve": " have", "'ll": " will", "n't": " n
 
 
 def words(text: str) -> list[str]:
-    """Words as error rates count them: without case and punctuation, single figures and contractions written out."""
+    """Return words for error rates: without case and punctuation, with single digits and contractions written out."""
     plain = text.lower().replace("can't", "can not").replace("cannot", "can not").replace("’", "'")
     for short, long in _SHORT.items():
         plain = plain.replace(short, long)
@@ -76,7 +76,7 @@ def words(text: str) -> list[str]:
 
 
 def word_errors(reference: str, heard: str) -> int:
-    """Insertions, deletions and substitutions (Levenshtein on words)."""
+    """Return the insertions, deletions and substitutions (Levenshtein distance on words)."""
     wanted, got = words(reference), words(heard)
     row = list(range(len(got) + 1))
     for index, word in enumerate(wanted, 1):
@@ -141,7 +141,7 @@ def track_opened(handle: int = 1, **fields: object) -> TrackOpened:
 
 @dataclass
 class Sfu:
-    """The listening end of a sink socket, and all that was said to it and when (CLOCK_MONOTONIC ns)."""
+    """The listening end of a sink socket, with all received messages and their times (CLOCK_MONOTONIC ns)."""
 
     path: Path
     listener: socket.socket
@@ -159,13 +159,13 @@ class Sfu:
         return cls(path, listener)
 
     async def serve(self) -> None:
-        """Accept one sink after another and note what it says."""
+        """Accept one sink after another and record its messages."""
         loop = asyncio.get_running_loop()
         while True:
             self.channel, _ = await loop.sock_accept(self.listener)
             self.channel.setblocking(False)
             self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
-            with contextlib.suppress(ConnectionResetError):  # it left with records unread
+            with contextlib.suppress(ConnectionResetError):  # it disconnected with unread records
                 while data := await loop.sock_recv(self.channel, sink_records.MAX_RECORD_BYTES):
                     self.records.append(sink_records.decode(data))
                     self.arrivals.append(time.monotonic_ns())
@@ -196,7 +196,7 @@ class Sfu:
     async def play(
         self, handle: int, packets: list[bytes], *, speed: float = 1.0, lost: frozenset[int] = frozenset()
     ) -> None:
-        """Send packets at `speed` times real time, arrivals stamped as they are sent."""
+        """Send packets at `speed` times real time, with the time of sending as arrival."""
         start = time.monotonic_ns()
         for index, packet in enumerate(packets):
             due = start + int(index * 20_000_000 / speed)
@@ -222,7 +222,7 @@ def silence(seconds: float) -> Floats:
 
 
 def noises(seconds: float = 10) -> Iterator[tuple[str, Floats]]:
-    """Sounds without words, from a fixed seed."""
+    """Return sounds without words, from a fixed seed."""
     random = np.random.default_rng(20_240_501)
     count = int(seconds * RATE)
     time_axis = np.arange(count) / RATE

@@ -26,7 +26,7 @@ _TICKS = 90_000 // PER_SECOND
 
 
 def fetched_faces() -> Path:
-    """The directory of the nets for faces, fetched if need be."""
+    """The directory of the nets for faces, fetched if needed."""
     models = fetched_models()
     assert models_command.run(["fetch", "--models-dir", str(models), "faces"]) == 0
     return store.directory(models, catalogue.load().named(catalogue.FACES_MODEL))
@@ -34,7 +34,7 @@ def fetched_faces() -> Path:
 
 @cache
 def portrait(width: int = 320, height: int = 240) -> NDArray[np.uint8]:
-    """The portrait in the middle of a grey picture."""
+    """Return the portrait in the middle of a grey picture."""
     with Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg") as image:
         image.thumbnail((width, height))
         picture = Image.new("RGB", (width, height), (90, 90, 90))
@@ -43,12 +43,12 @@ def portrait(width: int = 320, height: int = 240) -> NDArray[np.uint8]:
 
 
 def empty(width: int = 320, height: int = 240) -> NDArray[np.uint8]:
-    """A picture of the same size without a face."""
+    """Return a picture of the same size without a face."""
     return np.full((height, width, 3), 90, np.uint8)
 
 
 def frames(picture: NDArray[np.uint8], count: int, codec: Codec = Codec.VP8, keyframe_every: int = 30) -> list[bytes]:
-    """Encoded frames of a still picture with a little noise, so that every frame has something to say."""
+    """Encode frames of a still picture with a little noise, so that no frame is empty."""
     name, options = ENCODERS[codec]
     encoder = av.CodecContext.create(name, "w")
     encoder.height, encoder.width = picture.shape[:2]
@@ -67,7 +67,7 @@ def frames(picture: NDArray[np.uint8], count: int, codec: Codec = Codec.VP8, key
 
 
 def packets(encoded: list[bytes], codec: Codec = Codec.VP8, ssrc: int = 9) -> list[list[bytes]]:
-    """RTP packets of each frame."""
+    """Return the RTP packets of each frame."""
     made, seq = [], 100
     for number, frame in enumerate(encoded):
         payloads = packetize(codec, frame, keyframe=number == 0, picture_id=number)
@@ -81,7 +81,7 @@ def packets(encoded: list[bytes], codec: Codec = Codec.VP8, ssrc: int = 9) -> li
 
 
 def film(picture: NDArray[np.uint8], seconds: int, sound: Floats | None = None) -> bytes:
-    """A WebM file of the picture, with sound if there is any."""
+    """Return a WebM file of the picture, with sound if given."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="webm") as container:
         video = container.add_stream("libvpx", rate=PER_SECOND, options=ENCODERS[Codec.VP8][1])

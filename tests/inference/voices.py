@@ -53,7 +53,7 @@ def _raw(path: Path) -> np.ndarray:
 
 
 def _sphinx() -> Voice:
-    """A LibriVox reader."""
+    """Return a LibriVox reader's sentences."""
     folder = _SPHINX / "librivox"
     assert folder.exists(), f"test speech is missing: {NEEDS}"
     listed = re.findall(r"<s> (.*?) </s> \((\S+)\)", (folder / "transcription").read_text())
@@ -62,7 +62,7 @@ def _sphinx() -> Voice:
 
 
 def voices() -> list[Voice]:
-    """Six voices of five people in five languages; of the English one what choosing by `prompts(60)` leaves over."""
+    """Return six voices of five people in five languages; for English, the sentences not in `prompts(60)`."""
     known = frozenset(one.name for one in prompts(60))
     return [
         _asterisk("Allison", "en_US_f_Allison", "en", known),

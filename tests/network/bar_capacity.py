@@ -14,7 +14,7 @@ HIGH, LOW = 3_000_000, 600_000
 
 
 def _within(estimates: list[tuple[float, float]], since: float, low: float, high: float) -> float | None:
-    """Return how long the estimate took to come between the bounds, None if it never did."""
+    """Return the time until the estimate was between the bounds, or None if it never was."""
     return min((at - since for at, rate in estimates if at >= since and low <= rate <= high), default=None)
 
 
@@ -23,7 +23,7 @@ def _said(seconds: float | None) -> str:
 
 
 def _queues_until(queueing: list[tuple[float, float]], since: float, until: float) -> float:
-    """After how many seconds there was for the last time a queue of 100 ms, 0 if never."""
+    """Return the last time, in seconds, at which the queue was 100 ms long; 0 if it never was."""
     return max((at - since for at, wait in queueing if since <= at < until and wait >= 0.1), default=0.0)
 
 
@@ -61,7 +61,7 @@ def _judge(call: FarCall | ViewerCall, course: Course) -> bool:
 
 
 async def _change(call: FarCall | ViewerCall) -> tuple[float, float]:
-    """Narrow the link and widen it again; returns when."""
+    """Narrow the link and widen it again; return the times."""
     dropped = time.monotonic()
     call.link.change(down=down(LOW))
     await call.watch(16)
@@ -129,5 +129,5 @@ async def _between_chromiums(tmp_path: Path, seed: int) -> bool:
 
 @once
 async def test_the_estimate_follows_where_a_browser_encodes(tmp_path: Path, seeds: range) -> None:
-    """An encoder on a busy machine makes less than 2 Mbps, and pauses; beyond its layers nothing is probed."""
+    """On a busy machine, an encoder makes less than 2 Mbps, with pauses, and nothing above its layers is probed."""
     assert await most_hold(lambda seed: _between_chromiums(tmp_path, seed), seeds)

@@ -16,7 +16,7 @@ SECONDS = 60
 async def _one_way(tmp_path: Path, seed: int) -> bool:
     async with viewer_call(tmp_path, down(loss=0.05), seed) as call:
         await eventually(lambda: call.rate > 2.5e6, 20)
-        await asyncio.sleep(5)  # what the ramp lost is repaired
+        await asyncio.sleep(5)  # losses of the ramp-up are repaired
         before, began = await call.inbound("video"), await call.clock()
         await asyncio.sleep(SECONDS)
         after, gap = await call.inbound("video"), await call.longest_gap(began)
@@ -32,14 +32,14 @@ async def test_five_percent_towards_the_viewer_freeze_nothing(tmp_path: Path, se
 
 
 async def _delivered(tmp_path: Path, seed: int) -> bool:
-    """With a viewer of ours, which counts each packet that came, first or repaired."""
+    """Use our own viewer, which counts each packet that arrived, whether first sent or repaired."""
     async with (
         host(tmp_path) as h,
         layered_publisher(h.signaling_url, h.control.token("r", "ann")) as ann,
         losing_room(h.signaling_url, h.control.token("r", "bob"), down(loss=0.05, delay=50 * MS), seed) as bob,
     ):
         await eventually(lambda: bob.stream_of(ann.camera.track) is not None, 10)
-        await asyncio.sleep(5)  # what the start lost is repaired
+        await asyncio.sleep(5)  # losses of the start are repaired
         bob.delivered(ann.camera.track)
         await asyncio.sleep(SECONDS)
         share, packets = bob.delivered(ann.camera.track)

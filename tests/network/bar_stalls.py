@@ -15,11 +15,11 @@ from tests.support.waiting import eventually
 
 WIDE = 10_000_000
 FLOOR = 500_000
-"""The least that a publisher must send, in bits/s: 90 % of hardly anything would tell nothing."""
+"""Least rate of a publisher, in bits/s, since 90 % of very little would mean nothing."""
 
 
 async def _stall(seconds: float) -> None:
-    """Keep the loop, the server's too, for 50 ms of each second."""
+    """Block the event loop, which is also the server's, for 50 ms of each second."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         await asyncio.sleep(0.95)
@@ -40,7 +40,7 @@ async def test_a_viewer_keeps_the_best_layer_though_the_loop_stalls(tmp_path: Pa
 
 
 def _published(h: Host) -> float:
-    """Return what arrives of Ann's camera, in bits/s."""
+    """Return the rate of Ann's camera on arrival, in bits/s."""
     tracks = [track for track in h.node.rooms["r"].uptracks.values() if not track.is_audio]
     return sum(stream.bits_per_second for track in tracks for stream in track.streams)
 

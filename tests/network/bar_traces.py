@@ -21,10 +21,10 @@ COSTS = {height: rate for _, height, rate, _ in LAYERS.values()}
 
 
 async def _over(tmp_path: Path, seed: int, *, adapts: bool) -> tuple[float, float, float]:
-    """The bitrate shown in time, that shown at all (bits/s) and the p95 of the queueing delay in s.
+    """Return the bitrate shown in time, the total bitrate shown (bits/s), and the p95 of the queueing delay in s.
 
-    Whole pictures count, at what their layer costs. What fills the link is no measure: without adaptation that is most,
-    and nearly all of it in vain; nor is a picture that comes seconds late.
+    Only complete pictures count, at the cost of their layer. The sent rate is no measure: without adaptation, it is
+    highest, and nearly all of it is useless. Nor are pictures that are seconds late.
     """
     trace = lte_trace(seed, SECONDS)
     settings = down(trace[0], queue_bytes=QUEUE_BYTES)

@@ -30,7 +30,7 @@ from tests.support.sdk_page import Evaluates
 from tests.support.server import running_server
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "coturn" / "turnserver.conf"
-PUBLIC = "203.0.113.5"  # TEST-NET-3: what coturn takes for public
+PUBLIC = "203.0.113.5"  # TEST-NET-3, which coturn takes for public
 NAME = "turn.test"  # Firefox takes no address where TLS is asked for
 SECRET = "turn-secret-of-this-test"
 URL = f"turns:{NAME}:443?transport=tcp"
@@ -57,7 +57,7 @@ def turn(tmp_path: Path) -> Iterator[Network]:
 
 @contextlib.asynccontextmanager
 async def guest(kind: str, deployment: Deployment, host: int, meeting: str) -> AsyncIterator[tuple[Evaluates, Streams]]:
-    """A page that has joined, which takes the certificate of this test, and its incoming streams."""
+    """Yield a joined page, which accepts this test's certificate, and its incoming streams."""
     if kind == "firefox":
         async with firefox_guest(deployment, host, meeting, f"Guest {host}") as browser:
             yield browser, of_firefox(browser)

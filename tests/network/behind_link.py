@@ -28,7 +28,7 @@ MS = 1_000_000
 UP = LinkSettings(rate=2_000_000, delay=25 * MS)
 
 once = pytest.mark.flaky(reruns=0)
-"""A bar says itself how often it may be missed."""
+"""Disable repeats, since a bar defines itself how often it may be missed."""
 
 WATCH_FRAMES = """
 (() => {
@@ -96,7 +96,7 @@ class ViewerCall:
 
     @property
     def carried(self) -> str:
-        """The rid that flows, "" for none."""
+        """Return the rid that is being sent, or "" for none."""
         subscription = self.h.node.rooms["r"].participants["bob"].subscription
         if subscription is None:
             return ""
@@ -105,11 +105,11 @@ class ViewerCall:
 
     @property
     def rate(self) -> float:
-        """The estimate, or the rate that is assumed where there is none."""
+        """Return the estimate, or the assumed rate if there is none."""
         return self.bandwidth.rate if self.bandwidth is not None else 20e6
 
     async def watch(self, seconds: float) -> None:
-        """Note estimate and queue, ten times a second."""
+        """Record estimate and queue, ten times a second."""
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
             self.estimates.append((now, self.rate))
@@ -118,27 +118,27 @@ class ViewerCall:
             await asyncio.sleep(0.1)
 
     async def inbound(self, kind: str) -> dict[str, Any]:
-        """Statistics of the stream of that kind that has received most."""
+        """Return the statistics of the stream of a kind that has received most."""
         rows: list[dict[str, Any]] = await self.bob.evaluate(INBOUND)
         return max((row for row in rows if row["kind"] == kind), key=lambda row: row["packets"])
 
     async def clock(self) -> float:
-        """The page's time in ms."""
+        """Return the page's time in ms."""
         return float(await self.bob.evaluate("performance.now()"))
 
     async def longest_gap(self, since: float) -> float:
-        """The longest time, in ms, without a new picture on the screen since a time of `clock`."""
+        """Return the longest time, in ms, without a new picture on the screen since a time of `clock`."""
         gaps: list[float] = await self.bob.evaluate(f"window.gapsSince({since})")
         return max(gaps, default=float("inf"))
 
     async def states(self) -> list[dict[str, Any]]:
-        """Return what was told of pauses."""
+        """Return the messages about pauses."""
         found: list[dict[str, Any]] = await self.bob.evaluate("state.messages.filter((m) => m.kind === 'track-state')")
         return found
 
 
 def page_at(address: str) -> AbstractAsyncContextManager[str]:
-    """Serve the page to a viewer, who needs no camera and thus no secure context, and have it watched."""
+    """Serve the page to a viewer, which needs no camera and thus no secure context, and watch its peers."""
     scripts = f"<script>{WATCH_PEERS}{WATCH_FRAMES}</script>"
     return page_server(address, PAGE.replace("<body>", f"<body>{scripts}", 1))
 
@@ -159,13 +159,13 @@ async def _firefox_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
 
 
 def layered(h: Host, _: Path) -> AbstractAsyncContextManager[None]:
-    """Ann, who publishes three layers, costing always the same."""
+    """Run Ann, who publishes three layers at constant rates."""
     return crowd(h.signaling_url, [h.control.token("r", "ann", grants=Grants(subscribe=False))])
 
 
 @asynccontextmanager
 async def encoding(h: Host, tmp_path: Path) -> AsyncIterator[None]:
-    """Ann in a Chromium, who encodes three layers of a picture that costs bits."""
+    """Run Ann in a Chromium that encodes three layers of a picture with a high bitrate."""
     video = tmp_path / "noise.mjpeg"
     write_noisy_video(video)
     camera = [LOOPBACK_FLAG, f"--use-file-for-fake-video-capture={video}"]
@@ -187,7 +187,7 @@ async def viewer_call(
     publisher: Publisher = layered,
     **changes: Any,
 ) -> AsyncIterator[ViewerCall]:
-    """A call in which pictures and sound have begun to flow. `changes` are of the server's configuration."""
+    """Yield a call once pictures and sound flow. `changes` apply to the server's configuration."""
     opened = {"chromium": chromium_at, "firefox": _firefox_at}[browser]
     with emulated_host(settings, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 @dataclass
 class FarCall:
-    """Bob, a client of ours, watches what Ann publishes. `rows` are what he has seen, ten times a second."""
+    """Call in which Bob, our client, watches Ann. `rows` are his observations, ten times a second."""
 
     h: Host
     link: EmulatedHost
@@ -37,7 +37,7 @@ class FarCall:
 
     @property
     def rate(self) -> float:
-        """The estimate, or the rate that is assumed where there is none."""
+        """Return the estimate, or the assumed rate if there is none."""
         subscribe_peer = self.subscribe_peer
         return (
             subscribe_peer.bandwidth.rate
@@ -47,7 +47,7 @@ class FarCall:
 
     @property
     def carried(self) -> str:
-        """The rid that flows, "-" for none."""
+        """Return the rid that is being sent, or "-" for none."""
         subscribe_peer = self.subscribe_peer
         streams = (
             [entry.stream for entry in subscribe_peer.downtracks.values() if entry.kind == "video"]
@@ -57,7 +57,7 @@ class FarCall:
         return next((stream.rid for stream in streams if stream is not None), "-")
 
     async def watch(self, seconds: float) -> None:
-        """Note estimate, layer and queue, ten times a second."""
+        """Record estimate, layer and queue, ten times a second."""
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
             self.estimates.append((now, self.rate))
@@ -66,11 +66,11 @@ class FarCall:
             await asyncio.sleep(0.1)
 
     def longest_gap(self, since: float) -> float:
-        """The longest time in seconds without a whole picture."""
+        """Return the longest time, in seconds, without a complete picture."""
         return max((row["longest"] for row in self.rows if row["at"] - row["longest"] >= since), default=float("inf"))
 
     def between(self, since: float, until: float, name: str) -> float:
-        """By how much a count has grown per second."""
+        """Return the growth of a count per second."""
         rows = [row for row in self.rows if since <= row["at"] <= until]
         return float((rows[-1][name] - rows[0][name]) / (rows[-1]["at"] - rows[0]["at"])) if len(rows) > 1 else 0.0
 
@@ -84,7 +84,7 @@ async def far_call(
     up: LinkSettings = UP,
     **changes: Any,
 ) -> AsyncIterator[FarCall]:
-    """A call in which pictures have begun to flow. `changes` are of the server's configuration."""
+    """Yield a call once pictures flow. `changes` apply to the server's configuration."""
     with emulated_host(settings, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (

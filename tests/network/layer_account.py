@@ -24,7 +24,7 @@ _RECEIVED = ("frameHeight", "framesPerSecond", "framesReceived", "framesDecoded"
 
 
 async def account(node: Node, publisher: sdk_page.Evaluates, viewer: sdk_page.Evaluates) -> str:
-    """Tell of every video of the room `r`: of each layer as it comes in, what bob is granted, what both pages count."""
+    """Describe every video of the room `r`: each incoming layer, the grants for bob, the counters of both pages."""
     lines = [*_of_server(node)]
     for page, direction, told in ((publisher, "outbound-rtp", _SENT), (viewer, "inbound-rtp", _RECEIVED)):
         for row in await sdk_page.streams(page, direction):

@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 LINK = LinkSettings(delay=5 * MS)
 _SKEW_SECONDS = 9
 _SETTLING_SECONDS = 20
-"""Browsers report of sound each 5 s, bring it together with the picture once they have two, and then bit by bit."""
+"""Seconds for lip sync: browsers report on sound every 5 s, and synchronise step by step after two reports."""
 _IN_DECODER = 3
 _PATIENCE_SECONDS = 30
 FLASHES = """
@@ -189,7 +189,7 @@ async def _row(page: sdk_page.Evaluates) -> dict[str, Any]:
 
 
 async def _skew(page: sdk_page.Evaluates) -> float:
-    """Return how long after their beeps the next flashes are shown."""
+    """Return the delays from beeps to the next flashes."""
     since = await page.evaluate("performance.now()")
     await asyncio.sleep(_SKEW_SECONDS)
     flashes, beeps = await page.evaluate("[seen.flashes, seen.beeps]")
@@ -200,7 +200,7 @@ async def _skew(page: sdk_page.Evaluates) -> float:
 
 
 async def _skew_without_server(ann: sdk_page.Evaluates, bob: sdk_page.Evaluates) -> float:
-    """Return the same of a connection straight between both: Web Audio, at either end, makes beeps late."""
+    """Return the same for a direct connection between both, since Web Audio delays beeps at either end."""
     offer = await ann.evaluate(OFFER)
     answer = await bob.evaluate(f"{ANSWER}({json.dumps(offer)})")
     await ann.evaluate(f"{TAKE_ANSWER}({json.dumps(answer)})")
@@ -216,7 +216,7 @@ def _lost(row: dict[str, Any]) -> int:
 
 
 async def _never_decoded(page: sdk_page.Evaluates) -> int:
-    """Return how many frames came and were neither decoded nor passed over: the least of a while, since some wait."""
+    """Return the number of received frames neither decoded nor skipped: the minimum over a while, since some wait."""
     counts = []
     for _ in range(10):
         await asyncio.sleep(0.2)
@@ -245,7 +245,7 @@ async def _pages(tmp_path: Path, kind: str) -> AsyncIterator[tuple[Host, str, sd
 
 
 async def _meet(h: Host, url: str, ann: sdk_page.Evaluates, bob: sdk_page.Evaluates, codec: str) -> None:
-    """Join both, and return once all layers flow and a picture is shown."""
+    """Join both, and wait until all layers flow and a picture is shown."""
     await sdk_page.join_node(ann, h.signaling_url, h.control.token("r", "ann"))
     await ann.evaluate(f"{PUBLISH}('{codec}')")
     await sdk_page.join_node(bob, url, h.control.token("r", "bob"))
@@ -260,7 +260,7 @@ async def _meet(h: Host, url: str, ann: sdk_page.Evaluates, bob: sdk_page.Evalua
 
 
 async def _show(h: Host, ann: sdk_page.Evaluates, bob: sdk_page.Evaluates, width: int, height: int) -> None:
-    """Ask for a picture of this size, and wait until it is shown."""
+    """Request a picture of this size, and wait until it is shown."""
     await bob.evaluate(SWITCH.replace("WIDTH", str(width)).replace("HEIGHT", str(height)))
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while await bob.evaluate("sdkPage.video.videoHeight") != height:
@@ -271,7 +271,7 @@ async def _show(h: Host, ann: sdk_page.Evaluates, bob: sdk_page.Evaluates, width
 
 
 async def switch_layers(tmp_path: Path, codec: str, kind: str, switches: int, *, lip_sync: bool = True) -> Outcome:
-    """Run a call in which a viewer's layer changes so many times; without `lip_sync` that is not measured."""
+    """Run a call with this many changes of a viewer's layer; measure lip sync only with `lip_sync`."""
     async with _pages(tmp_path, kind) as (h, url, ann, bob):
         own_skew = await _skew_without_server(ann, bob) if lip_sync else 0.0
         await _meet(h, url, ann, bob, codec)

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 from tests.network.behind_link import ViewerCall
 
-MOVES = 10  # pictures a second, in the mean
+MOVES = 10  # mean pictures per second
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Observations of a track: what was told of it, how often, and what came of it."""
+    """Observations of a track: its reported state, the number of reports, and the pictures received."""
 
     paused: bool
     told: int
@@ -21,7 +21,7 @@ class Sample:
 
 
 async def follow(call: ViewerCall, tracks: Iterable[str], seconds: int) -> dict[str, list[Sample]]:
-    """Sample each of these tracks once a second, while `call` notes estimate and queue."""
+    """Sample each of these tracks once a second, while `call` records estimate and queue."""
     samples: dict[str, list[Sample]] = {track: [] for track in tracks}
     for number in range(seconds + 1):
         received, states = await asyncio.gather(call.bob.evaluate("received()"), call.states())
@@ -47,6 +47,6 @@ def shown_seconds(samples: Sequence[Sample]) -> list[tuple[int, int]]:
 
 
 def stands_still(samples: Sequence[Sample], moves: int = MOVES) -> bool:
-    """Return True if it stood still for a second, or showed fewer than `moves` a second, without a word."""
+    """Return whether it froze for a second, or showed fewer than `moves` per second, without a report."""
     shown = [pictures for pictures, _ in shown_seconds(samples)]
     return bool(shown) and (min(shown) == 0 or sum(shown) < moves * len(shown))

@@ -29,7 +29,7 @@ class Attached:
 
 
 async def wait_for_manifest(directory: Path, seconds: float = 30) -> Manifest:
-    """Poll for a recording's commit: files have no other way of saying that they are there."""
+    """Poll for a recording's commit, since files cannot announce themselves."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if directory.exists() and (manifest := read_manifest(directory)) is not None:

@@ -20,7 +20,7 @@ BLOCK = 32
 
 
 def draw(number: int, width: int, height: int, flash: bool) -> np.ndarray:
-    """A grey-scale YUV picture with `number` as a row of black and white squares, and a flash below them."""
+    """Return a grey-scale YUV picture with `number` as a row of black and white squares, and a flash below them."""
     luma = np.full((height, width), 110, np.uint8)
     for bit in range(BITS):
         x = (bit % 6) * BLOCK
@@ -32,7 +32,7 @@ def draw(number: int, width: int, height: int, flash: bool) -> np.ndarray:
 
 
 def read_number(luma: np.ndarray) -> int:
-    """Return which number was drawn, from a decoded picture's luma."""
+    """Return the number drawn in a decoded picture, from its luma."""
     number = 0
     for bit in range(BITS):
         x = (bit % 6) * BLOCK + BLOCK // 2
@@ -42,7 +42,7 @@ def read_number(luma: np.ndarray) -> int:
 
 
 def is_flash(luma: np.ndarray) -> bool:
-    """Return True if the picture is a flash."""
+    """Return whether the picture is a flash."""
     return bool(luma[2 * BLOCK + 8 :, :].mean() > 140)
 
 
@@ -98,7 +98,7 @@ def opus(count: int, beep_every: int = 0) -> tuple[tuple[bytes, bool], ...]:
 
 @dataclass
 class Stream:
-    """One stream of a synthetic publisher, with clocks of its own.
+    """One stream of a synthetic publisher, with its own clocks.
 
     `start` is when its first frame is captured, in s since the room opened; `rtp_offset`, `ntp_offset` (s) and `drift`
     (of both its clocks against the sfu's, as a fraction) are what a real sender's clocks look like. `delay` is the
@@ -139,15 +139,15 @@ class Stream:
         )  # fmt: skip
 
     def capture_time(self, index: int) -> float:
-        """Return when frame `index` is captured, in s since the room opened, on the sfu's clock."""
+        """Return the capture time of frame `index`, in s since the room opened, on the sfu's clock."""
         return self.start + index / self.fps + sum(s for at, s in self.pauses if index >= at)
 
     def timestamp(self, seconds: float) -> int:
-        """The RTP timestamp of an instant."""
+        """Return the RTP timestamp of a time."""
         return self.rtp_offset + round((seconds - self.start) * (1 + self.drift) * self.clock_rate)
 
     def records(self) -> Iterator[PacketRecord | SenderReportRecord]:
-        """All packets and reports, with their arrivals, in the order of sending."""
+        """Return all packets and reports, with their arrivals, in the order of sending."""
         seq = self.first_seq
         next_report = self.start
         for index, (data, keyframe) in enumerate(self.frames):
@@ -168,7 +168,7 @@ class Stream:
                 seq += 1
 
     def report(self, at: float, arrival: int) -> SenderReportRecord:
-        """The sender report of what is sent at `arrival`."""
+        """Return the sender report sent at `arrival`."""
         sent = (arrival - self.opened_at) / SECOND - self.delay
         ntp = 3_900_000_000 + self.ntp_offset + sent * (1 + self.drift)
         timestamp = self.timestamp(sent) & 0xFFFFFFFF

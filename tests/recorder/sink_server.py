@@ -23,7 +23,7 @@ from sfu.api.sink_records import (
 
 
 class SinkServer:
-    """Listens at `path`, collects what the recorder says. Use as an async context manager."""
+    """Server at `path` that collects the recorder's messages. Use it as an async context manager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -98,7 +98,7 @@ class SinkServer:
                 self._changed.notify_all()
 
     async def send(self, *records: AnyRecord) -> None:
-        """Send records in order; OSError when the recorder is gone."""
+        """Send records in order; raises OSError if the recorder has disconnected."""
         loop = asyncio.get_running_loop()
         for record in records:
             if self._attached is None:
@@ -106,7 +106,7 @@ class SinkServer:
             await loop.sock_sendall(self._attached, encode(record))
 
     async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
-        """Wait for something that the recorder's words can change."""
+        """Wait for a condition that the recorder's messages can change."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)
 
@@ -115,12 +115,12 @@ class SinkServer:
         await self.until(lambda: self.attachments >= count)
 
     def asked_for_keyframes(self) -> list[int]:
-        """The handles of which keyframes were asked for, in order."""
+        """Return the handles for which keyframes were requested, in order."""
         return [record.handle for record in self.said if isinstance(record, KeyframeWanted)]
 
 
 def begun(recording: str = "rec1", opened_at: int = 0, started: float = 0.0) -> RecordingStarted:
-    """A recording that begins `started` s after its room opened."""
+    """Return a recording that begins `started` s after its room opened."""
     unix = 1_700_000_000_000
     return RecordingStarted(
         recording=recording, room="room1", started_unix_ms=unix + round(started * 1000), opened_at=opened_at,
@@ -131,5 +131,5 @@ def begun(recording: str = "rec1", opened_at: int = 0, started: float = 0.0) -> 
 def by_arrival(
     *streams: Iterable[PacketRecord | SenderReportRecord],
 ) -> list[PacketRecord | SenderReportRecord]:
-    """Records of several streams in the order of their arrival."""
+    """Return the records of several streams in the order of their arrival."""
     return sorted((record for stream in streams for record in stream), key=lambda record: record.arrival)

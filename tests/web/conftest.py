@@ -80,7 +80,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @contextlib.asynccontextmanager
 async def open_page(chromium: Browser, **options: Any) -> AsyncIterator[Page]:
-    """A page in a context of its own; an exception in it fails the test."""
+    """A page in its own context; an exception in it fails the test."""
     context = await chromium.new_context(permissions=["camera", "microphone"], **options)
     page = await context.new_page()
     page.set_default_timeout(SECONDS * 1000)
@@ -95,7 +95,7 @@ async def open_page(chromium: Browser, **options: Any) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(chromium: Browser, server: ScriptedServer) -> AsyncIterator[Page]:
-    """A blank page of the server's with the SDK loaded."""
+    """A blank page of the server with the SDK loaded."""
     async with open_page(chromium) as page:
         await page.goto(f"{server.url}/blank")
         await page.evaluate(PRELUDE)
@@ -103,12 +103,12 @@ async def page(chromium: Browser, server: ScriptedServer) -> AsyncIterator[Page]
 
 
 async def until(page: Page, expression: str) -> Any:
-    """Wait until a JavaScript expression is true; returns its value."""
+    """Wait until a JavaScript expression is true, and return its value."""
     handle = await page.wait_for_function(expression)
     return await handle.json_value()
 
 
 async def events(page: Page, kind: str) -> list[Any]:
-    """The details of the room's events of a kind so far."""
+    """Return the details of the room's events of a kind so far."""
     log = json.loads(await page.evaluate("JSON.stringify(window.log)"))
     return [detail for name, detail in log if name == kind]

@@ -53,7 +53,7 @@ at_both_sizes = pytest.mark.parametrize("view", [WIDE, PHONE], ids=["wide", "pho
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def view(chromium: Browser, server: ScriptedServer, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """A page, wide unless parametrized; what the policy of the server forbids fails the test."""
+    """A page, wide unless parametrized. A violation of the server's policy fails the test."""
     width, height = getattr(request, "param", WIDE)
     server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY)
     async with open_page(chromium, viewport={"width": width, "height": height}) as page:
@@ -86,7 +86,7 @@ async def fits(view: Page) -> None:
 
 
 async def act(view: Page, action: str) -> None:
-    """Use the bar as a person would: on a narrow screen some of it is behind "More"."""
+    """Use the toolbar like a person: on a narrow screen, some buttons are behind "More"."""
     button = view.locator(f"[data-action={action}]")
     if not await button.is_visible():
         await view.get_by_role("button", name="More", exact=True).click()
@@ -94,6 +94,6 @@ async def act(view: Page, action: str) -> None:
 
 
 async def choose(view: Page, name: str, value: str) -> None:
-    """Choose one of a row of choices in the open dialog, and close it."""
+    """Choose an option in the open dialog, and close it."""
     await view.locator(f"dialog label:has(input[name={name}][value={value}])").click()
     await view.locator("dialog .primary").click()

@@ -13,7 +13,7 @@ from sfu.api.join_token import Grants
 from tests.web.page_stage import CAPTIONS, GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act, choose
 from tests.web.scripted import ScriptedServer
 
-expect.set_options(timeout=30_000)  # what a loaded machine meets
+expect.set_options(timeout=30_000)  # enough for a busy machine
 _SESSION = {"id": "s1", "user_agent": "Firefox", "address": "192.0.2.1", "last_used_at": "2026-11-25T10:00:00Z"}
 _TRACK = {"name": "Ada", "source": "microphone", "duration_ms": 61_000, "codec": "opus", "files": ["ada.webm"]}
 _FILM = {"id": "f1", "state": "done", "progress": 0.4, "file": "film-f1-1.mp4", "bytes": 800_000}
@@ -40,7 +40,7 @@ PEOPLE = (
 
 
 def _planned() -> list[dict[str, Any]]:
-    """Meetings of the next days, from ten minutes on."""
+    """Return meetings of the next days, the first in ten minutes."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     plans = [
         ("Weekly sync", timedelta(minutes=10), {"recurrence": "FREQ=WEEKLY", "time_zone": "Asia/Tokyo"}),
@@ -83,7 +83,7 @@ ADMINISTRATION: dict[str, Any] = {
 
 
 def prepare(server: ScriptedServer) -> None:
-    """Give the answers that the screens need."""
+    """Set the responses that the screens need."""
     server.answers.update({("GET", path): (200, answer) for path, answer in ADMINISTRATION.items()})
     soon = MEETING | {"id": "m2", "title": "Weekly sync", "status": "scheduled"}
     soon |= {"scheduled_start": "2026-12-01T09:00:00Z", "passcode_required": True}
@@ -133,7 +133,7 @@ def prepare(server: ScriptedServer) -> None:
 
 
 async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
-    """Show each screen around a call; yields its name while it is shown."""
+    """Show each screen outside of a call; yield its name while it is shown."""
     await view.goto(server.url)
     await expect(view.locator(".welcome")).to_be_visible()
     yield "welcome"
@@ -203,7 +203,7 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     yield "links"
     admin = USER | {"email": "ada@example.org", "email_verified": True, "role": "admin"}
     server.answers["GET", "/users/profile"] = (200, admin)
-    # The page remembers who signed in until it is loaded anew.
+    # The page remembers who signed in until it is reloaded.
     for section in ("", "/people", "/meetings", "/webhooks", "/audit"):
         await view.goto(f"{server.url}/admin{section}")
         await expect(view.locator(".data-table tbody tr, .counts .card").first).to_be_visible()
@@ -214,7 +214,7 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
 
 
 async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
-    """Show each screen of a call; yields its name while it is shown."""
+    """Show each screen of a call; yield its name while it is shown."""
     await view.goto(f"{server.url}/m/m1")
     await view.locator("input[name=name]").fill("Ada")
     await view.locator("input[name=passcode]").fill("secret")

@@ -41,7 +41,7 @@ class Session:
         """True while pings get no answer."""
 
     async def run(self) -> None:
-        """Read until the client is gone."""
+        """Read until the client disconnects."""
         with contextlib.suppress(websockets.ConnectionClosed):
             async for data in self.socket:
                 try:
@@ -66,14 +66,14 @@ class Session:
         return message
 
     async def next_of(self, kind: type[M]) -> M:
-        """Return the next message of this kind, passing over others."""
+        """Return the next message of this kind, skipping others."""
         while True:
             message, _ = await asyncio.wait_for(self._received.get(), SECONDS)
             if isinstance(message, kind):
                 return message
 
     async def next_raw(self) -> Any:
-        """Return the next message as it was on the wire."""
+        """Return the next message in its wire format."""
         _, raw = await asyncio.wait_for(self._received.get(), SECONDS)
         return raw
 
@@ -81,7 +81,7 @@ class Session:
         return self._received.empty()
 
     async def welcome(self, **changes: Any) -> signaling.Join:
-        """Greet, take the join and answer it with a room-info."""
+        """Send the greeting, receive the join and answer it with a room-info."""
         await self.send(signaling.Hello(v=1, versions=(1,), node="test"))
         join = await self.expect(signaling.Join)
         await self.send(room_info(**changes))
@@ -106,7 +106,7 @@ def room_info(**changes: Any) -> signaling.RoomInfo:
 
 
 class ScriptedServer:
-    """Sessions come out of `session()` in the order in which clients connect; REST answers are in `answers`."""
+    """Scripted server. `session()` returns sessions in the order of connections; REST responses are in `answers`."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], Answer] = {}
@@ -118,7 +118,7 @@ class ScriptedServer:
         self.signaling_port = 0
         self.refuse_sockets = False
         self.root = web.ROOT
-        """The page that is served: the sources, or a build."""
+        """The served page: the sources, or a build."""
         self.files: list[str] = []
 
     @property
@@ -186,7 +186,7 @@ class ScriptedServer:
 
 @contextlib.asynccontextmanager
 async def scripted_server() -> AsyncIterator[ScriptedServer]:
-    """Serve on ports of the system's choice until the block ends; violations of the contract fail it."""
+    """Serve on allocated ports until the block ends; violations of the protocol fail it."""
     server = ScriptedServer()
     app = aiohttp.web.Application()
     app.router.add_route("*", "/api/v1/{rest:.*}", server._rest)

@@ -25,7 +25,7 @@ LEASE_SECONDS = 2
 
 
 class FakeNode:
-    """Answers for its record, until it is killed (nothing listens) or silent (questions are taken, and left)."""
+    """Node that answers with its record until it is killed (no listener) or silent (requests without answers)."""
 
     def __init__(self, name: str, region: str = "") -> None:
         self.record = NodeRecord(node=name, signaling_url="", http_url="", boot=f"{name}-boot-1", region=region)
@@ -75,7 +75,7 @@ class FakeNode:
 
 
 class World(Protocol):
-    """A registry with nodes that come and go. `cut` ends a node's registration without a word of it."""
+    """A registry with changing nodes. `cut` ends a node's registration without notice."""
 
     registry: Registry
 
@@ -92,7 +92,7 @@ class _World:
     registry: Registry
 
     async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
-        """Wait for a condition on the registry, looking whenever it says that something changed, and now and then."""
+        """Wait for a condition on the registry; check it at every reported change and periodically."""
         async with asyncio.timeout(seconds):
             while not condition():
                 with contextlib.suppress(TimeoutError):
@@ -100,7 +100,7 @@ class _World:
                         await self.registry.change()
 
     async def refuted(self, node: str) -> None:
-        """Wait until a node is asked and does not answer; what was heard a moment ago is believed."""
+        """Wait until a node is probed and does not answer, since a recent answer still counts."""
         await eventually(partial(is_refuted, self.registry, node))
 
 
@@ -109,7 +109,7 @@ async def is_refuted(registry: Registry, node: str) -> bool:
 
 
 class StaticWorld(_World):
-    """The static list: nodes are there from the beginning."""
+    """The static list, whose nodes are known from the beginning."""
 
     def __init__(self, http: aiohttp.ClientSession, nodes: list[FakeNode]) -> None:
         listed = [msgspec.structs.replace(node.record, boot="") for node in nodes]

@@ -61,7 +61,7 @@ def session(key: bytes, profile: SrtpProfile, direction: int) -> pylibsrtp.Sessi
 
 
 class Publisher:
-    """The far end of a peer that sends."""
+    """The far end of a publish peer."""
 
     def __init__(self, engine: Engine, peer: int, seed: int, profile: SrtpProfile = GCM) -> None:
         randoms = random.Random(f"publisher {seed}")
@@ -79,7 +79,7 @@ class Publisher:
 
 
 class Subscriber:
-    """The far end of a peer that receives."""
+    """The far end of a subscribe peer."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Subscriber:
         engine.set_address(peer, self.address, 0)
 
     def add_route(self, route: int, **changes: object) -> RouteEntry:
-        """A video route with RTX unless told otherwise."""
+        """Return a video route, by default with RTX."""
         fields: dict[str, object] = {
             "route": route,
             "peer": self.peer,
@@ -117,7 +117,7 @@ class Subscriber:
         return entry
 
     def received(self, outgoing: Result | list[Outgoing]) -> list[RtpPacket]:
-        """Return what reached this subscriber, unprotected."""
+        """Return the packets that reached this subscriber, unprotected."""
         entries = outgoing.outgoing if isinstance(outgoing, Result) else outgoing
         return [rtp.parse(self.srtp.unprotect(data)) for data, address, _ in entries if address == self.address]
 
@@ -158,7 +158,7 @@ def vp8(
 
 
 def vp8_picture(packet: RtpPacket) -> tuple[int, int]:
-    """Return (picture id, TL0PICIDX) of what `vp8` made."""
+    """Return (picture id, TL0PICIDX) of a payload made by `vp8`."""
     return int.from_bytes(packet.payload[2:4], "big") & 0x7FFF, packet.payload[4]
 
 
@@ -190,5 +190,5 @@ def opus(seq: int, timestamp: int = 0, *, ssrc: int = 31, body: bytes = b"sound"
 
 
 def rtx(packet: RtpPacket, seq: int) -> RtpPacket:
-    """The publisher's retransmission of a packet, one payload type and one SSRC up."""
+    """Return the publisher's retransmission of a packet, with payload type and SSRC increased by one."""
     return rtp.wrap_rtx(packet, packet.payload_type + 1, packet.ssrc + 1, seq & 0xFFFF)

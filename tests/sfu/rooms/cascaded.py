@@ -15,7 +15,7 @@ _RECEIVES, _SENDS = 40_000, 50_000
 
 
 class Wire:
-    """The wire from a stage to another node's `port`."""
+    """The connection from a stage to another node's `port`."""
 
     def __init__(self, waiting: list[tuple[int, bytes]], port: int) -> None:
         self._waiting = waiting
@@ -32,9 +32,9 @@ class Wire:
 
 
 class Cascaded:
-    """Stages by their hosts: HOME holds the room "r", the others are secondary nodes.
+    """Stages by host: HOME holds the room "r", the others are secondary nodes.
 
-    Towards each of them a node receives media at port 40000 and sends from 50000, by sockets of their own.
+    For each of them, a node receives media at port 40000 and sends from 50000, on separate sockets.
     """
 
     def __init__(self, *secondary: str, **limits: int) -> None:
@@ -67,7 +67,7 @@ class Cascaded:
         return 5 + 2 * self._ways.index((host, other))
 
     def carry(self) -> None:
-        """Carry messages and datagrams between the nodes until nothing is under way."""
+        """Deliver messages and datagrams between the nodes until none is in flight."""
         while any(self._carry_from(host, other) for host, other in self._ways):
             pass
 
@@ -113,7 +113,7 @@ class Cascaded:
 
 
 class Pair(Cascaded):
-    """Two nodes: `near` is the home of the room, `far` a secondary node. Ann is here, Bob there."""
+    """Two nodes: `near` is the home of the room, `far` a secondary node. Ann is on the former, Bob on the latter."""
 
     def __init__(self, **limits: int) -> None:
         super().__init__(SECONDARY, **limits)
@@ -122,7 +122,7 @@ class Pair(Cascaded):
 
 
 def watch(pair: Cascaded, stage: Stage, person: Person) -> RtcClient:
-    """Subscribe, and answer the offer of the slots that came meanwhile."""
+    """Subscribe, and answer the resulting offer of slots."""
     client = subscribe(stage, person)
     pair.run(SECOND)
     if len(person.of(signaling.Offer)) > 1:

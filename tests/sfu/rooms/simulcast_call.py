@@ -39,10 +39,10 @@ _KEYFRAME_FACTOR = 3
 
 
 class Camera:
-    """A publisher's peer: sound, and a picture in three layers, keyframes when asked; `resting` rids are not sent.
+    """A publisher's peer: sound, and a picture in three layers, with keyframes on request; `resting` rids are not sent.
 
-    Of a single size, by the rid "", it is one stream without a rid. Its sound has packets of `sound` bytes, as loud as
-    `level` says.
+    With the single rid "", it is one stream without a rid. Its sound has packets of `sound` bytes at the audio level
+    `level`.
     """
 
     def __init__(self, stage: Stage, person: Person, number: int, sizes: Mapping[str, tuple[int, int]] = SIZES) -> None:
@@ -70,7 +70,7 @@ class Camera:
         return next(uptrack.track for uptrack in publish_peer.uptracks.values() if not uptrack.is_audio)
 
     def resize(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Go on with another camera: each layer begins anew."""
+        """Switch to another camera: each layer starts again."""
         self._sizes = sizes
         self._asked.update(self._ssrcs.values())
 
@@ -81,7 +81,7 @@ class Camera:
         self.client.send(sound._replace(payload=bytes(self.sound)))
 
     def send_frame(self) -> None:
-        """Send one frame of each layer, and a packet of sound unless that goes in its own time."""
+        """Send one frame of each layer, and a packet of sound unless sound is sent separately."""
         wanted = self.client.feedback(rtcp.PictureLoss)
         self._asked.update(packet.media_ssrc for packet in wanted[self._seen :])
         self._seen = len(wanted)
@@ -109,10 +109,10 @@ class Camera:
 
 
 class Viewer:
-    """A client behind a link: what goes to it takes its time; it gives feedback, and if it `asks`, NACKs and PLIs.
+    """A client behind a link that delays its packets; it sends feedback and, if it `asks`, NACKs and PLIs.
 
-    `pictures` are the times at which a picture was whole, and all before it since its keyframe; `sounds` those at which
-    packets of sound came first, by number.
+    `pictures` are the times at which a picture and all before it since its keyframe were complete; `sounds` are the
+    times at which packets of sound first arrived, by number.
     """
 
     def __init__(self, stage: Stage, person: Person, settings: LinkSettings, seed: int = 1) -> None:
@@ -148,7 +148,7 @@ class Viewer:
         self._learn()
         for at, data in self.link.pop(now):
             before = len(self.client.rtp)
-            with contextlib.suppress(pylibsrtp.Error):  # a second copy of what has come is a replay
+            with contextlib.suppress(pylibsrtp.Error):  # a second copy of a packet is a replay
                 self.client.receive(data, at)
             for packet in self.client.rtp[before:]:
                 if packet.payload_type == 111:
@@ -168,7 +168,7 @@ class Viewer:
         self.queueing.append((now, self.link.queueing_delay))
 
     def _learn(self) -> None:
-        """Take what offers tell of slots."""
+        """Process the offers' information on slots."""
         offers = self.person.of(signaling.Offer)
         for offer in offers[self._offers :]:
             self._receiver.apply(parse_sdp(offer.sdp))
@@ -188,7 +188,7 @@ class Call:
         speaks: bool = False,
         seed: int = 1,
     ) -> None:
-        """Cameras that `speak` send sound as a microphone does, 50 packets of 80 bytes a second."""
+        """Set up the room. Cameras that `speak` send sound like a microphone, 50 packets of 80 bytes per second."""
         self.stage = stage = Stage()
         if estimates:
             stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
@@ -207,13 +207,13 @@ class Call:
         self._picture_at = self._sound_at = stage.now
 
     def _answer(self) -> None:
-        """Answer an offer that is awaited."""
+        """Answer a pending offer."""
         participant = self.bob.membership.participant
         if participant.subscription is not None and participant.subscription.offer_in_flight is not None:
             subscribe(self.stage, self.bob, self.viewer.client)
 
     def run(self, seconds: float) -> None:
-        """Let everyone send for a while, and follow what layers are said to rest."""
+        """Let everyone send for a while, without the layers reported as not needed."""
         stage = self.stage
         end = stage.now + int(seconds * 1000) * MS
         speaking = [camera for camera in self.cameras if camera.speaks]
@@ -236,7 +236,7 @@ class Call:
         return subscription
 
     def carried(self, camera: int = 0) -> str:
-        """The rid that the viewer is sent of a camera now, "" for none."""
+        """Return the rid of a camera that the viewer gets now, or "" for none."""
         for downtrack in self.subscription.subscribe_peer.downtracks.values():
             if downtrack.uptrack is not None and downtrack.uptrack.track == self.cameras[camera].track:
                 number = self.stage.node.context.engine.route_state(downtrack.route).stream

@@ -38,7 +38,7 @@ NODE_CERTIFICATE = generate_certificate()
 
 @dataclass
 class Person:
-    """A participant with its session and what it was told."""
+    """A participant with its session and received messages."""
 
     membership: Membership
     session: int
@@ -85,14 +85,14 @@ class Stage:
         return waiting
 
     def say(self, person: Person, message: signaling.ClientMessage) -> None:
-        """Raises Refused as the server would see it."""
+        """Process a participant's message; raises Refused, as the node does for the server."""
         try:
             self.node.handle(person.session, message, self.now)
         finally:
             self.deliver()
 
     def deliver(self) -> None:
-        """Carry everything that is under way until nothing is."""
+        """Deliver messages and datagrams until none is in flight."""
         outbox = self.node.context.outbox
         while True:
             for item in outbox.to_sessions:
@@ -124,7 +124,7 @@ class Stage:
                 return
 
     def run(self, nanoseconds: int, step: int = 10 * MS) -> None:
-        """Let time pass in small steps."""
+        """Advance time in small steps."""
         end = self.now + nanoseconds
         while self.now < end:
             self.now = min(end, self.now + step)
@@ -140,9 +140,9 @@ class Stage:
     def connect(
         self, local: Credentials, sdp: str, *, data: bool = False, begins_with: Iterable[RtpPacket] = ()
     ) -> "RtcClient":
-        """Answer to a description of the node's: check by ICE, shake hands by DTLS.
+        """Connect to a description of the node: ICE check and DTLS handshake.
 
-        Packets that it `begins_with` go along with the end of the handshake.
+        Packets in `begins_with` are sent with the end of the handshake.
         """
         address = ("198.51.100.7", 10_000 + len(self.clients))
         client = RtcClient(local, sdp, CERTIFICATE, self.now, begins_with)
@@ -155,7 +155,7 @@ class Stage:
 
 
 class RtcClient:
-    """One peer of a client: ICE, DTLS and SRTP; keeps the RTP and RTCP it gets."""
+    """One peer of a client: ICE, DTLS and SRTP. It keeps the RTP and RTCP that it receives."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class RtcClient:
         self._receive: Session | None = None
         self._outgoing: list[bytes] = []
         self.silent = False
-        self.deaf = False  # whether it takes no data
+        self.deaf = False  # whether it accepts no data
         self.data: DataChannels | None = None
         self.came: list[Came] = []
         self.rtp: list[RtpPacket] = []
@@ -199,7 +199,7 @@ class RtcClient:
         return self.data.send(data, now, reliable=reliable)
 
     def heard(self, *, reliable: bool = True) -> list[tuple[str, bytes]]:
-        """Return who said what on one of the channels."""
+        """Return the senders and messages of one channel."""
         messages = [parse_data(entry.data) for entry in self.came if entry.reliable is reliable]
         return [(message.names[0], message.payload) for message in messages]
 
@@ -314,7 +314,7 @@ def publish(
     setup: str = "actpass",
     begins_with: Iterable[RtpPacket] = (),
 ) -> RtcClient:
-    """Publish these m-sections; returns the connected client."""
+    """Publish these m-sections and return the connected client."""
     local = generate_credentials()
     offer = description(local, sections, setup)
     stage.say(person, signaling.Offer(peer="publish", sdp=offer, id=1))
@@ -322,7 +322,7 @@ def publish(
 
 
 def subscribe(stage: Stage, person: Person, client: RtcClient | None = None, *, data: bool = False) -> RtcClient:
-    """Answer the newest subscribe offer, with data channels or without; connects unless that is done."""
+    """Answer the newest subscribe offer, with or without data channels; connect if not yet connected."""
     offer = person.last(signaling.Offer)
     local = generate_credentials() if client is None else client._ice._local
     lines = []

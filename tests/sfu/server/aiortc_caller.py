@@ -17,7 +17,7 @@ from tests.sfu.server.harness import Client
 
 
 class Frames:
-    """Counts decoded frames of a received track."""
+    """Counter of decoded frames of a received track."""
 
     def __init__(self, track: MediaStreamTrack) -> None:
         self.kind = track.kind
@@ -32,12 +32,12 @@ class Frames:
 
 
 class Caller:
-    """Publishes and subscribes with aiortc over a signaling client."""
+    """Client that publishes and subscribes with aiortc, on top of a signaling client."""
 
     def __init__(self, entry: Client) -> None:
         self.client = entry
         self.publish = RTCPeerConnection()
-        # With another policy aiortc takes candidates from the last bundled section only; they are in the first.
+        # With another policy, aiortc uses only candidates of the last bundled section, but they are in the first.
         self.subscribe = RTCPeerConnection(RTCConfiguration(bundlePolicy=RTCBundlePolicy.MAX_COMPAT))
         self.frames: dict[str, Frames] = {}
         self.subscribe.on("track", self._on_track)
@@ -55,7 +55,7 @@ class Caller:
             await self.client.send(signaling.Answer(peer="subscribe", sdp=answer.sdp, id=message.id))
 
     async def publish_both(self) -> dict[str, str]:
-        """Publish a microphone and a camera; returns their track ids by source."""
+        """Publish a microphone and a camera, and return their track ids by source."""
         self.publish.addTrack(AudioStreamTrack())
         self.publish.addTrack(VideoStreamTrack())
         await self.publish.setLocalDescription(await self.publish.createOffer())

@@ -94,7 +94,7 @@ window.received = async () => {
 
 @asynccontextmanager
 async def page_server(address: str = "127.0.0.1", text: str = PAGE) -> AsyncIterator[str]:
-    """Serve the page; yields its URL, for loopback that of localhost, where browsers give out their cameras."""
+    """Serve the page and yield its URL; on loopback it names localhost, where browsers allow camera access."""
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=text, content_type="text/html")

@@ -34,7 +34,7 @@ def send(port: int, seconds: float, kind: str, payload_type: str, key: str | Non
 
 
 def _relay(port: int, key: bytes) -> int:
-    """Protect what comes to the port returned, and pass it on to `port`."""
+    """Return a port whose packets are protected and forwarded to `port`."""
     near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     near.bind(("127.0.0.1", 0))
     session = Session(Policy(key, Policy.SSRC_ANY_OUTBOUND, 0, Policy.SRTP_PROFILE_AES128_CM_SHA1_80))

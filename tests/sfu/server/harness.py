@@ -31,7 +31,7 @@ SECRET = "node-secret-of-the-test"
 
 
 class Control:
-    """Signs tokens, serves keys and desired states, collects facts."""
+    """Stand-in for control: it signs tokens, serves keys and desired states, and collects facts."""
 
     def __init__(self) -> None:
         self.key = Ed25519PrivateKey.generate()
@@ -40,11 +40,11 @@ class Control:
         self.facts: list[AnyFact] = []
         self.batches: list[int] = []
         self.keys_served = 0
-        self.facts_status: int | None = None  # what facts are answered with instead
+        self.facts_status: int | None = None  # the response to facts instead
         self.desired_asked = 0
         self.desired_held = asyncio.Event()  # not set: a desired state is answered later, as it was when asked for
         self.desired_held.set()
-        self.desired_status: int | None = None  # what a room's desired state is answered with instead
+        self.desired_status: int | None = None  # the response to a request for a desired state instead
         self.stream_keys: Callable[[StreamKeyUse], StreamKeyAdmission] | None = None
         self.stream_keys_asked: list[StreamKeyUse] = []
         self.other_nodes = False  # whether there are any, to place rooms on
@@ -182,7 +182,7 @@ async def host(tmp_path: Path, **changes: Any) -> AsyncIterator[Host]:
 
 
 class Client:
-    """A signaling session that keeps what it was told."""
+    """A signaling session that keeps its received messages."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -208,7 +208,7 @@ class Client:
         await self.connection.send(signaling.encode(message))
 
     async def until(self, kind: type, check: Callable[[Any], bool] = lambda _: True, seconds: float = 30) -> Any:
-        """Return the first message, received or yet to come, of a kind that passes the check."""
+        """Return the first message of a kind that passes the check, waiting for it if needed."""
 
         def find() -> Any:
             return next((m for m in self.received if isinstance(m, kind) and check(m)), None)

@@ -17,7 +17,7 @@ from sfu.formats.message_lines import LineReader, line
 
 
 class WebTransportClient(QuicConnectionProtocol):
-    """`received` are messages; `closed` the code of the session's end, -1 when the connection ended without one."""
+    """Client. `received` are messages; `closed` is the session's close code, -1 if the connection ended without one."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -31,7 +31,7 @@ class WebTransportClient(QuicConnectionProtocol):
         self.closed: int | None = None
 
     async def open(self, path: str = "/wt/signaling") -> str:
-        """Ask for a session; returns the answer's status."""
+        """Request a session; return the response's status."""
         self.session = self._quic.get_next_available_stream_id()
         headers = {
             ":method": "CONNECT",
@@ -67,7 +67,7 @@ class WebTransportClient(QuicConnectionProtocol):
         if isinstance(event, ConnectionTerminated) and self.closed is None:
             self.closed = -1
         if isinstance(event, StreamDataReceived) and self.stream and event.stream_id == self.stream:
-            # What comes back on a stream of ours has no header, which the library does not know.
+            # Data received on a stream of ours has no header, which the library does not know.
             self.received += [signaling.decode_server(text) for text in self._lines.feed(event.data)]
             self._moved.set()
             return

@@ -26,7 +26,7 @@ def tone(rate: int, frames: int, amplitude: int = 8000) -> Sound:
 
 
 def spoken(codec: Codec, frames: int, payload_type: int, ssrc: int = 7, first: int = 0) -> Iterator[bytes]:
-    """The packets of a tone, 20 ms each."""
+    """Return the packets of a tone, 20 ms each."""
     rate = rate_of(codec)
     encoder = OpusEncoder(rate) if codec is Codec.OPUS else TelephonyEncoder(codec)
     size, sound = rate // 50, tone(rate, frames)
@@ -42,18 +42,18 @@ def heard(codec: Codec, packets: Iterable[bytes]) -> Sound:
 
 
 def pitch(sound: Sound, rate: int) -> float:
-    """The strongest frequency, in Hz."""
+    """Return the strongest frequency, in Hz."""
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
     return float(np.argmax(spectrum) * rate / len(sound))
 
 
 def loudness(sound: Sound) -> float:
-    """The effective value (RMS)."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(np.square(sound.astype(np.float64)))))
 
 
 def likeness(sound: Sound, rate: int) -> float:
-    """The correlation with the tone at its best phase: 1 for the tone alone, 0 for none of it."""
+    """Return the correlation with the tone at its best phase: 1 for the pure tone, 0 without it."""
     at = np.arange(len(sound)) / rate
     part = np.abs(np.sum(sound * np.exp(-2j * np.pi * TONE * at))) * np.sqrt(2 / len(sound))
     return float(part / np.sqrt(np.sum(np.square(sound.astype(np.float64))) + 1e-9))

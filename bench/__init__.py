@@ -1,1 +1,1 @@
-"""Benchmarks: every figure that Parley promises, each from one command. `python -m bench --help` lists them."""
+"""Benchmarks: each figure that Parley promises, from one command. `python -m bench --help` lists them."""

@@ -13,35 +13,35 @@ from pathlib import Path
 from bench.report import Report, Row, print_table, read_json, write_json, write_plot
 
 NAMES = {
-    "audio_latency": "how long audio waits while a large keyframe goes to 500 subscribers",
-    "engine": "CPU per sent packet of each engine, and of a floor program that does the least possible",
-    "load": "real peers at a real sfu: CPU, latency, loss, memory; the largest rooms",
+    "audio_latency": "latency of audio while a large keyframe is sent to 500 subscribers",
+    "engine": "CPU per sent packet of each engine, and of a floor program that does the minimum",
+    "load": "real peers and a real sfu: CPU, latency, loss, memory; the largest rooms",
     "rooms": "ordinary meetings: many rooms in which everybody publishes; overload, and pauses of the sfu",
-    "cascade": "a room on two workers: one copy of each track between them, and what it costs",
-    "join": "joins per second, and how soon a newcomer has its first packet",
-    "soak": "memory and descriptors over a long time of joins, leaves and switches",
-    "observation": "what a scrape of /metrics and tracing cost",
-    "peers": "SRTP load over plain transports at every SFU here: ours, mediasoup",
-    "network": "the bars over emulated links: loss, capacity, crowds, layer switches, coming back",
-    "first_frame": "join click to the first decoded remote frame in Chromium",
+    "cascade": "a room on two workers: one copy of each track between them, and its cost",
+    "join": "joins per second, and time to a newcomer's first packet",
+    "soak": "memory and descriptors during a long run of joins, leaves and switches",
+    "observation": "cost of a scrape of /metrics, and of tracing",
+    "peers": "SRTP load over plain transports on every installed SFU: ours, mediasoup",
+    "network": "the bars over emulated links: loss, capacity, crowds, layer switches, reconnection",
+    "first_frame": "time from the click on Join to the first decoded remote frame in Chromium",
     "caption_accuracy": "word error rate of captions in Chromium's call, and of the recogniser in noise",
-    "caption_voices": "word error rate of further voices and languages: in noise, through loss, over another voice",
-    "caption_invention": "words made of silence, music, typing and noise, and speech missed",
-    "caption_language": "languages of utterances through a switch from English to Spanish",
-    "tap_cost": "what tapping 100 tracks costs the sfu, and what a frozen or killed sink does to the call",
-    "caption_latency": "how late captions are while four people talk at once",
-    "control_load": "requests a second of control on one core: lists of meetings from PostgreSQL",
+    "caption_voices": "word error rate of further voices and languages: in noise, with loss, over another voice",
+    "caption_invention": "words invented from silence, music, typing and noise, and missed speech",
+    "caption_language": "languages of utterances across a switch from English to Spanish",
+    "tap_cost": "cost of tapping 100 tracks for the sfu, and effect of a frozen or killed sink on the call",
+    "caption_latency": "latency of captions while four people talk at once",
+    "control_load": "requests per second of control on one core: lists of meetings from PostgreSQL",
     "control_scale": "lists, searches and deletions of control over 100,000 meetings",
-    "moderation": "how soon what a host asks by REST has taken effect in the live room",
-    "failover": "how long a call is without media when its node is killed, cut off, or stopped",
-    "transfers": "50 files of 100 MB at once, and slow ones: memory of control, contents",
+    "moderation": "time until a host's REST request takes effect in the live room",
+    "failover": "time without media in a call whose node is killed, cut off, or stopped",
+    "transfers": "50 files of 100 MB at once, and slow ones: memory of control, correct contents",
     "faults": "events through restarts of every server: none lost, none out of order",
-    "triton_batching": "what dynamic batching gains on Triton",
+    "triton_batching": "gain of dynamic batching on Triton",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; the exit code is 1 when a bar does not hold, 2 when something could not be measured."""
+    """Run the chosen benchmarks; the exit code is 1 if a bar does not hold, 2 if something could not be measured."""
     arguments = sys.argv[1:] if arguments is None else arguments
     chosen = _parser(arguments).parse_args(arguments)
     failed: list[str] = []
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """`--help` beside a name tells what that benchmark measures, and how."""
+    """Return the parser; `--help` after a name shows what that benchmark measures, and how."""
     shown = "\n".join(f"  {name:<18} {meaning}" for name, meaning in NAMES.items())
     about = next((_about(name) for name in arguments if name in NAMES), "")
     parser = argparse.ArgumentParser(
@@ -70,34 +70,44 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=[*NAMES, "all"], metavar="NAME")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions: ends within 40 s, figures are rougher")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions: ends within 40 s, with less exact figures"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the rows as JSON (- for standard output)")
     parser.add_argument("--plot", metavar="FILE", help="write the rows as a PNG plot")
     parser.add_argument(
         "--keep",
         type=Path,
         metavar="FILE",
-        help="what caption_voices keeps of a run, to go on with after it was cut off",
+        help="file in which caption_voices saves its results, to continue an interrupted run",
     )
-    parser.add_argument("--minutes", type=float, help="how long soak (60) or caption_latency (5) takes")
+    parser.add_argument("--minutes", type=float, help="duration of soak (60) or caption_latency (5)")
     rooms = parser.add_argument_group("rooms")
     rooms.add_argument(
         "--shape", action="append", default=[], metavar="RxN", help="R rooms of N people, as 100x4 (repeatable)"
     )
-    rooms.add_argument("--seconds", type=float, default=None, help="how long a round measures (20, quick: 5)")
+    rooms.add_argument("--seconds", type=float, default=None, help="duration of a round (20, quick: 5)")
     rooms.add_argument(
-        "--rounds", type=int, default=None, help="sfus started afresh, whose median is told (5, quick: 1)"
+        "--rounds", type=int, default=None, help="number of sfus started, whose median is reported (5, quick: 1)"
     )
     rooms.add_argument("--overload", type=float, default=1.0, metavar="X", help="X times the load, for a minute")
     rooms.add_argument(
-        "--pause", type=float, default=0.0, metavar="SECONDS", help="stop the sfu for so long, ten times"
+        "--pause", type=float, default=0.0, metavar="SECONDS", help="stop the sfu for this time, ten times"
     )
-    rooms.add_argument("--publishers", type=int, default=sys.maxsize, metavar="N", help="so many in each room publish")
-    rooms.add_argument("--workers", type=int, default=1, metavar="N", help="sfus, each on a core of its own")
-    rooms.add_argument("--own-ports", action="store_true", help="workers have a UDP port each, not one together")
-    rooms.add_argument("--rest", action="store_true", help="layers that nobody watches rest")
     rooms.add_argument(
-        "--beside", action="append", default=[], choices=["livekit"], help="another server, round by round in turn"
+        "--publishers", type=int, default=sys.maxsize, metavar="N", help="number of publishers in each room"
+    )
+    rooms.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="number of sfu processes, each on its own core"
+    )
+    rooms.add_argument("--own-ports", action="store_true", help="give each worker its own UDP port")
+    rooms.add_argument("--rest", action="store_true", help="pause layers that nobody watches")
+    rooms.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        choices=["livekit"],
+        help="another server to measure in alternating rounds",
     )
     return parser
 
@@ -118,7 +128,7 @@ def _run(chosen: argparse.Namespace) -> Report:
 
 
 def _run_all(*, quick: bool, minutes: float | None) -> tuple[list[Row], list[str]]:
-    """Run each in a process of its own: one that fails, for want of a browser for example, costs no other its rows."""
+    """Run each in a separate process, so that one that fails, such as without a browser, does not affect the others."""
     rows: list[Row] = []
     failed: list[str] = []
     flags = ["--quick"] if quick else []
@@ -146,5 +156,5 @@ def _run_apart(command: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever is cut off stops its servers first
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an interrupted benchmark stops its servers first
     sys.exit(main())

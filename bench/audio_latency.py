@@ -1,11 +1,11 @@
-"""Latency of audio while a keyframe of 60 packets goes to 500 subscribers: p99 of what is added.
+"""Latency of audio while a keyframe of 60 packets is sent to 500 subscribers: p99 of the added latency.
 
-A process sends the keyframes, and what three speakers say meanwhile: three packets at random moments within 20 ms.
-The engine forwards under its 2 ms budget, at once and paced. Added latency is from the kernel's receive time at our
-socket to that at a subscriber's, so that nobody's wake-up is measured; the subscribers looked at are served last. Far
-ends take segmented runs whole (UDP_GRO) and are read once in a while, on other cores than the engine's. Run it on a
-quiet machine: how long other processes held the engine's core is reported, and the p99 of the audio that they did not
-delay; and what the least program that sends 500 lone datagrams needs for them in the same minute.
+A process sends the keyframes, and the audio of three speakers: three packets at random moments within 20 ms. The
+engine forwards within its 2 ms budget, unpaced and paced. Added latency is the time from the kernel's receive time at
+our socket to that at a subscriber's, so it includes no wake-ups; the measured subscribers are served last. Receivers
+accept segmented runs (UDP_GRO) and are read occasionally, on cores other than the engine's. Run it on a quiet machine:
+it also reports the time for which other processes used the engine's core, the p99 of audio that they did not delay, and
+the time that a minimal program needs for sending 500 single datagrams in the same minute.
 """
 
 import multiprocessing
@@ -54,7 +54,7 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The engine's side, what publishes to it, and the far ends that are looked at."""
+    """The engine's side, its publisher, and the measured receivers."""
 
     engine: Engine
     pump: Pump
@@ -65,7 +65,7 @@ class Stage:
 
 
 class Wait(NamedTuple):
-    """A round of the engine's thread, from one look at the sockets to the next, and how long others held its core."""
+    """A round of the engine's thread, between two reads of the sockets, and the time for which others used its core."""
 
     began: int
     ended: int
@@ -111,9 +111,9 @@ def _report(report: Report, start: str, measured: Measured) -> None:
     report.add(case, "added latency, median", statistics.median(measured.latencies), "ms")
     report.at_most(case, "added latency, p99", _p99(measured.latencies), "ms", BAR_MS)
     if len(measured.undisturbed) > 10:
-        report.add(case, "p99 of what no other process delayed", _p99(measured.undisturbed), "ms")
-    report.add(case, "share of that", len(measured.undisturbed) / len(measured.latencies), "")
-    report.add(case, "core held by others", measured.stolen / measured.elapsed, "")
+        report.add(case, "p99 of audio that no other process delayed", _p99(measured.undisturbed), "ms")
+    report.add(case, "share of that audio", len(measured.undisturbed) / len(measured.latencies), "")
+    report.add(case, "core used by others", measured.stolen / measured.elapsed, "")
     report.at_most(case, "audio lost", float(measured.lost), "", 0.0)
 
 
@@ -149,7 +149,7 @@ def _fill(engine: Engine, key: bytes, source: tuple[str, int], ports: Sequence[i
     engine.admit_source(0, source, 0)
     engine.add_stream(StreamEntry(1, 0, _VIDEO, {96: Payload(Codec.VP8, 90_000)}))
     engine.add_stream(StreamEntry(2, 0, _AUDIO, {111: Payload(Codec.OPUS, 48_000)}))
-    engine.add_sink_route(2, 0, 0)  # it tells when each packet arrived
+    engine.add_sink_route(2, 0, 0)  # it records when each packet arrived
     for peer, port in enumerate(ports, 1):
         engine.set_peer(PeerEntry(peer, send_extensions=EXTENSIONS))
         engine.set_keys(peer, SrtpKeys(_PROFILE, dice.randbytes(28), dice.randbytes(28)))
@@ -170,7 +170,7 @@ def _socket() -> socket.socket:
 
 
 def _publish(orders: Connection, source: socket.socket) -> None:
-    """Send what is ordered: video at once, audio at random moments after; the publisher's process."""
+    """Send on command, video at once and audio at random moments afterwards; runs in the publisher's process."""
     dice = random.Random(2)
     while (order := orders.recv()) is not None:
         video, audio = order
@@ -184,7 +184,7 @@ def _publish(orders: Connection, source: socket.socket) -> None:
 
 
 def _keyframe(stage: Stage, number: int, measured: Measured) -> None:
-    """Have one keyframe sent and audio in its midst; measure until all has gone out."""
+    """Have a keyframe sent with audio during it; measure until everything is sent."""
     first = AUDIO_PACKETS * number
     video = [_video(stage, number, part) for part in range(KEYFRAME_PACKETS)]
     audio = [
@@ -236,7 +236,7 @@ def _until_release(pump: Pump) -> float:
 
 
 def _held_by_others() -> int:
-    """Return for how long (ns) this thread could have run and another did; 0 where the kernel does not tell."""
+    """Return the time (ns) for which this thread was ready but another ran; 0 if the kernel does not report it."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
     except FileNotFoundError:
@@ -261,7 +261,7 @@ def _protect(stage: Stage, packet: rtp.RtpPacket) -> bytes:
 
 
 def _received(far: socket.socket) -> list[tuple[int, bytes]]:
-    """Return (kernel receive time on the wall clock, datagram) of all that waits."""
+    """Return (kernel receive time on the wall clock, datagram) of all waiting datagrams."""
     received = []
     while True:
         try:

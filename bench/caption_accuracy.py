@@ -1,4 +1,4 @@
-"""Word error rate of captions: 30 prompts read by Chromium into a real call, and the recogniser alone in noise."""
+"""Word error rate of captions: 30 prompts played by Chromium into a real call, and the recogniser alone in noise."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ def with_noise(decibels: float) -> Spoil:
 
 
 def _alone(model: WhisperModel, spoken: Sequence[Prompt], spoil: Spoil, what: str) -> list[tuple[int, int]]:
-    """(errors, words) of each prompt, recognised by itself."""
+    """Return (errors, words) of each prompt, recognised alone."""
     counts = []
     for one in progress(spoken, what):
         heard = model.transcribe([Clip(spoil(one.samples))])[0]

@@ -1,4 +1,4 @@
-"""Words invented where nobody speaks, and speech missed, at the thresholds in use: sounds never used to choose them."""
+"""Invented words without speech, and missed speech, with the thresholds in use: on sounds not used to choose them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.inference.material import RATE, Floats, read_audio, words
 from tests.inference.voices import voices
 
 _SEED = 977
-"""Not the seed of the noises in the tests."""
+"""The seed, which differs from that of the noises in the tests."""
 _SECONDS = 150
 _MISSED = 0.03
 _MUSIC = Path("/usr/share/asterisk/moh")
@@ -21,7 +21,7 @@ _NEEDS = "apt-get install asterisk-moh-opsound-g722 bucklespring-data"
 
 
 def _music(seconds: int) -> Floats:
-    """The music that telephone exchanges play, the same time of each piece."""
+    """Return music on hold of telephone systems, the same duration of each piece."""
     pieces = sorted(_MUSIC.glob("*.g722"))
     assert pieces, f"music is missing: {_NEEDS}"
     each = -(-seconds * RATE // len(pieces))
@@ -29,7 +29,7 @@ def _music(seconds: int) -> Floats:
 
 
 def _typing(dice: np.random.Generator, count: int) -> Floats:
-    """Recorded keys of a loud keyboard, in bursts."""
+    """Return recorded keys of a loud keyboard, in bursts."""
     keys = [read_audio(key) for key in sorted(_KEYS.glob("*.wav"))]
     assert keys, f"the sound of keys is missing: {_NEEDS}"
     sound = np.zeros(count)
@@ -44,7 +44,7 @@ def _typing(dice: np.random.Generator, count: int) -> Floats:
 
 
 def _noise(dice: np.random.Generator, count: int) -> Floats:
-    """Fans, traffic, wind: brown, band and modulated noise, swelling and fading."""
+    """Return noise like fans, traffic and wind: brown, band-limited and modulated, swelling and fading."""
     white = dice.standard_normal(count)
     spectrum = np.fft.rfft(white)
     bins = np.maximum(np.arange(len(spectrum)), 1)
@@ -56,7 +56,7 @@ def _noise(dice: np.random.Generator, count: int) -> Floats:
 
 
 def wordless(seconds: int) -> Iterator[tuple[str, Floats]]:
-    """Silence, music, typing and noise, each so long."""
+    """Return silence, music, typing and noise, each of the given duration."""
     count = seconds * RATE
     yield "silence", (np.random.default_rng(_SEED).standard_normal(count) * 0.0005).astype(np.float32)
     yield "music", _music(seconds)

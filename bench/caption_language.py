@@ -1,4 +1,4 @@
-"""The language of utterances after a participant's first four seconds, through a switch from English to Spanish."""
+"""Languages of utterances after a participant's first four seconds, across a switch from English to Spanish."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _CALLS = 8
 
 
 def calls(count: int) -> list[list[tuple[str, Prompt]]]:
-    """Calls of one participant each: prompts in English, then in Spanish; every prompt of each is used once at most."""
+    """Return calls of one participant each: prompts in English, then in Spanish, each used at most once."""
     spoken = {voice.language: [one for one in voice.spoken if len(one.samples) > RATE] for voice in voices()[:2]}
     dice = np.random.default_rng(11)
     orders = {language: dice.permutation(len(own)) for language, own in spoken.items()}

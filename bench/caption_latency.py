@@ -1,4 +1,4 @@
-"""Four people talk over each other for five minutes: how late captions are, with both workers held to one core."""
+"""Latency of captions while four people talk over each other for five minutes, with both workers on one core."""
 
 import asyncio
 import contextlib
@@ -18,11 +18,11 @@ from tests.inference.material import Sfu, opus_packets, prompts, silence, track_
 
 SPEAKERS = 4
 _LAST_SECONDS = 4
-"""In which the last captions come."""
+"""Time in seconds for the last captions to arrive."""
 
 
 def speech_of(speaker: int, seconds: float) -> np.ndarray:
-    """A speaker's own order of prompts with pauses as people make them, for so many seconds."""
+    """Return a speaker's prompts in random order with natural pauses, for the given number of seconds."""
     order = np.random.default_rng(speaker)
     spoken = [one for one in prompts(60) if len(one.samples) < 12 * 16_000]
     parts: list[np.ndarray] = []
@@ -87,7 +87,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def run(*, quick: bool, minutes: float | None = None) -> Report:
-    """Return latencies, from the end of speech (voice activity's word) to the caption's arrival in the sfu."""
+    """Return latencies from the end of speech, as detected by voice activity, to the caption's arrival in the sfu."""
     report = Report()
     seconds = 25 if quick else 60 * (minutes or 5)
     finals, partials, load = asyncio.run(_measure(seconds))

@@ -1,4 +1,4 @@
-"""Word error rate of further speech: six voices in five languages, in noise, through loss, one over another."""
+"""Word error rate of further speech: six voices in five languages, in noise, with loss, over another voice."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ Spoil = Callable[[Floats], Floats]
 
 
 def pink_noise(count: int, seed: int) -> Floats:
-    """Noise with the spectrum of rooms and crowds, of mean power 1."""
+    """Return noise with the spectrum of rooms and crowds, of mean power 1."""
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(count))
     noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), count)
     return (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
 
 
 def in_noise(decibels: float) -> Spoil:
-    """Add pink noise; the ratio is that of the speech's mean power, pauses left out."""
+    """Add pink noise; the ratio refers to the mean power of speech without pauses."""
 
     def spoil(sound: Floats) -> Floats:
         loud = float(np.mean(sound[np.abs(sound) > 0.001] ** 2))
@@ -41,7 +41,7 @@ def in_noise(decibels: float) -> Spoil:
 
 
 def through_opus(lost: float) -> Spoil:
-    """Encode as browsers do, lose packets for good, decode as the tap does."""
+    """Encode like a browser, lose packets permanently, decode like the tap."""
 
     def spoil(sound: Floats) -> Floats:
         dice, audio, parts = np.random.default_rng(5), TrackAudio(), []
@@ -62,9 +62,9 @@ def through_opus(lost: float) -> Spoil:
 
 
 def over(other: Floats, decibels: float) -> Spoil:
-    """Let another voice speak whenever this one does, so much quieter, into the same microphone.
+    """Add another, quieter voice to the same microphone whenever this one speaks.
 
-    In the pauses between prompts it is silent too: what it says there would be heard, rightly, and counted as errors.
+    It is silent in the pauses between prompts, where it would rightly be recognised and counted as errors.
     """
 
     def spoil(sound: Floats) -> Floats:
@@ -77,7 +77,7 @@ def over(other: Floats, decibels: float) -> Spoil:
 
 
 def shortened(voice: Voice, minutes: float) -> list[Prompt]:
-    """Prompts from all over the voice's list, `minutes` of them."""
+    """Return `minutes` of prompts from the complete list of the voice."""
     order = np.random.default_rng(3).permutation(len(voice.spoken))
     chosen: list[Prompt] = []
     length = 0.0

@@ -1,9 +1,9 @@
 """Live 720p to a room on two workers: real peers (ICE, DTLS, SRTP, TWCC, NACK), half on each, one publisher at home.
 
-What crosses between the workers is counted by the home's own statistics: one copy of each stream means as many packets
-as were published, whatever the number of watchers behind. Loss is what no receiver on either worker authenticated. The
-rate rises from half of the recorded one (with sound 187 packets/s) to all of it while nothing is lost; what is reported
-is the highest that held. Workers and clients share this machine's cores.
+The home's statistics count the packets between the workers: with one copy of each stream, there are as many as were
+published, whatever the number of watchers. Loss counts packets that a receiver did not authenticate. The rate rises
+from half of the recorded one (with sound, 187 packets/s) to the full rate while nothing is lost; the highest rate
+without loss is reported. Workers and clients share this machine's cores.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ ROOM = "bench"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A window at a rate: packets/s for each watcher, and how many packets went between the workers per published."""
+    """A window at a rate: packets/s for each watcher, and packets between the workers per published packet."""
 
     window: Window
     rate: float
@@ -70,7 +70,7 @@ async def _measure(count: int, seconds: float) -> Report:
 
 
 async def _rise(near: Stage, workers: SeveralProcesses, count: int, seconds: float) -> Held:
-    """Return the highest rate that held, the lowest if none did."""
+    """Return the highest rate without loss, or the lowest rate if all had loss."""
     best: Held | None = None
     for near.slower in progress(SLOWER, "cascade"):
         steady = await near.steady(count)
@@ -98,7 +98,7 @@ async def _at_this_rate(near: Stage, workers: SeveralProcesses, count: int, seco
 
 
 def _extend(home: SfuProcess, further: SfuProcess) -> None:
-    """Tell the further worker that the home's room spills over to it."""
+    """Tell the second worker that the home's room spreads to it."""
     body = json.dumps({"node": "home", "url": home.http_url}).encode()
     request = urllib.request.Request(
         f"{further.http_url}/node/v1/rooms/{ROOM}/spill",
@@ -110,7 +110,7 @@ def _extend(home: SfuProcess, further: SfuProcess) -> None:
 
 
 def _crossed(home: SfuProcess) -> int:
-    """Return how many packets the home has sent to the further worker, repairs apart."""
+    """Return the number of packets that the home has sent to the second worker, without retransmissions."""
     request = urllib.request.Request(
         f"{home.http_url}/node/v1/rooms/{ROOM}/statistics", headers={"Authorization": f"Bearer {home.secret}"}
     )

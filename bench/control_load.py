@@ -1,11 +1,11 @@
-"""Control under load: 400 requests a second that list 50 of 10,000 meetings, for 100 users, from a real PostgreSQL.
+"""Control under load: 400 requests per second that list 50 of 10,000 meetings, for 100 users, with a real PostgreSQL.
 
-Control runs as a process of its own, held to the last core; PostgreSQL and what asks, this process, are held to the
-others. Requests come at a fixed rate over kept connections, whatever the answers take (open loop), and each answer is
-counted from the moment it was due. Control's CPU time per request, kernel included, is what the kernel says: on a busy
-machine it tells more than the clock does. What control waited for its core, because something else ran there, and how
-late requests were sent are told beside the answers: where they are not near 0, p99 is that of the machine. Run under
-`chrt --rr 1`, all of it goes before what else runs.
+Control runs as a separate process on the last core; PostgreSQL and this process, the client, use the others. Requests
+are sent at a fixed rate over persistent connections, independent of response times (open loop), and each response time
+counts from the moment when the request was due. The kernel reports control's CPU time per request, which on a busy
+machine is more reliable than the clock. The report also has the time for which control waited for its core, and the
+delay of sending: if these are not near 0, p99 is that of the machine. Run it under `chrt --rr 1` for priority over
+other processes.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ async def _measure(seconds: float, cores: set[int]) -> Report:
 
 
 async def _offer(address: str, tokens: list[str], seconds: float, rate: int, figures: _Figures) -> None:
-    """Send requests at `rate`, each due at its time, over connections that take them in turn."""
+    """Send requests at `rate`, each at its due time, over the connections in turn."""
     host, _, port = address.partition(":")
     begun = time.monotonic()
     due = [begun + index / rate for index in range(round(seconds * rate))]
@@ -133,7 +133,7 @@ async def _ask(host: str, port: int, tokens: list[str], due: list[float], figure
 
 
 async def signed_in(dsn: str, keys_dir: Path, count: int) -> list[str]:
-    """Put everybody into the database, signed in; return their access tokens."""
+    """Create signed-in users in the database; return their access tokens."""
     tokens = Tokens(keys.load(keys_dir, may_create=False))
     made = []
     async with session(dsn) as connection:
@@ -200,11 +200,11 @@ def _p99(values: list[float]) -> float:
 
 
 def _waited_seconds(pid: int) -> float:
-    """Return how long a process's first thread, which runs the loop, stood ready while others ran."""
+    """Return the time for which a process's first thread, which runs the loop, was ready while others ran."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has taken, kernel included."""
+    """Return the CPU time that a process has used, including the kernel."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,9 +1,9 @@
-"""Control at size: lists, searches and deletions over 100,000 meetings, each asked by itself over HTTP.
+"""Control at scale: lists, searches and deletions over 100,000 meetings, each requested separately over HTTP.
 
 One host has a fifth of the meetings. There are 500,000 participants with their visits, a million chat messages (a tenth
-of them in one meeting), 300,000 captions, 20,000 recordings, and a week of events and acts. PostgreSQL and control are
-processes of their own on this machine, which may be busy: p50 of 12 requests, after one that warms the caches. --quick
-has a tenth of it all.
+of them in one meeting), 300,000 captions, 20,000 recordings, and a week of events and audit entries. PostgreSQL and
+control are separate processes on this machine, which may be busy: figures are the p50 of 12 requests, after one that
+warms the caches. --quick uses a tenth of the data.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ DELETED = 5
 LIST_BAR_MS = 25
 DELETE_BAR_MS = 200
 HOST, NEWCOMER, ADMIN = 0, 1, 2
-"""Accounts that ask: the host of many meetings, one who has nothing, an administrator."""
+"""Accounts that send requests: the host of many meetings, one without meetings, an administrator."""
 _PEOPLE = 2000
 
 # $1 is how many meetings there are. Accounts are numbered from 0, which hosts a fifth.
@@ -98,7 +98,7 @@ _SEED = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request that is asked again and again: what it is called, who asks, its path."""
+    """A repeated request: its name, the account, the path."""
 
     name: str
     account: int
@@ -106,7 +106,7 @@ class Question:
 
 
 def _word(of: str) -> str:
-    """Return the word that stands in the title of a meeting, or was said in it."""
+    """Return the word in the title of a meeting, which is also in its captions."""
     return hashlib.md5(of.encode(), usedforsecurity=False).hexdigest()[:8]
 
 
@@ -116,7 +116,7 @@ QUESTIONS = (
     Question("history", HOST, "/my/meetings/history?limit=50"),
     Question("upcoming", HOST, "/my/meetings/upcoming"),
     Question("recordings of the host", HOST, "/recordings"),
-    Question("recordings of one who has none", NEWCOMER, "/recordings"),
+    Question("recordings of an account without any", NEWCOMER, "/recordings"),
     Question("recordings, search: in one title", HOST, f"/recordings?search={_word('2525')}"),
     Question("recordings, search: in nothing", HOST, "/recordings?search=zebra"),
     Question("recordings, search: said", HOST, f"/recordings?search={_word('m2525')}"),
@@ -129,7 +129,7 @@ QUESTIONS = (
 
 
 def run(*, quick: bool) -> Report:
-    """Seed and ask."""
+    """Seed the database and measure."""
     return uvloop.run(_measure(10_000 if quick else 100_000))
 
 
@@ -158,7 +158,7 @@ class _Client:
     tokens: list[str]
 
     async def ask(self, account: int, path: str, method: str = "GET") -> tuple[float, bytes]:
-        """Return how long an answer took in milliseconds, and the answer; raises RuntimeError for a refusal."""
+        """Return the response time in milliseconds, and the response; raises RuntimeError for a refusal."""
         headers = {"Authorization": f"Bearer {self.tokens[account]}"}
         begun = time.perf_counter()
         async with self.session.request(method, f"/api/v1{path}", headers=headers) as answer:
@@ -175,7 +175,7 @@ async def _ask(report: Report, client: _Client, question: Question, meetings: in
 
 
 async def _deep_page(client: _Client) -> str:
-    """Return the path of a page 4,000 meetings down, or of the last one."""
+    """Return the path of a page after 4,000 meetings, or of the last page."""
     path = "/meetings?limit=200"
     for _ in range(20):
         _, body = await client.ask(HOST, path)
@@ -214,7 +214,7 @@ async def _delete(report: Report, client: _Client, dsn: str, meetings: int) -> N
 
 
 async def _tokens(dsn: str, keys_dir: Path) -> list[str]:
-    """Sign in those who ask, after the seeding, which may take longer than a token holds; return their tokens."""
+    """Sign in the accounts after the seeding, which may outlast a token; return their tokens."""
     tokens = Tokens(keys.load(keys_dir, may_create=False))
     made = []
     async with session(dsn) as connection:

@@ -1,4 +1,4 @@
-"""Allocation of cores: a benchmark's own work beside what it measures."""
+"""Allocation of cores to a benchmark's own work and to what it measures."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Run on these cores; what is started inside stays there."""
+    """Run on these cores; processes started inside stay on them."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

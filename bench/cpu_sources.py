@@ -1,7 +1,7 @@
-"""A server's CPU time by samples of its stacks: by perf, and for Python by py-spy, where they are installed.
+"""A server's CPU time by source, from samples of its stacks by perf and, for Python, py-spy, if they are installed.
 
-Neither is needed: without perf nothing is told, without py-spy all Python is one source. Both slow the server down a
-little, so that they look at it in a time of their own, after what is measured.
+Both are optional: without perf nothing is reported, without py-spy all of Python is one source. Both slow the server
+down a little, so they sample it separately, after the measurement.
 """
 
 import re
@@ -29,7 +29,7 @@ _PYTHON_SOURCES = (
 
 
 def cpu_sources(pid: int, seconds: float) -> dict[str, float]:
-    """Return shares of the process's CPU time by source, empty without perf."""
+    """Return the shares of the process's CPU time by source; empty without perf."""
     perf = shutil.which("perf")
     if perf is None:
         return {}

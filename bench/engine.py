@@ -1,9 +1,9 @@
-"""CPU time per sent packet of each engine, and how far above the floor that is.
+"""CPU time per sent packet of each engine, and its ratio to the floor.
 
-One publisher, N subscribers, real sockets on loopback whose far ends take segmented runs whole (UDP_GRO). The clock is
-the thread's CPU time from reading a frame to having sent it to everybody, kernel included. `floor.c` does the same with
-the same cipher, sizes and kernel calls and nothing else, alternating with the engine, so that their ratio survives a
-busy machine.
+One publisher and N subscribers use real sockets on loopback; receivers accept segmented runs (UDP_GRO). The clock is
+the thread's CPU time, including the kernel, from reading a frame to having sent it to everybody. `floor.c` does only
+the same encryption and kernel calls, with the same sizes, in alternation with the engine, so the ratio is meaningful
+even on a busy machine.
 """
 
 import random
@@ -64,14 +64,14 @@ def shapes() -> dict[str, Frames]:
 
 
 def run(*, quick: bool) -> Report:
-    """Measure; in `quick` only the cases that have a bar."""
+    """Measure; if `quick`, only the cases with a bar."""
     with floor_program() as floor:
         return _measure_all(floor, quick)
 
 
 @contextmanager
 def floor_program() -> Iterator[str]:
-    """Compile the floor program; yields its path."""
+    """Compile the floor program; yield its path."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise SystemExit("bench: the floor program needs a C compiler (cc)")
@@ -149,7 +149,7 @@ def _compare_sizes(report: Report, costs: dict[Case, float]) -> None:
 
 
 def _repeat(frames: Frames, packets: int) -> Frames:
-    """Return frames in turn until they hold so many packets."""
+    """Return frames in turn until they have that many packets."""
     chosen: Frames = []
     count = 0
     while count < packets:
@@ -161,7 +161,7 @@ def _repeat(frames: Frames, packets: int) -> Frames:
 
 @contextmanager
 def far_ends(floor: str, count: int, pause: int = 0) -> Iterator[list[int]]:
-    """Run the far ends; yields their ports. With a pause (µs) they look once in a while, and sending wakes nobody."""
+    """Run the receivers; yield their ports. With a pause (µs) they poll, so sending wakes nobody."""
     command = [floor, "drain", str(count), str(pause)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -211,7 +211,7 @@ def measure_engine(case: Case, frames: Frames, ports: Sequence[int]) -> float:
             pump.receive_and_forward(time.monotonic_ns())
             while pump.backlog:
                 pump.receive_and_forward(time.monotonic_ns())
-            # The first frame is the keyframe at which routes begin: it is not counted.
+            # The first frame is the keyframe at which routes begin, and is not counted.
             spent += time.thread_time_ns() - before if number else 0
     packets = sum(map(len, frames)) * len(ports)
     sent = pump.counters["datagrams_out"]

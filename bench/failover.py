@@ -1,8 +1,8 @@
 """Seconds without media for two browsers when the node of their call is killed, cut off, or stopped for an upgrade.
 
-Two nodes, two Chromiums, control, etcd, nginx and stores in namespaces of this machine; nobody clicks. One browser has
-come by nginx, the other by control. Media is back when both pages decode video and receive audio on new streams. A link
-that is cut tells nobody: no RST comes.
+Two nodes, two Chromiums, control, etcd, nginx and stores run in namespaces of this machine, without user actions. One
+browser uses nginx, the other control. Media is back when both pages decode video and receive audio on new streams. A
+cut link sends no RST.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ CUT_BAR_SECONDS = 10.0
 
 
 def run(*, quick: bool) -> Report:
-    """Let each happen 3 times (once when quick)."""
+    """Cause each failure 3 times (once if quick)."""
     with running_cluster(browsers=2) as cluster:
         killed, cut, stopped = asyncio.run(_measure(cluster, 1 if quick else 3))
     report = Report()
@@ -54,6 +54,6 @@ async def _node(call: CallOfTwo) -> str:
 
 
 async def _settled(cluster: Cluster, call: CallOfTwo) -> str:
-    """Wait until both nodes live, as far as control knows; return the node of the call."""
+    """Wait until control sees both nodes as alive; return the node of the call."""
     await asyncio.to_thread(until, lambda: set(cluster.node_states().values()) == {"living"}, 30)
     return await _node(call)

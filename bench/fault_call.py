@@ -1,4 +1,4 @@
-"""A call that goes on while servers fail: two clients of ours at a node, and for how long one heard nothing."""
+"""A call during server failures: two of our clients on a node, and the longest time without media."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from tests.support.call import received, send
 
 @dataclass(slots=True)
 class Silence:
-    """The longest time without a new frame, in seconds; `of_pictures` of the camera, `frames` is how many came."""
+    """The longest gaps between new frames in seconds (`of_pictures`: the camera's); `frames` is the number received."""
 
     of_sound: float = 0.0
     of_pictures: float = 0.0
@@ -25,7 +25,7 @@ class Silence:
 async def watched_call(base: str, signaling_url: str) -> AsyncIterator[Silence]:
     """Hold a call at the node that `signaling_url` names, in a meeting of the control at `base`.
 
-    Raises AssertionError at the end when somebody is no longer in it.
+    Raises AssertionError at the end if somebody is no longer in it.
     """
     silence = Silence()
     async with Api(base) as host, Api(base) as guest:

@@ -1,7 +1,7 @@
-"""The servers that faults are done to: PostgreSQL, Redis, a broker of Kafka's protocol, an S3 store, control, a node.
+"""The servers for fault injection: PostgreSQL, Redis, a Kafka-compatible broker, an S3 store, control, a node.
 
-Each is a real process of its own; control and the node know each other as in production, and signaling goes to the
-node itself, as through the gateway.
+Each is a real, separate process. Control and the node communicate as in production, and signaling goes directly to the
+node, as through the gateway.
 """
 
 import asyncio
@@ -137,7 +137,7 @@ class Servers:
 
 @contextlib.asynccontextmanager
 async def running_servers(meetings: int, *, with_store: bool) -> AsyncIterator[Servers]:
-    """Start all of them, with so many meetings to write events about."""
+    """Start all servers, with that many meetings for events."""
     with tempfile.TemporaryDirectory(prefix="pf") as name, running_broker() as broker, contextlib.ExitStack() as stack:
         store = stack.enter_context(running_s3()) if with_store else None
         directory = Path(name)

@@ -1,11 +1,11 @@
-"""Faults with real servers: events are written while servers go away, and a consumer must see each meeting's in order.
+"""Faults with real servers: events are written while servers fail, and a consumer must see each meeting's in order.
 
-A control process of its own takes facts from concurrent writers, as nodes report them, and relays events to a broker of
-Kafka's protocol. One after another PostgreSQL is restarted, Redis stands still, the broker is away, the store of files
-is killed in the middle of an upload, control is killed (once with events committed and not published for certain) and
-a transaction is held open while others commit. Writers repeat what was not acknowledged. In the end each meeting's
-numbers must be 1, 2, 3, …, in order, none missing. Meanwhile a call goes on at a node; nothing but what was killed is
-started again, and control must call itself ready again after each.
+A control process receives facts from concurrent writers, as nodes report them, and relays events to a Kafka-compatible
+broker. One after another, PostgreSQL is restarted, Redis hangs, the broker is stopped, the file store is killed during
+an upload, control is killed (once with committed but unpublished events), and a transaction stays open while others
+commit. Writers repeat unacknowledged facts. In the end each meeting's numbers must be 1, 2, 3, …, in order and
+complete. A call continues on a node meanwhile. Only killed servers are restarted, and control must report ready again
+after each fault.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ def run(*, quick: bool) -> Report:
     report.at_most(case, "events that never came", outcome.missing, "", 0)
     report.add(case, "repeated by the relay and dropped by the consumer", outcome.repeated, "")
     report.add(case, "last acknowledgement to last event", outcome.lag_seconds, "s")
-    report.at_least(case, "committed and not published when control was killed", outcome.unpublished, "", 1)
-    report.at_most(case, "uploads half visible", outcome.half_visible, "", 0)
+    report.at_least(case, "committed but not published when control was killed", outcome.unpublished, "", 1)
+    report.at_most(case, "partially visible uploads", outcome.half_visible, "", 0)
     report.at_most(case, "call: longest time without sound", outcome.call.of_sound, "s", 1)
-    report.add(case, "call: longest time without pictures", outcome.call.of_pictures, "s")
+    report.add(case, "call: longest time without video", outcome.call.of_pictures, "s")
     report.add(case, "call: frames received", outcome.call.frames, "")
     for name, seconds in outcome.recovery.items():
         report.add(name, "until control is ready again", seconds, "s")
@@ -78,14 +78,14 @@ async def scenario(
     async with running_servers(meetings, with_store=with_store) as servers:
         faults: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("PostgreSQL restarted", lambda: _restart_postgres(servers)),
-            ("Redis stands still", lambda: _stop_redis(servers, min(10.0, away_seconds))),
+            ("Redis hangs", lambda: _stop_redis(servers, min(10.0, away_seconds))),
             ("broker away", lambda: _stop_broker(servers, away_seconds)),
             ("control killed", lambda: _kill_control(servers, outcome, kills)),
-            ("a transaction held open", lambda: _hold_open(servers, min(1000, events // 10))),
+            ("a transaction stays open", lambda: _hold_open(servers, min(1000, events // 10))),
         ]
         if servers.store is not None:
             faults.append(
-                ("store killed in an upload", functools.partial(_stop_store, servers, servers.store, outcome))
+                ("store killed during an upload", functools.partial(_stop_store, servers, servers.store, outcome))
             )
         outcome.faults = [name for name, _ in faults]
         share = events // len(faults)
@@ -105,7 +105,7 @@ async def scenario(
 
 
 async def _ready(session: aiohttp.ClientSession, servers: Servers) -> float:
-    """Return after how many seconds control says that nothing is down."""
+    """Return the seconds until control reports that nothing is down."""
     begun = time.monotonic()
     async with asyncio.timeout(_READY_SECONDS):
         while True:
@@ -156,7 +156,7 @@ async def _stop_broker(servers: Servers, seconds: float) -> None:
 
 
 async def _stop_store(servers: Servers, store: S3Server, outcome: Outcome) -> None:
-    """Kill the store in the middle of an upload: nothing of it may be seen, what was there before must be."""
+    """Kill the store during an upload: no part of the upload may be visible, and earlier files must be."""
     url = f"http://{servers.http}/api/v1"
     size = 8_000_000
 
@@ -184,7 +184,7 @@ async def _stop_store(servers: Servers, store: S3Server, outcome: Outcome) -> No
 
 
 async def _kill_control(servers: Servers, outcome: Outcome, times: int) -> None:
-    """Kill it so many times; the first time nothing can be published that was committed."""
+    """Kill control that many times; the first time, committed events cannot be published."""
     connection = await asyncpg.connect(servers.cluster.dsn)
     unpublished = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
     await asyncio.to_thread(servers.broker.stop)
@@ -205,7 +205,7 @@ async def _kill_control(servers: Servers, outcome: Outcome, times: int) -> None:
 
 
 async def _hold_open(servers: Servers, commits: int) -> None:
-    """Append an event, and commit it only when `commits` others were."""
+    """Append an event, and commit it only after `commits` others."""
     held, *others = servers.made
     dsn = servers.cluster.dsn
     async with session(dsn) as beside, session(dsn) as connection, connection.transaction():

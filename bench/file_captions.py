@@ -1,4 +1,4 @@
-"""Sounds through the whole pipeline of a file: file worker, voice activity, endpointing, recogniser, guards."""
+"""Sounds through the complete pipeline for files: file worker, voice activity, endpointing, recogniser, guards."""
 
 import asyncio
 import tempfile
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A prompt and what was made of it: the texts and languages of the utterances within its time."""
+    """A prompt and its result: the texts and languages of the utterances within its time."""
 
     prompt: Prompt
     text: str
@@ -31,13 +31,13 @@ class Heard:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Word errors, and words said."""
+        """Return (word errors, words)."""
         said, heard = _unaccented(self.prompt.text), _unaccented(self.text)
         return word_errors(said, heard), len(words(said))
 
 
 def _unaccented(text: str) -> str:
-    """Without accents: the transcripts of some voices have none."""
+    """Return text without accents, because the transcripts of some voices have none."""
     return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
@@ -49,7 +49,7 @@ class Listener:
         self._voice_model = voice_model
 
     async def segments(self, samples: Floats, languages: Sequence[str] = ()) -> list[Segment]:
-        """Return what is heard in the samples."""
+        """Return the recognised utterances of the samples."""
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
             with wave.open(file, "wb") as sound:
                 sound.setparams((1, 2, RATE, 0, "NONE", ""))
@@ -60,7 +60,7 @@ class Listener:
                 return [item async for item in found if isinstance(item, Segment)]
 
     async def hear(self, spoken: Sequence[Prompt], sound: Floats, languages: Sequence[str] = ()) -> list[Heard]:
-        """Return what is heard of prompts that `joined` made into `sound`, or something as long."""
+        """Return the results of prompts from `sound`, which has the length of those that `joined` makes."""
         segments = await self.segments(sound, languages)
         at, heard = 0.0, []
         for one in spoken:
@@ -76,7 +76,7 @@ def _middle(segment: Segment) -> float:
 
 
 def joined(spoken: Sequence[Prompt]) -> Floats:
-    """The prompts one after another with pauses."""
+    """Join prompts with pauses."""
     return np.concatenate([part for one in spoken for part in (one.samples, silence(PAUSE_SECONDS))])
 
 

@@ -1,6 +1,6 @@
-"""Join click to the first decoded frame of another participant, in Chromium, through a whole server on loopback.
+"""Time from the click on Join to the first decoded frame of another participant, in Chromium with a complete server.
 
-One page publishes its camera; a fresh one then opens the meeting's page, waits until its preview stands, clicks "Join"
+One page publishes its camera. A new one opens the meeting's page, waits for its preview, clicks "Join"
 and waits for the first frame that `requestVideoFrameCallback` reports on a remote tile. All run on this machine.
 """
 
@@ -58,7 +58,7 @@ async def _measure(url: str, setup_token: str, joins: int) -> list[float]:
 
 
 async def _open(browser: Chromium, address: str, name: str) -> Page:
-    """Open the meeting's page and wait until its preview stands."""
+    """Open the meeting's page and wait for its preview."""
     page = await open_page(browser, address, viewport={"width": 1280, "height": 800})
     await page.get_by_label("Your name").fill(name)
     await page.locator(".prejoin-media video:not([hidden])").wait_for()

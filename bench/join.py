@@ -1,9 +1,9 @@
-"""Joins: how many a second, and how soon a newcomer has its first packet.
+"""Joins per second, and time to a newcomer's first packet.
 
-A join is signaling (token verified, welcome, offer, answer), ICE, DTLS and the keys in the engine; newcomers go to
-rooms of ten. The rate is per second of the sfu's CPU time, kernel included: the clients, which shake hands in Python,
-would otherwise be measured along with it. What was reached by the clock is shown beside it. The time to the first
-packet is a newcomer's to a room where somebody talks, from its first connect to what C reads and authenticates.
+A join consists of signaling (token verification, room-info, offer, answer), ICE, DTLS and the keys in the engine;
+newcomers join rooms of ten. The rate is per second of the sfu's CPU time, including the kernel, to exclude the clients,
+whose handshakes run in Python. The rate by the clock is shown beside it. The time to the first packet is that of a
+newcomer to a room where somebody talks, from its first connect to the first packet that C authenticates.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ async def _join_rooms(here: Stage, rooms: list[str]) -> list[Participant]:
 
 
 async def _first_packets(here: Stage, room: str) -> list[float]:
-    """Join a room in which somebody talks, one after another; return ms from the join to the first packet."""
+    """Join a room in which somebody talks, one participant after another; return the ms from join to first packet."""
     speaker = Participant(here.client, here.sfu, room)
     await speaker.join(publishes=True)
     here.participants.append(speaker)

@@ -98,7 +98,7 @@ class ChatSent(Fact, tag="chat", frozen=True, kw_only=True):
 
 
 class MessageReacted(Fact, tag="message_reacted", frozen=True, kw_only=True):
-    """A participant put an emoji on a chat message, or took it off (`on` is false)."""
+    """A participant added an emoji to a chat message, or removed it (`on` is false)."""
 
     message: str
     participant: str

@@ -155,7 +155,7 @@ class Hand(Message, tag="hand", frozen=True, kw_only=True):
 class Reaction(Message, tag="reaction", frozen=True, kw_only=True):
     """Shows an emoji to all for a moment. The server fills in the sender.
 
-    With `message`, the emoji is put on that chat message, or taken off it (`on` is false); `to` is the other person of
+    With `message`, the emoji is added to that chat message, or removed (`on` is false); `to` is the other person in
     a private message.
     """
 
@@ -277,7 +277,7 @@ class Watched(Message, tag="watched", frozen=True, kw_only=True):
 
 
 class SectionsWanted(Message, tag="sections-wanted", frozen=True, kw_only=True):
-    """To a client of another protocol that makes all offers: its next one, due now, needs so many m-sections more."""
+    """To a client of another protocol that makes all offers: asks for an offer with this many more m-sections."""
 
     audio: int
     video: int

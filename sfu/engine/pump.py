@@ -107,14 +107,14 @@ class Pump:
         self._clock = clock
         self._audio: deque[Datagram] = deque()
         self._other: deque[tuple[int, Datagram]] = deque()
-        """With the time of reading."""
+        """Pairs of a time of reading and a datagram."""
         self._taken: list[Datagram] = []
         self._chunk = _MAX_CHUNK
         self._datagrams_read = self._waited = 0
         self._turned_away: Counter[int] = Counter()
         self._all_turned_away = self._all_stale = 0
         self._cut: set[tuple[Address, bytes]] = set()
-        """Streams, by source and SSRC, of which nothing passes until the backlog is worked off."""
+        """Streams, by source and SSRC, of which nothing is accepted until the backlog is empty."""
         self.times = PumpTimes()
 
     @property
@@ -314,7 +314,9 @@ class Pump:
         return chunk
 
     def _leaves_out(self, datagram: Datagram, *, is_stale: bool) -> bool:
-        """Return True if a packet is not forwarded: it has waited too long, or an earlier one of its stream had."""
+        """Return True if a packet must not be forwarded, since it or an earlier one of its stream has waited too
+        long.
+        """
         stream = datagram.source, datagram.data[8:12]
         if is_stale:
             self._cut.add(stream)

@@ -106,7 +106,7 @@ class NoProtector:
         return 0
 
     def seal(self, header: bytes, payload: bytes, base: int, index: int) -> bytes:
-        """Return the packet as it is."""
+        """Return the packet unchanged."""
         return header + payload
 
 
@@ -191,7 +191,7 @@ class PlainReceiver:
         """Nothing is kept of an SSRC."""
 
     def unprotect(self, data: bytes, ssrc: int) -> bytes:
-        """Return the packet as it is."""
+        """Return the packet unchanged."""
         return data
 
     def unprotect_rtcp(self, data: bytes) -> bytes:

@@ -16,7 +16,7 @@ PING_TIMEOUT_SECONDS = 15
 _PARTICIPANT, _TRACK, _ROOM = "PA_", "TR_", "RM_"
 _KIND = "participant_"
 _OF_KIND = re.compile("[0-9a-f]{32}")
-"""The form of what follows `_KIND` in our ids."""
+"""The form of our ids after `_KIND`."""
 
 RIDS = {
     "q": models.VideoQuality.LOW,
@@ -77,7 +77,7 @@ def quality_of(quality: str, *, connected: bool) -> "models.ConnectionQuality":
 def participant_sid(participant: str) -> str:
     """Return the sid of a participant, without the name of its kind.
 
-    The sids of a participant and a track, with a sign between them, must fit a stream's id, 64 characters (RFC 8830,
+    The sids of a participant and a track, with a separator, must fit into a stream's id of 64 characters (RFC 8830,
     section 2): Firefox cuts off the rest.
     """
     return _PARTICIPANT + participant.removeprefix(_KIND)

@@ -213,11 +213,11 @@ class SctpAssociation:
         return messages
 
     def withhold(self, size: int) -> None:
-        """Advertise a receive window that is smaller by what waits with the caller."""
+        """Advertise a receive window reduced by the bytes that the caller holds."""
         self._library._advertised_rwnd -= size
 
     def give_back(self, size: int, now: int) -> None:
-        """Undo `withhold`, and say so: the far end may wait for it."""
+        """Undo `withhold`, and acknowledge it, since the far end may be waiting."""
         self._library._advertised_rwnd += size
         if size and self.established and self._library._last_received_tsn is not None:
             self._do(self._library._send_sack(), now)

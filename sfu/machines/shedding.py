@@ -13,7 +13,7 @@ pictures stay, since pausing and resuming them is work for policy. The node take
 and it has time to spare. A step back that proves too large is tried again later.
 
 A step takes effect only some time later. Until then no other step is taken in either direction: otherwise each overload
-would end with all pictures gone, and each recovery with a new overload. Meanwhile the engine drops video that waits too
+would end without any pictures, and each recovery with a new overload. Meanwhile the engine drops video that waits too
 long, by whole streams (`Drop.STALE`).
 """
 
@@ -24,7 +24,7 @@ _STANDING_NS = 20_000_000
 _BEHIND_NS = 300_000_000
 _PATIENCE = 2  # consecutive windows before the first step
 _EFFECT_NS = 300_000_000  # until a step takes effect: policy applies it room by room, and then the backlog drains
-_SPARE = ((0.5, 4), (0.7, 2), (0.85, 1))  # the largest share of time in use that allows so many steps back
+_SPARE = ((0.5, 4), (0.7, 2), (0.85, 1))  # the largest share of time in use that allows this many steps back
 _SMALL_STEPS = 5
 _SOUND_STEPS = 10
 _FIRST_WAIT_NS = 3 * WINDOW_NS

@@ -191,11 +191,11 @@ class DataChannels:
         return Unfit.TOO_LONG if len(message.data) > self._longest else None
 
     def withhold(self, size: int) -> None:
-        """Let the far end send so much less, since that much of what came waits here."""
+        """Reduce the far end's window by the size of messages that wait here."""
         self._association.withhold(size)
 
     def give_back(self, size: int, now: int) -> None:
-        """Let the far end send so much more again."""
+        """Restore the far end's window by this size."""
         self._association.give_back(size, now)
 
     def records_to_send(self) -> list[bytes]:

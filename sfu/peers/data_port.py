@@ -8,7 +8,7 @@ from sfu.peers.peer import Peer
 
 _HELD_NS = 50_000_000
 _MAX_HELD = 1024
-"""Messages that wait; their bytes are bounded by the window, too, if the far end keeps to it."""
+"""The number of messages that may wait; their bytes are bounded by the window, if the far end obeys it."""
 
 
 class DataPort:
@@ -43,7 +43,7 @@ class DataPort:
         return came
 
     def _take_held(self, came: list[Came], now: int) -> list[Came]:
-        """Return what is due; until what is held is, reliable messages join it."""
+        """Return the messages that are due; reliable ones wait behind those that are held."""
         if self._again_at is not None and now < self._again_at:
             late = [message for message in came if message.reliable]
             self._overflowed = self.hold(late, self._again_at - _HELD_NS)
@@ -53,9 +53,9 @@ class DataPort:
         return held + came
 
     def hold(self, messages: Sequence[Came], now: int) -> int:
-        """Keep messages for a moment, to be taken again; meanwhile the far end may send that much less.
+        """Keep messages for a moment, to be taken again; meanwhile the far end may send correspondingly less.
 
-        Return how many are not kept since they are too many, those since the last call included.
+        Return the number of messages dropped for lack of room since the last call, including these.
         """
         kept = messages[: max(_MAX_HELD - len(self._held), 0)]
         self._held += kept

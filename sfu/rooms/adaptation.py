@@ -141,7 +141,7 @@ class Adaptation:
         """True while no picture flows and nothing needs a decision."""
 
     def restrict(self, restriction: Restriction, now: int) -> bool:
-        """Apply these restrictions from the next update on; return whether they are others than before."""
+        """Apply these restrictions from the next update on; return True if they have changed."""
         if restriction == self._restriction:
             return False
         if restriction != replace(self._restriction, unread=restriction.unread):

@@ -21,7 +21,7 @@ class DataAllowance:
         return self._refusals.take(now)
 
     def take(self, size: int, now: int) -> bool:
-        """Take what a message needs, or nothing."""
+        """Take a message's cost from the allowance, or nothing if that does not suffice; return the result."""
         if not self._messages.take(now):
             return False
         if not self._bytes.take(now, size):

@@ -16,16 +16,16 @@ from sfu.rooms.room import Room
 
 
 class _TooMuch(Refused):
-    """The sender has used up its allowance, or the room's."""
+    """The sender has used up its own or the room's allowance."""
 
     def __init__(self) -> None:
         super().__init__(Code.TOO_MANY_REQUESTS, "Too much data; a message was not passed on.")
 
 
 def drain(room: Room, participant: Participant, media: PublishPeer | SubscribePeer, now: int) -> None:
-    """Pass on the messages that have come over a peer's data channels.
+    """Pass on the messages that have arrived over a peer's data channels.
 
-    Reliable ones beyond the allowance wait, and so do those behind them: their sender is slowed down.
+    Reliable messages beyond the allowance wait, and so do those after them, which slows down their sender.
     """
     came = media.take_data(now)
     waiting = _take(room, participant, came, now) if came else []

@@ -18,7 +18,7 @@ class Dialect(Protocol):
     """
 
     has_one_peer: bool
-    """True if the client makes all offers, for one peer that it publishes and receives on."""
+    """True if the client makes all offers, for one peer on which it publishes and receives."""
     publish_labels: Labels
     subscribe_labels: Labels
 
@@ -31,7 +31,7 @@ class Dialect(Protocol):
         """
 
     def chat_of(self, message: DataMessage) -> list[str]:
-        """Return what a message from its data channels says in chat, too; called once for each, in order."""
+        """Return the chat message in a message from its data channels, if any; called once for each, in order."""
 
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
         """Return a message for its data channels, None if the client has no use for it; `names` is the sender."""

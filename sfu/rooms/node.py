@@ -90,7 +90,7 @@ class Node:
         self._ticks: dict[str, int] = {}
         self._shed = NOTHING
         self._turns: dict[Hashable, int] = {}  # keys that wait for a turn, in order, with their times of arrival
-        self._first: dict[Hashable, int] = {}  # those whose turn comes before all others
+        self._first: dict[Hashable, int] = {}  # keys whose turn comes before all others
 
     # Sessions
 
@@ -429,7 +429,7 @@ class Node:
             self.take_again(leftover, now)
 
     def ration(self, shed: Shed, now: int) -> None:
-        """Apply this level of shedding, since the node is overloaded; that comes before all other policy work."""
+        """Apply this level of shedding, since the node is overloaded. This precedes all other policy work."""
         self._shed = shed
         for room in rationing.ration(self.context, self.rooms.values(), shed, now):
             self._first.setdefault(AdaptationKey(room.room), now)

@@ -20,7 +20,7 @@ class Owner(NamedTuple, Generic[RoomT]):
 
 
 def subscriber_of(media: PublishPeer | SubscribePeer) -> SubscribePeer | None:
-    """Return the side of a peer that sends to its participant, if it has one."""
+    """Return a peer's sending side, if it has one."""
     if isinstance(media, SubscribePeer):
         return media
     return media.subscribe_peer if isinstance(media, DuplexPeer) else None

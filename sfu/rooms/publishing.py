@@ -31,7 +31,7 @@ def offer(
     wished = {entry.source for entry in declared.values()}
     receives_too = participant.dialect is not None and participant.dialect.has_one_peer
     allowed = participant.grants.publish and (not wished or wished & set(participant.grants.publish))
-    if not allowed and not receives_too:  # where it receives, too, what may not be published is kept from others
+    if not allowed and not receives_too:  # if it also receives, tracks that may not be published are kept from others
         raise Refused(Code.PUBLISH_NOT_PERMITTED, "You may not publish this here.")
     if any(entry.track and _is_taken(room, participant, entry.track) for entry in declared.values()):
         raise Refused(Code.OFFER_REFUSED, "The offer chose the id of another track.")

@@ -17,7 +17,7 @@ from sfu.rooms.peer_index import Owner
 def start(room: LiveRoom, participant: Participant, now: int) -> None:
     """Give the participant a fresh subscribe peer and send its first offer at once.
 
-    One that makes the offers itself, for one peer, gets its subscription with the first of them.
+    A client that makes the offers itself, for one peer, gets its subscription with the first offer.
     """
     end(room, participant, now)
     subscription = _new_subscription(room, participant, now) if participant.grants.subscribe else None

@@ -149,7 +149,7 @@ class LiveKitDoor:
         self._do(session, functools.partial(_asked, session.translator, data))
 
     def _do(self, session: LiveKitSocket, ask: Callable[[], list[signaling.ClientMessage]]) -> None:
-        """Do what a request asks, and answer it."""
+        """Carry out a request, and answer it."""
         try:
             asked = ask()
             for reply in session.translator.replies:

@@ -153,9 +153,9 @@ cdef void note_cut(State *state, const Stream *stream, const Packet *packet) noe
 
 
 cdef int left_out_of(State *state, Run *run, bint is_stale) noexcept nogil:
-    """Return how many of the run's first packets are left out: all of a stale one, others up to a keyframe.
+    """Return how many of the run's first packets are left out: all of a stale run, otherwise those before a keyframe.
 
-    Policy is told again of a keyframe that came in vain: too late itself, or after others of its stream.
+    Policy is told again of a keyframe that was useless, since it or earlier packets of its stream were too late.
     """
     cdef Stream *stream = run.stream
     cdef Packet *packet
@@ -189,7 +189,7 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
         run.is_started = True
         run.route_count = stream.routes.count
         if run.route_count == 0:
-            stream.is_cut = False  # who comes begins with a keyframe
+            stream.is_cut = False  # newcomers begin with a keyframe
         elif not stream.is_audio:
             run.left_out = left_out_of(state, run, deadline != 0 and state.now - run.came_at > STALE_NS)
         if run.route_count:

@@ -19,7 +19,7 @@ _GONE_NS = 3_000_000_000
 _LONGER, _LONGER_NS = 1.5, 50_000_000
 _FAST = 0.25  # seconds per second: our own queue grows faster, unless the link became slower by less than a fifth
 _REGAINED_NS = 10_000_000_000
-_REACH = 2.0  # times what arrived at the last loss, or arrives now
+_REACH = 2.0  # times the rate that arrived at the last loss, or arrives now
 _DOUBT_NS, _LONGEST_DOUBT_NS = 2_000_000_000, 32_000_000_000
 _BETA, _C = 0.7, 0.4
 _PACKET_BITS = 1200 * 8
@@ -111,7 +111,9 @@ class Competition:
         )
 
     def _grow(self, arriving: float, round_trip: int, now: int) -> None:
-        """Set the share to that of a CUBIC window that was cut at the last loss, not far beyond what arrives."""
+        """Set the share to that of a CUBIC window that was cut at the last loss, but not far above the arriving
+        rate.
+        """
         trip = max(round_trip, 1) / _SECOND
         largest = self._largest * trip / _PACKET_BITS  # packets
         elapsed = (now - self._since) / _SECOND

@@ -66,7 +66,7 @@ def media_share(loss: float) -> float:
 
 
 class RetransmissionBudget:
-    """Bounds retransmissions to a quarter of the estimate, or what media leave for them, in bursts of half a second.
+    """Bounds retransmissions to a quarter of the estimate, or the part that media leaves, in bursts of half a second.
 
     A receiver that requests everything again (a storm after an outage) would otherwise keep its own link full.
     """
@@ -80,7 +80,7 @@ class RetransmissionBudget:
     ) -> int:
         """Return how many of `packets` packets of about `size` bytes may be sent again now, and charge them.
 
-        `loss` is the share of packets that the link loses by itself. Second copies (`copies`) get only what first
+        `loss` is the share of packets that the link itself loses. Second copies (`copies`) get only what first
         retransmissions do not need.
         """
         share = max(_REPAIR_SHARE, 1.0 - media_share(loss))

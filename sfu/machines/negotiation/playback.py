@@ -18,7 +18,7 @@ SENT_EXTENSIONS = frozenset(Extension) - {Extension.RID, Extension.REPAIRED_RID}
 class PlaybackStream:
     """A stream to send: "audio" or "video" under these SSRCs; streams with the same `msid` are played in sync.
 
-    `track` is the id in the msid line, for clients that know tracks by it.
+    `track` is the id in the msid line, for clients that identify tracks by it.
     """
 
     kind: str
@@ -84,7 +84,7 @@ def decide(
     codecs: frozenset[Codec],
     wanted: Collection[Extension] = SENT_EXTENSIONS,
 ) -> tuple[NegotiatedMedia, MediaSection]:
-    """Return the answer to one section, on which a stream is sent, or nothing; of extensions those `wanted`."""
+    """Return the answer to one section, on which a stream or nothing is sent, with the `wanted` extensions."""
     section = offer.description.media[index]
     reason = offer.refusal(section)
     if reason:

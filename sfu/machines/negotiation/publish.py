@@ -43,7 +43,8 @@ class PublishPolicy:
     `preferred`, or a section's codec in `by_mid`, is put first if it was offered: browsers send the first codec of an
     answer. With `data` one section of data channels is accepted.
 
-    With `shows`, what is sent on sections where the client only receives, by mid; the others among those are inactive.
+    `shows` holds, by mid, the streams sent on sections where the client only receives; the others of these are
+    inactive.
     """
 
     max_audio: int = 4
@@ -92,7 +93,7 @@ def _decide(
 ) -> tuple[NegotiatedMedia, MediaSection]:
     section = offer.description.media[index]
     if policy.shows is not None and only_receives(offer.description, section):
-        # Browsers offer simulcast only if the RID extensions were agreed on for the other sections, too.
+        # Browsers offer simulcast only if the RID extensions are also agreed on for the other sections.
         return playback.decide(offer, index, policy.shows.get(offer.name(index)), policy.codecs, _EXTENSIONS)
     if room[_DATA] > 0 and negotiation_data.is_usable(section):
         media = NegotiatedMedia(index, offer.name(index), section.kind, Direction.INACTIVE)

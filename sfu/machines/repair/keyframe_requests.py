@@ -20,7 +20,7 @@ class KeyframeRequests:
             self._wanted_at = now
 
     def cancel(self) -> None:
-        """Note that nobody needs one any longer."""
+        """Note that nobody needs a keyframe any longer."""
         self._wanted_at = None
 
     def keyframe(self, now: int) -> None:

@@ -119,7 +119,7 @@ class IngressStream:
         self._ended_packets, self._ended_measured = self.progress.packets, self.progress.measured_at
 
     def leave_unread(self) -> None:
-        """Note that this is not read from now on: a keyframe would come in vain."""
+        """Note that the stream is not read from now on, so a keyframe would be useless."""
         self._keyframe_owed_at = None
         if self._keyframes is not None:
             self._keyframes.cancel()

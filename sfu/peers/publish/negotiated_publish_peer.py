@@ -70,7 +70,7 @@ class NegotiatedPublishPeer(PublishPeer):
         return [] if self.data is None else self.data.take(now)
 
     def hold_data(self, messages: Sequence[Came], now: int) -> int:
-        """Have `take_data` return messages again, later; return how many are too many."""
+        """Have `take_data` return messages again later; return the number dropped for lack of room."""
         return len(messages) if self.data is None else self.data.hold(messages, now)
 
     def timer(self) -> int | None:

@@ -133,7 +133,7 @@ class PublishPeer:
         return []
 
     def hold_data(self, messages: Sequence[Came], now: int) -> int:
-        """Have `take_data` return messages again, later; return how many are too many. There are none here."""
+        """Have `take_data` return messages again later; return the number dropped, which is 0 here."""
         return len(messages)
 
     def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:

@@ -172,7 +172,7 @@ class Bandwidth:
 
     @property
     def round_trip(self) -> int:
-        """The round trip, in ns, that newest feedback tells."""
+        """The round trip (ns) shown by the newest feedback."""
         return self._estimator.round_trip
 
     def admit_retransmissions(

@@ -44,7 +44,7 @@ class NackResponder:
             )
             counters["retransmissions_over_budget"] += len(useful) - admitted
             useful = useful[:admitted]
-        if bandwidth is not None:  # reports are rare, and may tell of a queue that is gone
+        if bandwidth is not None:  # reports are rare, and the queue that they show may have drained
             round_trip = min(round_trip, bandwidth.round_trip)
         interval = retransmission_interval(round_trip)
         self._send(downtrack, useful, now, interval)

@@ -35,7 +35,9 @@ class SubscribePeer:
     """A peer that only receives media. `downtracks` is by mid."""
 
     def __init__(self, context: Context, now: int, peer: PlainPeer | Peer | None = None) -> None:
-        """`peer` is that of a plain transport or one that publishes, too; without it, one is made, to be negotiated."""
+        """`peer` is that of a plain transport, or one that also publishes; without it, a peer is created, to be
+        negotiated.
+        """
         self.peer = peer or context.peer(now)
         self.downtracks: dict[str, DownTrack] = {}
         self.ever_added = 0
@@ -95,7 +97,7 @@ class SubscribePeer:
         return [] if self.data is None else self.data.take(now)
 
     def hold_data(self, messages: Sequence[Came], now: int) -> int:
-        """Have `take_data` return messages again, later; return how many are too many."""
+        """Have `take_data` return messages again later; return the number dropped for lack of room."""
         return len(messages) if self.data is None else self.data.hold(messages, now)
 
     def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
@@ -120,7 +122,7 @@ class SubscribePeer:
             self.data.agree(agreed.data, now, dtls_client=agreed.remote.role is DtlsRole.CLIENT)
 
     def agree_slots(self, media: Sequence[NegotiatedMedia], now: int) -> None:
-        """Take the payload types that slots agreed on."""
+        """Take the slots' agreed payload types."""
         for section in media:
             downtrack = self.downtracks.get(section.mid)
             if downtrack is not None and section.accepted and section.direction.sends:
@@ -168,7 +170,7 @@ class SubscribePeer:
             self.bandwidth.observed(summary, arrival)
 
     def control(self, packet: rtcp.Packet, arrival: int, now: int) -> None:
-        """Take a packet of RTCP."""
+        """Take an RTCP packet."""
         if isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):
             self._reported(packet.reports, arrival)
             return
@@ -264,7 +266,7 @@ class SubscribePeer:
         self._context.outbox.send(self.peer.close(now))
 
     def stop(self) -> None:
-        """Stop all tracks; the peer goes on, for what it receives."""
+        """Stop all tracks; the peer continues for incoming media."""
         for downtrack in self.downtracks.values():
             downtrack.clear()
             del self._context.routes[downtrack.route]

@@ -38,7 +38,7 @@ class SubscribeOffer(NamedTuple):
 
 
 class Requirement(NamedTuple):
-    """The sections that the client's next offer should have in addition, where the client makes the offers."""
+    """The sections to add to the client's next offer, if the client makes the offers."""
 
     audio: int
     video: int
@@ -153,7 +153,7 @@ class Subscription:
         return True
 
     def take_requirement(self, now: int) -> Requirement | None:
-        """Return what to ask the client for; None while nothing is, or where it makes no offers."""
+        """Return the sections to ask the client for; None if there are none, or if it makes no offers."""
         return None
 
     def offer_due(self) -> int | None:

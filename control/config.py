@@ -203,6 +203,8 @@ class ControlConfig:
     """The model that summarizes ended meetings; None: transcripts only."""
     allow_private_webhooks: bool = False
     """True allows webhooks to private networks and over plain HTTP."""
+    allow_private_broadcasts: bool = False
+    """True allows broadcasts to RTMP servers in private networks."""
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """API secrets that sign access tokens for LiveKit's clients, by API key; without any, these clients are refused."""
     livekit_create_rooms: bool = True

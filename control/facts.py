@@ -15,7 +15,8 @@ import msgspec
 from prometheus_client import Counter
 
 from control.database import Connection
-from control.recordings import lifecycle
+from control.problem import Problem
+from control.recordings import broadcasts, lifecycle
 from control.services import Services
 from control.store import (
     agent_jobs,
@@ -33,6 +34,7 @@ from control.store import (
     transcript,
 )
 from foundation import tracing
+from foundation.film_options import FilmOptions
 from sfu.api.desired_state import DesiredState
 from sfu.api.facts import (
     AnyFact,
@@ -179,6 +181,7 @@ async def _apply(connection: Connection, batch: ReceivedBatch, fact: AnyFact) ->
             pass  # a secondary node holds only a part of the room
         case RoomOpened():
             await _open_room(connection, batch, fact, at, placement)
+            return await _go_live(connection, fact.room, meeting.settings)
         case RoomClosed():
             return await close_room(connection, fact.room, at, MOVED if fact.moved else "closed")
         case ParticipantJoined() | ParticipantLeft():
@@ -233,6 +236,18 @@ async def _open_room(
     if name is not None:
         await agent_jobs.add(connection, fact.room, name, agent_jobs.EVERY_ROOM)
     await _event(connection, outbox.MEETING_EVENTS, "meeting.started", fact)
+
+
+async def _go_live(connection: Connection, meeting: str, settings: dict[str, Any]) -> DesiredState | None:
+    """Start the broadcast that a meeting begins with, if it wants one."""
+    if not settings.get("broadcast"):
+        return None
+    wish = broadcasts.Wish(meeting, broadcasts.AUTOMATIC, "")
+    try:
+        return (await broadcasts.start_in_transaction(connection, wish, FilmOptions(layout="speaker")))[1]
+    except Problem as problem:
+        _log.info("the broadcast of %s did not begin by itself: %s", meeting, problem.detail)
+        return None
 
 
 async def _take_presence(

@@ -13,8 +13,10 @@ from control.jobs import outside_jobs
 from control.placement import placing
 from control.problem import Problem
 from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH, livekit_token, node_for, node_of_livekit, room_of_path
+from control.recordings import broadcasts
 from control.services import Services
 from control.store import placements, rooms
+from foundation.broadcasts import BroadcastReport
 from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.node_secret import carries_node_secret
 from sfu.api.facts import FactAcknowledgement
@@ -22,7 +24,7 @@ from sfu.api.livekit import LiveKitUse
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
 
-_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse, LiveKitUse)
+_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse, LiveKitUse, BroadcastReport)
 _MAX_BATCH = 8 * 1024 * 1024
 
 
@@ -83,7 +85,11 @@ def _add_rooms(app: Quart, services: Services) -> None:
 
 
 def _add_jobs(app: Quart, services: Services) -> None:
-    """Add the routes through which other parts claim, renew and settle jobs."""
+    """Add the routes through which other parts claim, renew and settle jobs, and report broadcasts."""
+
+    @app.post("/internal/v1/broadcasts/<broadcast>/report")
+    async def report_broadcast(broadcast: str) -> Response:
+        return _json(await broadcasts.take_report(services, broadcast, await _read(BroadcastReport)))
 
     @app.post("/internal/v1/jobs/claim")
     async def claim_job() -> Response:

@@ -11,12 +11,14 @@ import msgspec
 from control import facts, retention, uploads
 from control.database import Connection
 from control.meetings import breakouts
+from control.recordings import broadcasts as live
 from control.recordings import lifecycle
 from control.recurring import every, for_each
 from control.services import Services
 from control.store import (
     account_tokens,
     batches,
+    broadcasts,
     event_places,
     idempotency,
     jobs,
@@ -63,6 +65,7 @@ def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
     steps: dict[str, tuple[float, Callable[[], Awaitable[None]]]] = {
         "leases of rooms": (often, lambda: leases.check(services, asyncio.get_running_loop().time())),
         "abandoned recordings": (often, functools.partial(stop_abandoned, services)),
+        "abandoned broadcasts": (often, functools.partial(_end_broadcasts, services)),
         "breakout rooms": (often, functools.partial(breakouts.end_closed, services)),
         "tidying": (_TIDY_SECONDS, functools.partial(_tidy, services)),
     }
@@ -109,6 +112,13 @@ async def stop_abandoned(services: Services) -> None:
     async with services.pool.acquire() as connection:
         found = await recordings.abandoned(connection)
     await for_each("abandoned recordings", found, functools.partial(_stop, services))
+
+
+async def _end_broadcasts(services: Services) -> None:
+    """End broadcasts of meetings that everyone has left."""
+    async with services.pool.acquire() as connection:
+        found = await broadcasts.abandoned(connection)
+    await for_each("abandoned broadcasts", found, functools.partial(live.stop_abandoned, services))
 
 
 async def _stop(services: Services, recording: RecordingRow) -> None:

@@ -65,6 +65,7 @@ class Services:
     outgoing: aiohttp.ClientSession
     store_threads: ThreadPoolExecutor
     totp_seal: Seal
+    broadcast_seal: Seal
     images: Images
     probe: DatabaseProbe
     readiness: Readiness
@@ -128,6 +129,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
         mail=Mailer(config.smtp, config.data_dir / "mail"),
         images=Images(),
         totp_seal=Seal(loaded.derive("totp secret")),
+        broadcast_seal=Seal(loaded.derive("broadcast key")),
         media=files,
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},

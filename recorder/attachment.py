@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from recorder import metrics
+from recorder.broadcast.broadcasts import Broadcasts
 from recorder.capture import Capture
 from recorder.config import RecorderConfig
 from recorder.durability import Durability, Synced
@@ -15,7 +16,15 @@ from recorder.uploads import Uploads
 from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import RecordingStarted
 from sfu.api.sink_client import SinkSocket, stay_attached
-from sfu.api.sink_records import VERSION, RecorderState, RecordingKept, SinkHello, decode
+from sfu.api.sink_records import (
+    VERSION,
+    BroadcastEnded,
+    BroadcastStarted,
+    RecorderState,
+    RecordingKept,
+    SinkHello,
+    decode,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +43,7 @@ class Attachments:
         facts: FactReporter,
         uploads: Uploads,
         *,
+        broadcasts: Broadcasts,
         sink_socket: Path,
     ) -> None:
         self._config = config
@@ -42,6 +52,7 @@ class Attachments:
         self._finisher = finisher
         self._facts = facts
         self._uploads = uploads
+        self._broadcasts = broadcasts
 
     async def run(self) -> None:
         """Attach repeatedly until cancelled; before it returns, everything captured is sealed and on disk."""
@@ -74,7 +85,10 @@ class Attachments:
                     metrics.DROPPED_RECORDS.labels("malformed").inc()
                     _log.error("invalid sink record: %s", error)
                     continue
-                capture.take(record, time.monotonic_ns())
+                if isinstance(record, BroadcastStarted | BroadcastEnded):
+                    self._broadcasts.take(record, self._path)
+                else:
+                    capture.take(record, time.monotonic_ns())
             for recording in capture.take_begun():
                 started = RecordingStarted(
                     room=recording.info.room, at=recording.info.started_unix_ms, recording=recording.info.recording

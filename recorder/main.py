@@ -14,6 +14,7 @@ from objects.threads import Objects, threads
 from recorder import metrics, recovery, upkeep
 from recorder.adoption import Adoption
 from recorder.attachment import Attachments
+from recorder.broadcast.broadcasts import Broadcasts
 from recorder.composing import Composer
 from recorder.config import RecorderConfig
 from recorder.finisher import Finisher
@@ -52,8 +53,12 @@ async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable
         tasks.create_task(keep_running("facts", facts.run))
         tasks.create_task(keep_running("uploads", uploads.run))
         tasks.create_task(keep_running("finishing", finisher.run))
+        broadcasts = Broadcasts(config, uploads.objects or _on_disk(config, pool))
+        tasks.create_task(keep_running("broadcasts", broadcasts.run))
         for path in (config.sink_socket, *config.other_sink_sockets):
-            attachments = Attachments(config, recordings, finisher, facts, uploads, sink_socket=path)
+            attachments = Attachments(
+                config, recordings, finisher, facts, uploads, broadcasts=broadcasts, sink_socket=path
+            )
             tasks.create_task(keep_running(f"attachment to {path.name}", attachments.run))
         tasks.create_task(keep_running("upkeep", functools.partial(upkeep.run, config, uploads)))
         composer = Composer(config, uploads.objects, _on_disk(config, pool))

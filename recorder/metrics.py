@@ -4,6 +4,8 @@ import errno
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from foundation.broadcasts import OutputState
+
 ATTACHED = Gauge("parley_recorder_attached", "Sfu processes that the recorder is attached to")
 RECORDINGS = Gauge("parley_recorder_recordings", "Recordings on this machine that are not finished", ["state"])
 STREAMS = Gauge("parley_recorder_streams", "Streams being captured")
@@ -27,6 +29,21 @@ FINISH_SECONDS = Histogram(
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 FACTS = Counter("parley_recorder_facts_total", "Facts for control, by outcome", ["outcome"])
+BROADCASTS = Gauge("parley_recorder_broadcasts", "Rooms that go out live")
+BROADCAST_OUTPUTS = Gauge(
+    "parley_recorder_broadcast_outputs", "Outputs of broadcasts, by what they are doing", ["phase"]
+)
+BROADCAST_BITS = Gauge("parley_recorder_broadcast_bits_per_second", "Bits that all outputs hand over in a second")
+BROADCAST_DELAY = Gauge(
+    "parley_recorder_broadcast_delay_seconds", "Longest time from capture until an output handed a picture over"
+)
+BROADCAST_BYTES = Counter("parley_recorder_broadcast_bytes_total", "Bytes handed over by outputs", ["kind"])
+BROADCAST_DROPPED = Counter(
+    "parley_recorder_broadcast_dropped_frames_total", "Pictures that an output could not hand over in time", ["kind"]
+)
+BROADCAST_FAILURES = Counter(
+    "parley_recorder_broadcast_failures_total", "Times that an output lost its target, or did not reach it", ["kind"]
+)
 # Start at 0: an alert needs a value from before a change, and a dashboard shows 0 instead of no data.
 for _family, _labels in (
     (FRAMES, ("audio", "video")),
@@ -34,10 +51,29 @@ for _family, _labels in (
     (DROPPED_FRAMES, ("before_keyframe", "disk")),
     (DISK_ERRORS, ("ENOSPC", "EIO", "EDQUOT", "EROFS")),
     (UPLOADS, ("stored", "refused", "missing", "overflowed")),
+    (BROADCAST_OUTPUTS, ("waiting", "connecting", "live", "retrying")),
+    (BROADCAST_BYTES, ("rtmp", "hls")),
+    (BROADCAST_DROPPED, ("rtmp", "hls")),
+    (BROADCAST_FAILURES, ("rtmp", "hls")),
     (FACTS, ("acknowledged", "refused", "dropped", "overflowed")),
 ):
     for _label in _labels:
         _family.labels(_label)
+
+
+_outputs: dict[str, list[OutputState]] = {}
+
+
+def note_outputs(broadcast: str, states: list[OutputState]) -> None:
+    """Note how the outputs of a broadcast are doing; none when it is over."""
+    _outputs[broadcast] = states
+    if not states:
+        del _outputs[broadcast]
+    known = [state for of_one in _outputs.values() for state in of_one]
+    for phase in ("waiting", "connecting", "live", "retrying"):
+        BROADCAST_OUTPUTS.labels(phase).set(sum(state.phase == phase for state in known))
+    BROADCAST_BITS.set(sum(state.bits_per_second for state in known))
+    BROADCAST_DELAY.set(max((state.delay_ms for state in known), default=0) / 1000)
 
 
 def name_of(error: OSError) -> str:

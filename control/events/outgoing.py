@@ -4,7 +4,6 @@ Each address is checked before connecting to it, whether resolved or written in 
 rebinding and no odd spelling of an address leads to the internal network.
 """
 
-import ipaddress
 import re
 import socket
 
@@ -12,29 +11,10 @@ import aiohttp
 from yarl import URL
 
 from control.problem import Problem
+from foundation.addresses import ForbiddenAddress, is_public
 
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 _MAX_NAME = 253  # RFC 1035, in characters
-
-
-class ForbiddenAddress(OSError):
-    """The address is not on the public internet."""
-
-
-def is_public(address: str) -> bool:
-    """Return whether an IP address is on the public internet, including IPv4 inside IPv6."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-        if ip not in _GLOBAL_UNICAST:  # all global unicast addresses that IANA has allocated so far
-            return False
-    return ip.is_global and not ip.is_multicast
 
 
 def check_url(url: str, allow_private: bool) -> None:
@@ -58,6 +38,11 @@ def check_url(url: str, allow_private: bool) -> None:
         raise Problem(400, "invalid_url", "This is not a host name.")
     if public is False and not allow_private:
         raise Problem(400, "forbidden_address", "This address is not on the public internet.")
+
+
+def is_forbidden(host: str) -> bool:
+    """Return whether a host is written as an address that is not on the public internet."""
+    return _literal(host) is False
 
 
 def _is_name(host: str) -> bool:

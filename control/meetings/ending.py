@@ -6,7 +6,7 @@ import msgspec
 
 from control.database import Connection
 from control.problem import Problem
-from control.store import breakouts, jobs, meetings, outbox, recordings, rooms
+from control.store import breakouts, broadcasts, jobs, meetings, outbox, recordings, rooms
 from sfu.api.desired_state import DesiredState
 
 
@@ -29,8 +29,11 @@ async def _end(connection: Connection, meeting: str) -> DesiredState | None:
         return None
     await meetings.mark_ended(connection, meeting)
     await recordings.seal(connection, meeting, datetime.now(UTC))
+    await broadcasts.end(connection, meeting)
     state = await rooms.edit_state(
-        connection, meeting, lambda before: msgspec.structs.replace(before, ended=True, recording=None)
+        connection,
+        meeting,
+        lambda before: msgspec.structs.replace(before, ended=True, recording=None, broadcast=None),
     )
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.ended", {"meeting": meeting})
     await jobs.queue_anew(connection, "minutes", meeting, {})

@@ -16,7 +16,8 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
     (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
-    add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted.
+    add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted. `broadcast`
+    starts a broadcast by itself when the meeting begins, if it has outputs.
     """
 
     guests: bool = True
@@ -29,6 +30,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     consent: ConsentPolicy = "ask"
     captions: bool = True
     e2ee: bool = False
+    broadcast: bool = False
     codec: VideoCodec = "VP8"
     capacity: Capacity = 500
 
@@ -46,6 +48,7 @@ class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     consent: ConsentPolicy | msgspec.UnsetType | None = msgspec.UNSET
     captions: bool | msgspec.UnsetType | None = msgspec.UNSET
     e2ee: bool | msgspec.UnsetType | None = msgspec.UNSET
+    broadcast: bool | msgspec.UnsetType | None = msgspec.UNSET
     codec: VideoCodec | msgspec.UnsetType | None = msgspec.UNSET
     capacity: Capacity | msgspec.UnsetType | None = msgspec.UNSET
 

@@ -25,6 +25,15 @@ class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
     consent_text: str
 
 
+class DesiredBroadcast(msgspec.Struct, frozen=True, kw_only=True):
+    """A broadcast that should run now: the room's composed picture and sound go out live. `started_at` is in Unix
+    milliseconds. Where to, and in which layout, is between control and the recorder.
+    """
+
+    broadcast: str
+    started_at: int
+
+
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """Another room of the same meeting."""
 
@@ -71,6 +80,7 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     captions: bool = True
     e2ee: bool = False
     recording: DesiredRecording | None = None
+    broadcast: DesiredBroadcast | None = None
     consent: ConsentPolicy = "ask"
     participants: dict[str, Grants] = {}
     removed: tuple[str, ...] = ()

@@ -130,6 +130,8 @@ class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `no_recorder`, `silent` (the recorder does not answer) or `storage` (a problem with its disk or store).
 
     `consent` is the meeting's policy on consent (sfu.api.desired_state), even while nothing is recorded.
+
+    `broadcast_since` is set while the room goes out live (Unix milliseconds). Consent to being recorded covers that.
     """
 
     active: bool
@@ -139,6 +141,7 @@ class RecordingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     consent: ConsentPolicy = "ask"
     stalled: str | None = None
     stalled_code: str = ""
+    broadcast_since: int | None = None
 
 
 class CaptionsState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

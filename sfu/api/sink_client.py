@@ -38,15 +38,7 @@ class SinkSocket:
     @classmethod
     async def connect(cls, path: Path, dropped: Callable[[str], None]) -> Self:
         """Attach to the sfu at `path`; raises OSError."""
-        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            connecting.setblocking(False)
-            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            connecting.connect(str(path))  # a local socket answers immediately: EAGAIN means that its backlog is full
-        except BaseException:
-            connecting.close()
-            raise
-        return cls(connecting, dropped)
+        return cls(connected(path), dropped)
 
     def close(self) -> None:
         """Detach."""
@@ -105,6 +97,19 @@ class SinkSocket:
             await readable.wait()
         finally:
             self._loop.remove_reader(self._socket)
+
+
+def connected(path: Path) -> socket.socket:
+    """Return a socket that is connected to the sfu at `path`, and does not block; raises OSError."""
+    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connecting.setblocking(False)
+        connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        connecting.connect(str(path))  # a local socket's answer is immediate: EAGAIN says that its backlog is full
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
 
 
 async def stay_attached(

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-VERSION = 2
+VERSION = 3
 """The version of both ends. Since version 2 a recorder sends RecorderState and RecordingKept, which older sfus
-refuse.
+refuse; since version 3 it is told of broadcasts.
 """
 _PACKET = struct.Struct("!BIqq")
 _REPORT = struct.Struct("!BIIQIq")
@@ -63,13 +63,17 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class SinkHello(Control, tag="hello", frozen=True, kw_only=True):
-    """A sink's first record. `sink` is "recorder" or "inference"; `instance` names its process in logs and facts.
+    """A sink's first record. `sink` is "recorder", "inference" or "broadcast"; `instance` names its process for logs
+    and facts.
+
+    A sink for a broadcast gets one `room`, of which there is one such sink; the others get all rooms.
 
     `v` is the VERSION of the sink; an sfu sends its own in RecordingStarted.
     """
 
     sink: str
     instance: str
+    room: str = ""
     v: int = 1
 
 
@@ -143,6 +147,25 @@ class RecordingEnded(Control, tag="recording-ended", frozen=True, kw_only=True):
     placement: int = 0
 
 
+class BroadcastStarted(Control, tag="broadcast-begun", frozen=True, kw_only=True):
+    """Sfu to recorder: a room goes out live. Its media are for a sink of its own, which the recorder attaches.
+
+    `placement` is as in RecordingStarted. Sent again to a recorder that attaches while the broadcast runs.
+    """
+
+    broadcast: str
+    room: str
+    placement: int = 0
+
+
+class BroadcastEnded(Control, tag="broadcast-ended", frozen=True, kw_only=True):
+    """Sfu to recorder: a broadcast is over here. `moved`: it goes on at another node."""
+
+    broadcast: str
+    room: str
+    moved: bool = False
+
+
 class KeyframeWanted(Control, tag="keyframe", frozen=True, kw_only=True):
     """Sink to sfu: ask the publisher for a keyframe of this stream."""
 
@@ -210,6 +233,8 @@ AnyControl = (
     | TrackMuteChanged
     | RecordingStarted
     | RecordingEnded
+    | BroadcastStarted
+    | BroadcastEnded
     | KeyframeWanted
     | Durable
     | RecordingKept

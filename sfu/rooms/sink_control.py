@@ -34,7 +34,7 @@ class SinkControl:
         if sink.superseded:
             return
         if isinstance(record, KeyframeWanted):
-            self._keyframe(record, sink.purpose, now)
+            self._keyframe(record, sink, now)
         elif isinstance(record, Durable) and sink.purpose is Purpose.RECORDER:
             self._sinks.durable(record)
         elif isinstance(record, RecorderState) and sink.purpose is Purpose.RECORDER:
@@ -54,9 +54,9 @@ class SinkControl:
         else:
             raise ValueError(f"a {sink.purpose.name.lower()} may not send {type(record).__name__}")
 
-    def _keyframe(self, record: KeyframeWanted, purpose: Purpose, now: int) -> None:
+    def _keyframe(self, record: KeyframeWanted, sink: Sink, now: int) -> None:
         tap = self._sinks.taps.get(record.handle)
-        if tap is None or tap.purpose is not purpose:
+        if tap is None or tap.audience != (sink.purpose, sink.room):
             return
         tap.stream.request_keyframe(now)
         room = self._rooms.get(tap.opened.room)

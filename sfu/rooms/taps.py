@@ -4,9 +4,9 @@ A tap exists only while its participant consents. End-to-end encrypted rooms hav
 """
 
 from sfu.api import facts, signaling, signaling_values
-from sfu.api.desired_state import DesiredRecording
+from sfu.api.desired_state import DesiredBroadcast, DesiredRecording
 from sfu.api.join_token import Source
-from sfu.api.sink_records import VERSION, RecordingStarted, TrackOpened
+from sfu.api.sink_records import VERSION, BroadcastStarted, RecordingStarted, TrackOpened
 from sfu.peers.layers.layer_choice import choose_layer, choose_smallest
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import CODEC_NAMES, UpTrack
@@ -32,6 +32,7 @@ class RoomTaps:
 
     def __init__(self, room: Room, sinks: Sinks) -> None:
         self.recording: DesiredRecording | None = None
+        self._broadcast: DesiredBroadcast | None = None
         self._room = room
         self._sinks = sinks
         self._recording_since = 0
@@ -46,8 +47,9 @@ class RoomTaps:
         """Return the state of the recording, for participants."""
         desired = self._room.desired
         consent = desired.consent if desired is not None else "ask"
+        since = self._broadcast.started_at if self._broadcast is not None else None
         if self.recording is None:
-            return signaling_values.RecordingState(active=False, consent=consent)
+            return signaling_values.RecordingState(active=False, consent=consent, broadcast_since=since)
         return signaling_values.RecordingState(
             active=True,
             recording=self.recording.recording,
@@ -56,6 +58,7 @@ class RoomTaps:
             consent=consent,
             stalled=self._stalled or None,
             stalled_code=code_of(self._stalled) if self._stalled else "",
+            broadcast_since=since,
         )
 
     @property
@@ -80,6 +83,7 @@ class RoomTaps:
         """Open and close taps according to desired state, consents, tracks and sinks; participants are told first."""
         if self._is_over:  # while the room empties, nothing begins again
             return
+        self._update_broadcast()
         self._update_recording(now)
         self._tell_captions()
         wanted = self._wanted(now)
@@ -108,6 +112,8 @@ class RoomTaps:
                 continue
             if participant.consents.recording and self.recording is not None:
                 self._want(wanted, Purpose.RECORDER, uptrack, now)
+            if participant.consents.recording and self._goes_out():
+                self._want(wanted, Purpose.BROADCAST, uptrack, now)
             if self._uses(uptrack):
                 self._want(wanted, Purpose.INFERENCE, uptrack, now)
         return wanted
@@ -115,7 +121,13 @@ class RoomTaps:
     def _may_take(self) -> bool:
         """Return True if any sink may take any track; in most rooms none does."""
         analysis = self._sinks.analysis
-        return self.recording is not None or analysis.audio or analysis.video or self.captions_state().available
+        if self.recording is not None or self._goes_out():
+            return True
+        return analysis.audio or analysis.video or self.captions_state().available
+
+    def _goes_out(self) -> bool:
+        """Return True if the room is broadcast, and the process that does it is there."""
+        return self._broadcast is not None and self._sinks.current(Purpose.BROADCAST, self._room.room) is not None
 
     def _uses(self, uptrack: UpTrack) -> tuple[str, ...]:
         """Return the uses of a track that inference is allowed and able to make."""
@@ -141,6 +153,17 @@ class RoomTaps:
             stream = choose_layer(uptrack.streams, current, now)
         if stream is not None:
             wanted[purpose, uptrack.track] = (uptrack, stream)
+
+    def _update_broadcast(self) -> None:
+        """Begin or end the broadcast; _update_recording tells everyone."""
+        desired, room = self._room.desired, self._room.room
+        may = desired is not None and not desired.e2ee and not desired.ended
+        self._broadcast = desired.broadcast if desired is not None and may else None
+        if self._broadcast is None:
+            self._sinks.end_broadcast(room)
+        else:
+            broadcast = self._broadcast.broadcast
+            self._sinks.begin_broadcast(BroadcastStarted(broadcast=broadcast, room=room, placement=self._room.epoch))
 
     def _update_recording(self, now: int) -> None:
         desired = self._room.desired
@@ -192,6 +215,8 @@ class RoomTaps:
         self._is_over = True
         self.moved = self.moved or reason == MOVED
         self.end_recording(reason, now)
+        self._broadcast = None
+        self._sinks.end_broadcast(self._room.room, moved=reason == MOVED)
         for key in list(self._taps):
             self._close(key, reason, now)
 

@@ -13,7 +13,8 @@ from sfu.api.sink_records import MAX_RECORD_BYTES, SinkHello
 from sfu.peers.sinks.sinks import Sink
 from sfu.server.driver import Driver
 
-MAX_SINKS = 16
+MAX_SINKS = 32
+"""Recorder, inference, and one for each room that is broadcast."""
 SEND_BUFFER_BYTES = 4 * 1024 * 1024
 _RECORDS_PER_READ = 64
 _RECORDS_PER_WRITE = 512

@@ -1,7 +1,8 @@
-"""The sinks of a node (recorder, inference) and their taps.
+"""The sinks of a node (recorder, inference, broadcasts) and their taps.
 
-For each purpose only the newest sink is served; packets for a purpose without a sink only go to the replay buffers.
-Closed taps and ended recordings are kept until they are on disk, in case the recorder is away.
+For each purpose (for broadcasts: and room) only the newest sink is served; packets for a purpose without a sink only
+go to the replay buffers. Closed taps and ended recordings are kept until they are on disk, in case the recorder is
+away.
 """
 
 import heapq
@@ -16,6 +17,8 @@ from sfu.api.signaling_values import CaptionsState
 from sfu.api.sink_records import (
     AnalysisWanted,
     AnyControl,
+    BroadcastEnded,
+    BroadcastStarted,
     MissedRecord,
     PacketRecord,
     RecordingEnded,
@@ -29,17 +32,21 @@ from sfu.peers.sinks import replay_buffer, sink_queue
 from sfu.peers.sinks.keeping import Keeping
 from sfu.peers.sinks.replay_buffer import ReplayBudget
 from sfu.peers.sinks.sink_queue import SinkQueue
-from sfu.peers.sinks.tap import Purpose, Tap
+from sfu.peers.sinks.tap import Audience, Purpose, Tap
 
 NO_INFERENCE = "captions unavailable: no inference process is running"
 _STARTING = "captions unavailable: the inference process is starting"
 _MAX_PARTED = 1000
 _MAX_ENDED = 1000
-_PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE}
-_QUEUE_BYTES = {Purpose.RECORDER: replay_buffer.MAX_BYTES, Purpose.INFERENCE: sink_queue.MAX_BYTES}
-"""The bound of a recorder's queue: room for a complete replay. Packets are shared with the replay buffer, not
-copied.
-"""
+_PURPOSES = {"recorder": Purpose.RECORDER, "inference": Purpose.INFERENCE, "broadcast": Purpose.BROADCAST}
+_BROADCASTS = 3
+"""The first version of a recorder that knows broadcasts."""
+_QUEUE_BYTES = {
+    Purpose.RECORDER: replay_buffer.MAX_BYTES,
+    Purpose.INFERENCE: sink_queue.MAX_BYTES,
+    Purpose.BROADCAST: sink_queue.MAX_BYTES // 4,
+}
+"""A recorder's queue has room for a complete replay. Packets are shared with the replay buffer, not copied."""
 
 
 @dataclass(slots=True)
@@ -50,6 +57,8 @@ class Sink:
     purpose: Purpose
     instance: str
     queue: SinkQueue
+    room: str = ""
+    version: int = 1
     superseded: bool = False
 
 
@@ -69,6 +78,7 @@ class Sinks:
         self.attached: dict[int, Sink] = {}
         self.taps: dict[int, Tap] = {}
         self.recordings: OrderedDict[str, Recording] = OrderedDict()
+        self.broadcasts: dict[str, BroadcastStarted] = {}
         self.captions = _no_inference()
         self.analysis = AnalysisWanted()
         self.replay_budget = ReplayBudget()
@@ -79,9 +89,10 @@ class Sinks:
         self._parted: list[Tap] = []
         self._dropped_before = dict.fromkeys(Purpose, 0)
 
-    def current(self, purpose: Purpose) -> Sink | None:
-        """Return the sink that serves a purpose."""
-        return next((s for s in self.attached.values() if s.purpose is purpose and not s.superseded), None)
+    def current(self, purpose: Purpose, room: str = "") -> Sink | None:
+        """Return the sink that serves a purpose; `room` is given for that of a broadcast."""
+        of_purpose = (s for s in self.attached.values() if s.purpose is purpose and s.room == room)
+        return next((sink for sink in of_purpose if not sink.superseded), None)
 
     def dropped(self) -> dict[Purpose, int]:
         """Return the number of packets that sinks of each kind have missed while attached."""
@@ -95,21 +106,27 @@ class Sinks:
         purpose = _PURPOSES.get(hello.sink)
         if purpose is None:
             raise ValueError(f"unknown kind of sink {hello.sink!r}")
-        earlier = self.current(purpose)
+        if bool(hello.room) != (purpose is Purpose.BROADCAST):
+            raise ValueError("a sink for a broadcast, and no other, is for one room")
+        earlier = self.current(purpose, hello.room)
         if earlier is not None:
             earlier.superseded = True
-        sink = Sink(self._context.number(), purpose, hello.instance, SinkQueue(_QUEUE_BYTES[purpose]))
+        queue = SinkQueue(_QUEUE_BYTES[purpose])
+        sink = Sink(self._context.number(), purpose, hello.instance, queue, hello.room, hello.v)
         self.attached[sink.number] = sink
         self._forget_old()
         if purpose is Purpose.RECORDER:
             self.keeping.attached(now, speaks=hello.v >= 2)
             self._catch_up(sink)
-        else:
+            for begun in self.broadcasts.values():
+                self._tell_broadcast(begun)
+            return sink
+        if purpose is Purpose.INFERENCE:
             self.captions = CaptionsState(available=False, reason=_STARTING, code="starting")
             self.analysis = AnalysisWanted()
-            for tap in self.taps.values():
-                if tap.purpose is purpose:
-                    sink.queue.put(tap.opened)
+        for tap in self.taps.values():
+            if tap.audience == (purpose, hello.room):
+                sink.queue.put(tap.opened)
         return sink
 
     def detach(self, sink: Sink, now: int) -> None:
@@ -150,10 +167,27 @@ class Sinks:
         elif not sink.queue.put_packet(record):
             self._context.drops[Drop.SINK_FULL] += 1
 
-    def _tell(self, purpose: Purpose, record: AnyControl) -> None:
-        sink = self.current(purpose)
+    def _tell(self, purpose: Purpose, record: AnyControl, room: str = "") -> None:
+        sink = self.current(purpose, room)
         if sink is not None:
             sink.queue.put(record)
+
+    def _tell_broadcast(self, record: BroadcastStarted | BroadcastEnded) -> None:
+        sink = self.current(Purpose.RECORDER)
+        if sink is not None and sink.version >= _BROADCASTS:
+            sink.queue.put(record)
+
+    def begin_broadcast(self, begun: BroadcastStarted) -> None:
+        """Have the recorder send a room out live; what was begun before is not told again."""
+        if self.broadcasts.get(begun.room) != begun:
+            self.broadcasts[begun.room] = begun
+            self._tell_broadcast(begun)
+
+    def end_broadcast(self, room: str, *, moved: bool = False) -> None:
+        """End the broadcast of a room, if there is one."""
+        begun = self.broadcasts.pop(room, None)
+        if begun is not None:
+            self._tell_broadcast(BroadcastEnded(broadcast=begun.broadcast, room=room, moved=moved))
 
     def open(self, tap: Tap) -> None:
         """Begin to copy a stream."""
@@ -161,7 +195,7 @@ class Sinks:
         self._of_stream.setdefault(tap.stream.number, []).append(tap)
         if tap.buffer is not None:
             self._kept.setdefault(_recorded(tap.opened), []).append(tap)
-        self._tell(tap.purpose, tap.opened)
+        self._tell(tap.purpose, tap.opened, tap.audience[1])
         self._context.engine.add_sink_route(tap.stream.number, tap.purpose, tap.handle)
 
     def close(self, tap: Tap, reason: str, now: int, *, in_table: bool) -> None:
@@ -176,7 +210,7 @@ class Sinks:
         tap.closed_reason = reason
         if tap.buffer is not None:
             self._parted.append(tap)
-        sink = self.current(tap.purpose)
+        sink = self.current(*tap.audience)
         if sink is not None:
             self._close_on(sink, tap)
         self._forget_old()
@@ -239,18 +273,21 @@ class Sinks:
             self._tell(Purpose.RECORDER, _ended(known.begun, moved=True))
 
     def mute_changed(self, tap: Tap, muted: bool, now: int) -> None:
-        self._tell(tap.purpose, sink_records.TrackMuteChanged(handle=tap.handle, muted=muted, at=now))
+        changed = sink_records.TrackMuteChanged(handle=tap.handle, muted=muted, at=now)
+        self._tell(tap.purpose, changed, tap.audience[1])
 
     def packets(self, packets: Iterable[SinkPacket]) -> None:
         """Take the packets that the engine copied."""
-        current = {purpose: self.current(purpose) for purpose in Purpose}
+        current: dict[Audience, Sink | None] = {}
         for packet in packets:
             tap = self.taps.get(packet.handle)
             if tap is None:
                 continue
             record = PacketRecord(packet.handle, packet.ext_seq, packet.arrival, packet.rtp)
             tap.keep(record)
-            sink = current[tap.purpose]
+            if tap.audience not in current:
+                current[tap.audience] = self.current(*tap.audience)
+            sink = current[tap.audience]
             if sink is not None:
                 self._queue(sink, record)
             elif tap.buffer is None:
@@ -261,7 +298,7 @@ class Sinks:
         for tap in self._of_stream.get(stream, ()):
             record = SenderReportRecord(tap.handle, report.ssrc, report.ntp, report.rtp_timestamp, arrival)
             tap.keep(record)
-            sink = self.current(tap.purpose)
+            sink = self.current(*tap.audience)
             if sink is not None:
                 self._queue(sink, record)
 

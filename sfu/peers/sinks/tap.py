@@ -13,6 +13,12 @@ class Purpose(IntEnum):
 
     RECORDER = 0
     INFERENCE = 1
+    BROADCAST = 3
+    """One for each room; 2 is the transcoder (sfu.rooms.transcoding)."""
+
+
+Audience = tuple[Purpose, str]
+"""A purpose, and the room that a sink for a broadcast is for."""
 
 
 class Tap:
@@ -27,6 +33,8 @@ class Tap:
         self.stream = stream
         self.buffer = ReplayBuffer(budget) if purpose is Purpose.RECORDER else None
         self.closed_reason: str | None = None
+
+        self.audience: Audience = purpose, opened.room if purpose is Purpose.BROADCAST else ""
 
     @property
     def handle(self) -> int:

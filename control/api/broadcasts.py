@@ -1,0 +1,247 @@
+"""Broadcasts of a meeting: its composed picture and sound, live to RTMP servers and as HLS. Hosts start them."""
+
+import asyncio
+import re
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from quart import Response
+
+from control.api.types import Answer, Body, Done, Secret, Text, Time
+from control.auth.access import Access
+from control.endpoint import Call, Endpoints
+from control.events.outgoing import is_forbidden
+from control.http import file_response
+from control.identifiers import new_id
+from control.problem import Problem, not_found
+from control.recordings import broadcasts as rules
+from control.recordings.broadcasts import Wish
+from control.services import Services
+from control.store import audit, broadcasts, meetings
+from control.store.broadcasts import BroadcastRow, OutputRow
+from foundation.broadcasts import LIVE_PREFIX, PLAYLIST, BroadcastReport, OutputKind, OutputPhase, OutputState
+from foundation.film_options import FilmOptions, Layout, Size
+
+endpoints = Endpoints("broadcasts", scope="recordings")
+_PATH = "/api/v1/meetings/<meeting>/broadcast"
+_STREAM_NAME = re.compile(r"[A-Za-z0-9-]{1,64}\.(m4s|mp4|m3u8)")
+_TYPES = {"m4s": "video/iso.segment", "mp4": "video/mp4", "m3u8": "application/vnd.apple.mpegurl"}
+_RTMP = frozenset({"rtmp", "rtmps"})
+_SILENT_SECONDS = 10.0
+_BLOCK_SECONDS = 6.0
+_LOOK_SECONDS = 0.08
+_PART = re.compile(r"-(\d+)-(\d+)\.m4s")
+_SEGMENT = re.compile(r"^[0-9a-f]+-(\d+)\.m4s$", re.MULTILINE)
+
+
+class AddOutput(Body, frozen=True, kw_only=True):
+    """`url` and `key` are for `rtmp`: rtmp[s]://host[:port]/application, and the stream key, which is never shown."""
+
+    kind: OutputKind
+    name: Text
+    url: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    key: Secret | None = None
+
+
+class StartBroadcast(Body, frozen=True, kw_only=True):
+    """`layout` is as in films: `grid`, `speaker`, `screen`, `single` or `waveform`."""
+
+    layout: Layout = "speaker"
+    size: Literal["720p", "vertical"] = "720p"
+    names: bool = True
+
+
+class Output(Answer, frozen=True, kw_only=True):
+    """A place where broadcasts of the meeting go. `watch_url` is the playlist of an HLS output.
+
+    While the meeting is live, `phase` says what the output does, and `since` when that began; `delay_ms` is the time
+    from the camera until the target had it, `dropped` how many pictures it did not get in time.
+    """
+
+    id: str
+    kind: OutputKind
+    name: str
+    url: str
+    watch_url: str | None
+    created_at: Time
+    phase: OutputPhase | None = None
+    since: Time | None = None
+    bits_per_second: int = 0
+    dropped: int = 0
+    delay_ms: int = 0
+    attempts: int = 0
+    error: str = ""
+
+
+class Broadcast(Answer, frozen=True, kw_only=True):
+    """The broadcast of a meeting, which runs if `started_at` is set, and its outputs.
+
+    `problem` says why nothing is being composed. `left_out` counts pictures for which the server had no time.
+    """
+
+    started_at: Time | None
+    layout: Layout | None
+    size: Size | None
+    people: int
+    left_out: int
+    problem: str
+    outputs: list[Output]
+
+
+@endpoints.route("GET", _PATH, Access.HOST, answer=Broadcast)
+async def get_broadcast(call: Call, meeting: str) -> Broadcast:
+    """Return whether the meeting is broadcast, where to, and how that is going."""
+    return await _public(call.services, meeting)
+
+
+@endpoints.route("POST", f"{_PATH}/outputs", Access.HOST, body=AddOutput, answer=Broadcast, status=201)
+async def add_broadcast_output(call: Call, meeting: str, body: AddOutput) -> Broadcast:
+    """Add a place where broadcasts of the meeting go; a running one goes there at once."""
+    if body.kind == "rtmp":
+        _check_target(body.url, private=call.services.config.allow_private_broadcasts)
+    elif body.url or body.key is not None:
+        raise Problem(400, "invalid_request", "An HLS output has neither an address nor a key.")
+    output = new_id("output")
+    key = call.services.broadcast_seal.seal(output, body.key) if body.key is not None else ""
+    watch = broadcasts.new_watch_key() if body.kind == "hls" else None
+    row = OutputRow(output, meeting, body.kind, body.name, body.url, key, watch, datetime.now(UTC))
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        if len(await broadcasts.outputs(connection, meeting)) >= broadcasts.MOST_OUTPUTS:
+            raise Problem(409, "too_many_outputs", f"A meeting can have {broadcasts.MOST_OUTPUTS} outputs.")
+        await broadcasts.add_output(connection, row)
+        about = {"meeting": meeting, "kind": body.kind}
+        await audit.write(connection, call.actor, "broadcast_output.added", output, call.address, **about)
+    return await _public(call.services, meeting)
+
+
+@endpoints.route("DELETE", f"{_PATH}/outputs/<output>", Access.HOST, answer=Done)
+async def delete_broadcast_output(call: Call, meeting: str, output: str) -> Done:
+    """Delete an output; a running broadcast ends there."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if not await broadcasts.remove_output(connection, meeting, output):
+            raise not_found("This meeting has no such output.")
+        await audit.write(connection, call.actor, "broadcast_output.deleted", output, call.address, meeting=meeting)
+    return Done()
+
+
+@endpoints.route("POST", f"{_PATH}/start", Access.HOST, body=StartBroadcast, answer=Broadcast, status=201)
+async def start_broadcast(call: Call, meeting: str, body: StartBroadcast) -> Broadcast:
+    """Go live. Everyone in the meeting is told, and is shown only with consent to being recorded."""
+    options = FilmOptions(layout=body.layout, size=body.size, names=body.names)
+    if (problem := options.problem()) is not None:
+        raise Problem(400, "invalid_film", problem)
+    await rules.start(call.services, Wish(meeting, call.actor, call.address), options)
+    return await _public(call.services, meeting)
+
+
+@endpoints.route("POST", f"{_PATH}/stop", Access.HOST, answer=Broadcast)
+async def stop_broadcast(call: Call, meeting: str) -> Broadcast:
+    """Stop the broadcast at all outputs, which stay for the next one."""
+    await rules.stop(call.services, Wish(meeting, call.actor, call.address))
+    return await _public(call.services, meeting)
+
+
+@endpoints.route("GET", "/api/v1/live/<watch>/<name>", Access.PUBLIC, content_type="*/*")
+async def watch_broadcast(call: Call, watch: str, name: str) -> Response:
+    """Return the playlist of an HLS output, or a segment; whoever has the link may watch.
+
+    `_HLS_msn` and `_HLS_part` wait for that part (low-latency HLS).
+    """
+    if not _STREAM_NAME.fullmatch(name):
+        raise not_found("There is no such stream.")
+    async with call.services.pool.acquire() as connection:
+        found = await broadcasts.watched(connection, watch)
+    if found is None:
+        raise not_found("This stream is not live.")
+    key = f"{LIVE_PREFIX}{found[0]}/{found[1]}/{name}"
+    objects = call.services.archive.objects
+    if name == PLAYLIST:
+        await _await_part(call, key)
+    cache = "no-cache" if name == PLAYLIST else "public, max-age=600"
+    response = await file_response.send(call.request, objects, key, _TYPES[name.rpartition(".")[2]], cache)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+async def _await_part(call: Call, key: str) -> None:
+    """Wait until a playlist has the part that a player asks for, for a few seconds at most."""
+    try:
+        segment = int(call.request.args["_HLS_msn"])
+        part = int(call.request.args.get("_HLS_part", -1))
+    except (KeyError, ValueError):
+        return
+    end = time.monotonic() + _BLOCK_SECONDS
+    while time.monotonic() < end:
+        try:
+            text = (await call.services.archive.objects.get(key)).decode()
+        except (OSError, ValueError):
+            return
+        if _newest(text) >= (segment, part) or "#EXT-X-ENDLIST" in text:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _newest(playlist: str) -> tuple[int, int]:
+    """Return the newest segment and part of a playlist; of a complete segment every part is there."""
+    parts = [(int(segment), int(part)) for segment, part in _PART.findall(playlist)]
+    whole = [(int(segment), 1 << 30) for segment in _SEGMENT.findall(playlist)]
+    return max([*parts, *whole], default=(-1, -1))
+
+
+def _check_target(url: str, *, private: bool) -> None:
+    """Raise Problem 400 unless the URL is an RTMP address to which the server may connect."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Problem(400, "invalid_url", "This is not a URL.") from error
+    if parts.scheme not in _RTMP or not host or not parts.path.strip("/") or port == 0:
+        raise Problem(400, "invalid_url", "The address must be like rtmps://host/application.")
+    if parts.username is not None or any(letter.isspace() or ord(letter) < 32 for letter in url):
+        raise Problem(400, "invalid_url", "This URL cannot be called.")
+    if not private and is_forbidden(host):
+        raise Problem(400, "forbidden_address", "This address is not on the public internet.")
+
+
+async def _public(services: Services, meeting: str) -> Broadcast:
+    async with services.pool.acquire() as connection:
+        row = await broadcasts.running(connection, meeting)
+        outputs = await broadcasts.outputs(connection, meeting)
+    report = rules.reported(row) if row is not None else None
+    return Broadcast(
+        started_at=row.started_at if row is not None else None,
+        layout=row.options.get("layout", "grid") if row is not None else None,
+        size=row.options.get("size", "720p") if row is not None else None,
+        people=report.people if report is not None else 0,
+        left_out=report.left_out if report is not None else 0,
+        problem=_problem(row, report),
+        outputs=[_output(one, rules.state_of(report, one.id)) for one in outputs],
+    )
+
+
+def _problem(row: BroadcastRow | None, report: BroadcastReport | None) -> str:
+    if row is None:
+        return ""
+    heard = row.reported_at or row.started_at
+    if (datetime.now(UTC) - heard).total_seconds() > _SILENT_SECONDS:
+        return "The recorder, which makes broadcasts, does not answer."
+    return report.problem if report is not None else ""
+
+
+def _output(row: OutputRow, state: OutputState | None) -> Output:
+    watch_url = f"/api/v1/live/{row.watch_key}/{PLAYLIST}" if row.watch_key is not None else None
+    if state is None:
+        return Output.from_row(row, watch_url=watch_url, **_NOTHING)
+    since = datetime.fromtimestamp(state.since / 1000, UTC)
+    return Output.from_row(row, watch_url=watch_url, **msgspec.structs.asdict(state) | {"since": since})
+
+
+_NOTHING = {"phase": None, "since": None} | {
+    name: getattr(OutputState(phase="waiting", since=0), name)
+    for name in ("bits_per_second", "dropped", "delay_ms", "attempts", "error")
+}

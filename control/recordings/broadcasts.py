@@ -1,0 +1,133 @@
+"""Starting and stopping of broadcasts, and what recorders are told of them."""
+
+import time
+from typing import Any, NamedTuple
+
+import msgspec
+
+from control.database import Connection
+from control.identifiers import new_id
+from control.meetings.ending import ended
+from control.problem import Problem, not_found
+from control.services import Services
+from control.store import audit, broadcasts, meetings, outbox, rooms
+from control.store.broadcasts import BroadcastRow, OutputRow
+from foundation.broadcasts import BroadcastOrders, BroadcastReport, OutputOrder, OutputState
+from foundation.film_options import FilmOptions, from_job, to_job
+from sfu.api.desired_state import DesiredBroadcast, DesiredState
+
+AUTOMATIC = "automatic"
+
+
+class Wish(NamedTuple):
+    """Who wants a broadcast of which meeting: the acting account, its address."""
+
+    meeting: str
+    actor: str
+    address: str
+
+
+async def start(services: Services, wish: Wish, options: FilmOptions) -> BroadcastRow:
+    """Start the broadcast of a meeting; raises Problem with the reason if it cannot start."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, wish.meeting)
+        row, state = await start_in_transaction(connection, wish, options)
+    services.nodes.push(state)
+    return row
+
+
+async def start_in_transaction(
+    connection: Connection, wish: Wish, options: FilmOptions
+) -> tuple[BroadcastRow, DesiredState]:
+    """Start the broadcast of a locked meeting; return the state to push."""
+    if not await broadcasts.outputs(connection, wish.meeting):
+        raise Problem(409, "no_outputs", "Add where the broadcast goes to first.")
+    desired = DesiredBroadcast(broadcast=new_id("broadcast"), started_at=time.time_ns() // 1_000_000)
+    state = await rooms.edit_state(connection, wish.meeting, lambda before: _with(before, desired))
+    if state is None:
+        raise not_found("This meeting does not exist.")
+    row = await broadcasts.start(connection, desired.broadcast, wish.meeting, wish.actor, to_job(options))
+    await _note(connection, "broadcast.started", row, by=wish.actor)
+    await audit.write(connection, wish.actor, "start_broadcast", row.id, wish.address, meeting=wish.meeting)
+    return row, state
+
+
+def _with(before: DesiredState, desired: DesiredBroadcast) -> DesiredState:
+    if before.ended:
+        raise ended()
+    if before.e2ee:
+        raise Problem(409, "e2ee", "An end-to-end encrypted meeting cannot be broadcast by the server.")
+    if before.broadcast is not None:
+        raise Problem(409, "already_live", "This meeting is already broadcast.")
+    return msgspec.structs.replace(before, broadcast=desired)
+
+
+async def stop(services: Services, wish: Wish) -> None:
+    """Stop the running broadcast; raises Problem 409 if there is none."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, wish.meeting)
+        row, state = await stop_in_transaction(connection, wish.meeting)
+        if row is None:
+            raise Problem(409, "not_live", "This meeting is not broadcast.")
+        await audit.write(connection, wish.actor, "stop_broadcast", row.id, wish.address, meeting=wish.meeting)
+    services.nodes.push(state)
+
+
+async def stop_in_transaction(connection: Connection, meeting: str) -> tuple[BroadcastRow | None, DesiredState | None]:
+    """End the running broadcast of a locked meeting, if there is one; return it, and the state to push."""
+    row = await broadcasts.end(connection, meeting)
+    state = await rooms.edit_state(connection, meeting, lambda before: msgspec.structs.replace(before, broadcast=None))
+    if row is not None:
+        await _note(connection, "broadcast.stopped", row)
+    return row, state
+
+
+async def stop_abandoned(services: Services, meeting: str) -> None:
+    """End the broadcast of a meeting that everyone has left."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        _, state = await stop_in_transaction(connection, meeting)
+    services.nodes.push(state)
+
+
+async def take_report(services: Services, broadcast: str, report: BroadcastReport) -> BroadcastOrders:
+    """Keep a recorder's report, and return what it should do."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        before = await broadcasts.by_id(connection, broadcast)
+        if before is None or not await broadcasts.note(connection, broadcast, report):
+            return BroadcastOrders(held=False)
+        await _tell_changes(connection, before, report)
+        rows = await broadcasts.outputs(connection, before.meeting_id)
+    return BroadcastOrders(held=True, film=from_job(before.options), outputs=[_order(services, row) for row in rows])
+
+
+async def _tell_changes(connection: Connection, before: BroadcastRow, report: BroadcastReport) -> None:
+    """Write events for outputs that lost their target, or have it again."""
+    earlier = reported(before)
+    for output, state in report.outputs.items():
+        was = earlier.outputs.get(output) if earlier is not None else None
+        if state.phase == "retrying" and (was is None or (was.phase != "retrying" and was.attempts < state.attempts)):
+            await _note(connection, "broadcast.interrupted", before, output=output, reason=state.error)
+        elif state.phase == "live" and was is not None and was.attempts and was.phase != "live":
+            await _note(connection, "broadcast.resumed", before, output=output)
+
+
+def reported(row: BroadcastRow) -> BroadcastReport | None:
+    """Return the latest report about a broadcast; None before the first."""
+    return None if row.report is None else msgspec.convert(row.report, BroadcastReport)
+
+
+def state_of(report: BroadcastReport | None, output: str) -> OutputState | None:
+    """Return how an output is doing, None if nobody knows."""
+    return None if report is None else report.outputs.get(output)
+
+
+def _order(services: Services, row: OutputRow) -> OutputOrder:
+    key = services.broadcast_seal.open(row.id, row.stream_key) if row.stream_key else ""
+    private = services.config.allow_private_broadcasts
+    return OutputOrder(id=row.id, kind=row.kind, url=row.url, key=key, private=private)
+
+
+async def _note(connection: Connection, kind: str, row: BroadcastRow, **about: Any) -> None:
+    payload = {"meeting": row.meeting_id, "broadcast": row.id, **about}
+    await outbox.append(connection, outbox.MEDIA_EVENTS, row.meeting_id, kind, payload)

@@ -1,0 +1,70 @@
+"""Messages between control and a recorder about a broadcast.
+
+    POST /internal/v1/broadcasts/{id}/report  BroadcastReport -> BroadcastOrders
+
+A recorder reports every second while it has one. With `held` false it must stop: the broadcast is over, or another
+recorder has it by now.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from foundation.film_options import FilmOptions
+
+OutputKind = Literal["rtmp", "hls"]
+OutputPhase = Literal["waiting", "connecting", "live", "retrying"]
+LIVE_PREFIX = "_live/"
+"""Where the segments of HLS outputs are in the store of recordings: below it by recorder, then by output."""
+PLAYLIST = "live.m3u8"
+
+
+class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A target. `key` is an RTMP server's stream key. With `private` the address may be in a private network."""
+
+    id: str
+    kind: OutputKind
+    url: str = ""
+    key: str = ""
+    private: bool = False
+
+    def __repr__(self) -> str:
+        """Return what may stand in a log."""
+        return f"OutputOrder({self.id!r}, {self.kind!r})"
+
+
+class OutputState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a target is doing. `since` is when the phase began (Unix ms), `error` the latest problem.
+
+    `delay_ms` is the time from capture to handing over, `dropped` pictures that could not be handed over in time.
+    """
+
+    phase: OutputPhase
+    since: int
+    bits_per_second: int = 0
+    dropped: int = 0
+    delay_ms: int = 0
+    attempts: int = 0
+    error: str = ""
+
+
+class BroadcastReport(msgspec.Struct, frozen=True, kw_only=True):
+    """`instance` is the recorder's name as it is in LIVE_PREFIX. `placement` is the epoch under which the recorder's node holds the room: of two recorders the higher counts.
+
+    `pictures` were made in the last second, `left_out` in all for want of time.
+    """
+
+    instance: str
+    placement: int
+    people: int = 0
+    pictures: int = 0
+    left_out: int = 0
+    problem: str = ""
+    outputs: dict[str, OutputState] = {}
+
+
+class BroadcastOrders(msgspec.Struct, frozen=True, kw_only=True):
+    held: bool
+    film: FilmOptions = FilmOptions()
+    bits: int = 2_500_000
+    outputs: list[OutputOrder] = []

@@ -1,0 +1,1 @@
+"""Broadcasts: a room's composed picture and sound, sent out live."""

@@ -1,0 +1,91 @@
+"""The broadcasts of this recorder: begun and ended by what the sfu says. None of them reaches the recordings."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+import aiohttp
+
+from foundation.background import cancel_all, keep_running
+from foundation.broadcasts import LIVE_PREFIX
+from foundation.failures import describe
+from objects.threads import Objects
+from recorder import leases
+from recorder.broadcast.program import Program
+from recorder.config import RecorderConfig
+from sfu.api.sink_records import BroadcastEnded, BroadcastStarted
+
+_log = logging.getLogger(__name__)
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Broadcasts:
+    """`objects` is the store of recordings; HLS goes there."""
+
+    def __init__(self, config: RecorderConfig, objects: Objects) -> None:
+        self._config = config
+        self._objects = objects
+        self._programs: dict[str, tuple[Program, asyncio.Task[None]]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0))))
+        self._session: aiohttp.ClientSession | None = None
+
+    async def run(self) -> None:
+        """Broadcast until cancelled."""
+        if not self._config.control_url:
+            return
+        await self._remove_leftovers()
+        headers = {"Authorization": f"Bearer {self._config.node_secret}", "Content-Type": "application/json"}
+        async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
+            self._session = session
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._session = None
+                await cancel_all([*(task for _, task in self._programs.values()), *self._ending])
+
+    def take(self, record: BroadcastStarted | BroadcastEnded, sink_socket: Path) -> None:
+        """Take what the sfu at `sink_socket` says."""
+        if isinstance(record, BroadcastStarted):
+            self._begin(record, sink_socket)
+        else:
+            self._end(record, sink_socket)
+
+    def _begin(self, begun: BroadcastStarted, sink_socket: Path) -> None:
+        """Begin a broadcast, or follow its room to another node."""
+        if self._session is None:
+            return
+        program, task = self._programs.get(begun.broadcast, (None, None))
+        if program is not None and task is not None and not task.done():
+            if begun.placement >= program.begun.placement:
+                program.begun, program.sink_socket = begun, sink_socket
+            return
+        program = Program(
+            self._config, begun, sink_socket, objects=self._objects, session=self._session, places=self._places
+        )
+        _log.info("broadcast %s of %s began", begun.broadcast, begun.room)
+        self._programs[begun.broadcast] = program, asyncio.create_task(self._run(program))
+
+    def _end(self, ended: BroadcastEnded, sink_socket: Path) -> None:
+        """End a broadcast, unless its room has come to another node of this machine meanwhile."""
+        program, task = self._programs.get(ended.broadcast, (None, None))
+        if program is None or task is None or program.sink_socket != sink_socket:
+            return
+        del self._programs[ended.broadcast]
+        task.cancel()
+
+    async def _run(self, program: Program) -> None:
+        try:
+            await keep_running("broadcast", program.run)
+        finally:
+            ending = asyncio.create_task(program.forget())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    async def _remove_leftovers(self) -> None:
+        """Delete what an earlier process left of its HLS outputs."""
+        try:
+            await self._objects.remove_all(f"{LIVE_PREFIX}{leases.file_name(self._config.instance)}/")
+        except OSError as error:
+            _log.warning("segments of earlier broadcasts stay in the store: %s", describe(error))

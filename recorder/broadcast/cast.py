@@ -1,0 +1,205 @@
+"""Who and what of a room can be seen and heard now: sink records in, a moment for the layout out. No socket."""
+
+from dataclasses import dataclass, field
+
+from recorder.broadcast.clock import LiveClock, Offset
+from recorder.broadcast.sound import AudioTrack
+from recorder.broadcast.video_track import LiveImage, VideoTrack
+from recorder.compose.images import DECODERS, GAP_MS
+from recorder.compose.layouts import Moment, Seen
+from recorder.compose.samples import RATE
+from recorder.compose.scenes import CAMERA_OFF, INTERRUPTED
+from sfu.api.sink_records import (
+    AnyRecord,
+    KeyframeWanted,
+    MissedRecord,
+    PacketRecord,
+    SenderReportRecord,
+    TrackClosed,
+    TrackMuteChanged,
+    TrackOpened,
+)
+from sfu.formats.codecs import Codec
+from sfu.frames.assembler import Frame, FrameAssembler, Loss
+
+_MAX_STREAMS = 512
+_MAX_WAIT = 250_000_000
+"""The longest wait for a lost packet (ns), within the time by which the picture is behind."""
+_ASK_AGAIN = 1_000_000_000
+_CAMERA = "camera"
+
+
+@dataclass(slots=True)
+class _Track:
+    """A track, whichever of its streams comes. `media` decodes it."""
+
+    opened: TrackOpened
+    media: VideoTrack | AudioTrack
+    muted: bool
+    handles: set[int] = field(default_factory=set)
+    asked: int = 0
+    seen_us: int | None = None
+    """When its latest image was captured."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    track: _Track
+    codec: Codec
+    assembler: FrameAssembler
+    clock: LiveClock
+
+
+class Cast:
+    """The tracks of a room. `zero` is the broadcast's zero (ns), from which media times count."""
+
+    def __init__(self, zero: int) -> None:
+        self._zero = zero
+        self._tracks: dict[str, _Track] = {}
+        self._streams: dict[int, _Stream] = {}
+        self._senders: dict[str, Offset] = {}
+
+    def take(self, record: AnyRecord) -> None:
+        """Take a record; those that are not about media have no effect."""
+        match record:
+            case PacketRecord():
+                self._packet(record)
+            case SenderReportRecord() if (stream := self._streams.get(record.handle)) is not None:
+                stream.clock.report(record.rtp_timestamp, record.ntp, record.arrival)
+            case MissedRecord() if (stream := self._streams.get(record.handle)) is not None:
+                self._results(record.handle, stream.assembler.missed(record.first_ext_seq, record.packets))
+            case TrackOpened():
+                self._open(record)
+            case TrackClosed():
+                self._close(record)
+            case TrackMuteChanged() if (stream := self._streams.get(record.handle)) is not None:
+                self._mute(stream.track, muted=record.muted)
+            case _:
+                pass
+
+    def tick(self, now: int) -> list[KeyframeWanted]:
+        """Give up what has waited too long; return the keyframes to ask for."""
+        wanted = []
+        for handle, stream in list(self._streams.items()):
+            self._results(handle, stream.assembler.flush(now))
+            track = stream.track
+            wants = isinstance(track.media, VideoTrack) and track.media.wants_keyframe and not track.muted
+            if wants and handle == max(track.handles) and now - track.asked >= _ASK_AGAIN:
+                track.asked = now
+                wanted.append(KeyframeWanted(handle=handle))
+        return wanted
+
+    @property
+    def people(self) -> int:
+        return len({track.opened.participant for track in self._tracks.values()})
+
+    def sounds(self) -> list[tuple[str, AudioTrack]]:
+        """Return who is heard, with the sound."""
+        return [(t.opened.participant, t.media) for t in self._tracks.values() if isinstance(t.media, AudioTrack)]
+
+    def image(self, track: str, us: int) -> LiveImage | None:
+        """Return what a track shows at an instant."""
+        found = self._tracks.get(track)
+        if found is None or not isinstance(found.media, VideoTrack):
+            return None
+        image = found.media.at(us)
+        if image is not None:
+            found.seen_us = image.us
+        return image
+
+    def moment(self, us: int, speaker: str) -> Moment:
+        """Return all that can be shown at an instant."""
+        of: dict[str, list[_Track]] = {}
+        for track in self._tracks.values():
+            of.setdefault(track.opened.participant, []).append(track)
+        screens = [track for track in self._tracks.values() if _is_screen(track) and not track.muted]
+        shared = next((s for s in reversed(screens) if self.image(s.opened.track, us) is not None), None)
+        screen = None
+        if shared is not None:
+            opened = shared.opened
+            screen = Seen(opened.participant, f"{opened.name}: screen", opened.track)
+        return Moment(tuple(self._seen(who, tracks, us) for who, tracks in of.items()), screen, speaker)
+
+    def close(self) -> None:
+        for track in self._tracks.values():
+            if isinstance(track.media, VideoTrack):
+                track.media.close()
+
+    def _seen(self, participant: str, tracks: list[_Track], us: int) -> Seen:
+        name = tracks[-1].opened.name or participant
+        silent = not any(isinstance(t.media, AudioTrack) and not t.muted for t in tracks)
+        cameras = [t for t in tracks if isinstance(t.media, VideoTrack) and t.opened.source == _CAMERA]
+        note = CAMERA_OFF if cameras else ""
+        for track in cameras:
+            if track.muted:
+                continue
+            image = self.image(track.opened.track, us)
+            if image is not None and us - image.us < GAP_MS * 1000:
+                return Seen(participant, name, track.opened.track, silent)
+            note = INTERRUPTED if image is not None else ""
+        return Seen(participant, name, None, silent, note)
+
+    def _packet(self, record: PacketRecord) -> None:
+        stream = self._streams.get(record.handle)
+        if stream is None:
+            return
+        try:
+            results = stream.assembler.push(record.ext_seq, record.arrival, record.rtp)
+        except ValueError:
+            return
+        self._results(record.handle, results)
+
+    def _results(self, handle: int, results: list[Frame | Loss]) -> None:
+        stream = self._streams[handle]
+        media = stream.track.media
+        for result in results:
+            if isinstance(result, Loss):
+                if result.keyframe_needed and isinstance(media, VideoTrack):
+                    media.wants_keyframe = True
+                continue
+            us = (stream.clock.frame(result.timestamp, result.arrival) - self._zero) // 1000
+            if isinstance(media, VideoTrack):
+                media.frame(handle, stream.codec, us, result)
+            else:
+                media.frame(stream.codec, stream.track.opened.channels, us * RATE // 1_000_000, result.data)
+
+    def _open(self, opened: TrackOpened) -> None:
+        codec = Codec.__members__.get(opened.codec.upper())
+        video = opened.media == "video"
+        if codec is None or len(self._streams) >= _MAX_STREAMS or (video and opened.codec not in DECODERS):
+            return
+        track = self._tracks.get(opened.track)
+        if track is None:
+            track = _Track(opened, VideoTrack() if video else AudioTrack(), opened.muted)
+            self._tracks[opened.track] = track
+        track.handles.add(opened.handle)
+        if isinstance(track.media, VideoTrack):
+            track.media.wants_keyframe = True
+        self._mute(track, muted=opened.muted)
+        sender = self._senders.setdefault(opened.participant, Offset())
+        assembler = FrameAssembler(codec, max_wait=_MAX_WAIT, fmtp=opened.fmtp)
+        self._streams[opened.handle] = _Stream(track, codec, assembler, LiveClock(opened.clock_rate, sender))
+
+    def _close(self, closed: TrackClosed) -> None:
+        """Close a stream. A track whose stream is replaced stays until another comes, or none does."""
+        stream = self._streams.pop(closed.handle, None)
+        if stream is None:
+            return
+        track = stream.track
+        track.handles.discard(closed.handle)
+        if track.handles or closed.reason == "replaced":
+            return
+        self._tracks.pop(track.opened.track, None)
+        if isinstance(track.media, VideoTrack):
+            track.media.close()
+        if all(one.opened.participant != track.opened.participant for one in self._tracks.values()):
+            self._senders.pop(track.opened.participant, None)
+
+    def _mute(self, track: _Track, *, muted: bool) -> None:
+        track.muted = muted
+        if muted and isinstance(track.media, VideoTrack):
+            track.media.clear()
+
+
+def _is_screen(track: _Track) -> bool:
+    return isinstance(track.media, VideoTrack) and track.opened.source != _CAMERA

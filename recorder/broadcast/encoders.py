@@ -1,0 +1,112 @@
+"""H.264 and AAC for a broadcast: without delay, with a keyframe every two seconds, for every player there is."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.codec.context import Flags
+from av.video.frame import PictureType
+
+from recorder.block_payload import length_prefixed
+from recorder.broadcast.contract import Order
+from recorder.broadcast.wire import Unit, UnitKind
+from recorder.compose.samples import RATE, Samples
+from recorder.compose.stage import THREADS
+from sfu.formats import h264
+
+KEYFRAME_SECONDS = 2
+_AUDIO_BITS = 128_000
+_AAC_SAMPLES = 1024
+_START_CODE = b"\0\0\0\1"
+
+
+class VideoEncoder:
+    """Encodes pictures, each with the number of its place in time."""
+
+    def __init__(self, order: Order) -> None:
+        self._rate = order.rate
+        self._keyframe_at = 0
+        context = av.CodecContext.create("libx264", "w")
+        assert isinstance(context, av.VideoCodecContext)
+        context.width, context.height, context.pix_fmt = order.film.width, order.film.height, "yuv420p"
+        context.time_base, context.framerate = Fraction(1, order.rate), Fraction(order.rate)
+        context.bit_rate = order.bits
+        context.thread_count = THREADS
+        context.flags |= Flags.global_header
+        context.options = {
+            "preset": "veryfast",
+            "tune": "zerolatency",
+            "profile": "main",
+            "sc_threshold": "0",
+            "g": str(2 * KEYFRAME_SECONDS * order.rate),
+            "maxrate": str(order.bits),
+            "bufsize": str(order.bits),
+            "forced-idr": "1",
+        }
+        context.open()
+        self._context = context
+
+    def setup(self) -> Unit:
+        """Return the avcC record (ISO/IEC 14496-15) of the parameter sets."""
+        units = _units(self._context.extradata or b"")
+        sps = next(unit for unit in units if unit[0] & 0x1F == h264.NAL_SPS)
+        pps = next(unit for unit in units if unit[0] & 0x1F == h264.NAL_PPS)
+        record = bytes((1, *sps[1:4], 0xFF, 0xE1)) + len(sps).to_bytes(2, "big") + sps
+        record += bytes((1,)) + len(pps).to_bytes(2, "big") + pps
+        return Unit(UnitKind.VIDEO_SETUP, False, 0, record)
+
+    def encode(self, picture: av.VideoFrame, index: int) -> Iterator[Unit]:
+        """Yield what a picture becomes; it may change afterwards."""
+        picture.pts, picture.time_base = index, Fraction(1, self._rate)
+        picture.pict_type = PictureType.NONE
+        if index >= self._keyframe_at:
+            picture.pict_type = PictureType.I
+            step = KEYFRAME_SECONDS * self._rate
+            self._keyframe_at = index // step * step + step
+        for packet in self._context.encode(picture):
+            assert packet.pts is not None
+            us = packet.pts * 1_000_000 // self._rate
+            yield Unit(UnitKind.VIDEO, packet.is_keyframe, us, length_prefixed(_framed(bytes(packet))))
+
+
+class AudioEncoder:
+    """Encodes sound from a position on (samples since the broadcast's zero), without gaps."""
+
+    def __init__(self, start: int) -> None:
+        context = av.CodecContext.create("aac", "w")
+        assert isinstance(context, av.AudioCodecContext)
+        context.sample_rate, context.layout, context.format = RATE, "stereo", "fltp"
+        context.bit_rate = _AUDIO_BITS
+        context.time_base = Fraction(1, RATE)
+        context.flags |= Flags.global_header
+        context.open()
+        self._context = context
+        self._fifo = av.AudioFifo()
+        self._position = start
+        self._given = 0
+
+    def setup(self) -> Unit:
+        """Return the AudioSpecificConfig."""
+        return Unit(UnitKind.AUDIO_SETUP, False, 0, bytes(self._context.extradata or b""))
+
+    def encode(self, samples: Samples) -> Iterator[Unit]:
+        if not samples.shape[1]:
+            return
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
+        frame.sample_rate, frame.time_base, frame.pts = RATE, Fraction(1, RATE), self._given
+        self._given += samples.shape[1]
+        self._fifo.write(frame)
+        for piece in self._fifo.read_many(_AAC_SAMPLES):
+            for packet in self._context.encode(piece):
+                at = self._position + (packet.pts or 0)
+                yield Unit(UnitKind.AUDIO, True, round(at * 1_000_000 / RATE), bytes(packet))
+
+
+def _units(data: bytes) -> list[bytes]:
+    return [unit for unit in _framed(data).split(_START_CODE)[1:] if unit]
+
+
+def _framed(data: bytes) -> bytes:
+    """Return an Annex B access unit with four bytes in each start code."""
+    parts = data.split(b"\0\0\1")
+    return b"".join(_START_CODE + part.rstrip(b"\0") for part in parts[1:])

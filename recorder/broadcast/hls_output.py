@@ -1,0 +1,69 @@
+"""HLS as an output: segments and parts in the store of recordings, from which control serves them."""
+
+import asyncio
+import secrets
+
+from foundation.broadcasts import PLAYLIST, OutputKind, OutputOrder
+from objects.threads import Objects
+from recorder.broadcast.fragments import Fragmenter, initialization
+from recorder.broadcast.output import Failed, Output
+from recorder.broadcast.playlist import Change, Playlist
+from recorder.broadcast.wire import UnitKind
+
+_PART_SECONDS = 0.5
+_LONGEST_PART = 2.0
+_STORE_SECONDS = 10.0
+_LINGER_SECONDS = 30.0
+"""Players may be this far behind when a stream ends."""
+
+
+class HlsOutput(Output):
+    """`prefix` is where the stream's objects are, in `objects`."""
+
+    kind: OutputKind = "hls"
+
+    def __init__(self, order: OutputOrder, zero: int, objects: Objects, prefix: str) -> None:
+        super().__init__(order, zero)
+        self._objects = objects
+        self._prefix = prefix
+
+    async def hand_over(self) -> None:
+        """Store what comes. A stream that was interrupted begins anew, under other names."""
+        playlist = Playlist(secrets.token_hex(3), _PART_SECONDS)
+        fragmenter = Fragmenter(_PART_SECONDS)
+        begun = False
+        try:
+            self.is_live()
+            while True:
+                unit = await self.next()
+                part = fragmenter.put(unit)
+                if part is None:
+                    continue
+                if part.seconds > _LONGEST_PART:
+                    raise Failed("Pictures came too late, and the stream begins anew.")
+                if not begun:
+                    video, audio = self._setup[UnitKind.VIDEO_SETUP], self._setup[UnitKind.AUDIO_SETUP]
+                    await self._put(playlist.initialization, initialization(video.data, audio.data))
+                    begun = True
+                await self._change(playlist.add(part), playlist)
+                self.handed(len(part.data), part.end)
+        except asyncio.CancelledError:
+            if begun:
+                await self._change(playlist.end(), playlist)
+            raise
+
+    async def forget(self) -> None:
+        """Delete everything, some time after the end."""
+        await asyncio.sleep(_LINGER_SECONDS)
+        await self._objects.remove_all(self._prefix)
+
+    async def _change(self, change: Change, playlist: Playlist) -> None:
+        for name, data in change.stored:
+            await self._put(name, data)
+        await self._put(PLAYLIST, playlist.text().encode())
+        for name in change.removed:
+            await self._objects.remove(self._prefix + name)
+
+    async def _put(self, name: str, data: bytes) -> None:
+        async with asyncio.timeout(_STORE_SECONDS):
+            await self._objects.put(self._prefix + name, data)

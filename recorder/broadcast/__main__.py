@@ -31,6 +31,8 @@ DELAY = 500_000_000
 _MAX_MEMORY = 4 << 30
 _NICE = 5
 _RECORDS = 512
+_MAX_LATE = 10
+"""The pictures that may be late before some are left out: the machine was busy for a moment, and makes up for it."""
 _TICK = 100_000_000
 _SECOND = 1_000_000_000
 
@@ -88,9 +90,9 @@ class Studio:
         return True
 
     def _compose(self, now: int) -> None:
-        """Make the picture that is due, and the sound up to it; leave out pictures that are late by more than one."""
+        """Make the picture that is due, and the sound up to it. What is late is made up for, or left out in the end."""
         latest = (now - DELAY - self._order.zero) * self._order.rate // _SECOND
-        if latest > self._index + 1:
+        if latest > self._index + _MAX_LATE:
             self._left_out += latest - self._index
             self._index = latest
         position = self._index * RATE // self._order.rate

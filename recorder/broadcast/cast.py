@@ -166,7 +166,7 @@ class Cast:
     def _open(self, opened: TrackOpened) -> None:
         codec = Codec.__members__.get(opened.codec.upper())
         video = opened.media == "video"
-        if codec is None or len(self._streams) >= _MAX_STREAMS or (video and opened.codec not in DECODERS):
+        if codec is None or len(self._streams) >= _MAX_STREAMS or (video and opened.codec.lower() not in DECODERS):
             return
         track = self._tracks.get(opened.track)
         if track is None:

@@ -4,6 +4,9 @@ import msgspec
 
 from foundation.film_options import FilmOptions
 
+KEYFRAME_SECONDS = 2
+"""From one keyframe to the next, and so the length of a segment of HLS."""
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """`zero` is the broadcast's zero on the monotonic clock (ns), `bits` the video's bits a second."""

@@ -8,13 +8,12 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from recorder.block_payload import length_prefixed
-from recorder.broadcast.contract import Order
+from recorder.broadcast.contract import KEYFRAME_SECONDS, Order
 from recorder.broadcast.wire import Unit, UnitKind
 from recorder.compose.samples import RATE, Samples
 from recorder.compose.stage import THREADS
 from sfu.formats import h264
 
-KEYFRAME_SECONDS = 2
 _AUDIO_BITS = 128_000
 _AAC_SAMPLES = 1024
 _START_CODE = b"\0\0\0\1"

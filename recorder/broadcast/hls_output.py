@@ -7,10 +7,9 @@ from foundation.broadcasts import PLAYLIST, OutputKind, OutputOrder
 from objects.threads import Objects
 from recorder.broadcast.fragments import Fragmenter, initialization
 from recorder.broadcast.output import Failed, Output
-from recorder.broadcast.playlist import Change, Playlist
+from recorder.broadcast.playlist import PART_SECONDS, Change, Playlist
 from recorder.broadcast.wire import UnitKind
 
-_PART_SECONDS = 0.5
 _LONGEST_PART = 2.0
 _STORE_SECONDS = 10.0
 _LINGER_SECONDS = 30.0
@@ -29,8 +28,8 @@ class HlsOutput(Output):
 
     async def hand_over(self) -> None:
         """Store what comes. A stream that was interrupted begins anew, under other names."""
-        playlist = Playlist(secrets.token_hex(3), _PART_SECONDS)
-        fragmenter = Fragmenter(_PART_SECONDS)
+        playlist = Playlist(secrets.token_hex(3))
+        fragmenter = Fragmenter(PART_SECONDS)
         begun = False
         try:
             self.is_live()

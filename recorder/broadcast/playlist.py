@@ -1,12 +1,15 @@
 """The playlist of a live stream (HLS: RFC 8216 and its second edition, with parts for low latency). Pure."""
 
-import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from recorder.broadcast.contract import KEYFRAME_SECONDS
 from recorder.broadcast.fragments import Part
 
 _INITIALIZATION = "init.mp4"
+PART_SECONDS = 0.5
+"""The time after which a part is cut; it lasts at least 85 % of the target, and no longer."""
+PART_TARGET = 0.58
 _SHOWN = 8
 _KEPT = 16
 """Segments stay this long after they were shown, for players that are behind."""
@@ -35,9 +38,8 @@ class Change(NamedTuple):
 class Playlist:
     """The newest segments. `session` distinguishes names after a restart."""
 
-    def __init__(self, session: str, part_seconds: float) -> None:
+    def __init__(self, session: str) -> None:
         self._session = session
-        self._part_seconds = part_seconds
         self._segments: list[_Segment] = []
         self._is_over = False
 
@@ -68,14 +70,12 @@ class Playlist:
     def text(self) -> str:
         """Return the playlist."""
         shown = self._segments[-_SHOWN:]
-        longest = max((math.ceil(one.seconds - 0.001) for one in self._segments), default=2)
-        part = max([self._part_seconds, *(p.seconds for s in shown for p in s.parts)])
         lines = [
             "#EXTM3U",
             "#EXT-X-VERSION:9",
-            f"#EXT-X-TARGETDURATION:{max(2, longest)}",
-            f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={3 * part:.3f}",
-            f"#EXT-X-PART-INF:PART-TARGET={part:.3f}",
+            f"#EXT-X-TARGETDURATION:{KEYFRAME_SECONDS}",
+            f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={3 * PART_TARGET:.3f}",
+            f"#EXT-X-PART-INF:PART-TARGET={PART_TARGET}",
             f"#EXT-X-MEDIA-SEQUENCE:{shown[0].number if shown else 0}",
             "#EXT-X-INDEPENDENT-SEGMENTS",
             f'#EXT-X-MAP:URI="{self.initialization}"',

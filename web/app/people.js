@@ -16,6 +16,7 @@ export class People {
   #title = h('h2', {}, t('people.label'));
   #muteAll = h('button', { type: 'button', class: 'button', 'data-host': 'mute-all', hidden: true, onclick: () => void this.#act('mute-all') },
     icon('mic-off'), t('people.mute-all'));
+  #live = h('button', { type: 'button', class: 'button', 'data-host': 'live', hidden: true }, icon('globe'), t('people.live'));
   #streamKeys = h('button', { type: 'button', class: 'button', 'data-host': 'stream-keys', hidden: true }, icon('key'), t('people.stream-keys'));
   #act;
   #name;
@@ -41,10 +42,11 @@ export class People {
     this.#lobby = new Lobby(room, meeting, { signal, decide: act, changed });
     this.breakouts = new Breakouts(room, meeting, { signal });
     this.#streamKeys.addEventListener('click', async () => void (await import('./stream-keys.js')).showStreamKeys(meeting));
+    this.#live.addEventListener('click', async () => void (await import('./broadcast.js')).showBroadcast(meeting, room));
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': t('people.label'), hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),
       h('div', { class: 'panel-body' }, this.#lobby.element, new HandQueue(room, signal).element, this.#list, this.breakouts.element, this.#removed.element),
-      h('footer', { class: 'panel-foot' }, this.#muteAll, this.#streamKeys,
+      h('footer', { class: 'panel-foot' }, this.#muteAll, this.#live, this.#streamKeys,
         h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'grants', 'local-changed', 'shared']) room.addEventListener(type, () => this.#update(), { signal });
@@ -72,7 +74,7 @@ export class People {
 
   #update() {
     if (!this.shown) return;
-    this.#muteAll.hidden = this.#streamKeys.hidden = !this.#room.grants.host;
+    this.#muteAll.hidden = this.#live.hidden = this.#streamKeys.hidden = !this.#room.grants.host;
     const self = this.#room.participant;
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== self);
     others.sort((a, b) => a.name.localeCompare(b.name, language()));

@@ -1,4 +1,4 @@
-/** The banner while a recording runs, with the choice to be recorded or not. */
+/** The banner while a recording runs or the meeting goes out live, with the choice to be in it or not. */
 import { recordingPolicy } from './consents.js';
 import { h, setText } from './dom.js';
 import { known, t } from './words.js';
@@ -6,6 +6,7 @@ import { known, t } from './words.js';
 export class RecordingBanner {
   element;
   #text = h('p');
+  #live = h('span', { class: 'status status-live' }, t('live.badge'));
   #agree = h('button', { type: 'button', class: 'button small primary', id: 'consent-agree' });
   #refuse = h('button', { type: 'button', class: 'button small', id: 'consent-refuse' });
   #call;
@@ -14,7 +15,7 @@ export class RecordingBanner {
   constructor(call, signal) {
     this.#call = call;
     this.element = h('div', { class: 'banner banner-recording', role: 'status', hidden: true },
-      h('span', { class: 'recording-dot', 'aria-hidden': 'true' }), this.#text, h('div', { class: 'row-actions' }, this.#agree, this.#refuse));
+      h('span', { class: 'recording-dot', 'aria-hidden': 'true' }), this.#live, this.#text, h('div', { class: 'row-actions' }, this.#agree, this.#refuse));
     /** @param {boolean} granted */
     const answer = (granted) => {
       call.decide(granted);
@@ -27,13 +28,15 @@ export class RecordingBanner {
   }
 
   #update() {
-    this.element.hidden = !this.#call.room.recording.active;
+    const { active, broadcast_since: live } = this.#call.room.recording;
+    this.element.hidden = !active && !live;
+    this.#live.hidden = !live;
     this.element.dataset.stalled = this.#call.room.recording.stalled ? 'yes' : 'no';
     setText(this.#text, this.#words());
     this.#agree.hidden = this.#call.consent;
     this.#refuse.hidden = !this.#call.consent && this.#call.answered;
-    setText(this.#refuse, t(!this.#call.consent ? 'recording.refuse' : this.#call.room.recording.consent === 'required' ? 'recording.leave' : 'recording.stop-me'));
-    setText(this.#agree, t(this.#call.answered ? 'recording.agree-after-all' : 'recording.agree'));
+    setText(this.#refuse, t(!this.#call.consent ? (live ? 'recording.stay-out' : 'recording.refuse') : this.#call.room.recording.consent === 'required' ? 'recording.leave' : live ? 'recording.take-me-out' : 'recording.stop-me'));
+    setText(this.#agree, t(!this.#call.answered ? 'recording.agree' : live ? 'recording.show-after-all' : 'recording.agree-after-all'));
   }
 
   #words() {
@@ -43,11 +46,13 @@ export class RecordingBanner {
   }
 
   #going() {
+    const { active, broadcast_since: live, consent } = this.#call.room.recording;
+    const what = t(live && active ? 'recording.what-both' : live ? 'recording.what-live' : 'recording.what-recorded');
     if (this.#call.consent) {
-      const policy = recordingPolicy(this.#call.room.recording.consent);
-      return policy ? t('recording.on-policy', { policy }) : t('recording.on');
+      const policy = recordingPolicy(consent);
+      return policy ? t('recording.on-policy', { what, policy }) : t('recording.on', { what });
     }
-    if (this.#call.answered) return t('recording.on-without');
-    return t('recording.asks', { text: t('consent.recording-text') });
+    if (this.#call.answered) return t('recording.on-without', { what });
+    return t('recording.asks', { what, text: t(live ? 'consent.broadcast-text' : 'consent.recording-text') });
   }
 }

@@ -47,6 +47,7 @@ function fields(meeting) {
   const open = check(t('schedule.passcode-none'), '', false, (checked) => (passcode.input.disabled = checked));
   const muted = check(t('home.mute-on-entry'), t('home.mute-on-entry-text'), settings.mute_on_entry);
   const sealed = check(t('home.e2ee'), t('home.e2ee-text'), settings.e2ee);
+  const live = check(t('home.broadcast'), t('home.broadcast-text'), settings.broadcast);
   const consent = choice(t('home.consent'), 'record', () => undefined);
   consent.select.name = 'consent';
   consent.select.append(...CONSENTS.map((value) => h('option', { value }, t(`home.consent-${value}`))));
@@ -57,7 +58,7 @@ function fields(meeting) {
   codec.select.value = settings.codec ?? 'VP8';
   const more = h('details', { class: 'more-options' },
     h('summary', {}, t('home.options')),
-    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, sealed.element, consent.element, codec.element));
+    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, live.element, sealed.element, consent.element, codec.element));
   // Open the section with the invalid field: browsers cannot show a message in a closed one.
   more.addEventListener('invalid', () => (more.open = true), true);
   const read = () => ({
@@ -67,7 +68,7 @@ function fields(meeting) {
     ...(open.input.checked ? { passcode: null } : passcode.input.value ? { passcode: passcode.input.value } : {}),
     settings: {
       guests: guests.input.checked, lobby: lobby.input.checked, mute_on_entry: muted.input.checked, e2ee: sealed.input.checked,
-      consent: consent.select.value, codec: codec.select.value,
+      broadcast: live.input.checked, consent: consent.select.value, codec: codec.select.value,
     },
   });
   return { element: h('div', { class: 'form' }, title.element, time.element, about.element, guests.element, lobby.element, more), read };

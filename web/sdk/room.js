@@ -44,8 +44,9 @@ export class Room extends Emitter {
   grants = grantsOf({});
   /**
    * @typedef {{active: boolean, recording?: string, started_at?: number, text?: string, consent?: string, stalled?: string,
-   *   stalled_code?: string}} Recording
-   * `stalled`: the reason while nothing is stored, with a stable code; `consent`: the meeting's policy
+   *   stalled_code?: string, broadcast_since?: number}} Recording
+   * `stalled`: the reason while nothing is stored, with a stable code; `consent`: the meeting's policy; `broadcast_since`: the room
+   * goes out live (Unix ms)
    */
   /** @type {Recording} */
   recording = { active: false };

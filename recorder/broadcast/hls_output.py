@@ -59,7 +59,8 @@ class HlsOutput(Output):
     async def _change(self, change: Change, playlist: Playlist) -> None:
         for name, data in change.stored:
             await self._put(name, data)
-        await self._put(PLAYLIST, playlist.text().encode())
+        if playlist.is_playable:
+            await self._put(PLAYLIST, playlist.text().encode())
         for name in change.removed:
             await self._objects.remove(self._prefix + name)
 

@@ -47,6 +47,11 @@ class Playlist:
     def initialization(self) -> str:
         return f"{self._session}-{_INITIALIZATION}"
 
+    @property
+    def is_playable(self) -> bool:
+        """True once there is a whole segment: some players give up on a list without any."""
+        return any(segment.done for segment in self._segments)
+
     def add(self, part: Part) -> Change:
         """Take the next part."""
         if not self._segments or self._segments[-1].number != part.segment:

@@ -81,6 +81,7 @@ class Stage:
         of_recording = await host.ok("POST", f"/api/v1/recordings/{recording}/file-links", {"name": "track0.webm"})
         film = await host.ok("POST", f"/api/v1/recordings/{recording}/films", {})
         stream_key = await host.ok("POST", f"{base}/stream-keys", {"name": "Wall", "role": "watch"})
+        live = await host.ok("POST", f"{base}/broadcast/outputs", {"kind": "hls", "name": "Web"})
         await self._visit(meeting, joined["participant"]["participant"])
         callers = {name: accounts[name] for name in CALLERS if name in accounts}
         callers["anonymous"] = self.people.nobody()
@@ -108,6 +109,9 @@ class Stage:
                 "<file_link>": of_recording["id"],
                 "<film>": film["id"],
                 "<stream_key>": stream_key["id"],
+                "<output>": live["outputs"][0]["id"],
+                "<watch>": "watch_of_nothing",
+                "<name>": "live.m3u8",
                 "<token>": link["url"].rpartition("/")[2],
             },
         )

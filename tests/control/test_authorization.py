@@ -149,6 +149,13 @@ TABLE = {
     f"POST {M}/stream-keys": HOSTS,
     f"GET {M}/stream-keys": HOSTS,
     f"DELETE {M}/stream-keys/<stream_key>": HOSTS,
+    f"GET {M}/broadcast": HOSTS,
+    f"POST {M}/broadcast/outputs": HOSTS,
+    f"DELETE {M}/broadcast/outputs/<output>": HOSTS,
+    f"POST {M}/broadcast/start": HOSTS,
+    f"POST {M}/broadcast/stop": HOSTS,
+    # Whoever has the secret in the path may watch; it is not live here.
+    "GET /api/v1/live/<watch>/<name>": "404 404 404 404 404 404 404 404 404 404 404",
     f"GET {M}/quality": HOSTS,
     f"DELETE {M}/transports/<transport>": "401 403 403 403 404 404 403 403 403 401 404",
     f"GET {M}/calendar.ics": PUBLIC_WITH_VALID_TOKEN,
@@ -243,6 +250,7 @@ OTHERS = {
 # Routes that an allowed caller uses up.
 CONSUMING = {
     f"DELETE {M}/stream-keys/<stream_key>",
+    f"DELETE {M}/broadcast/outputs/<output>",
     f"DELETE {R}/links/<link>",
     f"DELETE {R}/file-links/<file_link>",
     "DELETE /api/v1/media/<file>/links/<media_link>",

@@ -40,6 +40,8 @@ ERASED = {
     "ai_tasks",
     "api_keys",
     "breakout_assignments",
+    "broadcast_outputs",
+    "broadcasts",
     "captions",
     "consents",
     "document_updates",
@@ -328,6 +330,8 @@ WRITTEN = (
     " VALUES ('sl', '{recording}', 'n', '{user}', now())",
     "INSERT INTO stream_keys (id, meeting_id, name, role, key_hash, created_by)"
     " VALUES ('sk', '{other}', 'n', 'watch', '\\x01', '{user}')",
+    "INSERT INTO broadcast_outputs (id, meeting_id, kind, name) VALUES ('bo', '{meeting}', 'hls', '{said}')",
+    "INSERT INTO broadcasts (id, meeting_id, started_by) VALUES ('bc', '{meeting}', '{user}')",
     "INSERT INTO participant_quality (meeting_id, participant_id, at, seconds, final, round_trip_ms, tracks)"
     " VALUES ('{other}', '{there}', now(), 1, false, 1, '[]')",
     "INSERT INTO meeting_minutes (meeting_id, state, lines, text) VALUES ('{meeting}', 'ready', 1, '{said}')",

@@ -64,6 +64,7 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "DELETE /api/v1/media/{file}/links/{media_link}": ("host", None),
     "DELETE /api/v1/recordings/{recording}/file-links/{file_link}": ("host", None),
     "POST /api/v1/recordings/{recording}/file-links": ("host", {"name": "track0.webm"}),
+    f"POST {M}/broadcast/outputs": ("host", {"kind": "rtmp", "name": "Ours", "url": "rtmp://live.example.org/app"}),
     f"POST {M}/stream-keys": ("host", {"name": "Encoder", "role": "publish"}),
     f"DELETE {M}/stream-keys/{{stream_key}}": ("host", None),
     f"POST {M}/breakouts": ("host", {"rooms": [{"title": "Blue"}], "automatic": True}),

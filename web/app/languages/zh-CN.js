@@ -915,6 +915,7 @@ export default {
   'error.no_image': '图片无效：{detail}',
   'error.no_mail_server': '服务器未配置邮件服务，请直接分享会议链接。',
   'error.no_node': '暂无可用的媒体服务器，请稍后重试。',
+  'error.too_many_outputs': '此会议的直播位置已达上限。',
   'error.no_outputs': '请先添加一个直播位置。',
   'error.no_space': '服务器磁盘空间不足，请联系管理员。',
   'error.node_secret': '节点密钥错误。',

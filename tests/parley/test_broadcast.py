@@ -1,0 +1,97 @@
+"""A meeting goes out live: an RTMP server gets its picture and sound, again after it was away, and HLS is read meanwhile."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import av
+
+from parley_client import Api
+from tests.sfu.server.test_whip import MUXER
+from tests.support.call import become_admin
+from tests.support.server import running_server
+
+LISTENER = Path(__file__).with_name("broadcast_listener.py")
+KEY = "live_key-that_nobody_sees"
+
+
+async def test_a_meeting_goes_out_to_a_server_and_to_players() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with running_server(private_broadcasts="true", inference="false") as server:
+        async with Api(server.url) as host, contextlib.AsyncExitStack() as running:
+            await become_admin(host, server.setup_token)
+            meeting = await host.create_meeting("On air", consent="implied")
+            key = await host.request("POST", f"/meetings/{meeting}/stream-keys", {"name": "Van", "role": "publish"})
+            await running.enter_async_context(_process(str(MUXER), f"{server.url}/whip", key["secret"], "60"))
+            base, url = f"/meetings/{meeting}/broadcast", f"rtmp://127.0.0.1:{port}/live"
+            rtmp = {"kind": "rtmp", "name": "Stage", "url": url, "key": KEY}
+            await host.request("POST", f"{base}/outputs", rtmp)
+            state = await host.request("POST", f"{base}/outputs", {"kind": "hls", "name": "Web"})
+            async with _process(str(LISTENER), f"{url}/{KEY}") as listener:
+                await host.request("POST", f"{base}/start", {"layout": "single"})
+                await _shown(listener)
+            await _until(host, base, lambda live: live["outputs"][0]["phase"] == "retrying")
+            await _until_playable(server.url + state["outputs"][1]["watch_url"])
+            assert await asyncio.to_thread(_read, server.url + state["outputs"][1]["watch_url"]) > 30
+            async with _process(str(LISTENER), f"{url}/{KEY}") as listener:
+                await _shown(listener)
+            live = await host.request("GET", base)
+            assert live["outputs"][0]["delay_ms"] < 10_000
+            assert KEY not in str(live)
+            await host.request("POST", f"{base}/stop", {})
+        assert not [line for line in server.lines if KEY in line or "Traceback" in line]
+
+
+@contextlib.asynccontextmanager
+async def _process(*command: str) -> Any:
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=-1, stderr=-3)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _shown(listener: asyncio.subprocess.Process) -> None:
+    """Wait until pictures change, as the publisher's do, and there is sound."""
+    assert listener.stdout is not None
+    seen: set[bytes] = set()
+    async with asyncio.timeout(60):
+        while len(seen) < 10 or b"sound\n" not in seen:
+            line = await listener.stdout.readline()
+            assert line
+            assert line == b"sound\n" or line.endswith(b" 1280 720\n")
+            seen.add(line)
+
+
+async def _until(host: Api, base: str, holds: Any) -> None:
+    async with asyncio.timeout(60):
+        while not holds(await host.request("GET", base)):
+            await asyncio.sleep(0.2)
+
+
+async def _until_playable(url: str) -> None:
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+        while True:
+            async with session.get(url) as answer:
+                if answer.status == 200:
+                    return
+            await asyncio.sleep(0.2)
+
+
+def _read(url: str) -> int:
+    """Return how many pictures a player gets until it has sound as well."""
+    pictures = sounds = 0
+    with av.open(url, timeout=30) as container:
+        for packet in container.demux():
+            for frame in packet.decode():
+                pictures += isinstance(frame, av.VideoFrame)
+                sounds += isinstance(frame, av.AudioFrame)
+            if pictures > 30 and sounds > 30:
+                break
+    return pictures

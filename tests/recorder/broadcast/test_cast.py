@@ -1,0 +1,104 @@
+"""What is seen and heard live: capture times by reports within what arrivals allow, who speaks, what is not shown."""
+
+import random
+import time
+
+import numpy as np
+import pytest
+
+from recorder.broadcast.cast import Cast
+from recorder.broadcast.clock import LiveClock, Offset
+from recorder.broadcast.sound import AudioTrack, Mixer
+from recorder.compose.scenes import CAMERA_OFF
+from sfu.api.sink_records import PacketRecord, TrackClosed, TrackMuteChanged, TrackOpened
+from sfu.formats.codecs import Codec
+from tests.support.encoders import encode
+
+SECOND = 1_000_000_000
+MS = 1_000_000
+
+
+def ntp(ns: int) -> int:
+    return ((ns // SECOND) << 32) + ((ns % SECOND) << 32) // SECOND
+
+
+def captured(*, delay_ms: int, lie_seconds: int = 0) -> int:
+    """Return by how much a picture's capture time differs from a sound's, in ms, after ten seconds.
+
+    Pictures take `delay_ms` longer to come; one report claims `lie_seconds` too much.
+    """
+    noise = random.Random(1)
+    sender = Offset()
+    sound, picture = LiveClock(48_000, sender), LiveClock(90_000, sender)
+    start = 1_000 * SECOND
+    heard = seen = 0
+    for step in range(500):
+        at = step * 20 * MS
+        arrival = start + at + noise.randrange(0, 8 * MS)
+        heard = sound.frame(at * 48_000 // SECOND, arrival + 10 * MS) - at
+        seen = picture.frame(at * 90_000 // SECOND, arrival + (10 + delay_ms) * MS) - at
+        if step % 100 == 50:
+            stamped = 5 * SECOND + at
+            sound.report(at * 48_000 // SECOND, ntp(stamped), arrival + 10 * MS)
+            picture.report((at + lie_seconds * SECOND) * 90_000 // SECOND % (1 << 32), ntp(stamped), arrival + 10 * MS)
+    return (seen - heard) // MS
+
+
+def test_reports_align_a_picture_that_comes_later_than_its_sound() -> None:
+    assert abs(captured(delay_ms=150)) <= 5
+
+
+def test_a_report_that_lies_is_not_believed() -> None:
+    assert abs(captured(delay_ms=20, lie_seconds=600)) <= 30
+
+
+def opened(handle: int, *, muted: bool = False) -> TrackOpened:
+    return TrackOpened(
+        handle=handle, room="r", participant="ann", name="Ann", track="cam", source="camera", media="video",
+        codec="VP8", clock_rate=90_000, ssrc=7, opened_at=0, opened_unix_ms=0, muted=muted,
+    )  # fmt: skip
+
+
+def packets(handle: int) -> list[PacketRecord]:
+    """Ten whole VP8 pictures, one each 100 ms."""
+    found = []
+    for number, (data, _) in enumerate(encode(Codec.VP8)[:10]):
+        header = bytes((0x80, 0xE0)) + number.to_bytes(2, "big") + (number * 9000).to_bytes(4, "big") + bytes(4)
+        found.append(PacketRecord(handle, number, number * 100 * MS, header + b"\x10" + data))
+    return found
+
+
+def until_shown(cast: Cast) -> bool:
+    end = time.monotonic() + 20
+    while cast.image("cam", 500_000) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    return cast.image("cam", 500_000) is not None
+
+
+def test_a_camera_is_shown_until_it_is_off_and_gone_with_its_consent() -> None:
+    cast = Cast(0)
+    cast.take(opened(1))
+    assert [wanted.handle for wanted in cast.tick(2 * SECOND)] == [1]
+    for packet in packets(1):
+        cast.take(packet)
+    assert cast.tick(4 * SECOND) == []
+    assert until_shown(cast)
+    (ann,) = cast.moment(500_000, "").people
+    assert (ann.name, ann.track, ann.muted) == ("Ann", "cam", True)
+    cast.take(TrackMuteChanged(handle=1, muted=True, at=0))
+    (ann,) = cast.moment(600_000, "").people
+    assert (ann.track, ann.note) == (None, CAMERA_OFF)
+    cast.take(TrackClosed(handle=1, reason="consent"))
+    assert cast.moment(700_000, "").people == ()
+
+
+def test_the_mix_holds_each_track_where_it_belongs_and_knows_who_speaks() -> None:
+    mu_law = bytes(((np.sin(np.arange(160) / 3) > 0) * 0x80).astype(np.uint8))
+    tracks = [("ann", AudioTrack()), ("bob", AudioTrack())]
+    for number in range(100):
+        tracks[1][1].frame(Codec.G711_ULAW, 1, 4800 + number * 960, mu_law)
+    mixer = Mixer()
+    heard = np.concatenate([mixer.mix(tracks, start, 1600).samples for start in range(0, 80_000, 1600)], axis=1)
+    first = int(np.argmax(np.abs(heard[0]) > 0.1))
+    assert first == pytest.approx(4800, abs=300)
+    assert mixer.speaker == "bob"

@@ -63,17 +63,17 @@ class RtmpOutput(Output):
             raise Failed(f"The server refused the stream: {refused}") from refused
         finally:
             with contextlib.suppress(OSError):
-                writer.write(publisher.end())
+                _write(writer, publisher.end())
             writer.close()
 
     async def _greet(self, publisher: Publisher, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Shake hands and ask to publish."""
         async with asyncio.timeout(_ANSWER_SECONDS):
-            writer.write(publisher.begin())
+            _write(writer, publisher.begin())
             while not publisher.is_publishing:
                 if not (data := await reader.read(_READ)):
                     raise Failed("The server closed the connection before the stream began.")
-                writer.write(publisher.receive(data))
+                _write(writer, publisher.receive(data))
             await writer.drain()
 
     async def _send(self, publisher: Publisher, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +84,7 @@ class RtmpOutput(Output):
             unit = await self.next()
             if base is None:
                 base = unit.us
-                writer.write(publisher.media(Kind.DATA, 0, _METADATA))
+                _write(writer, publisher.media(Kind.DATA, 0, _METADATA))
             at = max(0, (unit.us - base) // 1000)
             data = b""
             for kind, setup in self._setup.items():
@@ -92,7 +92,7 @@ class RtmpOutput(Output):
                     told[kind] = setup
                     data += _message(publisher, setup, at)
             data += _message(publisher, unit, at)
-            writer.write(data)
+            _write(writer, data)
             async with asyncio.timeout(_STALL_SECONDS):
                 await writer.drain()
             self.handed(len(data), unit.us)
@@ -101,8 +101,15 @@ class RtmpOutput(Output):
 async def _listen(publisher: Publisher, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer the server until it closes the connection."""
     while data := await reader.read(_READ):
-        writer.write(publisher.receive(data))
+        _write(writer, publisher.receive(data))
     raise Failed("The server closed the connection.")
+
+
+def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write; raises ConnectionResetError where the connection is closed already."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    writer.write(data)
 
 
 def _message(publisher: Publisher, unit: Unit, at: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A meeting goes out live: an RTMP server gets its picture and sound, again after it was away, and HLS is read meanwhile."""
+"""A meeting goes out live: an RTMP server gets it, again after it was away, and players read HLS meanwhile."""
 
 import asyncio
 import contextlib

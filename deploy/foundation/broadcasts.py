@@ -49,8 +49,8 @@ class OutputState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BroadcastReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`instance` is the recorder's name as it is in LIVE_PREFIX. `placement` is the epoch under which the recorder's node
-    holds the room: of two recorders the higher counts.
+    """`instance` is the recorder's name as it is in LIVE_PREFIX. `placement` is the epoch under which the recorder's
+    node holds the room: of two recorders the higher counts.
 
     `pictures` were made since the beginning, `left_out` for want of time.
     """

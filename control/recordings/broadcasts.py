@@ -20,7 +20,7 @@ AUTOMATIC = "automatic"
 
 
 class Wish(NamedTuple):
-    """Who wants a broadcast of which meeting: the acting account, its address."""
+    """The author of a request to broadcast a meeting: the acting account, its address."""
 
     meeting: str
     actor: str

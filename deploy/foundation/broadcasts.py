@@ -15,7 +15,7 @@ from foundation.film_options import FilmOptions
 OutputKind = Literal["rtmp", "hls"]
 OutputPhase = Literal["waiting", "connecting", "live", "retrying"]
 LIVE_PREFIX = "_live/"
-"""Where the segments of HLS outputs are in the store of recordings: below it by recorder, then by output."""
+"""The place of HLS outputs' segments in the store of recordings: below it by recorder, then by output."""
 PLAYLIST = "live.m3u8"
 
 
@@ -34,7 +34,7 @@ class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a target is doing. `since` is when the phase began (Unix ms), `error` the latest problem.
+    """The state of a target. `since` is when the phase began (Unix ms), `error` the latest problem.
 
     `delay_ms` is the time from capture to handing over, `dropped` pictures that could not be handed over in time.
     """

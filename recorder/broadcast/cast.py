@@ -1,4 +1,4 @@
-"""Who and what of a room can be seen and heard now: sink records in, a moment for the layout out. No socket."""
+"""The people and tracks of a room that can be shown now: sink records in, a moment for the layout out. No socket."""
 
 from dataclasses import dataclass, field
 
@@ -39,7 +39,7 @@ class _Track:
     handles: set[int] = field(default_factory=set)
     asked: int = 0
     seen_us: int | None = None
-    """When its latest image was captured."""
+    """The capture time of its latest image."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What the recorder asks of the process that composes a broadcast, and what it says of itself."""
+"""The order for the process that composes a broadcast, and its reports."""
 
 import msgspec
 

@@ -68,7 +68,7 @@ class _Content(NamedTuple):
 
 
 class _About(NamedTuple):
-    """What `trak` says of a track, and what goes into it as boxes."""
+    """Fields of a track's `trak`, and the boxes that go into it."""
 
     kind: bytes
     scale: int

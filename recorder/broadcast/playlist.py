@@ -29,7 +29,7 @@ class _Segment:
 
 
 class Change(NamedTuple):
-    """What to store, in this order, and then what to remove; the playlist comes last of all."""
+    """Objects to store, in this order, and then objects to remove."""
 
     stored: list[tuple[str, bytes]]
     removed: list[str]

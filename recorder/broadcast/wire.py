@@ -1,4 +1,4 @@
-"""What the process that composes hands to the recorder: encoded media, one unit after another, through a pipe."""
+"""Encoded media on the way from the process that composes to the recorder: one unit after another, through a pipe."""
 
 import asyncio
 import struct

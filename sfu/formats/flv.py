@@ -29,7 +29,7 @@ def audio(frame: bytes) -> bytes:
 
 
 class Tag(NamedTuple):
-    """What a tag holds. `delay` is the time from decoding to showing, in ms."""
+    """The content of a tag. `delay` is the time from decoding to showing, in ms."""
 
     data: bytes
     is_configuration: bool

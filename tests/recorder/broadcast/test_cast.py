@@ -1,4 +1,4 @@
-"""What is seen and heard live: capture times by reports within what arrivals allow, who speaks, what is not shown."""
+"""People and sound of a live picture: capture times by reports within what arrivals allow, who speaks, who is hidden."""
 
 import random
 import time

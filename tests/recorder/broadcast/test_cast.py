@@ -1,4 +1,4 @@
-"""People and sound of a live picture: capture times by reports within what arrivals allow, who speaks, who is hidden."""
+"""Live pictures: capture times by reports within what arrivals allow, who speaks, who is not shown."""
 
 import random
 import time

@@ -84,7 +84,7 @@ class Measured:
 
 
 def run(*, quick: bool) -> Report:
-    """Measure over 200 keyframes (60 when quick), at once and paced."""
+    """Measure over 200 keyframes (60 if quick), at once and paced."""
     report = Report()
     keyframes = 60 if quick else 200
     cores = sorted(os.sched_getaffinity(0))

@@ -50,7 +50,7 @@ async def _call(spoken: Sequence[Prompt]) -> float:
 
 
 def run(*, quick: bool) -> Report:
-    """Five minutes of speech in real time (20 s when quick)."""
+    """Five minutes of speech in real time (20 s if quick)."""
     report = Report()
     spoken = prompts(30)
     model = WhisperModel(store.directory(fetched_models(), catalogue.load().named(catalogue.SPEECH_MODEL)), threads=2)

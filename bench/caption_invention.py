@@ -83,7 +83,7 @@ async def _measure(report: Report, *, quick: bool) -> None:
 
 
 def run(*, quick: bool) -> Report:
-    """Ten minutes without speech, and a few with it (a minute of each when quick)."""
+    """Ten minutes without speech, and a few with it (a minute of each if quick)."""
     report = Report()
     asyncio.run(_measure(report, quick=quick))
     return report

@@ -51,7 +51,7 @@ async def _measure(report: Report, *, quick: bool) -> None:
 
 
 def run(*, quick: bool) -> Report:
-    """Eight calls with a switch in the middle, with and without the meeting's list (one when quick)."""
+    """Eight calls with a switch in the middle, with and without the meeting's list (one if quick)."""
     report = Report()
     asyncio.run(_measure(report, quick=quick))
     return report

@@ -158,7 +158,7 @@ async def _measure(report: Report, kept: Measured, *, quick: bool) -> None:
 
 
 def run(*, quick: bool, keep: Path | None = None) -> Report:
-    """Twenty minutes of speech in nine conditions, some fifteen minutes of work (one voice for 12 s when quick).
+    """Twenty minutes of speech in nine conditions, some fifteen minutes of work (one voice for 12 s if quick).
 
     `keep` is a file for what is measured: run again with it, a run that was cut off goes on.
     """

@@ -38,7 +38,7 @@ class Held:
 
 
 def run(*, quick: bool) -> Report:
-    """Measure; in `quick` with 100 watchers for a short time."""
+    """Measure; if `quick`, with 100 watchers for a short time."""
     return asyncio.run(_measure(100, 3.0) if quick else _measure(1500, 15.0))
 
 

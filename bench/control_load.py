@@ -58,7 +58,7 @@ uvloop.run(run(config, lambda: print(addresses.http[0], flush=True), addresses))
 
 
 def run(*, quick: bool) -> Report:
-    """Offer the load for 20 s (5 when quick)."""
+    """Offer the load for 20 s (5 if quick)."""
     cores = os.sched_getaffinity(0)
     try:
         return uvloop.run(_measure(5.0 if quick else 20.0, cores))

@@ -34,7 +34,7 @@ _READY_SECONDS = 60.0
 
 
 def run(*, quick: bool) -> Report:
-    """10,000 events over 100 meetings, the broker away for a minute (1,500 over 20, and seconds, when quick)."""
+    """10,000 events over 100 meetings, the broker away for a minute (1,500 over 20, and seconds, if quick)."""
     report = Report()
     outcome = asyncio.run(scenario(1500, 20, 2.0) if quick else scenario(10_000, 100, 60.0))
     case = f"{outcome.events} events, {outcome.meetings} meetings, {len(outcome.faults)} faults"

@@ -36,7 +36,7 @@ _FIRST_FRAME = """
 
 
 def run(*, quick: bool) -> Report:
-    """Measure 10 joins (4 when quick)."""
+    """Measure 10 joins (4 if quick)."""
     with running_server() as server:
         times = asyncio.run(_measure(server.url, server.setup_token, 4 if quick else 10))
     report = Report()

@@ -21,7 +21,7 @@ SPOKEN_SECONDS = 2.0
 
 
 def run(*, quick: bool) -> Report:
-    """Measure the median of 5 rounds (3 when quick)."""
+    """Measure the median of 5 rounds (3 if quick)."""
     return asyncio.run(_measure(3 if quick else 5, 100 if quick else 300))
 
 

@@ -1,4 +1,4 @@
-"""LiveKit's server under test: a test tool only, found by $LIVEKIT_SERVER or on the PATH, on loopback."""
+"""LiveKit's server for comparison, on loopback: a test tool, found by $LIVEKIT_SERVER or on the PATH."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ class LiveKitProcess(Process):
 
 @contextlib.contextmanager
 def running_livekit() -> Iterator[LiveKitProcess]:
-    """Run it with its defaults, but on loopback and with one UDP port; Missing when absent."""
+    """Run it with its defaults, but on loopback and with one UDP port; raises Missing if it is absent."""
     program = os.environ.get(LIVEKIT_SERVER) or shutil.which("livekit-server")
     if program is None or not Path(program).exists():
         raise Missing(f"LiveKit's server (livekit-server on the PATH, or {LIVEKIT_SERVER}=its path)")

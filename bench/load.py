@@ -1,15 +1,19 @@
-"""Real peers (ICE, DTLS, SRTP, TWCC, NACK, reports) at a real sfu process: what it costs, how late, how many fit.
+"""Real peers (ICE, DTLS, SRTP, TWCC, NACK, reports) and a real sfu process: its cost, latency and capacity.
 
-The rows with bars are fixed cases, the sfu on a core of its own. Live 720p to 100 and 500: frames recorded from
-Chromium at 1.2 Mbps, 28.6 a second, with sound 187 packets/s, medians of five windows, from when everybody gets
-everything; to 500 also frames of 2.2 Mbps that begin with five of 27 to 42 packets every two seconds, as a keyframe and
-what follows it are, for which there is no bar. Memory and idle CPU of 500 peers, from 15 s after the last of them has
-joined. As fast as everybody receives: to plain receivers one stream at any rate; to real peers, whose links have to be
-estimated, more and more cameras at their ordinary rate, until the sfu's core or what everybody gets is at its limit:
-the best rate per CPU second that held counts. The others are LiveKit's three published shapes (audio 10 → N, meeting n
-↔ n, live 1 → N): the largest N with loss below 0.1 % and p99 of the added latency below 20 ms. Added latency is from
-the publisher's send to the kernel's receive time at a subscriber. Only the sfu's process time counts, kernel included.
-Pacing and estimation are on; every packet that counts was authenticated.
+The rows with bars are fixed cases, with the sfu on a separate core:
+
+- Live 720p to 100 and 500: frames recorded from Chromium at 1.2 Mbps, 28.6 per second, with sound 187 packets/s;
+  medians of five windows, from when everybody gets everything. To 500, also frames of 2.2 Mbps with five of 27 to 42 packets
+  every two seconds, like a keyframe and its successors, without a bar.
+- Memory and idle CPU of 500 peers, from 15 s after the last join.
+- Saturation: one stream to plain receivers at any rate; to real peers, whose links must be estimated, a growing number
+  of cameras at their ordinary rate until the sfu's core or the receivers reach a limit. The best rate per CPU second
+  without loss counts.
+
+The other rows are LiveKit's three published shapes (audio 10 → N, meeting n ↔ n, live 1 → N): the largest N with loss
+below 0.1 % and p99 of the added latency below 20 ms. Added latency is the time from the publisher's send to the
+kernel's receive time at a subscriber. Only the sfu's process time counts, including the kernel. Pacing and estimation
+are on; every counted packet was authenticated.
 """
 
 import asyncio
@@ -27,7 +31,7 @@ MAX_LOSS = 0.1
 MAX_P99_MS = 20.0
 SPEAKERS = 10
 IN_FLIGHT = 96
-"""Packets on their way to each receiver at saturation: so many that the sfu always has something to do."""
+"""Packets in flight to each receiver at saturation: enough to keep the sfu busy."""
 BARS: dict[Suite, float] = {"AEAD_AES_128_GCM": 700_000, "AES_CM_128_HMAC_SHA1_80": 500_000}
 REAL_BAR = 400_000
 _GROWTH = 1.5
@@ -36,20 +40,20 @@ BURSTS = "Chromium"
 SETTLE_SECONDS = 15.0
 ROUNDS = 5
 CAMERAS = 8
-"""At most, of those that real peers watch at saturation: more than an estimate may grow to do not fit."""
+"""The maximum number of cameras that real peers watch at saturation: an estimate cannot grow beyond them."""
 FULL_CPU = 85.0
 
 AUDIO_SLOTS = 6
-"""The loudest voices that a subscriber gets."""
+"""The number of loudest voices that a subscriber gets."""
 
 Grow = Callable[[Stage, int], Awaitable[float]]
-"""Brings a room to its next size; returns how many receive each track, on average."""
+"""A function that grows a room to its next size, and returns the average number of receivers per track."""
 
 Case = Callable[[], Awaitable[None]]
 
 
 def run(*, quick: bool) -> Report:
-    """Measure; in `quick` small rooms for a short time."""
+    """Measure; if `quick`, small rooms for a short time."""
     return asyncio.run(_measure_all(quick))
 
 
@@ -82,7 +86,7 @@ def _cases(report: Report) -> list[Case]:
 
 
 async def _live(report: Report, count: int, seconds: float) -> None:
-    """`seconds` in all; figures are medians of five windows, but for the loss, which is that of all."""
+    """Measure for `seconds` in total; figures are medians of five windows, except the loss, which is the total."""
     case = f"live 1 → {count}"
     note(case)
     async with stage(apart=True) as here:
@@ -115,7 +119,7 @@ async def _live(report: Report, count: int, seconds: float) -> None:
 
 
 def _loss(windows: Sequence[Window]) -> float:
-    """Share of all that was published that did not come, in percent."""
+    """Return the share of published packets that did not arrive, in percent."""
     came, expected = sum(window.totals.media for window in windows), sum(window.expected for window in windows)
     return max(0.0, 100 * (1 - came / max(expected, 1)))
 
@@ -141,14 +145,14 @@ async def _live_in_bursts(report: Report, count: int, seconds: float) -> None:
 
 
 async def _saturated(report: Report, count: int) -> None:
-    """More and more cameras to so many, until no more fits; the best that did."""
+    """Add cameras for that many receivers until no more fit; report the best result."""
     best: tuple[int, Window] | None = None
     async with stage(apart=True) as here:
         await here.fill(count)
         for cameras in range(1, CAMERAS + 1):
             note(f"saturation, {cameras} cameras → {count} real peers")
             await here.publisher(Codec.VP8, recorded=LIVE)
-            receivers = count + cameras - 1  # who publishes watches the others
+            receivers = count + cameras - 1  # a publisher watches the others
             await here.steady(receivers)
             window = await here.measure(6.0, receivers)
             if window.loss > MAX_LOSS:
@@ -164,7 +168,7 @@ async def _saturated(report: Report, count: int) -> None:
 
 
 async def _saturated_plainly(report: Report, count: int, suite: Suite, *, rounds: int, seconds: float) -> None:
-    """The median of several rounds: transports stay, only the time differs."""
+    """Return the median of several rounds with the same transports."""
     case = f"saturation, 1 → {count} plain receivers, {suite}"
     note(case)
     async with stage(apart=True) as here:
@@ -179,14 +183,14 @@ async def _saturated_plainly(report: Report, count: int, suite: Suite, *, rounds
 
 
 def _rate(report: Report, case: str, window: Window, bar: float) -> None:
-    """A rate counts when what was sent arrived: 99.9 % of it."""
+    """Report a rate if 99.9 % of the packets arrived."""
     _describe(report, case, window)
     report.at_most(case, "loss", window.loss, "%", MAX_LOSS)
     report.at_least(case, "packets per CPU second", window.packets_per_cpu_second, "1/s", bar)
 
 
 async def _largest(report: Report, name: str, sizes: list[int], grow: Grow) -> None:
-    """Grow one room until it no longer holds; report the last size that did."""
+    """Grow a room until it exceeds the limits; report the last size within them."""
     note(name)
     held: tuple[int, Window, float, float] | None = None
     async with stage(apart=True) as here:

@@ -1,4 +1,4 @@
-"""Servers for many meetings, ours and LiveKit's, on cores of their own, with the client on the others."""
+"""Servers for many meetings, ours and LiveKit's, on separate cores, with the client on the others."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from sfu.server.port_group import PortGroup
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server under test; `person` makes somebody of a room there, with tiles and loss of their link."""
+    """A server under test; `person` creates a participant of a room, with tiles and the loss of their link."""
 
     process: Process
     person: Callable[[LightClient, str, float], Person]
@@ -27,7 +27,7 @@ class Server:
 
 @contextmanager
 def parley(cores: Sequence[int], *, rests: bool, own_ports: bool = False) -> Iterator[Server]:
-    """As many workers as cores, on one UDP port unless they have `own_ports`; rooms take turns."""
+    """Our server: as many workers as cores, on one UDP port unless `own_ports`; rooms are assigned in turn."""
     with ExitStack() as stack:
         workers: list[SfuProcess] = []
         port = stack.enter_context(_shared_port(len(cores))) if len(cores) > 1 and not own_ports else None
@@ -58,7 +58,7 @@ def _shared_port(workers: int) -> Iterator[PortGroup]:
 
 @contextmanager
 def livekit(cores: Sequence[int], *, rests: bool, own_ports: bool = False) -> Iterator[Server]:
-    """One process, which uses all of the cores and one port; `rests` is not done there."""
+    """LiveKit's server: one process, which uses all cores and one port; `rests` does not apply."""
     with ExitStack() as stack:
         with pinned(cores):
             server = stack.enter_context(running_livekit())
@@ -74,7 +74,7 @@ SERVERS: dict[str, Callable[..., AbstractContextManager[Server]]] = {"Parley": p
 
 @dataclass(frozen=True, slots=True)
 class MeetingStage:
-    """A fresh server with a crowd that has begun; its memory before, and the CPU seconds that joining took."""
+    """A new server with an active crowd, its memory before, and the CPU seconds for joining."""
 
     client: LightClient
     process: Process
@@ -94,9 +94,9 @@ async def meeting_stage(
     workers: int = 1,
     own_ports: bool = False,
 ) -> AsyncIterator[MeetingStage]:
-    """Start a server of SERVERS on so many cores as `workers` and let everybody join and begin.
+    """Start a server of SERVERS on `workers` cores, and let everybody join and begin.
 
-    Meanwhile people speak, come and go. Where no core is left for the client it shares all of them.
+    Inside the context people speak, join and leave. If no core is left for the client, it shares all of them.
     """
     cores = sorted(os.sched_getaffinity(0))
     its_own, others = cores[-workers:], cores[:-workers] or cores

@@ -13,7 +13,7 @@ from bench.sfu_process import Process
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Counts over a period, of clients and sfu."""
+    """Counts of clients and sfu over a period."""
 
     seconds: float
     user: float
@@ -32,37 +32,37 @@ class Stretch:
 
     @property
     def loss(self) -> float:
-        """Share that is missing between what came, in percent."""
+        """Share of packets missing among those received, in percent."""
         return max(0.0, 100 * self.totals.lost / max(self.totals.expected, 1))
 
     @property
     def sound_loss(self) -> float:
-        """The same of sound alone."""
+        """The same share for sound."""
         return max(0.0, 100 * self.totals.lost_audio / max(self.totals.expected_audio, 1))
 
     @property
     def delivered(self) -> float:
-        """Packets of pictures that came, in percent of those that the tiles ask for."""
+        """Received video packets, in percent of those that the tiles request."""
         return 100 * self.totals.video / max(self.wanted_video * self.seconds, 1)
 
     @property
     def late(self) -> float:
-        """Share of what publishers sent that left over 5 ms late, in percent: the client was short of time."""
+        """Share of packets that publishers sent over 5 ms late, in percent: the client was overloaded."""
         return 100 * self.totals.late_bursts / max(self.totals.bursts, 1)
 
     def latency(self, share: float) -> float:
-        """Return the added latency in ms that `share` of all packets stay within, repaired ones apart."""
+        """Return the quantile `share` of the added latency in ms, without retransmitted packets."""
         return latency(self.latencies, share)
 
 
 def latency(latencies: "np.ndarray", share: float) -> float:
-    """Return what `share` of all packets stay within, in ms, of a client's latencies; repaired packets apart."""
+    """Return the quantile `share` of a client's latencies in ms, without retransmitted packets."""
     cumulated = np.cumsum(latencies[:2].sum(axis=0))
     return float(np.searchsorted(cumulated, cumulated[-1] * share)) * BUCKET_MS if cumulated[-1] else 0.0
 
 
 class Meter:
-    """Reads all counters, and tells what was added since the last reading."""
+    """Reads all counters, and returns their increase since the last reading."""
 
     def __init__(self, client: LightClient, process: Process, *crowds: Crowd) -> None:
         self._crowds = crowds
@@ -81,7 +81,7 @@ class Meter:
         )
 
     def read(self) -> Stretch:
-        """Return the stretch since the last reading."""
+        """Return the counts since the last reading."""
         before, now = self._before, self._read()
         self._before = now
         return Stretch(

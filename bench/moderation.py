@@ -1,8 +1,8 @@
-"""Moderation: how soon what a host asks by REST has taken effect in the live room, as another participant sees it.
+"""Moderation: time until a host's REST request takes effect in the live room, as seen by another participant.
 
-A whole `parley up`, a host and a guest by our own client over loopback. Measured from before the request is sent to
-the moment when the other's signaling tells of it: the sfu has changed its table by then. Each act is done many times;
-then again with Redis stopped (SIGSTOP), which only wakes.
+It uses a complete `parley up`, and a host and a guest with our client over loopback. The time is from before the
+request is sent until the other's signaling reports the effect, when the sfu has already changed its table. Each action
+is repeated many times, and again with Redis stopped (SIGSTOP), which only serves for wake-ups.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ BAR_WITHOUT_REDIS_MS = 1000
 
 
 def run(*, quick: bool) -> Report:
-    """Measure 30 rounds of each act (10 when quick), with Redis and without."""
+    """Measure 30 rounds of each action (10 if quick), with and without Redis."""
     rounds = 10 if quick else 30
     report = Report()
     with running_server(inference="false") as server:

@@ -1,9 +1,9 @@
-"""Bars over emulated links that lose, delay and narrow (`make test-network`), and that of a room of a hundred.
+"""Bars over emulated links with loss, delay and limited bandwidth (`make test-network`), and for a room of a hundred.
 
-Each is a test that runs a real server, and real browsers or a client of ours behind a link, in network namespaces of
-this machine: root is needed. Here each is run with one seed, and its row says what it printed; by `make test-network
-SEEDS=5` a bar holds in four of five seeds. "Without" rows hold where the bar is missed with adaptation off, as it must
-be.
+Each is a test that runs a real server, and real browsers or our client behind a link, in network namespaces of
+this machine, which requires root. Here each runs with one seed, and its row shows its output; with `make test-network
+SEEDS=5`, a bar must hold in four of five seeds. "Without" rows hold if the bar is missed with adaptation off, as it
+must be.
 """
 
 import os
@@ -26,7 +26,7 @@ _OUTCOME = re.compile(r"(?:[.FEsxX]+ *(?:\[ *\d+%\])?|=+ .*)")
 
 
 def run(*, quick: bool) -> Report:
-    """Run every bar (those of a Chromium that comes back when quick)."""
+    """Run every bar (if quick, only those of a Chromium that reconnects)."""
     if os.geteuid():
         raise SystemExit("bench: emulated networks need root")
     everything = [*sorted(map(str, Path("tests/network").glob("bar_*.py"))), *ELSEWHERE]
@@ -48,7 +48,7 @@ def _pytest(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def case_of(test: str) -> str:
-    """Return what a test is about: `bar_loss.py::test_five_percent[vp8]` is "loss: five percent (vp8)"."""
+    """Return the title of a test: `bar_loss.py::test_five_percent[vp8]` is "loss: five percent (vp8)"."""
     path, _, name = test.partition("::")
     subject = Path(path).stem.removeprefix("bar_").removeprefix("test_")
     words = name.removeprefix("test_").replace("[", " (").replace("]", ")")
@@ -56,7 +56,7 @@ def case_of(test: str) -> str:
 
 
 def figures_in(output: str) -> str:
-    """Return the last line that a test printed, "" for none; `output` is that of `pytest -s -q`."""
+    """Return the last line that a test printed, "" for none; `output` is from `pytest -s -q`."""
     said = ""
     for line in output.splitlines():
         if _OUTCOME.fullmatch(line):

@@ -1,7 +1,7 @@
 """Cost of observation: a scrape of /metrics at 500 participants, and tracing one request in ten.
 
-Tracing is compared on control, where every request may begin a trace: blocks of requests to two servers in turn, one
-that traces to a receiver and one that does not; only control's process time counts, kernel included.
+Tracing is measured on control, where every request can begin a trace: blocks of requests go alternately to two servers,
+one that traces to a collector and one that does not. Only control's process time counts, including the kernel.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _SERVER = {"inference": "false", "https_port": "-1", "requests_per_minute": "100
 
 
 def run(*, quick: bool) -> Report:
-    """Measure; in `quick` fewer participants and requests."""
+    """Measure; if `quick`, with fewer participants and requests."""
     report = Report()
     asyncio.run(_scrape(report, 100 if quick else 500))
     asyncio.run(_tracing(report, blocks=3 if quick else 9, requests=300 if quick else 600))
@@ -72,7 +72,7 @@ async def _tracing(report: Report, *, blocks: int, requests: int) -> None:
 
 
 async def _cost(api: Api, server: RunningServer, requests: int) -> float:
-    """Return the CPU seconds of control for so many requests."""
+    """Return the CPU seconds of control for that many requests."""
     stat = Path(f"/proc/{server.part_pid('control')}/stat")
     before = _cpu(stat)
     for _ in range(requests):

@@ -1,17 +1,17 @@
-"""The same SRTP load at any SFU that has plain RTP transports, ours beside the others that are installed.
+"""The same SRTP load on every installed SFU with plain RTP transports, including ours.
 
-One publisher sends Chromium's recorded frames to 100 plain receivers. All servers run at once, each on the same core;
-the client has the others. Rounds take turns among servers and cases, so that what else the machine does meets all
-alike, and an idle server costs nothing. Cases: one, two and four cameras at their ordinary rate, and as fast as all
-receivers authenticate what came; each with receivers that take segmented runs whole (UDP_GRO), and with such that
-have the kernel cut them. Told are CPU time a packet (that of the process that forwards, kernel included), the packets
-a second that a core would carry, added latency and loss, with the lowest and the highest of all rounds.
+One publisher sends Chromium's recorded frames to 100 plain receivers. All servers run at once on the same core; the
+client has the others. Rounds alternate between servers and cases, so that other load on the machine affects all
+equally; an idle server costs nothing. Cases: one, two and four cameras at their ordinary rate, and as fast as all
+receivers authenticate; each with receivers that accept segmented runs (UDP_GRO), and with receivers for which the
+kernel splits them. Reported are CPU time per packet (of the forwarding process, including the kernel), packets per
+second of a core, added latency and loss, with the minimum and maximum of all rounds.
 
-mediasoup is looked for in $MEDIASOUP_DIR, a folder in which `npm install mediasoup` was run; it is measured with
-liburing (its default), with liburing but no zero copy (too little memory may be locked for that), and without. Janus
-forwards to plain receivers without a state of theirs (rtp_forward), which is no subscriber: it has no adapter here.
-LiveKit's server has no plain transports: `python -m bench rooms --shape 1x100 --publishers 1 --beside livekit`
-compares fan-out with it, `--shape 16x4` rooms.
+mediasoup is looked for in $MEDIASOUP_DIR, a folder in which `npm install mediasoup` was run. It is measured with
+liburing (its default), with liburing but without zero copy (for which the limit of locked memory may be too low), and
+without liburing. Janus forwards to plain receivers without any state for them (rtp_forward), so it is not comparable
+and has no adapter. LiveKit's server has no plain transports: `python -m bench rooms --shape 1x100 --publishers 1
+--beside livekit` compares fan-out with it, `--shape 16x4` rooms.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ MEDIASOUP_DIR = "MEDIASOUP_DIR"
 
 
 class Forwarder(Protocol):
-    """An SFU under load: a publisher's far end, then receivers'."""
+    """An SFU under load, with a transport for the publisher and one for each receiver."""
 
     @property
     def process(self) -> Process:
@@ -57,17 +57,17 @@ class Forwarder(Protocol):
         ...
 
     def publish(self, suite: Suite, key: bytes, ssrc: int) -> tuple[str, int]:
-        """Take a camera (VP8, payload type 96) protected with `key`; return where to send it."""
+        """Accept a camera (VP8, payload type 96) protected with `key`; return where to send it."""
         ...
 
     def subscribe(self, suite: Suite, key: bytes, port: int) -> plain.Opened:
-        """Send that camera to 127.0.0.1:`port`; `key` is what the receiver would protect with."""
+        """Send that camera to 127.0.0.1:`port`; `key` is the receiver's key for packets that it sends."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Parley:
-    """Ours."""
+    """Our sfu."""
 
     process: SfuProcess
     room: str = "peers"
@@ -81,7 +81,7 @@ class Parley:
 
 
 class Mediasoup:
-    """A worker of mediasoup's, driven through bench/mediasoup.mjs."""
+    """A worker of mediasoup, controlled through bench/mediasoup.mjs."""
 
     def __init__(self, driver: "subprocess.Popen[str]") -> None:
         self._driver = driver
@@ -147,7 +147,7 @@ FORWARDERS: dict[str, Callable[[], AbstractContextManager[Forwarder]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A load: so many cameras at their ordinary rate, or none: as fast as it goes."""
+    """A load: a number of cameras at their ordinary rate, or 0 for as fast as possible."""
 
     cameras: int
     gro: bool
@@ -159,7 +159,7 @@ class Case:
 
 @dataclass(slots=True)
 class Rig:
-    """A server with a client of its own, whose receivers are there and wait."""
+    """A server with a separate client, whose receivers are ready."""
 
     forwarder: Forwarder
     client: LightClient
@@ -177,7 +177,7 @@ class Rig:
             )
         now = time.monotonic_ns() + _LEAD_NS
         track = self.tracks[0]
-        # Several cameras are one that sends as many pictures a second: receivers have one stream each.
+        # Several cameras are simulated by one with as many frames per second, because receivers have one stream each.
         every = VIDEO_EVERY_NS // case.cameras
         performance = Performance([track.source], evenly(track.frames, every), now)
         performing = asyncio.to_thread(self.client.perform, [performance], now + int(seconds * 1e9))
@@ -185,7 +185,7 @@ class Rig:
 
 
 def run(*, quick: bool) -> Report:
-    """Measure 1 → 100 on every SFU that is here; those that are not are named."""
+    """Measure 1 → 100 on every installed SFU, and list the missing ones."""
     count, rounds, seconds = (30, 1, 1.0) if quick else (100, 5, 4.0)
     cases = [Case(cameras, gro) for cameras in (1, 2, 4, 0) for gro in (True, False)]
     suites = SUITES[:1] if quick else SUITES
@@ -209,7 +209,7 @@ async def _measure(
                     forwarder = stack.enter_context(start())
                 rigs[name] = _rig(forwarder, suite, count)
             except Missing as missing:
-                print(f"peers: {name} is not measured, for want of {missing}", file=sys.stderr)
+                print(f"peers: {name} is not measured: it needs {missing}", file=sys.stderr)
         with pinned(cores[:-1] or cores):
             for rig in rigs.values():
                 await rig.measure(Case(0, True), 1.0)
@@ -264,7 +264,7 @@ def _publish(client: LightClient, forwarder: Forwarder, suite: Suite) -> int:
 
 
 def _subscribe(client: LightClient, forwarder: Forwarder, suite: Suite) -> socket.socket:
-    """Add a receiver; return its socket, of which the client has another descriptor."""
+    """Add a receiver; return its socket, for which the client has another descriptor."""
     key = secrets.token_bytes(plain.KEY_BYTES[suite])
     entry = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     entry.bind(("127.0.0.1", 0))

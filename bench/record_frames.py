@@ -1,9 +1,9 @@
-"""Record the sizes of frames that Chromium and Firefox send at 720p, 30 a second: what the benchmarks replay.
+"""Records the sizes of frames that Chromium and Firefox send at 720p and 30 per second, for replay by the benchmarks.
 
 `python -m bench.record_frames [NAME…]` needs root (network namespaces, a packet socket), the browsers, and half a
-minute for each. In the browser a page sends moving noise to itself at a bitrate, a packet socket listens. It writes
-bench/fixtures/recorded_frames.json, the named of its entries anew: the sizes in bytes of the SRTP packets of each video
-frame, of the last 150. NAME is Chromium, Firefox (both 2.5 Mbps) or Chromium-live (1.05 Mbps).
+minute for each. A page in the browser sends moving noise to itself at a fixed bit rate, and a packet socket captures
+it. It updates the given entries of bench/fixtures/recorded_frames.json: the sizes in bytes of the SRTP packets of each
+of the last 150 video frames. NAME is Chromium, Firefox (both 2.5 Mbps) or Chromium-live (1.05 Mbps).
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from tests.support.namespaces import in_namespace, network
 
 SECONDS = 14
 KEPT_FRAMES = 150
-_ETH_P_ALL = 3  # others do not see what leaves
+_ETH_P_ALL = 3  # other protocols do not include outgoing packets
 _ETH_P_IP = 0x0800
-# Coarse noise that moves, so that every picture costs bits: of which there are 2.5 million a second.
+# Coarse moving noise, so that every frame costs bits.
 _CALL = (
     """(async () => {
   const track = ("""
@@ -97,7 +97,7 @@ def _sniffer(namespace: str) -> socket.socket:
 
 
 def _frames(sniffer: socket.socket) -> Frames:
-    """Return the last frames of the busiest video stream that left this host, but for one that may be cut."""
+    """Return the last frames of the busiest outgoing video stream, except one that may be cut off."""
     streams: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     while True:
         try:

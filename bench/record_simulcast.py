@@ -1,9 +1,9 @@
 """`python -m bench.record_simulcast`: records how Chromium sends a camera in three layers, for `bench rooms`.
 
-Needs Chromium, root (for a packet socket) and a quiet minute. A page publishes drifting blobs to an sfu of ours, over
-WHIP, by which nobody tells it to let layers rest; a packet socket listens. It writes
-bench/fixtures/recorded_simulcast.json (see bench.light.recording): ten seconds of all three layers with the times of
-their packets, the frames with which they begin, and the sizes of sound packets.
+It needs Chromium, root (for a packet socket) and a quiet minute. A page publishes drifting blobs to our sfu over
+WHIP, which never pauses layers, and a packet socket captures them. It writes bench/fixtures/recorded_simulcast.json
+(see bench.light.recording): ten seconds of all three layers with the times of their packets, their first frames, and
+the sizes of sound packets.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ GROW_SECONDS = 30
 KEPT_SECONDS = 10
 RATES = {"q": 150_000, "h": 500_000, "f": 1_700_000}
 _BURST_NS = 400_000
-"""Packets closer together than this left the pacer at once."""
+"""Packets closer together than this left the pacer together."""
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
-# Blobs that drift, which every layer can follow at its rate: of fine noise small pictures would drop most frames.
+# Drifting blobs, which every layer can encode at its rate; with fine noise, small layers would drop most frames.
 _OFFER = (
     """async (rates) => {
   const camera = ("""
@@ -59,7 +59,7 @@ _STATISTICS = """async () => [...(await window.call.getStats()).values()].filter
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A packet that left: when (ns), whose, which frame's and how large."""
+    """A sent packet: its time (ns), stream, frame and size."""
 
     at: int
     ssrc: int
@@ -68,7 +68,7 @@ class Sent:
 
 
 class Sniffer:
-    """Collects RTP that goes to a port, on loopback, until it is stopped."""
+    """Captures RTP to a port on loopback until it is stopped."""
 
     def __init__(self, port: int) -> None:
         self.packets: list[Sent] = []
@@ -175,7 +175,7 @@ def _frames(packets: list[Sent]) -> Iterator[list[Sent]]:
 
 
 def _largest_frame(packets: list[Sent], since: int) -> list[Sent]:
-    """Return the keyframe that was asked for at `since`."""
+    """Return the keyframe that was requested at `since`."""
     soon = [frame for frame in _frames(packets) if since <= frame[0].at < since + 3_000_000_000]
     return max(soon, key=lambda frame: sum(packet.size for packet in frame))
 
@@ -185,7 +185,7 @@ def _whole_frames(packets: list[Sent], begin: int, end: int) -> list[Sent]:
 
 
 def _bursts(packets: list[Sent], begin: int) -> list[list[int]]:
-    """Return [µs since `begin`, number of the frame, sizes…] of packets that left at once."""
+    """Return [µs since `begin`, frame number, sizes…] of packets sent together."""
     bursts: list[list[int]] = []
     frame, last = -1, None
     for packet in packets:

@@ -1,4 +1,4 @@
-"""Reports of benchmarks: rows with their bars, as a table, as JSON, as a plot."""
+"""Reports of benchmarks: rows with their bars, as a table, JSON or a plot."""
 
 import contextlib
 import json
@@ -15,12 +15,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _OVER_NOTHING = 3.0
-"""The drawn length of a value above a bar of zero; longer ones would hide the others."""
+"""The drawn length of a value whose bar is zero; longer ones would hide the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `bar` is what it must be compared with ("<= 700"), empty for none; `holds` whether it does."""
+    """A figure. `bar` is its limit ("<= 700"), empty for none; `holds`: it meets the bar."""
 
     case: str
     metric: str
@@ -37,27 +37,27 @@ class Report:
     rows: list[Row] = field(default_factory=list)
 
     def add(self, case: str, metric: str, value: float, unit: str) -> None:
-        """A figure without a bar."""
+        """Add a figure without a bar."""
         self.rows.append(Row(case, metric, value, unit))
 
     def at_most(self, case: str, metric: str, value: float, unit: str, bar: float) -> None:
-        """A figure that must not exceed its bar."""
+        """Add a figure that must not exceed its bar."""
         self.rows.append(Row(case, metric, value, unit, f"<= {bar:g}", value <= bar))
 
     def at_least(self, case: str, metric: str, value: float, unit: str, bar: float) -> None:
-        """A figure that must reach its bar."""
+        """Add a figure that must reach its bar."""
         self.rows.append(Row(case, metric, value, unit, f">= {bar:g}", value >= bar))
 
 
 def settled_interval(statistic: Callable[[Sequence[int]], float], count: int) -> tuple[float, float]:
-    """95 % interval of a statistic of `count` items (it gets their indices) by resampling them, from a fixed seed."""
+    """Return the 95 % interval of a statistic of `count` items, which gets indices, by resampling with a fixed seed."""
     dice = random.Random(7)
     values = sorted(statistic(dice.choices(range(count), k=count)) for _ in range(1000))
     return values[25], values[974]
 
 
 def progress(items: Sequence[T], what: str) -> Iterator[T]:
-    """Yield the items behind a progress bar on standard error."""
+    """Yield the items while showing a progress bar on standard error."""
     for done, item in enumerate(items):
         show_progress(what, done / len(items), f"{done}/{len(items)}")
         yield item
@@ -66,7 +66,7 @@ def progress(items: Sequence[T], what: str) -> Iterator[T]:
 
 
 def show_progress(what: str, share: float, text: str = "") -> None:
-    """Draw a progress bar on standard error, over the last one."""
+    """Draw a progress bar on standard error, over the previous one."""
     filled = int(30 * min(share, 1.0))
     text = text or f"{100 * min(share, 1.0):.0f} %"
     print(f"\r{what:<28} [{'#' * filled}{'.' * (30 - filled)}] {text}", end="", file=sys.stderr, flush=True)
@@ -74,7 +74,7 @@ def show_progress(what: str, share: float, text: str = "") -> None:
 
 @contextlib.contextmanager
 def passing(what: str, seconds: float) -> Iterator[None]:
-    """Let a progress bar follow the clock meanwhile: for what takes about so long."""
+    """Show a progress bar that follows the clock, for work of a known duration."""
     over = threading.Event()
     began = time.monotonic()
 
@@ -94,17 +94,17 @@ def passing(what: str, seconds: float) -> Iterator[None]:
 
 
 def note(text: str) -> None:
-    """Say something on a line of its own, in the place of a bar that is drawn."""
+    """Print a line, replacing a progress bar."""
     print(f"\r{text:<79}", file=sys.stderr)
 
 
 def end_progress() -> None:
-    """Leave the bar's line."""
+    """End the line of the progress bar."""
     print(file=sys.stderr)
 
 
 def print_table(rows: Iterable[Row]) -> None:
-    """Print the rows under each other, bars and verdicts at the end of the line."""
+    """Print the rows as a table, with bars and verdicts at the end of the line."""
     rows = list(rows)
     columns: list[Callable[[Row], str]] = [
         lambda r: r.case,
@@ -124,7 +124,7 @@ def _shown(row: Row) -> str:
 
 
 def write_json(path: str, rows: Iterable[Row]) -> None:
-    """Write machine and rows; "-" is standard output."""
+    """Write the machine and the rows as JSON; "-" is standard output."""
     text = json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=1)
     if path == "-":
         print(text)
@@ -138,7 +138,7 @@ def read_json(path: Path) -> list[Row]:
 
 
 def machine() -> dict[str, str | int]:
-    """Return a description of the machine that was measured."""
+    """Return a description of this machine."""
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -154,7 +154,7 @@ def machine() -> dict[str, str | int]:
 
 
 def write_plot(path: str, rows: Iterable[Row]) -> None:
-    """Draw one bar per row, relative to its bar where it has one, as a PNG."""
+    """Write a PNG with a column per row, relative to its bar if it has one."""
     from matplotlib.figure import Figure  # noqa: PLC0415  only for plots
 
     rows = list(rows)

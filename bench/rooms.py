@@ -1,18 +1,19 @@
-"""Ordinary meetings: many rooms in which everybody publishes, at a real sfu process on a core of its own.
+"""Ordinary meetings: many rooms in which everybody publishes, with a real sfu process on a separate core.
 
-Each publishes what Chromium was recorded to send of 720p in three layers (150, 500, 1,700 kbit/s; bench/fixtures) and a
-microphone in RED, with transport-wide feedback, reports and consent checks, and repairs no more than libwebrtc would.
-Each watches all others, up to 25 tiles: the speaker at 720p, the others at 180p, and sizes follow as speakers change.
-One in a hundred leaves and comes again each minute; a tenth of the links lose 1 % each way. All begin within a second.
-Every packet that counts was authenticated; added latency is from the publisher's send to the kernel's receive time.
+Each participant publishes a recording of Chromium, 720p in three layers (150, 500, 1,700 kbit/s; bench/fixtures) and a
+microphone in RED, with transport-wide feedback, reports and consent checks, and retransmits no more than libwebrtc
+would. Each watches all others, up to 25 tiles: the speaker at 720p, the others at 180p; sizes change with the speaker.
+One in a hundred leaves and rejoins each minute; a tenth of the links lose 1 % each way. All begin within a second.
+Every counted packet was authenticated; added latency is the time from the publisher's send to the kernel's receive
+time.
 
-`--shape 16x4` (repeatable) says how many rooms of how many; `--rounds` how many sfus are started afresh, whose median
-is told; `--overload 1.5` adds so much more of the load for a minute; `--pause 0.5` stops the sfu's process for so long,
-ten times; `--rest` lets publishers stop layers that nobody watches, as the page does when the server tells it;
-`--publishers 1` lets one in each room publish and the others watch; `--workers 2` gives the server two cores, and its
-workers one UDP port, with `--own-ports` one each; `--beside livekit` measures LiveKit's server as well, with the same
-client, round by round in turn. Beside other programs a run says little without priority: `chrt --rr 1 python -m bench
-rooms`.
+`--shape 16x4` (repeatable) sets the number of rooms and of people in each; `--rounds` the number of sfus that are
+started, whose median is reported; `--overload 1.5` multiplies the load for a minute; `--pause 0.5` stops the sfu's
+process for that many seconds, ten times; `--rest` lets publishers pause layers that nobody watches, as the page does;
+`--publishers 1` lets one participant in each room publish, and the others watch; `--workers 2` gives the server two
+cores, with one UDP port for both workers, or with `--own-ports` one each; `--beside livekit` also measures LiveKit's
+server with the same client, in alternating rounds. Beside other programs a run means little without priority:
+`chrt --rr 1 python -m bench rooms`.
 """
 
 import argparse
@@ -44,7 +45,7 @@ OVERLOAD_SECONDS, AFTER_SECONDS = 60.0, 20.0
 NOTABLE_SECONDS = 1.0
 PAUSES, BETWEEN_PAUSES = 10, 5.0
 NORMAL = 0.95
-"""Share of the fewest packets of a healthy quarter of a second from which things are normal again."""
+"""The share of the packets in the emptiest healthy quarter second that counts as normal."""
 
 
 _BESIDE = {"livekit": "LiveKit"}
@@ -67,7 +68,7 @@ class Options:
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> "Options":
-        """Take them from the command line; raises ValueError if a shape is none."""
+        """Parse the options of the command line; raises ValueError for an invalid shape."""
         default_seconds, default_rounds = (5.0, 1) if chosen.quick else (20.0, 5)
         return cls(
             [Shape.parse(text) for text in chosen.shape],
@@ -90,12 +91,12 @@ def run(*, quick: bool, options: Options) -> Report:
         for shape in options.shapes or ((QUICK,) if quick else SHAPES):
             asyncio.run(_measure(report, shape, options))
     except Missing as missing:
-        print(f"rooms: not measured, for want of {missing}", file=sys.stderr)
+        print(f"rooms: not measured: it needs {missing}", file=sys.stderr)
     return report
 
 
 async def _measure(report: Report, shape: Shape, options: Options) -> None:
-    """Rounds of the servers alternate, so that what else the machine does meets all alike."""
+    """Measure the servers in alternating rounds, so that other load on the machine affects all equally."""
     rounds: dict[str, list[Round]] = {name: [] for name in options.servers}
     for number in range(options.rounds):
         for name in options.servers:
@@ -130,7 +131,7 @@ async def _round(report: Report, name: str, shape: Shape, options: Options, *, l
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One server, from its start on: CPU of a join in ms, memory of a participant in KiB, shares of its CPU time."""
+    """A round of one server: CPU of a join in ms, memory of a participant in KiB, shares of its CPU time."""
 
     stretch: Stretch
     join_ms: float
@@ -160,10 +161,10 @@ _FIGURES: tuple[tuple[str, str, Callable[[Stretch], float]], ...] = (
     ("added latency, p50", "ms", lambda one: one.latency(0.5)),
     ("added latency, p99", "ms", lambda one: one.latency(0.99)),
     ("missing", "%", lambda one: one.loss),
-    ("missing of sound", "%", lambda one: one.sound_loss),
-    ("pictures delivered, of what tiles ask for", "%", lambda one: one.delivered),
-    ("asked again by receivers", "1/s", lambda one: one.totals.nacks / one.seconds),
-    ("repaired by publishers", "1/s", lambda one: one.totals.repairs_sent / one.seconds),
+    ("missing sound", "%", lambda one: one.sound_loss),
+    ("video delivered, of what tiles request", "%", lambda one: one.delivered),
+    ("requested again by receivers", "1/s", lambda one: one.totals.nacks / one.seconds),
+    ("retransmitted by publishers", "1/s", lambda one: one.totals.repairs_sent / one.seconds),
     ("CPU of the clients", "% of a core", lambda one: 100 * one.client / one.seconds),
     ("sent over 5 ms late by the clients", "%", lambda one: one.late),
 )
@@ -183,12 +184,12 @@ def _describe(report: Report, case: str, rounds: Sequence[Round], participants: 
 
 
 async def _sources(pid: int) -> dict[str, float]:
-    note("where its CPU time goes")
+    note("sources of CPU time")
     return await asyncio.to_thread(cpu_sources, pid, SOURCES_SECONDS)
 
 
 async def _overload(report: Report, name: str, here: MeetingStage, options: Options) -> None:
-    """More rooms begin to send, all at once, and end after a minute."""
+    """Let further rooms begin to send at once, and end them after a minute."""
     shape = here.crowd.shape
     case = f"{_case(name, shape)}, {options.overload:g} × the load"
     further = Shape(max(1, round(shape.rooms * (options.overload - 1))), shape.people)
@@ -212,15 +213,15 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
         100 * stretch.totals.media / stretch.seconds / healthy.rate,
         "%",
     )
-    report.add(case, "pictures delivered, of what tiles ask for", stretch.delivered, "%")
-    report.add(case, "missing of sound", stretch.sound_loss, "%")
+    report.add(case, "video delivered, of what tiles request", stretch.delivered, "%")
+    report.add(case, "missing sound", stretch.sound_loss, "%")
     report.add(case, "CPU", stretch.cpu, "% of a core")
     report.add(case, "added latency, p99", stretch.latency(0.99), "ms")
-    report.add(case, f"normal again (at most {AFTER_SECONDS:g} are waited)", back, "s")
+    report.add(case, f"normal again (waits at most {AFTER_SECONDS:g})", back, "s")
 
 
 async def _pause(report: Report, name: str, here: MeetingStage, options: Options) -> None:
-    """The sfu's process stands still, again and again."""
+    """Stop the sfu's process repeatedly."""
     healthy = await _healthy(here.client)
     times: list[float] = []
     for _ in range(PAUSES):
@@ -237,26 +238,26 @@ async def _pause(report: Report, name: str, here: MeetingStage, options: Options
         await _pass("between pauses", BETWEEN_PAUSES)
     case = f"{_case(name, here.crowd.shape)}, stopped for {options.pause:g} s {PAUSES} times"
     report.add(case, "normal again, median", median(times), "s")
-    report.add(case, f"normal again, longest (at most {AFTER_SECONDS:g} are waited)", max(times), "s")
+    report.add(case, f"normal again, longest (waits at most {AFTER_SECONDS:g})", max(times), "s")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Packets a second, and the latency that 99 % of them stay within, in ms."""
+    """Packets per second, and their p99 latency in ms."""
 
     rate: float
     p99: float
 
     def is_like(self, healthy: "Healthy") -> bool:
-        """True if as much comes as in a healthy time, and nearly as soon."""
+        """Return True if about as many packets arrive as in a healthy period, with similar latency."""
         return self.rate >= NORMAL * healthy.lowest and self.p99 <= max(HELD_P99_MS, 2 * healthy.p99)
 
 
 @dataclass(frozen=True, slots=True)
 class Healthy(Look):
-    """A healthy time; `lowest` is the rate of the look with the fewest packets.
+    """A healthy period; `lowest` is the lowest rate of a sample.
 
-    Pictures differ in size: within a quarter of a second as much as a tenth less comes than on average.
+    Frames differ in size: within a quarter second, up to a tenth fewer packets arrive than on average.
     """
 
     lowest: float
@@ -284,7 +285,7 @@ def _note_look(looks: list[str], healthy: Healthy, here: MeetingStage, look: Loo
 async def _normal_again(
     client: LightClient, healthy: Healthy, seen: Callable[[Look], object] = lambda _: None
 ) -> float:
-    """Return after how many seconds all is as in a healthy time, for four looks."""
+    """Return the seconds until four samples in a row are as in a healthy period."""
     began = time.monotonic()
     since = began
     while time.monotonic() - began < AFTER_SECONDS:
@@ -299,7 +300,7 @@ async def _normal_again(
 
 
 async def _pass(what: str, seconds: float) -> None:
-    """Let time pass behind a progress bar."""
+    """Wait with a progress bar."""
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
         show_progress(what, passed / seconds)

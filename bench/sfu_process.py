@@ -1,6 +1,6 @@
-"""The sfu under test: a real `parley sfu` process with a control that signs tokens and answers; its CPU and memory.
+"""The sfu under test: a real `parley sfu` process with a minimal control that signs tokens; its CPU and memory.
 
-Only this process's time counts (user and system, so with the kernel's work on its behalf), never the clients'.
+Only this process's time counts (user and system, so including the kernel's work for it), never the clients'.
 """
 
 import base64
@@ -38,11 +38,11 @@ STOP_SECONDS = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
 _LISTENER_ONLY = Grants(publish=())
 WITH_US: tuple[str, ...] = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
-"""A server does not outlive a benchmark that is killed."""
+"""Make a server end with a benchmark that is killed."""
 
 
 class Control:
-    """Serves public keys, takes facts, leaves every room as it is; signs join tokens."""
+    """A control that serves public keys, accepts facts, changes no rooms, and signs join tokens."""
 
     def __init__(self) -> None:
         self._key = Ed25519PrivateKey.generate()
@@ -101,18 +101,18 @@ class Control:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *arguments: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: an sfu that stops does not wait for its last answer."""
+        """Log nothing: a stopping sfu does not wait for its last response."""
 
 
 class Missing(Exception):
-    """A requirement of a server under test is missing here; the message names it."""
+    """A requirement of a server under test is missing; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,40 +122,40 @@ class Process:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, of all threads."""
+        """Return the user and system time of all threads so far."""
         return sum(self.cpu_times())
 
     def cpu_times(self) -> tuple[float, float]:
-        """User time and system time in seconds so far, of all threads."""
+        """Return (user time, system time) of all threads so far, in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) / _TICK, int(fields[12]) / _TICK
 
     def resident_bytes(self) -> int:
-        """Resident memory now."""
+        """Return the resident memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def metrics(self) -> dict[str, float]:
-        """Return what it counts itself, by name with labels; nothing of what is not ours."""
+        """Return its own metrics, by name with labels; none for other servers."""
         return {}
 
     def descriptors(self) -> int:
-        """Open file descriptors now."""
+        """Return the number of open file descriptors."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
 
 @dataclass(frozen=True, slots=True)
 class SeveralProcesses(Process):
-    """Several processes as one: what they use together. `pid` is that of the first."""
+    """The total usage of several processes. `pid` is that of the first."""
 
     further: tuple[Process, ...]
 
     def cpu_times(self) -> tuple[float, float]:
-        """User time and system time in seconds so far, of all."""
+        """Return (user time, system time) of all so far, in seconds."""
         user, system = zip(*(one.cpu_times() for one in self._all()), strict=True)
         return sum(user), sum(system)
 
     def resident_bytes(self) -> int:
-        """Resident memory of all now."""
+        """Return the resident memory of all."""
         return sum(one.resident_bytes() for one in self._all())
 
     def _all(self) -> tuple[Process, ...]:
@@ -164,7 +164,7 @@ class SeveralProcesses(Process):
 
 @dataclass(frozen=True, slots=True)
 class SfuProcess(Process):
-    """A running sfu of ours."""
+    """Our sfu, running."""
 
     control: Control
     signaling_url: str
@@ -181,7 +181,7 @@ class SfuProcess(Process):
 
 @contextlib.contextmanager
 def running_sfu(share: PortShare | None = None, **settings: str) -> Iterator[SfuProcess]:
-    """Run `parley sfu` on ports of its own, loopback only, or with a share of a UDP port.
+    """Run `parley sfu` on free ports on loopback, or with a share of a UDP port.
 
     `settings` become PARLEY_* variables.
     """
@@ -229,7 +229,7 @@ def running_sfu(share: PortShare | None = None, **settings: str) -> Iterator[Sfu
 
 @contextlib.contextmanager
 def stopped(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Stop a server in the end."""
+    """Stop a server at the end of the context."""
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
-"""A long time of joins, leaves and switches: memory and descriptors of the sfu must stay flat.
+"""A long run of joins, leaves and switches: memory and descriptors of the sfu must not grow.
 
-Rooms fill and empty without end: participants join, publish, unpublish by leaving, point their slots elsewhere, go away
-with or without a word. Every two minutes the sfu is looked at when the last of those who left without a word is gone.
-The slope is a line fitted through what was seen after the first quarter (pools fill first). `--minutes` sets the length
-(60 by default, half a minute when quick).
+Rooms fill and empty continuously: participants join, publish, unpublish by leaving, change the tracks of their slots,
+and leave or drop their connections. Every two minutes, once the sfu has removed the dropped ones, its resources are
+sampled. The slope is that of a line fitted to the samples after the first quarter, since pools fill first. `--minutes`
+sets the duration (60 by default, half a minute if quick).
 """
 
 import asyncio
@@ -24,14 +24,14 @@ ROOMS = 4
 SIZE = 8
 MAX_GROWTH_MIB = 4.0
 MAX_DESCRIPTORS = 4.0
-"""Growth along the line: less than what a round more or less leaves behind."""
+"""Maximum growth along the line: less than the effect of one round."""
 MIN_SECONDS = 900.0
-"""Shorter runs have no bars, and look at the sfu after each round, when some may still be kept."""
+"""Shorter runs have no bars, and sample the sfu after each round, when dropped participants may remain."""
 LOOK_SECONDS = 120.0
 ROUND_SECONDS = 2.0
-"""At least: the faster rounds follow, the more are kept who left without a word, and so the more memory."""
+"""Minimum duration of a round: with faster rounds, more dropped participants remain and use memory."""
 _GONE_SECONDS = 60.0
-"""Those who left without a word are kept for 15 s."""
+"""The sfu keeps dropped participants for 15 s."""
 _PUBLISHERS = 2
 _ACT_SECONDS = 1.0
 _SETTLING_TRIES = 20
@@ -39,7 +39,7 @@ _SETTLING_TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Resources of the sfu at a time, in seconds since the beginning."""
+    """Resources of the sfu at a time, in seconds since the start."""
 
     at: float
     resident: int
@@ -47,7 +47,7 @@ class Sample:
 
 
 def run(*, quick: bool, minutes: float | None = None) -> Report:
-    """Run for so many minutes."""
+    """Run for the given number of minutes."""
     length = minutes if minutes is not None else QUICK_MINUTES if quick else MINUTES
     return asyncio.run(_measure(length * 60))
 
@@ -100,7 +100,7 @@ def _report(seconds: float, joins: int, samples: list[Sample]) -> Report:
 
 
 async def _everybody_gone(here: Stage) -> None:
-    """Wait for those who left without a word: how many are kept depends on the pace, and memory on them."""
+    """Wait until dropped participants are removed, because their number depends on the pace, and memory on them."""
     deadline = time.monotonic() + _GONE_SECONDS
     while (await asyncio.to_thread(here.sfu.metrics))["parley_sfu_participants"] > 0:
         if time.monotonic() > deadline:
@@ -109,14 +109,14 @@ async def _everybody_gone(here: Stage) -> None:
 
 
 def _slope(times: list[float], values: list[float]) -> float:
-    """Return the slope of the line through what was seen, per second."""
+    """Return the slope of the line through the samples, per second."""
     if len(times) < 3:
         raise SystemExit("bench soak: too short for a line; use more --minutes")
     return float(np.polyfit(times, values, 1)[0])
 
 
 async def _settled_descriptors(here: Stage) -> int:
-    """Sockets of those who left close one after another."""
+    """Wait for the sockets of former participants, which close one after another."""
     before = here.sfu.descriptors()
     for _ in range(_SETTLING_TRIES):
         await asyncio.sleep(0.1)
@@ -128,7 +128,7 @@ async def _settled_descriptors(here: Stage) -> int:
 
 
 async def _round(here: Stage, dice: random.Random, name: str) -> int:
-    """Fill some rooms, let them talk, switch and empty; return how many joined."""
+    """Fill some rooms, let people talk and switch, and empty the rooms; return the number of joins."""
     rooms = [f"{name}-{k}" for k in range(ROOMS)]
     there = [Participant(here.client, here.sfu, room) for room in rooms for _ in range(SIZE)]
     try:
@@ -153,7 +153,7 @@ async def _attend(here: Stage, dice: random.Random, one: Participant, number: in
 
 
 async def _switch(dice: random.Random, one: Participant) -> None:
-    """Turn a picture off and on again, so that slots are pointed elsewhere."""
+    """Turn a video off and on again, so that slots change their tracks."""
     await asyncio.sleep(dice.uniform(0, 0.3))
     for track in one.tracks:
         await one.want(track, on=False)

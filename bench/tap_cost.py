@@ -1,7 +1,7 @@
-"""Cost of taps for the sfu: 100 microphones with and without taps, in turn; and with the sink frozen, then killed.
+"""Cost of taps for the sfu: 100 microphones alternately with and without taps; then with a frozen and a killed sink.
 
-Rooms of five, everybody speaks and hears all others. The sink is a process that reads and forgets: what it costs itself
-is not counted here, its being frozen or killed is what a call must not feel.
+In rooms of five, everybody speaks and hears all others. The sink is a process that reads and discards data. Its own
+cost is not counted; freezing or killing it must not affect the call.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ while channel.recv(65536):
 
 @dataclass(slots=True)
 class Sink:
-    """A sink that a process of its own reads; `say` speaks for it."""
+    """A sink that a separate process reads; `say` sends messages on its behalf."""
 
     channel: socket.socket
     process: asyncio.subprocess.Process = field(repr=False)
@@ -66,7 +66,7 @@ class Sink:
 
 @contextlib.asynccontextmanager
 async def speakers(count: int, directory: Path) -> AsyncIterator[Stage]:
-    """So many publishers of sound who agree to captions, in rooms of ROOM."""
+    """Join that many publishers of sound who consent to captions, in rooms of ROOM."""
     async with stage(runtime_dir=str(directory)) as here:
         for number in range(count):
             joined = Participant(here.client, here.sfu, f"bench-{number // ROOM}")
@@ -91,12 +91,15 @@ async def _measure(report: Report, count: int, rounds: int, seconds: float) -> N
             pairs: list[dict[bool, Window]] = []
             for number in progress(range(rounds), "with and without taps"):
                 pair: dict[bool, Window] = {}
-                for available in (number % 2 == 1, number % 2 == 0):  # each comes first as often: the machine drifts
+                for available in (
+                    number % 2 == 1,
+                    number % 2 == 0,
+                ):  # each comes first equally often, because the machine's speed drifts
                     sink.say(CaptionsAvailable(available=available))
                     pair[available] = await _settled(here, seconds)
                     taps = (await asyncio.to_thread(here.sfu.metrics))["parley_sfu_taps"]
                     if taps != (count if available else 0):
-                        raise RuntimeError(f"{taps:.0f} taps stand where {count} or none were meant to")
+                        raise RuntimeError(f"there are {taps:.0f} taps instead of {count} or none")
                 pairs.append(pair)
             sink.say(CaptionsAvailable(available=True))
             calm = await _settled(here, seconds)
@@ -119,7 +122,7 @@ async def _measure(report: Report, count: int, rounds: int, seconds: float) -> N
 
 
 def run(*, quick: bool) -> Report:
-    """Twelve pairs of four seconds (one of two seconds with twenty tracks when quick)."""
+    """Measure twelve pairs of four seconds (if quick, one of two seconds with twenty tracks)."""
     report = Report()
     asyncio.run(_measure(report, 20, 1, 2.0) if quick else _measure(report, 100, 12, 4.0))
     return report

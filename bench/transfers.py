@@ -1,7 +1,7 @@
-"""Files through control: 50 transfers of 100 MB at once in flat memory, and slow ones that nothing cuts off.
+"""Files through control: 50 transfers of 100 MB at once in constant memory, and slow ones that must complete.
 
-Half of the transfers are uploads, half downloads; beside them one of each goes at 1 MB/s, and one of each through nginx
-as `parley nginx` sets it up. Every content's hash is compared. Control's memory is read from the kernel all the while.
+Half of the transfers are uploads, half downloads; beside them one of each runs at 1 MB/s, and one of each through nginx
+as `parley nginx-config` configures it. The hash of every content is compared. Control's memory is sampled throughout.
 """
 
 import asyncio
@@ -30,24 +30,24 @@ _PIECE = 256 * 1024
 _BLOCK = bytes(range(256)) * 1024
 MB = 1_000_000
 _SLOW = 4
-"""Transfers at 1 MB/s: one each way, straight and by nginx."""
+"""Transfers at 1 MB/s: one in each direction, directly and through nginx."""
 
 
 def run(*, quick: bool) -> Report:
-    """100 MB each (5 MB when quick)."""
+    """Measure with files of 100 MB (5 MB if quick)."""
     report = Report()
     size = 5 * MB if quick else 100 * MB
     outcome = asyncio.run(scenario(50, size, size))
     case = f"50 x {size // MB} MB"
-    report.at_most(case, "memory that control took", outcome.grown / MB, "MB", 64)
-    report.at_most(case, "memory: median of the last third less that of the second", outcome.slope / MB, "MB", 8)
+    report.at_most(case, "memory that control used", outcome.grown / MB, "MB", 64)
+    report.at_most(case, "memory: median of the last third minus that of the second", outcome.slope / MB, "MB", 8)
     report.add(case, "throughput", outcome.bytes / outcome.seconds / MB, "MB/s")
-    report.at_most(f"{case}, and slow ones, also by nginx", "contents that differ", outcome.differing, "", 0)
+    report.at_most(f"{case}, and slow ones, also by nginx", "wrong contents", outcome.differing, "", 0)
     return report
 
 
 class Outcome:
-    """Results of the transfers; `memory` is what control used above its start, every 100 ms, in bytes."""
+    """Results of the transfers; `memory` is control's use above its start, every 100 ms, in bytes."""
 
     def __init__(self) -> None:
         self.memory: list[int] = []
@@ -62,13 +62,13 @@ class Outcome:
 
     @property
     def slope(self) -> float:
-        """Return the growth of memory from the middle to the end: flat is flat however long it takes."""
+        """Return the growth of memory from the middle to the end, whatever the duration."""
         third = max(1, len(self.memory) // 3)
         return statistics.median(self.memory[-third:]) - statistics.median(self.memory[third : 2 * third] or [0])
 
 
 async def scenario(count: int, size: int, slow_size: int) -> Outcome:
-    """Make `count` transfers of `size` bytes at once, beside slow ones of `slow_size`."""
+    """Run `count` transfers of `size` bytes at once, beside slow ones of `slow_size`."""
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="pt") as name, postgres(Path(name)) as cluster:
         async with control(cluster, Path(name)) as (pid, address), _nginx(Path(name), address) as (outside, trust):
@@ -110,12 +110,12 @@ async def scenario(count: int, size: int, slow_size: int) -> Outcome:
 
 @contextlib.asynccontextmanager
 async def _nginx(directory: Path, control_address: str) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
-    """Run nginx before control; gives its address and what trusts it."""
+    """Run nginx in front of control; return its address and control's settings for it."""
     http, https = allocate_port(), allocate_port()
     made = certificate.ensure(directory / "tls", ["localhost"], datetime.datetime.now(datetime.UTC))
     gateway = Gateway(
         control=(control_address,),
-        internal="127.0.0.1:9",  # only asked for signaling
+        internal="127.0.0.1:9",  # used only for signaling
         node_secret="x" * 32,
         state=directory,
         http=(f"127.0.0.1:{http}",),
@@ -142,7 +142,7 @@ def _content(size: int) -> str:
 async def _upload(
     session: aiohttp.ClientSession, url: str, token: str, size: int, *, outcome: Outcome, rate: int = 0
 ) -> str:
-    """Upload at `rate` bytes a second (0: as fast as it goes); return the file's id."""
+    """Upload at `rate` bytes a second (0: as fast as possible); return the file's id."""
 
     async def pieces() -> AsyncIterator[bytes]:
         begun = time.monotonic()
@@ -184,7 +184,7 @@ async def _watch(pid: int, before: int, outcome: Outcome, count: int) -> None:
 
 
 def _memory(pid: int) -> int:
-    """Return a process's resident bytes that are its own: mapped files are the kernel's."""
+    """Return a process's private resident bytes, without mapped files."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Gain of dynamic batching on Triton: eight streams at once against the same server one by one, part by part."""
+"""Gain of dynamic batching on Triton: eight streams at once compared with one at a time, for each model."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ def _tensor(name: str, array: np.ndarray, kind: str) -> Any:
 
 
 async def _shared(client: Any, name: str, array: np.ndarray) -> tuple[Any, Any]:
-    """Put 12 MB of keys and values where Triton reads them itself, as it does within an ensemble; (input, region)."""
+    """Put 12 MB of keys and values into shared memory for Triton, like within an ensemble; return (input, region)."""
     region = shared_memory.create_shared_memory_region(name, f"/parley-bench-{os.getpid()}-{name}", array.nbytes)
     shared_memory.set_shared_memory_region(region, [array])
     await client.register_system_shared_memory(name, f"/parley-bench-{os.getpid()}-{name}", array.nbytes)
@@ -51,10 +51,10 @@ def _padded(clip: np.ndarray) -> np.ndarray:
 
 
 async def _rates(call: Call, rounds: int) -> tuple[float, float]:
-    """Clips per second one by one, and all streams at once; a round of each first, for warmth."""
+    """Return clips per second one at a time, and with all streams at once, after a warm-up round of each."""
     await asyncio.gather(*(call(index) for index in range(STREAMS)))
     singly = together = 0.0
-    for _ in range(rounds):  # in turn, so that both meet the same machine
+    for _ in range(rounds):  # alternately, so that both see the same load
         began = time.monotonic()
         for index in range(STREAMS):
             await call(index)
@@ -98,7 +98,7 @@ async def _measure(url: str, rounds: int) -> dict[str, tuple[float, float]]:
 
 
 def run(*, quick: bool) -> Report:
-    """Five rounds of eight clips each way (one when quick)."""
+    """Measure five rounds of eight clips each way (one if quick)."""
     with tempfile.TemporaryDirectory() as scratch:
         repository = Path(scratch) / "repository"
         model = catalogue.load().named(catalogue.SPEECH_MODEL)

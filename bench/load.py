@@ -3,8 +3,8 @@
 The rows with bars are fixed cases, with the sfu on a separate core:
 
 - Live 720p to 100 and 500: frames recorded from Chromium at 1.2 Mbps, 28.6 per second, with sound 187 packets/s;
-  medians of five windows, from when everybody gets everything. To 500, also frames of 2.2 Mbps with five of 27 to 42 packets
-  every two seconds, like a keyframe and its successors, without a bar.
+  medians of five windows, from when everybody gets everything. To 500, also frames of 2.2 Mbps with five of 27 to 42
+  packets every two seconds, like a keyframe and its successors, without a bar.
 - Memory and idle CPU of 500 peers, from 15 s after the last join.
 - Saturation: one stream to plain receivers at any rate; to real peers, whose links must be estimated, a growing number
   of cameras at their ordinary rate until the sfu's core or the receivers reach a limit. The best rate per CPU second

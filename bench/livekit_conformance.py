@@ -322,7 +322,7 @@ CHECKS = [
         " Participant.audioLevel Participant.isSpeaking Participant.sid Participant.identity Participant.name"
         " Participant.metadata Participant.permissions Participant.isEncrypted Participant.isAgent Participant.isActive"
         " Participant.kind Participant.attributes Participant.isCameraEnabled Participant.isMicrophoneEnabled"
-        " Participant.isScreenShareEnabled Participant.isLocal Participant.joinedAt Participant.lastSpokeAt"
+        " Participant.isScreenShareEnabled Participant.isLocal Participant.joinedAt"
         " LocalParticipant.isE2EEEnabled LocalParticipant.lastCameraError LocalParticipant.lastMicrophoneError"
         " RemoteParticipant.dataTracks",
         "bob",
@@ -330,7 +330,7 @@ CHECKS = [
         " a.trackPublications.size > 1 && a.audioLevel >= 0 && a.isSpeaking !== undefined && a.sid.startsWith('PA_') &&"
         " a.identity === 'ann' && a.name === 'ann' && a.metadata !== null && me().permissions.canPublish && !a.isEncrypted &&"
         " !a.isAgent && a.isActive && a.kind === 0 && a.attributes && a.isCameraEnabled && a.isMicrophoneEnabled &&"
-        " !a.isScreenShareEnabled && !a.isLocal && a.joinedAt > new Date(2020, 1) && 'lastSpokeAt' in a &&"
+        " !a.isScreenShareEnabled && !a.isLocal && a.joinedAt > new Date(2020, 1) &&"
         " !me().isE2EEEnabled && !me().lastCameraError && !me().lastMicrophoneError && a.dataTracks; })",
     ),
     _of("wait until active", "Participant.waitUntilActive", "bob", "other().waitUntilActive()"),
@@ -428,6 +428,7 @@ _REASONS = {
     "Room.bufferedSegments": "a field of the SDK's own use",
     "Room.cleanupRegistry": "a field of the SDK's own use",
     "Room.emit": "of the SDK's event emitter",
+    "Participant.lastSpokeAt": "set while somebody speaks, see `Room.activeSpeakers`",
     "RemoteParticipant.signalClient": "a field of the SDK's own use",
     "RoomEvent.Moved": "participants are not moved between rooms; LiveKit's open server does not either",
     "RoomEvent.MediaDevicesChanged": "devices do not change in the run",

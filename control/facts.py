@@ -22,6 +22,7 @@ from control.store import (
     agent_jobs,
     audit,
     batches,
+    egresses,
     films,
     livekit_rooms,
     meetings,
@@ -297,6 +298,8 @@ async def _take_recording(
             known = await recordings.finish(connection, fact, at)
             if known and fact.duration_ms > 0:
                 await films.queue(connection, fact.recording, batch.node, host, fact.duration_ms)
+            if known:
+                await egresses.recorded(connection, fact.recording, batch.node, host)
             kind = "recording.processed"
     if not known:
         raise Unfit("unknown_recording")

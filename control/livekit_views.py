@@ -1,9 +1,14 @@
 """Rooms and participants as LiveKit's server API and webhooks describe them."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from pathlib import PurePosixPath
 
+from google.protobuf.message import Message
+from livekit.protocol import egress as protocol
 from livekit.protocol import models
 
+from control.store.egresses import EgressRow
 from control.store.livekit_rooms import ListedRoom
 from sfu.api.room_acts import RoomView, SeenParticipant
 from sfu.livekit import infos, names
@@ -43,3 +48,63 @@ def named(view: RoomView | None, identity: str) -> SeenParticipant | None:
     """Return the participant with an identity in a live room."""
     people: Iterable[SeenParticipant] = view.participants if view is not None else ()
     return next((seen for seen in people if infos.identity_of(seen.info) == identity), None)
+
+
+EGRESS = "EG_"
+_REQUESTS: dict[str, type[Message]] = {
+    "room_composite": protocol.RoomCompositeEgressRequest,
+    "participant": protocol.ParticipantEgressRequest,
+    "track_composite": protocol.TrackCompositeEgressRequest,
+    "track": protocol.TrackEgressRequest,
+}
+
+
+def egress_state(row: EgressRow) -> "tuple[protocol.EgressStatus, str]":
+    """Return the state of an egress, and why it failed."""
+    status = protocol.EgressStatus
+    if row.made is not None:
+        return status.EGRESS_COMPLETE, ""
+    if row.job_state == "failed":
+        return status.EGRESS_FAILED, row.job_error or "the file could not be written"
+    if row.recording_state == "empty":
+        return status.EGRESS_ABORTED, "nobody was in the room"
+    if row.film is not None and row.job_state is None:
+        return status.EGRESS_ABORTED, "the file was deleted"
+    over = row.ended_at is not None or row.recording_state != "recording"
+    return (status.EGRESS_ENDING if over else status.EGRESS_ACTIVE), ""
+
+
+def egress(row: EgressRow) -> "protocol.EgressInfo":
+    state, error = egress_state(row)
+    ended_at = row.ended_at or row.stopped_at
+    info = protocol.EgressInfo(
+        egress_id=EGRESS + row.id,
+        room_id=names.room_sid(row.meeting_id),
+        room_name=row.room,
+        source_type=protocol.EgressSourceType.EGRESS_SOURCE_TYPE_SDK,
+        status=state,
+        error=error,
+        started_at=_nanoseconds(row.started_at),
+        ended_at=_nanoseconds(ended_at),
+        updated_at=_nanoseconds(ended_at or row.started_at),
+    )
+    asked = _REQUESTS[row.kind]()
+    asked.ParseFromString(row.request)
+    getattr(info, row.kind).CopyFrom(asked)
+    if row.made is not None:
+        location = f"/api/v1/recordings/{row.recording_id}/files/{row.made['file']}"
+        file = protocol.FileInfo(
+            filename=row.filepath or PurePosixPath(row.made["file"]).name,
+            started_at=info.started_at,
+            ended_at=info.ended_at,
+            duration=int(row.made["duration_ms"]) * 1_000_000,
+            size=int(row.made["bytes"]),
+            location=location,
+        )
+        info.file_results.append(file)
+        info.file.CopyFrom(file)
+    return info
+
+
+def _nanoseconds(at: datetime | None) -> int:
+    return int(at.timestamp() * 1e9) if at is not None else 0

@@ -13,7 +13,7 @@ from livekit.protocol import models, webhook
 
 from control import livekit_views
 from control.database import Connection
-from control.store import livekit_rooms, participants
+from control.store import egresses, livekit_rooms, participants
 from control.store.outbox import Event
 from sfu.api.signaling_values import ParticipantInfo, TrackInfo
 from sfu.livekit import infos, names
@@ -27,6 +27,9 @@ _EVENTS = {
     "meeting.user_left": "participant_left",
     "track.published": "track_published",
     "track.unpublished": "track_unpublished",
+    "egress.started": "egress_started",
+    "egress.updated": "egress_updated",
+    "egress.ended": "egress_ended",
 }
 
 
@@ -48,6 +51,10 @@ async def bodies(connection: Connection, events: Sequence[Event]) -> list[str | 
         )
         if "participant" in event.payload:
             message.participant.CopyFrom(await _participant(connection, meeting, told, event.payload))
+        if "egress" in event.payload:
+            egress = await egresses.by_id(connection, event.payload["egress"])
+            if egress is not None:
+                message.egress_info.CopyFrom(livekit_views.egress(egress))
         if "track" in event.payload:
             message.track.CopyFrom(_track(event.payload))
         found.append(json_format.MessageToJson(message, indent=None))

@@ -4,7 +4,7 @@ import msgspec
 
 from control.database import Connection
 from control.services import Services
-from control.store import films, jobs, meetings, outbox, recordings
+from control.store import egresses, films, jobs, meetings, outbox, recordings
 from control.store.jobs import JobRow
 from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest
 
@@ -76,6 +76,7 @@ async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:
     if job.kind == films.ORDERED:
         if not await films.set_made(connection, job.id, kept):
             return False
+        await egresses.filmed(connection, job.id)
     else:
         await recordings.set_composed(connection, recording.id, kept)
     payload = {"meeting": recording.meeting_id, "recording": recording.id, **kept}

@@ -12,7 +12,7 @@ from control.identifiers import new_id
 from control.meetings.ending import ended
 from control.problem import Problem, not_found
 from control.services import Services
-from control.store import audit, meetings, outbox, recordings, rooms
+from control.store import audit, egresses, meetings, outbox, recordings, rooms
 from control.store.recordings import RecordingRow
 from sfu.api.desired_state import DesiredRecording, DesiredState
 from sfu.api.facts import RecordingRequested
@@ -91,6 +91,7 @@ async def settle_empty(connection: Connection, meeting: str, recording: str) -> 
     if await recordings.settle_empty(connection, recording):
         payload = {"meeting": meeting, "recording": recording, "state": "empty", "duration_ms": 0, "bytes": 0}
         await outbox.append(connection, outbox.MEDIA_EVENTS, meeting, "recording.processed", payload)
+        await egresses.recorded(connection, recording, "", "")
 
 
 async def fulfil(services: Services, fact: RecordingRequested) -> None:

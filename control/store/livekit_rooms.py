@@ -138,3 +138,21 @@ async def name_of(connection: Connection, meeting: str) -> str | None:
         "SELECT name FROM livekit_rooms WHERE meeting_id = $1 ORDER BY name LIMIT 1", meeting
     )
     return None if found is None else str(found)
+
+
+async def participant_of(connection: Connection, meeting: str, identity: str) -> str | None:
+    """Return the participant with an identity, which is its id for those that came by another door."""
+    found = await connection.fetchval(
+        "SELECT id FROM meeting_participants WHERE meeting_id = $1 AND (identity = $2 OR id = $2)",
+        meeting,
+        identity,
+    )
+    return None if found is None else str(found)
+
+
+async def sources_of(connection: Connection, meeting: str, tracks: Sequence[str]) -> list[str]:
+    """Return what those tracks show that the meeting has had."""
+    rows = await connection.fetch(
+        "SELECT source FROM media_streams WHERE meeting_id = $1 AND track = ANY($2)", meeting, list(tracks)
+    )
+    return [str(row["source"]) for row in rows]

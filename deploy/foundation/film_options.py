@@ -38,6 +38,8 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     speaker's camera in a corner), `single` (one participant, or the speaker), `waveform` (names, and a waveform of the
     sound), `custom` (by `regions`). All except `waveform` and `custom` show a shared screen large.
 
+    With `tracks`, only these are seen and heard.
+
     `ranges` are the parts to include, (from, to) in ms of the recording, in order; without any, the film is complete.
     `fragmented` MP4 can be played while it is written. `logo` is a PNG or JPEG image as Base64, shown in a corner.
     """
@@ -52,6 +54,7 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     background: _Colour = "#121418"
     logo: Annotated[str, msgspec.Meta(max_length=262_144)] = ""
     regions: Annotated[list[Region], msgspec.Meta(max_length=25)] = []
+    tracks: Annotated[list[_Identifier], msgspec.Meta(max_length=50)] = []
     ranges: Annotated[list[tuple[_Ms, _Ms]], msgspec.Meta(max_length=100)] = []
 
     @property

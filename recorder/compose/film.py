@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import msgspec
 import numpy as np
 
 from foundation.film_options import SOUND_ONLY, FilmOptions
@@ -49,6 +50,9 @@ def compose(
     between parts. The storyboard of a film with video is written beside it. Raises OSError, av.FFmpegError, and
     ValueError if there is nothing to show.
     """
+    if options.tracks:
+        wanted = [track for track in manifest.tracks if track.track in options.tracks]
+        manifest = msgspec.structs.replace(manifest, tracks=wanted)
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
     plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms))

@@ -47,6 +47,7 @@ ERASED = {
     "document_updates",
     "idempotency_keys",
     "invitations",
+    "livekit_egresses",
     "livekit_rooms",
     "lobby_entries",
     "login_names",
@@ -322,6 +323,8 @@ WRITTEN = (
     "INSERT INTO captions VALUES ('{other}', 'u', '{there}', 't', 0, 1, 'en', '{said}', 'm', now())",
     "INSERT INTO meeting_recordings (id, meeting_id, state, started_at)"
     " VALUES ('{recording}', '{meeting}', 'ready', now())",
+    "INSERT INTO livekit_egresses (id, meeting_id, recording_id, room, request, kind, options, owns)"
+    " VALUES ('e', '{meeting}', '{recording}', 'standup', '', 'track', '{{}}', true)",
     "INSERT INTO recording_segments VALUES ('{recording}', 'k', 't', '{here}', 1, 'x', now())",
     "INSERT INTO recording_films (id, recording_id, options) VALUES ('rf', '{recording}', '{{}}')",
     "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at)"

@@ -301,6 +301,13 @@ async def test_webhooks_of_livekit_are_read_by_its_own_receiver(
             n=1,
         )
         await receiver.wait_for(6)
+        async with api.LiveKitAPI(server.url, KEY, SECRET) as application:
+            output = api.EncodedFileOutput(filepath="day.mp4")
+            order = api.RoomCompositeEgressRequest(room_name="Daily", file_outputs=[output])
+            started = await application.egress.start_room_composite_egress(order)
+            await application.egress.stop_egress(api.StopEgressRequest(egress_id=started.egress_id))
+            (listed,) = (await application.egress.list_egress(api.ListEgressRequest(room_name="Daily"))).items
+        await receiver.wait_for(9)
         verifier = api.TokenVerifier(KEY, SECRET)
         events = [
             api.WebhookReceiver(verifier).receive(body.decode(), headers["Authorization"])
@@ -308,7 +315,7 @@ async def test_webhooks_of_livekit_are_read_by_its_own_receiver(
         ]
     assert {headers["Content-Type"] for headers, _ in receiver.got} == {"application/webhook+json"}
     assert {event.room.name for event in events} == {"Daily"}
-    assert len({event.id for event in events}) == 6
+    assert len({event.id for event in events}) == 9
     by_kind = {event.event: event for event in events}
     joined, left = by_kind["participant_joined"].participant, by_kind["participant_left"].participant
     assert (joined.identity, joined.metadata, joined.joined_at) == ("ann", "m", 5)
@@ -316,7 +323,11 @@ async def test_webhooks_of_livekit_are_read_by_its_own_receiver(
     shown = by_kind["track_published"]
     assert (shown.participant.identity, shown.track.mime_type, shown.track.width) == ("ann", "video/VP8", 640)
     assert by_kind["track_unpublished"].track.sid == "TR_t-1"
-    assert set(by_kind) >= {"room_started", "room_finished"}
+    assert set(by_kind) >= {"room_started", "room_finished", "egress_started", "egress_updated"}
+    ended = by_kind["egress_ended"].egress_info
+    assert (ended.egress_id, ended.error) == (started.egress_id, "nobody was in the room")
+    assert ended.room_composite.file_outputs[0].filepath == "day.mp4"
+    assert (listed.status, listed.file_results) == (api.EgressStatus.EGRESS_ABORTED, [])
 
 
 async def livekit_participant(dsn: str, meeting: str) -> str:

@@ -1,0 +1,230 @@
+"""Egress: files of rooms, participants and tracks, made from the room's recording once that is finished.
+
+An egress uses the recording that runs, or starts one. Its file is a film of the time between its start and its end.
+Files stay in Parley's storage: their `location` is a path of the REST API.
+"""
+
+from typing import Any
+
+import msgspec
+from livekit.protocol import egress as protocol
+
+from control import livekit_views as views
+from control.problem import Problem
+from control.recordings import lifecycle
+from control.recordings.lifecycle import Wish
+from control.store import egresses, livekit_rooms, recordings
+from control.store.egresses import EgressRow
+from control.twirp.service import Caller, Method, Service, TwirpError, of_problem, unimplemented
+from foundation.film_options import FilmOptions, Format, Layout, Size, to_job
+from sfu.livekit import names
+
+_MAX_PATH = 1024
+_ELSEWHERE = ("s3", "gcp", "azure", "aliOSS")
+_OTHERS = ("stream_outputs", "segment_outputs", "image_outputs")
+_PRESETS: dict[int, Size] = {
+    protocol.EncodingOptionsPreset.H264_720P_30: "720p",
+    protocol.EncodingOptionsPreset.H264_720P_60: "720p",
+    protocol.EncodingOptionsPreset.H264_1080P_30: "1080p",
+    protocol.EncodingOptionsPreset.H264_1080P_60: "1080p",
+    protocol.EncodingOptionsPreset.PORTRAIT_H264_720P_30: "vertical",
+    protocol.EncodingOptionsPreset.PORTRAIT_H264_720P_60: "vertical",
+}
+
+
+async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> "protocol.EgressInfo":
+    """Make a film of everybody."""
+    _check(caller, asked)
+    if asked.custom_base_url or asked.video_only:
+        raise TwirpError("unimplemented", "films have Parley's layouts, and sound: no custom_base_url, no video_only")
+    output = _output(asked)
+    form = _format(output, sound_only=asked.audio_only)
+    options = FilmOptions(layout=_layout(asked.layout), size=_size(asked), format=form)
+    return await _start(caller, asked, "room_composite", output.filepath, options)
+
+
+async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRequest") -> "protocol.EgressInfo":
+    """Make a film of one participant's camera and microphone, or of its shared screen."""
+    _check(caller, asked)
+    output = _output(asked)
+    form, size = _format(output, sound_only=False), _size(asked)
+    async with caller.services.pool.acquire() as connection:
+        meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
+        person = await livekit_rooms.participant_of(connection, meeting or "", asked.identity)
+    if person is None:
+        raise TwirpError("not_found", "participant does not exist")
+    layout: Layout = "screen" if asked.screen_share else "single"
+    options = FilmOptions(layout=layout, size=size, format=form, participant=person)
+    return await _start(caller, asked, "participant", output.filepath, options)
+
+
+async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeEgressRequest") -> "protocol.EgressInfo":
+    """Make a film of a sound and a picture."""
+    _check(caller, asked)
+    output = _output(asked)
+    options = FilmOptions(size=_size(asked), format=_format(output, sound_only=not asked.video_track_id))
+    sids = [sid for sid in (asked.audio_track_id, asked.video_track_id) if sid]
+    options, _ = await _of_tracks(caller, asked.room_name, sids, options)
+    return await _start(caller, asked, "track_composite", output.filepath, options)
+
+
+async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "protocol.EgressInfo":
+    """Make a file of one track."""
+    _check(caller, asked)
+    if asked.websocket_url or _is_elsewhere(asked.file):
+        raise _files_only()
+    options, is_seen = await _of_tracks(caller, asked.room_name, [asked.track_id], FilmOptions())
+    if not is_seen:
+        options = msgspec.structs.replace(options, format="m4a")
+    return await _start(caller, asked, "track", asked.file.filepath, options)
+
+
+async def _of_tracks(caller: Caller, room: str, sids: list[str], options: FilmOptions) -> tuple[FilmOptions, bool]:
+    """Return options for these tracks alone, and whether one of them is seen; raises TwirpError for unknown ones."""
+    try:
+        tracks = [names.track_of(sid) for sid in sids]
+    except ValueError as error:
+        raise TwirpError("invalid_argument", str(error)) from error
+    async with caller.services.pool.acquire() as connection:
+        meeting = await livekit_rooms.meeting_of(connection, room)
+        sources = await livekit_rooms.sources_of(connection, meeting or "", tracks)
+    if not tracks or len(sources) != len(tracks):
+        raise TwirpError("not_found", "track does not exist")
+    layout: Layout = "screen" if "screen" in sources else "single"
+    return msgspec.structs.replace(options, layout=layout, tracks=tracks), bool({"camera", "screen"} & {*sources})
+
+
+def _check(caller: Caller, asked: Any) -> None:
+    caller.grants("room_record")
+    if not asked.room_name:
+        raise TwirpError("invalid_argument", "missing room_name")
+    if any(len(getattr(asked, name, ())) for name in _OTHERS):
+        raise _files_only()
+    if asked.DESCRIPTOR.fields_by_name.get("advanced") is not None and asked.HasField("advanced"):
+        raise TwirpError("unimplemented", "advanced encoding options are not supported; use a preset")
+
+
+def _files_only() -> TwirpError:
+    return TwirpError("unimplemented", "only files in Parley's own storage are written: no streams, segments or images")
+
+
+def _output(asked: Any) -> "protocol.EncodedFileOutput":
+    """Return the one file that is asked for."""
+    outputs = [*asked.file_outputs]
+    if asked.DESCRIPTOR.oneofs_by_name.get("output") is not None:
+        said = asked.WhichOneof("output")
+        if said not in (None, "file"):
+            raise _files_only()
+        outputs += [asked.file] if said == "file" else []
+    if len(outputs) != 1:
+        raise TwirpError("invalid_argument", "exactly one file output is required")
+    output: protocol.EncodedFileOutput = outputs[0]
+    if _is_elsewhere(output):
+        raise _files_only()
+    if len(output.filepath) > _MAX_PATH or "\x00" in output.filepath:
+        raise TwirpError("invalid_argument", "filepath is too long")
+    return output
+
+
+def _is_elsewhere(output: Any) -> bool:
+    return any(output.HasField(name) for name in _ELSEWHERE)
+
+
+def _format(output: "protocol.EncodedFileOutput", *, sound_only: bool) -> Format:
+    if output.file_type == protocol.EncodedFileType.OGG:
+        raise TwirpError("unimplemented", "OGG is not written; use MP4 or MP3")
+    if output.file_type == protocol.EncodedFileType.MP3:
+        return "mp3"
+    return "m4a" if sound_only else "mp4"
+
+
+def _size(asked: Any) -> Size:
+    if asked.WhichOneof("options") is None:
+        return "720p"
+    size = _PRESETS.get(asked.preset)
+    if size is None:
+        raise TwirpError("unimplemented", "this preset is not supported")
+    return size
+
+
+def _layout(layout: str) -> Layout:
+    if layout.startswith("single-speaker"):
+        return "single"
+    return "speaker" if layout.startswith("speaker") else "grid"
+
+
+async def _start(caller: Caller, asked: Any, kind: str, filepath: str, options: FilmOptions) -> "protocol.EgressInfo":
+    async with caller.services.pool.acquire() as connection:
+        meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
+        running = None if meeting is None else await recordings.running(connection, meeting)
+    if meeting is None:
+        raise TwirpError("not_found", "requested room does not exist")
+    row = running
+    if row is None:
+        try:
+            row = await lifecycle.start(caller.services, Wish(meeting, caller.actor, caller.actor, caller.address))
+        except Problem as problem:
+            raise of_problem(problem) from problem
+    async with caller.services.pool.acquire() as connection, connection.transaction():
+        egress = await egresses.add(
+            connection,
+            meeting_id=meeting,
+            recording_id=row.id,
+            room=asked.room_name,
+            request=asked.SerializeToString(),
+            kind=kind,
+            filepath=filepath,
+            options=to_job(options),
+            owns=running is None,
+        )
+    return views.egress(egress)
+
+
+async def list_egresses(caller: Caller, asked: "protocol.ListEgressRequest") -> "protocol.ListEgressResponse":
+    caller.grants("room_record")
+    async with caller.services.pool.acquire() as connection:
+        rows = await egresses.listed(connection, asked.room_name, asked.egress_id.removeprefix(views.EGRESS))
+    return protocol.ListEgressResponse(items=[views.egress(row) for row in rows if not asked.active or _runs(row)])
+
+
+def _runs(row: EgressRow) -> bool:
+    return views.egress_state(row)[0] in (protocol.EgressStatus.EGRESS_ACTIVE, protocol.EgressStatus.EGRESS_ENDING)
+
+
+async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol.EgressInfo":
+    """End an egress, and the recording if egresses alone wanted it and none goes on. The file follows then."""
+    caller.grants("room_record")
+    egress = asked.egress_id.removeprefix(views.EGRESS)
+    async with caller.services.pool.acquire() as connection, connection.transaction():
+        row = await egresses.by_id(connection, egress)
+        if row is None:
+            raise TwirpError("not_found", "egress does not exist")
+        state, _ = views.egress_state(row)
+        if state != protocol.EgressStatus.EGRESS_ACTIVE:
+            said = protocol.EgressStatus.Name(state)
+            raise TwirpError("failed_precondition", f"egress with status {said} cannot be stopped")
+        is_last = await egresses.end(connection, egress)
+    if is_last:
+        try:
+            await lifecycle.stop(caller.services, Wish(row.meeting_id, caller.actor, caller.actor, caller.address))
+        except Problem as problem:
+            raise of_problem(problem) from problem
+    async with caller.services.pool.acquire() as connection:
+        ended = await egresses.by_id(connection, egress)
+    assert ended is not None
+    return views.egress(ended)
+
+
+SERVICE: Service = {
+    "StartRoomCompositeEgress": Method(protocol.RoomCompositeEgressRequest, start_room_composite),
+    "StartParticipantEgress": Method(protocol.ParticipantEgressRequest, start_participant),
+    "StartTrackCompositeEgress": Method(protocol.TrackCompositeEgressRequest, start_track_composite),
+    "StartTrackEgress": Method(protocol.TrackEgressRequest, start_track),
+    "StartWebEgress": Method(protocol.WebEgressRequest, unimplemented("web pages are not recorded")),
+    "UpdateLayout": Method(
+        protocol.UpdateLayoutRequest, unimplemented("the layout of a film is chosen when its egress is started")
+    ),
+    "UpdateStream": Method(protocol.UpdateStreamRequest, unimplemented("only files are written, no streams")),
+    "ListEgress": Method(protocol.ListEgressRequest, list_egresses),
+    "StopEgress": Method(protocol.StopEgressRequest, stop),
+}

@@ -4,7 +4,7 @@ Switching to a layer of a third of the bitrate and back takes two keyframes and 
 moment disturbs less. So a dip of limited depth is tolerated for a while, as long as the queue stays short. If the only
 video would be paused, it is tolerated indefinitely: an estimate is hardly exact enough to justify showing nothing. A
 longer queue, or a deeper dip, is tolerated for long enough to see who filled the queue: this sender, or others on the
-link. At a high loss nothing is tolerated: a short queue overflows before packets wait for long.
+link. At a high loss only the last is tolerated: a short queue overflows before packets wait for long.
 """
 
 _DEPTH = 1.6  # the maximum cost of the sent layers, as a multiple of the estimate
@@ -31,12 +31,13 @@ class Dips:
         if carried <= rate:
             self._since = self._deep_since = None
             return rate
-        if loss >= _MUCH_LOST:
+        loses = loss >= _MUCH_LOST
+        if loses and not is_last:
             return rate
         if self._since is None:
             self._since = now
         lasts = now - self._since >= _LONGEST_NS and not is_last
-        if carried <= rate * _DEPTH and queueing < _QUEUE_NS:
+        if carried <= rate * _DEPTH and queueing < _QUEUE_NS and not loses:
             self._deep_since = None
             return rate if lasts else carried
         if self._deep_since is None:

@@ -59,6 +59,7 @@ class LossBasedRate:
         best = min(best, self._instant_limit())
         if best > before and self._lowered_at is not None and now - self._lowered_at < _RECOVERY_NS:
             best = max(before, min(best, self._lowered_to * _RECOVERY_FACTOR))
+        self._carried = max(self._carried, (acknowledged or 0.0) * _BACK_OFF)
         if best < before * 0.999:
             self._lowered_at = now
             self._lowered_to = best

@@ -45,5 +45,8 @@ def test_the_last_picture_stays_until_it_is_clear_whose_queue_it_is() -> None:
     assert granted == [CARRIED, CARRIED, 0.1e6]
 
 
-def test_where_much_is_lost_nothing_is_sat_out() -> None:
-    assert Dips().sit_out(1.8e6, CARRIED, 20 * MS, 0, loss=0.1, is_last=True) == 1.8e6
+def test_where_much_is_lost_only_the_last_picture_stays_for_a_while() -> None:
+    assert Dips().sit_out(1.8e6, CARRIED, 20 * MS, 0, loss=0.1) == 1.8e6
+    dips = Dips()
+    granted = [dips.sit_out(1.8e6, CARRIED, 20 * MS, at * MS, loss=0.1, is_last=True) for at in (0, 1900, 2000)]
+    assert granted == [CARRIED, CARRIED, 1.8e6]

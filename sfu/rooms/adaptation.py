@@ -333,8 +333,9 @@ class Adaptation:
         bandwidth = subscriber.subscribe_peer.bandwidth
         options = {track: self._useful(downtrack) for track, downtrack in shown.items()}
         demands = [self._demand(shown[track], streams, participant) for track, streams in options.items()]
-        rate = bandwidth.rate * bandwidth.media_share if bandwidth is not None else _UNLIMITED
         audio = _audio_rate(subscriber.subscribe_peer, now)
+        lowest = min((demand.layers[0] for demand in demands if demand.layers), default=0.0)
+        rate = bandwidth.room(audio + lowest) if bandwidth is not None else _UNLIMITED
         carried = self._carried(shown) + audio
         if bandwidth is not None:
             is_last = _is_last(shown, options)
@@ -343,7 +344,6 @@ class Adaptation:
         if bandwidth is not None and any(self._is_new(downtrack) for downtrack in shown.values()):
             bandwidth.open(now)
         if bandwidth is not None and bandwidth.is_trying(now):
-            lowest = min((demand.layers[0] for demand in demands if demand.layers), default=0.0)
             rate = max(rate, audio + lowest * _PROBE_MARGIN)
         allocation = subscriber.allocator.allocate(rate, audio, demands, now)
         if demands:

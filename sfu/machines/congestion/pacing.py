@@ -20,7 +20,8 @@ _BELIEVED_NS = 10_000_000_000
 _REPAIR_SHARE = 0.25
 _MIN_REPAIR_RATE = 50_000.0
 _REPAIR_BURST_NS = 500_000_000
-_COPIES_LEAVE = 0.5  # of the budget's burst, kept for first retransmissions
+LEFT_BY_COPIES, LEFT_BY_ADVANCE_COPIES = 0.25, 0.5  # of the burst
+HEAVY_LOSS = 0.08  # from which pictures are sent twice; what sound's copies repair does not count as lost
 _MEDIA_SHARE, _LEAST_MEDIA_SHARE = 0.98, 0.6  # of an estimate
 _REPAIRED_LOSS = 0.01  # from this loss on, repairs are sent twice
 _REPAIR_COST = 1.5  # of the loss, since some second copies are left out
@@ -62,7 +63,7 @@ def media_share(loss: float) -> float:
     """Return the part of an estimate for media when a share `loss` of the packets is lost; the rest is for repairs."""
     if loss < _REPAIRED_LOSS:
         return _MEDIA_SHARE
-    return max(_MEDIA_SHARE - _REPAIR_COST * loss, _LEAST_MEDIA_SHARE)
+    return _LEAST_MEDIA_SHARE if loss >= HEAVY_LOSS else _MEDIA_SHARE - _REPAIR_COST * loss
 
 
 class RetransmissionBudget:
@@ -76,19 +77,19 @@ class RetransmissionBudget:
         self._at = 0
 
     def admit(
-        self, packets: int, size: int, estimate: float, now: int, *, loss: float = 0.0, copies: bool = False
+        self, packets: int, size: int, estimate: float, now: int, *, loss: float = 0.0, leave: float = 0.0
     ) -> int:
         """Return how many of `packets` packets of about `size` bytes may be sent again now, and charge them.
 
-        `loss` is the share of packets that the link itself loses. Second copies (`copies`) get only what first
-        retransmissions do not need.
+        `loss` is the share of packets that the link itself loses. Copies `leave` a part of the burst for first
+        retransmissions.
         """
         share = max(_REPAIR_SHARE, 1.0 - media_share(loss))
         rate = max(estimate * share, _MIN_REPAIR_RATE) / 8
         limit = max(rate * _REPAIR_BURST_NS / _SECOND, float(size))
         allowance = limit if self._allowance is None else self._allowance + rate * (now - self._at) / _SECOND
         allowance = min(allowance, limit)
-        usable = max(allowance - limit * _COPIES_LEAVE, 0.0) if copies else allowance
+        usable = max(allowance - limit * leave, 0.0)
         admitted = min(packets, int(usable // max(size, 1)))
         self._allowance = allowance - admitted * size
         self._at = now

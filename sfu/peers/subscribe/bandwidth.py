@@ -166,6 +166,12 @@ class Bandwidth:
         """
         return media_share(self._inherent_loss)
 
+    def room(self, least: float) -> float:
+        """Return the part of the estimate for media (bits/s). `least` is the cost of sound and of the cheapest picture,
+        which come before repairs.
+        """
+        return max(self.rate * self.media_share, min(least, self.rate * media_share(0.0)))
+
     @property
     def _inherent_loss(self) -> float:
         return self._estimator.state.loss if self._estimator.is_drained else 0.0
@@ -176,13 +182,13 @@ class Bandwidth:
         return self._estimator.round_trip
 
     def admit_retransmissions(
-        self, packets: int, size: int, now: int, *, is_audio: bool = False, copies: bool = False
+        self, packets: int, size: int, now: int, *, is_audio: bool = False, leave: float = 0.0
     ) -> int:
-        """Return how many of `packets` requested packets of about `size` bytes, or second `copies` of them, may be
-        sent. Audio has a separate budget, since it is small and comes first.
+        """Return how many of `packets` requested packets of about `size` bytes, or copies that `leave` a part of the
+        budget, may be sent. Audio has a separate budget, since it is small and comes first.
         """
         budget = self._sound_repairs if is_audio else self._repairs
-        return budget.admit(packets, size, self.rate, now, loss=self._inherent_loss, copies=copies)
+        return budget.admit(packets, size, self.rate, now, loss=self._inherent_loss, leave=leave)
 
     def timer(self) -> int:
         """Return when `handle_timer` has work next."""

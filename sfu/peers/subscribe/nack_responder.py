@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
+from sfu.machines.congestion.pacing import LEFT_BY_COPIES
 from sfu.peers.context import Context
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack
@@ -67,7 +68,7 @@ class NackResponder:
             if downtrack.in_table and bandwidth.is_drained:
                 useful = downtrack.still_useful(seqs)
                 size, is_audio = downtrack.packet_size(), downtrack.kind == "audio"
-                admitted = bandwidth.admit_retransmissions(len(useful), size, now, is_audio=is_audio, copies=True)
+                admitted = bandwidth.admit_retransmissions(len(useful), size, now, is_audio=is_audio, leave=LEFT_BY_COPIES)
                 useful = useful[:admitted]
                 self._context.counters["retransmissions_doubled"] += len(useful)
                 self._send(downtrack, useful, now, 0)

@@ -22,6 +22,7 @@ from sfu.peers.subscribe.audio_copies import AudioCopies
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack, SlotEncoding
 from sfu.peers.subscribe.nack_responder import NackResponder
+from sfu.peers.subscribe.picture_copies import PictureCopies
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _FIRST_REPORTS = 5  # a second apart, to sync newly shown tracks
@@ -47,6 +48,7 @@ class SubscribePeer:
         self.flight: ParticipantFlight | None = None
         self.data: DataPort | None = None
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
+        self.picture_copies = PictureCopies(self.peer.number, context.engine, now)
         self._nack_responder = NackResponder(self.peer.number, context)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
@@ -213,8 +215,9 @@ class SubscribePeer:
         at = self._next_report if at is None else min(at, self._next_report)
         if self.bandwidth is not None:
             at = min(at, self.bandwidth.timer())
-        if (due := self.audio_copies.timer()) is not None:
-            at = min(at, due)
+        for copies in (self.audio_copies, self.picture_copies):
+            if (due := copies.timer()) is not None:
+                at = min(at, due)
         if (due := self._nack_responder.timer()) is not None:
             at = min(at, due)
         if self.data is not None and (due := self.data.timer()) is not None:
@@ -231,7 +234,8 @@ class SubscribePeer:
         if self.bandwidth is not None:
             self.bandwidth.handle_timer(now)
             self._nack_responder.handle_timer(self.bandwidth, now)
-            self._context.outbox.send(self.audio_copies.due(self.downtracks.values(), self.bandwidth, now))
+            for copies in (self.audio_copies, self.picture_copies):
+                self._context.outbox.send(copies.due(self.downtracks.values(), self.bandwidth, now))
         if self.data is not None:
             self.data.handle_timer(now)
         if now >= self._next_report:

@@ -25,8 +25,8 @@ class Bar:
 
 BARS = {
     "2 % loss": Bar(LinkSettings(rate=3_000_000, delay=25 * MS, loss=0.02), concealed=0.01),
-    "20 % loss, 3 Mbps": Bar(LinkSettings(rate=3_000_000, delay=25 * MS, loss=0.2)),
-    "20 % loss, 500 kbps": Bar(LinkSettings(rate=500_000, delay=25 * MS, loss=0.2), frozen=0.1),
+    "20 % loss, 3 Mbps": Bar(LinkSettings(rate=3_000_000, delay=25 * MS, loss=0.2), frozen=0.02),
+    "20 % loss, 500 kbps": Bar(LinkSettings(rate=500_000, delay=25 * MS, loss=0.2)),
     "600 kbps, queue 50 ms": Bar(LinkSettings(rate=600_000, delay=25 * MS, queue_bytes=3_750), settling=3.0),
 }
 

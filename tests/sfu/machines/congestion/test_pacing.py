@@ -82,8 +82,8 @@ def test_one_packet_always_passes_sooner_or_later() -> None:
 
 def test_second_copies_leave_half_of_it_to_repairs_that_nobody_has_got() -> None:
     budget = RetransmissionBudget()  # 15,625 bytes at once
-    assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 6
-    assert budget.admit(100, 1200, 1_000_000, 0, copies=True) == 0
+    assert budget.admit(100, 1200, 1_000_000, 0, leave=0.5) == 6
+    assert budget.admit(100, 1200, 1_000_000, 0, leave=0.5) == 0
     assert budget.admit(100, 1200, 1_000_000, 0) == 7
 
 

@@ -68,7 +68,9 @@ class NackResponder:
             if downtrack.in_table and bandwidth.is_drained:
                 useful = downtrack.still_useful(seqs)
                 size, is_audio = downtrack.packet_size(), downtrack.kind == "audio"
-                admitted = bandwidth.admit_retransmissions(len(useful), size, now, is_audio=is_audio, leave=LEFT_BY_COPIES)
+                admitted = bandwidth.admit_retransmissions(
+                    len(useful), size, now, is_audio=is_audio, leave=LEFT_BY_COPIES
+                )
                 useful = useful[:admitted]
                 self._context.counters["retransmissions_doubled"] += len(useful)
                 self._send(downtrack, useful, now, 0)

@@ -4,7 +4,8 @@ Switching to a layer of a third of the bitrate and back takes two keyframes and 
 moment disturbs less. So a dip of limited depth is tolerated for a while, as long as the queue stays short. If the only
 video would be paused, it is tolerated indefinitely: an estimate is hardly exact enough to justify showing nothing. A
 longer queue, or a deeper dip, is tolerated for long enough to see who filled the queue: this sender, or others on the
-link. At a high loss only the last is tolerated: a short queue overflows before packets wait for long.
+link. At a high loss only the last video is kept, as long as nothing waits: a short queue overflows before packets wait
+for long.
 """
 
 _DEPTH = 1.6  # the maximum cost of the sent layers, as a multiple of the estimate
@@ -12,6 +13,7 @@ _LONGEST_NS = 2_500_000_000
 _QUEUE_NS = 200_000_000
 _LAST_NS = 2_000_000_000
 _MUCH_LOST = 0.08
+_SHORT_QUEUE_NS = 30_000_000  # what was lost is lost no more, or it is the link's own loss
 
 
 class Dips:
@@ -32,7 +34,7 @@ class Dips:
             self._since = self._deep_since = None
             return rate
         loses = loss >= _MUCH_LOST
-        if loses and not is_last:
+        if loses and not (is_last and queueing < _SHORT_QUEUE_NS):
             return rate
         if self._since is None:
             self._since = now

@@ -1,4 +1,4 @@
-/** What people think of a chat message: the emojis that they put on it, counted, and a row to choose one. */
+/** Reactions to a chat message: its emojis with their counts, and a row to choose one. */
 import { arrange, h, setText } from './dom.js';
 import { iconButton } from './fields.js';
 import { REACTIONS } from './gestures.js';
@@ -23,7 +23,7 @@ export function messageReactions(room, message) {
   /** @param {string} emoji */
   function toggle(emoji) {
     const own = message.reactions.get(emoji)?.has(room.participant) ?? false;
-    // In private, the other one is told as well.
+    // In a private chat, the other person needs to know too.
     const other = message.participant === room.participant ? message.to : message.participant;
     room.react(emoji, { message: message.id, on: !own, to: message.to ? other : null });
   }

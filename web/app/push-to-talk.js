@@ -1,20 +1,20 @@
-/** Unmutes as long as the space bar is held. */
+/** Unmutes while the space bar is held. */
 import { preferences } from './preferences.js';
 import { TALK_KEY } from './shortcuts.js';
 
 const FIELDS = 'input, textarea, select, [contenteditable], dialog';
-/** What the space bar activates when it has the focus. */
+/** Elements that the space bar activates when they have the focus. */
 const CONTROLS = 'button, a, summary, [role=menuitem]';
 
 /**
- * @param {import('./local-media.js').LocalMedia} media @param {() => boolean} may whether we may speak now @param {AbortSignal} signal
+ * @param {import('./local-media.js').LocalMedia} media @param {() => boolean} may returns true if we may speak now @param {AbortSignal} signal
  */
 export function pushToTalk(media, may, signal) {
   let holds = false;
   /** A control that a pointer pressed keeps the focus; only one that keys led to takes the space bar. @type {Element|null} */
   let pressed = null;
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether the key is for somebody else */
+  /** @param {KeyboardEvent} event @returns {boolean} true if another element handles the key */
   function isTaken({ target }) {
     if (!(target instanceof Element)) return false;
     const control = target.closest(CONTROLS);

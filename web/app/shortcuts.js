@@ -2,7 +2,7 @@
 import { preferences } from './preferences.js';
 import { t } from './words.js';
 
-/** The key that unmutes as long as it is held. */
+/** The key that unmutes while it is held. */
 export const TALK_KEY = ' ';
 
 /** @type {{key: string, action: string}[]} in the order of the help */

@@ -56,7 +56,7 @@ def test_where_it_does_not_load_the_reason_is_told(before: str, reason: str) -> 
 def test_the_fastest_serves_unless_another_was_asked_for() -> None:
     assert create_engine("auto").name == available_engines()[0] == "compiled"
     assert engine_notice(create_engine("auto")) == "engine: compiled"
-    assert "compiled is here, too" in engine_notice(create_engine("python"))
+    assert "compiled is available" in engine_notice(create_engine("python"))
 
 
 def test_the_environment_decides_where_nothing_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

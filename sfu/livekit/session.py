@@ -13,7 +13,7 @@ from sfu.api.livekit import LiveKitAdmission
 from sfu.api.refusal import Code, Refused
 from sfu.api.signaling_values import IceServer, OfferedTrack, ParticipantInfo, Permitted, TrackInfo, WantedTrack
 from sfu.formats.data_message import DataMessage
-from sfu.formats.sdp import Msid
+from sfu.formats.sdp import MediaSection, Msid
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.livekit import data_packets, infos, names
 from sfu.livekit.chat import ChatReader, caption_packets, chat_packets
@@ -79,6 +79,10 @@ class LiveKitSession:
         self._participants: dict[str, ParticipantInfo] = {}
         self._tracks: dict[str, TrackInfo] = {}
         self._added: dict[str, _Added] = {}
+        self._waiting: dict[str, None] = {}
+        """The client ids of announced tracks that no offer has had yet, in order."""
+        self._described_as: dict[str, str] = {}
+        """Client ids by the ids of descriptions, where they differ."""
         self._muted: dict[str, bool] = {}
         self._wants: dict[str, WantedTrack] = {}
         self._withheld: set[str] = set()
@@ -249,6 +253,8 @@ class LiveKitSession:
         if request.type not in (models.TrackType.AUDIO, models.TrackType.VIDEO) or not request.cid:
             raise ValueError("a track must be audio or video, and have a client id")
         if len(self._added) >= MAX_ADDED and request.cid not in self._added:
+            self._forget_ended()
+        if len(self._added) >= MAX_ADDED and request.cid not in self._added:
             raise ValueError("too many tracks are announced")
         if request.sid:
             self._add_backups(request)
@@ -264,8 +270,17 @@ class LiveKitSession:
             return
         added = _Added(random_id("t"), request, codec=_codec(request))
         self._added[request.cid] = added
+        self._waiting[request.cid] = None
         published = rtc.TrackPublishedResponse(cid=request.cid, track=_announced(added, source))
         self._reply(track_published=published)
+
+    def _forget_ended(self) -> None:
+        """Forget announced tracks that were published and are no more."""
+        self._added = {
+            cid: added
+            for cid, added in self._added.items()
+            if cid in self._waiting or (added.track or added.backup_of) in self._muted
+        }
 
     def _add_backups(self, request: "rtc.AddTrackRequest") -> None:
         """Announce a track again in another codec that a subscriber needs."""
@@ -277,6 +292,7 @@ class LiveKitSession:
             if codec.cid and codec.cid != first.request.cid and len(self._added) < MAX_ADDED:
                 name = _CODECS.get(codec.codec.lower(), "VP8")
                 self._added[codec.cid] = _Added("", request, backup_of=track, codec=name)
+                self._waiting[codec.cid] = None
         source = names.source_of(first.request.source, first.request.type)
         published = rtc.TrackPublishedResponse(cid=request.cid, track=_announced(first, source))
         self._reply(track_published=published)
@@ -288,12 +304,30 @@ class LiveKitSession:
         for section in description.media:
             if section.kind == "application" or not section.mid or not description.direction_of(section).sends:
                 continue
-            cid = next((msid.track for msid in section.msids if msid.track in self._added), None)
+            cid = self._cid_of(section)
             if cid is not None and (section.port or section.bundle_only):
                 tracks.append(self._offered(section.mid, self._added[cid]))
         sending = {track.track for track in tracks}
         self._muted = {track: muted for track, muted in self._muted.items() if track in sending}
         return [signaling.Offer(peer="publish", sdp=offer.sdp, id=offer.id, tracks=tracks)]
+
+    def _cid_of(self, section: MediaSection) -> str | None:
+        """Return the client id of the track that a section sends, None for a track that was not announced.
+
+        Firefox describes a track by another id than it is announced by: it is the first of its kind that waits.
+        """
+        described = [msid.track or "" for msid in section.msids]
+        cid = next((self._described_as.get(name, name) for name in described if name), None)
+        if cid not in self._added:
+            kind = models.TrackType.AUDIO if section.kind == "audio" else models.TrackType.VIDEO
+            cid = next((name for name in self._waiting if self._added[name].request.type == kind), None)
+            if cid is not None:
+                self._described_as.update(dict.fromkeys(described, cid))
+                while len(self._described_as) > MAX_ADDED:
+                    del self._described_as[next(iter(self._described_as))]
+        if cid is not None:
+            self._waiting.pop(cid, None)
+        return cid
 
     def _offered(self, mid: str, added: _Added) -> OfferedTrack:
         request = added.request

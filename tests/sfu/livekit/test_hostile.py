@@ -3,6 +3,7 @@
 import gzip
 import urllib.parse
 from base64 import urlsafe_b64encode
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
 from control.identifiers import new_id
-from sfu.api.join_token import Grants
+from sfu.api.join_token import Grants, Source
 from sfu.api.livekit import LiveKitAdmission
 from sfu.api.refusal import Refused
-from sfu.api.signaling import Message, RoomInfo, TrackPublished
+from sfu.api.signaling import Message, Offer, RoomInfo, TrackPublished
 from sfu.api.signaling_values import CaptionsState, ParticipantInfo, RecordingState, TrackInfo
 from sfu.formats import dcep
 from sfu.formats.data_message import DataMessage
@@ -53,7 +54,7 @@ REQUESTS = st.one_of(
 )
 
 
-def joined(**grants: bool) -> LiveKitSession:
+def joined(**grants: Any) -> LiveKitSession:
     """Return a session of somebody who is in a room with somebody else."""
     session = LiveKitSession(LiveKitAdmission(room_name="Room"))
     session.tell(
@@ -138,6 +139,40 @@ def test_a_join_request_is_bounded_and_required() -> None:
     ):
         with pytest.raises(ValueError, match=reason):
             parameters.read(query, needs_join=True)
+
+
+def announce(session: LiveKitSession, cid: str, kind: int) -> str:
+    """Announce a track, and return the id that it is given."""
+    session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid=cid, type=kind)).SerializeToString())
+    return session.replies[0].track_published.track.sid
+
+
+def offered(session: LiveKitSession, **described: str) -> list[tuple[str, str]]:
+    """Offer sections of a kind that describe tracks by these ids; return mids and tracks."""
+    sections = [
+        f"m={kind} 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:{kind}\r\na=msid:s {track}\r\n" for kind, track in described.items()
+    ]
+    sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "".join(sections)
+    request = rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=sdp))
+    (offer,) = session.receive(request.SerializeToString())
+    assert isinstance(offer, Offer)
+    return [(track.mid, f"TR_{track.track}") for track in offer.tracks]
+
+
+def test_a_track_described_by_another_id_is_the_one_that_waits() -> None:
+    session = joined(publish=tuple(Source))
+    video, audio = announce(session, "v", 1), announce(session, "a", 0)
+    first = offered(session, audio="{x}", video="{y}")
+    assert first == [("audio", audio), ("video", video)]
+    assert offered(session, audio="{x}", video="{y}") == first
+    assert offered(session, audio="{x}", video="unknown") == first[:1]
+
+
+def test_tracks_come_and_go_without_end() -> None:
+    session = joined(publish=tuple(Source))
+    for number in range(2 * MAX_ADDED):
+        track = announce(session, str(number), 0)
+        assert offered(session, audio=str(number)) == [("audio", track)]
 
 
 @given(st.binary(max_size=200), TEXT)

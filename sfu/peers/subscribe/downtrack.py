@@ -19,6 +19,7 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 
 _LARGEST_BYTES, _HEADER_BYTES = 1200, 40
+_LEAST_FRAMES, _LEAST_FRAME_RATE = 5, 8.0  # of a picture with which sound is kept in sync
 _MEASURED_PACKETS = 30
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
@@ -293,8 +294,14 @@ class DownTrack:
             self._has_begun = True
 
     def sender_report(self, now: int) -> SenderReport | None:
-        """Return the SR to send now, on our NTP clock; None if nothing is carried or no SR has arrived."""
+        """Return the SR to send now, on our NTP clock; None if nothing is carried or no SR has arrived.
+
+        None also for a picture of few frames: receivers delay sound until the picture of the same time has arrived, and
+        keep that delay when none arrives any more. On a thin uplink sound would wait for nothing.
+        """
         if self.stream is None or self.publisher is None or self.waiting:
+            return None
+        if self.kind == "video" and self.stream.is_choppy(_LEAST_FRAMES, _LEAST_FRAME_RATE):
             return None
         state = self._engine.route_state(self.route)
         if state.stream != self.stream.number or state.packets == 0:

@@ -124,14 +124,14 @@ def test_a_subscribers_nack_is_answered_from_the_cache() -> None:
 def test_reports_both_ways() -> None:
     stage = Stage()
     sender, receiver = call(stage)
-    sender.send(audio(1), video(1, KEYFRAME))
+    sender.send(audio(1), video(1, KEYFRAME), *map(video, range(2, 6)))
     sender.send_rtcp([rtcp.SenderReport(1001, 5 << 32, 960, 1, 4), rtcp.SenderReport(2001, 5 << 32, 3000, 1, 100)])
     stage.run(2200 * MS)
     blocks = {block.ssrc for report in sender.feedback(rtcp.ReceiverReport) for block in report.reports}
     assert blocks == {1001, 2001}
     assert sender.feedback(TransportFeedback)
     reports = {report.ssrc: report for report in receiver.feedback(rtcp.SenderReport)}
-    by_type = {packet.payload_type: packet for packet in receiver.rtp}
+    by_type = {packet.payload_type: packet for packet in reversed(receiver.rtp)}
     sound, picture = reports[by_type[111].ssrc], reports[by_type[96].ssrc]
     assert sound.ntp == picture.ntp
     # Equal NTP instants stand for equal capture times: the first packets of both were captured together.
@@ -159,12 +159,23 @@ def test_reports_come_every_second_where_something_is_new_and_seldom_later() -> 
 
     assert 4 <= reports(6) <= 6
     assert 4 <= reports(20) <= 6
-    sender.send(video(1, KEYFRAME))
+    sender.send(video(1, KEYFRAME), *map(video, range(2, 6)))
     sender.send_rtcp([rtcp.SenderReport(2001, 5 << 32, 3000, 1, 100)])
     stage.deliver()
     assert {report.ssrc for report in receiver.feedback(rtcp.SenderReport)} == {receiver.rtp[0].ssrc}
     stage.run(1100 * MS)
     assert receiver.rtp[-1].ssrc in {report.ssrc for report in receiver.feedback(rtcp.SenderReport)}
+
+
+def test_sound_is_not_kept_in_sync_with_a_picture_of_few_frames() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    for second in range(1, 8):
+        sender.send(audio(second), video(second, KEYFRAME if second == 1 else DELTA))
+        sender.send_rtcp([rtcp.SenderReport(ssrc, second << 32, second, 1, 4) for ssrc in (1001, 2001)])
+        stage.run(SECOND, 50 * MS)
+    by_type = {packet.payload_type: packet.ssrc for packet in receiver.rtp}
+    assert {report.ssrc for report in receiver.feedback(rtcp.SenderReport)} == {by_type[111]}
 
 
 def test_simulcast_streams_are_learnt_and_the_highest_goes_out() -> None:

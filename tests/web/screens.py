@@ -285,6 +285,7 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.keyboard.type("Budget <b>2027</b>")
     await view.keyboard.press("Enter")
     await expect(view.locator(".board-paper li")).to_have_text("Budget <b>2027</b>")
+    await expect(view.locator(".board-writing")).to_have_count(0)
     yield "board"
     await view.locator(".panel-board .panel-head button").last.click()
     screen = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")

@@ -200,6 +200,8 @@ export class BoardPanel {
       if (event.isComposing) return;
       if (event.key === 'Escape') input.value = '';
       if (event.key !== 'Enter' && event.key !== 'Escape') return;
+      // Otherwise the key would press the button that gets the focus.
+      event.preventDefault();
       event.stopPropagation();
       done();
       this.#tools.querySelector('[data-tool=text]').focus();

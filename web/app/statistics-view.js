@@ -14,6 +14,7 @@ export class StatisticsView {
   #tiles;
   #reader;
   #timer;
+  #closed = false;
   /** @type {WeakMap<Element, Card>} by tile */
   #cards = new WeakMap();
 
@@ -27,6 +28,7 @@ export class StatisticsView {
   }
 
   close() {
+    this.#closed = true;
     clearInterval(this.#timer);
     for (const card of this.#tiles.querySelectorAll('.tile-statistics')) card.remove();
   }
@@ -34,6 +36,7 @@ export class StatisticsView {
   async #read() {
     if (document.hidden) return;
     const reading = await this.#reader.read();
+    if (this.#closed) return;
     for (const tile of /** @type {NodeListOf<HTMLElement>} */ (this.#tiles.querySelectorAll('.tile[data-id]'))) {
       const card = this.#cards.get(tile) ?? new Card();
       this.#cards.set(tile, card);

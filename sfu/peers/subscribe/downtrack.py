@@ -296,12 +296,13 @@ class DownTrack:
     def sender_report(self, now: int) -> SenderReport | None:
         """Return the SR to send now, on our NTP clock; None if nothing is carried or no SR has arrived.
 
-        None also for a picture of few frames: receivers delay sound until the picture of the same time has arrived, and
-        keep that delay when none arrives any more. On a thin uplink sound would wait for nothing.
+        None also for a picture of few frames, except on plain transports: receivers delay sound until the picture of
+        the same time has arrived, and keep that delay when none arrives any more. On a thin uplink sound would wait for
+        nothing.
         """
         if self.stream is None or self.publisher is None or self.waiting:
             return None
-        if self.kind == "video" and self.stream.is_choppy(_LEAST_FRAMES, _LEAST_FRAME_RATE):
+        if self.managed and self.kind == "video" and self.stream.is_choppy(_LEAST_FRAMES, _LEAST_FRAME_RATE):
             return None
         state = self._engine.route_state(self.route)
         if state.stream != self.stream.number or state.packets == 0:

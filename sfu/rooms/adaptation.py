@@ -34,6 +34,8 @@ _STILL_AFTER_NS = 5_000_000_000
 """The time without any picture after which a room is still; by then a freeze has been counted."""
 _STILL_NS = 1_000_000_000
 """The time between updates of a still room."""
+_SILENT_NS = 3_000_000_000
+"""The same if no audio flows either."""
 _BATCH = 20
 """The number of subscribers served at a time, so that large rooms do not stall the loop; each still gets two turns a
 second.
@@ -189,7 +191,8 @@ class Adaptation:
         self.is_still = self._has_nothing_to_do(now)
         if self.is_still:
             self._serve_at = now
-            room.context.schedule.set(AdaptationKey(room.room), coalesce_nearest(now + _STILL_NS, now))
+            wait = _SILENT_NS if self._is_silent(now) else _STILL_NS
+            room.context.schedule.set(AdaptationKey(room.room), coalesce_nearest(now + wait, now))
             return
         at = min(self._serve_at, now + _WATCH_NS * room.context.pace)
         room.context.schedule.set(AdaptationKey(room.room), at if self._in_haste else coalesce_nearest(at, now))
@@ -204,6 +207,15 @@ class Adaptation:
             for stream in uptrack.streams
         )
         return not flows and not any(subscriber.paused for subscriber in self._subscribers.values())
+
+    def _is_silent(self, now: int) -> bool:
+        """Return True if no audio flows either: then its bitrates and the estimates do not change."""
+        return all(
+            now - stream.last_arrival >= _STILL_AFTER_NS
+            for uptrack in self._room.published()
+            if uptrack.is_audio
+            for stream in uptrack.streams
+        )
 
     def _leave_stalled(self, now: int) -> None:
         """Move watchers of a stalled layer to one that flows, without waiting for their turn."""

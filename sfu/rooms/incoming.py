@@ -40,7 +40,7 @@ _ARRIVALS_A_TURN = 32
 _LEFTOVERS_A_TURN = 8
 _MAX_FOLLOWERS = 64
 """The maximum number of packets kept for an unknown SSRC until its stream is known: more than a keyframe has."""
-_RESUMED = int(ArrivalFlag.RESUMED)  # an IntFlag's operators are slow
+_STIRS = int(ArrivalFlag.RESUMED | ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
 
 
 def note_decision(owner: Owner[LiveRoom], now: int, what: str, **about: object) -> None:
@@ -177,7 +177,7 @@ class Incoming:
         owner = self._peers.get(arrival.peer)
         if owner is None or not isinstance(owner.media, PublishPeer):
             return
-        if arrival.flags & _RESUMED:
+        if arrival.flags & _STIRS:
             owner.room.stir(arrival.arrival)
         if owner.media.arrived(arrival):
             self._context.touched.add(arrival.peer)
@@ -239,7 +239,6 @@ class Incoming:
         if isinstance(media, PublishPeer):
             for stream, report, arrival in media.take_reports():
                 self._sinks.sender_report(stream, report, arrival)
-            self._context.touched.add(media.peer.number)
         elif media.bandwidth is not None and media.bandwidth.timer() <= now:
             self._context.touched.add(media.peer.number)
 

@@ -22,7 +22,7 @@ from control.recordings.broadcasts import Wish
 from control.services import Services
 from control.store import audit, broadcasts, meetings
 from control.store.broadcasts import BroadcastRow, OutputRow
-from foundation.broadcasts import LIVE_PREFIX, PLAYLIST, BroadcastReport, OutputKind, OutputPhase, OutputState
+from foundation.broadcasts import LIVE_PREFIX, PLAYLIST, OutputKind, OutputPhase, OutputState
 from foundation.film_options import FilmOptions, Layout, Size
 
 endpoints = Endpoints("broadcasts", scope="recordings")
@@ -30,7 +30,7 @@ _PATH = "/api/v1/meetings/<meeting>/broadcast"
 _STREAM_NAME = re.compile(r"[A-Za-z0-9-]{1,64}\.(m4s|mp4|m3u8)")
 _TYPES = {"m4s": "video/iso.segment", "mp4": "video/mp4", "m3u8": "application/vnd.apple.mpegurl"}
 _RTMP = frozenset({"rtmp", "rtmps"})
-_SILENT_SECONDS = 10.0
+_SILENT_SECONDS = 5.0
 _BLOCK_SECONDS = 6.0
 _LOOK_SECONDS = 0.08
 _PART = re.compile(r"-(\d+)-(\d+)\.m4s")
@@ -212,25 +212,24 @@ async def _public(services: Services, meeting: str) -> Broadcast:
     async with services.pool.acquire() as connection:
         row = await broadcasts.running(connection, meeting)
         outputs = await broadcasts.outputs(connection, meeting)
-    report = rules.reported(row) if row is not None else None
+    problem = _silence(row)
+    report = rules.reported(row) if row is not None and not problem else None
     return Broadcast(
         started_at=row.started_at if row is not None else None,
         layout=row.options.get("layout", "grid") if row is not None else None,
         size=row.options.get("size", "720p") if row is not None else None,
         people=report.people if report is not None else 0,
         left_out=report.left_out if report is not None else 0,
-        problem=_problem(row, report),
+        problem=problem or (report.problem if report is not None else ""),
         outputs=[_output(one, rules.state_of(report, one.id)) for one in outputs],
     )
 
 
-def _problem(row: BroadcastRow | None, report: BroadcastReport | None) -> str:
-    if row is None:
+def _silence(row: BroadcastRow | None) -> str:
+    """Return a sentence if nobody has reported a running broadcast lately: nothing is known of it."""
+    if row is None or (datetime.now(UTC) - (row.reported_at or row.started_at)).total_seconds() <= _SILENT_SECONDS:
         return ""
-    heard = row.reported_at or row.started_at
-    if (datetime.now(UTC) - heard).total_seconds() > _SILENT_SECONDS:
-        return "The recorder, which makes broadcasts, does not answer."
-    return report.problem if report is not None else ""
+    return "The recorder, which makes broadcasts, does not answer."
 
 
 def _output(row: OutputRow, state: OutputState | None) -> Output:

@@ -1,35 +1,41 @@
 """Capture times of live media: RTP timestamps on the sfu's monotonic clock, as packets come. Times are ns.
 
 What is known of a clock is a bound: nothing arrives before it was captured. So a clock's offset is the smallest
-distance of an arrival from it, and grows a little with time, as clocks drift apart (recorder.clock does the same for a
-finished recording). Sender reports align the streams of one participant; where they contradict the arrivals, arrivals
-count.
+distance of an arrival from it, of the last seconds, as clocks drift and RTP clocks step (recorder.clock does the same
+for a finished recording). Sender reports align the streams of one participant. Arrivals are facts, reports are claims:
+a sender is not believed while any report says that a frame was captured after it came, or long before.
 """
 
 _SECOND = 1_000_000_000
-_DRIFT = 0.0005
-_BELIEVED = _SECOND // 2
+_WINDOW = 5 * _SECOND
+_MAX_LEAD = _SECOND // 30
+_MAX_LAG = 2 * _SECOND
+_DOUBT = 10 * _SECOND
 _NTP_SECOND = 1 << 32
 
 
 class Offset:
-    """The distance of a remote clock from ours, by arrivals."""
+    """The distance of a remote clock from ours, by arrivals. Its claims contradicted them until `doubted_until`."""
 
     def __init__(self) -> None:
-        self._value: float | None = None
-        self._at = 0
+        self.doubted_until = 0
+        self._lowest: int | None = None
+        self._before: int | None = None
+        self._since = 0
 
     def saw(self, remote: int, arrival: int) -> None:
         """Note that something stamped `remote` arrived."""
-        seen = float(arrival - remote)
-        if self._value is not None:
-            seen = min(seen, self._value + _DRIFT * max(0, arrival - self._at))
-        self._value, self._at = seen, arrival
+        seen = arrival - remote
+        if self._lowest is None or arrival - self._since > _WINDOW:
+            self._before, self._lowest, self._since = self._lowest, seen, arrival
+        self._lowest = min(self._lowest, seen)
 
     @property
     def value(self) -> int | None:
         """The offset; None before anything was seen."""
-        return None if self._value is None else int(self._value)
+        if self._lowest is None or self._before is None:
+            return self._lowest
+        return min(self._lowest, self._before)
 
 
 class LiveClock:
@@ -53,7 +59,9 @@ class LiveClock:
             return bound
         reported, ntp = self._report
         claimed = ntp + (timestamp - reported) * _SECOND // self._rate + offset
-        return claimed if abs(claimed - bound) < _BELIEVED else bound
+        if not arrival - _MAX_LAG < claimed < arrival + _MAX_LEAD:
+            self._sender.doubted_until = arrival + _DOUBT
+        return bound if arrival < self._sender.doubted_until else claimed
 
     def report(self, rtp_timestamp: int, ntp: int, arrival: int) -> None:
         """Take a sender report. One that comes before the first frame cannot be placed yet, and the next will do."""

@@ -60,6 +60,8 @@ containers: .venv/.installed-dev
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600
+	@for parser in livekit_requests livekit_packets livekit_join; do \
+		.venv/bin/python -m tests.fuzz $$parser --seconds 200 || exit 1; done
 
 # The documents as a site, in docs/site.
 docs: .venv/.installed-dev

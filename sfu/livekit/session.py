@@ -365,7 +365,7 @@ class LiveKitSession:
         request = asked.track_setting
         shown = {
             "width": min(request.width, 16384),
-            "height": min(request.height, 16384) or _HEIGHTS[request.quality],
+            "height": min(request.height, 16384) or _HEIGHTS.get(request.quality, 0),
             "hidden": request.disabled,
         }
         return self._want({names.track_of(sid): shown for sid in request.track_sids})

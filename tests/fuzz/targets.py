@@ -3,11 +3,18 @@
 A target also checks the invariants of parsed values, so that the fuzzer finds wrong values too.
 """
 
+import base64
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from google_crc32c import value as crc32c
 
 from sfu.api import sink_records
+from sfu.api.join_token import Grants, Source
+from sfu.api.livekit import LiveKitAdmission
+from sfu.api.refusal import Refused
+from sfu.api.signaling import RoomInfo
+from sfu.api.signaling_values import CaptionsState, ParticipantInfo, RecordingState, TrackInfo
 from sfu.formats import (
     av1,
     data_message,
@@ -25,9 +32,12 @@ from sfu.formats import (
     vp9,
 )
 from sfu.formats.codecs import Codec
+from sfu.formats.data_message import DataMessage
 from sfu.formats.keyframes import keyframe_size
 from sfu.formats.tcp_framing import Deframer
 from sfu.frames.assembler import FrameAssembler
+from sfu.livekit import parameters
+from sfu.livekit.session import LiveKitSession
 from sfu.machines.dtls import records as dtls_records
 from sfu.machines.sctp_association import SctpAssociation, SctpMessage
 
@@ -164,6 +174,65 @@ def fuzz_tcp_framing(data: bytes) -> None:
     assert Deframer().feed(data) == [frame for byte in data for frame in deframer.feed(bytes([byte]))]
 
 
+def _livekit_session() -> LiveKitSession:
+    """Return the session of somebody who is in a room with somebody else, whom it sees."""
+    session = LiveKitSession(LiveKitAdmission(room_name="Room"))
+    people = [ParticipantInfo(participant=who, name=who, identity=who) for who in ("me", "other")]
+    track = TrackInfo(track="t-1", participant="other", source=Source.CAMERA, media="video", codec="VP8")
+    session.tell(
+        RoomInfo(
+            v=1,
+            room="r",
+            participant="me",
+            grants=Grants(),
+            resume="",
+            participants=people,
+            tracks=[track],
+            recording=RecordingState(active=False),
+            captions=CaptionsState(available=False),
+            opened_at=0,
+            now=0,
+        )
+    )
+    return session
+
+
+def fuzz_livekit_requests(data: bytes) -> None:
+    """Requests of one session, each after two bytes of its length; as many as are refused do not end it."""
+    session, refused, offset = _livekit_session(), 0, 0
+    while offset + 2 <= len(data):
+        size = int.from_bytes(data[offset : offset + 2], "big")
+        try:
+            session.receive(data[offset + 2 : offset + 2 + size])
+        except Refused as error:
+            assert not error.fatal
+            refused += 1
+        offset += 2 + size
+    if refused:
+        raise ValueError("a request was refused")
+
+
+def fuzz_livekit_packets(data: bytes) -> None:
+    session = _livekit_session()
+    message = session.read_data(data)
+    if message is not None:
+        session.chat_of(message)
+        session.write_data(DataMessage(message.payload, message.topic, ("other",)), reliable=True)
+
+
+def fuzz_livekit_join(data: bytes) -> None:
+    """The query of a join request, wrapped as it is on the wire."""
+    text = base64.urlsafe_b64encode(data).decode()
+    join = parameters.read(urlencode({"access_token": "t", "join_request": text}), needs_join=True).join
+    assert join is not None
+    session = _livekit_session()
+    for request in session.opening(join):
+        try:
+            session.take(request)
+        except Refused as error:
+            raise ValueError(str(error)) from error
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "rtp": fuzz_rtp,
     "rtcp": fuzz_rtcp,
@@ -184,4 +253,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "sctp_association": fuzz_sctp_association,
     "data_message": fuzz_data_message,
     "tcp_framing": fuzz_tcp_framing,
+    "livekit_requests": fuzz_livekit_requests,
+    "livekit_packets": fuzz_livekit_packets,
+    "livekit_join": fuzz_livekit_join,
 }

@@ -762,6 +762,7 @@ def table(outcomes: dict[str, Outcome], version: str, members: list[str], events
         "# Conformance to LiveKit's client\n\n"
         f"`livekit-client` {version} in Chromium and Firefox against each server, by `python -m bench.livekit_conformance`,\n"
         "which wrote this page. The fake camera's sound is a short beep, which not every server takes for speech.\n"
+        "Firefox runs without a screen that it could share. Data tracks are not supported by Parley, which ignores them.\n"
         "What the page on [LiveKit's SDKs](livekit.md) says beyond it was tried by hand.\n\n"
         f"## Checks\n\n{head}" + "\n".join(checks)
         + f"\n\n## Rooms and participants\n\n{head}" + "\n".join(told)

@@ -1,10 +1,10 @@
-/* The floor under the engine's benchmark: the least that forwarding SRTP can cost on this machine.
+/* The lower bound of the engine's benchmark: the minimal cost of forwarding SRTP on this machine.
  *
- * `floor send` receives frames, opens each packet once and seals it for each destination: the same cipher, sizes,
- * grouping and kernel calls as the engine, and nothing else: no table, no rewriting, no cache.
- * `floor drain` is the far end of both: sockets that take segmented runs whole and are read until standard input ends.
- * With a pause it looks after them once in so many microseconds, so that no sender spends its time waking it: far ends
- * on other machines cost a sender nothing either.
+ * `floor send` receives frames, decrypts each packet once and encrypts it for each destination, with the engine's
+ * cipher, sizes, grouping and system calls, but without a table, rewriting or a cache.
+ * `floor drain` receives for both: its sockets accept segmented runs unsplit and are read until standard input ends.
+ * With a pause it polls them at that interval in microseconds, so that senders spend no time on waking it, as with
+ * receivers on other machines.
  */
 #define _GNU_SOURCE
 #include "../sfu/engine/native/system.h"
@@ -102,7 +102,7 @@ static void flush(int fd) {
     message_count = 0;
 }
 
-/* One message per run of equally long datagrams, the last of which may be shorter. */
+/* Sends one message for each run of datagrams of equal length, of which the last may be shorter. */
 static int send_run(destination *to, const int *sizes, int from, int count, int used) {
     int length = 1, first = sizes[from];
     uint8_t *at = arena + used;
@@ -142,18 +142,18 @@ static int receive(int fd, int expected, destination *from, int *sizes) {
     count = recvmmsg(fd, received, SLOTS, MSG_DONTWAIT, NULL);
     int longest = 0;
     for (int k = 0; k < count; k++) {
-        /* Opening costs what sealing does; what it yields does not matter here. */
+        /* Decrypting costs the same as encrypting, and the result does not matter here. */
         sizes[k] = (int)received[k].msg_len;
         seal(from, slots[k], sizes[k], scratch);
         longest = sizes[k] > longest ? sizes[k] : longest;
     }
-    /* As the engine does, so that both send the same runs. */
+    /* The engine pads like this too, so both send the same runs. */
     for (int k = 0; k < count; k++)
         sizes[k] = longest - sizes[k] <= 3 ? longest : sizes[k];
     return count == expected ? count : 0;
 }
 
-/* sizes of frames on standard input: "count size size ..." per line; ports of destinations as arguments. */
+/* Reads frame sizes from standard input, "count size size ..." per line; arguments are the ports of destinations. */
 static int send_frames(int destinations, char **ports) {
     destination *all = calloc(destinations + 1, sizeof *all);
     uint8_t key[16];
@@ -191,7 +191,7 @@ static int send_frames(int destinations, char **ports) {
             }
         }
         flush(fd);
-        /* The first frame finds everything cold, and is not counted. */
+        /* The first frame runs with cold caches and is not counted. */
         if (frame++ == 0)
             continue;
         spent += clock_nanoseconds(CLOCK_THREAD_CPUTIME_ID) - before;

@@ -1,4 +1,4 @@
-"""`python -m bench.detector_training --into DIR`: trains the demonstration detector of generated voices anew."""
+"""`python -m bench.detector_training --into DIR`: trains the demonstration detector of generated voices."""
 
 import argparse
 import sys
@@ -11,10 +11,10 @@ from inference.synthetic.voice_model import GRAPH
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, and print what the model card says and the hashes for MODELS.toml; return the exit code."""
+    """Train, and print a summary of the model card and the hashes for MODELS.toml; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.detector_training", description=__doc__)
-    parser.add_argument("--into", type=Path, metavar="DIR", required=True, help="where to write it and its model card")
-    parser.add_argument("--prompts", type=int, default=100, metavar="N", help="of each speaker; default 100")
+    parser.add_argument("--into", type=Path, metavar="DIR", required=True, help="the folder to write it and its model card to")
+    parser.add_argument("--prompts", type=int, default=100, metavar="N", help="prompts per speaker (default: 100)")
     chosen = parser.parse_args(arguments)
     try:
         card = training.train(chosen.into, print, prompts=chosen.prompts)
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     point = card.operating_point
     print(
-        f"{card.name} in {chosen.into}: it takes {100 * point.false_alarm_rate:.1f} % of windows of people it never "
-        f"heard for generated, and misses {100 * point.miss_rate:.1f} % of generated ones; it is no evidence"
+        f"{card.name} in {chosen.into}: of windows by unknown people it reports {100 * point.false_alarm_rate:.1f} % as "
+        f"generated; it misses {100 * point.miss_rate:.1f} % of generated ones; it is no evidence"
     )
     for name in (GRAPH, training.CARD):
         print(f"{sha256(chosen.into / name)}  {name}")

@@ -1,6 +1,6 @@
-"""The effect of a call on a voice, for all training data: telephone coding, level, noise, Opus.
+"""The effects of a call on a voice, applied to all training data: telephone coding, level, noise, Opus.
 
-Natural and generated speech go through the same, so that a detector cannot tell them by their recordings.
+Natural and generated speech get the same effects, so a detector cannot tell them apart by their recordings.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _PIECE = RATE // 50
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """An encoder of FFmpeg's, the decoder for it, and the sample format that both take."""
+    """An encoder of FFmpeg, its decoder, and the sample format of both."""
 
     encoder: str
     decoder: str
@@ -26,17 +26,17 @@ class _Codec:
 
 
 def through_g722(sound: Floats) -> Floats:
-    """Return the sound as ITU-T G.722 leaves it: all natural prompts have been through it."""
+    """Return the sound after coding by ITU-T G.722, which all natural prompts have been through."""
     return _through(_Codec("g722", "g722", "s16"), sound)
 
 
 def through_opus(sound: Floats, bits_per_second: int) -> Floats:
-    """Return the sound as Opus for speech leaves it."""
+    """Return the sound after coding by Opus in its speech mode."""
     return _through(_Codec("libopus", "opus", "flt", {"application": "voip"}, bits_per_second), sound)
 
 
 def as_called(sound: Floats, dice: np.random.Generator) -> Floats:
-    """Return the sound at some level, with some noise, through Opus at some rate."""
+    """Return the sound at a random level, with random noise, after Opus at a random bit rate."""
     loud = sound * (10 ** dice.uniform(-1.5, -0.2) / max(float(np.abs(sound).max()), 1e-4))
     noise = dice.normal(0, 1, len(loud)) * np.sqrt(np.mean(loud**2) / 10 ** dice.uniform(1.8, 4.5))
     return through_opus((loud + noise).astype(np.float32), int(dice.choice([20_000, 24_000, 32_000, 48_000])))

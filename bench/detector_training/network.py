@@ -1,4 +1,4 @@
-"""A small network of one hidden layer, fitted by numpy alone, calibrated, and written as ONNX."""
+"""A small network with one hidden layer: fitted with numpy alone, calibrated, and written as ONNX."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _OPSET, _IR = 17, 9
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`hidden` and `out` are (weights, biases); inputs are centred and scaled first."""
+    """Weights of the network: `hidden` and `out` are (weights, biases); inputs are centred and scaled first."""
 
     mean: Doubles
     scale: Doubles
@@ -22,17 +22,17 @@ class Network:
     out: tuple[Doubles, float]
 
     def logits(self, rows: Doubles) -> Doubles:
-        """Return one logit a row of features."""
+        """Return a logit for each row of features."""
         inner = np.maximum(0, (rows - self.mean) / self.scale @ self.hidden[0] + self.hidden[1])
         logits: Doubles = inner @ self.out[0] + self.out[1]
         return logits
 
     def probabilities(self, rows: Doubles) -> Doubles:
-        """Return one probability a row of features."""
+        """Return a probability for each row of features."""
         return sigmoid(self.logits(rows))
 
     def calibrated(self, slope: float, offset: float) -> "Network":
-        """Return the network whose logit is `slope` times this one's plus `offset`."""
+        """Return a network whose logit is `slope` times this one's, plus `offset`."""
         weights, bias = self.out
         return Network(self.mean, self.scale, self.hidden, (weights * slope, bias * slope + offset))
 
@@ -42,7 +42,7 @@ def sigmoid(logits: Doubles) -> Doubles:
 
 
 def fit(rows: Doubles, labels: Doubles, *, hidden: int, epochs: int, seed: int) -> Network:
-    """Fit by Adam (Kingma and Ba, 2015) on the cross entropy, both classes weighing the same, with noise and decay."""
+    """Fit with Adam (Kingma and Ba, 2015) to the cross entropy, with equal class weights, input noise and weight decay."""
     dice = np.random.default_rng(seed)
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     inputs = (rows - mean) / scale
@@ -75,9 +75,9 @@ def _gradients(rows: Doubles, labels: Doubles, weights: Doubles, values: list[Do
 
 
 def calibration(logits: Doubles, labels: Doubles) -> tuple[float, float]:
-    """Return slope and offset that make logits those of probabilities (Platt, 1999), by Newton's method, steps halved.
+    """Return the slope and offset that calibrate logits (Platt, 1999), by Newton's method with step halving.
 
-    Both classes weigh the same: a score is the probability where one voice in two is generated.
+    Both classes have equal weight: a score is the probability if one voice in two is generated.
     """
     weights = np.where(labels > 0.5, 0.5 / labels.sum(), 0.5 / (1 - labels).sum())
     targets = np.where(labels > 0.5, 1 - 1 / (labels.sum() + 2), 1 / ((1 - labels).sum() + 2))

@@ -1,4 +1,4 @@
-"""Natural speech made artificial: the speaker's own words through a vocoder, as voice conversion and cloning end."""
+"""Artificial versions of natural speech, made by vocoders: the last step of voice conversion and cloning."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def _synthesise(spectra: Spectra, length: int) -> Doubles:
 
 
 def _mel_weights(bands: int) -> Doubles:
-    """Triangles on the mel scale, [bands, bins]."""
+    """Return triangular filters on the mel scale, [bands, bins]."""
     top = 2595 * np.log10(1 + RATE / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1) * _FRAME / RATE
     bins = np.arange(_FRAME // 2 + 1)
@@ -44,7 +44,7 @@ def _mel_weights(bands: int) -> Doubles:
 
 
 def _through_mel(magnitude: Doubles, bands: int) -> Doubles:
-    """Return what mel bands keep of magnitudes."""
+    """Return magnitudes reduced to mel bands and expanded again."""
     weights = _mel_weights(bands)
     back = weights.T / np.maximum(weights.sum(axis=0)[:, None], 1e-6)
     mel = magnitude @ weights.T / np.maximum(weights.sum(axis=1), 1e-6)
@@ -53,7 +53,7 @@ def _through_mel(magnitude: Doubles, bands: int) -> Doubles:
 
 
 def griffin_lim(sound: Floats, dice: np.random.Generator) -> Floats:
-    """Phases found again for the magnitudes of mel bands (Griffin and Lim, 1984)."""
+    """Reconstruct phases for the magnitudes of mel bands (Griffin and Lim, 1984)."""
     magnitude = _through_mel(np.abs(_analyse(sound)), int(dice.integers(60, 129)))
     spectra = magnitude * np.exp(2j * np.pi * dice.random(magnitude.shape))
     for _ in range(int(dice.integers(8, 40))):
@@ -63,7 +63,7 @@ def griffin_lim(sound: Floats, dice: np.random.Generator) -> Floats:
 
 
 def source_filter(sound: Floats, dice: np.random.Generator) -> Floats:
-    """Pulses or noise through the envelope of linear prediction (LPC-10 and its kin)."""
+    """Filter pulses or noise with the envelope of linear prediction (as LPC-10 does)."""
     excitation = _excitation(sound, dice)
     source = _analyse(excitation)
     envelope = np.stack([_envelope(frame) for frame in np.abs(_analyse(sound)) ** 2])
@@ -72,14 +72,14 @@ def source_filter(sound: Floats, dice: np.random.Generator) -> Floats:
 
 
 def random_phase(sound: Floats, dice: np.random.Generator) -> Floats:
-    """The same magnitudes with phases that drift: a phase vocoder without phase locking."""
+    """Keep the magnitudes and let phases drift: a phase vocoder without phase locking."""
     spectra = _analyse(sound)
     drift = np.cumsum(dice.normal(0, 0.6, spectra.shape), axis=0)
     return _synthesise(spectra * np.exp(1j * drift), len(sound)).astype(np.float32)
 
 
 def channel_vocoder(sound: Floats, dice: np.random.Generator) -> Floats:
-    """Noise and pulses shaped in mel bands (Dudley, 1939)."""
+    """Shape noise and pulses in mel bands (Dudley, 1939)."""
     source = _analyse(_excitation(sound, dice))
     wanted = _through_mel(np.abs(_analyse(sound)), int(dice.integers(24, 41)))
     present = _through_mel(np.abs(source), 24)
@@ -87,7 +87,7 @@ def channel_vocoder(sound: Floats, dice: np.random.Generator) -> Floats:
 
 
 def _envelope(power: Doubles) -> Doubles:
-    """Magnitudes of the all-pole filter that linear prediction finds in a frame's power spectrum."""
+    """Return the magnitudes of the all-pole filter that linear prediction fits to a frame's power spectrum."""
     correlation = np.fft.irfft(power)[: _ORDER + 1]
     correlation[0] = correlation[0] * 1.0001 + 1e-9
     lags = np.abs(np.subtract.outer(np.arange(_ORDER), np.arange(_ORDER)))
@@ -98,7 +98,7 @@ def _envelope(power: Doubles) -> Doubles:
 
 
 def _excitation(sound: Floats, dice: np.random.Generator) -> Floats:
-    """Pulses at the voice's pitch where it has one, noise elsewhere."""
+    """Return pulses at the voice's pitch where it has one, and noise elsewhere."""
     made = dice.normal(0, 1, len(sound))
     at = 0.0
     for start in range(0, len(sound) - 640, 160):
@@ -113,7 +113,7 @@ def _excitation(sound: Floats, dice: np.random.Generator) -> Floats:
 
 
 def _lag(frame: Floats) -> int:
-    """The pitch period of a frame in samples; 0 where there is none."""
+    """Return the pitch period of a frame in samples, 0 if it has none."""
     spectrum = np.fft.rfft(frame - frame.mean(), 2048)
     own = np.fft.irfft(np.abs(spectrum) ** 2)[:320]
     best = int(np.argmax(own[40:])) + 40

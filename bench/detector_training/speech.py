@@ -1,8 +1,8 @@
-"""Speech to train a detector of generated voices on: people's, and synthesisers'.
+"""Training speech for a detector of generated voices, by people and by synthesisers.
 
 People: Debian's asterisk-core-sounds-{en,es,fr,it,ru}-g722 (five speakers, CC BY-SA) and pocketsphinx-testdata (a
-LibriVox reader). Synthesisers: espeak-ng and flite, which read the packages' transcripts. What is not installed is
-left out; without people's speech there is nothing to train on.
+LibriVox reader). Synthesisers: espeak-ng and flite, which read the packages' transcripts. Packages that are not
+installed are left out; training needs at least some speech by people.
 """
 
 import gzip
@@ -32,7 +32,7 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """One person, and the folder and language of their prompts."""
+    """A person, and the folder and language of their prompts."""
 
     name: str
     folder: str
@@ -49,13 +49,13 @@ SPEAKERS = (
 
 
 def spoken_by(speaker: Speaker, most: int, dice: np.random.Generator) -> list[Floats]:
-    """Return at most so many prompts of a speaker, 16 kHz mono in ±1; none where the package is missing."""
+    """Return a limited number of a speaker's prompts, 16 kHz mono in ±1; none if the package is missing."""
     files = sorted((SOUNDS / speaker.folder).rglob("*.g722"))
     return _some([path for path in files if path.stat().st_size >= _LEAST_SECONDS * RATE / 2], most, dice)
 
 
 def spoken_by_reader(most: int, dice: np.random.Generator) -> list[Floats]:
-    """Return at most so many sentences of the LibriVox reader."""
+    """Return a limited number of sentences by the LibriVox reader."""
     return _some(sorted(READER.glob("*.wav")), most, dice)
 
 
@@ -82,7 +82,7 @@ def _sentences(language: str, most: int, dice: np.random.Generator) -> list[str]
 
 
 def read_by_espeak(languages: tuple[str, ...], most: int, dice: np.random.Generator) -> Iterator[Floats]:
-    """Yield at most so many sentences of each language in espeak-ng's voices; none where it is not installed."""
+    """Yield a limited number of sentences of each language in espeak-ng's voices; none if it is not installed."""
     program = shutil.which("espeak-ng")
     for language in languages if program is not None else ():
         for sentence in _sentences(language, most, dice):
@@ -92,7 +92,7 @@ def read_by_espeak(languages: tuple[str, ...], most: int, dice: np.random.Genera
 
 
 def read_by_flite(most: int, dice: np.random.Generator) -> Iterator[Floats]:
-    """Yield at most so many English sentences in flite's voices; none where it is not installed."""
+    """Yield a limited number of English sentences in flite's voices; none if it is not installed."""
     program = shutil.which("flite")
     for sentence in _sentences("en", most, dice) if program is not None else ():
         voice = str(dice.choice(["slt", "rms", "awb", "kal16"]))
@@ -100,7 +100,7 @@ def read_by_flite(most: int, dice: np.random.Generator) -> Iterator[Floats]:
 
 
 def _said(command: list[str]) -> Floats:
-    """Have a program write a sentence to the WAV file that takes the place of {} in its command."""
+    """Run a program that speaks a sentence to a WAV file, whose path replaces {} in its command."""
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         filled = [file.name if word == "{}" else word for word in command]
         subprocess.run(filled, capture_output=True, check=True, timeout=_PATIENCE_SECONDS)

@@ -1,9 +1,9 @@
-"""Trains the detector of generated voices that exercises the pipeline.
+"""Training of the demonstration detector of generated voices, which exercises the pipeline.
 
-It makes its own data: people's prompts, the same prompts through vocoders, and transcripts read by synthesisers. Every
-speaker is held out once: networks that never heard them score them, and those scores set the calibration, the
-thresholds and the rates of the model card; one vocoder and one synthesiser are never learnt from. The network that is
-written has learnt from all speakers. Its verdicts are no evidence: a handful of speakers and textbook generators say
+The data are people's prompts, the same prompts through vocoders, and transcripts read by synthesisers. Every speaker
+is held out once: a network trained without the speaker scores their windows. These scores set the calibration, the
+thresholds and the rates in the model card. One vocoder and one synthesiser are never trained on. The network that is
+written is trained on all speakers. Its verdicts are no evidence: a handful of speakers and textbook generators say
 little about real ones.
 """
 
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Features of a speaker's windows, of what was generated to learn from, and of what is never learnt from."""
+    """Features of a speaker's windows, of generated windows to train on, and of generated windows held out from training."""
 
     name: str
     natural: Doubles
@@ -44,14 +44,14 @@ class Voice:
 
 
 def train(directory: Path, say: Say, *, prompts: int = 100, epochs: int = 120) -> ModelCard:
-    """Write GRAPH and CARD to `directory` and return the card; raises ValueError where there is no speech to train on.
+    """Write GRAPH and CARD to `directory` and return the card; raises ValueError if there is no speech to train on.
 
-    `prompts` are taken of each speaker at most. The same material and numpy give the same bytes on the same processor.
+    At most `prompts` of each speaker are used. The same data and numpy give the same bytes on the same processor.
     """
     dice = np.random.default_rng(_SEED)
     voices = gather(prompts, dice, say)
     flite = rows_of(map(channel.through_g722, speech.read_by_flite(prompts, dice)), dice)
-    say(f"learning from {sum(len(one.natural) + len(one.generated) for one in voices)} windows, speaker by speaker")
+    say(f"training on {sum(len(one.natural) + len(one.generated) for one in voices)} windows, speaker by speaker")
     held = held_out(voices, epochs)
     natural, generated, unheard = (np.concatenate([scores[part] for scores in held]) for part in range(3))
     slope, offset = network.calibration(np.concatenate((natural, generated)), labels(natural, generated))
@@ -77,7 +77,7 @@ def gather(most: int, dice: np.random.Generator, say: Say) -> list[Voice]:
         if not own:
             continue
         read = map(channel.through_g722, speech.read_by_espeak((speaker.language,), max(1, most // 3), dice))
-        say(f"{speaker.name}: {len(own)} prompts, and what is generated")
+        say(f"{speaker.name}: {len(own)} prompts and generated versions")
         voices.append(_voice(speaker.name, own, read, dice))
     voices.append(_voice("a LibriVox reader", speech.spoken_by_reader(most, dice), (), dice))
     found = [one for one in voices if len(one.natural) and len(one.generated)]
@@ -88,7 +88,7 @@ def gather(most: int, dice: np.random.Generator, say: Say) -> list[Voice]:
 
 def _voice(name: str, own: Sequence[Floats], read: Iterable[Floats], dice: np.random.Generator) -> Voice:
     def through(vocoders: Sequence[str]) -> list[Floats]:
-        """Each prompt through one of the vocoders, in turn."""
+        """Return each prompt through one of the vocoders, in turn."""
         return [
             channel.through_g722(VOCODERS[vocoders[index % len(vocoders)]](sound, dice))
             for index, sound in enumerate(own)
@@ -99,7 +99,7 @@ def _voice(name: str, own: Sequence[Floats], read: Iterable[Floats], dice: np.ra
 
 
 def rows_of(sounds: Iterable[Floats], dice: np.random.Generator) -> Doubles:
-    """Return the features of the sounds' windows, as a call leaves them, [windows, COUNT]."""
+    """Return the features of the sounds' windows after the effects of a call, [windows, COUNT]."""
     rows = []
     for sound in sounds:
         heard = channel.as_called(sound, dice)
@@ -112,7 +112,7 @@ def rows_of(sounds: Iterable[Floats], dice: np.random.Generator) -> Doubles:
 
 
 def held_out(voices: Sequence[Voice], epochs: int) -> list[tuple[Doubles, Doubles, Doubles]]:
-    """Return logits of each speaker's windows (natural, generated, never learnt) by a network that never heard them.
+    """Return logits of each speaker's windows (natural, generated, held out) by a network trained without the speaker.
 
     Two languages of one person are held out together.
     """
@@ -138,10 +138,10 @@ def labels(natural: Doubles, generated: Doubles) -> Doubles:
 
 
 def card_of(voices: Sequence[Voice], *, natural: Doubles, generated: Doubles, unheard: Doubles) -> ModelCard:
-    """Return the card for scores of windows whose speakers were held out; `unheard` are by generators never learnt."""
+    """Return the card for scores of held-out speakers; `unheard` are windows of generators that are never trained on."""
     upper = float(np.quantile(natural, 1 - _ALLOWED))
     lower = float(np.quantile(generated, _ALLOWED))
-    if lower > upper:  # told apart without overlap: doubt begins in the middle
+    if lower > upper:  # The classes do not overlap: the threshold is in the middle.
         upper = lower = (lower + upper) / 2
     synthetic_from, authentic_below = round(upper, 3), round(lower, 3)
     missed = float(np.mean(np.concatenate((generated, unheard)) < synthetic_from))
@@ -177,7 +177,7 @@ def card_of(voices: Sequence[Voice], *, natural: Doubles, generated: Doubles, un
 
 
 def equal_error_rate(natural: Doubles, generated: Doubles) -> float:
-    """Return the share of windows wrong at the threshold where both kinds of error are as frequent."""
+    """Return the error rate at the threshold where both kinds of error are equally frequent."""
     thresholds = np.sort(np.concatenate((natural, generated)))
     alarms = 1 - np.searchsorted(np.sort(natural), thresholds) / len(natural)
     misses = np.searchsorted(np.sort(generated), thresholds) / max(len(generated), 1)

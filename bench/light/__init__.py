@@ -1,4 +1,4 @@
-"""A light WebRTC client for load: Python joins and shakes hands, C receives, authenticates and gives feedback.
+"""A light WebRTC client for load: Python joins and does the handshakes; C receives, authenticates and sends feedback.
 
-`joining` speaks signaling, ICE and DTLS; `library` hands sockets and keys to `client.c`, which does the rest.
+`joining` handles signaling, ICE and DTLS; `library` passes sockets and keys to `client.c`, which does the rest.
 """

@@ -1,4 +1,4 @@
-"""The tracks of a browser in a meeting: a microphone in RED (RFC 2198) and a camera in three layers with rids."""
+"""Tracks as a browser publishes them: a microphone with RED (RFC 2198) and a camera in three layers with rids."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -31,21 +31,21 @@ from sfu.machines.negotiation.agreement import LocalTransport
 MICROPHONE_MID, CAMERA_MID = "0", "1"
 RED = 63
 REPAIR_RATE = 2_500_000
-"""The budget of repairs in bits/s: libwebrtc gives them as much as the media is meant to have."""
+"""Budget for retransmissions in bits/s: as in libwebrtc, the target bit rate of the media."""
 _EXTENSIONS = PUBLISH_EXTENSIONS | {2: Extension.ABS_SEND_TIME, 5: Extension.RID, 6: Extension.REPAIRED_RID}
 _IDS = {extension: number for number, extension in _EXTENSIONS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class MeetingTracks:
-    """The parameters in C of a microphone and of a camera's layers."""
+    """Parameters of a microphone and of a camera's layers for the C code."""
 
     microphone: TrackSettings
     layers: tuple[TrackSettings, ...]
 
 
 def meeting_offer(local: LocalTransport, tracks: MeetingTracks) -> str:
-    """Return the offer of a microphone and a camera, as Chromium writes it: of layers it names rids, and no SSRCs."""
+    """Return the offer of a microphone and a camera, as Chromium writes it: layers have rids but no SSRCs."""
     cname = secrets.token_hex(8)
     sound, lowest = tracks.microphone, tracks.layers[0]
     plain = publish_offer(
@@ -62,7 +62,7 @@ def meeting_offer(local: LocalTransport, tracks: MeetingTracks) -> str:
 
 
 def sends_red(tracks: MeetingTracks, answer: str) -> MeetingTracks:
-    """Return the tracks as they are to be sent after the answer: sound in RED where it comes first there."""
+    """Return the tracks with the negotiated settings: sound is sent as RED if the answer lists RED first."""
     (sound,) = [section for section in parse(answer).media if section.mid == MICROPHONE_MID]
     red = RED if sound.formats[0] == str(RED) else 0
     return replace(tracks, microphone=replace(tracks.microphone, red_payload_type=red))
@@ -97,7 +97,7 @@ def _lines(*extensions: Extension) -> tuple[ExtensionMap, ...]:
 
 
 def meeting_tracks() -> MeetingTracks:
-    """Return a microphone and a camera with SSRCs of their own."""
+    """Return a microphone and a camera with new SSRCs."""
     return MeetingTracks(
         TrackSettings(
             ssrc=_ssrc(),

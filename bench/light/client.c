@@ -1,7 +1,7 @@
-/* Many WebRTC peers in one thread: sockets and keys come from Python, whose lock is not held here.
+/* Many WebRTC peers in one thread. Python supplies sockets and keys; the GIL is not held here.
  *
- * Every packet that is read is authenticated, its latency taken from the time at which the publisher stamped it to the
- * kernel's receive time. Peers keep up their consent checks and send the feedback that a browser would.
+ * Every received packet is authenticated. Its latency is the time from the publisher's stamp to the kernel's receive
+ * time. Peers send consent checks and feedback as a browser does.
  */
 #include "feedback.h"
 #include "reception.h"
@@ -33,7 +33,7 @@ client *client_new(void) {
     return self;
 }
 
-/* Takes over a connected socket. */
+/* Takes ownership of a connected socket. */
 peer *client_add(client *self, int fd, const peer_settings *settings) {
     peer *added = calloc(1, sizeof *added);
     int one = 1, buffer = 2 << 20;
@@ -61,7 +61,7 @@ peer *client_add(client *self, int fd, const peer_settings *settings) {
     added->loss = settings->loss;
     added->repair_rate = settings->repair_rate;
     added->dice = added->ssrc = (uint32_t)random() | 1;
-    /* Spread, as those of browsers that joined one by one are. */
+    /* Spread over the interval, as if browsers had joined one by one. */
     added->checked_at = now - random() % 1000 * (added->check_every / 1000);
     added->reported_at = now - random() % 1000 * 1000000;
     added->feedback_at = now - random() % 1000 * (added->feedback_every / 1000);
@@ -78,7 +78,7 @@ peer *client_add(client *self, int fd, const peer_settings *settings) {
     return added;
 }
 
-/* Tells which stream an RTX stream repairs. */
+/* Associates an RTX stream with the stream that it repairs. */
 void client_learn(client *self, peer *of, uint32_t rtx_ssrc, uint32_t ssrc) {
     pthread_mutex_lock(&self->table);
     stream *repairs = stream_of(of, rtx_ssrc, KIND_RTX);
@@ -101,7 +101,7 @@ source *client_track(client *self, peer *of, const track_description *about, uin
     return added;
 }
 
-/* Forgets a peer; the running loop closes its socket. */
+/* Removes a peer; the receiving loop closes its socket. */
 void client_remove(client *self, peer *of) {
     pthread_mutex_lock(&self->table);
     for (int k = 0; k < self->count; k++)
@@ -161,10 +161,10 @@ void client_totals(client *self, totals *sum) {
 
 uint64_t *client_latencies(client *self) { return &self->latencies[0][0]; }
 
-/* When the peer's first media packet came, in ns of CLOCK_MONOTONIC; 0 before. */
+/* Returns the arrival time of the peer's first media packet, in ns of CLOCK_MONOTONIC; 0 if there was none. */
 int64_t client_first_packet(const peer *of) { return of->first_packet_at; }
 
-/* Media packets of a peer so far, each once. */
+/* Returns the number of media packets that a peer has received, without duplicates. */
 uint64_t client_received(const peer *of) { return of->counted.audio + of->counted.video; }
 
 static void send_control(peer *of, uint8_t *data, int size) {
@@ -199,7 +199,7 @@ static void tick_peer(peer *of, int64_t now) {
     }
 }
 
-/* A sixteenth of the peers at a time, so that feedback is spread. */
+/* Handles a sixteenth of the peers at a time, which spreads feedback. */
 static void tick(client *self, int turn) {
     int64_t now = now_ns();
     pthread_mutex_lock(&self->table);
@@ -218,7 +218,7 @@ static void free_gone(client *self) {
     pthread_mutex_unlock(&self->table);
 }
 
-/* Whom to look at, as of the table's last change. */
+/* The sockets to poll and their peers, copied when the table changes. */
 typedef struct {
     struct pollfd *sockets;
     peer **of;
@@ -240,9 +240,9 @@ static void watch(client *self, watched *all) {
     pthread_mutex_unlock(&self->table);
 }
 
-/* Receives for all peers until `client_stop`. It looks and sleeps instead of waiting on the sockets, or having them
- * report to an epoll: both are work of whoever sends, the process under test, and receivers elsewhere would not be its
- * to wake. It sleeps after every look, or it would keep the publishers' thread from the core that both have. */
+/* Receives for all peers until `client_stop`. It polls and sleeps instead of blocking in poll or epoll, since waking a
+ * receiver is work of the sender: the process under test, which would not wake receivers on other machines. It sleeps
+ * after every round to leave the shared core to the publishers' thread. */
 void client_run(client *self) {
     const struct timespec pause = {0, 300000};
     watched all = {0};
@@ -265,7 +265,7 @@ void client_run(client *self) {
 
 void client_stop(client *self) { atomic_store(&self->stops, 1); }
 
-/* Performs from now on, beginning with burst `from`, until the peer is removed; `client_play` has to run. */
+/* Starts a performance with burst `from`, until the peer is removed; `client_play` must be running. */
 void client_begin(client *self, const performance *like, int from) {
     performance *one = malloc(sizeof *one);
     *one = *like;
@@ -275,10 +275,10 @@ void client_begin(client *self, const performance *like, int from) {
     pthread_mutex_unlock(&self->playing.lock);
 }
 
-/* Ends what a peer performs. */
+/* Ends a peer's performances. */
 void client_end(client *self, const peer *of) { schedule_forget(&self->playing, of); }
 
-/* Puts this thread before others of its real-time class: it is to be on time, and sleeps between. */
+/* Raises this thread's priority within its real-time class: it must be on time, and sleeps in between. */
 static void go_first(void) {
     struct sched_param priority;
     int policy;
@@ -288,13 +288,13 @@ static void go_first(void) {
     pthread_setschedparam(pthread_self(), policy, &priority);
 }
 
-/* Performs what was begun, until `client_stop`. */
+/* Runs the performances that `client_begin` added, until `client_stop`. */
 void client_play(client *self) {
     go_first();
     play(&self->playing, INT64_MAX, &self->stops);
 }
 
-/* Performs until `until` (CLOCK_MONOTONIC). */
+/* Runs these performances until `until` (CLOCK_MONOTONIC). */
 void client_perform(client *self, performance *all, int count, int64_t until) {
     schedule own = {.lock = PTHREAD_MUTEX_INITIALIZER};
     for (int k = 0; k < count; k++) {
@@ -305,7 +305,7 @@ void client_perform(client *self, performance *all, int count, int64_t until) {
     free(own.heap);
 }
 
-/* Lets a layer rest, or go on. */
+/* Pauses a layer, or resumes it. */
 void client_rest(source *of, int is_resting) {
     if (atomic_exchange(&of->is_resting, is_resting) && !is_resting)
         atomic_store(&of->keyframe_wanted, 1);
@@ -313,7 +313,7 @@ void client_rest(source *of, int is_resting) {
 
 void client_speak(source *of, int level) { atomic_store(&of->level, level); }
 
-/* Publishes one track as fast as `subscribers` receive it: at most `keep_in_flight` packets are on their way to each. */
+/* Publishes one track as fast as `subscribers` receive it, with at most `keep_in_flight` packets in flight to each. */
 void client_saturate(client *self, performance *one, int subscribers, int64_t until) {
     unsigned long long before = atomic_load(&self->received), sent = 0;
     int64_t progress_at = now_ns();
@@ -329,7 +329,7 @@ void client_saturate(client *self, performance *one, int subscribers, int64_t un
         if (received != last) {
             last = received;
             progress_at = now;
-        } else if (now - progress_at > 200000000) { /* what was lost will not come */
+        } else if (now - progress_at > 200000000) { /* the missing packets are lost */
             before = atomic_load(&self->received);
             sent = 0;
             progress_at = now;

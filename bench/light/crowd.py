@@ -1,4 +1,4 @@
-"""Many meetings at one sfu: who is in them, who speaks, who comes and goes."""
+"""Many meetings on one sfu: participants, speakers, joins and leaves."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ AUDIO_PER_SECOND = 50
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """So many rooms of so many people."""
+    """A number of rooms and of people in each room."""
 
     rooms: int
     people: int
@@ -34,7 +34,7 @@ class Shape:
         """Read "16x4"; raises ValueError if it is something else."""
         rooms, by, people = text.lower().partition("x")
         if not (by and rooms.isdecimal() and people.isdecimal()) or int(rooms) < 1 or int(people) < 2:
-            raise ValueError(f"{text!r} is no number of rooms times two or more people, as 16x4")
+            raise ValueError(f"{text!r} is not ROOMSxPEOPLE with at least two people, such as 16x4")
         return cls(int(rooms), int(people))
 
     @property
@@ -46,7 +46,7 @@ class Shape:
 
 
 class Person(Protocol):
-    """Somebody in a meeting, at whatever server."""
+    """A participant in a meeting, on any server."""
 
     peer: int
     participant: str
@@ -54,24 +54,24 @@ class Person(Protocol):
     tiles: Tiles
 
     async def enter(self, *, publishes: bool) -> None:
-        """Join, and have a camera and a microphone, which send nothing yet, if somebody `publishes`."""
+        """Join; if the person `publishes`, offer a camera and a microphone, which send nothing yet."""
 
     async def leave(self) -> None:
         """Leave for good."""
 
     async def abandon(self) -> None:
-        """Drop everything without a word."""
+        """Close everything without notifying the server."""
 
 
 Make = Callable[[str, float], Person]
-"""Makes somebody of a room whose link loses that share."""
+"""Creates a person in a room (name) whose link loses a share of the packets."""
 
 
 @dataclass(slots=True)
 class Crowd:
-    """The people of all rooms; `first_room` tells crowds at one sfu apart. `lossy_share` of the links lose `loss`.
+    """The people of all rooms. A different `first_room` separates crowds on one sfu. `lossy_share` of the links lose `loss`.
 
-    So many as `publishers` in each room publish; the others only watch.
+    At most `publishers` people in each room publish; the others only watch.
     """
 
     make: Make
@@ -88,7 +88,7 @@ class Crowd:
         return [participant for room in self.rooms.values() for participant in room]
 
     async def enter(self, at_once: int = 8) -> None:
-        """Let everybody join; nobody sends anything yet."""
+        """Join everybody; nobody sends anything yet."""
         names = [f"room-{self.first_room + k}" for k in range(self.shape.rooms)]
         waiting = iter([name for _ in range(self.shape.people) for name in names])
         done = 0
@@ -104,7 +104,7 @@ class Crowd:
         end_progress()
 
     def begin(self) -> None:
-        """Let all send, within a second of each other; one in each room speaks."""
+        """Start all performers within a second; one in each room speaks."""
         for room in self.rooms.values():
             performers = _performers(room)
             for performer in performers:
@@ -112,13 +112,13 @@ class Crowd:
             performers[0].speak(loud=True)
 
     def end(self) -> None:
-        """Let nobody send any more."""
+        """Stop all performers."""
         for performer in _performers(self.people):
             performer.end()
 
     @contextlib.asynccontextmanager
     async def living(self) -> AsyncIterator[None]:
-        """Meanwhile speakers change, and people come and go."""
+        """Change speakers, and let people join and leave, during the block."""
         tasks = [asyncio.create_task(self._talk(room)) for room in self.rooms.values()]
         tasks.append(asyncio.create_task(self._come_and_go()))
         try:
@@ -131,14 +131,14 @@ class Crowd:
                     raise said
 
     def wanted_per_second(self) -> tuple[float, float]:
-        """Return how many packets of pictures and of sound all tiles ask for, repairs and keyframes apart."""
+        """Return the packets that all tiles request, of video and of sound, without repairs and keyframes."""
         rates = {size: recording().packets_per_second(RIDS.index(rid)) for rid, size in SIZES.items()}
         video = sum(rates[size] for participant in self.people for size in participant.tiles.sizes())
         audio = sum(len(room) * (len(room) - 1) for room in self.rooms.values()) * AUDIO_PER_SECOND
         return video, audio
 
     async def leave(self) -> None:
-        """Drop everybody without a word."""
+        """Close all connections without notifying the server."""
         await asyncio.gather(*(participant.abandon() for participant in self.people))
 
     async def _enter(self, name: str) -> Person:

@@ -1,5 +1,5 @@
-/* What a receiving peer sends: transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01), NACK
- * (RFC 4585), receiver reports (RFC 3550) and, where it gives no feedback, REMB. */
+/* RTCP of a receiving peer: transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01), NACK
+ * (RFC 4585), receiver reports (RFC 3550) and, if it sends no transport-wide feedback, REMB. */
 #ifndef LIGHT_FEEDBACK_H
 #define LIGHT_FEEDBACK_H
 #include "peer.h"
@@ -13,7 +13,7 @@ static inline int rtcp_header(uint8_t *at, int count, int type, int bytes) {
     return bytes;
 }
 
-/* Notes when a transport-wide seq came. */
+/* Stores the arrival time of a transport-wide seq. */
 static void note_transport_seq(peer *of, uint32_t seq, int64_t at) {
     int64_t extended = of->has_arrivals ? extend(of->highest_seq, seq) : seq;
     if (!of->has_arrivals) {
@@ -51,7 +51,7 @@ static int status_chunks(const uint8_t *symbols, int count, uint8_t *out) {
     return size;
 }
 
-/* One message about what came since the last one; 0 when nothing did. */
+/* Writes one message about the packets since the last one; returns its size, 0 if there were none. */
 static int transport_feedback(peer *of, uint32_t media_ssrc, uint8_t *out) {
     uint8_t symbols[MAX_REPORTED], deltas[2 * MAX_REPORTED];
     int64_t base = of->reported_seq, end = of->highest_seq + 1, before = 0;
@@ -68,7 +68,7 @@ static int transport_feedback(peer *of, uint32_t media_ssrc, uint8_t *out) {
         int64_t arrival = of->arrivals[base % ARRIVALS], delta = arrival / 250000 - before;
         if (arrival == 0 || delta < -32768 || delta > 32767) {
             if (arrival != 0 && started)
-                break; /* for the next message */
+                break; /* the rest is for the next message */
             symbols[count] = 0;
             continue;
         }
@@ -94,7 +94,7 @@ static int transport_feedback(peer *of, uint32_t media_ssrc, uint8_t *out) {
     return size;
 }
 
-/* Whether to ask for a seq now; a browser gives up after ten times. */
+/* Returns whether to request a seq now; like a browser, it gives up after ten requests. */
 static int asks_for(stream *about, int64_t seq) {
     if (is_seen(about, seq) || about->asked[seq % SEEN] == NACK_TRIES)
         return 0;
@@ -102,7 +102,7 @@ static int asks_for(stream *about, int64_t seq) {
     return 1;
 }
 
-/* A NACK of what is missing of a stream; 0 when nothing is, or it was asked for a moment ago. */
+/* Writes a NACK for a stream's missing packets; returns its size, 0 if there are none to request now. */
 static int nack(peer *of, stream *about, int64_t now, uint8_t *out) {
     int size = 12;
     if (about->highest - about->first + 1 == about->unique || now - about->nacked_at < NACK_AGAIN_NS)
@@ -144,7 +144,7 @@ static void report_block(stream *about, int64_t now, uint8_t *out) {
     put32(out + 20, about->last_sr ? (uint32_t)((now - about->last_sr_at) * 65536 / 1000000000) : 0);
 }
 
-/* A receiver report about all streams that send media. */
+/* Writes a receiver report on all media streams; returns its size. */
 static int receiver_report(peer *of, int64_t now, uint8_t *out) {
     int count = 0;
     for (int k = 0; k < STREAM_SLOTS && count < 31; k++)
@@ -154,7 +154,7 @@ static int receiver_report(peer *of, int64_t now, uint8_t *out) {
     return rtcp_header(out, count, 201, 8 + 24 * count);
 }
 
-/* REMB about all streams that send media (draft-alvestrand-rmcat-remb-03); 0 before there are any. */
+/* Writes a REMB for all media streams (draft-alvestrand-rmcat-remb-03); returns its size, 0 if there are none. */
 static int receiver_estimate(peer *of, uint8_t *out) {
     uint32_t mantissa = of->remb, exponent = 0, count = 0;
     for (; mantissa >= 1 << 18; exponent++)
@@ -171,7 +171,8 @@ static int receiver_estimate(peer *of, uint8_t *out) {
     return rtcp_header(out, 15, 206, 20 + 4 * count);
 }
 
-/* Everything that is due, as one compound packet (of reduced size, RFC 5506, where no report is); 0 when nothing is. */
+/* Writes all due messages as one compound packet, without a report as reduced-size RTCP (RFC 5506); returns its size,
+ * 0 if nothing is due. */
 static int due_feedback(peer *of, int64_t now, uint8_t *out) {
     int size = 0;
     uint32_t media_ssrc = 0;

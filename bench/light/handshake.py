@@ -1,4 +1,4 @@
-"""ICE and DTLS of one light peer on a socket of its own, until it has keys and can be handed over to C."""
+"""ICE and DTLS of one light peer on its own socket, until it has SRTP keys and can be passed to C."""
 
 import asyncio
 import socket
@@ -13,17 +13,17 @@ from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, RemoteT
 
 _PRIORITY = (126 << 24) | (65535 << 8) | 255
 _TIE_BREAKER = 2**64 - 1
-"""The highest: a full agent that offered, and thinks that it controls, gives way (RFC 8445, section 7.3.1.1)."""
+"""The highest value: a full agent that also claims to be controlling yields to us (RFC 8445, section 7.3.1.1)."""
 
 
 class HandshakeFailed(ConnectionError):
-    """ICE or DTLS did not come to terms."""
+    """ICE or DTLS failed."""
 
 
 class Handshake:
-    """The controlling side, towards a lite agent or a full one.
+    """The controlling side of a handshake with a lite or full ICE agent.
 
-    `local` is what descriptions say of it; `connect` returns the keys.
+    `local` is its part of a session description; `connect` returns the SRTP keys.
     """
 
     def __init__(self, certificate: DtlsCertificate) -> None:
@@ -39,7 +39,7 @@ class Handshake:
         self._done: asyncio.Future[DtlsKeys] | None = None
 
     async def connect(self, remote: RemoteTransport, address: Address, role: DtlsRole = DtlsRole.CLIENT) -> DtlsKeys:
-        """Shake hands with the server at `address`, in that role of DTLS; raises HandshakeFailed."""
+        """Connect to the server at `address` in the DTLS role `role`; raises HandshakeFailed."""
         self._role = role
         loop = asyncio.get_running_loop()
         self.socket.connect(address)
@@ -58,7 +58,7 @@ class Handshake:
                 self._timer.cancel()
 
     def check(self) -> tuple[bytes, bytes]:
-        """Return a consent check without integrity and fingerprint, and the key of its integrity."""
+        """Return a consent check without MESSAGE-INTEGRITY and FINGERPRINT, and the integrity key."""
         assert self._remote is not None
         message = stun.Message(
             stun.MessageClass.REQUEST,
@@ -73,7 +73,7 @@ class Handshake:
 
     @property
     def answer_key(self) -> bytes:
-        """The key of answers to checks of a full agent."""
+        """The integrity key of responses to a full agent's checks."""
         return self._credentials.pwd.encode()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Participants of the light client: they join over the sfu's signaling, publish tracks, and receive what is offered."""
+"""Participants of the light client, which join through the sfu's signaling, publish tracks and receive offered ones."""
 
 import asyncio
 import secrets
@@ -37,10 +37,10 @@ class JoinFailed(ConnectionError):
 
 
 class Participant:
-    """One participant. After `join` its subscribe peer is connected and received for by C."""
+    """A participant. After `join` its subscribe peer is connected, and C receives its packets."""
 
     needed: tuple[bytes, ...] = (b'"kind":"offer"', b'"kind":"answer"', b'"kind":"track-published"', b'"kind":"error"')
-    """The prefix of the messages that are read."""
+    """Prefixes of the messages that are read; all others are skipped."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Participant:
         self._rtx: dict[int, int] = {}
 
     async def join(self, *, publishes: bool = False) -> None:
-        """Join and connect what is subscribed; raises JoinFailed, HandshakeFailed or TimeoutError."""
+        """Join and connect the subscribe peer; raises JoinFailed, HandshakeFailed or TimeoutError."""
         self.joined_at = time.monotonic_ns()
         token = self._sfu.control.token(self._room, self.participant, publishes=publishes)
         self._connected = asyncio.get_running_loop().create_future()
@@ -108,7 +108,7 @@ class Participant:
         *,
         repair_rate: int = 0,
     ) -> signaling.Answer:
-        """Offer, and connect what is answered."""
+        """Send an offer, and connect the peer of its answer."""
         assert self._socket is not None
         self._socket.send(signaling.encode(signaling.Offer(peer="publish", sdp=sdp, tracks=tracks)))
         async with asyncio.timeout(JOIN_SECONDS):
@@ -132,7 +132,7 @@ class Participant:
         return said
 
     async def want(self, track: str, *, on: bool) -> None:
-        """Turn a track of somebody else on or off."""
+        """Turn another participant's track on or off."""
         assert self._socket is not None
         wanted = signaling_values.WantedTrack(track=track, on=on, width=1280, height=720)
         self._socket.send(signaling.encode(signaling.Subscribe(tracks=[wanted])))
@@ -149,7 +149,7 @@ class Participant:
         await self.abandon()
 
     async def abandon(self) -> None:
-        """Drop everything without a word."""
+        """Close everything without notifying the server."""
         for peer in (self.peer, self.publish_peer):
             if peer:
                 self._client.remove(peer)
@@ -228,7 +228,7 @@ class Participant:
 async def join_all(
     make: Callable[[], Participant], count: int, *, at_once: int = 8, told: Callable[[int], None] | None = None
 ) -> list[Participant]:
-    """Join `count` participants, `at_once` at a time."""
+    """Join `count` participants, up to `at_once` at a time."""
     joined: list[Participant] = []
     waiting = iter(range(count))
 
@@ -245,7 +245,7 @@ async def join_all(
 
 
 async def leave_all(participants: Sequence[Participant]) -> None:
-    """Drop all without a word."""
+    """Close all without notifying the server."""
     await asyncio.gather(*(participant.abandon() for participant in participants))
 
 
@@ -259,7 +259,7 @@ _shared: list[DtlsCertificate] = []
 
 
 def shared_certificate() -> DtlsCertificate:
-    """One for all: making keys is no part of what is measured. It offers the profiles that C speaks, GCM first."""
+    """Return the certificate of all peers: generating keys is not measured. It offers C's SRTP profiles, GCM first."""
     if not _shared:
         made = generate_certificate()
         context_of(made).set_tlsext_use_srtp(_SRTP_PROFILES)

@@ -1,4 +1,4 @@
-"""The compiled half of the light client: built on the fly, called by ctypes, which releases Python's lock."""
+"""The compiled half of the light client, built on first use and called through ctypes, which releases the GIL."""
 
 import ctypes
 import functools
@@ -108,8 +108,8 @@ class _Performance(ctypes.Structure):
 
 
 class Totals(ctypes.Structure):
-    """Sums over all peers. `lost` of `expected` is what the seqs say is missing and was not repaired, so far: since
-    some time before, it may be less than nothing. Of the `bursts` sent, `late_bursts` left over 5 ms late."""
+    """Sums over all peers. `lost` of the `expected` packets are missing by their seqs and not repaired yet; a difference
+    of two counts can be negative, since repairs arrive late. `late_bursts` of the `bursts` left over 5 ms late."""
 
     NAMES = (
         "audio",
@@ -139,22 +139,22 @@ class Totals(ctypes.Structure):
 
     @property
     def media(self) -> int:
-        """Media packets, each once."""
+        """Media packets, without duplicates."""
         return int(self.audio + self.video)
 
     def since(self, before: "Totals") -> "Totals":
-        """Return what was added since `before`."""
+        """Return the increase since `before`."""
         return Totals(*(getattr(self, name) - getattr(before, name) for name in self.NAMES))
 
 
 @dataclass(frozen=True, slots=True)
 class PeerSettings:
-    """The state of a connected peer. `check` is a binding request without integrity, `check_key` its key;
-    without one no consent is kept up.
+    """The state of a connected peer. `check` is a binding request without integrity and `check_key` its key;
+    without a key no consent checks are sent.
 
-    `kinds` are AUDIO, VIDEO or RTX by payload type; `remb` is a bandwidth in bits/s to claim instead of feedback.
-    `answer_key` is that of answers to the far end's own checks; `loss` the share of datagrams that the link loses each
-    way; `repair_rate` in bits/s what repairs may take, 0 for no limit.
+    `kinds` maps payload types to AUDIO, VIDEO or RTX. `remb` is a bandwidth in bits/s to claim instead of sending
+    feedback. `answer_key` is the integrity key of responses to the remote side's checks. `loss` is the share of
+    datagrams that the link loses in each direction. `repair_rate` limits repairs, in bits/s; 0 means no limit.
     """
 
     keys: DtlsKeys
@@ -174,7 +174,7 @@ class PeerSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrackSettings:
-    """A published track; extension ids are 0 for what is not sent."""
+    """A published track; the id of an extension that is not sent is 0."""
 
     ssrc: int
     rtx_ssrc: int
@@ -198,7 +198,7 @@ class TrackSettings:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """The media of a track: a recording, repeated, with the sources of its layers, lowest first."""
+    """The media of a track: a repeated recording, and the sources of its layers, lowest first."""
 
     sources: Sequence[int]
     recording: Recording
@@ -245,7 +245,7 @@ def _library() -> ctypes.CDLL:
 
 
 class LightClient:
-    """Peers that are received for by one thread, and published for by another, from construction to `close`."""
+    """Peers whose packets one thread receives and another thread sends, from construction to `close`."""
 
     def __init__(self) -> None:
         self._library = _library()
@@ -260,13 +260,13 @@ class LightClient:
             thread.start()
 
     def close(self) -> None:
-        """Stop receiving. What C holds stays until the process ends."""
+        """Stop receiving. The memory of the C code is kept until the process ends."""
         self._library.client_stop(self._client)
         for thread in self._threads:
             thread.join()
 
     def add(self, descriptor: int, settings: PeerSettings) -> int:
-        """Take over a connected UDP socket's descriptor; return the peer."""
+        """Take ownership of a connected UDP socket's descriptor; return the peer."""
         entry = _PeerSettings(
             receive=_session_keys(settings.keys.profile, settings.keys.receive),
             send=_session_keys(settings.keys.profile, settings.keys.send),
@@ -291,7 +291,7 @@ class LightClient:
         return int(self._library.client_add(self._client, descriptor, ctypes.byref(entry)))
 
     def learn(self, peer: int, rtx_ssrc: int, ssrc: int) -> None:
-        """Tell which stream an RTX stream repairs."""
+        """Associate an RTX stream with the stream that it repairs."""
         self._library.client_learn(self._client, peer, rtx_ssrc, ssrc)
 
     def track(self, peer: int, settings: TrackSettings) -> int:
@@ -305,7 +305,7 @@ class LightClient:
         return int(self._library.client_track(self._client, peer, ctypes.byref(entry), 100))
 
     def remove(self, peer: int) -> None:
-        """Close a peer's socket and forget it; its counts stay in the totals."""
+        """Close a peer's socket and remove it; the totals keep its counts."""
         self._library.client_remove(self._client, peer)
 
     def totals(self) -> Totals:
@@ -315,46 +315,46 @@ class LightClient:
         return totals
 
     def latencies(self) -> "np.ndarray":
-        """Return the latencies so far: rows for audio, video and repaired packets, columns of BUCKET_MS each."""
+        """Return the latency histogram: rows for audio, video and repaired packets, columns of BUCKET_MS each."""
         pointer = self._library.client_latencies(self._client)
         return np.ctypeslib.as_array(pointer, shape=(3, BUCKETS)).copy()
 
     def first_packet_at(self, peer: int) -> int:
-        """Return the time of the first media packet, in ns of CLOCK_MONOTONIC; 0 before."""
+        """Return the arrival time of the first media packet, in ns of CLOCK_MONOTONIC; 0 if there was none."""
         return int(self._library.client_first_packet(peer))
 
     def received(self, peer: int) -> int:
-        """Media packets of a peer so far."""
+        """Return the number of media packets that a peer has received."""
         return int(self._library.client_received(peer))
 
     def packets_sent(self, source: int) -> int:
-        """Packets that a track has sent, repairs not counted."""
+        """Return the number of packets that a track has sent, without repairs."""
         return int(self._library.client_packets_sent(source))
 
     def begin(self, performance: Performance, *, first: int = 0) -> None:
-        """Publish from now on, beginning with that burst of the recording, until it is ended or the peer removed."""
+        """Start publishing with a burst of the recording, until `end` is called or the peer is removed."""
         entry = _performance(performance)
         self._library.client_begin(self._client, ctypes.byref(entry), first)
 
     def end(self, peer: int) -> None:
-        """End all that a peer publishes by `begin`."""
+        """Stop everything that a peer publishes since `begin`."""
         self._library.client_end(self._client, peer)
 
     def rest(self, source: int, *, rests: bool) -> None:
-        """Let a layer rest, or go on with a keyframe."""
+        """Pause a layer, or resume it with a keyframe."""
         self._library.client_rest(source, rests)
 
     def speak(self, source: int, level: int) -> None:
-        """Say how loud a microphone is: RFC 6464's level, 127 for silence."""
+        """Set a microphone's audio level (RFC 6464): 0 to 127, which is silence."""
         self._library.client_speak(source, level)
 
     def perform(self, performances: Sequence[Performance], until_ns: int) -> None:
-        """Publish until `until_ns`, in the caller's thread."""
+        """Publish until `until_ns` (CLOCK_MONOTONIC), in the caller's thread."""
         entries = (_Performance * len(performances))(*map(_performance, performances))
         self._library.client_perform(self._client, entries, len(performances), until_ns)
 
     def saturate(self, performance: Performance, subscribers: int, until_ns: int) -> None:
-        """Publish one track as fast as all subscribers receive it."""
+        """Publish one track as fast as all subscribers can receive it."""
         entry = _performance(performance)
         self._library.client_saturate(self._client, ctypes.byref(entry), subscribers, until_ns)
 
@@ -379,7 +379,7 @@ def _performance(performance: Performance) -> _Performance:
 
 @functools.cache
 def _in_c(recording: Recording) -> "tuple[ctypes.Array[ctypes.c_int], ctypes.Array[_Burst], ctypes.Array[_Burst]]":
-    """Lay out a recording once; C points at it for as long as this process lives."""
+    """Convert a recording to C arrays once; they are kept until the process ends, since C points to them."""
     sizes: list[int] = []
 
     def laid_out(bursts: Sequence[Burst]) -> "ctypes.Array[_Burst]":
@@ -396,7 +396,7 @@ def _in_c(recording: Recording) -> "tuple[ctypes.Array[ctypes.c_int], ctypes.Arr
 
 def _session_keys(profile: int, master: bytes) -> _SessionKeys:
     if profile not in (_GCM, _CM):
-        raise ValueError(f"SRTP profile {profile} is not spoken here")
+        raise ValueError(f"SRTP profile {profile} is not supported")
     key, salt = master[:16], master[16:]
     entry = _SessionKeys()
     for kind, label in (("rtp", 0), ("rtcp", 3)):

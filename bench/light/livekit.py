@@ -1,7 +1,7 @@
-"""Somebody in a meeting at LiveKit's server, as its own client would be: the same camera, microphone and tiles.
+"""A participant on LiveKit's server, as its own client would join, with the same camera, microphone and tiles.
 
-The server's ICE agents are full ones, as is its default; we control both peers. It estimates subscribers by REMB, which
-claims a lot: links are not what is measured.
+The server has full ICE agents, its default, and the client controls both peers. The server estimates subscribers by
+REMB, which claims a high bandwidth here because links are not measured.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _QUERY = "protocol=15&sdk=js&version=2.5.0&auto_subscribe=1&adaptive_stream=1"
 
 
 class LiveKitParticipant:
-    """A participant who publishes, by `performer`, and watches, by `tiles`, once entered."""
+    """A participant who, after `enter`, publishes with `performer` and watches with `tiles`."""
 
     performer: Performer | None = None
 
@@ -65,7 +65,7 @@ class LiveKitParticipant:
         self._rtx: dict[int, int] = {}
 
     async def enter(self, *, publishes: bool) -> None:
-        """Join, and offer camera and microphone, which send nothing yet; raises JoinFailed or TimeoutError."""
+        """Join, and offer a camera and a microphone, which send nothing yet; raises JoinFailed or TimeoutError."""
         token = self._server.token(self._room, self.participant, publishes=publishes)
         async with asyncio.timeout(JOIN_SECONDS):
             self._session = aiohttp.ClientSession()
@@ -84,7 +84,7 @@ class LiveKitParticipant:
         await self.abandon()
 
     async def abandon(self) -> None:
-        """Drop everything without a word."""
+        """Close everything without notifying the server."""
         for peer in (self.peer, self.publish_peer):
             if peer:
                 self._client.remove(peer)

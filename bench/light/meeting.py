@@ -1,6 +1,6 @@
-"""Somebody in a meeting as our page has it: a microphone and a camera of their own, one large tile and small ones.
+"""A participant as Parley's page would join: a microphone, a camera, one large tile and several small ones.
 
-All three layers are always sent, unless `rests`: then those that nobody watches rest, as the server tells.
+All three layers are always sent, unless `rests` is set: then layers that nobody watches pause, as the server requests.
 """
 
 from bench.light.camera import CAMERA_MID, MICROPHONE_MID, REPAIR_RATE, meeting_offer, meeting_tracks, sends_red
@@ -16,11 +16,11 @@ from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Source
 
 CHECK_MS = 2500
-"""The interval at which libwebrtc checks a working connection."""
+"""Interval of libwebrtc's checks of a working connection."""
 
 
 class MeetingParticipant(Participant):
-    """A participant of ours who publishes, by `performer`, and watches, by `tiles`, once entered."""
+    """A participant who, after `enter`, publishes with `performer` and watches with `tiles`."""
 
     needed = (
         *Participant.needed,
@@ -39,7 +39,7 @@ class MeetingParticipant(Participant):
         self._rests = rests
 
     async def enter(self, *, publishes: bool = True) -> None:
-        """Join, and offer camera and microphone, which send nothing yet, if somebody `publishes`."""
+        """Join; if the person `publishes`, offer a camera and a microphone, which send nothing yet."""
         await self.join(publishes=publishes)
         if not publishes:
             return

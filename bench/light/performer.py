@@ -1,4 +1,4 @@
-"""Somebody's own camera and microphone, as C sends them by a publish peer."""
+"""A participant's camera and microphone, which C sends through a publish peer."""
 
 import random
 import time
@@ -11,7 +11,7 @@ SPEAKING, SILENT = 20, 127
 
 
 class Performer:
-    """Sends what was recorded by a publish peer, from `begin` to `end`; silent at first."""
+    """Sends a recording through a publish peer, from `begin` to `end`; the microphone is silent at first."""
 
     def __init__(self, client: LightClient, peer: int, tracks: MeetingTracks) -> None:
         self.microphone = client.track(peer, tracks.microphone)
@@ -21,7 +21,7 @@ class Performer:
         self.speak(loud=False)
 
     def begin(self, in_ns: int = 0) -> None:
-        """Send, so much later, from anywhere in the recording on."""
+        """Start sending after a delay, at a random position in the recording."""
         recorded = recording()
         at = time.monotonic_ns() + in_ns
         self._client.begin(Performance([self.microphone], evenly([[size] for size in recorded.audio], AUDIO_NS), at))
@@ -29,13 +29,13 @@ class Performer:
         self._client.begin(Performance(self.layers, recorded, at), first=random.choice(frames))
 
     def end(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._client.end(self._peer)
 
     def speak(self, *, loud: bool) -> None:
-        """Speak, or be silent."""
+        """Set whether the person speaks or is silent."""
         self._client.speak(self.microphone, SPEAKING if loud else SILENT)
 
     def rest(self, layer: int, *, rests: bool) -> None:
-        """Let a layer of the camera rest, or go on."""
+        """Pause a layer of the camera, or resume it."""
         self._client.rest(self.layers[layer], rests=rests)

@@ -1,4 +1,4 @@
-"""Plain SRTP, whose keys and addresses are given over the sfu's node API: nothing is negotiated or answered."""
+"""Plain SRTP with keys and addresses set through the sfu's node API: nothing is negotiated."""
 
 import base64
 import secrets
@@ -23,7 +23,7 @@ _PROFILES: dict[Suite, int] = {"AEAD_AES_128_GCM": 7, "AES_CM_128_HMAC_SHA1_80":
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The source of packets, the keys that protect them, and their payload type."""
+    """The address that packets come from, the keys that protect them, and their payload type."""
 
     address: str
     port: int
@@ -32,7 +32,7 @@ class Opened:
 
 
 def settings(suite: Suite, *, receive: bytes, send: bytes, payload_type: int = PAYLOAD_TYPE) -> PeerSettings:
-    """Return a peer that checks no consent and gives no feedback."""
+    """Return a peer without consent checks and feedback."""
     keys = DtlsKeys(_PROFILES[suite], receive=receive, send=send)
     return PeerSettings(keys, b"", b"", {payload_type: VIDEO}, gives_feedback=False, gives_reports=False)
 
@@ -40,14 +40,14 @@ def settings(suite: Suite, *, receive: bytes, send: bytes, payload_type: int = P
 def open_publisher(
     sfu: SfuProcess, room: str, participant: str, *, suite: Suite, key: bytes, ssrc: int
 ) -> tuple[str, int]:
-    """Let `participant` publish a camera plainly; return where to send it."""
+    """Let `participant` publish a camera over a plain transport; return the address to send it to."""
     track = PlainTrack(source=Source.CAMERA, codec="VP8", payload_type=PAYLOAD_TYPE, ssrc=ssrc)
     opened = _open(sfu, room, ReceiveTransport(participant=participant, tracks=(track,), srtp=_srtp(suite, key)))
     return opened.address, opened.port
 
 
 def open_receiver(sfu: SfuProcess, room: str, of: str, *, suite: Suite, key: bytes, port: int) -> Opened:
-    """Let the sfu send participant `of`'s camera to a port of this machine, protected with `key`."""
+    """Have the sfu send the camera of participant `of` to a port of this machine, protected with `key`."""
     wish = SendTransport(
         participant=f"plain-{secrets.token_hex(6)}",
         of=of,
@@ -63,7 +63,7 @@ def open_receiver(sfu: SfuProcess, room: str, of: str, *, suite: Suite, key: byt
 
 
 def receive_plainly(client: LightClient, sfu: SfuProcess, room: str, of: str, *, suite: Suite, count: int) -> None:
-    """Let `count` receivers have participant `of`'s camera."""
+    """Add `count` receivers of the camera of participant `of`."""
     for _ in range(count):
         key = secrets.token_bytes(KEY_BYTES[suite])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
@@ -87,4 +87,4 @@ def _open(sfu: SfuProcess, room: str, wish: AnyTransport) -> Info:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return msgspec.json.decode(answer.read(), type=Info)
     except urllib.error.HTTPError as error:
-        raise SystemExit(f"bench: the sfu opens no transport: {error.read().decode()}") from error
+        raise SystemExit(f"bench: the sfu did not open a transport: {error.read().decode()}") from error

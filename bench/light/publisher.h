@@ -1,4 +1,4 @@
-/* A peer's published tracks: frames of given packet sizes, stamped with the time at which each packet is sent. */
+/* A peer's published tracks: frames of given packet sizes; each packet is stamped with its send time. */
 #ifndef LIGHT_PUBLISHER_H
 #define LIGHT_PUBLISHER_H
 #include "peer.h"
@@ -11,7 +11,7 @@
 
 enum { PACKET_BYTES = 1500, STAMP_BYTES = 8, REPAIR_AGAIN_NS = 10000000, RUN_PACKETS = 64, RUN_BYTES = 60000 };
 
-/* Extension ids of an offer of ours: 0 for what was not agreed on. */
+/* A track's parameters; the id of an extension that was not negotiated is 0. */
 typedef struct {
     uint32_t ssrc, rtx_ssrc;
     uint8_t payload_type, rtx_payload_type, is_video, mid_id, transport_seq_id, audio_level_id, rid_id, rrid_id,
@@ -27,7 +27,7 @@ struct source {
     uint64_t index, rtx_index; /* 48 bits: rollover counter and seq */
     uint32_t timestamp, picture_id;
     uint64_t packets, octets;
-    atomic_int keyframe_wanted, is_resting, level; /* `level`: RFC 6464's, of sound */
+    atomic_int keyframe_wanted, is_resting, level; /* `level`: audio level of RFC 6464 */
     uint8_t is_known, tl0_picture, since_key, redundant[256];
     int redundant_bytes;
     uint32_t redundant_timestamp;
@@ -40,7 +40,7 @@ struct source {
     } *history;
 };
 
-/* The peer's transport-wide seq: shared by its tracks, as pairs of them share `on`. */
+/* Returns the next transport-wide seq, which the peer's tracks share. */
 static inline uint32_t next_transport_seq(peer *on) { return on->highest_seq++ & 0xFFFF; }
 
 static int write_text(uint8_t *out, int at, int id, const char *text) {
@@ -52,7 +52,8 @@ static int write_text(uint8_t *out, int at, int id, const char *text) {
     return at + 1 + bytes;
 }
 
-/* mid and rid are sent until a report tells that the far end knows the SSRC, as libwebrtc does. */
+/* Writes an RTP header; returns its size. Like libwebrtc, it sends mid and rid until a report shows that the remote
+ * side knows the SSRC. */
 static int write_header(source *of, uint8_t *out, uint32_t ssrc, int payload_type, uint64_t index, int marker) {
     int at = 16, is_repair = ssrc != of->about.ssrc;
     out[0] = 0x90;
@@ -88,7 +89,8 @@ static int write_header(source *of, uint8_t *out, uint32_t ssrc, int payload_typ
     return at;
 }
 
-/* RFC 7741. Of temporal layers, where there are any, as libwebrtc has them: 0, 2, 1, 2. */
+/* Writes a VP8 payload descriptor (RFC 7741) and frame header; returns the size. Temporal layers, if used, alternate as
+ * in libwebrtc: 0, 2, 1, 2. */
 static int write_vp8(source *of, uint8_t *out, int begins, int keyframe) {
     static const uint8_t layers[] = {0 << 6, 2 << 6 | 1 << 5, 1 << 6 | 1 << 5, 2 << 6};
     uint8_t header[10] = {0x10, 0, 0, 0x9D, 0x01, 0x2A};
@@ -112,7 +114,7 @@ static int write_vp8(source *of, uint8_t *out, int begins, int keyframe) {
     return at + sizeof header;
 }
 
-/* RFC 2198: the sound before once more, where it is not too old. */
+/* Writes RED headers and the previous sound if it is not too old (RFC 2198); returns the size. */
 static int write_redundant(source *of, uint8_t *out) {
     uint32_t offset = of->timestamp - of->redundant_timestamp;
     int at = 0;
@@ -129,7 +131,7 @@ static int write_redundant(source *of, uint8_t *out) {
     return at + of->redundant_bytes;
 }
 
-/* Packets of one size that leave at once, for the kernel to split: the way through its stack is what sending costs. */
+/* Packets of one size that are sent with one call and split by the kernel (UDP GSO), which saves most of the cost. */
 typedef struct {
     int size, bytes, count;
     uint8_t data[RUN_BYTES];
@@ -152,7 +154,7 @@ static void send_run(peer *on, run *all) {
     all->count = all->bytes = 0;
 }
 
-/* Protects a packet, and adds it to those that leave at once; those before leave, where it is of another size. */
+/* Protects a packet and adds it to a run; if its size differs, the earlier packets are sent first. */
 static void add_sealed(source *of, run *all, const uint8_t *plain, int size, int header, uint64_t index) {
     uint8_t data[PACKET_BYTES + 32];
     if (is_lost(of->on))
@@ -174,7 +176,7 @@ static void send_sealed(source *of, const uint8_t *plain, int size, int header, 
     send_run(of->on, &alone);
 }
 
-/* Makes one packet, to leave with `all`; `size` is that of the protected one, without redundancy. */
+/* Makes one packet and adds it to the run `all`; `size` is its size with protection and without redundancy. */
 static void make_packet(source *of, run *all, int size, int begins, int ends, int keyframe) {
     uint64_t index = of->index++;
     uint8_t *data = of->history[index % HISTORY].data;
@@ -207,7 +209,7 @@ static void make_packet(source *of, run *all, int size, int begins, int ends, in
     add_sealed(of, all, data, size, header, index);
 }
 
-/* What leaves at once: a whole frame, or a part of one; `keyframe` where it begins one. */
+/* Sends a frame or a part of one in one burst; `keyframe` is set if it starts a keyframe. */
 static void send_burst(source *of, const int *sizes, int count, uint32_t timestamp, int begins, int ends, int keyframe) {
     pthread_mutex_lock(&of->on->lock);
     of->timestamp = timestamp;
@@ -225,8 +227,8 @@ static void send_burst(source *of, const int *sizes, int count, uint32_t timesta
     pthread_mutex_unlock(&of->on->lock);
 }
 
-/* Whether libwebrtc would repair now: at most as many bits a second as it sends at all, and no packet again before the
- * repair can have come. */
+/* Returns whether libwebrtc would retransmit now: it limits retransmissions to its target bit rate, and does not repeat
+ * one before the last can have arrived. */
 static int may_repair(source *of, uint64_t index) {
     peer *on = of->on;
     int64_t now = now_ns(), drained = on->repair_bits - (now - on->repair_bits_at) / 1000 * on->repair_rate / 1000000;
@@ -244,7 +246,7 @@ static int may_repair(source *of, uint64_t index) {
     return 1;
 }
 
-/* Answers a NACK, by RTX (RFC 4588) or, without, by the packet itself. The peer's lock is held. */
+/* Answers a NACK with RTX (RFC 4588) or, if it was not negotiated, with the packet itself. The peer's lock is held. */
 static void resend(source *of, uint32_t seq) {
     uint64_t index = (of->index & ~0xFFFFull) | seq;
     if (index >= of->index)
@@ -274,7 +276,7 @@ static void resend(source *of, uint32_t seq) {
     send_sealed(of, out, at + 2 + size - header, at, of->rtx_index++);
 }
 
-/* A sender report with an empty CNAME, now. */
+/* Writes a sender report for now, with an empty CNAME; returns its size. */
 static int sender_report(const source *of, uint8_t *out) {
     int64_t now = clock_nanoseconds(CLOCK_REALTIME);
     uint64_t seconds = now / 1000000000 + 2208988800u, fraction = ((uint64_t)(now % 1000000000) << 32) / 1000000000;

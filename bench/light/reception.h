@@ -1,4 +1,4 @@
-/* From the sockets to counts: every packet authenticated, its latency noted, control packets taken. */
+/* Reception from the sockets: authenticates every packet, counts its latency, and handles control packets. */
 #ifndef LIGHT_RECEPTION_H
 #define LIGHT_RECEPTION_H
 #include "schedule.h"
@@ -11,11 +11,11 @@
 enum { MESSAGES = 8, MESSAGE_BYTES = 65536 };
 
 typedef struct {
-    pthread_mutex_t table; /* over `peers`, `gone` and `is_changed` */
+    pthread_mutex_t table; /* guards `peers`, `gone` and `is_changed` */
     peer **peers, **gone;
     int count, capacity, gone_count, is_changed;
     atomic_int stops;
-    atomic_ullong received; /* media packets, each once */
+    atomic_ullong received; /* media packets, without duplicates */
     totals of_gone;
     schedule playing;
     uint64_t latencies[3][BUCKETS]; /* audio, video, repaired */
@@ -119,7 +119,7 @@ static void take_nack(peer *of, const uint8_t *data, int size) {
     }
 }
 
-/* Streams that a report tells of need not be announced any more. */
+/* Marks the streams in a report as known: their mid and rid need not be sent any more. */
 static void take_report_blocks(peer *of, const uint8_t *data, int size, int at) {
     for (; at + 24 <= size; at += 24) {
         source *about = source_of(of, get32(data + at));

@@ -1,4 +1,4 @@
-"""Recorded sending of Chromium: a camera in three layers and a microphone, made by `bench.record_simulcast`."""
+"""Recordings of Chromium's sending: a camera in three layers and a microphone, made by `bench.record_simulcast`."""
 
 import functools
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import msgspec
 
 RECORDED_SIMULCAST = Path(__file__).parents[1] / "fixtures" / "recorded_simulcast.json"
 RIDS = ("q", "h", "f")
-"""Names of the layers, lowest first, as our page gives them."""
+"""The rids of the layers, lowest first, as Parley's page names them."""
 SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
 AUDIO_NS = 20_000_000
 
@@ -23,8 +23,8 @@ class _Document(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Packets that leave at once: when (ns from the beginning), of which layer (place in RIDS) and frame, and their
-    sizes with protection in bytes. `ends` is set on the last of a frame, `begins` on its first."""
+    """Packets that leave together: their time (ns from the beginning), layer (index in RIDS), frame, and their sizes
+    in bytes with protection. `begins` is set on the first burst of a frame, `ends` on its last."""
 
     at_ns: int
     layer: int
@@ -35,7 +35,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """`bursts` repeat after `period_ns`; `key` are the bursts of a keyframe of all layers, from its beginning on."""
+    """`bursts` repeat after `period_ns`; `key` has the bursts of a keyframe of all layers, with times from its beginning."""
 
     period_ns: int
     bursts: tuple[Burst, ...]
@@ -43,12 +43,12 @@ class Recording:
     audio: tuple[int, ...] = ()
 
     def packets_per_second(self, layer: int) -> float:
-        """Return how many packets of a layer are sent a second, keyframes apart."""
+        """Return a layer's packets per second, without keyframes."""
         return sum(len(burst.sizes) for burst in self.bursts if burst.layer == layer) * 1e9 / self.period_ns
 
 
 def evenly(frames: Sequence[Sequence[int]], every_ns: int) -> Recording:
-    """Return a recording of one layer: these frames in turn, each at once, one every `every_ns`."""
+    """Return a recording of one layer: the given frames in turn, each in one burst, one every `every_ns`."""
     return _evenly(tuple(map(tuple, frames)), every_ns)
 
 
@@ -60,7 +60,7 @@ def _evenly(frames: tuple[tuple[int, ...], ...], every_ns: int) -> Recording:
 
 @functools.cache
 def recording() -> Recording:
-    """Return what was recorded."""
+    """Return the recording of a microphone and a camera."""
     document = msgspec.json.decode(RECORDED_SIMULCAST.read_bytes(), type=_Document)
     return Recording(
         document.period_us * 1000,
@@ -71,7 +71,7 @@ def recording() -> Recording:
 
 
 def _merged(layers: dict[str, list[list[int]]]) -> tuple[Burst, ...]:
-    """Bring the layers' bursts in the order of their times."""
+    """Return the bursts of all layers in the order of their times."""
     bursts: list[Burst] = []
     for place, rid in enumerate(RIDS):
         lines = layers[rid]

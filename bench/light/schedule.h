@@ -1,26 +1,26 @@
-/* Who publishes what, and when: performances, ordered by when each is due. */
+/* Performances of publishers, in a queue ordered by due time. */
 #ifndef LIGHT_SCHEDULE_H
 #define LIGHT_SCHEDULE_H
 #include "publisher.h"
 
 enum { LAYERS = 3, KEYFRAME_EVERY_NS = 300000000, REPLACED_NS = 16000000, LATE_NS = 100000, VERY_LATE_NS = 5000000 };
 
-/* Packets that leave at once; `at` is since the beginning of the recording, or of the keyframe. */
+/* Packets that leave together; `at` is relative to the beginning of the recording or of the keyframe. */
 typedef struct {
     int64_t at;
     int first_size, count;
     uint8_t layer, begins, ends;
 } burst;
 
-/* A recording of one track, of one layer or several, which repeats after `period`. With `key_count` it has a keyframe
- * of its own, of all layers, that takes the place of a frame when one is asked for; without, any frame may be one. */
+/* A recording of one track with one or more layers, which repeats after `period`. If `key_count` is set, it has a
+ * separate keyframe of all layers that replaces a frame on request; otherwise any frame may become a keyframe. */
 typedef struct {
     source *layers[LAYERS];
     const int *sizes;
     const burst *bursts, *key;
     int burst_count, key_count, keep_in_flight;
     int64_t period, begin;
-    /* where it stands */
+    /* current position */
     int64_t round, due, held_until, key_at, key_began;
     int next, next_key, is_in_key;
     uint8_t is_open[LAYERS], is_skipped[LAYERS], is_key[LAYERS];
@@ -67,7 +67,7 @@ static int wants_keyframe(performance *one) {
     return is_wanted;
 }
 
-/* As libwebrtc's VP8 encoder, which makes a keyframe of all layers when one is asked for one. */
+/* Like libwebrtc's VP8 encoder, makes a keyframe of all layers if one layer is asked for one. */
 static void begin_key(performance *one, int64_t scheduled) {
     one->is_in_key = 1;
     one->next_key = 0;
@@ -87,7 +87,7 @@ static void perform_key(performance *one) {
     one->held_until = one->due;
 }
 
-/* Sends what is due, and plans what comes next. */
+/* Sends the due burst, and schedules the next one. */
 static void perform(performance *one) {
     const burst *now = &one->bursts[one->next];
     int64_t scheduled = one->begin + one->round * one->period + now->at;
@@ -114,7 +114,7 @@ static void perform(performance *one) {
     plan_next(one);
 }
 
-/* A heap, the earliest first; its owner holds `lock` while it changes. */
+/* A heap with the earliest performance first; hold `lock` while changing it. */
 typedef struct {
     pthread_mutex_t lock;
     performance **heap;
@@ -150,7 +150,7 @@ static void schedule_add(schedule *all, performance *one) {
     order_schedule(all);
 }
 
-/* Drops what a peer performs. */
+/* Removes a peer's performances. */
 static void schedule_forget(schedule *all, const peer *of) {
     pthread_mutex_lock(&all->lock);
     int kept = 0;
@@ -164,8 +164,8 @@ static void schedule_forget(schedule *all, const peer *of) {
     pthread_mutex_unlock(&all->lock);
 }
 
-/* Performs until `until` (CLOCK_MONOTONIC) or until it is stopped; each track keeps its times however late the thread
- * wakes. What is due within LATE_NS waits together: less of it is spent on waking. */
+/* Runs performances until `until` (CLOCK_MONOTONIC) or until stopped. Each track keeps its times even if the thread
+ * wakes late. Bursts due within LATE_NS of each other are sent together, which saves wake-ups. */
 static void play(schedule *all, int64_t until, atomic_int *stops) {
     while (!atomic_load(stops)) {
         int64_t now = now_ns(), next = now + TICK_NS;

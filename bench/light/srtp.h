@@ -1,10 +1,10 @@
-/* SRTP and SRTCP of the light client (RFC 3711, RFC 7714): contexts keyed once, every packet authenticated. */
+/* SRTP and SRTCP of the light client (RFC 3711, RFC 7714): contexts are keyed once, and every packet is authenticated. */
 #ifndef LIGHT_SRTP_H
 #define LIGHT_SRTP_H
 #define _GNU_SOURCE
 #include "../../sfu/engine/native/system.h"
 
-/* Session keys as derived by RFC 3711, section 4.3; what Python hands over, per direction. */
+/* Session keys of one direction, derived by Python (RFC 3711, section 4.3). */
 typedef struct {
     uint8_t rtp_key[16], rtp_salt[16], rtp_auth[20];
     uint8_t rtcp_key[16], rtcp_salt[16], rtcp_auth[20];
@@ -57,7 +57,7 @@ static inline uint32_t get16(const uint8_t *at) { return at[0] << 8 | at[1]; }
 
 static inline uint32_t get32(const uint8_t *at) { return get16(at) << 16 | get16(at + 2); }
 
-/* `index` is 48 bits for RTP (rollover counter, seq), 31 for RTCP. */
+/* `index` has 48 bits for RTP (rollover counter and seq) and 31 for RTCP. */
 static inline void srtp_iv(const srtp_side *side, int is_gcm, uint32_t ssrc, uint64_t index, uint8_t *iv) {
     uint8_t varying[16] = {0};
     int ssrc_at = is_gcm ? 2 : 4;
@@ -68,7 +68,7 @@ static inline void srtp_iv(const srtp_side *side, int is_gcm, uint32_t ssrc, uin
         iv[k] = side->salt[k] ^ varying[k];
 }
 
-/* Bytes of the RTP header with its extension, 0 when the packet is none. */
+/* Returns the size of the RTP header with its extension, 0 if this is no RTP packet. */
 static inline int rtp_header_bytes(const uint8_t *data, int size) {
     int bytes = 12 + 4 * (data[0] & 15);
     if (size < bytes)
@@ -81,7 +81,7 @@ static inline int rtp_header_bytes(const uint8_t *data, int size) {
     return bytes <= size ? bytes : 0;
 }
 
-/* Returns the size of the plain packet, 0 when it is not authentic. In place. */
+/* Decrypts a packet in place; returns the size of the plain packet, 0 if it is not authentic. */
 static int rtp_open(srtp_direction *in, uint8_t *data, int size, int header, uint64_t index) {
     uint8_t iv[16], rollover[4], tag[CM_TAG];
     int tag_bytes = in->is_gcm ? GCM_TAG : CM_TAG, plain = size - tag_bytes;
@@ -99,7 +99,7 @@ static int rtp_open(srtp_direction *in, uint8_t *data, int size, int header, uin
     return plain;
 }
 
-/* Returns the size of the protected packet; `data` has room for the tag. */
+/* Encrypts a packet in place; returns the size of the protected packet. `data` needs room for the tag. */
 static int rtp_seal(srtp_direction *out, uint8_t *data, int size, int header, uint64_t index) {
     uint8_t iv[16], rollover[4];
     srtp_iv(&out->rtp, out->is_gcm, get32(data + 8), index, iv);

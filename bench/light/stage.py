@@ -1,4 +1,4 @@
-"""One sfu process and the light client on it: rooms that fill, publishers that perform, windows of time measured."""
+"""One sfu process with the light client: fills rooms, runs publishers and measures windows of time."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ AUDIO_BYTES = 120
 AUDIO_EVERY_NS = 20_000_000
 VIDEO_EVERY_NS = 33_333_333
 LIVE = "Chromium-live"
-"""The recorded stream of 1.2 Mbps, at 28.6 frames/s: with sound 187 packets/s."""
+"""The recorded stream of 1.2 Mbps at 28.6 frames/s: 187 packets/s with sound."""
 LIVE_EVERY_NS = 34_940_000
 DRAIN_SECONDS = 0.25
 DRAIN_TRIES = 20
@@ -32,15 +32,15 @@ _LEAD_NS = 20_000_000
 
 
 def recorded_frames(name: str = "Chromium") -> Frames:
-    """Return the sizes of 720p frames as they were recorded under a name (see bench.record_frames)."""
+    """Return the sizes of 720p frames in the recording `name` (see bench.record_frames)."""
     return msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, Frames])[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Counts over a period; `expected` is what publishers sent, times the number of receivers.
+    """Counts over a period; `expected` is the packets that publishers sent, times the number of receivers.
 
-    `all_cpu_seconds` goes on until the last packet has come.
+    `all_cpu_seconds` includes the time until the last packet has arrived.
     """
 
     seconds: float
@@ -60,7 +60,7 @@ class Window:
 
     @property
     def cpu(self) -> float:
-        """Share of a core, in percent."""
+        """CPU use, in percent of a core."""
         return 100 * self.cpu_seconds / self.seconds
 
     @property
@@ -69,16 +69,16 @@ class Window:
 
     @property
     def loss(self) -> float:
-        """Share of what was published that no receiver authenticated, in percent."""
+        """Share of the expected packets that no receiver authenticated, in percent."""
         return max(0.0, 100 * (1 - self.totals.media / max(self.expected, 1)))
 
     @property
     def gaps(self) -> float:
-        """Share that is missing between what came, in percent: for where the sfu chooses among many voices."""
+        """Share of packets missing by seq, in percent: for rooms where the sfu chooses among many voices."""
         return max(0.0, 100 * self.totals.lost / max(self.totals.expected, 1))
 
     def latency(self, share: float) -> float:
-        """Return the added latency in ms that `share` of all packets stay within."""
+        """Return the latency in ms that `share` of all packets do not exceed."""
         cumulated = np.cumsum(self.latencies.sum(axis=0))
         if cumulated[-1] == 0:
             return 0.0
@@ -87,7 +87,7 @@ class Window:
 
 @dataclass(slots=True)
 class Track:
-    """A published track and how many receive it."""
+    """A published track and its number of receivers."""
 
     source: int
     is_audio: bool
@@ -101,7 +101,7 @@ class Track:
 
 @dataclass(slots=True)
 class Stage:
-    """A room in the making. `tracks` are everybody's; video is published `slower` times slower than it was recorded."""
+    """A room that is being filled. `tracks` has everybody's tracks; video is sent `slower` times slower than recorded."""
 
     sfu: SfuProcess
     client: LightClient
@@ -112,7 +112,7 @@ class Stage:
     slower: int = 1
 
     async def fill(self, count: int, *, at_once: int = 8) -> None:
-        """Join so many more listeners, behind a progress bar."""
+        """Join more listeners, and show a progress bar."""
         if count > 0:
             self.participants += await join_all(
                 self._participant, count, at_once=at_once, told=lambda done: show_progress("joining", done / count)
@@ -120,7 +120,7 @@ class Stage:
             end_progress()
 
     async def publisher(self, *codecs: Codec, recorded: str = "Chromium") -> Participant:
-        """Join someone who publishes a track per codec, videos of recorded sizes."""
+        """Join a participant who publishes a track for each codec, video with recorded frame sizes."""
         joined = self._participant()
         await joined.join(publishes=True)
         sources = await joined.publish(*codecs)
@@ -129,7 +129,7 @@ class Stage:
         return joined
 
     def add_tracks(self, sources: Sequence[int], *codecs: Codec, recorded: str = "Chromium") -> None:
-        """Note what somebody publishes, for `perform`."""
+        """Register a published track for `perform`."""
         for source, codec in zip(sources, codecs, strict=True):
             frames = [[AUDIO_BYTES]] if codec.is_audio else recorded_frames(recorded)
             every = LIVE_EVERY_NS if recorded == LIVE else VIDEO_EVERY_NS
@@ -139,7 +139,7 @@ class Stage:
         return Participant(self.client, self.sfu, self.room, gives_feedback=self.gives_feedback)
 
     async def perform(self, seconds: float) -> None:
-        """Publish on all tracks for so long, their beginnings spread."""
+        """Publish on all tracks for a time, with their starts spread."""
         now = time.monotonic_ns() + _LEAD_NS
         begins = [
             now + k * (AUDIO_EVERY_NS if track.is_audio else VIDEO_EVERY_NS) // len(self.tracks)
@@ -149,7 +149,10 @@ class Stage:
         await asyncio.to_thread(self.client.perform, performances, now + int(seconds * 1e9))
 
     async def steady(self, receivers: float, share: float = 0.999, patience: float = STEADY_SECONDS) -> bool:
-        """Publish until everybody gets so much: links are estimated, keyframes asked for. False if that fails."""
+        """Publish until everybody receives a number of packets, so that links are estimated and keyframes requested.
+
+        Returns False if that fails.
+        """
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             window = await self.measure(1.0, receivers)
@@ -158,17 +161,17 @@ class Stage:
         return False
 
     async def measure(self, seconds: float, receivers: float) -> Window:
-        """Publish for so long to so many receivers of each track; what is on its way at the end is waited for."""
+        """Publish for a time, and measure; packets in flight at the end are waited for."""
         return await observe(self.client, self.sfu, self.tracks, receivers, self.perform(seconds))
 
     async def saturate(self, seconds: float, receivers: int, keep_in_flight: int) -> Window:
-        """Publish the last track as fast as all receive it, at most `keep_in_flight` packets ahead of them."""
+        """Publish the last track as fast as all receive it, with at most `keep_in_flight` packets in flight."""
         return await saturate(
             self.client, self.sfu, self.tracks[-1], receivers, seconds=seconds, keep_in_flight=keep_in_flight
         )
 
     async def idle(self, seconds: float) -> float:
-        """Return the sfu's share of a core in percent while nobody publishes."""
+        """Return the sfu's CPU use in percent of a core while nobody publishes."""
         cpu, began = self.sfu.cpu_seconds(), time.monotonic()
         await asyncio.sleep(seconds)
         return 100 * (self.sfu.cpu_seconds() - cpu) / (time.monotonic() - began)
@@ -177,7 +180,7 @@ class Stage:
 async def saturate(
     client: LightClient, process: Process, track: Track, receivers: int, *, seconds: float, keep_in_flight: int
 ) -> Window:
-    """Publish a track as fast as all receive it."""
+    """Publish a track as fast as all receivers get it."""
     performance = replace(track.performance(time.monotonic_ns()), keep_in_flight=keep_in_flight)
     until = time.monotonic_ns() + int(seconds * 1e9)
     performing = asyncio.to_thread(client.saturate, performance, receivers, until)
@@ -187,7 +190,7 @@ async def saturate(
 async def observe(
     client: LightClient, process: Process, tracks: Sequence[Track], receivers: float, performing: Awaitable[None]
 ) -> Window:
-    """Measure what goes on while `performing` runs; what is on its way at the end is waited for."""
+    """Measure while `performing` runs; packets in flight at its end are waited for."""
 
     def sent() -> int:
         return sum(client.packets_sent(track.source) for track in tracks)
@@ -209,7 +212,7 @@ async def observe(
 
 
 async def _drained(client: LightClient) -> None:
-    """Return when nothing more comes."""
+    """Wait until no more packets arrive."""
     before = -1
     for _ in range(DRAIN_TRIES):
         await asyncio.sleep(DRAIN_SECONDS)
@@ -221,9 +224,9 @@ async def _drained(client: LightClient) -> None:
 
 @contextlib.asynccontextmanager
 async def stage(*, gives_feedback: bool = True, apart: bool = False, **settings: str) -> AsyncIterator[Stage]:
-    """An sfu and a client for the time of one case; `apart`: the sfu on a core of its own, where there are several.
+    """An sfu and a client for one case; `apart` gives the sfu a core to itself if the machine has several.
 
-    Both of them on whatever core is free wander about, and the sfu pays for caches that the other has filled.
+    Otherwise both move between cores, and the sfu pays for caches that the client has filled.
     """
     cores = sorted(os.sched_getaffinity(0))
     its_own, others = (cores[-1:], cores[:-1]) if apart and len(cores) > 1 else (cores, cores)

@@ -1,5 +1,5 @@
-/* Consent checks (RFC 7675): the binding request that Python wrote, with a new transaction id each time; and answers to
- * those of a far end that is no lite agent. */
+/* Consent checks (RFC 7675): the binding request that Python wrote, with a new transaction id each time; and responses
+ * to checks of a full agent. */
 #ifndef LIGHT_STUN_H
 #define LIGHT_STUN_H
 #include "peer.h"
@@ -23,7 +23,7 @@ static void hmac_sha1(const sha1_state *inner, const sha1_state *outer, const ui
     crypto.sha1_final(digest, &state);
 }
 
-/* Appends MESSAGE-INTEGRITY and FINGERPRINT, for which `out` has 32 bytes more; returns the size. */
+/* Appends MESSAGE-INTEGRITY and FINGERPRINT, for which `out` needs 32 more bytes; returns the size. */
 static int stun_finish(const sha1_state *inner, const sha1_state *outer, uint8_t *out, int size) {
     put16(out + 2, size - 20 + 24);
     put16(out + size, 0x0008);
@@ -37,7 +37,7 @@ static int stun_finish(const sha1_state *inner, const sha1_state *outer, uint8_t
     return size + 8;
 }
 
-/* `out` has room for `check_bytes` and 32 more; returns the size. */
+/* Writes a consent check; `out` needs room for `check_bytes` and 32 more; returns the size. */
 static int stun_check(peer *of, int64_t now, uint8_t *out) {
     memcpy(out, of->check, of->check_bytes);
     memcpy(out + 8, &now, 8);
@@ -45,7 +45,7 @@ static int stun_check(peer *of, int64_t now, uint8_t *out) {
     return stun_finish(&of->check_inner, &of->check_outer, out, of->check_bytes);
 }
 
-/* Answers a binding request with the address that it came from (RFC 8489, section 14.2); IPv4 only. */
+/* Answers a binding request with its source address (RFC 8489, section 14.2); IPv4 only. */
 static void answer_check(peer *of, const uint8_t *request, int size) {
     uint8_t out[128] = {0x01, 0x01};
     struct sockaddr_in from;

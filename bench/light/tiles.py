@@ -1,4 +1,4 @@
-"""Tiles of a meeting, and their sizes: who speaks large, the others small, the rest not at all."""
+"""Tiles of a meeting: the speaker's is large, some others are small, and the rest are not shown."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ LARGE, SMALL = (1280, 720), (320, 180)
 
 
 class Tiles:
-    """At most `count` of them. Cameras are named by track, people by participant."""
+    """At most `count` tiles. Cameras are identified by track, people by participant."""
 
     def __init__(self, count: int) -> None:
         self.large = ""
@@ -16,26 +16,26 @@ class Tiles:
         self._shown: dict[str, Size | None] = {}
 
     def add(self, participant: str, track: str) -> None:
-        """Somebody has a camera."""
+        """Add a participant's camera."""
         self._cameras[participant] = track
 
     def remove(self, track: str) -> None:
-        """A camera is gone."""
+        """Remove a camera."""
         self._shown.pop(track, None)
         self._cameras = {who: camera for who, camera in self._cameras.items() if camera != track}
 
     def remove_participant(self, participant: str) -> None:
-        """Somebody is gone."""
+        """Remove a participant."""
         track = self._cameras.get(participant)
         if track is not None:
             self.remove(track)
 
     def listen_to(self, speakers: Iterable[str]) -> None:
-        """Show the first of them that is somebody else large."""
+        """Make the first speaker with a camera in this meeting the large tile."""
         self.large = next((speaker for speaker in speakers if speaker in self._cameras), self.large)
 
     def changes(self) -> dict[str, Size | None]:
-        """Return what changed since the last call: the size of each track, None for one that is not shown."""
+        """Return the changed sizes since the last call, by track; None for a track that is no longer shown."""
         if self.large not in self._cameras:
             self.large = next(iter(self._cameras), "")
         others = [who for who in self._cameras if who != self.large]
@@ -48,5 +48,5 @@ class Tiles:
         return changed
 
     def sizes(self) -> list[Size]:
-        """Return the sizes of all that are shown."""
+        """Return the sizes of all shown tracks."""
         return [size for size in self._shown.values() if size]

@@ -1,6 +1,6 @@
-"""A WebSocket client (RFC 6455) for crowds: frames that nobody asked for cost a look at their first bytes.
+"""A WebSocket client (RFC 6455) for crowds: of unwanted frames it only reads the first bytes.
 
-Departs: text in one frame only, no extensions; what a real client must take is left out.
+It is incomplete: it accepts text in single frames only, and no extensions.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 _LOOKED_AT = 32
-_MASK = bytes(4)  # a mask of zeros masks nothing: it need not, between processes of one machine
+_MASK = bytes(4)  # The mask of zeros leaves the payload as it is: masking protects proxies, and there are none on one machine.
 
 
 class SocketClosed(Exception):
-    """The server ended the connection; the text says how."""
+    """The server ended the connection; the message gives the close code and reason."""
 
 
 class WebSocket(asyncio.Protocol):
-    """Keeps frames in whose first bytes one of `wanted` occurs; pings are answered."""
+    """Returns frames whose first bytes contain one of `wanted`, skips the others, and answers pings."""
 
     def __init__(self, wanted: Sequence[bytes]) -> None:
         self._wanted = wanted
@@ -32,7 +32,7 @@ class WebSocket(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, url: str, wanted: Sequence[bytes]) -> "WebSocket":
-        """Open a connection; OSError or SocketClosed when that fails."""
+        """Open a connection; raises OSError or SocketClosed."""
         parts = urlsplit(url)
         made = cls(wanted)
         await asyncio.get_running_loop().create_connection(lambda: made, parts.hostname, parts.port)
@@ -49,7 +49,7 @@ class WebSocket(asyncio.Protocol):
         return self._transport is not None
 
     async def receive(self) -> bytes:
-        """Return the next frame that is wanted; raises SocketClosed."""
+        """Return the next wanted frame; raises SocketClosed."""
         said = await self._kept.get()
         if isinstance(said, SocketClosed):
             raise said
@@ -60,7 +60,7 @@ class WebSocket(asyncio.Protocol):
         self._frame(_TEXT, text.encode())
 
     def close(self) -> None:
-        """Close without waiting for the server's word."""
+        """Close without waiting for the server's close frame."""
         if self._transport is not None:
             self._frame(_CLOSE, struct.pack("!H", 1000))
             self._transport.close()
@@ -70,7 +70,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        closed = SocketClosed(f"signaling closed: {exc or 'without a word'}")
+        closed = SocketClosed(f"signaling closed: {exc or 'without a close frame'}")
         if not self._opened.done():
             self._opened.set_exception(closed)
         self._kept.put_nowait(closed)

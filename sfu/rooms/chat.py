@@ -1,4 +1,4 @@
-"""Chat: bounded in size and rate, passed on, and reported as a fact."""
+"""Chat messages: limited in size and rate, passed on, and reported as facts."""
 
 from sfu.api import facts, signaling
 from sfu.api.refusal import Code, Refused
@@ -8,9 +8,9 @@ from sfu.rooms.room import Room
 
 
 def send(room: Room, participant: Participant, message: signaling.Chat, now: int) -> None:
-    """Pass on a chat message to all, or to one participant and back to its sender; raises Refused."""
+    """Send a chat message to all, or to one participant and back to its sender; raises Refused."""
     if not participant.grants.chat:
-        raise Refused(Code.NOT_PERMITTED, "You may not chat in this meeting.")
+        raise Refused(Code.NOT_PERMITTED, "You are not allowed to chat in this meeting.")
     if not message.text.strip() or len(message.text) > room.context.limits.chat_characters:
         raise Refused(Code.BAD_MESSAGE, f"A chat message has 1 to {room.context.limits.chat_characters} characters.")
     if not participant.chat_bucket.take(now):
@@ -45,7 +45,7 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
 
 
 def deliver(room: Room, sent: signaling.Chat) -> None:
-    """Send a message to all, or to its receiver and back to its sender, if they are here."""
+    """Send a message to all, or to its receiver and its sender if they are on this node."""
     if sent.to is None:
         room.broadcast(sent)
         room.relay(sent)

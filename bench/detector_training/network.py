@@ -42,7 +42,7 @@ def sigmoid(logits: Doubles) -> Doubles:
 
 
 def fit(rows: Doubles, labels: Doubles, *, hidden: int, epochs: int, seed: int) -> Network:
-    """Fit with Adam (Kingma and Ba, 2015) to the cross entropy, with equal class weights, input noise and weight decay."""
+    """Fit with Adam (Kingma and Ba, 2015) to the cross entropy, with equal class weights, noise and decay."""
     dice = np.random.default_rng(seed)
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     inputs = (rows - mean) / scale

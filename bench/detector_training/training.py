@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Features of a speaker's windows, of generated windows to train on, and of generated windows held out from training."""
+    """Features of a speaker's windows, of generated windows to train on, and of generated ones held out."""
 
     name: str
     natural: Doubles
@@ -138,7 +138,7 @@ def labels(natural: Doubles, generated: Doubles) -> Doubles:
 
 
 def card_of(voices: Sequence[Voice], *, natural: Doubles, generated: Doubles, unheard: Doubles) -> ModelCard:
-    """Return the card for scores of held-out speakers; `unheard` are windows of generators that are never trained on."""
+    """Return the card for scores of held-out speakers; `unheard` are windows of generators never trained on."""
     upper = float(np.quantile(natural, 1 - _ALLOWED))
     lower = float(np.quantile(generated, _ALLOWED))
     if lower > upper:  # The classes do not overlap: the threshold is in the middle.

@@ -108,8 +108,8 @@ class _Performance(ctypes.Structure):
 
 
 class Totals(ctypes.Structure):
-    """Sums over all peers. `lost` of the `expected` packets are missing by their seqs and not repaired yet; a difference
-    of two counts can be negative, since repairs arrive late. `late_bursts` of the `bursts` left over 5 ms late."""
+    """Sums over all peers. `lost` of the `expected` packets are missing by their seqs and not yet repaired; differences
+    of `lost` can be negative, since repairs arrive late. `late_bursts` of the `bursts` left over 5 ms late."""
 
     NAMES = (
         "audio",

@@ -1,4 +1,4 @@
-/* SRTP and SRTCP of the light client (RFC 3711, RFC 7714): contexts are keyed once, and every packet is authenticated. */
+/* SRTP and SRTCP of the light client (RFC 3711, RFC 7714): contexts keyed once, every packet authenticated. */
 #ifndef LIGHT_SRTP_H
 #define LIGHT_SRTP_H
 #define _GNU_SOURCE

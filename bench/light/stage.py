@@ -101,7 +101,7 @@ class Track:
 
 @dataclass(slots=True)
 class Stage:
-    """A room that is being filled. `tracks` has everybody's tracks; video is sent `slower` times slower than recorded."""
+    """A room that is being filled. `tracks` is what everybody publishes; video is slowed down by `slower`."""
 
     sfu: SfuProcess
     client: LightClient

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 _LOOKED_AT = 32
-_MASK = bytes(4)  # The mask of zeros leaves the payload as it is: masking protects proxies, and there are none on one machine.
+_MASK = bytes(4)  # Zeros leave the payload unchanged: masking protects proxies, and there are none on one machine.
 
 
 class SocketClosed(Exception):

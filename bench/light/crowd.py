@@ -71,7 +71,8 @@ Make = Callable[[str, float], Person]
 class Crowd:
     """The people of all rooms. A different `first_room` separates crowds on one sfu.
 
-    `lossy_share` of the links lose the share `loss` of their packets. At most `publishers` people in each room publish; the others only watch.
+    `lossy_share` of the links lose the share `loss` of their packets.
+    At most `publishers` people in each room publish; the others only watch.
     """
 
     make: Make

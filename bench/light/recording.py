@@ -35,7 +35,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """`bursts` repeat after `period_ns`; `key` has the bursts of a keyframe of all layers; times count from its start."""
+    """`bursts` repeat after `period_ns`; `key` has the bursts of a keyframe of all layers, timed from its start."""
 
     period_ns: int
     bursts: tuple[Burst, ...]

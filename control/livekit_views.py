@@ -70,6 +70,8 @@ def egress_state(row: EgressRow) -> "tuple[protocol.EgressStatus, str]":
         return status.EGRESS_ABORTED, "nobody was in the room"
     if row.film is not None and row.job_state is None:
         return status.EGRESS_ABORTED, "the file was deleted"
+    if row.film is None and row.recording_state in ("ready", "partial"):  # given up, or restored from its files
+        return status.EGRESS_FAILED, "the recording was not finished in time"
     over = row.ended_at is not None or row.recording_state != "recording"
     return (status.EGRESS_ENDING if over else status.EGRESS_ACTIVE), ""
 

@@ -239,7 +239,7 @@ async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Clien
         activities = await client.ok("GET", f"{path}/activities")
         await ada.ok("POST", f"{path}/polls/{activities['polls'][0]['id']}/vote", {"options": [0]})
         await ada.ok("POST", f"{path}/questions", {"text": SAID})
-        await client.ok("POST", f"{path}/document", {"update": "AAA="})
+        await ada.ok("POST", f"{path}/document", {"update": "AAA="})
         [asked] = (await ada.ok("GET", f"{path}/activities"))["questions"]
         await ada.ok("POST", f"{path}/questions/{asked['id']}/vote", {"wanted": True})
     file = await _uploaded(ada, left.meeting)
@@ -321,6 +321,7 @@ WRITTEN = (
     "INSERT INTO consents (meeting_id, participant_id, consent, granted, text_version, given_at)"
     " VALUES ('{other}', '{there}', 'recording', true, 't', now())",
     "INSERT INTO captions VALUES ('{other}', 'u', '{there}', 't', 0, 1, 'en', '{said}', 'm', now())",
+    "INSERT INTO message_reactions SELECT meeting_id, message, participant_id, '+', now() FROM signaling_messages",
     "INSERT INTO meeting_recordings (id, meeting_id, state, started_at)"
     " VALUES ('{recording}', '{meeting}', 'ready', now())",
     "INSERT INTO livekit_egresses (id, meeting_id, recording_id, room, request, kind, options, owns)"

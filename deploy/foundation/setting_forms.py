@@ -79,6 +79,7 @@ def _is_port(text: str) -> bool:
 
 
 FORMS: Mapping[str, Form] = {
+    "backup_s3_endpoint": web_address,
     "control_url": web_address,
     "database_url": postgresql,
     "etcd_urls": web_address,

@@ -95,6 +95,10 @@ _STORAGE = Group(
         Setting("kafka_password", str, None, "password at Kafka", secret=True),
         Setting("kafka_partitions", int, 6, "partitions of topics that this server creates; 0: it creates none"),
         Setting("kafka_replicas", int, 0, "replicas of topics that this server creates; 0: one per broker, up to 3"),
+        Setting("backup_key", str, None, "passphrase that encrypts backups, 16 characters or more", secret=True),
+        Setting("backup_s3_endpoint", str, None, "S3 endpoint of backups to s3:BUCKET; unset: s3_endpoint"),
+        Setting("backup_s3_access_key", str, None, "S3 access key of backups; unset: s3_access_key", secret=True),
+        Setting("backup_s3_secret_key", str, None, "S3 secret key of backups; unset: s3_secret_key", secret=True),
     ),
 )
 _RETENTION = Group(

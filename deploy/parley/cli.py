@@ -18,7 +18,14 @@ from foundation.worker_count import WorkerCount
 from parley.admin_flags import add_admin_flags
 from parley.nginx_config_command import add_nginx_flags
 from parley.nodes_command import add_nodes_flags
-from parley.operator_flags import add_bundle_flags, add_doctor_flags, add_inspect_flags, add_install_flags
+from parley.operator_flags import (
+    add_backup_flags,
+    add_bundle_flags,
+    add_doctor_flags,
+    add_inspect_flags,
+    add_install_flags,
+    add_restore_flags,
+)
 
 Verb = Callable[[Settings, argparse.Namespace], int]
 """The `main` of a verb's module: takes the settings and the parsed flags, returns the process's exit code."""
@@ -102,6 +109,10 @@ def _add_verbs_of_own_flags(
     add_nodes_flags(nodes, common)
     doctor = verbs.add_parser("doctor", help="find problems that prevent meetings on this machine", parents=[common])
     add_doctor_flags(doctor)
+    backup = verbs.add_parser("backup", help="save everything of a running server, encrypted", parents=[common])
+    add_backup_flags(backup)
+    restore = verbs.add_parser("restore", help="make an installation from a backup", parents=[common])
+    add_restore_flags(restore)
     bundle = verbs.add_parser("support-bundle", help="write a file for support, without secrets", parents=[common])
     add_bundle_flags(bundle)
     service = verbs.add_parser("install-service", help="write a systemd unit that runs `parley up`", parents=[common])

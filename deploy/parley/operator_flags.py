@@ -33,3 +33,27 @@ def add_install_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unit", type=Path, default=Path("/etc/systemd/system/parley.service"), metavar="FILE")
     parser.add_argument("--configuration", type=Path, default=Path("/etc/parley/parley.toml"), metavar="FILE")
     parser.add_argument("--print", action="store_true", help="print the unit and write nothing")
+
+
+def add_backup_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the target, and how many backups it keeps."""
+    _add_target(parser)
+    parser.add_argument("--keep", type=_positive, metavar="N", help="delete all but the N newest; unset: delete none")
+
+
+def add_restore_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the target, the backup's name, and verification alone."""
+    _add_target(parser)
+    parser.add_argument("--name", metavar="NAME", help="the backup, such as parley-20260131-040000; unset: the newest")
+    parser.add_argument("--verify", action="store_true", help="read and verify the backup, and write nothing")
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="a directory, or s3:BUCKET[/PREFIX]")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

@@ -108,7 +108,7 @@ def _readable(settings: Settings, name: str) -> Path | None:
     return path
 
 
-def _authority(settings: Settings, name: str) -> Path | None:
+def authority(settings: Settings, name: str) -> Path | None:
     """Return the file of certificate authorities that a setting names, after reading it."""
     path: Path | None = settings[name]
     if path is not None:
@@ -136,7 +136,7 @@ def kafka_access(settings: Settings) -> KafkaAccess | None:
     access = KafkaAccess(
         brokers=brokers,
         tls=settings["kafka_tls"],
-        ca_file=_authority(settings, "kafka_ca"),
+        ca_file=authority(settings, "kafka_ca"),
         certificate=_readable(settings, "kafka_certificate"),
         key=_readable(settings, "kafka_key"),
         mechanism=settings["kafka_mechanism"],
@@ -363,7 +363,7 @@ def s3_config(settings: Settings) -> S3Config | None:
             public_endpoint=settings["s3_public_endpoint"],
             access_key=settings["s3_access_key"],
             secret_key=settings["s3_secret_key"],
-            ca_file=_authority(settings, "s3_ca"),
+            ca_file=authority(settings, "s3_ca"),
         )
     except ValueError as error:
         raise SettingsError(f"s3_endpoint: {error}") from error

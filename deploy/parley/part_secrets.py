@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from foundation.setting_groups import SETTINGS
 
 _ALL = frozenset(setting.name for setting in SETTINGS if setting.secret)
+_OF_BACKUPS = frozenset({"backup_key", "backup_s3_access_key", "backup_s3_secret_key"})  # no part runs them
 _OF_EVERY_PART = frozenset({"node_secret", "etcd_password"})  # control, and settings that change live
 SECRETS_OF: Mapping[str, frozenset[str]] = {
-    "control": _ALL,
+    "control": _ALL - _OF_BACKUPS,
     "sfu": _OF_EVERY_PART,
     "recorder": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key"},
     "inference": _OF_EVERY_PART,

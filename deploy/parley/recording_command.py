@@ -14,7 +14,8 @@ from foundation.settings import Settings
 from objects.opening import open_store
 from parley.part_configs import embedded_postgres, s3_config
 from recorder import signing
-from recorder.rescan import FoundRecording, rescan
+from recorder.rescan import FoundRecording
+from recorder.rescan import rescan as files_of
 from recorder.verification import Report, verify
 
 _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": "empty"}
@@ -22,7 +23,7 @@ _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": 
 
 def main(settings: Settings, arguments: argparse.Namespace) -> int:
     """Run an act; return the exit code."""
-    return _verify(settings, arguments) if getattr(arguments, "act", "") == "verify" else _rescan(settings)
+    return _verify(settings, arguments) if getattr(arguments, "act", "") == "verify" else rescan(settings)
 
 
 def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -62,7 +63,7 @@ def _print(report: Report) -> None:
             print(f"{'':12}{problem}")
 
 
-def _rescan(settings: Settings) -> int:
+def rescan(settings: Settings) -> int:
     """Rescan; return the exit code: 1 if a recording was found that cannot be listed."""
     dsn = settings["database_url"] or embedded_postgres(settings).dsn
     unlisted = 0
@@ -74,7 +75,7 @@ def _rescan(settings: Settings) -> int:
 
     def found() -> Iterator[Found]:
         nonlocal unlisted
-        for one in rescan(open_store(s3_config(settings), settings["recordings_dir"], "recordings/")):
+        for one in files_of(open_store(s3_config(settings), settings["recordings_dir"], "recordings/")):
             row = _row(one)
             if row is None:
                 unlisted += 1

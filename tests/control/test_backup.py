@@ -1,9 +1,8 @@
-"""A restore by the documentation of backups: the dump, the copy, and recordings made after the dump."""
+"""`parley backup` and `parley restore`: everything comes back, also what is newer; changes are refused."""
 
 import argparse
 import asyncio
-import shutil
-import subprocess
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +11,15 @@ import asyncpg
 import pytest
 
 from control.config import ControlConfig
-from foundation.settings import resolve
-from parley.embedded_postgres import EmbeddedPostgres
-from parley.recording_command import main as rescan
+from foundation.settings import Settings, resolve
+from parley import backup_command, restore_command
+from parley.database_dump import running
+from parley.part_configs import embedded_postgres
 from recorder.manifest import VERSION, Manifest, ManifestFile, ManifestTrack, encode_manifest
 from tests.control.harness import PASSWORD, People, serving
+
+TEXT = b"text" * 700_000  # several chunks
+KEY = "a key of sixteen or more"
 
 
 def record(root: Path, recording: str, meeting: str) -> None:
@@ -35,47 +38,87 @@ def record(root: Path, recording: str, meeting: str) -> None:
     (root / recording / "manifest.json").write_bytes(encode_manifest(manifest))
 
 
-async def test_a_restore(
-    config: ControlConfig, postgres: EmbeddedPostgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dump, copy = tmp_path / "dump", tmp_path / "copy"
-    async with serving(config) as server, aiohttp.ClientSession() as session:
+async def run(command: str, settings: Settings, target: Path | str, **flags: object) -> int:
+    """Run a verb as the command line does."""
+    verb = {"backup": backup_command, "restore": restore_command}[command].main
+    chosen = argparse.Namespace(target=str(target), keep=None, name=None, verify=False)
+    vars(chosen).update(flags)
+    return await asyncio.to_thread(verb, settings, chosen)
+
+
+async def test_everything_comes_back(config: ControlConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, target = tmp_path / "home", tmp_path / "target"
+    served = replace(config, data_dir=home / "control", recordings_dir=home / "recordings")
+    own = {"PARLEY_DATA_DIR": str(home), "PARLEY_DATABASE_URL": config.database_dsn, "PARLEY_BACKUP_KEY": KEY}
+    async with serving(served) as server, aiohttp.ClientSession() as session:
         ada = await People(session, server).user("ada")
         meeting = (await ada.ok("POST", "/api/v1/meetings", {"title": "Kept"}))["id"]
+        participant = (await ada.ok("POST", f"/api/v1/meetings/{meeting}/join", {}))["participant"]
         url = f"{server.url}/api/v1/media/upload?name=a.txt"
-        async with session.post(url, data=b"text", headers=ada.headers) as answer:
+        async with session.post(url, data=io.BytesIO(TEXT), headers=ada.headers) as answer:
             file = (await answer.json())["id"]
-        record(config.recordings_dir, "before", meeting)
-        await run(postgres, "pg_dump", "--format=custom", f"--file={dump}", "parley")
-        record(config.recordings_dir, "after", meeting)
-        await asyncio.to_thread(shutil.copytree, config.recordings_dir, copy / "recordings")
-        await asyncio.to_thread(shutil.copytree, config.data_dir, copy / "data")
-    connection = await asyncpg.connect(config.database_dsn)
-    await connection.execute("DROP DATABASE IF EXISTS restored")
-    await connection.execute("CREATE DATABASE restored")
-    await connection.close()
-    await run(postgres, "pg_restore", "--dbname=restored", "--no-owner", str(dump))
-    dsn = config.database_dsn.replace("/parley?", "/restored?")
-    settings = resolve({}, {"PARLEY_DATABASE_URL": dsn, "PARLEY_RECORDINGS_DIR": str(copy / "recordings")})
-    assert await asyncio.to_thread(rescan, settings, argparse.Namespace()) == 0
-    assert "after" in capsys.readouterr().out
+        connection = await asyncpg.connect(config.database_dsn)
+        await connection.execute(
+            "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, text, sent_at)"
+            " VALUES ($1, 'm', $2, 'Ada', 'written', now())", meeting, participant
+        )  # fmt: skip
+        await connection.close()
+        record(served.recordings_dir, "newer-than-the-dump", meeting)  # the database does not know it
+        assert await run("backup", resolve({}, own), target) == 0
+    new, there = tmp_path / "new", {"PARLEY_RUNTIME_DIR": str(tmp_path / "run"), "PARLEY_BACKUP_KEY": KEY}
+    there["PARLEY_DATA_DIR"] = str(new)
+    await refuses_what_is_wrong(target, there, own, capsys)
+
+    assert await run("restore", resolve({}, there), target) == 0, capsys.readouterr().err
+    assert "newer-than-the-dump" in capsys.readouterr().out
+    assert await run("restore", resolve({}, there), target) == 1  # it exists by now
+    assert "restore where nothing is" in capsys.readouterr().err
+    cluster = embedded_postgres(resolve({}, there))
     restored = replace(
-        config, database_dsn=dsn, data_dir=copy / "data", recordings_dir=copy / "recordings", embedded=False
+        config, database_dsn=cluster.dsn, data_dir=new / "control", recordings_dir=new / "recordings", embedded=False
     )
-    async with serving(restored) as server, aiohttp.ClientSession() as session:
-        people = People(session, server)
-        body = {"username": "ada", "password": PASSWORD, "mode": "token"}
-        again = people.bearer((await people.nobody().ok("POST", "/api/v1/auth/login", body))["access_token"])
-        assert [one["title"] for one in (await again.ok("GET", "/api/v1/meetings"))["meetings"]] == ["Kept"]
-        assert await again.ok("GET", f"/api/v1/media/download/{file}") == b"text"
-        listed = (await again.ok("GET", "/api/v1/recordings"))["recordings"]
-        assert sorted(one["id"] for one in listed) == ["after", "before"]
-        assert await again.ok("GET", "/api/v1/recordings/after/files/t.webm") == b"webm"
-        old = people.bearer(ada.headers["Authorization"].removeprefix("Bearer "))
-        assert (await old.ok("GET", "/api/v1/users/profile"))["username"] == "ada"  # the keys came along
+    with running(cluster):
+        async with serving(restored) as server, aiohttp.ClientSession() as session:
+            people = People(session, server)
+            body = {"username": "ada", "password": PASSWORD, "mode": "token"}
+            again = people.bearer((await people.nobody().ok("POST", "/api/v1/auth/login", body))["access_token"])
+            assert [one["title"] for one in (await again.ok("GET", "/api/v1/meetings"))["meetings"]] == ["Kept"]
+            messages = (await again.ok("GET", f"/api/v1/meetings/{meeting}/messages"))["messages"]
+            assert [one["text"] for one in messages] == ["written"]
+            assert await again.ok("GET", f"/api/v1/media/download/{file}") == TEXT
+            assert await again.ok("GET", "/api/v1/recordings/newer-than-the-dump/files/t.webm") == b"webm"
+            old = people.bearer(ada.headers["Authorization"].removeprefix("Bearer "))
+            assert (await old.ok("GET", "/api/v1/users/profile"))["username"] == "ada"  # the keys came along
 
 
-async def run(postgres: EmbeddedPostgres, tool: str, *arguments: str) -> None:
-    command = postgres.tool(tool, *arguments)
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+async def refuses_what_is_wrong(
+    target: Path, there: dict[str, str], own: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everything that is refused leaves no installation behind, and the good backup is still good afterwards."""
+
+    async def refused(settings: dict[str, str], said: str, **flags: object) -> None:
+        assert await run("restore", resolve({}, settings), target, **flags) == 1
+        assert said in capsys.readouterr().err
+        left = [path for path in Path(there["PARLEY_DATA_DIR"]).rglob("*") if path.is_file()]
+        assert [path.name for path in left] in ([], ["parley.lock"])
+
+    await refused(there | {"PARLEY_BACKUP_KEY": KEY.upper()}, "the key is wrong")
+    await refused(there, "there is no backup", name="parley-20000101-000000")
+    await refused(own, "restore where nothing is")
+    (backup,) = target.iterdir()
+    largest = max(backup.iterdir(), key=lambda path: path.stat().st_size)
+    for number, mended in enumerate((largest, backup / "header.json")):
+        kept = mended.read_bytes()
+        spoilt = bytearray(kept)
+        if number == 0:
+            spoilt[len(spoilt) // 2] ^= 1
+        else:
+            spoilt[:] = kept.replace(b'"format":1', b'"format":9')
+        mended.write_bytes(spoilt)
+        await refused(there, "was changed" if number == 0 else "has format 9")
+        await refused(there, "was changed" if number == 0 else "has format 9", verify=True)
+        mended.write_bytes(kept)
+    (backup / "index").rename(backup / "not-yet")
+    await refused(there, "has no complete backup")
+    (backup / "not-yet").rename(backup / "index")
+    assert await run("restore", resolve({}, there), target, verify=True) == 0

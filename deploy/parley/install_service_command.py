@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,14 @@ _EXAMPLE = """\
 # public_hosts = ["meet.example.org"]
 # https_port = 443
 """
+_ADVICE = (
+    "Install Parley outside of home folders: PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install parley-sfu"
+)
+
+
+def _closed_to_others(path: Path) -> Path | None:
+    """Return the first folder on the way to a file that only its owner can enter, or None."""
+    return next((one for one in reversed(path.parents) if not one.stat().st_mode & stat.S_IXOTH), None)
 
 
 def unit(settings: Settings, program: Path, configuration: Path) -> str:
@@ -82,6 +91,12 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
     if chosen.print:
         print(text, end="")
         return 0
+    for needed in (program, Path(sys.executable), Path(sys.executable).resolve(), Path(__file__).resolve()):
+        if closed := _closed_to_others(needed):
+            print(
+                f"parley: the service's account cannot read {needed}: {closed} is private. {_ADVICE}", file=sys.stderr
+            )
+            return 1
     try:
         if not chosen.configuration.exists():
             chosen.configuration.parent.mkdir(parents=True, exist_ok=True)

@@ -100,7 +100,11 @@ async def _start_all(settings: Settings, port: PortGroup | None, children: list[
     def record() -> None:
         leftovers.record_processes(runtime, {c.program.name: c.pid for c in children if c.pid})
 
-    for programs in _programs(settings, port):
+    try:
+        batches = _programs(settings, port)
+    except PostgresUnavailable as error:
+        raise CannotStart(str(error)) from error
+    for programs in batches:
         batch = [Child(program, runtime, started=record) for program in programs]
         children.extend(batch)
         try:

@@ -1,5 +1,6 @@
 """`parley doctor`: faults are named with their reasons, and working parts are reported as such."""
 
+import argparse
 import asyncio
 import io
 import os
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+
+import pytest
 
 from foundation.settings import resolve
 from parley import doctor, install_service_command
@@ -96,3 +99,15 @@ def test_the_service_starts_the_installed_program_with_no_rights() -> None:
     low = resolve({}, {"HOME": "/nowhere", "PARLEY_HTTPS_PORT": "443"})
     text = install_service_command.unit(low, Path("/root/.local/bin/parley"), Path("/etc/x"))
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in text and "ProtectHome=read-only" in text
+
+
+def test_the_service_is_refused_a_program_that_its_account_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    private = tmp_path / "home"
+    (private / "bin").mkdir(parents=True)
+    private.chmod(0o700)
+    monkeypatch.setattr("sys.argv", [str(private / "bin" / "parley")])
+    chosen = argparse.Namespace(print=False, unit=tmp_path / "unit", configuration=tmp_path / "toml")
+    assert install_service_command.main(resolve({}, {"HOME": "/nowhere"}), chosen) == 1
+    assert "is private" in capsys.readouterr().err and not chosen.unit.exists()

@@ -145,24 +145,24 @@ async def stop_broadcast(call: Call, meeting: str) -> Broadcast:
     return await _public(call.services, meeting)
 
 
-@endpoints.route("GET", "/api/v1/live/<watch>/<name>", Access.PUBLIC, content_type="*/*")
-async def watch_broadcast(call: Call, watch: str, name: str) -> Response:
+@endpoints.route("GET", "/api/v1/live/<watch>/<piece>", Access.PUBLIC, content_type="*/*")
+async def watch_broadcast(call: Call, watch: str, piece: str) -> Response:
     """Return the playlist of an HLS output, or a segment; whoever has the link may watch.
 
     `_HLS_msn` and `_HLS_part` wait for that part (low-latency HLS).
     """
-    if not _STREAM_NAME.fullmatch(name):
+    if not _STREAM_NAME.fullmatch(piece):
         raise not_found("There is no such stream.")
     async with call.services.pool.acquire() as connection:
         found = await broadcasts.watched(connection, watch)
     if found is None:
         raise not_found("This stream is not live.")
-    key = f"{LIVE_PREFIX}{found[0]}/{found[1]}/{name}"
+    key = f"{LIVE_PREFIX}{found[0]}/{found[1]}/{piece}"
     objects = call.services.archive.objects
-    if name == PLAYLIST:
+    if piece == PLAYLIST:
         await _await_part(call, key)
-    cache = "no-cache" if name == PLAYLIST else "public, max-age=600"
-    response = await file_response.send(call.request, objects, key, _TYPES[name.rpartition(".")[2]], cache)
+    cache = "no-cache" if piece == PLAYLIST else "public, max-age=600"
+    response = await file_response.send(call.request, objects, key, _TYPES[piece.rpartition(".")[2]], cache)
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response

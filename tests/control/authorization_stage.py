@@ -111,7 +111,7 @@ class Stage:
                 "<stream_key>": stream_key["id"],
                 "<output>": live["outputs"][0]["id"],
                 "<watch>": "watch_of_nothing",
-                "<name>": "live.m3u8",
+                "<piece>": "live.m3u8",
                 "<token>": link["url"].rpartition("/")[2],
             },
         )

@@ -155,7 +155,7 @@ TABLE = {
     f"POST {M}/broadcast/start": HOSTS,
     f"POST {M}/broadcast/stop": HOSTS,
     # Whoever has the secret in the path may watch; it is not live here.
-    "GET /api/v1/live/<watch>/<name>": "404 404 404 404 404 404 404 404 404 404 404",
+    "GET /api/v1/live/<watch>/<piece>": "404 404 404 404 404 404 404 404 404 404 404",
     f"GET {M}/quality": HOSTS,
     f"DELETE {M}/transports/<transport>": "401 403 403 403 404 404 403 403 403 401 404",
     f"GET {M}/calendar.ics": PUBLIC_WITH_VALID_TOKEN,

@@ -1,12 +1,12 @@
 # ruff: noqa: E501  (each check is one line of script)
-"""Conformance of servers to LiveKit's client: its JavaScript SDK in browsers does everything that it can, against each.
+"""Conformance of servers to LiveKit's client: runs its JavaScript SDK in browsers against LiveKit's server and Parley.
 
     python -m bench.livekit_conformance --package node_modules/livekit-client --livekit-server PATH --table FILE
 
-Both servers and the browsers run in namespaces. Two people meet in a room, and an application governs it by the server
-API; then they meet in an encrypted one; then the server's node is killed and comes back. Each check is a piece of script
-in one of their pages. Events are noted as they come. The members and events of the SDK are read from its declarations:
-one that no check covers is listed with the reason. The table is written as a page of the documents.
+Both servers and the browsers run in namespaces. Two people meet in a room that an application controls through the
+server API, and then in an encrypted room; finally the server's node is killed and restarted. Each check is a script in
+one of their pages; events are recorded. The members and events of the SDK are read from its declarations, and those
+that no check covers are listed with the reason. The result is a page of the documentation.
 """
 
 import argparse
@@ -44,7 +44,7 @@ const L = LivekitClient, seen = {};
 const until = async (test, ms = 12000) => {
   for (const end = Date.now() + ms; Date.now() < end; await new Promise(r => setTimeout(r, 50)))
     if (await test()) return true;
-  throw new Error('in vain: ' + test);
+  throw new Error('timed out: ' + test);
 };
 const note = (name) => { seen[name] = (seen[name] || 0) + 1; };
 const join = async (url, token, password) => {
@@ -82,7 +82,7 @@ const shows = async () => {
 
 @dataclass(frozen=True)
 class Check:
-    """A piece of script in somebody's page, what of the SDK it uses, and what another sees of it."""
+    """A script in one person's page, the SDK members that it uses, and a script that checks the effect in another page."""
 
     about: str
     uses: tuple[str, ...]
@@ -104,7 +104,7 @@ CHECKS = [
         "until(() => plays('Camera')).then(() => until(() => plays('Microphone')))",
     ),
     _of(
-        "publications are found",
+        "find publications",
         "Participant.getTrackPublication Participant.getTrackPublications "
         "Participant.getTrackPublicationByName Room.getParticipantByIdentity",
         "bob",
@@ -126,7 +126,7 @@ CHECKS = [
         "until(() => !of('Microphone').isMuted).then(() => until(() => plays('Microphone')))",
     ),
     _of(
-        "mute and show the camera again",
+        "stop and restart the camera",
         "LocalParticipant.setCameraEnabled",
         "ann",
         "me().setCameraEnabled(false).then(() => me().setCameraEnabled(true))",
@@ -140,21 +140,21 @@ CHECKS = [
         "until(() => of('ScreenShare') && other().isScreenShareEnabled)",
     ),
     _of(
-        "end the share",
+        "stop sharing the screen",
         "LocalParticipant.setScreenShareEnabled",
         "ann",
         "me().setScreenShareEnabled(false)",
         "until(() => !of('ScreenShare'))",
     ),
     _of(
-        "publish and unpublish a track of one's own",
+        "publish and unpublish another track",
         "LocalParticipant.createTracks LocalParticipant.publishTrack LocalParticipant.unpublishTrack",
         "ann",
         "me().createTracks({audio: true}).then(async ([t]) => { await me().publishTrack(t, {name: 'second', source:"
         " L.Track.Source.ScreenShareAudio}); await new Promise(r => setTimeout(r, 800)); await me().unpublishTrack(t); })",
     ),
     _of(
-        "publish another codec",
+        "publish with another codec",
         "LocalParticipant.publishTrack",
         "ann",
         "me().createTracks({video: true}).then(async ([t]) => { await me().publishTrack(t, {videoCodec: 'vp9', source:"
@@ -169,14 +169,14 @@ CHECKS = [
         "until(() => !of('ScreenShare'))",
     ),
     _of(
-        "reliable data with a topic",
+        "send reliable data with a topic",
         "LocalParticipant.publishData",
         "bob",
         "me().publishData(new TextEncoder().encode('hi'), {reliable: true, topic: 't'})",
         "until(() => window.data && data[0] === 'hi' && data[1] === 't')",
     ),
     _of(
-        "lossy data to one",
+        "send lossy data to one participant",
         "LocalParticipant.publishData",
         "bob",
         "me().publishData(new TextEncoder().encode('you'), {reliable: false, destinationIdentities: ['ann']})",
@@ -190,7 +190,7 @@ CHECKS = [
         "until(() => window.text === 40000)",
     ),
     _of(
-        "text in parts",
+        "send text in parts",
         "LocalParticipant.streamText",
         "bob",
         "me().streamText({topic: 'c'}).then(async w => { await w.write('ab'); await w.write('c'); await w.close(); })",
@@ -204,28 +204,28 @@ CHECKS = [
         "until(() => window.bytes === 200000)",
     ),
     _of(
-        "a file of 1.5 MB",
+        "send a file of 1.5 MB",
         "LocalParticipant.sendFile Room.registerByteStreamHandler",
         "bob",
         "me().sendFile(new File([new Uint8Array(1500000)], 'f.bin'), {topic: 'f'})",
         "until(() => window.bytes === 1500000, 30000)",
     ),
     _of(
-        "bytes of 1.2 MB at once",
+        "send 1.2 MB of bytes at once",
         "LocalParticipant.sendBytes",
         "bob",
         "me().sendBytes(new Uint8Array(1200000), {topic: 'f'})",
         "until(() => window.bytes === 1200000, 30000)",
     ),
     _of(
-        "text of 1.2 MB",
+        "send 1.2 MB of text",
         "LocalParticipant.sendText",
         "bob",
         "me().sendText('y'.repeat(1200000), {topic: 'c'})",
         "until(() => window.text === 1200000, 30000)",
     ),
     _of(
-        "bytes in parts",
+        "send bytes in parts",
         "LocalParticipant.streamBytes",
         "bob",
         "me().streamBytes({topic: 'f', name: 'n'}).then(async w => { await w.write(new Uint8Array(7)); await w.close(); })",
@@ -238,20 +238,20 @@ CHECKS = [
         "me().sendChatMessage('one').then(m => me().editChatMessage('two', m))",
     ),
     _of(
-        "call a procedure",
+        "call an RPC method",
         "LocalParticipant.performRpc LocalParticipant.registerRpcMethod",
         "bob",
         "me().performRpc({destinationIdentity: 'ann', method: 'm', payload: 'p'}).then(a => { if (a !== 're p') throw a; })",
     ),
     _of(
-        "a procedure that is not there",
+        "call an unknown RPC method",
         "LocalParticipant.performRpc LocalParticipant.unregisterRpcMethod",
         "bob",
         "me().performRpc({destinationIdentity: 'ann', method: 'none', payload: ''}).then(() => { throw 1; },"
         " e => { if (e.code !== 1400) throw e; })",
     ),
     _of(
-        "own name, metadata, attributes",
+        "set one's own name, metadata, attributes",
         "LocalParticipant.setName LocalParticipant.setMetadata LocalParticipant.setAttributes",
         "bob",
         "me().setName('Bobby').then(() => me().setMetadata('m')).then(() => me().setAttributes({a: '1'}))",
@@ -265,14 +265,14 @@ CHECKS = [
         ".then(() => until(() => plays('Camera'))))",
     ),
     _of(
-        "disable and enable",
+        "disable and enable a subscribed track",
         "RemoteTrackPublication.setEnabled",
         "bob",
         "(of('Microphone').setEnabled(false), new Promise(r => setTimeout(r, 800)).then(() => of('Microphone').setEnabled(true))"
         ".then(() => until(() => plays('Microphone'))))",
     ),
     _of(
-        "choose a quality, a size, a rate",
+        "choose quality, size and frame rate",
         "RemoteTrackPublication.setVideoQuality RemoteTrackPublication.setVideoDimensions "
         "RemoteTrackPublication.setVideoFPS",
         "bob",
@@ -285,7 +285,7 @@ CHECKS = [
         "(other().setVolume(0.5), until(() => other().getVolume() === 0.5))",
     ),
     _of(
-        "who speaks",
+        "active speakers",
         "Room.activeSpeakers",
         "bob",
         "until(() => room.activeSpeakers.some(p => p.identity === 'ann'), 30000)",
@@ -297,7 +297,7 @@ CHECKS = [
         "until(() => other().connectionQuality === 'excellent' && me().connectionQuality === 'excellent')",
     ),
     _of(
-        "share tracks with nobody, then with all",
+        "allow nobody to subscribe, then everybody",
         "LocalParticipant.setTrackSubscriptionPermissions",
         "ann",
         "(me().setTrackSubscriptionPermissions(false, []), new Promise(r => setTimeout(r, 1500))"
@@ -305,7 +305,7 @@ CHECKS = [
         "until(() => plays('Camera'))",
     ),
     _of(
-        "facts of the room",
+        "properties of the room",
         "Room.getSid Room.state Room.remoteParticipants Room.localParticipant Room.options Room.serverInfo Room.name"
         " Room.metadata Room.numParticipants Room.numPublishers Room.isRecording Room.isE2EEEnabled Room.hasE2EESetup"
         " Room.canPlaybackAudio Room.canPlaybackVideo",
@@ -317,7 +317,7 @@ CHECKS = [
         " && room.hasE2EESetup === false && room.canPlaybackAudio && room.canPlaybackVideo))",
     ),
     _of(
-        "facts of participants",
+        "properties of participants",
         "Participant.audioTrackPublications Participant.videoTrackPublications Participant.trackPublications"
         " Participant.audioLevel Participant.isSpeaking Participant.sid Participant.identity Participant.name"
         " Participant.metadata Participant.permissions Participant.isEncrypted Participant.isAgent Participant.isActive"
@@ -333,7 +333,7 @@ CHECKS = [
         " !a.isScreenShareEnabled && !a.isLocal && a.joinedAt > new Date(2020, 1) &&"
         " !me().isE2EEEnabled && !me().lastCameraError && !me().lastMicrophoneError && a.dataTracks; })",
     ),
-    _of("wait until active", "Participant.waitUntilActive", "bob", "other().waitUntilActive()"),
+    _of("wait until a participant is active", "Participant.waitUntilActive", "bob", "other().waitUntilActive()"),
     _of(
         "publish everything again",
         "LocalParticipant.republishAllTracks",
@@ -342,34 +342,34 @@ CHECKS = [
         "until(() => of('Camera')).then(() => until(() => plays('Camera'))).then(() => until(() => plays('Microphone')))",
     ),
     _of(
-        "tracks of the screen",
+        "create screen tracks",
         "LocalParticipant.createScreenTracks",
         "ann",
         "me().createScreenTracks().then(all => { if (!all.length) throw 1; all.forEach(t => t.stop()); })",
     ),
     _of(
-        "a tone of a telephone",
+        "send a DTMF tone",
         "LocalParticipant.publishDtmf",
         "bob",
         "me().publishDtmf(1, '1')",
         "until(() => seen['RoomEvent.SipDTMFReceived'])",
     ),
     _of(
-        "a data track",
+        "publish a data track",
         "LocalParticipant.publishDataTrack",
         "bob",
         "Promise.race([me().publishDataTrack({name: 'd'}), new Promise((_, no) => setTimeout(() => no('no answer'), 8000))])",
         "until(() => seen['RoomEvent.DataTrackPublished'])",
     ),
     _of(
-        "a device that is not there",
+        "open a missing device",
         "LocalParticipant.setMicrophoneEnabled",
         "bob",
         "me().setMicrophoneEnabled(true, {deviceId: {exact: 'none'}}).catch(() => 0).then(() =>"
         " until(() => seen['RoomEvent.MediaDevicesError']))",
     ),
     _of(
-        "handlers of the room",
+        "register handlers on the room",
         "Room.registerRpcMethod Room.unregisterRpcMethod Room.unregisterTextStreamHandler"
         " Room.unregisterByteStreamHandler",
         "ann",
@@ -400,7 +400,7 @@ CHECKS = [
         " room.state === 'connected')).then(() => until(() => plays('Camera')))",
     ),
     _of(
-        "reconnect afresh",
+        "reconnect fully",
         "Room.simulateScenario",
         "ann",
         "room.simulateScenario('full-reconnect').then(() => until(() => seen['RoomEvent.Reconnected'] &&"
@@ -412,39 +412,39 @@ _FIRST = """(room.registerTextStreamHandler('c', async r => { window.text = (awa
  room.registerByteStreamHandler('f', async r => { window.bytes = (await r.readAll()).reduce((n, c) => n + c.length, 0); }),
  me().registerRpcMethod('m', async d => 're ' + d.payload), 1)"""
 _APPLICATION = {
-    "metadata of the room": "until(() => room.metadata === 'agenda')",
-    "data of the application": "until(() => window.data && data[0] === 'app')",
-    "permissions": "until(() => me().permissions.canPublish === false)",
-    "muted": "until(() => of('Microphone').isMuted)",
-    "removed": "until(() => room.state === 'disconnected' && seen['RoomEvent.Disconnected'])",
+    "room metadata set by the application": "until(() => room.metadata === 'agenda')",
+    "data sent by the application": "until(() => window.data && data[0] === 'app')",
+    "permissions changed by the application": "until(() => me().permissions.canPublish === false)",
+    "muted by the application": "until(() => of('Microphone').isMuted)",
+    "removed by the application": "until(() => room.state === 'disconnected' && seen['RoomEvent.Disconnected'])",
 }
 _LATER = {
     "end-to-end encryption": "Room.setE2EEEnabled Participant.isEncrypted",
-    "a wrong key shows nothing": "Room.setE2EEEnabled",
-    "the node is killed and comes back": "",
+    "no picture with a wrong key": "Room.setE2EEEnabled",
+    "reconnect after the node was killed": "",
     "leave": "Room.disconnect",
 }
 _REASONS = {
-    "Room.bufferedSegments": "a field of the SDK's own use",
-    "Room.cleanupRegistry": "a field of the SDK's own use",
-    "Room.emit": "of the SDK's event emitter",
-    "Participant.lastSpokeAt": "set while somebody speaks, see `Room.activeSpeakers`",
-    "RemoteParticipant.signalClient": "a field of the SDK's own use",
-    "RoomEvent.Moved": "participants are not moved between rooms; LiveKit's open server does not either",
-    "RoomEvent.MediaDevicesChanged": "devices do not change in the run",
-    "RoomEvent.TrackSubscriptionFailed": "every codec of the run is decoded",
-    "RoomEvent.TranscriptionReceived": "an older form of transcriptions; captions come as text streams",
-    "RoomEvent.TrackStreamStateChanged": "bandwidth suffices in the run",
-    "RoomEvent.AudioPlaybackStatusChanged": "the browsers of the run play without a gesture",
-    "RoomEvent.VideoPlaybackStatusChanged": "the browsers of the run play without a gesture",
-    "RoomEvent.RecordingStatusChanged": "nothing is recorded in the run",
+    "Room.bufferedSegments": "an internal field of the SDK",
+    "Room.cleanupRegistry": "an internal field of the SDK",
+    "Room.emit": "part of the SDK's event emitter",
+    "Participant.lastSpokeAt": "set while the participant speaks, see `Room.activeSpeakers`",
+    "RemoteParticipant.signalClient": "an internal field of the SDK",
+    "RoomEvent.Moved": "participants are not moved between rooms, nor by LiveKit's open server",
+    "RoomEvent.MediaDevicesChanged": "devices do not change in this run",
+    "RoomEvent.TrackSubscriptionFailed": "both browsers decode every codec of this run",
+    "RoomEvent.TranscriptionReceived": "an older form of transcription; captions arrive as text streams",
+    "RoomEvent.TrackStreamStateChanged": "bandwidth is sufficient in this run",
+    "RoomEvent.AudioPlaybackStatusChanged": "these browsers play without a user gesture",
+    "RoomEvent.VideoPlaybackStatusChanged": "these browsers play without a user gesture",
+    "RoomEvent.RecordingStatusChanged": "nothing is recorded in this run",
     "RoomEvent.MetricsReceived": "sent by agents",
-    "ParticipantEvent.TrackSubscriptionFailed": "every codec of the run is decoded",
-    "ParticipantEvent.LocalTrackCpuConstrained": "of the browser's encoder",
-    "ParticipantEvent.TrackCpuConstrained": "of the browser's encoder",
-    "ParticipantEvent.TranscriptionReceived": "an older form of transcriptions; captions come as text streams",
-    "ParticipantEvent.TrackStreamStateChanged": "bandwidth suffices in the run",
-    "ParticipantEvent.PCTrackAdded": "of the SDK's own use",
+    "ParticipantEvent.TrackSubscriptionFailed": "both browsers decode every codec of this run",
+    "ParticipantEvent.LocalTrackCpuConstrained": "depends on the browser's encoder",
+    "ParticipantEvent.TrackCpuConstrained": "depends on the browser's encoder",
+    "ParticipantEvent.TranscriptionReceived": "an older form of transcription; captions arrive as text streams",
+    "ParticipantEvent.TrackStreamStateChanged": "bandwidth is sufficient in this run",
+    "ParticipantEvent.PCTrackAdded": "internal to the SDK",
 }
 
 
@@ -464,13 +464,13 @@ class Tab:
     evaluate: Callable[[str], Any]
 
     async def run(self, script: str) -> Any:
-        """Run an expression, awaited; raises what it throws."""
+        """Evaluate an expression and await its value; raises the exception that it throws."""
         return await self.evaluate(f"(async () => {{ const value = await ({script}); return value ?? null; }})()")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its address in the browsers' namespace and here, and how its node is killed and comes back."""
+    """A running server: its address in the browsers' namespace and here, and a function that kills and restarts its node."""
 
     url: str
     here: str
@@ -549,7 +549,7 @@ async def _tabs(browser: str, host: Host, page: str) -> AsyncIterator[dict[str, 
 
 @contextlib.asynccontextmanager
 async def _site(host: Host, package: Path) -> AsyncIterator[str]:
-    """Serve the page on the loopback of the browsers' namespace, where it may use cameras."""
+    """Serve the page on the loopback interface of the browsers' namespace, where pages may use cameras."""
     app = web.Application()
     app.router.add_get("/", lambda _: _answer(_PAGE))
     app.router.add_get("/client.js", lambda _: _file(package / "dist" / "livekit-client.umd.js"))
@@ -570,7 +570,7 @@ async def _try(outcome: Outcome, about: str, *scripts: tuple[Tab, str]) -> None:
             await asyncio.wait_for(tab.run(script), _SECONDS)
         outcome.done.add(about)
     except (Error, BidiError, TimeoutError) as error:
-        outcome.failures[about] = (str(error) or "took too long").splitlines()[0][:160]
+        outcome.failures[about] = (str(error) or "timed out").splitlines()[0][:160]
 
 
 def _token(who: str, room: str) -> str:
@@ -609,7 +609,7 @@ async def run(server: Server, browser: str, host: Host, package: Path) -> Outcom
 
 
 async def _seal(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab]) -> None:
-    """Meet in an encrypted room, by the same key and then by another."""
+    """Meet in an encrypted room, with the same key and then with different keys."""
     ann, bob = tabs["ann"], tabs["bob"]
     await _try(
         outcome,
@@ -622,7 +622,7 @@ async def _seal(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab
     )
     await _try(
         outcome,
-        "a wrong key shows nothing",
+        "no picture with a wrong key",
         (bob, "room.disconnect()"),
         (bob, _join(server, "bob", room, "another key")),
         (bob, "until(() => of('Camera')?.track).then(() => new Promise(r => setTimeout(r, 3000))).then(shows)"
@@ -631,7 +631,7 @@ async def _seal(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab
 
 
 async def _kill(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab]) -> None:
-    """Kill the node of a call; the SDKs come back by themselves, to the one that takes its place."""
+    """Kill the node of a call; the SDKs must reconnect to its replacement."""
     back = "until(() => room.state === 'connected' && other(), 50000)"
     for who, tab in tabs.items():
         await _try(outcome, "", (tab, "room.disconnect()"), (tab, _join(server, who, room)))
@@ -640,7 +640,7 @@ async def _kill(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab
     server.kill()
     await _try(
         outcome,
-        "the node is killed and comes back",
+        "reconnect after the node was killed",
         (tabs["bob"], "until(() => room.state !== 'connected', 40000)"),
         (tabs["ann"], back),
         (tabs["bob"], back),
@@ -705,7 +705,7 @@ _CLASSES = {
 
 
 def declared(package: Path) -> tuple[list[str], list[str]]:
-    """Return the public members of rooms and participants, and the events, by the SDK's declarations."""
+    """Return the public members of rooms and participants, and the events, that the SDK declares."""
     base = package / "dist" / "src" / "room"
     members: list[str] = []
     for kind, file in _CLASSES.items():
@@ -726,7 +726,7 @@ def declared(package: Path) -> tuple[list[str], list[str]]:
 
 
 def _uses() -> dict[str, str]:
-    """Return what checks use of the SDK, with the first check of each."""
+    """Return the SDK members that checks use, each with its first check."""
     uses: dict[str, str] = {"Room.connect": "connect ann"}
     rows = [*((check.about, check.uses) for check in CHECKS), *((about, of.split()) for about, of in _LATER.items())]
     for about, names in rows:
@@ -736,11 +736,11 @@ def _uses() -> dict[str, str]:
 
 
 def table(outcomes: dict[str, Outcome], version: str, members: list[str], events: list[str]) -> str:
-    """Return the page of the documents."""
+    """Return the page of the documentation."""
     head = f"| | {' | '.join(outcomes)} |\n|---|{'---|' * len(outcomes)}\n"
 
     def mark(outcome: Outcome, about: str) -> str:
-        said = outcome.failures.get(about, "not tried").removeprefix("Page.evaluate: ").removeprefix("Error: ")
+        said = outcome.failures.get(about, "not tested").removeprefix("Page.evaluate: ").removeprefix("Error: ")
         return "✓" if about in outcome.done else f"`{said}`".replace("|", "/")
 
     def row(name: str, marks: list[str]) -> str:
@@ -753,17 +753,17 @@ def table(outcomes: dict[str, Outcome], version: str, members: list[str], events
         if name in uses:
             told.append(row(f"`{name}`: {uses[name]}", [mark(outcome, uses[name]) for outcome in outcomes.values()]))
         else:
-            told.append(row(f"`{name}`", [_REASONS.get(name, "not tried")] * len(outcomes)))
+            told.append(row(f"`{name}`", [_REASONS.get(name, "not tested")] * len(outcomes)))
     seen = [
         row(f"`{name}`", ["✓" if name in one.events else _REASONS.get(name, "not seen") for one in outcomes.values()])
         for name in events
     ]
     return (
         "# Conformance to LiveKit's client\n\n"
-        f"`livekit-client` {version} in Chromium and Firefox against each server, by `python -m bench.livekit_conformance`,\n"
-        "which wrote this page. The fake camera's sound is a short beep, which not every server takes for speech.\n"
-        "Firefox runs without a screen that it could share. Data tracks are not supported by Parley, which ignores them.\n"
-        "What the page on [LiveKit's SDKs](livekit.md) says beyond it was tried by hand.\n\n"
+        f"`livekit-client` {version} in Chromium and Firefox against each server. `python -m bench.livekit_conformance`\n"
+        "wrote this page. The fake microphone plays short beeps, which not every server detects as speech.\n"
+        "Firefox runs without a screen to share. Parley does not support data tracks and ignores them.\n"
+        "Other statements of the page on [LiveKit's SDKs](livekit.md) were tested by hand.\n\n"
         f"## Checks\n\n{head}" + "\n".join(checks)
         + f"\n\n## Rooms and participants\n\n{head}" + "\n".join(told)
         + f"\n\n## Events\n\n{head}" + "\n".join(seen) + "\n"
@@ -773,7 +773,7 @@ def table(outcomes: dict[str, Outcome], version: str, members: list[str], events
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--package", type=Path, required=True)
-    parser.add_argument("--livekit-server", type=Path, help="without it, Parley alone")
+    parser.add_argument("--livekit-server", type=Path, help="without it, only Parley is tested")
     parser.add_argument("--browsers", default="chromium,firefox")
     parser.add_argument("--table", type=Path)
     given: Any = parser.parse_args()

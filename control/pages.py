@@ -32,10 +32,11 @@ _CONTENT_TYPES = {
     ".md": "text/markdown; charset=utf-8",
 }
 _PAGE_HEADERS = {
-    # Trusted Types: only the policy that starts the SDK's worker can turn a string into a script or a script's URL.
+    # Trusted Types: only the policies that start the SDK's worker and the service worker can turn a string into a
+    # script or a script's URL.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
-        " require-trusted-types-for 'script'; trusted-types parley-worker;"
+        " require-trusted-types-for 'script'; trusted-types parley-worker parley-page;"
         " media-src 'self' blob: mediastream:; connect-src 'self' {nodes}; worker-src 'self' blob:; object-src 'none';"
         " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent
 BUILT = ROOT / "built"
-_SOURCES = ("api-docs", "app", "index.html", "sdk", "tools", "vendor")
+_SOURCES = ("api-docs", "app", "index.html", "sdk", "service-worker.js", "tools", "vendor")
 
 
 def root() -> Path:

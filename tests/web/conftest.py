@@ -81,7 +81,9 @@ async def server() -> AsyncIterator[ScriptedServer]:
 @contextlib.asynccontextmanager
 async def open_page(chromium: Browser, **options: Any) -> AsyncIterator[Page]:
     """A page in its own context; an exception in it fails the test."""
-    context = await chromium.new_context(permissions=["camera", "microphone"], **options)
+    # The worker of test_offline.py, which the other tests do without.
+    options = {"service_workers": "block", "permissions": ["camera", "microphone"]} | options
+    context = await chromium.new_context(**options)
     page = await context.new_page()
     page.set_default_timeout(SECONDS * 1000)
     errors: list[str] = []

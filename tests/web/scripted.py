@@ -24,7 +24,8 @@ Answer = tuple[int, Any] | Callable[[aiohttp.web.Request], tuple[int, Any]]
 SECONDS = 30.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
-    "worker-src 'self'; connect-src 'self' ws:; require-trusted-types-for 'script'; trusted-types parley-worker"
+    "worker-src 'self'; manifest-src 'self'; connect-src 'self' ws:; require-trusted-types-for 'script'; "
+    "trusted-types parley-worker parley-page"
 )
 WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 BLANK = "<!doctype html><meta charset=utf-8><title>test</title>"
@@ -119,6 +120,8 @@ class ScriptedServer:
         self.refuse_sockets = False
         self.root = web.ROOT
         """The served page: the sources, or a build."""
+        self.away = False
+        """Whether files are answered as by a gateway whose server is down."""
         self.files: list[str] = []
 
     @property
@@ -172,10 +175,14 @@ class ScriptedServer:
         } | changes
 
     async def _file(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+        if self.away:
+            return aiohttp.web.Response(status=503)
         if request.path == "/blank":
             return aiohttp.web.Response(text=BLANK, content_type="text/html")
         if request.path == "/health/ready":
-            return aiohttp.web.json_response({"status": "degraded", "down": {"recorder": "No recorder is running."}})
+            return aiohttp.web.json_response(
+                {"status": "degraded", "down": {"nodes": "do not answer: sfu-2", "files": "[Errno 28] no space"}}
+            )
         path = (self.root / request.path.lstrip("/")).resolve()
         if not path.is_relative_to(self.root) or not path.is_file():
             path = self.root / "index.html"

@@ -23,7 +23,7 @@ async def test_administrators_ban_end_and_deliver_again(view: Page, server: Scri
     for path in ("/admin/users/u2/ban", "/admin/meetings/m1/force-end", "/webhooks/w1/deliveries/7/replay"):
         server.answers["POST", path] = (200, {"ok": True})
     await view.goto(f"{server.url}/admin")
-    await expect(view.locator(".health")).to_contain_text("recorder No recorder is running.")
+    await expect(view.locator(".health")).to_contain_text("Media nodes do not respond: sfu-2")
     await view.get_by_role("link", name="People").click()
     await expect(view.locator("tbody tr")).to_have_count(2)
     assert await view.locator("tbody b").count() == 0

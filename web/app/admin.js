@@ -9,9 +9,18 @@ import { person } from './person.js';
 import { currentUser, rest } from './session.js';
 import { top } from './shell.js';
 import { toast } from './toasts.js';
-import { t } from './words.js';
+import { known, t } from './words.js';
 
 const COUNTS = ['users', 'meetings', 'active_meetings', 'participants_present', 'tracks', 'recordings', 'recording_now'];
+/** Reasons of control's readiness checks that the page has words for. @type {Record<string, string>} */
+const REASONS = {
+  'do not answer': 'nodes-silent',
+  'does not answer': 'silent',
+  'does not answer in time': 'silent',
+  'no answer in time': 'silent',
+  'was not checked': 'unchecked',
+  none: 'none',
+};
 const SEARCH_MS = 300;
 const LOOK_MS = 10_000;
 
@@ -35,6 +44,7 @@ export async function showAdmin(page, context) {
       }, t(`admin.${name}`)))),
       h('div', { class: 'admin-section' }, h('h1', {}, t(`admin.${section}`)), ...SECTIONS[section](context.signal))),
   );
+  page.querySelector('.admin-nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 }
 
 /** @param {AbortSignal} signal */
@@ -47,7 +57,7 @@ function overview(signal) {
       counts.replaceChildren(...COUNTS.map((name) => h('div', { class: 'card' }, h('dt', {}, t(`admin.count-${name}`)), h('dd', {}, numbers[name].toLocaleString()))));
       const down = Object.entries(ready.down ?? {});
       health.replaceChildren(h('p', { class: `health-${ready.status}` }, icon(ready.status === 'ok' ? 'check' : 'warning'), t(`admin.health-${ready.status}`)),
-        down.length > 0 && h('ul', {}, ...down.map(([name, reason]) => h('li', {}, h('strong', {}, name), ` ${reason}`))));
+        down.length > 0 && h('ul', {}, ...down.map(([name, reason]) => h('li', {}, h('strong', {}, known(`admin.part-${name}`) ? t(`admin.part-${name}`) : name), ' ', ...sayReason(String(reason))))));
     } catch (error) {
       toast(sentenceOf(error), 'problem');
     }
@@ -56,6 +66,13 @@ function overview(signal) {
   signal.addEventListener('abort', () => clearInterval(timer));
   void refresh();
   return [health, counts];
+}
+
+/** The server's reason; in other languages than English only the frequent ones have a text. @param {string} reason @returns {(Node|string)[]} */
+function sayReason(reason) {
+  const [, what, names] = /^(do not answer): (.+)$/.exec(reason) ?? [null, reason, ''];
+  const key = REASONS[what];
+  return key ? [t(`admin.reason-${key}`, { names })] : [h('span', { lang: 'en' }, reason)];
 }
 
 function people() {

@@ -70,7 +70,7 @@ export class DataTable {
   #row(row) {
     return h('tr', {}, ...this.#columns.map(({ label, of, kind }) => {
       const value = of(row);
-      return h('td', { class: kind ?? null, 'data-label': kind ? null : label }, ...(Array.isArray(value) ? value : [value]));
+      return h('td', { class: kind ?? null, 'data-label': kind === 'main' || kind === 'actions' ? null : label }, ...(Array.isArray(value) ? value : [value]));
     }));
   }
 }

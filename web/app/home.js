@@ -93,6 +93,11 @@ async function showMeetings(page, context, user) {
       h('div', { class: 'home-actions' }, now, schedule, joinByLink(context, { element: link, input: link })),
       lists.element),
   );
+  // The shortcut of the installed page. The meeting takes the place of this address, so that Back does not start another.
+  if (context.query.get('meet') === 'now') {
+    history.replaceState(null, '', '/');
+    void meetNow();
+  }
   try {
     await lists.load();
   } catch (error) {

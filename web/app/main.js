@@ -2,6 +2,7 @@
 import './core.js';
 import { h } from './dom.js';
 import { sentenceOf } from './format.js';
+import { registerWorker } from './installing.js';
 import { loadWords, t } from './words.js';
 
 /**
@@ -96,4 +97,8 @@ document.addEventListener('click', (event) => {
 });
 addEventListener('popstate', () => void route());
 await needed(loadWords());
-void route().then(() => dispatchEvent(new Event('parley:complete')));
+void route().then(() => {
+  dispatchEvent(new Event('parley:complete'));
+  // Last: it needs requests of its own, which no screen waits for.
+  void registerWorker();
+});

@@ -12,7 +12,7 @@ const root = new URL('../', import.meta.url).pathname;
 const out = process.argv[2] ?? `${root}built`;
 const work = `${out}.new`;
 /** The files of the digest; the server computes the same one (see __init__.py). */
-const SOURCES = ['api-docs', 'app', 'index.html', 'sdk', 'tools', 'vendor'];
+const SOURCES = ['api-docs', 'app', 'index.html', 'sdk', 'service-worker.js', 'tools', 'vendor'];
 /** For each path, the modules that its first screen needs besides main.js. */
 const ROUTES = {
   '^/$': ['home.js'],
@@ -140,6 +140,13 @@ const boot = await build({
 });
 
 const icon = await hashed('app/icon.svg');
+const offline = await readFile(`${root}service-worker.js`, 'utf8');
+const cached = /const SHELL = \[PAGE, (.+?)\];/.exec(offline)?.[1].match(/[^',\s]+/g) ?? [];
+const version = createHash('sha256');
+for (const path of ['/app/install/offline.html', ...cached]) version.update(await readFile(`${root}${path.slice(1)}`));
+const VERSION = "const VERSION = 'sources';";
+if (cached.length === 0 || !offline.includes(VERSION)) throw new Error('service-worker.js does not have the form that the build expects');
+await writeFile(`${work}/service-worker.js`, offline.replace(VERSION, `const VERSION = '${version.digest('hex').slice(0, 12)}';`));
 await Promise.all(['sdk', 'api-docs', 'app'].map((name) => cp(`${root}${name}`, `${work}/${name}`, { recursive: true })));
 const first = (/** @type {{metafile: {outputs: object}}} */ made) => addressOf(Object.keys(made.metafile.outputs).filter((name) => !name.endsWith('.map'))[0]);
 await writeFile(`${work}/index.html`, (await readFile(`${root}index.html`, 'utf8'))

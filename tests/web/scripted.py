@@ -121,7 +121,7 @@ class ScriptedServer:
         self.root = web.ROOT
         """The served page: the sources, or a build."""
         self.away = False
-        """Whether files are answered as by a gateway whose server is down."""
+        """Set while files are answered as by a gateway whose server is down."""
         self.files: list[str] = []
 
     @property

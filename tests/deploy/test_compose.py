@@ -165,17 +165,36 @@ def test_base_has_no_ai_and_gpu_adds_it() -> None:
     assert set(load("compose.captions.yaml")["services"]) == {"models", "inference"}
 
 
-def test_secrets_and_volumes_that_are_used_are_declared() -> None:
-    declared: dict[str, set[str]] = {"secrets": set(), "volumes": set()}
-    for path in FILES:
-        for kind, names in declared.items():
-            names |= set(load(path.name).get(kind) or {})
-    for path in FILES:
-        for name, service in load(path.name)["services"].items():
-            assert set(service.get("secrets", [])) <= declared["secrets"], name
-            for volume in service.get("volumes", []):
-                source = volume.split(":")[0]
-                assert source.startswith((".", "/", "$")) or source in declared["volumes"], (name, source)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_what_services_refer_to_is_declared_in_the_base_or_the_overlay(path: Path) -> None:
+    files = [load("compose.yaml"), load(path.name)]
+    declared = {
+        kind: {name for file in files for name in file.get(kind) or {}}
+        for kind in ("services", "secrets", "volumes", "networks", "configs")
+    }
+    for name, service in load(path.name)["services"].items():
+        for kind, used in references(service).items():
+            assert used <= declared[kind], (name, kind, used - declared[kind])
+
+
+def references(service: dict[str, Any]) -> dict[str, set[str]]:
+    """Return the names that a service refers to, by what they name."""
+    found = {kind: set[str]() for kind in ("secrets", "configs", "networks")}
+    for kind, names in found.items():
+        for one in service.get(kind, []):
+            names.add(one["source"] if isinstance(one, dict) else one)
+    sources = {one["source"] if isinstance(one, dict) else one.split(":")[0] for one in service.get("volumes", [])}
+    found["volumes"] = {source for source in sources if not source.startswith((".", "/", "$"))}
+    found["services"] = set(service.get("depends_on", []))
+    if (mode := service.get("network_mode", "")).startswith("service:"):
+        found["services"].add(mode.removeprefix("service:"))
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*/*.sh")), ids=lambda path: path.name)
+def test_scripts_can_be_read_by_a_shell(path: Path) -> None:
+    done = subprocess.run(["sh", "-n", str(path)], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
 
 
 def test_mounted_files_exist() -> None:

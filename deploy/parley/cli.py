@@ -25,6 +25,7 @@ from parley.operator_flags import (
     add_inspect_flags,
     add_install_flags,
     add_restore_flags,
+    add_upgrade_flags,
 )
 
 Verb = Callable[[Settings, argparse.Namespace], int]
@@ -113,6 +114,8 @@ def _add_verbs_of_own_flags(
     add_backup_flags(backup)
     restore = verbs.add_parser("restore", help="make an installation from a backup", parents=[common])
     add_restore_flags(restore)
+    upgrade = verbs.add_parser("upgrade", help="check what an upgrade to this release changes", parents=[common])
+    add_upgrade_flags(upgrade)
     bundle = verbs.add_parser("support-bundle", help="write a file for support, without secrets", parents=[common])
     add_bundle_flags(bundle)
     service = verbs.add_parser("install-service", help="write a systemd unit that runs `parley up`", parents=[common])

@@ -49,11 +49,8 @@ class Finding(NamedTuple):
 
 async def look(settings: Settings, stun_server: str | None = None, ntp_server: str | None = None) -> list[Finding]:
     """Return all findings. External STUN and NTP servers are asked only if they are given."""
-    # `parley up` creates these if they are missing.
-    made: dict[str, object] = {} if settings["tls_certificate"] else {"https_port": -1}
-    made |= {} if settings["node_secret"] else {"node_secret": "x" * 32}
     try:
-        part_configs.check(settings.replaced(**made))
+        check_settings(settings)
     except SettingsError as error:
         return [Finding("bad", "settings", str(error))]
     found = [Finding("ok", "settings", "all parts accept them")]
@@ -65,6 +62,14 @@ async def look(settings: Settings, stun_server: str | None = None, ntp_server: s
     if ntp_server is not None:
         found.append(await _clock(ntp_server))
     return found
+
+
+def check_settings(settings: Settings) -> None:
+    """Convert the settings for all parts, as their start does; raises SettingsError."""
+    # `parley up` creates these if they are missing.
+    made: dict[str, object] = {} if settings["tls_certificate"] else {"https_port": -1}
+    made |= {} if settings["node_secret"] else {"node_secret": "x" * 32}
+    part_configs.check(settings.replaced(**made))
 
 
 async def _names(settings: Settings) -> list[Finding]:

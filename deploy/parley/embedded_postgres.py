@@ -39,7 +39,7 @@ class EmbeddedPostgres:
         if len(str(self.socket_directory)) > _MAX_SOCKET_DIRECTORY:
             raise PostgresUnavailable(f"the path {self.socket_directory} is too long for a Unix socket")
         self.socket_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._check_version()
+        self.check_version()
         self._remove_stale_locks()
         if (self.data / "PG_VERSION").exists():
             return
@@ -87,7 +87,8 @@ class EmbeddedPostgres:
         """Return the argv of a client program that comes with the server (pg_dump, psql, …), for this cluster."""
         return [str(binaries() / name), "-h", str(self.socket_directory), "-U", "postgres", *arguments]
 
-    def _check_version(self) -> None:
+    def check_version(self) -> None:
+        """Check that this server reads the data; raises PostgresUnavailable if another version wrote it."""
         version_file = self.data / "PG_VERSION"
         if not version_file.exists():
             return

@@ -48,6 +48,12 @@ def add_restore_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verify", action="store_true", help="read and verify the backup, and write nothing")
 
 
+def add_upgrade_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the check, which is all that the verb does, and the place of backups."""
+    parser.add_argument("--check", action="store_true", required=True, help="show what would change; change nothing")
+    parser.add_argument("--backup", metavar="TARGET", help="place of backups: the newest must be less than a day old")
+
+
 def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="a directory, or s3:BUCKET[/PREFIX]")
 

@@ -29,20 +29,20 @@ FINISH_SECONDS = Histogram(
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 FACTS = Counter("parley_recorder_facts_total", "Facts for control, by outcome", ["outcome"])
-BROADCASTS = Gauge("parley_recorder_broadcasts", "Rooms that go out live")
-BROADCAST_OUTPUTS = Gauge(
-    "parley_recorder_broadcast_outputs", "Outputs of broadcasts, by what they are doing", ["phase"]
-)
-BROADCAST_BITS = Gauge("parley_recorder_broadcast_bits_per_second", "Bits that all outputs hand over in a second")
+BROADCASTS = Gauge("parley_recorder_broadcasts", "Rooms that are being broadcast")
+BROADCAST_OUTPUTS = Gauge("parley_recorder_broadcast_outputs", "Outputs of broadcasts, by phase", ["phase"])
+BROADCAST_BITS = Gauge("parley_recorder_broadcast_bits_per_second", "Bits per second that all outputs deliver")
 BROADCAST_DELAY = Gauge(
-    "parley_recorder_broadcast_delay_seconds", "Longest time from capture until an output handed a picture over"
+    "parley_recorder_broadcast_delay_seconds", "Longest delay from capture to delivery by an output"
 )
-BROADCAST_BYTES = Counter("parley_recorder_broadcast_bytes_total", "Bytes handed over by outputs", ["kind"])
+BROADCAST_BYTES = Counter("parley_recorder_broadcast_bytes_total", "Bytes delivered by outputs", ["kind"])
 BROADCAST_DROPPED = Counter(
-    "parley_recorder_broadcast_dropped_frames_total", "Pictures that an output could not hand over in time", ["kind"]
+    "parley_recorder_broadcast_dropped_frames_total", "Pictures that an output could not deliver in time", ["kind"]
 )
 BROADCAST_FAILURES = Counter(
-    "parley_recorder_broadcast_failures_total", "Times that an output lost its target, or did not reach it", ["kind"]
+    "parley_recorder_broadcast_failures_total",
+    "Connections to targets that outputs lost or could not establish",
+    ["kind"],
 )
 # Start at 0: an alert needs a value from before a change, and a dashboard shows 0 instead of no data.
 for _family, _labels in (
@@ -65,7 +65,7 @@ _outputs: dict[str, list[OutputState]] = {}
 
 
 def note_outputs(broadcast: str, states: list[OutputState]) -> None:
-    """Note how the outputs of a broadcast are doing; none when it is over."""
+    """Update the metrics of a broadcast's outputs; an ended broadcast has none."""
     _outputs[broadcast] = states
     if not states:
         del _outputs[broadcast]

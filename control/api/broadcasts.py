@@ -1,4 +1,4 @@
-"""Broadcasts of a meeting: its composed picture and sound, live to RTMP servers and as HLS. Hosts start them."""
+"""Broadcasts of a meeting: hosts stream its composed picture and sound live to RTMP servers and as HLS."""
 
 import asyncio
 import re
@@ -38,7 +38,7 @@ _SEGMENT = re.compile(r"^[0-9a-f]+-(\d+)\.m4s$", re.MULTILINE)
 
 
 class AddOutput(Body, frozen=True, kw_only=True):
-    """`url` and `key` are for `rtmp`: rtmp[s]://host[:port]/application, and the stream key, which is never shown."""
+    """A new output. `rtmp` requires `url`, rtmp[s]://host[:port]/application, and `key`, the secret stream key."""
 
     kind: OutputKind
     name: Text
@@ -47,7 +47,7 @@ class AddOutput(Body, frozen=True, kw_only=True):
 
 
 class StartBroadcast(Body, frozen=True, kw_only=True):
-    """`layout` is as in films: `grid`, `speaker`, `screen`, `single` or `waveform`."""
+    """Options of a broadcast. `layout` is as in films: `grid`, `speaker`, `screen`, `single` or `waveform`."""
 
     layout: Layout = "speaker"
     size: Literal["720p", "vertical"] = "720p"
@@ -55,10 +55,10 @@ class StartBroadcast(Body, frozen=True, kw_only=True):
 
 
 class Output(Answer, frozen=True, kw_only=True):
-    """A place where broadcasts of the meeting go. `watch_url` is the playlist of an HLS output.
+    """A target of the meeting's broadcasts. `watch_url` is the playlist of an HLS output.
 
-    While the meeting is live, `phase` says what the output does, and `since` when that began; `delay_ms` is the time
-    from the camera until the target had it, `dropped` how many pictures it did not get in time.
+    While the meeting is live, `phase` is the output's state, and `since` the start of that state; `delay_ms` is the
+    time from capture to delivery, and `dropped` counts pictures that were not delivered in time.
     """
 
     id: str
@@ -77,9 +77,9 @@ class Output(Answer, frozen=True, kw_only=True):
 
 
 class Broadcast(Answer, frozen=True, kw_only=True):
-    """The broadcast of a meeting, which runs if `started_at` is set, and its outputs.
+    """The broadcast of a meeting, which is running if `started_at` is set, and its outputs.
 
-    `problem` says why nothing is being composed. `left_out` counts pictures for which the server had no time.
+    `problem` is the reason why nothing is being composed. `left_out` counts pictures left out for lack of CPU time.
     """
 
     started_at: Time | None
@@ -93,13 +93,13 @@ class Broadcast(Answer, frozen=True, kw_only=True):
 
 @endpoints.route("GET", _PATH, Access.HOST, answer=Broadcast)
 async def get_broadcast(call: Call, meeting: str) -> Broadcast:
-    """Return whether the meeting is broadcast, where to, and how that is going."""
+    """Return the state of the meeting's broadcast and its outputs."""
     return await _public(call.services, meeting)
 
 
 @endpoints.route("POST", f"{_PATH}/outputs", Access.HOST, body=AddOutput, answer=Broadcast, status=201)
 async def add_broadcast_output(call: Call, meeting: str, body: AddOutput) -> Broadcast:
-    """Add a place where broadcasts of the meeting go; a running one goes there at once."""
+    """Add an output for the meeting's broadcasts; a running broadcast uses it at once."""
     if body.kind == "rtmp":
         _check_target(body.url, private=call.services.config.allow_private_broadcasts)
     elif body.url or body.key is not None:
@@ -120,7 +120,7 @@ async def add_broadcast_output(call: Call, meeting: str, body: AddOutput) -> Bro
 
 @endpoints.route("DELETE", f"{_PATH}/outputs/<output>", Access.HOST, answer=Done)
 async def delete_broadcast_output(call: Call, meeting: str, output: str) -> Done:
-    """Delete an output; a running broadcast ends there."""
+    """Delete an output; a running broadcast stops using it."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         if not await broadcasts.remove_output(connection, meeting, output):
             raise not_found("This meeting has no such output.")
@@ -130,7 +130,7 @@ async def delete_broadcast_output(call: Call, meeting: str, output: str) -> Done
 
 @endpoints.route("POST", f"{_PATH}/start", Access.HOST, body=StartBroadcast, answer=Broadcast, status=201)
 async def start_broadcast(call: Call, meeting: str, body: StartBroadcast) -> Broadcast:
-    """Go live. Everyone in the meeting is told, and is shown only with consent to being recorded."""
+    """Start the broadcast. All participants are notified, and are shown only if they consent to being recorded."""
     options = FilmOptions(layout=body.layout, size=body.size, names=body.names)
     if (problem := options.problem()) is not None:
         raise Problem(400, "invalid_film", problem)
@@ -140,14 +140,14 @@ async def start_broadcast(call: Call, meeting: str, body: StartBroadcast) -> Bro
 
 @endpoints.route("POST", f"{_PATH}/stop", Access.HOST, answer=Broadcast)
 async def stop_broadcast(call: Call, meeting: str) -> Broadcast:
-    """Stop the broadcast at all outputs, which stay for the next one."""
+    """Stop the broadcast; its outputs are kept for the next one."""
     await rules.stop(call.services, Wish(meeting, call.actor, call.address))
     return await _public(call.services, meeting)
 
 
 @endpoints.route("GET", "/api/v1/live/<watch>/<piece>", Access.PUBLIC, content_type="*/*")
 async def watch_broadcast(call: Call, watch: str, piece: str) -> Response:
-    """Return the playlist of an HLS output, or a segment; whoever has the link may watch.
+    """Return the playlist of an HLS output, or a segment. Anyone with the link may watch.
 
     `_HLS_msn` and `_HLS_part` wait for that part (low-latency HLS).
     """
@@ -169,7 +169,7 @@ async def watch_broadcast(call: Call, watch: str, piece: str) -> Response:
 
 
 async def _await_part(call: Call, key: str) -> None:
-    """Wait until a playlist has the part that a player asks for, for a few seconds at most."""
+    """Wait until a playlist has the part that a player requests, at most a few seconds."""
     try:
         segment = int(call.request.args["_HLS_msn"])
         part = int(call.request.args.get("_HLS_part", -1))
@@ -187,23 +187,23 @@ async def _await_part(call: Call, key: str) -> None:
 
 
 def _newest(playlist: str) -> tuple[int, int]:
-    """Return the newest segment and part of a playlist; of a complete segment every part is there."""
+    """Return the numbers of the newest segment and part in a playlist; a complete segment has all of its parts."""
     parts = [(int(segment), int(part)) for segment, part in _PART.findall(playlist)]
     whole = [(int(segment), 1 << 30) for segment in _SEGMENT.findall(playlist)]
     return max([*parts, *whole], default=(-1, -1))
 
 
 def _check_target(url: str, *, private: bool) -> None:
-    """Raise Problem 400 unless the URL is an RTMP address to which the server may connect."""
+    """Raise Problem 400 unless the URL is an RTMP address that the server may connect to."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise Problem(400, "invalid_url", "This is not a URL.") from error
     if parts.scheme not in _RTMP or not host or not parts.path.strip("/") or port == 0:
-        raise Problem(400, "invalid_url", "The address must be like rtmps://host/application.")
+        raise Problem(400, "invalid_url", "The address must have the form rtmps://host/application.")
     if parts.username is not None or any(letter.isspace() or ord(letter) < 32 for letter in url):
-        raise Problem(400, "invalid_url", "This URL cannot be called.")
+        raise Problem(400, "invalid_url", "The server cannot connect to this URL.")
     if not private and is_forbidden(host):
         raise Problem(400, "forbidden_address", "This address is not on the public internet.")
 
@@ -226,10 +226,10 @@ async def _public(services: Services, meeting: str) -> Broadcast:
 
 
 def _silence(row: BroadcastRow | None) -> str:
-    """Return a sentence if nobody has reported a running broadcast lately: nothing is known of it."""
+    """Return a problem if no recorder has reported on a running broadcast recently."""
     if row is None or (datetime.now(UTC) - (row.reported_at or row.started_at)).total_seconds() <= _SILENT_SECONDS:
         return ""
-    return "The recorder, which makes broadcasts, does not answer."
+    return "The recorder, which makes broadcasts, does not respond."
 
 
 def _output(row: OutputRow, state: OutputState | None) -> Output:

@@ -1,7 +1,7 @@
 """Shared document of a meeting: its notes and whiteboard, as updates of a CRDT that only the page reads.
 
-Pages tell each other of updates over data channels, and store them here for those who come later. A page that has read
-many updates stores one that contains them all in their place.
+Pages send updates to each other over data channels, and store them here for later participants. A page that has read
+many updates replaces them with one that contains them all.
 """
 
 from typing import Annotated
@@ -26,7 +26,7 @@ _Number = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class DocumentQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`after` is the number of the last known update."""
+    """Query parameters. `after` is the number of the last known update."""
 
     after: _Number = 0
 
@@ -79,7 +79,7 @@ async def write_document(call: Call, meeting: str, body: NewUpdate) -> Stored:
             raise Problem(403, "not_in_room", "Connect to the meeting first.")
         settings = grants.settings_of(call.standing.meeting)
         if not grants.current(state, person.id, person.role, settings).data:
-            raise Problem(403, "not_permitted", "You may not write in this meeting.")
+            raise Problem(403, "not_permitted", "You are not allowed to write in this meeting.")
         if state.e2ee:
             raise Problem(409, "document_sealed", "End-to-end encrypted meetings have no shared document.")
         if body.replaces is not None:

@@ -1,4 +1,4 @@
-"""Starting and stopping of broadcasts, and what recorders are told of them."""
+"""Start and stop of broadcasts, and the orders to recorders."""
 
 import time
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ async def start_in_transaction(
 ) -> tuple[BroadcastRow, DesiredState]:
     """Start the broadcast of a locked meeting; return the state to push."""
     if not await broadcasts.outputs(connection, wish.meeting):
-        raise Problem(409, "no_outputs", "Add where the broadcast goes to first.")
+        raise Problem(409, "no_outputs", "Add an output first.")
     desired = DesiredBroadcast(broadcast=new_id("broadcast"), started_at=time.time_ns() // 1_000_000)
     state = await rooms.edit_state(connection, wish.meeting, lambda before: _with(before, desired))
     if state is None:
@@ -56,9 +56,9 @@ def _with(before: DesiredState, desired: DesiredBroadcast) -> DesiredState:
     if before.ended:
         raise ended()
     if before.e2ee:
-        raise Problem(409, "e2ee", "An end-to-end encrypted meeting cannot be broadcast by the server.")
+        raise Problem(409, "e2ee", "The server cannot broadcast an end-to-end encrypted meeting.")
     if before.broadcast is not None:
-        raise Problem(409, "already_live", "This meeting is already broadcast.")
+        raise Problem(409, "already_live", "This meeting is already live.")
     return msgspec.structs.replace(before, broadcast=desired)
 
 
@@ -68,7 +68,7 @@ async def stop(services: Services, wish: Wish) -> None:
         await meetings.lock(connection, wish.meeting)
         row, state = await stop_in_transaction(connection, wish.meeting)
         if row is None:
-            raise Problem(409, "not_live", "This meeting is not broadcast.")
+            raise Problem(409, "not_live", "This meeting is not live.")
         await audit.write(connection, wish.actor, "stop_broadcast", row.id, wish.address, meeting=wish.meeting)
     services.nodes.push(state)
 
@@ -91,7 +91,7 @@ async def stop_abandoned(services: Services, meeting: str) -> None:
 
 
 async def take_report(services: Services, broadcast: str, report: BroadcastReport) -> BroadcastOrders:
-    """Keep a recorder's report, and return what it should do."""
+    """Store a recorder's report, and return its orders."""
     async with services.pool.acquire() as connection, connection.transaction():
         before = await broadcasts.by_id(connection, broadcast)
         if before is None or not await broadcasts.note(connection, broadcast, report):
@@ -102,7 +102,7 @@ async def take_report(services: Services, broadcast: str, report: BroadcastRepor
 
 
 async def _tell_changes(connection: Connection, before: BroadcastRow, report: BroadcastReport) -> None:
-    """Write events for outputs that lost their target, or have it again."""
+    """Write events for outputs that lost or regained their target."""
     earlier = reported(before)
     for output, state in report.outputs.items():
         was = earlier.outputs.get(output) if earlier is not None else None
@@ -118,7 +118,7 @@ def reported(row: BroadcastRow) -> BroadcastReport | None:
 
 
 def state_of(report: BroadcastReport | None, output: str) -> OutputState | None:
-    """Return how an output is doing, None if nobody knows."""
+    """Return an output's status, None if it is unknown."""
     return None if report is None else report.outputs.get(output)
 
 

@@ -1,4 +1,4 @@
-"""Broadcasts of meetings, of which at most one runs at a time, and the outputs that a meeting has for them."""
+"""Broadcasts of meetings, at most one per meeting at a time, and the outputs that a meeting has for them."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ MOST_OUTPUTS = 10
 
 
 class OutputRow(msgspec.Struct, frozen=True):
-    """An output. `stream_key` is sealed; whoever has the `watch_key` of an HLS output may watch."""
+    """An output. `stream_key` is sealed; anyone with the `watch_key` of an HLS output may watch."""
 
     id: str
     meeting_id: str
@@ -26,7 +26,7 @@ class OutputRow(msgspec.Struct, frozen=True):
 
 
 class BroadcastRow(msgspec.Struct, frozen=True):
-    """A broadcast, with the latest report of the recorder that has it (foundation.broadcasts)."""
+    """A broadcast, with the latest report of its recorder (foundation.broadcasts)."""
 
     id: str
     meeting_id: str
@@ -57,7 +57,7 @@ async def remove_output(connection: Connection, meeting: str, output: str) -> bo
 
 
 async def start(connection: Connection, broadcast: str, meeting: str, by: str, options: dict[str, Any]) -> BroadcastRow:
-    """Insert a running broadcast; the meeting is locked, and has none."""
+    """Insert a running broadcast; the meeting must be locked and have none."""
     return await connection.insert_new(
         BroadcastRow, "broadcasts", id=broadcast, meeting_id=meeting, started_by=by, options=options
     )
@@ -83,9 +83,9 @@ async def end(connection: Connection, meeting: str) -> BroadcastRow | None:
 
 
 async def note(connection: Connection, broadcast: str, report: BroadcastReport) -> bool:
-    """Keep a recorder's report; return False if the broadcast is over, or another recorder has it.
+    """Store a recorder's report; return False if the broadcast is over or belongs to another recorder.
 
-    One whose node has held the room later takes over, and anyone from a recorder that is silent.
+    A recorder takes over if its node has a higher epoch for the room, or if the other recorder is silent.
     """
     return await connection.change(
         "UPDATE broadcasts SET instance = $2, placement = $3, report = $4, reported_at = now()"
@@ -99,7 +99,7 @@ async def note(connection: Connection, broadcast: str, report: BroadcastReport) 
 
 
 async def watched(connection: Connection, watch_key: str) -> tuple[str, str] | None:
-    """Return the recorder that has the output of a watch key, and the output; None if it is not on."""
+    """Return the recorder and the id of the output with a watch key; None if it is not live."""
     found = await connection.fetchrow(
         "SELECT b.instance, o.id FROM broadcast_outputs o JOIN broadcasts b ON b.meeting_id = o.meeting_id"
         " WHERE o.watch_key = $1 AND b.instance <> ''"
@@ -111,7 +111,7 @@ async def watched(connection: Connection, watch_key: str) -> tuple[str, str] | N
 
 
 async def abandoned(connection: Connection) -> list[str]:
-    """Return the meetings that are broadcast although nobody has been there for a minute."""
+    """Return the meetings that are broadcast but have been empty for a minute."""
     rows = await connection.fetch(
         "SELECT b.meeting_id FROM broadcasts b WHERE b.ended_at IS NULL AND b.started_at < now() - interval '1 minute'"
         " AND NOT EXISTS (SELECT FROM meeting_rooms l WHERE l.meeting_id = b.meeting_id"
@@ -121,5 +121,5 @@ async def abandoned(connection: Connection) -> list[str]:
 
 
 def new_watch_key() -> str:
-    """Return a new secret for those who may watch."""
+    """Return a new watch key."""
     return new_id("watch")

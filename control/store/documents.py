@@ -1,4 +1,4 @@
-"""The shared document of a meeting: updates in the order in which they came."""
+"""The shared document of a meeting: updates in order of arrival."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Size:
 
 
 async def updates(connection: Connection, meeting: str, after: int) -> list[UpdateRow]:
-    """Return the updates that came after update `after`."""
+    """Return the updates after update `after`."""
     return await connection.all(
         UpdateRow,
         "SELECT id, data FROM document_updates WHERE meeting_id = $1 AND id > $2 ORDER BY id",
@@ -53,7 +53,7 @@ async def remove(connection: Connection, meeting: str, first: int, last: int) ->
 
 
 async def forget(connection: Connection, days: int) -> None:
-    """Delete the documents that nobody has changed for so many days."""
+    """Delete the documents that nobody has changed for a number of days."""
     await connection.execute(
         "DELETE FROM document_updates d WHERE NOT EXISTS (SELECT 1 FROM document_updates later"
         " WHERE later.meeting_id = d.meeting_id AND later.written_at >= now() - make_interval(days => $1))",

@@ -1,4 +1,4 @@
-"""Egresses: an application's orders of files, by LiveKit's API. Their state follows from the recording and the film."""
+"""Egresses: files ordered through LiveKit's API. Their state is derived from the recording and the film."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MOST_LISTED = 100
 
 @dataclass(frozen=True, slots=True)
 class EgressRow:
-    """An egress with what its state follows from. `owns`: it started the recording. `made` is the film's result."""
+    """An egress and the basis of its state. `owns`: it started the recording. `made` is the film's result."""
 
     id: str
     meeting_id: str
@@ -44,7 +44,7 @@ _ALL = """SELECT e.*, r.state AS recording_state, r.stopped_at, r.duration_ms AS
 
 
 async def add(connection: Connection, **values: Any) -> EgressRow:
-    """Add an egress of a running recording, and report it."""
+    """Add an egress of a running recording, and write its event."""
     made = new_id("egress")
     await connection.insert("livekit_egresses", id=made, **values)
     row = await by_id(connection, made)
@@ -58,7 +58,7 @@ async def by_id(connection: Connection, egress: str) -> EgressRow | None:
 
 
 async def listed(connection: Connection, room: str, egress: str) -> list[EgressRow]:
-    """Return the newest egresses, of a room or with an id where these are named."""
+    """Return the newest egresses, optionally of one room or with one id."""
     return await connection.all(
         EgressRow,
         f"{_ALL} WHERE ($1 = '' OR e.room = $1) AND ($2 = '' OR e.id = $2) ORDER BY e.started_at DESC, e.id LIMIT $3",
@@ -69,7 +69,7 @@ async def listed(connection: Connection, room: str, egress: str) -> list[EgressR
 
 
 async def end(connection: Connection, egress: str) -> bool:
-    """Note the end of an egress; return whether the recording is its kind's alone, and nobody needs it any longer."""
+    """Store the end of an egress; return whether only egresses needed the recording, and none does any longer."""
     row = await by_id(connection, egress)
     if row is None or not await connection.change(
         "UPDATE livekit_egresses SET ended_at = now() WHERE id = $1 AND ended_at IS NULL", egress
@@ -81,7 +81,7 @@ async def end(connection: Connection, egress: str) -> bool:
 
 
 async def recorded(connection: Connection, recording: str, node: str, host: str) -> None:
-    """Order the films of a finished recording's egresses, each of the time that it ran."""
+    """Order the films of a finished recording's egresses, each from the start to the end of its egress."""
     row = await recordings.by_id(connection, recording)
     waiting = await connection.all(EgressRow, f"{_ALL} WHERE e.recording_id = $1 AND e.film IS NULL", recording)
     for egress in waiting if row is not None else ():
@@ -109,7 +109,7 @@ async def _update(connection: Connection, egress: str, ended_at: datetime | None
 
 
 async def filmed(connection: Connection, film: str) -> None:
-    """Report the end of the egress of a film, if it is one's."""
+    """Write the event for the end of a film's egress, if the film belongs to one."""
     found: Sequence[EgressRow] = await connection.all(EgressRow, f"{_ALL} WHERE e.film = $1", film)
     for row in found:
         await _report(connection, row, "egress.ended")

@@ -1,6 +1,6 @@
-"""Egress: files of rooms, participants and tracks, made from the room's recording once that is finished.
+"""Egress: files of rooms, participants and tracks, made from the room's recording once it is finished.
 
-An egress uses the recording that runs, or starts one. Its file is a film of the time between its start and its end.
+An egress uses the running recording, or starts one. Its file is a film from its start to its end.
 Files stay in Parley's storage: their `location` is a path of the REST API.
 """
 
@@ -36,7 +36,7 @@ async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgr
     """Make a film of everybody."""
     _check(caller, asked)
     if asked.custom_base_url or asked.video_only:
-        raise TwirpError("unimplemented", "films have Parley's layouts, and sound: no custom_base_url, no video_only")
+        raise TwirpError("unimplemented", "custom_base_url and video_only are not supported")
     output = _output(asked)
     form = _format(output, sound_only=asked.audio_only)
     options = FilmOptions(layout=_layout(asked.layout), size=_size(asked), format=form)
@@ -59,7 +59,7 @@ async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRe
 
 
 async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeEgressRequest") -> "protocol.EgressInfo":
-    """Make a film of a sound and a picture."""
+    """Make a film of an audio track and a video track."""
     _check(caller, asked)
     output = _output(asked)
     options = FilmOptions(size=_size(asked), format=_format(output, sound_only=not asked.video_track_id))
@@ -80,7 +80,7 @@ async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "
 
 
 async def _of_tracks(caller: Caller, room: str, sids: list[str], options: FilmOptions) -> tuple[FilmOptions, bool]:
-    """Return options for these tracks alone, and whether one of them is seen; raises TwirpError for unknown ones."""
+    """Return film options for these tracks, and whether one is video; raises TwirpError for unknown tracks."""
     try:
         tracks = [names.track_of(sid) for sid in sids]
     except ValueError as error:
@@ -109,7 +109,7 @@ def _files_only() -> TwirpError:
 
 
 def _output(asked: Any) -> "protocol.EncodedFileOutput":
-    """Return the one file that is asked for."""
+    """Return the one requested file output."""
     outputs = [*asked.file_outputs]
     if asked.DESCRIPTOR.oneofs_by_name.get("output") is not None:
         said = asked.WhichOneof("output")
@@ -132,7 +132,7 @@ def _is_elsewhere(output: Any) -> bool:
 
 def _format(output: "protocol.EncodedFileOutput", *, sound_only: bool) -> Format:
     if output.file_type == protocol.EncodedFileType.OGG:
-        raise TwirpError("unimplemented", "OGG is not written; use MP4 or MP3")
+        raise TwirpError("unimplemented", "OGG is not supported; use MP4 or MP3")
     if output.file_type == protocol.EncodedFileType.MP3:
         return "mp3"
     return "m4a" if sound_only else "mp4"
@@ -192,7 +192,7 @@ def _runs(row: EgressRow) -> bool:
 
 
 async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol.EgressInfo":
-    """End an egress, and the recording if egresses alone wanted it and none goes on. The file follows then."""
+    """End an egress, and with the last one a recording that only egresses needed. The file is made afterwards."""
     caller.grants("room_record")
     egress = asked.egress_id.removeprefix(views.EGRESS)
     async with caller.services.pool.acquire() as connection, connection.transaction():

@@ -2,8 +2,8 @@
 
     POST /internal/v1/broadcasts/{id}/report  BroadcastReport -> BroadcastOrders
 
-A recorder reports every second while it has one. With `held` false it must stop: the broadcast is over, or another
-recorder has it by now.
+A recorder reports every second while it runs a broadcast. With `held` false it must stop: the broadcast is over, or
+another recorder has taken it.
 """
 
 from typing import Literal
@@ -15,12 +15,12 @@ from foundation.film_options import FilmOptions
 OutputKind = Literal["rtmp", "hls"]
 OutputPhase = Literal["waiting", "connecting", "live", "retrying"]
 LIVE_PREFIX = "_live/"
-"""The place of HLS outputs' segments in the store of recordings: below it by recorder, then by output."""
+"""Prefix of HLS segments in the store of recordings, followed by the recorder and the output."""
 PLAYLIST = "live.m3u8"
 
 
 class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A target. `key` is an RTMP server's stream key. With `private` the address may be in a private network."""
+    """A target. `key` is an RTMP server's stream key. With `private`, the address may be in a private network."""
 
     id: str
     kind: OutputKind
@@ -29,14 +29,14 @@ class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
     private: bool = False
 
     def __repr__(self) -> str:
-        """Return what may stand in a log."""
+        """Return the address without its key, for logs."""
         return f"OutputOrder({self.id!r}, {self.kind!r})"
 
 
 class OutputState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a target. `since` is when the phase began (Unix ms), `error` the latest problem.
 
-    `delay_ms` is the time from capture to handing over, `dropped` pictures that could not be handed over in time.
+    `delay_ms` is the time from capture to delivery; `dropped` counts pictures that could not be delivered in time.
     """
 
     phase: OutputPhase
@@ -49,10 +49,10 @@ class OutputState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BroadcastReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`instance` is the recorder's name as it is in LIVE_PREFIX. `placement` is the epoch under which the recorder's
-    node holds the room: of two recorders the higher counts.
+    """A recorder's report. `instance` is the recorder's name in LIVE_PREFIX. `placement` is the epoch under which its
+    node holds the room; of two recorders, the one with the higher epoch wins.
 
-    `pictures` were made since the beginning, `left_out` for want of time.
+    `pictures` counts pictures made since the start, `left_out` those left out for lack of time.
     """
 
     instance: str

@@ -1,1 +1,1 @@
-"""Broadcasts: a room's composed picture and sound, sent out live."""
+"""Broadcasts: a room's composed picture and sound, streamed live."""

@@ -1,10 +1,10 @@
-"""The process that composes one broadcast. It decodes what participants send, so it has no secrets, and no network but
+"""The process that composes one broadcast. It decodes participants' media, so it has no secrets, and no network except
 the sink socket that it inherits.
 
     python -m recorder.broadcast DESCRIPTOR ORDER
 
-writes encoded media to standard output (recorder.broadcast.wire) until the sfu closes the socket, or nobody reads.
-The picture is behind by DELAY, in which packets that were late or lost arrive.
+writes encoded media to standard output (recorder.broadcast.wire) until the sfu closes the socket or the reader is gone.
+The picture is delayed by DELAY, which leaves time for late packets and retransmissions.
 """
 
 import contextlib
@@ -32,13 +32,13 @@ _MAX_MEMORY = 4 << 30
 _NICE = 5
 _RECORDS = 512
 _MAX_LATE = 10
-"""The pictures that may be late before some are left out: the machine was busy for a moment, and makes up for it."""
+"""Number of late pictures that are still made; beyond it some are left out. A busy machine can catch up within it."""
 _TICK = 100_000_000
 _SECOND = 1_000_000_000
 
 
 class Studio:
-    """Everything between the socket and standard output. Times are ns of the monotonic clock."""
+    """The pipeline from the socket to standard output. Times are ns of the monotonic clock."""
 
     def __init__(self, sink: socket.socket, order: Order) -> None:
         self._sink = sink
@@ -77,7 +77,7 @@ class Studio:
         self._cast.close()
 
     def _receive(self) -> bool:
-        """Take some records; return False at the end."""
+        """Read and process available records; return False at the end."""
         for _ in range(_RECORDS):
             try:
                 data = self._sink.recv(MAX_RECORD_BYTES)
@@ -90,7 +90,7 @@ class Studio:
         return True
 
     def _compose(self, now: int) -> None:
-        """Make the picture that is due, and the sound up to it. What is late is made up for, or left out in the end."""
+        """Make the due pictures and the sound up to them; if too many are late, leave some out."""
         latest = (now - DELAY - self._order.zero) * self._order.rate // _SECOND
         if latest > self._index + _MAX_LATE:
             self._left_out += latest - self._index

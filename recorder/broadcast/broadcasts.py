@@ -1,4 +1,4 @@
-"""The broadcasts of this recorder: begun and ended by what the sfu says. None of them reaches the recordings."""
+"""The broadcasts of this recorder, started and ended on the sfu's request. Their failures do not affect recordings."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class Broadcasts:
-    """`objects` is the store of recordings; HLS goes there."""
+    """The running broadcasts. `objects` is the store of recordings, which also stores HLS."""
 
     def __init__(self, config: RecorderConfig, objects: Objects) -> None:
         self._config = config
@@ -32,7 +32,7 @@ class Broadcasts:
         self._session: aiohttp.ClientSession | None = None
 
     async def run(self) -> None:
-        """Broadcast until cancelled."""
+        """Run broadcasts until cancelled."""
         if not self._config.control_url:
             return
         await self._remove_leftovers()
@@ -46,14 +46,14 @@ class Broadcasts:
                 await cancel_all([*(task for _, task in self._programs.values()), *self._ending])
 
     def take(self, record: BroadcastStarted | BroadcastEnded, sink_socket: Path) -> None:
-        """Take what the sfu at `sink_socket` says."""
+        """Handle a message of the sfu at `sink_socket`."""
         if isinstance(record, BroadcastStarted):
             self._begin(record, sink_socket)
         else:
             self._end(record, sink_socket)
 
     def _begin(self, begun: BroadcastStarted, sink_socket: Path) -> None:
-        """Begin a broadcast, or follow its room to another node."""
+        """Start a broadcast, or follow its room to another node."""
         if self._session is None:
             return
         program, task = self._programs.get(begun.broadcast, (None, None))
@@ -68,7 +68,7 @@ class Broadcasts:
         self._programs[begun.broadcast] = program, asyncio.create_task(self._run(program))
 
     def _end(self, ended: BroadcastEnded, sink_socket: Path) -> None:
-        """End a broadcast, unless its room has come to another node of this machine meanwhile."""
+        """End a broadcast, unless its room has moved to another node of this machine."""
         program, task = self._programs.get(ended.broadcast, (None, None))
         if program is None or task is None or program.sink_socket != sink_socket:
             return
@@ -84,8 +84,8 @@ class Broadcasts:
             ending.add_done_callback(self._ending.discard)
 
     async def _remove_leftovers(self) -> None:
-        """Delete what an earlier process left of its HLS outputs."""
+        """Delete the HLS segments that an earlier process left."""
         try:
             await self._objects.remove_all(f"{LIVE_PREFIX}{leases.file_name(self._config.instance)}/")
         except OSError as error:
-            _log.warning("segments of earlier broadcasts stay in the store: %s", describe(error))
+            _log.warning("could not delete segments of earlier broadcasts: %s", describe(error))

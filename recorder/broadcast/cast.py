@@ -1,4 +1,4 @@
-"""The people and tracks of a room that can be shown now: sink records in, a moment for the layout out. No socket."""
+"""The people and tracks that can be shown now, for the layout, derived from sink records. It does no I/O."""
 
 from dataclasses import dataclass, field
 
@@ -24,14 +24,14 @@ from sfu.frames.assembler import Frame, FrameAssembler, Loss
 
 _MAX_STREAMS = 512
 _MAX_WAIT = 250_000_000
-"""The longest wait for a lost packet (ns), within the time by which the picture is behind."""
+"""The longest wait for a lost packet (ns), within the delay of the picture."""
 _ASK_AGAIN = 1_000_000_000
 _CAMERA = "camera"
 
 
 @dataclass(slots=True)
 class _Track:
-    """A track, whichever of its streams comes. `media` decodes it."""
+    """A track, whichever of its streams arrives. `media` decodes it."""
 
     opened: TrackOpened
     media: VideoTrack | AudioTrack
@@ -60,7 +60,7 @@ class Cast:
         self._senders: dict[str, Offset] = {}
 
     def take(self, record: AnyRecord) -> None:
-        """Take a record; those that are not about media have no effect."""
+        """Process a record; those that are not about media are ignored."""
         match record:
             case PacketRecord():
                 self._packet(record)
@@ -78,7 +78,7 @@ class Cast:
                 pass
 
     def tick(self, now: int) -> list[KeyframeWanted]:
-        """Give up what has waited too long; return the keyframes to ask for."""
+        """Give up waiting for overdue packets; return the keyframes to request."""
         wanted = []
         for handle, stream in list(self._streams.items()):
             self._results(handle, stream.assembler.flush(now))
@@ -94,11 +94,11 @@ class Cast:
         return len({track.opened.participant for track in self._tracks.values()})
 
     def sounds(self) -> list[tuple[str, AudioTrack]]:
-        """Return who is heard, with the sound."""
+        """Return the audible participants, with their sound."""
         return [(t.opened.participant, t.media) for t in self._tracks.values() if isinstance(t.media, AudioTrack)]
 
     def image(self, track: str, us: int) -> LiveImage | None:
-        """Return what a track shows at an instant."""
+        """Return a track's image at an instant."""
         found = self._tracks.get(track)
         if found is None or not isinstance(found.media, VideoTrack):
             return None
@@ -108,7 +108,7 @@ class Cast:
         return image
 
     def moment(self, us: int, speaker: str) -> Moment:
-        """Return all that can be shown at an instant."""
+        """Return everything that can be shown at an instant."""
         of: dict[str, list[_Track]] = {}
         for track in self._tracks.values():
             of.setdefault(track.opened.participant, []).append(track)
@@ -181,7 +181,7 @@ class Cast:
         self._streams[opened.handle] = _Stream(track, codec, assembler, LiveClock(opened.clock_rate, sender))
 
     def _close(self, closed: TrackClosed) -> None:
-        """Close a stream. A track whose stream is replaced stays until another comes, or none does."""
+        """Close a stream. Its track stays until another stream replaces it or none arrives."""
         stream = self._streams.pop(closed.handle, None)
         if stream is None:
             return

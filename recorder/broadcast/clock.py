@@ -1,9 +1,9 @@
-"""Capture times of live media: RTP timestamps on the sfu's monotonic clock, as packets come. Times are ns.
+"""Capture times of live media: RTP timestamps converted to the sfu's monotonic clock as packets arrive. Times are ns.
 
-What is known of a clock is a bound: nothing arrives before it was captured. So a clock's offset is the smallest
-distance of an arrival from it, of the last seconds, as clocks drift and RTP clocks step (recorder.clock does the same
-for a finished recording). Sender reports align the streams of one participant. Arrivals are facts, reports are claims:
-a sender is not believed while any report says that a frame was captured after it came, or long before.
+Arrivals only bound a clock, since no frame arrives before it was captured. So a clock's offset is the smallest distance
+of an arrival in the last seconds, as clocks drift and RTP clocks step (recorder.clock does the same for a finished
+recording). Sender reports align the streams of one participant, but may be wrong: a sender's reports are ignored while
+any of them puts a frame's capture after its arrival, or long before it.
 """
 
 _SECOND = 1_000_000_000
@@ -15,7 +15,7 @@ _NTP_SECOND = 1 << 32
 
 
 class Offset:
-    """The distance of a remote clock from ours, by arrivals. Its claims contradicted them until `doubted_until`."""
+    """The offset of a remote clock from the local one, by arrivals. Its reports are ignored until `doubted_until`."""
 
     def __init__(self) -> None:
         self.doubted_until = 0
@@ -24,7 +24,7 @@ class Offset:
         self._since = 0
 
     def saw(self, remote: int, arrival: int) -> None:
-        """Note that something stamped `remote` arrived."""
+        """Record the arrival of a frame stamped `remote`."""
         seen = arrival - remote
         if self._lowest is None or arrival - self._since > _WINDOW:
             self._before, self._lowest, self._since = self._lowest, seen, arrival
@@ -32,14 +32,14 @@ class Offset:
 
     @property
     def value(self) -> int | None:
-        """The offset; None before anything was seen."""
+        """The offset; None before the first arrival."""
         if self._lowest is None or self._before is None:
             return self._lowest
         return min(self._lowest, self._before)
 
 
 class LiveClock:
-    """The clock of one stream. `sender` is that of its participant's reports, which its other streams share."""
+    """The clock of one stream. `sender` is the clock of its participant's reports, shared by all of their streams."""
 
     def __init__(self, clock_rate: int, sender: Offset) -> None:
         self._rate = clock_rate
@@ -49,7 +49,7 @@ class LiveClock:
         self._report: tuple[int, int] | None = None
 
     def frame(self, timestamp: int, arrival: int) -> int:
-        """Take a frame, and return when it was captured. `timestamp` is unwrapped (sfu.frames)."""
+        """Process a frame, and return its capture time. `timestamp` is unwrapped (sfu.frames)."""
         self._last = timestamp
         stamped = timestamp * _SECOND // self._rate
         self._own.saw(stamped, arrival)
@@ -64,7 +64,7 @@ class LiveClock:
         return bound if arrival < self._sender.doubted_until else claimed
 
     def report(self, rtp_timestamp: int, ntp: int, arrival: int) -> None:
-        """Take a sender report. One that comes before the first frame cannot be placed yet, and the next will do."""
+        """Process a sender report. A report before the first frame cannot be placed yet and is ignored."""
         if self._last is None:
             return
         behind = (rtp_timestamp - self._last + (1 << 31)) % (1 << 32) - (1 << 31)

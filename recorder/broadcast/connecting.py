@@ -19,7 +19,7 @@ async def connect(host: str, port: int, *, tls: bool, private: bool) -> _Streams
     allowed = [address for address in addresses if private or is_public(address)]
     if not allowed:
         raise ForbiddenAddress("This address is not on the public internet.")
-    failed: OSError = OSError("The name has no address.")
+    failed: OSError = OSError("The host name has no address.")
     for address in allowed:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

@@ -5,11 +5,11 @@ import msgspec
 from foundation.film_options import FilmOptions
 
 KEYFRAME_SECONDS = 2
-"""From one keyframe to the next, and so the length of a segment of HLS."""
+"""Interval of keyframes, and so the length of an HLS segment."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """`zero` is the broadcast's zero on the monotonic clock (ns), `bits` the video's bits a second."""
+    """An order. `zero` is the broadcast's zero on the monotonic clock (ns), `bits` the video's bit rate in bits/s."""
 
     film: FilmOptions
     zero: int
@@ -18,7 +18,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the process began: pictures that it made, and that it left out for want of time."""
+    """Counts since the process started: pictures made, and pictures left out for lack of time."""
 
     pictures: int = 0
     left_out: int = 0

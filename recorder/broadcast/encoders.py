@@ -1,4 +1,4 @@
-"""H.264 and AAC for a broadcast: without delay, with a keyframe every two seconds, for every player there is."""
+"""H.264 and AAC encoders of a broadcast: no delay, a keyframe every two seconds, playable everywhere."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,7 +20,7 @@ _START_CODE = b"\0\0\0\1"
 
 
 class VideoEncoder:
-    """Encodes pictures, each with the number of its place in time."""
+    """Encodes pictures, each with its index in time."""
 
     def __init__(self, order: Order) -> None:
         self._rate = order.rate
@@ -55,7 +55,7 @@ class VideoEncoder:
         return Unit(UnitKind.VIDEO_SETUP, False, 0, record)
 
     def encode(self, picture: av.VideoFrame, index: int) -> Iterator[Unit]:
-        """Yield what a picture becomes; it may change afterwards."""
+        """Encode a picture and yield the resulting units; the picture may be changed afterwards."""
         picture.pts, picture.time_base = index, Fraction(1, self._rate)
         picture.pict_type = PictureType.NONE
         if index >= self._keyframe_at:
@@ -69,7 +69,7 @@ class VideoEncoder:
 
 
 class AudioEncoder:
-    """Encodes sound from a position on (samples since the broadcast's zero), without gaps."""
+    """Encodes sound without gaps, starting at a position in samples since the broadcast's zero."""
 
     def __init__(self, start: int) -> None:
         context = av.CodecContext.create("aac", "w")
@@ -106,6 +106,6 @@ def _units(data: bytes) -> list[bytes]:
 
 
 def _framed(data: bytes) -> bytes:
-    """Return an Annex B access unit with four bytes in each start code."""
+    """Return an Annex B access unit with four-byte start codes."""
     parts = data.split(b"\0\0\1")
     return b"".join(_START_CODE + part.rstrip(b"\0") for part in parts[1:])

@@ -1,4 +1,4 @@
-"""Fragmented MP4 (ISO/IEC 14496-12) for HLS: the initialization section, and parts of a segment as they grow.
+"""Fragmented MP4 (ISO/IEC 14496-12) for HLS: the initialization section, and the parts of growing segments.
 
 FFmpeg's muxer decides by itself when a fragment ends; parts of low-latency HLS must end when they are due.
 """
@@ -21,8 +21,8 @@ _OFFSET, _DURATIONS, _SIZES, _FLAGS = 0x001, 0x100, 0x200, 0x400
 
 
 class Part(NamedTuple):
-    """A fragment of a segment: `segment` and `number` count from 0. `independent` ones begin with a keyframe; behind
-    the `last` one of a segment follows one. `end` is when it ends, in us since the broadcast's zero.
+    """A fragment of a segment: `segment` and `number` count from 0. `independent` ones begin with a keyframe; after
+    the `last` one of a segment comes a keyframe. `end` is its end in µs since the broadcast's zero.
     """
 
     segment: int
@@ -35,18 +35,18 @@ class Part(NamedTuple):
 
 
 def box(kind: bytes, *content: bytes) -> bytes:
-    """Return a box."""
+    """Return an MP4 box."""
     data = b"".join(content)
     return struct.pack("!I", 8 + len(data)) + kind + data
 
 
 def full(kind: bytes, version: int, flags: int, *content: bytes) -> bytes:
-    """Return a box with version and flags."""
+    """Return an MP4 box with version and flags."""
     return box(kind, struct.pack("!I", version << 24 | flags), *content)
 
 
 def initialization(avcc: bytes, audio: bytes) -> bytes:
-    """Return the section that players need first. `avcc` and `audio` are the records of the codecs' setup."""
+    """Return the initialization section. `avcc` and `audio` are the codecs' setup records."""
     sps = avcc[8 : 8 + int.from_bytes(avcc[6:8], "big")]
     width, height = h264.picture_size(sps)
     header = full(b"mvhd", 0, 0, struct.pack("!IIII", 0, 0, 1000, 0), struct.pack("!IHHQ", 0x10000, 0x100, 0, 0),
@@ -60,7 +60,7 @@ def initialization(avcc: bytes, audio: bytes) -> bytes:
 
 
 class _Content(NamedTuple):
-    """The units of a fragment. The pictures end at `end` (us)."""
+    """The units of a fragment. The pictures end at `end` (µs)."""
 
     video: list[Unit]
     audio: list[Unit]
@@ -68,7 +68,7 @@ class _Content(NamedTuple):
 
 
 class _About(NamedTuple):
-    """Fields of a track's `trak`, and the boxes that go into it."""
+    """Fields of a track's `trak` box, and the boxes in it."""
 
     kind: bytes
     scale: int
@@ -97,7 +97,7 @@ def _avc1(avcc: bytes, width: int, height: int) -> bytes:
 
 
 def _mp4a(audio: bytes) -> bytes:
-    """Return the sample entry of AAC; its descriptors are those of ISO/IEC 14496-1."""
+    """Return the sample entry of AAC, with the descriptors of ISO/IEC 14496-1."""
     decoder = b"\x04" + bytes((15 + 2 + len(audio),)) + b"\x40\x15" + bytes(11) + b"\x05" + bytes((len(audio),)) + audio
     inner = bytes((0, _AUDIO, 0)) + decoder + b"\x06\x01\x02"
     sound = struct.pack("!HHIHHHHI", 0, 0, 0, 2, 16, 0, 0, AUDIO_SCALE << 16)
@@ -117,7 +117,7 @@ class Fragmenter:
         self._sequence = 0
 
     def put(self, unit: Unit) -> Part | None:
-        """Take a unit; return the part that was complete before it. What comes before the first keyframe is dropped."""
+        """Add a unit; return the part that was complete before it. Units before the first keyframe are dropped."""
         if unit.kind is UnitKind.AUDIO and (self._video or self._segment >= 0):
             self._audio.append(unit)
         if unit.kind is not UnitKind.VIDEO or (self._segment < 0 and not unit.keyframe):
@@ -151,7 +151,7 @@ def _fragment(sequence: int, content: _Content) -> bytes:
 
 
 def _moof(sequence: int, content: _Content, at: int, sound_at: int) -> bytes:
-    """Return moof; pictures begin at `at`, counted from it, and sound at `sound_at`."""
+    """Return moof; pictures begin at the offset `at` from its start, and sound at `sound_at`."""
     tracks = [_video_run(content.video, content.end, at)]
     tracks += [_audio_run(content.audio, sound_at)] if content.audio else []
     return box(b"moof", full(b"mfhd", 0, 0, struct.pack("!I", sequence)), *tracks)

@@ -1,4 +1,4 @@
-"""HLS as an output: segments and parts in the store of recordings, from which control serves them."""
+"""HLS output: writes segments and parts to the store of recordings, from which control serves them."""
 
 import asyncio
 import secrets
@@ -13,11 +13,11 @@ from recorder.broadcast.wire import UnitKind
 _LONGEST_PART = 2.0
 _STORE_SECONDS = 10.0
 _LINGER_SECONDS = 30.0
-"""Players may be this far behind when a stream ends."""
+"""How far players may be behind when a stream ends."""
 
 
 class HlsOutput(Output):
-    """`prefix` is where the stream's objects are, in `objects`."""
+    """An HLS output. `prefix` is the path of the stream in `objects`."""
 
     kind: OutputKind = "hls"
 
@@ -27,7 +27,7 @@ class HlsOutput(Output):
         self._prefix = prefix
 
     async def hand_over(self) -> None:
-        """Store what comes. A stream that was interrupted begins anew, under other names."""
+        """Store units as they arrive. After an interruption the stream starts again, under other names."""
         playlist = Playlist(secrets.token_hex(3))
         fragmenter = Fragmenter(PART_SECONDS)
         begun = False
@@ -39,7 +39,7 @@ class HlsOutput(Output):
                 if part is None:
                     continue
                 if part.seconds > _LONGEST_PART:
-                    raise Failed("Pictures came too late, and the stream begins anew.")
+                    raise Failed("Pictures were too late. The stream was started again.")
                 if not begun:
                     video, audio = self._setup[UnitKind.VIDEO_SETUP], self._setup[UnitKind.AUDIO_SETUP]
                     await self._put(playlist.initialization, initialization(video.data, audio.data))
@@ -52,7 +52,7 @@ class HlsOutput(Output):
             raise
 
     async def forget(self) -> None:
-        """Delete everything, some time after the end."""
+        """Delete all objects, some time after the end."""
         await asyncio.sleep(_LINGER_SECONDS)
         await self._objects.remove_all(self._prefix)
 

@@ -1,5 +1,5 @@
-"""An output of a broadcast: takes encoded media, hands them over, and knows how it is doing. It never makes others
-wait: what it does not hand over in time is dropped up to the next keyframe, and counted.
+"""An output of a broadcast: delivers encoded media to one target, and keeps its status. It never delays other outputs:
+media that it cannot deliver in time are dropped up to the next keyframe, and counted.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _RATE_SECONDS = 4.0
 
 
 class Failed(Exception):
-    """Handing over failed; the text may be shown, and holds no secret."""
+    """Delivery failed; the message can be shown to users and contains no secret."""
 
 
 class Output(ABC):
@@ -45,7 +45,7 @@ class Output(ABC):
         self._sent: deque[tuple[float, int]] = deque()
 
     def put(self, unit: Unit) -> None:
-        """Take a unit."""
+        """Queue a unit."""
         if unit.kind in {UnitKind.VIDEO_SETUP, UnitKind.AUDIO_SETUP}:
             self._setup[unit.kind] = unit
             return
@@ -62,7 +62,7 @@ class Output(ABC):
         self._wake.set()
 
     def state(self) -> OutputState:
-        """Return how the output is doing."""
+        """Return the output's status."""
         now = time.monotonic()
         while self._sent and self._sent[0][0] < now - _RATE_SECONDS:
             self._sent.popleft()
@@ -77,7 +77,7 @@ class Output(ABC):
         )
 
     async def run(self) -> None:
-        """Hand over until cancelled, again and again."""
+        """Deliver media until cancelled, and try again after each failure."""
         backoff = Backoff(_LONGEST_PAUSE, 0.5)
         while True:
             self._enter("connecting")
@@ -95,10 +95,10 @@ class Output(ABC):
 
     @abstractmethod
     async def hand_over(self) -> None:
-        """Hand over what `next` returns. Raises Failed, OSError, TimeoutError, ValueError."""
+        """Deliver the units that `next` returns; raises Failed, OSError, TimeoutError or ValueError."""
 
     def is_live(self) -> None:
-        """Note that the target takes media; they come from the next keyframe on."""
+        """Record that the target accepts media; units start with the next keyframe."""
         self._waiting.clear()
         self._bytes, self._skips, self._error = 0, True, ""
         self._enter("live")
@@ -113,7 +113,7 @@ class Output(ABC):
         return unit
 
     def handed(self, size: int, us: int) -> None:
-        """Count bytes that the target took; the newest in them was captured at `us`."""
+        """Count bytes that the target accepted; the newest unit in them was captured at `us`."""
         self._sent.append((time.monotonic(), size))
         self._delay_ms = max(0, (time.monotonic_ns() - self._zero) // 1_000_000 - us // 1000)
         metrics.BROADCAST_BYTES.labels(self.kind).inc(size)
@@ -132,7 +132,7 @@ class Output(ABC):
         self._bytes, self._skips = 0, True
 
     def _count_dropped(self, unit: Unit) -> None:
-        if unit.kind is UnitKind.VIDEO and self._sent:  # before anything was sent nothing is missing
+        if unit.kind is UnitKind.VIDEO and self._sent:  # nothing is missing before the first unit
             self._dropped += 1
             metrics.BROADCAST_DROPPED.labels(self.kind).inc()
 

@@ -1,4 +1,4 @@
-"""The picture of a broadcast as it is now. It is drawn anew only where something changed."""
+"""The current picture of a broadcast, of which only the changed areas are redrawn."""
 
 from collections import deque
 
@@ -16,7 +16,7 @@ _WAVE_LEVELS = 150
 
 
 class Picture:
-    """Times do not go back; the frame that `at` returns is overwritten by the next."""
+    """Draws the picture. Times must not decrease; each call of `at` overwrites the frame that it returned before."""
 
     def __init__(self, options: FilmOptions) -> None:
         self._options = options
@@ -27,7 +27,7 @@ class Picture:
         self._levels: deque[float] = deque([0.0] * _WAVE_LEVELS, maxlen=_WAVE_LEVELS)
 
     def heard(self, level: float) -> None:
-        """Note how loud it is, for layouts that show the sound."""
+        """Set the loudness, for layouts that show the sound."""
         self._levels.append(level)
 
     def at(self, cast: Cast, us: int, speaker: str) -> av.VideoFrame:

@@ -1,4 +1,4 @@
-"""The playlist of a live stream (HLS: RFC 8216 and its second edition, with parts for low latency). Pure."""
+"""The playlist of a live stream (HLS: RFC 8216 and its second edition, with parts for low latency). It does no I/O."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -8,13 +8,13 @@ from recorder.broadcast.fragments import Part
 
 _INITIALIZATION = "init.mp4"
 PART_SECONDS = 0.5
-"""The time after which a part is cut; it lasts at least 85 % of the target, and no longer."""
+"""The time after which a part is cut. Parts must last at least 85 % of the target, and no longer than it."""
 PART_TARGET = 0.58
 _SHOWN = 8
 _KEPT = 16
-"""Segments stay this long after they were shown, for players that are behind."""
+"""How long segments stay after they left the playlist, for players that are behind."""
 _WITH_PARTS = 2
-"""The newest segments, whose parts are listed."""
+"""Number of newest segments whose parts are listed."""
 
 
 @dataclass(slots=True)
@@ -49,11 +49,11 @@ class Playlist:
 
     @property
     def is_playable(self) -> bool:
-        """True once there is a whole segment: some players give up on a list without any."""
+        """True once there is a complete segment: some players give up on a playlist without one."""
         return any(segment.done for segment in self._segments)
 
     def add(self, part: Part) -> Change:
-        """Take the next part."""
+        """Add the next part."""
         if not self._segments or self._segments[-1].number != part.segment:
             self._segments.append(_Segment(part.segment))
         self._segments[-1].parts.append(part)

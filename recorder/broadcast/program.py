@@ -1,4 +1,4 @@
-"""One broadcast: a process composes, outputs hand over, control says where to and hears how it goes."""
+"""One broadcast: a process composes it, outputs deliver it, and control sets the outputs and gets their status."""
 
 import asyncio
 import contextlib
@@ -36,13 +36,13 @@ from sfu.api.sink_records import VERSION, BroadcastStarted, SinkHello, encode
 _log = logging.getLogger(__name__)
 _REPORT_SECONDS = 1.0
 _FORGET_SECONDS = 60.0
-"""Without control, a broadcast goes on for as long as the sfu says; without an sfu, for this long."""
+"""How long a broadcast continues without an sfu; without control it continues until the sfu ends it."""
 _PACKAGES = Path(__file__).parent.parent.parent
 _STREAM_LIMIT = 1 << 20
 
 
 class Program:
-    """Runs until it is cancelled, or control says that it is over. `places` bounds how many are composed at once."""
+    """Runs until it is cancelled or control ends it. `places` limits the number of broadcasts composed at once."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Program:
         self._forgetting: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Broadcast. Returns when it is over."""
+        """Run the broadcast; return when it is over."""
         metrics.BROADCASTS.inc()
         composing: asyncio.Task[None] | None = None
         try:
@@ -91,7 +91,7 @@ class Program:
             metrics.note_outputs(self.begun.broadcast, [])
 
     async def forget(self) -> None:
-        """Delete what outputs stored, in a while."""
+        """Delete the outputs' stored objects after a while."""
         forgetting = (output.forget() for output in self._stored)
         await asyncio.gather(*forgetting, *self._forgetting, return_exceptions=True)
 
@@ -99,7 +99,7 @@ class Program:
         return composing.done() or composing.get_name() != self._composed_as()
 
     def _composed_as(self) -> str:
-        """Return what a process must be started anew for: the node that has the room, and the layout."""
+        """Return the values whose change requires a new process: the room's node, the bit rate and the layout."""
         film = msgspec.json.encode(self._orders.film).decode()
         return f"{self.sink_socket} {self._orders.bits} {film}"
 
@@ -109,7 +109,7 @@ class Program:
         return asyncio.create_task(self._keep_composing(), name=self._composed_as())
 
     async def _report(self) -> bool:
-        """Tell control how it goes and take its orders; return False if the broadcast is over."""
+        """Report to control and apply its orders; return False if the broadcast is over."""
         states = {name: output.state() for name, (output, _) in self._outputs.items()}
         pictures = self._pictures_before + self._state.pictures
         report = BroadcastReport(
@@ -128,11 +128,11 @@ class Program:
                 answer.raise_for_status()
                 self._orders = msgspec.json.decode(await answer.read(), type=BroadcastOrders)
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
-            _log.debug("control has no orders for broadcast %s: %s", self.begun.broadcast, describe(error))
+            _log.debug("control did not answer the report on broadcast %s: %s", self.begun.broadcast, describe(error))
         return self._orders.held
 
     async def _follow_orders(self) -> None:
-        """Begin and end outputs."""
+        """Start and stop outputs."""
         wanted = {order.id: order for order in self._orders.outputs}
         for name, (output, task) in list(self._outputs.items()):
             if wanted.get(name) != output.order:
@@ -156,9 +156,9 @@ class Program:
         return HlsOutput(order, self._zero, self._objects, prefix)
 
     async def _keep_composing(self) -> None:
-        """Have a process compose, again after each that ends."""
+        """Run a composing process, and restart it whenever it ends."""
         backoff = Backoff(2.0, 0.2)
-        self._problem = "This server makes as many broadcasts at once as it can."
+        self._problem = "This server cannot compose more broadcasts at the same time."
         async with self._places:
             while True:
                 begun = time.monotonic()
@@ -166,14 +166,14 @@ class Program:
                 try:
                     await self._compose()
                 except OSError as error:
-                    self._problem = "The server that holds the meeting does not answer."
+                    self._problem = "The server of the meeting does not respond."
                     _log.info("broadcast %s waits for the sfu: %s", self.begun.broadcast, describe(error))
                 if time.monotonic() - begun > _FORGET_SECONDS:
                     backoff.reset()
                 await backoff.wait()
 
     async def _compose(self) -> None:
-        """Run one process, from which outputs get their media. Raises OSError when the sfu is not there."""
+        """Run one process, and pass its media to the outputs; raises OSError if the sfu cannot be reached."""
         order = Order(film=self._orders.film, zero=self._zero, bits=self._orders.bits)
         sink = connected(self.sink_socket)
         try:
@@ -195,7 +195,7 @@ class Program:
             self._left_out_before += self._state.left_out
             self._state = State()
             if code and last:
-                _log.warning("composing broadcast %s ended with %d: %s", self.begun.broadcast, code, last)
+                _log.warning("composing broadcast %s ended with exit code %d: %s", self.begun.broadcast, code, last)
 
     def _hello(self) -> SinkHello:
         return SinkHello(sink="broadcast", instance=self._config.instance, room=self.begun.room, v=VERSION)

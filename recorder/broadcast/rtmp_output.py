@@ -1,4 +1,4 @@
-"""An RTMP server as an output, over TCP or TLS."""
+"""Output to an RTMP server, over TCP or TLS."""
 
 import asyncio
 import contextlib
@@ -29,10 +29,10 @@ class Target(NamedTuple):
 
 
 def target(url: str) -> Target:
-    """Return the parts of an address, rtmp[s]://host[:port]/application. Raises ValueError."""
+    """Parse an address, rtmp[s]://host[:port]/application; raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError("an RTMP address begins with rtmp:// or rtmps://")
+        raise ValueError("an RTMP address must begin with rtmp:// or rtmps://")
     app = parts.path.strip("/") + (f"?{parts.query}" if parts.query else "")
     tc_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{app}"
     return Target(parts.hostname, parts.port or _PORTS[parts.scheme], parts.scheme == "rtmps", app, tc_url)
@@ -67,7 +67,7 @@ class RtmpOutput(Output):
             writer.close()
 
     async def _greet(self, publisher: Publisher, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Shake hands and ask to publish."""
+        """Do the handshake and request publishing."""
         async with asyncio.timeout(_ANSWER_SECONDS):
             _write(writer, publisher.begin())
             while not publisher.is_publishing:
@@ -106,7 +106,7 @@ async def _listen(publisher: Publisher, reader: asyncio.StreamReader, writer: as
 
 
 def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Write; raises ConnectionResetError where the connection is closed already."""
+    """Write; raises ConnectionResetError if the connection is already closed."""
     if writer.is_closing():
         raise ConnectionResetError
     writer.write(data)

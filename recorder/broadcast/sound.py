@@ -1,5 +1,5 @@
-"""The sound of live tracks: decoded as it comes, mixed by its time, and who of them speaks. Positions are samples since
-the broadcast's zero.
+"""The sound of live tracks: decoded on arrival, mixed by capture time, and used to detect the speaker. Positions are
+samples since the broadcast's zero.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from recorder.compose.samples import RATE, Samples
 from sfu.formats.codecs import Codec
 
 _SLACK = RATE // 50
-"""Capture times waver: sound is moved only if it would be off by more than 20 ms."""
+"""Capture times jitter: sound is shifted only if it would be off by more than 20 ms."""
 _MAX_HELD = 4 * RATE
 _DECODERS = {
     Codec.OPUS: ("libopus", 48_000),
@@ -24,11 +24,11 @@ _DECODERS = {
 _SMOOTHING_SECONDS = 0.3
 _HOLD_SECONDS = 0.7
 _AUDIBLE = 1e-5
-"""The power (-50 dB of full scale) from which somebody counts as speaking."""
+"""The power (-50 dBFS) above which somebody counts as speaking."""
 
 
 class AudioTrack:
-    """Decoded sound that waits until it is its time."""
+    """Decoded sound that waits for its time."""
 
     def __init__(self) -> None:
         self._decoder: av.AudioCodecContext | None = None
@@ -38,7 +38,7 @@ class AudioTrack:
         self._held: deque[tuple[int, Samples]] = deque()
 
     def frame(self, codec: Codec, channels: int, position: int, data: bytes) -> None:
-        """Take a frame that was captured at `position`."""
+        """Decode a frame that was captured at `position`."""
         if codec not in _DECODERS:
             return
         if self._decoder is None or codec is not self._codec:
@@ -60,7 +60,7 @@ class AudioTrack:
             self._held.popleft()
 
     def add_to(self, window: Samples, start: int) -> float:
-        """Add what is heard in a window that begins at `start`; return its mean power. What came too late is lost."""
+        """Add the sound of a window that begins at `start` to the mix; return its mean power. Late sound is lost."""
         count = int(window.shape[1])
         end, power = start + count, 0.0
         while self._held and self._held[0][0] < end:
@@ -77,14 +77,14 @@ class AudioTrack:
 
 
 class Heard(NamedTuple):
-    """Samples, and the loudest level in them (0 to 1)."""
+    """Samples, and their peak level (0 to 1)."""
 
     samples: Samples
     level: float
 
 
 class Mixer:
-    """The mix of all tracks, limited; `speaker` is who speaks, or spoke last."""
+    """The limited mix of all tracks; `speaker` is the current or latest speaker."""
 
     def __init__(self) -> None:
         self.speaker = ""
@@ -93,7 +93,7 @@ class Mixer:
         self._louder: tuple[str, float] = "", 0.0
 
     def mix(self, tracks: list[tuple[str, AudioTrack]], start: int, count: int) -> Heard:
-        """Return the next sound, a little less at first than was asked for. Windows follow one another."""
+        """Return the next window of sound, without gaps; the first is a little shorter than requested."""
         window: Samples = np.zeros((2, count), np.float32)
         powers: dict[str, float] = {}
         for participant, track in tracks:
@@ -103,7 +103,7 @@ class Mixer:
         return Heard(self._limiter.process(window), min(1.0, float(np.abs(window).max(initial=0.0))))
 
     def _choose(self, powers: dict[str, float], seconds: float) -> None:
-        """Change the speaker when another has been the loudest for a while."""
+        """Change the speaker once another person has been the loudest for a while."""
         share = min(1.0, seconds / _SMOOTHING_SECONDS)
         self._powers = {who: (1 - share) * self._powers.get(who, 0.0) + share * now for who, now in powers.items()}
         loudest = max(self._powers, key=lambda who: self._powers[who], default="")

@@ -1,4 +1,4 @@
-"""The images of one live video track: frames in, decoded by a thread of its own, images by their time out."""
+"""The images of one live video track: a separate thread decodes its frames, and images are returned by time."""
 
 import contextlib
 import queue
@@ -14,7 +14,7 @@ from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame
 
 _MAX_WAITING = 45
-"""More than a second of pictures: decoding is too slow, and begins anew at a keyframe."""
+"""More than a second of frames: if so many wait, decoding is too slow and restarts at a keyframe."""
 _MAX_IMAGES = 30
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -32,7 +32,7 @@ class _Work(NamedTuple):
 
 
 class VideoTrack:
-    """Images wait until it is their time. Use `close` at the end."""
+    """Decodes frames and keeps images until their time. Call `close` at the end."""
 
     def __init__(self) -> None:
         self.wants_keyframe = True
@@ -45,7 +45,7 @@ class VideoTrack:
         self._thread.start()
 
     def frame(self, stream: int, codec: Codec, us: int, frame: Frame) -> None:
-        """Take a frame of a stream; after a loss nothing is decoded before the next keyframe."""
+        """Queue a frame of a stream; after a loss nothing is decoded until the next keyframe."""
         if self._work.qsize() > _MAX_WAITING:
             self.wants_keyframe = True
         if stream != self._stream:
@@ -61,14 +61,14 @@ class VideoTrack:
         self._work.put(_Work(stream, codec, us, frame))
 
     def at(self, us: int) -> LiveImage | None:
-        """Return the image that is seen at an instant. Times do not go back."""
+        """Return the image at an instant. Times must not decrease."""
         with contextlib.suppress(IndexError):
             while self._images[0].us <= us:
                 self._shown = self._images.popleft()
         return self._shown
 
     def clear(self) -> None:
-        """Forget what was seen: the publisher switched the camera off."""
+        """Drop the image, since the publisher turned the camera off."""
         self._images.clear()
         self._shown = None
 

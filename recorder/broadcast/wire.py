@@ -1,4 +1,4 @@
-"""Encoded media on the way from the process that composes to the recorder: one unit after another, through a pipe."""
+"""The format of encoded media in the pipe from the composing process to the recorder: a sequence of units."""
 
 import asyncio
 import struct
@@ -10,9 +10,9 @@ _MAX_BYTES = 16 << 20
 
 
 class UnitKind(IntEnum):
-    """VIDEO_SETUP is an avcC record, AUDIO_SETUP an AudioSpecificConfig; VIDEO is length-prefixed, AUDIO raw AAC.
+    """Kinds of units. VIDEO_SETUP is an avcC record, AUDIO_SETUP an AudioSpecificConfig.
 
-    STATE is JSON: State.
+    VIDEO is length-prefixed, AUDIO raw AAC. STATE is JSON: State.
     """
 
     VIDEO_SETUP = 1
@@ -23,7 +23,7 @@ class UnitKind(IntEnum):
 
 
 class Unit(NamedTuple):
-    """`us` is when it is to be shown or heard, since the broadcast's zero."""
+    """A unit. `us` is its presentation time in µs since the broadcast's zero."""
 
     kind: UnitKind
     keyframe: bool
@@ -32,12 +32,12 @@ class Unit(NamedTuple):
 
 
 def write(out: BinaryIO, unit: Unit) -> None:
-    """Write a unit. Raises BrokenPipeError when nobody reads."""
+    """Write a unit; raises BrokenPipeError if the reader is gone."""
     out.write(_HEAD.pack(unit.kind, unit.keyframe, unit.us, len(unit.data)) + unit.data)
 
 
 async def read(source: asyncio.StreamReader) -> Unit | None:
-    """Return the next unit, None at the end. Raises ValueError for what is none."""
+    """Return the next unit, None at the end; raises ValueError if it is invalid."""
     try:
         kind, keyframe, us, size = _HEAD.unpack(await source.readexactly(_HEAD.size))
         if size > _MAX_BYTES:

@@ -13,7 +13,7 @@ from recorder.broadcast.wire import UnitKind
 _LONGEST_PART = 2.0
 _STORE_SECONDS = 10.0
 _LINGER_SECONDS = 30.0
-"""How far players may be behind when a stream ends."""
+"""The maximum delay of players when a stream ends."""
 
 
 class HlsOutput(Output):

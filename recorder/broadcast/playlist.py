@@ -12,7 +12,7 @@ PART_SECONDS = 0.5
 PART_TARGET = 0.58
 _SHOWN = 8
 _KEPT = 16
-"""How long segments stay after they left the playlist, for players that are behind."""
+"""The time for which segments stay after they left the playlist, for players that are behind."""
 _WITH_PARTS = 2
 """Number of newest segments whose parts are listed."""
 

@@ -36,7 +36,7 @@ from sfu.api.sink_records import VERSION, BroadcastStarted, SinkHello, encode
 _log = logging.getLogger(__name__)
 _REPORT_SECONDS = 1.0
 _FORGET_SECONDS = 60.0
-"""How long a broadcast continues without an sfu; without control it continues until the sfu ends it."""
+"""The time for which a broadcast continues without an sfu. Without control, it continues until the sfu ends it."""
 _PACKAGES = Path(__file__).parent.parent.parent
 _STREAM_LIMIT = 1 << 20
 

@@ -36,7 +36,7 @@ async def test_a_host_adds_a_place_and_goes_live(view: Page, server: ScriptedSer
     dialog = view.get_by_role("dialog")
     start = dialog.get_by_role("button", name="Go live")
     await expect(start).to_be_disabled()
-    await dialog.get_by_text("Add a place").click()
+    await dialog.get_by_text("Add a destination").click()
     await dialog.get_by_label("Name").fill("Channel")
     await dialog.get_by_label("Address").fill("rtmps://live.example.org/app")
     await dialog.get_by_label("Stream key").fill("secret")
@@ -48,7 +48,7 @@ async def test_a_host_adds_a_place_and_goes_live(view: Page, server: ScriptedSer
     await expect(dialog.locator("[data-output]")).to_contain_text("2.4 Mbit/s, 0.7 s behind, 3 pictures missing")
     await expect(dialog.locator(".status-live")).to_be_visible()
     await fits(view)
-    await dialog.get_by_role("button", name="Stop live").click()
+    await dialog.get_by_role("button", name="Stop streaming").click()
     assert ("POST", f"{PATH}/stop", {}) in server.requests
 
 
@@ -57,9 +57,9 @@ async def test_everybody_is_told_and_asked(view: Page, server: ScriptedServer) -
     live = signaling_values.RecordingState(active=False, broadcast_since=1)
     await session.send(signaling.RecordingChanged(state=live))
     banner = view.locator(".banner-recording")
-    await expect(banner).to_contain_text("This meeting is live. You are not seen or heard there unless you agree.")
+    await expect(banner).to_contain_text("This meeting is live. Viewers do not see or hear you unless you agree.")
     await view.get_by_role("button", name="I agree").click()
     await expect(banner).to_contain_text("This meeting is live, including you.")
-    await expect(banner.get_by_role("button", name="Take me out")).to_be_visible()
+    await expect(banner.get_by_role("button", name="Stop showing me")).to_be_visible()
     await session.send(signaling.RecordingChanged(state=signaling_values.RecordingState(active=False)))
     await expect(banner).to_be_hidden()

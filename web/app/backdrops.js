@@ -1,15 +1,15 @@
-/** Backgrounds to choose from, drawn rather than loaded. */
+/** Built-in backgrounds, drawn rather than loaded. */
 
 /** @typedef {CanvasRenderingContext2D|OffscreenCanvasRenderingContext2D} Context */
 
-/** A gradient from top to bottom. @param {Context} context @param {number} height @param {string[]} colours */
+/** Draw a gradient from top to bottom. @param {Context} context @param {number} height @param {string[]} colours */
 function fall(context, height, colours) {
   const gradient = context.createLinearGradient(0, 0, 0, height);
   colours.forEach((colour, index) => gradient.addColorStop(index / (colours.length - 1), colour));
   return gradient;
 }
 
-/** A soft light. @param {Context} context @param {number} x @param {number} y @param {number} radius @param {string} colour */
+/** Draw a soft light. @param {Context} context @param {number} x @param {number} y @param {number} radius @param {string} colour */
 function glow(context, x, y, radius, colour) {
   const gradient = context.createRadialGradient(x, y, 0, x, y, radius);
   gradient.addColorStop(0, colour);
@@ -18,7 +18,7 @@ function glow(context, x, y, radius, colour) {
   context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
 }
 
-/** Hills, one line behind the other. @param {Context} context @param {number} w @param {number} h @param {number} base @param {number} swing @param {string} colour */
+/** Draw a line of hills. @param {Context} context @param {number} w @param {number} h @param {number} base @param {number} swing @param {string} colour */
 function hills(context, w, h, base, swing, colour) {
   context.fillStyle = colour;
   context.beginPath();

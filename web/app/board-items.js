@@ -1,6 +1,6 @@
-/** What can be on the whiteboard, as it comes from others: checked, drawn, and found under the eraser. */
+/** Items of the whiteboard: checks those received from others, draws them, and finds those under the eraser. */
 
-/** The board's own units. */
+/** The size of the board, in its own units. */
 export const SIZE = { width: 1600, height: 900 };
 const TEXT_SIZE = 32;
 const MOST_NUMBERS = 2_000;
@@ -10,7 +10,7 @@ const KINDS = new Set(['pen', 'line', 'box', 'text']);
 
 /** @typedef {{kind: string, colour: string, width: number, points: number[], text: string, z: number}} Item */
 
-/** @param {any} value of anybody's making @returns {Item|null} null for what is none */
+/** @param {any} value received from anybody @returns {Item|null} null if it is invalid */
 export function itemOf(value) {
   if (!value || typeof value !== 'object' || !KINDS.has(value.kind) || !Array.isArray(value.points)) return null;
   const points = value.points.slice(0, MOST_NUMBERS);
@@ -57,7 +57,7 @@ export function isHit({ kind, points, text }, x, y) {
   return false;
 }
 
-/** Of a point from a line. @param {number} x @param {number} y @param {number} fromX @param {number} fromY @param {number} toX @param {number} toY */
+/** The distance of a point from a line. @param {number} x @param {number} y @param {number} fromX @param {number} fromY @param {number} toX @param {number} toY */
 function distance(x, y, fromX, fromY, toX, toY) {
   const squared = (toX - fromX) ** 2 + (toY - fromY) ** 2;
   const share = squared === 0 ? 0 : Math.min(1, Math.max(0, ((x - fromX) * (toX - fromX) + (y - fromY) * (toY - fromY)) / squared));

@@ -1,4 +1,4 @@
-/** The whiteboard that all draw on together: a wide panel beside the call, loaded when it is first opened. */
+/** The shared whiteboard: a wide panel beside the call, loaded when it is first opened. */
 import { UndoManager } from '/vendor/yjs.js';
 import { SIZE, drawItem, isHit, itemOf } from './board-items.js';
 import { ask } from './dialogs.js';
@@ -13,7 +13,7 @@ const COLOURS = [['ink', '#1f2430'], ['blue', '#2f55d4'], ['red', '#c62f37'], ['
 const WIDTH = 4;
 const MOST_ITEMS = 3_000;
 const MOST_NUMBERS = 2_000;
-/** What somebody is drawing is shown to the others so often, and forgotten when nothing more comes. */
+/** The interval of updates on an unfinished stroke, and the time without updates after which others remove it. */
 const DRAFT_TOPIC = 'parley-draft';
 const DRAFT_MS = 120;
 const DRAFT_LASTS_MS = 3_000;
@@ -105,7 +105,7 @@ export class BoardPanel {
     return button;
   }
 
-  /** @param {string} tool @param {boolean} byKey without a pointer, a text goes into the middle */
+  /** @param {string} tool @param {boolean} byKey true without a pointer: a text is placed in the middle */
   #choose(tool, byKey) {
     this.#tool = tool;
     for (const button of this.#tools.querySelectorAll('[data-tool]')) button.setAttribute('aria-pressed', String(button.dataset.tool === tool));
@@ -182,7 +182,7 @@ export class BoardPanel {
     if (hit.length > 0) this.#document.doc.transact(() => hit.forEach((id) => this.#items.delete(id)), OWN);
   }
 
-  /** Open a field for a text at a place. @param {number} x @param {number} y */
+  /** Open an input field for a text at a position. @param {number} x @param {number} y */
   #write(x, y) {
     this.#writing?.remove();
     const input = h('input', { class: 'board-writing', 'aria-label': t('board.text'), maxlength: 300, autocomplete: 'off' });
@@ -223,7 +223,7 @@ export class BoardPanel {
     setTimeout(() => this.#schedule(), DRAFT_LASTS_MS);
   }
 
-  /** What is drawn, the oldest first. @returns {[string, any][]} */
+  /** All items, oldest first. @returns {[string, any][]} */
   #all() {
     const known = [...this.#items].slice(0, MOST_ITEMS).map(([id, value]) => /** @type {[string, any]} */ ([id, itemOf(value)]));
     return known.filter(([, item]) => item).sort(([one, a], [other, b]) => a.z - b.z || (one < other ? -1 : 1));

@@ -1,4 +1,4 @@
-/** The sheet in which hosts send a meeting out live: where to, since when, and how it goes. */
+/** The dialog in which hosts start and stop a live broadcast, and see its outputs and their state. */
 import { copyText } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h, setText } from './dom.js';
@@ -26,7 +26,7 @@ export function showBroadcast(meeting, room) {
   const url = field(t('live.url'), { name: 'output-url', maxlength: 500, autocomplete: 'off', placeholder: t('live.url-example'), hint: t('live.url-hint') });
   const key = field(t('live.key'), { name: 'output-key', maxlength: 512, type: 'password', autocomplete: 'off', hint: t('live.key-hint') });
   let live = false;
-  /** What the list shows, so that it is drawn anew only when it changed, and nobody's focus is lost. */
+  /** The outputs in the list: it is redrawn only if they change, so that the focus is kept. */
   let drawn = '';
 
   function follow() {
@@ -119,7 +119,7 @@ export function showBroadcast(meeting, room) {
   return shown.finally(() => clearInterval(timer));
 }
 
-/** How an output is doing, in words. @param {any} output */
+/** Describe an output's state. @param {any} output */
 function health(output) {
   if (!output.phase) return '';
   const words = t(known(`live.phase-${output.phase}`) ? `live.phase-${output.phase}` : 'live.phase-waiting', {

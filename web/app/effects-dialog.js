@@ -1,4 +1,4 @@
-/** The dialog for what the camera and the microphone send: backgrounds, light, noise. */
+/** The dialog of effects on camera and microphone: background, light, noise suppression. */
 import { BACKDROPS, paint } from './backdrops.js';
 import { show } from './dialogs.js';
 import { h, setText } from './dom.js';
@@ -20,7 +20,7 @@ export function showEffects(media) {
   const update = () => {
     if (video.srcObject?.getVideoTracks()[0] !== (media.camera ?? undefined)) video.srcObject = media.camera ? new MediaStream([media.camera]) : null;
     setText(state, busy ? t('effects.loading') : media.problems.effects || (media.camera ? '' : t('effects.no-camera')));
-    // The choice is taken back where it cannot be had.
+    // The choice is undone if the effect is unavailable.
     const chosen = preferences().background;
     for (const input of group.querySelectorAll('input[type=radio]')) input.checked = input.value === chosen;
     light.input.checked = preferences().lowLight;
@@ -85,12 +85,12 @@ function swatch(name) {
   return canvas;
 }
 
-/** @param {string} manner @returns {HTMLElement} a person before something out of focus */
+/** @param {string} manner @returns {HTMLElement} a person in front of a blurred background */
 function blurred(manner) {
   return h('span', { class: `blurred blurred-${manner}` }, icon('speaker'));
 }
 
-/** @param {any} canvas @returns {Promise<boolean>} whether there is a picture */
+/** @param {any} canvas @returns {Promise<boolean>} true if there is a picture */
 async function drawOwn(canvas) {
   const blob = await ownPicture().catch(() => null);
   if (!blob) return false;

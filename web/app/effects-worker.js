@@ -1,23 +1,23 @@
 /**
- * The worker of camera effects: it finds the person in each picture and draws what is behind anew, and brightens dark
+ * The worker of camera effects: it finds the person in each picture, replaces the background, and brightens dark
  * pictures. Nothing leaves the browser.
  *
- * Messages to it: `set` (a Look, with `picture` as an ImageBitmap), `streams` (of VideoFrames, where the browser has them),
- * `frame` (an ImageBitmap, where it has none, in answer to `tick`). Messages from it: `ready`, `tick`, `drawn` (an ImageBitmap),
- * `failed`, `slow` (it takes too much of a core even at half the size).
+ * Messages to it: `set` (a Look, with `picture` as an ImageBitmap), `streams` (of VideoFrames, if the browser supports them),
+ * `frame` (an ImageBitmap, otherwise, in answer to `tick`). Messages from it: `ready`, `tick`, `drawn` (an ImageBitmap),
+ * `failed`, `slow` (it uses too much of a core even at half the size).
  */
 import { createSegmenter } from '/vendor/segmenter.js';
 
 const WASM = '/vendor/segmenter.wasm';
 const MODEL = '/vendor/segmenter.tflite';
-/** A person moves little between two looks. */
+/** The interval of looking for the person, who moves little in it. */
 const LOOK_MS = 60;
 const TICK_MS = 40;
-/** The busiest that a core may be with this, measured over so long, and how often in succession until something is done. */
+/** The maximum load of a core, the time over which it is measured, and the number of excesses in a row before a reaction. */
 const MOST_BUSY = 0.5;
 const MEASURED_MS = 2_000;
 const TOO_OFTEN = 3;
-/** How much of the last mask stays in the next one, so that edges do not flicker. */
+/** The share of the last mask in the next one, so that edges do not flicker. */
 const INERTIA = 0.35;
 /** Box blurs, in pixels of half the model's picture. @type {Record<string, number>} */
 const RADII = { 'blur-light': 2, blur: 6 };
@@ -34,7 +34,7 @@ let loading = null;
 /** @type {Segmenter|null} */
 let segmenter = null;
 
-/** Finds people: a confidence for each pixel of a small picture. */
+/** Detects people: returns a confidence for each pixel of a small picture. */
 class Segmenter {
   width;
   height;
@@ -71,7 +71,7 @@ class Segmenter {
   }
 }
 
-/** A canvas and its context. @param {number} width @param {number} height @param {boolean} [isRead] whether its pixels are read often */
+/** A canvas and its context. @param {number} width @param {number} height @param {boolean} [isRead] true if its pixels are read often */
 function surface(width, height, isRead = false) {
   const canvas = new OffscreenCanvas(width, height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: isRead }));
@@ -86,7 +86,7 @@ const confidence = new Float32Array(SMALL.width * SMALL.height);
 let lookedAt = -Infinity;
 let lift = 0;
 
-/** Look at a picture: where the person is, how dark it is; prepare what is drawn over it, or the mask. @param {CanvasImageSource} source */
+/** Analyse a picture: find the person and measure brightness, and prepare the mask or the layer drawn over it. @param {CanvasImageSource} source */
 function lookAt(source) {
   small.context.drawImage(source, 0, 0, SMALL.width, SMALL.height);
   const image = small.context.getImageData(0, 0, SMALL.width, SMALL.height);
@@ -106,7 +106,7 @@ function lookAt(source) {
   layer.context.putImageData(image, 0, 0);
 }
 
-/** How much to brighten, from 0 to 0.8; follows slowly. @param {Uint8ClampedArray} pixels @returns {number} */
+/** Return the brightening, from 0 to 0.8, which changes slowly. @param {Uint8ClampedArray} pixels @returns {number} */
 function liftFor(pixels) {
   let sum = 0;
   for (let from = 0; from < pixels.length; from += 64) sum += 0.3 * pixels[from] + 0.59 * pixels[from + 1] + 0.11 * pixels[from + 2];
@@ -119,7 +119,7 @@ const half = { width: SMALL.width / 2, height: SMALL.height / 2 };
 const sums = new Float32Array(half.width * half.height * 4);
 const swap = new Float32Array(sums.length);
 
-/** Blur what is behind the person, in place; the person's own colours are left out, so that no halo shows. @param {Uint8ClampedArray} pixels @param {number} radius */
+/** Blur the background in place; the person's colours are excluded, so that there is no halo. @param {Uint8ClampedArray} pixels @param {number} radius */
 function blurBehind(pixels, radius) {
   for (let y = 0; y < half.height; y++) {
     for (let x = 0; x < half.width; x++) {
@@ -197,21 +197,21 @@ function draw(source, width, height) {
   measure(performance.now() - now);
 }
 
-/** Fill a canvas with a picture, whose edges are cut where it has another shape. @param {OffscreenCanvasRenderingContext2D} context @param {ImageBitmap} picture @param {number} width @param {number} height */
+/** Fill a canvas with a picture, cropped to the canvas's aspect ratio. @param {OffscreenCanvasRenderingContext2D} context @param {ImageBitmap} picture @param {number} width @param {number} height */
 function cover(context, picture, width, height) {
   const scale = Math.max(width / picture.width, height / picture.height);
   const [w, h] = [picture.width * scale, picture.height * scale];
   context.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
 }
 
-/** Nothing is shown of the camera before the first effect can be drawn. */
+/** No picture of the camera is shown before the effect can be drawn. */
 let isReady = false;
 let isHalved = false;
 let since = 0;
 let busy = 0;
 let tooBusy = 0;
 
-/** Note what a picture took: where that is too much, halve the size, and then give up. @param {number} ms */
+/** Record the time that a picture took: if it is too much, halve the size, and then give up. @param {number} ms */
 function measure(ms) {
   const now = performance.now();
   busy += ms;
@@ -246,7 +246,7 @@ async function run(readable, writable) {
   }
 }
 
-/** Ask for the next picture, a while after the last. @param {number} began */
+/** Request the next picture, an interval after the last. @param {number} began */
 function askAgain(began) {
   setTimeout(() => port.postMessage({ kind: 'tick' }), Math.max(0, TICK_MS - (performance.now() - began)));
 }

@@ -1,6 +1,6 @@
 /**
- * Camera effects: a camera's track in, a track with another background out. Loaded when one is first chosen. The work is
- * done by effects-worker.js; where the browser has no streams of frames, pictures go there and back one by one.
+ * Camera effects: turns a camera's track into a track with effects. Loaded when one is first chosen. The work is done
+ * by effects-worker.js; if the browser has no streams of frames, pictures are sent there and back one by one.
  */
 import { paint } from './backdrops.js';
 import { startEffectsWorker } from './effects-port.js';
@@ -33,7 +33,7 @@ export class Effect {
   }
 
   /**
-   * Resolves when the first picture can be drawn with the effect; rejects where that cannot be.
+   * Resolves when the first picture can be drawn with the effect; rejects if that is impossible.
    * @param {MediaStreamTrack} camera @param {Look} look @param {(why: 'slow'|'failed') => void} failed called once when it ends later
    */
   static async start(camera, look, failed) {

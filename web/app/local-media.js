@@ -84,7 +84,7 @@ export class LocalMedia extends Emitter {
   setEffects(changes) {
     remember(changes);
     this.problems.effects = '';
-    // After a camera that opens meanwhile, and one after another.
+    // Wait for a camera that is being opened and for earlier changes.
     this.#opening.camera = this.#opening.camera.then(async () => {
       if (!this.#cameraTrack) return;
       await this.#show(this.#cameraTrack);
@@ -93,7 +93,7 @@ export class LocalMedia extends Emitter {
     return this.#opening.camera;
   }
 
-  /** Have the browser suppress noise, or not: music needs all of the sound. @param {boolean} on */
+  /** Turn the browser's noise suppression on or off; it spoils music. @param {boolean} on */
   async setNoiseSuppression(on) {
     remember({ noiseSuppression: on });
     if (this.microphone) await this.openMicrophone();
@@ -133,7 +133,7 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
-  /** Make `camera` of the camera's track, with the effects that are chosen. @param {MediaStreamTrack} track */
+  /** Make `camera` from the camera's track, with the chosen effects. @param {MediaStreamTrack} track */
   async #show(track) {
     const { background, lowLight } = preferences();
     const isFirst = track !== this.#cameraTrack;
@@ -154,7 +154,7 @@ export class LocalMedia extends Emitter {
     this.camera = this.#effect?.track ?? track;
   }
 
-  /** The effects end by themselves: the choice goes with them, and it is said. @param {'slow'|'failed'} why */
+  /** Handle effects that stopped by themselves: reset the choice and notify the user. @param {'slow'|'failed'} why */
   #withoutEffects(why) {
     this.#effect?.stop();
     this.#effect = null;

@@ -1,4 +1,4 @@
-/** Notes that all write together: plain text in a panel beside the call, loaded when it is first opened. */
+/** Shared notes: plain text in a panel beside the call, loaded when it is first opened. */
 import { h, setText } from './dom.js';
 import { iconButton } from './fields.js';
 import { OWN, documentOf } from './shared-document.js';
@@ -48,7 +48,7 @@ export class NotesPanel {
     if (this.#input.readOnly) setText(this.#state, t('notes.read-only'));
   }
 
-  /** Write what was typed into the document: what lies between what is alike at both ends. */
+  /** Write typed text to the document: the part between the common beginning and the common end. */
   #typed() {
     const before = this.#text.toString();
     const after = this.#input.value;
@@ -62,7 +62,7 @@ export class NotesPanel {
     }, OWN);
   }
 
-  /** Show what others wrote, and leave the caret where it was in the text. @param {any} event */
+  /** Show changes by others, and keep the caret at its place in the text. @param {any} event */
   #changed({ delta, transaction }) {
     if (transaction.origin === OWN) return;
     /** @param {number} at */

@@ -9,7 +9,7 @@ export async function ownPicture() {
   return kept ? kept.blob() : null;
 }
 
-/** Keep a picture, no larger than it is shown; rejects for what is none. @param {Blob} file */
+/** Store a picture, reduced to the displayed size; rejects if the file is not a picture. @param {Blob} file */
 export async function keepOwnPicture(file) {
   const picture = await createImageBitmap(file);
   const scale = Math.min(1, LONGEST_SIDE / Math.max(picture.width, picture.height));

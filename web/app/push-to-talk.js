@@ -39,7 +39,7 @@ export function pushToTalk(media, may, signal) {
   }, { signal });
   addEventListener('keyup', (event) => {
     if (event.key !== TALK_KEY || !holds) return;
-    // A button that has the focus would be pressed.
+    // Otherwise the key would press the focused button.
     event.preventDefault();
     release();
   }, { signal });

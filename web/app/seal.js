@@ -1,4 +1,4 @@
-/** The badge of an end-to-end encrypted call, with a code that people compare by voice. */
+/** The badge of an end-to-end encrypted call, with a code to compare by voice. */
 import { show } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { icon } from './icons.js';

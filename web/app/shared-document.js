@@ -1,8 +1,8 @@
 /**
- * What the participants write and draw together. Updates go to the others by data channel, and to the server, which keeps
- * them with the meeting; who comes later asks for them. Loaded with the first panel that needs it.
+ * The document that participants write and draw in together. Updates are sent to the others over data channels, and to the
+ * server, which stores them with the meeting for later participants. Loaded with the first panel that needs it.
  *
- * Events: `written` ({participant}): somebody else changed something.
+ * Events: `written` ({participant}): another participant changed something.
  */
 import { Emitter } from '/sdk/emitter.js';
 import { Doc, applyUpdate, mergeUpdates } from '/vendor/yjs.js';
@@ -16,20 +16,20 @@ const TOPIC = 'parley-document';
 const LIVE_MS = 60;
 const STORE_MS = 600;
 const RETRY_MS = 4_000;
-/** How often the server is asked for what did not come by data channel. */
+/** The interval of requests for updates that did not arrive over data channels. */
 const ASK_MS = 8_000;
-/** A message of a data channel has 64 KiB with its topic; an update on the server at most 180,000 bytes. */
+/** Limits of updates: data channel messages have at most 64 KiB with the topic; the server accepts 180,000 bytes. */
 const MOST_LIVE = 60_000;
 const MOST_STORED = 170_000;
-/** No more than this is taken from others, in all. */
+/** The total of bytes accepted from others. */
 const MOST_TAKEN = 8_000_000;
-/** So many updates are put together. */
+/** The number of updates from which they are merged. */
 const MANY = 100;
 
 /** @type {WeakMap<import('./call.js').Call, SharedDocument>} */
 const documents = new WeakMap();
 
-/** The document of the room that we are in. @param {import('./call.js').Call} call @returns {SharedDocument} */
+/** Return the document of our current room. @param {import('./call.js').Call} call @returns {SharedDocument} */
 export function documentOf(call) {
   const known = documents.get(call);
   if (known && known.place === call.place.id) return known;
@@ -44,7 +44,7 @@ export class SharedDocument extends Emitter {
   place;
   #room;
   #closed = new AbortController();
-  /** The number of the last update that the server told of. */
+  /** The number of the last update received from the server. */
   #last = 0;
   #taken = 0;
   /** Own updates that the others, and the server, do not have yet. @type {{live: Uint8Array[], stored: Uint8Array[]}} */
@@ -94,7 +94,7 @@ export class SharedDocument extends Emitter {
   #tell() {
     this.#liveTimer = undefined;
     const update = mergeUpdates(this.#pending.live.splice(0));
-    // What is too large, or not to be sent now, comes to the others from the server.
+    // The others get updates that are too large, or cannot be sent now, from the server.
     if (update.length <= MOST_LIVE) void this.#room.publishData(update, { topic: TOPIC }).catch(() => undefined);
   }
 
@@ -112,7 +112,7 @@ export class SharedDocument extends Emitter {
     }
   }
 
-  /** Ask for what is new. */
+  /** Request new updates. */
   async #ask() {
     if (this.#asking || document.hidden || this.#room.connection.state !== 'connected') return;
     this.#asking = true;
@@ -125,13 +125,13 @@ export class SharedDocument extends Emitter {
       }
       if (isFirst && updates.length > MANY && this.mayWrite) await this.#condense(updates);
     } catch {
-      // It is asked again soon; a lost connection shows elsewhere.
+      // The request is repeated soon; a lost connection is shown elsewhere.
     } finally {
       this.#asking = false;
     }
   }
 
-  /** Put the first of many updates together on the server. @param {{id: number, update: string}[]} updates */
+  /** Merge the first of many updates on the server. @param {{id: number, update: string}[]} updates */
   async #condense(updates) {
     const some = [];
     let bytes = 0;
@@ -154,13 +154,13 @@ export class SharedDocument extends Emitter {
     if (this.#taken <= MOST_TAKEN && this.#apply(update)) this.emit('written', { participant });
   }
 
-  /** @param {Uint8Array} update @returns {boolean} whether it was one */
+  /** @param {Uint8Array} update @returns {boolean} true if it is valid */
   #apply(update) {
     try {
       applyUpdate(this.doc, update, OTHERS);
       return true;
     } catch {
-      return false; // somebody sent something else
+      return false; // not an update
     }
   }
 }

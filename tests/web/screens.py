@@ -119,6 +119,10 @@ def prepare(server: ScriptedServer) -> None:
         "/recordings/r1/films": {"films": [_FILM, _FILM | {"id": "f2", "state": "running", "file": None}]},
         "/recordings/r1/links": {"links": [{"id": "l1", "expires_at": "2026-12-01T10:00:00Z"}]},
         "/users/passkeys": {"passkeys": [{"id": "k1", "name": "Laptop", "created_at": "2026-11-25T10:00:00Z"}]},
+        "/users/api-keys": {"keys": [
+            {"id": "a1", "name": "Calendar", "scopes": ["meetings:read", "meetings:write"], "created_at": _AT,
+             "expires_at": "2036-12-01T10:00:00Z", "last_used_at": None},
+        ]},
         "/users/sessions": {"sessions": [_SESSION | {"current": True}, _SESSION | {"id": "s2", "current": False}]},
     }  # fmt: skip
     server.answers.update({("GET", path): (200, answer) for path, answer in answers.items()})
@@ -180,6 +184,9 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.locator("section:nth-of-type(2) button[type=submit]").first.click()
     await expect(view.locator(".qr-code")).to_be_visible()
     yield "account"
+    await view.locator(".account .more-options summary").click()
+    await view.locator(".account .more-options summary").scroll_into_view_if_needed()
+    yield "account-keys"
     await view.goto(f"{server.url}/recordings")
     await expect(view.locator(".film-card")).to_have_count(2)
     yield "all-recordings"

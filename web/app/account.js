@@ -1,4 +1,5 @@
-/** `/account`: profile, password, second factor, passkeys, sessions, and the end of the account. */
+/** `/account`: profile, password, second factor, passkeys, sessions, API keys, and the end of the account. */
+import { apiKeys } from './api-keys.js';
 import { ask } from './dialogs.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
@@ -30,6 +31,7 @@ export async function showAccount(page, context) {
       !demanded && section(t('account.profile'), profile(user)),
       !demanded && section(t('account.password'), password()),
       !demanded && section(t('account.active'), await sessions()),
+      !demanded && section(t('api-keys.title'), await apiKeys(user)),
       !demanded && section(t('account.delete'), deletion(context))),
   );
 }

@@ -1,4 +1,5 @@
 /** `/admin`: what administrators see and do: numbers and health, people, meetings, webhooks, the audit log. */
+import { shownSecret } from './copy-link.js';
 import { ask, show } from './dialogs.js';
 import { DataTable } from './data-table.js';
 import { h } from './dom.js';
@@ -133,7 +134,7 @@ function invite() {
       submit: async () => {
         const { invitation } = await rest.post('/admin/invitations', email.input.value ? { email: email.input.value } : {});
         const link = new URL(`/?invitation=${encodeURIComponent(invitation)}`, location.href).href;
-        made.replaceChildren(field(t('invite.link'), { value: link, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select(), hint: t('admin.invite-once') }).element);
+        made.replaceChildren(shownSecret(t('invite.link'), link, t('admin.invite-once')));
       },
     }, email.element),
     made,
@@ -212,7 +213,7 @@ function webhooks() {
     submit: async () => {
       const wanted = kinds.input.value.split(/[\s,]+/).filter(Boolean);
       const { secret } = await rest.post('/webhooks', { url: url.input.value, kinds: wanted, all_meetings: everything.input.checked });
-      made.replaceChildren(field(t('admin.secret'), { value: secret, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select(), hint: t('admin.secret-once') }).element);
+      made.replaceChildren(shownSecret(t('admin.secret'), secret, t('admin.secret-once')));
       await table.refresh();
     },
   }, url.element, kinds.element, everything.element), made)];

@@ -1,4 +1,6 @@
 /** Copies links and keys to the clipboard. */
+import { h } from './dom.js';
+import { field } from './fields.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
@@ -15,4 +17,11 @@ export async function copyText(text, done) {
   } catch {
     toast(text);
   }
+}
+
+/** A text that is shown once, to be copied. @param {string} label @param {string} value @param {string} [hint] */
+export function shownSecret(label, value, hint) {
+  const shown = field(label, { value, readonly: true });
+  const copy = h('button', { type: 'button', class: 'button', onclick: () => void copyText(value, t('copied.other', { what: label })) }, t('action.copy'));
+  return h('div', { class: 'shown-secret' }, shown.element, copy, hint && h('p', { class: 'hint' }, hint));
 }

@@ -1,5 +1,5 @@
 /** Stream keys of a meeting, for encoders (WHIP) and players (WHEP): hosts create, copy and delete them. */
-import { copyText } from './copy-link.js';
+import { shownSecret } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h } from './dom.js';
 import { choice, field, form } from './fields.js';
@@ -50,7 +50,7 @@ export function showStreamKeys(meeting) {
     name.input.value = '';
     const url = new URL(key.url, location.href).href;
     fresh.replaceChildren(h('p', {}, t('stream-keys.fresh')),
-      secret(t('stream-keys.url'), url), secret(t('stream-keys.secret'), key.secret));
+      shownSecret(t('stream-keys.url'), url), shownSecret(t('stream-keys.secret'), key.secret));
     await load();
   }
 
@@ -62,11 +62,4 @@ export function showStreamKeys(meeting) {
     form({ submit: make, action: t('stream-keys.create') }, name.element, role.element),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
   ]);
-}
-
-/** @param {string} label @param {string} value */
-function secret(label, value) {
-  const shown = field(label, { value, readonly: true });
-  const copy = h('button', { type: 'button', class: 'button', onclick: () => void copyText(value, t('copied.other', { what: label })) }, t('action.copy'));
-  return h('div', { class: 'inline' }, shown.element, copy);
 }

@@ -1,0 +1,35 @@
+"""The page of the account."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.web.page_stage import USER, view
+from tests.web.screens import prepare
+from tests.web.scripted import ScriptedServer
+
+__all__ = ["view"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_an_api_key_is_made_with_scopes_and_shown_once(view: Page, server: ScriptedServer) -> None:
+    prepare(server)
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    server.answers["POST", "/users/api-keys"] = (201, {"id": "a2", "name": "Robot", "secret": "key-of-robot"})
+    server.answers["DELETE", "/users/api-keys/a1"] = (200, {"ok": True})
+    await view.goto(f"{server.url}/account")
+    await view.get_by_text("New API key").click()
+    form = view.locator("form", has=view.get_by_role("button", name="Create key"))
+    await expect(form.get_by_role("group")).to_have_count(4)  # no administration: the user is none
+    await form.get_by_label("Name").fill("Robot")
+    await form.get_by_role("button").click()
+    await expect(form.get_by_role("alert")).to_have_text("Choose what the key may do.")
+    await form.get_by_role("group", name="Recordings").get_by_label("Read").check()
+    await form.get_by_label("Valid for").select_option("")
+    await form.get_by_role("button").click()
+    await expect(view.get_by_label("API key", exact=True)).to_have_value("key-of-robot")
+    made = [body for method, path, body in server.requests if (method, path) == ("POST", "/users/api-keys")]
+    assert made == [{"name": "Robot", "scopes": ["recordings:read"], "expires_at": None}]
+    await view.get_by_role("button", name="Delete Calendar").click()
+    async with view.expect_response("**/users/api-keys/a1"):
+        await view.get_by_role("dialog").get_by_role("button", name="Delete").click()

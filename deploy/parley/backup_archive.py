@@ -8,8 +8,11 @@ with its size and SHA-256. A backup without an index is incomplete.
 import hashlib
 import os
 import re
+import signal
+import sys
 import tempfile
 import time
+from calendar import timegm
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -22,6 +25,8 @@ from parley.sealed_stream import SALT_BYTES, NotAuthentic, key_of, seal, unseal
 FORMAT = 1
 MIN_KEY = 16
 _NAME = re.compile(r"parley-\d{8}-\d{6}")
+_NAME_FORMAT = "parley-%Y%m%d-%H%M%S"
+_GIVEN_UP_SECONDS = 86400.0
 _HEADER, _INDEX = "header.json", "index"
 Kind = Literal["database", "key", "recordings", "media"]
 
@@ -60,7 +65,7 @@ class Writer:
     """Writes a new backup; files are encrypted in `scratch`, which needs space for the largest of them."""
 
     def __init__(self, store: ObjectStore, passphrase: str, scratch: Path) -> None:
-        self.name = time.strftime("parley-%Y%m%d-%H%M%S", time.gmtime())
+        self.name = time.strftime(_NAME_FORMAT, time.gmtime())
         self._store = store
         self._scratch = scratch
         self._items: list[Item] = []
@@ -165,7 +170,26 @@ class Reader:
 
 def complete(store: ObjectStore) -> list[str]:
     """Return the names of the complete backups in a store, the oldest first."""
-    return [name for name in sorted(store.directories()) if _NAME.fullmatch(name) and _is_complete(store, name)]
+    return [name for name in _names(store) if _is_complete(store, name)]
+
+
+def given_up(store: ObjectStore, now: float) -> list[str]:
+    """Return the names of backups that were begun over a day ago and are incomplete."""
+    return [name for name in _names(store) if now - begun(name) > _GIVEN_UP_SECONDS and not _is_complete(store, name)]
+
+
+def begun(name: str) -> float:
+    """Return the time, in Unix seconds, that a backup's name tells."""
+    return float(timegm(time.strptime(name, _NAME_FORMAT)))
+
+
+def end_tidily() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that it deletes what it leaves unfinished."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def _names(store: ObjectStore) -> list[str]:
+    return [name for name in sorted(store.directories()) if _NAME.fullmatch(name)]
 
 
 def _is_complete(store: ObjectStore, name: str) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
 from collections import Counter
 from functools import partial
 from importlib.metadata import version
@@ -20,7 +21,7 @@ import asyncpg
 from foundation.failures import describe
 from foundation.settings import Settings
 from objects.store import ObjectStore
-from parley.backup_archive import BackupError, Index, Kind, Writer, complete
+from parley.backup_archive import BackupError, Index, Kind, Writer, complete, end_tidily, given_up
 from parley.backup_places import key_files, own_stores, passphrase, target
 from parley.database_dump import dump, migrations
 from parley.part_configs import embedded_postgres
@@ -32,11 +33,17 @@ _WORDS: dict[Kind, str] = {"database": "database", "key": "keys", "recordings": 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
     """Make a backup, and delete old ones; return the exit code."""
     os.umask(0o077)
+    end_tidily()
+    return run(settings, chosen)
+
+
+def run(settings: Settings, chosen: argparse.Namespace) -> int:
+    """Do the work of `main`, in any thread."""
     try:
         store, key = target(settings, chosen.target), passphrase(settings)
         name, index = _back_up(settings, store, key)
         print(f"{name}: {summary(index)}")
-        for old in complete(store)[: -chosen.keep] if chosen.keep else []:
+        for old in (*complete(store)[: -chosen.keep], *given_up(store, time.time())) if chosen.keep else ():
             store.remove_all(f"{old}/")
             print(f"{old}: deleted")
     except (BackupError, OSError, asyncpg.PostgresError) as error:

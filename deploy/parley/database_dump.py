@@ -23,7 +23,7 @@ _PIECE = 1 << 20
 
 def dump(dsn: str) -> Iterator[bytes]:
     """Yield the dump of one moment, while others write. Raises BackupError."""
-    command, environment = _call("pg_dump", dsn, "--format=custom", "--no-owner", "--no-privileges", "--no-comments")
+    command, environment = call("pg_dump", dsn, "--format=custom", "--no-owner", "--no-privileges", "--no-comments")
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None and running.stderr is not None
         try:
@@ -39,7 +39,7 @@ def dump(dsn: str) -> Iterator[bytes]:
 
 def restore(dsn: str, path: Path) -> None:
     """Restore a dump into an empty database, all or nothing. Raises BackupError."""
-    command, environment = _call("pg_restore", dsn, "--no-owner", "--no-privileges", "--single-transaction")
+    command, environment = call("pg_restore", dsn, "--no-owner", "--no-privileges", "--single-transaction")
     done = subprocess.run([*command, str(path)], env=environment, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise BackupError(f"pg_restore failed: {done.stderr.strip()}")
@@ -91,7 +91,7 @@ def running(cluster: EmbeddedPostgres) -> Iterator[None]:
             server.wait()
 
 
-def _call(name: str, dsn: str, *options: str) -> tuple[list[str], dict[str, str]]:
+def call(name: str, dsn: str, *options: str) -> tuple[list[str], dict[str, str]]:
     """Return argv and environment of a program. Other users can read argv, so the password is in the environment."""
     parts = urlsplit(dsn)
     query = dict(parse_qsl(parts.query))

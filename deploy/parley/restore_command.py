@@ -21,7 +21,7 @@ from foundation import private_file
 from foundation.failures import describe
 from foundation.settings import Settings
 from objects.store import ObjectStore
-from parley.backup_archive import BackupError, Kind, Reader, complete
+from parley.backup_archive import BackupError, Kind, Reader, complete, end_tidily
 from parley.backup_command import summary
 from parley.backup_places import key_file, key_files, own_stores, passphrase, target
 from parley.database_dump import restore, running, tables
@@ -33,6 +33,12 @@ from parley.recording_command import rescan
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
     """Restore, or only verify; return the exit code."""
     os.umask(0o077)
+    end_tidily()
+    return run(settings, chosen)
+
+
+def run(settings: Settings, chosen: argparse.Namespace) -> int:
+    """Do the work of `main`, in any thread."""
     data: Path = settings["data_dir"]
     try:
         store, key = target(settings, chosen.target), passphrase(settings)

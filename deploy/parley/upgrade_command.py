@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import shutil
 import time
-from calendar import timegm
 
 import asyncpg
 
@@ -16,7 +15,7 @@ from foundation.failures import describe
 from foundation.setting_groups import REMOVED
 from foundation.settings import Settings, SettingsError
 from parley import part_configs
-from parley.backup_archive import complete
+from parley.backup_archive import begun, complete
 from parley.backup_places import target
 from parley.doctor import Finding, check_settings
 from parley.doctor_command import report
@@ -89,5 +88,5 @@ def _backup(settings: Settings, where: str | None) -> Finding:
         return Finding("bad", "backup", describe(error))
     if not names:
         return Finding("bad", "backup", f"{where} has none that is complete")
-    age = time.time() - timegm(time.strptime(names[-1], "parley-%Y%m%d-%H%M%S"))
+    age = time.time() - begun(names[-1])
     return Finding("ok" if age < _BACKUP_DAYS * 86400 else "bad", "backup", f"{names[-1]}, {age / 3600:.1f} hours old")

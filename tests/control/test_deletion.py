@@ -125,6 +125,7 @@ SERVERS = {
     "mongodb_url": "every document is searched here",
     "kafka_brokers": "events that were published go by the topics' own retention: consumers hear of `*.deleted`",
     "s3_endpoint": "the same interface as the directory: tests/objects",
+    "backup_s3_endpoint": "backups are copies of an operator's own, kept as long as the operator wants",
     "s3_public_endpoint": "the same store, as links to files lead there",
     "etcd_urls": "nodes and live settings, nothing about people",
     "otlp_url": "traces name rooms and participants by identifier, and go by the collector's own retention",

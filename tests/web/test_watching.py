@@ -82,7 +82,7 @@ async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: S
     await expect(view.get_by_label("From")).to_have_value("0:40")
     await view.get_by_label("To", exact=True).fill("0:30")
     await view.get_by_role("button", name="Create clip").click()
-    await expect(view.get_by_role("alert").last).to_contain_text("within 1:01")
+    await expect(view.get_by_role("alert").last).to_contain_text("within the recording (1:01)")
     await view.get_by_label("To", exact=True).fill("2:00")
     await view.get_by_role("button", name="Create clip").click()
     clip = view.locator("[data-film=f1]")

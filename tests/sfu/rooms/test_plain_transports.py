@@ -312,7 +312,7 @@ def test_a_host_mutes_and_removes_what_comes_in(stage: Stage) -> None:
 def test_sound_that_nobody_would_hear_is_refused_with_the_reason(stage: Stage, codec: str) -> None:
     """Nothing converts it; a telephone's gateway has to."""
     track = PlainTrack(source=Source.MICROPHONE, codec=codec, payload_type=97)  # type: ignore[arg-type]
-    with pytest.raises(Refused, match=f"codec_unsupported: Nothing converts {codec}"):
+    with pytest.raises(Refused, match=f"codec_unsupported: This server does not convert {codec}"):
         receive(stage, tracks=(track,))
     assert not stage.node.rooms
 

@@ -337,7 +337,7 @@ async def test_what_is_wrong_with_a_recording_is_said(view: Page, server: Script
     running = RECORDING | {"state": "recording", "stalled": "The disk for recordings is full."}
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [running], "storage": STORAGE})
     await view.goto(f"{server.url}/m/m1/recordings")
-    await expect(view.locator(".recording")).to_contain_text("This recording is not being saved at the moment. The disk")
+    await expect(view.locator(".recording")).to_contain_text("is not being saved at the moment. The disk")
     partial = RECORDING | {"state": "partial", "problems": ["cam: 3 packets are lost", "its end was not announced"]}
     server.answers["GET", "/meetings/m1/recordings"] = (200, {"recordings": [partial], "storage": STORAGE})
     await expect(view.locator(".recording .problems li")).to_have_text(partial["problems"])

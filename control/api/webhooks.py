@@ -1,4 +1,4 @@
-"""Webhooks: hosts create them for their meetings, administrators for all. Deliveries can be listed and repeated."""
+"""Webhooks: hosts create them for their meetings, administrators for all. Deliveries can be listed, repeated and tested."""
 
 import secrets
 from datetime import UTC, datetime
@@ -18,6 +18,8 @@ from control.store.webhooks import WebhookRow
 
 endpoints = Endpoints("webhooks", scope="webhooks")
 _MAX = 20
+_MAX_TESTS = 20
+"""Tests of a webhook in a minute."""
 
 
 Kind = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(\*|[a-z_.]+)$")]
@@ -137,6 +139,20 @@ async def replay_delivery(call: Call, webhook: str, delivery: int) -> Done:
     return Done()
 
 
-async def _own(call: Call, connection: Connection, webhook: str) -> None:
-    if await webhooks.own(connection, call.user.user, webhook) is None:
+@endpoints.route("POST", "/api/v1/webhooks/<webhook>/test", Access.USER, answer=Done)
+async def send_test_event(call: Call, webhook: str) -> Done:
+    """Send an event `webhook.test` to the webhook, whatever its kinds. The deliveries show the outcome."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await _own(call, connection, webhook)
+        if row.livekit_key is not None:
+            raise Problem(400, "invalid_request", "Webhooks in LiveKit's format have no test event.")
+        await call.services.limits.spend("webhook-test", webhook, _MAX_TESTS, 60)
+        await webhooks.enqueue_test(connection, row)
+    return Done()
+
+
+async def _own(call: Call, connection: Connection, webhook: str) -> WebhookRow:
+    row = await webhooks.own(connection, call.user.user, webhook)
+    if row is None:
         raise not_found("There is no such webhook.")
+    return row

@@ -110,6 +110,19 @@ async def enqueue(
     )
 
 
+async def enqueue_test(connection: Connection, webhook: WebhookRow) -> None:
+    """Enqueue a delivery of a `webhook.test` event. Its id is negative: it is none of the outbox."""
+    await connection.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", webhook.id)
+    await connection.execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"
+        " SELECT $1, n, 'webhook.test',"
+        "  jsonb_build_object('id', n, 'kind', 'webhook.test', 'seq', 0, 'at', now(),"
+        "   'data', jsonb_build_object('webhook', $1::text))::text"
+        " FROM (SELECT LEAST(min(event_id), 0) - 1 AS n FROM webhook_deliveries WHERE webhook_id = $1) AS next",
+        webhook.id,
+    )
+
+
 async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[str], lease_seconds: int) -> list[Due]:
     """Claim due deliveries, in order, for a time in which no other process can claim them.
 

@@ -82,6 +82,7 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "POST /api/v1/auth/verify-email": ("host", {"token": "verify"}),
     "POST /api/v1/auth/undo-email": ("host", {"token": "undo", "password": PASSWORD}),
     "POST /api/v1/webhooks/{webhook}/deliveries/{delivery}/replay": ("owner", None),
+    "POST /api/v1/webhooks/{webhook}/test": ("owner", None),
 }
 # What must have happened before: caller, method, path, body.
 BEFORE: dict[str, tuple[str, str, str, Any]] = {

@@ -20,7 +20,12 @@ async def test_administrators_ban_end_and_deliver_again(view: Page, server: Scri
     server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})
     server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
     server.answers["GET", "/webhooks/w1/deliveries"] = (200, {"deliveries": [DELIVERY]})
-    for path in ("/admin/users/u2/ban", "/admin/meetings/m1/force-end", "/webhooks/w1/deliveries/7/replay"):
+    for path in (
+        "/admin/users/u2/ban",
+        "/admin/meetings/m1/force-end",
+        "/webhooks/w1/test",
+        "/webhooks/w1/deliveries/7/replay",
+    ):
         server.answers["POST", path] = (200, {"ok": True})
     await view.goto(f"{server.url}/admin")
     await expect(view.locator(".health")).to_contain_text("Media nodes do not respond: sfu-2")
@@ -36,6 +41,9 @@ async def test_administrators_ban_end_and_deliver_again(view: Page, server: Scri
     await view.get_by_role("button", name="End Design review for everybody").first.click()
     await view.get_by_role("dialog").get_by_role("button", name="End for everybody").click()
     await view.get_by_role("link", name="Webhooks").click()
+    async with view.expect_response("**/webhooks/w1/test"):
+        await view.get_by_role("button", name="Send a test event to https://example.org/hook").click()
+    await expect(view.get_by_role("button", name="Deliver meeting.ended again")).to_be_visible()
     await view.get_by_role("button", name="Deliveries to").click()
     async with view.expect_response("**/replay"):
         await view.get_by_role("button", name="Deliver meeting.ended again").click()

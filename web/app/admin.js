@@ -24,6 +24,9 @@ const REASONS = {
 };
 const SEARCH_MS = 300;
 const LOOK_MS = 10_000;
+/** How often deliveries are loaded again after a test; a delivery takes at most some seconds. */
+const TEST_LOOK_MS = 1_500;
+const TEST_LOOKS = 4;
 
 /** @type {Record<string, (signal: AbortSignal) => HTMLElement[]>} */
 const SECTIONS = { overview, people, meetings, webhooks, audit };
@@ -197,6 +200,7 @@ function webhooks() {
       { label: t('admin.of-all'), of: (hook) => (hook.all_meetings ? t('admin.yes') : '') },
       { label: t('admin.since'), of: (hook) => dateTime(hook.created_at) },
       { label: t('admin.actions'), kind: 'actions', of: (hook) => [
+        !hook.livekit_key && iconButton('send', t('admin.webhook-test', { url: hook.url }), { onclick: () => void testWebhook(hook, deliveries) }),
         iconButton('clock', t('admin.deliveries-of', { url: hook.url }), { onclick: () => void showDeliveries(hook, deliveries) }),
         iconButton('trash', t('admin.delete', { name: hook.url }), { onclick: () => void sure(t('admin.delete', { name: hook.url }), '', t('action.delete'), () => table.act(() => rest.delete(`/webhooks/${encodeURIComponent(hook.id)}`))) }),
       ] },
@@ -219,6 +223,22 @@ function webhooks() {
   }, url.element, kinds.element, everything.element), made)];
 }
 
+/** Send a test, and show the deliveries until it has an outcome. @param {any} hook @param {HTMLElement} place */
+async function testWebhook(hook, place) {
+  try {
+    await rest.post(`/webhooks/${encodeURIComponent(hook.id)}/test`);
+  } catch (error) {
+    toast(sentenceOf(error), 'problem');
+    return;
+  }
+  toast(t('admin.webhook-tested'));
+  const table = await showDeliveries(hook, place);
+  for (let look = 0; look < TEST_LOOKS && table.element.isConnected; look += 1) {
+    await new Promise((resolve) => setTimeout(resolve, TEST_LOOK_MS));
+    await table.refresh();
+  }
+}
+
 /** @param {any} hook @param {HTMLElement} place */
 async function showDeliveries(hook, place) {
   const at = `/webhooks/${encodeURIComponent(hook.id)}/deliveries`;
@@ -239,6 +259,7 @@ async function showDeliveries(hook, place) {
   place.replaceChildren(title, table.element);
   title.focus();
   await table.refresh();
+  return table;
 }
 
 function audit() {

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import aiohttp.web
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 from hypothesis import given
@@ -87,6 +88,22 @@ async def test_deliveries_are_signed_inspectable_and_repeatable(config: ControlC
         assert await eve.refused("GET", path) == (404, "not_found")
         wide = {"url": receiver.url, "all_meetings": True}
         assert await eve.refused("POST", "/api/v1/webhooks", wide) == (403, "forbidden")
+
+
+async def test_a_webhook_is_tested_whatever_its_kinds(config: ControlConfig, receiver: Receiver) -> None:
+    async with serving(replace(config, allow_private_webhooks=True)) as server, aiohttp.ClientSession() as session:
+        people = People(session, server)
+        ada, eve = await people.user("ada"), await people.user("eve")
+        made = await ada.ok("POST", "/api/v1/webhooks", {"url": receiver.url, "kinds": ["meeting.ended"]})
+        path = f"/api/v1/webhooks/{made['id']}/test"
+        await ada.ok("POST", path)
+        await ada.ok("POST", path)
+        await receiver.wait_for(2)
+        assert {headers["X-Parley-Event"] for headers, _ in receiver.got} == {"webhook.test"}
+        told = sorted((msgspec.json.decode(body) for _, body in receiver.got), key=lambda event: event["id"])
+        assert [event["id"] for event in told] == [-2, -1]
+        assert told[0]["data"] == {"webhook": made["id"]}
+        assert await eve.refused("POST", path) == (404, "not_found")
 
 
 async def settled(client: Client, path: str, state: str) -> Any:

@@ -871,6 +871,8 @@ export default {
   'admin.of-all': '全部会议',
   'admin.of-all-hint': '否则仅限自己的会议。',
   'admin.webhook-new': '新建 Webhook',
+  'admin.webhook-test': '向 {url} 发送测试事件',
+  'admin.webhook-tested': '测试事件已发送，投递结果稍后显示。',
   'admin.webhook-create': '创建',
   'admin.secret': '密钥',
   'admin.secret-once': '用于签名投递内容，不会再次显示。',

@@ -1,4 +1,4 @@
-"""Webhooks: hosts create them for their meetings, administrators for all. Deliveries can be listed, repeated and tested."""
+"""Webhooks: hosts create them for their meetings, administrators for all. Deliveries are listed, repeated, tested."""
 
 import secrets
 from datetime import UTC, datetime

@@ -16,7 +16,7 @@ const AWAY = [502, 503, 504];
 const worker = /** @type {any} the worker's scope */ (self);
 
 worker.addEventListener('install', (/** @type {any} */ event) => {
-  // Requests that this worker has no part in do not wait for it, where browsers offer that.
+  // If the browser supports it, requests that this worker does not handle do not wait for it.
   event.addRoutes?.([{ condition: { not: { or: [{ requestMode: 'navigate' }, ...SHELL.map((pathname) => ({ urlPattern: { pathname } }))] } }, source: 'network' }])
     ?.catch(() => undefined);
   const load = async () => {

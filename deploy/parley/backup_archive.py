@@ -43,7 +43,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing in the backup: its number in the archive, its key at home, its size, and the SHA-256 of its content."""
+    """An item of the backup: its number in the archive, its original key, its size, and the SHA-256 of its content."""
 
     number: int
     kind: Kind
@@ -76,7 +76,7 @@ class Writer:
         store.put(f"{self.name}/{_HEADER}", msgspec.json.encode(Header(format=FORMAT, salt=salt.hex())))
 
     def add(self, kind: Kind, key: str, data: Iterable[bytes]) -> Item:
-        """Store one thing under the next number. Raises OSError."""
+        """Store an item under the next number. Raises OSError."""
         number, size, digest = len(self._items) + 1, 0, hashlib.sha256()
 
         def counted() -> Iterator[bytes]:
@@ -174,17 +174,17 @@ def complete(store: ObjectStore) -> list[str]:
 
 
 def given_up(store: ObjectStore, now: float) -> list[str]:
-    """Return the names of backups that were begun over a day ago and are incomplete."""
+    """Return the names of incomplete backups that were started over a day ago."""
     return [name for name in _names(store) if now - begun(name) > _GIVEN_UP_SECONDS and not _is_complete(store, name)]
 
 
 def begun(name: str) -> float:
-    """Return the time, in Unix seconds, that a backup's name tells."""
+    """Return the time in a backup's name, in Unix seconds."""
     return float(timegm(time.strptime(name, _NAME_FORMAT)))
 
 
 def end_tidily() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, so that it deletes what it leaves unfinished."""
+    """Let SIGTERM end this process as Ctrl-C does, so that it deletes unfinished files."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 

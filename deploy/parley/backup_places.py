@@ -1,4 +1,4 @@
-"""Places of a backup: where it is kept, and what of this installation belongs into it."""
+"""Places of a backup: its target, and the parts of this installation that it includes."""
 
 import os
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def key_files(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def key_file(settings: Settings, name: str) -> Path:
-    """Return the file of a key by its name in a backup. Raises ValueError for names that are none of a key."""
+    """Return the file of a key by its name in a backup. Raises ValueError if no key has that name."""
     if name == _SIGNING:
         path: Path = settings["recordings_dir"] / signing.DEFAULT_NAME
         return path

@@ -22,7 +22,7 @@ _PIECE = 1 << 20
 
 
 def dump(dsn: str) -> Iterator[bytes]:
-    """Yield the dump of one moment, while others write. Raises BackupError."""
+    """Yield a consistent dump, even while others write. Raises BackupError."""
     command, environment = call("pg_dump", dsn, "--format=custom", "--no-owner", "--no-privileges", "--no-comments")
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None and running.stderr is not None
@@ -46,7 +46,7 @@ def restore(dsn: str, path: Path) -> None:
 
 
 async def migrations(dsn: str) -> list[str]:
-    """Return the names of the migrations that a database has had. Raises OSError and asyncpg's errors."""
+    """Return the names of the migrations applied to a database. Raises OSError and asyncpg's errors."""
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch("SELECT number, name FROM schema_migrations ORDER BY number")

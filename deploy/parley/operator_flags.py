@@ -36,20 +36,20 @@ def add_install_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_backup_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the target, and how many backups it keeps."""
+    """Add the target, and the number of backups to keep."""
     _add_target(parser)
     parser.add_argument("--keep", type=_positive, metavar="N", help="delete all but the N newest; unset: delete none")
 
 
 def add_restore_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the target, the backup's name, and verification alone."""
+    """Add the target, the backup's name, and the flag to verify only."""
     _add_target(parser)
     parser.add_argument("--name", metavar="NAME", help="the backup, such as parley-20260131-040000; unset: the newest")
     parser.add_argument("--verify", action="store_true", help="read and verify the backup, and write nothing")
 
 
 def add_upgrade_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the check, which is all that the verb does, and the place of backups."""
+    """Add the flag of the check, the only mode so far, and the place of backups."""
     parser.add_argument("--check", action="store_true", required=True, help="show what would change; change nothing")
     parser.add_argument("--backup", metavar="TARGET", help="place of backups: the newest must be less than a day old")
 

@@ -275,7 +275,7 @@ class LiveKitSession:
         self._reply(track_published=published)
 
     def _forget_ended(self) -> None:
-        """Forget announced tracks that were published and are no more."""
+        """Remove announced tracks that were published and have ended."""
         self._added = {
             cid: added
             for cid, added in self._added.items()
@@ -314,7 +314,7 @@ class LiveKitSession:
     def _cid_of(self, section: MediaSection) -> str | None:
         """Return the client id of the track that a section sends, None for a track that was not announced.
 
-        Firefox describes a track by another id than it is announced by: it is the first of its kind that waits.
+        Firefox uses different ids in announcements and descriptions; its track is the first announced one of that kind.
         """
         described = [msid.track or "" for msid in section.msids]
         cid = next((self._described_as.get(name, name) for name in described if name), None)

@@ -35,7 +35,7 @@ _STILL_AFTER_NS = 5_000_000_000
 _STILL_NS = 1_000_000_000
 """The time between updates of a still room."""
 _SILENT_NS = 3_000_000_000
-"""The same if no audio flows either."""
+"""The interval if no audio flows either."""
 _BATCH = 20
 """The number of subscribers served at a time, so that large rooms do not stall the loop; each still gets two turns a
 second.

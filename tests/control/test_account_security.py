@@ -186,5 +186,5 @@ async def test_deleting_an_account_leaves_nothing_behind(people: People, config:
         if name not in {"outbox"}:
             left += [(name, row["row"]) for row in rows if user in row["row"]]
     await connection.close()
-    # The audit log and the outbox keep that something was deleted, by an id that leads nowhere any more.
+    # The audit log and the outbox keep the deletion, with an id that no longer refers to anything.
     assert [entry for entry in left if entry[0] not in {"operation_logs", "outbox"}] == []

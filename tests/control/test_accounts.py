@@ -13,7 +13,7 @@ from tests.control.smtp_server import SmtpServer
 
 
 class Browser(Client):
-    """A caller that keeps cookies and sends what a page would."""
+    """A caller that keeps cookies and sends the headers of a page."""
 
     async def sign_up(self, name: str) -> None:
         origin = {"Origin": self.server.url}

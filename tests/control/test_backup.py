@@ -1,4 +1,4 @@
-"""`parley backup` and `parley restore`: everything comes back, also what is newer; changes are refused."""
+"""`parley backup` and `parley restore`: everything is restored, including newer files; changed backups are refused."""
 
 import argparse
 import asyncio

@@ -216,7 +216,7 @@ def may_stay(place: str) -> bool:
 
 
 async def live_a_little(people: People, server: Server, dsn: str) -> tuple[Client, Left]:
-    """Use everything once; what has no route, or a part that is not running here, is written as that part would."""
+    """Use everything once; rows without a route, or of a part that is not running, are written directly."""
     bob, ada = await people.user("bob"), await people.user("ada")
     left = Left(user=ada.user["id"])
     left.meeting = (await ada.ok("POST", "/api/v1/meetings", {"title": "Ada's"}))["id"]

@@ -47,7 +47,7 @@ def fill(directory: Path) -> Path:
 
 
 async def upload(client: Client, size: int) -> tuple[int, dict[str, Any]]:
-    """Upload zeros, by a client that reads what it is answered even if it could not send all."""
+    """Upload zeros, with a client that reads the response even if it could not send everything."""
 
     def post() -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPConnection(client.server.addresses.http[0], timeout=30)

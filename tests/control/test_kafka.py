@@ -42,7 +42,7 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
 
 
 async def consume(broker: Broker, total: int) -> dict[str, list[int]]:
-    """Return the numbers of each meeting as a consumer sees them that drops what it has seen."""
+    """Return the numbers of each meeting, as seen by a consumer that drops duplicates."""
     consumer = AIOKafkaConsumer(
         outbox.MEETING_EVENTS, bootstrap_servers=broker.address, auto_offset_reset="earliest", group_id=None
     )
@@ -115,7 +115,7 @@ async def records(broker: Broker, topic: str, total: int) -> list[ConsumerRecord
 
 
 async def test_dead_letters_are_published_again(dsn: str, pool: Pool, broker: Broker) -> None:
-    """An event that is too large waits in the outbox, and is named in a topic; what is behind it goes on."""
+    """An event that is too large waits in the outbox, and is named in a topic; later events are delivered."""
     (meeting,) = await make_meetings(pool, 1)
     async with pool.acquire() as connection:
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "large", {"text": "x" * 1_200_000})
@@ -227,7 +227,7 @@ async def test_a_missing_topic_is_looked_for_once_in_a_while_and_beside_the_othe
 async def test_an_event_refused_again_and_again_is_a_dead_letter(
     pool: Pool, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A record that the brokers' policy does not let in; what it came with, and what is behind it, goes on."""
+    """The brokers' policy rejects a record; the rest of its batch, and later records, are delivered."""
     refused, free = await make_meetings(pool, 2)
     send = KafkaBus._send
 

@@ -179,7 +179,7 @@ async def test_an_upload_whose_sender_hangs_up_once_it_is_sent_leaves_nothing(
 
 
 async def test_what_a_killed_process_left_is_collected(config: ControlConfig, dsn: str) -> None:
-    """Two uploads of a process that is gone: one whose time has lapsed, and one of another process that goes on."""
+    """Two uploads by a dead process: one has expired, and another process continues the other."""
     lapsed, going_on = f"file_{1:032x}", f"file_{2:032x}"
     store = DirectoryStore(config.data_dir / "media")
     for file in (lapsed, going_on):

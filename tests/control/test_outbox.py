@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 
 class Log:
-    """A bus to a consumer that drops what it has seen. It can refuse a key or a topic, or fail."""
+    """A bus to a consumer that drops duplicates. It can refuse a key or a topic, or fail."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[int]] = defaultdict(list)
@@ -210,7 +210,7 @@ async def test_without_kafka_what_webhooks_have_is_published(dsn: str, pool: Poo
 async def test_a_bus_that_fails_is_asked_ever_more_seldom_and_told_of_once(
     dsn: str, pool: Pool, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also while events come in all the time. Pauses are cut to hundredths of what they are."""
+    """Also while events keep arriving. Pauses are shortened to a hundredth."""
     pauses: list[float] = []
 
     class Quick(Backoff):

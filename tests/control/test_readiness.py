@@ -18,7 +18,7 @@ from tests.control.harness import People, serving
 from tests.control.restartable import RestartableServer
 
 BOUND = 10
-"""Seconds that a loaded machine may take for what is to take one."""
+"""Seconds allowed on a loaded machine for work that should take one."""
 
 
 async def fine() -> str | None:
@@ -30,7 +30,7 @@ async def broken() -> str | None:
 
 
 class Hanging:
-    """A store that answers when it is told to."""
+    """A store that answers when the test lets it."""
 
     def __init__(self) -> None:
         self.asked = 0

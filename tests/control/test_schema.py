@@ -128,7 +128,7 @@ CONSUMING = (
 
 @asynccontextmanager
 async def inference() -> AsyncIterator[str]:
-    """Inference's answers to what is asked about it."""
+    """Inference's responses to requests."""
     answers: dict[str, Any] = {
         "health": {"status": "ok", "captions": True, "reason": None, "model": "base"},
         "info": {"models": [], "recogniser": None, "synthesis": {}, "emotion": {}},

@@ -22,7 +22,7 @@ PAGE = b"<!doctype html><script>alert(1)</script>"
 
 
 async def fetched(client: Client, url: str) -> tuple[int, bytes, dict[str, str]]:
-    """Return what somebody gets who has nothing but the link."""
+    """Return the response to a request with nothing but the link."""
     whole = url if url.startswith("http") else client.server.url + url
     async with client.session.get(whole) as answer:
         return answer.status, await answer.read(), {name.lower(): value for name, value in answer.headers.items()}

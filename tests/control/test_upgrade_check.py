@@ -1,4 +1,4 @@
-"""`parley upgrade --check`: it names what an upgrade would change, and what is in its way, and changes nothing."""
+"""`parley upgrade --check`: it names changes and obstacles of an upgrade, and changes nothing."""
 
 import argparse
 import asyncio

@@ -124,7 +124,7 @@ def rule_queries() -> list[tuple[str, str]]:
 
 
 def metric_names(query: str) -> set[str]:
-    """The metrics that a query names: what stands before a selector, a range or an operator and is no function."""
+    """Return the metrics in a query: names before a selector, a range or an operator that are not functions."""
     bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|on|without|ignoring)\s*\([^)]*\)', " ", query)
     words = set(re.findall(r"[a-zA-Z_:][\w:]*(?!\w*\s*\()", bare))
     return {word for word in words if not re.fullmatch(r"and|or|unless|inf|nan", word, re.I)}
@@ -163,7 +163,7 @@ def test_log_panels_ask_for_what_is_shipped_and_logged() -> None:
 
 @asynccontextmanager
 async def alert_receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """A webhook that keeps what Alertmanager sends."""
+    """A webhook that records Alertmanager's messages."""
     received: list[dict[str, Any]] = []
 
     async def take(request: aiohttp.web.Request) -> aiohttp.web.Response:

@@ -110,7 +110,7 @@ def test_nothing_is_recorded_by_default() -> None:
 
 @pytest.mark.parametrize(("part", "parent", "recorded"), [("control", "", 0), ("sfu", "", 0), ("sfu", PARENT, 1)])
 def test_control_samples_and_the_others_follow(part: str, parent: str, recorded: int) -> None:
-    """With a ratio of 0 control begins no trace; every part goes on with one that control signed."""
+    """With a ratio of 0 control begins no trace; every part continues one that control signed."""
     wanted = {"HOME": "/nowhere", "PARLEY_OTLP_URL": "http://127.0.0.1:9", "PARLEY_TRACE_RATIO": "0"}
     with parley_tracing.recording(resolve({}, wanted), part), tracing.span("work", parent) as span:
         assert bool(span.traceparent) == bool(recorded)

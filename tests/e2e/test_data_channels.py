@@ -20,7 +20,7 @@ LISTEN = """
 
 
 async def heard(page: sdk_page.Evaluates, count: int, seconds: float = 30) -> list[tuple[str, Any, bool]]:
-    """Return (topic, payload or its length, reliable) of what has come, once it is so many messages."""
+    """Return (topic, payload or its length, reliable) of each message, once a number of messages has arrived."""
     rows: list[dict[str, Any]] = []
     async with asyncio.timeout(seconds):
         while len(rows) < count:

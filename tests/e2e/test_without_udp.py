@@ -20,7 +20,7 @@ PROTOCOLS = nominated_pairs("local.protocol")
 
 @contextlib.contextmanager
 def without_udp(net: Network, *hosts: int) -> Iterator[None]:
-    """Let no UDP of these hosts reach the server, as a firewall does that drops it without a word."""
+    """Let no UDP of these hosts reach the server, like a firewall that silently drops it."""
     rules = [["pref", "5", "iif", f"s{host}", "ipproto", "udp", "blackhole"] for host in hosts]
     _rule(net, "add", "pref", "10", "lookup", "local")
     _rule(net, "delete", "pref", "0")  # what is for this machine is looked up after our rules now

@@ -1,4 +1,4 @@
-"""Operation without etcd: who retries when, and what is logged."""
+"""Operation without etcd: retries and log lines."""
 
 import logging
 

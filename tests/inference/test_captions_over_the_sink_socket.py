@@ -24,7 +24,7 @@ SECRET = "node-secret-of-this-test"
 
 
 class Control:
-    """Takes facts as control does; the first answer is lost, so that the batch must come again."""
+    """Accepts facts like control; the first response is lost, so the batch must be sent again."""
 
     def __init__(self) -> None:
         self.batches: list[FactBatch] = []

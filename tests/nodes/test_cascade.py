@@ -25,7 +25,7 @@ async def heard(room: Room, track: str) -> None:
 
 
 async def spilled(host: Api, guest: Api) -> tuple[str, Joined, Joined]:
-    """A meeting on two workers, and how both join it. Control hears of a worker a moment after that is ready."""
+    """A meeting on two workers, and how both join it. Control learns of a worker a moment after it is ready."""
     async with asyncio.timeout(30):
         while True:
             meeting = await host.create_meeting("Large")
@@ -80,7 +80,7 @@ async def test_deleting_a_meeting_ends_it_on_both_workers() -> None:
 
 
 async def enter(browser: Chromium, url: str, name: str) -> tuple[Page, str]:
-    """A page in the meeting, and where its signaling went."""
+    """A page in the meeting, and the node that its signaling reached."""
     page = await open_page(browser, url)
     async with page.expect_response(lambda answer: answer.url.endswith("/join") and answer.ok) as joined:
         await join_by_page(page, name)

@@ -42,7 +42,7 @@ def rooms_on(cluster: Cluster, node: str) -> list[dict[str, Any]]:
 
 
 class RecordedCall:
-    """A call of two that is recorded, and what has interrupted it so far."""
+    """A recorded call of two people, and its interruptions so far."""
 
     def __init__(self, cluster: Cluster, admin: Api, call: CallOfTwo) -> None:
         self.interruptions: list[Interruption] = []

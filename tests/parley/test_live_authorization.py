@@ -90,7 +90,7 @@ class Stage:
     secrets: dict[str, str] = field(default_factory=dict)
 
     async def token(self, caller: str) -> Joined:
-        """Join anew as the participant that the caller is."""
+        """Join again as the caller's participant."""
         if caller == "guest":
             joined = await self.apis["anonymous"].join(self.meeting, rejoin_secret=self.secrets["guest"])
             self.secrets["guest"] = joined.rejoin_secret
@@ -259,7 +259,7 @@ async def test_whip_and_whep(stage: Stage) -> None:
 
 
 async def two_tokens(stage: Stage, caller: str) -> tuple[str | None, str | None]:
-    """Return what a caller has to show, twice, since a join token admits once."""
+    """Return a caller's credentials, twice, since a join token admits once."""
     host, meeting = stage.apis["host"], stage.meeting
     match caller:
         case "anonymous":
@@ -361,7 +361,7 @@ async def test_an_account_that_is_banned_is_put_out_and_does_not_come_back(stage
 
 @pytest.mark.parametrize("part", ["sfu", "redis"])
 async def test_a_removal_while_a_part_hangs(stage: Stage, part: str) -> None:
-    """It is accepted at once; it takes effect when the sfu goes on, and without waiting for Redis at all."""
+    """It is accepted at once, and takes effect when the sfu continues, without waiting for Redis."""
     host = stage.apis["host"]
     joined = await stage.apis["participant"].join(stage.meeting)
     async with session(stage) as socket:

@@ -78,7 +78,7 @@ async def test_a_picture_comes_in_and_goes_out(tmp_path: Path) -> None:
 
 
 async def test_a_telephone_speaks_and_another_one_hears_it(tmp_path: Path) -> None:
-    """FFmpeg is both telephones; what is between them is an Opus track of the meeting."""
+    """FFmpeg acts as both telephones; an Opus track of the meeting connects them."""
     with running_server(transport_networks="127.0.0.0/8") as server:
         async with Api(server.url) as host:
             await become_admin(host, server.setup_token)

@@ -1,4 +1,4 @@
-"""The film of a recording, decoded: who is seen where and when, and whether sound and picture match."""
+"""The film of a recording, decoded: the people in it, their places and times, and the sync of sound and picture."""
 
 import itertools
 from fractions import Fraction

@@ -68,7 +68,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_camera_that_is_toggled_is_decoded_once(root: Path, decoded: list[float]) -> None:
-    """It has one keyframe, at its beginning; each time it comes on decoding goes on where it was."""
+    """It has one keyframe, at its beginning; each time it is shown again, decoding continues where it stopped."""
     numbered(root / "rec" / "cam.webm", 20, keyframe_every=10_000)
     muted = [(500 + 1000 * number, 1000 + 1000 * number) for number in range(19)]
     manifest = manifest_of(20_000, track("cam", "ada", "camera", 0, 20_000, muted=muted))

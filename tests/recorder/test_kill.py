@@ -52,7 +52,7 @@ class ReplayingSfu:
         self.is_attached = True
 
     async def run(self, until: int) -> None:
-        """Go on up to a record; without a recorder nobody waits."""
+        """Continue up to a record; without a recorder, do not wait."""
         while self.position < until:
             record = self.records[self.position]
             self.position += 1
@@ -156,7 +156,7 @@ async def test_nothing_is_lost_at_twenty_instants(config, codec, kills):
 
 @pytest.mark.parametrize("room", [MAX_BYTES, 200_000], ids=["room for all", "too little room"])
 async def test_a_recorder_that_is_away_for_long(config, room):
-    """It misses nothing while the sfu has room for what came meanwhile; beyond that it says what is lost."""
+    """It misses nothing while the sfu has room for newer packets; beyond that it reports the loss."""
     streams = streams_of(Codec.VP8)
     async with SinkServer(config.sink_socket) as server:
         sfu = ReplayingSfu(server, streams, ReplayBudget(room))

@@ -190,7 +190,7 @@ async def test_broken_and_foreign_records_harm_nothing(attached, seed):
 
 
 async def test_a_killed_sfu_costs_nothing_and_its_successor_is_a_new_life(config: RecorderConfig):
-    """The socket closes without a word; the next sfu has other handles, other clocks, and small numbers again."""
+    """The socket closes without notice; the next sfu has other handles, other clocks, and small numbers again."""
     before, after = camera(first_seq=9000), camera(first=60, ssrc=11, first_seq=10, opened_at=OPENED_AT + 5 * SECOND)
     after.opened_unix_ms += 5000
     async with running(config):

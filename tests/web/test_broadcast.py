@@ -1,4 +1,4 @@
-"""Going live on the page: a host adds a place, starts, sees how it goes; everybody is told, and asked."""
+"""Going live on the page: a host adds a destination, starts, and sees the state; everybody is notified and asked."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Effects on the camera: another background, drawn in a worker, and what is said where that does not work."""
+"""Effects on the camera: another background, drawn in a worker, and the message if that does not work."""
 
 import pytest
 from playwright.async_api import Page, expect

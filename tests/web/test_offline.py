@@ -1,4 +1,4 @@
-"""The installed page: Chromium offers to install it, and without a server it tells what is wrong and comes back."""
+"""The installed page: Chromium offers to install it; without a server it shows the cause and reconnects."""
 
 import shutil
 from pathlib import Path

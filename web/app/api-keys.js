@@ -1,4 +1,4 @@
-/** The API keys of the account, with which programs act for it: created with scopes, shown once, deleted. */
+/** The API keys of the account, which programs use to act for it: creates keys with scopes, shows them once, and deletes them. */
 import { shownSecret } from './copy-link.js';
 import { ask } from './dialogs.js';
 import { h } from './dom.js';
@@ -36,7 +36,7 @@ export async function apiKeys(user) {
   const expiry = choice(t('api-keys.expiry'), 'clock', () => undefined);
   expiry.select.append(...DAYS.map((days) => h('option', { value: String(days) }, t('api-keys.days', { days }))), h('option', { value: '' }, t('api-keys.never')));
   expiry.select.value = '90';
-  // The server lets only administrators have keys for its administration.
+  // Only administrators can have keys for administration.
   const areas = AREAS.filter((area) => area !== 'admin' || user.role === 'admin')
     .map((area) => ({ area, read: check(t('api-keys.read'), '', false), write: check(t('api-keys.write'), '', false) }));
   const scopes = () => areas.flatMap(({ area, read, write }) => [read.input.checked && `${area}:read`, write.input.checked && `${area}:write`]).filter(Boolean);

@@ -19,7 +19,7 @@ export async function copyText(text, done) {
   }
 }
 
-/** A text that is shown once, to be copied. @param {string} label @param {string} value @param {string} [hint] */
+/** A text to copy, shown once. @param {string} label @param {string} value @param {string} [hint] */
 export function shownSecret(label, value, hint) {
   const shown = field(label, { value, readonly: true });
   const copy = h('button', { type: 'button', class: 'button', onclick: () => void copyText(value, t('copied.other', { what: label })) }, t('action.copy'));

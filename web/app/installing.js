@@ -1,4 +1,4 @@
-/** Registers the service worker, which shows a page of its own when the server cannot be reached. */
+/** Registers the service worker, which shows a separate page when the server cannot be reached. */
 
 const WORKER = '/service-worker.js';
 

@@ -99,6 +99,6 @@ addEventListener('popstate', () => void route());
 await needed(loadWords());
 void route().then(() => {
   dispatchEvent(new Event('parley:complete'));
-  // Last: it needs requests of its own, which no screen waits for.
+  // Last: its requests are not needed by any screen.
   void registerWorker();
 });

@@ -1,9 +1,9 @@
-"""Copies of a subscriber's video packets on a link that loses much: in advance, as far as the budget of repairs goes.
+"""Copies of a subscriber's video packets on a link with high loss: sent in advance, within the budget of repairs.
 
-Where a fifth of the packets is lost, so are many retransmissions, and each round of requests takes 100 ms: two of them
-are a visible freeze. Frames of a low layer are single packets, of which a receiver misses several before the next one
-tells it so. A copy that nobody has requested spares most of these rounds. Copies take what requested retransmissions
-leave, and a keyframe's burst is not copied.
+If a fifth of the packets is lost, so are many retransmissions. Each round of requests takes 100 ms, and two of them are
+a visible freeze. Frames of a low layer are single packets, and a receiver can miss several of them before the next one
+shows the gap. A copy sent without a request avoids most of these rounds. Copies get what requested retransmissions
+leave of the budget, and a keyframe's burst is not copied.
 """
 
 from collections.abc import Iterable

@@ -209,7 +209,7 @@ async def test_names_and_addresses_inside_are_not_called(receiver: Receiver, hos
 
 
 async def test_a_redirect_does_not_lead_inside(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One loopback address stands for one outside; it leads on to another, which is inside."""
+    """A loopback address that stands for a public one redirects to another, which counts as private."""
     monkeypatch.setattr(outgoing, "is_public", lambda address: address == "127.0.0.1")
     receiver.status, receiver.location = 307, receiver.url.replace("127.0.0.1", "127.0.0.2")
     async with outgoing.session(allow_private=False) as session:
@@ -220,7 +220,7 @@ async def test_a_redirect_does_not_lead_inside(receiver: Receiver, monkeypatch: 
 
 
 async def test_a_name_that_leads_elsewhere_the_second_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS rebinding: what is checked is what is connected to, each time."""
+    """DNS rebinding: the address that was checked is the one connected to, for each delivery."""
     answers = iter(["127.0.0.1", "127.0.0.2"])
 
     async def resolve(_: Any, host: str, port: int, **__: Any) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ async def until_refused(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_a_trailer_is_no_field_of_the_head(people: People) -> None:
-    """Neither does it sign anybody in, nor may it go on for ever."""
+    """It signs nobody in, and cannot be repeated forever."""
     ada = await people.user("ada")
     head = b"POST /api/v1/meetings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
     head += b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
@@ -232,7 +232,7 @@ async def test_a_socket_in_use_and_a_request_under_way_are_never_closed_for_othe
 
 
 class _Blocking:
-    """An application whose requests go on until it is told otherwise."""
+    """An application whose requests continue until the test ends them."""
 
     def __init__(self) -> None:
         self.begun = 0

@@ -56,7 +56,7 @@ async def test_rooms_are_filled_opened_and_closed(people: People, node: Node) ->
     made = await host.ok("POST", f"{base}/breakouts", body)
     blue, red = made["rooms"]
     assert (blue["title"], blue["participants"], red["participants"], made["open"]) == ("Blue", [bob], [], False)
-    # Until they are open nobody is led there; nor does anybody join one by itself.
+    # Before they are open, nobody is sent there, and nobody can join one directly.
     client: Client = joined["bob"]["client"]
     assert claims(await client.ok("POST", f"{base}/join", {}))["room"] == meeting
     assert await client.refused("POST", f"/api/v1/meetings/{blue['id']}/join", {}) == (409, "breakout")

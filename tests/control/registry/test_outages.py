@@ -37,7 +37,7 @@ async def nodes() -> AsyncIterator[list[FakeNode]]:
 
 @contextlib.asynccontextmanager
 async def registered(config: EtcdConfig, *nodes: FakeNode) -> AsyncIterator[None]:
-    """Nodes that renew their leases meanwhile; afterwards they are cut off, without a word of their own."""
+    """Nodes that renew their leases meanwhile; afterwards they are cut off without deregistering."""
     registrations = [Registration(Etcd(config), config.lease_seconds, lambda node=node: node.record) for node in nodes]  # type: ignore[misc]
     tasks = [asyncio.create_task(one.run()) for one in registrations]
     yield

@@ -26,7 +26,7 @@ AUTHORIZED = {"Authorization": "Bearer s"}
 
 
 class Control:
-    """Tells what an administrator has switched on; takes facts."""
+    """A control that returns an administrator's choices and accepts facts."""
 
     def __init__(self) -> None:
         self.emotion = True

@@ -18,7 +18,7 @@ FACE_CARD = msgspec.structs.replace(msgspec.toml.decode(CARD, type=ModelCard), m
 
 
 class Slow:
-    """A detector that scores when it is let, and fails at what is empty."""
+    """A detector that scores when the test lets it, and fails on empty input."""
 
     card = FACE_CARD
 

@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass
 class Scripted:
-    """An endpoint that does what the test says; it counts what it is asked."""
+    """An endpoint that the test controls; it counts requests."""
 
     url: str
     ready: bool = True

@@ -1,4 +1,4 @@
-"""A worker knows only what it is given."""
+"""A worker gets only the environment and files passed to it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Live pictures: capture times by reports within what arrivals allow, who speaks, who is not shown."""
+"""Live pictures: capture times by reports within the bounds of arrivals, the speaker, and people who are not shown."""
 
 import random
 import time

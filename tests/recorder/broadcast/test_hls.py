@@ -1,4 +1,4 @@
-"""HLS from encoded media: what players read is what was encoded, in parts that keep to the playlist's promises."""
+"""HLS from encoded media: players read the encoded media, in parts that match the playlist."""
 
 import io
 import re

@@ -29,7 +29,7 @@ def first(one: QuicConnection) -> bytes:
 
 
 def busy(at: int = 0) -> QuicAdmission:
-    """A door where as many have begun at `at` as may without showing that they are there."""
+    """An admission in which at `at` as many handshakes have begun as are allowed without address validation."""
     door = QuicAdmission(VERSIONS)
     data = first(client())
     while door.judge(data, HERE, {}, at).outcome is Outcome.ADMITTED:

@@ -50,7 +50,7 @@ class Call:
         self.engine.switch_route(1, source)
 
     def send(self, packets: Iterable[RtpPacket]) -> list[tuple[RtpPacket, DependencyDescriptor]]:
-        """Send these; return what came of them."""
+        """Send packets; return the forwarded ones."""
         self.now += MILLISECOND
         result = self.engine.process([self.publisher.protect(packet) for packet in packets], self.now)
         came = []

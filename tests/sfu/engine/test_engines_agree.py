@@ -267,7 +267,7 @@ class Twins:
         randoms.choice(edits)()
 
     def observe(self, peer: int) -> None:
-        """Feedback about what was sent lately, and about what never was."""
+        """Feedback on recently sent packets, and on packets that were never sent."""
         randoms = self.randoms
         deltas = tuple(randoms.choice([None, 0, 1, 40, 1000, -300]) for _ in range(randoms.randrange(1, 300)))
         packets = tuple(randoms.choice([None, PacketArrival(0, randoms.randrange(90))]) for _ in range(300))

@@ -46,14 +46,14 @@ class Call:
         return [rtcp.serialize([message]) for message in self.receiver.due(self.now)]
 
     def hear(self, *compounds: bytes) -> Result:
-        """Return what the engines make of RTCP from the subscriber; they must agree."""
+        """Return the engines' result for RTCP from the subscriber; they must agree."""
         batch = [Datagram(compound, SOURCE, 0, self.now) for compound in compounds]
         results = [engine.process(batch, self.now) for engine in self.engines]
         assert all(result == results[0] for result in results)
         return results[0]
 
     def calm(self, seconds: float) -> int:
-        """Go on without anything special; return how many summaries were told."""
+        """Continue without unusual feedback; return the number of summaries."""
         told = 0
         for step in range(int(seconds * 30)):
             self.now += 33 * MILLISECOND

@@ -129,7 +129,7 @@ def test_what_the_kernel_drops_is_known(engine: Engine, sockets: Sockets) -> Non
 
 
 def test_sound_passes_while_the_backlog_is_full_of_video(engine: Engine, sockets: Sockets) -> None:
-    """However much video waits, the sockets are read: what is too much is dropped unread, sound is not."""
+    """However much video waits, the sockets are read: excess video is dropped unread, and audio is not."""
     pump = Pump(engine, sockets, budget=1)
     publisher, subscriber = one_to_one(engine)
     engine.add_stream(StreamEntry(3, 1, 31, AUDIO))

@@ -103,7 +103,7 @@ def test_forwards(world: World) -> None:
 
 
 def test_keeps_within_its_budget_and_audio_overtakes(world: World) -> None:
-    """The budget is spent at once: what is left of the video waits, and audio that comes meanwhile goes before it."""
+    """The budget is spent at once: the remaining video waits, and audio that arrives later overtakes it."""
     for route in range(10, 40):
         world.subscriber.add_route(route)
         world.engine.switch_route(route, RouteSource(1))
@@ -125,7 +125,7 @@ def test_keeps_within_its_budget_and_audio_overtakes(world: World) -> None:
 
 
 class Audience:
-    """Forty more audio routes to the subscriber, and what came by each."""
+    """Forty more audio routes to the subscriber, and the packets received on each."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -152,7 +152,7 @@ class Audience:
             self.step()
 
     def by_route(self) -> dict[int, list[int]]:
-        """Return what came by each SSRC, in order."""
+        """Return the packets of each SSRC, in order."""
         routes: dict[int, list[int]] = {}
         for ssrc, number in self.got:
             routes.setdefault(ssrc, []).append(number)

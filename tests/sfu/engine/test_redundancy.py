@@ -48,7 +48,7 @@ def packet(seq: int, *earlier: int, **fields: object) -> RtpPacket:
 
 
 def plain(*seqs: int) -> list[tuple[int, int, bytes]]:
-    """Return what is heard of packets 10 and later: seqs begin at 0."""
+    """Return the audible packets from 10 on: seqs begin at 0."""
     return [(seq - 10, seq * FRAME, body(seq)) for seq in seqs]
 
 
@@ -97,7 +97,7 @@ def test_a_recovered_packet_can_be_sent_again(call: Call) -> None:
 
 
 def test_plain_opus_among_it_passes(call: Call) -> None:
-    """Chromium sends what is too long for a block without RED."""
+    """Chromium sends payloads that are too long for a RED block without RED."""
     call.send(packet(10))
     opus = RtpPacket(111, 12, 12 * FRAME, 31, body(12))
     assert call.heard(call.send(opus, packet(13, 12))) == plain(12, 13)

@@ -76,7 +76,7 @@ def test_hidden_frames_stay_with_the_picture_they_came_with(codec):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_loss_and_reordering_never_damage_a_frame(codec, seed):
-    """Whatever is lost, what comes out is one of the frames that went in; every packet is accounted for once."""
+    """Whatever is lost, each output frame equals an input frame; every packet is accounted for once."""
     dice = random.Random(seed)
     frames = encode(codec)
     packets = packets_of(codec, frames, FIRST, TIMESTAMP)

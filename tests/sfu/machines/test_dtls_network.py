@@ -15,7 +15,7 @@ MS = 1_000_000
 
 
 class Network:
-    """Two ends and what is under way between them. Nothing waits by a real clock."""
+    """Two ends and the datagrams in flight between them, in simulated time."""
 
     def __init__(self, seed: int, loss: float = 0.0, duplication: float = 0.0, jitter_ms: int = 0) -> None:
         self.chance = random.Random(seed)

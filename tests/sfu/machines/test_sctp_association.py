@@ -17,7 +17,7 @@ DELAY = 20 * MS
 
 
 class Pair:
-    """Two associations and what is on its way between them."""
+    """Two associations and the packets in flight between them."""
 
     def __init__(self, lose: Callable[[], bool] = lambda: False) -> None:
         self.now = 10**15

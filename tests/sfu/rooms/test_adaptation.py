@@ -68,7 +68,7 @@ def test_a_short_dip_that_the_queue_carries_costs_no_layer() -> None:
 
 
 def test_a_link_that_narrows_much_costs_one_switch_and_its_queue_is_gone_soon() -> None:
-    """A layer that just about fits would keep the queue as it is, and be left for a lower one after all."""
+    """A layer that barely fits would keep the queue full, and be replaced by a lower one in the end."""
     call = Call(LinkSettings(rate=3_000_000, delay=25 * MS, jitter=4 * MS))
     call.run(10)
     assert call.carried() == "f"
@@ -86,7 +86,7 @@ def test_a_link_that_narrows_much_costs_one_switch_and_its_queue_is_gone_soon() 
 
 @pytest.mark.parametrize("seconds", [10.0, 10.2, 10.4])
 def test_pictures_go_on_soon_after_a_link_narrows_much(seconds: float) -> None:
-    """The next layer's keyframe waits neither behind what is left of the layer before nor behind its repairs."""
+    """The next layer's keyframe waits neither for the rest of the previous layer nor for its repairs."""
     call = Call(LinkSettings(rate=3_000_000, delay=25 * MS))
     call.viewer.asks = True
     call.run(seconds)

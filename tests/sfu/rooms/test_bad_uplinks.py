@@ -17,7 +17,7 @@ BAD = {
 
 
 class Uplink:
-    """Stands in a publisher's client's place: what it sends takes a link."""
+    """Replaces a publisher's client; its packets cross a link."""
 
     def __init__(self, stage: Stage, camera: Camera, settings: LinkSettings) -> None:
         self.link: Link[bytes] = Link(settings, 1)

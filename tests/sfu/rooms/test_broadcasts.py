@@ -1,4 +1,4 @@
-"""Broadcasts of rooms: a sink for one room gets what its people agreed to, and the recorder is told of it."""
+"""Broadcasts of rooms: a sink for one room gets the media of people who agreed, and the recorder is notified."""
 
 import msgspec
 import pytest

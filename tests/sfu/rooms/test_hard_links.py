@@ -1,4 +1,4 @@
-"""Links that lose much, are thin, or whose queue is short, in simulated time: what is seen and heard beyond them."""
+"""Video and audio over links with high loss, little capacity or a short queue, in simulated time."""
 
 from dataclasses import dataclass
 

@@ -43,7 +43,7 @@ class FarCall:
         return viewer
 
     def run(self, seconds: float) -> None:
-        """Let everyone send for a while, obeying what is said of layers."""
+        """Let everyone send for a while, obeying the messages about layers."""
         for _ in range(int(seconds * SECOND) // FRAME_NS):
             for camera in self.cameras:
                 told = camera.person.of(signaling.Layers)
@@ -153,7 +153,7 @@ def test_what_layers_cost_is_known_before_they_cross() -> None:
 
 
 def costs_differ(call: FarCall, camera: Camera) -> dict[str, float]:
-    """Return what the secondary node takes layers to cost, where that is not about what they do."""
+    """Return the secondary node's costs of layers that differ notably from the real ones."""
     room = call.cascaded.stages[SECONDARY].node.rooms["r"]
     (uptrack,) = [entry for entry in room.uptracks.values() if not entry.is_audio]
     ladder = room.adaptation._ladders[uptrack.track]

@@ -20,7 +20,7 @@ _US = 9
 
 
 class Player:
-    """A WHEP player behind a link, which tells what came as it can."""
+    """A WHEP player behind a link, which reports received packets in one of several ways."""
 
     def __init__(self, stage: Stage, settings: LinkSettings, says: Callable[["Player", int], list[rtcp.Packet]]):
         lines = [line for line in VIDEO.split("\r\n") if not line.startswith(_TRANSPORT_WIDE)]
@@ -104,7 +104,7 @@ def remb(player: Player, now: int) -> list[rtcp.Packet]:
 
 
 class Reports:
-    """Receiver reports with what was lost since the last one."""
+    """Receiver reports with the losses since the last one."""
 
     def __init__(self) -> None:
         self._highest = -1

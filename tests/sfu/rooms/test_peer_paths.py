@@ -77,7 +77,7 @@ class Bystander:
         return sends
 
     def handle_timer(self, now: int) -> None:
-        """Nothing of its own is ever due."""
+        """It never has due work."""
 
 
 def watched_call(stage: Stage) -> tuple[RtcClient, RtcClient, Iterator[int]]:
@@ -97,7 +97,7 @@ def spoken(stage: Stage, speaker: RtcClient, listener: RtcClient, seqs: Iterator
 
 
 def test_a_forged_check_moves_no_media() -> None:
-    """A participant names another's address in a check of its own; nothing but three checks goes there."""
+    """A participant sends a check with another's address; nothing but three checks is sent there."""
     stage = Stage()
     speaker, listener, seqs = watched_call(stage)
     assert spoken(stage, speaker, listener, seqs, 10) == 10

@@ -10,7 +10,7 @@ WIDE = LinkSettings(rate=5_000_000, delay=20 * MS)
 
 
 def quality_of(call: Call, participant: str) -> str:
-    """Return what the viewer was told last of somebody's connection."""
+    """Return the last quality of a participant's connection that the viewer received."""
     told = call.bob.last(signaling.ParticipantUpdated).participant
     assert told.participant == participant
     return str(told.quality)

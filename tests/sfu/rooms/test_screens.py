@@ -47,7 +47,7 @@ class ScreenCall:
         self._tl0 = 0
 
     def run(self, seconds: float) -> None:
-        """Share for a while; what came of it is in `pictures()`."""
+        """Share for a while; `pictures()` has the result."""
         self.viewer.client.rtp.clear()
         end = self.stage.now + int(seconds * 1000) * MS
         while self.stage.now < end:

@@ -34,7 +34,7 @@ class Exchange:
         self.node.transcoder_began(self.stage.now)
 
     def convert(self) -> None:
-        """Let the transcoder do what there is to do."""
+        """Let the transcoder do its pending work."""
         now, waiting = self.stage.now, self.node.transcoding.records
         while waiting:
             for said in self.transcoder.take(records.encode(waiting.popleft()), now):

@@ -14,7 +14,7 @@ RECORDING = DesiredRecording(recording="rec-1", started_at=1, started_by="p0", c
 
 
 class Watched(Call):
-    """A publisher that does as it is told, or does not, and a viewer."""
+    """A publisher that obeys or ignores messages about layers, and a viewer."""
 
     def __init__(self, *, obeys: bool = True, estimates: bool = True) -> None:
         super().__init__(WIDE, sizes=ONE_SIZE, estimates=estimates)

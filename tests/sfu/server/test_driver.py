@@ -78,7 +78,7 @@ async def test_many_datagrams_are_read_together_and_none_is_left(sockets: Socket
 
 
 class Swamped(Listener):
-    """Never done with what follows from what was read."""
+    """A node whose work after reading never ends."""
 
     has_work = True
 

@@ -16,7 +16,7 @@ _LOOK_NS = WINDOW_NS // 50
 
 
 class Busy:
-    """A pump and a node whose figures are set by hand; `rationed` is what the node was told to leave out."""
+    """A pump and a node whose figures are set by hand; `rationed` is the shedding that the node was asked for."""
 
     def __init__(self) -> None:
         self.waited = self.behind_for = 0

@@ -219,7 +219,7 @@ async def test_ports_are_those_allowed(tmp_path: Path) -> None:
 
 
 async def test_packets_as_large_as_ethernet_takes_are_cut_for_everyone(tmp_path: Path) -> None:
-    """FFmpeg's RTP muxer makes them so, unless it is told another `pkt_size`."""
+    """FFmpeg's RTP muxer makes packets of this size by default (`pkt_size`)."""
     async with node_api(tmp_path) as (h, api), Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
         opened = await api.open(direction="receive", participant="cam", name="Camera", tracks=TRACKS[:1])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 
 class SinkClient:
-    """A sink that keeps what it gets."""
+    """A sink that keeps its records."""
 
     def __init__(self, path: Path, kind: str) -> None:
         self.records: list[AnyRecord] = []

@@ -82,14 +82,14 @@ async def listening() -> AsyncIterator[Phone]:
 
 
 def newest(frames: list[Any], seconds: float = 1.0) -> Sound:
-    """Return what a browser hears of the newest frames."""
+    """Return the newest frames as a browser hears them."""
     decoder = OpusDecoder(_OPUS_RATE)
     sound = np.frombuffer(b"".join(decoder.decode(frame.data) for frame in frames[-int(seconds * 50) - 10 :]), np.int16)
     return sound[10 * 960 :]
 
 
 def is_the_tone(sound: Sound, rate: int) -> bool:
-    """Most of it is: where the machine was busy, packets came too late and the tone goes on at another phase."""
+    """Most of it is: if the machine was busy, packets were late and the tone continues at another phase."""
     window = rate // 10
     parts = [likeness(sound[start : start + window], rate) for start in range(0, len(sound) - window + 1, window)]
     return abs(pitch(sound, rate) - TONE) <= 10 and float(np.median(parts)) > 0.95

@@ -690,7 +690,7 @@ export default {
   'api-keys.expired': 'expired {time}',
   'api-keys.expiry': 'Valid for',
   'api-keys.key': 'API key',
-  'api-keys.never': 'No end',
+  'api-keys.never': 'No expiry',
   'api-keys.new': 'New API key',
   'api-keys.no-scope': 'Choose what the key may do.',
   'api-keys.once': 'Copy the key now. It is not shown again.',

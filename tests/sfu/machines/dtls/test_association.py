@@ -38,7 +38,7 @@ def connected() -> tuple[Dtls, Dtls]:
 
 
 class Foreign:
-    """Another implementation: pyOpenSSL used as aiortc uses it, with what it offers made adjustable."""
+    """A different implementation: pyOpenSSL, used as in aiortc, with adjustable offers."""
 
     def __init__(self, certificate: DtlsCertificate, is_server: bool, profiles: bytes, ciphers: bytes = b"") -> None:
         context = SSL.Context(SSL.DTLS_METHOD)

@@ -168,7 +168,7 @@ def test_with_five_percent_loss_both_ways_everything_arrives(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_timer_is_never_later_than_the_work(seed):
-    """Whenever packets come and are asked for: what a generator asked at every instant finds, the timer announced."""
+    """For any arrivals, the timer announces every instant at which a continuously polled generator would act."""
     chance = random.Random(seed)
     by_timer, always = NackGenerator(), NackGenerator()
     seq = 0

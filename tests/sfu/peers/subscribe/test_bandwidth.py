@@ -17,7 +17,7 @@ SECOND = 1000 * MS
 
 
 class Budgets(PythonEngine):
-    """Keeps what was set."""
+    """Records the values that were set."""
 
     def __init__(self) -> None:
         super().__init__()

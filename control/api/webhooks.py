@@ -1,4 +1,4 @@
-"""Webhooks: hosts create them for their meetings, administrators for all. Deliveries are listed, repeated, tested."""
+"""Webhooks of a meeting (by its hosts) or of all (by administrators): list, repeat and test deliveries."""
 
 import secrets
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from control.store.webhooks import WebhookRow
 endpoints = Endpoints("webhooks", scope="webhooks")
 _MAX = 20
 _MAX_TESTS = 20
-"""Tests of a webhook in a minute."""
+"""Maximum number of tests of a webhook per minute."""
 
 
 Kind = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(\*|[a-z_.]+)$")]

@@ -111,7 +111,7 @@ async def enqueue(
 
 
 async def enqueue_test(connection: Connection, webhook: WebhookRow) -> None:
-    """Enqueue a delivery of a `webhook.test` event. Its id is negative: it is none of the outbox."""
+    """Enqueue a delivery of a `webhook.test` event. Its id is negative, since it is not in the outbox."""
     await connection.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", webhook.id)
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"

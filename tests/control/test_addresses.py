@@ -156,7 +156,7 @@ async def test_an_address_that_several_claim_gets_a_mail_for_each(config: Contro
             "first",
             "second",
         ]
-        # Whoever was there first signs in by it.
+        # The first owner of the address signs in with it.
         login = {"username": "shared@example.org", "password": PASSWORD, "mode": "token"}
         assert (await people.nobody().ok("POST", "/api/v1/auth/login", login))["user"]["username"] == "first"
 

@@ -62,7 +62,7 @@ async def test_a_key_does_what_its_scope_says_and_nothing_else(people: People, c
             (without[scope], True),
         ]
         for client, refused in callers:
-            # Nothing of this world is asked for, so that a key which is let in changes nothing.
+            # The requests name nothing that exists, so an accepted key changes nothing.
             path = fill(rule, {name: "1" if name.startswith("<int:") else "nothing" for name in paths} | OTHER)
             status, answer = await client.call(method, path, {"nothing": 1} if method in {"POST", "PUT"} else None)
             code = answer.get("code") if isinstance(answer, dict) else None

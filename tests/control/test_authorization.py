@@ -26,7 +26,7 @@ OWNER = "401 403 403 403 403 ok 403 403 403 401 ok"
 NOT_OWN = "401 403 404 404 404 404 404 404 403 401 404"
 NOBODY = "401 404 404 404 404 404 404 404 404 401 404"
 OWN_FILE = "401 403 404 404 404 ok 404 404 403 401 ok"
-# Inference is not running here: whoever is let in learns that.
+# Inference is not running here, so authorized callers get 503.
 AI = "401 403 503 503 503 503 503 503 403 401 503"
 SHARED = "401 ok ok ok ok ok 404 404 404 401 ok"
 OWN_RECORDING = "401 404 404 404 ok ok 404 404 404 401 ok"
@@ -155,7 +155,7 @@ TABLE = {
     f"DELETE {M}/broadcast/outputs/<output>": HOSTS,
     f"POST {M}/broadcast/start": HOSTS,
     f"POST {M}/broadcast/stop": HOSTS,
-    # Whoever has the secret in the path may watch; it is not live here.
+    # Anyone with the secret in the path may watch; nothing is live here.
     "GET /api/v1/live/<watch>/<piece>": "404 404 404 404 404 404 404 404 404 404 404",
     f"GET {M}/quality": HOSTS,
     f"DELETE {M}/transports/<transport>": "401 403 403 403 404 404 403 403 403 401 404",
@@ -264,7 +264,7 @@ CONSUMING = {
     "DELETE /api/v1/media/<file>",
     "DELETE /api/v1/admin/users/<user>",
 }
-# Where what is asked about decides, the body must be a valid one.
+# If the object decides about access, the body must be valid.
 BODIES = {
     f"PUT {M}/messages/<message>": {"text": "changed"},
     "DELETE /api/v1/users/passkeys/<passkey>": {"password": "correct horse battery"},

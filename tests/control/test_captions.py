@@ -65,7 +65,7 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
     for reader, expected in ((bobs, ["to all", "to Bob"]), (host, ["to all", "to Bob"]), (eve, ["to all"])):
         page = await reader.ok("GET", f"{base}/messages")
         assert [one["text"] for one in page["messages"]] == expected
-        # Eve took hers back, and does not see what was said to Bob alone.
+        # Eve deleted her message, and does not see messages to Bob alone.
         reactions = [one["reactions"] for one in page["messages"]]
         assert reactions == [[{"emoji": "👍", "participants": [bob]}], []][: len(expected)]
     newest = await host.ok("GET", f"{base}/messages?limit=1")

@@ -52,7 +52,7 @@ async def test_three_hundred_of_one_address_join_wait_and_come_back(config: Cont
         async def ask(ticket: str) -> tuple[int, Any]:
             return await people.nobody().call("POST", join, {"name": "Guest", "lobby_ticket": ticket})
 
-        for _ in range(4):  # what the page asks every two seconds: counted as each guest's own
+        for _ in range(4):  # the page's request every two seconds, counted for each guest separately
             assert {status for status, _ in await asyncio.gather(*map(ask, tickets))} == {202}
         waiting = (await host.ok("GET", f"/api/v1/meetings/{meeting}/lobby"))["waiting"]
         assert len(waiting) == CROWD

@@ -23,7 +23,7 @@ async def test_every_foreign_key_has_an_index(dsn: str) -> None:
     try:
         assert [row[0] for row in await connection.fetch(_UNINDEXED)] == []
         assert await connection.fetchval("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") > 30
-        # The test sees what is missing: once without its index, a key is named.
+        # The test must find a missing index: without its index, a key is reported.
         await connection.execute("BEGIN; DROP INDEX breakout_assignments_breakout")
         assert [row[0] for row in await connection.fetch(_UNINDEXED)] == ["breakout_assignments (breakout_id)"]
         await connection.execute("ROLLBACK")

@@ -50,7 +50,7 @@ async def test_a_room_missing_twice_is_closed(people: People, node: Node, servic
     assert (await host.ok("GET", f"/api/v1/meetings/{meeting}/room"))["live"] is False
     told = ["meeting.created", "meeting.started", "meeting.user_joined", "meeting.user_left", "meeting.room_closed"]
     assert await kinds(dsn, meeting) == told
-    # What the node reports late changes nothing any more.
+    # A late report of the node has no effect.
     participant = (await host.ok("GET", f"/api/v1/meetings/{meeting}/participants"))["participants"][0]["participant"]
     at = {"room": meeting, "at": 1_700_000_000_001}
     left = {"kind": "participant_left", "participant": participant, "reason": "timeout", **at}

@@ -35,7 +35,7 @@ async def test_a_link_opens_one_file_and_nothing_else(people: People, config: Co
     link = await ada.ok("POST", f"/api/v1/media/{file}/links", {"seconds": 60})
     status, content, headers = await fetched(nobody, link["url"])
     assert (status, content) == (200, PAGE)
-    # What could act as a page is downloaded, whoever asks for it.
+    # Files that could act as a page are always downloaded.
     assert headers["content-type"] == "application/octet-stream"
     assert headers["content-disposition"].startswith("attachment")
     assert "sandbox" in headers["content-security-policy"] and headers["x-content-type-options"] == "nosniff"

@@ -57,7 +57,7 @@ class Release:
 
     def run(self, program: str, *arguments: str) -> str:
         """Run a program in it, and return what it printed."""
-        command = [sys.executable, "-c", program, *arguments]  # packages are looked for where it runs first
+        command = [sys.executable, "-c", program, *arguments]  # Python searches the working directory first
         done = subprocess.run(command, cwd=self._directory, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -193,10 +193,10 @@ def test_nobody_is_cut_off_by_an_upgrade() -> None:
     assert stopping.index("parley nodes drain") < stopping.index("drained ")
     waits = float(stopping.split()[-1])
     assert waits >= 3600
-    # The hook returns before Kubernetes loses patience: the node is then told to stop, and hands over what goes on.
+    # The hook returns within the grace period; the node is then stopped, and hands over its running rooms.
     drains = float(settings()["parley"].get("PARLEY_DRAIN_SECONDS", SETTING["drain_seconds"].default))
     assert 0 <= drains <= spec["terminationGracePeriodSeconds"] - waits - 30
-    # Sidecars stop after the sfu, and need no hook of their own.
+    # Sidecars stop after the sfu and need no separate hook.
     assert {each["name"]: each["restartPolicy"] for each in spec["initContainers"]} == {
         "recorder": "Always",
         "inference": "Always",

@@ -37,7 +37,7 @@ async def test_two_browsers_go_to_a_breakout_room_and_come_back(deployment: Depl
         await panel.locator("input[name=breakouts]").fill("1")
         await panel.get_by_role("button", name="Create rooms").click()
         await panel.locator("[data-breakouts=open]").click()
-        # Grace is taken there without a click; the host follows by itself.
+        # Grace is moved there without a click; the host's page follows automatically.
         await expect(grace.locator(".call-title")).to_have_text("Room 1 · Workshop", timeout=30_000)
         await panel.locator("[data-breakouts=enter]").click()
         await expect(host.locator(".call-title")).to_have_text("Room 1 · Workshop", timeout=30_000)

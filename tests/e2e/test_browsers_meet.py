@@ -86,7 +86,7 @@ async def test_chromium_and_firefox_decode_each_other(deployment: Deployment) ->
         await until_media(of_chromium(ada), videos=1, frames=61, audio=101, seconds=30)
         await until_media(of_firefox(frida), videos=1, frames=61, audio=101, seconds=30)
         await _work_together(ada, frida)
-        # Who comes later finds what was written and drawn.
+        # Later participants find the notes and the drawing.
         await frida.evaluate("location.reload()")
         await _join_in_firefox(frida, "Frida")
         await _press(frida, "[data-action=notes]")

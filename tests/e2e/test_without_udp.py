@@ -23,7 +23,7 @@ def without_udp(net: Network, *hosts: int) -> Iterator[None]:
     """Let no UDP of these hosts reach the server, like a firewall that silently drops it."""
     rules = [["pref", "5", "iif", f"s{host}", "ipproto", "udp", "blackhole"] for host in hosts]
     _rule(net, "add", "pref", "10", "lookup", "local")
-    _rule(net, "delete", "pref", "0")  # what is for this machine is looked up after our rules now
+    _rule(net, "delete", "pref", "0")  # the local routing table is now looked up after our rules
     try:
         for rule in rules:
             _rule(net, "add", *rule)

@@ -72,7 +72,7 @@ async def test_lost_sound_comes_in_later_packets_or_again(tmp_path: Path) -> Non
             came, (until_now, again) = stream.packets - came, await sent_by(page)
             recovered = h.node.context.engine.counters["recovered"]
             now_heard = [await sound_in(listener) for listener in (bob, frida)]
-        # Padding, which audio without RTX carries too, is not sent again: what is heard counts.
+        # Padding, which audio without RTX carries too, is not sent again: only audible packets count.
         print(f"{came} of {until_now - sent} packets came, {recovered} in later ones, {again} were sent again")
         assert recovered > 0
         for before, after in zip(heard, now_heard, strict=True):

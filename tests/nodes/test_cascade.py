@@ -117,7 +117,7 @@ async def test_browsers_of_two_workers_are_sent_what_they_show() -> None:
                 await until_width(ada, 1280, 20)
                 await grace.set_viewport_size({"width": 400, "height": 300})
                 await until_width(grace, 320, 10)
-                async with asyncio.timeout(40):  # each node keeps for 10 s what nobody watches any longer
+                async with asyncio.timeout(40):  # each node keeps unwatched tracks for 10 s
                     while await ada.evaluate(ACTIVE_LAYERS) != 1:
                         await asyncio.sleep(0.2)
                 await grace.set_viewport_size({"width": 1280, "height": 720})

@@ -114,7 +114,7 @@ async def test_a_recorded_call_outlives_its_node_the_next_ones_link_and_an_upgra
         room = await call.room()
         assert (room["node"], room["live"]) == (first, True)
 
-        # It comes back as it was, and learns that its room is elsewhere.
+        # It returns with its old state, and learns that its room has moved.
         cluster.set_link(second, "up")
         until(lambda: not rooms_on(cluster, second), 30)
         kept.nodes_live()

@@ -59,7 +59,7 @@ async def _record(server: RunningServer, admin: Api, meeting: str) -> None:
             await asyncio.sleep(0.2)
     assert len(kept) == 1
     [manifest] = [json.loads(path.read_text()) for path in (server.data / "recordings").glob("*/manifest.json")]
-    # Each node gave the camera a track of its own; together they are the one recording.
+    # Each node gave the camera a separate track; together they form one recording.
     cameras = [track for track in manifest["tracks"] if track["source"] == "camera"]
     assert len(cameras) == 2
     assert all(track["duration_ms"] > 1000 for track in cameras)

@@ -47,7 +47,7 @@ SAID = {
     "ping": "ok ok ok ok ok ok",
     "leave": "ok ok ok ok ok ok",
 }
-# Whoever is not let in is told so by `join`; any other first message is refused whoever sends it.
+# `join` refuses callers without access; any other first message is refused for everybody.
 NOT_LET_IN = {
     "anonymous": "bad_message",
     "removed": "removed",
@@ -56,7 +56,7 @@ NOT_LET_IN = {
     "forger": "bad_token",
     "account token": "bad_token",
 }
-# Answers to WHIP and WHEP, with an offer that describes nothing: 400 is what somebody gets who may.
+# Responses to WHIP and WHEP with an empty offer: authorized callers get 400.
 WHIP = {
     "guest": (400, 400),
     "participant": (400, 400),
@@ -203,7 +203,7 @@ async def test_every_message_of_everyone(stage: Stage) -> None:
                     found = await outcome(socket, {"kind": kind, **fields})
                     if found != expected:
                         wrong.append(f"{kind} as {caller}: {found}, expected {expected}")
-        assert not bystander.state.tracks  # one does not hear of one's own
+        assert not bystander.state.tracks  # participants get no notice of their own
         assert bystander.state.closed is None
     assert wrong == []
 
@@ -321,12 +321,12 @@ async def test_what_a_viewer_sends_is_dropped(stage: Stage) -> None:
         path = f"/meetings/{meeting}/participants/{second.participant}/role"
         await host.request("PUT", path, {"role": "viewer"})
         await watcher.until(lambda: microphone.track not in watcher.state.tracks)
-        await asyncio.sleep(0.2)  # what is under way arrives
+        await asyncio.sleep(0.2)  # messages in flight arrive
         before, sent = heard(), microphone.packets
         while microphone.packets < sent + 25:
             await asyncio.sleep(0.02)
         assert heard() == before
-        # The subscribe peer has keys of its own, and sends nothing but feedback.
+        # The subscribe peer has its own keys and sends only feedback.
         assert speaker._subscribe is not None
         while not speaker._subscribe.peer.connected:
             await asyncio.sleep(0.02)

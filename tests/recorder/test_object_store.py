@@ -132,7 +132,7 @@ async def test_the_disk_is_lost_in_the_middle(stored_config: RecorderConfig, kil
     found = numbers(store, manifest)
     assert found == sorted(set(found))
     assert found[0] == 0 and found[-1] == FRAMES - 1
-    assert len(found) >= FRAMES - 2 * 45  # the open segment, and what had not reached the store
+    assert len(found) >= FRAMES - 2 * 45  # the open segment, and files that had not reached the store
     if not killed:
         assert manifest.state == "partial"
 

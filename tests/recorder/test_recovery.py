@@ -71,7 +71,7 @@ def test_a_segment_torn_anywhere(tmp_path_factory, lost_media, lost_lines, junk)
     assert read.closed is not None
     assert read.closed.frames == len(blocks) <= len(read.frames())
     assert read.closed.bytes == media.stat().st_size
-    sure = len(blocks) - bool(junk)  # junk may happen to be as long as what was torn off the last block
+    sure = len(blocks) - bool(junk)  # the junk can be as long as the part torn off the last block
     assert [media.read_bytes()[b.start : b.end] for b in blocks[: max(0, sure)]] == data[: max(0, sure)]
     points = recovery.resume_points(root / "rec")
     if blocks:

@@ -56,7 +56,7 @@ async def test_a_recorder_that_starts_leaves_the_live_recording_of_another_alone
         before = snapshot(directory)
         async with running(other):
             await second.attached()
-            # It looks for what has ended unseen ten times a second. Its own recording is, and the other one is not.
+            # It looks for abandoned recordings ten times a second. Its own one is abandoned, and the other one is not.
             await second.send(begun("rec2", opened_at=OPENED_AT))
             await asyncio.to_thread(until, (config.recordings_dir / "rec2" / layout.INFO_NAME).exists, 30)
             second.detach()

@@ -58,7 +58,7 @@ def test_what_was_changed_is_found(tmp_path: Path) -> None:
     assert report.signature == "valid" and not report.holds
     assert any("SHA-256" in problem for problem in report.files[0].problems)
     assert report.files[1].problems == ["is missing"]
-    # Whoever changes the manifest to fit cannot sign it.
+    # An attacker can adapt the manifest but cannot sign it.
     other = signing.load_or_create(tmp_path / "other.pem")
     video.write_bytes(data + b"\0")
     sound_file(tmp_path / "rec" / "mic.webm", 1, [0.5])

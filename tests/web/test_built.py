@@ -53,7 +53,7 @@ async def test_few_requests_lead_to_a_call(chromium: Browser, bundled: ScriptedS
         bundled.files.clear()
         await page.goto(f"{bundled.url}/m/m1")
         await page.get_by_label("Your name").fill("Ada")
-        # What the call itself needs is asked for once the first screen is there.
+        # The call's modules are requested once the first screen is shown.
         screen = list(itertools.takewhile(lambda path: "/call-" not in path, bundled.files))
         assert len([path for path in screen if not path.endswith(".svg")]) <= MOST_REQUESTS, screen
         await page.locator("#join").click()
@@ -67,6 +67,6 @@ def test_every_file_is_there_in_both_codings(built: Path) -> None:
     assert scripts
     for script in scripts:
         plain, brotli = script.stat().st_size, script.with_name(f"{script.name}.br")
-        # What does not shrink is sent as it is.
+        # Incompressible files are sent unchanged.
         assert not brotli.exists() or brotli.stat().st_size < plain
         assert brotli.exists() == script.with_name(f"{script.name}.gz").exists()

@@ -8,7 +8,7 @@ from tests.web.scripted import ScriptedServer
 
 __all__ = ["view"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-# The colour above in the middle of what others would see; the test camera is green there.
+# The colour above the centre of the sent picture; the test camera is green there.
 COLOUR = """
 async () => {
   const video = document.querySelector('.preview video');
@@ -41,7 +41,7 @@ async def test_another_background_is_drawn_kept_and_given_up_where_it_fails(view
     await view.get_by_role("button", name="Background and effects").click()
     await view.locator("label", has_text="None").click()
     await shows("camera")
-    # A model that cannot be had: the camera goes on without, and it is said.
+    # The model is unavailable: the camera continues without it, and the user is notified.
     await view.route("**/segmenter.tflite", lambda route: route.abort())
     await view.locator("label", has_text="Slight blur").click()
     await expect(view.locator(".effects-preview [role=status]")).to_contain_text("Effects do not work")

@@ -14,7 +14,7 @@ from tests.web.scripted import ScriptedServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONTROLLED = "() => navigator.serviceWorker.ready.then(() => Boolean(navigator.serviceWorker.controller))"
 
-# What the browser says of the network: its emulation of a cut one leaves that as it is.
+# The browser's network state, which its emulation of a lost network does not change.
 ONLINE = "Object.defineProperty(navigator, 'onLine', {get: () => sessionStorage.cut !== 'yes'})"
 
 
@@ -44,7 +44,7 @@ async def test_it_can_be_installed_and_tells_what_is_wrong_without_a_server(
         await expect(page.get_by_role("heading", name="The server does not respond")).to_be_visible()
         await expect(page.locator(".host").first).to_contain_text("localhost")
         server.away = False
-        await expect(page.locator(".welcome")).to_be_visible()  # by itself, at the same address
+        await expect(page.locator(".welcome")).to_be_visible()  # automatically, at the same address
         assert page.url.endswith("/?next=/recordings")
 
         # A new release: its page at once, and its worker in place of the old one.
@@ -74,7 +74,7 @@ async def _can_be_installed(page: Page) -> None:
     manifest = await devtools.send("Page.getAppManifest")
     assert manifest["errors"] == []
     errors = (await devtools.send("Page.getInstallabilityErrors"))["installabilityErrors"]
-    # Contexts of tests are incognito, where nothing can be installed.
+    # Test contexts are incognito, so nothing can be installed there.
     assert [error["errorId"] for error in errors] == ["in-incognito"]
 
 

@@ -253,7 +253,7 @@ async def test_a_server_that_says_nothing_is_noticed_before_its_connections_brea
     view: Page, server: ScriptedServer
 ) -> None:
     session = await enter(view, server)
-    # What comes grows, then stops: there is no media here.
+    # The received bytes grow, then stop: there is no media here.
     await view.evaluate("""() => {
       const pair = () => ({type: 'candidate-pair', nominated: true, bytesReceived: window.came});
       const peers = () => ({publish: {getStats: async () => [pair()]}});

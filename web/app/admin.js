@@ -24,7 +24,7 @@ const REASONS = {
 };
 const SEARCH_MS = 300;
 const LOOK_MS = 10_000;
-/** How often deliveries are loaded again after a test; a delivery takes at most some seconds. */
+/** The interval and number of reloads of the deliveries after a test; a delivery takes a few seconds at most. */
 const TEST_LOOK_MS = 1_500;
 const TEST_LOOKS = 4;
 

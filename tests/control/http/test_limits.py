@@ -119,7 +119,7 @@ async def test_refused_requests_count_and_then_ask_the_database_nothing(config: 
             for client, path, _ in strangers:
                 assert await client.refused("GET", path) == (429, "too_many_requests")
         await connection.close()
-        # An account at the same address goes on, and the probes of whoever runs this are not limited.
+        # An account at the same address is not affected, and the operator's probes are not limited.
         await ada.ok("GET", "/api/v1/meetings")
         for _ in range(30):
             assert (await people.nobody().call("GET", "/health/live"))[0] == 200

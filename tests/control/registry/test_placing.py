@@ -143,10 +143,10 @@ async def test_a_node_that_is_gone_is_noticed_by_the_next_who_joins(
     async def is_moved() -> bool:
         return (await joined(host, meeting))["epoch"] == 2
 
-    await eventually(is_moved)  # what was heard a moment ago is believed
+    await eventually(is_moved)  # a recent report is trusted
     assert (await room(host, meeting))["node"] == "sfu-2"
     assert (await kinds(dsn, meeting))[-2:] == ["meeting.user_left", "meeting.room_closed"]
-    # The old node comes back and tells what it has to tell: control has written that already.
+    # The old node returns and reports its facts, which control has already written.
     left = {"kind": "participant_left", "participant": claims["participant"], "reason": "timeout"}
     at = {"room": meeting, "at": AT, "epoch": 1}
     await report(host, left | at, {"kind": "room_closed", **at}, {"kind": "room_opened", **at}, n=2)

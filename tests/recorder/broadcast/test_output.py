@@ -45,7 +45,7 @@ async def test_pictures_are_dropped_to_a_keyframe_and_a_lost_target_is_tried_aga
         for index in range(30, 61):
             output.put(picture(index))
         await _until(lambda: len(output.got) == 1)
-        assert output.got[0].keyframe  # what came before the first keyframe is not missing
+        assert output.got[0].keyframe  # units before the first keyframe do not count as missing
         assert output.state().dropped == 0
         output.open.clear()
         for index in range(61, 61 + 300):

@@ -59,7 +59,7 @@ def test_a_route_begins_with_the_newest_keyframe_that_came(engine: Engine) -> No
     left = camera.send() + camera.send()
     assert [packet.seq for packet in left] == list(range(500, 512))
     assert [vp8_picture(packet)[0] for packet in left] == list(range(3, 15))
-    # What is past is shown at once, so that what comes now is on time.
+    # Past frames are shown at once, so that new ones are on time.
     assert [packet.timestamp for packet in left] == [*range(11), 10 + FRAME]
     assert engine.route_state(1).packets == 12
     assert engine.drops[Drop.WAITING_FOR_KEYFRAME] == 0
@@ -249,7 +249,7 @@ def _check_pictures(engine: Engine, randoms: random.Random) -> None:
             engine.switch_route(1, None)
             if randoms.random() < 0.9:
                 engine.switch_route(1, RouteSource(stream, -shifts[10 + 2 * stream - 1] & 0xFFFFFFFF, reach=SECOND))
-    # The end may lack what is repaired no more.
+    # The last packets may not be repaired any more.
     newest = max(received, default=0)
     missing = [seq for seq in range(500, newest - 12) if seq not in received]
     for packet in subscriber.received(engine.retransmit(2, 0x1001, missing, 90 * FRAME_NS, 0)):

@@ -74,7 +74,7 @@ def test_what_is_carried_goes_on_until_the_frame_after_the_keyframe(engine: Engi
     every = [*sent, *flipped, *layers.send(10, small(72))]
     assert [packet.seq for packet in every] == list(range(501, 501 + len(every)))
     assert [vp8_picture(packet)[0] for packet in every[-4:]] == [10, 10, 11, 12]
-    # The keyframe is right behind what was carried, the frames after it are at their own time.
+    # The keyframe directly follows the forwarded frames; later frames keep their own times.
     assert [packet.timestamp for packet in every[-4:]] == [8 * FRAME + 1, 8 * FRAME + 1, 9 * FRAME, 10 * FRAME]
     assert engine.route_state(1).timestamp_offset == 0
 

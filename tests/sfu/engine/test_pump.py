@@ -38,7 +38,7 @@ class World:
         self.engine = engine
         self.sockets = Sockets(["127.0.0.1"], 0)
         self.clock = Clock()
-        # An engine that does its own output has the kernel's clock: its budget is spent as soon as it looks.
+        # An engine that sends by itself uses the kernel's clock: its budget is spent at the first check.
         self.pump = Pump(engine, self.sockets, budget=1, clock=self.clock)
         self.near = self._socket()
         self.far = self._socket()
@@ -320,7 +320,7 @@ def test_one_bad_address_harms_nobody_else(engine: Engine) -> None:
             engine.switch_route(peer, RouteSource(1))
             receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             receiver.bind(("127.0.0.1", 0))
-            receiver.connect(sockets.addresses[0])  # whoever still sends to a port's last owner is not heard
+            receiver.connect(sockets.addresses[0])  # packets for the port's previous owner are ignored
             receiver.settimeout(30)
             engine.set_address(peer, ("255.255.255.255", 9) if peer == 50 else receiver.getsockname(), 0)
             far.append((subscriber, receiver))

@@ -72,7 +72,7 @@ def test_late_packets_go_out_under_the_epoch_of_their_place(engine: Engine) -> N
     lost = vp8(2, 1, picture=2)
     (late,) = subscriber.received(engine.process([publisher.protect(rtx(lost, 1))], 0))
     assert (late.seq, late.payload, late.timestamp) == (501, lost.payload, 1)
-    # What came after the flip's place never went out, and does not now.
+    # Packets after the flip's position were never sent, and are not sent now.
     assert engine.process([publisher.protect(rtx(vp8(4, 2), 2))], 0).outgoing == []
 
 

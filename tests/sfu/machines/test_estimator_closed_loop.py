@@ -126,7 +126,7 @@ def test_what_is_not_sent_lowers_nothing(seed: int) -> None:
     loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed)
     loop.run(10)
     loop.wanted = 100_000.0
-    loop.run(1)  # what is under way still counts
+    loop.run(1)  # packets in flight still count
     before = loop.estimator.rate
     loop.run(30)
     assert loop.estimator.rate > 0.8 * before

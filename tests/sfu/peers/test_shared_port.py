@@ -48,7 +48,7 @@ def test_a_handshake_waits_a_moment_for_its_worker_to_tell(shared: SharedPort) -
         assert shared.stray(leftover(LeftoverKind.DTLS, HERE), 0) is (number < MAX_HELD)
     assert shared.stray(hello, HELD_NS) and shared.take_handed() == {1: [hello]}
     shared.learn([PathNews(1, True, HERE)])
-    assert shared.take_handed() == {}  # what was held for too long is forgotten
+    assert shared.take_handed() == {}  # packets held for too long are dropped
 
 
 def test_checks_go_by_their_user_fragment_and_a_flood_no_further(shared: SharedPort, drops: Counter[Drop]) -> None:

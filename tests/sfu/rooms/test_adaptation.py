@@ -263,7 +263,7 @@ def test_many_publishers_at_two_megabits_all_move_or_are_said_to_be_paused() -> 
     late = [queueing for at, queueing in call.viewer.queueing if at > call.stage.now - 4 * SECOND]
     assert sorted(late)[int(len(late) * 0.9)] < 150 * MS
     carried = [call.carried(number) for number in range(12)]
-    assert {"f", "h"} & set(carried)  # whoever speaks
+    assert {"f", "h"} & set(carried)  # regardless of the speaker
 
 
 def test_random_loss_costs_no_layer() -> None:

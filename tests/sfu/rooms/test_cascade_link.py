@@ -204,7 +204,7 @@ def test_a_desired_state_concerns_each_nodes_own(pair: Pair) -> None:
     pair.run(SECOND)
     assert pair.bob.closed is not None
     assert pair.ann.last(signaling.ParticipantLeft).participant == "bob"
-    assert not pair.far.node.rooms  # nobody of its own is left
+    assert not pair.far.node.rooms  # no participant of its own is left
     assert not pair.near.node.rooms["r"].links
 
 

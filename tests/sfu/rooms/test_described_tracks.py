@@ -38,7 +38,7 @@ def test_a_section_names_its_track_and_shows_the_next_one_as_another_stream() ->
         stage.run(100 * MS)
         assert sections(bob)["0"].direction is Direction.INACTIVE
         subscribe(stage, bob, receiver, data=True)
-    # libwebrtc would take what has the SSRC of the section's first stream for that one, and keeps its track's id.
+    # libwebrtc would mistake a stream with the SSRC of the section's first one for that one, and keep its track's id.
     assert seen[0][0] != seen[1][0]
     assert seen[1][1] == f"TR_{track}"
 

@@ -47,7 +47,7 @@ def test_layers_that_nobody_is_shown_are_not_read_and_may_stop_at_once(call: Cal
     assert told(call) == [["q", "f"]]
     before = unread(call)
     call.run(1)
-    assert unread(call) - before > 20  # the camera goes on with the middle one all the same
+    assert unread(call) - before > 20  # the camera still continues with the middle one
     assert call.carried() == "f"
     assert pauses(call) == []
     ration(call, NOTHING)

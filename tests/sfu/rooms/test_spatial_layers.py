@@ -123,7 +123,7 @@ def test_only_the_layers_that_are_shown_cross_to_another_node() -> None:
     whole = sum(map(len, pair.rtp_from(HOME)))
     call.wish(320, 180)
     assert call.flow() == {0}
-    call.flow(2000)  # what is no longer shown is kept for 10 s
+    call.flow(2000)  # hidden tracks are kept for 10 s
     pair.crossed.clear()
     assert call.flow(200) == {0}
     assert sum(map(len, pair.rtp_from(HOME))) < whole / 2

@@ -52,7 +52,7 @@ async def test_nobody_attends_without_consent_where_it_is_required(tmp_path: Pat
             assert refused == ["consent_required"] * 3
             assert not [message for message in ann.received if isinstance(message, signaling.Offer)]
             await ann.send(signaling.Consent(text="text-1", recording=True))
-            await ann.until(signaling.Offer)  # what the others publish
+            await ann.until(signaling.Offer)  # the others' tracks
             await ann.send(signaling.Consent(text="text-1", recording=False))
             assert (await ann.until(signaling.Error, lambda m: m.fatal)).code == "consent_required"
             assert await ann.closed() == 4001

@@ -42,5 +42,5 @@ async def test_a_coarse_picture_keeps_its_layers(tmp_path: Path) -> None:
                     break
                 await asyncio.sleep(0.2)
         assert {row["codec"] for row in rows} == {"video/H264"}
-        heights.setdefault("h", 360)  # nobody watches it, so that it may rest by now
+        heights.setdefault("h", 360)  # nobody watches it, so it may rest by now
         assert heights == {"q": 180, "h": 360, "f": 720}

@@ -66,7 +66,7 @@ async def test_a_stream_key_admits_again_and_the_newest_session_counts(tmp_path:
         assert status == 201
         asked = h.control.stream_keys_asked[-1]
         assert (asked.key_hash, asked.role) == (key_hash(SECRET).hex(), "publish")
-        assert await delete(h, http, SECRET, first) == 200  # what is over stays over
+        assert await delete(h, http, SECRET, first) == 200  # the replaced session has already ended
         assert "camera" in h.node.rooms["r"].participants
         assert await delete(h, http, "stream_another", second) == 401
         assert await delete(h, http, SECRET, second) == 200

@@ -161,7 +161,7 @@ async def test_a_server_that_outlives_its_certificate_goes_on_with_the_next(tmp_
                 await join(h, after, "bob")
                 served = after._quic.tls._peer_certificate
                 assert base64.b64encode(served.fingerprint(hashes.SHA256())).decode() == second.hash
-                before.send(signaling.Chat(text="still here"))  # whoever came before stays
+                before.send(signaling.Chat(text="still here"))  # earlier clients stay
                 await after.until(lambda: after.of(signaling.Chat))
 
 

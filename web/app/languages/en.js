@@ -870,7 +870,7 @@ export default {
   'admin.of-all-hint': 'Otherwise only your own.',
   'admin.webhook-new': 'New webhook',
   'admin.webhook-test': 'Send a test event to {url}',
-  'admin.webhook-tested': 'A test event is on its way.',
+  'admin.webhook-tested': 'A test event is being sent.',
   'admin.webhook-create': 'Create webhook',
   'admin.secret': 'Secret',
   'admin.secret-once': 'It signs deliveries. It is not shown again.',

@@ -198,7 +198,7 @@ def test_a_changed_byte_of_the_servers_flight_never_yields_keys() -> None:
         except SSL.Error:
             assert dtls.keys is None
         if dtls.keys is not None:
-            # only what is no part of the message may differ: record numbers and the like
+            # only fields outside the message may differ, such as record numbers
             assert dtls.keys.send[:16] == server.connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 60)[:16]
 
 

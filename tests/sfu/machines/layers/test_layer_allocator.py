@@ -98,7 +98,7 @@ def test_what_is_paused_never_waits_for_long() -> None:
 def test_after_a_long_pause_it_comes_back_without_headroom_and_then_waits_longer() -> None:
     allocator = LayerAllocator[str]()
     layers = []
-    for second in range(60):  # what it costs fits until it is sent
+    for second in range(60):  # its estimated cost fits until it is sent
         estimate = 150_000 if not layers or layers[-1] == PAUSED else 140_000
         layers.append(allocator.allocate(estimate, 0, [tile("a")], second * SECOND).grants["a"].layer)
     assert [second for second, layer in enumerate(layers) if layer != PAUSED] == [0, 9, 18, 27, 44]

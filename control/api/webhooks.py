@@ -1,4 +1,4 @@
-"""Webhooks of a meeting (by its hosts) or of all (by administrators): list, repeat and test deliveries."""
+"""Webhooks for a host's meetings or, created by administrators, for all; their deliveries and tests."""
 
 import secrets
 from datetime import UTC, datetime
@@ -141,7 +141,7 @@ async def replay_delivery(call: Call, webhook: str, delivery: int) -> Done:
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/test", Access.USER, answer=Done)
 async def send_test_event(call: Call, webhook: str) -> Done:
-    """Send an event `webhook.test` to the webhook, whatever its kinds. The deliveries show the outcome."""
+    """Send an event `webhook.test` to the webhook, regardless of its kinds. The list of deliveries shows the outcome."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own(call, connection, webhook)
         if row.livekit_key is not None:

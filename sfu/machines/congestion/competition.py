@@ -1,4 +1,4 @@
-"""Detection of other flows on the link: a queue that does not react to our own cut is filled by somebody else.
+"""Detection of other flows on the link: a queue that does not react to our own cut is filled by another sender.
 
 If we send clearly less than the link carried and find the queue just as long a second later, we did not fill it.
 Sending still less would only give way, since senders that react to losses alone, such as a TCP download, keep the queue
@@ -29,7 +29,7 @@ _SECOND = 1_000_000_000
 
 
 class Competition:
-    """Competition on one link. `is_on` is true while others fill it; then `share` is our limit in bits/s."""
+    """Competition on one link. `is_on` is true while other flows fill its queue; then `share` is our limit in bits/s."""
 
     def __init__(self) -> None:
         self.is_on = False

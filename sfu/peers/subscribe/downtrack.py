@@ -19,7 +19,7 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 
 _LARGEST_BYTES, _HEADER_BYTES = 1200, 40
-_LEAST_FRAMES, _LEAST_FRAME_RATE = 5, 8.0  # of a picture with which sound is kept in sync
+_LEAST_FRAMES, _LEAST_FRAME_RATE = 5, 8.0  # minimum for a picture with which audio is kept in sync
 _MEASURED_PACKETS = 30
 _CLOCK_RATES = {"audio": 48_000, "video": 90_000}
 
@@ -296,8 +296,8 @@ class DownTrack:
     def sender_report(self, now: int) -> SenderReport | None:
         """Return the SR to send now, on our NTP clock; None if nothing is carried or no SR has arrived.
 
-        None also for a picture of few frames, except on plain transports: receivers delay sound until the picture of
-        the same time has arrived, and keep that delay when none arrives any more. On a thin uplink sound would wait for
+        Also None for a picture with few frames, except on plain transports: receivers delay audio until the picture of
+        the same time has arrived, and keep that delay when pictures stop. On a thin uplink audio would be delayed for
         nothing.
         """
         if self.stream is None or self.publisher is None or self.waiting:

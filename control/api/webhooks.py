@@ -141,7 +141,7 @@ async def replay_delivery(call: Call, webhook: str, delivery: int) -> Done:
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/test", Access.USER, answer=Done)
 async def send_test_event(call: Call, webhook: str) -> Done:
-    """Send an event `webhook.test` to the webhook, regardless of its kinds. The list of deliveries shows the outcome."""
+    """Send an event `webhook.test` to the webhook, regardless of its kinds. The deliveries show the outcome."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own(call, connection, webhook)
         if row.livekit_key is not None:

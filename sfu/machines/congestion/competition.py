@@ -29,7 +29,7 @@ _SECOND = 1_000_000_000
 
 
 class Competition:
-    """Competition on one link. `is_on` is true while other flows fill its queue; then `share` is our limit in bits/s."""
+    """Competition on one link. `is_on` is true while others fill its queue; then `share` is our limit in bits/s."""
 
     def __init__(self) -> None:
         self.is_on = False

@@ -102,6 +102,10 @@ class LiveKitSession:
             "ping_req": self._ping,
             "update_metadata": self._describe,
             "subscription_permission": self._permit,
+            "publish_data_track_request": self._refuse_data_track,
+            "unpublish_data_track_request": self._refuse_data_track,
+            "store_data_blob_request": self._refuse_blob,
+            "get_data_blob_request": self._refuse_blob,
         }
         self._telling: dict[type, Callable[[Any], list[rtc.SignalResponse]]] = {
             signaling.RoomInfo: self._welcome,
@@ -235,6 +239,26 @@ class LiveKitSession:
             for one in asked.track_permissions
         )
         return [signaling.Permit(everyone=asked.all_participants, to=to)]
+
+    def _refuse_data_track(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        """Refuse a data track as a server with data tracks turned off does, since clients wait for an answer."""
+        reason, answer = rtc.RequestResponse.Reason, rtc.RequestResponse(message="Data tracks are not supported.")
+        if request.WhichOneof("message") == "publish_data_track_request":
+            answer.reason = reason.NOT_ALLOWED
+            answer.publish_data_track.CopyFrom(request.publish_data_track_request)
+        else:
+            answer.reason = reason.INVALID_HANDLE
+            answer.unpublish_data_track.CopyFrom(request.unpublish_data_track_request)
+        self._reply(request_response=answer)
+        return []
+
+    def _refuse_blob(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        """Refuse to keep or return data for data tracks."""
+        asked = getattr(request, request.WhichOneof("message") or "")
+        reason = rtc.RequestResponse.Reason.UNSUPPORTED_TYPE
+        message = "Data tracks are not supported."
+        self._reply(request_response=rtc.RequestResponse(request_id=asked.request_id, reason=reason, message=message))
+        return []
 
     def done(self) -> "list[rtc.SignalResponse]":
         """Return the responses to the last request, once the room has carried it out."""

@@ -99,6 +99,17 @@ def test_announced_tracks_are_bounded() -> None:
         session.receive(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="more")).SerializeToString())
 
 
+def test_a_data_track_is_refused_with_a_reason() -> None:
+    session, asked = joined(), rtc.PublishDataTrackRequest(pub_handle=3, name="d")
+    assert session.receive(rtc.SignalRequest(publish_data_track_request=asked).SerializeToString()) == []
+    (answer,) = session.replies
+    refusal = answer.request_response
+    assert (refusal.reason, refusal.publish_data_track) == (rtc.RequestResponse.Reason.NOT_ALLOWED, asked)
+    blob = rtc.GetDataBlobRequest(request_id=7)
+    session.receive(rtc.SignalRequest(get_data_blob_request=blob).SerializeToString())
+    assert [reply.request_response.request_id for reply in session.replies] == [7]
+
+
 def wrapped(data: bytes, *, packed: bool = True) -> str:
     """Return a join request as a query has it."""
     if packed:

@@ -33,7 +33,9 @@ class Composed(msgspec.Struct, frozen=True, kw_only=True):
 async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
     """Claim the next job for a worker; return None if there is none."""
     kinds = sorted(_KINDS.intersection(asked.kinds))
-    async with services.pool.acquire() as connection:
+    async with services.pool.acquire() as connection, connection.transaction():
+        for failed in await jobs.give_up(connection, kinds):
+            await egresses.filmed(connection, failed)
         job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
     if job is None:
         return None
@@ -61,14 +63,24 @@ async def settle(services: Services, job: str, outcome: JobOutcome) -> bool:
         if outcome.released:
             return await jobs.release(connection, mine)
         if result is None:
-            return await jobs.fail(connection, mine, outcome.error, again=outcome.again)
+            return await _fail(connection, mine, outcome.error, again=outcome.again)
         return await _keep(connection, mine, result)
+
+
+async def _fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
+    """Store a failure; the last one of a film ends its egress."""
+    if not await jobs.fail(connection, job, error, again=again):
+        return False
+    after = await jobs.by_id(connection, job.id)
+    if after is not None and after.state == "failed":
+        await egresses.filmed(connection, job.id)
+    return True
 
 
 async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:
     recording = await recordings.by_id(connection, job.subject)
     if recording is None or await meetings.lock(connection, recording.meeting_id) is None:
-        await jobs.fail(connection, job, "the recording was deleted", again=False)
+        await _fail(connection, job, "the recording was deleted", again=False)
         return False
     kept = msgspec.to_builtins(result)
     if not await jobs.finish(connection, job, kept):

@@ -61,6 +61,7 @@ class Worker:
     async def do_one(self) -> bool:
         """Claim and do one job; return False if there is none."""
         async with self._pool.acquire() as connection:
+            await jobs.give_up(connection, list(self._handlers))
             job = await jobs.claim(connection, list(self._handlers), self._lease)
         if job is None:
             return False

@@ -116,20 +116,25 @@ def attempt_of(job: JobRow, attempt: int) -> JobRow:
     return replace(job, attempt=attempt)
 
 
+async def give_up(connection: Connection, kinds: list[str]) -> list[str]:
+    """Mark the jobs that were interrupted too often as failed; return their ids."""
+    rows = await connection.fetch(
+        "UPDATE processing_jobs SET state = 'failed', error = 'every attempt was interrupted', finished_at = now(),"
+        "  lease_until = NULL WHERE kind = ANY($1) AND state = 'running' AND lease_until < now()"
+        "  AND cut_offs + 1 >= $2 AND progress <= furthest RETURNING id",
+        kinds,
+        MAX_CUT_OFFS,
+    )
+    return [row["id"] for row in rows]
+
+
 async def claim(
     connection: Connection, kinds: list[str], lease_seconds: float, node: str | None = None
 ) -> JobRow | None:
     """Claim the next job that is waiting or whose lease has expired; return None if there is none.
 
-    With `node`, only jobs that can run there are claimed. Jobs that were interrupted too often fail.
+    With `node`, only jobs that can run there are claimed. Jobs that are interrupted too often fail by `give_up`.
     """
-    await connection.execute(
-        "UPDATE processing_jobs SET state = 'failed', error = 'every attempt was interrupted', finished_at = now(),"
-        "  lease_until = NULL WHERE kind = ANY($1) AND state = 'running' AND lease_until < now()"
-        "  AND cut_offs + 1 >= $2 AND progress <= furthest",
-        kinds,
-        MAX_CUT_OFFS,
-    )
     return await connection.one(
         JobRow,
         "WITH next AS (SELECT id FROM processing_jobs WHERE kind = ANY($1)"
@@ -169,7 +174,7 @@ async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
 
 
 async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
-    """Record a failure; with `again`, the job is retried a few times. Return False if another worker holds it."""
+    """Store a failure; with `again`, the job is retried a few times. Return False if another worker holds it."""
     return await connection.change(
         "UPDATE processing_jobs SET state = CASE WHEN $4 AND failures + 1 < $5 THEN 'queued' ELSE 'failed' END,"
         " failures = failures + 1, error = $3, finished_at = now(), lease_until = NULL"

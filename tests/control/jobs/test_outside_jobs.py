@@ -3,10 +3,13 @@
 from typing import Any
 
 import asyncpg
+import pytest
+from livekit.protocol import egress
 
+from control import livekit_views
 from control.config import ControlConfig
 from control.database import session
-from control.store import films, jobs
+from control.store import egresses, films, jobs
 from tests.control.harness import NODE_SECRET, Client, People
 from tests.control.test_recordings import recorded
 
@@ -109,6 +112,40 @@ async def test_a_film_that_fails_is_tried_again_and_then_given_up(people: People
     assert await claim(host) is None
     composition = (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]
     assert (composition["state"], composition["error"]) == ("failed", "the disk is full")
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+async def test_the_egress_of_a_failed_film_ends(
+    people: People, config: ControlConfig, dsn: str, is_cut_off: bool
+) -> None:
+    host = await people.user("ada")
+    meeting, recording = await recorded(host, config)
+    ordered = await host.ok("POST", f"/api/v1/recordings/{recording}/films", {})
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "INSERT INTO livekit_egresses (id, meeting_id, recording_id, room, request, kind, options, owns, film)"
+        " VALUES ('e', $1, $2, 'Daily', '', 'room_composite', '{}', true, $3)",
+        meeting,
+        recording,
+        ordered["id"],
+    )
+    claimed = {"kinds": ["film"], "node": "recorder-1"}
+    job = (await ask(host, "claim", claimed))[1]
+    if is_cut_off:
+        await connection.execute("UPDATE processing_jobs SET cut_offs = 9, lease_until = now() - interval '1 second'")
+        assert await ask(host, "claim", claimed) == (204, None)
+    else:
+        for attempt in (1, 2, 3):
+            assert not await connection.fetchval("SELECT count(*) FROM outbox WHERE kind = 'egress.ended'")
+            await ask(host, f"{job['id']}/outcome", {"attempt": attempt, "error": "the disk is full", "again": True})
+            await ask(host, "claim", claimed)
+    (ended,) = await connection.fetch("SELECT payload->>'egress' FROM outbox WHERE kind = 'egress.ended'")
+    await connection.close()
+    assert ended[0] == "e"
+    async with session(dsn) as connected:
+        row = await egresses.by_id(connected, "e")
+    assert row is not None
+    assert livekit_views.egress_state(row)[0] == egress.EgressStatus.EGRESS_FAILED
 
 
 async def lapse(dsn: str) -> None:

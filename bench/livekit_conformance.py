@@ -44,7 +44,7 @@ const L = LivekitClient, seen = {};
 const until = async (test, ms = 12000) => {
   for (const end = Date.now() + ms; Date.now() < end; await new Promise(r => setTimeout(r, 50)))
     if (await test()) return true;
-  throw new Error('timed out: ' + test);
+  throw new Error('did not happen in time');
 };
 const note = (name) => { seen[name] = (seen[name] || 0) + 1; };
 const join = async (url, token, password) => {

@@ -51,7 +51,7 @@ class AdministerUser(Body, frozen=True, kw_only=True):
 
 
 class Invite(Body, frozen=True, kw_only=True):
-    """If `email` is given, only that address can use the invitation."""
+    """An invitation to be made; with an `email`, only that address can use it."""
 
     email: Email | None = None
     days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 7

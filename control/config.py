@@ -125,9 +125,9 @@ class RateLimits:
     """
 
     passcode_failures: int = 50
-    """Wrong passcodes per address and meeting."""
+    """Wrong passcodes per address and meeting, or per address and shared link."""
     meeting_failures: int = 300
-    """Wrong passcodes per meeting, from all addresses."""
+    """Wrong passcodes per meeting or shared link, from all addresses."""
     sign_in_failures: int = 100
     """Failed sign-ins per address."""
     arrivals: int = 1000

@@ -1,4 +1,7 @@
-"""Shared links of recordings: until it expires, a link lets anyone watch and download that recording, nothing else."""
+"""Shared links of recordings: until it expires, a link lets anyone watch and download that recording, nothing else.
+
+A link may have a passcode. A browser that gave it keeps a signed cookie for this link and for half a day.
+"""
 
 from typing import Annotated
 
@@ -8,17 +11,26 @@ from quart import Response
 from control.api.conversation_types import Captions
 from control.api.recording_types import RecordingDetail
 from control.api.recordings import captions, detail, send
-from control.api.types import Answer, Body, Done, Time
+from control.api.types import Answer, Body, Done, GivenPasscode, Passcode, Time
+from control.auth import cookies
 from control.auth.access import Access
-from control.endpoint import Call, Endpoints
+from control.endpoint import Call, Endpoints, answer
+from control.http.limits import Failures
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, links, meetings, recordings
+from control.store.links import LinkRow
 
 endpoints = Endpoints("recordings", scope="recordings")
+_WINDOW = 15 * 60
 
 
 class ShareRecording(Body, frozen=True, kw_only=True):
     days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7
+    passcode: Passcode | None = None
+
+
+class OpenShared(Body, frozen=True, kw_only=True):
+    passcode: GivenPasscode
 
 
 class SharedLink(Answer, frozen=True, kw_only=True):
@@ -27,6 +39,7 @@ class SharedLink(Answer, frozen=True, kw_only=True):
     id: str
     created_at: Time
     expires_at: Time
+    passcode_required: bool
     url: str | None = None
 
 
@@ -46,11 +59,12 @@ async def share_recording(call: Call, recording: str, body: ShareRecording) -> S
     """Create a link that opens the recording without signing in, until it expires."""
     if call.principal is None or call.principal.user is None:
         raise forbidden("Guests may not share recordings.")
+    passcode_hash = await call.services.passwords.hash(body.passcode) if body.passcode else None
     async with call.services.pool.acquire() as connection, connection.transaction():
-        row, token = await links.create(connection, recording, call.user.user, body.days * 86400)
+        row, token = await links.create(connection, recording, call.user.user, body.days * 86400, passcode_hash)
         await audit.write(connection, call.actor, "share_recording", recording, call.address, link=row.id)
     url = f"/api/v1/shared/{token}"
-    return SharedLink.from_row(row, url=url)
+    return _public(row, url)
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/links", Access.RECORDING, answer=SharedLinks)
@@ -58,7 +72,7 @@ async def list_links(call: Call, recording: str) -> SharedLinks:
     """List the valid links of the recording."""
     async with call.services.pool.acquire() as connection:
         rows = await links.of_recording(connection, recording)
-    return SharedLinks(links=[SharedLink.from_row(row, url=None) for row in rows])
+    return SharedLinks(links=[_public(row) for row in rows])
 
 
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>/links/<link>", Access.RECORDING, answer=Done)
@@ -69,6 +83,25 @@ async def delete_link(call: Call, recording: str, link: str) -> Done:
             raise not_found("There is no such link.")
         await audit.write(connection, call.actor, "unshare_recording", recording, call.address, link=link)
     return Done()
+
+
+@endpoints.route("POST", "/api/v1/shared/<token>/open", Access.PUBLIC, body=OpenShared, content_type="application/json")
+async def open_shared_recording(call: Call, token: str, body: OpenShared) -> Response:
+    """Give the passcode of a link. The response sets a cookie that opens the link for half a day."""
+    link, services = await _link(call, token), call.services
+    stored, bars = link.passcode_hash, services.config.limits
+    limits = (
+        Failures("shared-passcode", f"{link.id}:{call.network}", bars.passcode_failures, _WINDOW),
+        Failures("shared-passcode-link", link.id, bars.meeting_failures, _WINDOW),
+    )
+    if stored is not None and not await services.limits.guess(
+        limits, lambda: services.passcodes.verify(stored, body.passcode)
+    ):
+        raise Problem(403, "wrong_link_passcode", "The passcode is wrong.")
+    response = answer(Done())
+    names = cookies.names(call.request, services.config.cookie_security)
+    cookies.set_visit(response, names, services.tokens.visit(link.id), f"/api/v1/shared/{token}")
+    return response
 
 
 @endpoints.route("GET", "/api/v1/shared/<token>", Access.PUBLIC, answer=RecordingDetail)
@@ -101,12 +134,26 @@ async def download_shared_file(call: Call, token: str, name: str) -> Response:
 
 
 async def _opened(call: Call, token: str) -> str:
+    """Return the recording that a link opens. Raises Problem if the browser has not given the link's passcode."""
+    link = await _link(call, token)
+    if link.passcode_hash is not None:
+        name = cookies.names(call.request, call.services.config.cookie_security).visit
+        if not call.services.tokens.visit_matches(link.id, call.request.cookies.get(name, "")):
+            raise Problem(403, "link_passcode_required", "This link requires a passcode.")
+    return link.recording_id
+
+
+async def _link(call: Call, token: str) -> LinkRow:
     async with call.services.pool.acquire() as connection:
-        recording = await links.recording(connection, token)
-    if recording is None:
+        link = await links.by_token(connection, token)
+    if link is None:
         await call.services.limits.spend("shared", call.network, 100, 600)
         raise _no_link()
-    return recording
+    return link
+
+
+def _public(row: LinkRow, url: str | None = None) -> SharedLink:
+    return SharedLink.from_row(row, url=url, passcode_required=row.passcode_hash is not None)
 
 
 def _no_link() -> Problem:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from quart import Request, Response
 
-from control.identity.tokens import ACCESS_SECONDS, REFRESH_SECONDS
+from control.identity.tokens import ACCESS_SECONDS, REFRESH_SECONDS, VISIT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,19 @@ class CookieNames:
     refresh: str
     device: str
     browser: str
+    visit: str
     secure: bool
 
 
 BROWSER_SECONDS = 400 * 86400  # the longest that browsers keep a cookie
-_PLAIN = CookieNames("parley-access", "parley-refresh", "parley-device", "parley-browser", False)
+_PLAIN = CookieNames("parley-access", "parley-refresh", "parley-device", "parley-browser", "parley-visit", False)
 _SECURE = CookieNames(
-    "__Host-parley-access", "__Host-parley-refresh", "__Host-parley-device", "__Host-parley-browser", True
+    "__Host-parley-access",
+    "__Host-parley-refresh",
+    "__Host-parley-device",
+    "__Host-parley-browser",
+    "__Secure-parley-visit",  # has a path, which `__Host-` forbids
+    True,
 )
 
 
@@ -40,6 +46,13 @@ def set_session(response: Response, cookies: CookieNames, access: str, refresh: 
 def set_browser(response: Response, cookies: CookieNames, key: str) -> None:
     """Set the cookie that identifies a browser."""
     _set(response, cookies.browser, key, BROWSER_SECONDS, cookies.secure)
+
+
+def set_visit(response: Response, cookies: CookieNames, visit: str, path: str) -> None:
+    """Set the cookie of a browser that gave the passcode of the shared link at `path`."""
+    response.set_cookie(
+        cookies.visit, visit, max_age=VISIT_SECONDS, path=path, secure=cookies.secure, httponly=True, samesite="Lax"
+    )
 
 
 def clear_session(response: Response, cookies: CookieNames) -> None:

@@ -25,10 +25,12 @@ REFRESH_SECONDS = 30 * 86400
 PARTICIPANT_SECONDS = 24 * 3600
 ATTEMPT_SECONDS = 600
 DEVICE_SECONDS = 400 * 86400
+VISIT_SECONDS = 12 * 3600
 _ACCESS = "parley-control"
 _PARTICIPANT = "parley-participant"
 _ATTEMPT = "parley-oidc"
 _DEVICE = "parley-device"
+_VISIT = "parley-visit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Tokens:
         self._refresh_key = keys.derive("refresh token")
         self._attempt_key = keys.derive("oidc attempt")
         self._device_key = keys.derive("device")
+        self._visit_key = keys.derive("visit of a shared recording")
         self._csrf_key = keys.derive("csrf token")
         self._link_key = keys.derive("file link")
         self._mark_key = keys.derive("recognition")
@@ -116,6 +119,14 @@ class Tokens:
             case {"sub": str(device), "users": list(users)}:
                 return Device(device, tuple(str(user) for user in users))
         return None
+
+    def visit(self, link: str) -> str:
+        """Return the token of a browser that gave the passcode of a shared link."""
+        return self._sign({"sub": link}, self._visit_key, _VISIT, VISIT_SECONDS)
+
+    def visit_matches(self, link: str, given: str) -> bool:
+        claims = self._read(given, self._visit_key, _VISIT)
+        return claims is not None and claims.get("sub") == link
 
     def refresh(self, session: str, generation: int) -> str:
         body = f"{session}.{generation}"

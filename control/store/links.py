@@ -1,4 +1,7 @@
-"""Shared links of recordings: random tokens, stored hashed, valid until they expire or are deleted."""
+"""Shared links of recordings: random tokens, stored hashed, valid until they expire or are deleted.
+
+A link may have a passcode, hashed like a meeting's.
+"""
 
 import secrets
 from dataclasses import dataclass
@@ -15,20 +18,24 @@ class LinkRow:
     recording_id: str
     created_at: datetime
     expires_at: datetime
+    passcode_hash: str | None
 
 
-async def create(connection: Connection, recording: str, user: str, seconds: int) -> tuple[LinkRow, str]:
+async def create(
+    connection: Connection, recording: str, user: str, seconds: int, passcode_hash: str | None
+) -> tuple[LinkRow, str]:
     """Insert a link and return it with its token, which is not stored."""
     token = secrets.token_urlsafe(24)
     return await connection.new(
         LinkRow,
-        "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at)"
-        " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5)) RETURNING *",
+        "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at, passcode_hash)"
+        " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6) RETURNING *",
         new_id("link"),
         recording,
         digest(token),
         user,
         seconds,
+        passcode_hash,
     ), token
 
 
@@ -40,12 +47,11 @@ async def of_recording(connection: Connection, recording: str) -> list[LinkRow]:
     )
 
 
-async def recording(connection: Connection, token: str) -> str | None:
-    """Return the recording that a token opens, or None if the token is invalid."""
-    found: str | None = await connection.fetchval(
-        "SELECT recording_id FROM recording_links WHERE token_hash = $1 AND expires_at > now()", digest(token)
+async def by_token(connection: Connection, token: str) -> LinkRow | None:
+    """Return the link of a token, or None if the token is invalid."""
+    return await connection.one(
+        LinkRow, "SELECT * FROM recording_links WHERE token_hash = $1 AND expires_at > now()", digest(token)
     )
-    return found
 
 
 async def delete(connection: Connection, recording_id: str, link: str) -> bool:

@@ -120,6 +120,7 @@ TABLE = {
     f"POST {R}/links": OWN_RECORDING,
     f"GET {R}/links": OWN_RECORDING,
     f"DELETE {R}/links/<link>": OWN_RECORDING,
+    "POST /api/v1/shared/<token>/open": ALL,
     "GET /api/v1/shared/<token>": ALL,
     "GET /api/v1/shared/<token>/captions": ALL,
     "GET /api/v1/shared/<token>/files/<path:name>": ALL,

@@ -33,6 +33,44 @@ async def test_a_link_opens_one_recording_until_it_is_deleted(people: People, co
     assert await nobody.refused("GET", link["url"]) == (404, "not_found")
 
 
+async def test_a_link_with_a_passcode_opens_nothing_without_it(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    links = f"/api/v1/recordings/{recording}/links"
+    assert await host.refused("POST", links, {"passcode": "short"}) == (400, "invalid_request")
+    link = await host.ok("POST", links, {"passcode": "melon 42"})
+    other = await host.ok("POST", links, {"passcode": "another one"})
+    assert [one["passcode_required"] for one in (await host.ok("GET", links))["links"]] == [True, True]
+    nobody = people.nobody()
+    closed = (403, "link_passcode_required")
+    for path in ("", "/captions", "/files/track0.webm"):
+        assert await nobody.refused("GET", link["url"] + path) == closed
+    wrong = await nobody.refused("POST", f"{link['url']}/open", {"passcode": "melon 43"})
+    assert wrong == (403, "wrong_link_passcode")
+    url = f"{nobody.server.url}{link['url']}"
+    async with nobody.session.post(f"{url}/open", json={"passcode": "melon 42"}) as answer:
+        cookie = answer.cookies["parley-visit"]
+        assert (answer.status, cookie["path"], cookie["httponly"]) == (200, link["url"], True)
+    headers = {"Cookie": f"parley-visit={cookie.value}"}
+    async with nobody.session.get(f"{url}/files/track0.webm", headers=headers) as answer:
+        assert (answer.status, await answer.read()) == (200, DATA)
+    async with nobody.session.get(f"{nobody.server.url}{other['url']}", headers=headers) as answer:
+        assert answer.status == 403  # the cookie of one link does not open another
+
+
+async def test_wrong_passcodes_of_a_link_are_limited(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    url = (await host.ok("POST", f"/api/v1/recordings/{recording}/links", {"passcode": "melon 42"}))["url"]
+    nobody = people.nobody()
+    codes = [
+        (await nobody.call("POST", f"{url}/open", {"passcode": "x"}))[0]
+        for _ in range(config.limits.passcode_failures + 1)
+    ]
+    assert codes[0] == 403 and codes[-1] == 429
+    assert await nobody.refused("POST", f"{url}/open", {"passcode": "melon 42"}) == (429, "too_many_requests")
+
+
 async def test_retention_deletes_what_is_too_old(people: People, config: ControlConfig, dsn: str) -> None:
     from dataclasses import replace
 

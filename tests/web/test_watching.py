@@ -35,7 +35,15 @@ async def test_a_sentence_is_found_and_shared(view: Page, server: ScriptedServer
     links: list[Any] = []
 
     def share(_request: Any) -> tuple[int, Any]:
-        links.append({"id": "l1", "expires_at": "2026-12-01T10:00:00Z", "url": "/api/v1/shared/secret"})
+        links.append(
+            {
+                "id": "l1",
+                "expires_at": "2026-12-01T10:00:00Z",
+                "url": "/api/v1/shared/secret",
+                "passcode_required": True,
+            }
+        )
+        assert server.requests[-1][2] == {"days": 7, "passcode": "melon 42"}
         return 201, links[0]
 
     server.answers["POST", "/recordings/r1/links"] = share
@@ -58,8 +66,9 @@ async def test_a_sentence_is_found_and_shared(view: Page, server: ScriptedServer
     assert await place(view) == 30
     await view.get_by_role("button", name="Share", exact=True).click()
     await view.get_by_label("Start at 0:30").check()
+    await view.get_by_label("Passcode").fill("melon 42")
     await view.get_by_role("button", name="Copy a new link").click()
-    await expect(view.locator("dialog .link-list li")).to_have_count(1)
+    await expect(view.locator("dialog .link-list li")).to_contain_text("with a passcode")
     assert await view.evaluate("navigator.clipboard.readText()") == f"{server.url}/s/secret#t=30"
 
 
@@ -102,3 +111,25 @@ async def test_who_has_the_link_watches_without_an_account(view: Page, server: S
     await expect(view.get_by_role("button", name="Delete")).to_have_count(0)
     await view.locator(".spoken-line").last.click()
     assert await place(view) == 40
+
+
+async def test_a_link_asks_for_its_passcode(view: Page, server: ScriptedServer) -> None:
+    prepare(server, "/shared/secret")
+    shown = server.answers["GET", "/shared/secret"]
+    server.answers["GET", "/shared/secret"] = (403, {"code": "link_passcode_required", "detail": "A passcode."})
+
+    def open_it(_request: Any) -> tuple[int, Any]:
+        if server.requests[-1][2] != {"passcode": "melon 42"}:
+            return 403, {"code": "wrong_link_passcode", "detail": "The passcode is wrong."}
+        server.answers["GET", "/shared/secret"] = shown
+        return 200, {}
+
+    server.answers["POST", "/shared/secret/open"] = open_it
+    await view.goto(f"{server.url}/s/secret")
+    await view.get_by_label("Passcode").fill("melon")
+    await view.get_by_role("button", name="Open").click()
+    await expect(view.get_by_role("alert").last).to_contain_text("The passcode is wrong.")
+    await expect(view.locator("video")).to_have_count(0)
+    await view.get_by_label("Passcode").fill("melon 42")
+    await view.get_by_label("Passcode").press("Enter")
+    await expect(view.locator("video")).to_be_visible()

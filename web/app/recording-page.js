@@ -3,9 +3,9 @@ import { clips } from './clips.js';
 import { copyLink } from './copy-link.js';
 import { ask, showForm } from './dialogs.js';
 import { h } from './dom.js';
-import { check, choice, form } from './fields.js';
+import { check, choice, field, form } from './fields.js';
 import { linksButton } from './file-links.js';
-import { dateTime, duration, sentenceOf, size } from './format.js';
+import { codeOf, dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { orderForm } from './ordered-films.js';
 import { currentUser, rest } from './session.js';
@@ -43,12 +43,34 @@ export async function showRecording(page, context) {
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showShared(page, context) {
   const path = `/shared/${encodeURIComponent(context.parameters[0])}`;
-  const [detail, { captions }] = await Promise.all([rest.get(path), rest.get(`${path}/captions`)]);
+  const detail = await rest.get(path).catch((error) => {
+    if (codeOf(error) !== 'link_passcode_required') throw error;
+    return null;
+  });
+  if (!detail) return void (!context.signal.aborted && askPasscode(page, path, context));
+  const { captions } = await rest.get(`${path}/captions`);
   if (context.signal.aborted) return;
   const { element } = watch(detail, captions, `/api/v1${path}/files/`, context);
   const file = detail.composition?.file;
   page.replaceChildren(top(context), h('main', { class: 'watch' }, heading(detail.recording,
     file && h('a', { class: 'button', href: `/api/v1${path}/files/${file}?download`, download: true, target: '_self' }, icon('download'), t('recordings.download'))), element));
+}
+
+/** A form for the passcode of a link. @param {HTMLElement} page @param {string} path @param {import('./main.js').Context} context */
+function askPasscode(page, path, context) {
+  document.title = t('title.page', { title: t('share.locked') });
+  const passcode = field(t('share.passcode'), { type: 'password', name: 'passcode', required: true, maxlength: 64, autocomplete: 'off' });
+  page.replaceChildren(top(context), h('main', { class: 'centred' }, h('div', { class: 'card' },
+    h('h1', {}, t('share.locked')),
+    h('p', { class: 'hint' }, t('share.locked-text')),
+    form({
+      action: t('share.open'),
+      submit: async () => {
+        await rest.post(`${path}/open`, { passcode: passcode.input.value });
+        context.again();
+      },
+    }, passcode.element))));
+  passcode.input.focus();
 }
 
 /** @param {any} recording @param {...any} actions */
@@ -151,11 +173,12 @@ function share(id, now) {
   const time = choice(t('links.valid'), 'clock', () => undefined);
   time.select.append(...DAYS.map((days) => h('option', { value: days }, t('share.days', { days }))));
   time.select.value = '7';
+  const passcode = field(t('share.passcode-optional'), { type: 'text', name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', hint: t('share.passcode-hint') });
   const from = check(t('share.from', { time: duration(now * 1000) }), '', false);
 
   async function load() {
     const { links } = await rest.get(base);
-    list.replaceChildren(...links.map((/** @type {any} */ link) => h('li', {}, h('span', {}, t('links.until', { time: dateTime(link.expires_at) })),
+    list.replaceChildren(...links.map((/** @type {any} */ link) => h('li', {}, h('span', {}, t('links.until', { time: dateTime(link.expires_at) }), link.passcode_required && ` · ${t('share.protected')}`),
       h('button', { type: 'button', class: 'button small', onclick: () => void revoke(link.id) }, t('links.revoke')))));
   }
 
@@ -174,11 +197,11 @@ function share(id, now) {
     form({
       action: t('share.create'),
       submit: async () => {
-        const { url } = await rest.post(base, { days: Number(time.select.value) });
+        const { url } = await rest.post(base, { days: Number(time.select.value), passcode: passcode.input.value || null });
         const moment = from.input.checked ? `#t=${Math.floor(now)}` : '';
         await Promise.all([copyLink(`/s/${url.split('/').pop()}${moment}`), load()]);
       },
-    }, time.element, now > 1 && from.element),
+    }, time.element, passcode.element, now > 1 && from.element),
     list,
     (void load().catch((error) => toast(sentenceOf(error), 'problem')), null),
   ]);

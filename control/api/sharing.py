@@ -85,7 +85,7 @@ async def delete_link(call: Call, recording: str, link: str) -> Done:
     return Done()
 
 
-@endpoints.route("POST", "/api/v1/shared/<token>/open", Access.PUBLIC, body=OpenShared, content_type="application/json")
+@endpoints.route("POST", "/api/v1/shared/<token>/open", Access.PUBLIC, body=OpenShared, answer=Done)
 async def open_shared_recording(call: Call, token: str, body: OpenShared) -> Response:
     """Give the passcode of a link. The response sets a cookie that opens the link for half a day."""
     link, services = await _link(call, token), call.services

@@ -204,8 +204,12 @@ _LIMITS = Group(
         Setting("requests_per_minute", int, 1200, "requests per minute from one account or guest"),
         Setting("limit_address_requests", int, 6000, "requests per minute from one address without an account"),
         Setting("limit_sign_in_failures", int, 100, "failed sign-ins from one address in 15 minutes"),
-        Setting("limit_passcode_failures", int, 50, "wrong passcodes from one address for one meeting or link in 15 minutes"),
-        Setting("limit_meeting_failures", int, 300, "wrong passcodes from all addresses for one meeting or link in 15 minutes"),
+        Setting(
+            "limit_passcode_failures", int, 50, "wrong passcodes from one address for a meeting or link in 15 minutes"
+        ),
+        Setting(
+            "limit_meeting_failures", int, 300, "wrong passcodes from all addresses for a meeting or link in 15 minutes"
+        ),
         Setting(
             "limit_arrivals", int, 1000, "guests from an address in one meeting, or its passkey sign-ins, in 15 minutes"
         ),

@@ -10,6 +10,7 @@ from control import facts, livekit_admission, stream_key_admission
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
 from control.jobs import outside_jobs
+from control.nodes import desired_changes
 from control.placement import placing
 from control.problem import Problem
 from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH, livekit_token, node_for, node_of_livekit, room_of_path
@@ -19,12 +20,13 @@ from control.store import placements, rooms
 from foundation.broadcasts import BroadcastReport
 from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.node_secret import carries_node_secret
+from sfu.api.desired_state import DesiredPoll
 from sfu.api.facts import FactAcknowledgement
 from sfu.api.livekit import LiveKitUse
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
 
-_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse, LiveKitUse, BroadcastReport)
+_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse, LiveKitUse, BroadcastReport, DesiredPoll)
 _MAX_BATCH = 8 * 1024 * 1024
 
 
@@ -60,6 +62,12 @@ def _add_rooms(app: Quart, services: Services) -> None:
         if state is None:
             raise Problem(404, "not_found", "This meeting does not exist.")
         return _json(msgspec.structs.replace(state, placement=placement))
+
+    @app.post("/internal/v1/desired-states")
+    async def desired_states() -> Response:
+        poll = await _read(DesiredPoll)
+        async with services.pool.acquire() as connection:
+            return _json(await desired_changes.of_poll(connection, poll))
 
     @app.post("/internal/v1/stream-keys/admit")
     async def admit_by_stream_key() -> Response:

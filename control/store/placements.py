@@ -9,6 +9,8 @@ state (`NodeClient.push`), whose `placement` names all of them. A claim or move 
 `spilled_to`), since the secondary nodes were linked to the previous home.
 """
 
+from collections.abc import Collection
+
 import asyncpg
 
 from control.database import Connection
@@ -28,6 +30,15 @@ async def of(connection: Connection, meeting: str) -> Placement | None:
     """Return the placement of a meeting, or None if it was never placed."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM room_placements WHERE meeting_id = $1", meeting)  # noqa: S608  constants
     return None if row is None else _load(row)
+
+
+async def of_all(connection: Connection, meetings: Collection[str]) -> dict[str, Placement]:
+    """Return the placements of those meetings that were ever placed."""
+    rows = await connection.fetch(
+        f"SELECT meeting_id, {_COLUMNS} FROM room_placements WHERE meeting_id = ANY($1::text[])",  # noqa: S608  constants
+        list(meetings),
+    )
+    return {row["meeting_id"]: _load(row) for row in rows}
 
 
 async def claim(

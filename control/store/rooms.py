@@ -1,6 +1,6 @@
 """Live state of meetings: desired states, and the periods in which rooms were open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,14 @@ async def create_state(connection: Connection, state: DesiredState) -> None:
 
 async def state(connection: Connection, meeting: str) -> DesiredState | None:
     return _decode(await connection.fetchval("SELECT document FROM room_state WHERE meeting_id = $1", meeting))
+
+
+async def versions(connection: Connection, meetings: Collection[str]) -> dict[str, int]:
+    """Return the versions of the desired states of those meetings that exist."""
+    rows = await connection.fetch(
+        "SELECT meeting_id, version FROM room_state WHERE meeting_id = ANY($1::text[])", list(meetings)
+    )
+    return {row["meeting_id"]: row["version"] for row in rows}
 
 
 async def edit_state(

@@ -1,11 +1,11 @@
 """Desired state of a room: one document that control owns and the sfu obeys.
 
-Control PUTs all of it to `/node/v1/rooms/{room}/desired` on the sfu's private address; the sfu also pulls it from
-control (`/internal/v1/rooms/{room}/desired`) when the room is created, on reconnect and every 5 s. Only a higher
-version is applied.
+Control PUTs all of it to `/node/v1/rooms/{room}/desired` on the sfu's private address. The sfu also pulls it from
+control (`/internal/v1/rooms/{room}/desired`) when the room is created, and every 5 s asks for all of its rooms which
+states have changed (`/internal/v1/desired-states`). Only a higher version is applied.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -92,3 +92,31 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     metadata: str = ""
     shared: SharedView = SharedView()
     placement: Placement | None = None
+
+
+MAX_POLLED_ROOMS = 500
+
+
+class KnownState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node knows of a room: the version in force (-1 if none is), and the epoch of its placement (0 if unknown)."""
+
+    version: int
+    epoch: int = 0
+
+
+class DesiredPoll(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's question about its rooms: which of their states have changed?"""
+
+    node: str
+    rooms: Annotated[dict[str, KnownState], msgspec.Meta(max_length=MAX_POLLED_ROOMS)]
+
+
+class DesiredChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The states that a node does not know yet, and the rooms whose meetings no longer exist.
+
+    `more` says that other states have changed too, for which this answer has no space.
+    """
+
+    changed: list[DesiredState] = []
+    unknown: list[str] = []
+    more: bool = False

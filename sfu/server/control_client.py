@@ -7,7 +7,7 @@ import msgspec
 
 from foundation.answer_body import read_body
 from foundation.failures import describe
-from sfu.api.desired_state import DesiredState
+from sfu.api.desired_state import DesiredChanges, DesiredPoll, DesiredState
 from sfu.api.livekit import LiveKitAdmission, LiveKitUse
 from sfu.api.registration import Evacuated
 from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse
@@ -57,6 +57,13 @@ class ControlClient:
     async def desired(self, room: str) -> DesiredState:
         """Return a room's desired state; raises MeetingUnknown or ControlUnavailable."""
         return _decode(await self._get(f"/internal/v1/rooms/{room}/desired"), DesiredState)
+
+    async def desired_changes(self, poll: DesiredPoll) -> DesiredChanges:
+        """Return the desired states that have changed; raises ControlUnavailable."""
+        status, body = await self._exchange("POST", "/internal/v1/desired-states", msgspec.json.encode(poll))
+        if status >= 300:
+            raise ControlUnavailable(f"changed desired states: {status}")
+        return _decode(body, DesiredChanges)
 
     async def evacuate(self, node: str) -> list[str]:
         """Have the rooms of this node placed on others; return those that moved. Raises ControlUnavailable."""

@@ -4,8 +4,11 @@ import base64
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from control.nodes import desired_changes
+from sfu.api.desired_state import MAX_POLLED_ROOMS
 from tests.control.harness import NODE_SECRET, Client, Node, People, report
 
 NODE = {"Authorization": f"Bearer {NODE_SECRET}"}
@@ -40,7 +43,7 @@ async def test_join_token_verifies_with_published_key(people: People) -> None:
 
 async def test_internal_routes_need_the_node_secret(people: People) -> None:
     nobody = people.nobody()
-    for path in ("keys", "rooms/x/desired", "facts", "route"):
+    for path in ("keys", "rooms/x/desired", "desired-states", "facts", "route"):
         assert (await internal(nobody, path))[0] == 401
         assert (await internal(nobody, path, Authorization="Bearer other"))[0] == 401
 
@@ -104,6 +107,41 @@ async def test_moderation_reaches_node_and_holds(people: People, node: Node) -> 
     assert await guest.refused("POST", f"{base}/join", body) == (403, "removed")
     status, pulled = await internal(host, f"rooms/{meeting}/desired", **NODE)
     assert (status, pulled["version"]) == (200, 4)
+
+
+async def changes(client: Client, **known: dict[str, int]) -> Any:
+    """Ask like node sfu-1 which of these rooms' desired states have changed."""
+    url = f"{client.server.internal}/internal/v1/desired-states"
+    async with client.session.post(url, json={"node": "sfu-1", "rooms": known}, headers=NODE) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_node_asks_once_for_what_changed_in_all_its_rooms(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await people.user("ada")
+    first, second = [await meeting_of(host) for _ in range(2)]
+    for meeting in (first, second):
+        await host.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    (_, answer) = await changes(host, **{first: {"version": -1}, second: {"version": -1}, "gone": {"version": 3}})
+    assert {state["room"] for state in answer["changed"]} == {first, second}
+    assert {state["placement"]["node"] for state in answer["changed"]} == {"sfu-1"}
+    assert answer["unknown"] == ["gone"]
+    known = {state["room"]: {"version": state["version"], "epoch": 1} for state in answer["changed"]}
+    assert await changes(host, **known) == (200, {})
+
+    await host.ok("PUT", f"/api/v1/meetings/{second}", {"settings": {"locked": True}})
+    (_, answer) = await changes(host, **known)
+    assert [(state["room"], state["locked"]) for state in answer["changed"]] == [(second, True)]
+    known[second]["version"] = answer["changed"][0]["version"]
+    (_, answer) = await changes(host, **known | {first: {**known[first], "epoch": 0}})  # placed again since
+    assert [state["room"] for state in answer["changed"]] == [first]
+
+    monkeypatch.setattr(desired_changes, "_ENOUGH_BYTES", 1)
+    (_, answer) = await changes(host, **{first: {"version": -1}, second: {"version": -1}})
+    assert (len(answer["changed"]), answer["more"]) == (1, True)
+    status, _ = await changes(host, **{f"r{number}": {"version": 0} for number in range(MAX_POLLED_ROOMS + 1)})
+    assert status == 400
 
 
 async def test_facts_become_rows_and_gapless_events(people: People) -> None:

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from sfu.api import signaling
-from sfu.api.desired_state import DesiredState
+from sfu.api.desired_state import DesiredChanges, DesiredPoll, DesiredState
 from sfu.api.facts import AnyFact, decode_batch
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
 from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse
@@ -42,6 +42,8 @@ class Control:
         self.keys_served = 0
         self.facts_status: int | None = None  # the response to facts instead
         self.desired_asked = 0
+        self.polls: list[DesiredPoll] = []
+        self.answered_at_once = 100  # the number of changed states in one answer
         self.desired_held = asyncio.Event()  # not set: a desired state is answered later, as it was when asked for
         self.desired_held.set()
         self.desired_status: int | None = None  # the response to a request for a desired state instead
@@ -83,6 +85,7 @@ class Control:
         app = web.Application()
         app.router.add_get("/internal/v1/keys", self._keys)
         app.router.add_get("/internal/v1/rooms/{room}/desired", self._desired)
+        app.router.add_post("/internal/v1/desired-states", self._desired_changes)
         app.router.add_post("/internal/v1/facts", self._facts)
         app.router.add_post("/internal/v1/stream-keys/admit", self._admit)
         app.router.add_post("/internal/v1/nodes/{node}/evacuate", self._evacuate)
@@ -102,6 +105,18 @@ class Control:
         room = request.match_info["room"]
         desired = desired or DesiredState(room=room, version=0)
         return web.Response(body=msgspec.json.encode(desired), content_type="application/json")
+
+    async def _desired_changes(self, request: web.Request) -> web.Response:
+        poll = msgspec.json.decode(await request.read(), type=DesiredPoll)
+        self.polls.append(poll)
+        if self.desired_status == 404:
+            return web.json_response({"unknown": list(poll.rooms)})
+        if self.desired_status is not None:
+            return web.json_response({}, status=self.desired_status)
+        known = ((self.desired[room], known) for room, known in poll.rooms.items() if room in self.desired)
+        changed = [state for state, known in known if state.version > known.version or state.placement is not None]
+        answer = DesiredChanges(changed=changed[: self.answered_at_once], more=len(changed) > self.answered_at_once)
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     async def _facts(self, request: web.Request) -> web.Response:
         if self.facts_status is not None:

@@ -1,5 +1,6 @@
 """The desired state takes effect in live rooms: removal, locks, mutes, revoked grants, the end."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,24 @@ async def test_the_desired_state_is_pulled_again_and_again(tmp_path: Path) -> No
         await ann.until(signaling.RoomInfo)
         h.control.desired["r"] = DesiredState(room="r", version=1, participants={"ann": Grants(chat=False)})
         assert not (await ann.until(signaling.GrantsChanged)).grants.chat
+
+
+async def test_one_question_is_about_all_rooms_and_only_changes_are_answered(tmp_path: Path) -> None:
+    async with host(tmp_path, desired_state_seconds=0.1) as h, contextlib.AsyncExitStack() as stack:
+        rooms = [f"r{number}" for number in range(5)]
+        people = [await stack.enter_async_context(client(h, h.control.token(room, "ann"))) for room in rooms]
+        for ann in people:
+            await ann.until(signaling.RoomInfo)
+        await eventually(lambda: bool(h.control.polls) and h.control.polls[-1].rooms.keys() == set(rooms))
+        asked, h.control.answered_at_once = h.control.desired_asked, 2
+        for room in rooms[1:]:
+            state = DesiredState(room=room, version=7, participants={"ann": Grants(chat=False)})
+            h.control.desired[room] = state
+        for ann in people[1:]:
+            assert not (await ann.until(signaling.GrantsChanged)).grants.chat
+        await eventually(lambda: [known.version for known in h.control.polls[-1].rooms.values()] == [0, 7, 7, 7, 7])
+        assert h.control.desired_asked == asked  # no room was asked about by itself
+        assert not [message for message in people[0].received if isinstance(message, signaling.GrantsChanged)]
 
 
 async def _muted_call(h: Host, ann: Client, bob: Client) -> tuple[Caller, Caller, dict[str, str]]:

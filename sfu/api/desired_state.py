@@ -98,7 +98,7 @@ MAX_POLLED_ROOMS = 500
 
 
 class KnownState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node knows of a room: the version in force (-1 if none is), and the epoch of its placement (0 if unknown)."""
+    """What a node knows of a room: the version in force (-1 if none), and its placement's epoch (0 if unknown)."""
 
     version: int
     epoch: int = 0

@@ -98,7 +98,7 @@ MAX_POLLED_ROOMS = 500
 
 
 class KnownState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node knows of a room: the version in force (-1 if none), and its placement's epoch (0 if unknown)."""
+    """A room as a node knows it: the version in force (-1 if none), and its placement's epoch (0 if unknown)."""
 
     version: int
     epoch: int = 0

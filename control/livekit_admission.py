@@ -17,7 +17,7 @@ from control.meetings.settings import MAX_CAPACITY, MeetingSettings
 from control.nodes import turn
 from control.placement import placing
 from control.services import Services
-from control.store import agent_jobs, livekit_rooms, meetings, outbox, rooms, users
+from control.store import agent_jobs, livekit_rooms, meetings, outbox, participants, rooms, users
 from control.store.meetings import Plan
 from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
@@ -139,7 +139,7 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         state = await rooms.state(connection, meeting)
         if row is None or state is None or state.ended:
             raise TokenRefused(404, "requested room does not exist")
-        person = await livekit_rooms.participant(connection, meeting, claims.identity, claims.name or claims.identity)
+        person = await participants.with_identity(connection, meeting, claims.identity, claims.name or claims.identity)
         if person.removed_at is not None:
             raise TokenRefused(403, "a host removed this participant")
         if await seats.is_full(services, connection, row, person.id, host=claims.video.room_admin):
@@ -162,7 +162,7 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         epoch=placement.epoch,
         returning=True,
         identity=claims.identity,
-        metadata=claims.metadata,
+        metadata=claims.metadata or person.metadata,
         attributes=claims.attributes,
         kind=kind_of(claims),
     )

@@ -9,6 +9,7 @@ from control.api.types import Answer, Body, Email, GivenPassword, Password, Secr
 Scope = Literal[
     "meetings:read",
     "meetings:write",
+    "admissions:write",
     "recordings:read",
     "recordings:write",
     "media:read",

@@ -65,6 +65,7 @@ class RoomAssignment(NamedTuple):
 async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
     """Admit the caller: as its account, as a guest with a name, or with a rejoin secret as the same participant.
 
+    With an admission token, the caller's account does not count, and there is neither passcode nor lobby.
     If the meeting has a lobby, newcomers get 202 and a ticket, and repeat the request with it until a host admits them.
     Participants assigned to a breakout room join that room.
     """
@@ -72,6 +73,8 @@ async def join_meeting(call: Call, meeting: str, body: JoinMeeting) -> Response:
         raise Problem(409, "breakout", "This is a breakout room. Join its main meeting instead.")
     if call.standing.meeting.status == "ended":
         raise ended()
+    if body.admission_token is not None and body.rejoin_secret is None:
+        call, body = await _as_bearer(call, body.admission_token), JoinMeeting()
     known = await _returning(call, body) or call.standing.participant
     if call.standing.removed or (known is not None and known.removed_at is not None):
         raise Problem(403, "removed", "A host removed you from this meeting.")
@@ -171,6 +174,22 @@ async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:
     return person
 
 
+async def _as_bearer(call: Call, token: str) -> Call:
+    """Return the call as one of the participant that an admission token names; raises Problem 403 if it is invalid."""
+    named = call.services.tokens.read_admission(token)
+    meeting = call.standing.meeting
+    person = None
+    if named is not None and named.meeting == meeting.id:
+        async with call.services.pool.acquire() as connection:
+            person = await participants.by_id(connection, meeting.id, named.participant)
+    if person is None:
+        detail = "The admission token is invalid, has expired, or is for another meeting."
+        raise Problem(403, "admission_token", detail)
+    call.identify(person.id)
+    standing = Standing(meeting, person, person.role, admin=False, removed=person.removed_at is not None)
+    return dataclasses.replace(call, principal=None, about=standing)
+
+
 async def _check_account(call: Call, user: str) -> None:
     """Refuse a banned account that returns without signing in."""
     async with call.services.pool.acquire() as connection:
@@ -245,6 +264,8 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
             returning=admission.returning,
             node=admission.node,
             ice=turn.links(ice_servers),
+            identity=person.identity or "",
+            metadata=person.metadata,
         ),
         signaling_url=f"/ws/signaling?meeting={about.id}" + (f"&node={admission.node}" if admission.node else ""),
         webtransport=WebTransport.of(endpoint),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from control.api.meeting_types import MeetingSummary, WebTransport
-from control.api.types import Answer, Body, GivenPasscode, Role, Secret, Text, Time
+from control.api.types import Answer, Body, GivenPasscode, Metadata, Role, Secret, Text, Time
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import IceServer
 
@@ -13,13 +13,41 @@ from sfu.api.signaling_values import IceServer
 class JoinMeeting(Body, frozen=True, kw_only=True):
     """Guests must give `name`. With the `rejoin_secret` of an earlier join, the caller returns as the same participant.
 
-    `lobby_ticket` is from a 202 response to an earlier attempt.
+    `lobby_ticket` is from a 202 response to an earlier attempt. `admission_token` is what an application's server got
+    for its user: the bearer joins as that participant, with the name that the application gave. A `rejoin_secret` comes
+    first.
     """
 
     name: Text | None = None
     passcode: GivenPasscode | None = None
     rejoin_secret: Secret | None = None
+    admission_token: Secret | None = None
     lobby_ticket: Secret | None = None
+
+
+class CreateAdmission(Body, frozen=True, kw_only=True):
+    """`identity` is the application's own id of the person, and is shown to others in the meeting.
+
+    Whoever joins with the same identity is the same participant, and replaces itself. `metadata` belongs to the
+    application; others in the meeting see it. The token is valid for `ttl` seconds.
+    """
+
+    identity: Text
+    name: Text
+    role: Literal["co-host", "participant", "viewer"] = "participant"
+    metadata: Metadata | None = None
+    ttl: Annotated[int, msgspec.Meta(ge=10, le=7 * 86400)] = 6 * 3600
+
+
+class Admission(Answer, frozen=True, kw_only=True):
+    """`token` is the `admission_token` of a request to `join_url`. `participant` is the person's id in this meeting."""
+
+    token: str
+    participant: str
+    identity: str
+    expires_at: Time
+    join_url: str
+    page_url: str
 
 
 class Waiting(Answer, frozen=True, kw_only=True):
@@ -67,10 +95,11 @@ class Joined(Answer, frozen=True, kw_only=True):
 
 
 class Participant(Answer, frozen=True, kw_only=True):
-    """`present` while in the room."""
+    """`present` while in the room. `identity` is an application's own id of the person, if it gave one."""
 
     participant: str
     user: str | None
+    identity: str | None
     name: str
     role: Role
     present: bool

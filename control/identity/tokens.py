@@ -28,6 +28,7 @@ DEVICE_SECONDS = 400 * 86400
 VISIT_SECONDS = 12 * 3600
 _ACCESS = "parley-control"
 _PARTICIPANT = "parley-participant"
+_ADMISSION = "parley-admission"
 _ATTEMPT = "parley-oidc"
 _DEVICE = "parley-device"
 _VISIT = "parley-visit"
@@ -44,7 +45,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class GuestPass:
-    """Content of a participant token."""
+    """Content of a participant token, and of an admission token."""
 
     participant: str
     meeting: str
@@ -71,6 +72,7 @@ class Tokens:
         self._keys = keys
         self._access_key = keys.derive("access token")
         self._participant_key = keys.derive("participant token")
+        self._admission_key = keys.derive("admission token")
         self._refresh_key = keys.derive("refresh token")
         self._attempt_key = keys.derive("oidc attempt")
         self._device_key = keys.derive("device")
@@ -95,11 +97,15 @@ class Tokens:
         return self._sign(claims, self._participant_key, _PARTICIPANT, PARTICIPANT_SECONDS)
 
     def read_participant(self, token: str) -> GuestPass | None:
-        claims = self._read(token, self._participant_key, _PARTICIPANT)
-        match claims:
-            case {"sub": str(participant), "meeting": str(meeting)}:
-                return GuestPass(participant, meeting)
-        return None
+        return self._guest_pass(self._read(token, self._participant_key, _PARTICIPANT))
+
+    def admission(self, participant: str, meeting: str, seconds: int) -> str:
+        """Return the token with which a participant may join for some time."""
+        claims = {"sub": participant, "meeting": meeting}
+        return self._sign(claims, self._admission_key, _ADMISSION, seconds)
+
+    def read_admission(self, token: str) -> GuestPass | None:
+        return self._guest_pass(self._read(token, self._admission_key, _ADMISSION))
 
     def attempt(self, attempt: Attempt) -> str:
         """Return the token that the browser keeps while it signs in at an identity provider."""
@@ -197,6 +203,13 @@ class Tokens:
         )
         payload: dict[str, Any] = msgspec.to_builtins(claims)
         return jwt.encode(payload, self._keys.signing, algorithm="EdDSA", headers={"kid": self._keys.kid})
+
+    @staticmethod
+    def _guest_pass(claims: dict[str, Any] | None) -> GuestPass | None:
+        match claims:
+            case {"sub": str(participant), "meeting": str(meeting)}:
+                return GuestPass(participant, meeting)
+        return None
 
     def _refresh_mac(self, body: str) -> str:
         mac = hmac.digest(self._refresh_key, body.encode(), "sha256")

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.database import Connection, load
-from control.identifiers import new_id
-from control.identity.tokens import digest, new_rejoin_secret
-from control.store.participants import ParticipantRow
+from control.database import Connection
 
 
 async def meeting_of(connection: Connection, name: str) -> str | None:
@@ -108,23 +105,6 @@ async def owner(connection: Connection, username_key: str | None) -> str | None:
         username_key,
     )
     return None if found is None else str(found)
-
-
-async def participant(connection: Connection, meeting: str, identity: str, name: str) -> ParticipantRow:
-    """Return the participant with an identity, renamed to the name in its token; insert it if it is new."""
-    made = new_id("participant")
-    row = await connection.fetchrow(
-        "INSERT INTO meeting_participants (id, meeting_id, name, role, rejoin_hash, identity)"
-        " VALUES ($1, $2, $3, 'participant', $4, $5)"
-        " ON CONFLICT (meeting_id, identity) WHERE identity IS NOT NULL DO UPDATE SET name = excluded.name RETURNING *",
-        made,
-        meeting,
-        name,
-        digest(new_rejoin_secret(made)),
-        identity,
-    )
-    assert row is not None
-    return load(ParticipantRow, row)
 
 
 async def identity_of(connection: Connection, participant: str) -> str | None:

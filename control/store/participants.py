@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from control.database import Connection
+from control.database import Connection, load
 from control.identifiers import new_id
+from control.identity.tokens import digest, new_rejoin_secret
 
 Role = Literal["host", "co-host", "participant", "viewer"]
 
@@ -32,6 +33,8 @@ class ParticipantRow:
     left_at: datetime | None
     present: bool
     main_id: str | None
+    identity: str | None
+    metadata: str
 
 
 async def add(
@@ -72,6 +75,33 @@ async def by_user(connection: Connection, meeting: str, user: str) -> Participan
     return await connection.one(
         ParticipantRow, "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND user_id = $2", meeting, user
     )
+
+
+async def with_identity(connection: Connection, meeting: str, identity: str, name: str) -> ParticipantRow:
+    """Return the participant to whom an application gave an identity, with this name; insert it if it is new."""
+    made = new_id("participant")
+    row = await connection.fetchrow(
+        "INSERT INTO meeting_participants (id, meeting_id, name, role, rejoin_hash, identity)"
+        " VALUES ($1, $2, $3, 'participant', $4, $5)"
+        " ON CONFLICT (meeting_id, identity) WHERE identity IS NOT NULL DO UPDATE SET name = excluded.name RETURNING *",
+        made,
+        meeting,
+        name,
+        digest(new_rejoin_secret(made)),
+        identity,
+    )
+    assert row is not None
+    return load(ParticipantRow, row)
+
+
+async def count_identities(connection: Connection, meeting: str) -> int:
+    return await connection.value(
+        int, "SELECT count(*) FROM meeting_participants WHERE meeting_id = $1 AND identity IS NOT NULL", meeting
+    )
+
+
+async def set_metadata(connection: Connection, participant: str, metadata: str) -> None:
+    await connection.execute("UPDATE meeting_participants SET metadata = $2 WHERE id = $1", participant, metadata)
 
 
 async def by_main(connection: Connection, breakout: str, main: str) -> ParticipantRow | None:

@@ -119,6 +119,10 @@ async def node() -> AsyncIterator[Node]:
         known.chats.append(await request.json())
         return aiohttp.web.json_response({})
 
+    async def acts(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        known.acts.append(await request.json())
+        return aiohttp.web.json_response({"found": True})
+
     async def transports(request: aiohttp.web.Request) -> aiohttp.web.Response:
         return aiohttp.web.json_response({"transports": []})
 
@@ -150,6 +154,7 @@ async def node() -> AsyncIterator[Node]:
     app.router.add_put("/node/v1/rooms/{room}/desired", desired)
     app.router.add_get("/node/v1/rooms", rooms)
     app.router.add_post("/node/v1/rooms/{room}/chat", chat)
+    app.router.add_post("/node/v1/rooms/{room}/acts", acts)
     app.router.add_get("/node/v1/rooms/{room}/transports", transports)
     app.router.add_route("*", "/{role:whip|whep}{rest:.*}", whip)
     app.router.add_get("/", signaling)

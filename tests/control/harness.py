@@ -26,6 +26,7 @@ class Node:
     desired: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     chats: list[dict[str, Any]] = field(default_factory=list)
+    acts: list[dict[str, Any]] = field(default_factory=list)
     answer: str = "v=0\r\n"
     live: list[str] | None = field(default_factory=list)
     closed_with: asyncio.Future[int] | None = None

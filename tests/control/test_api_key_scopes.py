@@ -15,7 +15,7 @@ EXPECTED = (
         r"/api/v1/auth/(register|login|refresh|forgot-password|reset-password|verify-email|undo-email|oidc/.*|passkey/.*)$",
         "public",
     ),
-    (r"/api/v1/(shared|signed)/", "public"),
+    (r"/api/v1/(shared|signed|live)/", "public"),
     (r"/(health|metrics)", "public"),
     (r"/api/v1/ai/analysis$", "public"),
     (r"/api/v1/meetings/<meeting>/analysis$", "media"),
@@ -24,6 +24,7 @@ EXPECTED = (
     (r"/api/v1/users/", "none"),
     (r"/api/v1/meetings/<meeting>/recording", "recordings"),
     (r"/api/v1/recordings?/|/api/v1/recordings$", "recordings"),
+    (r"/api/v1/meetings/<meeting>/admissions", "admissions"),
     (r"/api/v1/meetings|/api/v1/my/|/api/v1/webrtc/|/api/v1/messages/|/api/v1/sessions/room/", "meetings"),
     (r"/api/v1/admin/|/admin/|/api/v1/sessions/|/api/v1/stats/", "admin"),
     (r"/api/v1/(media|ai|ffmpeg|jobs)\b", "media"),
@@ -43,7 +44,7 @@ def expected_scope(route: str) -> str:
 async def test_a_key_does_what_its_scope_says_and_nothing_else(people: People, config: ControlConfig, dsn: str) -> None:
     stage = await set_stage(people, config, dsn)
     admin = stage.accounts["admin"]
-    everything = [f"{scope}:{act}" for scope in SCOPES for act in ("read", "write")]
+    everything = [f"{scope}:{act}" for scope in SCOPES for act in ("read", "write")] + ["admissions:write"]
 
     async def key(scopes: list[str]) -> Client:
         body = {"name": "k", "scopes": scopes}

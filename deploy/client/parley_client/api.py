@@ -5,6 +5,7 @@ finds that the access token has expired; callers need not know.
 """
 
 import asyncio
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin
@@ -35,6 +36,20 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     ice_servers: list[IceServer] = []
     whip_url: str = "/whip"
     whep_url: str = "/whep"
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """An admission of an application's user: the result of `admit`.
+
+    `token` is the `admission_token` of `Api.join`, here or in the user's program.
+    """
+
+    token: str
+    participant: str
+    identity: str
+    expires_at: datetime
+    join_url: str
+    page_url: str
 
 
 class Api:
@@ -130,8 +145,26 @@ class Api:
         answer = await self.request("POST", "/meetings", {"title": title, "settings": settings})
         return str(answer["id"])
 
+    async def admit(
+        self,
+        meeting: str,
+        identity: str,
+        name: str,
+        *,
+        role: str = "participant",
+        metadata: str | None = None,
+        ttl: int = 6 * 3600,
+    ) -> Admission:
+        """Return a token with which a user of an application joins without an account.
+
+        `identity` is the application's own id of the user, `role` is co-host, participant or viewer, and the token is
+        valid for `ttl` seconds. An API key needs the scope admissions:write.
+        """
+        body = {"identity": identity, "name": name, "role": role, "metadata": metadata, "ttl": ttl}
+        return msgspec.convert(await self.request("POST", f"/meetings/{meeting}/admissions", body), Admission)
+
     async def join(self, meeting: str, name: str | None = None, **fields: Any) -> Joined:
-        """Join a meeting, as a guest if not signed in; `fields`: passcode, rejoin_secret.
+        """Join a meeting, as a guest if not signed in; `fields`: passcode, rejoin_secret, admission_token.
 
         If the meeting has a lobby, this returns when a host admits the caller, and raises ApiError (403 `denied`)
         otherwise.

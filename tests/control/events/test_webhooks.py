@@ -22,7 +22,7 @@ from control.config import ControlConfig
 from control.events import outgoing
 from control.identity.livekit_tokens import signing_keys
 from control.problem import Problem
-from control.store import livekit_rooms
+from control.store import participants
 from parley.network import allocate_port
 from tests.control.harness import Client, People, report, serving
 from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
@@ -351,6 +351,6 @@ async def livekit_participant(dsn: str, meeting: str) -> str:
     """Return the participant of a token that was validated, as joining would have made it."""
     connection = await asyncpg.connect(dsn)
     try:
-        return (await livekit_rooms.participant(connection, meeting, "ann", "Ann")).id
+        return (await participants.with_identity(connection, meeting, "ann", "Ann")).id
     finally:
         await connection.close()

@@ -22,7 +22,7 @@ EXPECTED = (
     (r"/api/v1/auth/logout$|/api/v1/csrf-token$", "none"),
     (r"/api/v1/users/(upload-avatar|<user>/avatar)$", "media"),
     (r"/api/v1/users/", "none"),
-    (r"/api/v1/meetings/<meeting>/recording", "recordings"),
+    (r"/api/v1/meetings/<meeting>/(recording|broadcast)", "recordings"),
     (r"/api/v1/recordings?/|/api/v1/recordings$", "recordings"),
     (r"/api/v1/meetings/<meeting>/admissions", "admissions"),
     (r"/api/v1/meetings|/api/v1/my/|/api/v1/webrtc/|/api/v1/messages/|/api/v1/sessions/room/", "meetings"),

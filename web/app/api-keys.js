@@ -8,7 +8,7 @@ import { withProof } from './proof.js';
 import { rest } from './session.js';
 import { t } from './words.js';
 
-const AREAS = ['meetings', 'recordings', 'media', 'webhooks', 'admin'];
+const AREAS = ['meetings', 'admissions', 'recordings', 'media', 'webhooks', 'admin'];
 const DAYS = [30, 90, 365];
 const DAY_MS = 86_400_000;
 
@@ -38,8 +38,8 @@ export async function apiKeys(user) {
   expiry.select.value = '90';
   // Only administrators can have keys for administration.
   const areas = AREAS.filter((area) => area !== 'admin' || user.role === 'admin')
-    .map((area) => ({ area, read: check(t('api-keys.read'), '', false), write: check(t('api-keys.write'), '', false) }));
-  const scopes = () => areas.flatMap(({ area, read, write }) => [read.input.checked && `${area}:read`, write.input.checked && `${area}:write`]).filter(Boolean);
+    .map((area) => ({ area, read: area !== 'admissions' && check(t('api-keys.read'), '', false), write: check(t('api-keys.write'), '', false) }));
+  const scopes = () => areas.flatMap(({ area, read, write }) => [read && read.input.checked && `${area}:read`, write.input.checked && `${area}:write`]).filter(Boolean);
 
   const create = async () => {
     if (scopes().length === 0) throw new Error(t('api-keys.no-scope'));
@@ -54,7 +54,7 @@ export async function apiKeys(user) {
   return h('div', {}, h('p', { class: 'hint' }, t('api-keys.text')), list, fresh,
     h('details', { class: 'more-options' }, h('summary', {}, t('api-keys.new')), form({ action: t('api-keys.create'), submit: create },
       name.element,
-      ...areas.map(({ area, read, write }) => h('fieldset', { class: 'scopes' }, h('legend', {}, t(`api-keys.area-${area}`)), read.element, write.element)),
+      ...areas.map(({ area, read, write }) => h('fieldset', { class: 'scopes' }, h('legend', {}, t(`api-keys.area-${area}`)), read && read.element, write.element)),
       expiry.element)));
 }
 

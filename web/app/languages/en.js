@@ -685,6 +685,7 @@ export default {
 
   // API keys
   'api-keys.area-admin': 'Administration',
+  'api-keys.area-admissions': 'Admission of an application’s users',
   'api-keys.area-media': 'Files',
   'api-keys.area-meetings': 'Meetings',
   'api-keys.area-recordings': 'Recordings',

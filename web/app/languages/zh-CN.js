@@ -687,6 +687,7 @@ export default {
 
   // API keys
   'api-keys.area-admin': '管理',
+  'api-keys.area-admissions': '接纳应用的用户',
   'api-keys.area-media': '文件',
   'api-keys.area-meetings': '会议',
   'api-keys.area-recordings': '录制',

@@ -13,7 +13,7 @@ from sfu.flight.recorder import Kind
 from sfu.machines.congestion.dips import Dips
 from sfu.machines.layers.layer_allocator import PAUSED, Demand, LayerAllocator, Rank
 from sfu.machines.layers.size import full_height, useful_layers
-from sfu.machines.layers.sounds import Sound, spared
+from sfu.machines.layers.sounds import Sound, fits, spared
 from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, Costs, LayerLadder, are_alike, are_same_layers
 from sfu.peers.layers.layer_options import ALL_LAYERS, LayerOption, keeping_resolution, options_of, share_of, up_to
@@ -136,6 +136,7 @@ class Adaptation:
         self._serve_at = self._survey_at = 0
         self._in_haste = 0
         self._costs: Costs = {}
+        self._sound = 0.0  # bits/s of all audio that flows
         self._layers_changed = self._prices_changed = 0
         self._restriction = Restriction()
         self._unread: set[int] = set()
@@ -268,6 +269,13 @@ class Adaptation:
             self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
         self._unread &= {stream.number for uptrack in self._videos.values() for stream in uptrack.streams}
         self._note_costs()
+        self._sound = sum(
+            stream.bits_per_second
+            for uptrack in self._room.published()
+            if uptrack.is_audio
+            for stream in uptrack.streams
+            if stream.active(now)
+        )
 
     def _note_costs(self) -> None:
         """Note when the available layers, their sizes or their costs have changed."""
@@ -291,7 +299,7 @@ class Adaptation:
         subscriber = self._subscribers.get(participant.participant)
         if subscriber is None or subscriber.subscribe_peer is not holder.subscribe_peer:
             subscriber = self._subscribers[participant.participant] = _Subscriber(holder.subscribe_peer)
-        _spare_sounds(subscriber, now)
+        self._spare_sounds(subscriber, now)
         if subscriber.is_settled(participant.session, self._layers_changed) and self._is_affordable(subscriber, now):
             return False
         shown = {
@@ -305,6 +313,14 @@ class Adaptation:
         subscriber.seen, subscriber.layers = subscriber.look(), self._layers_changed
         subscriber.prices = self._prices_changed
         return True
+
+    def _spare_sounds(self, subscriber: _Subscriber, now: int) -> None:
+        """Leave out silent audio tracks on a thin link, unless the audio of the whole room fits."""
+        bandwidth = subscriber.subscribe_peer.bandwidth
+        if bandwidth is None or (not subscriber.spared and fits(self._sound, bandwidth.rate)):
+            return
+        if bandwidth.rate < _ENOUGH_FOR_SOUND or subscriber.spared:
+            _spare_sounds(subscriber, bandwidth.rate, now)
 
     def _is_affordable(self, subscriber: _Subscriber, now: int) -> bool:
         """Return True if a subscriber gets everything it wants and this still fits at the newest costs, with room to
@@ -523,11 +539,8 @@ def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]])
     return downtrack.stream is least.stream and downtrack.layer == least.layer
 
 
-def _spare_sounds(subscriber: _Subscriber, now: int) -> None:
+def _spare_sounds(subscriber: _Subscriber, estimate: float, now: int) -> None:
     """Leave out silent audio tracks on a thin link, and bring back those of people who speak."""
-    bandwidth = subscriber.subscribe_peer.bandwidth
-    if bandwidth is None or (bandwidth.rate >= _ENOUGH_FOR_SOUND and not subscriber.spared):
-        return
     shown = {
         downtrack.uptrack.track: downtrack
         for downtrack in subscriber.subscribe_peer.downtracks.values()
@@ -539,7 +552,7 @@ def _spare_sounds(subscriber: _Subscriber, now: int) -> None:
         for track, downtrack in shown.items()
         if downtrack.uptrack is not None and (track in before or not downtrack.paused)
     ]
-    leave = spared(sounds, bandwidth.rate, frozenset(before))
+    leave = spared(sounds, estimate, frozenset(before))
     for track in leave - before.keys():
         shown[track].pause()
     for track in before.keys() - leave:

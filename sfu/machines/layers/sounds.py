@@ -23,6 +23,11 @@ class Sound(NamedTuple):
     silent: int | None
 
 
+def fits(rate: float, estimate: float) -> bool:
+    """Return True if a link of `estimate` bits/s on which nothing is left out has room for audio of `rate` bits/s."""
+    return rate <= estimate * _THIN
+
+
 def spared(sounds: Sequence[tuple[Key, Sound]], estimate: float, before: frozenset[Key]) -> frozenset[Key]:
     """Return the tracks to leave out on a link of `estimate` bits/s; `before` were left out so far."""
     total = sum(sound.rate for _, sound in sounds)

@@ -1,5 +1,11 @@
 """The sound of silent microphones is not sent over a thin link."""
 
+from collections.abc import Sequence
+
+import pytest
+
+from sfu.machines.layers.sounds import Sound, spared
+from sfu.rooms import adaptation
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS
 from tests.support.link_model import LinkSettings
@@ -21,3 +27,21 @@ def test_silent_microphones_without_dtx_are_left_out_of_a_thin_link_until_they_s
     call.cameras[2].level = 30
     call.run(0.4)
     assert [sounds[person].stream is not None for person in people] == [True, False, True, False]
+
+
+def test_sound_that_fits_is_not_sorted_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorted_out: list[float] = []
+
+    def counted(sounds: Sequence[tuple[str, Sound]], estimate: float, before: frozenset[str]) -> frozenset[str]:
+        sorted_out.append(estimate)
+        return spared(sounds, estimate, before)
+
+    monkeypatch.setattr(adaptation, "spared", counted)
+    call = Call(LinkSettings(rate=500_000, delay=20 * MS), cameras=4)
+    call.run(6)
+    assert call.estimate < 2_000_000
+    assert not sorted_out
+    for camera in call.cameras:
+        camera.sound, camera.level = 150, 30
+    call.run(3)
+    assert sorted_out

@@ -1,6 +1,6 @@
 """Rooms and participants as LiveKit's server API and webhooks describe them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -8,8 +8,9 @@ from google.protobuf.message import Message
 from livekit.protocol import egress as protocol
 from livekit.protocol import models
 
-from control.store.egresses import EgressRow
+from control.store.egresses import EgressRow, StreamRow
 from control.store.livekit_rooms import ListedRoom
+from foundation.broadcasts import PLAYLIST
 from sfu.api.room_acts import RoomView, SeenParticipant
 from sfu.livekit import infos, names
 
@@ -60,7 +61,7 @@ _REQUESTS: dict[str, type[Message]] = {
 
 
 def egress_state(row: EgressRow) -> "tuple[protocol.EgressStatus, str]":
-    """Return the state of an egress, and why it failed."""
+    """Return the state of a file's egress, and why it failed."""
     status = protocol.EgressStatus
     if row.made is not None:
         return status.EGRESS_COMPLETE, ""
@@ -76,8 +77,19 @@ def egress_state(row: EgressRow) -> "tuple[protocol.EgressStatus, str]":
     return (status.EGRESS_ENDING if over else status.EGRESS_ACTIVE), ""
 
 
-def egress(row: EgressRow) -> "protocol.EgressInfo":
-    state, error = egress_state(row)
+def _live_state(row: EgressRow, streams: Sequence[StreamRow]) -> "tuple[protocol.EgressStatus, str]":
+    """Return the state of a live egress, which has failed if all of its streams have."""
+    status = protocol.EgressStatus
+    if row.ended_at is None:
+        is_live = any(stream.was_live for stream in streams)
+        return (status.EGRESS_ACTIVE if is_live else status.EGRESS_STARTING), ""
+    if streams and all(stream.has_failed for stream in streams):
+        return status.EGRESS_FAILED, streams[0].error
+    return status.EGRESS_COMPLETE, ""
+
+
+def egress(row: EgressRow, streams: Sequence[StreamRow] = ()) -> "protocol.EgressInfo":
+    state, error = egress_state(row) if row.broadcast_id is None else _live_state(row, streams)
     ended_at = row.ended_at or row.stopped_at
     info = protocol.EgressInfo(
         egress_id=EGRESS + row.id,
@@ -105,7 +117,44 @@ def egress(row: EgressRow) -> "protocol.EgressInfo":
         )
         info.file_results.append(file)
         info.file.CopyFrom(file)
+    _add_streams(info, streams)
     return info
+
+
+def _add_streams(info: "protocol.EgressInfo", streams: Sequence[StreamRow]) -> None:
+    """Add the results of a live egress's streams."""
+    for stream in streams:
+        started_at, ended_at = _nanoseconds(stream.started_at), _nanoseconds(stream.ended_at)
+        duration = ended_at - started_at if ended_at else 0
+        if stream.kind == "hls":
+            segments = protocol.SegmentsInfo(
+                live_playlist_name=PLAYLIST,
+                live_playlist_location=stream.url,
+                started_at=started_at,
+                ended_at=ended_at,
+                duration=duration,
+            )
+            info.segment_results.append(segments)
+            continue
+        states = protocol.StreamInfo.Status
+        ended = states.FINISHED if ended_at else states.ACTIVE
+        info.stream_results.append(
+            protocol.StreamInfo(
+                id=stream.id,
+                url=stream.url,
+                status=states.FAILED if stream.has_failed else ended,
+                error=stream.error,
+                retries=stream.retries,
+                last_retry_at=_nanoseconds(stream.retried_at),
+                started_at=started_at,
+                ended_at=ended_at,
+                duration=duration,
+            )
+        )
+    if info.stream_results:
+        info.stream.info.extend(info.stream_results)
+    elif info.segment_results:
+        info.segments.CopyFrom(info.segment_results[0])
 
 
 def _nanoseconds(at: datetime | None) -> int:

@@ -5,7 +5,6 @@ import re
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from quart import Response
@@ -13,23 +12,21 @@ from quart import Response
 from control.api.types import Answer, Body, Done, Secret, Text, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
-from control.events.outgoing import is_forbidden
 from control.http import file_response
 from control.identifiers import new_id
 from control.problem import Problem, not_found
 from control.recordings import broadcasts as rules
 from control.recordings.broadcasts import Wish
 from control.services import Services
-from control.store import audit, broadcasts, meetings
+from control.store import audit, broadcasts, egresses, meetings
 from control.store.broadcasts import BroadcastRow, OutputRow
-from foundation.broadcasts import LIVE_PREFIX, PLAYLIST, OutputKind, OutputPhase, OutputState
+from foundation.broadcasts import LIVE_PATH, LIVE_PREFIX, PLAYLIST, OutputKind, OutputPhase, OutputState
 from foundation.film_options import FilmOptions, Layout, Size
 
 endpoints = Endpoints("broadcasts", scope="recordings")
 _PATH = "/api/v1/meetings/<meeting>/broadcast"
 _STREAM_NAME = re.compile(r"[A-Za-z0-9-]{1,64}\.(m4s|mp4|m3u8)")
 _TYPES = {"m4s": "video/iso.segment", "mp4": "video/mp4", "m3u8": "application/vnd.apple.mpegurl"}
-_RTMP = frozenset({"rtmp", "rtmps"})
 _SILENT_SECONDS = 5.0
 _BLOCK_SECONDS = 6.0
 _LOOK_SECONDS = 0.08
@@ -101,7 +98,7 @@ async def get_broadcast(call: Call, meeting: str) -> Broadcast:
 async def add_broadcast_output(call: Call, meeting: str, body: AddOutput) -> Broadcast:
     """Add an output for the meeting's broadcasts; a running broadcast uses it at once."""
     if body.kind == "rtmp":
-        _check_target(body.url, private=call.services.config.allow_private_broadcasts)
+        rules.check_target(body.url, private=call.services.config.allow_private_broadcasts)
     elif body.url or body.key is not None:
         raise Problem(400, "invalid_request", "An HLS output has neither an address nor a key.")
     output = new_id("output")
@@ -122,9 +119,13 @@ async def add_broadcast_output(call: Call, meeting: str, body: AddOutput) -> Bro
 async def delete_broadcast_output(call: Call, meeting: str, output: str) -> Done:
     """Delete an output; a running broadcast stops using it."""
     async with call.services.pool.acquire() as connection, connection.transaction():
+        running = await broadcasts.running(connection, meeting)
         if not await broadcasts.remove_output(connection, meeting, output):
             raise not_found("This meeting has no such output.")
+        await egresses.finish_streams(connection, [output])
         await audit.write(connection, call.actor, "broadcast_output.deleted", output, call.address, meeting=meeting)
+    if running is not None:
+        await rules.stop_unused(call.services, meeting, running.id)
     return Done()
 
 
@@ -193,21 +194,6 @@ def _newest(playlist: str) -> tuple[int, int]:
     return max([*parts, *whole], default=(-1, -1))
 
 
-def _check_target(url: str, *, private: bool) -> None:
-    """Raise Problem 400 unless the URL is an RTMP address that the server may connect to."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise Problem(400, "invalid_url", "This is not a URL.") from error
-    if parts.scheme not in _RTMP or not host or not parts.path.strip("/") or port == 0:
-        raise Problem(400, "invalid_url", "The address must have the form rtmps://host/application.")
-    if parts.username is not None or any(letter.isspace() or ord(letter) < 32 for letter in url):
-        raise Problem(400, "invalid_url", "The server cannot connect to this URL.")
-    if not private and is_forbidden(host):
-        raise Problem(400, "forbidden_address", "This address is not on the public internet.")
-
-
 async def _public(services: Services, meeting: str) -> Broadcast:
     async with services.pool.acquire() as connection:
         row = await broadcasts.running(connection, meeting)
@@ -233,7 +219,7 @@ def _silence(row: BroadcastRow | None) -> str:
 
 
 def _output(row: OutputRow, state: OutputState | None) -> Output:
-    watch_url = f"/api/v1/live/{row.watch_key}/{PLAYLIST}" if row.watch_key is not None else None
+    watch_url = f"{LIVE_PATH}{row.watch_key}/{PLAYLIST}" if row.watch_key is not None else None
     if state is None:
         return Output.from_row(row, watch_url=watch_url, **_NOTHING)
     since = datetime.fromtimestamp(state.since / 1000, UTC)

@@ -54,7 +54,8 @@ async def bodies(connection: Connection, events: Sequence[Event]) -> list[str | 
         if "egress" in event.payload:
             egress = await egresses.by_id(connection, event.payload["egress"])
             if egress is not None:
-                message.egress_info.CopyFrom(livekit_views.egress(egress))
+                streams = (await egresses.streams_of(connection, [egress.id])).get(egress.id, [])
+                message.egress_info.CopyFrom(livekit_views.egress(egress, streams))
         if "track" in event.payload:
             message.track.CopyFrom(_track(event.payload))
         found.append(json_format.MessageToJson(message, indent=None))

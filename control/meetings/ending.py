@@ -6,7 +6,7 @@ import msgspec
 
 from control.database import Connection
 from control.problem import Problem
-from control.store import breakouts, broadcasts, jobs, meetings, outbox, recordings, rooms
+from control.store import breakouts, broadcasts, egresses, jobs, meetings, outbox, recordings, rooms
 from sfu.api.desired_state import DesiredState
 
 
@@ -29,7 +29,9 @@ async def _end(connection: Connection, meeting: str) -> DesiredState | None:
         return None
     await meetings.mark_ended(connection, meeting)
     await recordings.seal(connection, meeting, datetime.now(UTC))
-    await broadcasts.end(connection, meeting)
+    live = await broadcasts.end(connection, meeting)
+    if live is not None:
+        await egresses.broadcast_over(connection, live.id)
     state = await rooms.edit_state(
         connection,
         meeting,

@@ -2,21 +2,24 @@
 
 import time
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
 from control.database import Connection
+from control.events.outgoing import is_forbidden
 from control.identifiers import new_id
 from control.meetings.ending import ended
 from control.problem import Problem, not_found
 from control.services import Services
-from control.store import audit, broadcasts, meetings, outbox, rooms
+from control.store import audit, broadcasts, egresses, meetings, outbox, rooms
 from control.store.broadcasts import BroadcastRow, OutputRow
 from foundation.broadcasts import BroadcastOrders, BroadcastReport, OutputOrder, OutputState
 from foundation.film_options import FilmOptions, from_job, to_job
 from sfu.api.desired_state import DesiredBroadcast, DesiredState
 
 AUTOMATIC = "automatic"
+_RTMP = frozenset({"rtmp", "rtmps"})
 
 
 class Wish(NamedTuple):
@@ -25,6 +28,21 @@ class Wish(NamedTuple):
     meeting: str
     actor: str
     address: str
+
+
+def check_target(url: str, *, private: bool) -> None:
+    """Raise Problem 400 unless the URL is an RTMP address that the server may connect to."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Problem(400, "invalid_url", "This is not a URL.") from error
+    if parts.scheme not in _RTMP or not host or not parts.path.strip("/") or port == 0:
+        raise Problem(400, "invalid_url", "The address must have the form rtmps://host/application.")
+    if parts.username is not None or any(letter.isspace() or ord(letter) < 32 for letter in url):
+        raise Problem(400, "invalid_url", "The server cannot connect to this URL.")
+    if not private and is_forbidden(host):
+        raise Problem(400, "forbidden_address", "This address is not on the public internet.")
 
 
 async def start(services: Services, wish: Wish, options: FilmOptions) -> BroadcastRow:
@@ -78,6 +96,7 @@ async def stop_in_transaction(connection: Connection, meeting: str) -> tuple[Bro
     row = await broadcasts.end(connection, meeting)
     state = await rooms.edit_state(connection, meeting, lambda before: msgspec.structs.replace(before, broadcast=None))
     if row is not None:
+        await egresses.broadcast_over(connection, row.id)
         await _note(connection, "broadcast.stopped", row)
     return row, state
 
@@ -90,6 +109,17 @@ async def stop_abandoned(services: Services, meeting: str) -> None:
     services.nodes.push(state)
 
 
+async def stop_unused(services: Services, meeting: str, broadcast: str) -> None:
+    """End a broadcast that an egress started, if all of its egresses are over."""
+    state = None
+    async with services.pool.acquire() as connection, connection.transaction():
+        await meetings.lock(connection, meeting)
+        row = await broadcasts.running(connection, meeting)
+        if row is not None and row.id == broadcast and await egresses.is_unused(connection, broadcast):
+            _, state = await stop_in_transaction(connection, meeting)
+    services.nodes.push(state)
+
+
 async def take_report(services: Services, broadcast: str, report: BroadcastReport) -> BroadcastOrders:
     """Store a recorder's report, and return its orders."""
     async with services.pool.acquire() as connection, connection.transaction():
@@ -97,7 +127,10 @@ async def take_report(services: Services, broadcast: str, report: BroadcastRepor
         if before is None or not await broadcasts.note(connection, broadcast, report):
             return BroadcastOrders(held=False)
         await _tell_changes(connection, before, report)
-        rows = await broadcasts.outputs(connection, before.meeting_id)
+        has_failed = await egresses.note_report(connection, broadcast, report)
+        rows = await broadcasts.used(connection, before)
+    if has_failed:
+        await stop_unused(services, before.meeting_id, broadcast)
     return BroadcastOrders(held=True, film=from_job(before.options), outputs=[_order(services, row) for row in rows])
 
 

@@ -46,6 +46,18 @@ async def outputs(connection: Connection, meeting: str) -> list[OutputRow]:
     )
 
 
+async def used(connection: Connection, row: BroadcastRow) -> list[OutputRow]:
+    """Return the outputs that a broadcast uses: all of its meeting's, or only those of egresses if one started it."""
+    return await connection.all(
+        OutputRow,
+        "SELECT o.* FROM broadcast_outputs o WHERE o.meeting_id = $1"
+        " AND (NOT EXISTS (SELECT FROM livekit_egresses WHERE broadcast_id = $2 AND owns)"
+        "  OR EXISTS (SELECT FROM livekit_streams s WHERE s.id = o.id)) ORDER BY o.created_at, o.id",
+        row.meeting_id,
+        row.id,
+    )
+
+
 async def add_output(connection: Connection, row: OutputRow) -> None:
     columns = msgspec.structs.asdict(row)
     del columns["created_at"]

@@ -1,24 +1,60 @@
-"""Egresses: files ordered through LiveKit's API. Their state is derived from the recording and the film."""
+"""Egresses: files and live streams ordered through LiveKit's API.
+
+The state of a file's egress is derived from the recording and the film, that of a live egress from its streams, which
+are outputs of the meeting's broadcast.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from control.database import Connection
 from control.identifiers import new_id
 from control.store import films, outbox, recordings
+from foundation.broadcasts import BroadcastReport, OutputKind, OutputState
 
 MOST_LISTED = 100
+MOST_ATTEMPTS = 5
+"""Attempts after which a stream that was never live has failed."""
+
+
+class NewStream(NamedTuple):
+    """A stream of a new egress; `output` is its output, `url` what applications see."""
+
+    output: str
+    kind: OutputKind
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """A stream of an egress. `url` is the playlist's path, or the address with the stream key redacted."""
+
+    id: str
+    egress_id: str
+    kind: OutputKind
+    url: str
+    was_live: bool
+    has_failed: bool
+    retries: int
+    retried_at: datetime | None
+    error: str
+    started_at: datetime
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class EgressRow:
-    """An egress and the basis of its state. `owns`: it started the recording. `made` is the film's result."""
+    """An egress and the basis of its state: a recording, or else a broadcast. `owns`: the egress started it.
+
+    `made` is the film's result.
+    """
 
     id: str
     meeting_id: str
-    recording_id: str
+    recording_id: str | None
+    broadcast_id: str | None
     room: str
     request: bytes
     kind: str
@@ -29,7 +65,7 @@ class EgressRow:
     error: str
     started_at: datetime
     ended_at: datetime | None
-    recording_state: str
+    recording_state: str | None
     stopped_at: datetime | None
     recording_ms: int | None
     made: dict[str, Any] | None
@@ -39,14 +75,15 @@ class EgressRow:
 
 _ALL = """SELECT e.*, r.state AS recording_state, r.stopped_at, r.duration_ms AS recording_ms, f.made,
     j.state AS job_state, j.error AS job_error
-    FROM livekit_egresses e JOIN meeting_recordings r ON r.id = e.recording_id
+    FROM livekit_egresses e LEFT JOIN meeting_recordings r ON r.id = e.recording_id
     LEFT JOIN recording_films f ON f.id = e.film LEFT JOIN processing_jobs j ON j.id = e.film"""
 
 
-async def add(connection: Connection, **values: Any) -> EgressRow:
-    """Add an egress of a running recording, and write its event."""
+async def add(connection: Connection, streams: Sequence[NewStream] = (), **values: Any) -> EgressRow:
+    """Add an egress of a running recording or broadcast, and write its event."""
     made = new_id("egress")
     await connection.insert("livekit_egresses", id=made, **values)
+    await _insert_streams(connection, made, streams)
     row = await by_id(connection, made)
     assert row is not None
     await _report(connection, row, "egress.started")
@@ -115,6 +152,108 @@ async def filmed(connection: Connection, film: str) -> None:
         await _report(connection, row, "egress.ended")
 
 
+async def add_streams(connection: Connection, row: EgressRow, streams: Sequence[NewStream]) -> None:
+    """Add streams to a live egress, and write its event."""
+    await _insert_streams(connection, row.id, streams)
+    await _report(connection, row, "egress.updated")
+
+
+async def _insert_streams(connection: Connection, egress: str, streams: Sequence[NewStream]) -> None:
+    for stream in streams:
+        await connection.insert("livekit_streams", id=stream.output, egress_id=egress, kind=stream.kind, url=stream.url)
+
+
+async def streams_of(connection: Connection, egresses: Sequence[str]) -> dict[str, list[StreamRow]]:
+    """Return the streams of live egresses, by egress, in their order."""
+    found: dict[str, list[StreamRow]] = {}
+    rows = await connection.all(
+        StreamRow, "SELECT * FROM livekit_streams WHERE egress_id = ANY($1) ORDER BY started_at, id", list(egresses)
+    )
+    for row in rows:
+        found.setdefault(row.egress_id, []).append(row)
+    return found
+
+
+async def finish_streams(connection: Connection, outputs: Sequence[str], *, failed: bool = False) -> None:
+    """End streams and delete their outputs. An egress ends with its last stream."""
+    ended = await connection.fetch(
+        "UPDATE livekit_streams SET ended_at = now(), has_failed = $2 OR (NOT was_live AND error <> '')"
+        " WHERE id = ANY($1) AND ended_at IS NULL RETURNING egress_id",
+        list(outputs),
+        failed,
+    )
+    await connection.execute("DELETE FROM broadcast_outputs WHERE id = ANY($1)", list(outputs))
+    for egress in sorted({str(row["egress_id"]) for row in ended}):
+        is_over = await connection.change(
+            "UPDATE livekit_egresses SET ended_at = now() WHERE id = $1 AND ended_at IS NULL"
+            " AND NOT EXISTS (SELECT FROM livekit_streams WHERE egress_id = $1 AND ended_at IS NULL)",
+            egress,
+        )
+        row = await by_id(connection, egress)
+        assert row is not None
+        await _report(connection, row, "egress.ended" if is_over else "egress.updated")
+
+
+async def broadcast_over(connection: Connection, broadcast: str) -> None:
+    """End the streams of a broadcast that has ended."""
+    await finish_streams(connection, [row.id for row in await _running_streams(connection, broadcast)])
+
+
+async def is_unused(connection: Connection, broadcast: str) -> bool:
+    """Return whether an egress started a broadcast, and all of its egresses are over."""
+    return await connection.value(
+        bool,
+        "SELECT coalesce(bool_or(owns) AND bool_and(ended_at IS NOT NULL), false)"
+        " FROM livekit_egresses WHERE broadcast_id = $1",
+        broadcast,
+    )
+
+
+async def note_report(connection: Connection, broadcast: str, report: BroadcastReport) -> bool:
+    """Store what a recorder reports about the streams of a broadcast; return whether one has failed for good."""
+    failed = []
+    for stream in await _running_streams(connection, broadcast):
+        state = report.outputs.get(stream.id)
+        if state is None or not await _note_state(connection, stream, state):
+            continue
+        if state.attempts >= MOST_ATTEMPTS and not stream.was_live and state.phase != "live":
+            failed.append(stream.id)
+        elif state.phase == "live" and not stream.was_live:
+            row = await by_id(connection, stream.egress_id)
+            assert row is not None
+            await _report(connection, row, "egress.updated")
+    if failed:
+        await finish_streams(connection, failed, failed=True)
+    return bool(failed)
+
+
+async def _note_state(connection: Connection, stream: StreamRow, state: OutputState) -> bool:
+    """Store a stream's reported state; return whether it changed."""
+    was_live = stream.was_live or state.phase == "live"
+    if (was_live, state.attempts, state.error) == (stream.was_live, stream.retries, stream.error):
+        return False
+    retried_at = datetime.fromtimestamp(state.since / 1000, UTC) if state.attempts else None
+    return await connection.change(
+        "UPDATE livekit_streams SET was_live = $2, retries = $3, error = $4, retried_at = $5 WHERE id = $1",
+        stream.id,
+        was_live,
+        state.attempts,
+        state.error,
+        retried_at,
+    )
+
+
+async def _running_streams(connection: Connection, broadcast: str) -> list[StreamRow]:
+    return await connection.all(
+        StreamRow,
+        "SELECT s.* FROM livekit_streams s JOIN livekit_egresses e ON e.id = s.egress_id"
+        " WHERE e.broadcast_id = $1 AND s.ended_at IS NULL ORDER BY s.id",
+        broadcast,
+    )
+
+
 async def _report(connection: Connection, row: EgressRow, kind: str) -> None:
     payload = {"meeting": row.meeting_id, "egress": row.id, "recording": row.recording_id}
+    if row.broadcast_id is not None:
+        payload = {"meeting": row.meeting_id, "egress": row.id, "broadcast": row.broadcast_id}
     await outbox.append(connection, outbox.MEDIA_EVENTS, row.meeting_id, kind, payload)

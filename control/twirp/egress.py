@@ -1,7 +1,7 @@
 """Egress: files of rooms, participants and tracks, made from the room's recording once it is finished.
 
-An egress uses the running recording, or starts one. Its file is a film from its start to its end.
-Files stay in Parley's storage: their `location` is a path of the REST API.
+An egress of a file uses the running recording, or starts one. Its file is a film from its start to its end. Files stay
+in Parley's storage: their `location` is a path of the REST API. Streams and segments are made live (`live_egress`).
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from control.problem import Problem
 from control.recordings import lifecycle
 from control.recordings.lifecycle import Wish
 from control.store import egresses, livekit_rooms, recordings
-from control.store.egresses import EgressRow
+from control.twirp import live_egress
 from control.twirp.service import Caller, Method, Service, TwirpError, of_problem, unimplemented
 from foundation.film_options import FilmOptions, Format, Layout, Size, to_job
 from sfu.livekit import names
@@ -22,6 +22,11 @@ from sfu.livekit import names
 _MAX_PATH = 1024
 _ELSEWHERE = ("s3", "gcp", "azure", "aliOSS")
 _OTHERS = ("stream_outputs", "segment_outputs", "image_outputs")
+_RUNNING = (
+    protocol.EgressStatus.EGRESS_STARTING,
+    protocol.EgressStatus.EGRESS_ACTIVE,
+    protocol.EgressStatus.EGRESS_ENDING,
+)
 _PRESETS: dict[int, Size] = {
     protocol.EncodingOptionsPreset.H264_720P_30: "720p",
     protocol.EncodingOptionsPreset.H264_720P_60: "720p",
@@ -34,9 +39,11 @@ _PRESETS: dict[int, Size] = {
 
 async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> "protocol.EgressInfo":
     """Make a film of everybody."""
-    _check(caller, asked)
+    _check(caller, asked, "image_outputs")
     if asked.custom_base_url or asked.video_only:
         raise TwirpError("unimplemented", "custom_base_url and video_only are not supported")
+    if live_egress.is_wanted(asked):
+        return await live_egress.start(caller, asked, FilmOptions(layout=_layout(asked.layout), size=_size(asked)))
     output = _output(asked)
     form = _format(output, sound_only=asked.audio_only)
     options = FilmOptions(layout=_layout(asked.layout), size=_size(asked), format=form)
@@ -94,18 +101,19 @@ async def _of_tracks(caller: Caller, room: str, sids: list[str], options: FilmOp
     return msgspec.structs.replace(options, layout=layout, tracks=tracks), bool({"camera", "screen"} & {*sources})
 
 
-def _check(caller: Caller, asked: Any) -> None:
+def _check(caller: Caller, asked: Any, *others: str) -> None:
+    """Raise TwirpError unless the caller may record, and the request has none of these outputs."""
     caller.grants("room_record")
     if not asked.room_name:
         raise TwirpError("invalid_argument", "missing room_name")
-    if any(len(getattr(asked, name, ())) for name in _OTHERS):
+    if any(len(getattr(asked, name, ())) for name in others or _OTHERS):
         raise _files_only()
     if asked.DESCRIPTOR.fields_by_name.get("advanced") is not None and asked.HasField("advanced"):
         raise TwirpError("unimplemented", "advanced encoding options are not supported; use a preset")
 
 
 def _files_only() -> TwirpError:
-    return TwirpError("unimplemented", "only files in Parley's own storage are written: no streams, segments or images")
+    return TwirpError("unimplemented", "only files in Parley's own storage, and streams of whole rooms")
 
 
 def _output(asked: Any) -> "protocol.EncodedFileOutput":
@@ -184,11 +192,8 @@ async def list_egresses(caller: Caller, asked: "protocol.ListEgressRequest") -> 
     caller.grants("room_record")
     async with caller.services.pool.acquire() as connection:
         rows = await egresses.listed(connection, asked.room_name, asked.egress_id.removeprefix(views.EGRESS))
-    return protocol.ListEgressResponse(items=[views.egress(row) for row in rows if not asked.active or _runs(row)])
-
-
-def _runs(row: EgressRow) -> bool:
-    return views.egress_state(row)[0] in (protocol.EgressStatus.EGRESS_ACTIVE, protocol.EgressStatus.EGRESS_ENDING)
+        infos = await live_egress.infos_of(connection, rows)
+    return protocol.ListEgressResponse(items=[info for info in infos if not asked.active or info.status in _RUNNING])
 
 
 async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol.EgressInfo":
@@ -199,11 +204,13 @@ async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol
         row = await egresses.by_id(connection, egress)
         if row is None:
             raise TwirpError("not_found", "egress does not exist")
-        state, _ = views.egress_state(row)
-        if state != protocol.EgressStatus.EGRESS_ACTIVE:
+        state = (await live_egress.info_of(connection, row)).status
+        if state not in (protocol.EgressStatus.EGRESS_STARTING, protocol.EgressStatus.EGRESS_ACTIVE):
             said = protocol.EgressStatus.Name(state)
             raise TwirpError("failed_precondition", f"egress with status {said} cannot be stopped")
-        is_last = await egresses.end(connection, egress)
+        is_last = row.broadcast_id is None and await egresses.end(connection, egress)
+    if row.broadcast_id is not None:
+        return await live_egress.stop(caller.services, row)
     if is_last:
         try:
             await lifecycle.stop(caller.services, Wish(row.meeting_id, caller.actor, caller.actor, caller.address))
@@ -224,7 +231,7 @@ SERVICE: Service = {
     "UpdateLayout": Method(
         protocol.UpdateLayoutRequest, unimplemented("the layout of a film is chosen when its egress is started")
     ),
-    "UpdateStream": Method(protocol.UpdateStreamRequest, unimplemented("only files are written, no streams")),
+    "UpdateStream": Method(protocol.UpdateStreamRequest, live_egress.update_stream),
     "ListEgress": Method(protocol.ListEgressRequest, list_egresses),
     "StopEgress": Method(protocol.StopEgressRequest, stop),
 }

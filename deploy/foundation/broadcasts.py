@@ -16,6 +16,8 @@ OutputKind = Literal["rtmp", "hls"]
 OutputPhase = Literal["waiting", "connecting", "live", "retrying"]
 LIVE_PREFIX = "_live/"
 """Prefix of HLS segments in the store of recordings, followed by the recorder and the output."""
+LIVE_PATH = "/api/v1/live/"
+"""Path of HLS outputs in the REST API, followed by the watch key."""
 PLAYLIST = "live.m3u8"
 
 

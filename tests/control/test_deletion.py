@@ -49,6 +49,7 @@ ERASED = {
     "invitations",
     "livekit_egresses",
     "livekit_rooms",
+    "livekit_streams",
     "lobby_entries",
     "login_names",
     "loose_files",
@@ -327,6 +328,7 @@ WRITTEN = (
     " VALUES ('{recording}', '{meeting}', 'ready', now())",
     "INSERT INTO livekit_egresses (id, meeting_id, recording_id, room, request, kind, options, owns)"
     " VALUES ('e', '{meeting}', '{recording}', 'standup', '', 'track', '{{}}', true)",
+    "INSERT INTO livekit_streams (id, egress_id, kind, url) VALUES ('ls', 'e', 'rtmp', 'rtmp://host/{meeting}')",
     "INSERT INTO recording_segments VALUES ('{recording}', 'k', 't', '{here}', 1, 'x', now())",
     "INSERT INTO recording_films (id, recording_id, options) VALUES ('rf', '{recording}', '{{}}')",
     "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at)"

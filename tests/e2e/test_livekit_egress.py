@@ -31,10 +31,8 @@ async def test_an_application_gets_files_of_its_room(deployment: Deployment) -> 
         egress = server.egress
         nowhere = api.RoomCompositeEgressRequest(room_name="nowhere", file_outputs=[file])
         assert await refused(egress.start_room_composite_egress(nowhere)) == "not_found"
-        streamed = api.RoomCompositeEgressRequest(
-            room_name=ROOM, stream_outputs=[api.StreamOutput(urls=["rtmp://x/y"])]
-        )
-        assert await refused(egress.start_room_composite_egress(streamed)) == "unimplemented"
+        pictures = api.RoomCompositeEgressRequest(room_name=ROOM, image_outputs=[api.ImageOutput()])
+        assert await refused(egress.start_room_composite_egress(pictures)) == "unimplemented"
 
         await ada.publish()
         await eventually(lambda: bob.heard and bob.seen, 30)

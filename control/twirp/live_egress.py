@@ -1,0 +1,214 @@
+"""Live egress: a room's broadcast to RTMP servers and as HLS.
+
+An egress uses the running broadcast, or starts one. Applications see addresses with the stream key redacted.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from livekit.protocol import egress as protocol
+
+from control import livekit_views as views
+from control.database import Connection
+from control.identifiers import new_id
+from control.recordings import broadcasts as rules
+from control.recordings.broadcasts import Wish
+from control.services import Services
+from control.store import broadcasts, egresses, livekit_rooms, meetings
+from control.store.broadcasts import OutputRow
+from control.store.egresses import EgressRow, NewStream, StreamRow
+from control.twirp.service import Caller, TwirpError
+from foundation.broadcasts import LIVE_PATH, PLAYLIST
+from foundation.film_options import FilmOptions, to_job
+
+_MAX_URL = 1024
+_SHOWN = 3
+_NAME = "LiveKit egress"
+
+
+class _Address(NamedTuple):
+    """An RTMP address: `url` without the stream key, the key, and the address with the key redacted."""
+
+    url: str
+    key: str
+    shown: str
+
+
+def _address(url: str) -> _Address:
+    """Split a URL of the form rtmp[s]://host[:port]/application/key; raises TwirpError."""
+    path, question, query = url.partition("?")
+    where, _, key = path.rpartition("/")
+    if not key or len(url) > _MAX_URL:
+        raise TwirpError("invalid_argument", "a stream's URL must have the form rtmps://host/application/key")
+    key += question + query
+    ends = min(_SHOWN, len(key) // 3)
+    redacted = f"{key[:ends]}...{key[len(key) - ends :]}"
+    return _Address(where, key, f"{where}/{{{redacted}}}")
+
+
+def is_wanted(asked: "protocol.RoomCompositeEgressRequest") -> bool:
+    """Return whether a request orders streams or segments."""
+    return bool(asked.stream_outputs or asked.segment_outputs or asked.WhichOneof("output") in ("stream", "segments"))
+
+
+async def start(
+    caller: Caller, asked: "protocol.RoomCompositeEgressRequest", options: FilmOptions
+) -> "protocol.EgressInfo":
+    """Add the requested outputs to the room's broadcast, and start it if there is none."""
+    addresses, playlists = _targets(caller, asked)
+    if options.size == "1080p" or asked.audio_only:
+        raise TwirpError("unimplemented", "streams are 720p with sound; use a preset of 720p")
+    state = None
+    async with caller.services.pool.acquire() as connection, connection.transaction():
+        meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
+        if meeting is None or await meetings.lock(connection, meeting) is None:
+            raise TwirpError("not_found", "requested room does not exist")
+        streams = await _add_outputs(caller.services, connection, meeting, addresses, playlists)
+        running = row = await broadcasts.running(connection, meeting)
+        if row is None:
+            wish = Wish(meeting, caller.actor, caller.address)
+            row, state = await rules.start_in_transaction(connection, wish, options)
+        egress = await egresses.add(
+            connection,
+            streams,
+            meeting_id=meeting,
+            broadcast_id=row.id,
+            room=asked.room_name,
+            request=_redacted(asked).SerializeToString(),
+            kind="room_composite",
+            options=to_job(options),
+            owns=running is None,
+        )
+        info = await info_of(connection, egress)
+    caller.services.nodes.push(state)
+    return info
+
+
+def _targets(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> tuple[list[_Address], int]:
+    """Return the addresses of requested streams, and the number of HLS outputs."""
+    said = asked.WhichOneof("output")
+    streams = [*asked.stream_outputs, *([asked.stream] if said == "stream" else [])]
+    segments = [*asked.segment_outputs, *([asked.segments] if said == "segments" else [])]
+    if asked.file_outputs or said == "file":
+        raise TwirpError("unimplemented", "files and streams are made by separate egresses")
+    if any(output.WhichOneof("output") is not None for output in segments):
+        raise TwirpError("unimplemented", "segments are written to Parley's own storage only")
+    protocols = (protocol.StreamProtocol.DEFAULT_PROTOCOL, protocol.StreamProtocol.RTMP)
+    if any(output.protocol not in protocols or output.destinations for output in streams):
+        raise TwirpError("unimplemented", "streams are sent by RTMP to URLs only")
+    return _checked(caller, [url for output in streams for url in output.urls]), len(segments)
+
+
+def _checked(caller: Caller, urls: list[str]) -> list[_Address]:
+    addresses = [_address(url.removesuffix(" live=1")) for url in dict.fromkeys(urls)]
+    for address in addresses:
+        rules.check_target(address.url, private=caller.services.config.allow_private_broadcasts)
+    return addresses
+
+
+async def _add_outputs(
+    services: Services, connection: Connection, meeting: str, addresses: list[_Address], playlists: int
+) -> list[NewStream]:
+    count = len(addresses) + playlists
+    if not count:
+        raise TwirpError("invalid_argument", "a stream needs a URL")
+    if len(await broadcasts.outputs(connection, meeting)) + count > broadcasts.MOST_OUTPUTS:
+        raise TwirpError("resource_exhausted", f"a meeting can have {broadcasts.MOST_OUTPUTS} outputs")
+    streams = []
+    for address in addresses:
+        output = new_id("output")
+        key = services.broadcast_seal.seal(output, address.key)
+        row = OutputRow(output, meeting, "rtmp", _NAME, address.url, key, None, datetime.now(UTC))
+        await broadcasts.add_output(connection, row)
+        streams.append(NewStream(output, "rtmp", address.shown))
+    for _ in range(playlists):
+        output, watch = new_id("output"), broadcasts.new_watch_key()
+        row = OutputRow(output, meeting, "hls", _NAME, "", "", watch, datetime.now(UTC))
+        await broadcasts.add_output(connection, row)
+        streams.append(NewStream(output, "hls", f"{LIVE_PATH}{watch}/{PLAYLIST}"))
+    return streams
+
+
+def _redacted(asked: "protocol.RoomCompositeEgressRequest") -> "protocol.RoomCompositeEgressRequest":
+    """Return a copy of a request without stream keys."""
+    copy = protocol.RoomCompositeEgressRequest()
+    copy.CopyFrom(asked)
+    streams = [*copy.stream_outputs, *([copy.stream] if copy.WhichOneof("output") == "stream" else [])]
+    for output in streams:
+        output.urls[:] = [_address(url.removesuffix(" live=1")).shown for url in output.urls]
+    return copy
+
+
+async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -> "protocol.EgressInfo":
+    """Add streams to a live egress, and remove others. It ends with its last stream."""
+    caller.grants("room_record")
+    if asked.add_destinations:
+        raise TwirpError("unimplemented", "streams are sent by RTMP to URLs only")
+    added = _checked(caller, [*asked.add_output_urls])
+    async with caller.services.pool.acquire() as connection, connection.transaction():
+        row = await egresses.by_id(connection, asked.egress_id.removeprefix(views.EGRESS))
+        if row is None:
+            raise TwirpError("not_found", "egress does not exist")
+        if row.broadcast_id is None or row.ended_at is not None:
+            raise TwirpError("failed_precondition", "this egress does not stream, or has ended")
+        await meetings.lock(connection, row.meeting_id)
+        present = await _present(caller.services, connection, row)
+        new = [address for address in added if f"{address.url}/{address.key}" not in present]
+        if new:
+            streams = await _add_outputs(caller.services, connection, row.meeting_id, new, 0)
+            await egresses.add_streams(connection, row, streams)
+        removed = _named([*asked.remove_output_urls], present)
+        await egresses.finish_streams(connection, removed)
+    return await _settled(caller.services, row)
+
+
+async def _present(services: Services, connection: Connection, row: EgressRow) -> dict[str, StreamRow]:
+    """Return an egress's running RTMP streams by their complete URLs."""
+    streams = (await egresses.streams_of(connection, [row.id])).get(row.id, [])
+    running = {stream.id: stream for stream in streams if stream.ended_at is None and stream.kind == "rtmp"}
+    return {
+        f"{output.url}/{services.broadcast_seal.open(output.id, output.stream_key)}": running[output.id]
+        for output in await broadcasts.outputs(connection, row.meeting_id)
+        if output.id in running
+    }
+
+
+def _named(urls: list[str], present: dict[str, StreamRow]) -> list[str]:
+    """Return the streams with these URLs, complete or redacted; raises TwirpError if one does not exist."""
+    found: list[str] = []
+    for url in urls:
+        asked = url.removesuffix(" live=1")
+        outputs = [stream.id for full, stream in present.items() if asked in (full, stream.url)]
+        if not outputs:
+            raise TwirpError("not_found", "the egress has no stream with this URL")
+        found += outputs
+    return found
+
+
+async def stop(services: Services, row: EgressRow) -> "protocol.EgressInfo":
+    """End a live egress, and with the last one a broadcast that an egress started."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        streams = (await egresses.streams_of(connection, [row.id])).get(row.id, [])
+        await egresses.finish_streams(connection, [stream.id for stream in streams if stream.ended_at is None])
+    return await _settled(services, row)
+
+
+async def _settled(services: Services, row: EgressRow) -> "protocol.EgressInfo":
+    assert row.broadcast_id is not None
+    await rules.stop_unused(services, row.meeting_id, row.broadcast_id)
+    async with services.pool.acquire() as connection:
+        after = await egresses.by_id(connection, row.id)
+        assert after is not None
+        return await info_of(connection, after)
+
+
+async def info_of(connection: Connection, row: EgressRow) -> "protocol.EgressInfo":
+    """Return an egress as applications see it."""
+    return (await infos_of(connection, [row]))[0]
+
+
+async def infos_of(connection: Connection, rows: list[EgressRow]) -> "list[protocol.EgressInfo]":
+    """Return egresses as applications see them."""
+    live = [row.id for row in rows if row.broadcast_id is not None]
+    streams = await egresses.streams_of(connection, live) if live else {}
+    return [views.egress(row, streams.get(row.id, [])) for row in rows]

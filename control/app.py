@@ -43,6 +43,7 @@ from control.api import (
     transports,
     webhooks,
 )
+from control.auth import cross_origin
 from control.auth.access import Access
 from control.endpoint import Call, Endpoint, Endpoints
 from control.http import handshakes, request_metrics, request_traces
@@ -149,6 +150,7 @@ def _create_quart(services: Services) -> Quart:
     handle_problems(app)
     request_metrics.install(app)
     request_traces.install(app)
+    cross_origin.install(app, services.config)
     endpoint.install(app, services, declared_endpoints())
     whip.install(app, services)
     livekit.install(app, services)

@@ -173,6 +173,8 @@ class ControlConfig:
     internal_bind: str = "127.0.0.1:8082"
     public_origins: tuple[str, ...] = ()
     """Origins (https://meet.example.org) accepted besides the one a request was sent to; links use the first."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may call REST and signaling with bearer tokens, without cookies."""
     registration: Registration = "closed"
     registration_domains: tuple[str, ...] = ()
     second_factor: SecondFactor = "optional"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from quart import Request
 
-from control.auth import cookies, origins
+from control.auth import cookies, cross_origin, origins
 from control.identity.tokens import GuestPass
 from control.problem import Problem
 from control.services import Services
@@ -69,11 +69,16 @@ def claimed_subject(services: Services, request: Request) -> str | None:
 
 
 def check_origin(services: Services, request: Request, required: bool) -> None:
-    """Raise Problem 403 if a browser's Origin is foreign, or absent though `required`."""
+    """Raise Problem 403 if a browser's Origin is foreign, or absent though `required`.
+
+    A listed origin (CORS) counts as ours for a request without cookies.
+    """
     origin = request.headers.get("Origin")
     if origin is None:
         if required:
             raise Problem(403, "origin_required", "A request with cookies must have an Origin header.")
+        return
+    if cross_origin.is_listed(services.config, request) and "Cookie" not in request.headers:
         return
     if not origins.is_allowed(origin, request.host, request.scheme, services.config.public_origins):
         raise Problem(403, "foreign_origin", "Requests from this origin are not accepted.")

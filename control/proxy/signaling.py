@@ -64,7 +64,8 @@ class SignalingProxy:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         origin = headers.get("origin")
-        configured = self._services.config.public_origins
+        # The first message brings a join token; cookies are not read.
+        configured = (*self._services.config.public_origins, *self._services.config.cors_origins)
         if origin is not None and not origins.is_allowed(origin, headers.get("host", ""), scope["scheme"], configured):
             await self._refuse(send, "foreign_origin")
             return

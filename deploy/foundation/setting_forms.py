@@ -88,6 +88,7 @@ FORMS: Mapping[str, Form] = {
     "mongodb_url": mongodb,
     "oidc_issuer": web_address,
     "origins": origin,
+    "cors_origins": origin,
     "otlp_url": web_address,
     "redis_url": redis,
     "s3_endpoint": web_address,

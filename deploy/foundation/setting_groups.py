@@ -59,6 +59,9 @@ _ADDRESSES = Group(
         Setting(
             "origins", list, (), "public origins of a gateway before this server, such as https://meet.example.org"
         ),
+        Setting(
+            "cors_origins", list, (), "origins of other sites whose pages may call REST with bearer tokens, not cookies"
+        ),
         Setting("trusted_proxies", list, (), "addresses or networks of gateways whose X-Forwarded-For is trusted"),
         Setting("cookies", str, "auto", "auto: secure cookies over HTTPS; always: behind a gateway that ends TLS"),
     ),

@@ -74,6 +74,7 @@ def control_config(settings: Settings) -> ControlConfig:
         private_key=_readable(settings, "tls_key") if https else None,
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         public_origins=_public_origins(settings),
+        cors_origins=tuple(_as_browsers_say(origin) for origin in settings["cors_origins"]),
         trusted_proxies=settings["trusted_proxies"],
         cookie_security=settings["cookies"],
         registration=_registration(settings),

@@ -20,7 +20,8 @@ from sfu.rooms.participant import Participant
 
 _log = logging.getLogger(__name__)
 _MAX_WATCHED = 2000
-_LOOK_SECONDS = 0.05  # the precision of measured times
+_LOOK_SECONDS = 0.05  # the precision of measured times of up to a second
+_PRECISION = 0.05  # that of longer ones, as a part of the time; quiet people are looked at ever less often
 _PATIENCE_SECONDS = 30.0
 OUTCOMES = ("media", "quiet", "left", "no_media")
 _JOINS = Counter(
@@ -67,6 +68,7 @@ class _Attendance:
     waits: dict[str, _Wait] = field(default_factory=dict)
     media: float | None = None
     is_told: bool = False
+    look_at: float = 0.0
     loss: dict[str, float] = field(default_factory=dict)
     freezes: int = 0
 
@@ -170,11 +172,17 @@ class Attendances:
             if not self._watched:
                 self._some.clear()
                 await self._some.wait()
-            now = time.monotonic()
-            for key, one in list(self._watched.items()):
-                if self._look(one, now):
-                    del self._watched[key]
+            self.look(time.monotonic())
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def look(self, now: float) -> int:
+        """Check for the first packets of those whose turn it is; return their number."""
+        due = [(key, one) for key, one in self._watched.items() if now >= one.look_at]
+        for key, one in due:
+            one.look_at = now + (now - one.since) * _PRECISION
+            if self._look(one, now):
+                del self._watched[key]
+        return len(due)
 
     def _look(self, one: _Attendance, now: float) -> bool:
         """Check for first packets; return True once there is nothing more to wait for."""

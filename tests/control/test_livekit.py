@@ -10,7 +10,11 @@ import jwt
 import pytest
 
 from control.config import ControlConfig
+from control.database import session
+from control.events import livekit_webhooks
 from control.identity.livekit_tokens import signing_keys
+from control.store import livekit_rooms, participants
+from control.twirp.service import PREFIX
 from tests.control.harness import People, serving
 from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
 
@@ -71,6 +75,43 @@ async def test_a_name_leads_to_one_meeting_which_joining_makes(config: ControlCo
             assert await validate(access_token("ann", "Daily")) == (200, "success")
         listed = await ada.ok("GET", "/api/v1/meetings")
         assert [meeting["title"] for meeting in listed["meetings"]] == ["Daily"]
+
+
+async def test_tokens_for_something_else_open_nothing(config: ControlConfig) -> None:
+    """A receiver of webhooks, or a participant, holds a signed token, but not one that admits to rooms."""
+    async with door(config, livekit_keys=signing_keys(KEYS), livekit_owner="Ada") as (people, validate):
+        ada = await people.user("ada")
+        assert await validate(access_token("ann", "Daily")) == (200, "success")
+        (meeting,) = (await ada.ok("GET", "/api/v1/meetings"))["meetings"]
+        joined = (await ada.ok("POST", f"/api/v1/meetings/{meeting['id']}/join", {}))["token"]
+        for foreign in (livekit_webhooks.authorization(KEY, SECRET, b"{}"), joined):
+            assert (await validate(foreign))[0] == 401
+            path = f"{ada.server.url}{PREFIX}RoomService/ListRooms"
+            async with ada.session.post(path, json={}, headers={"Authorization": f"Bearer {foreign}"}) as answer:
+                assert answer.status == 401
+        replayed = {"Authorization": f"Bearer {access_token('ann', 'Daily', video={'roomAdmin': True})}"}
+        assert (await people.nobody().call("GET", f"/api/v1/meetings/{meeting['id']}", **replayed))[0] == 401
+
+
+async def test_a_token_replayed_stays_one_participant_of_one_room(config: ControlConfig, dsn: str) -> None:
+    async with door(config, livekit_keys=signing_keys(KEYS), livekit_owner="Ada") as (people, validate):
+        ada = await people.user("ada")
+        token = access_token("ann", "Daily")
+        for used in (token, token, access_token("ann", "Weekly")):
+            assert await validate(used) == (200, "success")
+        listed = {one["title"]: one["id"] for one in (await ada.ok("GET", "/api/v1/meetings"))["meetings"]}
+        async with session(dsn) as connection:
+            first = await participants.with_identity(connection, listed["Daily"], "ann", "Ann")
+            again = await participants.with_identity(connection, listed["Daily"], "ann", "Ann")
+            elsewhere = await participants.with_identity(connection, listed["Weekly"], "ann", "Ann")
+            stranger = await livekit_rooms.participant_of(connection, listed["Weekly"], first.id)
+        assert first.id == again.id != elsewhere.id
+        assert stranger is None
+        await ada.ok("DELETE", f"/api/v1/meetings/{listed['Daily']}")
+        assert await validate(token) == (200, "success")  # the name now denotes a new meeting
+        listed = {one["title"]: one["id"] for one in (await ada.ok("GET", "/api/v1/meetings"))["meetings"]}
+        async with session(dsn) as connection:
+            assert await livekit_rooms.participant_of(connection, listed["Daily"], first.id) is None
 
 
 async def test_without_keys_there_is_no_such_door(config: ControlConfig) -> None:

@@ -76,7 +76,14 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("ListRooms", {"roomList": False}, 401, "unauthenticated"),
     ("CreateRoom", {"roomList": True}, 401, "unauthenticated"),
     ("DeleteRoom", {"roomAdmin": True}, 401, "unauthenticated"),
-    ("ListParticipants", {"body": {"room": "other"}}, 401, "unauthenticated"),
+    *[
+        (method, {"body": {"room": "other", "identity": "ann"}}, 401, "unauthenticated")
+        for method in ("ListParticipants", "GetParticipant", "RemoveParticipant", "MutePublishedTrack", "SendData")
+    ],
+    *[
+        (method, {"body": {"room": "other", "metadata": "m"}}, 401, "unauthenticated")
+        for method in ("UpdateParticipant", "UpdateSubscriptions", "UpdateRoomMetadata")
+    ],
     ("GetParticipant", {"body": {"room": "r", "identity": "nobody"}}, 404, "not_found"),
     ("RemoveParticipant", {"body": {"room": "r", "identity": "nobody"}}, 404, "not_found"),
     ("SendData", {"body": {"room": "r"}}, 404, "not_found"),

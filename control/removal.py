@@ -31,9 +31,11 @@ from sfu.api.desired_state import DesiredState
 async def delete_meeting(services: Services, meeting: str, actor: str, address: str) -> None:
     """End a meeting and delete it with its breakout rooms and all its data.
 
-    Raises Problem 409 while it is being recorded.
+    Raises Problem 409 while it is being recorded, or if a recording is on hold.
     """
     async with services.pool.acquire() as connection:
+        if await recordings.any_held(connection, meeting):
+            raise _held()
         within = await breakouts.of_meeting(connection, meeting)
     for room in within:
         await delete_meeting(services, room.id, actor, address)
@@ -44,6 +46,8 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
         files = await media.of_meeting(connection, meeting)
         placement = await placements.of(connection, meeting)
         async with connection.transaction():
+            if await recordings.any_held(connection, meeting):
+                raise _held()
             await end_in_transaction(connection, meeting)
             state = await rooms.state(connection, meeting)
             people = [one.id for one in await participants.of_meeting(connection, meeting)]
@@ -64,8 +68,13 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
 
 
 async def delete_account(services: Services, user: str) -> None:
-    """Delete an account and everything it owns; raises Problem 409 for the last administrator."""
+    """Delete an account and everything it owns; raises Problem 409 for the last administrator.
+
+    It also raises Problem 409 if a recording of the account is on hold.
+    """
     async with services.pool.acquire() as connection:
+        if await recordings.any_held_of(connection, user):
+            raise _held()
         hosted = await meetings.hosted_by(connection, user)
     for meeting in hosted:
         await delete_meeting(services, meeting, user, "")
@@ -87,6 +96,10 @@ async def delete_account(services: Services, user: str) -> None:
     services.nodes.push(*states)
     await services.results.forget(files)
     await uploads.delete(services, loose)
+
+
+def _held() -> Problem:
+    return Problem(409, "held", "A recording is on legal hold. It cannot be deleted until the hold is released.")
 
 
 async def _leave_rooms(connection: Connection, user: str) -> list[DesiredState]:

@@ -15,7 +15,8 @@ async def apply(services: Services) -> None:
         old = [] if limits.recordings_days is None else await recordings.older_than(connection, limits.recordings_days)
     for row in old:
         async with services.pool.acquire() as connection, connection.transaction():
-            await recordings.delete(connection, row.id)
+            if not await recordings.delete(connection, row.id):
+                continue
             await jobs.forget_about(connection, [row.id])
             await audit.write(connection, None, "retention_recording", row.id, "", meeting=row.meeting_id)
         await services.archive.remove(row.id)

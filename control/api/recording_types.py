@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from control.api.types import Answer, RecordingStatus, Time
+from control.api.types import Answer, Body, RecordingStatus, Time
 from foundation.film_options import FilmOptions
 
 
@@ -25,8 +25,16 @@ class Recording(Answer, frozen=True, kw_only=True):
     bytes: int | None
     stalled: str | None
     problems: list[str]
+    held: bool
+    """True if the recording is on legal hold, and cannot be deleted."""
+    deleted_at: Time | None
+    """Time at which retention deletes the recording; null if it is kept."""
     film: str | None = None
     """The composed film, a file of the recording; null until there is one."""
+
+
+class HoldRecording(Body, frozen=True, kw_only=True):
+    held: bool
 
 
 class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """Recordings: start, stop, list, download and delete."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from quart import Response
@@ -11,6 +12,7 @@ from control.api.recording_types import (
     Composition,
     Film,
     Films,
+    HoldRecording,
     RecordedTrack,
     Recording,
     RecordingDetail,
@@ -25,22 +27,26 @@ from control.endpoint import Call, Endpoints
 from control.files.archive import within
 from control.http import file_response
 from control.http.zip_stream import stream
-from control.problem import Problem, not_found
+from control.problem import Problem, forbidden, not_found
 from control.recordings import lifecycle, zip_entries
 from control.recordings.lifecycle import Wish
 from control.services import Services
 from control.store import audit, films, jobs, meetings, recordings, transcript
 from control.store.films import FilmRow
 from control.store.jobs import JobRow
-from control.store.recordings import RecordingRow
+from control.store.recordings import Hold, RecordingRow
 from foundation.film_options import FilmOptions, from_job, to_job
 
 endpoints = Endpoints("recordings", scope="recordings")
 
 
-def public_recording(row: RecordingRow, title: str) -> Recording:
+def public_recording(services: Services, row: RecordingRow, title: str) -> Recording:
     film = None if row.composed is None else row.composed["file"]
-    return Recording.from_row(row, meeting=row.meeting_id, title=title, film=film)
+    days = services.config.retention.recordings_days
+    finished = row.state not in {"recording", "sealing"}
+    deleted_at = row.started_at + timedelta(days=days) if days is not None and finished and row.hold is None else None
+    held = row.hold is not None
+    return Recording.from_row(row, meeting=row.meeting_id, title=title, film=film, held=held, deleted_at=deleted_at)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/start", Access.RECORDER, answer=Recording, status=201)
@@ -49,14 +55,14 @@ async def start_recording(call: Call, meeting: str) -> Recording:
     person = call.standing.participant
     wish = Wish(meeting, person.id if person is not None else call.actor, call.actor, call.address)
     row = await lifecycle.start(call.services, wish)
-    return public_recording(row, call.standing.meeting.title)
+    return public_recording(call.services, row, call.standing.meeting.title)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/stop", Access.RECORDER, answer=Recording)
 async def stop_recording(call: Call, meeting: str) -> Recording:
     """Stop the running recording. It is then finished automatically."""
     row = await lifecycle.stop(call.services, Wish(meeting, call.actor, call.actor, call.address))
-    return public_recording(row, call.standing.meeting.title)
+    return public_recording(call.services, row, call.standing.meeting.title)
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/recordings", Access.HOST, answer=Recordings)
@@ -65,7 +71,7 @@ async def list_meeting_recordings(call: Call, meeting: str) -> Recordings:
     async with call.services.pool.acquire() as connection:
         rows = await recordings.of_all_rooms(connection, meeting)
         storage = await _storage(call.services, connection)
-    return Recordings(recordings=[public_recording(row, title) for row, title in rows], storage=storage)
+    return Recordings(recordings=[public_recording(call.services, row, title) for row, title in rows], storage=storage)
 
 
 @endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)
@@ -74,7 +80,7 @@ async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
     async with call.services.pool.acquire() as connection:
         rows = await recordings.of_user(connection, call.user.user, query.search)
         storage = await _storage(call.services, connection)
-    return Recordings(recordings=[public_recording(row, title) for row, title in rows], storage=storage)
+    return Recordings(recordings=[public_recording(call.services, row, title) for row, title in rows], storage=storage)
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>", Access.RECORDING, answer=RecordingDetail)
@@ -161,6 +167,8 @@ async def list_films(call: Call, recording: str) -> Films:
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>/films/<film>", Access.RECORDING, answer=Done)
 async def delete_film(call: Call, recording: str, film: str) -> Done:
     """Delete an ordered film, or stop making it."""
+    if _row(call).hold is not None:
+        raise _held()
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await films.forget(connection, recording, film)
         if row is None:
@@ -171,13 +179,31 @@ async def delete_film(call: Call, recording: str, film: str) -> Done:
     return Done()
 
 
+@endpoints.route("PUT", "/api/v1/recordings/<recording>/hold", Access.RECORDING, body=HoldRecording, answer=Recording)
+async def hold_recording(call: Call, recording: str, body: HoldRecording) -> Recording:
+    """Place or release a legal hold. Only administrators may change a hold that an administrator placed.
+
+    Neither people nor retention delete a recording on hold, nor its meeting, films, captions or owner's account.
+    """
+    admin = call.standing.admin
+    hold: Hold | None = ("admin" if admin else "host") if body.held else None
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await recordings.set_hold(connection, recording, hold, admin=admin)
+        if row is None:
+            raise forbidden("An administrator placed this hold. Only administrators may change it.")
+        action = "hold_recording" if body.held else "release_recording"
+        await audit.write(connection, call.actor, action, recording, call.address)
+    return public_recording(call.services, row, call.standing.meeting.title)
+
+
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>", Access.RECORDING, answer=Done)
 async def delete_recording(call: Call, recording: str) -> Done:
     """Delete a finished recording with its files."""
     if _row(call).state in {"recording", "sealing"}:
         raise Problem(409, "recording", "This recording is still running or being finished.")
     async with call.services.pool.acquire() as connection, connection.transaction():
-        await recordings.delete(connection, recording)
+        if not await recordings.delete(connection, recording):
+            raise _held()
         await jobs.forget_about(connection, [recording])
         await audit.write(connection, call.actor, "delete_recording", recording, call.address)
     await call.services.archive.remove(recording)
@@ -203,6 +229,10 @@ async def captions(services: Services, row: RecordingRow) -> Captions:
             connection, row.meeting_id, row.started_at, row.duration_ms or 0, zip_entries.MAX_LINES
         )
     return Captions(captions=[caption_line(one) for one in rows])
+
+
+def _held() -> Problem:
+    return Problem(409, "held", "This recording is on legal hold. It cannot be deleted until the hold is released.")
 
 
 def _row(call: Call) -> RecordingRow:
@@ -244,7 +274,7 @@ async def detail(services: Services, row: RecordingRow, title: str) -> Recording
                 for track in manifest.tracks
             ]
     composition = await _composition(services, row)
-    return RecordingDetail(recording=public_recording(row, title), tracks=tracks, composition=composition)
+    return RecordingDetail(recording=public_recording(services, row, title), tracks=tracks, composition=composition)
 
 
 async def _composition(services: Services, row: RecordingRow) -> Composition | None:

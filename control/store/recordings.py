@@ -10,6 +10,7 @@ from control.database import Connection, contains, load
 from sfu.api.facts import RecordingFinished, SegmentClosed
 
 State = Literal["recording", "sealing", "ready", "partial", "empty"]
+Hold = Literal["host", "admin"]
 TABLES = ("meeting_recordings", "recording_segments", "recording_links")
 """Tables that `parley recording rescan` restores."""
 
@@ -47,6 +48,7 @@ class RecordingRow(msgspec.Struct, frozen=True):
     composed: dict[str, Any] | None
     stalled: str | None
     problems: list[str]
+    hold: Hold | None
 
 
 async def start(connection: Connection, recording: str, meeting: str, started_by: str, at: datetime) -> RecordingRow:
@@ -270,8 +272,41 @@ async def set_composed(connection: Connection, recording: str, composed: dict[st
     await connection.execute("UPDATE meeting_recordings SET composed = $2 WHERE id = $1", recording, composed)
 
 
-async def delete(connection: Connection, recording: str) -> None:
-    await connection.execute("DELETE FROM meeting_recordings WHERE id = $1", recording)
+async def delete(connection: Connection, recording: str) -> bool:
+    """Delete a recording; return False if it is on hold or does not exist."""
+    return await connection.change("DELETE FROM meeting_recordings WHERE id = $1 AND hold IS NULL", recording)
+
+
+async def set_hold(connection: Connection, recording: str, hold: Hold | None, *, admin: bool) -> RecordingRow | None:
+    """Place or release a hold. Returns None, without a change, if only an administrator may change it."""
+    return await connection.one(
+        RecordingRow,
+        "UPDATE meeting_recordings SET hold = $2 WHERE id = $1 AND (hold IS DISTINCT FROM 'admin' OR $3) RETURNING *",
+        recording,
+        hold,
+        admin,
+    )
+
+
+async def any_held(connection: Connection, meeting: str) -> bool:
+    """Return whether a recording of the meeting or of its breakout rooms is on hold.
+
+    Locks their rows, so that none gets a hold before the transaction ends.
+    """
+    holds = await connection.column(
+        "SELECT hold FROM meeting_recordings WHERE meeting_id IN"
+        " (SELECT id FROM meetings WHERE id = $1 OR breakout_of = $1) FOR UPDATE",
+        meeting,
+    )
+    return any(hold is not None for hold in holds)
+
+
+async def any_held_of(connection: Connection, user: str) -> bool:
+    """Return whether a recording of this user's meetings is on hold."""
+    held: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM meeting_recordings WHERE owner_id = $1 AND hold IS NOT NULL)", user
+    )
+    return held
 
 
 async def abandoned(connection: Connection) -> list[RecordingRow]:
@@ -313,10 +348,10 @@ async def give_up(connection: Connection, recording: str) -> None:
 
 
 async def older_than(connection: Connection, days: int) -> list[RecordingRow]:
-    """Return finished recordings that started more than `days` ago."""
+    """Return finished recordings that started more than `days` ago and are not on hold."""
     return await connection.all(
         RecordingRow,
-        "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial', 'empty')"
+        "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial', 'empty') AND hold IS NULL"
         " AND started_at < now() - make_interval(days => $1) LIMIT 1000",
         days,
     )

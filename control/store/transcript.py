@@ -235,4 +235,9 @@ async def forget_chat(connection: Connection, days: int) -> None:
 
 
 async def forget_captions(connection: Connection, days: int) -> None:
-    await connection.execute("DELETE FROM captions WHERE said_at < now() - make_interval(days => $1)", days)
+    """Delete captions older than `days`, except those of meetings with a recording on hold."""
+    await connection.execute(
+        "DELETE FROM captions WHERE said_at < now() - make_interval(days => $1) AND meeting_id NOT IN"
+        " (SELECT meeting_id FROM meeting_recordings WHERE hold IS NOT NULL)",
+        days,
+    )

@@ -139,6 +139,7 @@ TABLE = {
     f"GET {R}/captions": OWN_RECORDING,
     f"GET {R}/files/<path:name>": OWN_RECORDING,
     f"POST {R}/composition": OWN_RECORDING,
+    f"PUT {R}/hold": OWN_RECORDING,
     f"POST {R}/films": OWN_RECORDING,
     f"GET {R}/films": OWN_RECORDING,
     f"DELETE {R}/films/<film>": OWN_RECORDING,
@@ -277,6 +278,7 @@ BODIES = {
     f"POST {M}/messages": {"text": "hello"},
     "POST /api/v1/media/<file>/links": {},
     f"POST {R}/file-links": {"name": "track0.webm"},
+    f"PUT {R}/hold": {"held": False},
     "POST /api/v1/recording/start": {"meeting": "<meeting>"},
     "POST /api/v1/recording/stop": {"meeting": "<meeting>"},
 }

@@ -1,5 +1,7 @@
 """Sharing, retention, export, and repair from the command line."""
 
+from dataclasses import replace
+
 import aiohttp
 import asyncpg
 import pytest
@@ -72,8 +74,6 @@ async def test_wrong_passcodes_of_a_link_are_limited(people: People, config: Con
 
 
 async def test_retention_deletes_what_is_too_old(people: People, config: ControlConfig, dsn: str) -> None:
-    from dataclasses import replace
-
     host = await people.user("ada")
     _, old = await recorded(host, config)
     connection = await asyncpg.connect(dsn)
@@ -90,6 +90,36 @@ async def test_retention_deletes_what_is_too_old(people: People, config: Control
     kept = await connection.fetch("SELECT action FROM operation_logs")
     await connection.close()
     assert [row["action"] for row in kept] == ["retention_recording"]
+
+
+async def test_a_hold_stops_every_deletion(people: People, config: ControlConfig, dsn: str) -> None:
+    host, admin = await people.user("ada"), await people.user("root")
+    meeting, held = await recorded(host, config)
+    path = f"/api/v1/recordings/{held}"
+    assert (await host.ok("PUT", f"{path}/hold", {"held": True}))["held"] is True
+    assert await host.refused("DELETE", path) == (409, "held")
+    assert await host.refused("DELETE", f"/api/v1/meetings/{meeting}") == (409, "held")
+    assert await host.refused("DELETE", "/api/v1/users/account") == (409, "held")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE users SET role = 'admin' WHERE username = 'root'")
+    await connection.execute("UPDATE meeting_recordings SET started_at = now() - interval '31 days'")
+    services = await open_services(replace(config, retention=Retention(recordings_days=30)))
+    try:
+        await apply(services)
+        assert (await host.ok("GET", path))["recording"]["held"] is True
+        await admin.ok("PUT", f"{path}/hold", {"held": True})
+        assert await host.refused("PUT", f"{path}/hold", {"held": False}) == (403, "forbidden")
+        await admin.ok("PUT", f"{path}/hold", {"held": False})
+        await apply(services)
+    finally:
+        await services.close()
+    assert await host.refused("GET", path) == (404, "not_found")
+    logged = await connection.fetch(
+        "SELECT action FROM operation_logs WHERE target = $1 AND action LIKE '%\\_recording'", held
+    )
+    await connection.close()
+    actions = [row["action"] for row in logged]
+    assert [actions.count(one) for one in ("hold_recording", "release_recording", "retention_recording")] == [2, 1, 1]
 
 
 async def test_command_line_tools(people: People, dsn: str) -> None:

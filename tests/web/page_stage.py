@@ -32,6 +32,8 @@ RECORDING = {
     "state": "ready",
     "stalled": None,
     "problems": [],
+    "held": False,
+    "deleted_at": "2026-12-25T10:00:00Z",
 }
 CAPTIONS = [
     {"participant": person, "name": name, "start_ms": start, "end_ms": start + 4000, "text": text}

@@ -133,3 +133,22 @@ async def test_a_link_asks_for_its_passcode(view: Page, server: ScriptedServer) 
     await view.get_by_label("Passcode").fill("melon 42")
     await view.get_by_label("Passcode").press("Enter")
     await expect(view.locator("video")).to_be_visible()
+
+
+async def test_a_recording_on_hold_cannot_be_deleted(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    prepare(server, "/recordings/r1")
+
+    def hold(_request: Any) -> tuple[int, Any]:
+        held = RECORDING | {"held": True, "deleted_at": None}
+        server.answers["GET", "/recordings/r1"][1]["recording"] = held
+        return 200, held
+
+    server.answers["PUT", "/recordings/r1/hold"] = hold
+    await view.goto(f"{server.url}/recordings/r1")
+    await expect(view.locator(".watch-head")).to_contain_text("Deleted automatically on Dec 25")
+    await view.get_by_role("button", name="Hold", exact=True).click()
+    await expect(view.locator(".watch-head")).to_contain_text("On legal hold")
+    await expect(view.get_by_role("button", name="Delete", exact=True)).to_have_count(0)
+    await expect(view.get_by_role("button", name="Release hold")).to_be_visible()

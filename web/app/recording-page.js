@@ -35,7 +35,8 @@ export async function showRecording(page, context) {
       finished && h('button', { type: 'button', class: 'button primary', onclick: () => void share(id, shown.now()) }, icon('link'), t('share.action')),
       parts && h('button', { type: 'button', class: 'button', onclick: () => parts.cut(shown.now() * 1000) }, icon('cut'), t('clips.action')),
       finished && h('a', { class: 'button', href: `/api/v1/recording/download/${encodeURIComponent(id)}`, download: true, target: '_self' }, icon('download'), t('recordings.download')),
-      finished && h('button', { type: 'button', class: 'button', onclick: () => void remove(id, recording.title, context) }, icon('trash'), t('action.delete'))),
+      finished && h('button', { type: 'button', class: 'button', onclick: () => void hold(path, !recording.held, context) }, icon('lock'), t(recording.held ? 'hold.release' : 'hold.place')),
+      finished && !recording.held && h('button', { type: 'button', class: 'button', onclick: () => void remove(id, recording.title, context) }, icon('trash'), t('action.delete'))),
     shown.element, parts && parts.element, parts && orderForm(id, parts.load).element, finished && tracks(id, detail)));
   if (!finished || (!detail.composition?.file && detail.composition)) keepLooking(path, recording.state, context);
 }
@@ -79,6 +80,8 @@ function heading(recording, ...actions) {
   return h('header', { class: 'watch-head' },
     h('div', {}, h('h1', {}, recording.title),
       h('p', { class: 'hint' }, [dateTime(recording.started_at), recording.duration_ms !== null && duration(recording.duration_ms), recording.bytes !== null && size(recording.bytes)].filter(Boolean).join(' · ')),
+      recording.held && h('p', { class: 'hint' }, t('hold.text')),
+      recording.deleted_at && h('p', { class: 'hint' }, t('hold.deleted-at', { time: dateTime(recording.deleted_at) })),
       recording.problems.length > 0 && h('ul', { class: 'hint problems' }, ...recording.problems.map((/** @type {string} */ one) => h('li', {}, one)))),
     h('div', { class: 'row-actions' }, ...actions));
 }
@@ -152,6 +155,16 @@ function tracks(id, detail) {
     h('span', {}, h('strong', {}, track.name), ` · ${t(`recordings.source-${track.source}`)}`, h('span', { class: 'hint' }, ` ${duration(track.duration_ms)} · ${track.codec}`)),
     h('a', { class: 'icon-button', href: `${base}${file}?download`, download: true, target: '_self', title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file }) }, icon('download')),
     linksButton(id, file, file))))));
+}
+
+/** Place or release a legal hold. @param {string} path @param {boolean} held @param {import('./main.js').Context} context */
+async function hold(path, held, context) {
+  try {
+    await rest.put(`${path}/hold`, { held });
+    context.again();
+  } catch (error) {
+    toast(sentenceOf(error), 'problem');
+  }
 }
 
 /** @param {string} id @param {string} title @param {import('./main.js').Context} context */

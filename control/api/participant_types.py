@@ -108,8 +108,19 @@ class Participant(Answer, frozen=True, kw_only=True):
     left_at: Time | None
 
 
+class ParticipantQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`cursor` is the `next` of the previous page. `present` selects those in the room, or the others."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
+    cursor: str | None = None
+    present: bool | None = None
+
+
 class Participants(Answer, frozen=True, kw_only=True):
+    """`next` is the cursor of the next page, null at the end."""
+
     participants: list[Participant]
+    next: str | None = None
 
 
 class AddParticipant(Body, frozen=True, kw_only=True):

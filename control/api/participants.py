@@ -11,6 +11,7 @@ from control.api.participant_types import (
     MuteAll,
     MuteParticipant,
     Participant,
+    ParticipantQuery,
     Participants,
     RemoveParticipant,
 )
@@ -30,6 +31,7 @@ from sfu.api.desired_state import DesiredState
 endpoints = Endpoints("participants", scope="meetings")
 Edit = Callable[[DesiredState, MeetingRow, ParticipantRow], DesiredState]
 _PATH = "/api/v1/meetings/<meeting>/participants"
+_MOST = 10_000
 
 
 def public_participant(person: ParticipantRow) -> Participant:
@@ -38,12 +40,16 @@ def public_participant(person: ParticipantRow) -> Participant:
     )
 
 
-@endpoints.route("GET", _PATH, Access.PARTICIPANT, answer=Participants)
-async def list_participants(call: Call, meeting: str) -> Participants:
-    """List the meeting's participants, past and present."""
+@endpoints.route("GET", _PATH, Access.PARTICIPANT, query=ParticipantQuery, answer=Participants)
+async def list_participants(call: Call, meeting: str, query: ParticipantQuery) -> Participants:
+    """List the meeting's participants, past and present, in the order in which they came."""
     async with call.services.pool.acquire() as connection:
-        rows = await participants.of_meeting(connection, meeting)
-    return Participants(participants=[public_participant(row) for row in rows])
+        if query.cursor is not None and await participants.by_id(connection, meeting, query.cursor) is None:
+            raise Problem(400, "invalid_cursor", "The cursor is invalid.")
+        rows = await participants.page(connection, meeting, query.limit + 1, query.cursor, present=query.present)
+    page = rows[: query.limit]
+    following = page[-1].id if len(rows) > query.limit else None
+    return Participants(participants=[public_participant(row) for row in page], next=following)
 
 
 @endpoints.route("POST", _PATH, Access.HOST, body=AddParticipant, answer=Participant, status=201)
@@ -108,8 +114,8 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
             raise not_found("This meeting does not exist.")
         people = [
             person
-            for person in await participants.of_meeting(connection, meeting)
-            if person.present and person.role in {"participant", "viewer"}
+            for person in await participants.page(connection, meeting, _MOST, present=True)
+            if person.role in {"participant", "viewer"}
         ]
 
         def edit(state: DesiredState) -> DesiredState:

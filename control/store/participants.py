@@ -111,11 +111,27 @@ async def by_main(connection: Connection, breakout: str, main: str) -> Participa
     )
 
 
-async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) -> list[ParticipantRow]:
+async def of_meeting(connection: Connection, meeting: str, limit: int = 20_000) -> list[ParticipantRow]:
     return await connection.all(
         ParticipantRow,
         "SELECT * FROM meeting_participants WHERE meeting_id = $1 ORDER BY created_at, id LIMIT $2",
         meeting,
+        limit,
+    )
+
+
+async def page(
+    connection: Connection, meeting: str, limit: int, after: str | None = None, *, present: bool | None = None
+) -> list[ParticipantRow]:
+    """Return participants in the order in which they came, from the one that follows `after`."""
+    return await connection.all(
+        ParticipantRow,
+        "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND ($3::boolean IS NULL OR present = $3)"
+        " AND ($2::text IS NULL OR (created_at, id) > (SELECT created_at, id FROM meeting_participants WHERE id = $2))"
+        " ORDER BY created_at, id LIMIT $4",
+        meeting,
+        after,
+        present,
         limit,
     )
 

@@ -85,3 +85,16 @@ async def test_metadata_is_kept_and_told_to_the_room(people: People, node: Node)
     assert await host.refused("PUT", of_person, {"metadata": "é" * 2001}) == (400, "invalid_request")
     again = await nobody.ok("POST", f"{base}/join", {"admission_token": made["token"]})
     assert claims(again)["metadata"] == "hand 3"
+
+
+async def test_participants_are_listed_in_pages(people: People, node: Node) -> None:
+    host = await people.user("ada")
+    base = f"/api/v1/meetings/{(await host.ok('POST', '/api/v1/meetings', {}))['id']}"
+    for name in ("a", "b", "c"):
+        await host.ok("POST", f"{base}/admissions", {"identity": name, "name": name})
+    first = await host.ok("GET", f"{base}/participants?limit=2&present=false")
+    rest = await host.ok("GET", f"{base}/participants?limit=2&cursor={first['next']}")
+    assert [one["identity"] for one in first["participants"] + rest["participants"]] == ["a", "b", "c"]
+    assert rest["next"] is None
+    assert (await host.ok("GET", f"{base}/participants?present=true"))["participants"] == []
+    assert await host.refused("GET", f"{base}/participants?cursor=none") == (400, "invalid_cursor")

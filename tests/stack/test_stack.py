@@ -69,6 +69,13 @@ QUIET = {
     "parley_inference_wordless",
     "parley_inference_worker_restarts",
     "parley_log_lines_left_out",
+    "parley_recorder_broadcast_bits_per_second",
+    "parley_recorder_broadcast_bytes",
+    "parley_recorder_broadcast_delay_seconds",
+    "parley_recorder_broadcast_dropped_frames",
+    "parley_recorder_broadcast_failures",
+    "parley_recorder_broadcast_outputs",
+    "parley_recorder_broadcasts",
     "parley_recorder_disk_errors",
     "parley_recorder_dropped_records",
     "parley_recorder_finish_seconds",  # it still records

@@ -62,7 +62,7 @@ def test_a_mean_over_the_picture() -> None:
 
 
 def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="an operation Erf"):
+    with pytest.raises(ValueError, match="the operation Erf"):
         convert(*graph({"name": "out", "op": "Erf", "input": ["in"]}, {}), ("out",), 4)
 
 

@@ -149,7 +149,7 @@ def test_slots_are_bounded_and_their_ssrcs_distinct() -> None:
         made.offer(LOCAL)
     made.add_slot("video", 1, 2)
     for ssrc, rtx in ((2, None), (3, 1), (4, 4)):
-        with pytest.raises(ValueError, match="taken"):
+        with pytest.raises(ValueError, match="the SSRC is in use"):
             made.add_slot("video", ssrc, rtx)
     with pytest.raises(ValueError, match="audio or video"):
         made.add_slot("text", 9)

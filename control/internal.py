@@ -9,11 +9,12 @@ from quart import Quart, Response, request
 from control import facts, livekit_admission, stream_key_admission
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
+from control.identity import livekit_tokens
 from control.jobs import outside_jobs
 from control.nodes import desired_changes
 from control.placement import placing
 from control.problem import Problem
-from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH, livekit_token, node_for, node_of_livekit, room_of_path
+from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH, node_for, node_of_livekit, room_of_path
 from control.recordings import broadcasts
 from control.services import Services
 from control.store import placements, rooms
@@ -146,7 +147,7 @@ def _add_nodes(app: Quart, services: Services) -> None:
         query = parse_qs(uri.query)
         authorization = request.headers.get("X-Original-Authorization", "")
         if uri.path in LIVEKIT_PATHS:
-            node = await node_of_livekit(services, livekit_token(uri.query, authorization))
+            node = await node_of_livekit(services, livekit_tokens.of_request(uri.query, authorization))
             address = node.signaling_url
         elif uri.path == SIGNALING_PATH:
             meeting, further = query.get("meeting", [""])[0], query.get("node", [""])[0]

@@ -73,7 +73,7 @@ async def list_live_rooms(call: Call) -> LiveRooms:
 async def list_peers(call: Call, meeting: str) -> Peers:
     """List the participants in the room and what they publish."""
     async with call.services.pool.acquire() as connection:
-        people = await participants.page(connection, meeting, 10_000, present=True)
+        people = await participants.page(connection, meeting, participants.MOST, present=True)
         return Peers(peers=[await _peer(connection, one) for one in people])
 
 

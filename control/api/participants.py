@@ -31,7 +31,6 @@ from sfu.api.desired_state import DesiredState
 endpoints = Endpoints("participants", scope="meetings")
 Edit = Callable[[DesiredState, MeetingRow, ParticipantRow], DesiredState]
 _PATH = "/api/v1/meetings/<meeting>/participants"
-_MOST = 10_000
 
 
 def public_participant(person: ParticipantRow) -> Participant:
@@ -114,7 +113,7 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
             raise not_found("This meeting does not exist.")
         people = [
             person
-            for person in await participants.page(connection, meeting, _MOST, present=True)
+            for person in await participants.page(connection, meeting, participants.MOST, present=True)
             if person.role in {"participant", "viewer"}
         ]
 

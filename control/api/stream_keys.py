@@ -55,7 +55,7 @@ async def create_stream_key(call: Call, meeting: str, body: CreateStreamKey) -> 
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
         if len(await stream_keys.of_meeting(connection, meeting)) >= _MAX_KEYS:
-            raise Problem(409, "too_many_keys", "The account has too many API keys. Delete one first.")
+            raise Problem(409, "too_many_keys", "This meeting has too many stream keys. Delete one first.")
         row, secret = await stream_keys.create(
             connection, meeting, user, name=body.name, role=body.role, expires_at=body.expires_at
         )

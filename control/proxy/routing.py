@@ -3,8 +3,6 @@
 If the node turns out to be lost, its rooms are placed again at once, and the request goes to the new node.
 """
 
-from urllib.parse import parse_qs
-
 from control import livekit_admission, stream_key_admission
 from control.identity.livekit_tokens import TokenRefused
 from control.identity.tokens import way_of_join_token
@@ -31,16 +29,6 @@ def room_of_path(raw: str) -> str:
     except ValueError as error:
         raise not_found() from error
     return path.room if path.kind is Kind.EVENT_STREAM else ""
-
-
-def livekit_token(query: str, authorization: str) -> str:
-    """Return the access token of a LiveKit client's request, or "" without one."""
-    scheme, _, bearer = authorization.partition(" ")
-    try:
-        said = parse_qs(query, max_num_fields=64).get("access_token", [""])[-1]
-    except ValueError:
-        said = ""
-    return said or (bearer.strip() if scheme.lower() == "bearer" else "")
 
 
 async def node_of_livekit(services: Services, token: str) -> NodeRecord:

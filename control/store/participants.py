@@ -15,6 +15,8 @@ Role = Literal["host", "co-host", "participant", "viewer"]
 # off.
 _SEATED = """(p.present OR coalesce(p.seat_until > now(), false) OR EXISTS (SELECT FROM meeting_participants b
     WHERE b.main_id = p.id AND (b.present OR b.seat_until > now())))"""
+MOST = 10_000
+"""The participants that are listed at once, at most, for actions that concern everyone in a room."""
 _CUT_OFF_SECONDS = 60
 _GONE = ("left", "removed", "banned", "ended", "consent_required")
 """Reasons for leaving that free the seat at once. After any other, the participant is expected back."""

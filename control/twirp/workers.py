@@ -9,7 +9,6 @@ import contextlib
 import logging
 import secrets
 import time
-from urllib.parse import parse_qs
 
 import jwt
 from google.protobuf.message import DecodeError
@@ -123,9 +122,8 @@ class AgentDoor:
         if not keys:
             raise TokenRefused(404, "there is no such endpoint")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        said = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=64).get("access_token", [""])[-1]
-        token = livekit_tokens.verified(bearer.strip() if scheme.lower() == "bearer" else said, keys)
+        given = livekit_tokens.of_request(scope["query_string"].decode("latin-1"), headers.get("authorization", ""))
+        token = livekit_tokens.verified(given, keys)
         if not token.video.agent:
             raise TokenRefused(401, "permissions denied")
         if len(self._workers) >= MAX_WORKERS:

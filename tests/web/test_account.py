@@ -20,7 +20,7 @@ async def test_an_api_key_is_made_with_scopes_and_shown_once(view: Page, server:
     await view.goto(f"{server.url}/account")
     await view.get_by_text("New API key").click()
     form = view.locator("form", has=view.get_by_role("button", name="Create key"))
-    await expect(form.get_by_role("group")).to_have_count(4)  # no administration: the user is none
+    await expect(form.get_by_role("group")).to_have_count(5)  # no administration: the user is none
     await form.get_by_label("Name").fill("Robot")
     await form.get_by_role("button").click()
     await expect(form.get_by_role("alert")).to_have_text("Choose what the key may do.")

@@ -101,7 +101,7 @@ def test_a_damaged_file_makes_a_recording_partial(tmp_path):
     media.write_bytes(media.read_bytes()[:-500])
     manifest = finish(tmp_path, INFO, "recorder-1", 0, threading.Event())
     assert manifest.state == "partial"
-    assert "1-1.webm holds" in manifest.problems[0]
+    assert "1-1.webm has only" in manifest.problems[0]
 
 
 def test_what_is_damaged_does_not_keep_the_rest_from_being_finished(tmp_path):

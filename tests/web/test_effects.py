@@ -44,6 +44,6 @@ async def test_another_background_is_drawn_kept_and_given_up_where_it_fails(view
     # The model is unavailable: the camera continues without it, and the user is notified.
     await view.route("**/segmenter.tflite", lambda route: route.abort())
     await view.locator("label", has_text="Slight blur").click()
-    await expect(view.locator(".effects-preview [role=status]")).to_contain_text("Effects do not work")
+    await expect(view.locator(".effects-preview [role=status]")).to_contain_text("do not work in this browser")
     await expect(view.locator("input[name=background][value='']")).to_be_checked()
     await shows("camera")

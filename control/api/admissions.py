@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
 from control.api.metadata import check_size
 from control.api.participant_types import Admission, CreateAdmission
 from control.auth.access import Access
@@ -74,14 +72,11 @@ async def _give_role(
         return None
     await participants.set_role(connection, person.id, body.role)
     settings = grants.settings_of(call.standing.meeting)
-
     seated = await participants.is_seated(connection, person.id)
 
     def edit(state: DesiredState) -> DesiredState:
         if not seated and person.id not in state.participants:
             return state
-        muted = grants.current(state, person.id, person.role, settings).muted
-        fresh = msgspec.structs.replace(grants.for_role(body.role, settings), muted=muted)
-        return grants.with_grants(state, person.id, fresh)
+        return grants.with_role(state, person.id, person.role, body.role, settings)
 
     return await rooms.edit_state(connection, person.meeting_id, edit)

@@ -69,10 +69,7 @@ async def change_role(call: Call, meeting: str, participant: str, body: ChangeRo
     """Change a role. Making somebody the host hands the meeting over; the previous host becomes a co-host."""
 
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
-        settings = grants.settings_of(row)
-        muted = grants.current(state, person.id, person.role, settings).muted
-        fresh = msgspec.structs.replace(grants.for_role(body.role, settings), muted=muted)
-        return grants.with_grants(state, person.id, fresh)
+        return grants.with_role(state, person.id, person.role, body.role, grants.settings_of(row))
 
     async with call.services.pool.acquire() as connection:
         async with connection.transaction():

@@ -48,6 +48,14 @@ def with_grants(state: DesiredState, participant: str, grants: Grants) -> Desire
     return msgspec.structs.replace(state, participants={**state.participants, participant: grants})
 
 
+def with_role(
+    state: DesiredState, participant: str, before: Role, role: Role, settings: MeetingSettings
+) -> DesiredState:
+    """Return the state in which a participant has the grants of another role; what hosts muted stays muted."""
+    muted = current(state, participant, before, settings).muted
+    return with_grants(state, participant, msgspec.structs.replace(for_role(role, settings), muted=muted))
+
+
 def with_removed(state: DesiredState, participant: str, user: str | None) -> DesiredState:
     """Return the state with the participant removed; with `user`, the account is banned too."""
     removed = tuple(dict.fromkeys((*state.removed, participant)))

@@ -120,11 +120,11 @@ async def end(connection: Connection, egress: str) -> bool:
 async def recorded(connection: Connection, recording: str, node: str, host: str) -> None:
     """Order the films of a finished recording's egresses, each from the start to the end of its egress."""
     row = await recordings.by_id(connection, recording)
-    waiting = await connection.all(EgressRow, f"{_ALL} WHERE e.recording_id = $1 AND e.film IS NULL", recording)
-    for egress in waiting if row is not None else ():
-        assert row is not None
+    if row is None:
+        return
+    duration = row.duration_ms or 0
+    for egress in await connection.all(EgressRow, f"{_ALL} WHERE e.recording_id = $1 AND e.film IS NULL", recording):
         ended_at = egress.ended_at or row.stopped_at
-        duration = row.duration_ms or 0
         if not duration:
             await _update(connection, egress.id, ended_at, None)
             await _report(connection, egress, "egress.ended")

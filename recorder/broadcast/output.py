@@ -97,6 +97,10 @@ class Output(ABC):
     async def hand_over(self) -> None:
         """Deliver the units that `next` returns; raises Failed, OSError, TimeoutError or ValueError."""
 
+    @abstractmethod
+    async def forget(self) -> None:
+        """Delete what the output has stored, some time after its end."""
+
     def is_live(self) -> None:
         """Record that the target accepts media; units start with the next keyframe."""
         self._waiting.clear()

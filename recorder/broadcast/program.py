@@ -68,7 +68,7 @@ class Program:
         self._pictures_before = 0
         self._left_out_before = 0
         self._problem = ""
-        self._stored: list[HlsOutput] = []
+        self._ended: list[Output] = []
         self._forgetting: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -86,13 +86,13 @@ class Program:
             metrics.BROADCASTS.dec()
             tasks = [task for _, task in self._outputs.values()]
             await cancel_all([*tasks, *([composing] if composing is not None else [])])
-            self._stored += [output for output, _ in self._outputs.values() if isinstance(output, HlsOutput)]
+            self._ended += [output for output, _ in self._outputs.values()]
             self._outputs.clear()
             metrics.note_outputs(self.begun.broadcast, [])
 
     async def forget(self) -> None:
         """Delete the outputs' stored objects after a while."""
-        forgetting = (output.forget() for output in self._stored)
+        forgetting = (output.forget() for output in self._ended)
         await asyncio.gather(*forgetting, *self._forgetting, return_exceptions=True)
 
     def _is_stale(self, composing: asyncio.Task[None]) -> bool:
@@ -138,10 +138,9 @@ class Program:
             if wanted.get(name) != output.order:
                 await cancel_all([task])
                 del self._outputs[name]
-                if isinstance(output, HlsOutput):
-                    forgetting = asyncio.create_task(output.forget())
-                    self._forgetting.add(forgetting)
-                    forgetting.add_done_callback(self._forgetting.discard)
+                forgetting = asyncio.create_task(output.forget())
+                self._forgetting.add(forgetting)
+                forgetting.add_done_callback(self._forgetting.discard)
         for name, order in wanted.items():
             if name not in self._outputs:
                 output = self._output(order)

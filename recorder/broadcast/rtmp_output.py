@@ -66,6 +66,9 @@ class RtmpOutput(Output):
                 _write(writer, publisher.end())
             writer.close()
 
+    async def forget(self) -> None:
+        """Do nothing, since nothing is stored."""
+
     async def _greet(self, publisher: Publisher, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Do the handshake and request publishing."""
         async with asyncio.timeout(_ANSWER_SECONDS):

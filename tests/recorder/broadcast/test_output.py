@@ -21,6 +21,9 @@ class Slow(Output):
         self.got: list[Unit] = []
         self.fails = False
 
+    async def forget(self) -> None:
+        """Do nothing, since nothing is stored."""
+
     async def hand_over(self) -> None:
         self.is_live()
         while True:

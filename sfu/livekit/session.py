@@ -2,29 +2,28 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from sfu.api import signaling
-from sfu.api.join_token import Grants, Source
+from sfu.api.join_token import Grants
 from sfu.api.livekit import LiveKitAdmission
 from sfu.api.refusal import Code, Refused
-from sfu.api.signaling_values import IceServer, OfferedTrack, ParticipantInfo, Permitted, TrackInfo, WantedTrack
+from sfu.api.signaling_values import IceServer, ParticipantInfo, Permitted, TrackInfo, WantedTrack
 from sfu.formats.data_message import DataMessage
-from sfu.formats.sdp import MediaSection, Msid
+from sfu.formats.sdp import Msid
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.livekit import data_packets, infos, names
+from sfu.livekit.announced_tracks import MAX_ADDED, AnnouncedTracks, NotAllowed
 from sfu.livekit.chat import ChatReader, caption_packets, chat_packets
-from sfu.peers.context import random_id
 from sfu.peers.data_channels import Labels
 from sfu.peers.publish.uptrack import UpTrack
 
 MAX_PERMITTED = 1000
-MAX_ADDED = 64
-"""The maximum number of tracks that a client has announced but not published."""
 
+_NO_DATA_TRACKS = "Data tracks are not supported."
 _RELIABLE, _LOSSY = "_reliable", "_lossy"
 _HEIGHTS = {
     models.VideoQuality.LOW: 180,
@@ -39,18 +38,7 @@ _SCORES = {
     models.ConnectionQuality.POOR: 3.0,
     models.ConnectionQuality.LOST: 0.0,
 }
-_CODECS = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
-_LAYERED = ("VP9", "AV1")
 _ENABLED = ("audio/opus", "audio/red", "video/VP8", "video/VP9", "video/H264", "video/AV1", "video/rtx")
-
-
-class _Added(NamedTuple):
-    """A track that the client has announced, and its id."""
-
-    track: str
-    request: "rtc.AddTrackRequest"
-    backup_of: str = ""
-    codec: str = ""
 
 
 class LiveKitSession:
@@ -78,12 +66,7 @@ class LiveKitSession:
         self._grants = Grants()
         self._participants: dict[str, ParticipantInfo] = {}
         self._tracks: dict[str, TrackInfo] = {}
-        self._added: dict[str, _Added] = {}
-        self._waiting: dict[str, None] = {}
-        """The client ids of announced tracks that no offer has had yet, in order."""
-        self._described_as: dict[str, str] = {}
-        """Client ids by the ids of descriptions, where they differ."""
-        self._muted: dict[str, bool] = {}
+        self._announced = AnnouncedTracks()
         self._wants: dict[str, WantedTrack] = {}
         self._withheld: set[str] = set()
         self._speaking: tuple[str, ...] = ()
@@ -242,7 +225,7 @@ class LiveKitSession:
 
     def _refuse_data_track(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         """Refuse a data track as a server with data tracks turned off does, since clients wait for an answer."""
-        reason, answer = rtc.RequestResponse.Reason, rtc.RequestResponse(message="Data tracks are not supported.")
+        reason, answer = rtc.RequestResponse.Reason, rtc.RequestResponse(message=_NO_DATA_TRACKS)
         if request.WhichOneof("message") == "publish_data_track_request":
             answer.reason = reason.NOT_ALLOWED
             answer.publish_data_track.CopyFrom(request.publish_data_track_request)
@@ -256,8 +239,8 @@ class LiveKitSession:
         """Refuse to keep or return data for data tracks."""
         asked = getattr(request, request.WhichOneof("message") or "")
         reason = rtc.RequestResponse.Reason.UNSUPPORTED_TYPE
-        message = "Data tracks are not supported."
-        self._reply(request_response=rtc.RequestResponse(request_id=asked.request_id, reason=reason, message=message))
+        answer = rtc.RequestResponse(request_id=asked.request_id, reason=reason, message=_NO_DATA_TRACKS)
+        self._reply(request_response=answer)
         return []
 
     def done(self) -> "list[rtc.SignalResponse]":
@@ -269,115 +252,27 @@ class LiveKitSession:
         self.replies.append(rtc.SignalResponse(**message))  # type: ignore[arg-type]  # one of its messages
 
     def _add_track(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
-        self._add(request.add_track)
-        return []
-
-    def _add(self, request: "rtc.AddTrackRequest") -> None:
         """Announce a track. It gets its id at once, since clients wait for that before they offer."""
-        if request.type not in (models.TrackType.AUDIO, models.TrackType.VIDEO) or not request.cid:
-            raise ValueError("a track must be audio or video, and have a client id")
-        if len(self._added) >= MAX_ADDED and request.cid not in self._added:
-            self._forget_ended()
-        if len(self._added) >= MAX_ADDED and request.cid not in self._added:
-            raise ValueError("too many tracks are announced")
-        if request.sid:
-            self._add_backups(request)
-            return
-        source = names.source_of(request.source, request.type)
-        if source not in self._grants.publish:
-            answer = rtc.RequestResponse(
-                reason=rtc.RequestResponse.Reason.NOT_ALLOWED,
-                message=f"You may not publish {source.value} here.",
-                add_track=request,
-            )
-            self._reply(request_response=answer)
-            return
-        added = _Added(random_id("t"), request, codec=_codec(request))
-        self._added[request.cid] = added
-        self._waiting[request.cid] = None
-        published = rtc.TrackPublishedResponse(cid=request.cid, track=_announced(added, source))
-        self._reply(track_published=published)
-
-    def _forget_ended(self) -> None:
-        """Remove announced tracks that were published and have ended."""
-        self._added = {
-            cid: added
-            for cid, added in self._added.items()
-            if cid in self._waiting or (added.track or added.backup_of) in self._muted
-        }
-
-    def _add_backups(self, request: "rtc.AddTrackRequest") -> None:
-        """Announce a track again in another codec that a subscriber needs."""
-        track = names.track_of(request.sid)
-        first = next((entry for entry in self._added.values() if entry.track == track), None)
-        if first is None:
-            raise ValueError("the track to send in another codec does not exist")
-        for codec in request.simulcast_codecs:
-            if codec.cid and codec.cid != first.request.cid and len(self._added) < MAX_ADDED:
-                name = _CODECS.get(codec.codec.lower(), "VP8")
-                self._added[codec.cid] = _Added("", request, backup_of=track, codec=name)
-                self._waiting[codec.cid] = None
-        source = names.source_of(first.request.source, first.request.type)
-        published = rtc.TrackPublishedResponse(cid=request.cid, track=_announced(first, source))
-        self._reply(track_published=published)
+        asked = request.add_track
+        try:
+            track = self._announced.add(asked, self._grants.publish)
+        except NotAllowed as error:
+            reason = rtc.RequestResponse.Reason.NOT_ALLOWED
+            refusal = rtc.RequestResponse(reason=reason, message=str(error), add_track=asked)
+            self._reply(request_response=refusal)
+        else:
+            self._reply(track_published=rtc.TrackPublishedResponse(cid=asked.cid, track=track))
+        return []
 
     def _offer(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         offer = request.offer
-        description = parse_sdp(offer.sdp)
-        tracks = []
-        for section in description.media:
-            if section.kind == "application" or not section.mid or not description.direction_of(section).sends:
-                continue
-            cid = self._cid_of(section)
-            if cid is not None and (section.port or section.bundle_only):
-                tracks.append(self._offered(section.mid, self._added[cid]))
-        sending = {track.track for track in tracks}
-        self._muted = {track: muted for track, muted in self._muted.items() if track in sending}
+        tracks = self._announced.offered(offer.sdp)
         return [signaling.Offer(peer="publish", sdp=offer.sdp, id=offer.id, tracks=tracks)]
-
-    def _cid_of(self, section: MediaSection) -> str | None:
-        """Return the client id of the track that a section sends, None for a track that was not announced.
-
-        Firefox uses different ids in announcements and descriptions; its track is the first announced one of that kind.
-        """
-        described = [msid.track or "" for msid in section.msids]
-        cid = next((self._described_as.get(name, name) for name in described if name), None)
-        if cid not in self._added:
-            kind = models.TrackType.AUDIO if section.kind == "audio" else models.TrackType.VIDEO
-            cid = next((name for name in self._waiting if self._added[name].request.type == kind), None)
-            if cid is not None:
-                self._described_as.update(dict.fromkeys(described, cid))
-                while len(self._described_as) > MAX_ADDED:
-                    del self._described_as[next(iter(self._described_as))]
-        if cid is not None:
-            self._waiting.pop(cid, None)
-        return cid
-
-    def _offered(self, mid: str, added: _Added) -> OfferedTrack:
-        request = added.request
-        layers = len(request.layers)
-        scalability = f"L{min(layers, 3)}T3_KEY" if added.codec in _LAYERED and layers > 1 else ""
-        return OfferedTrack(
-            mid=mid,
-            source=names.source_of(request.source, request.type),
-            muted=self._muted.setdefault(added.track, request.muted),
-            codec=added.codec,
-            scalability=scalability,
-            backup_of=added.backup_of,
-            track=added.track,
-            name=request.name[:256],
-            width=min(request.width, 16384),
-            height=min(request.height, 16384),
-            sealed=request.encryption != models.Encryption.Type.NONE,
-        )
 
     def _mute(self, asked: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         request = asked.mute
         track = names.track_of(request.sid)
-        if all(added.track != track for added in self._added.values()):
-            raise ValueError("this is not your track")
-        is_offered = track in self._muted
-        self._muted[track] = request.muted
+        is_offered = self._announced.mute(track, request.muted)
         return [signaling.MediaControl(track=track, muted=request.muted)] if is_offered else []
 
     def _subscribe(self, asked: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
@@ -541,7 +436,7 @@ class LiveKitSession:
 
     def _own_muted(self, message: signaling.TrackUnpublished | signaling.TrackMuted) -> "list[rtc.SignalResponse]":
         """Tell a client that a host has muted its track; it knows of its own muting."""
-        said = self._muted.get(message.track)
+        said = self._announced.is_muted(message.track)
         if isinstance(message, signaling.TrackUnpublished) or said is None or said == message.muted:
             return []
         mute = rtc.MuteTrackRequest(sid=names.track_sid(message.track), muted=message.muted)
@@ -596,17 +491,17 @@ class LiveKitSession:
         return [rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=[*said, *ended]))]
 
     def _layers(self, message: signaling.Layers) -> "list[rtc.SignalResponse]":
-        added = next((entry for entry in self._added.values() if entry.track == message.track), None)
-        if added is None:
+        codec = self._announced.codec_of(message.track)
+        if codec is None:
             return []
         everything = "" in message.active
         qualities = [
             rtc.SubscribedQuality(quality=quality, enabled=everything or rid in message.active)
             for rid, quality in names.RIDS.items()
         ]
-        codec = rtc.SubscribedCodec(codec=(added.codec or "VP8").lower(), qualities=qualities)
+        subscribed = rtc.SubscribedCodec(codec=(codec or "VP8").lower(), qualities=qualities)
         update = rtc.SubscribedQualityUpdate(
-            track_sid=names.track_sid(message.track), subscribed_qualities=qualities, subscribed_codecs=[codec]
+            track_sid=names.track_sid(message.track), subscribed_qualities=qualities, subscribed_codecs=[subscribed]
         )
         return [rtc.SignalResponse(subscribed_quality_update=update)]
 
@@ -643,35 +538,6 @@ def _shown(sdp: str) -> dict[str, str]:
     """
     named = ((section.mid, section.msids[0].track) for section in parse_sdp(sdp).media if section.msids)
     return {mid: track for mid, track in named if mid and track}
-
-
-def _codec(request: "rtc.AddTrackRequest") -> str:
-    """Return the codec that a client wants to send; if it names none, the room chooses."""
-    return next((_CODECS[one.codec.lower()] for one in request.simulcast_codecs if one.codec.lower() in _CODECS), "")
-
-
-def _announced(added: _Added, source: Source) -> "models.TrackInfo":
-    """Return the response to a client that announced a track: its own data, with an id."""
-    request = added.request
-    mime = "audio/opus" if request.type == models.TrackType.AUDIO else f"video/{added.codec or 'VP8'}"
-    return models.TrackInfo(
-        sid=names.track_sid(added.track),
-        type=request.type,
-        name=request.name,
-        muted=request.muted,
-        width=request.width,
-        height=request.height,
-        simulcast=len(request.layers) > 1,
-        source=names.their_source(source),
-        layers=request.layers,
-        mime_type=mime,
-        codecs=[models.SimulcastCodecInfo(mime_type=mime, cid=request.cid, layers=request.layers)],
-        stereo=request.stereo,
-        disable_dtx=request.disable_dtx,
-        disable_red=request.disable_red,
-        encryption=request.encryption,
-        stream=request.stream,
-    )
 
 
 def _ice_server(server: IceServer) -> "rtc.ICEServer":

@@ -19,7 +19,8 @@ from sfu.api.signaling_values import CaptionsState, ParticipantInfo, RecordingSt
 from sfu.formats import dcep
 from sfu.formats.data_message import DataMessage
 from sfu.livekit import data_packets, names, parameters
-from sfu.livekit.session import MAX_ADDED, LiveKitSession
+from sfu.livekit.announced_tracks import MAX_ADDED
+from sfu.livekit.session import LiveKitSession
 from sfu.peers.context import random_id
 
 TEXT = st.text(max_size=30)

@@ -3,7 +3,7 @@ import { shownSecret } from './copy-link.js';
 import { ask, show } from './dialogs.js';
 import { DataTable } from './data-table.js';
 import { h } from './dom.js';
-import { check, field, form, iconButton } from './fields.js';
+import { check, field, form, iconButton, onTyped } from './fields.js';
 import { dateTime, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { person } from './person.js';
@@ -22,7 +22,6 @@ const REASONS = {
   'was not checked': 'unchecked',
   none: 'none',
 };
-const SEARCH_MS = 300;
 const LOOK_MS = 10_000;
 /** The interval and number of reloads of the deliveries after a test; a delivery takes a few seconds at most. */
 const TEST_LOOK_MS = 1_500;
@@ -79,7 +78,8 @@ function sayReason(reason) {
   return key ? [t(`admin.reason-${key}`, { names })] : [h('span', { lang: 'en' }, reason)];
 }
 
-function people() {
+/** @param {AbortSignal} signal */
+function people(signal) {
   let search = '';
   const table = new DataTable({
     label: t('admin.people'),
@@ -111,17 +111,12 @@ function people() {
       iconButton('trash', t('admin.delete', { name }), { onclick: () => void sure(t('admin.delete', { name }), t('admin.delete-text'), t('action.delete'), () => table.act(() => rest.delete(at))) }),
     ];
   }
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  let typing;
   const find = h('input', {
     class: 'input', type: 'search', 'aria-label': t('admin.search'), placeholder: t('admin.search'), maxlength: 200, autocomplete: 'off',
-    oninput: () => {
-      clearTimeout(typing);
-      typing = setTimeout(() => {
-        search = find.value.trim();
-        void table.refresh();
-      }, SEARCH_MS);
-    },
+  });
+  onTyped(find, signal, () => {
+    search = find.value.trim();
+    void table.refresh();
   });
   void table.refresh();
   return [h('div', { class: 'admin-tools' }, find, h('button', { type: 'button', class: 'button', onclick: () => void invite() }, icon('invite'), t('admin.invite'))), table.element];

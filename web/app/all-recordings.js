@@ -1,20 +1,17 @@
 /** `/recordings`: every recording that the account may see, searched by title, name and what was said. */
 import { h } from './dom.js';
+import { onTyped } from './fields.js';
 import { dateTime, duration, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, rest } from './session.js';
 import { top } from './shell.js';
 import { t } from './words.js';
 
-const REST_MS = 300;
-
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAllRecordings(page, context) {
   if (!(await currentUser())) return void (!context.signal.aborted && context.navigate('/?next=/recordings'));
   const list = h('ul', { class: 'film-grid' });
   const words = h('input', { class: 'input', type: 'search', maxlength: 200, autocomplete: 'off', 'aria-label': t('recordings.search'), placeholder: t('recordings.search') });
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  let timer;
   let loads = 0;
   const load = async () => {
     loads += 1;
@@ -28,11 +25,7 @@ export async function showAllRecordings(page, context) {
       if (mine === loads) list.replaceChildren(h('li', { class: 'problem' }, sentenceOf(error)));
     }
   };
-  words.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => void load(), REST_MS);
-  });
-  context.signal.addEventListener('abort', () => clearTimeout(timer));
+  onTyped(words, context.signal, load);
   page.replaceChildren(
     top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
     h('main', { class: 'watch' },

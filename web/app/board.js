@@ -4,6 +4,7 @@ import { SIZE, drawItem, isHit, itemOf } from './board-items.js';
 import { ask } from './dialogs.js';
 import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
+import { saveFile } from './save-file.js';
 import { OWN, documentOf } from './shared-document.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
@@ -267,10 +268,7 @@ export class BoardPanel {
     const canvas = Object.assign(document.createElement('canvas'), SIZE);
     this.#paint(/** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d')), 1, this.#all().map(([, item]) => item));
     canvas.toBlob((blob) => {
-      if (!blob) return;
-      const href = URL.createObjectURL(blob);
-      h('a', { href, download: `${this.#call.meeting.title}.png` }).click();
-      setTimeout(() => URL.revokeObjectURL(href), 60_000);
+      if (blob) saveFile(blob, `${this.#call.meeting.title}.png`);
     });
   }
 }

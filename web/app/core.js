@@ -19,6 +19,7 @@ export * as person from './person.js';
 export * as preferences from './preferences.js';
 export * as proof from './proof.js';
 export * as recurrence from './recurrence.js';
+export * as saveFile from './save-file.js';
 export * as session from './session.js';
 export * as shell from './shell.js';
 export * as toasts from './toasts.js';

@@ -3,6 +3,8 @@ import { h } from './dom.js';
 import { icon } from './icons.js';
 import { sentenceOf } from './format.js';
 
+const TYPED_MS = 300;
+
 let counter = 0;
 
 /**
@@ -16,6 +18,20 @@ export function field(label, { hint, ...attributes }) {
   const element = h('div', { class: 'field' },
     h('label', { for: id }, label), input, hint && h('p', { class: 'hint', id: `${id}-hint` }, hint));
   return { element, input };
+}
+
+/**
+ * Act after a pause in typing, not for each letter. @param {HTMLInputElement} input @param {AbortSignal} signal
+ * @param {() => unknown} act
+ */
+export function onTyped(input, signal, act) {
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let timer;
+  input.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, TYPED_MS);
+  });
+  signal.addEventListener('abort', () => clearTimeout(timer));
 }
 
 /**

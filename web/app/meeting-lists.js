@@ -4,7 +4,7 @@ import { h } from './dom.js';
 import { clock, dayName, dateTime, sentenceOf, soon } from './format.js';
 import { icon } from './icons.js';
 import { copyLink } from './copy-link.js';
-import { iconButton } from './fields.js';
+import { iconButton, onTyped } from './fields.js';
 import { menu } from './menu.js';
 import { repeatOf } from './recurrence.js';
 import { rest } from './session.js';
@@ -13,7 +13,6 @@ import { t } from './words.js';
 import { clocksIn, ownZone } from './zones.js';
 
 const LISTS = ['upcoming', 'past', 'all'];
-const REST_MS = 250;
 const AGAIN_MS = 30_000;
 /** A meeting is offered for joining this long before its start. */
 const SOON_MS = 15 * 60_000;
@@ -55,17 +54,9 @@ export class MeetingLists {
       h('h2', { id: 'meetings-title', class: 'for-readers', tabindex: -1 }, t('home.your-meetings')),
       h('div', { class: 'home-tools' }, tabs, h('div', { class: 'search' }, icon('search'), this.#search)),
       this.#panel, this.#older);
-    /** @type {ReturnType<typeof setTimeout>|undefined} */
-    let timer;
-    this.#search.addEventListener('input', () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => void this.#reload(), REST_MS);
-    });
+    onTyped(this.#search, context.signal, () => this.#reload());
     const again = setInterval(() => void this.#keepUp(), AGAIN_MS);
-    context.signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      clearInterval(again);
-    });
+    context.signal.addEventListener('abort', () => clearInterval(again));
     this.#mark();
   }
 

@@ -1,6 +1,7 @@
 /** Shared notes: plain text in a panel beside the call, loaded when it is first opened. */
 import { h, setText } from './dom.js';
 import { iconButton } from './fields.js';
+import { saveFile } from './save-file.js';
 import { OWN, documentOf } from './shared-document.js';
 import { t } from './words.js';
 
@@ -93,8 +94,6 @@ export class NotesPanel {
   }
 
   #download() {
-    const href = URL.createObjectURL(new Blob([this.#text.toString()], { type: 'text/plain' }));
-    h('a', { href, download: `${this.#call.meeting.title}.txt` }).click();
-    setTimeout(() => URL.revokeObjectURL(href), 60_000);
+    saveFile(new Blob([this.#text.toString()], { type: 'text/plain' }), `${this.#call.meeting.title}.txt`);
   }
 }

@@ -2,6 +2,7 @@
 import { h, setText } from './dom.js';
 import { sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
+import { saveFile } from './save-file.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
@@ -39,9 +40,7 @@ async function describe(id, name, about, element) {
 /** @param {string} path @param {string} name */
 async function save(path, name) {
   try {
-    const href = URL.createObjectURL(await rest.blob(path));
-    h('a', { href, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(href), 60_000);
+    saveFile(await rest.blob(path), name);
   } catch (error) {
     toast(sentenceOf(error), 'problem');
   }

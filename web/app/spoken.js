@@ -1,18 +1,14 @@
 /** Search in a meeting's captions, with speakers and times. */
 import { h } from './dom.js';
-import { field } from './fields.js';
+import { field, onTyped } from './fields.js';
 import { duration, sentenceOf } from './format.js';
 import { rest } from './session.js';
 import { rich, t } from './words.js';
-
-const REST_MS = 300;
 
 /** @param {string} meeting @param {AbortSignal} signal @returns {HTMLElement} */
 export function spoken(meeting, signal) {
   const words = field(t('spoken.search'), { type: 'search', name: 'spoken', autocomplete: 'off', maxlength: 200 });
   const found = h('ol', { class: 'spoken', 'aria-live': 'polite' });
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  let timer;
   let asked = 0;
   const search = async () => {
     const text = words.input.value.trim();
@@ -26,12 +22,7 @@ export function spoken(meeting, signal) {
       if (mine === asked) found.replaceChildren(h('li', { class: 'problem' }, sentenceOf(error)));
     }
   };
-  // Search after a pause in typing, not for each letter.
-  words.input.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => void search(), REST_MS);
-  });
-  signal.addEventListener('abort', () => clearTimeout(timer));
+  onTyped(words.input, signal, search);
   return h('section', { class: 'card' }, words.element, found);
 }
 

@@ -18,8 +18,8 @@ from sfu.engine.pump_times import PumpTimes
 from sfu.engine.sockets import ReceiveBuffers, Sockets
 
 BUDGET = 2_000_000
-BACKLOG_DATAGRAMS = 8192
-STALE_NS = 80_000_000
+BACKLOG_DATAGRAMS = 16384
+STALE_NS = 200_000_000
 _READ_DATAGRAMS = 256
 _MIN_CHUNK = 8
 _MAX_CHUNK = 64

@@ -2,19 +2,23 @@
 
 Steps, from the first to the last:
 
-* reports: statistics, feedback and reports are sent less often, and unwatched layers are not read at all;
+* unread layers: in more and more rooms, the largest first, layers that nobody watches are not read at all; statistics,
+  feedback and reports are sent less often;
 * small pictures: in more and more rooms, the largest first, cameras are sent as small pictures only;
 * sound only: in more and more rooms, the largest first, cameras are paused;
 * screens: shared screens are paused too.
 
 A node is overloaded if everything that it reads has waited throughout a window of time (a standing queue, as in CoDel,
-not one left by a pause), if its policy makes things wait for long, or if its sockets overflow. If only policy is late,
-pictures stay, since pausing and resuming them is work for policy. The node takes a step back when none of this applies
-and it has time to spare. A step back that proves too large is tried again later.
+not one left by a pause), if its policy makes things wait for long, or if a notable share of the packets is lost in its
+sockets and backlogs, each for two windows in a row: a neighbour on the machine that takes the processor for a moment
+is no overload. If only policy is late, pictures stay, since pausing and resuming them is work for policy. The node
+takes a step back when none of this applies and it has time to spare. A step back that proves too large is tried again
+later and later, unless the load has clearly fallen since.
 
-A step takes effect only some time later. Until then no other step is taken in either direction: otherwise each overload
-would end without any pictures, and each recovery with a new overload. Meanwhile the engine drops video that waits too
-long, by whole streams (`Drop.STALE`).
+The faster the queue grows, or the more is lost, the more steps are taken at once. They take effect only some time
+later. Until then no other step is taken in either direction: otherwise each overload would end without any pictures,
+and each recovery with a new overload. Meanwhile the engine drops video that waits too long, by whole streams
+(`Drop.STALE`).
 """
 
 from dataclasses import dataclass
@@ -22,26 +26,33 @@ from dataclasses import dataclass
 WINDOW_NS = 100_000_000
 _STANDING_NS = 20_000_000
 _BEHIND_NS = 300_000_000
-_PATIENCE = 2  # consecutive windows before the first step
+_LOST = 0.02  # the share of what is read that may be lost
+_PATIENCE = 2  # consecutive windows before a step
 _EFFECT_NS = 300_000_000  # until a step takes effect: policy applies it room by room, and then the backlog drains
-_SPARE = ((0.5, 4), (0.7, 2), (0.85, 1))  # the largest share of time in use that allows this many steps back
+_STEPS_FOR_ALL = 8  # the steps at once if nothing of the video passes
+_SPARE = ((0.5, 4), (0.7, 2), (0.93, 1))  # the largest share of time in use that allows this many steps back
+_CLEARLY_SPARE = 0.7  # the share of time in use at which the load has clearly fallen
+_UNREAD_STEPS = 4
 _SMALL_STEPS = 5
 _SOUND_STEPS = 10
 _FIRST_WAIT_NS = 3 * WINDOW_NS
-_LONGEST_WAIT_NS = 1_600_000_000
+_LONGEST_WAIT_NS = 12_800_000_000
 _PROVEN_NS = 1_000_000_000
 
-_REPORTS = 1
-_FIRST_SMALL = 2
+_FIRST_UNREAD = 1
+_FIRST_SMALL = _FIRST_UNREAD + _UNREAD_STEPS
 _FIRST_SOUND = _FIRST_SMALL + _SMALL_STEPS
 LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """The work left out. `small` and `sound_only` are shares of the participants, beginning with the largest rooms."""
+    """The work left out. `unread`, `small` and `sound_only` are shares of the participants, beginning with the largest
+    rooms; `sparing` makes statistics, feedback and reports rarer.
+    """
 
     sparing: bool = False
+    unread: float = 0.0
     small: float = 0.0
     sound_only: float = 0.0
     screens: bool = False
@@ -53,12 +64,13 @@ NOTHING = Shed()
 @dataclass(frozen=True, slots=True)
 class Measured:
     """A window of time: the shortest wait of anything read (ns), the wait for policy (ns), packets lost by sockets and
-    full backlogs, and the share of the time in use.
+    full backlogs, packets read, and the share of the time in use.
     """
 
     waited: int
     behind: int
     lost: int
+    read: int
     busy: float
 
     @property
@@ -68,12 +80,22 @@ class Measured:
 
     @property
     def is_media_late(self) -> bool:
-        """True if packets had to wait, or were lost."""
-        return self.waited > _STANDING_NS or self.lost > 0
+        """True if packets had to wait, or too many were lost."""
+        return self.waited > _STANDING_NS or self.lost_share > _LOST
+
+    @property
+    def lost_share(self) -> float:
+        """The share of packets that were lost."""
+        return self.lost / (self.lost + self.read) if self.lost else 0.0
 
     def is_easier_than(self, before: "Measured") -> bool:
         """Return True if the backlog has been shrinking."""
-        return not self.lost and self.waited <= before.waited and self.behind <= before.behind
+        return self.lost_share <= _LOST and self.waited <= before.waited
+
+    def deficit(self, before: "Measured") -> float:
+        """Return the share of the packets, 0 to 1, for which there was no time."""
+        grown = (self.waited - before.waited) / WINDOW_NS
+        return min(1.0, max(0.0, grown, self.lost_share))
 
 
 class Shedding:
@@ -81,8 +103,8 @@ class Shedding:
 
     def __init__(self) -> None:
         self.step = 0
-        self._before = Measured(0, 0, 0, 0.0)
-        self._short_windows = 0
+        self._before = Measured(0, 0, 0, 0, 0.0)
+        self._short_windows = self._late_windows = 0
         self._took_back_at = self._left_out_at = -2 * _PROVEN_NS
         self._wait = _FIRST_WAIT_NS
 
@@ -93,6 +115,7 @@ class Shedding:
             return NOTHING
         return Shed(
             sparing=True,
+            unread=_share(self.step - _FIRST_UNREAD + 1, _UNREAD_STEPS),
             small=_share(self.step - _FIRST_SMALL + 1, _SMALL_STEPS),
             sound_only=_share(self.step - _FIRST_SOUND + 1, _SOUND_STEPS),
             screens=self.step == LAST_STEP,
@@ -101,31 +124,37 @@ class Shedding:
     def update(self, measured: Measured, now: int) -> bool:
         """Take a window; return whether `shed` changed."""
         before = self.step
-        if measured.is_short:
-            self._short_windows += 1
-            is_enough = self.step > 0 and measured.is_easier_than(self._before)
-            is_enough = is_enough or (self.step >= _REPORTS and not measured.is_media_late)
-            is_time = now - self._left_out_at >= _EFFECT_NS
-            if (self._short_windows >= _PATIENCE or self.step) and is_time and not is_enough:
-                self._leave_out(now)
-        else:
-            self._short_windows = 0
+        self._short_windows = self._short_windows + 1 if measured.is_short else 0
+        self._late_windows = self._late_windows + 1 if measured.is_media_late else 0
+        if not measured.is_short:
             self._take_back(measured, now)
+        elif now - self._left_out_at >= _EFFECT_NS and not self._is_enough(measured):
+            self._leave_out(measured, now)
         self._before = measured
         return self.step != before
 
-    def _leave_out(self, now: int) -> None:
+    def _is_enough(self, measured: Measured) -> bool:
+        """Return True if no step is needed besides those taken, or not yet."""
+        if self.step == 0:
+            return self._short_windows < _PATIENCE
+        return self._late_windows < _PATIENCE or measured.is_easier_than(self._before)
+
+    def _leave_out(self, measured: Measured, now: int) -> None:
         self._left_out_at = now
         if now - self._took_back_at < _PROVEN_NS:
             self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
             self._took_back_at = now
-        self.step = min(self.step + 1, LAST_STEP)
+        steps = 1
+        if self._late_windows >= _PATIENCE:
+            steps += int(_STEPS_FOR_ALL * measured.deficit(self._before))
+        self.step = min(self.step + steps, LAST_STEP)
 
     def _take_back(self, measured: Measured, now: int) -> None:
-        if now - self._left_out_at >= 2 * _PROVEN_NS:
+        if now - self._left_out_at >= 2 * max(_PROVEN_NS, self._wait):
             self._wait = _FIRST_WAIT_NS
+        wait = _FIRST_WAIT_NS if measured.busy < _CLEARLY_SPARE else self._wait
         steps = next((steps for busy, steps in _SPARE if measured.busy < busy), 0)
-        if self.step and steps and now - max(self._took_back_at, self._left_out_at) >= self._wait:
+        if self.step and steps and now - max(self._took_back_at, self._left_out_at) >= wait:
             self.step = max(0, self.step - steps)
             self._took_back_at = now
 

@@ -21,7 +21,7 @@ def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) ->
     for room in ordered:
         is_changed = room.adaptation.restrict(
             Restriction(
-                unread=shed.sparing,
+                unread=before < shed.unread * everyone,
                 small=before < shed.small * everyone,
                 sound_only=before < shed.sound_only * everyone,
                 screens=shed.screens,

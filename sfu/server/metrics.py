@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from sfu.api.fact_reporter import FactReporter
 from sfu.engine.contract import Drop
 from sfu.engine.pump import Pump
+from sfu.machines.shedding import LAST_STEP
 from sfu.server import event_metrics, quality_metrics
 from sfu.server.driver import Driver
 from sfu.server.signaling_server import SignalingServer
@@ -67,7 +68,7 @@ class NodeMetrics(Collector):
         for name, value in self._pump.counters.items():
             yield CounterMetricFamily(f"parley_sfu_{name}", f"Media path: {name}", value=value)
         yield GaugeMetricFamily(
-            "parley_sfu_shedding", "Work left out under overload, 0 (none) to 17", value=self._overload.step
+            "parley_sfu_shedding", f"Work left out under overload, 0 (none) to {LAST_STEP}", value=self._overload.step
         )
         shared = self._node.context.shared_port
         if shared is not None:

@@ -25,7 +25,7 @@ class OverloadWatch:
         self._shedding = Shedding()
         self._window_ends = 0
         self._waited: int | None = None
-        self._lost = self._lost_before = 0
+        self._lost_before = self._read_before = 0
         self._shed_at = -_CALM_NS
         self.waited = 0
         """The shortest wait of any datagram read in the last window, in ns."""
@@ -56,8 +56,11 @@ class OverloadWatch:
         drops = self._pump.drops
         lost = self._pump.receive_buffers().dropped + drops[Drop.BACKLOG_FULL] + drops[Drop.STALE]
         self.behind = self._node.behind(now)
-        measured = Measured(self.waited, self.behind, lost - self._lost_before, self._pause.busy)
-        self._lost_before = lost
+        read = self._pump.datagrams_read
+        measured = Measured(
+            self.waited, self.behind, lost - self._lost_before, read - self._read_before, self._pause.busy
+        )
+        self._lost_before, self._read_before = lost, read
         before = self.step
         if self._shedding.update(measured, now):
             self._node.ration(self._shedding.shed, now)

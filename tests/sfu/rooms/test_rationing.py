@@ -42,7 +42,7 @@ def call() -> Call:
 
 def test_layers_that_nobody_is_shown_are_not_read_and_may_stop_at_once(call: Call) -> None:
     assert told(call) == []
-    ration(call, Shed(sparing=True))
+    ration(call, Shed(sparing=True, unread=1))
     call.run(1)
     assert told(call) == [["q", "f"]]
     before = unread(call)
@@ -58,7 +58,7 @@ def test_layers_that_nobody_is_shown_are_not_read_and_may_stop_at_once(call: Cal
 
 
 def test_pictures_are_small_and_large_again(call: Call) -> None:
-    ration(call, Shed(sparing=True, small=1))
+    ration(call, Shed(sparing=True, unread=1, small=1))
     call.run(1)
     assert call.carried() == "h"
     assert pauses(call) == []
@@ -72,7 +72,7 @@ def test_pictures_are_small_and_large_again(call: Call) -> None:
 
 @pytest.mark.parametrize("obeys", [True, False])
 def test_cameras_are_paused_said_to_be_and_come_back_while_sound_goes_on(call: Call, obeys: bool) -> None:
-    ration(call, Shed(sparing=True, small=1, sound_only=1))
+    ration(call, Shed(sparing=True, unread=1, small=1, sound_only=1))
     call.run(0.5)
     assert call.carried() == ""
     assert pauses(call) == [(True, "overload")]
@@ -96,7 +96,7 @@ def test_cameras_are_paused_said_to_be_and_come_back_while_sound_goes_on(call: C
 def test_a_video_of_one_stream_too() -> None:
     call = Call(WIDE, sizes=ONE_SIZE)
     call.run(4)
-    ration(call, Shed(sparing=True, small=1, sound_only=1))
+    ration(call, Shed(sparing=True, unread=1, small=1, sound_only=1))
     call.run(1)
     assert call.carried() == "" and pauses(call) == [(True, "overload")]
     before = unread(call)
@@ -116,7 +116,7 @@ def test_the_largest_rooms_do_without_first() -> None:
             stage.join(f"p{number}", room=room)
 
     def restricted(share: float) -> set[str]:
-        stage.node.ration(Shed(sparing=True, small=1, sound_only=share), stage.now)
+        stage.node.ration(Shed(sparing=True, unread=1, small=1, sound_only=share), stage.now)
         return {name for name, room in stage.node.rooms.items() if room.adaptation._restriction.sound_only}
 
     assert restricted(0.1) == {"large"}

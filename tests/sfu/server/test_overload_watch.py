@@ -25,7 +25,7 @@ class Busy:
         self.rationed: list[Shed] = []
         self.changes = 0
         self.now = 1_000_000_000_000
-        pump = SimpleNamespace(waited=0, drops=self.drops, receive_buffers=self._buffers)
+        pump = SimpleNamespace(waited=0, datagrams_read=0, drops=self.drops, receive_buffers=self._buffers)
         node = SimpleNamespace(behind=lambda now: self.behind_for, ration=lambda shed, now: self.rationed.append(shed))
         self._pump = pump
         self.watch = OverloadWatch(cast(Node, node), cast(Pump, pump), LookPause())
@@ -42,6 +42,7 @@ class Busy:
         """Look at the sockets for a while; `at_times`, one look in so many finds nothing that has waited."""
         for number in range(round(seconds * 1e9 / _LOOK_NS)):
             self._pump.waited = 0 if at_times and number % at_times == 0 else self.waited
+            self._pump.datagrams_read += 100
             self.now += _LOOK_NS
             self.watch.looked()
             self.watch.passed(self.now)
@@ -65,14 +66,19 @@ def test_so_are_policy_that_falls_behind_and_sockets_that_overflow() -> None:
     assert late.watch.step > 0
     full = Busy()
     for _ in range(5):
-        full.dropped += 10
+        full.dropped += 500
         full.look(0.1)
     assert full.watch.step > 0
     crowded = Busy()
     for _ in range(5):
-        crowded.drops[Drop.BACKLOG_FULL] += 10
+        crowded.drops[Drop.BACKLOG_FULL] += 500
         crowded.look(0.1)
     assert crowded.watch.step > 0
+    fine = Busy()
+    for _ in range(5):
+        fine.dropped += 10  # of five thousand
+        fine.look(0.1)
+    assert fine.watch.step == 0
 
 
 def test_it_is_said_at_once_and_for_some_seconds_after_and_all_of_it_is_taken_up_again() -> None:

@@ -175,6 +175,8 @@ class ControlConfig:
     """Origins (https://meet.example.org) accepted besides the one a request was sent to; links use the first."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call REST and signaling with bearer tokens, without cookies."""
+    embed_origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may show meetings in a frame."""
     registration: Registration = "closed"
     registration_domains: tuple[str, ...] = ()
     second_factor: SecondFactor = "optional"

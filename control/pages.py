@@ -38,7 +38,7 @@ _PAGE_HEADERS = {
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
         " require-trusted-types-for 'script'; trusted-types parley-worker parley-page;"
         " media-src 'self' blob: mediastream:; connect-src 'self' {nodes}; worker-src 'self' blob:; object-src 'none';"
-        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        " base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
     ),
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -46,13 +46,17 @@ _PAGE_HEADERS = {
 _WORKER = re.compile(r"effects-worker(-\w+)?\.js")
 """The only script that runs WebAssembly (a model that finds people in pictures): a worker, with a separate policy."""
 _WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+_MEETING = re.compile(r"/m/[^/]+/?")
+"""The only address that pages of other sites may show in a frame."""
+_FOR_EVERYBODY = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+"""Headers of the script that pages of other sites load to embed a meeting. It contains nothing about anybody."""
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """File suffix by content coding, smallest files first."""
 _NEVER = re.compile(r"q=0(\.0*)?")
 _FOREVER = "public, max-age=31536000, immutable"
 COMMON_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    "X-Frame-Options": "DENY",  # browsers ignore it if there is a policy with frame-ancestors
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -99,7 +103,12 @@ async def _send(path: Path, services: Services) -> Response:
     if coding:
         response.headers["Content-Encoding"] = coding
     nodes = webtransport.sources(services.registry.known(), request.host.rpartition(":")[0] or request.host)
-    response.headers.update({name: value.replace("{nodes}", " ".join(nodes)) for name, value in _PAGE_HEADERS.items()})
+    embeds = services.config.embed_origins if _MEETING.fullmatch(request.path) else ()
+    frames = " ".join(("'self'", *embeds)) if embeds else "'none'"
+    for name, value in _PAGE_HEADERS.items():
+        response.headers[name] = value.replace("{nodes}", " ".join(nodes)).replace("{frames}", frames)
+    if path == services.config.web_root.resolve() / "sdk" / "embed.js":
+        response.headers.update(_FOR_EVERYBODY)
     if _WORKER.fullmatch(path.name):
         response.headers["Content-Security-Policy"] = _WORKER_POLICY
     return response

@@ -51,13 +51,14 @@ async def create_admission(call: Call, meeting: str, body: CreateAdmission) -> A
         detail = {"meeting": meeting, "identity": body.identity, "role": body.role, "ttl": body.ttl}
         await audit.write(connection, call.actor, "admission.created", person.id, call.address, **detail)
     call.services.nodes.push(state)
+    token = call.services.tokens.admission(person.id, meeting, body.ttl)
     return Admission(
-        token=call.services.tokens.admission(person.id, meeting, body.ttl),
+        token=token,
         participant=person.id,
         identity=body.identity,
         expires_at=datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=body.ttl),
         join_url=f"{call.services.config.link_origin}/api/v1/meetings/{meeting}/join",
-        page_url=f"{call.services.config.link_origin}/m/{meeting}",
+        page_url=f"{call.services.config.link_origin}/m/{meeting}#token={token}",
     )
 
 

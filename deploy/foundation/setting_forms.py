@@ -89,6 +89,7 @@ FORMS: Mapping[str, Form] = {
     "oidc_issuer": web_address,
     "origins": origin,
     "cors_origins": origin,
+    "embed_origins": origin,
     "otlp_url": web_address,
     "redis_url": redis,
     "s3_endpoint": web_address,

@@ -62,6 +62,7 @@ _ADDRESSES = Group(
         Setting(
             "cors_origins", list, (), "origins of other sites whose pages may call REST with bearer tokens, not cookies"
         ),
+        Setting("embed_origins", list, (), "origins of other sites whose pages may show meetings in a frame"),
         Setting("trusted_proxies", list, (), "addresses or networks of gateways whose X-Forwarded-For is trusted"),
         Setting("cookies", str, "auto", "auto: secure cookies over HTTPS; always: behind a gateway that ends TLS"),
     ),

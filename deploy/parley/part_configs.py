@@ -75,6 +75,7 @@ def control_config(settings: Settings) -> ControlConfig:
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         public_origins=_public_origins(settings),
         cors_origins=tuple(_as_browsers_say(origin) for origin in settings["cors_origins"]),
+        embed_origins=tuple(_as_browsers_say(origin) for origin in settings["embed_origins"]),
         trusted_proxies=settings["trusted_proxies"],
         cookie_security=settings["cookies"],
         registration=_registration(settings),

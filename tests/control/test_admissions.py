@@ -28,7 +28,7 @@ async def test_an_application_admits_its_users(people: People, node: Node) -> No
         made = await api.admit(meeting, "user-7", "Grace", role="viewer", metadata='{"seat": 7}')
         short = await api.admit(meeting, "user-8", "Late", ttl=10)
         elsewhere = await api.admit(other, "user-7", "Grace")
-    assert made.page_url.endswith(f"/m/{meeting}")
+    assert made.page_url.endswith(f"/m/{meeting}#token={made.token}")
 
     async with Api(nobody.server.url) as user:
         joined = await user.join(meeting, "Somebody else", admission_token=made.token)

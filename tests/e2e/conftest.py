@@ -42,7 +42,12 @@ def deployed() -> Iterator[tuple[RunningServer, Network]]:
         livekit_client.livekit_library(),
         network(3) as net,
         # LiveKit's SDKs do not accept our own certificate, so plain HTTP is served to them in the namespace.
-        running_server(net.server_prefix, livekit_keys=livekit_client.KEYS, http_host=net.server_address) as server,
+        running_server(
+            net.server_prefix,
+            livekit_keys=livekit_client.KEYS,
+            http_host=net.server_address,
+            embed_origins="https://app.example",
+        ) as server,
     ):
         asyncio.run(_set_up(server, net))
         yield server, net

@@ -31,15 +31,16 @@ export class Bar {
   #buttons = new Map();
   #act;
 
-  /** @param {(action: string) => void} act */
-  constructor(act) {
+  /** @param {(action: string) => void} act @param {Set<string>|null} offered the actions that get a button; null: all */
+  constructor(act, offered) {
     this.#act = act;
+    const shown = BUTTONS.filter(({ action }) => !offered || offered.has(action));
     /** @param {boolean} secondary */
-    const buttons = (secondary) => BUTTONS.filter(({ action }) => action !== 'leave' && SECONDARY.has(action) === secondary).map((button) => this.#button(button));
+    const buttons = (secondary) => shown.filter(({ action }) => action !== 'leave' && SECONDARY.has(action) === secondary).map((button) => this.#button(button));
     // Leave comes last, in Tab order too.
-    const leave = BUTTONS.filter(({ action }) => action === 'leave').map((button) => this.#button(button));
+    const leave = shown.filter(({ action }) => action === 'leave').map((button) => this.#button(button));
     this.element = h('nav', { class: 'bar', 'aria-label': t('bar.call') },
-      ...buttons(false), h('div', { class: 'bar-secondary' }, ...buttons(true)), this.#more(), ...leave);
+      ...buttons(false), h('div', { class: 'bar-secondary' }, ...buttons(true)), shown.some(({ action }) => SECONDARY.has(action)) && this.#more(), ...leave);
   }
 
   /**

@@ -15,7 +15,10 @@
       return {};
     }
   };
-  const { language, theme, contrast } = chosen();
+  // A page around a meeting may say how it looks.
+  const given = Object.fromEntries(new URLSearchParams(location.pathname.startsWith('/m/') ? location.hash.slice(1) : ''));
+  const { language, theme, contrast } = { ...chosen(), ...given };
+  if (parent !== window) root.dataset.embedded = 'yes';
 
   const offered = document.querySelector('meta[name=languages]')?.getAttribute('content') ?? 'en=';
   const tags = offered.split(',').map((one) => one.split('=')[0].trim());

@@ -62,18 +62,22 @@ export class CallView {
   #alone = h('div', { class: 'alone', hidden: true }, h('p', {}, t('invite.alone')),
     h('button', { type: 'button', class: 'button primary', onclick: () => void this.#invite() }, icon('invite'), t('invite.action')));
   #recordingBusy = false;
+  /** False if a page around this frame offers no invitations. */
+  #mayInvite;
 
   /** @param {import('./call.js').Call} call */
   constructor(call) {
     this.#call = call;
     this.#placeId = call.place.id;
+    this.#mayInvite = !call.buttons || call.buttons.has('invite');
     const { room, media, meeting, view, name } = call;
     const { signal } = this.#closed;
     const changed = () => this.update();
-    this.#bar = new Bar((action) => void this.#act(action));
-    this.#chat = new Chat(call, { signal, close: () => this.#openPanel('') });
+    this.#bar = new Bar((action) => void this.#act(action), call.buttons);
+    this.#chat = new Chat(call, { signal, close: () => this.openPanel('') });
     this.#people = new People(room, {
-      signal, name, meeting: meeting.id, close: () => this.#openPanel(''), act: (action, who) => this.#host(action, who), invite: () => void this.#invite(), changed,
+      signal, name, meeting: meeting.id, close: () => this.openPanel(''), act: (action, who) => this.#host(action, who), changed,
+      invite: this.#mayInvite ? () => void this.#invite() : null,
     });
     this.#captions = new Captions(room, { signal, name });
     this.#timer = new Timer(room, signal);
@@ -81,7 +85,7 @@ export class CallView {
     const recording = new RecordingBanner(call, signal);
     this.#reactions = new ReactionRow(room, changed);
     this.#mutedSpeech = new MutedSpeech(signal, () => toast(t('call.speaking-muted')));
-    this.#tiles = new Tiles(call, { signal, showPeople: () => this.#openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
+    this.#tiles = new Tiles(call, { signal, showPeople: () => this.openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, this.#clock, this.#timer.element, call.encryption?.code && seal(call.encryption.code), connection.element),
       h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
@@ -105,7 +109,7 @@ export class CallView {
 
   /** Restore the open panel, once the element is in the page. */
   shown() {
-    this.#openPanel(this.#call.view.panel);
+    this.openPanel(this.#call.view.panel);
   }
 
   close() {
@@ -139,7 +143,7 @@ export class CallView {
       this.element.querySelector('[data-action=react]')?.focus();
       this.update();
     } else if (this.#call.view.panel) {
-      this.#openPanel('');
+      this.openPanel('');
     }
   }
 
@@ -185,10 +189,10 @@ export class CallView {
       case 'chat':
       case 'people':
       case 'activities':
-        return this.#openPanel(view.panel === action ? '' : action);
+        return this.openPanel(view.panel === action ? '' : action);
       case 'notes':
       case 'board':
-        return meeting.e2ee ? undefined : this.#openPanel(view.panel === action ? '' : action);
+        return meeting.e2ee ? undefined : this.openPanel(view.panel === action ? '' : action);
       case 'record':
         return this.#record();
       case 'devices':
@@ -216,8 +220,8 @@ export class CallView {
     }
   }
 
-  /** @param {string} panel */
-  #openPanel(panel) {
+  /** @param {string} panel '' for none */
+  openPanel(panel) {
     const before = this.element.dataset.panel;
     this.#chat.show(panel === 'chat');
     this.#people.show(panel === 'people');
@@ -234,7 +238,7 @@ export class CallView {
     if (shown && !this.#loaded.has(name)) {
       const Panel = await PANELS[name]();
       if (signal.aborted || this.#call.view.panel !== name || this.#loaded.has(name)) return;
-      const panel = new Panel(this.#call, { signal, close: () => this.#openPanel('') });
+      const panel = new Panel(this.#call, { signal, close: () => this.openPanel('') });
       this.#loaded.set(name, panel);
       this.#panels.append(panel.element);
     }
@@ -356,7 +360,7 @@ export class CallView {
     this.#sharing.hidden = !sharing;
     bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: !media.support.screen });
     this.#mutedSpeech.listen(joined && media.microphone !== null && !media.microphoneOn ? media.microphone : null);
-    this.#alone.hidden = !joined || roster.participants.size > 1;
+    this.#alone.hidden = !joined || !this.#mayInvite || roster.participants.size > 1;
     bar.set('hand', { on: this.#call.handUp, label: t(this.#call.handUp ? 'bar.hand-lower' : 'bar.hand-raise'), disabled: !joined });
     bar.set('react', { on: this.#reactions.shown, label: t('bar.react'), disabled: !joined });
     bar.set('layout', { symbol: view.mode === 'grid' ? 'grid' : view.mode, label: t('bar.layout') });

@@ -13,14 +13,15 @@ import { ViewState } from './view-state.js';
 import { t } from './words.js';
 
 /**
- * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal,
+ * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal, given?: import('./entry-address.js').Given,
  *   early?: () => import('/sdk/parley.js').EarlySocket|null, refused: (sentence: string) => void, over: (code: string, reason?: string) => void}} CallOptions
- * @param {HTMLElement} page @param {CallOptions} options
+ * @param {HTMLElement} page @param {CallOptions} options @returns {Call}
  */
 export function showCall(page, options) {
   const call = new Call(page, options);
   document.body.className = 'in-call';
   void call.join();
+  return call;
 }
 
 /** Events of `room`, `media`, `chat` and `view` report changes; views are rebuilt when the language changes. */
@@ -42,6 +43,10 @@ export class Call {
   /** Our consent to recording, and whether we answered. */
   consent;
   answered;
+  /** The actions of the bar that are offered; null: all. @type {Set<string>|null} */
+  buttons;
+  /** Our name, once the server has told it. */
+  #ownName = '';
   /** The analyses that the server offers, which need consent. @type {any} */
   analysis = null;
   #options;
@@ -60,6 +65,9 @@ export class Call {
     this.media = media;
     this.signal = signal;
     this.consent = this.answered = entry.consent.recording;
+    const { layout = '', buttons = null } = options.given ?? {};
+    this.buttons = buttons;
+    if (layout === 'speaker' || layout === 'side') this.view.mode = layout;
     performance.mark('parley:join');
     this.encryption = entry.words ? Encryption.fromPassphrase(entry.words, meeting.id) : null;
     this.room = new Room({
@@ -87,7 +95,7 @@ export class Call {
 
   /** Our name, as others see it. */
   get name() {
-    return this.#options.entry.name || t('person.you-alone');
+    return this.#ownName || this.#options.entry.name || t('person.you-alone');
   }
 
   get handUp() {
@@ -120,6 +128,11 @@ export class Call {
     this.#show();
   }
 
+  /** @param {string} panel '' for none */
+  openPanel(panel) {
+    this.#shown?.openPanel(panel);
+  }
+
   /** @param {string} code @param {string} [reason] */
   over(code, reason) {
     this.#options.over(code, reason);
@@ -147,12 +160,16 @@ export class Call {
       ...(entry.name ? { name: entry.name } : {}),
       ...(entry.passcode ? { passcode: entry.passcode } : {}),
       ...(before.rejoin_secret ? { rejoin_secret: before.rejoin_secret } : {}),
+      ...(before.token ? { admission_token: before.token } : {}),
     };
   }
 
   /** @param {any} answer */
   #admitted(answer) {
-    rememberAttendance(this.meeting.id, { rejoin_secret: answer.rejoin_secret });
+    rememberAttendance(this.meeting.id, { ...attendance(this.meeting.id), rejoin_secret: answer.rejoin_secret });
+    const before = this.name;
+    this.#ownName = answer.name ?? '';
+    if (before !== this.name) this.#show();
     if (answer.start_muted && !this.#entered && this.media.microphoneOn) {
       this.media.switchMicrophone(false);
       toast(t('call.joined-muted'));

@@ -25,7 +25,7 @@ export function showLeft(page, { meeting, code, reason = '', again }) {
         (text || reason) && h('p', {}, known === 'lost' && reason ? refusal(code, reason) : text),
         h('div', { class: 'row-actions' },
           rejoin && h('button', { class: 'button primary', type: 'button', id: 'rejoin', onclick: again }, t('left.rejoin')),
-          h('a', { class: 'button', href: '/' }, t('problem.home'))))),
+          h('a', { class: 'button elsewhere', href: '/' }, t('problem.home'))))),
   );
   /** @type {HTMLElement|null} */ (page.querySelector('button, a.button'))?.focus();
 }

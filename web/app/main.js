@@ -93,12 +93,14 @@ document.addEventListener('click', (event) => {
   const anchor = event.target instanceof Element ? event.target.closest('a[href^="/"]') : null;
   if (!anchor || anchor.target || anchor.hasAttribute('download') || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  navigate(anchor.getAttribute('href') ?? '/');
+  // A frame shows its meeting only: the rest of the page needs the address bar.
+  if (document.documentElement.dataset.embedded) window.open(anchor.href, '_blank', 'noopener');
+  else navigate(anchor.getAttribute('href') ?? '/');
 });
 addEventListener('popstate', () => void route());
 await needed(loadWords());
 void route().then(() => {
   dispatchEvent(new Event('parley:complete'));
   // Last: its requests are not needed by any screen.
-  void registerWorker();
+  if (!document.documentElement.dataset.embedded) void registerWorker();
 });

@@ -1,4 +1,5 @@
 /** `/m/<meeting>`: before, during and after a call, with one set of devices. */
+import { readAddress } from './entry-address.js';
 import { LocalMedia } from './local-media.js';
 import { showLeft } from './left.js';
 import { showPrejoin } from './prejoin.js';
@@ -10,16 +11,20 @@ import { t } from './words.js';
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showMeeting(page, context) {
   const [id] = context.parameters;
+  const given = readAddress(id);
   const media = new LocalMedia();
+  media.cameraOn &&= given.camera;
+  media.microphoneOn &&= given.microphone;
   context.signal.addEventListener('abort', () => media.close());
   // Load devices, account and meeting in parallel.
   void media.start();
   void rest.prefetch().catch(() => undefined);
+  const embedding = parent === window ? null : import('./embedding.js').then(({ Embedding }) => new Embedding(context, media));
   const [meeting, user] = await Promise.all([rest.meeting(id), currentUser()]);
   if (context.signal.aborted) return;
   if (user) rest.keepSession(context.signal);
   document.title = t('title.page', { title: meeting.title });
-  if (!user && !meeting.guests) {
+  if (!user && !meeting.guests && !given.token) {
     showSignInFirst(page, id);
     return;
   }
@@ -27,7 +32,7 @@ export async function showMeeting(page, context) {
     showLeft(page, { meeting, code: 'ended', again: null });
     return;
   }
-  run(page, context, { meeting, user, media });
+  run(page, context, { meeting, user, media, given, embedding: await embedding });
 }
 
 /** Load the scripts of a call while people check their picture. */
@@ -37,8 +42,10 @@ function loadCall() {
   return loading;
 }
 
-/** @param {HTMLElement} page @param {import('./main.js').Context} context @param {{meeting: any, user: any, media: LocalMedia}} options */
-function run(page, context, { meeting, user, media }) {
+/** @param {HTMLElement} page @param {import('./main.js').Context} context @param {{meeting: any, user: any, media: LocalMedia,
+ *   given: import('./entry-address.js').Given, embedding: import('./embedding.js').Embedding|null}} options */
+function run(page, context, { meeting, user, media, given, embedding }) {
+  const loading = loadCall();
   let early = EarlySocket.open(meeting.webtransport);
   context.signal.addEventListener('abort', () => early?.close());
   const takeEarly = () => {
@@ -46,17 +53,24 @@ function run(page, context, { meeting, user, media }) {
     early = null;
     return taken;
   };
-  const prejoin = (problem = '') => stage((signal) => showPrejoin(page, { context, meeting, user, media, signal, problem, enter: call }));
+  const prejoin = (problem = '') => stage((signal) => {
+    const enter = showPrejoin(page, { context, meeting, user, media, signal, problem, given, enter: call });
+    embedding?.waits(enter, problem);
+  });
   /** @param {import('./prejoin.js').Entry} entry */
   const call = (entry) => stage(async (signal) => {
     const { showCall } = await loading;
     if (signal.aborted) return;
-    showCall(page, { meeting, media, entry, early: takeEarly, signal, refused: prejoin, over: (code, reason) => left(entry, code, reason) });
+    const shown = showCall(page, {
+      meeting, media, entry, given, early: takeEarly, signal, refused: prejoin, over: (code, reason) => left(entry, code, reason),
+    });
+    embedding?.enters(shown, media);
   });
   /** @param {import('./prejoin.js').Entry} entry @param {string} code @param {string} [reason] */
   const left = (entry, code, reason) => stage(() => {
     media.close();
     showLeft(page, { meeting, code, reason, again: () => void rejoin(entry) });
+    embedding?.leaves(code, reason);
   });
   /** @param {import('./prejoin.js').Entry} entry */
   const rejoin = async (entry) => {
@@ -73,8 +87,19 @@ function run(page, context, { meeting, user, media }) {
     current = new AbortController();
     show(current.signal);
   };
-  prejoin();
-  const loading = loadCall();
+  const entry = given.prejoin ? null : entryUnasked(meeting, user, given);
+  if (entry) call(entry);
+  else prejoin();
+}
+
+/**
+ * The entry of somebody about whom nothing must be asked, or null. Consent to recording is then asked in the call.
+ * @param {any} meeting @param {any} user @param {import('./entry-address.js').Given} given @returns {import('./prejoin.js').Entry|null}
+ */
+function entryUnasked(meeting, user, given) {
+  const name = given.token ? '' : user?.display_name || given.name;
+  const asks = meeting.e2ee || meeting.consent === 'required' || (!given.token && (!name || (meeting.passcode_required && !meeting.role)));
+  return asks ? null : { name, consent: { recording: meeting.consent === 'implied', captions: false } };
 }
 
 /** @param {HTMLElement} page @param {string} id */

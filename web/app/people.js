@@ -28,7 +28,7 @@ export class People {
 
   /**
    * @param {import('/sdk/parley.js').Room} room
-   * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: () => void, changed: () => void,
+   * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: (() => void)|null, changed: () => void,
    *   act: (action: 'mute'|'release'|'mute-all'|'remove'|'admit'|'deny'|'spotlight', participant?: any) => Promise<void>}} options
    */
   constructor(room, { signal, name, meeting, close, act, invite, changed }) {
@@ -47,7 +47,7 @@ export class People {
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),
       h('div', { class: 'panel-body' }, this.#lobby.element, new HandQueue(room, signal).element, this.#list, this.breakouts.element, this.#removed.element),
       h('footer', { class: 'panel-foot' }, this.#muteAll, this.#live, this.#streamKeys,
-        h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
+        invite && h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'grants', 'local-changed', 'shared']) room.addEventListener(type, () => this.#update(), { signal });
     this.#update();

@@ -42,7 +42,8 @@ export function remember(changes) {
 
 /**
  * The secret that lets this tab rejoin a meeting as the same participant, even after a reload.
- * @param {string} meeting @returns {{name?: string, rejoin_secret?: string}}
+ * `token`: an admission token.
+ * @param {string} meeting @returns {{rejoin_secret?: string, token?: string}}
  */
 export function attendance(meeting) {
   return read(() => sessionStorage, `${KEY}:${meeting}`);

@@ -16,11 +16,12 @@ import { top } from './shell.js';
  * @typedef {{name?: string, passcode?: string, words?: string, consent: {recording: boolean, captions: boolean}}} Entry
  * @param {HTMLElement} page
  * @param {{meeting: any, user: any, media: import('./local-media.js').LocalMedia, signal: AbortSignal, context: import('./main.js').Context,
- *   problem?: string, enter: (entry: Entry) => void}} options
+ *   given: import('./entry-address.js').Given, problem?: string, enter: (entry: Entry) => void}} options
+ * @returns {(entry: Partial<Entry>) => void} submits the form, with a name or passcode
  */
-export function showPrejoin(page, { meeting, user, media, signal, context, problem = '', enter }) {
+export function showPrejoin(page, { meeting, user, media, signal, context, given, problem = '', enter }) {
   const name = field(t('prejoin.name'), {
-    name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? preferences().name,
+    name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? (given.name || preferences().name),
   });
   const passcode = field(t('prejoin.passcode'), { name: 'passcode', required: true, autocomplete: 'off' });
   const words = field(t('prejoin.passphrase'), { name: 'words', required: true, autocomplete: 'off' });
@@ -30,22 +31,23 @@ export function showPrejoin(page, { meeting, user, media, signal, context, probl
   recording.input.disabled = implied;
   const captions = check(t('consent.captions'), t('consent.captions-text'), preferences().consentCaptions);
   // A participant who rejoins needs no passcode.
-  const asksPasscode = meeting.passcode_required && !meeting.role && !attendance(meeting.id).rejoin_secret;
+  const asksPasscode = meeting.passcode_required && !meeting.role && !given.token && !attendance(meeting.id).rejoin_secret;
   const refusal = h('p', { class: 'problem', role: 'alert', hidden: problem === '' }, problem);
   const joinForm = form({
     action: t('prejoin.join'),
     class: 'prejoin-form',
     submit: async () => {
       const consent = { recording: recording.input.checked, captions: captions.input.checked };
-      remember({ name: name.input.value.trim(), consentRecording: consent.recording, consentCaptions: consent.captions });
+      remember({ ...(given.token ? {} : { name: name.input.value.trim() }), consentRecording: consent.recording, consentCaptions: consent.captions });
       enter({
-        name: name.input.value.trim(),
+        // The application that admitted somebody says their name.
+        ...(given.token ? {} : { name: name.input.value.trim() }),
         ...(asksPasscode ? { passcode: passcode.input.value } : {}),
         ...(meeting.e2ee ? { words: words.input.value } : {}),
         consent,
       });
     },
-  }, name.element, asksPasscode && passcode.element,
+  }, !given.token && name.element, asksPasscode && passcode.element,
     ...(meeting.e2ee ? sealed(words.element) : []), !meeting.e2ee && h('fieldset', { class: 'consents' }, h('legend', {}, t('prejoin.consent')), recording.element, captions.element), refusal);
   const join = joinForm.querySelector('button[type=submit]');
   join.id = 'join';
@@ -64,6 +66,11 @@ export function showPrejoin(page, { meeting, user, media, signal, context, probl
   const label = () => setText(join, t(media.camera || media.microphone ? 'prejoin.join' : 'prejoin.viewer'));
   media.addEventListener('change', label, { signal });
   label();
+  return (entry) => {
+    if (entry.name !== undefined) name.input.value = entry.name;
+    if (entry.passcode !== undefined) passcode.input.value = entry.passcode;
+    joinForm.requestSubmit();
+  };
 }
 
 /** @param {HTMLElement} words @returns {HTMLElement[]} */

@@ -4,7 +4,8 @@ import { RestError } from './rest.js';
 /**
  * @param {import('./rest.js').Rest} rest
  * @param {string} meeting
- * @param {{name?: string, passcode?: string, rejoin_secret?: string}} who `rejoin_secret`: kept from an earlier page
+ * @param {{name?: string, passcode?: string, rejoin_secret?: string, admission_token?: string}} who `rejoin_secret`: kept from an
+ *   earlier page; `admission_token`: from the application that admits its own users
  * @param {object} [options]
  * @param {(answer: any) => void} [options.admitted] receives each response, for example to keep the rejoin secret across a reload
  * @param {(waiting: boolean) => void} [options.waiting] called with true while we wait for a host to let us in

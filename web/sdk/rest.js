@@ -139,7 +139,7 @@ export class Rest {
 
   /**
    * Ask to join. If the meeting has a lobby, the response may have a `lobby_ticket` instead of a token: ask again with it.
-   * @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string, lobby_ticket?: string}} who
+   * @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string, lobby_ticket?: string, admission_token?: string}} who
    */
   async join(id, who) {
     await this.prefetch();

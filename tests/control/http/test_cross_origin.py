@@ -19,7 +19,7 @@ async def send(client: Client, method: str, path: str, origin: str, **more: str)
 
 
 async def test_pages_of_listed_origins_call_with_bearer_tokens(config: ControlConfig) -> None:
-    config = dataclasses.replace(config, cors_origins=(LISTED,))
+    config = dataclasses.replace(config, cors_origins=(LISTED,), embed_origins=(LISTED,))
     async with serving(config) as server, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         people = People(session, server)
         ada = await people.user("ada")
@@ -43,6 +43,11 @@ async def test_pages_of_listed_origins_call_with_bearer_tokens(config: ControlCo
         body, headers = {"username": "ada", "password": PASSWORD}, {"Origin": LISTED}
         async with session.post(f"{server.url}/api/v1/auth/login", json=body, headers=headers) as answer:
             assert (answer.status, "Set-Cookie" in answer.headers) == (200, False)
+
+        # They can show a meeting in a frame, and nothing else.
+        for path, frames in (("/m/abcd", f"'self' {LISTED}"), ("/", "'none'"), ("/account", "'none'")):
+            shown = await send(people.nobody(), "GET", path, LISTED)
+            assert shown.headers["Content-Security-Policy"].endswith(f"frame-ancestors {frames}")
 
 
 async def test_without_the_setting_nothing_is_said(people: People) -> None:

@@ -1,0 +1,27 @@
+/**
+ * What an application says in the fragment of a meeting's address, such as `#token=…&camera=off`. Browsers send a
+ * fragment to no server; it is read once and removed from the address, so that it is not copied with it.
+ *
+ * @typedef {{token: string, name: string, camera: boolean, microphone: boolean, prejoin: boolean, layout: string,
+ *   buttons: Set<string>|null}} Given `token`: an admission token; `buttons`: the actions of the bar, null for all
+ */
+import { attendance, rememberAttendance } from './preferences.js';
+
+/** @param {string} meeting @returns {Given} */
+export function readAddress(meeting) {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (location.hash) history.replaceState(history.state, '', location.pathname + location.search);
+  const token = given.get('token');
+  // The token may name another person than the one that this tab was before.
+  if (token) rememberAttendance(meeting, { token });
+  const buttons = given.get('buttons');
+  return {
+    token: attendance(meeting).token ?? '',
+    name: given.get('name') ?? '',
+    camera: given.get('camera') !== 'off',
+    microphone: given.get('microphone') !== 'off',
+    prejoin: given.get('prejoin') !== 'off',
+    layout: given.get('layout') ?? '',
+    buttons: buttons === null ? null : new Set([...buttons.split(',').map((one) => one.trim()), 'leave']),
+  };
+}

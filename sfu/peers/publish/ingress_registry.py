@@ -82,6 +82,7 @@ class IngressRegistry:
             nack_round_trip=self._nack_round_trip,
             budget=self._context.repair_budget,
             progress=self._context.engine.progress(number),
+            layers=uptrack.streams,
         )
         self._entries[number] = entry
         self.streams[number] = stream

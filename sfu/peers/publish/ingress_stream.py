@@ -1,5 +1,7 @@
 """One SSRC of a publisher: requests for it (retransmissions, keyframes) and reports about it."""
 
+from collections.abc import Sequence
+
 from sfu.engine.contract import Arrival, ArrivalFlag, Progress
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import Nack, Packet, PictureLoss, ReportBlock, SenderReport
@@ -17,6 +19,7 @@ REACH_NS = 2_000_000_000
 _FLOWS_NS = 200_000_000
 _ACTIVE_NS = 2_000_000_000
 _OWED_AGAIN_NS = 50_000_000
+_TOGETHER_NS = 300_000_000  # libwebrtc's encoders make one keyframe of all layers in this time
 # Plain integers: an IntFlag's operators are slow.
 _KEYFRAME, _REPAIRED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED), int(ArrivalFlag.OVERFLOWED)
 _CUT = int(ArrivalFlag.CUT)
@@ -29,7 +32,7 @@ class IngressStream:
     layers. `pixels` and `lines` (the shorter side, since phones are turned) are the picture size in its last keyframe,
     0 if unknown. `cost` is its bitrate as measured by the room, `told_cost` by another node, 0 if unknown. `share` is
     the part of it that arrives here: less than 1 if such a node was asked for lower layers only. `told_oversize` is the
-    number of oversize packets already reported.
+    number of oversize packets already reported. `layers` are the streams of its track, which share their keyframes.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class IngressStream:
         nack_round_trip: NackRoundTrip | None = None,
         budget: RepairBudget | None = None,
         progress: Progress | None = None,
+        layers: Sequence["IngressStream"] = (),
     ) -> None:
         self.number = number
         self.progress = progress or StreamProgress()
@@ -69,6 +73,8 @@ class IngressStream:
         self._keyframes = None if codec.is_audio else KeyframeRequests()
         self._ended_packets = self._ended_measured = 0
         self._keyframe_owed_at: int | None = None
+        self._owed_asked_at = -_TOGETHER_NS
+        self._layers = layers
         self._was_unread = False
 
     def arrived(self, arrival: Arrival) -> bool:
@@ -184,7 +190,10 @@ class IngressStream:
         """Ask for a keyframe after a loss of our own; a node that lost packets of all its streams spreads its
         requests.
         """
-        if self._budget.keyframes.grant(1, now):
+        is_made_anyway = any(now - layer._owed_asked_at < _TOGETHER_NS for layer in self._layers)
+        if is_made_anyway or self._budget.keyframes.grant(1, now):
+            if not is_made_anyway:
+                self._owed_asked_at = now
             self._keyframe_owed_at = None
             self.request_keyframe(now)
         else:

@@ -19,9 +19,16 @@ def come(stream: IngressStream, ext_seq: int, at: int, flags: int = 0) -> bool:
     return stream.arrived(Arrival(1, 1, ext_seq, gap, at, ext_seq * 3000, 1000, ArrivalFlag(flags)))
 
 
-def streams(count: int) -> list[IngressStream]:
+def streams(count: int, *, layers: int = 1) -> list[IngressStream]:
+    """Make tracks of so many layers."""
     budget = RepairBudget()
-    made = [IngressStream(number, number, Codec.VP8, 90_000, budget=budget) for number in range(count)]
+    made: list[IngressStream] = []
+    for _ in range(count):
+        track: list[IngressStream] = []
+        for _ in range(layers):
+            number = len(made)
+            track.append(IngressStream(number, number, Codec.VP8, 90_000, budget=budget, layers=track))
+            made.append(track[-1])
     for stream in made:
         for ext_seq in range(5):
             come(stream, ext_seq, ext_seq * MS)
@@ -80,3 +87,12 @@ def test_keyframes_of_hundreds_of_streams_come_one_after_another_and_all_of_them
     assert asked[0] <= 64
     assert sum(asked[:50]) <= 64 + 100
     assert all(stream.plis_sent for stream in all_of_them)
+
+
+def test_a_tracks_layers_share_a_keyframe() -> None:
+    """Encoders make one of all layers at once, so it is allowed once."""
+    layers = streams(30, layers=3)
+    for stream in layers:
+        come(stream, 10, 10 * MS, ArrivalFlag.OVERFLOWED)
+    asked = sum(isinstance(packet, PictureLoss) for stream in layers for packet in stream.feedback(1, 10 * MS))
+    assert asked == 90

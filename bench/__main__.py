@@ -90,7 +90,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     rooms.add_argument(
         "--rounds", type=int, default=None, help="number of sfus started, whose median is reported (5, quick: 1)"
     )
-    rooms.add_argument("--overload", type=float, default=1.0, metavar="X", help="X times the load, for a minute")
+    rooms.add_argument(
+        "--overload", type=float, default=1.0, metavar="X", help="X times the load, for a minute (quick: 15 s)"
+    )
     rooms.add_argument(
         "--pause", type=float, default=0.0, metavar="SECONDS", help="stop the sfu for this time, ten times"
     )
@@ -101,6 +103,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "--workers", type=int, default=1, metavar="N", help="number of sfu processes, each on its own core"
     )
     rooms.add_argument("--own-ports", action="store_true", help="give each worker its own UDP port")
+    rooms.add_argument(
+        "--taken",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the server's core taken by another program",
+    )
     rooms.add_argument("--rest", action="store_true", help="pause layers that nobody watches")
     rooms.add_argument(
         "--beside",

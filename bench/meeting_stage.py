@@ -13,6 +13,7 @@ from bench.light.library import LightClient
 from bench.light.livekit import LiveKitParticipant
 from bench.light.meeting import MeetingParticipant
 from bench.livekit_process import running_livekit
+from bench.neighbour import neighbour
 from bench.sfu_process import Process, SeveralProcesses, SfuProcess, running_sfu
 from sfu.server.port_group import PortGroup
 
@@ -42,7 +43,7 @@ def parley(cores: Sequence[int], *, rests: bool, own_ports: bool = False) -> Ite
             return MeetingParticipant(client, sfu, room, tiles=TILES, loss=loss, rests=rests)
 
         home, *further = workers
-        yield Server(SeveralProcesses(home.pid, tuple(further)) if further else home, person)
+        yield Server(SeveralProcesses(home.pid, tuple(workers)) if further else home, person)
 
 
 @contextmanager
@@ -93,14 +94,20 @@ async def meeting_stage(
     rests: bool = False,
     workers: int = 1,
     own_ports: bool = False,
+    taken: float = 0.0,
 ) -> AsyncIterator[MeetingStage]:
-    """Start a server of SERVERS on `workers` cores, and let everybody join and begin.
+    """Start a server of SERVERS on `workers` cores, of which another program takes the share `taken`, and let everybody
+    join and begin.
 
     Inside the context people speak, join and leave. If no core is left for the client, it shares all of them.
     """
     cores = sorted(os.sched_getaffinity(0))
     its_own, others = cores[-workers:], cores[:-workers] or cores
-    with SERVERS[name](its_own, rests=rests, own_ports=own_ports) as server, pinned(others):
+    with (
+        SERVERS[name](its_own, rests=rests, own_ports=own_ports) as server,
+        pinned(others),
+        neighbour(its_own, taken),
+    ):
         client = LightClient()
 
         def make(room: str, loss: float) -> Person:

@@ -11,9 +11,10 @@ time.
 started, whose median is reported; `--overload 1.5` multiplies the load for a minute; `--pause 0.5` stops the sfu's
 process for that many seconds, ten times; `--rest` lets publishers pause layers that nobody watches, as the page does;
 `--publishers 1` lets one participant in each room publish, and the others watch; `--workers 2` gives the server two
-cores, with one UDP port for both workers, or with `--own-ports` one each; `--beside livekit` also measures LiveKit's
-server with the same client, in alternating rounds. Beside other programs a run means little without priority:
-`chrt --rr 1 python -m bench rooms`.
+cores, with one UDP port for both workers, or with `--own-ports` one each; `--taken 0.4` gives that share of the
+server's core to another program, so that a client with one core can overload it; `--beside livekit` also measures
+LiveKit's server with the same client, in alternating rounds. With `--quick` the overload lasts a quarter of a minute.
+Beside other programs a run means little without priority: `chrt --rr 1 python -m bench rooms`.
 """
 
 import argparse
@@ -37,13 +38,13 @@ from bench.sfu_process import Missing
 
 SHAPES = (Shape(100, 4), Shape(25, 10), Shape(5, 50), Shape(1, 200))
 QUICK = Shape(4, 4)
-SETTLE_SECONDS = 8.0
+SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 8.0, 4.0
 SAMPLE_SECONDS, HEALTHY_SECONDS = 0.25, 4.0
 SOURCES_SECONDS = 5.0
 HELD_LOSS, HELD_P99_MS = 0.1, 20.0
-OVERLOAD_SECONDS, AFTER_SECONDS = 60.0, 20.0
+OVERLOAD_SECONDS, QUICK_OVERLOAD_SECONDS, AFTER_SECONDS = 60.0, 15.0, 20.0
 NOTABLE_SECONDS = 1.0
-PAUSES, BETWEEN_PAUSES = 10, 5.0
+PAUSES, BETWEEN_PAUSES, QUICK_BETWEEN_PAUSES = 10, 5.0, 1.0
 NORMAL = 0.95
 """The share of the packets in the emptiest healthy quarter second that counts as normal."""
 
@@ -65,6 +66,8 @@ class Options:
     publishers: int
     workers: int
     own_ports: bool
+    taken: float
+    quick: bool
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> "Options":
@@ -81,6 +84,8 @@ class Options:
             chosen.publishers,
             chosen.workers,
             chosen.own_ports,
+            chosen.taken,
+            chosen.quick,
         )
 
 
@@ -114,13 +119,14 @@ async def _round(report: Report, name: str, shape: Shape, options: Options, *, l
         rests=options.rests,
         workers=options.workers,
         own_ports=options.own_ports,
+        taken=options.taken,
     ) as here:
-        await _pass("settling", SETTLE_SECONDS)
+        await _pass("settling", QUICK_SETTLE_SECONDS if options.quick else SETTLE_SECONDS)
         meter = Meter(here.client, here.process, here.crowd)
         await _pass("measuring", options.seconds)
         stretch = meter.read()
         note(_told(stretch))
-        sources = await _sources(here.process.pid) if last else {}
+        sources = await _sources(here.process.pid) if last and not options.quick else {}
         if options.overload > 1:
             await _overload(report, name, here, options)
         if options.pause:
@@ -200,7 +206,8 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
         meter = Meter(here.client, here.process, here.crowd, more)
         more.begin()
         async with more.living():
-            await _pass(f"{options.overload:g} × the load", OVERLOAD_SECONDS)
+            seconds = QUICK_OVERLOAD_SECONDS if options.quick else OVERLOAD_SECONDS
+            await _pass(f"{options.overload:g} × the load", seconds)
             stretch = meter.read()
             note(_told(stretch))
         more.end()
@@ -235,7 +242,7 @@ async def _pause(report: Report, name: str, here: MeetingStage, options: Options
         note(f"normal {times[-1]:.2f} s after a pause")
         if times[-1] > NOTABLE_SECONDS:
             note("   " + "; ".join(looks))
-        await _pass("between pauses", BETWEEN_PAUSES)
+        await _pass("between pauses", QUICK_BETWEEN_PAUSES if options.quick else BETWEEN_PAUSES)
     case = f"{_case(name, here.crowd.shape)}, stopped for {options.pause:g} s {PAUSES} times"
     report.add(case, "normal again, median", median(times), "s")
     report.add(case, f"normal again, longest (waits at most {AFTER_SECONDS:g})", max(times), "s")

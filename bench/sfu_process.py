@@ -6,6 +6,7 @@ Only this process's time counts (user and system, so including the kernel's work
 import base64
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +39,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
 _LISTENER_ONLY = Grants(publish=())
+_WARNING = re.compile(r"^\S+ \S+ ((?:WARNING|ERROR|CRITICAL) .*|\w*(?:Error|Exception)\b.*)$", re.MULTILINE)
+_WARNINGS = 10
 WITH_US: tuple[str, ...] = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 """Make a server end with a benchmark that is killed."""
 
@@ -150,19 +154,23 @@ class Process:
 class SeveralProcesses(Process):
     """The total usage of several processes. `pid` is that of the first."""
 
-    further: tuple[Process, ...]
+    every: tuple[Process, ...]
 
     def cpu_times(self) -> tuple[float, float]:
         """Return (user time, system time) of all so far, in seconds."""
-        user, system = zip(*(one.cpu_times() for one in self._all()), strict=True)
+        user, system = zip(*(one.cpu_times() for one in self.every), strict=True)
         return sum(user), sum(system)
 
     def resident_bytes(self) -> int:
         """Return the resident memory of all."""
-        return sum(one.resident_bytes() for one in self._all())
+        return sum(one.resident_bytes() for one in self.every)
 
-    def _all(self) -> tuple[Process, ...]:
-        return Process(self.pid), *self.further
+    def metrics(self) -> dict[str, float]:
+        """Return the sums of their own metrics."""
+        sums: Counter[str] = Counter()
+        for one in self.every:
+            sums.update(one.metrics())
+        return dict(sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +236,14 @@ def running_sfu(share: PortShare | None = None, **settings: str) -> Iterator[Sfu
                 yield sfu
         finally:
             control.close()
+            _tell_warnings(log.read_text(errors="replace"))
+
+
+def _tell_warnings(log: str) -> None:
+    """Print what the sfu warned of, or reported as an error, and how many times."""
+    found = Counter(match[1] for match in _WARNING.finditer(log))
+    for line, count in found.most_common(_WARNINGS):
+        print(f"\rthe sfu logged {count} ×: {line}", file=sys.stderr)
 
 
 @contextlib.contextmanager

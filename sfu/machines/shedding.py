@@ -48,7 +48,7 @@ LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 @dataclass(frozen=True, slots=True)
 class Shed:
     """The work left out. `unread`, `small` and `sound_only` are shares of the participants, beginning with the largest
-    rooms; `sparing` makes statistics, feedback and reports rarer.
+    rooms and, in a room, with those who have not spoken; `sparing` makes statistics, feedback and reports rarer.
     """
 
     sparing: bool = False

@@ -4,6 +4,7 @@ If links are estimated, grants stay within the estimate, and tracks that do not 
 Otherwise only the displayed size of a picture counts.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from sfu.api.join_token import Source
@@ -55,14 +56,23 @@ _SMALL_HEIGHT = 360
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The restrictions of a room while its node is overloaded. `unread` leaves out unwatched layers, `small` the larger
-    pictures of cameras, `sound_only` all cameras, and with `screens` shared screens too.
+    """The restrictions of a room while its node is overloaded, each for a share of its cameras, 0 to 1: `unread` leaves
+    out unwatched layers, `small` larger pictures, and `sound_only` all pictures. `screens` leaves out shared screens.
     """
 
-    unread: bool = False
-    small: bool = False
-    sound_only: bool = False
+    unread: float = 0.0
+    small: float = 0.0
+    sound_only: float = 0.0
     screens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """The tracks to which the parts of a restriction apply."""
+
+    unread: frozenset[str] = frozenset()
+    small: frozenset[str] = frozenset()
+    paused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,9 @@ class Adaptation:
         self._sound = 0.0  # bits/s of all audio that flows
         self._layers_changed = self._prices_changed = 0
         self._restriction = Restriction()
+        self._left_out = _LeftOut()
+        self._spoke: dict[str, None] = {}
+        """Everybody who was the speaker, the last one last."""
         self._unread: set[int] = set()
         self.is_still = False
         """True while no picture flows and nothing needs a decision."""
@@ -147,9 +160,6 @@ class Adaptation:
         """Apply these restrictions from the next update on; return True if they have changed."""
         if restriction == self._restriction:
             return False
-        if restriction != replace(self._restriction, unread=restriction.unread):
-            self._layers_changed += 1
-            self._in_haste = len(self._room.participants)
         self._restriction = restriction
         self.hurry(now)
         return True
@@ -268,6 +278,7 @@ class Adaptation:
         for track, uptrack in self._videos.items():
             self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
         self._unread &= {stream.number for uptrack in self._videos.values() for stream in uptrack.streams}
+        self._choose_left_out()
         self._note_costs()
         self._sound = sum(
             stream.bits_per_second
@@ -276,6 +287,31 @@ class Adaptation:
             for stream in uptrack.streams
             if stream.active(now)
         )
+
+    def _choose_left_out(self) -> None:
+        """Choose the tracks to leave out under overload: cameras of those who have not spoken for longest come first,
+        that of the speaker last.
+        """
+        if self._speaker is not None:
+            self._spoke.pop(self._speaker, None)
+            self._spoke[self._speaker] = None
+        restriction, before = self._restriction, self._left_out
+        if restriction == Restriction() and before == _LeftOut():
+            return
+        self._spoke = {who: None for who in self._spoke if who in self._room.participants}
+        spoke = {who: place for place, who in enumerate(self._spoke)}
+        cameras = [track for track, uptrack in self._videos.items() if uptrack.source is not Source.SCREEN]
+        cameras.reverse()  # newcomers come before those who were there first
+        cameras.sort(key=lambda track: spoke.get(self._videos[track].participant, -1))
+        screens = [track for track, uptrack in self._videos.items() if uptrack.source is Source.SCREEN]
+        self._left_out = _LeftOut(
+            frozenset(_first(cameras, restriction.unread) + (screens if restriction.unread else [])),
+            frozenset(_first(cameras, restriction.small)),
+            frozenset(_first(cameras, restriction.sound_only) + (screens if restriction.screens else [])),
+        )
+        if replace(self._left_out, unread=before.unread) != before:
+            self._layers_changed += 1
+            self._in_haste = len(self._room.participants)
 
     def _note_costs(self) -> None:
         """Note when the available layers, their sizes or their costs have changed."""
@@ -344,14 +380,12 @@ class Adaptation:
 
     def _hold_back(self, shown: dict[str, DownTrack]) -> dict[str, str]:
         """Pause tracks that the node has no time for and remove them from those shown; return them with the reason."""
-        restriction = self._restriction
         held = {}
         for track in [track for track, downtrack in shown.items() if downtrack.wanted.hidden]:
             shown.pop(track).pause()
-        for track in list(shown) if restriction.sound_only else ():
-            if self._videos[track].source is not Source.SCREEN or restriction.screens:
-                shown.pop(track).pause()
-                held[self._videos[track].shown_as] = OVERLOAD
+        for track in self._left_out.paused & shown.keys():
+            shown.pop(track).pause()
+            held[self._videos[track].shown_as] = OVERLOAD
         return held
 
     def _allocate(
@@ -446,7 +480,7 @@ class Adaptation:
             uptrack.source, _CAMERA_HEIGHT
         )
         shown = downtrack.wanted.height
-        if self._restriction.small and uptrack.source is not Source.SCREEN:
+        if uptrack.track in self._left_out.small:
             shown = min(shown or _SMALL_HEIGHT, _SMALL_HEIGHT)
         useful = options[: useful_layers(len(options), height, shown)]
         return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful
@@ -496,7 +530,7 @@ class Adaptation:
             self._room.links[publisher.link].wish(uptrack, ladder, wanted, now)
             return
         session = publisher.session if publisher is not None else None
-        hasty = self._restriction.unread
+        hasty = uptrack.track in self._left_out.unread
         if session is None and not hasty and not self._unread:
             return
         if session is None and not hasty:  # streams of publishers that cannot be told are read again
@@ -515,7 +549,7 @@ class Adaptation:
     def _leave_unread(self, uptrack: UpTrack, active: list[str]) -> None:
         """Leave unread, while the node is overloaded, layers that arrive although they may rest."""
         for stream in uptrack.streams:
-            leaves = self._restriction.unread and stream.rid not in active
+            leaves = uptrack.track in self._left_out.unread and stream.rid not in active
             if leaves != (stream.number in self._unread):
                 self._room.context.engine.set_shed(stream.number, leaves)
                 (self._unread.add if leaves else self._unread.discard)(stream.number)
@@ -523,6 +557,11 @@ class Adaptation:
                     stream.leave_unread()
                 else:
                     stream.read_again()
+
+
+def _first(tracks: list[str], share: float) -> list[str]:
+    """Return so large a share of the tracks, the first of them."""
+    return tracks[: math.ceil(share * len(tracks))]
 
 
 def _begins_early(uptrack: UpTrack) -> bool:

@@ -1,4 +1,6 @@
-"""Rationing among rooms while a node is overloaded: the largest rooms lose video first, recorded ones last."""
+"""Rationing among rooms while a node is overloaded: the largest rooms lose video first, recorded ones last. The last
+room that is affected loses only part of its video.
+"""
 
 from collections.abc import Iterable
 
@@ -19,16 +21,12 @@ def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) ->
     before = 0
     changed = []
     for room in ordered:
-        is_changed = room.adaptation.restrict(
-            Restriction(
-                unread=before < shed.unread * everyone,
-                small=before < shed.small * everyone,
-                sound_only=before < shed.sound_only * everyone,
-                screens=shed.screens,
-            ),
-            now,
+        people = len(room.participants)
+        unread, small, sound_only = (
+            max(0.0, min(1.0, (share * everyone - before) / max(people, 1)))
+            for share in (shed.unread, shed.small, shed.sound_only)
         )
-        if is_changed:
+        if room.adaptation.restrict(Restriction(unread, small, sound_only, shed.screens), now):
             changed.append(room)
-        before += len(room.participants)
+        before += people
     return changed

@@ -126,3 +126,28 @@ def test_the_largest_rooms_do_without_first() -> None:
     stage.join("late", room="new")
     assert restricted(1.0) >= {"new"}
     assert restricted(0.0) == set()
+
+
+def test_within_a_room_the_speakers_camera_goes_last_and_those_of_newcomers_first() -> None:
+    call = Call(LinkSettings(rate=20_000_000, delay=20 * MS), cameras=3)
+    for camera in call.cameras:
+        camera.level = 10 if camera is call.cameras[2] else 100
+    call.run(2)
+    tracks = [camera.track for camera in call.cameras]
+
+    def paused() -> set[int]:
+        states = {state.track: state.paused for state in call.bob.of(signaling.TrackState)}
+        return {tracks.index(track) for track, is_paused in states.items() if is_paused}
+
+    ration(call, Shed(sparing=True, unread=1, small=1, sound_only=0.3))
+    call.run(0.5)
+    assert paused() == {1}
+    before = len(call.viewer.client.rtp)
+    call.run(0.5)
+    assert any(packet.payload_type != 111 for packet in call.viewer.client.rtp[before:])
+    ration(call, Shed(sparing=True, unread=1, small=1, sound_only=0.6))
+    call.run(0.5)
+    assert paused() == {0, 1}
+    ration(call, NOTHING)
+    call.run(1)
+    assert paused() == set()

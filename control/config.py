@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import web
+from control.branding import Branding
 from foundation.etcd import EtcdConfig
 from objects.s3_config import S3Config
 from sfu.api.registration import NodeRecord
@@ -175,6 +176,7 @@ class ControlConfig:
     """Origins (https://meet.example.org) accepted besides the one a request was sent to; links use the first."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call REST and signaling with bearer tokens, without cookies."""
+    branding: Branding = field(default_factory=Branding)
     embed_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may show meetings in a frame."""
     registration: Registration = "closed"

@@ -5,12 +5,16 @@ The build also compresses files (`x.js.br`, `x.js.gz`); the smallest form that t
 """
 
 import asyncio
+import gzip
+import hashlib
 import re
 from pathlib import Path
 
 from quart import Quart, Response, request
 from werkzeug.routing import PathConverter
 
+from control import branding
+from control.branding import Branding
 from control.http import file_response
 from control.nodes import webtransport
 from control.problem import not_found
@@ -50,8 +54,11 @@ _MEETING = re.compile(r"/m/[^/]+/?")
 """The only address that pages of other sites may show in a frame."""
 _FOR_EVERYBODY = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 """Headers of the script that pages of other sites load to embed a meeting. It contains nothing about anybody."""
+_LOGO_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+"""SVG files can have styles, but run no scripts, even if somebody opens the logo by itself."""
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """File suffix by content coding, smallest files first."""
+_BRANDED = {Path("index.html"), Path("app/install/manifest.webmanifest")}
 _NEVER = re.compile(r"q=0(\.0*)?")
 _FOREVER = "public, max-age=31536000, immutable"
 COMMON_HEADERS = {
@@ -83,7 +90,16 @@ def install(app: Quart, services: Services) -> None:
     async def api_docs() -> Response:
         return await _send(root / "api-docs" / "index.html", services)
 
+    async def logo() -> Response:
+        path = services.config.branding.logo
+        if path is None:
+            raise not_found()
+        response = await file_response.send_file(request, path, branding.LOGO_TYPES[path.suffix], "no-cache")
+        response.headers["Content-Security-Policy"] = _LOGO_POLICY
+        return response
+
     app.add_url_rule("/", "page", page)
+    app.add_url_rule(branding.LOGO_PATH, "logo", logo)
     app.add_url_rule("/api/docs", "api docs", api_docs)
     app.url_map.converters["page"] = _PagePath
     app.add_url_rule("/<page:name>", "page file", page)
@@ -93,12 +109,14 @@ async def _send(path: Path, services: Services) -> Response:
     content_type = _CONTENT_TYPES.get(path.suffix)
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
-    # Files with constant names are revalidated on each use, so the page never loads scripts of another release.
-    is_named_by_content = path.is_relative_to(services.config.web_root.resolve() / "assets")
-    coding, coded = await asyncio.to_thread(_coded, path, request.headers.get("Accept-Encoding", ""))
-    response = await file_response.send_file(
-        request, coded, content_type, _FOREVER if is_named_by_content else "no-cache"
-    )
+    file = path.relative_to(services.config.web_root.resolve())
+    if file in _BRANDED and not services.config.branding.is_default:
+        response, coding = await _branded(path, content_type, services.config.branding)
+    else:
+        coding, coded = await asyncio.to_thread(_coded, path, request.headers.get("Accept-Encoding", ""))
+        # Files with constant names are revalidated on each use, so the page never loads scripts of another release.
+        cache = _FOREVER if file.parts[0] == "assets" else "no-cache"
+        response = await file_response.send_file(request, coded, content_type, cache)
     response.headers["Vary"] = "Accept-Encoding"
     if coding:
         response.headers["Content-Encoding"] = coding
@@ -107,17 +125,33 @@ async def _send(path: Path, services: Services) -> Response:
     frames = " ".join(("'self'", *embeds)) if embeds else "'none'"
     for name, value in _PAGE_HEADERS.items():
         response.headers[name] = value.replace("{nodes}", " ".join(nodes)).replace("{frames}", frames)
-    if path == services.config.web_root.resolve() / "sdk" / "embed.js":
+    if file == Path("sdk/embed.js"):
         response.headers.update(_FOR_EVERYBODY)
     if _WORKER.fullmatch(path.name):
         response.headers["Content-Security-Policy"] = _WORKER_POLICY
     return response
 
 
+async def _branded(path: Path, content_type: str, brand: Branding) -> tuple[Response, str]:
+    """Return a file with the operator's name, and its content coding."""
+    text = await asyncio.to_thread(path.read_text)
+    body = (brand.in_html(text) if path.suffix == ".html" else brand.in_manifest(text)).encode()
+    coding = "gzip" if "gzip" in _accepted(request.headers.get("Accept-Encoding", "")) else ""
+    response = Response(gzip.compress(body, mtime=0) if coding else body, content_type=content_type)
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+    response.headers["Cache-Control"] = "no-cache"
+    await response.make_conditional(request)
+    return response, coding
+
+
+def _accepted(header: str) -> set[str]:
+    offers = (one.partition(";") for one in header.lower().split(","))  # RFC 9110, section 12.5.3
+    return {name.strip() for name, _, weight in offers if not _NEVER.fullmatch(weight.strip())}
+
+
 def _coded(path: Path, accepted: str) -> tuple[str, Path]:
     """Return the best content coding that the browser accepts, and the encoded file; "" means the file itself."""
-    offers = (one.partition(";") for one in accepted.lower().split(","))  # RFC 9110, section 12.5.3
-    accepts = {name.strip() for name, _, weight in offers if not _NEVER.fullmatch(weight.strip())}
+    accepts = _accepted(accepted)
     for coding, suffix in _ENCODINGS.items():
         coded = path.with_name(path.name + suffix)
         if coding in accepts and coded.is_file():

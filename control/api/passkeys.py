@@ -71,6 +71,7 @@ async def begin_passkey(call: Call) -> PasskeyOptions:
     options = passkeys.registration_options(
         _party(call),
         challenge,
+        product=call.services.config.branding.name,
         user=user.user,
         username=user.username,
         display_name=user.display_name,

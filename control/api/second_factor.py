@@ -31,7 +31,7 @@ async def begin_second_factor(call: Call) -> TotpSecret:
         if held is not None and held.totp_confirmed:
             raise Problem(409, "second_factor_exists", "Remove the current second factor first.")
         await second_factor.begin(connection, user.user, call.services.totp_seal.seal(user.user, secret))
-    return TotpSecret(secret=secret, uri=totp.uri(secret, user.username))
+    return TotpSecret(secret=secret, uri=totp.uri(secret, user.username, call.services.config.branding.name))
 
 
 @endpoints.route(

@@ -49,12 +49,19 @@ def relying_party(request: Request, configured: tuple[str, ...], secure: bool) -
 
 
 def registration_options(
-    party: RelyingParty, challenge: bytes, *, user: str, username: str, display_name: str, known: list[bytes]
+    party: RelyingParty,
+    challenge: bytes,
+    *,
+    product: str,
+    user: str,
+    username: str,
+    display_name: str,
+    known: list[bytes],
 ) -> dict[str, Any]:
     """Return PublicKeyCredentialCreationOptionsJSON; authenticators that hold one of the `known` passkeys decline."""
     options = webauthn.generate_registration_options(
         rp_id=party.host,
-        rp_name="Parley",
+        rp_name=product,
         user_id=user.encode(),
         user_name=username,
         user_display_name=display_name,

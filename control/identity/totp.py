@@ -15,7 +15,7 @@ def new_secret() -> str:
     return base64.b32encode(secrets.token_bytes(20)).decode()
 
 
-def uri(secret: str, account: str, issuer: str = "Parley") -> str:
+def uri(secret: str, account: str, issuer: str) -> str:
     """Return the URI for the QR code of an authenticator app."""
     label = quote(f"{issuer}:{account}")
     return f"otpauth://totp/{label}?secret={secret}&issuer={quote(issuer)}&digits={_DIGITS}&period={_STEP_SECONDS}"

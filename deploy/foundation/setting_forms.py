@@ -78,11 +78,21 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
 
 
+def link(text: str) -> None:
+    """LABEL=http(s)://host[/path]."""
+    label, separator, address = text.partition("=")
+    if not label.strip() or not separator:
+        raise ValueError("not LABEL=URL")
+    web_address(address.strip())
+
+
 FORMS: Mapping[str, Form] = {
     "backup_s3_endpoint": web_address,
+    "brand_links": link,
     "control_url": web_address,
     "database_url": postgresql,
     "etcd_urls": web_address,
+    "imprint_url": web_address,
     "inference_url": web_address,
     "kafka_brokers": host_and_port,
     "mongodb_url": mongodb,
@@ -91,6 +101,7 @@ FORMS: Mapping[str, Form] = {
     "cors_origins": origin,
     "embed_origins": origin,
     "otlp_url": web_address,
+    "privacy_url": web_address,
     "redis_url": redis,
     "s3_endpoint": web_address,
     "s3_public_endpoint": web_address,

@@ -67,6 +67,17 @@ _ADDRESSES = Group(
         Setting("cookies", str, "auto", "auto: secure cookies over HTTPS; always: behind a gateway that ends TLS"),
     ),
 )
+_APPEARANCE = Group(
+    "Appearance of the page",
+    (
+        Setting("brand_name", str, "Parley", "name of the product on the page"),
+        Setting("brand_logo", Path, None, "logo on the page: an SVG, PNG or WebP file, square; unset: ours"),
+        Setting("brand_accent", str, None, "colour of buttons and links, such as #3652cf, dark enough for white text"),
+        Setting("brand_links", list, (), "links at the foot of the page, each LABEL=URL"),
+        Setting("imprint_url", str, None, "page that says who operates this server; unset: no link"),
+        Setting("privacy_url", str, None, "page about privacy; unset: no link"),
+    ),
+)
 _STORAGE = Group(
     "Storage",
     (
@@ -289,6 +300,7 @@ _OBSERVING = Group(
 
 GROUPS = (
     _ADDRESSES,
+    _APPEARANCE,
     _STORAGE,
     _RETENTION,
     _ACCOUNTS,

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from control.branding import LOGO_TYPES, Branding, accent_tokens
 from control.config import (
     ControlConfig,
     KafkaAccess,
@@ -75,6 +76,7 @@ def control_config(settings: Settings) -> ControlConfig:
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         public_origins=_public_origins(settings),
         cors_origins=tuple(_as_browsers_say(origin) for origin in settings["cors_origins"]),
+        branding=_branding(settings),
         embed_origins=tuple(_as_browsers_say(origin) for origin in settings["embed_origins"]),
         trusted_proxies=settings["trusted_proxies"],
         cookie_security=settings["cookies"],
@@ -182,6 +184,25 @@ def _as_browsers_say(origin: str) -> str:
     """Return an origin without its scheme's default port and without a trailing slash."""
     scheme, _, host = origin.lower().rstrip("/").partition("://")
     return f"{scheme}://{host.removesuffix({'https': ':443', 'http': ':80'}[scheme])}"
+
+
+def _branding(settings: Settings) -> Branding:
+    logo = _readable(settings, "brand_logo")
+    if logo is not None and logo.suffix not in LOGO_TYPES:
+        raise SettingsError(f"brand_logo: {logo} is not one of {', '.join(LOGO_TYPES)}")
+    try:
+        tokens = accent_tokens(settings["brand_accent"]) if settings["brand_accent"] else {}
+    except ValueError as error:
+        raise SettingsError(f"brand_accent: {error}") from error
+    pairs = (one.partition("=") for one in settings["brand_links"])
+    return Branding(
+        name=settings["brand_name"],
+        logo=logo,
+        tokens=tokens,
+        links=tuple((label.strip(), address.strip()) for label, _, address in pairs),
+        imprint=settings["imprint_url"],
+        privacy=settings["privacy_url"],
+    )
 
 
 def _livekit_keys(settings: Settings) -> dict[str, str]:

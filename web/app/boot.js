@@ -18,6 +18,9 @@
   // A page around a meeting may say how it looks.
   const given = Object.fromEntries(new URLSearchParams(location.pathname.startsWith('/m/') ? location.hash.slice(1) : ''));
   const { language, theme, contrast } = { ...chosen(), ...given };
+  /** @type {{tokens?: Record<string, string>}} what control/branding.py inserted */
+  const brand = JSON.parse(document.querySelector('meta[name=brand]')?.getAttribute('content') ?? '{}');
+  for (const [name, value] of Object.entries(brand.tokens ?? {})) root.style.setProperty(`--brand-${name}`, value);
   if (parent !== window) root.dataset.embedded = 'yes';
 
   const offered = document.querySelector('meta[name=languages]')?.getAttribute('content') ?? 'en=';

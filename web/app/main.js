@@ -1,5 +1,6 @@
 /** The page: routes addresses to views. A view is shown with an AbortSignal that ends what it started. */
 import './core.js';
+import { brandName, foot } from './brand.js';
 import { h } from './dom.js';
 import { sentenceOf } from './format.js';
 import { registerWorker } from './installing.js';
@@ -64,7 +65,10 @@ function clear() {
   page.replaceChildren();
   page.removeAttribute('aria-busy');
   document.body.className = '';
-  document.title = t('brand.name');
+  document.title = brandName();
+  document.querySelector('.foot')?.remove();
+  const links = foot();
+  if (links) page.after(links);
 }
 
 /** Load a module that the page needs; reload the page if it does not load. @template T @param {Promise<T>} loading @returns {Promise<T>} */

@@ -1,4 +1,5 @@
 /** `/m/<meeting>`: before, during and after a call, with one set of devices. */
+import { titleOf } from './brand.js';
 import { readAddress } from './entry-address.js';
 import { LocalMedia } from './local-media.js';
 import { showLeft } from './left.js';
@@ -23,7 +24,7 @@ export async function showMeeting(page, context) {
   const [meeting, user] = await Promise.all([rest.meeting(id), currentUser()]);
   if (context.signal.aborted) return;
   if (user) rest.keepSession(context.signal);
-  document.title = t('title.page', { title: meeting.title });
+  document.title = titleOf(meeting.title);
   if (!user && !meeting.guests && !given.token) {
     showSignInFirst(page, id);
     return;

@@ -1,4 +1,5 @@
 /** `/recordings/<id>` and, for whom it was shared with, `/s/<token>`: one recording to watch, read, search and hand on. */
+import { titleOf } from './brand.js';
 import { clips } from './clips.js';
 import { copyLink } from './copy-link.js';
 import { ask, showForm } from './dialogs.js';
@@ -59,7 +60,7 @@ export async function showShared(page, context) {
 
 /** A form for the passcode of a link. @param {HTMLElement} page @param {string} path @param {import('./main.js').Context} context */
 function askPasscode(page, path, context) {
-  document.title = t('title.page', { title: t('share.locked') });
+  document.title = titleOf(t('share.locked'));
   const passcode = field(t('share.passcode'), { type: 'password', name: 'passcode', required: true, maxlength: 64, autocomplete: 'off' });
   page.replaceChildren(top(context), h('main', { class: 'centred' }, h('div', { class: 'card' },
     h('h1', {}, t('share.locked')),
@@ -76,7 +77,7 @@ function askPasscode(page, path, context) {
 
 /** @param {any} recording @param {...any} actions */
 function heading(recording, ...actions) {
-  document.title = t('title.page', { title: recording.title });
+  document.title = titleOf(recording.title);
   return h('header', { class: 'watch-head' },
     h('div', {}, h('h1', {}, recording.title),
       h('p', { class: 'hint' }, [dateTime(recording.started_at), recording.duration_ms !== null && duration(recording.duration_ms), recording.bytes !== null && size(recording.bytes)].filter(Boolean).join(' · ')),

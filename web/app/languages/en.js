@@ -10,7 +10,9 @@ export default {
   'action.remove': 'Remove',
   'action.save': 'Save',
   'action.send': 'Send',
+  'brand.imprint': 'Imprint',
   'brand.name': 'Parley',
+  'brand.privacy': 'Privacy',
   'copied.link': 'Link copied.',
   'copied.other': '{what} copied.',
   'hint.password': 'At least 8 characters.',
@@ -21,7 +23,7 @@ export default {
   'problem.title': 'Something went wrong',
   'route.unknown': 'There is no page at this address.',
   'size.bytes': '{number} bytes',
-  'title.page': '{title} · Parley',
+  'title.page': '{title} · {brand}',
 
   // Appearance and language
   'display.contrast': 'High contrast',

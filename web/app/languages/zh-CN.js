@@ -10,7 +10,9 @@ export default {
   'action.remove': '移除',
   'action.save': '保存',
   'action.send': '发送',
+  'brand.imprint': '法律声明',
   'brand.name': 'Parley',
+  'brand.privacy': '隐私',
   'copied.link': '链接已复制',
   'copied.other': '{what}已复制',
   'hint.password': '至少 8 个字符',
@@ -21,7 +23,7 @@ export default {
   'problem.title': '出错了',
   'route.unknown': '页面不存在',
   'size.bytes': '{number} 字节',
-  'title.page': '{title} · Parley',
+  'title.page': '{title} · {brand}',
 
   // Appearance and language
   'display.contrast': '高对比度',

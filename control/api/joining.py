@@ -234,7 +234,7 @@ async def _admit(
         call.standing.meeting.id,
         None if user is None else user.user,
         body.name or (user.display_name if user is not None else "Guest"),
-        "host" if call.standing.role == "host" else "participant",
+        grants.role_of_newcomer(call.standing.meeting, host=call.standing.role == "host"),
         participant=participant,
         rejoin=digest(secret),
     )

@@ -87,6 +87,7 @@ class MeetingSummary(Answer, frozen=True, kw_only=True):
     role: Role | None = None
     consent: ConsentPolicy = "ask"
     e2ee: bool = False
+    webinar: bool = False
     codec: VideoCodec = "VP8"
     breakout_of: str | None = None
     webtransport: WebTransport | None = None

@@ -100,6 +100,7 @@ def summary(standing: Standing) -> MeetingSummary:
         role=standing.role,
         consent=settings.consent,
         e2ee=settings.e2ee,
+        webinar=settings.webinar,
         codec=settings.codec,
         breakout_of=meeting.breakout_of,
     )

@@ -64,11 +64,17 @@ async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Par
     return public_participant(row)
 
 
-@endpoints.route("PUT", f"{_PATH}/<participant>/role", Access.OWNER, body=ChangeRole, answer=Participant)
+@endpoints.route("PUT", f"{_PATH}/<participant>/role", Access.HOST, body=ChangeRole, answer=Participant)
 async def change_role(call: Call, meeting: str, participant: str, body: ChangeRole) -> Participant:
-    """Change a role. Making somebody the host hands the meeting over; the previous host becomes a co-host."""
+    """Change a role. Co-hosts may change between participant and viewer.
+
+    Making somebody the host hands the meeting over; the previous host becomes a co-host.
+    """
+    owner = call.standing.admin or call.standing.role == "host"
 
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
+        if not owner and not {person.role, body.role} <= {"participant", "viewer"}:
+            raise forbidden("Only the host can appoint and dismiss co-hosts.")
         return grants.with_role(state, person.id, person.role, body.role, grants.settings_of(row))
 
     async with call.services.pool.acquire() as connection:

@@ -27,6 +27,13 @@ def for_role(role: Role, settings: MeetingSettings) -> Grants:
             return Grants(publish=publish, chat=settings.may_chat, record=settings.may_record)
 
 
+def role_of_newcomer(meeting: MeetingRow, *, host: bool) -> Role:
+    """Return the initial role of a participant."""
+    if host:
+        return "host"
+    return "viewer" if settings_of(meeting).webinar else "participant"
+
+
 def first_state(meeting: str, settings: MeetingSettings) -> DesiredState:
     """Return the initial desired state of a meeting."""
     return DesiredState(

@@ -17,13 +17,15 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
     (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
     add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted. `broadcast`
-    starts a broadcast by itself when the meeting begins, if it has outputs.
+    starts a broadcast by itself when the meeting begins, if it has outputs. In a `webinar`, newcomers join as viewers; a
+    host lets some of them speak by making them participants.
     """
 
     guests: bool = True
     locked: bool = False
     lobby: bool = False
     mute_on_entry: bool = False
+    webinar: bool = False
     may_share: bool = True
     may_chat: bool = True
     may_record: bool = False
@@ -42,6 +44,7 @@ class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     locked: bool | msgspec.UnsetType | None = msgspec.UNSET
     lobby: bool | msgspec.UnsetType | None = msgspec.UNSET
     mute_on_entry: bool | msgspec.UnsetType | None = msgspec.UNSET
+    webinar: bool | msgspec.UnsetType | None = msgspec.UNSET
     may_share: bool | msgspec.UnsetType | None = msgspec.UNSET
     may_chat: bool | msgspec.UnsetType | None = msgspec.UNSET
     may_record: bool | msgspec.UnsetType | None = msgspec.UNSET

@@ -92,7 +92,7 @@ def _change_grants(room: LiveRoom, participant: Participant, grants: Grants, now
         subscribing.end(room, participant, now)
     elif grants.subscribe and not before.subscribe and participant.signaled and not owes:
         subscribing.start(room, participant, now)
-    if before.host != grants.host:
+    if before.host != grants.host or bool(before.publish) != bool(grants.publish):
         room.show_changed(participant)
 
 

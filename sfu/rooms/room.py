@@ -116,6 +116,7 @@ class Room:
             joined_at=participant.joined_at,
             kind=participant.kind,
             quality=participant.quality,
+            attendee=not participant.grants.publish,
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:

@@ -98,7 +98,7 @@ TABLE = {
     f"POST {M}/leave": INSIDE,
     f"GET {M}/participants": INSIDE,
     f"POST {M}/participants": HOSTS,
-    f"PUT {P}/role": OWNER,
+    f"PUT {P}/role": HOSTS,
     f"POST {P}/mute": HOSTS,
     f"POST {P}/remove": HOSTS,
     f"POST {P}/readmit": HOSTS,

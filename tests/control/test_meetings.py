@@ -233,6 +233,18 @@ async def test_settings_reach_the_room(people: People, node: Node) -> None:
     assert state["captions"] is False
 
 
+async def test_newcomers_of_a_webinar_watch_until_a_host_lets_them_speak(people: People, node: Node) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {"settings": {"webinar": True}}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    assert (await host.ok("POST", f"{base}/join", {}))["role"] == "host"
+    guest = await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
+    assert (guest["role"], guest["meeting"]["webinar"]) == ("viewer", True)
+    await host.ok("PUT", f"{base}/participants/{guest['participant']}/role", {"role": "participant"})
+    back = await people.nobody().ok("POST", f"{base}/join", {"rejoin_secret": guest["rejoin_secret"]})
+    assert back["role"] == "participant"
+
+
 async def test_host_is_handed_over(people: People, node: Node) -> None:
     host, eve = await people.user("ada"), await people.user("eve")
     meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
@@ -244,8 +256,12 @@ async def test_host_is_handed_over(people: People, node: Node) -> None:
     assert await host.refused("PUT", role % guest, {"role": "host"}) == (409, "guest")
     assert await host.refused("PUT", role % ada, {"role": "viewer"}) == (403, "forbidden")
     assert await host.refused("DELETE", f"{base}/participants/{ada}") == (403, "forbidden")
+    await host.ok("PUT", role % successor, {"role": "co-host"})
+    await eve.ok("PUT", role % guest, {"role": "viewer"})
+    assert await eve.refused("PUT", role % guest, {"role": "co-host"}) == (403, "forbidden")
+    assert await eve.refused("PUT", role % successor, {"role": "participant"}) == (403, "forbidden")
     await host.ok("PUT", role % successor, {"role": "host"})
-    assert (await node.wait_for_version(2))["participants"][successor]["host"] is True
+    assert (await node.wait_for_version(3))["participants"][successor]["host"] is True
     assert (await eve.ok("GET", base))["role"] == "host"
     assert (await host.ok("GET", base))["role"] == "co-host"
     assert await host.refused("DELETE", base) == (403, "forbidden")

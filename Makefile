@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run page test check deps venv bench test-sanitized test-network stack containers fuzz docs pictures clean
+.PHONY: run page test check deps venv bench test-sanitized test-network test-tasks stack containers fuzz docs pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 3
@@ -50,6 +50,10 @@ test-network: deps .venv/.installed-dev
 	@.venv/bin/pytest -s --seeds $(SEEDS) tests/network tests/network/bar_*.py tests/sfu/machines/test_link_model.py \
 		tests/sfu/machines/test_estimator_closed_loop.py tests/sfu/machines/test_shared_link.py \
 		tests/sfu/rooms/test_adaptation.py $(PYTEST_ARGS)
+
+# Five tasks by people who follow what is on the screen, timed; PARLEY_PICTURES=folder saves a picture of each step.
+test-tasks: deps .venv/.installed-dev
+	@.venv/bin/pytest -s -p no:rerunfailures tests/tasks/bar_tasks.py $(PYTEST_ARGS)
 
 stack: deps .venv/.installed-dev
 	@.venv/bin/python -m tests.stack

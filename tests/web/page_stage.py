@@ -22,6 +22,8 @@ SUMMARY = {
 }
 USER = {"id": "u1", "username": "ada", "display_name": "Ada", "role": "user"}
 MEETING = SUMMARY | {"created_at": "2026-11-25T10:00:00Z", "scheduled_start": None}
+SETTINGS = {"locked": False, "lobby": True, "mute_on_entry": False, "webinar": False}
+SETTINGS |= {"may_share": True, "may_chat": True, "may_record": False}
 RECORDING = {
     "id": "r1",
     "title": "Design review",
@@ -58,6 +60,7 @@ async def view(chromium: Browser, server: ScriptedServer, request: pytest.Fixtur
     """A page, wide unless parametrized. A violation of the server's policy fails the test."""
     width, height = getattr(request, "param", WIDE)
     server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY)
+    server.answers["GET", "/meetings/m1"] = (200, MEETING | {"settings": SETTINGS})
     async with open_page(chromium, viewport={"width": width, "height": height}) as page:
         complaints: list[str] = []
         page.on("console", lambda line: complaints.append(line.text) if "Security Policy" in line.text else None)

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import SharedView
 from sfu.api.join_token import Grants
-from tests.web.page_stage import CAPTIONS, GRACE, MEETING, RECORDING, STORAGE, SUMMARY, USER, act, choose
+from tests.web.page_stage import CAPTIONS, GRACE, MEETING, RECORDING, SETTINGS, STORAGE, SUMMARY, USER, act, choose
 from tests.web.scripted import ScriptedServer
 
 expect.set_options(timeout=30_000)  # enough for a busy machine
@@ -98,6 +98,7 @@ def prepare(server: ScriptedServer) -> None:
         "/my/meetings/history": {"meetings": [ended], "next": "more"},
         "/my/meetings/upcoming": {"meetings": _planned()},
         "/meetings/m1/summary": SUMMARY | {"passcode_required": True},
+        "/meetings/m1": MEETING | {"settings": SETTINGS},
         "/meetings/m1/lobby": {"waiting": [{"id": "l1", "name": "Katherine"}]},
         "/meetings/m1/participants": {"participants": [{"participant": "p9", "name": "Mallory", "removed": True}]},
         "/meetings/m1/breakouts": {
@@ -276,6 +277,14 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await expect(view.locator(".lobby-row").first).to_be_visible()
     await expect(view.locator(".breakouts")).to_be_visible()
     yield "people"
+    await view.locator("[data-host=controls]").click()
+    await expect(view.locator("dialog input[name=locked]")).to_be_visible()
+    yield "host-controls"
+    await view.keyboard.press("Escape")
+    await view.locator("[data-host=more]").first.click()
+    await expect(view.locator("dialog [data-host=remove]")).to_be_visible()
+    yield "participant"
+    await view.keyboard.press("Escape")
     await view.locator(".panel-people .panel-head button").click()
     await session.send(signaling.Shared(state=SharedView(timer_ends_at=4_000_000_000_000, activities=2)))
     await act(view, "activities")

@@ -32,6 +32,7 @@ async def test_a_host_adds_a_place_and_goes_live(view: Page, server: ScriptedSer
     server.answers["POST", f"{PATH}/stop"] = (200, OFF)
     await enter(view, server, grants=Grants(host=True))
     await act(view, "people")
+    await view.get_by_role("button", name="Host controls").click()
     await view.get_by_role("button", name="Go live").click()
     dialog = view.get_by_role("dialog")
     start = dialog.get_by_role("button", name="Go live")

@@ -12,6 +12,7 @@ from tests.web.page_stage import (
     GRACE,
     RECORDING,
     STORAGE,
+    SUMMARY,
     act,
     at_both_sizes,
     enter,
@@ -93,7 +94,8 @@ async def test_only_hosts_record_mute_and_remove(view: Page, server: ScriptedSer
     await expect(view.locator("[data-host]:visible")).to_have_count(0)
     await session.send(signaling.GrantsChanged(grants=Grants(host=True)))
     await view.locator("[data-host=mute]").click()
-    await view.locator("[data-host=remove]").click()
+    await view.get_by_role("button", name="More for Grace Hopper").click()
+    await view.get_by_role("button", name="Remove Grace Hopper").click()
     await view.get_by_role("dialog").get_by_role("button", name="Remove").click()
     await view.locator(".panel-people").get_by_role("button", name="Close").click()
     await act(view, "record")
@@ -102,6 +104,45 @@ async def test_only_hosts_record_mute_and_remove(view: Page, server: ScriptedSer
     assert done["mute"] == {"muted": ["microphone"]}
     assert done["remove"] == {"ban": False}
     assert "start" in done
+
+
+@at_both_sizes
+async def test_hosts_change_the_meeting_and_roles(view: Page, server: ScriptedServer) -> None:
+    server.answers["PUT", "/meetings/m1"] = (200, {})
+    server.answers["PUT", "/meetings/m1/participants/p2/role"] = (200, {})
+    server.answers["POST", "/meetings/m1/join"] = (200, server.join_answer(role="host"))
+    session = await enter(view, server, grants=Grants(host=True))
+    await view.keyboard.press("p")
+    await view.get_by_role("button", name="Host controls").click()
+    await view.get_by_role("checkbox", name="Lock the meeting").check()
+    await fits(view)
+    await view.get_by_role("dialog").get_by_role("button", name="Close").click()
+    await view.get_by_role("button", name="More for Grace Hopper").click()
+    await view.get_by_role("button", name="Make Grace Hopper a co-host").click()
+    attendee = msgspec.structs.replace(GRACE, attendee=True, hand=1)
+    await session.send(signaling.ParticipantUpdated(participant=attendee))
+    await view.locator(".hands").get_by_role("button", name="Let Grace Hopper speak").click()
+    await expect(view.locator(".tile[data-id=p2]")).to_have_count(0)
+    await expect(view.locator(".person", has_text="Grace Hopper")).to_contain_text("Attendee")
+    changes = [(path, body) for method, path, body in server.requests if method == "PUT"]
+    assert changes == [
+        ("/meetings/m1", {"settings": {"locked": True}}),
+        ("/meetings/m1/participants/p2/role", {"role": "co-host"}),
+        ("/meetings/m1/participants/p2/role", {"role": "participant"}),
+    ]
+
+
+async def test_attendees_turn_on_nothing_until_they_may_speak(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, SUMMARY | {"webinar": True})
+    session = await enter(view, server, grants=Grants(publish=(), data=False))
+    await expect(view.get_by_text("You are an attendee")).to_be_visible()
+    for action in ("microphone", "camera", "screen"):
+        await expect(view.locator(f"[data-action={action}]")).to_be_hidden()
+    await expect(view.locator(".tile-self")).to_have_count(0)
+    await session.send(signaling.GrantsChanged(grants=Grants()))
+    await expect(view.get_by_text("You may speak now")).to_be_visible()
+    await view.get_by_role("button", name="Unmute").click()
+    assert (await session.next_of(signaling.Offer)).sdp.count("a=sendonly") == 1
 
 
 async def test_a_host_s_mute_shows_on_the_own_button(view: Page, server: ScriptedServer) -> None:

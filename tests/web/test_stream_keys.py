@@ -30,6 +30,7 @@ async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: Scripte
     await view.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await enter(view, server, grants=Grants(host=True))
     await act(view, "people")
+    await view.get_by_role("button", name="Host controls").click()
     await view.get_by_role("button", name="Stream keys").click()
     dialog = view.get_by_role("dialog")
     await expect(dialog).to_contain_text("No stream keys yet.")
@@ -54,4 +55,4 @@ async def test_nobody_but_hosts_is_offered_keys(view: Page, server: ScriptedServ
     await enter(view, server)
     await act(view, "people")
     await expect(view.get_by_role("button", name="Invite")).to_be_visible()
-    await expect(view.get_by_role("button", name="Stream keys")).to_be_hidden()
+    await expect(view.get_by_role("button", name="Host controls")).to_be_hidden()

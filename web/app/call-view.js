@@ -309,19 +309,59 @@ export class CallView {
 
   /** @param {string} action @param {any} participant */
   async #host(action, participant) {
+    try {
+      await this.#hostActs(action, participant);
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    }
+  }
+
+  /** @param {string} action @param {any} participant @returns {Promise<unknown>} */
+  async #hostActs(action, participant) {
     const { meeting, room } = this.#call;
     const here = this.#call.place.id;
     const at = `/meetings/${encodeURIComponent(here)}`;
-    try {
-      if (action === 'mute') return void (await rest.muteParticipant(here, participant.id, ['microphone']));
-      if (action === 'release') return void (await rest.muteParticipant(here, participant.id, []));
-      if (action === 'spotlight') return void (await rest.put(`${at}/spotlight`, { participant: room.shared.spotlight === participant.id ? null : participant.id }));
-      if (action === 'mute-all') return void (await rest.muteAll(here));
-      if (action === 'admit' || action === 'deny') return void (await rest.decideLobby(meeting.id, participant.id, action === 'admit'));
-      const answer = await ask(t('call.remove-ask', { name: participant.name }), t('call.remove-text'), [{ label: t('action.remove'), value: 'remove', class: 'danger' }]);
-      if (answer === 'remove') await rest.removeParticipant(here, participant.id);
-    } catch (error) {
-      toast(sentenceOf(error), 'problem');
+    /** Mute a source until released, or release it; the others stay as they are. @param {string} source @param {boolean} muted */
+    const hold = (source, muted) => {
+      const held = new Set(room.roster.tracksOf(participant.id).filter(({ mutedByHost }) => mutedByHost).map((track) => /** @type {string} */ (track.source)));
+      held[muted ? 'add' : 'delete'](source);
+      return rest.muteParticipant(here, participant.id, [...held]);
+    };
+    /** @param {string} role */
+    const become = (role) => rest.put(`${at}/participants/${encodeURIComponent(participant.id)}/role`, { role });
+    switch (action) {
+      case 'controls':
+        return (await import('./host-controls.js')).showHostControls(this.#call);
+      case 'more': {
+        const chosen = await (await import('./host-controls.js')).showParticipantActions(this.#call, participant);
+        return chosen && this.#hostActs(chosen, participant);
+      }
+      case 'mute':
+      case 'release':
+        return hold('microphone', action === 'mute');
+      case 'stop-video':
+      case 'allow-video':
+        return hold('camera', action === 'stop-video');
+      case 'spotlight':
+        return rest.put(`${at}/spotlight`, { participant: room.shared.spotlight === participant.id ? null : participant.id });
+      case 'mute-all':
+        return rest.muteAll(here);
+      case 'admit':
+      case 'deny':
+        return rest.decideLobby(meeting.id, participant.id, action === 'admit');
+      case 'promote':
+        if (participant.hand) room.raiseHand(false, participant.id);
+        return become('participant');
+      case 'dismiss':
+        return become('participant');
+      case 'demote':
+        return become('viewer');
+      case 'appoint':
+        return become('co-host');
+      default: {
+        const answer = await ask(t('call.remove-ask', { name: participant.name }), t('call.remove-text'), [{ label: t('action.remove'), value: 'remove', class: 'danger' }]);
+        return answer === 'remove' && rest.removeParticipant(here, participant.id);
+      }
     }
   }
 
@@ -348,17 +388,21 @@ export class CallView {
     const may = (source) => !joined || grants.publish.includes(source);
     const microphone = media.microphone !== null && media.microphoneOn;
     const bar = this.#bar;
+    // Attendees have nothing to turn on.
+    const watches = joined && grants.publish.length === 0;
     bar.set('microphone', {
+      hidden: watches,
       on: microphone, symbol: microphone ? 'mic' : 'mic-off', label: t(grants.muted.includes('microphone') ? 'bar.muted-by-host' : microphone ? 'bar.mute' : 'bar.unmute'),
       disabled: !may('microphone') || !media.support.devices, alert: !microphone,
     });
     bar.set('camera', {
+      hidden: watches,
       on: media.camera !== null, symbol: media.camera ? 'camera' : 'camera-off', label: t(media.camera ? 'bar.camera-stop' : 'bar.camera-start'),
       disabled: !may('camera') || !media.support.devices, alert: !media.camera,
     });
     const sharing = room.local('screen') !== null;
     this.#sharing.hidden = !sharing;
-    bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: !media.support.screen });
+    bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: watches || !media.support.screen });
     this.#mutedSpeech.listen(joined && media.microphone !== null && !media.microphoneOn ? media.microphone : null);
     this.#alone.hidden = !joined || !this.#mayInvite || roster.participants.size > 1;
     bar.set('hand', { on: this.#call.handUp, label: t(this.#call.handUp ? 'bar.hand-lower' : 'bar.hand-raise'), disabled: !joined });

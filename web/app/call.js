@@ -38,6 +38,8 @@ export class Call {
   signal;
   /** The room that we are in: the meeting's own, or one of its breakout rooms. */
   place;
+  /** True for the meeting's host, who can appoint co-hosts. */
+  owner = false;
   /** True while we wait for a host to let us in. */
   waits = false;
   /** Our consent to recording, and whether we answered. */
@@ -55,6 +57,8 @@ export class Call {
   #shown = null;
   /** Keeps the mute state across a reconnection. */
   #entered = false;
+  /** True while we may only watch. */
+  #watches = false;
 
   /** @param {HTMLElement} page @param {CallOptions} options */
   constructor(page, options) {
@@ -175,6 +179,7 @@ export class Call {
       toast(t('call.joined-muted'));
     }
     this.#entered = true;
+    this.owner = answer.role === 'host';
     this.place = answer.meeting ?? this.meeting;
     this.#shown?.update();
   }
@@ -184,6 +189,11 @@ export class Call {
     room.addEventListener('connection', ({ detail: { state, code, reason } }) => {
       if (state === 'connected') void this.chat.load(this.place.id);
       if (state === 'closed' && room.participant) this.over(code ?? 'left', reason);
+    }, { signal });
+    room.addEventListener('grants', () => {
+      const watches = room.grants.publish.length === 0;
+      if (watches !== this.#watches && (watches || room.connection.state === 'connected')) toast(t(watches ? 'call.watching' : 'call.may-speak'));
+      this.#watches = watches;
     }, { signal });
     room.addEventListener('problem', ({ detail }) => toast(refusal(detail.code, detail.detail), 'problem'), { signal });
     addEventListener('pagehide', () => room.leave(), { signal });

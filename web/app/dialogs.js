@@ -53,6 +53,7 @@ export function show(contents, manner = 'dialog') {
   return new Promise((resolve) => {
     const dialog = h('dialog', { class: manner });
     dialog.append(...contents(dialog).filter(Boolean));
+    dialog.setAttribute('aria-label', dialog.querySelector('h2')?.textContent ?? '');
     dialog.addEventListener('click', (/** @type {MouseEvent} */ event) => {
       if (event.target === dialog && manner === 'dialog') dialog.close('');
     });

@@ -44,11 +44,16 @@ export function raisedHands(room) {
 export class HandQueue {
   element = h('section', { class: 'hands', 'aria-label': t('hands.title'), hidden: true });
   #room;
+  #promote;
   #key = '';
 
-  /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal */
-  constructor(room, signal) {
+  /**
+   * @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal
+   * @param {(participant: import('/sdk/parley.js').Participant) => void} promote let an attendee speak
+   */
+  constructor(room, signal, promote) {
     this.#room = room;
+    this.#promote = promote;
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'grants']) {
       room.addEventListener(type, () => this.#update(), { signal });
     }
@@ -58,13 +63,22 @@ export class HandQueue {
   #update() {
     const raised = raisedHands(this.#room);
     const { host } = this.#room.grants;
-    const key = JSON.stringify([host, raised.map(({ id, name }) => [id, name])]);
+    const key = JSON.stringify([host, raised.map(({ id, name, attendee }) => [id, name, attendee])]);
     if (key === this.#key) return;
     this.#key = key;
     this.element.hidden = raised.length === 0;
-    this.element.replaceChildren(h('h3', {}, t('hands.title')), h('ol', {}, ...raised.map(({ id, name }) => h('li', { class: 'lobby-row', 'data-hand': id },
-      icon('hand'), h('span', {}, name), host && id !== this.#room.participant && h('button', {
+    this.element.replaceChildren(h('h3', {}, t('hands.title')), h('ol', {}, ...raised.map((participant) => this.#row(participant, host))));
+  }
+
+  /** @param {import('/sdk/parley.js').Participant} participant @param {boolean} host */
+  #row(participant, host) {
+    const { id, name } = participant;
+    return h('li', { class: 'lobby-row', 'data-hand': id }, icon('hand'), h('span', {}, name),
+      host && participant.attendee && h('button', {
+        type: 'button', class: 'button small primary', 'aria-label': t('people.promote', { name }), onclick: () => this.#promote(participant),
+      }, t('hands.promote')),
+      host && id !== this.#room.participant && h('button', {
         type: 'button', class: 'button small', 'aria-label': t('hands.lower-of', { name }), onclick: () => this.#room.raiseHand(false, id),
-      }, t('hands.lower'))))));
+      }, t('hands.lower')));
   }
 }

@@ -45,12 +45,22 @@ export class Lobby {
   #show(waiting) {
     this.count = waiting.length;
     this.element.hidden = waiting.length === 0;
-    this.element.replaceChildren(h('h3', {}, t('lobby.title')), ...waiting.map((entry) => this.#row(entry)));
+    this.element.replaceChildren(h('h3', {}, t('lobby.title')), ...waiting.map((entry) => this.#row(entry)), ...(waiting.length > 1 ? [this.#all(waiting)] : []));
     for (const { id, name } of waiting) {
-      if (!this.#announced.has(id)) toast(t('lobby.waits', { name }));
+      // Whoever sees the list needs no notice, which would cover it.
+      if (!this.#announced.has(id) && this.element.offsetParent === null) toast(t('lobby.waits', { name }));
       this.#announced.add(id);
     }
     this.#changed();
+  }
+
+  /** @param {{id: string, name: string}[]} waiting */
+  #all(waiting) {
+    const admit = async () => {
+      for (const entry of waiting) await this.#decide('admit', entry);
+      await this.#ask();
+    };
+    return h('button', { type: 'button', class: 'button small', onclick: () => void admit() }, t('lobby.admit-all'));
   }
 
   /** @param {{id: string, name: string}} entry */

@@ -29,11 +29,11 @@ export class LocalMedia extends Emitter {
   #opening = { camera: Promise.resolve(), microphone: Promise.resolve() };
   #listen = new AbortController();
 
-  /** Open the chosen devices in parallel; resolves once each is open or has failed. */
-  async start() {
+  /** Open the chosen devices in parallel; resolves once each is open or has failed. @param {boolean} [open] false to only list them */
+  async start(open = true) {
     if (!this.support.devices) return;
     navigator.mediaDevices.addEventListener('devicechange', () => void this.#list(), { signal: this.#listen.signal });
-    await Promise.all([this.openMicrophone(), this.cameraOn ? this.openCamera() : undefined]);
+    if (open) await Promise.all([this.openMicrophone(), this.cameraOn ? this.openCamera() : undefined]);
     await this.#list();
   }
 

@@ -17,11 +17,14 @@ export async function showMeeting(page, context) {
   media.cameraOn &&= given.camera;
   media.microphoneOn &&= given.microphone;
   context.signal.addEventListener('abort', () => media.close());
-  // Load devices, account and meeting in parallel.
-  void media.start();
   void rest.prefetch().catch(() => undefined);
   const embedding = parent === window ? null : import('./embedding.js').then(({ Embedding }) => new Embedding(context, media));
-  const [meeting, user] = await Promise.all([rest.meeting(id), currentUser()]);
+  // Load account and devices in parallel. Attendees of a webinar need no devices until they may speak.
+  const found = rest.meeting(id).then((/** @type {any} */ meeting) => {
+    void media.start(!watches(meeting, given));
+    return meeting;
+  });
+  const [meeting, user] = await Promise.all([found, currentUser()]);
   if (context.signal.aborted) return;
   if (user) rest.keepSession(context.signal);
   document.title = titleOf(meeting.title);
@@ -34,6 +37,11 @@ export async function showMeeting(page, context) {
     return;
   }
   run(page, context, { meeting, user, media, given, embedding: await embedding });
+}
+
+/** Whether we join as an attendee. @param {any} meeting @param {import('./entry-address.js').Given} given */
+function watches(meeting, given) {
+  return Boolean(meeting.webinar) && !given.token && (meeting.role === null || meeting.role === 'viewer');
 }
 
 /** Load the scripts of a call while people check their picture. */
@@ -55,7 +63,7 @@ function run(page, context, { meeting, user, media, given, embedding }) {
     return taken;
   };
   const prejoin = (problem = '') => stage((signal) => {
-    const enter = showPrejoin(page, { context, meeting, user, media, signal, problem, given, enter: call });
+    const enter = showPrejoin(page, { context, meeting, user, media, signal, problem, given, watches: watches(meeting, given), enter: call });
     embedding?.waits(enter, problem);
   });
   /** @param {import('./prejoin.js').Entry} entry */
@@ -77,7 +85,7 @@ function run(page, context, { meeting, user, media, given, embedding }) {
   const rejoin = async (entry) => {
     media = new LocalMedia();
     context.signal.addEventListener('abort', () => media.close());
-    void media.start();
+    void media.start(!watches(meeting, given));
     call(entry);
   };
   let current = new AbortController();

@@ -16,8 +16,8 @@ export class People {
   #title = h('h2', {}, t('people.label'));
   #muteAll = h('button', { type: 'button', class: 'button', 'data-host': 'mute-all', hidden: true, onclick: () => void this.#act('mute-all') },
     icon('mic-off'), t('people.mute-all'));
-  #live = h('button', { type: 'button', class: 'button', 'data-host': 'live', hidden: true }, icon('globe'), t('people.live'));
-  #streamKeys = h('button', { type: 'button', class: 'button', 'data-host': 'stream-keys', hidden: true }, icon('key'), t('people.stream-keys'));
+  #controls = h('button', { type: 'button', class: 'button', 'data-host': 'controls', hidden: true, onclick: () => void this.#act('controls') },
+    icon('shield'), t('people.controls'));
   #act;
   #name;
   #removed;
@@ -29,24 +29,22 @@ export class People {
   /**
    * @param {import('/sdk/parley.js').Room} room
    * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: (() => void)|null, changed: () => void,
-   *   act: (action: 'mute'|'release'|'mute-all'|'remove'|'admit'|'deny'|'spotlight', participant?: any) => Promise<void>}} options
+   *   act: (action: 'mute'|'release'|'mute-all'|'controls'|'more'|'promote'|'admit'|'deny', participant?: any) => Promise<void>}} options
    */
   constructor(room, { signal, name, meeting, close, act, invite, changed }) {
     this.#room = room;
     this.#act = async (/** @type {any} */ action, /** @type {any} */ participant) => {
       await act(action, participant);
-      if (action === 'remove') await this.#removed.refresh();
+      if (action === 'more') await this.#removed.refresh();
     };
     this.#name = name;
     this.#removed = new Removed(meeting);
     this.#lobby = new Lobby(room, meeting, { signal, decide: act, changed });
     this.breakouts = new Breakouts(room, meeting, { signal });
-    this.#streamKeys.addEventListener('click', async () => void (await import('./stream-keys.js')).showStreamKeys(meeting));
-    this.#live.addEventListener('click', async () => void (await import('./broadcast.js')).showBroadcast(meeting, room));
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': t('people.label'), hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),
-      h('div', { class: 'panel-body' }, this.#lobby.element, new HandQueue(room, signal).element, this.#list, this.breakouts.element, this.#removed.element),
-      h('footer', { class: 'panel-foot' }, this.#muteAll, this.#live, this.#streamKeys,
+      h('div', { class: 'panel-body' }, this.#lobby.element, new HandQueue(room, signal, (participant) => void this.#act('promote', participant)).element, this.#list, this.breakouts.element, this.#removed.element),
+      h('footer', { class: 'panel-foot' }, this.#muteAll, this.#controls,
         invite && h('button', { type: 'button', class: 'button', onclick: invite }, icon('invite'), t('people.invite'))));
     for (const type of ['participant-joined', 'participant-updated', 'participant-left', 'track-published', 'track-changed',
       'track-unpublished', 'grants', 'local-changed', 'shared']) room.addEventListener(type, () => this.#update(), { signal });
@@ -74,10 +72,10 @@ export class People {
 
   #update() {
     if (!this.shown) return;
-    this.#muteAll.hidden = this.#live.hidden = this.#streamKeys.hidden = !this.#room.grants.host;
+    this.#muteAll.hidden = this.#controls.hidden = !this.#room.grants.host;
     const self = this.#room.participant;
     const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== self);
-    others.sort((a, b) => a.name.localeCompare(b.name, language()));
+    others.sort((a, b) => Number(a.attendee) - Number(b.attendee) || a.name.localeCompare(b.name, language()));
     const rows = others.map((participant) => this.#row(participant));
     rows.unshift(this.#ownRow());
     this.#title.textContent = t('people.title', { count: rows.length });
@@ -87,10 +85,11 @@ export class People {
 
   #ownRow() {
     const { published, grants } = this.#room;
+    const note = grants.host ? t('people.host') : grants.publish.length === 0 ? t('people.attendee') : '';
     /** @param {string} source */
     const on = (source) => published.some((track) => track.source === source && !track.muted);
     return this.#fill(h('li', { class: 'person' }), {
-      id: this.#room.participant, name: this.#name, label: t('person.you', { name: this.#name }), note: grants.host ? t('people.host') : '', microphone: on('microphone'), camera: on('camera'),
+      id: this.#room.participant, name: this.#name, label: t('person.you', { name: this.#name }), note, microphone: on('microphone'), camera: on('camera'), attendee: grants.publish.length === 0,
     });
   }
 
@@ -101,9 +100,9 @@ export class People {
     const on = (source) => tracks.some((track) => track.source === source && !track.muted);
     const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
     this.#rows.set(participant.id, row);
-    const note = [!participant.connected && t('people.reconnecting'), participant.host && t('people.host')].filter(Boolean).join(', ');
-    const spotlit = this.#room.shared.spotlight === participant.id;
-    const state = { id: participant.id, spotlit, name: participant.name, note, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
+    const note = [!participant.connected && t('people.reconnecting'), participant.host && t('people.host'), participant.attendee && t('people.attendee')].filter(Boolean).join(', ');
+    const { id, name, attendee } = participant;
+    const state = { id, name, note, attendee, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
     // Rebuilding a row under the pointer would lose the click and the focus.
     const key = JSON.stringify(state);
     if (row.dataset.key === key) return row;
@@ -113,21 +112,20 @@ export class People {
     const mute = state.microphone
       ? iconButton('mic', t('people.mute', { name: participant.name }), { 'data-host': 'mute', onclick: () => void this.#act('mute', participant) })
       : iconButton('mic-off', t('people.release', { name: participant.name }), { 'data-host': 'release', class: 'off', onclick: () => void this.#act('release', participant) });
-    const remove = iconButton('remove', t('people.remove', { name: participant.name }), { 'data-host': 'remove', onclick: () => void this.#act('remove', participant) });
-    const spotlight = iconButton('spotlight', t(spotlit ? 'people.spotlight-off' : 'people.spotlight', { name: participant.name }), {
-      'data-host': 'spotlight', 'aria-pressed': spotlit ? 'true' : 'false', class: spotlit ? 'chosen' : '', onclick: () => void this.#act('spotlight', participant),
-    });
-    return this.#fill(row, state, mute, spotlight, remove);
+    const more = iconButton('more', t('people.more', { name }), { 'data-host': 'more', 'aria-haspopup': 'dialog', onclick: () => void this.#act('more', participant) });
+    return this.#fill(row, state, mute, more);
   }
 
   /** @param {HTMLElement} row @param {any} person @param {HTMLElement|null} [mute] @param {...HTMLElement} more */
-  #fill(row, { id, name, label = name, note, microphone, camera }, mute = null, ...more) {
+  #fill(row, { id, name, label = name, note, microphone, camera, attendee }, mute = null, ...more) {
     const avatar = h('span', { class: 'avatar avatar-small' }, initials(name));
     avatar.style.setProperty('--hue', String(hue(id)));
     row.replaceChildren(avatar,
-      h('span', { class: 'person-name' }, label, note && h('span', { class: 'hint' }, note)),
-      stateIcon(camera ? 'camera' : 'camera-off', t(camera ? 'people.camera-on' : 'people.camera-off'), camera),
-      mute ?? stateIcon(microphone ? 'mic' : 'mic-off', t(microphone ? 'people.microphone-on' : 'people.microphone-off'), microphone),
+      h('span', { class: 'person-name' }, h('span', {}, label), note && h('span', { class: 'hint' }, note)),
+      ...(attendee ? [] : [
+        stateIcon(camera ? 'camera' : 'camera-off', t(camera ? 'people.camera-on' : 'people.camera-off'), camera),
+        mute ?? stateIcon(microphone ? 'mic' : 'mic-off', t(microphone ? 'people.microphone-on' : 'people.microphone-off'), microphone),
+      ]),
       ...more);
     return row;
   }

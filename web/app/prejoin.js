@@ -16,10 +16,10 @@ import { top } from './shell.js';
  * @typedef {{name?: string, passcode?: string, words?: string, consent: {recording: boolean, captions: boolean}}} Entry
  * @param {HTMLElement} page
  * @param {{meeting: any, user: any, media: import('./local-media.js').LocalMedia, signal: AbortSignal, context: import('./main.js').Context,
- *   given: import('./entry-address.js').Given, problem?: string, enter: (entry: Entry) => void}} options
+ *   given: import('./entry-address.js').Given, watches?: boolean, problem?: string, enter: (entry: Entry) => void}} options
  * @returns {(entry: Partial<Entry>) => void} submits the form, with a name or passcode
  */
-export function showPrejoin(page, { meeting, user, media, signal, context, given, problem = '', enter }) {
+export function showPrejoin(page, { meeting, user, media, signal, context, given, watches = false, problem = '', enter }) {
   const name = field(t('prejoin.name'), {
     name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? (given.name || preferences().name),
   });
@@ -56,14 +56,15 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
 
   page.replaceChildren(
     top(context),
-    h('main', { class: 'prejoin' },
-      h('section', { class: 'prejoin-media', 'aria-label': t('prejoin.media') }, ...preview(media, name.input, signal)),
+    h('main', { class: watches ? 'prejoin prejoin-watching' : 'prejoin' },
+      !watches && h('section', { class: 'prejoin-media', 'aria-label': t('prejoin.media') }, ...preview(media, name.input, signal)),
       h('section', { class: 'card prejoin-card' },
         h('h1', {}, meeting.title),
         h('p', { class: 'hint' }, statusLine(meeting)),
+        watches && h('p', {}, t('prejoin.webinar')),
         joinForm)),
   );
-  const label = () => setText(join, t(media.camera || media.microphone ? 'prejoin.join' : 'prejoin.viewer'));
+  const label = () => setText(join, t(watches || media.camera || media.microphone ? 'prejoin.join' : 'prejoin.viewer'));
   media.addEventListener('change', label, { signal });
   label();
   return (entry) => {

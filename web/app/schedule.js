@@ -46,6 +46,7 @@ function fields(meeting) {
   });
   const open = check(t('schedule.passcode-none'), '', false, (checked) => (passcode.input.disabled = checked));
   const muted = check(t('home.mute-on-entry'), t('home.mute-on-entry-text'), settings.mute_on_entry);
+  const webinar = check(t('host.webinar'), t('host.webinar-text'), settings.webinar);
   const sealed = check(t('home.e2ee'), t('home.e2ee-text'), settings.e2ee);
   const live = check(t('home.broadcast'), t('home.broadcast-text'), settings.broadcast);
   const consent = choice(t('home.consent'), 'record', () => undefined);
@@ -58,7 +59,7 @@ function fields(meeting) {
   codec.select.value = settings.codec ?? 'VP8';
   const more = h('details', { class: 'more-options' },
     h('summary', {}, t('home.options')),
-    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, live.element, sealed.element, consent.element, codec.element));
+    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, webinar.element, live.element, sealed.element, consent.element, codec.element));
   // Open the section with the invalid field: browsers cannot show a message in a closed one.
   more.addEventListener('invalid', () => (more.open = true), true);
   const read = () => ({
@@ -67,7 +68,7 @@ function fields(meeting) {
     ...time.read(),
     ...(open.input.checked ? { passcode: null } : passcode.input.value ? { passcode: passcode.input.value } : {}),
     settings: {
-      guests: guests.input.checked, lobby: lobby.input.checked, mute_on_entry: muted.input.checked, e2ee: sealed.input.checked,
+      guests: guests.input.checked, lobby: lobby.input.checked, mute_on_entry: muted.input.checked, e2ee: sealed.input.checked, webinar: webinar.input.checked,
       broadcast: live.input.checked, consent: consent.select.value, codec: codec.select.value,
     },
   });

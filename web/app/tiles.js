@@ -83,11 +83,13 @@ export class Tiles {
 
   #update() {
     const { mode, corner, mirror } = this.#view;
-    const others = [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant);
+    // Attendees, who may not publish, have no tiles.
+    const others = [...this.#room.roster.participants.values()].filter(({ id, attendee }) => id !== this.#room.participant && !attendee);
+    const watches = this.#room.participant !== '' && this.#room.grants.publish.length === 0 && others.length > 0;
     const screens = [...this.#room.roster.tracks.values()].filter((track) => track.source === 'screen');
     const large = this.#large(others, screens.length > 0);
     this.#reconcileScreens(screens);
-    const layout = screens.length > 0 || large ? 'stage' : others.length === 1 ? 'duo' : 'grid';
+    const layout = screens.length > 0 || large ? 'stage' : others.length === 1 && !watches ? 'duo' : 'grid';
     const beside = layout === 'stage' && mode === 'side' && !large;
     Object.assign(this.element.dataset, { layout, corner, count: others.length, beside: beside ? 'yes' : 'no', mirror: mirror ? 'yes' : 'no' });
     this.#stage.hidden = layout !== 'stage';
@@ -102,7 +104,7 @@ export class Tiles {
     this.#hideRest(others.map(({ id }) => id));
     const self = this.#self();
     if (large === self.element.dataset.id) tiles.push(self);
-    else if (this.#view.page === 0 && !(this.#view.onlyVideo && !this.#media.camera && pictured.length > 0)) tiles.push(self);
+    else if (!watches && this.#view.page === 0 && !(this.#view.onlyVideo && !this.#media.camera && pictured.length > 0)) tiles.push(self);
     const big = tiles.find(({ element }) => large !== '' && element.dataset.id === large);
     const shared = [...this.#screens.values()];
     // A pinned person replaces shared screens on the stage; the screens join the other tiles.

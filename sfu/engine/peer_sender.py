@@ -126,7 +126,10 @@ class PeerSender:
             self.pacer = None
 
     def retransmit(self, ssrc: int, seqs: Iterable[int], now: int, min_interval: int, outgoing: list[Outgoing]) -> None:
-        """Answer a NACK. Raises KeyError for an SSRC that the peer does not get."""
+        """Answer a NACK, or send copies. Raises KeyError for an SSRC that the peer does not get.
+
+        Packets that still wait are left out: a copy that overtook them would look like the end of a gap.
+        """
         route = self.routes[ssrc]
         newest = route.map.next_out - 1
         for seq in seqs:
@@ -137,7 +140,7 @@ class PeerSender:
                 packet = segment.stream.get(segment.first_ext + out_seq - segment.first_out)
             if segment is None or packet is None or not packet.payload or packet.is_above(segment.rewrite):
                 self._tally.drop(Drop.RTX_UNKNOWN)
-            elif not route.may_retransmit(out_seq, now, min_interval):
+            elif out_seq > route.newest_sent or not route.may_retransmit(out_seq, now, min_interval):
                 self._tally.drop(Drop.RTX_TOO_SOON)
             else:
                 self.emit(Numbered(route, segment, packet, out_seq, True), now, outgoing)
@@ -286,8 +289,8 @@ def _has_rtx(route: Route) -> bool:
 
 
 def _newest_packets(route: Route) -> list[Numbered]:
-    """Return the newest packets of a route that may be sent again, newest first."""
-    newest = route.map.next_out - 1
+    """Return the newest packets of a route that may be sent again, newest first; none that still waits."""
+    newest = min(route.map.next_out - 1, route.newest_sent)
     packets = []
     for out_seq in range(newest, newest - PADDING_PACKETS, -1):
         segment = route.map.find_out(out_seq)

@@ -329,8 +329,11 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
 
 
 cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
-    """Send at least `size` bytes of the route's newest packets again over RTX, newest first, then starting over."""
-    cdef int64_t newest = map_next_out(&route.map) - 1
+    """Send at least `size` bytes of the route's newest packets again over RTX, newest first, then starting over.
+
+    Packets that still wait are left out.
+    """
+    cdef int64_t newest = min(map_next_out(&route.map) - 1, route.newest_sent)
     cdef int64_t out_seq
     cdef uint64_t before
     cdef Segment *segment
@@ -355,7 +358,9 @@ cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
 
 
 cdef void repeat(State *state, Route *route, unsigned seq, int64_t min_interval) noexcept nogil:
-    """Answer a NACK for one seq."""
+    """Answer a NACK for one seq, unless its packet still waits: a copy that overtook others would look like the end of
+    a gap.
+    """
     cdef int64_t newest = map_next_out(&route.map) - 1
     cdef int64_t out_seq = newest - ((newest - seq) & 0xFFFF)
     cdef Segment *segment = map_find_out(&route.map, out_seq)
@@ -364,7 +369,7 @@ cdef void repeat(State *state, Route *route, unsigned seq, int64_t min_interval)
         packet = cached(segment.stream, segment.first_ext + out_seq - segment.first_out)
     if packet == NULL or packet.payload_size == 0 or is_above(packet, &segment.rewrite):
         drop(state, DROP_RTX_UNKNOWN)
-    elif not route_may_repeat(route, out_seq, state.now, min_interval):
+    elif out_seq > route.newest_sent or not route_may_repeat(route, out_seq, state.now, min_interval):
         drop(state, DROP_RTX_TOO_SOON)
     else:
         emit(state, route, packet, out_seq, &segment.rewrite, True)

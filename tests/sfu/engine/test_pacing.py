@@ -107,14 +107,18 @@ def test_what_waits_of_a_stopped_route_is_dropped_and_its_numbers_are_taken_by_w
     assert engine.drops[Drop.RTX_UNKNOWN] == 1
 
 
-def test_a_number_under_which_padding_went_out_is_not_taken_again(engine: Engine) -> None:
+def test_what_waits_is_neither_repeated_nor_padding(engine: Engine) -> None:
+    """A receiver would take the packets before it for lost, and request all of them."""
     publisher, subscriber = paced(engine)
     engine.report_sent(2, True)  # type: ignore[attr-defined]  # both engines can
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]
-    engine.process(batch, 0)
-    assert subscriber.received(engine.pad(2, 100, 0))[0].payload[:2] == (509).to_bytes(2, "big")  # type: ignore[attr-defined]
-    engine.switch_route(1, None)
-    assert engine.route_state(1).last_seq == 509
+    newest = subscriber.received(engine.process(batch, 0))[-1].seq
+    assert newest < 509
+    assert subscriber.received(engine.pad(2, 100, 0))[0].payload[:2] == newest.to_bytes(2, "big")  # type: ignore[attr-defined]
+    engine.retransmit(2, 0x1001, range(newest, 510), 0, 0)
+    assert engine.drops[Drop.RTX_TOO_SOON] == 509 - newest
+    repaired = [packet for packet in subscriber.received(engine.release(1000 * MILLISECOND)) if packet.ssrc == 0x2001]
+    assert [packet.payload[:2] for packet in repaired] == [newest.to_bytes(2, "big")]
 
 
 def test_nothing_changes_for_a_route_that_stops_while_nothing_waits(engine: Engine) -> None:

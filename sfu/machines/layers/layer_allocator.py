@@ -25,6 +25,7 @@ _PAUSED_WAIT_NS = 4_000_000_000
 _LONG_PAUSE_NS = 8_000_000_000  # an unused estimate rises by probes alone, and may stay just too low
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
+_ROUNDING = 1e-9  # of the estimate, which may be the sum of the costs: what is left may then be just below a cost
 _LINK_FELL = 0.6  # of the estimate at the rise, or less: a rise that was too large loses less than that
 
 PAUSED = -1
@@ -91,7 +92,7 @@ class LayerAllocator(Generic[Key]):
         """Return the grants within `estimate`, of which `audio` is taken (both in bits/s)."""
         ordered = sorted(demands, key=lambda demand: (demand.rank, -demand.pixels))
         self._forget({demand.key for demand in demands})
-        room = max(0.0, estimate - audio)
+        room = max(0.0, estimate * (1 + _ROUNDING) - audio)
         layers: dict[Key, int] = dict.fromkeys((demand.key for demand in ordered), PAUSED)
         for demand in ordered:
             if demand.rank is not Rank.TILE:

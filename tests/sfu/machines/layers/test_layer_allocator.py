@@ -34,6 +34,12 @@ def test_nothing_fits_below_audio() -> None:
     assert layers_of(30_000, tile("a"), audio=AUDIO) == {"a": PAUSED}
 
 
+def test_an_estimate_of_exactly_the_costs_is_enough() -> None:
+    audio, picture = 56_188 / 3, 194_712 / 7
+    assert audio + picture - audio < picture
+    assert layers_of(audio + picture, tile("a", layers=(picture,)), audio=audio) == {"a": 0}
+
+
 def test_a_screen_comes_before_the_speaker_before_tiles() -> None:
     screen = Demand("screen", Rank.SCREEN, (1_000_000.0,))
     speaker = Demand("speaker", Rank.SPEAKER, CAMERA)
@@ -225,7 +231,7 @@ def test_allocation_never_exceeds_the_estimate(steps: list[tuple[float, float, l
     for estimate, audio, wanted, elapsed in steps:
         now += elapsed
         allocation = allocator.allocate(estimate, audio, wanted, now)
-        assert allocation.total <= max(0.0, estimate - audio) * (1 + 1e-9)
+        assert allocation.total <= max(0.0, estimate - audio) + estimate * 1e-8
         assert allocation.total == sum(grant.bitrate for grant in allocation.grants.values())
         assert set(allocation.grants) == {demand.key for demand in wanted}
 

@@ -40,6 +40,8 @@ def _length(waits: Sequence[int]) -> int:
 def frozen(pictures: Sequence[int], begin: int, end: int) -> float:
     """Return the share of the time from `begin` to `end` in which the picture stood still for longer than it seems."""
     shown = [begin, *(at for at in pictures if begin <= at <= end), end]
+    if len(shown) == 2:
+        return 1.0
     usual = (end - begin) / max(len(shown) - 1, 1)
     gaps = [after - before for before, after in pairwise(shown)]
     return sum(gap for gap in gaps if gap > max(3 * usual, usual + _FREEZE_NS)) / (end - begin)

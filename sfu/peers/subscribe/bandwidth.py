@@ -27,6 +27,7 @@ _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
 _OPENING_NS = 3_000_000_000  # a second until its cost is known, and some time for probes with it
 _BETWEEN_TRIALS_NS = 10_000_000_000
+_BURST_NS = 1_000_000_000
 _SECOND = 1_000_000_000
 
 
@@ -70,6 +71,7 @@ class Bandwidth:
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
         self._folded = 0  # the time for which calm feedback is folded, 0 before the first
         self._bursts = BurstCapacity()
+        self._drained_loss, self._drained_at = 0.0, now
         observer.report_sent(peer, True)
         self._set_budget()
 
@@ -144,6 +146,8 @@ class Bandwidth:
         if summary is not None:
             self._estimator.observed(summary, arrival)
             self._bursts.observed(summary, arrival)
+            if self._estimator.is_drained:
+                self._drained_loss, self._drained_at = self._estimator.state.loss, arrival
         if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
             self._next_check = min(self._next_check, arrival)  # along with this, without a separate wake-up
         self._is_heard = True
@@ -174,7 +178,10 @@ class Bandwidth:
 
     @property
     def _inherent_loss(self) -> float:
-        return self._estimator.state.loss if self._estimator.is_drained else 0.0
+        """The loss while none of our packets waited. The short queue of a burst does not change it at once."""
+        if self._estimator.is_drained:
+            return self._estimator.state.loss
+        return self._drained_loss if self._checked_at - self._drained_at < _BURST_NS else 0.0
 
     @property
     def round_trip(self) -> int:

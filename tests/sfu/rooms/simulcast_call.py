@@ -111,6 +111,7 @@ class Camera:
 class Viewer:
     """A client behind a link that delays its packets; it sends feedback and, if it `asks`, NACKs and PLIs.
 
+    On the link each packet has `headers` bytes more, for example those of IP and UDP.
     `pictures` are the times at which a picture and all before it since its keyframe were complete; `sounds` are the
     times at which packets of sound first arrived, by number.
     """
@@ -122,10 +123,12 @@ class Viewer:
         self.queueing: list[tuple[int, int]] = []
         self.now = stage.now
         self.asks = False
+        self.headers = 0
         self.pictures: list[int] = []
         self.sounds: dict[int, int] = {}
         self._receiver = SubscribePeerReceiver(77, keep_frames=True)
-        self._offers = self._patient_since = 0
+        self._offers = 0
+        self._patient_since = stage.now
         (self._address,) = [address for address, client in stage.clients.items() if client is self.client]
         stage.clients[self._address] = self  # type: ignore[assignment]  # in the client's place
 
@@ -135,7 +138,7 @@ class Viewer:
 
     def receive(self, data: bytes, now: int) -> None:
         if 127 < data[0] < 192:
-            self.link.push(data, len(data), now)
+            self.link.push(data, len(data) + self.headers, now)
         else:
             self.client.receive(data, now)
 
@@ -156,7 +159,7 @@ class Viewer:
                 self._receiver.receive_rtp(serialize(packet), at)
         packets = rtcp.parse(due) if (due := self._receiver.feedback(now)) else []
         packets = [packet for packet in packets if self.asks or not isinstance(packet, rtcp.Nack)]
-        if self.asks and self.pictures and now - max(self.pictures[-1], self._patient_since) >= _PATIENCE_NS:
+        if self.asks and now - max([self._patient_since, *self.pictures[-1:]]) >= _PATIENCE_NS:
             self._patient_since = now
             streams = [stream for stream in self._receiver.streams.values() if stream.kind == "video"]
             packets += [rtcp.PictureLoss(77, stream.ssrc) for stream in streams]

@@ -10,6 +10,7 @@ from tests.support.link_model import LinkSettings
 from tests.support.listening import concealed, frozen
 
 SECONDS = 12
+IP_UDP = 28  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def test_a_hard_link_shows_moving_pictures_and_whole_sound(name: str, seeds: ran
     for seed in seeds:
         call = Call(bar.settings, speaks=True, seed=seed)
         viewer = call.viewer
-        viewer.asks = True
+        viewer.asks, viewer.headers = True, IP_UDP
         call.run(bar.settling)
         began, heard, lost, came = call.stage.now, max(viewer.sounds), viewer.link.overflowed, len(viewer.client.rtp)
         call.run(SECONDS)

@@ -50,4 +50,6 @@ def test_where_much_is_lost_only_the_last_picture_stays_for_a_while() -> None:
     dips = Dips()
     granted = [dips.sit_out(1.8e6, CARRIED, 20 * MS, at * MS, loss=0.1, is_last=True) for at in (0, 1900, 2000)]
     assert granted == [CARRIED, CARRIED, 1.8e6]
-    assert Dips().sit_out(1.8e6, CARRIED, 40 * MS, 0, loss=0.1, is_last=True) == 1.8e6
+    dips = Dips()
+    granted = [dips.sit_out(1.8e6, CARRIED, 40 * MS, at * MS, loss=0.1, is_last=True) for at in (0, 400, 500)]
+    assert granted == [CARRIED, CARRIED, 1.8e6]

@@ -85,6 +85,10 @@ class DirectEngine(Protocol):
         """The number of datagrams read so far."""
 
     @property
+    def marks(self) -> tuple[int, int, int, int]:
+        """The number of datagrams read directly, by their ECN bits (RFC 3168)."""
+
+    @property
     def sent_directly(self) -> tuple[int, int, Mapping[Drop, int]]:
         """The datagrams and bytes that the kernel accepted, and drops of those that it refused."""
 
@@ -159,6 +163,13 @@ class Pump:
             "datagrams_out": self._sockets.datagrams_out + datagrams,
             "bytes_out": self._sockets.bytes_out + size,
         }
+
+    @property
+    def marks(self) -> Mapping[str, int]:
+        """The received datagrams with an ECN mark (RFC 3168), by mark."""
+        direct = self._direct.marks if self._direct is not None else (0, 0, 0, 0)
+        ours = self._sockets.marks
+        return {name: ours[bits] + direct[bits] for name, bits in (("ect1", 1), ("ect0", 2), ("ce", 3))}
 
     def receive_buffers(self) -> ReceiveBuffers:
         """Return the fill and the drops of the sockets' receive buffers."""

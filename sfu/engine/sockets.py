@@ -9,6 +9,7 @@ destination's datagrams.
 import errno
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -20,13 +21,17 @@ MAX_DATAGRAM = 2048
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name these
 _SO_RXQ_OVFL = 40
 _SO_MEMINFO = 55
+_IP_RECVTOS = 13
+_IPV6_RECVTCLASS, _IPV6_TCLASS = 66, 67
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _UDP_SEGMENT = 103  # linux/udp.h
 _TIMESPEC = struct.Struct("@qq")
 _DROPS = struct.Struct("@I")
 _MEMINFO = struct.Struct("@9I")
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_DROPS.size)
+_TRAFFIC_CLASS = struct.Struct("@i")
+_ANCILLARY_BYTES = sum(socket.CMSG_SPACE(entry.size) for entry in (_TIMESPEC, _DROPS, _TRAFFIC_CLASS))
+_MARKED = {(socket.IPPROTO_IP, socket.IP_TOS), (socket.IPPROTO_IPV6, _IPV6_TCLASS)}
 _SEGMENT = struct.Struct("@H")
 _MAX_SEGMENTS = 64
 _MAX_RUN_BYTES = 65_000
@@ -51,7 +56,8 @@ class ReceiveBuffers(NamedTuple):
 class Sockets:
     """Non-blocking sockets; the `local` of a datagram is an index into `addresses`.
 
-    `open` adds sockets with other ports after those of the node's port; their `local` is reused after `shut`.
+    `open` adds sockets with other ports after those of the node's port; their `local` is reused after `shut`. `marks`
+    are the numbers of datagrams received here, by the ECN bits of their IP header (RFC 3168).
     """
 
     def __init__(self, addresses: Sequence[str], port: int, descriptors: Sequence[int] = ()) -> None:
@@ -61,6 +67,7 @@ class Sockets:
         `descriptors`, if given, are used instead: sockets that are already bound (`bound`).
         """
         self.drops: dict[Drop, int] = {}
+        self.marks = [0] * 4
         self.datagrams_out = 0
         self.bytes_out = 0
         self._sockets: list[socket.socket | None] = []
@@ -132,7 +139,7 @@ class Sockets:
             except OSError as error:
                 self._count(_reason(error), 1)
                 continue
-            arrival, dropped = now, 0
+            arrival, dropped, mark = now, 0, 0
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
                     seconds, nanoseconds = _TIMESPEC.unpack(value)
@@ -140,6 +147,9 @@ class Sockets:
                 elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL and len(value) == _DROPS.size:
                     dropped = max(0, _DROPS.unpack(value)[0] - self._dropped[local])
                     self._dropped[local] += dropped
+                elif (level, kind) in _MARKED:
+                    mark = value[0 if sys.byteorder == "little" else -1] & 3
+            self.marks[mark] += 1
             datagrams.append(Datagram(data, source[:2], local, arrival, dropped))
         return datagrams
 
@@ -248,6 +258,9 @@ def bound(address: str, port: int, *, shared: bool = False) -> socket.socket:
         entry.setblocking(False)
         if family == socket.AF_INET6:
             entry.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            entry.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
+        else:
+            entry.setsockopt(socket.IPPROTO_IP, _IP_RECVTOS, 1)
         _set_buffer(entry, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
         _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
         entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

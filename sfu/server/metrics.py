@@ -85,6 +85,12 @@ class NodeMetrics(Collector):
         yield CounterMetricFamily(
             "parley_sfu_receive_buffer_drops", "Datagrams dropped from full receive buffers", value=buffers.dropped
         )
+        marks = CounterMetricFamily(
+            "parley_sfu_marked_datagrams", "Received datagrams with an ECN mark, by mark", labels=["mark"]
+        )
+        for mark, datagrams in self._pump.marks.items():
+            marks.add_metric([mark], datagrams)
+        yield marks
         offloads = GaugeMetricFamily(
             "parley_sfu_interface_offload",
             "Offloads of network cards at the node's start: 1 if on",

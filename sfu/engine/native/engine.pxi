@@ -178,6 +178,11 @@ cdef class CompiledEngine(BatchEngine):
         return self.state.datagrams_in
 
     @property
+    def marks(self):
+        """The number of datagrams read directly, by their ECN bits (RFC 3168)."""
+        return tuple([self.state.marks[k] for k in range(4)])
+
+    @property
     def sent_directly(self):
         """The datagrams and bytes that the kernel accepted directly from this engine, and drops of the others."""
         drops = {reason: self.state.send_drops[<int>reason] for reason in Drop if self.state.send_drops[<int>reason]}

@@ -134,6 +134,7 @@ cdef int receive_messages(State *state, int local, int first, int limit) noexcep
         arrival = control_arrival(&messages[k].msg_hdr) + offset
         # A wall clock that was set meanwhile must not move arrivals about.
         slot.arrival = arrival if 0 <= now - arrival <= 1000000000 else now
+        state.marks[control_mark(&messages[k].msg_hdr)] += 1
         drops = control_drops(&messages[k].msg_hdr)
         state.waited = max(state.waited, now - slot.arrival)
         slot.dropped = drops - state.kernel_drops[local] if drops > state.kernel_drops[local] else 0

@@ -383,6 +383,7 @@ cdef struct State:
     int64_t waited
     uint32_t kernel_drops[SOCKETS_MAX]
     int dropping[SOCKETS_MAX]
+    uint64_t marks[4]
     uint64_t sent_datagrams
     uint64_t sent_bytes
     uint64_t send_drops[DROP_COUNT]

@@ -172,7 +172,7 @@ static inline int tags_differ(const uint8_t *left, const uint8_t *right, int siz
 
 typedef union {
     struct cmsghdr header;
-    uint8_t bytes[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(int))];
 } control_buffer;
 
 /* Have the kernel split a message into datagrams of `size` bytes. */
@@ -205,6 +205,19 @@ static inline uint32_t control_drops(struct msghdr *message) {
             uint32_t drops;
             memcpy(&drops, CMSG_DATA(header), sizeof drops);
             return drops;
+        }
+    }
+    return 0;
+}
+
+/* The ECN bits of the IP header (RFC 3168), 0 without any. */
+static inline int control_mark(struct msghdr *message) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+        if ((header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_TOS) ||
+            (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_TCLASS)) {
+            int value = 0;
+            memcpy(&value, CMSG_DATA(header), header->cmsg_type == IP_TOS ? 1 : sizeof value);
+            return value & 3;
         }
     }
     return 0;

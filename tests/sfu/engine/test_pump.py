@@ -102,6 +102,14 @@ def test_forwards(world: World) -> None:
     assert not world.pump.backlog
 
 
+def test_counts_ecn_marks(world: World) -> None:
+    world.near.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 3)
+    world.send(*protect(world.publisher, vp8(1, key=True), vp8(2)))
+    while world.engine.progress(1).packets < 2:
+        world.pump_once()
+    assert world.pump.marks == {"ect1": 0, "ect0": 0, "ce": 2}
+
+
 def test_keeps_within_its_budget_and_audio_overtakes(world: World) -> None:
     """The budget is spent at once: the remaining video waits, and audio that arrives later overtakes it."""
     for route in range(10, 40):

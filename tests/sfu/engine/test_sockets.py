@@ -1,5 +1,6 @@
 """Real sockets on loopback: times, runs, and errors that only affect their destination."""
 
+import contextlib
 import errno
 import selectors
 import socket
@@ -136,3 +137,16 @@ def test_sockets_of_their_own(sockets: Sockets, far: socket.socket) -> None:
         sockets.shut(0)
     with pytest.raises(OSError):
         sockets.open(0, sockets.port)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_counts_ecn_marks(address: str) -> None:
+    sockets = Sockets([address], 0)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if ":" in address else (socket.IPPROTO_IP, socket.IP_TOS)
+    with contextlib.closing(sockets), socket.socket(family, socket.SOCK_DGRAM) as sender:
+        for traffic_class in (0, 1, 0b1011_1011, 3):
+            sender.setsockopt(*option, traffic_class)
+            sender.sendto(b"marked", sockets.addresses[0])
+        received(sockets, 4)
+    assert sockets.marks == [1, 1, 0, 2]

@@ -19,6 +19,7 @@ from tests.support.chromium import LOOPBACK_FLAG, WATCH_PEERS, chromium, open_pa
 from tests.support.crowd import crowd
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
+from tests.support.starvation import starvation
 from tests.support.tun_forwarder import EmulatedHost, emulated_host
 from tests.support.waiting import eventually
 
@@ -26,6 +27,8 @@ Publisher = Callable[[Host, Path], AbstractAsyncContextManager[None]]
 
 MS = 1_000_000
 UP = LinkSettings(rate=2_000_000, delay=25 * MS)
+
+_STARVED = 0.5  # an idle machine with two cores shows a quarter
 
 once = pytest.mark.flaky(reruns=0)
 """Disable repeats, since a bar defines itself how often it may be missed."""
@@ -206,11 +209,24 @@ async def viewer_call(
 
 
 async def most_hold(run: Callable[[int], Awaitable[bool]], seeds: Sequence[int]) -> bool:
-    """Run a bar with each seed until it is decided whether it holds in four of five (or all of fewer)."""
+    """Run a bar with each seed until it is decided whether it holds in four of five (or all of fewer).
+
+    A run that missed while it waited too long for a processor says nothing about the link: its seed is left out, and
+    if no seed is left, the bar is skipped.
+    """
     may_miss = len(seeds) // 5
-    missed = 0
-    for place, seed in enumerate(seeds):
-        missed += not await run(seed)
-        if missed > may_miss or place - missed + 1 >= len(seeds) - may_miss:
+    missed = held = 0
+    for seed in seeds:
+        with starvation() as starved:
+            holds = await run(seed)
+        if not holds and starved.share > _STARVED:
+            print(f"seed {seed}: left out, since this run waited for a processor for {starved.share:.0%} of its time")
+            continue
+        print(f"seed {seed}: waited for a processor for {starved.share:.0%} of its time")
+        held += holds
+        missed += not holds
+        if missed > may_miss or held >= len(seeds) - may_miss:
             break
+    if not held and not missed:
+        pytest.skip("other programs took the processor in each run")
     return missed <= may_miss

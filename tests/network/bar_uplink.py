@@ -1,21 +1,29 @@
-"""Bars: a Chromium with our SDK publishes over a thin uplink; one next to the server hears and sees it."""
+"""Bars: a Chromium with our SDK publishes over a thin or shared uplink; one next to the server hears and sees it."""
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Page
 
+from tests.network.bar_shared import queue_of
 from tests.network.behind_link import MS, most_hold, once
 from tests.sfu.server.harness import host
 from tests.support import sdk_page
 from tests.support.chromium import LOOPBACK_FLAG, chromium
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
-from tests.support.tun_forwarder import emulated_host
+from tests.support.tcp_load import tcp_load
+from tests.support.tun_forwarder import EmulatedHost, emulated_host
 from tests.support.waiting import eventually
 
 SETTLING, SECONDS = 14, 12  # what a decoder learnt of a queue it forgets slowly
+UPLOAD_SECONDS = 18
 DOWN = LinkSettings(rate=3_000_000, delay=25 * MS)
 
 
@@ -24,10 +32,20 @@ async def _stream(page: sdk_page.Evaluates, kind: str) -> dict[str, Any]:
     return max(rows, key=lambda row: row["packetsReceived"], default={})
 
 
-async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class UplinkCall:
+    """Ann publishes from behind the link, in a Chromium; Bob watches her next to the server, in another."""
+
+    link: EmulatedHost
+    ann: Page
+    bob: Page
+
+
+@asynccontextmanager
+async def uplink_call(tmp_path: Path, up: LinkSettings, seed: int, **camera: int) -> AsyncIterator[UplinkCall]:
+    """Yield a call once both tracks are published. `camera` are options of `write_noisy_video`."""
     video = tmp_path / "noise.mjpeg"
-    write_noisy_video(video)
-    up = LinkSettings(rate=rate, delay=25 * MS)
+    write_noisy_video(video, **camera)
     with emulated_host(DOWN, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (
@@ -49,14 +67,20 @@ async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
             url = h.signaling_url.replace("127.0.0.1", link.server_address)
             await sdk_page.join_node(ann, url, h.control.token("r", "ann"), {"microphone": True, "camera": {}})
             await eventually(lambda: "r" in h.node.rooms and len(h.node.rooms["r"].uptracks) == 2, 30)
-            if rate < 150_000:
-                await ann.wait_for_function("sdkPage.room.uplink.cameraRests", timeout=60_000)
-            await asyncio.sleep(SETTLING)
-            sound, picture = await _stream(bob, "audio"), await _stream(bob, "video")
-            await asyncio.sleep(SECONDS)
-            heard, shown = await _stream(bob, "audio"), await _stream(bob, "video")
-            spared = await ann.evaluate("[sdkPage.room.uplink.isThin, sdkPage.room.uplink.cameraRests]")
-            (row,) = [row for row in await sdk_page.streams(ann, "outbound-rtp") if row["kind"] == "audio"]
+            yield UplinkCall(link, ann, bob)
+
+
+async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
+    async with uplink_call(tmp_path, LinkSettings(rate=rate, delay=25 * MS), seed, contrast=24, flicker=6) as call:
+        if rate < 150_000:
+            await call.ann.wait_for_function("sdkPage.room.uplink.cameraRests", timeout=60_000)
+        await asyncio.sleep(SETTLING)
+        sound, picture = await _stream(call.bob, "audio"), await _stream(call.bob, "video")
+        await asyncio.sleep(SECONDS)
+        heard, shown = await _stream(call.bob, "audio"), await _stream(call.bob, "video")
+        spared = await call.ann.evaluate("[sdkPage.room.uplink.isThin, sdkPage.room.uplink.cameraRests]")
+        sent = await sdk_page.streams(call.ann, "outbound-rtp")
+    (row,) = [row for row in sent if row["kind"] == "audio"]
     concealed = (_concealed(heard) - _concealed(sound)) / max(
         heard["totalSamplesReceived"] - sound["totalSamplesReceived"], 1
     )
@@ -68,7 +92,37 @@ async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
     holds = concealed <= 0.005 and waits <= 0.2 if rate < 150_000 else fps >= 25 and freezes <= 1
     print(
         f"{rate // 1000} kbps up, seed {seed}: {fps:.1f} fps, {freezes} freezes, {concealed:.2%} concealed, buffer "
-        f"{waits * 1000:.0f} ms, thin and resting {spared}, {row['codec']}: {'holds' if holds else 'missed'}"
+        f"{waits * 1000:.0f} ms, thin and resting {spared}, {row['codec']}, encoder short of time for "
+        f"{_short_of_time(sent):.0f} s: {'holds' if holds else 'missed'}"
+    )
+    return holds
+
+
+def _short_of_time(sent: list[dict[str, Any]]) -> float:
+    """Return the time for which the encoder had too little processor time."""
+    limits = [row.get("qualityLimitationDurations", {}) for row in sent if row["kind"] == "video"]
+    return max((limit.get("cpu", 0.0) for limit in limits), default=0.0)
+
+
+async def _beside_upload(tmp_path: Path, seed: int, milliseconds: int, control: str) -> bool:
+    up = LinkSettings(delay=25 * MS, **queue_of(4, milliseconds))
+    async with uplink_call(tmp_path, up, seed) as call:
+        await asyncio.sleep(8)  # the browser has found its rate
+        with tcp_load(call.link, control, upload=True) as load:
+            await asyncio.sleep(3)
+            picture, began, uploaded = await _stream(call.bob, "video"), time.monotonic(), load.received()
+            await asyncio.sleep(UPLOAD_SECONDS)
+            shown, seconds = await _stream(call.bob, "video"), time.monotonic() - began
+            share = (load.received() - uploaded) * 8 / seconds / 4e6
+        sent = await sdk_page.streams(call.ann, "outbound-rtp")
+    fps = (shown["framesDecoded"] - picture["framesDecoded"]) / seconds
+    frozen = (shown.get("totalFreezesDuration", 0.0) - picture.get("totalFreezesDuration", 0.0)) / seconds
+    rate = (shown["bytesReceived"] - picture["bytesReceived"]) * 8 / seconds
+    holds = fps >= 25 and frozen <= 0.05 and share >= 0.4
+    print(
+        f"upload by {control}, 4 Mbps, {milliseconds} ms, seed {seed}: {fps:.1f} fps, {rate / 1e6:.2f} Mbps, frozen "
+        f"{frozen:.1%}, TCP has {share:.0%}, encoder short of time for {_short_of_time(sent):.0f} s: "
+        f"{'holds' if holds else 'missed'}"
     )
     return holds
 
@@ -81,3 +135,9 @@ def _concealed(row: dict[str, Any]) -> int:
 @pytest.mark.parametrize("rate", [120_000, 500_000])
 async def test_a_thin_uplink_keeps_what_matters(tmp_path: Path, rate: int, seeds: range) -> None:
     assert await most_hold(lambda seed: _over(tmp_path, seed, rate), seeds)
+
+
+@once
+@pytest.mark.parametrize(("milliseconds", "control"), [(100, "cubic"), (300, "cubic"), (100, "bbr"), (300, "bbr")])
+async def test_a_picture_beside_an_upload(tmp_path: Path, milliseconds: int, control: str, seeds: range) -> None:
+    assert await most_hold(lambda seed: _beside_upload(tmp_path, seed, milliseconds, control), seeds)

@@ -13,10 +13,13 @@ import numpy as np
 _FRAMES = 30
 
 
-def write_noisy_video(path: Path, width: int = 1280, height: int = 720, seed: int = 1) -> None:
+def write_noisy_video(
+    path: Path, width: int = 1280, height: int = 720, seed: int = 1, *, contrast: int = 88, flicker: int = 12
+) -> None:
     """Write a loop of 30 frames, one second: coarse noise that drifts, with fine noise that flickers.
 
-    `path` ends in .mjpeg.
+    `path` ends in .mjpeg. Of the usual contrast, 180 lines do not fit into 150 kbps even with the coarsest quantizer:
+    an encoder shows 7 pictures a second. With less, it is like a camera.
     """
     if path.suffix != ".mjpeg":
         raise ValueError("Chromium recognises formats by their suffix")
@@ -25,13 +28,13 @@ def write_noisy_video(path: Path, width: int = 1280, height: int = 720, seed: in
     context.time_base = Fraction(1, _FRAMES)
     context.qmin = context.qmax = 3
     dice = np.random.default_rng(seed)
-    coarse = dice.integers(40, 216, (-(-height // 16), width // 16), dtype=np.uint8)
+    coarse = dice.integers(128 - contrast, 128 + contrast, (-(-height // 16), width // 16), dtype=np.uint8)
     picture = np.kron(coarse, np.ones((16, 16), dtype=np.uint8))[:height]
     chroma = np.full((height // 2, width), 128, np.uint8)
     with path.open("wb") as file:
         for number in range(_FRAMES):
             moved = np.roll(picture, (number * height // _FRAMES, number * width // _FRAMES), (0, 1))
-            noise = dice.integers(-12, 13, moved.shape, dtype=np.int16)
+            noise = dice.integers(-flicker, flicker + 1, moved.shape, dtype=np.int16)
             luma = np.clip(moved.astype(np.int16) + noise, 16, 235).astype(np.uint8)
             image = av.VideoFrame.from_ndarray(np.vstack([luma, chroma]), "yuvj420p")
             image.pts = number

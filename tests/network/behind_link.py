@@ -28,7 +28,7 @@ Publisher = Callable[[Host, Path], AbstractAsyncContextManager[None]]
 MS = 1_000_000
 UP = LinkSettings(rate=2_000_000, delay=25 * MS)
 
-_STARVED = 0.5  # an idle machine with two cores shows a quarter
+_STARVED = 0.5  # an idle machine with two cores shows a third
 
 once = pytest.mark.flaky(reruns=0)
 """Disable repeats, since a bar defines itself how often it may be missed."""

@@ -37,11 +37,12 @@ class Dips:
         if self._since is None:
             self._since = now
         loses = loss >= _MUCH_LOST
-        drains = queueing < _SHORT_QUEUE_NS or now - self._since < _DRAIN_NS
+        is_shallow = carried <= rate * _DEPTH
+        drains = queueing < _SHORT_QUEUE_NS or (is_shallow and now - self._since < _DRAIN_NS)
         if loses and not (is_last and drains):
             return rate
         lasts = now - self._since >= _LONGEST_NS and not is_last
-        if carried <= rate * _DEPTH and queueing < _QUEUE_NS and not loses:
+        if is_shallow and queueing < _QUEUE_NS and not loses:
             self._deep_since = None
             return rate if lasts else carried
         if self._deep_since is None:

@@ -143,7 +143,7 @@ def test_a_pause_is_said_to_be_over_once_there_is_a_picture() -> None:
 def test_a_link_that_just_about_carries_the_lowest_layer_shows_it_nearly_always() -> None:
     call = Call(LinkSettings(rate=200_000, delay=25 * MS))
     call.viewer.asks = True
-    call.run(10)
+    call.run(14)
     begin = call.stage.now
     carried = []
     for _ in range(100):

@@ -51,12 +51,16 @@ class Stretch:
         return 100 * self.totals.late_bursts / max(self.totals.bursts, 1)
 
     def latency(self, share: float) -> float:
-        """Return the quantile `share` of the added latency in ms, without retransmitted packets."""
+        """Return the quantile `share` of the added latency in ms, without retransmitted packets and the first half
+        second of each picture.
+        """
         return latency(self.latencies, share)
 
 
 def latency(latencies: "np.ndarray", share: float) -> float:
-    """Return the quantile `share` of a client's latencies in ms, without retransmitted packets."""
+    """Return the quantile `share` of a client's latencies in ms, without retransmitted packets and the first half
+    second of each picture.
+    """
     cumulated = np.cumsum(latencies[:2].sum(axis=0))
     return float(np.searchsorted(cumulated, cumulated[-1] * share)) * BUCKET_MS if cumulated[-1] else 0.0
 

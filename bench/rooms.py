@@ -4,8 +4,9 @@ Each participant publishes a recording of Chromium, 720p in three layers (150, 5
 microphone in RED, with transport-wide feedback, reports and consent checks, and retransmits no more than libwebrtc
 would. Each watches all others, up to 25 tiles: the speaker at 720p, the others at 180p; sizes change with the speaker.
 One in a hundred leaves and rejoins each minute; a tenth of the links lose 1 % each way. All begin within a second.
-Every counted packet was authenticated; added latency is the time from the publisher's send to the kernel's receive
-time.
+Every counted packet was authenticated. Added latency is the time from the publisher's send to the kernel's receive
+time, without retransmitted packets and the first half second of each picture, which may begin with a keyframe of the
+past.
 
 `--shape 16x4` (repeatable) sets the number of rooms and of people in each; `--rounds` the number of sfus that are
 started, whose median is reported; `--overload 1.5` multiplies the load for a minute; `--pause 0.5` stops the sfu's

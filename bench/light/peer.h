@@ -22,6 +22,7 @@ typedef struct {
     uint32_t ssrc, repaired; /* `repaired`: SSRC of the stream that an RTX stream repairs */
     uint8_t kind, begun;
     int64_t first, highest, unique;
+    int64_t last_at, resumed_at; /* receive times: of the last packet, and of the first after a long silence */
     int64_t reported_expected, reported_unique;
     uint32_t jitter, transit, last_sr;
     int64_t last_sr_at;

@@ -9,6 +9,7 @@
 #endif
 
 enum { MESSAGES = 8, MESSAGE_BYTES = 65536 };
+static const int64_t SILENCE_NS = 1000000000, RESUMPTION_NS = 500000000;
 
 typedef struct {
     pthread_mutex_t table; /* guards `peers`, `gone` and `is_changed` */
@@ -18,7 +19,7 @@ typedef struct {
     atomic_ullong received; /* media packets, without duplicates */
     totals of_gone;
     schedule playing;
-    uint64_t latencies[3][BUCKETS]; /* audio, video, repaired */
+    uint64_t latencies[3][BUCKETS]; /* audio, video, repaired or of pictures that just began */
     uint8_t buffers[MESSAGES][MESSAGE_BYTES];
 } client;
 
@@ -29,6 +30,15 @@ static void note_latency(client *self, int kind, const uint8_t *data, int size, 
     memcpy(&stamp, data + size - STAMP_BYTES, STAMP_BYTES);
     int64_t bucket = (arrival - stamp) / 10000;
     self->latencies[kind][bucket < 0 ? 0 : bucket >= BUCKETS ? BUCKETS - 1 : bucket]++;
+}
+
+/* Notes a packet; returns whether its stream has just begun, or resumed after a silence: a picture may begin with a
+ * keyframe of the past, whose age is no delay. */
+static int is_resuming(stream *on, int64_t arrival) {
+    if (arrival - on->last_at > SILENCE_NS)
+        on->resumed_at = arrival;
+    on->last_at = arrival;
+    return on->kind == KIND_VIDEO && arrival - on->resumed_at < RESUMPTION_NS;
 }
 
 static uint32_t transport_seq_of(const peer *of, const uint8_t *data, int header) {
@@ -95,7 +105,8 @@ static void receive_rtp(client *self, peer *of, uint8_t *data, int size, int64_t
     of->counted.repaired += repaired;
     if (!repaired)
         note_jitter(on, get32(data + 4), arrival);
-    note_latency(self, repaired ? 2 : kind == KIND_VIDEO, data, size, arrival);
+    int is_past = is_resuming(on, arrival) || repaired;
+    note_latency(self, is_past ? 2 : kind == KIND_VIDEO, data, size, arrival);
     atomic_fetch_add_explicit(&self->received, 1, memory_order_relaxed);
 }
 

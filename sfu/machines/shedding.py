@@ -29,9 +29,11 @@ _BEHIND_NS = 300_000_000
 _LOST = 0.02  # the share of what is read that may be lost
 _PATIENCE = 2  # consecutive windows before a step
 _EFFECT_NS = 300_000_000  # until a step takes effect: policy applies it room by room, and then the backlog drains
-_STEPS_FOR_ALL = 8  # the steps at once if nothing of the video passes
+_STEPS_FOR_ALL = 8  # the steps at once if nothing of the video passes, but
+_MOST_STEPS = 4
 _SPARE = ((0.5, 4), (0.7, 2), (0.93, 1))  # the largest share of time in use that allows this many steps back
 _CLEARLY_SPARE = 0.7  # the share of time in use at which the load has clearly fallen
+_TRIED_AFTER = 4  # waits until a step back is tried however much time is in use, which other programs may take
 _UNREAD_STEPS = 4
 _SMALL_STEPS = 5
 _SOUND_STEPS = 10
@@ -146,15 +148,16 @@ class Shedding:
             self._took_back_at = now
         steps = 1
         if self._late_windows >= _PATIENCE:
-            steps += int(_STEPS_FOR_ALL * measured.deficit(self._before))
+            steps = min(_MOST_STEPS, 1 + int(_STEPS_FOR_ALL * measured.deficit(self._before)))
         self.step = min(self.step + steps, LAST_STEP)
 
     def _take_back(self, measured: Measured, now: int) -> None:
         if now - self._left_out_at >= 2 * max(_PROVEN_NS, self._wait):
             self._wait = _FIRST_WAIT_NS
         wait = _FIRST_WAIT_NS if measured.busy < _CLEARLY_SPARE else self._wait
-        steps = next((steps for busy, steps in _SPARE if measured.busy < busy), 0)
-        if self.step and steps and now - max(self._took_back_at, self._left_out_at) >= wait:
+        waited = now - max(self._took_back_at, self._left_out_at)
+        steps = next((steps for busy, steps in _SPARE if measured.busy < busy), int(waited >= _TRIED_AFTER * wait))
+        if self.step and steps and waited >= wait:
             self.step = max(0, self.step - steps)
             self._took_back_at = now
 

@@ -8,6 +8,7 @@ from sfu.engine.pump import Pump
 from sfu.machines.shedding import WINDOW_NS, Measured, Shedding
 from sfu.rooms.node import Node
 from sfu.server.look_pause import LookPause
+from sfu.server.time_in_use import TimeInUse
 
 _CALM_NS = 10_000_000_000
 """The time after an overload during which a node still takes no new rooms."""
@@ -22,6 +23,7 @@ class OverloadWatch:
         self._node = node
         self._pump = pump
         self._pause = pause
+        self._time_in_use = TimeInUse()
         self._shedding = Shedding()
         self._window_ends = 0
         self._waited: int | None = None
@@ -57,9 +59,9 @@ class OverloadWatch:
         lost = self._pump.receive_buffers().dropped + drops[Drop.BACKLOG_FULL] + drops[Drop.STALE]
         self.behind = self._node.behind(now)
         read = self._pump.datagrams_read
-        measured = Measured(
-            self.waited, self.behind, lost - self._lost_before, read - self._read_before, self._pause.busy
-        )
+        in_use = self._time_in_use.read(now)
+        busy = in_use if in_use is not None else self._pause.busy
+        measured = Measured(self.waited, self.behind, lost - self._lost_before, read - self._read_before, busy)
         self._lost_before, self._read_before = lost, read
         before = self.step
         if self._shedding.update(measured, now):

@@ -1,0 +1,32 @@
+"""The share of time in use: what the kernel counts, and where it counts nothing."""
+
+import time
+from pathlib import Path
+
+from sfu.server.time_in_use import TimeInUse
+
+
+def test_running_and_waiting_for_a_processor_count(tmp_path: Path) -> None:
+    counted = tmp_path / "schedstat"
+    counted.write_text("1000 500 7\n")
+    in_use = TimeInUse(counted)
+    assert in_use.read(10_000) is None
+    counted.write_text("1300 600 8\n")
+    assert in_use.read(11_000) == 0.4
+    counted.write_text("9300 600 9\n")
+    assert in_use.read(12_000) == 1.0
+
+
+def test_none_is_told_where_nothing_is_counted(tmp_path: Path) -> None:
+    in_use = TimeInUse(tmp_path / "schedstat")
+    assert [in_use.read(1_000), in_use.read(2_000)] == [None, None]
+
+
+def test_the_kernel_counts_here() -> None:
+    in_use = TimeInUse()
+    in_use.read(time.monotonic_ns())
+    ends = time.thread_time() + 0.01
+    while time.thread_time() < ends:
+        pass
+    share = in_use.read(time.monotonic_ns())
+    assert share is not None and share > 0.3

@@ -330,7 +330,7 @@ def test_losses_count_by_their_share_and_only_if_they_go_on() -> None:
     assert not shedding.update(few, 11 * WINDOW_NS)
     assert not shedding.update(many, 12 * WINDOW_NS)
     assert shedding.update(many, 13 * WINDOW_NS)
-    assert shedding.step == 1 + int(8 * 3 / 7)  # more at once, the more is lost
+    assert shedding.step == 1 + int(10 * 3 / 7)  # more at once, the more is lost
 
 
 def test_a_moment_without_processor_costs_no_pictures_while_policy_is_late() -> None:

@@ -145,7 +145,7 @@ class Shedding:
         self._left_out_at = now
         if now - self._took_back_at < _PROVEN_NS:
             self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
-            self._took_back_at = now
+            self._took_back_at = -2 * _PROVEN_NS  # so that this step alone counts against it
         steps = 1
         if self._late_windows >= _PATIENCE:
             steps = min(_MOST_STEPS, 1 + int(_STEPS_FOR_ALL * measured.deficit(self._before)))

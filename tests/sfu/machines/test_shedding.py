@@ -339,3 +339,24 @@ def test_a_moment_without_processor_costs_no_pictures_while_policy_is_late() -> 
     for number in range(10):
         shedding.update(late if number % 5 else replace(late, waited=60_000_000), number * WINDOW_NS)
     assert shedding.shed == Shed(sparing=True, unread=0.25)
+
+
+def test_a_long_overload_after_a_step_back_does_not_delay_the_next() -> None:
+    """Only the first step after it says that the step back was too large."""
+    shedding = Shedding()
+    bad, fine = Measured(100_000_000, 0, 0, 7_000, 0.95), Measured(0, 0, 0, 7_000, 0.8)
+    now = 0
+
+    def go(measured: Measured, windows: int) -> None:
+        nonlocal now
+        for _ in range(windows):
+            now += WINDOW_NS
+            shedding.update(measured, now)
+            measured = replace(measured, waited=measured.waited and measured.waited + 1)
+
+    go(bad, 10)
+    go(fine, 10)
+    go(bad, 40)
+    before = shedding.step
+    go(fine, 10)
+    assert shedding.step < before

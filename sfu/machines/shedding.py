@@ -94,10 +94,9 @@ class Measured:
         """Return True if the backlog has been shrinking."""
         return self.lost_share <= _LOST and self.waited <= before.waited
 
-    def deficit(self, before: "Measured") -> float:
-        """Return the share of the packets, 0 to 1, for which there was no time."""
-        grown = (self.waited - before.waited) / WINDOW_NS
-        return min(1.0, max(0.0, grown, self.lost_share))
+    def growth(self, before: "Measured") -> float:
+        """Return the share of the window by which the wait has grown, 0 to 1."""
+        return min(1.0, max(0.0, (self.waited - before.waited) / WINDOW_NS))
 
 
 class Shedding:
@@ -107,6 +106,7 @@ class Shedding:
         self.step = 0
         self._before = Measured(0, 0, 0, 0, 0.0)
         self._short_windows = self._late_windows = 0
+        self._growth = 0.0
         self._took_back_at = self._left_out_at = -2 * _PROVEN_NS
         self._wait = _FIRST_WAIT_NS
 
@@ -128,11 +128,14 @@ class Shedding:
         before = self.step
         self._short_windows = self._short_windows + 1 if measured.is_short else 0
         self._late_windows = self._late_windows + 1 if measured.is_media_late else 0
+        growth = measured.growth(self._before)
         if not measured.is_short:
             self._take_back(measured, now)
         elif now - self._left_out_at >= _EFFECT_NS and not self._is_enough(measured):
-            self._leave_out(measured, now)
-        self._before = measured
+            # A pause shows in one window only.
+            lost = min(measured.lost_share, self._before.lost_share)
+            self._leave_out(max(lost, min(growth, self._growth)), now)
+        self._before, self._growth = measured, growth
         return self.step != before
 
     def _is_enough(self, measured: Measured) -> bool:
@@ -141,15 +144,13 @@ class Shedding:
             return self._short_windows < _PATIENCE
         return self._late_windows < _PATIENCE or measured.is_easier_than(self._before)
 
-    def _leave_out(self, measured: Measured, now: int) -> None:
+    def _leave_out(self, deficit: float, now: int) -> None:
+        """Leave out more, since there was no time for this share of the packets."""
         self._left_out_at = now
         if now - self._took_back_at < _PROVEN_NS:
             self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
             self._took_back_at = -2 * _PROVEN_NS  # so that this step alone counts against it
-        steps = 1
-        if self._late_windows >= _PATIENCE:
-            steps = min(_MOST_STEPS, 1 + int(_STEPS_FOR_ALL * measured.deficit(self._before)))
-        self.step = min(self.step + steps, LAST_STEP)
+        self.step = min(self.step + min(_MOST_STEPS, 1 + int(_STEPS_FOR_ALL * deficit)), LAST_STEP)
 
     def _take_back(self, measured: Measured, now: int) -> None:
         if now - self._left_out_at >= 2 * max(_PROVEN_NS, self._wait):

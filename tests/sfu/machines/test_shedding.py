@@ -341,6 +341,15 @@ def test_a_moment_without_processor_costs_no_pictures_while_policy_is_late() -> 
     assert shedding.shed == Shed(sparing=True, unread=0.25)
 
 
+def test_a_pause_is_no_sign_of_how_much_to_leave_out() -> None:
+    """A pause shows in its own window or in the next, depending on when it began."""
+    shedding = Shedding()
+    windows = ((0, 4_000), (90_000_000, 0), (60_000_000, 0), (30_000_000, 0))
+    for number, (waited, lost) in enumerate(windows):
+        shedding.update(Measured(waited, 0, lost, 7_000, 1.0), number * WINDOW_NS)
+    assert shedding.step <= 1
+
+
 def test_a_long_overload_after_a_step_back_does_not_delay_the_next() -> None:
     """Only the first step after it says that the step back was too large."""
     shedding = Shedding()

@@ -12,8 +12,8 @@ A node is overloaded if everything that it reads has waited throughout a window 
 not one left by a pause), if its policy makes things wait for long, or if a notable share of the packets is lost in its
 sockets and backlogs, each for two windows in a row: a neighbour on the machine that takes the processor for a moment
 is no overload. If only policy is late, pictures stay, since pausing and resuming them is work for policy. The node
-takes a step back when none of this applies and it has time to spare. A step back that proves too large is tried again
-later and later, unless the load has clearly fallen since.
+takes a step back when none of this applies and it has time to spare, and then twice as many. What proves too much is
+left out again, and tried later and later, unless the load has clearly fallen since.
 
 The faster the queue grows, or the more is lost, the more steps are taken at once. They take effect only some time
 later. Until then no other step is taken in either direction: otherwise each overload would end without any pictures,
@@ -31,7 +31,8 @@ _PATIENCE = 2  # consecutive windows before a step
 _EFFECT_NS = 300_000_000  # until a step takes effect: policy applies it room by room, and then the backlog drains
 _STEPS_FOR_ALL = 10  # the steps at once if nothing of the video passes, but
 _MOST_STEPS = 5
-_SPARE = ((0.5, 5), (0.7, 3), (0.88, 1))  # the largest share of time in use that allows this many steps back
+_SPARE = 0.88  # the share of time in use up to which a step back is due, and then twice as many, up to
+_MOST_BACK = 8
 _CLEARLY_SPARE = 0.7  # the share of time in use at which the load has clearly fallen
 _TRIED_AFTER = 4  # waits until a step back is tried however much time is in use, which other programs may take
 _UNREAD_STEPS = 4
@@ -107,6 +108,8 @@ class Shedding:
         self._before = Measured(0, 0, 0, 0, 0.0)
         self._short_windows = self._late_windows = 0
         self._growth = 0.0
+        self._back = 0
+        """The number of steps taken back last, unless more was left out since."""
         self._took_back_at = self._left_out_at = -2 * _PROVEN_NS
         self._wait = _FIRST_WAIT_NS
 
@@ -131,7 +134,7 @@ class Shedding:
         growth = measured.growth(self._before)
         if not measured.is_short:
             self._take_back(measured, now)
-        elif now - self._left_out_at >= _EFFECT_NS and not self._is_enough(measured):
+        elif now - max(self._left_out_at, self._took_back_at) >= _EFFECT_NS and not self._is_enough(measured):
             # A pause shows in one window only.
             lost = min(measured.lost_share, self._before.lost_share)
             self._leave_out(max(lost, min(growth, self._growth)), now)
@@ -146,20 +149,24 @@ class Shedding:
 
     def _leave_out(self, deficit: float, now: int) -> None:
         """Leave out more, since there was no time for this share of the packets."""
-        self._left_out_at = now
+        steps = min(_MOST_STEPS, 1 + int(_STEPS_FOR_ALL * deficit))
         if now - self._took_back_at < _PROVEN_NS:
+            steps = self._back
             self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
             self._took_back_at = -2 * _PROVEN_NS  # so that this step alone counts against it
-        self.step = min(self.step + min(_MOST_STEPS, 1 + int(_STEPS_FOR_ALL * deficit)), LAST_STEP)
+        self._left_out_at = now
+        self._back = 0
+        self.step = min(self.step + steps, LAST_STEP)
 
     def _take_back(self, measured: Measured, now: int) -> None:
         if now - self._left_out_at >= 2 * max(_PROVEN_NS, self._wait):
             self._wait = _FIRST_WAIT_NS
         wait = _FIRST_WAIT_NS if measured.busy < _CLEARLY_SPARE else self._wait
         waited = now - max(self._took_back_at, self._left_out_at)
-        steps = next((steps for busy, steps in _SPARE if measured.busy < busy), int(waited >= _TRIED_AFTER * wait))
-        if self.step and steps and waited >= wait:
-            self.step = max(0, self.step - steps)
+        is_due = waited >= wait and (measured.busy < _SPARE or waited >= _TRIED_AFTER * wait)
+        if self.step and is_due:
+            self._back = min(max(1, 2 * self._back), _MOST_BACK) if self._wait == _FIRST_WAIT_NS else 1
+            self.step = max(0, self.step - self._back)
             self._took_back_at = now
 
 

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run page test check deps venv bench test-sanitized test-network test-tasks stack containers fuzz docs pictures clean
+.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack containers fuzz docs pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 3
@@ -13,6 +13,11 @@ run: .venv/.installed
 page:
 	@sh web/build.sh
 
+# Both SDKs: the wheel of parley-client in dist/, @parley/sdk in build/sdk.
+packages: .venv/.installed-dev
+	@.venv/bin/python -m build --wheel --outdir dist deploy/client
+	@sh web/package.sh
+
 test: deps .venv/.installed-dev
 	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
 
@@ -20,6 +25,7 @@ check: .venv/.installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	MYPYPATH=deploy/client/examples .venv/bin/mypy $(wildcard deploy/client/examples/*.py)
 	.venv/bin/lint-imports
 	.venv/bin/codespell
 	.venv/bin/parley up --help | .venv/bin/codespell -

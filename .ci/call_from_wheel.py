@@ -9,9 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from parley_client import Api, Room
-from sfu.api.join_token import Source
-from sfu.formats.codecs import Codec
+from parley_client import Api, Codec, Room, Source
 
 FRAMES = 60
 # A VP8 frame tag with a 320x180 keyframe header (RFC 6386, section 9.1), and an interframe's; the SFU decodes nothing.

@@ -65,6 +65,7 @@ def control_config(settings: Settings) -> ControlConfig:
         etcd=etcd_config(settings),
         max_participants_per_node=settings["max_participants_per_node"],
         balance_rooms=settings["balance_rooms"],
+        allow_private_webhooks=settings["private_webhooks"],
         allow_private_broadcasts=settings["private_broadcasts"],
         region=settings["region"],
         region_header=settings["region_header"],

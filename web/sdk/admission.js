@@ -4,8 +4,8 @@ import { RestError } from './rest.js';
 /**
  * @param {import('./rest.js').Rest} rest
  * @param {string} meeting
- * @param {{name?: string, passcode?: string, rejoin_secret?: string, admission_token?: string}} who `rejoin_secret`: kept from an
- *   earlier page; `admission_token`: from the application that admits its own users
+ * @param {{name?: string, passcode?: string, rejoin_secret?: string, admission_token?: string}} who `rejoin_secret`: kept
+ *   from an earlier page; `admission_token`: from `Rest.admit`
  * @param {object} [options]
  * @param {(answer: any) => void} [options.admitted] receives each response, for example to keep the rejoin secret across a reload
  * @param {(waiting: boolean) => void} [options.waiting] called with true while we wait for a host to let us in
@@ -43,7 +43,8 @@ export function admission(rest, meeting, who, { admitted = () => undefined, wait
     secret = answer.rejoin_secret ?? secret;
     admitted(answer);
     const { signaling_url: url, token, ice_servers: iceServers = [], webtransport = null } = answer;
-    return { url, token, iceServers, webtransport };
+    const door = webtransport && rest.host !== null ? { ...webtransport, host: webtransport.host ?? rest.host } : webtransport;
+    return { url: rest.resolve(url), token, iceServers, webtransport: door };
   };
 }
 

@@ -1,8 +1,9 @@
 /**
  * REST calls that the page and most clients need: session, meetings, joining, recordings.
  *
- * Requests go to the same origin, with cookies; those that change something carry an `X-CSRF-Token`. Errors are problem
- * documents (RFC 9457) with a stable `code`.
+ * On the server's own pages, requests carry cookies, and those that change something an `X-CSRF-Token`. Other programs
+ * give the address of the server and a `bearer`, an API key or access token; of pages on other sites, the server must
+ * list the origin (`cors_origins`). Errors are problem documents (RFC 9457) with a stable `code`.
  */
 
 const PREFIX = '/api/v1';
@@ -30,14 +31,36 @@ export class Rest {
    * @type {string|null}
    */
   #participantToken = null;
+  /** @type {string|null} */
+  #bearer;
   /** The expiry of the access token (Unix ms); 0 if unknown, because an earlier page obtained it. */
   #freshUntil = 0;
   /** @type {Promise<boolean>|null} */
   #refreshing = null;
 
-  /** @param {string} [base] origin of the server; the page's own by default */
-  constructor(base = '') {
-    this.#base = base;
+  /**
+   * @param {string} [base] address of the server; the page's own origin by default
+   * @param {{bearer?: string}} [options] `bearer`: an API key or access token, sent instead of cookies
+   */
+  constructor(base = '', { bearer } = {}) {
+    this.#base = base.replace(/\/$/, '');
+    this.#bearer = bearer ?? null;
+    if (this.#foreign) this.#csrf = '';
+  }
+
+  /** True if cookies of the server are of no use: with a bearer token, or outside of the server's own pages. */
+  get #foreign() {
+    return this.#bearer !== null || (this.#base !== '' && new URL(this.#base).origin !== globalThis.location?.origin);
+  }
+
+  /** An address in an answer as an absolute one. @param {string} address */
+  resolve(address) {
+    return new URL(address, this.#base || globalThis.location.href).href;
+  }
+
+  /** The host of the server; null on the server's own pages. @returns {string|null} */
+  get host() {
+    return this.#base === '' ? null : new URL(this.#base).hostname;
   }
 
   /** @param {{username: string, password: string, email?: string, display_name?: string, invitation?: string}} account */
@@ -139,7 +162,8 @@ export class Rest {
 
   /**
    * Ask to join. If the meeting has a lobby, the response may have a `lobby_ticket` instead of a token: ask again with it.
-   * @param {string} id @param {{name?: string, passcode?: string, rejoin_secret?: string, lobby_ticket?: string, admission_token?: string}} who
+   * @param {string} id
+   * @param {{name?: string, passcode?: string, rejoin_secret?: string, lobby_ticket?: string, admission_token?: string}} who
    */
   async join(id, who) {
     await this.prefetch();
@@ -147,7 +171,10 @@ export class Rest {
     if (this.#csrf && Date.now() > this.#freshUntil) await this.#refresh();
     this.#participantToken = null;
     const path = `/meetings/${encodeURIComponent(id)}/join`;
-    const answer = await this.#change('POST', path, who);
+    // An admission says who joins: the caller of REST may be the application that made it.
+    const answer = who.admission_token && this.#foreign
+      ? await (await this.#answer('POST', path, who, true)).json()
+      : await this.#change('POST', path, who);
     this.#participantToken = answer.participant_token ?? null;
     return answer;
   }
@@ -255,6 +282,31 @@ export class Rest {
     }
   }
 
+  /**
+   * Let an application's user join without an account; needs an API key with the scope `admissions:write`. The result's
+   * `token` is the `admission_token` of `join`, here or in the user's browser.
+   * @param {string} id @param {{identity: string, name: string, role?: string, metadata?: string, ttl?: number}} who
+   * @returns {Promise<{token: string, participant: string, identity: string, expires_at: string, join_url: string, page_url: string}>}
+   */
+  admit(id, who) {
+    return this.post(`/meetings/${encodeURIComponent(id)}/admissions`, who);
+  }
+
+  /**
+   * The entries of a list in pages, one after the other: `for await (const user of rest.each('/admin/users', 'users'))`.
+   * @param {string} path @param {string} entries the field of the answer that has them
+   * @returns {AsyncGenerator<any>}
+   */
+  async *each(path, entries) {
+    const separator = path.includes('?') ? '&' : '?';
+    for (let cursor = ''; ;) {
+      const page = await this.get(cursor ? `${path}${separator}cursor=${encodeURIComponent(cursor)}` : path);
+      yield* page[entries];
+      if (!page.next) return;
+      cursor = page.next;
+    }
+  }
+
   /** @param {string} path */
   get(path) {
     return this.#withSession(() => this.#request('GET', path));
@@ -321,6 +373,7 @@ export class Rest {
   }
 
   #refresh() {
+    if (this.#foreign) return Promise.resolve(false);
     this.#refreshing ??= this.#request('POST', '/auth/refresh', {})
       .then((answer) => {
         this.#signedIn(answer);
@@ -339,11 +392,14 @@ export class Rest {
     return response.status === 204 ? null : response.json().catch(() => null);
   }
 
-  /** @param {string} method @param {string} path @param {object} [body] JSON, or a file as it is @returns {Promise<Response>} */
-  async #answer(method, path, body) {
+  /**
+   * @param {string} method @param {string} path @param {object} [body] JSON, or a file as it is
+   * @param {boolean} [anonymous] without credentials @returns {Promise<Response>}
+   */
+  async #answer(method, path, body, anonymous = false) {
     /** @type {Record<string, string>} */
     const headers = { Accept: 'application/json' };
-    const bearer = this.#participantToken;
+    const bearer = anonymous ? null : (this.#participantToken ?? this.#bearer);
     if (bearer) headers.Authorization = `Bearer ${bearer}`;
     else if (method !== 'GET' && this.#csrf) headers['X-CSRF-Token'] = this.#csrf;
     const file = body instanceof Blob;
@@ -352,7 +408,7 @@ export class Rest {
       method,
       headers,
       body: body === undefined || file ? body : JSON.stringify(body),
-      credentials: bearer ? 'omit' : 'same-origin',
+      credentials: bearer || this.#foreign ? 'omit' : 'same-origin',
       cache: 'no-store',
     });
     if (response.ok) return response;

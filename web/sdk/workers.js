@@ -11,6 +11,10 @@ let policy;
  * @param {string} url of a module @returns {Worker}
  */
 export function startWorker(url) {
+  if (globalThis.location && new URL(url, location.href).origin !== location.origin) {
+    // Browsers start no worker from another site: this one is ours, and imports the module.
+    url = URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: 'text/javascript' }));
+  }
   policy ??= globalThis.trustedTypes?.createPolicy('parley-worker', { createScriptURL: (/** @type {string} */ one) => one });
   return new Worker(/** @type {string} */ (policy?.createScriptURL(url) ?? url), { type: 'module' });
 }

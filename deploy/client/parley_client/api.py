@@ -1,4 +1,4 @@
-"""The part of control's REST API that a client needs, with a bearer token and without cookies.
+"""A session with the server's REST API, by a bearer token and without cookies: `Api.rest` has every operation.
 
 An access token is valid for some minutes. After signing in, `Api` keeps a refresh token and exchanges it when a request
 finds that the access token has expired; callers need not know.
@@ -7,12 +7,14 @@ finds that the access token has expired; callers need not know.
 import asyncio
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 import aiohttp
 import msgspec
+from yarl import URL
 
+from parley_client.rest import Query, Rest
 from sfu.api.signaling_values import IceServer
 
 
@@ -52,6 +54,22 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     page_url: str
 
 
+class _Request(NamedTuple):
+    """A request: a JSON body, or the content of a file."""
+
+    method: str
+    path: str
+    body: Any = None
+    query: Query | None = None
+    content: bytes | None = None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query without absent values; true and false as in JSON."""
+        given = {name: value for name, value in (self.query or {}).items() if value is not None}
+        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+
+
 class Api:
     """A session with one server at `base`, for example http://localhost:8800; an async context manager."""
 
@@ -63,6 +81,8 @@ class Api:
         self._refreshing = asyncio.Lock()
         self._verify_tls = verify_tls
         self._session: aiohttp.ClientSession | None = None
+        self.rest = Rest(self)
+        """Every operation of the REST API, with types."""
 
     async def __aenter__(self) -> "Api":
         connector = aiohttp.TCPConnector(ssl=self._verify_tls)
@@ -78,28 +98,40 @@ class Api:
 
     @property
     def bearer(self) -> str | None:
-        """The headers with the credentials of requests."""
+        """The current access token, API key or participant token."""
         return self._token
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
         """Return the JSON response of /api/v1`path`, None for an empty one; raises ApiError for a refusal."""
-        data, is_json = await self._signed_in(method, path, body)
-        return msgspec.json.decode(data) if data and is_json else None
+        return await self.request_json(method, f"/api/v1{path}", body=body)
 
     async def download(self, path: str) -> bytes:
         """Return the bytes of /api/v1`path`; raises ApiError for a refusal."""
-        data, _ = await self._signed_in("GET", path)
+        return await self.request_bytes("GET", f"/api/v1{path}")
+
+    async def request_json(
+        self, method: str, path: str, *, body: Any = None, query: Query | None = None, content: bytes | None = None
+    ) -> Any:
+        """Return the JSON response of a path, None for an empty one; raises ApiError for a refusal."""
+        data, is_json = await self._signed_in(_Request(method, path, body, query, content))
+        return msgspec.json.decode(data) if data and is_json else None
+
+    async def request_bytes(
+        self, method: str, path: str, *, body: Any = None, query: Query | None = None, content: bytes | None = None
+    ) -> bytes:
+        """Return the body of the response of a path; raises ApiError for a refusal."""
+        data, _ = await self._signed_in(_Request(method, path, body, query, content))
         return data
 
-    async def _signed_in(self, method: str, path: str, body: Any = None) -> tuple[bytes, bool]:
+    async def _signed_in(self, request: "_Request") -> tuple[bytes, bool]:
         """Send a request; if the access token has expired, send it once more with a new one."""
         token = self._token
         try:
-            return await self._send(method, path, body, token)
+            return await self._send(request, token)
         except ApiError as error:
             if error.status != 401 or not await self._refreshed(token):
                 raise
-        return await self._send(method, path, body, self._token)
+        return await self._send(request, self._token)
 
     async def _refreshed(self, token: str | None) -> bool:
         """Return True if the refused access token was replaced; of concurrent requests, only one renews it."""
@@ -111,19 +143,28 @@ class Api:
                     self._refresh_token = None
             return self._token != token
 
-    async def _send(self, method: str, path: str, body: Any, token: str | None) -> tuple[bytes, bool]:
+    async def _send(self, request: "_Request", token: str | None) -> tuple[bytes, bool]:
         """Return the body of the response, and whether it is JSON; raises ApiError for a refusal."""
         if self._session is None:
             raise RuntimeError("Api is an async context manager: use `async with`")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        async with self._session.request(method, f"{self.base}/api/v1{path}", json=body, headers=headers) as answer:
+        if request.content is not None:
+            headers["Content-Type"] = "application/octet-stream"
+        async with self._session.request(
+            request.method,
+            URL(self.base + request.path, encoded=True),
+            params=request.parameters,
+            json=request.body,
+            data=request.content,
+            headers=headers,
+        ) as answer:
             data, is_json = await answer.read(), "json" in answer.content_type
             if answer.status >= 400:
                 raise _refusal(answer.status, data, is_json=is_json)
             return data, is_json
 
     async def _sign_in(self, path: str, body: dict[str, str]) -> None:
-        data, _ = await self._send("POST", path, body, None)
+        data, _ = await self._send(_Request("POST", f"/api/v1{path}", body), None)
         answer = msgspec.json.decode(data)
         self._token, self._refresh_token = answer["access_token"], answer["refresh_token"]
 
@@ -176,6 +217,12 @@ class Api:
             again = {"name": name, "lobby_ticket": answer["lobby_ticket"]}
             answer = await self.request("POST", f"/meetings/{meeting}/join", again)
         return msgspec.convert(answer, Joined)
+
+    async def join_admitted(self, meeting: str, admission: Admission, name: str) -> Joined:
+        """Join with an admission, as its identity instead of as the caller."""
+        body = {"name": name, "admission_token": admission.token}
+        data, _ = await self._send(_Request("POST", f"/api/v1/meetings/{meeting}/join", body), None)
+        return msgspec.json.decode(data, type=Joined)
 
     def signaling_url(self, joined: Joined) -> str:
         """Return the absolute WebSocket URL of an admission."""

@@ -42,6 +42,8 @@ class Publication:
     cname: str
     transport_sequence: TransportSequence
     send_packet: Callable[[bytes], bool]
+    encrypt: Callable[[bytes, bool], bytes] | None = None
+    """Returns a frame of video (or audio: False) encrypted."""
     track: str = ""
     ssrc: int = field(default_factory=lambda: secrets.randbits(31) | 1)
     rtx_ssrc: int | None = None
@@ -82,6 +84,8 @@ class Publication:
 
         With `lose`, its packets are numbered and kept but not sent, as if the network had lost them.
         """
+        if self.encrypt is not None:
+            frame = self.encrypt(frame, not self.codec.is_audio)
         payloads = packetize(self.codec, frame, keyframe=keyframe, picture_id=self._picture_id)
         self._picture_id = (self._picture_id + 1) & 0x7FFF
         self._last = (timestamp & 0xFFFFFFFF, time.time_ns())

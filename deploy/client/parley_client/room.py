@@ -5,10 +5,11 @@ import contextlib
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +18,8 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from parley_client.client_peer import ClientPeer, Received
 from parley_client.descriptions import publish_offer, remote_side, subscribe_answer
+from parley_client.encryption import ENCRYPTED_CODECS, Encryption
+from parley_client.feed import Feed, fed
 from parley_client.peer_endpoint import PeerEndpoint
 from parley_client.publishing import Publication, TransportSequence
 from parley_client.subscribing import ReceivedStream, SubscribePeerReceiver
@@ -28,13 +31,39 @@ from sfu.formats.data_message import parse as parse_data
 from sfu.formats.rtcp import Nack, Packet, PictureLoss
 from sfu.formats.rtcp import parse as parse_rtcp
 from sfu.formats.sdp import parse as parse_sdp
+from sfu.frames.assembler import Frame
 from sfu.machines.dtls.certificate import generate_certificate
 from sfu.peers.data_channels import Came, Sent
 
 _FEEDBACK_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
+_DATA_SECONDS = 0.01
+_DATA_BUFFERED = 256 * 1024
+_HEARD = 10_000
 _PING_SECONDS = 5.0  # a server that loses its power or its network closes no connection
 ALL_CODECS = frozenset({Codec.OPUS, Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1})
+
+
+class EncodedFrame(NamedTuple):
+    """A complete frame of a remote track. `timestamp` counts in the codec's clock: 48 kHz for Opus, 90 kHz for video.
+
+    `intact` is False while a picture that this one refers to is missing.
+    """
+
+    codec: Codec
+    data: bytes
+    timestamp: int
+    keyframe: bool
+    intact: bool
+
+
+class DataReceived(NamedTuple):
+    """A data message from another participant."""
+
+    sender: str
+    topic: str
+    payload: bytes
+    reliable: bool
 
 
 class SignalingRefused(ConnectionError):
@@ -78,10 +107,23 @@ class Room:
         keep_frames: bool = False,
         verify_tls: bool = True,
         data: bool = False,
+        encryption: Encryption | None = None,
     ) -> None:
-        """`signaling_url` is absolute (ws or wss); give either `token` or `resume`; `data` enables data channels."""
+        """`signaling_url` is absolute (ws or wss); give either `token` or `resume`; `data` enables data channels.
+
+        With `encryption`, the frames of Opus and VP8 are encrypted from end to end; other codecs are refused.
+        """
         self.state = RoomState()
-        self.receiver = SubscribePeerReceiver(secrets.randbits(31) | 1, keep_frames=keep_frames)
+        self._encryption = encryption
+        self._listeners: dict[str, list[Feed[EncodedFrame]]] = {}
+        self._feeds: list[Feed[signaling.ServerMessage]] = []
+        self._data_feeds: list[Feed[DataReceived]] = []
+        self.receiver = SubscribePeerReceiver(
+            secrets.randbits(31) | 1,
+            keep_frames=keep_frames,
+            decrypt=None if encryption is None else encryption.decrypt,
+            on_frame=self._on_frame,
+        )
         self.publications: list[Publication] = []
         self._url = signaling_url
         self._join = signaling.Join(v=signaling.VERSION, token=token, resume=resume, client="parley_client")
@@ -170,8 +212,15 @@ class Room:
         "H264", "AV1"), by name or as Source and Codec. Raises ValueError for others.
         """
         known = [(Source(source), _codec(codec)) for source, codec in tracks]
+        encrypt = None
+        if self._encryption is not None:
+            encrypt = self._encryption.encrypt
+            if any(codec not in ENCRYPTED_CODECS for _, codec in known):
+                raise ValueError("in an encrypted room, only Opus and VP8 can be published")
         added = [
-            Publication(source, codec, str(len(self.publications) + i), self._cname, self._sequence, self._send_media)
+            Publication(
+                source, codec, str(len(self.publications) + i), self._cname, self._sequence, self._send_media, encrypt
+            )
             for i, (source, codec) in enumerate(known)
         ]
         self.publications += added
@@ -186,6 +235,46 @@ class Room:
     async def chat(self, text: str, to: str | None = None) -> None:
         """Send a chat message to everybody, or to a participant by id; received messages are in `state.chats`."""
         await self.send(signaling.Chat(text=text, to=to))
+
+    def messages(self) -> AbstractContextManager[Feed[signaling.ServerMessage]]:
+        """Return a feed of all further signaling messages, for use by `with`."""
+        return fed(self._feeds)
+
+    def data(self) -> AbstractContextManager[Feed[DataReceived]]:
+        """Return a feed of all further data messages, for use by `with`; needs Room(data=True)."""
+        return fed(self._data_feeds)
+
+    @contextlib.contextmanager
+    def frames(self, track: str) -> Iterator[Feed[EncodedFrame]]:
+        """Yield a feed of the complete encoded frames of a remote track (`media` decodes them)."""
+        with fed(self._listeners.setdefault(track, [])) as feed:
+            yield feed
+        if not self._listeners[track]:
+            del self._listeners[track]
+
+    async def send_data(self, payload: bytes, *names: str, topic: str = "", seconds: float = 30.0) -> None:
+        """Send a reliable data message as soon as the channel has room for it.
+
+        Many messages in a row, such as those of a file, thus never overflow the channel. Raises ConnectionError if
+        there is no channel, and TimeoutError.
+        """
+        await self._data_until(lambda buffered: buffered is not None and buffered <= _DATA_BUFFERED, seconds)
+        sent = self.say(payload, *names, topic=topic)
+        if sent is not Sent.TAKEN:
+            raise ConnectionError(f"the data message was not sent: {sent.value}")
+
+    async def data_sent(self, seconds: float = 30.0) -> None:
+        """Return once the server has acknowledged all data messages; raises TimeoutError."""
+        await self._data_until(lambda buffered: not buffered, seconds)
+
+    async def _data_until(self, condition: Callable[[int | None], bool], seconds: float) -> None:
+        """Return when a condition holds for the bytes that the data channels buffer (None while not open)."""
+        async with asyncio.timeout(seconds):
+            while True:
+                channels = self._subscribe.peer.data if self._subscribe else None
+                if condition(channels.buffered if channels is not None and channels.is_open else None):
+                    return
+                await asyncio.sleep(_DATA_SECONDS)
 
     def say(self, payload: bytes, *names: str, topic: str = "", reliable: bool = True) -> Sent:
         """Send a data message to all, or to the participants listed; raises ValueError if it is too long.
@@ -237,6 +326,12 @@ class Room:
         finally:
             code = self._socket.close_code
             self.state.closed = f"{code} {self._socket.close_reason}"
+            for feed in self._feeds:
+                feed.end()
+            for received in self._data_feeds:
+                received.end()
+            for listener in (listener for listeners in self._listeners.values() for listener in listeners):
+                listener.end()
             async with self._changed:
                 self._changed.notify_all()
 
@@ -253,6 +348,8 @@ class Room:
                 self.state.recording = message.recording
             case _:
                 _note(self.state, message)
+        for feed in self._feeds:
+            feed.put(message)
 
     async def _answer_subscribe(self, offer: signaling.Offer) -> None:
         description = parse_sdp(offer.sdp)
@@ -286,7 +383,25 @@ class Room:
             self.receiver.receive_rtp(received.data, now)
 
     def _on_data(self, came: list[Came]) -> None:
-        self.heard += [(parse_data(entry.data), entry.reliable) for entry in came]
+        for entry in came:
+            message = parse_data(entry.data)
+            self.heard.append((message, entry.reliable))
+            for feed in self._data_feeds:
+                feed.put(DataReceived(message.names[0], message.topic, message.payload, entry.reliable))
+        del self.heard[:-_HEARD]
+
+    def _on_frame(self, stream: ReceivedStream, frame: Frame) -> None:
+        track = self.state.slots.get(stream.mid)
+        if track is None or stream.codec is None:
+            return
+        for feed in self._listeners.get(track, ()):
+            feed.put(EncodedFrame(stream.codec, frame.data, frame.timestamp, frame.keyframe, frame.intact))
+
+    def request_keyframe(self, track: str) -> None:
+        """Ask for a keyframe of a remote video track, so that decoding can begin."""
+        for mid, carried in self.state.slots.items():
+            if carried == track and mid in self.receiver.streams and self._subscribe:
+                self._subscribe.send(self.receiver.picture_loss(mid))
 
     async def _give_feedback(self) -> None:
         next_report = time.monotonic()

@@ -1,6 +1,6 @@
 """Subscribing: received packets per slot, with the feedback a browser would send (RFC 3550, RFC 4585, transport-cc)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sfu.formats.codecs import Codec
@@ -34,7 +34,11 @@ class ReceivedStream:
     clock_rates: dict[int, tuple[Codec, int]]
     rtx_payload_types: dict[int, int]
     keep_frames: bool = False
+    decrypt: Callable[[bytes, bool], bytes | None] | None = None
+    """Returns a frame of video (or audio: False) in clear; None if it cannot be decrypted."""
+    on_frame: Callable[["ReceivedStream", Frame], None] | None = None
     packets: int = 0
+    undecrypted: int = 0
     repaired: int = 0
     frame_count: int = 0
     keyframe_count: int = 0
@@ -114,22 +118,39 @@ class ReceivedStream:
         return self._assembler
 
     def _take(self, frame: Frame, now: int) -> None:
+        if self.decrypt is not None:
+            clear = self.decrypt(frame.data, self.kind == "video")
+            if clear is None:
+                self.undecrypted += 1
+                return
+            frame = frame._replace(data=clear)
         self.frame_count += 1
         self.keyframe_count += frame.keyframe and self.kind == "video"
         if self.first_frame_at is None and frame.intact:
             self.first_frame_at = now
         if self.keep_frames:
             self.frames.append(frame)
+        if self.on_frame is not None:
+            self.on_frame(self, frame)
 
 
 class SubscribePeerReceiver:
     """Assigns a subscribe peer's packets to its slots and produces the peer's RTCP."""
 
-    def __init__(self, sender_ssrc: int, *, keep_frames: bool = False) -> None:
+    def __init__(
+        self,
+        sender_ssrc: int,
+        *,
+        keep_frames: bool = False,
+        decrypt: Callable[[bytes, bool], bytes | None] | None = None,
+        on_frame: Callable[[ReceivedStream, Frame], None] | None = None,
+    ) -> None:
         self.streams: dict[str, ReceivedStream] = {}
         self.unknown = 0
         self._sender_ssrc = sender_ssrc
         self._keep_frames = keep_frames
+        self._decrypt = decrypt
+        self._on_frame = on_frame
         self._by_ssrc: dict[int, ReceivedStream] = {}
         self._transport_seq_id: int | None = None
         self._twcc = TwccReceiver(sender_ssrc)
@@ -141,6 +162,7 @@ class SubscribePeerReceiver:
             if mid in self.streams or section.kind not in ("audio", "video"):
                 continue
             stream = _stream(section, self._keep_frames)
+            stream.decrypt, stream.on_frame = self._decrypt, self._on_frame
             self.streams[mid] = stream
             self._by_ssrc[stream.ssrc] = stream
             if stream.rtx_ssrc is not None:

@@ -1,0 +1,58 @@
+"""Sends a file to everybody in the meeting: `python file_sender.py SERVER MEETING FILE`, and `… receive` to get one.
+
+The first message under the topic "file" is JSON: name, size and SHA-256. The pieces follow in order.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from parley_client import Api, Room
+from parley_client.bots import enter
+
+TOPIC = "file"
+PIECE = 48 * 1024
+
+
+async def send(room: Room, name: str, content: bytes) -> None:
+    """Send a file; returns when the server has all of it."""
+    about = {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    await room.send_data(json.dumps(about).encode(), topic=TOPIC)
+    for at in range(0, len(content), PIECE):
+        await room.send_data(content[at : at + PIECE], topic=TOPIC)
+    await room.data_sent()
+
+
+async def receive(room: Room) -> tuple[str, bytes]:
+    """Return the name and the content of the next file; raises ValueError if it is not what was announced."""
+    about, content = None, b""
+    with room.data() as received:
+        async for message in received:
+            if message.topic != TOPIC:
+                continue
+            if about is None:
+                about = json.loads(message.payload)
+            else:
+                content += message.payload
+            if len(content) >= about["size"]:
+                break
+    if about is None or hashlib.sha256(content).hexdigest() != about["sha256"]:
+        raise ValueError("the file did not arrive whole")
+    return Path(about["name"]).name, content
+
+
+async def main(server: str, key: str, meeting: str, what: str) -> tuple[str, bytes] | None:
+    name = "file-receiver" if what == "receive" else "file-sender"
+    async with Api(server, bearer=key) as api, await enter(api, meeting, name, name, data=True) as room:
+        if what == "receive":
+            return await receive(room)
+        await room.until(lambda: len(room.state.participants) > 1, 60)
+        await send(room, Path(what).name, await asyncio.to_thread(Path(what).read_bytes))
+        return None
+
+
+if __name__ == "__main__":
+    print(asyncio.run(main(sys.argv[1], os.environ["PARLEY_API_KEY"], sys.argv[2], sys.argv[3])))

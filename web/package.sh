@@ -1,0 +1,6 @@
+#!/bin/sh
+# Makes the package @parley/sdk, in build/sdk or the folder given as argument. Needs Node and npm.
+set -eu
+cd "$(dirname "$0")"
+sh install.sh
+exec node tools/package.js "$@"

@@ -1,0 +1,18 @@
+import { enter } from './enter.js';
+
+/** Collects final captions, with the speakers' names, until there are so many lines. */
+export async function run({ lines = Infinity, said = () => {}, ...where }) {
+  const room = await enter(where, 'caption-reader');
+  const found = [];
+  await new Promise((resolve) => {
+    room.addEventListener('caption', ({ detail: { participant, text, final } }) => {
+      if (!final) return;
+      const line = `${room.roster.participants.get(participant)?.name ?? '?'}: ${text}`;
+      found.push(line);
+      said(line);
+      if (found.length >= lines) resolve();
+    });
+  });
+  room.leave();
+  return found;
+}

@@ -1,0 +1,42 @@
+import { Rest, RestError } from '@parley/sdk';
+import { enter } from './enter.js';
+
+const FORBIDDEN = ['spam', 'casino'];
+const WARNINGS = 1;
+
+/** Delete a message. It reaches the room before the store, so it may not be known there for a moment. */
+async function withdraw(rest, path, attempts = 50) {
+  try {
+    await rest.delete(path);
+  } catch (error) {
+    if (!(error instanceof RestError) || error.status !== 404 || attempts <= 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await withdraw(rest, path, attempts - 1);
+  }
+}
+
+/** Deletes forbidden messages, warns once, then mutes; ends when so many people are muted. */
+export async function run({ mutes = Infinity, ...where }) {
+  const rest = new Rest(where.server, { bearer: where.key });
+  const room = await enter(where, 'moderator', { role: 'co-host' });
+  const offences = new Map();
+  const muted = [];
+  await new Promise((resolve, reject) => {
+    const judge = async ({ id, participant, text }) => {
+      if (!FORBIDDEN.some((word) => text.toLowerCase().split(/\s+/).includes(word))) return;
+      const count = (offences.get(participant) ?? 0) + 1;
+      offences.set(participant, count);
+      await withdraw(rest, `/meetings/${where.meeting}/messages/${id}`);
+      if (count <= WARNINGS) {
+        room.chat('Please keep to the subject.', participant);
+        return;
+      }
+      await rest.muteParticipant(where.meeting, participant, ['microphone', 'camera']);
+      muted.push(participant);
+      if (muted.length >= mutes) resolve();
+    };
+    room.addEventListener('chat', ({ detail }) => judge(detail).catch(reject));
+  });
+  room.leave();
+  return muted;
+}

@@ -54,6 +54,7 @@ from control.proxy import livekit, whip
 from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH
 from control.proxy.signaling import SignalingProxy
 from control.release import release
+from control.scim import routes as scim_routes
 from control.services import Services
 from control.twirp import routes, workers
 from control.twirp.workers import AgentDoor
@@ -155,6 +156,7 @@ def _create_quart(services: Services) -> Quart:
     whip.install(app, services)
     livekit.install(app, services)
     routes.install(app, services)
+    scim_routes.install(app, services)
     pages.install(app, services)
 
     @app.after_request

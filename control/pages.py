@@ -72,7 +72,7 @@ COMMON_HEADERS = {
 class _PagePath(PathConverter):
     """URL converter for paths that may be the page's. API paths get 404 instead, or 405 with the allowed methods."""
 
-    regex = "(?!(?:api|internal|ws)/|health|metrics|whip|whep)[^/].*?"
+    regex = "(?!(?:api|internal|scim|ws)/|health|metrics|whip|whep)[^/].*?"
 
 
 def install(app: Quart, services: Services) -> None:

@@ -60,7 +60,7 @@ async def create_api_key(call: Call, body: CreateApiKey) -> ApiKey:
     """Create an API key. Its secret is the bearer token and is shown only once."""
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
         raise Problem(400, "invalid_request", "The expiry must be in the future.")
-    if any(scope.startswith("admin:") for scope in body.scopes) and call.user.role != "admin":
+    if any(scope.startswith(("admin:", "provisioning:")) for scope in body.scopes) and call.user.role != "admin":
         raise forbidden("Only administrators may create keys with an administration scope.")
     async with call.services.pool.acquire() as connection, connection.transaction():
         if len(await api_keys.of_user(connection, call.user.user)) >= _MAX_KEYS:

@@ -18,6 +18,7 @@ Scope = Literal[
     "webhooks:write",
     "admin:read",
     "admin:write",
+    "provisioning:write",
 ]
 
 

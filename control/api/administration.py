@@ -1,6 +1,5 @@
 """Administration: accounts, invitations, all meetings, and the audit log. Every action is logged."""
 
-import functools
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,14 +8,12 @@ from control import removal
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Answer, Body, Done, Email, MeetingStatus, Text, Time
 from control.auth.access import Access
-from control.database import Connection
 from control.endpoint import Call, Endpoints
-from control.meetings import grants
+from control.meetings.accounts import put_out_of_rooms
 from control.meetings.ending import end_in_transaction
 from control.problem import Problem, not_found
-from control.store import audit, invitations, meetings, participants, rooms, statistics, users
+from control.store import audit, invitations, meetings, statistics, users
 from control.store.users import UserRow
-from sfu.api.desired_state import DesiredState
 
 endpoints = Endpoints("administration", scope="admin")
 
@@ -165,7 +162,7 @@ async def delete_user(call: Call, user: str) -> Done:
 async def ban_user(call: Call, user: str) -> AdminUser:
     """Ban an account: it is signed out everywhere, cannot sign in, and is removed from its current rooms."""
     async with call.services.pool.acquire() as connection, connection.transaction():
-        rooms_left = await _put_out(connection, user)
+        rooms_left = await put_out_of_rooms(connection, user)
         _keep_an_admin(await users.active_admins(connection), user)
         row = await users.set_state(connection, user, "banned")
         if row is None:
@@ -232,16 +229,6 @@ async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
         rows = await audit.page(connection, query.limit + 1, query.before)
     entries = [AuditEntry.from_row(row) for row in rows[: query.limit]]
     return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)
-
-
-async def _put_out(connection: Connection, user: str) -> list[DesiredState | None]:
-    """Remove an account from every live room and return the states to push. It may join again."""
-    changed = []
-    for person in await participants.present_of_user(connection, user):
-        await meetings.lock(connection, person.meeting_id)
-        without = functools.partial(grants.with_removed, participant=person.id, user=None)
-        changed.append(await rooms.edit_state(connection, person.meeting_id, without))
-    return changed
 
 
 def _keep_an_admin(admins: list[str], user: str) -> None:

@@ -69,6 +69,7 @@ ERASED = {
     "poll_votes",
     "polls",
     "processing_jobs",
+    "provisioned_users",
     "question_votes",
     "questions",
     "recording_films",
@@ -309,6 +310,7 @@ WRITTEN = (
     "INSERT INTO loose_files (id, owner_id, until) VALUES ('file_of_an_upload', '{user}', now())",
     "INSERT INTO recovery_codes VALUES ('{user}', '\\x01')",
     "INSERT INTO user_identities (issuer, subject, user_id) VALUES ('i', 's', '{user}')",
+    "INSERT INTO provisioned_users (user_id, user_name, user_name_key) VALUES ('{user}', 'ada', 'ada')",
     "INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name)"
     " VALUES ('p', '{user}', '', '', 0, 'k')",
     "INSERT INTO passkey_challenges VALUES ('\\x01', '{user}', now())",

@@ -8,7 +8,9 @@ import { withProof } from './proof.js';
 import { rest } from './session.js';
 import { t } from './words.js';
 
-const AREAS = ['meetings', 'admissions', 'recordings', 'media', 'webhooks', 'admin'];
+const AREAS = ['meetings', 'admissions', 'recordings', 'media', 'webhooks', 'admin', 'provisioning'];
+const ADMINISTRATION = ['admin', 'provisioning'];
+const WITHOUT_READING = ['admissions', 'provisioning'];
 const DAYS = [30, 90, 365];
 const DAY_MS = 86_400_000;
 
@@ -37,8 +39,8 @@ export async function apiKeys(user) {
   expiry.select.append(...DAYS.map((days) => h('option', { value: String(days) }, t('api-keys.days', { days }))), h('option', { value: '' }, t('api-keys.never')));
   expiry.select.value = '90';
   // Only administrators can have keys for administration.
-  const areas = AREAS.filter((area) => area !== 'admin' || user.role === 'admin')
-    .map((area) => ({ area, read: area !== 'admissions' && check(t('api-keys.read'), '', false), write: check(t('api-keys.write'), '', false) }));
+  const areas = AREAS.filter((area) => !ADMINISTRATION.includes(area) || user.role === 'admin')
+    .map((area) => ({ area, read: !WITHOUT_READING.includes(area) && check(t('api-keys.read'), '', false), write: check(t('api-keys.write'), '', false) }));
   const scopes = () => areas.flatMap(({ area, read, write }) => [read && read.input.checked && `${area}:read`, write.input.checked && `${area}:write`]).filter(Boolean);
 
   const create = async () => {

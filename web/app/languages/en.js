@@ -722,6 +722,7 @@ export default {
   'api-keys.area-admissions': 'Admission of an application’s users',
   'api-keys.area-media': 'Files',
   'api-keys.area-meetings': 'Meetings',
+  'api-keys.area-provisioning': 'Accounts by an identity provider (SCIM)',
   'api-keys.area-recordings': 'Recordings',
   'api-keys.area-webhooks': 'Webhooks',
   'api-keys.create': 'Create key',

@@ -724,6 +724,7 @@ export default {
   'api-keys.area-admissions': '接纳应用的用户',
   'api-keys.area-media': '文件',
   'api-keys.area-meetings': '会议',
+  'api-keys.area-provisioning': '由身份提供商管理账号（SCIM）',
   'api-keys.area-recordings': '录制',
   'api-keys.area-webhooks': 'Webhook',
   'api-keys.create': '创建密钥',

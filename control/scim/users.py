@@ -1,0 +1,139 @@
+"""SCIM's User as an account: which attributes this server acts on, and the resource that it returns.
+
+It acts on userName, displayName (or the name), the primary e-mail address, `active`, and a role `admin`. Other
+attributes of the core and enterprise schemas are kept and returned. An address counts as confirmed: the provider
+vouches for it.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from control.scim import paths
+from control.scim.errors import invalid
+from control.scim.paths import CORE, ENTERPRISE
+from control.store.provisioning import ProvisionedRow
+from control.store.users import UserRole
+
+Resource = dict[str, Any]
+ADMIN = "admin"
+_KEPT = (
+    "name", "nickName", "title", "userType", "preferredLanguage", "locale", "timezone", "phoneNumbers", "addresses",
+)  # fmt: skip
+_MAX_KEPT_BYTES = 16_384
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An account as a provider wants it. A role of None stays."""
+
+    user_name: str
+    external_id: str | None
+    display_name: str
+    email: str | None
+    active: bool
+    role: UserRole | None
+    attributes: Resource
+
+    @property
+    def username(self) -> str:
+        """A user name in our alphabet, for sign-in with a password."""
+        name = re.sub(r"[^\w.+-]+", "-", self.user_name.partition("@")[0]).strip("-")[:64]
+        return name if len(name) > 1 else f"user-{name}"
+
+
+def wanted(resource: Any) -> Wanted:
+    """Return what a resource asks for; raises ScimError."""
+    if not isinstance(resource, dict):
+        raise invalid("A user must be an object.", "invalidSyntax")
+    user_name = _text(resource, "userName")
+    if not user_name:
+        raise invalid("userName is missing.")
+    name = paths.get(resource, "name")
+    parts = name if isinstance(name, dict) else {}
+    whole = " ".join(filter(None, (_text(parts, "givenName"), _text(parts, "familyName"))))
+    display_name = _text(resource, "displayName") or _text(parts, "formatted") or whole or user_name
+    kept = {key: value for key in _KEPT if (value := paths.get(resource, key)) is not None}
+    extension = paths.get(resource, ENTERPRISE)
+    kept |= {ENTERPRISE: extension} if isinstance(extension, dict) and extension else {}
+    if "displayName" in resource:
+        kept["displayName"] = display_name
+    if len(msgspec.json.encode(kept)) > _MAX_KEPT_BYTES:
+        raise invalid("The attributes are too large.", "tooMany")
+    return Wanted(
+        user_name=user_name,
+        external_id=_text(resource, "externalId") or None,
+        display_name=display_name,
+        email=_email(resource, user_name),
+        active=_boolean(paths.get(resource, "active"), True),
+        role=_role(resource),
+        attributes=kept,
+    )
+
+
+def _text(resource: Resource, name: str) -> str:
+    value = paths.get(resource, name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise invalid(f"{name} must be text.")
+    return _HIDDEN.sub("", value).strip()[:200]
+
+
+def _email(resource: Resource, user_name: str) -> str | None:
+    """Return the primary address, or else the first one, or else a userName that is an address."""
+    emails = paths.get(resource, "emails")
+    entries = [one for one in emails if isinstance(one, dict)] if isinstance(emails, list) else []
+    entries.sort(key=lambda one: not _boolean(paths.get(one, "primary"), False))
+    address = next((value for one in entries if (value := _text(one, "value"))), user_name)
+    if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", address) and len(address) <= 254:
+        return address
+    if address is not user_name:
+        raise invalid("An e-mail address is invalid.")
+    return None
+
+
+def _role(resource: Resource) -> UserRole | None:
+    roles = paths.get(resource, "roles")
+    if roles is None:
+        return None
+    if not isinstance(roles, list):
+        raise invalid("roles must be a list.")
+    values = {str(paths.get(one, "value") if isinstance(one, dict) else one).casefold() for one in roles}
+    return "admin" if ADMIN in values else "user"
+
+
+def _boolean(value: Any, default: bool) -> bool:
+    if value is None:
+        return default
+    if isinstance(value, str) and value.lower() in ("true", "false"):  # Entra
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise invalid("A boolean is neither true nor false.")
+    return value
+
+
+def resource_of(row: ProvisionedRow, base: str) -> Resource:
+    """Return the resource of an account; `base` is the address of the SCIM API."""
+    found: Resource = {"schemas": [CORE, *([ENTERPRISE] if ENTERPRISE in row.attributes else [])]}
+    found |= row.attributes | {"id": row.id, "userName": row.user_name, "active": row.state == "active"}
+    found.setdefault("displayName", row.display_name)
+    found |= {"externalId": row.external_id} if row.external_id is not None else {}
+    if row.email is not None:
+        found["emails"] = [{"value": row.email, "type": "work", "primary": True}]
+    found["roles"] = [{"value": ADMIN, "primary": True}] if row.role == "admin" else []
+    found["meta"] = {
+        "resourceType": "User",
+        "created": _moment(row.created_at),
+        "lastModified": _moment(row.updated_at),
+        "location": f"{base}/Users/{row.id}",
+    }
+    return found
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

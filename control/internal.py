@@ -9,7 +9,6 @@ from quart import Quart, Response, request
 from control import facts, livekit_admission, stream_key_admission
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
-from control.identity import livekit_tokens
 from control.jobs import outside_jobs
 from control.nodes import desired_changes
 from control.placement import placing
@@ -23,7 +22,7 @@ from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.node_secret import carries_node_secret
 from sfu.api.desired_state import DesiredPoll
 from sfu.api.facts import FactAcknowledgement
-from sfu.api.livekit import LiveKitUse
+from sfu.api.livekit import LiveKitUse, access_token
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
 
@@ -147,7 +146,7 @@ def _add_nodes(app: Quart, services: Services) -> None:
         query = parse_qs(uri.query)
         authorization = request.headers.get("X-Original-Authorization", "")
         if uri.path in LIVEKIT_PATHS:
-            node = await node_of_livekit(services, livekit_tokens.of_request(uri.query, authorization))
+            node = await node_of_livekit(services, access_token(uri.query, authorization))
             address = node.signaling_url
         elif uri.path == SIGNALING_PATH:
             meeting, further = query.get("meeting", [""])[0], query.get("node", [""])[0]

@@ -8,9 +8,16 @@ import msgspec
 
 from control.auth.access import Access
 from control.endpoint import Endpoint
+from control.events import catalogue
 from control.problem import ProblemDocument
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+_DELIVERY_HEADERS = {
+    "X-Parley-Event": "The kind",
+    "X-Parley-Delivery": "The id of the delivery, the same in each attempt",
+    "X-Parley-Signature": "t=<Unix seconds>,v1=<HMAC-SHA256 of `<t>.<body>` with the secret, in hex>; two v1 while"
+    " the secret is being replaced",
+}
 _OF_BODIES = {413: "The body is too large", 415: "The body has an unsupported type"}
 _REF = "#/components/schemas/{name}"
 
@@ -30,6 +37,7 @@ def document(endpoints: list[Endpoint], version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Parley", "version": version},
         "paths": paths,
+        "webhooks": _webhooks(),
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -38,6 +46,27 @@ def document(endpoints: list[Endpoint], version: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _webhooks() -> dict[str, Any]:
+    """Return the deliveries of webhooks, by event kind."""
+    headers = [
+        {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in _DELIVERY_HEADERS.items()
+    ]
+    described = {}
+    for name, kind in sorted((catalogue.KINDS | catalogue.ONLY_WEBHOOKS).items()):
+        schema = catalogue.inlined(catalogue.event_schema(name, kind))
+        operation = {
+            "operationId": f"on_{name.replace('.', '_')}",
+            "tags": ["events"],
+            "summary": f"{name}, version {kind.version}",
+            "parameters": headers,
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+            "responses": {"2XX": {"description": "Received; any other status is tried again"}},
+        }
+        described[name] = {"post": operation}
+    return described
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from control.store import (
     account_tokens,
     batches,
     broadcasts,
+    egresses,
     event_places,
     idempotency,
     jobs,
@@ -133,6 +134,7 @@ async def _stop(services: Services, recording: RecordingRow) -> None:
         payload = {"meeting": recording.meeting_id, "recording": recording.id}
         await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "recording.stopped", payload)
         await lifecycle.settle_empty(connection, recording.meeting_id, recording.id)
+        await egresses.given_up(connection, recording.id)
     services.nodes.push(state)
 
 

@@ -10,6 +10,7 @@ from control.api.types import Answer, Body, Done, Time
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
+from control.events import catalogue
 from control.events.outgoing import check_url
 from control.identifiers import new_id
 from control.problem import Problem, forbidden, not_found
@@ -18,6 +19,7 @@ from control.store.webhooks import WebhookRow
 
 endpoints = Endpoints("webhooks", scope="webhooks")
 _MAX = 20
+_OVERLAP_SECONDS = 86_400
 _MAX_TESTS = 20
 """Maximum number of tests of a webhook per minute."""
 
@@ -71,7 +73,37 @@ class Delivery(Answer, frozen=True, kw_only=True):
 
 
 class Deliveries(Answer, frozen=True, kw_only=True):
+    """`next` is the cursor of the next page, null at the end."""
+
     deliveries: list[Delivery]
+    next: str | None = None
+
+
+class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`cursor` is the `next` of the previous page; `state` and `kind` select deliveries."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
+    cursor: str | None = None
+    state: Literal["waiting", "delivered", "failed"] | None = None
+    kind: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
+class EventKind(Answer, frozen=True, kw_only=True):
+    """`event_schema` is the JSON Schema of what a webhook receives."""
+
+    kind: str
+    version: int
+    event_schema: dict[str, Any]
+
+
+class EventKinds(Answer, frozen=True, kw_only=True):
+    kinds: list[EventKind]
+
+
+class Replayed(Answer, frozen=True, kw_only=True):
+    """The number of deliveries that are due again."""
+
+    deliveries: int
 
 
 @endpoints.route("POST", "/api/v1/webhooks", Access.USER, body=CreateWebhook, answer=Webhook, status=201)
@@ -118,15 +150,61 @@ async def delete_webhook(call: Call, webhook: str) -> Done:
     return Done()
 
 
-@endpoints.route("GET", "/api/v1/webhooks/<webhook>/deliveries", Access.USER, answer=Deliveries)
-async def list_deliveries(call: Call, webhook: str) -> Deliveries:
-    """List a webhook's latest deliveries with their outcome."""
+@endpoints.route("GET", "/api/v1/webhooks/kinds", Access.USER, answer=EventKinds)
+async def list_event_kinds(call: Call) -> EventKinds:
+    """List the kinds of events, with the version and the JSON Schema of each."""
+    known = sorted((catalogue.KINDS | catalogue.ONLY_WEBHOOKS).items())
+    return EventKinds(
+        kinds=[
+            EventKind(kind=name, version=kind.version, event_schema=catalogue.event_schema(name, kind))
+            for name, kind in known
+        ]
+    )
+
+
+@endpoints.route("POST", "/api/v1/webhooks/<webhook>/secret", Access.USER, answer=Webhook)
+async def rotate_webhook_secret(call: Call, webhook: str) -> Webhook:
+    """Replace the secret, and return the new one, once. For a day, deliveries are signed with the old one, too."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await _own(call, connection, webhook)
+        if row.livekit_key is not None:
+            raise Problem(400, "invalid_request", "An API key of LiveKit's SDKs signs this webhook.")
+        secret = secrets.token_urlsafe(32)
+        await webhooks.replace_secret(connection, webhook, secret, _OVERLAP_SECONDS)
+        await audit.write(connection, call.actor, "rotate_webhook_secret", webhook, call.address)
+    return Webhook.from_row(row, secret=secret)
+
+
+@endpoints.route("GET", "/api/v1/webhooks/<webhook>/deliveries", Access.USER, query=DeliveryQuery, answer=Deliveries)
+async def list_deliveries(call: Call, webhook: str, query: DeliveryQuery) -> Deliveries:
+    """List a webhook's deliveries with their outcome, newest first."""
+    before = _before(query.cursor)
     async with call.services.pool.acquire() as connection:
         await _own(call, connection, webhook)
-        rows = await webhooks.deliveries(connection, webhook, 200)
+        rows = await webhooks.deliveries(
+            connection, webhook, query.limit + 1, before, state=query.state, kind=query.kind
+        )
+    page = rows[: query.limit]
     return Deliveries(
-        deliveries=[Delivery.from_row(row, event=msgspec.json.decode(row.body, type=dict)) for row in rows]
+        deliveries=[Delivery.from_row(row, event=msgspec.json.decode(row.body, type=dict)) for row in page],
+        next=str(page[-1].id) if len(rows) > query.limit else None,
     )
+
+
+def _before(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise Problem(400, "invalid_cursor", "The cursor is invalid.")
+    return int(cursor)
+
+
+@endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/replay-failed", Access.USER, answer=Replayed)
+async def replay_failed_deliveries(call: Call, webhook: str) -> Replayed:
+    """Repeat all failed deliveries, for example after the receiver was away."""
+    async with call.services.pool.acquire() as connection:
+        await _own(call, connection, webhook)
+        return Replayed(deliveries=await webhooks.replay_failed(connection, webhook))
 
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay", Access.USER, answer=Done)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from control.events.catalogue import version_of
 from control.store.outbox import Event
 
 DEAD_LETTERS = "meeting.tasks.dlq"
@@ -29,6 +30,7 @@ def record(event: Event, *, replayed: bool = False) -> KafkaRecord:
         "meeting": event.meeting_id,
         "seq": event.seq,
         "kind": event.kind,
+        "v": version_of(event.kind),
         "at": event.created_at,
         "data": event.payload,
     }

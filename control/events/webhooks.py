@@ -1,7 +1,8 @@
 """Webhooks: events of meetings, POSTed and signed.
 
-`X-Parley-Signature: t=<unix seconds>,v1=<hex>` is HMAC-SHA256 with the webhook's secret over `<t>.<body>`. A delivery
-is retried at growing intervals until the response is 2xx, so receivers must drop event ids that they have already seen.
+`X-Parley-Signature: t=<unix seconds>,v1=<hex>` is HMAC-SHA256 with the webhook's secret over `<t>.<body>`. For a day
+after the secret was replaced, the header has a second `v1`, made with the old secret. A delivery is retried at growing
+intervals until the response is 2xx, so receivers must drop event ids that they have already seen.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from prometheus_client import Counter
 from control.database import UNAVAILABLE, Pool
 from control.events import livekit_webhooks
 from control.events.bus import BusAway, Progress
+from control.events.catalogue import version_of
 from control.store import webhooks
 from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome
@@ -59,8 +61,8 @@ class Enqueuer:
 
 
 def _body(event: Event) -> str:
-    told = {"id": event.id, "kind": event.kind, "seq": event.seq, "at": event.created_at, "data": event.payload}
-    return msgspec.json.encode(told).decode()
+    told = {"id": event.id, "kind": event.kind, "v": version_of(event.kind), "seq": event.seq}
+    return msgspec.json.encode(told | {"at": event.created_at, "data": event.payload}).decode()
 
 
 class Deliveries:
@@ -121,10 +123,10 @@ class Deliveries:
             await webhooks.settle(connection, due, Outcome(state, status, error, pause))
 
 
-def signature(secret: str, at: int, body: str) -> str:
+def signature(secrets: Sequence[str], at: int, body: str) -> str:
     """Return the value of X-Parley-Signature."""
-    mac = hmac.digest(secret.encode(), f"{at}.{body}".encode(), "sha256")
-    return f"t={at},v1={mac.hex()}"
+    signed = f"{at}.{body}".encode()
+    return ",".join([f"t={at}", *(f"v1={hmac.digest(one.encode(), signed, 'sha256').hex()}" for one in secrets)])
 
 
 def _headers(due: Due, keys: Mapping[str, str]) -> dict[str, str] | None:
@@ -140,7 +142,7 @@ def _headers(due: Due, keys: Mapping[str, str]) -> dict[str, str] | None:
         "User-Agent": _AGENT,
         "X-Parley-Event": due.kind,
         "X-Parley-Delivery": str(due.id),
-        "X-Parley-Signature": signature(due.secret, int(time.time()), due.body),
+        "X-Parley-Signature": signature([due.secret, *filter(None, [due.old_secret])], int(time.time()), due.body),
     }
 
 

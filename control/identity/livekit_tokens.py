@@ -7,7 +7,6 @@ statuses and texts that the SDKs recognise.
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
 import jwt
 import msgspec
@@ -76,16 +75,6 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def identity(self) -> str:
         return self.sub
-
-
-def of_request(query: str, authorization: str) -> str:
-    """Return the token in a request's query or bearer header, or "" without one."""
-    scheme, _, bearer = authorization.partition(" ")
-    try:
-        asked = parse_qs(query, max_num_fields=64).get("access_token", [""])[-1]
-    except ValueError:
-        asked = ""
-    return asked or (bearer.strip() if scheme.lower() == "bearer" else "")
 
 
 def read(token: str, keys: Mapping[str, str]) -> AccessToken:

@@ -2,10 +2,10 @@
 
 from quart import Quart, Response, request
 
-from control.identity import livekit_tokens
 from control.problem import Problem
 from control.proxy.routing import node_of_livekit
 from control.services import Services
+from sfu.api.livekit import access_token
 from sfu.livekit import parameters
 
 _CORS = {
@@ -23,7 +23,7 @@ def install(app: Quart, services: Services) -> None:
             return Response("", 204, _CORS)
         query, authorization = request.query_string.decode("latin-1"), request.headers.get("Authorization", "")
         try:
-            await node_of_livekit(services, livekit_tokens.of_request(query, authorization))
+            await node_of_livekit(services, access_token(query, authorization))
             parameters.read(query, needs_join=request.path in parameters.JOIN_REQUEST_VALIDATION_PATHS)
         except Problem as problem:
             return Response(problem.detail, problem.status, _CORS, content_type="text/plain")

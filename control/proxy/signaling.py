@@ -18,13 +18,13 @@ from yarl import URL
 from control.auth import origins
 from control.http import handshakes
 from control.http.asgi import Message, Receive, Scope, Send
-from control.identity import livekit_tokens
 from control.nodes.node_socket import NodeSocket
 from control.problem import Problem
 from control.proxy.routing import LIVEKIT_PATHS, node_for, node_of_livekit
 from control.services import Services
 from foundation.background import cancel_all
 from foundation.failures import describe
+from sfu.api.livekit import access_token
 from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
@@ -84,7 +84,7 @@ class SignalingProxy:
         query = scope["query_string"].decode("latin-1")
         authorization = next((value for name, value in scope["headers"] if name.lower() == b"authorization"), b"")
         try:
-            token = livekit_tokens.of_request(query, authorization.decode("latin-1"))
+            token = access_token(query, authorization.decode("latin-1"))
             node = await node_of_livekit(self._services, token)
         except Problem as problem:
             _REFUSED.labels(problem.code).inc()

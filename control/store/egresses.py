@@ -139,6 +139,16 @@ async def recorded(connection: Connection, recording: str, node: str, host: str)
         await _update(connection, egress.id, ended_at, film.id)
 
 
+async def given_up(connection: Connection, recording: str) -> None:
+    """End the egresses of a recording that nobody finishes, once it has been given up for good."""
+    row = await recordings.by_id(connection, recording)
+    if row is None or row.state not in ("partial", "empty"):
+        return
+    for egress in await connection.all(EgressRow, f"{_ALL} WHERE e.recording_id = $1 AND e.film IS NULL", recording):
+        await _update(connection, egress.id, egress.ended_at or row.stopped_at, None)
+        await _report(connection, egress, "egress.ended")
+
+
 async def _update(connection: Connection, egress: str, ended_at: datetime | None, film: str | None) -> None:
     await connection.execute(
         "UPDATE livekit_egresses SET ended_at = $2, film = $3 WHERE id = $1", egress, ended_at, film

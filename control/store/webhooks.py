@@ -52,6 +52,8 @@ class Due:
     secret: str
     user_id: str
     livekit_key: str | None = None
+    old_secret: str | None = None
+    """The secret before, while receivers may still have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ async def enqueue_test(connection: Connection, webhook: WebhookRow) -> None:
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body)"
         " SELECT $1, n, 'webhook.test',"
-        "  jsonb_build_object('id', n, 'kind', 'webhook.test', 'seq', 0, 'at', now(),"
+        "  jsonb_build_object('id', n, 'kind', 'webhook.test', 'v', 1, 'seq', 0, 'at', now(),"
         "   'data', jsonb_build_object('webhook', $1::text))::text"
         " FROM (SELECT LEAST(min(event_id), 0) - 1 AS n FROM webhook_deliveries WHERE webhook_id = $1) AS next",
         webhook.id,
@@ -137,7 +139,7 @@ async def claim(connection: Connection, limit: int, of_one: int, busy: Sequence[
         " UPDATE webhook_deliveries d SET attempts = attempts + 1, next_at = now() + make_interval(secs => $4)"
         " FROM due, webhooks w WHERE d.id = due.id AND w.id = d.webhook_id"
         " RETURNING d.id, d.kind, d.body, d.attempts, w.url, w.secret, w.user_id,"
-        " w.livekit_key",
+        " w.livekit_key, CASE WHEN w.old_secret_until > now() THEN w.old_secret END AS old_secret",
         limit,
         of_one,
         busy,
@@ -161,10 +163,47 @@ async def settle(connection: Connection, due: Due, outcome: Outcome) -> None:
     )
 
 
-async def deliveries(connection: Connection, webhook: str, limit: int) -> list[DeliveryRow]:
-    return await connection.all(
-        DeliveryRow, "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 ORDER BY id DESC LIMIT $2", webhook, limit
+async def replace_secret(connection: Connection, webhook: str, secret: str, overlap_seconds: int) -> None:
+    """Store a new secret; the old one signs, too, for a while."""
+    await connection.execute(
+        "UPDATE webhooks SET old_secret = secret, old_secret_until = now() + make_interval(secs => $3), secret = $2"
+        " WHERE id = $1",
+        webhook,
+        secret,
+        overlap_seconds,
     )
+
+
+async def deliveries(
+    connection: Connection,
+    webhook: str,
+    limit: int,
+    before: int | None,
+    *,
+    state: DeliveryState | None = None,
+    kind: str | None = None,
+) -> list[DeliveryRow]:
+    """Return deliveries, newest first; `before` is the last id of the previous page."""
+    return await connection.all(
+        DeliveryRow,
+        "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 AND ($3::bigint IS NULL OR id < $3)"
+        " AND ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR kind = $5) ORDER BY id DESC LIMIT $2",
+        webhook,
+        limit,
+        before,
+        state,
+        kind,
+    )
+
+
+async def replay_failed(connection: Connection, webhook: str) -> int:
+    """Make all failed deliveries due again; return their number."""
+    done = await connection.execute(
+        "UPDATE webhook_deliveries SET state = 'waiting', next_at = now(), attempts = 0"
+        " WHERE webhook_id = $1 AND state = 'failed'",
+        webhook,
+    )
+    return int(done.rpartition(" ")[2])
 
 
 async def replay(connection: Connection, webhook: str, delivery: int) -> bool:

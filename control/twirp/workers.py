@@ -26,6 +26,7 @@ from control.store.agent_jobs import JobRow
 from control.twirp.dispatches import id_of, job_of
 from foundation.background import cancel_all
 from foundation.failures import describe
+from sfu.api.livekit import access_token
 from sfu.livekit import names
 
 PATH = "/agent"
@@ -122,7 +123,7 @@ class AgentDoor:
         if not keys:
             raise TokenRefused(404, "there is no such endpoint")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        given = livekit_tokens.of_request(scope["query_string"].decode("latin-1"), headers.get("authorization", ""))
+        given = access_token(scope["query_string"].decode("latin-1"), headers.get("authorization", ""))
         token = livekit_tokens.verified(given, keys)
         if not token.video.agent:
             raise TokenRefused(401, "permissions denied")

@@ -1,10 +1,24 @@
 """Admission of clients of LiveKit's protocol: a node shows control their access token and gets a join token for it."""
 
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
 import msgspec
 
 from sfu.api.signaling_values import IceServer
+
+MAX_FIELDS = 64
+"""The largest number of parameters in the query of a request."""
+
+
+def access_token(query: str, authorization: str) -> str:
+    """Return the access token in a request's query or bearer header, "" without one."""
+    scheme, _, bearer = authorization.partition(" ")
+    try:
+        asked = parse_qs(query, max_num_fields=MAX_FIELDS).get("access_token", [""])[-1]
+    except ValueError:
+        asked = ""
+    return asked or (bearer.strip() if scheme.lower() == "bearer" else "")
 
 
 class LiveKitUse(msgspec.Struct, frozen=True, kw_only=True):

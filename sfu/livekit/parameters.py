@@ -13,6 +13,8 @@ from urllib.parse import parse_qs
 from google.protobuf.message import DecodeError
 from livekit.protocol import rtc
 
+from sfu.api.livekit import MAX_FIELDS, access_token
+
 MAX_QUERY_BYTES = 16_384
 MAX_JOIN_REQUEST_BYTES = 1_048_576
 
@@ -44,9 +46,8 @@ def read(query: str, authorization: str = "", *, needs_join: bool = False) -> Pa
     """
     if len(query) > MAX_QUERY_BYTES:
         raise ValueError("the query is too long")
-    said = {name: values[-1] for name, values in parse_qs(query, max_num_fields=64).items()}
-    scheme, _, bearer = authorization.partition(" ")
-    token = said.get("access_token") or (bearer.strip() if scheme.lower() == "bearer" else "")
+    said = {name: values[-1] for name, values in parse_qs(query, max_num_fields=MAX_FIELDS).items()}
+    token = access_token(query, authorization)
     wrapped = said.get("join_request")
     if wrapped:
         join = _join_request(wrapped)

@@ -1,6 +1,8 @@
 """A real PostgreSQL for the session, a separate database for each test, and the real application on real sockets."""
 
 import asyncio
+import functools
+import json
 import shutil
 import signal
 import subprocess
@@ -13,11 +15,13 @@ from typing import Any
 import aiohttp
 import aiohttp.web
 import asyncpg
+import jsonschema
 import pytest
 import pytest_asyncio
 from werkzeug.routing import Rule
 
 from control.config import ControlConfig, RateLimits
+from control.events.catalogue import KINDS, data_schema
 from control.migrations import migrate
 from parley.embedded_postgres import EmbeddedPostgres
 from sfu.api.registration import NodeRecord
@@ -97,6 +101,25 @@ async def dsn(migrated: str) -> AsyncIterator[str]:
     finally:
         await connection.close()
     yield migrated
+    await _check_events(migrated)
+
+
+async def _check_events(dsn: str) -> None:
+    """Check the events that a test has left against the schemas of the catalogue."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch("SELECT DISTINCT kind, topic, payload FROM outbox LIMIT 1000")
+    finally:
+        await connection.close()
+    for kind, topic, payload in rows:
+        known = KINDS.get(kind)
+        if known is not None and topic == known.topic:  # others are made up by tests
+            _validator(kind).validate(json.loads(payload))
+
+
+@functools.cache
+def _validator(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(data_schema(KINDS[kind]))
 
 
 @pytest_asyncio.fixture

@@ -586,9 +586,45 @@ class BlockingRest:
         """Delete a webhook with its deliveries."""
         return self._loop.run(self._rest.delete_webhook(webhook))
 
-    def list_deliveries(self, webhook: str) -> types.Deliveries:
-        """List a webhook's latest deliveries with their outcome."""
-        return self._loop.run(self._rest.list_deliveries(webhook))
+    def list_event_kinds(self) -> types.EventKinds:
+        """List the kinds of events, with the version and the JSON Schema of each."""
+        return self._loop.run(self._rest.list_event_kinds())
+
+    def rotate_webhook_secret(self, webhook: str) -> types.Webhook:
+        """Replace the secret, and return the new one, once. For a day, deliveries are signed with
+        the old one, too.
+        """
+        return self._loop.run(self._rest.rotate_webhook_secret(webhook))
+
+    def list_deliveries(
+        self,
+        webhook: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["delivered", "failed", "waiting"] | None = None,
+        kind: str | None = None,
+    ) -> types.Deliveries:
+        """List a webhook's deliveries with their outcome, newest first."""
+        return self._loop.run(self._rest.list_deliveries(webhook, limit=limit, cursor=cursor, state=state, kind=kind))
+
+    def iterate_deliveries(
+        self,
+        webhook: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["delivered", "failed", "waiting"] | None = None,
+        kind: str | None = None,
+    ) -> Iterator[types.Delivery]:
+        """Yield the entries of `list_deliveries` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_deliveries(webhook, limit=limit, cursor=cursor, state=state, kind=kind)
+        )
+
+    def replay_failed_deliveries(self, webhook: str) -> types.Replayed:
+        """Repeat all failed deliveries, for example after the receiver was away."""
+        return self._loop.run(self._rest.replay_failed_deliveries(webhook))
 
     def replay_delivery(self, webhook: str, delivery: str) -> types.Done:
         """Repeat a delivery, whether or not it succeeded."""

@@ -898,10 +898,59 @@ class Rest:
         answer: types.Done = await self._connection.request_json("DELETE", f"/api/v1/webhooks/{_quoted(webhook)}")
         return answer
 
-    async def list_deliveries(self, webhook: str) -> types.Deliveries:
-        """List a webhook's latest deliveries with their outcome."""
+    async def list_event_kinds(self) -> types.EventKinds:
+        """List the kinds of events, with the version and the JSON Schema of each."""
+        answer: types.EventKinds = await self._connection.request_json("GET", "/api/v1/webhooks/kinds")
+        return answer
+
+    async def rotate_webhook_secret(self, webhook: str) -> types.Webhook:
+        """Replace the secret, and return the new one, once. For a day, deliveries are signed with
+        the old one, too.
+        """
+        answer: types.Webhook = await self._connection.request_json(
+            "POST", f"/api/v1/webhooks/{_quoted(webhook)}/secret"
+        )
+        return answer
+
+    async def list_deliveries(
+        self,
+        webhook: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["delivered", "failed", "waiting"] | None = None,
+        kind: str | None = None,
+    ) -> types.Deliveries:
+        """List a webhook's deliveries with their outcome, newest first."""
         answer: types.Deliveries = await self._connection.request_json(
-            "GET", f"/api/v1/webhooks/{_quoted(webhook)}/deliveries"
+            "GET",
+            f"/api/v1/webhooks/{_quoted(webhook)}/deliveries",
+            query={"limit": limit, "cursor": cursor, "state": state, "kind": kind},
+        )
+        return answer
+
+    async def iterate_deliveries(
+        self,
+        webhook: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["delivered", "failed", "waiting"] | None = None,
+        kind: str | None = None,
+    ) -> AsyncIterator[types.Delivery]:
+        """Yield the entries of `list_deliveries` from all pages."""
+        while True:
+            page = await self.list_deliveries(webhook, limit=limit, cursor=cursor, state=state, kind=kind)
+            for entry in page["deliveries"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def replay_failed_deliveries(self, webhook: str) -> types.Replayed:
+        """Repeat all failed deliveries, for example after the receiver was away."""
+        answer: types.Replayed = await self._connection.request_json(
+            "POST", f"/api/v1/webhooks/{_quoted(webhook)}/deliveries/replay-failed"
         )
         return answer
 

@@ -353,6 +353,7 @@ class CreateApiKey(TypedDict):
             "media:write",
             "meetings:read",
             "meetings:write",
+            "provisioning:write",
             "recordings:read",
             "recordings:write",
             "webhooks:read",
@@ -413,7 +414,10 @@ class CsrfToken(TypedDict):
 
 
 class Deliveries(TypedDict):
+    """`next` is the cursor of the next page, null at the end."""
+
     deliveries: list[Delivery]
+    next: str | None
 
 
 class Delivery(TypedDict):
@@ -448,6 +452,18 @@ class Done(TypedDict):
 
 class EditMessage(TypedDict):
     text: str
+
+
+class EventKind(TypedDict):
+    """`event_schema` is the JSON Schema of what a webhook receives."""
+
+    kind: str
+    version: int
+    event_schema: dict[str, Any]
+
+
+class EventKinds(TypedDict):
+    kinds: list[EventKind]
 
 
 class Film(TypedDict):
@@ -1087,6 +1103,12 @@ class RemoveParticipant(TypedDict):
     """`ban` also prevents the account from returning."""
 
     ban: NotRequired[bool]
+
+
+class Replayed(TypedDict):
+    """The number of deliveries that are due again."""
+
+    deliveries: int
 
 
 class ResetPassword(TypedDict):

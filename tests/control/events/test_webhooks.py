@@ -24,6 +24,7 @@ from control.identity.livekit_tokens import signing_keys
 from control.problem import Problem
 from control.store import participants
 from parley.network import allocate_port
+from parley_client.webhooks import BadSignature, verify
 from tests.control.harness import Client, People, report, serving
 from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
 
@@ -86,6 +87,24 @@ async def test_deliveries_are_signed_inspectable_and_repeatable(config: ControlC
         failed = await settled(ada, path, "waiting")
         assert (failed["last_status"], failed["attempts"]) == (302, 1)
         assert await eve.refused("GET", path) == (404, "not_found")
+        # A new secret: the old one signs beside it.
+        changed_secret = (await ada.ok("POST", f"/api/v1/webhooks/{made['id']}/secret"))["secret"]
+        receiver.status = 204
+        await ada.ok("POST", f"{path}/{delivery['id']}/replay")
+        await receiver.wait_for(3)
+        headers, body = receiver.got[2]
+        for secret in (made["secret"], changed_secret):
+            assert verify(secret, headers["X-Parley-Signature"], body)["v"] == 1
+        with pytest.raises(BadSignature):
+            verify("another", headers["X-Parley-Signature"], body)
+        await ada.ok("POST", f"/api/v1/webhooks/{made['id']}/test")
+        await receiver.wait_for(4)
+        first = await ada.ok("GET", f"{path}?limit=1")
+        second = await ada.ok("GET", f"{path}?limit=1&cursor={first['next']}")
+        assert [one["deliveries"][0]["kind"] for one in (first, second)] == ["webhook.test", "meeting.ended"]
+        assert second["next"] is None
+        assert len((await ada.ok("GET", f"{path}?kind=meeting.ended"))["deliveries"]) == 1
+        assert await ada.refused("GET", f"{path}?cursor=x") == (400, "invalid_cursor")
         wide = {"url": receiver.url, "all_meetings": True}
         assert await eve.refused("POST", "/api/v1/webhooks", wide) == (403, "forbidden")
 

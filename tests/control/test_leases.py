@@ -105,6 +105,13 @@ async def test_recordings_without_a_room_are_sealed_and_given_up(
     assert (await host.ok("GET", f"{base}/room"))["recording"] is None
     assert (await host.ok("GET", f"{base}/recordings"))["recordings"][0]["state"] == "sealing"
     await connection.execute("UPDATE meeting_recordings SET stopped_at = now() - interval '11 minutes'")
+    await connection.execute(
+        "INSERT INTO livekit_egresses (id, meeting_id, recording_id, room, request, kind, options, owns)"
+        " VALUES ('e', $1, $2, 'standup', '', 'room_composite', '{}', true)",
+        meeting,
+        recording,
+    )
     await connection.close()
     await stop_abandoned(services)
+    assert (await kinds(dsn, meeting))[-1] == "egress.ended"
     assert (await host.ok("GET", f"{base}/recordings"))["recordings"][0]["state"] == "partial"

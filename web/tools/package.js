@@ -15,7 +15,7 @@ await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 for (const name of await readdir(`${root}sdk`)) await cp(`${root}sdk/${name}`, `${out}/${name}`, { recursive: true });
 await cp(`${root}../LICENSE`, `${out}/LICENSE`);
-const sources = ['parley.js', 'webhooks.js'].map((name) => `${root}sdk/${name}`);
+const sources = ['parley.js', 'embed.js', 'webhooks.js'].map((name) => `${root}sdk/${name}`);
 execFileSync(process.execPath, [
   `${root}node_modules/typescript/bin/tsc`, ...sources, '--allowJs', '--declaration', '--emitDeclarationOnly', '--strict',
   '--target', 'ES2022', '--module', 'ES2022', '--moduleResolution', 'bundler', '--lib', 'ES2023,DOM,DOM.Iterable,DOM.AsyncIterable',

@@ -79,7 +79,8 @@ class AdministerUser(TypedDict):
 
 class Admission(TypedDict):
     """`token` is the `admission_token` of a request to `join_url`. `participant` is the person's id
-    in this meeting.
+    in this meeting. `page_url` opens the meeting's page as this person. It contains the token, in
+    its fragment, which browsers send to no server.
     """
 
     token: str

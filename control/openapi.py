@@ -9,6 +9,7 @@ import msgspec
 from control.auth.access import Access
 from control.endpoint import Endpoint
 from control.events import catalogue
+from control.openapi_examples import example_of
 from control.problem import ProblemDocument
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -17,6 +18,13 @@ _DELIVERY_HEADERS = {
     "X-Parley-Delivery": "The id of the delivery, the same in each attempt",
     "X-Parley-Signature": "t=<Unix seconds>,v1=<HMAC-SHA256 of `<t>.<body>` with the secret, in hex>; two v1 while"
     " the secret is being replaced",
+}
+_NUMBER = {"type": "integer", "minimum": 0}
+_LIMIT_HEADERS = {
+    "RateLimit-Limit": "Requests that the caller may make in a minute",
+    "RateLimit-Remaining": "Requests that are left of them",
+    "RateLimit-Reset": "Seconds until the minute ends",
+    "Retry-After": "Seconds until a request can succeed",
 }
 _OF_BODIES = {413: "The body is too large", 415: "The body has an unsupported type"}
 _REF = "#/components/schemas/{name}"
@@ -29,6 +37,9 @@ def document(endpoints: list[Endpoint], version: str) -> dict[str, Any]:
     kinds.add(ProblemDocument)
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, components = msgspec.json.schema_components(ordered, ref_template=_REF)
+    for component in components.values():
+        if component.get("type") == "object":
+            component["examples"] = [example_of(component, components)]
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         path = _PARAMETER.sub(r"{\1}", endpoint.rule)
@@ -40,6 +51,7 @@ def document(endpoints: list[Endpoint], version: str) -> dict[str, Any]:
         "webhooks": _webhooks(),
         "components": {
             "schemas": components,
+            "headers": {name: {"description": text, "schema": _NUMBER} for name, text in _LIMIT_HEADERS.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "__Host-parley-access"},
@@ -94,8 +106,22 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     if endpoint.body is not None or endpoint.takes_file:
         operation["responses"] |= {str(status): _problem(what) for status, what in _OF_BODIES.items()}
+    if endpoint.query is not None or endpoint.body is not None:
+        operation["responses"]["400"] = _problem("A value is invalid")
+    if "<" in endpoint.rule:
+        operation["responses"]["404"] = _problem("There is no such thing, or not for the caller")
     if endpoint.access not in {Access.PUBLIC, Access.ANYONE, Access.MEETING}:
-        operation["security"] = [{"bearer": []}, {"session": []}]
+        # Of an API key, the scope is required, too; routes without one take no API keys.
+        operation["security"] = [{"bearer": [endpoint.scope] if endpoint.scope else []}, {"session": []}]
+        operation["responses"] |= {"401": _problem("Not signed in"), "403": _problem("Not allowed to the caller")}
+    if endpoint.limited:
+        told = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMIT_HEADERS if name != "Retry-After"}
+        operation["responses"][str(endpoint.status)]["headers"] = told
+        refused = _problem("Too many requests")
+        refused["headers"] = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
+        operation["responses"]["429"] = refused
+    if endpoint.tag == "older paths":
+        operation["deprecated"] = True
     return operation
 
 

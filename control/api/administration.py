@@ -6,13 +6,13 @@ import msgspec
 
 from control import removal
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
-from control.api.types import Answer, Body, Done, Email, MeetingStatus, Text, Time
+from control.api.types import Answer, Body, Done, Email, MeetingStatus, Password, Text, Time, Username
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.meetings.accounts import put_out_of_rooms
 from control.meetings.ending import end_in_transaction
 from control.problem import Problem, not_found
-from control.store import audit, invitations, meetings, statistics, users
+from control.store import audit, invitations, meetings, outbox, statistics, users
 from control.store.users import UserRow
 
 endpoints = Endpoints("administration", scope="admin")
@@ -35,11 +35,26 @@ class AdminUsers(Answer, frozen=True, kw_only=True):
 
 
 class UserQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`search` matches names and addresses."""
+    """`search` matches names and addresses; `role` and `state` select accounts."""
 
     search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    role: Literal["user", "admin"] | None = None
+    state: Literal["active", "banned"] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     cursor: str | None = None
+
+
+class CreateUser(Body, frozen=True, kw_only=True):
+    """An account to be made. Without a password, its user signs in at an identity provider, or by a mailed link.
+
+    The address counts as confirmed: the administrator vouches for it.
+    """
+
+    username: Username
+    email: Email | None = None
+    display_name: Text | None = None
+    role: Literal["user", "admin"] = "user"
+    password: Password | None = None
 
 
 class AdministerUser(Body, frozen=True, kw_only=True):
@@ -97,6 +112,9 @@ class AuditEntry(Answer, frozen=True, kw_only=True):
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
     before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
+    actor: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    action: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    target: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
 class AuditLog(Answer, frozen=True, kw_only=True):
@@ -115,10 +133,32 @@ async def list_users(call: Call, query: UserQuery) -> AdminUsers:
     """List accounts, newest first."""
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
-        rows = await users.search(connection, query.search, query.limit + 1, before)
+        rows = await users.search(connection, query.search, query.limit + 1, before, role=query.role, state=query.state)
     page = rows[: query.limit]
     following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
     return AdminUsers(users=[admin_user(row) for row in page], next=following)
+
+
+@endpoints.route("POST", "/api/v1/admin/users", Access.ADMIN, body=CreateUser, answer=AdminUser, status=201)
+async def create_user(call: Call, body: CreateUser) -> AdminUser:
+    """Create an account, whatever the policy of registration."""
+    secret = users.NO_PASSWORD if body.password is None else await call.services.passwords.hash(body.password)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        row = await users.create(
+            connection,
+            username=body.username,
+            email=body.email,
+            display_name=body.display_name or body.username,
+            password_hash=secret,
+            role=body.role,
+        )
+        if body.email is not None:
+            await users.take_email(connection, row.id, body.email)
+        await outbox.append_for_user(connection, row.id, "user.registered", {"user": row.id})
+        await audit.write(connection, call.actor, "create_user", row.id, call.address, role=body.role)
+        made = await users.by_id(connection, row.id)
+    assert made is not None
+    return admin_user(made)
 
 
 @endpoints.route("GET", "/api/v1/admin/users/<user>", Access.ADMIN, answer=AdminUser)
@@ -226,7 +266,8 @@ async def force_end_meeting(call: Call, meeting: str) -> Done:
 async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
     """Return administrative actions, newest first."""
     async with call.services.pool.acquire() as connection:
-        rows = await audit.page(connection, query.limit + 1, query.before)
+        chosen = audit.Chosen(query.actor, query.action, query.target)
+        rows = await audit.page(connection, query.limit + 1, query.before, chosen)
     entries = [AuditEntry.from_row(row) for row in rows[: query.limit]]
     return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)
 

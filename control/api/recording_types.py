@@ -37,7 +37,15 @@ class HoldRecording(Body, frozen=True, kw_only=True):
     held: bool
 
 
-class RecordingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecordingPageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`cursor` is the `next` of the previous page; `state` selects recordings."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+    cursor: str | None = None
+    state: RecordingStatus | None = None
+
+
+class RecordingQuery(RecordingPageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`search` matches the meeting's title, the names of recorded participants, and the captions."""
 
     search: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
@@ -56,8 +64,11 @@ class StorageState(Answer, frozen=True, kw_only=True):
 
 
 class Recordings(Answer, frozen=True, kw_only=True):
+    """`next` is the cursor of the next page, null at the end."""
+
     recordings: list[Recording]
     storage: StorageState
+    next: str | None = None
 
 
 class RecordedTrack(Answer, frozen=True, kw_only=True):

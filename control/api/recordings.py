@@ -7,6 +7,7 @@ from typing import Any
 from quart import Response
 
 from control.api.conversation_types import Captions, caption_line
+from control.api.meetings import decode_cursor, encode_cursor
 from control.api.recording_types import (
     Chapter,
     Composition,
@@ -16,6 +17,7 @@ from control.api.recording_types import (
     RecordedTrack,
     Recording,
     RecordingDetail,
+    RecordingPageQuery,
     RecordingQuery,
     Recordings,
     StorageState,
@@ -65,22 +67,41 @@ async def stop_recording(call: Call, meeting: str) -> Recording:
     return public_recording(call.services, row, call.standing.meeting.title)
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/recordings", Access.HOST, answer=Recordings)
-async def list_meeting_recordings(call: Call, meeting: str) -> Recordings:
+@endpoints.route(
+    "GET", "/api/v1/meetings/<meeting>/recordings", Access.HOST, query=RecordingPageQuery, answer=Recordings
+)
+async def list_meeting_recordings(call: Call, meeting: str, query: RecordingPageQuery) -> Recordings:
     """List the recordings of one meeting and its breakout rooms, newest first."""
+    page = _page(query)
     async with call.services.pool.acquire() as connection:
-        rows = await recordings.of_all_rooms(connection, meeting)
-        storage = await _storage(call.services, connection)
-    return Recordings(recordings=[public_recording(call.services, row, title) for row, title in rows], storage=storage)
+        rows = await recordings.of_all_rooms(connection, meeting, page)
+        return await _answer(call.services, connection, rows, query)
 
 
 @endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)
 async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
     """List the recordings that the caller may access, newest first; with `search`, only those that match."""
+    page = _page(query)
     async with call.services.pool.acquire() as connection:
-        rows = await recordings.of_user(connection, call.user.user, query.search)
-        storage = await _storage(call.services, connection)
-    return Recordings(recordings=[public_recording(call.services, row, title) for row, title in rows], storage=storage)
+        rows = await recordings.of_user(connection, call.user.user, page, query.search)
+        return await _answer(call.services, connection, rows, query)
+
+
+def _page(query: RecordingPageQuery) -> recordings.Page:
+    """Return the part to read, with one entry more than is returned; raises Problem 400 for an invalid cursor."""
+    return recordings.Page(query.limit + 1, decode_cursor(query.cursor), query.state)
+
+
+async def _answer(
+    services: Services, connection: Connection, rows: list[tuple[RecordingRow, str]], query: RecordingPageQuery
+) -> Recordings:
+    shown = rows[: query.limit]
+    last = shown[-1][0] if len(rows) > query.limit else None
+    return Recordings(
+        recordings=[public_recording(services, row, title) for row, title in shown],
+        storage=await _storage(services, connection),
+        next=None if last is None else encode_cursor(last.started_at, last.id),
+    )
 
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>", Access.RECORDING, answer=RecordingDetail)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from control.database import Connection
 
@@ -24,13 +24,23 @@ class AuditRow:
     detail: dict[str, Any]
 
 
-async def page(connection: Connection, limit: int, before: int | None) -> list[AuditRow]:
+class Chosen(NamedTuple):
+    """The entries of a list: by whom, of what kind, on what. None: any."""
+
+    actor: str | None = None
+    action: str | None = None
+    target: str | None = None
+
+
+async def page(connection: Connection, limit: int, before: int | None, chosen: Chosen) -> list[AuditRow]:
     """Return actions, newest first; `before` is the last id of the previous page."""
     return await connection.all(
         AuditRow,
-        "SELECT * FROM operation_logs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+        "SELECT * FROM operation_logs WHERE ($1::bigint IS NULL OR id < $1) AND ($3::text IS NULL OR actor = $3)"
+        " AND ($4::text IS NULL OR action = $4) AND ($5::text IS NULL OR target = $5) ORDER BY id DESC LIMIT $2",
         before,
         limit,
+        *chosen,
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -14,23 +14,24 @@ Hold = Literal["host", "admin"]
 TABLES = ("meeting_recordings", "recording_segments", "recording_links")
 """Tables that `parley recording rescan` restores."""
 
-_NEWEST = "ORDER BY r.started_at DESC LIMIT 500"
-_OWN = "SELECT r.* FROM meeting_recordings r WHERE r.owner_id = $1"
-_CO_HOSTED = """SELECT r.* FROM meeting_recordings r WHERE r.owner_id <> $1 AND r.meeting_id IN (
+_NEWEST = "ORDER BY r.started_at DESC, r.id DESC LIMIT $2"
+_AFTER = "($3::timestamptz IS NULL OR (r.started_at, r.id) < ($3, $4::text)) AND ($5::text IS NULL OR r.state = $5)"
+_OWN = f"SELECT r.* FROM meeting_recordings r WHERE r.owner_id = $1 AND {_AFTER}"  # noqa: S608  constants
+_CO_HOSTED = f"""SELECT r.* FROM meeting_recordings r WHERE r.owner_id <> $1 AND {_AFTER} AND r.meeting_id IN (
     SELECT m.id FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id OR m.breakout_of = p.meeting_id
-    WHERE p.user_id = $1 AND p.role = 'co-host' AND p.removed_at IS NULL)"""
+    WHERE p.user_id = $1 AND p.role = 'co-host' AND p.removed_at IS NULL)"""  # noqa: S608  constants
 _WITH_TITLE = """SELECT r.*, m.title FROM page r JOIN meetings m ON m.id = r.meeting_id
-    ORDER BY r.started_at DESC, r.id"""
+    ORDER BY r.started_at DESC, r.id DESC"""
 _OF_USER = f"""WITH page AS (SELECT r.* FROM (({_OWN} {_NEWEST}) UNION ALL ({_CO_HOSTED} {_NEWEST})) r {_NEWEST})
     {_WITH_TITLE}"""  # noqa: S608  constants
 # PostgreSQL may evaluate each condition per recording, or once for all recordings with an index. Of the two conditions
 # on captions, the first is the part of the second that an index supports.
 _FOUND_OF_USER = f"""WITH page AS (SELECT r.* FROM ({_OWN} UNION ALL {_CO_HOSTED}) r
-    WHERE r.meeting_id IN (SELECT id FROM meetings WHERE lower(title) LIKE lower($2))
+    WHERE r.meeting_id IN (SELECT id FROM meetings WHERE lower(title) LIKE lower($6))
     OR EXISTS (SELECT FROM recording_segments s JOIN meeting_participants n ON n.id = s.participant_id
-        WHERE s.recording_id = r.id AND lower(n.name) LIKE lower($2))
-    OR (EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($2))
-        AND EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($2)
+        WHERE s.recording_id = r.id AND lower(n.name) LIKE lower($6))
+    OR (EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($6))
+        AND EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($6)
             AND c.said_at BETWEEN r.started_at AND coalesce(r.stopped_at, now())))
     {_NEWEST}) {_WITH_TITLE}"""  # noqa: S608  constants
 
@@ -78,30 +79,47 @@ async def of_meeting(connection: Connection, meeting: str) -> list[RecordingRow]
     )
 
 
-async def of_all_rooms(connection: Connection, meeting: str) -> list[tuple[RecordingRow, str]]:
-    """Return the recordings of a meeting and of its breakout rooms, with the title of the room."""
+class Page(NamedTuple):
+    """A part of a list of recordings: at most `limit`, after a position, in a state if given."""
+
+    limit: int
+    after: tuple[datetime, str] | None = None
+    state: State | None = None
+
+    @property
+    def values(self) -> tuple[int, datetime | None, str | None, State | None]:
+        """The parameters 2 to 5 of the queries."""
+        moment, last = self.after or (None, None)
+        return self.limit, moment, last, self.state
+
+
+async def of_all_rooms(connection: Connection, meeting: str, page: Page) -> list[tuple[RecordingRow, str]]:
+    """Return the recordings of a meeting and of its breakout rooms, newest first, with the title of the room."""
     rows = await connection.fetch(
-        "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"
-        " WHERE m.id = $1 OR m.breakout_of = $1 ORDER BY r.started_at DESC LIMIT 500",
+        "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"  # noqa: S608  constants
+        f" WHERE (m.id = $1 OR m.breakout_of = $1) AND {_AFTER} {_NEWEST}",
         meeting,
+        *page.values,
     )
     return [(load(RecordingRow, row), row["title"]) for row in rows]
 
 
-async def of_user(connection: Connection, user: str, search: str | None = None) -> list[tuple[RecordingRow, str]]:
-    """Return the newest recordings that this user may access, with meeting titles.
+async def of_user(
+    connection: Connection, user: str, page: Page, search: str | None = None
+) -> list[tuple[RecordingRow, str]]:
+    """Return recordings that this user may access, newest first, with meeting titles.
 
     These are recordings of meetings where the user is host or co-host, and of their breakout rooms.
 
     `search` matches the title, the names of recorded participants, and the captions during the recording.
     """
     if search is None:
-        rows = await connection.fetch(_OF_USER, user)
+        rows = await connection.fetch(_OF_USER, user, *page.values)
     else:
         async with connection.transaction():
             # The best plan depends on the rarity of the words and the number of the user's recordings.
             await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-            rows = await connection.fetch(_FOUND_OF_USER, user, contains(search))
+            rows = await connection.fetch(_FOUND_OF_USER, user, *page.values, contains(search))
     return [(load(RecordingRow, row), row["title"]) for row in rows]
 
 

@@ -173,18 +173,29 @@ async def touch_login(connection: Connection, user: str) -> None:
     await connection.execute("UPDATE users SET last_login_at = now() WHERE id = $1", user)
 
 
-async def search(connection: Connection, text: str, limit: int, before: tuple[datetime, str] | None) -> list[UserRow]:
-    """Return accounts whose name or address contains `text`, newest first."""
+async def search(
+    connection: Connection,
+    text: str,
+    limit: int,
+    before: tuple[datetime, str] | None,
+    *,
+    role: UserRole | None = None,
+    state: Literal["active", "banned"] | None = None,
+) -> list[UserRow]:
+    """Return accounts whose name or address contains `text`, of this role and state if given, newest first."""
     moment, last = before or (None, None)
     return await connection.all(
         UserRow,
         "SELECT * FROM users WHERE (position($1 IN username_key) > 0 OR position($1 IN coalesce(email_key, '')) > 0)"
         " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::text))"
+        " AND ($5::text IS NULL OR role = $5) AND ($6::text IS NULL OR state = $6)"
         " ORDER BY created_at DESC, id DESC LIMIT $4",
         key(text),
         moment,
         last,
         limit,
+        role,
+        state,
     )
 
 

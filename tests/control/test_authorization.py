@@ -77,6 +77,7 @@ TABLE = {
     "POST /api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay": NOT_OWN,
     "POST /api/v1/webhooks/<webhook>/test": NOT_OWN,
     "GET /api/v1/admin/users": ADMIN,
+    "POST /api/v1/admin/users": ADMIN,
     "GET /api/v1/admin/users/<user>": ADMIN,
     "PUT /api/v1/admin/users/<user>": ADMIN,
     "DELETE /api/v1/admin/users/<user>": ADMIN,

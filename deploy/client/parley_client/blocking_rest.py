@@ -113,16 +113,34 @@ class BlockingRest:
         return self._loop.run(self._rest.prove(body))
 
     def list_users(
-        self, *, search: str | None = None, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        search: str | None = None,
+        role: Literal["admin", "user"] | None = None,
+        state: Literal["active", "banned"] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> types.AdminUsers:
         """List accounts, newest first."""
-        return self._loop.run(self._rest.list_users(search=search, limit=limit, cursor=cursor))
+        return self._loop.run(self._rest.list_users(search=search, role=role, state=state, limit=limit, cursor=cursor))
 
     def iterate_users(
-        self, *, search: str | None = None, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        search: str | None = None,
+        role: Literal["admin", "user"] | None = None,
+        state: Literal["active", "banned"] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> Iterator[types.AdminUser]:
         """Yield the entries of `list_users` from all pages."""
-        yield from self._loop.each(self._rest.iterate_users(search=search, limit=limit, cursor=cursor))
+        yield from self._loop.each(
+            self._rest.iterate_users(search=search, role=role, state=state, limit=limit, cursor=cursor)
+        )
+
+    def create_user(self, body: types.CreateUser) -> types.AdminUser:
+        """Create an account, whatever the policy of registration."""
+        return self._loop.run(self._rest.create_user(body))
 
     def get_user(self, user: str) -> types.AdminUser:
         """Return an account."""
@@ -166,9 +184,19 @@ class BlockingRest:
         """End a meeting for all."""
         return self._loop.run(self._rest.force_end_meeting(meeting))
 
-    def read_audit_log(self, *, limit: int | None = None, before: int | None = None) -> types.AuditLog:
+    def read_audit_log(
+        self,
+        *,
+        limit: int | None = None,
+        before: int | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+    ) -> types.AuditLog:
         """Return administrative actions, newest first."""
-        return self._loop.run(self._rest.read_audit_log(limit=limit, before=before))
+        return self._loop.run(
+            self._rest.read_audit_log(limit=limit, before=before, actor=actor, action=action, target=target)
+        )
 
     def upload_file(self, content: bytes, *, name: str, meeting: str | None = None) -> types.MediaFile:
         """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`)
@@ -490,13 +518,53 @@ class BlockingRest:
         """Stop the running recording. It is then finished automatically."""
         return self._loop.run(self._rest.stop_recording(meeting))
 
-    def list_meeting_recordings(self, meeting: str) -> types.Recordings:
+    def list_meeting_recordings(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+    ) -> types.Recordings:
         """List the recordings of one meeting and its breakout rooms, newest first."""
-        return self._loop.run(self._rest.list_meeting_recordings(meeting))
+        return self._loop.run(self._rest.list_meeting_recordings(meeting, limit=limit, cursor=cursor, state=state))
 
-    def list_recordings(self, *, search: str | None = None) -> types.Recordings:
+    def iterate_meeting_recordings(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+    ) -> Iterator[types.Recording]:
+        """Yield the entries of `list_meeting_recordings` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_meeting_recordings(meeting, limit=limit, cursor=cursor, state=state)
+        )
+
+    def list_recordings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+        search: str | None = None,
+    ) -> types.Recordings:
         """List the recordings that the caller may access, newest first; with `search`, only those that match."""
-        return self._loop.run(self._rest.list_recordings(search=search))
+        return self._loop.run(self._rest.list_recordings(limit=limit, cursor=cursor, state=state, search=search))
+
+    def iterate_recordings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.Recording]:
+        """Yield the entries of `list_recordings` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_recordings(limit=limit, cursor=cursor, state=state, search=search)
+        )
 
     def get_recording(self, recording: str) -> types.RecordingDetail:
         """Return a recording with the tracks of its manifest; there are none before it is finished."""

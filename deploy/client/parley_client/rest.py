@@ -154,25 +154,44 @@ class Rest:
         return answer
 
     async def list_users(
-        self, *, search: str | None = None, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        search: str | None = None,
+        role: Literal["admin", "user"] | None = None,
+        state: Literal["active", "banned"] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> types.AdminUsers:
         """List accounts, newest first."""
         answer: types.AdminUsers = await self._connection.request_json(
-            "GET", "/api/v1/admin/users", query={"search": search, "limit": limit, "cursor": cursor}
+            "GET",
+            "/api/v1/admin/users",
+            query={"search": search, "role": role, "state": state, "limit": limit, "cursor": cursor},
         )
         return answer
 
     async def iterate_users(
-        self, *, search: str | None = None, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        search: str | None = None,
+        role: Literal["admin", "user"] | None = None,
+        state: Literal["active", "banned"] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> AsyncIterator[types.AdminUser]:
         """Yield the entries of `list_users` from all pages."""
         while True:
-            page = await self.list_users(search=search, limit=limit, cursor=cursor)
+            page = await self.list_users(search=search, role=role, state=state, limit=limit, cursor=cursor)
             for entry in page["users"]:
                 yield entry
             cursor = page["next"]
             if cursor is None:
                 return
+
+    async def create_user(self, body: types.CreateUser) -> types.AdminUser:
+        """Create an account, whatever the policy of registration."""
+        answer: types.AdminUser = await self._connection.request_json("POST", "/api/v1/admin/users", body=body)
+        return answer
 
     async def get_user(self, user: str) -> types.AdminUser:
         """Return an account."""
@@ -241,10 +260,20 @@ class Rest:
         )
         return answer
 
-    async def read_audit_log(self, *, limit: int | None = None, before: int | None = None) -> types.AuditLog:
+    async def read_audit_log(
+        self,
+        *,
+        limit: int | None = None,
+        before: int | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+    ) -> types.AuditLog:
         """Return administrative actions, newest first."""
         answer: types.AuditLog = await self._connection.request_json(
-            "GET", "/api/v1/admin/audit", query={"limit": limit, "before": before}
+            "GET",
+            "/api/v1/admin/audit",
+            query={"limit": limit, "before": before, "actor": actor, "action": action, "target": target},
         )
         return answer
 
@@ -746,19 +775,69 @@ class Rest:
         )
         return answer
 
-    async def list_meeting_recordings(self, meeting: str) -> types.Recordings:
+    async def list_meeting_recordings(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+    ) -> types.Recordings:
         """List the recordings of one meeting and its breakout rooms, newest first."""
         answer: types.Recordings = await self._connection.request_json(
-            "GET", f"/api/v1/meetings/{_quoted(meeting)}/recordings"
+            "GET",
+            f"/api/v1/meetings/{_quoted(meeting)}/recordings",
+            query={"limit": limit, "cursor": cursor, "state": state},
         )
         return answer
 
-    async def list_recordings(self, *, search: str | None = None) -> types.Recordings:
+    async def iterate_meeting_recordings(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+    ) -> AsyncIterator[types.Recording]:
+        """Yield the entries of `list_meeting_recordings` from all pages."""
+        while True:
+            page = await self.list_meeting_recordings(meeting, limit=limit, cursor=cursor, state=state)
+            for entry in page["recordings"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def list_recordings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+        search: str | None = None,
+    ) -> types.Recordings:
         """List the recordings that the caller may access, newest first; with `search`, only those that match."""
         answer: types.Recordings = await self._connection.request_json(
-            "GET", "/api/v1/recordings", query={"search": search}
+            "GET", "/api/v1/recordings", query={"limit": limit, "cursor": cursor, "state": state, "search": search}
         )
         return answer
+
+    async def iterate_recordings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.Recording]:
+        """Yield the entries of `list_recordings` from all pages."""
+        while True:
+            page = await self.list_recordings(limit=limit, cursor=cursor, state=state, search=search)
+            for entry in page["recordings"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def get_recording(self, recording: str) -> types.RecordingDetail:
         """Return a recording with the tracks of its manifest; there are none before it is finished."""

@@ -397,6 +397,18 @@ class CreateStreamKey(TypedDict):
     expires_at: NotRequired[str | None]
 
 
+class CreateUser(TypedDict):
+    """An account to be made. Without a password, its user signs in at an identity provider, or by a
+    mailed link. The address counts as confirmed: the administrator vouches for it.
+    """
+
+    username: str
+    email: NotRequired[str | None]
+    display_name: NotRequired[str | None]
+    role: NotRequired[Literal["admin", "user"]]
+    password: NotRequired[str | None]
+
+
 class CreateWebhook(TypedDict):
     """`kinds` are event kinds such as `meeting.ended`, or `*`. `all_meetings` is reserved for
     administrators. With `livekit_key`, the name of an API key of LiveKit's SDKs, deliveries have
@@ -1062,8 +1074,11 @@ class RecordingDetail(TypedDict):
 
 
 class Recordings(TypedDict):
+    """`next` is the cursor of the next page, null at the end."""
+
     recordings: list[Recording]
     storage: StorageState
+    next: str | None
 
 
 class RecoveryCodes(TypedDict):

@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (each check is one line of script)
-"""What is checked of LiveKit's client: scripts in the pages of two people, and why members of the SDK have no check."""
+"""Checks of LiveKit's client: scripts in the pages of two people, and why members of the SDK have no check."""
 
 from dataclasses import dataclass
 

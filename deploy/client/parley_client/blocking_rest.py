@@ -491,7 +491,7 @@ class BlockingRest:
         return self._loop.run(self._rest.add_participant(meeting, body))
 
     def change_role(self, meeting: str, participant: str, body: types.ChangeRole) -> types.Participant:
-        """Change a role. Making somebody the host hands the meeting over; the previous host becomes a co-host."""
+        """Change a role. Co-hosts may change between participant and viewer."""
         return self._loop.run(self._rest.change_role(meeting, participant, body))
 
     def mute_participant(self, meeting: str, participant: str, body: types.MuteParticipant) -> types.Done:

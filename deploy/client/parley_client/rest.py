@@ -727,7 +727,7 @@ class Rest:
         return answer
 
     async def change_role(self, meeting: str, participant: str, body: types.ChangeRole) -> types.Participant:
-        """Change a role. Making somebody the host hands the meeting over; the previous host becomes a co-host."""
+        """Change a role. Co-hosts may change between participant and viewer."""
         answer: types.Participant = await self._connection.request_json(
             "PUT", f"/api/v1/meetings/{_quoted(meeting)}/participants/{_quoted(participant)}/role", body=body
         )

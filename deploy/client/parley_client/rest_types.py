@@ -260,6 +260,7 @@ class ChangedSettings(TypedDict):
     locked: NotRequired[bool | None]
     lobby: NotRequired[bool | None]
     mute_on_entry: NotRequired[bool | None]
+    webinar: NotRequired[bool | None]
     may_share: NotRequired[bool | None]
     may_chat: NotRequired[bool | None]
     may_record: NotRequired[bool | None]
@@ -730,13 +731,15 @@ class MeetingSettings(TypedDict):
     withdrawn (`implied`), or nobody can attend without consent (`required`). `codec` is the video
     codec that browsers send; they add VP8 if somebody cannot decode it. `mute_on_entry` asks
     clients of all but hosts to start muted. `broadcast` starts a broadcast by itself when the
-    meeting begins, if it has outputs.
+    meeting begins, if it has outputs. In a `webinar`, newcomers join as viewers; hosts let them
+    speak by making them participants.
     """
 
     guests: NotRequired[bool]
     locked: NotRequired[bool]
     lobby: NotRequired[bool]
     mute_on_entry: NotRequired[bool]
+    webinar: NotRequired[bool]
     may_share: NotRequired[bool]
     may_chat: NotRequired[bool]
     may_record: NotRequired[bool]
@@ -763,6 +766,7 @@ class MeetingSummary(TypedDict):
     role: Literal["co-host", "host", "participant", "viewer"] | None
     consent: Literal["ask", "implied", "required"]
     e2ee: bool
+    webinar: bool
     codec: Literal["AV1", "H264", "VP8", "VP9"]
     breakout_of: str | None
     webtransport: WebTransport | None

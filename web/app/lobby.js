@@ -12,6 +12,7 @@ const ASK_MS = 3_000;
 export class Lobby {
   element = h('div', { class: 'lobby', hidden: true });
   count = 0;
+  #key = '[]';
   #room;
   #meeting;
   #decide;
@@ -43,6 +44,10 @@ export class Lobby {
 
   /** @param {{id: string, name: string}[]} waiting */
   #show(waiting) {
+    // Rebuilding a row under the pointer would lose the click and the focus.
+    const key = JSON.stringify(waiting.map(({ id, name }) => [id, name]));
+    if (key === this.#key) return;
+    this.#key = key;
     this.count = waiting.length;
     this.element.hidden = waiting.length === 0;
     this.element.replaceChildren(h('h3', {}, t('lobby.title')), ...waiting.map((entry) => this.#row(entry)), ...(waiting.length > 1 ? [this.#all(waiting)] : []));

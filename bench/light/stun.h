@@ -4,31 +4,12 @@
 #define LIGHT_STUN_H
 #include "peer.h"
 
-static uint32_t crc32_of(const uint8_t *data, int size) {
-    uint32_t crc = 0xFFFFFFFFu;
-    for (int k = 0; k < size; k++) {
-        crc ^= data[k];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (0xEDB88320u & -(crc & 1));
-    }
-    return ~crc;
-}
-
-static void hmac_sha1(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, int size, uint8_t *digest) {
-    sha1_state state = *inner;
-    crypto.sha1_update(&state, data, size);
-    crypto.sha1_final(digest, &state);
-    state = *outer;
-    crypto.sha1_update(&state, digest, 20);
-    crypto.sha1_final(digest, &state);
-}
-
 /* Appends MESSAGE-INTEGRITY and FINGERPRINT, for which `out` needs 32 more bytes; returns the size. */
 static int stun_finish(const sha1_state *inner, const sha1_state *outer, uint8_t *out, int size) {
     put16(out + 2, size - 20 + 24);
     put16(out + size, 0x0008);
     put16(out + size + 2, 20);
-    hmac_sha1(inner, outer, out, size, out + size + 4);
+    hmac_digest(inner, outer, out, size, NULL, 0, out + size + 4);
     size += 24;
     put16(out + 2, size - 20 + 8);
     put16(out + size, 0x8028);

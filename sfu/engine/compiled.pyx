@@ -10,9 +10,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.ref cimport PyObject
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
-from sfu.engine import pacer, packet, peer_sender, pump, route, sequence_map, srtp, stream
+from sfu.engine import checks, pacer, packet, peer_sender, pump, route, sequence_map, srtp, stream
+from sfu.engine.checks import confine
 from sfu.engine.contract import (
     Arrival,
     ArrivalFlag,
@@ -123,8 +124,9 @@ include "native/forwarding.pxi"
 include "native/progress.pxi"
 include "native/acknowledgement.pxi"
 include "native/redundancy.pxi"
-include "native/reception.pxi"
 include "native/sources.pxi"
+include "native/checks.pxi"
+include "native/reception.pxi"
 include "native/table.pxi"
 include "native/edits.pxi"
 include "native/batches.pxi"

@@ -198,6 +198,16 @@ class PeerEntry:
     send_extensions: Mapping[Extension, int] = field(default_factory=dict)
 
 
+class ConsentCheck(NamedTuple):
+    """A binding request that a peer's far end repeats (RFC 7675): its bytes between the header and MESSAGE-INTEGRITY,
+    and that attribute's key. The response reports the address `mapped`.
+    """
+
+    attributes: bytes
+    key: bytes
+    mapped: Address
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """The content of an incoming stream's payload type. For RTX, `repairs` is the payload type that it repairs.
@@ -354,6 +364,15 @@ class Engine(Protocol):
 
     def set_address(self, peer: int, destination: Address, local: int) -> None:
         """Send to the peer from socket `local` to `destination`, the 5-tuple that ICE selected."""
+
+    def answer_checks(self, peer: int, check: ConsentCheck | None) -> None:
+        """Answer repetitions of a check from the address to which the peer's media goes; others are left to policy.
+
+        Raises ValueError if the check is too long (`sfu.engine.checks`).
+        """
+
+    def checked_at(self, peer: int) -> int:
+        """Return when the newest check arrived that was answered since `answer_checks`, 0 if there was none."""
 
     def admit_source(self, peer: int, source: Address, local: int) -> None:
         """Attribute datagrams from `source`, which ICE has validated, on socket `local` to the peer."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sfu.engine.checks import Checks
 from sfu.engine.contract import (
     Address,
+    ConsentCheck,
     Datagram,
     Drop,
     Leftover,
@@ -67,6 +69,13 @@ class PythonEngine:
         sender = self._peers[peer].sender
         sender.destination = destination
         sender.local = local
+
+    def answer_checks(self, peer: int, check: ConsentCheck | None) -> None:
+        self._peers[peer].checks = Checks(check) if check is not None else None
+
+    def checked_at(self, peer: int) -> int:
+        checks = self._peers[peer].checks
+        return checks.at if checks is not None else 0
 
     def admit_source(self, peer: int, source: Address, local: int) -> None:
         entry = self._peers[peer]

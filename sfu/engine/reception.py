@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from sfu.engine.checks import Checks
 from sfu.engine.compound import packets_of, says_something, transport_feedback_of
 from sfu.engine.contract import (
     Address,
@@ -12,6 +13,7 @@ from sfu.engine.contract import (
     Leftover,
     LeftoverKind,
     Observed,
+    Outgoing,
     Result,
     SinkPacket,
     SrtpKeys,
@@ -47,6 +49,7 @@ class Peer:
         self.ssrcs: dict[int, tuple[RoutedStream, bool]] = {}
         self.sources: set[tuple[Address, int]] = set()
         self.acknowledger: TwccReceiver | None = None
+        self.checks: Checks | None = None
         self.last_activity = 0
 
     def streams(self) -> list[RoutedStream]:
@@ -127,11 +130,25 @@ class Reception:
             else:
                 self.receive_protected(datagram, peer)
         elif first <= 3:
-            self._leave(LeftoverKind.STUN, datagram, peer, data)
+            if peer is None or not self._answer(datagram, peer):
+                self._leave(LeftoverKind.STUN, datagram, peer, data)
         elif 20 <= first <= 63:
             self._leave(LeftoverKind.DTLS, datagram, peer, data)
         else:
             self._tally.drop(Drop.NOT_WEBRTC)
+
+    def _answer(self, datagram: Datagram, peer: Peer) -> bool:
+        """Answer a repeated consent check; return whether it is one."""
+        source, local = datagram.source, datagram.local
+        if peer.checks is None or (source, local) != (peer.sender.destination, peer.sender.local):
+            return False
+        response = peer.checks.answer(datagram.data, datagram.arrival)
+        if response is None:
+            return False
+        self._result.outgoing.append(Outgoing(response, source, local))
+        self._tally.datagrams_out += 1
+        self._tally.bytes_out += len(response)
+        return True
 
     def receive_protected(self, datagram: Datagram, peer: Peer) -> None:
         """Take RTP or RTCP. Packets that arrive before the keys are left to policy, since they may accompany the

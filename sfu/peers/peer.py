@@ -8,8 +8,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sfu.engine.checks import MAX_ATTRIBUTES_BYTES
 from sfu.engine.contract import (
     Address,
+    ConsentCheck,
     Drop,
     Engine,
     Leftover,
@@ -76,6 +78,7 @@ class Peer:
         self._dtls = Dtls(certificate)
         self._started = False
         self._reached: set[FiveTuple] = set()
+        self._left_to_engine: ConsentCheck | None = None
         self._early = EarlyMedia(drops)
         self._datagrams: list[Outgoing] = []
         self._events: deque[PeerEvent] = deque()
@@ -99,7 +102,9 @@ class Peer:
 
         Raises ValueError if the fingerprints are unusable, or change on a running association.
         """
+        self._ice.refresh(self._engine.checked_at(self.number))
         self._ice.set_remote(remote.ufrag, remote.pwd)
+        self._leave_checks_to_engine()
         if not self._started:
             self._dtls.start(remote.role, remote.fingerprints, now)
             self._started = True
@@ -110,9 +115,11 @@ class Peer:
 
         The association and its keys stay (RFC 8445, section 9).
         """
+        self._ice.refresh(self._engine.checked_at(self.number))
         self._ice.restart(self._credentials())
         if ufrag is not None:
             self._ice.set_remote(ufrag, pwd)
+        self._leave_checks_to_engine()
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
         """Take STUN, DTLS or early media; return the reason if a STUN message was refused."""
@@ -131,16 +138,19 @@ class Peer:
         """Return media that arrived before the keys, to be resubmitted to the engine once the peer is connected."""
         return self._early.take(now)
 
-    def receive_again(self, leftover: Leftover, now: int) -> bool:
-        """Take a check if it repeats an earlier one; afterwards only `datagrams_to_send` needs to be read."""
-        mapped = self._reached_from.get(leftover.source)
-        received = self._ice.receive_again(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
-        if self.closed or received is None:
-            return False
-        self._take(received, leftover, now)
-        return True
+    def _leave_checks_to_engine(self) -> None:
+        """Have the engine answer what only refreshes consent."""
+        known = self._ice.repeatable()
+        check = None
+        if known is not None and len(known.attributes) <= MAX_ATTRIBUTES_BYTES:
+            source = known.five_tuple.source
+            check = ConsentCheck(known.attributes, known.key, self._reached_from.get(source, source))
+        if check != self._left_to_engine:
+            self._left_to_engine = check
+            self._engine.answer_checks(self.number, check)
 
     def _receive_stun(self, leftover: Leftover, now: int) -> Refusal | None:
+        self._ice.refresh(self._engine.checked_at(self.number))
         mapped = self._reached_from.get(leftover.source)
         received = self._ice.receive(leftover.data, leftover.source, leftover.local, now, mapped=mapped)
         self._take(received, leftover, now)
@@ -159,6 +169,7 @@ class Peer:
         if received.selected is not None or not self.connected:
             self._advance_dtls(now)
         self._send_checks()
+        self._leave_checks_to_engine()
 
     def _dismiss(self, paths: Iterable[FiveTuple]) -> None:
         for path in paths:
@@ -223,6 +234,7 @@ class Peer:
         """Let DTLS retransmit, and check whether consent has expired."""
         if self.closed:
             return
+        self._ice.refresh(self._engine.checked_at(self.number))
         before = self._ice.selected
         self._dismiss(self._ice.handle_timer(now))
         if self._ice.selected != before:
@@ -230,6 +242,7 @@ class Peer:
         self._dtls.handle_timer(now)
         self._advance_dtls(now)
         self._send_checks()
+        self._leave_checks_to_engine()
         if self._ice.expired:
             self._end(CONSENT_LOST)
 

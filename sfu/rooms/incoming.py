@@ -193,8 +193,6 @@ class Incoming:
             note_decision(owner, now, "switched", track=downtrack.uptrack.track, rid=downtrack.stream.rid)
 
     def _leftover(self, leftover: Leftover, now: int) -> None:
-        if leftover.kind == LeftoverKind.STUN and self._checked_again(leftover, now):
-            return
         followers: list[Leftover] = []
         if leftover.kind == LeftoverKind.UNKNOWN_SSRC:
             followers = self._followers.pop(_unknown_of(leftover), followers)
@@ -241,16 +239,6 @@ class Incoming:
                 self._sinks.sender_report(stream, report, arrival)
         elif media.bandwidth is not None and media.bandwidth.timer() <= now:
             self._context.touched.add(media.peer.number)
-
-    def _checked_again(self, leftover: Leftover, now: int) -> bool:
-        """Answer a check that repeats an earlier one; return whether it was one."""
-        owner = self._peers.get(leftover.peer)
-        if owner is None or not isinstance(owner.media.peer, Peer):
-            return False
-        if not owner.media.peer.receive_again(leftover, now):
-            return False
-        self._context.outbox.send(owner.media.peer.datagrams_to_send())
-        return True
 
     def _owner(self, leftover: Leftover) -> Owner[LiveRoom] | None:
         """Find the peer: for checks by ufrag, since an address may pass to another peer; else by the address that ICE

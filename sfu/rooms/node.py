@@ -510,7 +510,7 @@ class Node:
             room.adaptation.heard(now)
         ticks = self._ticks.get(key.room, 0) + 1
         self._ticks[key.room] = ticks
-        if room.is_still or ticks % _LAYERS_EVERY_TICKS == 0:
+        if ticks % _LAYERS_EVERY_TICKS == 0:
             for uptrack in room.published():
                 for watcher in uptrack.watchers:
                     watcher.choose(now)

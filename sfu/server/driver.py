@@ -239,12 +239,14 @@ class Driver:
             self._packets_in = self._pump.packets_in
             self._media_at = now
         self.overload.looked()
-        if any(leftover.kind == LeftoverKind.DTLS for leftover in result.leftovers):
+        if result.leftovers and any(leftover.kind == LeftoverKind.DTLS for leftover in result.leftovers):
             self._handshake_at = now
         self.node.put(result, now)
 
     def _work(self, now: int) -> None:
         """Give policy its share of a step."""
+        if not self.node.has_work:
+            return
         until = time.monotonic_ns() + (_POLICY_BESIDE_MEDIA_NS if self._pump.backlog else _POLICY_NS)
         while self.node.work(now) and now < until:
             now = time.monotonic_ns()

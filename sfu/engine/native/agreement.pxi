@@ -61,6 +61,7 @@ def _disagreements():
         "sequence_map.HORIZON": (HORIZON_OUT, sequence_map.HORIZON),
         "sequence_map.MAX_SEGMENTS": (SEGMENTS_MAX, sequence_map.MAX_SEGMENTS),
         "sequence_map.MAX_GAP": (GAP_MAX, sequence_map.MAX_GAP),
+        "checks.MAX_ATTRIBUTES_BYTES": (ATTRIBUTES_BYTES_MAX, checks.MAX_ATTRIBUTES_BYTES),
         "pacer.BURST": (BURST_NS, pacer.BURST),
         "pacer.QUANTUM": (QUANTUM_NS, pacer.QUANTUM),
         "pacer.LATE": (LATE_NS, pacer.LATE),

@@ -107,6 +107,26 @@ cdef class EngineTable:
         handle.peer.has_destination = True
         handle.peer.refuses_runs = False
 
+    def answer_checks(self, peer, check):
+        cdef Peer *entry = (<PeerHandle>self.peers[peer]).peer
+        cdef Checks *checks = NULL
+        if check is not None:
+            confine(check)
+            checks = <Checks *>calloc(1, sizeof(Checks))
+            if checks == NULL:
+                raise MemoryError
+            try:
+                checks_set(checks, check)
+            except:
+                free(checks)
+                raise
+        free(entry.checks)
+        entry.checks = checks
+
+    def checked_at(self, peer):
+        cdef Checks *checks = (<PeerHandle>self.peers[peer]).peer.checks
+        return checks.at if checks != NULL else 0
+
     def admit_source(self, peer, source, local):
         cdef PeerHandle handle = self.peers[peer]
         cdef sockaddr_storage address

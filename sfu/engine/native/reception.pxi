@@ -36,7 +36,8 @@ cdef void receive_slot(State *state, int number) noexcept nogil:
         else:
             receive_protected(state, number)
     elif first <= 3:
-        leave(state, KIND_STUN, number, slot.size)
+        if not answer_check(state, slot):
+            leave(state, KIND_STUN, number, slot.size)
     elif 20 <= first <= 63:
         leave(state, KIND_DTLS, number, slot.size)
     else:

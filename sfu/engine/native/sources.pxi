@@ -29,6 +29,13 @@ cdef void source_key(const sockaddr_storage *address, int local, Source *key) no
         key.place = <uint64_t>local << 16 | six.sin6_port
 
 
+cdef inline bint is_same_address(const sockaddr_storage *left, const sockaddr_storage *right) noexcept nogil:
+    cdef Source one, other
+    source_key(left, 0, &one)
+    source_key(right, 0, &other)
+    return one.low == other.low and one.place == other.place and one.high == other.high
+
+
 cdef inline int source_at(const Sources *sources, const Source *key) noexcept nogil:
     """Return the place of the key, or the place to insert it."""
     cdef uint64_t mixed = (key.low ^ key.high * 0x9E3779B97F4A7C15ULL ^ key.place << 24) * 0xD6E8FEB86659FD93ULL

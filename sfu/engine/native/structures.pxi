@@ -275,6 +275,15 @@ cdef struct Acknowledger:
     int64_t deadline
     int count
 
+cdef struct Checks:
+    uint8_t attributes[ATTRIBUTES_BYTES_MAX]
+    int attributes_bytes
+    sha1_state inner
+    sha1_state outer
+    uint8_t mapped[18]
+    int mapped_bytes
+    int64_t at
+
 cdef struct Peer:
     int64_t peer
     Link *link
@@ -296,6 +305,7 @@ cdef struct Peer:
     Crypto receive
     int64_t last_activity
     Acknowledger *acknowledger
+    Checks *checks
     Pointers routes
     Window **windows
     int window_count

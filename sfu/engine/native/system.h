@@ -149,18 +149,37 @@ static inline void hmac_key(sha1_state *inner, sha1_state *outer, const uint8_t 
     crypto.sha1_update(outer, block, sizeof block);
 }
 
-static inline void hmac_tag(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, size_t size,
-                            const uint8_t *more, size_t more_bytes, uint8_t *tag) {
-    uint8_t digest[20];
+static inline void hmac_digest(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, size_t size,
+                               const uint8_t *more, size_t more_bytes, uint8_t *digest) {
     sha1_state state = *inner;
     crypto.sha1_update(&state, data, size);
     if (more_bytes)
         crypto.sha1_update(&state, more, more_bytes);
     crypto.sha1_final(digest, &state);
     state = *outer;
-    crypto.sha1_update(&state, digest, sizeof digest);
+    crypto.sha1_update(&state, digest, 20);
     crypto.sha1_final(digest, &state);
+}
+
+/* The first ten bytes of it, as in SRTP. */
+static inline void hmac_tag(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, size_t size,
+                            const uint8_t *more, size_t more_bytes, uint8_t *tag) {
+    uint8_t digest[20];
+    hmac_digest(inner, outer, data, size, more, more_bytes, digest);
     memcpy(tag, digest, 10);
+}
+
+/* CRC-32 as in STUN's FINGERPRINT. */
+static inline uint32_t crc32_of(const uint8_t *data, int size) {
+    static const uint32_t halves[16] = {0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
+                                        0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C,
+                                        0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C};
+    uint32_t sum = 0xFFFFFFFF;
+    for (int k = 0; k < size; k++) {
+        sum = halves[(sum ^ data[k]) & 15] ^ sum >> 4;
+        sum = halves[(sum ^ data[k] >> 4) & 15] ^ sum >> 4;
+    }
+    return ~sum;
 }
 
 static inline int tags_differ(const uint8_t *left, const uint8_t *right, int size) {

@@ -65,6 +65,9 @@ cdef extern from "native/system.h" nogil:
                  int size, const uint8_t *tag, uint8_t *out)
     int ctr_apply(evp_context *context, const uint8_t *iv, const uint8_t *data, int size, uint8_t *out)
     void hmac_key(sha1_state *inner, sha1_state *outer, const uint8_t *key, size_t key_bytes)
+    void hmac_digest(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, size_t size,
+                     const uint8_t *more, size_t more_bytes, uint8_t *digest)
+    uint32_t crc32_of(const uint8_t *data, int size)
     void hmac_tag(const sha1_state *inner, const sha1_state *outer, const uint8_t *data, size_t size,
                   const uint8_t *more, size_t more_bytes, uint8_t *tag)
     int tags_differ(const uint8_t *left, const uint8_t *right, int size)

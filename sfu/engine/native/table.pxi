@@ -77,6 +77,7 @@ cdef class PeerHandle:
         free(self.peer.ssrcs)
         link_free(self.peer.link)
         acknowledger_free(self.peer.acknowledger)
+        free(self.peer.checks)
         free(self.peer)
 
     cdef int set_keys(self, keys) except -1:

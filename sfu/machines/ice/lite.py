@@ -87,6 +87,16 @@ class IceReceived(NamedTuple):
     refused: Refusal | None = None
 
 
+class Repeatable(NamedTuple):
+    """A check whose repetitions on the same 5-tuple need no decision: its raw attributes, and the key of both
+    messages.
+    """
+
+    five_tuple: FiveTuple
+    attributes: bytes
+    key: bytes
+
+
 def generate_credentials(mark: str = "") -> Credentials:
     """Return random credentials: 8 characters of ufrag, 32 of password (RFC 8445, section 5.3: 24 and 128 bits).
 
@@ -248,22 +258,20 @@ class IceLite:
         self._pairs[FiveTuple(source, local)].attributes = stun.attributes_of(data)
         return accepted
 
-    def receive_again(
-        self, data: bytes, source: Address, local: int, now: int, *, mapped: Address | None = None
-    ) -> IceReceived | None:
-        """Take a check as `receive` does if it repeats the newest of its pair; return None if it does not.
-
-        All peers refresh consent with such checks all the time, so they are not parsed.
+    def repeatable(self) -> Repeatable | None:
+        """Return the newest check of the selected pair. Somebody else may answer its repetitions, which change nothing
+        but what `refresh` takes. None if there is no such check.
         """
-        pair = self._pairs.get(FiveTuple(source, local))
-        if pair is None or self._expired or pair.generation != self._generation.number:
+        pair = self._selected
+        if pair is None or self._expired or pair.generation != self._generation.number or not pair.attributes:
             return None
-        if not pair.attributes or not stun.is_request_with(pair.attributes, data, self._generation.local.pwd.encode()):
-            return None
-        self._consent = pair.seen = now
-        changed = self._select(pair, now)
-        response = _success(data[8 : stun.HEADER_BYTES], mapped or source, self._generation)
-        return IceReceived(response, selected=pair.five_tuple if changed else None)
+        return Repeatable(pair.five_tuple, pair.attributes, self._generation.local.pwd.encode())
+
+    def refresh(self, at: int) -> None:
+        """Note that somebody else answered repetitions of `repeatable`, the newest at `at`."""
+        if self._selected is not None:
+            self._selected.seen = max(self._selected.seen, at)
+            self._consent = max(self._consent, at)
 
     def establish(self, reached: Collection[FiveTuple], now: int) -> bool:
         """Note that the handshake is done, and where its datagrams went; return whether `selected` may get media now.

@@ -56,7 +56,6 @@ class SubscribePeer:
         self._by_route: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
         self._reports = 0
-        self._was_carrying = True
 
     def add(self, slot: OfferedSlot, now: int) -> DownTrack:
         """Add the downtrack of a new slot."""
@@ -142,7 +141,6 @@ class SubscribePeer:
             return None
         downtrack.switched(stream)
         self._reports = 0
-        self._was_carrying = True
         wait = (1 + self.peer.number % _SPREAD) * _REPORT_INTERVAL_NS // _SPREAD
         self._next_report = min(self._next_report, now + wait)
         return downtrack
@@ -241,15 +239,15 @@ class SubscribePeer:
             self.data.handle_timer(now)
         if now >= self._next_report:
             self._reports += self._send_reports(now)
-            self._was_carrying = self._carries()
-            is_awaited = self._reports < _FIRST_REPORTS and self._was_carrying
+            is_awaited = self._reports < _FIRST_REPORTS and self._flows(now)
             self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
-        elif not self._was_carrying:
+        elif not self._flows(now):
             self._next_report = now + _LATER_REPORT_NS  # no separate wake-up with nothing to report
 
-    def _carries(self) -> bool:
+    def _flows(self, now: int) -> bool:
         """Return True if there is anything to report now or soon."""
-        return any(downtrack.stream is not None for downtrack in self.downtracks.values())
+        streams = (downtrack.stream for downtrack in self.downtracks.values())
+        return any(stream is not None and stream.active(now) for stream in streams)
 
     def _send_reports(self, now: int) -> bool:
         """Send reports of all carried streams; return whether there were any."""

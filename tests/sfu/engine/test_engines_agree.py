@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sfu.engine import available_engines, create_engine
 from sfu.engine.contract import (
+    ConsentCheck,
     Datagram,
     Engine,
     LeftoverKind,
@@ -22,7 +23,7 @@ from sfu.engine.contract import (
     SrtpProfile,
     StreamEntry,
 )
-from sfu.formats import red, rtp
+from sfu.formats import red, rtp, stun
 from sfu.formats.codecs import Codec
 from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, StreamArrivals
 from sfu.formats.extensions import Extension
@@ -220,6 +221,8 @@ class Twins:
             else:
                 self.rtx_seqs[packet.ssrc] += 1
                 datagrams.append(self.protect(rtx(packet, self.rtx_seqs[packet.ssrc])))
+        if randoms.random() < 0.2:
+            datagrams.append(Datagram(self.check(), self.publisher.source, 0, self.now))
         if datagrams and randoms.random() < 0.3:
             datagrams.append(randoms.choice(datagrams))
         if datagrams and randoms.random() < 0.2:
@@ -234,6 +237,14 @@ class Twins:
         if randoms.random() < 0.5:
             randoms.shuffle(datagrams)
         return datagrams
+
+    def check(self) -> bytes:
+        """Return a consent check, perhaps the one that the engines answer."""
+        randoms = self.randoms
+        message = stun.Message(
+            stun.MessageClass.REQUEST, randoms.randbytes(12), username="ours:theirs", priority=randoms.randrange(2)
+        )
+        return stun.serialize(message, b"key", fingerprint=randoms.random() < 0.8)
 
     def protect(self, packet: RtpPacket) -> Datagram:
         return self.publisher.protect(packet, self.now + self.randoms.randrange(-MILLISECOND, MILLISECOND))
@@ -263,8 +274,14 @@ class Twins:
             lambda: self.observe(peer),
             lambda: self.each("pad", (peer, randoms.randrange(3000), self.now)),
             lambda: self.replace(stream, peer),
+            self.answer_checks,
         ]
         randoms.choice(edits)()
+
+    def answer_checks(self) -> None:
+        attributes = stun.attributes_of(self.check())
+        mapped = self.randoms.choice([self.publisher.source, ("2001:db8::1", 4000)])
+        self.each("answer_checks", (1, self.randoms.choice([None, ConsentCheck(attributes, b"key", mapped)])))
 
     def observe(self, peer: int) -> None:
         """Feedback on recently sent packets, and on packets that were never sent."""
@@ -314,6 +331,7 @@ class Twins:
             for k in range(4):
                 self.each("route_state", (peer * 10 + k,))
         self.each("last_activity", (1,))
+        self.each("checked_at", (1,))
         self.each("next_feedback", ())
         self.each("feedback", (self.now,))
         self.each("claim", *[(peer,) for peer in self.subscribers if self.randoms.random() < 0.3])

@@ -142,63 +142,37 @@ def test_any_bytes_are_borne(tail: bytes, where: int, value: int) -> None:
         assert ice.receive(bytes(flipped), MOBILE, 0, 0).validated is None
 
 
-def anew(data: bytes, transaction_id: bytes) -> bytes:
-    """The same check in another transaction."""
-    message = stun.parse(data)
-    again = stun.Message(
-        stun.MessageClass.REQUEST,
-        transaction_id,
-        username=message.username,
-        priority=message.priority,
-        use_candidate=message.use_candidate,
-        controlling=message.controlling,
-    )
-    return stun.serialize(again, OURS.pwd.encode(), fingerprint=message.has_fingerprint)
-
-
-@pytest.mark.parametrize("source", [WIFI, ("2001:db8::7", 5000)])
-def test_a_check_that_goes_on_is_answered_as_any_other(source: tuple[str, int]) -> None:
-    quick, thorough = agent(), agent()
-    for ice in (quick, thorough):
-        ice.receive(check(nominate=True), source, 0, 0)
-    data = anew(check(nominate=True), b"another one!")
-    assert quick.receive_again(data, source, 0, 20 * SECOND) == thorough.receive(data, source, 0, 20 * SECOND)
-    assert quick.timer() == thorough.timer() == 20 * SECOND + CONSENT_NS
-
-
-def test_only_what_was_accepted_on_the_same_5_tuple_goes_on() -> None:
+def test_repetitions_of_the_selected_pairs_newest_check_may_be_answered_elsewhere() -> None:
     ice = agent()
-    data = check(nominate=True)
-    assert ice.receive_again(data, WIFI, 0, 0) is None
-    ice.receive(data, WIFI, 0, 0)
-    assert ice.receive_again(data, MOBILE, 0, 0) is None
-    assert ice.receive_again(data, WIFI, 1, 0) is None
-    assert ice.receive_again(check(nominate=True, priority=101), WIFI, 0, 0) is None
-    for where in set(range(len(data))) - set(range(8, 20)):  # but for the transaction
-        assert ice.receive_again(data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :], WIFI, 0, SECOND) is None
-    forged = anew(data, b"another one!")[: -8 - 20] + bytes(20) + data[-8:]
-    assert ice.receive_again(forged, WIFI, 0, SECOND) is None
-    assert ice.timer() == CONSENT_NS
+    assert ice.repeatable() is None
+    ice.receive(check(nominate=True), WIFI, 0, 0)
+    known = ice.repeatable()
+    assert known == (FiveTuple(WIFI, 0), stun.attributes_of(check(nominate=True)), OURS.pwd.encode())
+    ice.receive(check(), MOBILE, 0, 0)  # not selected
+    assert ice.repeatable() == known
+    ice.receive(check(nominate=True, priority=101), WIFI, 0, 0)
+    assert ice.repeatable() == (FiveTuple(WIFI, 0), stun.attributes_of(check(nominate=True, priority=101)), known.key)
+    ice.refresh(20 * SECOND)
+    ice.handle_timer(CONSENT_NS)  # the other pair is forgotten
+    assert (ice.pairs, ice.expired) == ((FiveTuple(WIFI, 0),), False)
+    assert ice.timer() == 20 * SECOND + CONSENT_NS
+    ice.refresh(10 * SECOND)
+    assert ice.timer() == 20 * SECOND + CONSENT_NS
+    ice.handle_timer(20 * SECOND + CONSENT_NS)
+    assert ice.expired
+    assert ice.repeatable() is None
+
+
+def test_checks_under_former_credentials_are_not_answered_elsewhere() -> None:
+    ice = agent()
+    ice.receive(check(nominate=True), WIFI, 0, 0)
     ice.set_remote("somebody", "theirpassword0123456789a")
-    assert ice.receive_again(data, WIFI, 0, SECOND) is None
-
-
-def test_checks_of_former_credentials_do_not_go_on() -> None:
+    assert ice.repeatable() is None
     ice = agent()
     ice.receive(check(nominate=True), WIFI, 0, 0)
     ice.restart(Credentials("newufrag", "newpassword0123456789abcd"))
-    assert ice.receive_again(check(nominate=True), WIFI, 0, SECOND) is None
+    assert ice.repeatable() is None
     assert ice.receive(check(nominate=True), WIFI, 0, SECOND).response is not None
-
-
-@given(st.binary(max_size=60), st.integers(0, 120), st.integers(0, 255))
-def test_any_bytes_are_borne_where_a_check_is_expected(tail: bytes, where: int, value: int) -> None:
-    ice = agent()
-    ice.receive(check(), WIFI, 0, 0)
-    data = bytearray(check() + tail)
-    data[where % len(data)] = value
-    again = ice.receive_again(bytes(data), WIFI, 0, SECOND)
-    assert again is None or again.response == agent().receive(bytes(data), WIFI, 0, SECOND).response
 
 
 def test_the_highest_priority_of_nominated_pairs_wins() -> None:

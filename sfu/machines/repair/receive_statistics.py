@@ -35,9 +35,9 @@ class ReceiveStatistics:
         self._report_ntp, self._report_arrival = report.ntp, arrival
 
     def report_block(self, now: int) -> ReportBlock | None:
-        """Return the block to send now, and begin the next interval; None before the first packet."""
+        """Return the block to send now, and begin the next interval; None if nothing has arrived in this one."""
         progress = self._progress
-        if not progress.received:
+        if progress.received == self._received_before:
             return None
         expected = progress.highest - progress.first + 1
         interval = expected - self._expected_before

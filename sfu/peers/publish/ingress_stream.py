@@ -201,8 +201,8 @@ class IngressStream:
 
     def report_block(self, now: int) -> ReportBlock | None:
         block = self._statistics.report_block(now)
+        self.fraction_lost = block.fraction_lost if block is not None else 0
         if block is not None:
-            self.fraction_lost = block.fraction_lost
             self.jitter = block.jitter * 1_000_000_000 // self._clock_rate
         return block
 

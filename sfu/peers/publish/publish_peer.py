@@ -22,7 +22,7 @@ from sfu.peers.publish.uptrack import UpTrack
 _REPORT_INTERVAL_NS = 1_000_000_000
 _IDLE_REPORT_NS = 5_000_000_000  # without packets there is nothing to report
 _CNAME_BYTES = 8
-_KEYFRAME = int(ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
+_KEYFRAME, _RESUMED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.RESUMED)  # an IntFlag's operators are slow
 
 
 class PublishPeer:
@@ -65,6 +65,9 @@ class PublishPeer:
         hastens = stream.arrived(arrival)
         if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
             self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
+        if arrival.flags & _RESUMED:
+            self._next_report = min(self._next_report, arrival.arrival + _REPORT_INTERVAL_NS)
+            return True
         return hastens
 
     def _tell_oversize(self) -> None:
@@ -151,7 +154,9 @@ class PublishPeer:
 
     def handle_timer(self, now: int) -> None:
         """Do what is due for the peer, and send the feedback that is due."""
-        self.peer.handle_timer(now)
+        due = self.peer.timer()
+        if due is not None and due <= now:
+            self.peer.handle_timer(now)
         if self.peer.connected and not self.peer.closed:
             # Feedback may be reduced-size (RFC 5506); reports must be compound, with a CNAME.
             for compound in rtcp.serialize_within(self._due_feedback(now)):

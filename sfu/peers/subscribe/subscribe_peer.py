@@ -237,12 +237,12 @@ class SubscribePeer:
                 self._context.outbox.send(copies.due(self.downtracks.values(), self.bandwidth, now))
         if self.data is not None:
             self.data.handle_timer(now)
-        if now >= self._next_report:
-            self._reports += self._send_reports(now)
-            is_awaited = self._reports < _FIRST_REPORTS and self._flows(now)
-            self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
-        elif not self._flows(now):
+        if not self._flows(now):
             self._next_report = now + _LATER_REPORT_NS  # no separate wake-up with nothing to report
+        elif now >= self._next_report:
+            self._reports += self._send_reports(now)
+            is_awaited = self._reports < _FIRST_REPORTS
+            self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
 
     def _flows(self, now: int) -> bool:
         """Return True if there is anything to report now or soon."""

@@ -40,21 +40,30 @@ def datagrams(stage: Stage, senders: list[RtcClient], first: int, rounds: int) -
     return [datagram for datagram in batch if datagram.data[0] >> 6 == 2]
 
 
-def calls(stage: Stage, batches: Iterator[list[Datagram]]) -> list[int]:
-    """Return how many Python functions are called for each batch that the engine has forwarded."""
-    counted: list[int] = []
+def with_counted_calls(function: Callable[..., object], counted: list[int]) -> Callable[..., None]:
+    """Return the function, which adds to the last entry how many Python functions it calls."""
 
     def count(frame: FrameType, event: str, argument: object) -> None:
         counted[-1] += event == "call"
 
+    def run(*arguments: object) -> None:
+        sys.setprofile(count)
+        try:
+            function(*arguments)
+        finally:
+            sys.setprofile(None)
+
+    return run
+
+
+def calls(stage: Stage, batches: Iterator[list[Datagram]]) -> list[int]:
+    """Return how many Python functions are called for each batch that the engine has forwarded."""
+    counted: list[int] = []
+    receive = with_counted_calls(stage.node.receive, counted)
     for batch in batches:
         result = stage.node.context.engine.process(batch, stage.now)
         counted.append(0)
-        sys.setprofile(count)
-        try:
-            stage.node.receive(result, stage.now)
-        finally:
-            sys.setprofile(None)
+        receive(result, stage.now)
     return counted
 
 
@@ -71,6 +80,20 @@ def test_no_python_runs_per_packet() -> None:
     assert max(counted[1:10]) <= max(counted[10:])  # a batch costs the same, however many packets it has
     uptracks = next(iter(stage.node.rooms.values())).uptracks.values()
     assert {stream.packets for uptrack in uptracks for stream in uptrack.streams} == {1 + sum(sizes)}
+
+
+@pytest.mark.skipif("compiled" not in available_engines(), reason="the Python engine is Python")
+def test_muted_people_cost_little_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("compiled")
+    stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the engine is one
+    people = len(room_of_four(stage))
+    stage.run(15 * 1000 * MS, 50 * MS)
+    counted = [0]
+    for verb in ("receive", "handle_timer"):
+        monkeypatch.setattr(stage.node, verb, with_counted_calls(getattr(stage.node, verb), counted))
+    stage.run(20 * 1000 * MS, 50 * MS)
+    assert 20 * people < counted[0] < 20 * people * 170
+    assert not any(client.silent or not client.ready for client in stage.clients.values())
 
 
 @pytest.mark.parametrize("engine", available_engines())

@@ -1,5 +1,7 @@
 """Media between a publisher and a subscriber, in simulated time."""
 
+import itertools
+
 import pytest
 
 from sfu.api import signaling, signaling_values
@@ -147,18 +149,20 @@ def test_reports_both_ways() -> None:
 def test_reports_come_every_second_where_something_is_new_and_seldom_later() -> None:
     stage = Stage()
     sender, receiver = call(stage)
-    sender.send(audio(1))
-    sender.send_rtcp([rtcp.SenderReport(1001, 5 << 32, 960, 1, 4)])
+    seqs = itertools.count(1)
 
-    def reports(seconds: int) -> int:
+    def reports(seconds: int, *, speaks: bool = True) -> int:
         before = len(receiver.feedback(rtcp.SenderReport))
         for _ in range(seconds):
+            if speaks:
+                sender.send(audio(next(seqs)))
             sender.send_rtcp([rtcp.SenderReport(1001, 5 << 32, 960, 1, 4)])
             stage.run(SECOND, 50 * MS)
         return len(receiver.feedback(rtcp.SenderReport)) - before
 
     assert 4 <= reports(6) <= 6
     assert 4 <= reports(20) <= 6
+    assert reports(20, speaks=False) <= 1
     sender.send(video(1, KEYFRAME), *map(video, range(2, 6)))
     sender.send_rtcp([rtcp.SenderReport(2001, 5 << 32, 3000, 1, 100)])
     stage.deliver()

@@ -23,6 +23,7 @@ from control.store.media import MediaRow
 
 endpoints = Endpoints("media", scope="media")
 _MAX_AVATAR = 5 * 1024 * 1024
+_MAX_AVATARS = 500
 _SANDBOX = "sandbox; default-src 'none'; style-src 'none'; frame-ancestors 'none'"
 
 
@@ -49,6 +50,18 @@ class MediaFile(Answer, frozen=True, kw_only=True):
 class MediaPage(Answer, frozen=True, kw_only=True):
     files: list[MediaFile]
     next: str | None
+
+
+class ParticipantAvatar(Answer, frozen=True, kw_only=True):
+    """A participant's account and the name of its picture, which changes with the picture."""
+
+    participant: str
+    user: str
+    avatar: str
+
+
+class Avatars(Answer, frozen=True, kw_only=True):
+    avatars: list[ParticipantAvatar]
 
 
 @endpoints.route(
@@ -154,6 +167,28 @@ async def upload_avatar(call: Call) -> Done:
         await loose_files.loosen(connection, old)
     await uploads.delete(call.services, old)
     return Done()
+
+
+@endpoints.route("DELETE", "/api/v1/users/avatar", Access.USER, answer=Done)
+async def delete_avatar(call: Call) -> Done:
+    """Delete the account's picture."""
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        before = await media.avatar(connection, call.user.user)
+        old = [] if before is None else [before]
+        await users.set_avatar(connection, call.user.user, None)
+        await loose_files.loosen(connection, old)
+    await uploads.delete(call.services, old)
+    return Done()
+
+
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/avatars", Access.PARTICIPANT, answer=Avatars)
+async def list_avatars(call: Call, meeting: str) -> Avatars:
+    """List the pictures of a meeting's participants: of those who are there, and of the newest who were."""
+    async with call.services.pool.acquire() as connection:
+        rows = await media.avatars(connection, meeting, _MAX_AVATARS)
+    return Avatars(
+        avatars=[ParticipantAvatar(participant=row.participant, user=row.user_id, avatar=row.avatar) for row in rows]
+    )
 
 
 @endpoints.route("GET", "/api/v1/users/<user>/avatar", Access.SIGNED_IN, content_type="image/jpeg")

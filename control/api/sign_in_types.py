@@ -58,6 +58,8 @@ class User(Answer, frozen=True, kw_only=True):
     email_pending: str | None = None
     """The new address, until the link mailed to it is opened; only in the profile."""
     created_at: Time
+    avatar: str | None = None
+    """The name of the account's picture, null without one; another picture has another name."""
 
 
 class SignedIn(Answer, frozen=True, kw_only=True):

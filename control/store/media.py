@@ -70,6 +70,26 @@ async def avatar(connection: Connection, user: str) -> str | None:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class AvatarRow:
+    participant: str
+    user_id: str
+    avatar: str
+
+
+async def avatars(connection: Connection, meeting: str, limit: int) -> list[AvatarRow]:
+    """Return the pictures of a meeting's participants, those who are there first."""
+    return await connection.all(
+        AvatarRow,
+        "SELECT p.id AS participant, u.id AS user_id, u.avatar"
+        " FROM meeting_participants p JOIN users u ON u.id = p.user_id"
+        " WHERE p.meeting_id = $1 AND u.avatar IS NOT NULL AND p.removed_at IS NULL"
+        " ORDER BY p.present DESC, p.created_at DESC LIMIT $2",
+        meeting,
+        limit,
+    )
+
+
 async def set_thumbnail(connection: Connection, file: str) -> bool:
     """Record that a file has a thumbnail; return False if the file was deleted."""
     return await connection.change("UPDATE media_files SET thumbnail = true WHERE id = $1", file)

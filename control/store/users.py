@@ -30,6 +30,8 @@ class UserRow:
     created_at: datetime
     must_confirm: bool
     """True forbids sign-in before the address is confirmed."""
+    avatar: str | None
+    """The name of the account's picture; another picture has another name."""
 
     @property
     def has_password(self) -> bool:

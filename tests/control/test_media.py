@@ -24,7 +24,7 @@ from control.config import ControlConfig
 from control.files.images import Images
 from control.http.content_type import sniff
 from objects.directory import DirectoryStore
-from tests.control.harness import Client, People, serving
+from tests.control.harness import Client, Node, People, serving
 
 
 def picture(kind: str, size: tuple[int, int] = (640, 480)) -> bytes:
@@ -205,7 +205,7 @@ async def rows_are(dsn: str, query: str, number: int) -> None:
         await connection.close()
 
 
-async def test_avatar_is_encoded_anew(people: People) -> None:
+async def test_avatar_is_encoded_anew_and_shown_in_meetings(people: People, node: Node) -> None:
     ada, eve = await people.user("ada"), await people.user("eve")
     url = f"{ada.server.url}/api/v1/users/upload-avatar"
     for data in (picture("PNG"), picture("JPEG", (100, 900))):
@@ -214,9 +214,20 @@ async def test_avatar_is_encoded_anew(people: People) -> None:
     avatar = f"{ada.server.url}/api/v1/users/{ada.user['id']}/avatar"
     async with eve.session.get(avatar, headers=eve.headers) as answer:
         assert Image.open(io.BytesIO(await answer.read())).size == (256, 256)
+    meeting = (await ada.ok("POST", "/api/v1/meetings", {}))["id"]
+    joined = await ada.ok("POST", f"/api/v1/meetings/{meeting}/join", {})
+    entered = await people.nobody().ok("POST", f"/api/v1/meetings/{meeting}/join", {"name": "Grace"})
+    guest = people.bearer(entered["participant_token"])
+    (shown,) = (await guest.ok("GET", f"/api/v1/meetings/{meeting}/avatars"))["avatars"]
+    assert shown["participant"] == joined["participant"]
+    assert shown["avatar"] == (await ada.ok("GET", "/api/v1/users/profile"))["avatar"]
+    async with guest.session.get(avatar, headers=guest.headers) as answer:
+        assert (answer.status, answer.content_type) == (200, "image/jpeg")
     for data in (b"", b"no image", b"<svg/>", picture("PNG")[:60]):
         async with ada.session.post(url, data=data, headers=ada.headers) as answer:
             assert answer.status == 415
+    await ada.ok("DELETE", "/api/v1/users/avatar")
+    assert (await guest.ok("GET", f"/api/v1/meetings/{meeting}/avatars"))["avatars"] == []
 
 
 async def test_image_bombs_are_refused() -> None:

@@ -1,9 +1,11 @@
 /** `/account`: profile, password, second factor, passkeys, sessions, API keys, and the end of the account. */
 import { apiKeys } from './api-keys.js';
+import { avatarOf, face, squared } from './avatars.js';
 import { ask } from './dialogs.js';
 import { h } from './dom.js';
 import { field, form } from './fields.js';
-import { dateTime } from './format.js';
+import { dateTime, hue, sentenceOf } from './format.js';
+import { icon } from './icons.js';
 import { hasPasskeys, makePasskey } from './passkeys.js';
 import { withProof } from './proof.js';
 import { currentUser, forgetUser, rest } from './session.js';
@@ -28,7 +30,7 @@ export async function showAccount(page, context) {
         t('account.second-factor')),
       section(t('account.passkeys'), await passkeys()),
       section(t('account.app'), authenticator(user)),
-      !demanded && section(t('account.profile'), profile(user)),
+      !demanded && section(t('account.profile'), picture(user, context), profile(user)),
       !demanded && section(t('account.password'), password()),
       !demanded && section(t('account.active'), await sessions()),
       !demanded && section(t('api-keys.title'), await apiKeys(user)),
@@ -112,6 +114,29 @@ function authenticator(user) {
       toast(t('account.app-off-done', { name: user.username }));
     },
   })));
+}
+
+/** The account's picture: chosen from a file, of which the middle is uploaded. @param {any} user @param {import('./main.js').Context} context */
+function picture(user, context) {
+  const shown = h('span', { class: 'avatar', 'aria-hidden': 'true' });
+  shown.style.setProperty('--hue', String(hue(user.id)));
+  face(shown, user.display_name, '');
+  if (user.avatar) void avatarOf(user.id, user.avatar).then((url) => face(shown, user.display_name, url));
+  const file = h('input', { type: 'file', accept: 'image/*', hidden: true, 'aria-hidden': 'true', tabindex: -1, onchange: () => void choose() });
+  /** @param {() => Promise<unknown>} act */
+  const change = async (act) => {
+    try {
+      await act();
+      forgetUser();
+      context.again();
+    } catch (error) {
+      toast(error instanceof DOMException ? t('account.picture-failed') : sentenceOf(error), 'problem');
+    }
+  };
+  const choose = () => change(async () => rest.post('/users/upload-avatar', await squared(file.files[0])));
+  return h('div', { class: 'picture-choice' }, shown, file,
+    h('button', { type: 'button', class: 'button', onclick: () => file.click() }, icon('image'), t(user.avatar ? 'account.picture-change' : 'account.picture-choose')),
+    user.avatar && h('button', { type: 'button', class: 'button', onclick: () => void change(() => rest.delete('/users/avatar')) }, t('account.picture-remove')));
 }
 
 /** @param {any} user */

@@ -1,5 +1,6 @@
 /** A call: its room, devices and state, which call-view.js shows. */
 import { AudioOutput, Encryption, Room, admission } from '/sdk/parley.js';
+import { CallAvatars } from './call-avatars.js';
 import { CallView } from './call-view.js';
 import { ChatLog } from './chat-log.js';
 import { CAPTIONS, RECORDING } from './consents.js';
@@ -29,6 +30,7 @@ export class Call {
   room;
   audio;
   publishing;
+  avatars;
   chat;
   view = new ViewState();
   /** Null where the server may see media. @type {Encryption|null} */
@@ -90,6 +92,7 @@ export class Call {
     this.publishing = new Publishing(this.room, media, signal);
     this.audio = new AudioOutput(this.room);
     this.chat = new ChatLog(this.room, signal);
+    this.avatars = new CallAvatars(this);
     announcePeople(this.room, signal);
     this.#listen();
     this.#show();

@@ -1,7 +1,8 @@
 /** The chat panel. */
+import { face } from './avatars.js';
 import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
-import { clock, sentenceOf } from './format.js';
+import { clock, hue, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { messageReactions } from './message-reactions.js';
 import { currentUser, rest } from './session.js';
@@ -48,7 +49,7 @@ export class Chat {
     this.element = h('aside', { class: 'panel panel-chat', 'aria-label': t('chat.label'), hidden: true },
       h('header', { class: 'panel-head' }, h('h2', {}, t('chat.label')), iconButton('close', t('action.close'), { onclick: close })),
       this.#messages, this.#form);
-    call.chat.addEventListener('change', () => this.#show(), { signal });
+    for (const state of [call.chat, call.avatars]) state.addEventListener('change', () => this.#show(), { signal });
     for (const type of ['participant-joined', 'participant-left', 'participant-updated', 'grants']) {
       call.room.addEventListener(type, () => this.#refresh(), { signal });
     }
@@ -165,17 +166,27 @@ export class Chat {
     const own = message.participant === this.#call.room.participant;
     const first = message.reply_to ? this.#call.chat.messages.find(({ id }) => id === message.reply_to) : null;
     const reactions = messageReactions(this.#call.room, message);
+    const avatar = h('span', { class: 'avatar avatar-tiny', 'aria-hidden': 'true' });
+    avatar.style.setProperty('--hue', String(hue(message.participant)));
+    const show = () => face(avatar, own ? this.#call.name : message.name ?? '', this.#call.avatars.of(message.participant));
+    show();
     const row = h('li', { class: own ? 'message own' : 'message', 'data-message': message.id },
       first && h('button', { type: 'button', class: 'quote', onclick: () => this.#rows.get(first)?.element.scrollIntoView({ block: 'center' }) },
         h('strong', {}, this.#nameOf(first)), h('span', {}, first.text)),
-      h('p', { class: 'message-head' }, h('strong', {}, this.#nameOf(message)),
+      h('p', { class: 'message-head' }, avatar, h('strong', {}, this.#nameOf(message)),
         message.to && h('span', { class: 'private' }, own ? this.#toWhom(message.to) : t('chat.to-you')),
         h('time', {}, clock(message.at))),
       message.file ? sharedFile(message.file, message.text, this.#files) : h('p', { class: 'message-text' }, ...linked(message.text)),
       message.id && reactions.element,
       message.id && h('div', { class: 'message-actions' }, reactions.button,
         iconButton('reply', t('chat.reply-to', { name: this.#nameOf(message) }), { onclick: () => this.#answer(message) })));
-    this.#rows.set(message, { element: row, update: reactions.update });
+    this.#rows.set(message, {
+      element: row,
+      update: () => {
+        reactions.update();
+        show();
+      },
+    });
     return row;
   }
 

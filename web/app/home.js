@@ -84,7 +84,7 @@ async function showMeetings(page, context, user) {
   page.replaceChildren(
     top(context, user.role === 'admin' && h('a', { class: 'icon-button', href: '/admin', title: t('admin.title'), 'aria-label': t('admin.title') }, icon('shield')),
       h('a', { class: 'icon-button', href: '/recordings', title: t('recordings.title'), 'aria-label': t('recordings.title') }, icon('film')),
-      h('a', { class: 'top-person', href: '/account', title: t('account.title') }, person(user.id, user.display_name), h('span', {}, user.display_name)),
+      h('a', { class: 'top-person', href: '/account', title: t('account.title') }, person(user.id, user.display_name, user.avatar), h('span', {}, user.display_name)),
       iconButton('out', t('home.sign-out'), { onclick: () => void signOut(context) })),
     h('main', { class: 'home' },
       h('header', { class: 'home-head' },

@@ -1,8 +1,9 @@
 /** The participants panel, with a host's actions. */
+import { face } from './avatars.js';
 import { Breakouts } from './breakouts.js';
 import { arrange, h } from './dom.js';
 import { iconButton } from './fields.js';
-import { hue, initials } from './format.js';
+import { hue } from './format.js';
 import { HandQueue } from './gestures.js';
 import { icon } from './icons.js';
 import { Lobby } from './lobby.js';
@@ -19,6 +20,7 @@ export class People {
   #controls = h('button', { type: 'button', class: 'button', 'data-host': 'controls', hidden: true, onclick: () => void this.#act('controls') },
     icon('shield'), t('people.controls'));
   #act;
+  #avatars;
   #name;
   #removed;
   #lobby;
@@ -29,9 +31,12 @@ export class People {
   /**
    * @param {import('/sdk/parley.js').Room} room
    * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: (() => void)|null, changed: () => void,
+   *   avatars: import('./call-avatars.js').CallAvatars,
    *   act: (action: 'mute'|'release'|'mute-all'|'controls'|'more'|'promote'|'admit'|'deny', participant?: any) => Promise<void>}} options
    */
-  constructor(room, { signal, name, meeting, close, act, invite, changed }) {
+  constructor(room, { signal, name, meeting, close, act, invite, changed, avatars }) {
+    this.#avatars = avatars;
+    avatars.addEventListener('change', () => this.#update(), { signal });
     this.#room = room;
     this.#act = async (/** @type {any} */ action, /** @type {any} */ participant) => {
       await act(action, participant);
@@ -89,7 +94,7 @@ export class People {
     /** @param {string} source */
     const on = (source) => published.some((track) => track.source === source && !track.muted);
     return this.#fill(h('li', { class: 'person' }), {
-      id: this.#room.participant, name: this.#name, label: t('person.you', { name: this.#name }), note, microphone: on('microphone'), camera: on('camera'), attendee: grants.publish.length === 0,
+      id: this.#room.participant, picture: this.#avatars.of(this.#room.participant), name: this.#name, label: t('person.you', { name: this.#name }), note, microphone: on('microphone'), camera: on('camera'), attendee: grants.publish.length === 0,
     });
   }
 
@@ -102,7 +107,7 @@ export class People {
     this.#rows.set(participant.id, row);
     const note = [!participant.connected && t('people.reconnecting'), participant.host && t('people.host'), participant.attendee && t('people.attendee')].filter(Boolean).join(', ');
     const { id, name, attendee } = participant;
-    const state = { id, name, note, attendee, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
+    const state = { id, picture: this.#avatars.of(id), name, note, attendee, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
     // Rebuilding a row under the pointer would lose the click and the focus.
     const key = JSON.stringify(state);
     if (row.dataset.key === key) return row;
@@ -117,8 +122,9 @@ export class People {
   }
 
   /** @param {HTMLElement} row @param {any} person @param {HTMLElement|null} [mute] @param {...HTMLElement} more */
-  #fill(row, { id, name, label = name, note, microphone, camera, attendee }, mute = null, ...more) {
-    const avatar = h('span', { class: 'avatar avatar-small' }, initials(name));
+  #fill(row, { id, picture, name, label = name, note, microphone, camera, attendee }, mute = null, ...more) {
+    const avatar = h('span', { class: 'avatar avatar-small', 'aria-hidden': 'true' });
+    face(avatar, name, picture);
     avatar.style.setProperty('--hue', String(hue(id)));
     row.replaceChildren(avatar,
       h('span', { class: 'person-name' }, h('span', {}, label), note && h('span', { class: 'hint' }, note)),

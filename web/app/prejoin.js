@@ -1,10 +1,10 @@
 /** The view before joining: preview, devices, name and consents. */
 import { Encryption } from '/sdk/encryption.js';
+import { avatarOf, face } from './avatars.js';
 import { recordingPolicy } from './consents.js';
 import { h, setText } from './dom.js';
 import { deviceChoices } from './device-choices.js';
 import { check, field, form, iconButton } from './fields.js';
-import { initials } from './format.js';
 import { icon } from './icons.js';
 import { levelMeter } from './level-meter.js';
 import { attendance, preferences, remember } from './preferences.js';
@@ -57,7 +57,7 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
   page.replaceChildren(
     top(context),
     h('main', { class: watches ? 'prejoin prejoin-watching' : 'prejoin' },
-      !watches && h('section', { class: 'prejoin-media', 'aria-label': t('prejoin.media') }, ...preview(media, name.input, signal)),
+      !watches && h('section', { class: 'prejoin-media', 'aria-label': t('prejoin.media') }, ...preview(media, name.input, given.token ? null : user, signal)),
       h('section', { class: 'card prejoin-card' },
         h('h1', {}, meeting.title),
         h('p', { class: 'hint' }, statusLine(meeting)),
@@ -86,8 +86,8 @@ function statusLine(meeting) {
   return t(meeting.status === 'active' ? 'prejoin.running' : 'prejoin.nobody');
 }
 
-/** @param {import('./local-media.js').LocalMedia} media @param {HTMLInputElement} nameInput @param {AbortSignal} signal */
-function preview(media, nameInput, signal) {
+/** @param {import('./local-media.js').LocalMedia} media @param {HTMLInputElement} nameInput @param {any} user @param {AbortSignal} signal */
+function preview(media, nameInput, user, signal) {
   const video = h('video', { class: 'mirrored', autoplay: true, playsinline: true });
   video.muted = true;
   const letters = h('span', { class: 'avatar avatar-large' });
@@ -99,13 +99,14 @@ function preview(media, nameInput, signal) {
   const effects = iconButton('image', t('effects.title'), { class: 'round', onclick: async () => void (await import('./effects-dialog.js')).showEffects(media) });
   frame.append(h('div', { class: 'preview-bar' }, microphone, camera, media.support.devices && effects));
   const choices = deviceChoices(media);
+  let picture = '';
 
   const update = () => {
     if (video.srcObject?.getVideoTracks()[0] !== (media.camera ?? undefined)) {
       video.srcObject = media.camera ? new MediaStream([media.camera]) : null;
     }
     video.hidden = !media.camera;
-    setText(letters, initials(nameInput.value));
+    face(letters, nameInput.value, picture);
     letters.hidden = Boolean(media.camera);
     setText(words, media.camera ? '' : media.problems.camera);
     toggle(microphone, 'mic', 'microphone', media.microphoneOn && media.microphone !== null, media.problems.microphone);
@@ -116,6 +117,12 @@ function preview(media, nameInput, signal) {
   media.addEventListener('change', update, { signal });
   nameInput.addEventListener('input', update, { signal });
   update();
+  if (user?.avatar) {
+    void avatarOf(user.id, user.avatar).then((url) => {
+      picture = url;
+      update();
+    });
+  }
   if (!media.support.devices) return [frame, insecureNotice(media)];
   return [frame, h('div', { class: 'devices' }, choices.element, meter.element)];
 }

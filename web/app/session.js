@@ -6,7 +6,7 @@ export const rest = new Rest();
 /** @type {Promise<any>|null} */
 let profile = null;
 
-/** @returns {Promise<{id: string, username: string, display_name: string, role: string}|null>} null if signed out */
+/** @returns {Promise<{id: string, username: string, display_name: string, role: string, avatar?: string|null}|null>} null if signed out */
 export function currentUser() {
   profile ??= rest.profile();
   profile.catch(() => forgetUser());

@@ -1,6 +1,7 @@
 /** A tile: one participant's camera, or one shared screen. */
+import { face } from './avatars.js';
 import { h, setText } from './dom.js';
-import { hue, initials } from './format.js';
+import { hue } from './format.js';
 import { icon } from './icons.js';
 import { shareTools } from './share-tools.js';
 import { t } from './words.js';
@@ -49,10 +50,10 @@ export class Tile {
   }
 
   /**
-   * @param {{name: string, label?: string, muted: boolean, hand?: boolean, pinned?: boolean}} options `label` is shown instead of
-   *   the name
+   * @param {{name: string, label?: string, muted: boolean, hand?: boolean, pinned?: boolean, picture?: string}} options `label` is shown
+   *   instead of the name; `picture`: the URL of an avatar
    */
-  describe({ name, label = name, muted, hand = false, pinned = false }) {
+  describe({ name, label = name, muted, hand = false, pinned = false, picture = '' }) {
     this.#hand.hidden = !hand;
     this.element.classList.toggle('hand-up', hand);
     if (this.#pin && this.#pin.getAttribute('aria-label') !== t(pinned ? 'tile.unpin' : 'tile.pin', { name })) {
@@ -63,7 +64,7 @@ export class Tile {
       this.#pin.replaceChildren(icon(pinned ? 'pin-off' : 'pin'));
     }
     setText(this.#name, label);
-    setText(this.#letters, initials(name));
+    face(this.#letters, name, picture);
     this.#badge.hidden = !muted;
     this.element.setAttribute('aria-label', muted ? t('tile.microphone-off-of', { name: label }) : label);
   }

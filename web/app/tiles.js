@@ -28,6 +28,7 @@ export class Tiles {
   #room;
   #media;
   #view;
+  #avatars;
   #name;
   /** @type {Map<string, Tile>} participant → tile */
   #people = new Map();
@@ -52,8 +53,9 @@ export class Tiles {
 
   /** @param {import('./call.js').Call} call @param {{signal: AbortSignal, showPeople: () => void, firstFrame: () => void}} options */
   constructor(call, { signal, showPeople, firstFrame }) {
-    const { room, media, view, name } = call;
+    const { room, media, view, name, avatars } = call;
     this.#room = room;
+    this.#avatars = avatars;
     this.#media = media;
     this.#view = view;
     this.#name = name;
@@ -67,7 +69,7 @@ export class Tiles {
       'track-unpublished', 'track-media', 'local-changed', 'grants', 'shared']) room.addEventListener(type, again, { signal });
     room.addEventListener('reaction', ({ detail }) => this.#reacted(detail), { signal });
     room.addEventListener('speakers', ({ detail }) => this.#speaking(detail), { signal });
-    for (const state of [media, view]) state.addEventListener('change', again, { signal });
+    for (const state of [media, view, avatars]) state.addEventListener('change', again, { signal });
     this.#observer.observe(this.element);
     signal.addEventListener('abort', () => this.#close());
     this.#update();
@@ -223,6 +225,7 @@ export class Tiles {
     const microphone = tracks.find((track) => track.source === 'microphone');
     tile.describe({
       name: participant.name, muted: !microphone || microphone.muted, hand: participant.hand > 0, pinned: this.#view.pinned === participant.id,
+      picture: this.#avatars.of(participant.id),
     });
     tile.show(camera && !camera.muted ? camera.mediaTrack : null);
     if (camera && !camera.muted) this.#room.watch(tile.element, camera.id);
@@ -245,7 +248,7 @@ export class Tiles {
     }
     tile.element.dataset.id = id;
     tile.describe({ name: this.#name, label: t('person.you', { name: this.#name }), muted: !this.#media.microphone || !this.#media.microphoneOn,
-      hand: (this.#room.roster.participants.get(id)?.hand ?? 0) > 0 });
+      hand: (this.#room.roster.participants.get(id)?.hand ?? 0) > 0, picture: this.#avatars.of(id) });
     tile.show(this.#media.camera);
     tile.setSpeaking(this.#speakers.has(id));
     return tile;

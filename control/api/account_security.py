@@ -19,8 +19,9 @@ from control.api.types import Done
 from control.auth import cookies
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
+from control.http import zip_stream
 from control.problem import Problem, forbidden, not_found
-from control.store import api_keys, audit, sessions, users
+from control.store import api_keys, audit, own_data, sessions, users
 
 endpoints = Endpoints("accounts")
 _WINDOW = 15 * 60
@@ -109,6 +110,24 @@ async def reset_password(call: Call, body: ResetPassword) -> Done:
             await users.take_email(connection, user, email)  # reading its mail confirms the address
         await audit.write(connection, user, "reset_password", user, call.address)
     return Done()
+
+
+@endpoints.route("GET", "/api/v1/users/export", Access.USER, content_type="application/zip", proof=True)
+async def export_account(call: Call) -> Response:
+    """Download what is stored about the account as a ZIP file of JSON.
+
+    It contains the profile, sessions, keys without their secrets, meetings, what the person wrote and said in them, and
+    lists of files and recordings.
+    """
+    services, user = call.services, call.user.user
+    await services.limits.spend("export", user, 10, 3600)
+    async with services.pool.acquire() as connection:
+        await audit.write(connection, call.actor, "export_account", user, call.address)
+    response = Response(zip_stream.of_pages(own_data.pages(services.pool, user)), content_type="application/zip")
+    response.timeout = None
+    response.headers["Content-Disposition"] = 'attachment; filename="account.zip"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @endpoints.route("DELETE", "/api/v1/users/account", Access.USER, answer=Done, proof=True)

@@ -1,5 +1,6 @@
-"""Streamed ZIP archives without compression, since media does not shrink; nothing is buffered."""
+"""Streamed ZIP archives; nothing is buffered. Media is not compressed, since it does not shrink."""
 
+import asyncio
 import time
 import zipfile
 from collections.abc import AsyncIterator, Generator
@@ -58,6 +59,16 @@ def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, No
                 for start in range(0, found.size, _CHUNK):
                     target.write(store.read(entry.key, start, min(start + _CHUNK, found.size), found.tag))
                     yield sink.take()
+            yield sink.take()
+    yield sink.take()
+
+
+async def of_pages(pages: AsyncIterator[tuple[str, bytes]]) -> AsyncIterator[bytes]:
+    """Yield a compressed archive of files that are made one after the other."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        async for name, data in pages:
+            await asyncio.to_thread(archive.writestr, name, data)
             yield sink.take()
     yield sink.take()
 

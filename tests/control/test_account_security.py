@@ -1,6 +1,9 @@
 """Sessions, API keys, mail tokens, deletion and administration of accounts."""
 
+import io
+import json
 import re
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +13,7 @@ import asyncpg
 import pytest
 
 from control.config import ControlConfig, SmtpConfig
-from tests.control.harness import PASSWORD, Client, People, serving
+from tests.control.harness import PASSWORD, Client, Node, People, serving
 from tests.control.smtp_server import SmtpServer
 
 
@@ -188,3 +191,42 @@ async def test_deleting_an_account_leaves_nothing_behind(people: People, config:
     await connection.close()
     # The audit log and the outbox keep the deletion, with an id that no longer refers to anything.
     assert [entry for entry in left if entry[0] not in {"operation_logs", "outbox"}] == []
+
+
+async def test_people_export_what_is_stored_about_them(people: People, node: Node) -> None:
+    ada, _ = await people.user("ada"), await people.user("eve")
+    meeting = (await ada.ok("POST", "/api/v1/meetings", {"title": "Budget"}))["id"]
+    mine = (await ada.ok("POST", f"/api/v1/meetings/{meeting}/join", {}))["participant"]
+    await ada.ok("POST", f"/api/v1/meetings/{meeting}/messages", {"text": "hello"})
+    async with ada.session.get(f"{ada.server.url}/api/v1/users/export", headers=ada.headers) as answer:
+        assert (answer.status, answer.content_type) == (200, "application/zip")
+        archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    files = {name: json.loads(archive.read(name)) for name in archive.namelist()}
+    assert files["account.json"]["account"][0]["username"] == "ada"
+    assert [one["title"] for one in files["hosted-meetings-1.json"]] == ["Budget"]
+    assert files["attended-meetings-1.json"][0]["participant"] == mine
+    assert [one["text"] for one in files[f"messages/{meeting}-1.json"]] == ["hello"]
+    assert "eve" not in str(files)
+    assert "hash" not in str(files)
+
+
+async def test_administrators_see_and_revoke_what_accounts_keep(people: People, config: ControlConfig) -> None:
+    root, ada = await make_admin(people, config), await people.user("ada")
+    made = await ada.ok("POST", "/api/v1/users/api-keys", {"name": "robot", "scopes": ["meetings:read"]})
+    (key,) = (await root.ok("GET", "/api/v1/admin/api-keys"))["keys"]
+    assert (key["id"], key["username"], key["scopes"]) == (made["id"], "ada", ["meetings:read"])
+    robot = people.bearer(made["secret"])
+    await robot.ok("GET", "/api/v1/meetings")
+    await root.ok("DELETE", f"/api/v1/admin/api-keys/{made['id']}")
+    assert (await robot.refused("GET", "/api/v1/meetings"))[0] == 401
+    entry = (await root.ok("GET", "/api/v1/admin/audit"))["entries"][0]
+    assert (entry["action"], entry["target"]) == ("revoke_api_key", ada.user["id"])
+
+    upload = f"{ada.server.url}/api/v1/media/upload?name=a.txt"
+    async with ada.session.post(upload, data=b"hello", headers=ada.headers) as answer:
+        assert answer.status == 201
+    (owner,) = (await root.ok("GET", "/api/v1/admin/storage"))["owners"]
+    assert (owner["username"], owner["files"], owner["file_bytes"]) == ("ada", 1, 5)
+    assert (await root.ok("GET", "/api/v1/admin/recordings"))["recordings"] == []
+    (node,) = (await root.ok("GET", "/api/v1/admin/nodes"))["nodes"]
+    assert node["node"] == "sfu-1"

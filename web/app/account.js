@@ -8,6 +8,7 @@ import { dateTime, hue, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { hasPasskeys, makePasskey } from './passkeys.js';
 import { withProof } from './proof.js';
+import { saveFile } from './save-file.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { toast } from './toasts.js';
 import { rich, t } from './words.js';
@@ -34,6 +35,7 @@ export async function showAccount(page, context) {
       !demanded && section(t('account.password'), password()),
       !demanded && section(t('account.active'), await sessions()),
       !demanded && section(t('api-keys.title'), await apiKeys(user)),
+      !demanded && section(t('account.data'), dataExport()),
       !demanded && section(t('account.delete'), deletion(context))),
   );
 }
@@ -207,6 +209,14 @@ async function sessions() {
   };
   await load();
   return list;
+}
+
+function dataExport() {
+  return h('div', {}, h('p', { class: 'hint' }, t('account.data-text')), form({
+    action: t('account.data-action'),
+    manner: '',
+    submit: async () => saveFile(await withProof(() => rest.blob('/users/export')), 'account.zip'),
+  }));
 }
 
 /** @param {import('./main.js').Context} context */

@@ -4,7 +4,7 @@ import { ask, show } from './dialogs.js';
 import { DataTable } from './data-table.js';
 import { h } from './dom.js';
 import { check, field, form, iconButton, onTyped } from './fields.js';
-import { dateTime, sentenceOf } from './format.js';
+import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { person } from './person.js';
 import { currentUser, rest } from './session.js';
@@ -28,7 +28,7 @@ const TEST_LOOK_MS = 1_500;
 const TEST_LOOKS = 4;
 
 /** @type {Record<string, (signal: AbortSignal) => HTMLElement[]>} */
-const SECTIONS = { overview, people, meetings, webhooks, audit };
+const SECTIONS = { overview, people, meetings, storage, keys, webhooks, audit };
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAdmin(page, context) {
@@ -60,7 +60,7 @@ function overview(signal) {
       counts.replaceChildren(...COUNTS.map((name) => h('div', { class: 'card' }, h('dt', {}, t(`admin.count-${name}`)), h('dd', {}, numbers[name].toLocaleString()))));
       const down = Object.entries(ready.down ?? {});
       health.replaceChildren(h('p', { class: `health-${ready.status}` }, icon(ready.status === 'ok' ? 'check' : 'warning'), t(`admin.health-${ready.status}`)),
-        down.length > 0 && h('ul', {}, ...down.map(([name, reason]) => h('li', {}, h('strong', {}, known(`admin.part-${name}`) ? t(`admin.part-${name}`) : name), ' ', ...sayReason(String(reason))))));
+        down.length > 0 ? h('ul', {}, ...down.map(([name, reason]) => h('li', {}, h('strong', {}, known(`admin.part-${name}`) ? t(`admin.part-${name}`) : name), ' ', ...sayReason(String(reason))))) : '');
     } catch (error) {
       toast(sentenceOf(error), 'problem');
     }
@@ -68,7 +68,27 @@ function overview(signal) {
   const timer = setInterval(() => void refresh(), LOOK_MS);
   signal.addEventListener('abort', () => clearInterval(timer));
   void refresh();
-  return [health, counts];
+  const nodes = new DataTable({
+    label: t('admin.nodes'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('admin.node'), kind: 'main', of: ({ node }) => node },
+      { label: t('admin.region'), of: ({ region }) => region },
+      { label: t('admin.state'), of: (node) => nodeState(node) },
+      { label: t('admin.cpu'), kind: 'number', of: ({ cpu }) => cpu.toLocaleString(undefined, { style: 'percent' }) },
+      { label: t('admin.rooms'), kind: 'number', of: ({ rooms }) => String(rooms) },
+      { label: t('people.label'), kind: 'number', of: ({ participants }) => String(participants) },
+    ],
+    load: async () => ({ rows: (await rest.get('/admin/nodes')).nodes, next: null }),
+  });
+  void nodes.refresh();
+  return [health, counts, h('h2', {}, t('admin.nodes')), nodes.element];
+}
+
+/** @param {{alive: boolean, draining: boolean, overloaded: boolean}} node @returns {HTMLElement} */
+function nodeState({ alive, draining, overloaded }) {
+  const state = !alive ? 'silent' : overloaded ? 'overloaded' : draining ? 'draining' : 'ready';
+  return h('span', { class: `status ${!alive ? 'status-recording' : state === 'ready' ? 'status-active' : 'status-partial'}` }, t(`admin.node-${state}`));
 }
 
 /** The server's reason; in other languages than English only the frequent ones have a text. @param {string} reason @returns {(Node|string)[]} */
@@ -182,6 +202,67 @@ function meetings(signal) {
   void live.refresh();
   void all.refresh();
   return [h('h2', {}, t('admin.live')), live.element, h('h2', {}, t('admin.all-meetings')), all.element];
+}
+
+function storage() {
+  const owners = new DataTable({
+    label: t('admin.owners'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('admin.name'), kind: 'main', of: (owner) => h('span', { class: 'admin-person' }, person(owner.user_id, owner.display_name), h('span', {}, h('strong', {}, owner.display_name), h('span', { class: 'hint' }, owner.username))) },
+      { label: t('recordings.title'), kind: 'number', of: (owner) => t('admin.stored', { count: owner.recordings, size: size(owner.recording_bytes) }) },
+      { label: t('admin.files'), kind: 'number', of: (owner) => t('admin.stored', { count: owner.files, size: size(owner.file_bytes) }) },
+    ],
+    load: async () => ({ rows: (await rest.get('/admin/storage')).owners, next: null }),
+  });
+  const recordings = new DataTable({
+    label: t('recordings.title'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('home.title'), kind: 'main', of: (one) => h('a', { href: `/recordings/${encodeURIComponent(one.id)}` }, one.title) },
+      { label: t('admin.owner'), of: (one) => one.owner },
+      { label: t('admin.at'), of: (one) => dateTime(one.started_at) },
+      { label: t('admin.length'), kind: 'number', of: (one) => (one.duration_ms === null ? '' : duration(one.duration_ms)) },
+      { label: t('admin.size'), kind: 'number', of: (one) => size(one.bytes) },
+      { label: t('admin.actions'), kind: 'actions', of: (one) => (['recording', 'sealing'].includes(one.state) || one.held ? '' : iconButton('trash', t('admin.delete', { name: one.title }), {
+        onclick: () => void sure(t('admin.delete', { name: one.title }), t('admin.recording-delete-text'), t('action.delete'), async () => {
+          await recordings.act(() => rest.delete(`/recordings/${encodeURIComponent(one.id)}`));
+          await owners.refresh();
+        }),
+      })) },
+    ],
+    load: async (cursor) => {
+      const { recordings: rows, next } = await rest.get(`/admin/recordings${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
+      return { rows, next };
+    },
+  });
+  void owners.refresh();
+  void recordings.refresh();
+  return [h('h2', {}, t('admin.owners')), owners.element, h('h2', {}, t('recordings.title')), recordings.element];
+}
+
+function keys() {
+  const table = new DataTable({
+    label: t('admin.keys'),
+    empty: t('admin.none'),
+    columns: [
+      { label: t('admin.name'), kind: 'main', of: (key) => key.name },
+      { label: t('admin.owner'), of: (key) => key.username },
+      { label: t('admin.scopes'), of: (key) => h('code', {}, key.scopes.join(' ')) },
+      { label: t('admin.since'), of: (key) => dateTime(key.created_at) },
+      { label: t('admin.expires'), of: (key) => (key.expires_at ? dateTime(key.expires_at) : t('api-keys.never')) },
+      { label: t('admin.used'), of: (key) => (key.last_used_at ? dateTime(key.last_used_at) : t('stream-keys.used-never')) },
+      { label: t('admin.actions'), kind: 'actions', of: (key) => iconButton('trash', t('admin.delete', { name: key.name }), {
+        onclick: () => void sure(t('admin.delete', { name: key.name }), t('api-keys.delete-text'), t('action.delete'), () => table.act(() => rest.delete(`/admin/api-keys/${encodeURIComponent(key.id)}`))),
+      }) },
+    ],
+    load: async (cursor) => {
+      const { keys: rows, next } = await rest.get(`/admin/api-keys${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
+      return { rows, next };
+    },
+  });
+  void table.refresh();
+  return [table.element];
 }
 
 function webhooks() {

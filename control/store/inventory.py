@@ -1,0 +1,97 @@
+"""API keys, recordings and storage of all accounts, for administrators."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from control.database import Connection
+
+Before = tuple[datetime, str] | None
+"""The time and id of the last row of the previous page."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    id: str
+    name: str
+    scopes: list[str]
+    user_id: str
+    username: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecording:
+    id: str
+    title: str
+    owner: str
+    state: str
+    started_at: datetime
+    duration_ms: int | None
+    bytes: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRow:
+    user_id: str
+    username: str
+    display_name: str
+    recordings: int
+    recording_bytes: int
+    files: int
+    file_bytes: int
+
+
+async def api_keys(connection: Connection, limit: int, before: Before) -> list[KeyRow]:
+    """Return the API keys of all accounts, newest first."""
+    moment, last = before or (None, None)
+    return await connection.all(
+        KeyRow,
+        "SELECT k.*, u.username FROM api_keys k JOIN users u ON u.id = k.user_id"
+        " WHERE ($1::timestamptz IS NULL OR (k.created_at, k.id) < ($1, $2::text))"
+        " ORDER BY k.created_at DESC, k.id DESC LIMIT $3",
+        moment,
+        last,
+        limit,
+    )
+
+
+async def revoke_key(connection: Connection, key: str) -> str | None:
+    """Delete a key; return the id of its account, or None if there is no such key."""
+    found: str | None = await connection.fetchval("DELETE FROM api_keys WHERE id = $1 RETURNING user_id", key)
+    return found
+
+
+async def recordings(connection: Connection, limit: int, before: Before) -> list[StoredRecording]:
+    """Return all recordings, newest first."""
+    moment, last = before or (None, None)
+    return await connection.all(
+        StoredRecording,
+        "SELECT r.id, m.title, u.username AS owner, r.state, r.started_at, r.duration_ms,"
+        " coalesce(r.bytes, 0) AS bytes, r.hold IS NOT NULL AS held"
+        " FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id JOIN users u ON u.id = m.host_id"
+        " WHERE ($1::timestamptz IS NULL OR (r.started_at, r.id) < ($1, $2::text))"
+        " ORDER BY r.started_at DESC, r.id DESC LIMIT $3",
+        moment,
+        last,
+        limit,
+    )
+
+
+async def owners(connection: Connection, limit: int) -> list[OwnerRow]:
+    """Return the accounts that store most, most first."""
+    return await connection.all(
+        OwnerRow,
+        "WITH recorded AS (SELECT m.host_id AS id, count(*) AS number, coalesce(sum(r.bytes), 0)::bigint AS bytes"
+        "   FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id GROUP BY m.host_id),"
+        " uploaded AS (SELECT owner_id AS id, count(*) AS number, sum(bytes)::bigint AS bytes"
+        "   FROM media_files GROUP BY owner_id)"
+        " SELECT u.id AS user_id, u.username, u.display_name, coalesce(r.number, 0) AS recordings,"
+        "   coalesce(r.bytes, 0) AS recording_bytes, coalesce(f.number, 0) AS files, coalesce(f.bytes, 0) AS file_bytes"
+        " FROM users u LEFT JOIN recorded r ON r.id = u.id LEFT JOIN uploaded f ON f.id = u.id"
+        " WHERE r.id IS NOT NULL OR f.id IS NOT NULL"
+        " ORDER BY coalesce(r.bytes, 0) + coalesce(f.bytes, 0) DESC, u.id LIMIT $1",
+        limit,
+    )

@@ -77,6 +77,24 @@ ADMINISTRATION: dict[str, Any] = {
                                       "created_at": _AT, "participants": 4}], "next": "more"},
     "/webhooks": {"webhooks": [{"id": "w1", "url": "https://example.org/hook", "kinds": ["*"], "all_meetings": True,
                                 "created_at": _AT, "livekit_key": None, "secret": None}]},
+    "/admin/nodes": {"nodes": [
+        {"node": "sfu-1", "region": "eu", "alive": True, "draining": False, "overloaded": False, "cpu": 0.12,
+         "rooms": 3, "participants": 9},
+        {"node": "sfu-2", "region": "eu", "alive": True, "draining": False, "overloaded": True, "cpu": 0.98,
+         "rooms": 40, "participants": 150},
+    ]},
+    "/admin/api-keys": {"keys": [
+        {"id": "a1", "name": "Booking system", "scopes": ["admissions:write"], "user_id": "u2", "username": "grace",
+         "created_at": _AT, "expires_at": None, "last_used_at": _AT},
+    ], "next": None},
+    "/admin/storage": {"owners": [
+        {"user_id": "u2", "username": "grace", "display_name": "Grace Hopper", "recordings": 2,
+         "recording_bytes": 3_000_000_000, "files": 1, "file_bytes": 48_000},
+    ], "quota_bytes": 1},
+    "/admin/recordings": {"recordings": [
+        {"id": "r1", "title": "Design review", "owner": "grace", "state": "ready", "started_at": _AT,
+         "duration_ms": 61_000, "bytes": 1_000_000, "held": False},
+    ], "next": None},
     "/admin/audit": {"entries": [{"id": 1, "at": _AT, "actor": "u1", "action": "ban_user", "target": "u3",
                                   "address": "192.0.2.1", "detail": {"why": "<i>spam</i>"}}], "next": None},
 }  # fmt: skip
@@ -212,7 +230,7 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     admin = USER | {"email": "ada@example.org", "email_verified": True, "role": "admin"}
     server.answers["GET", "/users/profile"] = (200, admin)
     # The page remembers who signed in until it is reloaded.
-    for section in ("", "/people", "/meetings", "/webhooks", "/audit"):
+    for section in ("", "/people", "/meetings", "/storage", "/keys", "/webhooks", "/audit"):
         await view.goto(f"{server.url}/admin{section}")
         await expect(view.locator(".data-table tbody tr, .counts .card").first).to_be_visible()
         yield f"admin{section.replace('/', '-')}"

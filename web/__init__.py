@@ -15,7 +15,12 @@ _SOURCES = ("api-docs", "app", "index.html", "sdk", "service-worker.js", "tools"
 
 
 def root() -> Path:
-    """Return the directory of the bundle if it was built from these sources, otherwise that of the sources."""
+    """Return the directory of the bundle if it was built from these sources, otherwise that of the sources.
+
+    An installation without sources has only the bundle.
+    """
+    if not (ROOT / "app").is_dir():
+        return BUILT
     try:
         made_from = json.loads((BUILT / "build.json").read_bytes())["sources"]
     except (OSError, ValueError, KeyError):

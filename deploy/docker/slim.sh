@@ -4,7 +4,7 @@
 set -eu
 site=$(echo "$1"/lib/python3*/site-packages)
 find "$site" -depth -type d \( -name tests -o -name SelfTest \) -exec rm -rf {} +
-find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' -o -name '*.a' \) -delete
+find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.cc' -o -name '*.h' -o -name '*.a' \) -delete
 rm -rf "$site"/onnx/backend/test "$site"/onnxruntime/transformers "$site"/onnxruntime/tools \
     "$site"/onnxruntime/quantization "$site"/onnxruntime/datasets "$site"/onnx/reference/ops "$site"/numpy/f2py
 # For C programs; Python's module contains it.

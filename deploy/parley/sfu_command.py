@@ -5,6 +5,7 @@ import argparse
 from foundation.settings import Settings
 from parley import part_process, workers
 from parley.part_configs import sfu_config
+from sfu.rooms.node import MOVING_SECONDS
 from sfu.server import main as sfu_main
 
 
@@ -18,6 +19,6 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
         settings,
         "sfu",
         lambda ready: sfu_main.run(config, ready, tuning),
-        stop_seconds=config.drain_seconds or 0,
+        stop_seconds=0 if config.drain_seconds is None else config.drain_seconds + MOVING_SECONDS,
         live={"max_participants": tuning.limit_participants},
     )

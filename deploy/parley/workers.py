@@ -19,6 +19,7 @@ from parley.child import Child, ChildFailed, Program
 from parley.network import allocate_port, url_host
 from parley.part_process import STOP_SECONDS, die_with_parent, notify_ready
 from parley.part_secrets import SECRETS_OF
+from sfu.rooms.node import MOVING_SECONDS
 from sfu.server import port_share
 from sfu.server.addresses import local_addresses
 from sfu.server.port_group import PortGroup
@@ -87,7 +88,8 @@ async def _supervise(settings: Settings) -> None:
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError, ChildFailed):
             await starting
-        patience = STOP_SECONDS + max(0, settings["drain_seconds"])
+        drains = settings["drain_seconds"] >= 0
+        patience = STOP_SECONDS + (settings["drain_seconds"] + MOVING_SECONDS if drains else 0)
         await asyncio.gather(*(child.stop(patience) for child in children))
         steering.cancel()
         await asyncio.gather(steering, return_exceptions=True)

@@ -29,7 +29,7 @@ def send(room: Room, participant: Participant, message: signaling.Chat, now: int
     if message.to is not None and message.to not in room.participants:
         raise Refused(Code.UNKNOWN_PARTICIPANT, "There is no such participant.")
     deliver(room, sent)
-    room.context.outbox.report(
+    room.report(
         facts.ChatSent(
             room=room.room,
             at=at,

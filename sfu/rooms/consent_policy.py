@@ -34,7 +34,7 @@ def imply(room: Room, participant: Participant, now: int) -> None:
     if of(room) != "implied" or participant.consents.recording is not None or participant.link is not None:
         return
     participant.consents.recording = True
-    room.context.outbox.report(
+    room.report(
         facts.ConsentAnswered(
             room=room.room,
             at=room.context.unix_ms(now),

@@ -29,7 +29,7 @@ def answer(room: LiveRoom, participant: Participant, message: signaling.Consent,
         if granted is None or getattr(consents, name) == granted:
             continue
         setattr(consents, name, granted)
-        room.context.outbox.report(
+        room.report(
             facts.ConsentAnswered(
                 room=room.room,
                 at=room.context.unix_ms(now),

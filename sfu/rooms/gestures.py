@@ -49,7 +49,7 @@ def react(room: Room, participant: Participant, message: signaling.Reaction, now
     if not participant.grants.chat:
         raise Refused(Code.NOT_PERMITTED, "Chat is not allowed for you in this meeting.")
     show(room, shown)
-    room.context.outbox.report(
+    room.report(
         facts.MessageReacted(
             room=room.room,
             at=room.context.unix_ms(now),

@@ -4,6 +4,7 @@ from sfu.api import facts, signaling
 from sfu.api.desired_state import SharedView
 from sfu.api.join_token import Grants, JoinClaims
 from sfu.api.refusal import Code, Refused
+from sfu.api.signaling_values import ParticipantInfo
 from sfu.rooms import consent_policy, distribution, publishing, subscribing
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
@@ -67,7 +68,7 @@ def join(room: LiveRoom, claims: JoinClaims, session: int | None, now: int) -> P
     consent_policy.imply(room, participant, now)
     if not participant.grants.hidden:
         room.broadcast(signaling.ParticipantJoined(participant=room.info(participant)), but=participant.participant)
-    room.context.outbox.report(
+    room.report(
         facts.ParticipantJoined(
             room=room.room,
             at=room.context.unix_ms(now),
@@ -90,8 +91,7 @@ def _grants_for(room: LiveRoom, claims: JoinClaims) -> Grants:
 
 def _start_afresh(room: LiveRoom, participant: Participant, claims: JoinClaims, session: int | None, now: int) -> None:
     dismiss(room, participant, Code.REPLACED)
-    publishing.end(room, participant, now)
-    subscribing.end(room, participant, now)
+    end_media(room, participant, now)
     participant.wants.clear()
     participant.session = session
     participant.signaled = session is not None
@@ -171,24 +171,34 @@ def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> No
     """Remove a participant permanently. `reason` is as in facts.ParticipantLeft."""
     room.quality.leave(participant, now)
     info = room.info(participant)
-    publishing.end(room, participant, now)
-    subscribing.end(room, participant, now)
+    end_media(room, participant, now)
     del room.participants[participant.participant]
     room.speakers.remove(participant.participant)
     room.context.outbox.close(participant.session, NORMAL_CLOSURE if reason == "left" else TIMED_OUT, reason)
     participant.session = None
     if not participant.grants.hidden:
         room.broadcast(signaling.ParticipantLeft(participant=participant.participant, reason=reason))
-    room.context.outbox.report(
-        facts.ParticipantLeft(
-            room=room.room,
-            at=room.context.unix_ms(now),
-            participant=participant.participant,
-            reason=reason,
-            info=info,
-        )
-    )
+    _report_left(room, participant, info, reason, now)
     distribution.refresh_all(room, now)
+
+
+def move_away(room: LiveRoom, participant: Participant, now: int) -> None:
+    """Tell a participant to join the room again, on another node, and count it as gone; its peers stay."""
+    dismiss(room, participant, Code.MOVED)
+    room.quality.leave(participant, now)
+    _report_left(room, participant, room.info(participant), Code.MOVED.value, now)
+
+
+def end_media(room: LiveRoom, participant: Participant, now: int) -> None:
+    """Close a participant's peers."""
+    publishing.end(room, participant, now)
+    subscribing.end(room, participant, now)
+
+
+def _report_left(room: LiveRoom, participant: Participant, info: ParticipantInfo, reason: str, now: int) -> None:
+    at = room.context.unix_ms(now)
+    who = participant.participant
+    room.report(facts.ParticipantLeft(room=room.room, at=at, participant=who, reason=reason, info=info))
 
 
 def expire(room: LiveRoom, now: int) -> None:

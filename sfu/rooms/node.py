@@ -57,6 +57,8 @@ _SILENT_NS = 2_000_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
 _KEYS_A_TURN = 4
+MOVING_SECONDS = 8
+"""Seconds for which media of a room that has moved continues here, while the participants connect to the other node."""
 
 
 class Membership(NamedTuple):
@@ -71,6 +73,12 @@ class Home(NamedTuple):
 
     node: str
     url: str
+
+
+class MovedKey(NamedTuple):
+    """The place in the schedule of a room that has moved."""
+
+    number: int
 
 
 class Node:
@@ -88,6 +96,7 @@ class Node:
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
+        self._moved: dict[int, LiveRoom] = {}  # rooms whose participants are on their way to another node
         self._shed = NOTHING
         self._turns: dict[Hashable, int] = {}  # keys that wait for a turn, in order, with their times of arrival
         self._first: dict[Hashable, int] = {}  # keys whose turn comes before all others
@@ -251,7 +260,7 @@ class Node:
             self.context.outbox.epochs[name] = epoch
             room.is_secondary = name in self.homes
             if not room.is_secondary:
-                self.context.outbox.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
+                room.report(facts.RoomOpened(room=name, at=room.opened_unix_ms))
             self.context.schedule.set(RoomKey(name), now + _TICK_NS)
             room.adaptation.hurry(now)
             if self._shed != NOTHING:
@@ -266,16 +275,18 @@ class Node:
             if room.is_secondary:
                 close_links(room, now)
         if not room.participants and not room.links and self.rooms.get(room.room) is room:
-            room.taps.close("left", now)
-            del self.rooms[room.room]
-            self._ticks.pop(room.room, None)
-            self.context.schedule.set(RoomKey(room.room), None)
-            self.context.schedule.set(AdaptationKey(room.room), None)
-            if not room.is_secondary:
-                at = self.context.unix_ms(now)
-                self.context.outbox.report(facts.RoomClosed(room=room.room, at=at, moved=room.taps.moved))
-            self.context.outbox.epochs.pop(room.room, None)
-            self.homes.pop(room.room, None)
+            self._close(room, now)
+
+    def _close(self, room: LiveRoom, now: int) -> None:
+        room.taps.close("left", now)
+        del self.rooms[room.room]
+        self._ticks.pop(room.room, None)
+        self.context.schedule.set(RoomKey(room.room), None)
+        self.context.schedule.set(AdaptationKey(room.room), None)
+        if not room.is_secondary:
+            room.report(facts.RoomClosed(room=room.room, at=self.context.unix_ms(now), moved=room.taps.moved))
+        self.context.outbox.epochs.pop(room.room, None)
+        self.homes.pop(room.room, None)
 
     def apply(self, desired: DesiredState, now: int) -> int:
         """Apply a desired state to its room; return the version in force, 0 if the room is not live."""
@@ -332,11 +343,36 @@ class Node:
         self.settle(now)
 
     def _move_away(self, room: LiveRoom, now: int) -> None:
+        """Close a room, but let its media continue until the participants are connected to the other node."""
         close_links(room, now)
         room.taps.close(taps.MOVED, now)
         for participant in list(room.participants.values()):
-            membership.put_out(room, participant, Code.MOVED, now)
-        self.close_if_empty(room, now)
+            if participant.signaled:
+                membership.move_away(room, participant, now)
+            else:  # only the end of its media makes it join again
+                membership.put_out(room, participant, Code.MOVED, now)
+        self._close(room, now)
+        room.has_moved = True
+        key = MovedKey(self.context.number())
+        self._moved[key.number] = room
+        self.context.schedule.set(key, now + MOVING_SECONDS * 1_000_000_000)
+
+    @property
+    def has_moving(self) -> bool:
+        """True while participants of rooms that have moved still get media from here."""
+        return any(
+            participant.publish is not None or participant.subscription is not None
+            for room in self._moved.values()
+            for participant in room.participants.values()
+        )
+
+    def _end_moved(self, number: int, now: int) -> None:
+        room = self._moved.pop(number, None)
+        if room is None:
+            return
+        for participant in list(room.participants.values()):
+            membership.end_media(room, participant, now)
+        room.participants.clear()
 
     def shut_down(self, now: int, *, back_soon: bool = False) -> None:
         """Close all sessions. `back_soon`: rooms and recordings continue elsewhere, or here after a restart."""
@@ -346,6 +382,8 @@ class Node:
             for participant in list(room.participants.values()):
                 membership.put_out(room, participant, Code.SHUTDOWN, now)
             self.close_if_empty(room, now)
+        for number in list(self._moved):
+            self._end_moved(number, now)
         self.settle(now)
 
     def fault(self, now: int) -> None:
@@ -487,6 +525,8 @@ class Node:
             self._incoming.take_waiting()
         elif isinstance(key, RoomKey):
             self._tick(key, now)
+        elif isinstance(key, MovedKey):
+            self._end_moved(key.number, now)
         elif isinstance(key, AdaptationKey) and key.room in self.rooms:
             room = self.rooms[key.room]
             room.quality.update(now)

@@ -103,7 +103,7 @@ def introduce(room: LiveRoom, uptrack: UpTrack, now: int) -> None:
     room.uptracks[uptrack.track] = uptrack
     room.adaptation.welcome(uptrack, now)
     room.broadcast(signaling.TrackPublished(track=uptrack.info()), but=uptrack.participant)
-    room.context.outbox.report(
+    room.report(
         facts.TrackPublished(
             room=room.room,
             at=room.context.unix_ms(now),
@@ -130,7 +130,7 @@ def withdraw(room: LiveRoom, uptrack: UpTrack, now: int, *, report: bool = True)
     room.broadcast(signaling.TrackUnpublished(track=uptrack.track))
     if not report:
         return
-    room.context.outbox.report(
+    room.report(
         facts.TrackUnpublished(
             room=room.room,
             at=room.context.unix_ms(now),

@@ -186,7 +186,7 @@ class RoomQuality:
 
     def _report(self, person: _Person, participant: Participant, now: int, *, final: bool) -> None:
         elapsed = max(now - person.since, 1)
-        self._room.context.outbox.report(
+        self._room.report(
             QualityMeasured(
                 room=self._room.room,
                 at=self._room.context.unix_ms(now),

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from sfu.api.cascade_link import LinkData, Relayed
 from sfu.api.desired_state import DesiredState
+from sfu.api.facts import AnyFact
 from sfu.api.signaling import Message, ParticipantUpdated
 from sfu.api.signaling_values import ParticipantInfo
 from sfu.flight import dump as flight_dump
@@ -43,7 +44,7 @@ class Room:
     """Participants by id and announced uptracks by track id, in order of arrival.
 
     `links` lead to other nodes that hold the room. If it `is_secondary`, another node is its home. `recorded` holds the
-    participants who are being recorded.
+    participants who are being recorded. Once the room `has_moved`, only its media continues for a moment.
     """
 
     def __init__(self, room: str, context: Context, now: int) -> None:
@@ -56,6 +57,7 @@ class Room:
         self.uptracks: dict[str, UpTrack] = {}
         self.visited = False
         self.is_secondary = False
+        self.has_moved = False
         self.links: dict[int, Link] = {}
         self.desired: DesiredState | None = None
         self.speakers = Speakers()
@@ -92,6 +94,11 @@ class Room:
             self.broadcast(changed, but=but)
         elif participant.participant != but:
             self.context.outbox.tell(participant.session, changed)
+
+    def report(self, fact: AnyFact) -> None:
+        """Report a fact to control, unless it is about what is left of a room that has moved."""
+        if not self.has_moved:
+            self.context.outbox.report(fact)
 
     def relay(self, message: Relayed, *, but: int | None = None) -> None:
         """Pass a message on to other nodes that hold the room, except by the link `but`."""

@@ -119,7 +119,7 @@ def _record(room: LiveRoom, participant: Participant, message: signaling.Record,
     if not participant.chat_bucket.take(now):
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many requests; wait a moment.")
     at = room.context.unix_ms(now)
-    room.context.outbox.report(
+    room.report(
         facts.RecordingRequested(room=room.room, at=at, participant=participant.participant, on=message.on)
     )
 

@@ -196,7 +196,7 @@ class RoomTaps:
             if stalled
             else facts.RecordingResumed(room=room, at=at, recording=name)
         )
-        self._room.context.outbox.report(fact)
+        self._room.report(fact)
         self._tell_recording()
 
     def end_recording(self, reason: str, now: int) -> None:

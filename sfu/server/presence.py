@@ -93,7 +93,10 @@ class Presence:
         self.changed()
 
     async def hand_over(self, grace: float) -> None:
-        """Wait for rooms to end, for at most `grace` seconds, then have the rest placed on other nodes."""
+        """Wait for rooms to end, for at most `grace` seconds, then have the rest placed on other nodes.
+
+        Return once their participants have left this node.
+        """
         if self._driver is None:
             return
         rooms = self._driver.node.rooms
@@ -102,10 +105,16 @@ class Presence:
             self.changed()
         for _ in range(round(grace / _LOOK_SECONDS)):
             if not rooms:
-                return
+                break
             await asyncio.sleep(_LOOK_SECONDS)
-        if not rooms:
-            return
+        if rooms:
+            await self._move_rooms()
+        while self._driver.node.has_moving:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _move_rooms(self) -> None:
+        assert self._driver is not None
+        rooms = self._driver.node.rooms
         try:
             moved = await self._control.evacuate(self._config.node)
         except ControlUnavailable as error:

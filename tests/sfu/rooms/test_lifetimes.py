@@ -3,7 +3,8 @@
 import pytest
 
 from sfu.api import facts, signaling
-from sfu.api.refusal import Refused
+from sfu.api.refusal import Code, Refused
+from sfu.rooms.node import MOVING_SECONDS
 from tests.sfu.rooms.stage import SECOND, Stage, audio, publish, subscribe
 
 
@@ -42,6 +43,34 @@ def test_media_outlives_the_socket_within_the_grace() -> None:
     sender.send(audio(3))
     stage.deliver()
     assert len(receiver.rtp) == before + 2
+
+
+def test_media_of_a_room_that_moved_continues_until_its_people_have_followed() -> None:
+    stage = Stage()
+    ann, bob = stage.join("ann"), stage.join("bob")
+    receiver = subscribe(stage, bob)
+    sender = publish(stage, ann)
+    before = len(receiver.rtp)
+    stage.node.move_away(["r"], stage.now)
+    stage.deliver()
+    assert bob.last(signaling.Error).code == Code.MOVED.value
+    assert not stage.node.rooms
+    assert [type(fact) for fact in stage.facts[-3:]] == [facts.ParticipantLeft, facts.ParticipantLeft, facts.RoomClosed]
+    told = len(stage.facts)
+    stage.run((MOVING_SECONDS - 1) * SECOND, SECOND // 5)
+    sender.send(audio(1), audio(2))
+    stage.deliver()
+    assert len(receiver.rtp) == before + 2
+    assert stage.node.has_moving
+    with pytest.raises(Refused):
+        stage.node.resume(ann.last(signaling.RoomInfo).resume, 99, stage.now)
+    stage.run(2 * SECOND, SECOND // 5)
+    sender.send(audio(3))
+    stage.deliver()
+    assert len(receiver.rtp) == before + 2
+    assert not stage.node.has_moving
+    assert not len(stage.node.peers)
+    assert len(stage.facts) == told
 
 
 def test_a_network_that_is_gone_ends_a_silent_participant_within_35_seconds() -> None:

@@ -229,3 +229,39 @@ async def test_the_word_for_a_network_fits_what_is_seen(page: Page) -> None:
     ]
     body = "return argument.map(([reading, seen]) => module.qualityOf(reading, seen));"
     assert await call(page, "/sdk/statistics.js", body, cases) == [expected for _, _, expected in cases]
+
+
+async def test_a_room_that_moves_keeps_the_media_of_those_who_have_not_followed(page: Page) -> None:
+    """Ada's camera is replaced and then shown by the next node; Grace never comes."""
+    body = """
+      const {Roster} = await import('/sdk/roster.js');
+      const roster = new Roster();
+      const person = (participant) => ({participant, name: participant});
+      const camera = (track, participant) => ({track, participant, source: 'camera', media: 'video', codec: 'VP8'});
+      roster.replace([person('ada'), person('grace')], [camera('old-a', 'ada'), camera('old-g', 'grace')]);
+      roster.tracks.get('old-a').mediaTrack = 'picture';
+      let left = null;
+      const handover = new module.Handover(roster, (what) => { left = what; });
+      handover.begin(roster.replace([], []));
+      const kept = [...roster.tracks.keys()];
+      const awaited = [handover.named('ada'), handover.named('ada'), handover.named('radia')];
+      const track = roster.setTrack(camera('new-a', 'ada'));
+      const old = handover.successor(track);
+      const borrows = [handover.borrows('new-a'), handover.successor(track)];
+      handover.arrived('new-a');
+      borrows.push(handover.borrows('new-a'), handover.active);
+      handover.end();
+      return {kept, awaited, old: old.mediaTrack, borrows, tracks: [...roster.tracks.keys()], active: handover.active,
+        people: left.people, lost: left.tracks.map(({id}) => id), borrowing: left.borrowing};
+    """
+    assert await call(page, "/sdk/handover.js", body) == {
+        "kept": ["old-a", "old-g"],
+        "awaited": [True, False, False],
+        "old": "picture",
+        "borrows": [True, None, False, True],
+        "tracks": ["old-g", "new-a"],
+        "active": False,
+        "people": ["grace"],
+        "lost": ["old-g"],
+        "borrowing": [],
+    }

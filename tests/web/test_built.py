@@ -38,6 +38,8 @@ def test_it_is_served_only_while_it_is_that_of_the_sources(built: Path, monkeypa
     assert web.root() == web.ROOT
     (built / "build.json").unlink()
     assert web.root() == web.ROOT
+    monkeypatch.setattr(web, "ROOT", built.parent)  # an installation without sources
+    assert web.root() == built
 
 
 @pytest.mark.asyncio(loop_scope="module")

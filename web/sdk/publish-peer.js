@@ -24,6 +24,10 @@ import { Uplink, outgoingBitrate } from './uplink.js';
 
 /** The interval for checking a video's size: no event reports a change. */
 const SIZE_MS = 1_000;
+/** How long the previous node still gets our media once the next one has it: others may follow later than we do. */
+const OVERLAP_MS = 4_000;
+/** The limit of that time if the next node cannot be reached. */
+const LONGEST_OVERLAP_MS = 10_000;
 /** The order of m-sections in the first offer: sound first, since it matters most. */
 const ORDER = ['microphone', 'camera', 'screen', 'screen-audio'];
 
@@ -36,6 +40,10 @@ export class PublishPeer extends Emitter {
   #iceServers = [];
   /** @type {RTCPeerConnection|null} */
   #pc = null;
+  /** The peer to the previous node, while the room moves. @type {RTCPeerConnection|null} */
+  #previous = null;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #overlap;
   /** @type {Map<Source, Published>} */
   #published = new Map();
   /** @type {Map<Source, RTCRtpTransceiver>} */
@@ -218,8 +226,12 @@ export class PublishPeer extends Emitter {
     if (this.#awaiting && this.#pc?.signalingState === 'have-local-offer') this.#sendOffer();
   }
 
-  /** Replace the RTCPeerConnection with a new one with the same media, and offer it. */
-  async restart() {
+  /**
+   * Replace the RTCPeerConnection with a new one with the same media, and offer it.
+   * @param {boolean} [moves] the room moves to another node: the previous one gets our media until the next one has it
+   */
+  async restart(moves = false) {
+    if (moves && this.#pc?.connectionState === 'connected') this.#keepPrevious(this.#pc);
     this.#discard();
     this.#fresh = true;
     for (const source of ORDER) {
@@ -266,8 +278,29 @@ export class PublishPeer extends Emitter {
   }
 
   close() {
+    this.#dropPrevious();
     this.#discard();
     this.#published.clear();
+  }
+
+  /** @param {RTCPeerConnection} pc */
+  #keepPrevious(pc) {
+    this.#dropPrevious();
+    this.#previous = pc;
+    this.#pc = null;
+    this.#dropPreviousIn(LONGEST_OVERLAP_MS);
+  }
+
+  /** @param {number} ms */
+  #dropPreviousIn(ms) {
+    clearTimeout(this.#overlap);
+    this.#overlap = setTimeout(() => this.#dropPrevious(), ms);
+  }
+
+  #dropPrevious() {
+    clearTimeout(this.#overlap);
+    this.#previous?.close();
+    this.#previous = null;
   }
 
   #settled() {
@@ -348,7 +381,9 @@ export class PublishPeer extends Emitter {
     if (this.#pc) return this.#pc;
     const pc = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: 'max-bundle' });
     pc.addEventListener('connectionstatechange', () => {
-      if (pc === this.#pc) this.emit('state', pc.connectionState);
+      if (pc !== this.#pc) return;
+      if (this.#previous && pc.connectionState === 'connected') this.#dropPreviousIn(OVERLAP_MS);
+      this.emit('state', pc.connectionState);
     });
     this.#pc = pc;
     this.#watching = setInterval(() => void this.#fit().then(() => this.#spare()), SIZE_MS);

@@ -27,6 +27,7 @@
 import { describeConnection } from './connection-state.js';
 import { Emitter } from './emitter.js';
 import { grantsOf } from './grants.js';
+import { Handover } from './handover.js';
 import { PeerKeeper } from './peer-keeper.js';
 import { PublishPeer } from './publish-peer.js';
 import { Roster } from './roster.js';
@@ -77,6 +78,8 @@ export class Room extends Emitter {
   #viewing = new Viewing(() => this.#signaling.joined, (tracks) => this.#signaling.send({ kind: 'subscribe', tracks }));
   /** The user's answers, by the version of the consent text. @type {Map<string, object>} */
   #consents = new Map();
+  #handover = new Handover(this.roster, (left) => this.#handedOver(left));
+  #moves = false;
   /** @type {any} */
   #signalingState = { state: 'idle' };
 
@@ -299,7 +302,7 @@ export class Room extends Emitter {
     backup: (message) => void this.#publish.setBackup(message),
     layers: ({ track, active }) => void this.#publish.setLayers(track, active),
     slots: (message) => this.#applyMedia(this.#slots.assign(message.slots)),
-    'user-joined': ({ participant }) => this.emit('participant-joined', this.roster.setParticipant(participant)),
+    'user-joined': ({ participant }) => this.#participantJoined(participant),
     'user-updated': ({ participant }) => this.emit('participant-updated', this.roster.setParticipant(participant)),
     'user-left': (message) => this.#participantLeft(message),
     'track-published': ({ track }) => this.#trackPublished(this.roster.setTrack(track)),
@@ -311,7 +314,7 @@ export class Room extends Emitter {
     recording: ({ state }) => this.emit('recording', (this.recording = state)),
     captions: ({ state }) => this.emit('captions-state', (this.captions = state)),
     caption: (message) => this.emit('caption', message),
-    move: (message) => this.#moves(message),
+    move: (message) => this.#reassigned(message),
     closing: ({ at }) => {
       this.closesAt = at ?? 0;
       this.emit('closing', { at: at ?? null });
@@ -346,7 +349,16 @@ export class Room extends Emitter {
     this.recording = info.recording;
     this.captions = info.captions;
     this.metadata = info.metadata ?? '';
+    this.#handover.end();
+    const moves = this.#moves && again && !info.resumed && this.#subscribe.keepPrevious();
+    this.#moves = false;
     const change = this.roster.replace(info.participants, info.tracks);
+    if (moves) {
+      this.#slots = new Slots(); // the previous node's: the next one uses the same mids
+      this.#handover.begin({ left: change.left, removed: change.removed.filter((track) => track.participant !== info.participant) });
+      change.left = [];
+      change.removed = change.removed.filter((track) => track.participant === info.participant);
+    }
     for (const track of change.removed) this.#forget(track);
     for (const participant of change.left) this.emit('participant-left', { ...participant, reason: 'timeout' });
     for (const participant of change.joined) this.emit('participant-joined', participant);
@@ -359,7 +371,7 @@ export class Room extends Emitter {
     this.emit('recording', this.recording);
     this.emit('captions-state', this.captions);
     this.#share(info.shared);
-    void this.#negotiate(info.resumed ?? false, again);
+    void this.#negotiate(info.resumed ?? false, again, moves);
   }
 
   /** @param {SharedView} [state] */
@@ -369,7 +381,7 @@ export class Room extends Emitter {
   }
 
   /** @param {any} message */
-  #moves(message) {
+  #reassigned(message) {
     this.closesAt = 0;
     this.emit('closing', { at: null });
     this.emit('moving', message);
@@ -377,9 +389,9 @@ export class Room extends Emitter {
 
   /**
    * Offer what we publish: the prepared offer at first, after a resume only what the server may have missed, otherwise anew.
-   * @param {boolean} resumed @param {boolean} again
+   * @param {boolean} resumed @param {boolean} again @param {boolean} moves
    */
-  async #negotiate(resumed, again) {
+  async #negotiate(resumed, again, moves) {
     for (const { source } of this.#publish.published) {
       if (!this.grants.publish.includes(source)) await this.#publish.remove(source);
     }
@@ -390,9 +402,15 @@ export class Room extends Emitter {
     } else {
       this.#viewing.restart();
       for (const consent of this.#consents.values()) this.#signaling.send({ kind: 'consent', ...consent });
-      await (again ? this.#publish.restart() : this.#publish.offer());
+      await (again ? this.#publish.restart(moves) : this.#publish.offer());
     }
     this.#viewing.flush();
+  }
+
+  /** @param {any} info */
+  #participantJoined(info) {
+    const awaited = this.#handover.named(info.participant);
+    this.emit(awaited ? 'participant-updated' : 'participant-joined', this.roster.setParticipant(info));
   }
 
   /** @param {{participant: string, reason: string}} message */
@@ -409,6 +427,12 @@ export class Room extends Emitter {
     if (track.participant === this.participant) return;
     this.#viewing.add(track.id, track.media);
     track.mediaTrack = this.#slots.mediaOf(track.id);
+    const previous = this.#handover.successor(track);
+    if (previous) {
+      track.mediaTrack ??= previous.mediaTrack;
+      this.#viewing.remove(previous.id);
+      this.emit('track-unpublished', previous);
+    }
     this.emit('track-published', track);
     if (track.mediaTrack) this.emit('track-media', track);
   }
@@ -423,6 +447,7 @@ export class Room extends Emitter {
 
   /** @param {RemoteTrack} track */
   #forget(track) {
+    this.#handover.arrived(track.id);
     this.#viewing.remove(track.id);
     track.mediaTrack = null;
     this.emit('track-unpublished', track);
@@ -471,14 +496,29 @@ export class Room extends Emitter {
     for (const [id, mediaTrack] of changed) {
       const track = this.roster.tracks.get(id);
       if (!track) continue;
+      if (this.#handover.borrows(id) && mediaTrack?.muted !== false) {
+        // Nothing has arrived from the next node yet.
+        mediaTrack?.addEventListener('unmute', () => this.#applyMedia(new Map([[id, this.#slots.mediaOf(id)]])), { once: true });
+        continue;
+      }
       track.mediaTrack = mediaTrack;
       this.emit('track-media', track);
+      this.#handover.arrived(id);
     }
+  }
+
+  /** @param {{people: string[], tracks: RemoteTrack[], borrowing: string[]}} left */
+  #handedOver({ people, tracks, borrowing }) {
+    this.#subscribe.dropPrevious();
+    for (const id of borrowing) this.#applyMedia(new Map([[id, this.#slots.mediaOf(id)]]));
+    for (const { id } of tracks) this.#trackUnpublished(id);
+    for (const participant of people) this.#participantLeft({ participant, reason: 'timeout' });
   }
 
   /** @param {import('./signaling.js').SignalingState} state */
   #signalingChanged(state) {
     this.#signalingState = state;
+    if (state.state === 'waiting') this.#moves = state.code === 'moved';
     if (state.state === 'closed') this.#close();
     this.#updateConnection();
   }
@@ -493,6 +533,7 @@ export class Room extends Emitter {
   }
 
   #close() {
+    this.#handover.end();
     this.#viewing.close();
     this.#keeper.close();
     this.#publish.close();

@@ -20,6 +20,8 @@ export class SubscribePeer extends Emitter {
   #iceServers = [];
   /** @type {RTCPeerConnection|null} */
   #pc = null;
+  /** The peer of the previous node, while the room moves. @type {RTCPeerConnection|null} */
+  #previous = null;
   #ufrag = '';
   #serial = new Serial();
 
@@ -71,12 +73,33 @@ export class SubscribePeer extends Emitter {
     });
   }
 
+  /**
+   * Keep receiving from the node that the room leaves, and prepare for the offer of the next one.
+   * @returns {boolean} false if nothing arrives from there
+   */
+  keepPrevious() {
+    if (this.#pc?.connectionState !== 'connected') return false;
+    this.dropPrevious();
+    this.#previous = this.#pc;
+    this.#pc = null;
+    this.#ufrag = '';
+    this.data.close();
+    return true;
+  }
+
+  /** Stop receiving from the previous node. */
+  dropPrevious() {
+    this.#previous?.close();
+    this.#previous = null;
+  }
+
   /** Drop the peer: the server lost it and will offer another. */
   reset() {
     return this.#serial.run(async () => this.#discard());
   }
 
   close() {
+    this.dropPrevious();
     this.#discard();
   }
 

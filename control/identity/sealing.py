@@ -4,7 +4,9 @@ A sealed text is bound to one subject (its additional data), so a secret copied 
 """
 
 import base64
+import contextlib
 import os
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,14 +16,14 @@ _NONCE = 12
 
 
 class Seal:
-    """Encryption and decryption of texts for one purpose."""
+    """Encryption and decryption of texts for one purpose: with the first key; texts of the other keys are read, too."""
 
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._ciphers = [AESGCM(key) for key in keys]
 
     def seal(self, subject: str, plain: str) -> str:
         nonce = os.urandom(_NONCE)
-        sealed = self._cipher.encrypt(nonce, plain.encode(), subject.encode())
+        sealed = self._ciphers[0].encrypt(nonce, plain.encode(), subject.encode())
         return _PREFIX + base64.b64encode(nonce + sealed).decode()
 
     def open(self, subject: str, stored: str) -> str:
@@ -30,9 +32,12 @@ class Seal:
             raise ValueError("the text is not sealed")
         try:
             data = base64.b64decode(stored.removeprefix(_PREFIX), validate=True)
-            return self._cipher.decrypt(data[:_NONCE], data[_NONCE:], subject.encode()).decode()
-        except (InvalidTag, ValueError) as error:
+        except ValueError as error:
             raise ValueError("the text was sealed with another key") from error
+        for cipher in self._ciphers:
+            with contextlib.suppress(InvalidTag, ValueError):
+                return cipher.decrypt(data[:_NONCE], data[_NONCE:], subject.encode()).decode()
+        raise ValueError("the text was sealed with another key")
 
 
 def is_sealed(stored: str) -> bool:

@@ -4,11 +4,12 @@ Algorithms and audiences are fixed here, never taken from the token (CVE-2021-39
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -70,23 +71,23 @@ class Tokens:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._access_key = keys.derive("access token")
-        self._participant_key = keys.derive("participant token")
-        self._admission_key = keys.derive("admission token")
-        self._refresh_key = keys.derive("refresh token")
-        self._attempt_key = keys.derive("oidc attempt")
-        self._device_key = keys.derive("device")
-        self._visit_key = keys.derive("visit of a shared recording")
-        self._csrf_key = keys.derive("csrf token")
-        self._link_key = keys.derive("file link")
-        self._mark_key = keys.derive("recognition")
+        self._access_keys = keys.derive("access token")
+        self._participant_keys = keys.derive("participant token")
+        self._admission_keys = keys.derive("admission token")
+        self._refresh_keys = keys.derive("refresh token")
+        self._attempt_keys = keys.derive("oidc attempt")
+        self._device_keys = keys.derive("device")
+        self._visit_keys = keys.derive("visit of a shared recording")
+        self._csrf_keys = keys.derive("csrf token")
+        self._link_keys = keys.derive("file link")
+        self._mark_key = keys.derive_stable("recognition")
 
     def access(self, user: str, session: str, epoch: int) -> str:
         claims = {"sub": user, "sid": session, "epoch": epoch}
-        return self._sign(claims, self._access_key, _ACCESS, ACCESS_SECONDS)
+        return self._sign(claims, self._access_keys, _ACCESS, ACCESS_SECONDS)
 
     def read_access(self, token: str) -> Access | None:
-        claims = self._read(token, self._access_key, _ACCESS)
+        claims = self._read(token, self._access_keys, _ACCESS)
         match claims:
             case {"sub": str(user), "sid": str(session), "epoch": int(epoch)}:
                 return Access(user, session, epoch)
@@ -94,33 +95,33 @@ class Tokens:
 
     def participant(self, participant: str, meeting: str) -> str:
         claims = {"sub": participant, "meeting": meeting}
-        return self._sign(claims, self._participant_key, _PARTICIPANT, PARTICIPANT_SECONDS)
+        return self._sign(claims, self._participant_keys, _PARTICIPANT, PARTICIPANT_SECONDS)
 
     def read_participant(self, token: str) -> GuestPass | None:
-        return self._guest_pass(self._read(token, self._participant_key, _PARTICIPANT))
+        return self._guest_pass(self._read(token, self._participant_keys, _PARTICIPANT))
 
     def admission(self, participant: str, meeting: str, seconds: int) -> str:
         """Return the token with which a participant may join for some time."""
         claims = {"sub": participant, "meeting": meeting}
-        return self._sign(claims, self._admission_key, _ADMISSION, seconds)
+        return self._sign(claims, self._admission_keys, _ADMISSION, seconds)
 
     def read_admission(self, token: str) -> GuestPass | None:
-        return self._guest_pass(self._read(token, self._admission_key, _ADMISSION))
+        return self._guest_pass(self._read(token, self._admission_keys, _ADMISSION))
 
     def attempt(self, attempt: Attempt) -> str:
         """Return the token that the browser keeps while it signs in at an identity provider."""
-        return self._sign({"sub": attempt.provider, **asdict(attempt)}, self._attempt_key, _ATTEMPT, ATTEMPT_SECONDS)
+        return self._sign({"sub": attempt.provider, **asdict(attempt)}, self._attempt_keys, _ATTEMPT, ATTEMPT_SECONDS)
 
     def read_attempt(self, token: str) -> Attempt | None:
-        claims = self._read(token, self._attempt_key, _ATTEMPT)
+        claims = self._read(token, self._attempt_keys, _ATTEMPT)
         return None if claims is None else Attempt(**{one.name: str(claims[one.name]) for one in fields(Attempt)})
 
     def device(self, device: Device) -> str:
         claims = {"sub": device.id, "users": device.users}
-        return self._sign(claims, self._device_key, _DEVICE, DEVICE_SECONDS)
+        return self._sign(claims, self._device_keys, _DEVICE, DEVICE_SECONDS)
 
     def read_device(self, token: str) -> Device | None:
-        claims = self._read(token, self._device_key, _DEVICE)
+        claims = self._read(token, self._device_keys, _DEVICE)
         match claims:
             case {"sub": str(device), "users": list(users)}:
                 return Device(device, tuple(str(user) for user in users))
@@ -128,38 +129,41 @@ class Tokens:
 
     def visit(self, link: str) -> str:
         """Return the token of a browser that gave the passcode of a shared link."""
-        return self._sign({"sub": link}, self._visit_key, _VISIT, VISIT_SECONDS)
+        return self._sign({"sub": link}, self._visit_keys, _VISIT, VISIT_SECONDS)
 
     def visit_matches(self, link: str, given: str) -> bool:
-        claims = self._read(given, self._visit_key, _VISIT)
+        claims = self._read(given, self._visit_keys, _VISIT)
         return claims is not None and claims.get("sub") == link
 
     def refresh(self, session: str, generation: int) -> str:
         body = f"{session}.{generation}"
-        return f"{body}.{self._refresh_mac(body)}"
+        return f"{body}.{_refresh_mac(self._refresh_keys[0], body)}"
 
     def read_refresh(self, token: str) -> RefreshToken | None:
         body, _, mac = token.rpartition(".")
-        if not hmac.compare_digest(mac.encode(), self._refresh_mac(body).encode()):
+        if not _is_one_of(mac, (_refresh_mac(key, body) for key in self._refresh_keys)):
             return None
         session, _, generation = body.rpartition(".")
         return RefreshToken(session, int(generation))
 
     def csrf(self, session: str) -> str:
-        return hmac.digest(self._csrf_key, session.encode(), "sha256").hex()
+        return _mac(self._csrf_keys[0], session)
 
     def csrf_matches(self, session: str, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.csrf(session).encode())
+        return _is_one_of(given, (_mac(key, session) for key in self._csrf_keys))
 
     def link(self, link: str, subject: str, expires: int) -> str:
         """Return the signature of the link `link_id` to `subject`; the link is valid until `expires` (Unix seconds)."""
-        return hmac.digest(self._link_key, f"{link}\n{expires}\n{subject}".encode(), "sha256").hex()
+        return _mac(self._link_keys[0], f"{link}\n{expires}\n{subject}")
 
     def link_matches(self, link: str, subject: str, expires: int, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.link(link, subject, expires).encode())
+        return _is_one_of(given, (_mac(key, f"{link}\n{expires}\n{subject}") for key in self._link_keys))
 
     def mark(self, meeting: str, subject: str) -> bytes:
-        """Return the hash that a meeting recognises somebody by. It differs in each meeting."""
+        """Return the hash that a meeting recognises somebody by. It differs in each meeting.
+
+        It is stored, so it survives a rotation of the session secret.
+        """
         return hmac.digest(self._mark_key, f"{meeting}\n{subject}".encode(), "sha256")
 
     def join(
@@ -211,21 +215,31 @@ class Tokens:
                 return GuestPass(participant, meeting)
         return None
 
-    def _refresh_mac(self, body: str) -> str:
-        mac = hmac.digest(self._refresh_key, body.encode(), "sha256")
-        return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
-
-    def _sign(self, claims: dict[str, Any], key: bytes, audience: str, seconds: int) -> str:
+    def _sign(self, claims: dict[str, Any], keys: tuple[bytes, ...], audience: str, seconds: int) -> str:
         now = int(time.time())
-        return jwt.encode({**claims, "aud": audience, "iat": now, "exp": now + seconds}, key, algorithm="HS256")
+        return jwt.encode({**claims, "aud": audience, "iat": now, "exp": now + seconds}, keys[0], algorithm="HS256")
 
-    def _read(self, token: str, key: bytes, audience: str) -> dict[str, Any] | None:
-        try:
-            return jwt.decode(
-                token, key, algorithms=["HS256"], audience=audience, options={"require": ["exp", "aud", "sub"]}
-            )
-        except jwt.InvalidTokenError:
-            return None
+    def _read(self, token: str, keys: tuple[bytes, ...], audience: str) -> dict[str, Any] | None:
+        for key in keys:
+            with contextlib.suppress(jwt.InvalidTokenError):
+                return jwt.decode(
+                    token, key, algorithms=["HS256"], audience=audience, options={"require": ["exp", "aud", "sub"]}
+                )
+        return None
+
+
+def _refresh_mac(key: bytes, body: str) -> str:
+    mac = hmac.digest(key, body.encode(), "sha256")
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
+def _mac(key: bytes, text: str) -> str:
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def _is_one_of(given: str, expected: Iterable[str]) -> bool:
+    """Return whether a value is among the expected ones; each comparison takes constant time."""
+    return any(hmac.compare_digest(given.encode(), one.encode()) for one in expected)
 
 
 def new_rejoin_secret(participant: str) -> str:

@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "migrate":
             sub.add_argument("--dry-run", action="store_true", help="list the migrations without applying them")
+        if name == "make-keys":
+            rotation = "add next keys, or use them and accept the previous ones; restart each control after both steps"
+            sub.add_argument("--rotate", choices=("add", "use"), help=rotation)
     _add_verbs_of_own_flags(verbs, common)
     return parser
 

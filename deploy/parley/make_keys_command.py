@@ -1,4 +1,4 @@
-"""`parley make-keys`: create control's keys if they are missing, for external stores."""
+"""`parley make-keys`: create control's keys if they are missing, for external stores, or rotate them."""
 
 import argparse
 import sys
@@ -7,11 +7,15 @@ from control.identity import keys
 from foundation.settings import Settings
 
 
-def main(settings: Settings, _: argparse.Namespace) -> int:
-    """Create the keys; return the exit code."""
+def main(settings: Settings, flags: argparse.Namespace) -> int:
+    """Create the keys, or rotate them; return the exit code."""
     directory = settings["data_dir"] / "control"
     try:
-        loaded = keys.load(directory, may_create=True)
+        if flags.rotate == "add":
+            keys.add_next(directory)
+        elif flags.rotate == "use":
+            keys.use_next(directory)
+        loaded = keys.load(directory, may_create=not flags.rotate)
     except (OSError, ValueError) as error:
         print(f"parley: cannot create keys: {error}", file=sys.stderr)
         return 1

@@ -119,9 +119,7 @@ def _record(room: LiveRoom, participant: Participant, message: signaling.Record,
     if not participant.chat_bucket.take(now):
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many requests; wait a moment.")
     at = room.context.unix_ms(now)
-    room.report(
-        facts.RecordingRequested(room=room.room, at=at, participant=participant.participant, on=message.on)
-    )
+    room.report(facts.RecordingRequested(room=room.room, at=at, participant=participant.participant, on=message.on))
 
 
 def _restart_subscribe(room: LiveRoom, participant: Participant, now: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from foundation.failures import describe
 from sfu.api.registration import NodeLoad, NodeRecord, RoomLoad, RoomLoads, WebTransportEndpoint
 from sfu.rooms import room_load
+from sfu.rooms.node import MOVING_SECONDS
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable
 from sfu.server.driver import Driver
@@ -109,7 +110,9 @@ class Presence:
             await asyncio.sleep(_LOOK_SECONDS)
         if rooms:
             await self._move_rooms()
-        while self._driver.node.has_moving:
+        for _ in range(round((MOVING_SECONDS + 1) / _LOOK_SECONDS)):
+            if not self._driver.node.has_moving:
+                break
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _move_rooms(self) -> None:

@@ -25,8 +25,10 @@ WATCH_GAPS = """
   }, 100);
 })()
 """
-"""Measures the longest time for which statistics showed the same number of packets. A busy browser gives statistics late,
-which does not count: packets may have arrived meanwhile."""
+"""Measures the longest time for which statistics showed the same number of packets.
+
+A busy browser gives statistics late, which does not count: packets may have arrived meanwhile.
+"""
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ async def test_sign_in_with_a_second_factor(people: People) -> None:
 
 @given(st.text(max_size=40), st.text(max_size=80))
 def test_what_is_sealed_opens_for_its_subject_alone(subject: str, plain: str) -> None:
-    seal, other = Seal(b"k" * 32), Seal(b"o" * 32)
+    seal, other = Seal([b"k" * 32]), Seal([b"o" * 32])
     stored = seal.seal(subject, plain)
     assert is_sealed(stored) and not is_sealed(totp.new_secret())
     assert seal.open(subject, stored) == plain
@@ -80,7 +80,9 @@ async def test_secrets_are_sealed_in_the_database_and_older_ones_with_their_next
     assert is_sealed(await stored())
 
     # With another session-secret a code is worth nothing; a recovery code still lets the account in.
-    await connection.execute("UPDATE users SET totp_secret = $1, totp_last_step = 0", Seal(b"x" * 32).seal("y", secret))
+    await connection.execute(
+        "UPDATE users SET totp_secret = $1, totp_last_step = 0", Seal([b"x" * 32]).seal("y", secret)
+    )
     code = {**login, "code": totp.code(secret, step)}
     assert await people.nobody().refused("POST", "/api/v1/auth/login", code) == (401, "wrong_code")
     await people.nobody().ok("POST", "/api/v1/auth/login", {**login, "code": given_codes["recovery_codes"][0]})

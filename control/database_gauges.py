@@ -5,6 +5,7 @@ import time
 
 from prometheus_client import Gauge
 
+from control import database_outage
 from control.database import UNAVAILABLE, Pool
 from control.store.event_places import Places, Waiting
 
@@ -35,8 +36,9 @@ class DatabaseGauges:
             try:
                 await self._read()
                 read_at = time.monotonic()
-            except UNAVAILABLE:
-                pass  # the age gauge shows it
+                database_outage.note(None)
+            except UNAVAILABLE as error:
+                database_outage.note(error)
             await asyncio.sleep(_READ_SECONDS)
 
     async def trouble_of_kafka(self) -> str | None:

@@ -70,7 +70,7 @@ def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
         "breakout rooms": (often, functools.partial(breakouts.end_closed, services)),
         "tidying": (_TIDY_SECONDS, functools.partial(_tidy, services)),
     }
-    return {name: functools.partial(every, seconds, name, step) for name, (seconds, step) in steps.items()}
+    return {name: functools.partial(every, seconds, step) for name, (seconds, step) in steps.items()}
 
 
 class Leases:

@@ -1,27 +1,25 @@
 """Recurring work, isolated so that one failing item does not stop the others."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from control import database_outage
 from control.database import UNAVAILABLE
 from foundation.background import note_failure
-from foundation.failures import describe
 
-_log = logging.getLogger(__name__)
 _AGAIN_SECONDS = 5.0
 Thing = TypeVar("Thing")
 
 
-async def every(seconds: float, what: str, step: Callable[[], Awaitable[None]]) -> None:
+async def every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
     """Run a step every `seconds` until cancelled; retry sooner while the database is unreachable."""
     while True:
         pause = seconds
         try:
             await step()
         except UNAVAILABLE as error:
-            _log.warning("%s: waiting for the database: %s", what, describe(error))
+            database_outage.note(error)
             pause = min(seconds, _AGAIN_SECONDS)
         await asyncio.sleep(pause)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from prometheus_client import Counter
 
+from control import database_outage
 from control.database import UNAVAILABLE, Connection, sole_session
 from control.events.bus import Bus, BusAway, Progress
 from control.store.event_places import Held, Place
@@ -44,24 +45,21 @@ class _Relay:
     def __init__(self, place: Place, bus: Bus) -> None:
         self._place = place
         self._bus = bus
-        self._database = Outages(f"the relay to {place.name} is waiting for the database")
         self._outages = Outages(f"events are waiting for {place.name}")
         self._backoff = Backoff(_LONGEST_PAUSE, first=_POLL_SECONDS)
 
     async def run(self, dsn: str) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             try:
                 await self._while_connected(dsn)
             except UNAVAILABLE as error:
-                _say(self._database.note(error, loop.time()))
+                database_outage.note(error)
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def _while_connected(self, dsn: str) -> None:
         hint = asyncio.Event()
         async with sole_session(dsn, self._place.lock, "parley-relay") as connection:
             await connection.add_listener("outbox", lambda *_: hint.set())
-            _say(self._database.note(None, asyncio.get_running_loop().time()))
             while True:
                 hint.clear()
                 if not await self._round(connection):

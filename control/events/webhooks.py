@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
+from control import database_outage
 from control.database import UNAVAILABLE, Pool
 from control.events import livekit_webhooks
 from control.events.bus import BusAway, Progress
@@ -81,7 +82,7 @@ class Deliveries:
                 try:
                     await self._begin()
                 except UNAVAILABLE as error:
-                    _log.warning("webhooks are waiting for the database: %s", describe(error))
+                    database_outage.note(error)
                 await self._wait()
         finally:
             await cancel_all(self._running)

@@ -5,6 +5,7 @@ import logging
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
+from control import database_outage
 from control.database import UNAVAILABLE
 from control.files.space import is_no_space, no_space
 from control.problem import Problem, document
@@ -46,7 +47,7 @@ def _of_framework(error: HTTPException) -> Response:
 
 
 def _unavailable(error: Exception) -> Response:
-    _log.warning("the database is unreachable: %s", describe(error))
+    database_outage.note(error)
     return problem_response(Problem(503, "database", "The database is not answering.", {"Retry-After": "2"}))
 
 

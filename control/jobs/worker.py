@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import Counter
 
+from control import database_outage
 from control.ai.results import KINDS, AiResults
 from control.database import UNAVAILABLE, Connection, Pool
 from control.store import jobs, outbox
@@ -54,7 +55,7 @@ class Worker:
             try:
                 found = await self.do_one()
             except UNAVAILABLE as error:
-                _log.warning("jobs are waiting for the database: %s", describe(error))
+                database_outage.note(error)
             if not found:
                 await asyncio.sleep(_POLL_SECONDS)
 

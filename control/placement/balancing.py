@@ -4,13 +4,12 @@ import asyncio
 import logging
 import time
 
-from control import facts
+from control import database_outage, facts
 from control.database import UNAVAILABLE, sole_session
 from control.placement import placing
 from control.placement.balance import Balance
 from control.services import Services
 from control.store import placements
-from foundation.outages import Outages
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x70_62_61_6C
@@ -20,20 +19,16 @@ _AGAIN_SECONDS = 5.0
 
 async def run(services: Services) -> None:
     """Check the nodes once a second and move rooms, until cancelled."""
-    outages = Outages("balancing is waiting for the database")
     while True:
         try:
-            await _while_connected(services, outages)
+            await _while_connected(services)
         except UNAVAILABLE as error:
-            if line := outages.note(error, time.monotonic()):
-                _log.warning("%s", line)
+            database_outage.note(error)
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _while_connected(services: Services, outages: Outages) -> None:
+async def _while_connected(services: Services) -> None:
     async with sole_session(services.config.database_dsn, _LOCK, "parley-balancing") as connection:
-        if line := outages.note(None, time.monotonic()):
-            _log.warning("%s", line)
         balance = Balance()
         while not connection.is_closed():
             await step(services, balance, time.monotonic())

@@ -9,13 +9,12 @@ import contextlib
 import functools
 import logging
 
-from control import facts
+from control import database_outage, facts
 from control.database import UNAVAILABLE
 from control.placement import node_memory, placing
 from control.recurring import for_each
 from control.services import Services
 from control.store import placements
-from foundation.failures import describe
 from sfu.api.placement import Placement
 
 _log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ async def run(services: Services) -> None:
         try:
             await rescue(services)
         except UNAVAILABLE as error:
-            _log.warning("rooms of lost nodes are waiting for the database: %s", describe(error))
+            database_outage.note(error)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await services.registry.change()

@@ -15,15 +15,17 @@ _ROOM_PARTICIPANTS = 4
 def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) -> NodeRecord | None:
     """Return the best of the nodes that take new rooms, or None if none does.
 
-    Busy nodes come last, whatever their region. Then distance counts, then load in steps of a tenth of a core, then
-    participants. `lately` counts the rooms recently placed on a node that its reported load does not include yet; each
-    is assumed to cost as much as the node's other rooms on average.
+    Busy nodes come last, whatever their region, and overloaded ones after them: a room on one is better than none. Then
+    distance counts, then load in steps of a tenth of a core, then participants. `lately` counts the rooms recently
+    placed on a node that its reported load does not include yet; each is assumed to cost as much as the node's other
+    rooms on average.
     """
 
-    def rank(node: NodeRecord) -> tuple[bool, int, int, int, int, str]:
+    def rank(node: NodeRecord) -> tuple[bool, bool, int, int, int, int, str]:
         placed = lately.get(node.node, 0)
         load = node.load.cpu + placed * room_load(node)
         return (
+            node.overloaded,
             load >= _BUSY_CPU or node.load.lag_ms >= _BUSY_LAG_MS,
             distance(region, node.region),
             int(load / _STEP),
@@ -32,7 +34,7 @@ def choose(nodes: Iterable[NodeRecord], region: str, lately: Mapping[str, int]) 
             node.node,
         )
 
-    return min((node for node in nodes if not (node.draining or node.overloaded)), key=rank, default=None)
+    return min((node for node in nodes if not node.draining), key=rank, default=None)
 
 
 def room_load(node: NodeRecord) -> float:

@@ -14,7 +14,7 @@ import jwt
 from google.protobuf.message import DecodeError
 from livekit.protocol import agent, models
 
-from control import livekit_views
+from control import database_outage, livekit_views
 from control.database import UNAVAILABLE
 from control.http import handshakes
 from control.http.asgi import Receive, Scope, Send
@@ -202,7 +202,7 @@ class AgentDoor:
                 try:
                     await self._hand_out()
                 except UNAVAILABLE as error:
-                    _log.warning("jobs of agents are waiting for the database: %s", describe(error))
+                    database_outage.note(error)
         finally:
             await cancel_all(self._assigning)
 
@@ -230,7 +230,7 @@ class AgentDoor:
             except (TimeoutError, RuntimeError, OSError) as error:
                 _log.warning("worker %s did not take job %s: %s", worker.id, row.id, describe(error))
             except UNAVAILABLE as error:
-                _log.warning("job %s is waiting for the database: %s", row.id, describe(error))
+                database_outage.note(error)
                 return
 
     async def _offer(self, worker: Worker, row: JobRow) -> bool:

@@ -243,8 +243,10 @@ export class PublishPeer extends Emitter {
     if (this.#published.size > 0) await this.offer();
   }
 
-  /** @param {{sdp: string, tracks?: {mid: string, track: string}[]}} answer */
+  /** @param {{sdp: string, id?: number, tracks?: {mid: string, track: string}[]}} answer */
   accept(answer) {
+    // An answer to the offer of a previous peer would connect this one to nothing.
+    if (answer.id !== undefined && answer.id !== this.#offerId) return Promise.resolve();
     return this.#serial.run(async () => {
       const pc = this.#pc;
       if (pc?.signalingState !== 'have-local-offer') return;

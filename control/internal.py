@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, livekit_admission, stream_key_admission
+from control import facts, ingress_streams, livekit_admission, stream_key_admission
 from control.ai import emotion_setting
 from control.http.problem_handlers import handle_problems
 from control.jobs import outside_jobs
@@ -22,11 +22,12 @@ from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.node_secret import carries_node_secret
 from sfu.api.desired_state import DesiredPoll
 from sfu.api.facts import FactAcknowledgement
+from sfu.api.ingress import CloseStream, IngressReport, KeyCheck, OpenStream
 from sfu.api.livekit import LiveKitUse, access_token
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
 
-_Word = TypeVar("_Word", JobRequest, JobProgress, JobOutcome, StreamKeyUse, LiveKitUse, BroadcastReport, DesiredPoll)
+_Word = TypeVar("_Word", bound=msgspec.Struct)
 _MAX_BATCH = 8 * 1024 * 1024
 
 
@@ -44,6 +45,7 @@ def create_app(services: Services) -> Quart:
     _add_rooms(app, services)
     _add_jobs(app, services)
     _add_nodes(app, services)
+    _add_ingress(app, services)
     return app
 
 
@@ -156,6 +158,27 @@ def _add_nodes(app: Quart, services: Services) -> None:
             node = await node_for(services, room_of_path(uri.path), authorization)
             address = node.http_url
         return Response("", 204, {"X-Parley-Node": urlsplit(address).netloc})
+
+
+def _add_ingress(app: Quart, services: Services) -> None:
+    """Add the routes of ingress (sfu.api.ingress)."""
+
+    @app.post("/internal/v1/ingress/check")
+    async def check_key() -> Response:
+        return _json(await ingress_streams.check(services, await _read(KeyCheck)))
+
+    @app.post("/internal/v1/ingress/open")
+    async def open_stream() -> Response:
+        return _json(await ingress_streams.open_stream(services, await _read(OpenStream)))
+
+    @app.post("/internal/v1/ingress/close")
+    async def close_stream() -> Response:
+        await ingress_streams.close_stream(services, await _read(CloseStream))
+        return _json({})
+
+    @app.post("/internal/v1/ingress/report")
+    async def report_streams() -> Response:
+        return _json(await ingress_streams.take_report(services, await _read(IngressReport)))
 
 
 async def _read(kind: type[_Word]) -> _Word:

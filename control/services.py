@@ -66,6 +66,7 @@ class Services:
     store_threads: ThreadPoolExecutor
     totp_seal: Seal
     broadcast_seal: Seal
+    ingress_seal: Seal
     images: Images
     probe: DatabaseProbe
     readiness: Readiness
@@ -130,6 +131,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
         images=Images(),
         totp_seal=Seal(loaded.derive("totp secret")),
         broadcast_seal=Seal(loaded.derive("broadcast key")),
+        ingress_seal=Seal(loaded.derive("ingress")),
         media=files,
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},

@@ -23,7 +23,7 @@ from sfu.api.stream_key import StreamKeyAdmission, StreamKeyUse, key_hash
 _VERBS = {"publish": "publishes", "watch": "watches"}
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Refusal that rolls back the transaction; `code` is one of the sfu's."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -39,15 +39,15 @@ async def admit(services: Services, use: StreamKeyUse) -> StreamKeyAdmission:
         hashed = b""
     try:
         async with services.pool.acquire() as connection, connection.transaction():
-            key = await _checked(connection, hashed, use)
+            key = await checked(connection, hashed, use)
             meeting = await meetings.lock(connection, key.meeting_id)
             state = await rooms.state(connection, key.meeting_id)
             if meeting is None or state is None or state.ended:
-                raise _Refused("ended", "The meeting has ended.")
+                raise Refused("ended", "The meeting has ended.")
             person = await stream_keys.participant(connection, key)
-            await _check_room(services, connection, meeting, state, person)
+            await check_room(services, connection, meeting, state, person)
             placement = await placing.place(services, connection, key.meeting_id, services.config.region)
-    except _Refused as refused:
+    except Refused as refused:
         return refused.answer
     return StreamKeyAdmission(token=_token(services, meeting, state, person, placement))
 
@@ -68,24 +68,26 @@ async def meeting_of(services: Services, bearer: str) -> str:
     return key.meeting_id
 
 
-async def _checked(connection: Connection, hashed: bytes, use: StreamKeyUse) -> StreamKeyRow:
+async def checked(connection: Connection, hashed: bytes, use: StreamKeyUse) -> StreamKeyRow:
+    """Return the key with this hash; raises Refused if it is invalid, or not for this use."""
     key = await stream_keys.by_hash(connection, hashed)
     if key is None:
-        raise _Refused("bad_token", "The stream key is invalid: it was deleted or has expired.")
+        raise Refused("bad_token", "The stream key is invalid: it was deleted or has expired.")
     if use.room and use.room != key.meeting_id:
-        raise _Refused("foreign_token", "The stream key is for another room.")
+        raise Refused("foreign_token", "The stream key is for another room.")
     if use.role != key.role:
-        raise _Refused("not_permitted", f"The holder of this stream key {_VERBS[key.role]}, and nothing else.")
+        raise Refused("not_permitted", f"The holder of this stream key {_VERBS[key.role]}, and nothing else.")
     return key
 
 
-async def _check_room(
+async def check_room(
     services: Services, connection: Connection, meeting: MeetingRow, state: DesiredState, person: ParticipantRow
 ) -> None:
+    """Hold a seat in the room for the key's participant; raises Refused if there is none."""
     if person.removed_at is not None or person.id in state.removed:
-        raise _Refused("removed", "A host removed the holder of this stream key from the meeting.")
+        raise Refused("removed", "A host removed the holder of this stream key from the meeting.")
     if await seats.is_full(services, connection, meeting, person.id):
-        raise _Refused("full", "The meeting is full.")
+        raise Refused("full", "The meeting is full.")
     await seats.hold(connection, person.id)
 
 

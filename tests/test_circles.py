@@ -11,6 +11,7 @@ PACKAGES = {
     "control": ROOT,
     "recorder": ROOT,
     "inference": ROOT,
+    "ingress": ROOT,
     "foundation": ROOT / "deploy",
     "objects": ROOT / "deploy",
     "parley": ROOT / "deploy",

@@ -1,34 +1,75 @@
 """Stream keys of a meeting, which hosts create for software that is configured once and reconnects by itself."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
 
+import msgspec
+from quart import request
+from yarl import URL
+
+from control import ingress_streams
 from control.api.types import Answer, Body, Done, Text, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
+from control.events.outgoing import check_media_url
 from control.meetings import grants
 from control.meetings.ending import ended
 from control.problem import Problem, not_found
 from control.store import audit, meetings, rooms, stream_keys
 from control.store.stream_keys import StreamKeyRow
 from sfu.api.desired_state import DesiredState
+from sfu.api.ingress import StreamPhase, StreamProtocol
 from sfu.api.stream_key import StreamRole
 
 endpoints = Endpoints("stream keys", scope="meetings")
 _PATH = "/api/v1/meetings/<meeting>/stream-keys"
 _MAX_KEYS = 50
+_NO_INGRESS = "The server that takes streams in does not respond."
+_SILENT = timedelta(seconds=10)
+SourceUrl = Annotated[str, msgspec.Meta(max_length=2000)]
 _URLS = {"publish": "/whip", "watch": "/whep"}
 
 
 class CreateStreamKey(Body, frozen=True, kw_only=True):
-    """`name` is shown as the participant's name. A `publish` key sends over WHIP, a `watch` key plays over WHEP."""
+    """`name` is shown as the participant's name. A `publish` key sends over WHIP or RTMP, a `watch`
+    key plays over WHEP.
+
+    With `source_url`, an http or https URL of a file or an HLS playlist, the server reads the stream from there while
+    somebody is in the meeting; its key then admits nobody else.
+    """
 
     name: Text
     role: StreamRole
     expires_at: Time | None = None
+    source_url: SourceUrl = ""
+
+
+class StreamReport(Answer, frozen=True, kw_only=True):
+    """The state of a stream that comes in, since `since`. `error` is the latest problem.
+
+    `bits_per_second` and `pictures_per_second` are those that arrive; pictures that the server left out because it was
+    too busy count as `dropped`.
+    """
+
+    phase: StreamPhase
+    since: Time
+    protocol: StreamProtocol
+    bits_per_second: int
+    width: int
+    height: int
+    pictures_per_second: float
+    dropped: int
+    attempts: int
+    error: str
 
 
 class StreamKey(Answer, frozen=True, kw_only=True):
-    """`url` is the endpoint that takes the secret as bearer token. `secret` is shown once, when the key is created."""
+    """`url` is the endpoint that takes the secret as bearer token. `secret` is shown once, when the key is created.
+
+    `rtmp_urls` are the addresses at which an encoder publishes with the secret as its stream key. `source_url` is the
+    URL that is read, without its query and password. `state` is the latest state of a stream by RTMP or from a URL.
+    """
 
     id: str
     name: str
@@ -37,6 +78,9 @@ class StreamKey(Answer, frozen=True, kw_only=True):
     created_at: Time
     expires_at: Time | None
     last_used_at: Time | None
+    rtmp_urls: list[str]
+    source_url: str
+    state: StreamReport | None
     secret: str | None = None
 
 
@@ -51,17 +95,25 @@ async def create_stream_key(call: Call, meeting: str, body: CreateStreamKey) -> 
         raise ended()
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
         raise Problem(400, "invalid_request", "The expiry must be in the future.")
+    if body.source_url:
+        _check_source(call, body)
     user = call.principal.user.user if call.principal is not None and call.principal.user is not None else None
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
         if len(await stream_keys.of_meeting(connection, meeting)) >= _MAX_KEYS:
             raise Problem(409, "too_many_keys", "This meeting has too many stream keys. Delete one first.")
         row, secret = await stream_keys.create(
-            connection, meeting, user, name=body.name, role=body.role, expires_at=body.expires_at
+            connection,
+            meeting,
+            user,
+            name=body.name,
+            role=body.role,
+            expires_at=body.expires_at,
+            sealed_url=(lambda key: call.services.ingress_seal.seal(key, body.source_url)) if body.source_url else None,
         )
         about = {"meeting": meeting, "role": body.role}
         await audit.write(connection, call.actor, "stream_key.created", row.id, call.address, **about)
-    return _public(row, secret)
+    return _public(call, row, "" if body.source_url else secret)
 
 
 @endpoints.route("GET", _PATH, Access.HOST, answer=StreamKeys)
@@ -69,7 +121,7 @@ async def list_stream_keys(call: Call, meeting: str) -> StreamKeys:
     """List the meeting's stream keys, without their secrets."""
     async with call.services.pool.acquire() as connection:
         rows = await stream_keys.of_meeting(connection, meeting)
-    return StreamKeys(keys=[_public(row, None) for row in rows])
+    return StreamKeys(keys=[_public(call, row, None) for row in rows])
 
 
 @endpoints.route("DELETE", f"{_PATH}/<stream_key>", Access.HOST, answer=Done)
@@ -91,5 +143,45 @@ async def delete_stream_key(call: Call, meeting: str, stream_key: str) -> Done:
     return Done()
 
 
-def _public(row: StreamKeyRow, secret: str | None) -> StreamKey:
-    return StreamKey.from_row(row, url=_URLS[row.role], secret=secret)
+def _check_source(call: Call, body: CreateStreamKey) -> None:
+    """Raise Problem unless the server can read the stream from its URL."""
+    if not call.services.config.rtmp_urls:
+        raise Problem(409, "no_ingress", "This server does not take streams in: ingress is off.")
+    if body.role != "publish":
+        raise Problem(400, "invalid_request", "A stream that is read from a URL publishes.")
+    check_media_url(body.source_url, call.services.config.allow_private_ingress)
+
+
+def _public(call: Call, row: StreamKeyRow, secret: str | None) -> StreamKey:
+    host = urlsplit(f"//{request.host}").hostname or "localhost"
+    urls = [url.replace("{host}", f"[{host}]" if ":" in host else host) for url in call.services.config.rtmp_urls]
+    source = call.services.ingress_seal.open(row.id, row.source_url) if row.source_url else ""
+    return StreamKey.from_row(
+        row,
+        url=_URLS[row.role],
+        secret=secret,
+        rtmp_urls=urls if row.role == "publish" and not source else [],
+        source_url=_shown(source),
+        state=_state(row),
+    )
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its user, password and query, which may be secret."""
+    return str(URL(url).with_user(None).with_query(None).with_fragment(None)) if url else ""
+
+
+def _state(row: StreamKeyRow) -> StreamReport | None:
+    """Return the state of a stream; one whose ingress is silent does not flow, whatever was its last report."""
+    state = ingress_streams.reported(row)
+    if state is None:
+        return None
+    told = msgspec.structs.asdict(state) | {"since": datetime.fromtimestamp(state.since / 1000, UTC)}
+    is_silent = row.reported_at is None or datetime.now(UTC) - row.reported_at > _SILENT
+    if is_silent and state.phase not in {"waiting", "ended"}:
+        told |= {
+            "phase": "waiting",
+            "error": _NO_INGRESS,
+            "bits_per_second": 0,
+        }
+    return StreamReport(**told)

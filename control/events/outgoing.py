@@ -1,7 +1,5 @@
-"""Outgoing requests to URLs that users supply (webhooks): never to this machine or its network.
-
-Each address is checked before connecting to it, whether resolved or written in the URL. So no redirect, no DNS
-rebinding and no odd spelling of an address leads to the internal network.
+"""Outgoing requests to URLs that users supply (webhooks): never to this machine or its network
+(foundation.public_http).
 """
 
 import re
@@ -11,7 +9,8 @@ import aiohttp
 from yarl import URL
 
 from control.problem import Problem
-from foundation.addresses import ForbiddenAddress, is_public
+from foundation import public_http
+from foundation.addresses import is_public
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 _MAX_NAME = 253  # RFC 1035, in characters
@@ -40,6 +39,18 @@ def check_url(url: str, allow_private: bool) -> None:
         raise Problem(400, "forbidden_address", "This address is not on the public internet.")
 
 
+def check_media_url(url: str, allow_private: bool) -> None:
+    """Raise Problem 400 unless the URL is http or https to a name or public address. It may have a password."""
+    try:
+        parts = URL(url)
+        bare = str(parts.with_scheme("https").with_user(None)) if parts.scheme == "http" else str(parts.with_user(None))
+    except ValueError as error:
+        raise Problem(400, "invalid_url", "This is not a URL.") from error
+    if parts.scheme not in {"http", "https"}:
+        raise Problem(400, "invalid_url", "The URL must begin with http or https.")
+    check_url(bare, allow_private)
+
+
 def is_forbidden(host: str) -> bool:
     """Return whether a host is written as an address that is not on the public internet."""
     return _literal(host) is False
@@ -63,20 +74,6 @@ def _literal(host: str) -> bool | None:
         return None
 
 
-def _public_socket(addr_info: aiohttp.AddrInfoType) -> socket.socket:
-    """Return a socket for a connection to one address; raises ForbiddenAddress before anything is sent."""
-    family, kind, protocol, _, address = addr_info
-    if not is_public(str(address[0])):
-        raise ForbiddenAddress(f"{address[0]} is not on the public internet")
-    return socket.socket(family, kind, protocol)
-
-
 def session(allow_private: bool) -> aiohttp.ClientSession:
     """Return a client session for outgoing requests, without cookies or pooled connections."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            socket_factory=None if allow_private else _public_socket, use_dns_cache=False, force_close=True, limit=20
-        ),
-        timeout=aiohttp.ClientTimeout(total=10, connect=5),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
+    return public_http.session(allow_private, aiohttp.ClientTimeout(total=10, connect=5))

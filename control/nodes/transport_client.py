@@ -23,8 +23,10 @@ class TransportClient:
         self._headers = {"Authorization": f"Bearer {secret}"}
         self._http = http
 
-    async def open(self, transport: AnyTransport) -> TransportInfo:
-        return msgspec.json.decode(await self._ask("POST", "", msgspec.json.encode(transport)), type=TransportInfo)
+    async def open(self, transport: AnyTransport, *, own: bool = False) -> TransportInfo:
+        """Open a transport; `own` is one for a part of this installation, which `transport_networks` do not concern."""
+        path = "?own=true" if own else ""
+        return msgspec.json.decode(await self._ask("POST", path, msgspec.json.encode(transport)), type=TransportInfo)
 
     async def list(self) -> Transports:
         return msgspec.json.decode(await self._ask("GET", ""), type=Transports)

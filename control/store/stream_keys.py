@@ -1,12 +1,17 @@
 """Stream keys of meetings: random secrets, stored hashed, and their participants."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from control.database import Connection
 from control.identifiers import new_id
 from control.store.participants import ParticipantRow
+from sfu.api.ingress import StreamState
 from sfu.api.stream_key import PREFIX, StreamRole, key_hash
 
 
@@ -19,6 +24,11 @@ class StreamKeyRow:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    source_url: str
+    ingress: str
+    report: dict[str, Any] | None
+    reported_at: datetime | None
+    source_ended_at: datetime | None
 
 
 async def create(
@@ -29,13 +39,19 @@ async def create(
     name: str,
     role: StreamRole,
     expires_at: datetime | None,
+    sealed_url: Callable[[str], str] | None = None,
 ) -> tuple[StreamKeyRow, str]:
-    """Insert a key and return its row and its secret, which is not stored."""
+    """Insert a key and return its row and its secret, which is not stored.
+
+    `sealed_url` returns the sealed URL that the stream is read from, given the key's id.
+    """
     secret = PREFIX + secrets.token_urlsafe(32)
+    key = new_id("key")
     return await connection.insert_new(
         StreamKeyRow,
         "stream_keys",
-        id=new_id("key"),
+        id=key,
+        source_url=sealed_url(key) if sealed_url is not None else "",
         meeting_id=meeting,
         name=name,
         role=role,
@@ -51,6 +67,61 @@ async def by_hash(connection: Connection, hashed: bytes) -> StreamKeyRow | None:
         StreamKeyRow,
         "SELECT * FROM stream_keys WHERE key_hash = $1 AND (expires_at IS NULL OR expires_at > now())",
         hashed,
+    )
+
+
+async def by_id(connection: Connection, key: str) -> StreamKeyRow | None:
+    """Return a key, if it is valid."""
+    return await connection.one(
+        StreamKeyRow, "SELECT * FROM stream_keys WHERE id = $1 AND (expires_at IS NULL OR expires_at > now())", key
+    )
+
+
+async def take(connection: Connection, key: str, ingress: str) -> None:
+    """Give a key's stream to an ingress."""
+    await connection.execute("UPDATE stream_keys SET ingress = $2, reported_at = now() WHERE id = $1", key, ingress)
+
+
+async def note(connection: Connection, key: str, ingress: str, state: StreamState) -> bool:
+    """Store an ingress's report about a stream; return False if it must end: it is over, or another ingress has it."""
+    return await connection.change(
+        "UPDATE stream_keys k SET report = $3, reported_at = now(),"
+        " source_ended_at = CASE WHEN $4 AND k.source_url <> '' THEN coalesce(k.source_ended_at, now()) END"
+        " FROM meetings m WHERE k.id = $1 AND k.ingress = $2 AND m.id = k.meeting_id AND m.status <> 'ended'"
+        " AND (k.expires_at IS NULL OR k.expires_at > now())",
+        key,
+        ingress,
+        msgspec.to_builtins(state),
+        state.phase == "ended",
+    )
+
+
+async def has_company(connection: Connection, meeting: str) -> bool:
+    """Return whether anybody is in a meeting who is not there by a stream key."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM meeting_participants WHERE meeting_id = $1 AND present"
+            " AND stream_key_id IS NULL)",
+            meeting,
+        )
+    )
+
+
+async def claim_sources(connection: Connection, ingress: str, most: int) -> None:
+    """Give an ingress up to `most` streams whose URLs no living ingress reads."""
+    await connection.execute(
+        "UPDATE stream_keys s SET ingress = $1, reported_at = now() FROM (SELECT id, reported_at FROM readable_streams"
+        " WHERE reported_at IS NULL OR reported_at < now() - interval '10 seconds' ORDER BY created_at, id LIMIT $2) k"
+        " WHERE s.id = k.id AND s.reported_at IS NOT DISTINCT FROM k.reported_at",
+        ingress,
+        most,
+    )
+
+
+async def sources(connection: Connection, ingress: str) -> list[StreamKeyRow]:
+    """Return the keys whose URLs an ingress is to read now."""
+    return await connection.all(
+        StreamKeyRow, "SELECT * FROM readable_streams WHERE ingress = $1 ORDER BY created_at, id", ingress
     )
 
 

@@ -182,6 +182,16 @@ _MEDIA = Group(
         ),
         Setting("transport_ports", str, None, "UDP ports of receiving plain transports, FIRST-LAST; unset: any"),
         Setting("transcode_sound", bool, True, "convert the audio of telephones on plain transports; off: refuse it"),
+        Setting("ingress", bool, False, "run ingress, which takes streams in by RTMP and from URLs, with `parley up`"),
+        Setting("rtmp_host", str, "0.0.0.0", "address on which ingress listens for RTMP"),  # noqa: S104  encoders connect
+        Setting("rtmp_port", int, 1935, "port of RTMP; -1: none"),
+        Setting("rtmps_port", int, -1, "port of RTMP over TLS, with tls_certificate; -1: none"),
+        Setting(
+            "rtmp_url", str, None, "address of ingress that hosts are shown, such as rtmps://live.example.org/live"
+        ),
+        Setting("ingress_streams", int, 0, "streams that ingress takes at the same time; 0: one for each core"),
+        Setting("ingress_height", int, 720, "largest height of pictures that ingress sends into rooms"),
+        Setting("private_ingress", bool, False, "streams may be read from URLs in private networks"),
         Setting(
             "congestion_control",
             bool,
@@ -282,6 +292,7 @@ _PARTS = Group(
             "metrics_host", str, "127.0.0.1", "address of the recorder's metrics and of inference's API and metrics"
         ),
         Setting("recorder_port", int, 8086, "port of the recorder's metrics"),
+        Setting("ingress_port", int, 8087, "port of ingress's metrics"),
         Setting("inference_port", int, 8085, "port of inference's API and metrics"),
         Setting("inference_url", str, None, "URL at which control reaches inference; unset: this machine"),
         Setting("node_secret", str, None, "secret shared by all parts", secret=True),

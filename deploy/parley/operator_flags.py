@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-PARTS = ("control", "sfu", "recorder", "inference")
+PARTS = ("control", "sfu", "recorder", "inference", "ingress")
 ANSWERS = ("stacks", "profile", "heap")
 
 

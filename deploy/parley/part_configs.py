@@ -59,21 +59,23 @@ def control_config(settings: Settings) -> ControlConfig:
         mongodb_url=_mongodb_url(settings),
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
-        node_secret=_node_secret(settings),
+        node_secret=node_secret(settings),
         nodes=_nodes(settings),
-        nodes_file=_readable(settings, "sfu_nodes_file"),
+        nodes_file=readable(settings, "sfu_nodes_file"),
         etcd=etcd_config(settings),
         max_participants_per_node=settings["max_participants_per_node"],
         balance_rooms=settings["balance_rooms"],
         allow_private_webhooks=settings["private_webhooks"],
         allow_private_broadcasts=settings["private_broadcasts"],
+        allow_private_ingress=settings["private_ingress"],
+        rtmp_urls=_rtmp_urls(settings),
         region=settings["region"],
         region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
         https_binds=_https_binds(settings) if https else (),
         share_ports=settings["share_ports"],
-        certificate=_readable(settings, "tls_certificate") if https else None,
-        private_key=_readable(settings, "tls_key") if https else None,
+        certificate=readable(settings, "tls_certificate") if https else None,
+        private_key=readable(settings, "tls_key") if https else None,
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         public_origins=_public_origins(settings),
         cors_origins=tuple(_as_browsers_say(origin) for origin in settings["cors_origins"]),
@@ -102,7 +104,7 @@ def control_config(settings: Settings) -> ControlConfig:
     )
 
 
-def _readable(settings: Settings, name: str) -> Path | None:
+def readable(settings: Settings, name: str) -> Path | None:
     """Return the file that a setting names, after opening it, so that a missing file is reported at the start."""
     path: Path | None = settings[name]
     if path is not None:
@@ -142,8 +144,8 @@ def kafka_access(settings: Settings) -> KafkaAccess | None:
         brokers=brokers,
         tls=settings["kafka_tls"],
         ca_file=authority(settings, "kafka_ca"),
-        certificate=_readable(settings, "kafka_certificate"),
-        key=_readable(settings, "kafka_key"),
+        certificate=readable(settings, "kafka_certificate"),
+        key=readable(settings, "kafka_key"),
         mechanism=settings["kafka_mechanism"],
         username=settings["kafka_username"],
         password=settings["kafka_password"] or "",
@@ -250,15 +252,15 @@ def _language_model(settings: Settings) -> LanguageModelConfig | None:
 def sfu_config(settings: Settings) -> SfuConfig:
     """Return the sfu's configuration; raises SettingsError."""
     return SfuConfig(
-        node_secret=_node_secret(settings),
+        node_secret=node_secret(settings),
         node=settings["sfu_node"],
         engine=settings["sfu_engine"],
-        control_url=_control_url(settings),
+        control_url=control_url(settings),
         udp_port=settings["sfu_udp_port"],
         tcp_port=settings["sfu_tcp_port"],
         webtransport_port=settings["sfu_webtransport_port"],
-        webtransport_certificate=_readable(settings, "sfu_webtransport_certificate"),
-        webtransport_key=_readable(settings, "sfu_webtransport_key"),
+        webtransport_certificate=readable(settings, "sfu_webtransport_certificate"),
+        webtransport_key=readable(settings, "sfu_webtransport_key"),
         addresses=settings["sfu_addresses"],
         public_addresses=settings["public_hosts"],
         signaling_host=settings["sfu_host"],
@@ -307,8 +309,8 @@ def recorder_config(settings: Settings) -> RecorderConfig:
         sink_socket=_sink_sockets(settings)[0],
         other_sink_sockets=_sink_sockets(settings)[1:],
         recordings_dir=settings["recordings_dir"],
-        control_url=_control_url(settings),
-        node_secret=_node_secret(settings),
+        control_url=control_url(settings),
+        node_secret=node_secret(settings),
     )
 
 
@@ -318,16 +320,27 @@ def inference_config(settings: Settings) -> InferenceConfig:
         sink_socket=_sink_sockets(settings)[0],
         models_dir=settings["models_dir"],
         runtime_dir=settings["runtime_dir"],
-        control_url=_control_url(settings),
-        node_secret=_node_secret(settings),
+        control_url=control_url(settings),
+        node_secret=node_secret(settings),
         languages=settings["languages"],
         threads=settings["inference_threads"],
         triton_urls=_with_extra(settings, "triton_urls", "triton"),
-        voice_detector_card=_readable(settings, "voice_detector_card"),
-        face_detector_card=_readable(settings, "face_detector_card"),
+        voice_detector_card=readable(settings, "voice_detector_card"),
+        face_detector_card=readable(settings, "face_detector_card"),
         api_host=settings["metrics_host"],
         api_port=settings["inference_port"],
     )
+
+
+def _rtmp_urls(settings: Settings) -> tuple[str, ...]:
+    """Return the addresses of ingress that hosts are shown; {host} stands for the one at which they reach us."""
+    if not settings["ingress"]:
+        return ()
+    if settings["rtmp_url"]:
+        return (settings["rtmp_url"],)
+    host = url_host(settings["public_hosts"][0]) if settings["public_hosts"] else "{host}"
+    ports = (("rtmps", settings["rtmps_port"]), ("rtmp", settings["rtmp_port"]))
+    return tuple(f"{scheme}://{host}:{port}/live" for scheme, port in ports if port >= 0)
 
 
 def _https_binds(settings: Settings) -> tuple[str, ...]:
@@ -338,7 +351,8 @@ def _https_binds(settings: Settings) -> tuple[str, ...]:
     return (f"{host}:{port}", *(f"[{a}]:{port}" for a in local_addresses() if a.version == 6))
 
 
-def _control_url(settings: Settings) -> str:
+def control_url(settings: Settings) -> str:
+    """Return the URL at which the other parts reach control."""
     return settings["control_url"] or f"http://127.0.0.1:{settings['internal_port']}"
 
 
@@ -419,7 +433,7 @@ def _turn(settings: Settings) -> TurnConfig | None:
     return TurnConfig(urls=settings["turn_urls"], secret=settings["turn_secret"])
 
 
-def _node_secret(settings: Settings) -> str:
+def node_secret(settings: Settings) -> str:
     secret = settings["node_secret"]
     if not secret:
         raise SettingsError("node_secret is not set: set PARLEY_NODE_SECRET or PARLEY_NODE_SECRET_FILE")

@@ -15,6 +15,7 @@ SECRETS_OF: Mapping[str, frozenset[str]] = {
     "sfu": _OF_EVERY_PART,
     "recorder": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key"},
     "inference": _OF_EVERY_PART,
+    "ingress": _OF_EVERY_PART,
 }
 """By the verb that starts the part."""
 

@@ -27,7 +27,15 @@ from sfu.engine import create_engine, engine_notice
 from sfu.server.port_group import PortGroup
 
 _log = logging.getLogger(__name__)
-STOP_SECONDS = {"sfu": 1.2, "recorder": SEAL_SECONDS, "inference": 0.6, "control": 1.0, "redis": 0.5, "postgres": 1.5}
+STOP_SECONDS = {
+    "ingress": 0.6,
+    "sfu": 1.2,
+    "recorder": SEAL_SECONDS,
+    "inference": 0.6,
+    "control": 1.0,
+    "redis": 0.5,
+    "postgres": 1.5,
+}
 _PORTS = {
     "http_port": socket.SOCK_STREAM,
     "https_port": socket.SOCK_STREAM,
@@ -38,6 +46,7 @@ _PORTS = {
     "inference_port": socket.SOCK_STREAM,
     "sfu_udp_port": socket.SOCK_DGRAM,
 }
+_INGRESS_PORTS = dict.fromkeys(("ingress_port", "rtmp_port", "rtmps_port"), socket.SOCK_STREAM)
 
 
 class CannotStart(RuntimeError):
@@ -121,7 +130,7 @@ async def _start_one(child: Child) -> None:
 
 
 async def _stop_all(children: list[Child]) -> None:
-    """Stop the parts: the sfu drains, the recorder seals, then inference, control, Redis, PostgreSQL."""
+    """Stop the parts: ingress ends, the sfu drains, the recorder seals, then inference, control, Redis, PostgreSQL."""
     for part, seconds in STOP_SECONDS.items():
         alike = [child for child in children if re.fullmatch(rf"{part}(-\d+)?", child.program.name)]
         await asyncio.gather(*(child.stop(seconds) for child in alike))
@@ -137,6 +146,8 @@ def _programs(settings: Settings, port: PortGroup | None = None) -> list[list[Pr
     sinks = [workers.program("recorder", "recorder", sfus.common)]
     if settings["inference"]:
         sinks += [workers.program("inference", name.replace("sfu", "inference"), one) for name, one in sfus.each]
+    if settings["ingress"]:
+        sinks.append(workers.program("ingress", "ingress", sfus.common))
     # The complete server stops, so rooms cannot move to another node.
     nodes = workers.sfu_programs([(name, one.replaced(drain_seconds=-1)) for name, one in sfus.each], port)
     return [stores, [workers.program("control", "control", sfus.common)], nodes, sinks]
@@ -214,7 +225,7 @@ def _make_directory(path: Path) -> None:
 def _with_ports(settings: Settings) -> Settings:
     """Replace ports of 0 with free ones, and refuse used ports, by name."""
     allocated = {}
-    for name, kind in _PORTS.items():
+    for name, kind in (_PORTS | (_INGRESS_PORTS if settings["ingress"] else {})).items():
         port = settings[name]
         host = settings["http_host"] if name == "http_port" else "127.0.0.1"
         if port == 0:

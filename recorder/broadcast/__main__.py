@@ -3,7 +3,7 @@ the sink socket that it inherits.
 
     python -m recorder.broadcast DESCRIPTOR ORDER
 
-writes encoded media to standard output (recorder.broadcast.wire) until the sfu closes the socket or the reader is gone.
+writes encoded media to standard output (foundation.media_units) until the sfu closes the socket or the reader is gone.
 The picture is delayed by DELAY, which leaves time for late packets and retransmissions.
 """
 
@@ -18,12 +18,12 @@ import time
 
 import msgspec
 
+from foundation.media_units import Unit, UnitKind, write
 from recorder.broadcast.cast import Cast
 from recorder.broadcast.contract import Order, State
 from recorder.broadcast.encoders import AudioEncoder, VideoEncoder
 from recorder.broadcast.picture import Picture
 from recorder.broadcast.sound import Mixer
-from recorder.broadcast.wire import Unit, UnitKind, write
 from recorder.compose.samples import RATE
 from sfu.api.sink_records import MAX_RECORD_BYTES, decode, encode
 

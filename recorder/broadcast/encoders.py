@@ -7,9 +7,9 @@ import av
 from av.codec.context import Flags
 from av.video.frame import PictureType
 
+from foundation.media_units import Unit, UnitKind
 from recorder.block_payload import length_prefixed
 from recorder.broadcast.contract import KEYFRAME_SECONDS, Order
-from recorder.broadcast.wire import Unit, UnitKind
 from recorder.compose.samples import RATE, Samples
 from recorder.compose.stage import THREADS
 from sfu.formats import h264

@@ -6,7 +6,7 @@ FFmpeg's muxer decides by itself when a fragment ends; parts of low-latency HLS 
 import struct
 from typing import NamedTuple
 
-from recorder.broadcast.wire import Unit, UnitKind
+from foundation.media_units import Unit, UnitKind
 from sfu.formats import h264
 
 VIDEO_SCALE = 90_000

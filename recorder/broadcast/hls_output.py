@@ -4,11 +4,11 @@ import asyncio
 import secrets
 
 from foundation.broadcasts import PLAYLIST, OutputKind, OutputOrder
+from foundation.media_units import UnitKind
 from objects.threads import Objects
 from recorder.broadcast.fragments import Fragmenter, initialization
 from recorder.broadcast.output import Failed, Output
 from recorder.broadcast.playlist import PART_SECONDS, Change, Playlist
-from recorder.broadcast.wire import UnitKind
 
 _LONGEST_PART = 2.0
 _STORE_SECONDS = 10.0

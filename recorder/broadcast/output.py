@@ -9,8 +9,8 @@ from collections import deque
 
 from foundation.backoff import Backoff
 from foundation.broadcasts import OutputKind, OutputOrder, OutputPhase, OutputState
+from foundation.media_units import Unit, UnitKind
 from recorder import metrics
-from recorder.broadcast.wire import Unit, UnitKind
 
 _MAX_WAITING_US = 5_000_000
 _MAX_WAITING_BYTES = 16 << 20

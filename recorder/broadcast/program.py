@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from foundation import media_units
 from foundation.background import cancel_all, keep_running
 from foundation.backoff import Backoff
 from foundation.broadcasts import (
@@ -21,14 +22,13 @@ from foundation.broadcasts import (
     OutputOrder,
 )
 from foundation.failures import describe
+from foundation.media_units import Unit, UnitKind
 from objects.threads import Objects
 from recorder import layout, leases, metrics
-from recorder.broadcast import wire
 from recorder.broadcast.contract import Order, State
 from recorder.broadcast.hls_output import HlsOutput
 from recorder.broadcast.output import Output
 from recorder.broadcast.rtmp_output import RtmpOutput
-from recorder.broadcast.wire import Unit, UnitKind
 from recorder.config import RecorderConfig
 from sfu.api.sink_client import connected
 from sfu.api.sink_records import VERSION, BroadcastStarted, SinkHello, encode
@@ -183,7 +183,7 @@ class Program:
         assert process.stdout is not None and process.stderr is not None
         words = asyncio.create_task(process.stderr.read(1 << 16))
         try:
-            while (unit := await wire.read(process.stdout)) is not None:
+            while (unit := await media_units.read(process.stdout)) is not None:
                 self._take(unit)
         finally:
             if process.returncode is None:

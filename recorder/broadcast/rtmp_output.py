@@ -6,9 +6,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from foundation.broadcasts import OutputKind
+from foundation.media_units import Unit, UnitKind
 from recorder.broadcast.connecting import connect
 from recorder.broadcast.output import Failed, Output
-from recorder.broadcast.wire import Unit, UnitKind
 from sfu.formats import amf0, flv
 from sfu.formats.rtmp import Kind, Publisher, Refused
 
@@ -125,7 +125,7 @@ def _message(publisher: Publisher, unit: Unit, at: int) -> bytes:
             return publisher.media(Kind.VIDEO, at, flv.video(unit.data, keyframe=unit.keyframe))
         case UnitKind.AUDIO:
             return publisher.media(Kind.AUDIO, at, flv.audio(unit.data))
-        case UnitKind.STATE:
+        case _:
             return b""
 
 

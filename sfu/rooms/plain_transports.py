@@ -47,6 +47,7 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
         name=name,
         grants=grants,
         epoch=transport.epoch,
+        kind=transport.kind if isinstance(transport, ReceiveTransport) else "",
     )
 
 

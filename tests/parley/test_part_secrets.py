@@ -28,8 +28,8 @@ def test_none_is_passed_on_unasked(suffix: str) -> None:
 def test_the_processes_of_a_server_hold_no_others() -> None:
     markers = {setting.name: f"marker-of-{setting.name}" for setting in SECRETS if setting.name not in ADDRESSES}
     values = markers | {"livekit_keys": f"key: {markers['livekit_keys']:x<32}"}
-    with running_server(**values) as server:
-        for part in ("control", "sfu", "recorder", "inference", "postgres", "redis"):
+    with running_server(ingress="true", **values) as server:
+        for part in ("control", "sfu", "recorder", "inference", "ingress", "postgres", "redis"):
             environment = Path(f"/proc/{server.part_pid(part)}/environ").read_bytes().decode()
             held = {name for name, marker in markers.items() if marker in environment}
             assert held == SECRETS_OF.get(part, frozenset()) & markers.keys(), part

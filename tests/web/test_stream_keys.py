@@ -18,14 +18,29 @@ KEY = {
     "created_at": "2030-01-01T09:00:00Z",
     "expires_at": None,
     "last_used_at": None,
+    "rtmp_urls": [],
+    "source_url": "",
+    "state": None,
     "secret": None,
+}
+LIVE = {
+    "phase": "live",
+    "since": "2030-01-01T09:00:00Z",
+    "protocol": "rtmp",
+    "bits_per_second": 2_500_000,
+    "width": 1280,
+    "height": 720,
+    "pictures_per_second": 30.0,
+    "dropped": 0,
+    "attempts": 0,
+    "error": "",
 }
 
 
 @at_both_sizes
 async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: ScriptedServer) -> None:
     server.answers["GET", PATH] = (200, {"keys": []})
-    server.answers["POST", PATH] = (201, KEY | {"secret": "stream_secret"})
+    server.answers["POST", PATH] = (201, KEY | {"secret": "stream_secret", "rtmp_urls": ["rtmp://host:1935/live"]})
     server.answers["DELETE", f"{PATH}/key_1"] = (200, {"ok": True})
     await view.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await enter(view, server, grants=Grants(host=True))
@@ -39,12 +54,27 @@ async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: Scripte
     await dialog.get_by_role("button", name="Create key").click()
     await expect(dialog.locator("[data-key]")).to_contain_text("Camera van: sends, never used")
     assert ("POST", PATH, {"name": "Camera van", "role": "publish"}) in server.requests
-    await expect(dialog.get_by_label("Address")).to_have_value(f"{server.url}/whip")
+    await expect(dialog.get_by_label("Address", exact=True)).to_have_value(f"{server.url}/whip")
     await expect(dialog.get_by_label("Bearer token")).to_have_value("stream_secret")
+    await expect(dialog.get_by_label("Address for RTMP")).to_have_value("rtmp://host:1935/live")
     await fits(view)
-    await dialog.get_by_role("button", name="Copy").nth(1).click()
-    await expect(view.get_by_text("Bearer token copied.")).to_be_visible()
+    server.answers["GET", PATH] = (200, {"keys": [KEY | {"state": LIVE}]})
+    await expect(dialog.locator("[data-key]")).to_contain_text("1280 × 720, 30 pictures a second, 2.5 Mbit/s.")
+    retrying = LIVE | {"phase": "retrying", "error": "The media server does not answer."}
+    server.answers["GET", PATH] = (200, {"keys": [KEY | {"state": retrying}]})
+    await expect(dialog.locator("[data-key]")).to_contain_text("trying again. The media server does not answer.")
+    await dialog.get_by_role("button", name="Copy").nth(2).click()
+    await expect(view.get_by_text("Bearer token, or stream key of RTMP copied.")).to_be_visible()
     assert await view.evaluate("navigator.clipboard.readText()") == "stream_secret"
+    read = KEY | {"source_url": "https://example.org/a.m3u8", "secret": ""}
+    server.answers["POST", PATH] = (201, read)
+    await dialog.get_by_label("Program").select_option("url")
+    await dialog.get_by_label("Display name").fill("Clip")
+    await dialog.get_by_label("URL").fill("https://example.org/a.m3u8?t=1")
+    await dialog.get_by_role("button", name="Create key").click()
+    wish = {"name": "Clip", "role": "publish", "source_url": "https://example.org/a.m3u8?t=1"}
+    await expect(dialog.get_by_label("Bearer token")).to_be_hidden()
+    assert ("POST", PATH, wish) in server.requests
     server.answers["GET", PATH] = (200, {"keys": []})
     await dialog.get_by_role("button", name="Delete").click()
     await expect(dialog).to_contain_text("No stream keys yet.")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from foundation.film_options import FilmOptions
+from foundation.media_units import Unit
 from recorder.broadcast.contract import Order
 from recorder.broadcast.encoders import AudioEncoder, VideoEncoder
 from recorder.broadcast.fragments import Fragmenter, Part, initialization
 from recorder.broadcast.playlist import PART_SECONDS, PART_TARGET, Playlist
-from recorder.broadcast.wire import Unit
 
 RATE = 30
 FIRST = 4

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 
 from foundation.broadcasts import OutputOrder
+from foundation.media_units import Unit, UnitKind
 from recorder.broadcast.output import Failed, Output
 from recorder.broadcast.rtmp_output import RtmpOutput
-from recorder.broadcast.wire import Unit, UnitKind
 
 
 class Slow(Output):

@@ -1,8 +1,11 @@
-"""The format of encoded media in the pipe from the composing process to the recorder: a sequence of units."""
+"""The format of encoded media in pipes and sockets between a part and the processes that encode or decode for it: a
+sequence of units.
+"""
 
 import asyncio
 import struct
 from enum import IntEnum
+from io import BufferedIOBase, RawIOBase
 from typing import BinaryIO, NamedTuple
 
 _HEAD = struct.Struct("!BBqI")
@@ -12,7 +15,8 @@ _MAX_BYTES = 16 << 20
 class UnitKind(IntEnum):
     """Kinds of units. VIDEO_SETUP is an avcC record, AUDIO_SETUP an AudioSpecificConfig.
 
-    VIDEO is length-prefixed, AUDIO raw AAC. STATE is JSON: State.
+    VIDEO is H.264 with length-prefixed units, AUDIO raw AAC. From a transcoder, VIDEO is H.264 with start codes, and
+    AUDIO is Opus. STATE is JSON, as the process defines it. KEYFRAME asks an encoder for a keyframe.
     """
 
     VIDEO_SETUP = 1
@@ -20,6 +24,7 @@ class UnitKind(IntEnum):
     VIDEO = 3
     AUDIO = 4
     STATE = 5
+    KEYFRAME = 6
 
 
 class Unit(NamedTuple):
@@ -31,9 +36,14 @@ class Unit(NamedTuple):
     data: bytes
 
 
+def encode(unit: Unit) -> bytes:
+    """Return a unit as bytes."""
+    return _HEAD.pack(unit.kind, unit.keyframe, unit.us, len(unit.data)) + unit.data
+
+
 def write(out: BinaryIO, unit: Unit) -> None:
     """Write a unit; raises BrokenPipeError if the reader is gone."""
-    out.write(_HEAD.pack(unit.kind, unit.keyframe, unit.us, len(unit.data)) + unit.data)
+    out.write(encode(unit))
 
 
 async def read(source: asyncio.StreamReader) -> Unit | None:
@@ -45,3 +55,15 @@ async def read(source: asyncio.StreamReader) -> Unit | None:
         return Unit(UnitKind(kind), bool(keyframe), us, await source.readexactly(size))
     except asyncio.IncompleteReadError:
         return None
+
+
+def read_blocking(source: BufferedIOBase | RawIOBase) -> Unit | None:
+    """Return the next unit, None at the end; raises ValueError if it is invalid."""
+    head = source.read(_HEAD.size)
+    if head is None or len(head) < _HEAD.size:
+        return None
+    kind, keyframe, us, size = _HEAD.unpack(head)
+    if size > _MAX_BYTES:
+        raise ValueError("a unit of encoded media is too large")
+    data = source.read(size)
+    return Unit(UnitKind(kind), bool(keyframe), us, data) if data is not None and len(data) == size else None

@@ -1,0 +1,39 @@
+"""`parley ingress`: run ingress, which takes streams in by RTMP and from URLs."""
+
+import argparse
+
+from foundation.settings import Settings, SettingsError
+from ingress import main as ingress_main
+from ingress.config import IngressConfig
+from parley import part_process
+from parley.part_configs import control_url, node_secret, readable
+
+
+def main(settings: Settings, _: argparse.Namespace) -> int:
+    """Run until SIGINT or SIGTERM; return the exit code. Raises SettingsError."""
+    config = ingress_config(settings)
+    return part_process.run(
+        settings, "ingress", lambda ready: ingress_main.run(config, ready), settings["ingress_port"]
+    )
+
+
+def ingress_config(settings: Settings) -> IngressConfig:
+    """Return ingress's configuration; raises SettingsError."""
+    tls = settings["rtmps_port"] >= 0
+    certificate = readable(settings, "tls_certificate") if tls else None
+    if tls and certificate is None:
+        raise SettingsError("rtmps_port needs tls_certificate and tls_key")
+    if not 180 <= settings["ingress_height"] <= 1080:
+        raise SettingsError("ingress_height must be between 180 and 1080")
+    return IngressConfig(
+        instance=f"ingress-{settings['sfu_node']}",
+        control_url=control_url(settings),
+        node_secret=node_secret(settings),
+        rtmp_host=settings["rtmp_host"],
+        rtmp_port=settings["rtmp_port"],
+        rtmps_port=settings["rtmps_port"],
+        certificate=certificate,
+        private_key=readable(settings, "tls_key") if tls else None,
+        streams=settings["ingress_streams"],
+        height=settings["ingress_height"],
+    )

@@ -1,0 +1,24 @@
+"""Configuration of the ingress process: plain values. Only the `parley` package reads flags and files."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngressConfig:
+    """Settings of one ingress process.
+
+    RTMP is served on `rtmp_port` and RTMPS on `rtmps_port`, unless they are -1. At most `streams` streams are taken at
+    the same time; 0 is the number of cores. Pictures are at most `height` high.
+    """
+
+    instance: str
+    control_url: str
+    node_secret: str = field(repr=False)
+    rtmp_host: str = "127.0.0.1"
+    rtmp_port: int = 1935
+    rtmps_port: int = -1
+    certificate: Path | None = None
+    private_key: Path | None = None
+    streams: int = 0
+    height: int = 720

@@ -1,0 +1,59 @@
+"""Client of control's internal listener."""
+
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from foundation.answer_body import read_body
+from sfu.api.ingress import (
+    CheckedKey,
+    CloseStream,
+    IngressOrders,
+    IngressReport,
+    KeyCheck,
+    OpenedStream,
+    OpenStream,
+)
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)
+_MAX_ANSWER = 1 << 20
+_Answer = TypeVar("_Answer")
+
+
+class ControlUnavailable(Exception):
+    """Control did not answer."""
+
+
+class ControlClient:
+    """The requests of ingress. Each raises ControlUnavailable."""
+
+    def __init__(self, url: str, node_secret: str) -> None:
+        self._url = f"{url.rstrip('/')}/internal/v1/ingress/"
+        self._http = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {node_secret}", "Content-Type": "application/json"}, timeout=_TIMEOUT
+        )
+
+    async def check(self, wish: KeyCheck) -> CheckedKey:
+        return await self._ask("check", wish, CheckedKey)
+
+    async def open(self, wish: OpenStream) -> OpenedStream:
+        return await self._ask("open", wish, OpenedStream)
+
+    async def end(self, wish: CloseStream) -> None:
+        await self._ask("close", wish, dict)
+
+    async def report(self, report: IngressReport) -> IngressOrders:
+        return await self._ask("report", report, IngressOrders)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.close()
+
+    async def _ask(self, path: str, wish: msgspec.Struct, kind: type[_Answer]) -> _Answer:
+        try:
+            async with self._http.post(self._url + path, data=msgspec.json.encode(wish)) as answer:
+                answer.raise_for_status()
+                return msgspec.json.decode(await read_body(answer, _MAX_ANSWER), type=kind)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ControlUnavailable("The server of the meeting does not answer.") from error

@@ -1,0 +1,194 @@
+"""The RTMP listener: encoders publish to rtmp://HOST/live with a stream key."""
+
+import asyncio
+import contextlib
+import ssl
+
+from foundation.failures import describe
+from foundation.media_units import Unit, UnitKind
+from ingress import metrics
+from ingress.config import IngressConfig
+from ingress.control_client import ControlClient, ControlUnavailable
+from ingress.stream import Failed, Stream
+from ingress.streams import NoPlace, Streams
+from sfu.api.ingress import KeyCheck
+from sfu.api.stream_key import is_stream_key, key_hash
+from sfu.formats import flv
+from sfu.formats.rtmp import Kind
+from sfu.formats.rtmp_receiver import Ended, Event, Media, Published, Receiver
+
+_READ = 1 << 16
+_GREETING_SECONDS = 8.0
+_IDLE_SECONDS = 15.0
+_MAX_CONNECTIONS = 64
+_WRAP = 1 << 32
+
+
+class _Refused(Exception):
+    """The encoder is told this."""
+
+
+class RtmpListener:
+    """Serves RTMP on the configured ports."""
+
+    def __init__(self, config: IngressConfig, control: ControlClient, streams: Streams) -> None:
+        self._config = config
+        self._control = control
+        self._streams = streams
+        self._connections = 0
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """Listen until cancelled. Raises OSError if a port is taken."""
+        host = self._config.rtmp_host
+        async with contextlib.AsyncExitStack() as stack:
+            if self._config.rtmp_port >= 0:
+                server = await asyncio.start_server(self._serve, host, self._config.rtmp_port)
+                await stack.enter_async_context(server)
+            if self._config.rtmps_port >= 0:
+                assert self._config.certificate is not None
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                context.load_cert_chain(self._config.certificate, self._config.private_key)
+                server = await asyncio.start_server(self._serve, host, self._config.rtmps_port, ssl=context)
+                await stack.enter_async_context(server)
+            ready.set()
+            await asyncio.Event().wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= _MAX_CONNECTIONS:
+            metrics.REFUSED.labels("connections").inc()
+            writer.close()
+            return
+        self._connections += 1
+        metrics.CONNECTIONS.inc()
+        connection = _Connection(self._config, self._control, self._streams, reader, writer)
+        try:
+            await connection.run()
+        except (OSError, ValueError, TimeoutError):
+            metrics.REFUSED.labels("protocol").inc()
+        finally:
+            self._connections -= 1
+            metrics.CONNECTIONS.dec()
+            writer.close()
+
+
+class _Connection:
+    def __init__(
+        self,
+        config: IngressConfig,
+        control: ControlClient,
+        streams: Streams,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._config = config
+        self._control = control
+        self._streams = streams
+        self._reader = reader
+        self._writer = writer
+        self._receiver = Receiver()
+        self._events: list[Event] = []
+        self._clock = _Timestamps()
+
+    async def run(self) -> None:
+        """Serve the connection until it ends. Raises OSError, TimeoutError, and ValueError for anything but RTMP."""
+        async with asyncio.timeout(_GREETING_SECONDS):
+            published = await self._until_published()
+        if published is None:
+            return
+        try:
+            stream = await self._admit(published)
+            await self._streams.make_room(stream)
+        except (_Refused, NoPlace) as refused:
+            self._receiver.refuse(str(refused))
+            await self._flush()
+            return
+        process = await self._streams.spare.take()
+        try:
+            process.order(self._config.height)
+            carried = Stream(stream, "rtmp", self._config.instance, self._control, process)
+            self._receiver.accept()
+            await self._flush()
+            with contextlib.suppress(Failed):
+                await self._streams.carry(carried, self._feed(carried))
+        finally:
+            await process.close()
+
+    async def _until_published(self) -> Published | None:
+        while True:
+            for event in await self._more():
+                if isinstance(event, Published):
+                    return event
+            if self._reader.at_eof():
+                return None
+
+    async def _admit(self, published: Published) -> str:
+        """Return the id of the stream that a key is for. Raises _Refused."""
+        if not is_stream_key(published.key):
+            metrics.REFUSED.labels("bad_token").inc()
+            raise _Refused("This is not a stream key.")
+        try:
+            checked = await self._control.check(
+                KeyCheck(key_hash=key_hash(published.key).hex(), instance=self._config.instance)
+            )
+        except ControlUnavailable as error:
+            raise _Refused(str(error)) from error
+        if checked.code:
+            metrics.REFUSED.labels(checked.code).inc()
+            raise _Refused(checked.detail)
+        return checked.stream
+
+    async def _feed(self, stream: Stream) -> None:
+        """Pass media on until the encoder ends its stream. Raises Failed."""
+        while not self._reader.at_eof():
+            try:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    events = await self._more()
+                for event in events:
+                    if isinstance(event, Ended):
+                        return
+                    if isinstance(event, Media) and (unit := self._unit(event)) is not None:
+                        stream.put(unit)
+            except TimeoutError as error:
+                raise Failed(f"Nothing has arrived for {_IDLE_SECONDS:.0f} s.") from error
+            except (OSError, ValueError) as error:
+                raise Failed(f"The stream was ended: {describe(error)}.") from error
+
+    async def _more(self) -> list[Event]:
+        data = await self._reader.read(_READ)
+        events = self._receiver.receive(data)
+        await self._flush()
+        return events
+
+    async def _flush(self) -> None:
+        if data := self._receiver.output():
+            self._writer.write(data)
+            await self._writer.drain()
+
+    def _unit(self, media: Media) -> Unit | None:
+        """Return the unit of a tag. Raises ValueError for codecs other than H.264 and AAC."""
+        us = self._clock.unwrap(media.timestamp) * 1000
+        if media.kind == Kind.VIDEO:
+            video = flv.parse_video(media.data)
+            if video is None or not video.data:
+                return None
+            kind = UnitKind.VIDEO_SETUP if video.is_configuration else UnitKind.VIDEO
+            return Unit(kind, video.keyframe, us + video.delay * 1000, video.data)
+        audio = flv.parse_audio(media.data)
+        if not audio.data:
+            return None
+        return Unit(UnitKind.AUDIO_SETUP if audio.is_configuration else UnitKind.AUDIO, True, us, audio.data)
+
+
+class _Timestamps:
+    """RTMP's timestamps, which wrap, as times since the first."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._at = 0
+
+    def unwrap(self, timestamp: int) -> int:
+        if self._last is not None:
+            step = (timestamp - self._last) % _WRAP
+            self._at += step if step < _WRAP // 2 else step - _WRAP
+        self._last = timestamp
+        return self._at

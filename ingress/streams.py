@@ -1,0 +1,150 @@
+"""The streams of this ingress: their number is bounded, control hears of them, and ends them."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from foundation.background import cancel_all
+from foundation.backoff import Backoff
+from foundation.failures import describe
+from ingress import metrics
+from ingress.config import IngressConfig
+from ingress.control_client import ControlClient, ControlUnavailable
+from ingress.stream import Failed, Stream
+from ingress.transcoder import Spare
+from sfu.api.ingress import IngressReport, StreamPhase, StreamState, UrlOrder
+
+_log = logging.getLogger(__name__)
+_REPORT_SECONDS = 1.0
+_LONGEST_PAUSE = 30.0
+_STEADY_SECONDS = 60.0
+
+
+class NoPlace(Exception):
+    """This ingress has no place for a further stream."""
+
+
+class Streams:
+    """Running streams by id."""
+
+    def __init__(self, config: IngressConfig, control: ControlClient) -> None:
+        self.most = config.streams or max(1, len(os.sched_getaffinity(0)))
+        self.spare = Spare()
+        self._config = config
+        self._control = control
+        self._running: dict[str, tuple[Stream, asyncio.Task[Any]]] = {}
+        self._urls: dict[str, tuple[UrlOrder, asyncio.Task[None]]] = {}
+        self._last: dict[str, StreamState] = {}
+        """The states of streams that do not run: the final ones of pushed streams until control has them, and those of
+        URLs that are tried again or have ended."""
+
+    @property
+    def free(self) -> int:
+        return max(0, self.most - len(self._running.keys() | self._urls.keys()))
+
+    async def make_room(self, stream: str) -> None:
+        """End the same stream of an earlier connection. Raises NoPlace."""
+        if stream in self._running:
+            _, task = self._running[stream]
+            await cancel_all([task])
+        if not self.free:
+            metrics.REFUSED.labels("full").inc()
+            raise NoPlace("This server takes no more streams at the moment.")
+
+    async def carry(self, stream: Stream, feed: Coroutine[Any, Any, None] | None = None) -> None:
+        """Run a stream in this task, and remember why it ended. Raises Failed."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[stream.stream] = stream, task
+        error = ""
+        try:
+            await stream.run(feed)
+        except Failed as failed:
+            error = str(failed)
+            raise
+        finally:
+            if self._running.get(stream.stream) == (stream, task):
+                del self._running[stream.stream]
+            final = msgspec.structs.replace(stream.state(), phase="waiting", since=_now(), bits_per_second=0)
+            self._last[stream.stream] = msgspec.structs.replace(final, error=error or final.error)
+
+    async def report(self) -> None:
+        """Report to control each second, and do what it says."""
+        is_silent = False
+        self.spare.prepare()
+        try:
+            while True:
+                try:
+                    await self._report()
+                    is_silent = False
+                except ControlUnavailable as error:
+                    if not is_silent:
+                        _log.warning("streams are not reported: %s", error)
+                    is_silent = True
+                await asyncio.sleep(_REPORT_SECONDS)
+        finally:
+            await cancel_all([task for _, task in self._urls.values()])
+            await self.spare.close()
+
+    async def _report(self) -> None:
+        states = self._last | {name: stream.state() for name, (stream, _) in self._running.items()}
+        report = IngressReport(instance=self._config.instance, free=self.free, streams=states)
+        orders = await self._control.report(report)
+        for name, state in states.items():
+            if name not in self._urls and self._last.get(name) is state:
+                del self._last[name]
+        ended = [task for name, (_, task) in self._running.items() if name in states and name not in orders.held]
+        await cancel_all(ended)
+        wanted = {order.stream: order for order in orders.urls}
+        for name, (order, task) in list(self._urls.items()):
+            if wanted.get(name) != order:
+                await cancel_all([task])
+                del self._urls[name]
+                self._last.pop(name, None)
+        for name, order in wanted.items():
+            if name not in self._urls:
+                self._urls[name] = order, asyncio.create_task(self._keep(order))
+
+    async def _keep(self, order: UrlOrder) -> None:
+        """Read a URL until its content ends; try again after failures."""
+        backoff = Backoff(_LONGEST_PAUSE, 1.0)
+        attempts = 0
+        while True:
+            begun = time.monotonic()
+            attempts += 1
+            try:
+                await self._read(order, attempts - 1)
+            except (Failed, OSError) as error:
+                reason = describe(error)
+            else:
+                self._note(order, "ended", "")
+                return
+            _log.info("stream %s: %s", order.stream, reason)
+            if time.monotonic() - begun > _STEADY_SECONDS:
+                backoff.reset()
+            self._note(order, "retrying", reason)
+            await backoff.wait()
+
+    async def _read(self, order: UrlOrder, attempts: int) -> None:
+        process = await self.spare.take()
+        try:
+            process.order(self._config.height, order.url, private=order.private)
+            stream = Stream(order.stream, "url", self._config.instance, self._control, process)
+            stream.attempts = attempts
+            await self.carry(stream)
+        finally:
+            await process.close()
+
+    def _note(self, order: UrlOrder, phase: StreamPhase, error: str) -> None:
+        known = self._last.get(order.stream)
+        before = known if known is not None else StreamState(phase="retrying", since=_now(), protocol="url")
+        self._last[order.stream] = msgspec.structs.replace(before, phase=phase, error=error, since=_now())
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""The process that decodes one stream and encodes it for WebRTC."""

@@ -1,0 +1,124 @@
+"""The transcoding process of one stream, as the ingress sees it. One is started ahead, since starting takes long."""
+
+import asyncio
+import contextlib
+import socket
+
+import msgspec
+
+from foundation import media_units, worker_process
+from foundation.background import cancel_all
+from foundation.media_units import Unit, UnitKind
+from ingress.fetching import Fetching
+from ingress.transcode.contract import Order
+
+_LIMIT = 1 << 20
+
+
+class Transcoder:
+    """A running process. Give it an order first; then read its units, and send it those of the stream. Close it at the
+    end.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        broker: socket.socket,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._broker = broker
+        self._fetching: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """The number of bytes that the process has not taken yet."""
+        return self._writer.transport.get_write_buffer_size()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
+    def order(self, height: int, url: str = "", *, private: bool = False) -> None:
+        """Say what to transcode: the units that follow, or a URL, with `private` in any network."""
+        self.put(Unit(UnitKind.STATE, False, 0, msgspec.json.encode(Order(height=height, url=url))))
+        if url:
+            self._fetching = asyncio.create_task(_fetch(self._broker, private=private))
+
+    def put(self, unit: Unit) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(media_units.encode(unit))
+
+    def ask_keyframe(self) -> None:
+        self.put(Unit(UnitKind.KEYFRAME, False, 0, b""))
+
+    async def read(self) -> Unit | None:
+        """Return the next unit, None when the process has ended."""
+        try:
+            return await media_units.read(self._reader)
+        except (ConnectionError, ValueError):
+            return None
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._fetching is not None:
+            await cancel_all([self._fetching])
+        self._broker.close()
+        self._writer.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+
+async def start() -> Transcoder:
+    """Start a process. Raises OSError if there can be none."""
+    broker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        descriptor = theirs.fileno()
+        process, ours = await worker_process.start("ingress.transcode", str(descriptor), descriptors=(descriptor,))
+    except BaseException:
+        broker.close()
+        raise
+    finally:
+        theirs.close()
+    return Transcoder(process, *await asyncio.open_connection(sock=ours, limit=_LIMIT), broker)
+
+
+class Spare:
+    """A process that has been started ahead."""
+
+    def __init__(self) -> None:
+        self._starting: asyncio.Task[Transcoder] | None = None
+
+    def prepare(self) -> None:
+        """Begin to start a process, unless there is one."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(start())
+
+    async def take(self) -> Transcoder:
+        """Return a process, and start the next. Raises OSError if there can be none."""
+        self.prepare()
+        assert self._starting is not None
+        starting, self._starting = self._starting, None
+        try:
+            process = await starting
+            if process.is_running:
+                return process
+            await process.close()
+            return await start()
+        finally:
+            self.prepare()
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._starting is not None:
+            with contextlib.suppress(OSError):
+                await (await self._starting).close()
+
+
+async def _fetch(broker: socket.socket, *, private: bool) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        await Fetching(broker, private=private).run()

@@ -89,6 +89,8 @@ async def _open(services: Services, wish: OpenStream) -> OpenedStream:
             srtp=SrtpKey(),
             consent=("recording", "captions"),
             kind="ingress",
+            identity=person.identity or "",
+            metadata=person.metadata,
         ),
         own=True,
     )

@@ -84,6 +84,8 @@ async def _open(call: Call, meeting: str, wish: AnyTransport) -> TransportInfo:
     if client is None:
         raise Problem(503, "no_node", "This meeting has no live room.")
     wish = msgspec.structs.replace(wish, participant=row.id, name=row.name, epoch=placement.epoch)
+    if isinstance(wish, ReceiveTransport):
+        wish = msgspec.structs.replace(wish, kind="", identity="", metadata="")
     info = await client.open(wish)
     async with call.services.pool.acquire() as connection:
         detail = {"meeting": meeting, "participant": row.id, "direction": info.direction}

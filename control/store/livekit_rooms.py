@@ -29,10 +29,21 @@ async def lock_name(connection: Connection, name: str) -> None:
 
 
 async def bind(connection: Connection, name: str, meeting: str) -> None:
-    """Assign a room name to a meeting."""
+    """Assign a room name to a meeting, with the ingresses of that room."""
     await connection.execute(
         "INSERT INTO livekit_rooms (name, meeting_id) VALUES ($1, $2)"
         " ON CONFLICT (name) DO UPDATE SET meeting_id = excluded.meeting_id",
+        name,
+        meeting,
+    )
+    await connection.execute(
+        "UPDATE stream_keys k SET meeting_id = $2 FROM livekit_ingresses i WHERE i.room = $1 AND i.id = k.id",
+        name,
+        meeting,
+    )
+    await connection.execute(
+        "UPDATE meeting_participants p SET stream_key_id = NULL FROM livekit_ingresses i"
+        " WHERE i.room = $1 AND i.id = p.stream_key_id AND p.meeting_id <> $2",
         name,
         meeting,
     )

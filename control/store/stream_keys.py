@@ -10,6 +10,7 @@ import msgspec
 
 from control.database import Connection
 from control.identifiers import new_id
+from control.store import participants
 from control.store.participants import ParticipantRow
 from sfu.api.ingress import StreamState
 from sfu.api.stream_key import PREFIX, StreamRole, key_hash
@@ -158,16 +159,28 @@ async def participant(connection: Connection, key: StreamKeyRow) -> ParticipantR
         key.role,
     )
     if found is None:
-        found = new_id("participant")
-        await connection.insert(
-            "meeting_participants",
-            id=found,
-            meeting_id=key.meeting_id,
-            name=key.name,
-            role="participant",
-            rejoin_hash=b"",
-            stream_key_id=key.id,
-        )
+        about = await connection.fetchrow("SELECT identity, metadata FROM livekit_ingresses WHERE id = $1", key.id)
+        if about is None:
+            found = new_id("participant")
+            await connection.insert(
+                "meeting_participants",
+                id=found,
+                meeting_id=key.meeting_id,
+                name=key.name,
+                role="participant",
+                rejoin_hash=b"",
+                stream_key_id=key.id,
+            )
+        else:
+            known = await participants.with_identity(connection, key.meeting_id, about["identity"], key.name)
+            found = known.id
+            await connection.execute(
+                "UPDATE meeting_participants SET stream_key_id = $2, name = $3, metadata = $4 WHERE id = $1",
+                found,
+                key.id,
+                key.name,
+                about["metadata"],
+            )
     return await connection.new(
         ParticipantRow, "UPDATE meeting_participants SET key_used_at = now() WHERE id = $1 RETURNING *", found
     )

@@ -8,14 +8,14 @@ from control.identity import livekit_tokens
 from control.identity.livekit_tokens import TokenRefused
 from control.problem import Problem, not_found
 from control.services import Services
-from control.twirp import dispatches, egress, rooms
+from control.twirp import dispatches, egress, ingress, rooms
 from control.twirp.service import PREFIX, Call, Caller, Service, TwirpError, of_problem, serve
 
 _SERVICES: dict[str, Service] = {
     "RoomService": rooms.SERVICE,
     "AgentDispatchService": dispatches.SERVICE,
     "Egress": egress.SERVICE,
-    "Ingress": "streams come in over WHIP and plain RTP: see Parley's REST API",
+    "Ingress": ingress.SERVICE,
     "SIP": "telephone calls are not supported",
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -47,8 +48,15 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
         name=name,
         grants=grants,
         epoch=transport.epoch,
-        kind=transport.kind if isinstance(transport, ReceiveTransport) else "",
+        **_described(transport),
     )
+
+
+def _described(transport: AnyTransport) -> dict[str, Any]:
+    """Return the claims that control makes about a stream."""
+    if isinstance(transport, SendTransport):
+        return {}
+    return {"kind": transport.kind, "identity": transport.identity, "metadata": transport.metadata}
 
 
 def open_transport(

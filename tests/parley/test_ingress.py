@@ -38,7 +38,7 @@ async def test_an_encoder_and_a_url_are_participants(tmp_path: Path) -> None:
                 await eventually(lambda: len(room.state.tracks) == 2, 60)
                 (stage,) = [one for one in room.state.participants.values() if one.name == "Stage"]
                 assert stage.kind == "ingress"
-                assert stage.recorded
+                await eventually(lambda: all(room.stream_of(track) for track in room.state.tracks), 60)
                 streams = [room.stream_of(track) for track in room.state.tracks]
                 assert await encoding == 0
                 _received_in_step([stream for stream in streams if stream is not None])

@@ -48,6 +48,7 @@ ERASED = {
     "idempotency_keys",
     "invitations",
     "livekit_egresses",
+    "livekit_ingresses",
     "livekit_rooms",
     "livekit_streams",
     "lobby_entries",
@@ -178,7 +179,7 @@ def test_every_store_is_named() -> None:
     paths = {setting.name for setting in SETTINGS if setting.kind is Path}
     assert paths == set(PATHS)
     suffixes = ("_url", "_urls", "_brokers", "_endpoint", "_endpoints")
-    ours = {"control_url", "inference_url", "triton_urls", "summary_url", "turn_urls"}
+    ours = {"control_url", "inference_url", "triton_urls", "summary_url", "turn_urls", "rtmp_url"}
     named = {setting.name for setting in SETTINGS if setting.name.endswith(suffixes)} - ours
     assert named == set(SERVERS)
 
@@ -339,6 +340,9 @@ WRITTEN = (
     " VALUES ('sl', '{recording}', 'n', '{user}', now())",
     "INSERT INTO stream_keys (id, meeting_id, name, role, key_hash, created_by)"
     " VALUES ('sk', '{other}', 'n', 'watch', '\\x01', '{user}')",
+    "INSERT INTO stream_keys (id, meeting_id, name, role, key_hash)"
+    " VALUES ('si', '{meeting}', 'n', 'publish', '\\x02')",
+    "INSERT INTO livekit_ingresses VALUES ('si', 'standup', 'stage', '', '', '{meeting}')",
     "INSERT INTO broadcast_outputs (id, meeting_id, kind, name) VALUES ('bo', '{meeting}', 'hls', '{said}')",
     "INSERT INTO broadcasts (id, meeting_id, started_by) VALUES ('bc', '{meeting}', '{user}')",
     "INSERT INTO participant_quality (meeting_id, participant_id, at, seconds, final, round_trip_ms, tracks)"

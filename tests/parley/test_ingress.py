@@ -47,10 +47,10 @@ async def test_an_encoder_and_a_url_are_participants(tmp_path: Path) -> None:
                 read = await host.request("POST", keys, source)
                 assert read["source_url"] == f"{url}/clip.mp4"
                 await _until(host, keys, read["id"], "ended")
+                await host.stop_recording(meeting)
             states = {one["name"]: one["state"] for one in (await host.request("GET", keys))["keys"]}
             assert (states["Stage"]["width"], states["Stage"]["height"]) == (640, 360)
             assert states["Stage"]["error"] == states["Clip"]["error"] == ""
-            await host.stop_recording(meeting)
             _recorded_in_step(await _finished(host, meeting, server.data / "recordings"))
         assert not [line for line in server.lines if key["secret"] in line or "Traceback" in line or "?token" in line]
 

@@ -28,6 +28,7 @@ _VIDEO_CLOCK, _AUDIO_CLOCK = 90_000, 48_000
 _NTP_EPOCH = 2_208_988_800
 _SECOND = 1_000_000_000
 _REPORT_NS = _SECOND
+_EARLY_NS = 80_000_000
 _KEPT_PACKETS = 2048
 _KEPT_NS = 2 * _SECOND
 _MAX_RESENT = 256
@@ -51,7 +52,8 @@ class _Track:
 class RtpSender:
     """Packets of one transport. Times `now` are Unix times in ns."""
 
-    def __init__(self, srtp: SrtpKey) -> None:
+    def __init__(self, srtp: SrtpKey, zero: int | None = None) -> None:
+        """`zero` is the time of media time 0, as far as it is known."""
         key = base64.b64decode(srtp.key)
         profile = _PROFILES[srtp.suite]
         self._srtp = pylibsrtp.Session(pylibsrtp.Policy(key, pylibsrtp.Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
@@ -63,7 +65,7 @@ class RtpSender:
         self._audio = _Track(AUDIO_TYPE, _AUDIO_CLOCK)
         self._cname = secrets.token_hex(8)
         self._kept: OrderedDict[int, tuple[int, RtpPacket]] = OrderedDict()
-        self._zero: int | None = None
+        self._zero = zero
         self._reported = 0
         self.heard = 0
         """The time of the latest authentic feedback."""
@@ -131,9 +133,11 @@ class RtpSender:
         return []
 
     def _packets(self, track: _Track, us: int, payloads: list[bytes], now: int) -> list[RtpPacket]:
-        # A stream begins late, with what waited; the earliest arrival tells when it was captured.
+        # A stream may begin late, with what waited; what comes sooner for its time tells more. Receivers tolerate media
+        # that come a little early better than a clock that is set often.
         captured = now - us * 1000
-        self._zero = captured if self._zero is None else min(self._zero, captured)
+        if self._zero is None or captured < self._zero - _EARLY_NS:
+            self._zero = captured
         packets = []
         for index, payload in enumerate(payloads):
             track.seq = (track.seq + 1) % (1 << 16)

@@ -68,6 +68,7 @@ class Stream:
         self._datagrams: asyncio.DatagramTransport | None = None
         self._held: deque[tuple[float, Unit]] = deque()
         self._video_us: int | None = None
+        self._zero: int | None = None
         self._arrived_us = 0
         self._dropping = False
         self._dropped = 0
@@ -145,6 +146,7 @@ class Stream:
                 case UnitKind.STATE:
                     self._take_state(msgspec.json.decode(unit.data, type=State))
                 case UnitKind.VIDEO:
+                    self._time(unit.us)
                     self._video_us = unit.us
                     if self._protocol == "url":
                         self._pictures += 1
@@ -152,10 +154,16 @@ class Stream:
                     if self._sender is not None:
                         self._transmit(self._sender.video(unit.us, unit.data, time.time_ns()))
                 case UnitKind.AUDIO:
+                    self._time(unit.us)
                     self._held.append((time.monotonic(), unit))
                 case _:
                     pass
             self._release()
+
+    def _time(self, us: int) -> None:
+        """Note when media time 0 was, by the unit that came soonest for its time."""
+        captured = time.time_ns() - us * 1000
+        self._zero = captured if self._zero is None else min(self._zero, captured)
 
     def _take_state(self, state: State) -> None:
         if state.error:
@@ -238,7 +246,7 @@ class Stream:
     async def _send_to(self, opened: OpenedStream, begun: float) -> None:
         """Send to a transport until its node falls silent. Raises Failed."""
         assert opened.srtp is not None
-        sender = RtpSender(opened.srtp)
+        sender = RtpSender(opened.srtp, self._zero)
         loop = asyncio.get_running_loop()
         self._datagrams, _ = await loop.create_datagram_endpoint(
             lambda: _Feedback(sender, self._transmit), remote_addr=(opened.address, opened.port)

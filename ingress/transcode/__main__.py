@@ -185,7 +185,7 @@ def _warm_up() -> None:
 
 def main() -> int:
     peer = socket.socket(fileno=int(sys.argv[1]))
-    broker = Broker(int(sys.argv[2]))
+    broker = Broker(socket.socket(fileno=int(sys.argv[2])))
     confinement.limit(memory_bytes=_MEMORY_BYTES, nice=_NICE)
     _warm_up()
     confinement.confine()

@@ -16,8 +16,8 @@ _MAX_SKIPPED = 256 * 1024
 class Broker:
     """The socket (SEQPACKET) to the ingress. `open` has the form that PyAV wants of `io_open`."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
+    def __init__(self, ingress: socket.socket) -> None:
+        self._socket = ingress
 
     def open(self, url: str, flags: int, options: dict[str, Any]) -> "FetchedFile":
         """Return the content of a URL; raises OSError."""

@@ -35,11 +35,12 @@ async def fetching(tmp_path: Path, *, private: bool) -> AsyncIterator[tuple[Brok
     task = asyncio.create_task(Fetching(ours, private=private).run())
     try:
         port = runner.addresses[0][1]
-        yield Broker(theirs.detach()), f"http://127.0.0.1:{port}"
+        yield Broker(theirs), f"http://127.0.0.1:{port}"
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         ours.close()
+        theirs.close()
         await runner.cleanup()
 
 

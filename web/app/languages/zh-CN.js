@@ -1037,6 +1037,7 @@ export default {
   'error.no_breakouts': '没有可用的讨论组。',
   'error.no_email': '该账号未设置邮箱。',
   'error.no_image': '图片无效：{detail}',
+  'error.no_ingress': '此服务器不接收直播流：未启用 ingress。',
   'error.no_mail_server': '服务器未配置邮件服务，请直接分享会议链接。',
   'error.no_node': '暂无可用的媒体服务器，请稍后重试。',
   'error.too_many_outputs': '此会议的直播位置已达上限。',

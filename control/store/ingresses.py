@@ -31,7 +31,7 @@ _SELECT = (
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What applications say about an ingress; `name` is what others see."""
+    """An ingress as an application describes it; `name` is the name that others see."""
 
     room: str
     identity: str

@@ -190,7 +190,7 @@ def _as_browsers_say(origin: str) -> str:
 
 
 def _branding(settings: Settings) -> Branding:
-    logo = _readable(settings, "brand_logo")
+    logo = readable(settings, "brand_logo")
     if logo is not None and logo.suffix not in LOGO_TYPES:
         raise SettingsError(f"brand_logo: {logo} is not one of {', '.join(LOGO_TYPES)}")
     try:

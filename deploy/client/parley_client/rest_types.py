@@ -391,11 +391,16 @@ class CreateMeeting(TypedDict):
 
 
 class CreateStreamKey(TypedDict):
-    """`name` is shown as the participant's name. A `publish` key sends over WHIP, a `watch` key plays over WHEP."""
+    """`name` is shown as the participant's name. A `publish` key sends over WHIP or RTMP, a `watch`
+    key plays over WHEP. With `source_url`, an http or https URL of a file or an HLS playlist, the
+    server reads the stream from there while somebody is in the meeting; its key then admits nobody
+    else.
+    """
 
     name: str
     role: Literal["publish", "watch"]
     expires_at: NotRequired[str | None]
+    source_url: NotRequired[str]
 
 
 class CreateUser(TypedDict):
@@ -1019,7 +1024,8 @@ class ReceiveTransport(TypedDict):
     With `address` and `port`, only that sender is accepted; otherwise the first to send is (with
     SRTP, anyone who has the key). RTCP arrives at the same port, or with `rtcp_mux` off at the next
     one. `srtp` is the sender's key; `feedback_srtp`, by default the same key, protects our
-    feedback. `consent` is what the sender agrees to.
+    feedback. `consent` is what the sender agrees to. The participant's `kind` is `ingress` for a
+    stream that ingress takes in, whose `identity` and `metadata` control sets.
     """
 
     direction: Literal["receive"]
@@ -1033,6 +1039,9 @@ class ReceiveTransport(TypedDict):
     srtp: NotRequired[SrtpKey | None]
     feedback_srtp: NotRequired[SrtpKey | None]
     consent: NotRequired[list[Literal["analysis", "captions", "recording"]]]
+    kind: NotRequired[Literal["", "ingress"]]
+    identity: NotRequired[str]
+    metadata: NotRequired[str]
 
 
 class RecordedTrack(TypedDict):
@@ -1374,7 +1383,9 @@ class Stored(TypedDict):
 
 class StreamKey(TypedDict):
     """`url` is the endpoint that takes the secret as bearer token. `secret` is shown once, when the
-    key is created.
+    key is created. `rtmp_urls` are the addresses at which an encoder publishes with the secret as
+    its stream key. `source_url` is the URL that is read, without its query and password. `state` is
+    the latest state of a stream by RTMP or from a URL.
     """
 
     id: str
@@ -1384,11 +1395,32 @@ class StreamKey(TypedDict):
     created_at: str
     expires_at: str | None
     last_used_at: str | None
+    rtmp_urls: list[str]
+    source_url: str
+    state: StreamReport | None
     secret: str | None
 
 
 class StreamKeys(TypedDict):
     keys: list[StreamKey]
+
+
+class StreamReport(TypedDict):
+    """The state of a stream that comes in, since `since`. `error` is the latest problem.
+    `bits_per_second` and `pictures_per_second` are those that arrive; pictures that the server left
+    out because it was too busy count as `dropped`.
+    """
+
+    phase: Literal["connecting", "ended", "live", "retrying", "waiting"]
+    since: str
+    protocol: Literal["rtmp", "url"]
+    bits_per_second: int
+    width: int
+    height: int
+    pictures_per_second: float
+    dropped: int
+    attempts: int
+    error: str
 
 
 class Support(TypedDict):

@@ -248,7 +248,7 @@ window.examples = async (where, meetings) => {
   const done = Promise.all([
     load('recorder-bot').then(({run}) => run({...at('tone'), seconds: 1})).then(({size}) => size),
     packets(),
-    load('recorder-bot').then(({run}) => run({...at('whip'), seconds: 0.5})).then(({size}) => size),
+    load('recorder-bot').then(({run}) => run({...at('whip'), seconds: 1})).then(({size}) => size),
     load('encrypted-call').then(({listen}) => listen({...at('encrypted'), words: 'our words', seconds: 20})),
     files,
     board('ada'), board('grace'),
@@ -295,8 +295,7 @@ async def test_every_browser_example_does_what_it_says_on_another_site(host: Hos
     finally:
         await runner.cleanup()
     recorded, packets, from_whip, heard, file, *strokes, muted, said = result
-    assert recorded > 1000
-    assert from_whip > 500
+    assert min(recorded, from_whip) > 200  # bytes; without sound, only the header of about 110 is written
     assert packets > 20
     assert heard["loudest"] > 0.05
     assert len(heard["code"]) == 7

@@ -78,7 +78,7 @@ async def test_the_space_bar_speaks_while_it_is_held_and_keys_can_be_switched_of
     await expect(view.locator(".compose textarea")).to_have_value("a b")
     await view.keyboard.press("Escape")
     await view.keyboard.press("?")
-    await view.get_by_label("Keyboard shortcuts").uncheck()
+    await view.get_by_role("checkbox", name="Keyboard shortcuts").uncheck()
     await view.get_by_label("Push to talk").uncheck()
     await view.keyboard.press("Escape")
     await view.keyboard.press("t")

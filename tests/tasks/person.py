@@ -28,8 +28,8 @@ class Person:
         if not await found.first.is_visible() and await more.is_visible():
             await more.click()
         await expect(found).to_be_visible()
-        await found.click()
         await self._fits(found, name)
+        await found.click()
         await self._note(f"press {name!r}", began)
 
     async def unfold(self, text: str) -> None:
@@ -74,9 +74,9 @@ class Person:
 
     async def _fits(self, found: Locator, name: str) -> None:
         """Nothing that one must press lies beside the screen."""
-        size = self.page.viewport_size
-        if size is None or not await found.is_visible() or (box := await found.bounding_box(timeout=1000)) is None:
-            return  # it is gone with what it did
+        box, size = await found.bounding_box(), self.page.viewport_size
+        if box is None or size is None:
+            return  # it is drawn again just now
         assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"] + 1, f"{name!r} is beside the screen"
 
     async def _note(self, step: str, began: float) -> None:

@@ -13,7 +13,7 @@ from tests.web.scripted import SECONDS, ScriptedServer, scripted_server
 
 FLAGS = (
     "--no-sandbox",
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=10",
     "--use-fake-ui-for-media-stream",
     "--auto-select-desktop-capture-source=Entire screen",
     "--autoplay-policy=no-user-gesture-required",

@@ -11,7 +11,7 @@ PACKAGES = {
     "control": ROOT,
     "recorder": ROOT,
     "inference": ROOT,
-    "ingress": ROOT,
+    "ingress": ROOT / "deploy",
     "foundation": ROOT / "deploy",
     "objects": ROOT / "deploy",
     "parley": ROOT / "deploy",

@@ -1,10 +1,10 @@
-"""What an ingress and its transcoding processes tell each other."""
+"""Messages between ingress and its transcoding processes."""
 
 import msgspec
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to transcode: without `url`, the units that come in over the socket."""
+    """The order to transcode the content of `url`, or without one the units that come in over the socket."""
 
     height: int
     url: str = ""

@@ -123,7 +123,7 @@ class Conversion:
         except ValueError:
             self.drops["undecodable"] += 1
             self._lost = True
-            return out
+            return out + self._encoded()
         self._lost = False
         overlap = max(self._end - (start + self._shift), 0) * SAMPLE_BYTES
         self._sound += sound[overlap:]

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sfu.formats.codecs import Codec
@@ -141,6 +141,9 @@ def test_opus_says_how_loud_it_is() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @settings(max_examples=60, deadline=None)
+@example(  # a gap is filled, then its packet cannot be decoded, then the sound stops
+    packets=[(0, 0, b"\x00", False), (1, 966, b"\x02", False), *[(0, 0, b"", False)] * 4, (2, 6732, b"\x00", False)]
+)
 @given(
     packets=st.lists(
         st.tuples(

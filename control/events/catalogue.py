@@ -6,6 +6,7 @@ schemas are kept in `docs/events`, and tests check every event that they cause a
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -72,9 +73,9 @@ class BreakoutsAnnounced(Breakouts, kw_only=True):
 
 
 class BreakoutsClosed(Breakouts, kw_only=True):
-    """`at` is when the rooms close (Unix ms)."""
+    """`at` is when the rooms close."""
 
-    at: int
+    at: datetime
 
 
 class LobbyEntered(OfMeeting, kw_only=True):
@@ -186,11 +187,15 @@ class Test(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An event's topic in Kafka, the type of its data, and its version."""
+    """An event's topic in Kafka, the type of its data, and its version.
+
+    `data_of_file` is the type if the event is about a file instead of a meeting.
+    """
 
     topic: str
     data: type[msgspec.Struct]
     version: int = 1
+    data_of_file: type[msgspec.Struct] | None = None
 
 
 _OF_MEETINGS: dict[str, type[msgspec.Struct]] = {
@@ -235,7 +240,6 @@ _OF_MEDIA: dict[str, type[msgspec.Struct]] = {
     "egress.ended": OfEgress,
 }
 _OF_AI: dict[str, type[msgspec.Struct]] = {
-    "asr.completed": facts.CaptionFinal,
     "meeting.transcript": Transcript,
     "meeting.summarized": Summarized,
     "emotion.completed": JobCompleted,
@@ -261,7 +265,7 @@ KINDS = {
         (outbox.USER_EVENTS, _OF_USERS),
     )
     for kind, data in kinds.items()
-}
+} | {"asr.completed": Kind(outbox.AI_EVENTS, facts.CaptionFinal, data_of_file=JobCompleted)}
 ONLY_WEBHOOKS = {"webhook.test": Kind("", Test)}
 
 
@@ -273,10 +277,17 @@ def version_of(kind: str) -> int:
 
 def data_schema(kind: Kind) -> dict[str, Any]:
     """Return the JSON Schema of a kind's data."""
-    _, components = msgspec.json.schema_components([kind.data], ref_template="#/$defs/{name}")
-    name = kind.data.__name__
-    own: dict[str, Any] = dict(components.pop(name))
-    if issubclass(kind.data, facts.Fact):  # facts name the meeting differently, and themselves
+    if kind.data_of_file is None:
+        return _schema_of(kind.data)
+    of_meeting, of_file = _schema_of(kind.data), _schema_of(kind.data_of_file)
+    definitions = of_meeting.pop("$defs", {}) | of_file.pop("$defs", {})
+    return {"anyOf": [of_meeting, of_file]} | ({"$defs": definitions} if definitions else {})
+
+
+def _schema_of(data: type[msgspec.Struct]) -> dict[str, Any]:
+    _, components = msgspec.json.schema_components([data], ref_template="#/$defs/{name}")
+    own: dict[str, Any] = dict(components.pop(data.__name__))
+    if issubclass(data, facts.Fact):  # facts name the meeting differently, and themselves
         renamed = {"room": "meeting", "kind": None, "traceparent": None}
         fields = {renamed.get(field, field): described for field, described in own["properties"].items()}
         fields.pop(None, None)
@@ -284,9 +295,17 @@ def data_schema(kind: Kind) -> dict[str, Any]:
         required = [renamed.get(field, field) for field in own.get("required", [])]
         own["required"] = [field for field in required if field is not None]
     own.pop("title", None)
-    if kind.data.__doc__ is None or kind.data in (OfMeeting, OfUser, OfRecording, OfBroadcast):
+    if data.__doc__ is None or data in (OfMeeting, OfUser, OfRecording, OfBroadcast):
         own.pop("description", None)
     return own | ({"$defs": components} if components else {})
+
+
+_ERASED: dict[str, Any] = {
+    "description": "The rest of an event about somebody or something that has been deleted.",
+    "type": "object",
+    "required": ["erased"],
+    "properties": {"erased": {"const": True}, "meeting": {"type": "string"}},
+}
 
 
 def event_schema(name: str, kind: Kind) -> dict[str, Any]:
@@ -306,7 +325,7 @@ def event_schema(name: str, kind: Kind) -> dict[str, Any]:
             "seq": {"type": "integer", "description": "Number among the meeting's events, without gaps; 0 for others."},
             "at": {"type": "string", "format": "date-time"},
             "meeting": {"type": ["string", "null"], "description": "Only in Kafka, where it is the key, too."},
-            "data": data,
+            "data": {"anyOf": [data, _ERASED]},
         },
     }
     if kind.topic:

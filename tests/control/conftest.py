@@ -113,8 +113,9 @@ async def _check_events(dsn: str) -> None:
         await connection.close()
     for kind, topic, payload in rows:
         known = KINDS.get(kind)
-        if known is not None and topic == known.topic:  # others are made up by tests
-            _validator(kind).validate(json.loads(payload))
+        data = json.loads(payload)
+        if known is not None and topic == known.topic and "erased" not in data:  # others are made up by tests
+            _validator(kind).validate(data)
 
 
 @functools.cache

@@ -86,6 +86,10 @@ class BlockingRest:
         """Set a new password with a token from a mail. All sessions and API keys of the account end."""
         return self._loop.run(self._rest.reset_password(body))
 
+    def export_account(self) -> bytes:
+        """Download what is stored about the account as a ZIP file of JSON."""
+        return self._loop.run(self._rest.export_account())
+
     def delete_account(self) -> types.Done:
         """Delete the account with its meetings, recordings, files and keys."""
         return self._loop.run(self._rest.delete_account())
@@ -198,6 +202,36 @@ class BlockingRest:
             self._rest.read_audit_log(limit=limit, before=before, actor=actor, action=action, target=target)
         )
 
+    def list_all_api_keys(self, *, limit: int | None = None, cursor: str | None = None) -> types.OwnedKeys:
+        """List the API keys of all accounts, newest first."""
+        return self._loop.run(self._rest.list_all_api_keys(limit=limit, cursor=cursor))
+
+    def iterate_all_api_keys(self, *, limit: int | None = None, cursor: str | None = None) -> Iterator[types.OwnedKey]:
+        """Yield the entries of `list_all_api_keys` from all pages."""
+        yield from self._loop.each(self._rest.iterate_all_api_keys(limit=limit, cursor=cursor))
+
+    def revoke_api_key(self, key: str) -> types.Done:
+        """Delete an API key of any account."""
+        return self._loop.run(self._rest.revoke_api_key(key))
+
+    def list_stored_recordings(self, *, limit: int | None = None, cursor: str | None = None) -> types.StoredRecordings:
+        """List all recordings, newest first."""
+        return self._loop.run(self._rest.list_stored_recordings(limit=limit, cursor=cursor))
+
+    def iterate_stored_recordings(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Iterator[types.StoredRecording]:
+        """Yield the entries of `list_stored_recordings` from all pages."""
+        yield from self._loop.each(self._rest.iterate_stored_recordings(limit=limit, cursor=cursor))
+
+    def get_storage(self) -> types.Storage:
+        """Return what the accounts store that store most."""
+        return self._loop.run(self._rest.get_storage())
+
+    def list_nodes(self) -> types.SfuNodes:
+        """List the sfu nodes."""
+        return self._loop.run(self._rest.list_nodes())
+
     def upload_file(self, content: bytes, *, name: str, meeting: str | None = None) -> types.MediaFile:
         """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`)
         are refused with 415.
@@ -231,6 +265,14 @@ class BlockingRest:
     def upload_avatar(self, content: bytes) -> types.Done:
         """Set the account's picture. The body is an image, which is re-encoded."""
         return self._loop.run(self._rest.upload_avatar(content))
+
+    def delete_avatar(self) -> types.Done:
+        """Delete the account's picture."""
+        return self._loop.run(self._rest.delete_avatar())
+
+    def list_avatars(self, meeting: str) -> types.Avatars:
+        """List the pictures of a meeting's participants: of those who are there, and of the newest who were."""
+        return self._loop.run(self._rest.list_avatars(meeting))
 
     def get_avatar(self, user: str) -> bytes:
         """Return an account's picture."""

@@ -121,6 +121,10 @@ class Rest:
         answer: types.Done = await self._connection.request_json("POST", "/api/v1/auth/reset-password", body=body)
         return answer
 
+    async def export_account(self) -> bytes:
+        """Download what is stored about the account as a ZIP file of JSON."""
+        return await self._connection.request_bytes("GET", "/api/v1/users/export")
+
     async def delete_account(self) -> types.Done:
         """Delete the account with its meetings, recordings, files and keys."""
         answer: types.Done = await self._connection.request_json("DELETE", "/api/v1/users/account")
@@ -277,6 +281,61 @@ class Rest:
         )
         return answer
 
+    async def list_all_api_keys(self, *, limit: int | None = None, cursor: str | None = None) -> types.OwnedKeys:
+        """List the API keys of all accounts, newest first."""
+        answer: types.OwnedKeys = await self._connection.request_json(
+            "GET", "/api/v1/admin/api-keys", query={"limit": limit, "cursor": cursor}
+        )
+        return answer
+
+    async def iterate_all_api_keys(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> AsyncIterator[types.OwnedKey]:
+        """Yield the entries of `list_all_api_keys` from all pages."""
+        while True:
+            page = await self.list_all_api_keys(limit=limit, cursor=cursor)
+            for entry in page["keys"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def revoke_api_key(self, key: str) -> types.Done:
+        """Delete an API key of any account."""
+        answer: types.Done = await self._connection.request_json("DELETE", f"/api/v1/admin/api-keys/{_quoted(key)}")
+        return answer
+
+    async def list_stored_recordings(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> types.StoredRecordings:
+        """List all recordings, newest first."""
+        answer: types.StoredRecordings = await self._connection.request_json(
+            "GET", "/api/v1/admin/recordings", query={"limit": limit, "cursor": cursor}
+        )
+        return answer
+
+    async def iterate_stored_recordings(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> AsyncIterator[types.StoredRecording]:
+        """Yield the entries of `list_stored_recordings` from all pages."""
+        while True:
+            page = await self.list_stored_recordings(limit=limit, cursor=cursor)
+            for entry in page["recordings"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def get_storage(self) -> types.Storage:
+        """Return what the accounts store that store most."""
+        answer: types.Storage = await self._connection.request_json("GET", "/api/v1/admin/storage")
+        return answer
+
+    async def list_nodes(self) -> types.SfuNodes:
+        """List the sfu nodes."""
+        answer: types.SfuNodes = await self._connection.request_json("GET", "/api/v1/admin/nodes")
+        return answer
+
     async def upload_file(self, content: bytes, *, name: str, meeting: str | None = None) -> types.MediaFile:
         """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`)
         are refused with 415.
@@ -326,6 +385,18 @@ class Rest:
     async def upload_avatar(self, content: bytes) -> types.Done:
         """Set the account's picture. The body is an image, which is re-encoded."""
         answer: types.Done = await self._connection.request_json("POST", "/api/v1/users/upload-avatar", content=content)
+        return answer
+
+    async def delete_avatar(self) -> types.Done:
+        """Delete the account's picture."""
+        answer: types.Done = await self._connection.request_json("DELETE", "/api/v1/users/avatar")
+        return answer
+
+    async def list_avatars(self, meeting: str) -> types.Avatars:
+        """List the pictures of a meeting's participants: of those who are there, and of the newest who were."""
+        answer: types.Avatars = await self._connection.request_json(
+            "GET", f"/api/v1/meetings/{_quoted(meeting)}/avatars"
+        )
         return answer
 
     async def get_avatar(self, user: str) -> bytes:

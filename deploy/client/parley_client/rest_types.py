@@ -183,6 +183,10 @@ class AuditLog(TypedDict):
     next: int | None
 
 
+class Avatars(TypedDict):
+    avatars: list[ParticipantAvatar]
+
+
 class Breakout(TypedDict):
     """`id` is the id of the room's meeting. `participants` of the main room are assigned to it;
     `present` are in it. The room closes at `closes_at`. Its chat, captions and recordings are kept.
@@ -869,6 +873,24 @@ class Output(TypedDict):
     error: str
 
 
+class OwnedKey(TypedDict):
+    """An API key of any account."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    user_id: str
+    username: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class OwnedKeys(TypedDict):
+    keys: list[OwnedKey]
+    next: str | None
+
+
 class Participant(TypedDict):
     """`present` while in the room. `identity` is an application's own id of the person, if it gave one."""
 
@@ -881,6 +903,14 @@ class Participant(TypedDict):
     removed: bool
     joined_at: str | None
     left_at: str | None
+
+
+class ParticipantAvatar(TypedDict):
+    """A participant's account and the name of its picture, which changes with the picture."""
+
+    participant: str
+    user: str
+    avatar: str
 
 
 class Participants(TypedDict):
@@ -1266,6 +1296,25 @@ class Setup(TypedDict):
     mode: NotRequired[Literal["cookie", "token"]]
 
 
+class SfuNode(TypedDict):
+    """An sfu node: whether it answers, gets no new rooms (`draining`), or does not keep up
+    (`overloaded`). `cpu` is the share of a core that it used lately.
+    """
+
+    node: str
+    region: str
+    alive: bool
+    draining: bool
+    overloaded: bool
+    cpu: float
+    rooms: int
+    participants: int
+
+
+class SfuNodes(TypedDict):
+    nodes: list[SfuNode]
+
+
 class ShareRecording(TypedDict):
     days: NotRequired[int]
     passcode: NotRequired[str | None]
@@ -1363,6 +1412,25 @@ class Statistics(TypedDict):
     recording_now: int
 
 
+class Storage(TypedDict):
+    """The accounts that store most. `quota_bytes` limits the files of each."""
+
+    owners: list[StorageOwner]
+    quota_bytes: int
+
+
+class StorageOwner(TypedDict):
+    """Storage of an account: the recordings of its meetings, and its files."""
+
+    user_id: str
+    username: str
+    display_name: str
+    recordings: int
+    recording_bytes: int
+    files: int
+    file_bytes: int
+
+
 class StorageState(TypedDict):
     """State of the storage: why no recording can be stored now, and how long the disk will last at
     last week's rate. `free_bytes` is null if the store does not report it. `days_left` is also null
@@ -1379,6 +1447,24 @@ class Stored(TypedDict):
     """The number of the update."""
 
     id: int
+
+
+class StoredRecording(TypedDict):
+    """A recording; `owner` is the host's user name. `held`: on legal hold."""
+
+    id: str
+    title: str
+    owner: str
+    state: str
+    started_at: str
+    duration_ms: int | None
+    bytes: int
+    held: bool
+
+
+class StoredRecordings(TypedDict):
+    recordings: list[StoredRecording]
+    next: str | None
 
 
 class StreamKey(TypedDict):
@@ -1555,6 +1641,7 @@ class User(TypedDict):
     email_verified: bool
     email_pending: str | None
     created_at: str
+    avatar: str | None
 
 
 class VerifyEmail(TypedDict):

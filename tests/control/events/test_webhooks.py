@@ -23,6 +23,8 @@ from control.events import outgoing
 from control.identity.livekit_tokens import signing_keys
 from control.problem import Problem
 from control.store import participants
+from foundation import public_http
+from foundation.addresses import ForbiddenAddress, is_public
 from parley.network import allocate_port
 from parley_client.webhooks import BadSignature, verify
 from tests.control.harness import Client, People, report, serving
@@ -223,18 +225,18 @@ async def test_names_and_addresses_inside_are_not_called(receiver: Receiver, hos
     async with outgoing.session(allow_private=False) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await session.post(url)
-    assert isinstance(caught.value.__cause__, outgoing.ForbiddenAddress)
+    assert isinstance(caught.value.__cause__, ForbiddenAddress)
     assert receiver.got == []
 
 
 async def test_a_redirect_does_not_lead_inside(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loopback address that stands for a public one redirects to another, which counts as private."""
-    monkeypatch.setattr(outgoing, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(public_http, "is_public", lambda address: address == "127.0.0.1")
     receiver.status, receiver.location = 307, receiver.url.replace("127.0.0.1", "127.0.0.2")
     async with outgoing.session(allow_private=False) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await session.post(receiver.url)
-    assert isinstance(caught.value.__cause__, outgoing.ForbiddenAddress)
+    assert isinstance(caught.value.__cause__, ForbiddenAddress)
     assert len(receiver.got) == 1
 
 
@@ -247,13 +249,13 @@ async def test_a_name_that_leads_elsewhere_the_second_time(receiver: Receiver, m
         return [{**found, "family": socket.AF_INET, "proto": 0, "flags": 0}]
 
     monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
-    monkeypatch.setattr(outgoing, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(public_http, "is_public", lambda address: address == "127.0.0.1")
     url = receiver.url.replace("127.0.0.1", "rebind.example")
     async with outgoing.session(allow_private=False) as session:
         assert (await session.post(url)).status == 200
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await session.post(url)
-    assert isinstance(caught.value.__cause__, outgoing.ForbiddenAddress)
+    assert isinstance(caught.value.__cause__, ForbiddenAddress)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,7 @@ async def test_a_name_that_leads_elsewhere_the_second_time(receiver: Receiver, m
     ["fec0::1", "::7f00:1", "64:ff9b:1::1", "5f00::1", "64:ff9b::7f00:1", "64:ff9b::e000:101", "::ffff:10.0.0.1"],
 )
 def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
-    assert not outgoing.is_public(address)
+    assert not is_public(address)
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".com", "closed", "no-such-name.invalid"])

@@ -55,6 +55,12 @@ async def _judge_emotion(_: People, stage: Stage, world: World) -> int:
     return (await world.callers["host"].call("POST", "/api/v1/ai/emotion", body))[0]
 
 
+async def _revoke_key(_: People, stage: Stage, world: World) -> int:
+    body = {"name": "forgotten", "scopes": ["meetings:read"]}
+    key = (await world.callers["host"].ok("POST", "/api/v1/users/api-keys", body))["id"]
+    return (await stage.accounts["admin"].call("DELETE", f"/api/v1/admin/api-keys/{key}"))[0]
+
+
 def _following(rule: str, body: dict[str, Any]) -> Deed:
     """Create a link at `rule` and open it without credentials."""
 
@@ -86,6 +92,7 @@ DEEDS: dict[str, Deed] = {
     "POST /api/v1/users/passkeys": _add_passkey,
     "POST /api/v1/auth/passkey/finish": _sign_in_by_passkey,
     "POST /api/v1/ai/emotion": _judge_emotion,
+    "DELETE /api/v1/admin/api-keys/{key}": _revoke_key,
     "GET /api/v1/signed/media/{file}": _following("/api/v1/media/<file>/links", {}),
     "GET /api/v1/signed/recordings/{recording}/{name}": _following(
         "/api/v1/recordings/<recording>/file-links", {"name": "track0.webm"}

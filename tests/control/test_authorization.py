@@ -79,7 +79,7 @@ TABLE = {
     "POST /api/v1/webhooks/<webhook>/deliveries/<int:delivery>/replay": NOT_OWN,
     "POST /api/v1/webhooks/<webhook>/test": NOT_OWN,
     "GET /api/v1/admin/api-keys": ADMIN,
-    "DELETE /api/v1/admin/api-keys/<key>": "401 403 403 403 403 403 403 403 403 401 404",
+    "DELETE /api/v1/admin/api-keys/<key>": ADMIN,
     "GET /api/v1/admin/recordings": ADMIN,
     "GET /api/v1/admin/storage": ADMIN,
     "GET /api/v1/admin/nodes": ADMIN,
@@ -267,6 +267,9 @@ OTHERS = {
     *("/whip", "/whip/<path:rest>", "/whep", "/whep/<path:rest>"),
     *("/rtc", "/rtc/v1", "/rtc/validate", "/rtc/validate/", "/rtc/v1/validate"),
     "/twirp/livekit.<path:rest>",
+    "/brand/logo",
+    *("/scim/v2/Users", "/scim/v2/Users/<user>", "/scim/v2/ServiceProviderConfig"),
+    *("/scim/v2/ResourceTypes", "/scim/v2/ResourceTypes/<name>", "/scim/v2/Schemas", "/scim/v2/Schemas/<urn>"),
 }
 # Routes that an allowed caller uses up.
 CONSUMING = {

@@ -108,6 +108,7 @@ PATHS = {
     "media_dir": "searched here, its spool too",
     "models_dir": "models",
     "recording_key": "a key alone",
+    "brand_logo": "read only",
     "tls_certificate": "read only",
     "tls_key": "read only",
     "sfu_nodes_file": "read only",
@@ -180,7 +181,8 @@ def test_every_store_is_named() -> None:
     assert paths == set(PATHS)
     suffixes = ("_url", "_urls", "_brokers", "_endpoint", "_endpoints")
     ours = {"control_url", "inference_url", "triton_urls", "summary_url", "turn_urls", "rtmp_url"}
-    named = {setting.name for setting in SETTINGS if setting.name.endswith(suffixes)} - ours
+    shown = {"imprint_url", "privacy_url"}
+    named = {setting.name for setting in SETTINGS if setting.name.endswith(suffixes)} - ours - shown
     assert named == set(SERVERS)
 
 
@@ -291,7 +293,14 @@ async def _write(server: Server, dsn: str, names: dict[str, str]) -> None:
 async def outbox_of_another(connection: Connection, names: dict[str, str]) -> None:
     """An event about Ada in Bob's meeting, and its delivery to a webhook of Bob's."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json, decoder=str)
-    payload = {"meeting": names["other"], "participant": names["there"], "name": "Ada", "text": SAID}
+    payload = {
+        "meeting": names["other"],
+        "participant": names["there"],
+        "name": "Ada",
+        "text": SAID,
+        "at": 1,
+        "message": "m",
+    }
     await outbox.append(connection, outbox.SIGNALING_EVENTS, names["other"], "chat.sent", payload)
     await connection.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, kind, body) SELECT id, 1, 'chat.sent', $1 FROM webhooks",

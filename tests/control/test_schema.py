@@ -69,6 +69,7 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     f"POST {M}/broadcast/stop": ("host", None),
     f"DELETE {M}/broadcast/outputs/{{output}}": ("host", None),
     f"POST {M}/admissions": ("host", {"identity": "user-7", "name": "Ada"}),
+    f"PUT {M}/spotlight": ("host", {"participant": None}),
     f"PUT {M}/metadata": ("host", {"metadata": "{}"}),
     f"PUT {M}/participants/{{participant}}/metadata": ("host", {"metadata": "{}"}),
     f"POST {M}/stream-keys": ("host", {"name": "Encoder", "role": "publish"}),
@@ -85,6 +86,8 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "POST /api/v1/auth/verify-email": ("host", {"token": "verify"}),
     "POST /api/v1/auth/undo-email": ("host", {"token": "undo", "password": PASSWORD}),
     "POST /api/v1/webhooks/{webhook}/deliveries/{delivery}/replay": ("owner", None),
+    "POST /api/v1/webhooks/{webhook}/deliveries/replay-failed": ("owner", None),
+    "POST /api/v1/webhooks/{webhook}/secret": ("owner", None),
     "POST /api/v1/webhooks/{webhook}/test": ("owner", None),
 }
 # What must have happened before: caller, method, path, body.

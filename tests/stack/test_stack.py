@@ -80,6 +80,7 @@ QUIET = {
     "parley_recorder_dropped_records",
     "parley_recorder_finish_seconds",  # it still records
     "parley_recorder_lost_packets",
+    "parley_sfu_marked_datagrams",  # nothing here marks
     "parley_sfu_facts_waiting",
     "parley_sfu_http_refused",
     "parley_sfu_loss_ratio",

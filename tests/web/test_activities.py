@@ -61,6 +61,7 @@ async def test_hosts_ask_and_time_and_show_somebody_large(view: Page, server: Sc
     await view.get_by_role("button", name="Start poll").click()
     await view.get_by_role("button", name="5 min", exact=True).click()
     await act(view, "people")
+    await view.get_by_role("button", name="More for Linus").click()
     await view.get_by_role("button", name="Spotlight Linus for everybody").click()
     shared = SharedView(spotlight="p3", timer_ends_at=4_000_000_000_000)
     await session.send(signaling.Shared(state=shared))

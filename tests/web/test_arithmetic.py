@@ -231,6 +231,11 @@ async def test_the_word_for_a_network_fits_what_is_seen(page: Page) -> None:
     assert await call(page, "/sdk/statistics.js", body, cases) == [expected for _, _, expected in cases]
 
 
+async def test_a_frame_shows_only_web_addresses(page: Page) -> None:
+    body = "try { new module.Meeting('javascript:alert(1)', {parent: document.body}); } catch (error) { return error.code; }"
+    assert await call(page, "/sdk/embed.js", body) == "bad_argument"
+
+
 async def test_a_room_that_moves_keeps_the_media_of_those_who_have_not_followed(page: Page) -> None:
     """Ada's camera is replaced and then shown by the next node; Grace never comes."""
     body = """
@@ -252,7 +257,14 @@ async def test_a_room_that_moves_keeps_the_media_of_those_who_have_not_followed(
       borrows.push(handover.borrows('new-a'), handover.active);
       handover.end();
       return {kept, awaited, old: old.mediaTrack, borrows, tracks: [...roster.tracks.keys()], active: handover.active,
-        people: left.people, lost: left.tracks.map(({id}) => id), borrowing: left.borrowing};
+        people: left.people, lost: left.tracks.map(({id}) => id), borrowing: left.borrowing, silent: silent()};
+      function silent() { // somebody without camera and microphone follows, too
+        const quiet = new module.Handover(roster, (what) => { left = what; });
+        quiet.begin({left: [{id: 'radia'}], removed: []});
+        const waits = quiet.active;
+        quiet.named('radia');
+        return [waits, quiet.active, left.people];
+      }
     """
     assert await call(page, "/sdk/handover.js", body) == {
         "kept": ["old-a", "old-g"],
@@ -264,4 +276,5 @@ async def test_a_room_that_moves_keeps_the_media_of_those_who_have_not_followed(
         "people": ["grace"],
         "lost": ["old-g"],
         "borrowing": [],
+        "silent": [True, False, []],
     }

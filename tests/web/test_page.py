@@ -46,6 +46,12 @@ async def test_keys_and_buttons_do_the_same(view: Page, server: ScriptedServer) 
     await fits(view)
 
 
+async def test_a_link_does_not_join_for_somebody(view: Page, server: ScriptedServer) -> None:
+    await view.goto(f"{server.url}/m/m1#prejoin=off&name=Ada")
+    await expect(view.get_by_label("Your name")).to_have_value("Ada")
+    assert server.joins() == []
+
+
 async def test_a_recording_is_announced_and_can_be_refused(view: Page, server: ScriptedServer) -> None:
     session = await enter(view, server)
     await session.next_of(signaling.Consent)

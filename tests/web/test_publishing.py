@@ -197,6 +197,45 @@ async def test_a_failed_peer_is_replaced_with_its_media(page: Page, server: Scri
     assert {track.source for track in offer.tracks} == {"camera", "microphone"}
 
 
+async def test_a_peer_whose_answer_never_comes_is_replaced(page: Page, server: ScriptedServer) -> None:
+    await page.evaluate(
+        """async () => {
+          const wait = window.setTimeout;
+          window.setTimeout = (work, ms, ...more) => wait(work, ms === 30_000 ? 300 : ms, ...more);
+          const room = newRoom();
+          await room.publish('microphone', await sdk.openMicrophone());
+          void room.join();
+        }"""
+    )
+    session = await server.session()
+    await session.welcome()
+    lost = await session.expect(signaling.Offer)
+    offer = await session.expect(signaling.Offer)
+    assert offer.restart
+    assert offer.id != lost.id
+    assert offer.sdp.splitlines()[1] != lost.sdp.splitlines()[1], "another peer"
+
+
+async def test_a_peer_replaced_while_it_makes_an_offer_sends_none(page: Page, server: ScriptedServer) -> None:
+    session = await publishing(page, server)
+    await page.evaluate(
+        """async () => {
+          const set = RTCPeerConnection.prototype.setLocalDescription;
+          RTCPeerConnection.prototype.setLocalDescription = async function (...given) {
+            await set.apply(this, given);
+            await new Promise((resolve) => setTimeout(resolve, 500));
+          };
+          const replaced = room.peers.publish;
+          void room.publish('screen', colour('navy'));
+          Object.defineProperty(replaced, 'connectionState', {get: () => 'failed'});
+          replaced.dispatchEvent(new Event('connectionstatechange'));
+        }"""
+    )
+    offer = await session.expect(signaling.Offer)
+    assert {track.source for track in offer.tracks} == {"camera", "microphone", "screen"}
+    assert "m=video" in offer.sdp
+
+
 async def test_a_backup_is_offered_in_its_codec_until_it_is_not_wanted(page: Page, server: ScriptedServer) -> None:
     session = await publishing(page, server)
     await session.send(signaling.Backup(track="t-camera", codec="VP8", wanted=True))

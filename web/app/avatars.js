@@ -12,7 +12,10 @@ const loaded = new Map();
 export function avatarOf(user, avatar) {
   let url = loaded.get(avatar);
   if (!url) {
-    url = rest.blob(`/users/${encodeURIComponent(user)}/avatar`).then((blob) => URL.createObjectURL(blob)).catch(() => '');
+    url = rest.blob(`/users/${encodeURIComponent(user)}/avatar`).then((blob) => URL.createObjectURL(blob)).catch(() => {
+      loaded.delete(avatar); // tried again when it is shown next
+      return '';
+    });
     loaded.set(avatar, url);
   }
   return url;

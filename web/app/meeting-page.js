@@ -96,7 +96,8 @@ function run(page, context, { meeting, user, media, given, embedding }) {
     current = new AbortController();
     show(current.signal);
   };
-  const entry = given.prejoin ? null : entryUnasked(meeting, user, given);
+  // Anybody can make a link, but only pages that the operator lists can show a frame: they alone may join for somebody.
+  const entry = given.prejoin || parent === window ? null : entryUnasked(meeting, user, given);
   if (entry) call(entry);
   else prejoin();
 }

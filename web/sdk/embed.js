@@ -51,6 +51,7 @@ export class Meeting extends EventTarget {
   constructor(address, { parent, title = 'Meeting', buttons, ...given }) {
     super();
     const url = new URL(address, location.href);
+    if (!['https:', 'http:'].includes(url.protocol)) throw new EmbedError('bad_argument', 'The address must begin with https.');
     this.#origin = url.origin;
     const fragment = new URLSearchParams(url.hash.slice(1));
     for (const [name, value] of Object.entries({ ...given, ...(buttons ? { buttons: buttons.join(',') } : {}) })) {

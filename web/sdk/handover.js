@@ -57,7 +57,9 @@ export class Handover {
 
   /** Note a person on the next node. @param {string} participant @returns {boolean} true if we waited for them */
   named(participant) {
-    return this.#awaited.delete(participant);
+    const awaited = this.#awaited.delete(participant);
+    this.#endIfDone();
+    return awaited;
   }
 
   /** Return the track that a new one replaces, and note that it borrows that one's media. @param {RemoteTrack} track */
@@ -94,6 +96,6 @@ export class Handover {
   }
 
   #endIfDone() {
-    if (this.#left.size + this.#borrowing.size === 0) this.end();
+    if (this.#awaited.size + this.#left.size + this.#borrowing.size === 0) this.end();
   }
 }

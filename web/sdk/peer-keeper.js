@@ -1,10 +1,13 @@
 /**
- * Keeps the two peers alive: a peer that stays disconnected, or fails, is replaced with a new one, with back-off.
+ * Keeps the two peers alive: a peer that stays disconnected, or fails, is replaced with a new one, with back-off. So is one
+ * that never begins to connect, because its description or the answer to it was lost.
  */
 import { delayBefore } from './backoff.js';
 
 /** A short gap (a roaming phone, a lost burst) recovers by itself; after this time a new peer is faster. */
 const PATIENCE_MS = 4_000;
+/** Browsers wait forever for the answer to an offer. */
+const NEW_MS = 30_000;
 
 export class PeerKeeper {
   #watches;
@@ -61,7 +64,8 @@ class Watch {
 
   /** @param {number} [patience] maximum time that a peer may be disconnected, in ms */
   check(patience = PATIENCE_MS) {
-    const state = this.#peer.connection?.connectionState;
+    const connection = this.#peer.connection;
+    const state = connection?.connectionState;
     if (state === 'connected') {
       this.#attempt = 0;
       this.#wasConnected = true;
@@ -72,6 +76,9 @@ class Watch {
     } else if (state === 'failed' || state === 'closed') {
       this.#forget();
       this.#schedule(delayBefore(this.#attempt));
+    } else if (connection && isUnanswered(connection)) {
+      this.#forget();
+      this.#schedule(NEW_MS, () => this.#peer.connection === connection && isUnanswered(connection));
     }
   }
 
@@ -84,14 +91,22 @@ class Watch {
     this.#timer = undefined;
   }
 
-  /** @param {number} ms */
-  #schedule(ms) {
+  /** @param {number} ms @param {() => boolean} [isDue] whether the peer must still be replaced then */
+  #schedule(ms, isDue = () => true) {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       // A restart needs signaling; `check` is called again once it is restored.
-      if (!this.#canSignal()) return;
+      if (!this.#canSignal() || !isDue()) return;
       this.#attempt += 1;
       void this.#peer.restart();
     }, ms);
   }
+}
+
+/**
+ * Return true for a peer that has been described, but has not begun to connect. One that is prepared ahead has no description.
+ * @param {RTCPeerConnection} connection
+ */
+function isUnanswered(connection) {
+  return connection.connectionState === 'new' && connection.localDescription !== null;
 }

@@ -208,14 +208,19 @@ export class PublishPeer extends Emitter {
       return Promise.resolve();
     }
     this.#awaiting = true;
+    /** @type {RTCPeerConnection|undefined} */
+    let pc;
     return this.#serial.run(async () => {
-      const pc = this.#open();
+      pc = this.#open();
       const description = this.#prepared ?? (await createOffer(pc));
       this.#prepared = null;
       await pc.setLocalDescription(description);
+      if (pc !== this.#pc) return; // replaced meanwhile by a peer that makes its own offer
       this.#offerId += 1;
       this.#sendOffer();
+      this.emit('state', pc.connectionState); // if it stays `new`, nothing else says so
     }).catch((error) => {
+      if (pc && pc !== this.#pc) return;
       this.#awaiting = false;
       this.#fail(error);
     });

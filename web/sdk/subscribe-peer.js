@@ -62,6 +62,7 @@ export class SubscribePeer extends Emitter {
       if (pc !== this.#pc) return;
       this.#send({ kind: 'answer', peer: 'subscribe', id: offer.id ?? 0, sdp: pc.localDescription?.sdp ?? '' });
       this.#announce(pc);
+      this.emit('state', pc.connectionState); // if it stays `new`, nothing else says so
     }).catch((error) => this.emit('failed', error));
   }
 

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 
+from foundation.background import cancel_all
+from foundation.connection_table import ConnectionTable, Full, host_of
 from foundation.failures import describe
 from foundation.media_units import Unit, UnitKind
 from ingress import metrics
@@ -21,6 +24,8 @@ _READ = 1 << 16
 _GREETING_SECONDS = 8.0
 _IDLE_SECONDS = 15.0
 _MAX_CONNECTIONS = 64
+_MAX_OF_ONE = 32
+"""Connections from one address, which may be that of a gateway."""
 _WRAP = 1 << 32
 
 
@@ -35,7 +40,9 @@ class RtmpListener:
         self._config = config
         self._control = control
         self._streams = streams
-        self._connections = 0
+        self._connections: ConnectionTable[asyncio.StreamWriter] = ConnectionTable(_MAX_CONNECTIONS, _MAX_OF_ONE)
+        """Idle until they have shown a key, so whoever has none keeps nobody out."""
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event) -> None:
         """Listen until cancelled. Raises OSError if a port is taken."""
@@ -48,25 +55,42 @@ class RtmpListener:
                 assert self._config.certificate is not None
                 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
                 context.load_cert_chain(self._config.certificate, self._config.private_key)
-                server = await asyncio.start_server(self._serve, host, self._config.rtmps_port, ssl=context)
+                server = await asyncio.start_server(
+                    self._serve,
+                    host,
+                    self._config.rtmps_port,
+                    ssl=context,
+                    ssl_handshake_timeout=_GREETING_SECONDS,
+                )
                 await stack.enter_async_context(server)
             ready.set()
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await cancel_all(self._serving)  # which tell control while its client is still open
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= _MAX_CONNECTIONS:
+        try:
+            victim = self._connections.add(writer, host_of((writer.get_extra_info("peername") or ("",))[0]))
+        except Full:
             metrics.REFUSED.labels("connections").inc()
             writer.close()
             return
-        self._connections += 1
+        if victim is not None:
+            metrics.REFUSED.labels("connections").inc()
+            victim.transport.abort()
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         metrics.CONNECTIONS.inc()
         connection = _Connection(self._config, self._control, self._streams, reader, writer)
         try:
-            await connection.run()
+            await connection.run(lambda: self._connections.busy(writer))
         except (OSError, ValueError, TimeoutError):
             metrics.REFUSED.labels("protocol").inc()
         finally:
-            self._connections -= 1
+            self._serving.discard(task)
+            self._connections.remove(writer)
             metrics.CONNECTIONS.dec()
             writer.close()
 
@@ -86,22 +110,27 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._receiver = Receiver()
-        self._events: list[Event] = []
         self._clock = _Timestamps()
 
-    async def run(self) -> None:
-        """Serve the connection until it ends. Raises OSError, TimeoutError, and ValueError for anything but RTMP."""
+    async def run(self, admitted: Callable[[], None]) -> None:
+        """Serve the connection until it ends; `admitted` is called once it has shown a valid key.
+
+        Raises OSError, TimeoutError, and ValueError for anything but RTMP.
+        """
         async with asyncio.timeout(_GREETING_SECONDS):
             published = await self._until_published()
         if published is None:
             return
         try:
             stream = await self._admit(published)
-            await self._streams.make_room(stream)
+            admitted()
+            async with self._streams.place(stream):
+                await self._carry(stream)
         except (_Refused, NoPlace) as refused:
             self._receiver.refuse(str(refused))
             await self._flush()
-            return
+
+    async def _carry(self, stream: str) -> None:
         process = await self._streams.spare.take()
         try:
             process.order(self._config.height)

@@ -16,6 +16,7 @@ import msgspec
 
 from foundation.background import cancel_all
 from foundation.backoff import Backoff
+from foundation.failures import describe
 from foundation.media_units import Unit, UnitKind
 from ingress import metrics
 from ingress.control_client import ControlClient, ControlUnavailable
@@ -140,7 +141,7 @@ class Stream:
             self._knows_all.set()
 
     async def _take_units(self) -> None:
-        """Send what the process makes; return when it has ended."""
+        """Send what the process makes; return when the content of a URL has ended. Raises Failed."""
         while (unit := await self._transcoder.read()) is not None:
             match unit.kind:
                 case UnitKind.STATE:
@@ -159,6 +160,8 @@ class Stream:
                 case _:
                     pass
             self._release()
+        if not self._tracks.ended:
+            raise Failed("The process that decodes the stream has ended.")
 
     def _time(self, us: int) -> None:
         """Note when media time 0 was, by the unit that came soonest for its time."""
@@ -168,9 +171,9 @@ class Stream:
     def _take_state(self, state: State) -> None:
         if state.error:
             raise Failed(state.error)
-        known = {"width": state.width, "height": state.height}
+        known: dict[str, Any] = {"width": state.width, "height": state.height}
         if self._protocol == "url":
-            known |= {"video": state.video, "audio": state.audio}
+            known |= {"video": state.video, "audio": state.audio, "ended": state.ended}
             self._known.set()
             self._knows_all.set()
         self._tracks = msgspec.structs.replace(self._tracks, **known)
@@ -248,9 +251,12 @@ class Stream:
         assert opened.srtp is not None
         sender = RtpSender(opened.srtp, self._zero)
         loop = asyncio.get_running_loop()
-        self._datagrams, _ = await loop.create_datagram_endpoint(
-            lambda: _Feedback(sender, self._transmit), remote_addr=(opened.address, opened.port)
-        )
+        try:
+            self._datagrams, _ = await loop.create_datagram_endpoint(
+                lambda: _Feedback(sender, self._transmit), remote_addr=(opened.address, opened.port)
+            )
+        except OSError as error:
+            raise Failed(f"The media server cannot be reached: {describe(error)}.") from error
         self._sender = sender
         self._transcoder.ask_keyframe()
         self._enter("live", "")

@@ -1,15 +1,16 @@
 """The streams of this ingress: their number is bounded, control hears of them, and ends them."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import msgspec
 
-from foundation.background import cancel_all
+from foundation.background import cancel_all, note_failure
 from foundation.backoff import Backoff
 from foundation.failures import describe
 from ingress import metrics
@@ -38,6 +39,8 @@ class Streams:
         self._config = config
         self._control = control
         self._running: dict[str, tuple[Stream, asyncio.Task[Any]]] = {}
+        self._pushed: dict[str, asyncio.Task[Any]] = {}
+        """The connections that have a place, also those whose stream does not run yet."""
         self._urls: dict[str, tuple[UrlOrder, asyncio.Task[None]]] = {}
         self._last: dict[str, StreamState] = {}
         """The states of streams that do not run: the final ones of pushed streams until control has them, and those of
@@ -45,16 +48,23 @@ class Streams:
 
     @property
     def free(self) -> int:
-        return max(0, self.most - len(self._running.keys() | self._urls.keys()))
+        return max(0, self.most - len(self._pushed.keys() | self._urls.keys()))
 
-    async def make_room(self, stream: str) -> None:
-        """End the same stream of an earlier connection. Raises NoPlace."""
-        if stream in self._running:
-            _, task = self._running[stream]
-            await cancel_all([task])
+    @contextlib.asynccontextmanager
+    async def place(self, stream: str) -> AsyncIterator[None]:
+        """Hold a place for a pushed stream, whose earlier connection ends. Raises NoPlace."""
+        task = asyncio.current_task()
+        assert task is not None
+        while (earlier := self._pushed.get(stream)) is not None:
+            await cancel_all([earlier])
         if not self.free:
             metrics.REFUSED.labels("full").inc()
             raise NoPlace("This server takes no more streams at the moment.")
+        self._pushed[stream] = task
+        try:
+            yield
+        finally:
+            del self._pushed[stream]
 
     async def carry(self, stream: Stream, feed: Coroutine[Any, Any, None] | None = None) -> None:
         """Run a stream in this task, and remember why it ended. Raises Failed."""
@@ -89,6 +99,7 @@ class Streams:
                 await asyncio.sleep(_REPORT_SECONDS)
         finally:
             await cancel_all([task for _, task in self._urls.values()])
+            self._urls.clear()  # so that all are read again if this continues after a failure
             await self.spare.close()
 
     async def _report(self) -> None:
@@ -121,6 +132,9 @@ class Streams:
                 await self._read(order, attempts - 1)
             except (Failed, OSError) as error:
                 reason = describe(error)
+            except Exception as error:
+                note_failure("stream from a URL", error, "failed; it is tried again")
+                reason = "The server failed to take the stream in."
             else:
                 self._note(order, "ended", "")
                 return

@@ -84,7 +84,12 @@ async def start() -> Transcoder:
         raise
     finally:
         theirs.close()
-    return Transcoder(process, *await asyncio.open_connection(sock=ours, limit=_LIMIT), broker)
+    try:
+        return Transcoder(process, *await asyncio.open_connection(sock=ours, limit=_LIMIT), broker)
+    except BaseException:
+        for end in (broker, ours):
+            end.close()  # which ends the process
+        raise
 
 
 class Spare:

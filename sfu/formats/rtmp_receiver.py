@@ -15,6 +15,8 @@ _CHUNK = 4096
 _STREAM = 1
 _MAX_EARLY_MESSAGES = 64
 """The number of messages that a client may send before it publishes."""
+_MAX_EARLY_BYTES = 1 << 15
+"""More than encoders send before they publish. Whoever has no key must not fill our memory."""
 _MAX_NAME = 1000
 _DYNAMIC = 2
 """The limit type of Set Peer Bandwidth that clients are known to accept."""
@@ -61,6 +63,8 @@ class Receiver:
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes of the client. Raises ValueError for anything that is not RTMP, or exceeds a limit."""
+        if not self._is_publishing and self._received > _MAX_EARLY_BYTES:
+            raise ValueError("the client sends too much before it publishes")
         self._received += len(data)
         if self._reader is None:
             self._buffer += data

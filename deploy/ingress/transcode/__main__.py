@@ -52,15 +52,15 @@ class Transcoder:
 
     def run(self) -> None:
         """Transcode until the stream, or the ingress, ends. Raises BrokenPipeError if the ingress is gone."""
-        if not self._order.url:
-            self._relay()
-            return
         try:
-            self._read_url()
+            if self._order.url:
+                self._read_url()
+            else:
+                self._relay()
+        except (BrokenPipeError, ConnectionResetError):
+            raise
         except (av.FFmpegError, OSError, ValueError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            self._tell(error=describe(error))
+            self._tell(error=_reason(error))
 
     def _relay(self) -> None:
         while (unit := read_blocking(self._in)) is not None:
@@ -95,6 +95,7 @@ class Transcoder:
                 with contextlib.suppress(av.InvalidDataError):
                     for frame in packet.decode():
                         self._frame(frame, clock)
+        self._tell(ended=True)
 
     def _frame(self, frame: Any, clock: "_Clock") -> None:
         if frame.time is None:
@@ -150,6 +151,13 @@ class _Clock:
     def media(self, us: int) -> int:
         """Return the media time of a frame with this presentation time."""
         return us + (self._shift or 0)
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason of a failure. FFmpeg's text names the URL, which may have a password."""
+    if isinstance(error, av.FFmpegError):
+        return error.strerror or type(error).__name__
+    return describe(error)
 
 
 def _chosen(source: Any, height: int) -> tuple[Any, Any]:

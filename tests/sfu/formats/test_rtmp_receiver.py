@@ -59,6 +59,14 @@ def test_what_no_encoder_does_is_refused(messages: list[Message], reason: str) -
         receiver.receive(b"".join(map(chunks, messages)))
 
 
+def test_little_is_kept_for_a_client_without_a_key() -> None:
+    receiver = Receiver()
+    data = HELLO + chunks(Message(Kind.DATA, 0, 0, bytes(1 << 20)), 128)
+    with pytest.raises(ValueError, match="before it publishes"):
+        for at in range(0, 100_000, 10_000):
+            receiver.receive(data[at : at + 10_000])
+
+
 COMMANDS = st.builds(
     lambda name, number, arguments: command(name, number, *arguments),
     st.sampled_from(["connect", "createStream", "publish", "FCPublish", "deleteStream", "closeStream", "x", ""]),

@@ -321,7 +321,7 @@ async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct
         raise Problem(400, "invalid_request", "Text must not contain NUL characters.")
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "invalid_request", str(error)) from error
 
 

@@ -75,14 +75,13 @@ async def delete_account(services: Services, user: str) -> None:
     async with services.pool.acquire() as connection:
         if await recordings.any_held_of(connection, user):
             raise _held()
+        async with connection.transaction():
+            await _keep_an_admin(connection, user)
         hosted = await meetings.hosted_by(connection, user)
     for meeting in hosted:
         await delete_meeting(services, meeting, user, "")
     async with services.pool.acquire() as connection, connection.transaction():
-        if await users.active_admins(connection) == [user]:
-            raise Problem(
-                409, "last_admin", "This is the last administrator. Make somebody else an administrator first."
-            )
+        await _keep_an_admin(connection, user)
         files = [file.id for file in await media.all_of_user(connection, user)]
         avatar = await media.avatar(connection, user)
         loose = files if avatar is None else [*files, avatar]
@@ -96,6 +95,11 @@ async def delete_account(services: Services, user: str) -> None:
     services.nodes.push(*states)
     await services.results.forget(files)
     await uploads.delete(services, loose)
+
+
+async def _keep_an_admin(connection: Connection, user: str) -> None:
+    if await users.active_admins(connection) == [user]:
+        raise Problem(409, "last_admin", "This is the last administrator. Make somebody else an administrator first.")
 
 
 def _held() -> Problem:

@@ -106,19 +106,25 @@ def load(directory: Path, may_create: bool) -> Keys:
 
 
 def add_next(directory: Path) -> None:
-    """Create a next signing key and session secret, to be accepted from now on. Raises ValueError if there are some."""
+    """Create a next signing key and session secret, to be accepted from now on. Raises ValueError if there are some.
+
+    If this or `use_next` was interrupted, call it again.
+    """
     before = (directory / _SESSION_SECRET).read_text()
-    if _NEXT in before or (directory / _NEXT_SIGNING_KEY).exists():
+    if _NEXT in before and (directory / _NEXT_SIGNING_KEY).exists():
         raise ValueError("there are next keys already: use them first")
     signing_key.create(directory / _NEXT_SIGNING_KEY)
-    private_file.replace(directory / _SESSION_SECRET, f"{_NEXT}{secrets.token_hex(32)}\n{before}".encode())
+    if _NEXT not in before:
+        private_file.replace(directory / _SESSION_SECRET, f"{_NEXT}{secrets.token_hex(32)}\n{before}".encode())
 
 
 def use_next(directory: Path) -> None:
     """Use the next keys from now on, and accept the previous ones. Raises ValueError if there are no next ones."""
     before = (directory / _SESSION_SECRET).read_text()
-    if not before.startswith(_NEXT) or not (directory / _NEXT_SIGNING_KEY).exists():
+    has_key = (directory / _NEXT_SIGNING_KEY).exists()
+    if not before.startswith(_NEXT) and not has_key:
         raise ValueError("there are no next keys: add them first")
-    private_file.replace(directory / _PREVIOUS_SIGNING_KEY, (directory / _SIGNING_KEY).read_bytes())
-    (directory / _NEXT_SIGNING_KEY).replace(directory / _SIGNING_KEY)
+    if has_key:
+        private_file.replace(directory / _PREVIOUS_SIGNING_KEY, (directory / _SIGNING_KEY).read_bytes())
+        (directory / _NEXT_SIGNING_KEY).replace(directory / _SIGNING_KEY)
     private_file.replace(directory / _SESSION_SECRET, before.removeprefix(_NEXT).encode())

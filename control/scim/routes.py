@@ -75,6 +75,8 @@ async def _serve(services: Services, incoming: Request, handler: Handler, values
         return await handler(await _admit(services, incoming), **values)
     except ScimError as error:
         return _answer(error.body, error.status)
+    except RecursionError:
+        return _answer(invalid("The body is nested too deeply.", "invalidSyntax").body, 400)
     except Problem as problem:
         kind = "uniqueness" if problem.code == "account_exists" else ""
         response = _answer(ScimError(problem.status, problem.detail, kind).body, problem.status)
@@ -187,7 +189,8 @@ async def _create(caller: Caller) -> Response:
         if not asked.active:
             await users.set_state(connection, made.id, "banned")
         await outbox.append_for_user(connection, made.id, "user.registered", {"user": made.id})
-        await audit.write(connection, caller.actor, "provision_user", made.id, caller.address, active=asked.active)
+        about = {"active": asked.active, "role": asked.role or "user"}
+        await audit.write(connection, caller.actor, "provision_user", made.id, caller.address, **about)
         resource = resource_of(await _existing(connection, made.id), caller.base)
     response = _answer(resource, 201)
     response.headers["Location"] = resource["meta"]["location"]
@@ -201,7 +204,13 @@ async def _replace(caller: Caller, user: str) -> Response:
 
 async def _patch(caller: Caller, user: str) -> Response:
     asked = await _body()
-    return await _change(caller, user, lambda resource: patched(resource, asked))
+
+    def change(resource: Resource) -> Resource:
+        changed = patched(resource, asked)
+        # A PUT without roles leaves the role, but here they were there, and have been removed.
+        return changed if paths.get(changed, "roles") is not None else {"roles": []} | changed
+
+    return await _change(caller, user, change)
 
 
 async def _change(caller: Caller, user: str, change: Callable[[Resource], Any]) -> Response:
@@ -221,7 +230,8 @@ async def _change(caller: Caller, user: str, change: Callable[[Resource], Any]) 
         if asked.active != (before.state == "active"):
             await users.set_state(connection, user, "active" if asked.active else "banned")
         await _keep(connection, user, asked)
-        await audit.write(connection, caller.actor, "provision_user", user, caller.address, active=asked.active)
+        about = {"active": asked.active, "role": asked.role or before.role}
+        await audit.write(connection, caller.actor, "provision_user", user, caller.address, **about)
         resource = resource_of(await _existing(connection, user), caller.base)
     caller.services.nodes.push(*left)
     return _answer(resource)

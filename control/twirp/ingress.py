@@ -124,8 +124,10 @@ def _check(caller: Caller, asked: "protocol.CreateIngressRequest | protocol.Ingr
     if not asked.room_name or not asked.participant_identity:
         raise TwirpError("invalid_argument", "room_name and participant_identity are required")
     texts = (asked.name, asked.room_name, asked.participant_identity, asked.participant_name)
-    if any(len(text) > 200 or "\x00" in text for text in texts) or len(asked.participant_metadata) > _MAX_TEXT:
+    if any(len(text) > 200 for text in texts) or len(asked.participant_metadata) > _MAX_TEXT:
         raise TwirpError("invalid_argument", "a name, or the metadata, is too long")
+    if "\x00" in "".join((*texts, asked.participant_metadata)):
+        raise TwirpError("invalid_argument", "text must not contain NUL characters")
     if asked.input_type not in _INPUTS:
         raise TwirpError("invalid_argument", "invalid input type")
     if asked.input_type != protocol.WHIP_INPUT and not caller.services.config.rtmp_urls:

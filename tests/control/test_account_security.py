@@ -134,6 +134,7 @@ async def test_administration(people: People, config: ControlConfig) -> None:
     await root.ok("POST", f"/api/v1/admin/meetings/{meeting}/force-end")
     assert (await root.ok("GET", "/api/v1/admin/meetings/stats"))["meetings"] == 1
     await root.ok("DELETE", f"/api/v1/admin/users/{user}")
+    kept = (await root.ok("POST", "/api/v1/meetings", {}))["id"]
     for method, path, body in (
         ("POST", f"/api/v1/admin/users/{root.user['id']}/ban", None),
         ("PUT", f"/api/v1/admin/users/{root.user['id']}", {"role": "user"}),
@@ -141,6 +142,7 @@ async def test_administration(people: People, config: ControlConfig) -> None:
         ("DELETE", "/api/v1/users/account", None),
     ):
         assert await root.refused(method, path, body) == (409, "last_admin")
+    await root.ok("GET", f"/api/v1/meetings/{kept}")
     log = await root.ok("GET", "/api/v1/admin/audit?limit=3")
     assert log["entries"][0]["action"] == "delete_user"
     older = await root.ok("GET", f"/api/v1/admin/audit?before={log['next']}")

@@ -96,7 +96,7 @@ async def test_okta_provisions_finds_changes_and_deactivates(people: People, dsn
 
 
 async def test_entra_provisions_changes_and_deletes(people: People, dsn: str) -> None:
-    _, entra = await provider(people, dsn)
+    root, entra = await provider(people, dsn)
     status, made = await entra.scim("POST", "/Users", ENTRA_CREATES)
     assert (status, made["displayName"], made[ENTERPRISE]) == (201, "givenName familyName", {"department": "bob"})
     user = f"/Users/{made['id']}"
@@ -120,6 +120,10 @@ async def test_entra_provisions_changes_and_deletes(people: People, dsn: str) ->
     assert after[ENTERPRISE] == {"department": "bob", "manager": "5d48a0a8"}
     assert after["displayName"] == "Updated"
     assert [one["value"] for one in after["roles"]] == ["admin"]
+    (change,) = (await root.ok("GET", f"/api/v1/admin/audit?limit=1&target={made['id']}"))["entries"]
+    assert (change["action"], change["detail"]) == ("provision_user", {"active": True, "role": "admin"})
+    gone = {"schemas": [PATCH], "Operations": [{"op": "remove", "path": "roles"}]}
+    assert (await entra.scim("PATCH", user, gone))[1]["roles"] == []
     # Entra sends booleans as text.
     off = {"schemas": [PATCH], "Operations": [{"op": "Replace", "path": "active", "value": "False"}]}
     assert (await entra.scim("PATCH", user, off))[1]["active"] is False
@@ -142,6 +146,10 @@ async def test_an_account_that_exists_is_found_and_taken_over(people: People, ds
     (root,) = (await okta.scim("GET", '/Users?filter=userName eq "root"'))[1]["Resources"]
     off = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": False}]}
     assert (await okta.scim("PATCH", f"/Users/{root['id']}", off))[0] == 409  # the last administrator
+    headers = {**okta.headers, "Content-Type": "application/scim+json"}
+    url = f"{okta.server.url}/scim/v2/Users/{found['id']}"
+    async with okta.session.patch(url, data='{"Operations":' + "[" * 20_000, headers=headers) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["scimType"]) == (400, "invalidSyntax")
     await admin.ok("GET", "/api/v1/users/profile")
 
 

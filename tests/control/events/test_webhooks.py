@@ -99,6 +99,10 @@ async def test_deliveries_are_signed_inspectable_and_repeatable(config: ControlC
             assert verify(secret, headers["X-Parley-Signature"], body)["v"] == 1
         with pytest.raises(BadSignature):
             verify("another", headers["X-Parley-Signature"], body)
+        at = headers["X-Parley-Signature"].partition(",")[0]
+        for odd in ("", f"t={'9' * 5000},v1=0", f"{at},v1=\u00e9"):
+            with pytest.raises(BadSignature):
+                verify(made["secret"], odd, body)
         await ada.ok("POST", f"/api/v1/webhooks/{made['id']}/test")
         await receiver.wait_for(4)
         first = await ada.ok("GET", f"{path}?limit=1")

@@ -46,3 +46,13 @@ def test_steps_come_in_order(tmp_path: Path) -> None:
     keys.add_next(tmp_path)
     with pytest.raises(ValueError, match="use them first"):
         keys.add_next(tmp_path)
+    # An interrupted step is continued.
+    (tmp_path / "join-token-key-next.pem").replace(tmp_path / "join-token-key.pem")
+    keys.use_next(tmp_path)
+    assert "next:" not in (tmp_path / "session-secret").read_text()
+    with pytest.raises(ValueError, match="add them first"):
+        keys.use_next(tmp_path)
+    keys.add_next(tmp_path)
+    (tmp_path / "join-token-key-next.pem").unlink()
+    keys.add_next(tmp_path)
+    assert (tmp_path / "session-secret").read_text().count("next:") == 1

@@ -295,10 +295,11 @@ class Adaptation:
         if self._speaker is not None:
             self._spoke.pop(self._speaker, None)
             self._spoke[self._speaker] = None
+            if len(self._spoke) > len(self._room.participants):
+                self._spoke = {who: None for who in self._spoke if who in self._room.participants}
         restriction, before = self._restriction, self._left_out
         if restriction == Restriction() and before == _LeftOut():
             return
-        self._spoke = {who: None for who in self._spoke if who in self._room.participants}
         spoke = {who: place for place, who in enumerate(self._spoke)}
         cameras = [track for track, uptrack in self._videos.items() if uptrack.source is not Source.SCREEN]
         cameras.reverse()  # newcomers come before those who were there first

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -41,6 +41,7 @@ _DATA_SECONDS = 0.01
 _DATA_BUFFERED = 256 * 1024
 _HEARD = 10_000
 _PING_SECONDS = 5.0  # a server that loses its power or its network closes no connection
+_Entry = TypeVar("_Entry")
 ALL_CODECS = frozenset({Codec.OPUS, Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1})
 
 
@@ -76,7 +77,9 @@ class SignalingRefused(ConnectionError):
 
 @dataclass(slots=True)
 class RoomState:
-    """State received from the server: participants and tracks by id, slots by mid, and all other messages."""
+    """State received from the server: participants and tracks by id, slots by mid, and other messages, of which the
+    newest 10,000 of each kind are kept.
+    """
 
     info: signaling.RoomInfo | None = None
     participants: dict[str, signaling_values.ParticipantInfo] = field(default_factory=dict)
@@ -385,10 +388,9 @@ class Room:
     def _on_data(self, came: list[Came]) -> None:
         for entry in came:
             message = parse_data(entry.data)
-            self.heard.append((message, entry.reliable))
+            _keep(self.heard, (message, entry.reliable))
             for feed in self._data_feeds:
                 feed.put(DataReceived(message.names[0], message.topic, message.payload, entry.reliable))
-        del self.heard[:-_HEARD]
 
     def _on_frame(self, stream: ReceivedStream, frame: Frame) -> None:
         track = self.state.slots.get(stream.mid)
@@ -453,11 +455,11 @@ def _note(state: RoomState, message: signaling.ServerMessage) -> None:
         case signaling.RecordingChanged():
             state.recording = message.state
         case signaling.Caption():
-            state.captions.append(message)
+            _keep(state.captions, message)
         case signaling.Chat():
-            state.chats.append(message)
+            _keep(state.chats, message)
         case signaling.Error():
-            state.errors.append(message)
+            _keep(state.errors, message)
         case _:
             _note_of_rooms(state, message)
 
@@ -467,7 +469,13 @@ def _note_of_rooms(state: RoomState, message: signaling.ServerMessage) -> None:
     if isinstance(message, signaling.Move):
         state.moved = message
     elif isinstance(message, signaling.Announced):
-        state.announcements.append(message)
+        _keep(state.announcements, message)
+
+
+def _keep(entries: list[_Entry], entry: _Entry) -> None:
+    """Append an entry; drop the oldest if there are too many."""
+    entries.append(entry)
+    del entries[:-_HEARD]
 
 
 def _parsed(data: bytes) -> list[Packet]:

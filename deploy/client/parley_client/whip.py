@@ -1,6 +1,7 @@
 """Publishing by WHIP (RFC 9725), with a stream key: a camera that needs no signaling connection."""
 
 import asyncio
+import contextlib
 import secrets
 from types import TracebackType
 from typing import Any
@@ -63,8 +64,9 @@ class WhipPublisher:
             await asyncio.gather(self._reporting, return_exceptions=True)
         if self._session is not None:
             if self._resource is not None:
-                async with self._session.delete(self._resource, headers=self._headers):
-                    pass
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # the server notices the silence
+                    async with self._session.delete(self._resource, headers=self._headers):
+                        pass
             await self._session.close()
         if self._endpoint is not None:
             self._endpoint.close()

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from parley_client import Codec, Room, Source
+from parley_client.room import RoomState, _note
+from sfu.api import signaling
 from tests.sfu.server.harness import host
 from tests.support.waiting import eventually
 
@@ -32,3 +34,10 @@ async def test_chat_reaches_everybody_or_the_one_who_is_meant(tmp_path: Path) ->
         await eventually(lambda: any(chat.text == "to all" for chat in eve.state.chats), 30)
         await eventually(lambda: len(bob.state.chats) == 2, 30)
         assert [chat.text for chat in eve.state.chats] == ["to all"]
+
+
+def test_only_the_newest_messages_are_kept() -> None:
+    state = RoomState()
+    for number in range(10_001):
+        _note(state, signaling.Chat(text=str(number)))
+    assert (len(state.chats), state.chats[0].text, state.chats[-1].text) == (10_000, "1", "10000")

@@ -26,6 +26,7 @@ from control.store import participants
 from foundation import public_http
 from foundation.addresses import ForbiddenAddress, is_public
 from parley.network import allocate_port
+from foundation.addresses import ForbiddenAddress
 from parley_client.webhooks import BadSignature, verify
 from tests.control.harness import Client, People, report, serving
 from tests.support.livekit_client import KEY, KEYS, SECRET, access_token

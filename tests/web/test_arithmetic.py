@@ -232,7 +232,9 @@ async def test_the_word_for_a_network_fits_what_is_seen(page: Page) -> None:
 
 
 async def test_a_frame_shows_only_web_addresses(page: Page) -> None:
-    body = "try { new module.Meeting('javascript:alert(1)', {parent: document.body}); } catch (error) { return error.code; }"
+    body = """
+      try { new module.Meeting('javascript:alert(1)', {parent: document.body}); } catch (error) { return error.code; }
+    """
     assert await call(page, "/sdk/embed.js", body) == "bad_argument"
 
 

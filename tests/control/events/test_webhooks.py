@@ -26,7 +26,6 @@ from control.store import participants
 from foundation import public_http
 from foundation.addresses import ForbiddenAddress, is_public
 from parley.network import allocate_port
-from foundation.addresses import ForbiddenAddress
 from parley_client.webhooks import BadSignature, verify
 from tests.control.harness import Client, People, report, serving
 from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
@@ -100,10 +99,6 @@ async def test_deliveries_are_signed_inspectable_and_repeatable(config: ControlC
             assert verify(secret, headers["X-Parley-Signature"], body)["v"] == 1
         with pytest.raises(BadSignature):
             verify("another", headers["X-Parley-Signature"], body)
-        at = headers["X-Parley-Signature"].partition(",")[0]
-        for odd in ("", f"t={'9' * 5000},v1=0", f"{at},v1=\u00e9"):
-            with pytest.raises(BadSignature):
-                verify(made["secret"], odd, body)
         await ada.ok("POST", f"/api/v1/webhooks/{made['id']}/test")
         await receiver.wait_for(4)
         first = await ada.ok("GET", f"{path}?limit=1")

@@ -13,7 +13,7 @@ run: .venv/.installed
 page:
 	@sh web/build.sh
 
-# Both SDKs: the wheel of parley-client in dist/, @parley/sdk in build/sdk.
+# The packages of both SDKs: the wheel of parley-client in dist/, @parley/sdk in build/sdk.
 packages: .venv/.installed-dev
 	@.venv/bin/python -m build --wheel --outdir dist deploy/client
 	@sh web/package.sh
@@ -57,7 +57,7 @@ test-network: deps .venv/.installed-dev
 		tests/sfu/machines/test_estimator_closed_loop.py tests/sfu/machines/test_shared_link.py \
 		tests/sfu/rooms/test_adaptation.py $(PYTEST_ARGS)
 
-# Five tasks by people who follow what is on the screen, timed; PARLEY_PICTURES=folder saves a picture of each step.
+# Five timed tasks in browsers, which use only what the page shows; PARLEY_PICTURES=folder saves a picture of each step.
 test-tasks: deps .venv/.installed-dev
 	@.venv/bin/pytest -s -p no:rerunfailures tests/tasks/bar_tasks.py $(PYTEST_ARGS)
 

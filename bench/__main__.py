@@ -108,7 +108,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="share of the server's core taken by another program",
+        help="share of the server's core that another program uses, 0 to 1",
     )
     rooms.add_argument("--rest", action="store_true", help="pause layers that nobody watches")
     rooms.add_argument(

@@ -1,4 +1,4 @@
-"""The table of conformance, a page of the documentation: checks, members and events of the SDK, for each server."""
+"""Writer of the conformance page in the documentation: checks, members and events of the SDK, for each server."""
 
 import re
 from dataclasses import dataclass, field

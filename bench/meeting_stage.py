@@ -96,8 +96,8 @@ async def meeting_stage(
     own_ports: bool = False,
     taken: float = 0.0,
 ) -> AsyncIterator[MeetingStage]:
-    """Start a server of SERVERS on `workers` cores, of which another program takes the share `taken`, and let everybody
-    join and begin.
+    """Start a server of SERVERS on `workers` cores, of which another program uses the share `taken`, and let everybody
+    join and publish.
 
     Inside the context people speak, join and leave. If no core is left for the client, it shares all of them.
     """

@@ -52,14 +52,14 @@ class Stretch:
 
     def latency(self, share: float) -> float:
         """Return the quantile `share` of the added latency in ms, without retransmitted packets and the first half
-        second of each picture.
+        second of each video.
         """
         return latency(self.latencies, share)
 
 
 def latency(latencies: "np.ndarray", share: float) -> float:
     """Return the quantile `share` of a client's latencies in ms, without retransmitted packets and the first half
-    second of each picture.
+    second of each video.
     """
     cumulated = np.cumsum(latencies[:2].sum(axis=0))
     return float(np.searchsorted(cumulated, cumulated[-1] * share)) * BUCKET_MS if cumulated[-1] else 0.0

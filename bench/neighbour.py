@@ -1,7 +1,7 @@
-"""Another program on a server's core that takes a share of it, as on a busy host; run as `python -m bench.neighbour`.
+"""A program that uses a share of a server's core, as on a busy host; run as `python -m bench.neighbour`.
 
-It computes for a part of each period. If the benchmark has real-time priority, it has a higher one, so the server gets
-the rest and no more. Otherwise it only competes with the server.
+It is busy for this share of each 10 ms. If the benchmark has real-time priority, this program gets a higher one, so the
+server gets exactly the rest. Otherwise it competes with the server.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _PERIOD_NS = 10_000_000
 
 @contextlib.contextmanager
 def neighbour(cores: Sequence[int], share: float) -> Iterator[None]:
-    """Let another program take a share, 0 to 1, of each of these cores."""
+    """Let another program use a share, 0 to 1, of each of these cores while the context is open."""
     with contextlib.ExitStack() as stack:
         for core in cores if share else ():
             with pinned([core]):

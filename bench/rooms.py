@@ -5,17 +5,17 @@ microphone in RED, with transport-wide feedback, reports and consent checks, and
 would. Each watches all others, up to 25 tiles: the speaker at 720p, the others at 180p; sizes change with the speaker.
 One in a hundred leaves and rejoins each minute; a tenth of the links lose 1 % each way. All begin within a second.
 Every counted packet was authenticated. Added latency is the time from the publisher's send to the kernel's receive
-time, without retransmitted packets and the first half second of each picture, which may begin with a keyframe of the
-past.
+time, without retransmitted packets and the first half second of each video, which may begin with an old keyframe from
+a cache.
 
 `--shape 16x4` (repeatable) sets the number of rooms and of people in each; `--rounds` the number of sfus that are
 started, whose median is reported; `--overload 1.5` multiplies the load for a minute; `--pause 0.5` stops the sfu's
 process for that many seconds, ten times; `--rest` lets publishers pause layers that nobody watches, as the page does;
 `--publishers 1` lets one participant in each room publish, and the others watch; `--workers 2` gives the server two
-cores, with one UDP port for both workers, or with `--own-ports` one each; `--taken 0.4` gives that share of the
-server's core to another program, so that a client with one core can overload it; `--beside livekit` also measures
-LiveKit's server with the same client, in alternating rounds. With `--quick` the overload lasts a quarter of a minute.
-Beside other programs a run means little without priority: `chrt --rr 1 python -m bench rooms`.
+cores, with one UDP port for both workers, or with `--own-ports` one each; `--taken 0.4` lets another program use that
+share of the server's core, so that a client with one core can overload it; `--beside livekit` also measures LiveKit's
+server with the same client, in alternating rounds. With `--quick`, the overload lasts 15 s. If other programs run, give
+the benchmark priority, or its results mean little: `chrt --rr 1 python -m bench rooms`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The operator's name, logo, colour and links of the page, inserted into its HTML and the app's manifest."""
+"""The operator's brand: name, logo, accent colour and links, inserted into the page's HTML and the app's manifest."""
 
 import html
 import json
@@ -10,10 +10,10 @@ from typing import Any
 
 LOGO_TYPES: Mapping[str, str] = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
 LOGO_PATH = "/brand/logo"
-_TEXT = 4.5  # the contrast that WCAG 2.2 (1.4.3) requires of text
-_SEEN = 3.0  # the one of controls on their background (1.4.11)
+_TEXT = 4.5  # minimum contrast of text (WCAG 2.2, 1.4.3)
+_SEEN = 3.0  # minimum contrast of controls against their background (1.4.11)
 _WHITE = (255, 255, 255)
-# The grounds of tokens.css on which the accent stands as text: in the light theme and the dark one.
+# The backgrounds in tokens.css on which text has the accent colour, in the light theme and in the dark one.
 _LIGHT = ((255, 255, 255), (245, 246, 248), (238, 240, 244))
 _DARK = ((14, 17, 22), (22, 26, 33), (32, 38, 47))
 
@@ -36,7 +36,7 @@ class Branding:
         return self == Branding()
 
     def in_html(self, page: str) -> str:
-        """Return the page's HTML with the name, the icon and what its scripts read."""
+        """Return the page's HTML with the name, the icon and the branding that its scripts read."""
         logo = None if self.logo is None else LOGO_PATH
         facts: dict[str, Any] = {"name": self.name, "logo": logo, "tokens": dict(self.tokens)}
         facts |= {"links": self.links, "imprint": self.imprint, "privacy": self.privacy}
@@ -48,21 +48,21 @@ class Branding:
         return page.replace("<title>", f"{meta}<title>", 1)
 
     def in_manifest(self, manifest: str) -> str:
-        """Return the manifest of the installed page with the name."""
+        """Return the app's manifest with the name."""
         return json.dumps(json.loads(manifest) | {"name": self.name, "short_name": self.name}, ensure_ascii=False)
 
 
 def accent_tokens(accent: str) -> dict[str, str]:
-    """Return the page's tokens (tokens.css) for an accent such as #3652cf, with a value for each theme.
+    """Return the page's colour tokens (tokens.css) for an accent such as #3652cf, with a value for each theme.
 
-    Raises ValueError for a colour on which white text cannot be read, with the nearest one on which it can.
+    Raises ValueError if white text has too little contrast on the colour; the message suggests a darker one.
     """
     fill = _parsed(accent)
     if _contrast(fill, _WHITE) < _TEXT:
         nearest = _until(fill, (0, 0, 0), lambda one: _contrast(one, _WHITE) >= _TEXT)
         raise ValueError(
             f"white text on {accent} has a contrast of {_contrast(fill, _WHITE):.1f}, but needs {_TEXT};"
-            f" {_hex(nearest)} has it"
+            f" {_hex(nearest)} has enough"
         )
     light_tint, dark_tint = _mixed(fill, _WHITE, 0.9), _mixed(fill, _DARK[0], 0.78)
     dark_fill = _until(fill, _WHITE, lambda one: all(_contrast(one, ground) >= _SEEN for ground in _DARK[:2]))
@@ -84,7 +84,7 @@ def _reads(colour: Colour, grounds: tuple[Colour, ...]) -> bool:
 
 
 def _until(colour: Colour, towards: Colour, holds: Callable[[Colour], bool]) -> Colour:
-    """Return the first mixture of two colours for which a condition holds, beginning with `colour`."""
+    """Return the mixture of two colours that is closest to `colour` and meets a condition."""
     for step in range(101):
         mixed = _mixed(colour, towards, step / 100)
         if holds(mixed):

@@ -212,9 +212,9 @@ class ControlConfig:
     allow_private_broadcasts: bool = False
     """True allows broadcasts to RTMP servers in private networks."""
     allow_private_ingress: bool = False
-    """True allows streams to be read from URLs in private networks."""
+    """True if streams may be read from URLs in private networks."""
     rtmp_urls: tuple[str, ...] = ()
-    """Addresses of ingress for encoders; {host} stands for the host of a request. Without any, there is no ingress."""
+    """Addresses of ingress for encoders; {host} stands for the host of the request. Empty: ingress is off."""
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """API secrets that sign access tokens for LiveKit's clients, by API key; without any, these clients are refused."""
     livekit_create_rooms: bool = True

@@ -1,4 +1,4 @@
-"""Log lines about the database: one when it becomes unreachable, and one when it answers again, whoever notices."""
+"""Log lines about the database: one per process when it becomes unreachable, and one when it answers again."""
 
 import logging
 import time
@@ -10,6 +10,6 @@ _outage = Outages("the database is unreachable")
 
 
 def note(error: Exception | None) -> None:
-    """Note that the database could not serve a session, or with None that it answers."""
+    """Note that the database could not be reached, or, with None, that it answers."""
     if line := _outage.note(error, time.monotonic()):
         _log.warning("%s", line)

@@ -1,7 +1,7 @@
-"""Streams that come in through ingress (sfu.api.ingress): admission by stream key, their transports, and reports.
+"""Incoming streams of ingress (sfu.api.ingress): admission by stream key, their transports, and reports.
 
-Every stream has a stream key, and its participant is that of the key. A host who creates a key agrees, for the stream,
-to recording and captions.
+Every stream has a stream key, and its participant is that of the key. A host who creates a key consents to recording
+and captions on behalf of the stream.
 """
 
 import msgspec
@@ -51,7 +51,7 @@ async def check(services: Services, wish: KeyCheck) -> CheckedKey:
 
 
 async def open_stream(services: Services, wish: OpenStream) -> OpenedStream:
-    """Let a stream into its room; return the transport for its media, or the refusal."""
+    """Admit a stream to its room; return the transport for its media, or the refusal."""
     try:
         return await _open(services, wish)
     except Refused as refused:
@@ -135,7 +135,7 @@ async def _held(services: Services, stream: str, instance: str) -> StreamKeyRow:
     if key is None:
         raise Refused("bad_token", "The stream key is invalid: it was deleted or has expired.")
     if key.ingress != instance:
-        raise Refused("not_permitted", "The stream has begun anew elsewhere.")
+        raise Refused("not_permitted", "The stream was started again on another connection.")
     return key
 
 

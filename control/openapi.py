@@ -16,13 +16,13 @@ _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _DELIVERY_HEADERS = {
     "X-Parley-Event": "The kind",
     "X-Parley-Delivery": "The id of the delivery, the same in each attempt",
-    "X-Parley-Signature": "t=<Unix seconds>,v1=<HMAC-SHA256 of `<t>.<body>` with the secret, in hex>; two v1 while"
-    " the secret is being replaced",
+    "X-Parley-Signature": "t=<Unix seconds>,v1=<HMAC-SHA256 of `<t>.<body>` with the secret, in hex>; a second v1 with"
+    " the old secret for a day after a rotation",
 }
 _NUMBER = {"type": "integer", "minimum": 0}
 _LIMIT_HEADERS = {
-    "RateLimit-Limit": "Requests that the caller may make in a minute",
-    "RateLimit-Remaining": "Requests that are left of them",
+    "RateLimit-Limit": "Requests that the caller may make per minute",
+    "RateLimit-Remaining": "Requests that remain in this minute",
     "RateLimit-Reset": "Seconds until the minute ends",
     "Retry-After": "Seconds until a request can succeed",
 }
@@ -75,7 +75,7 @@ def _webhooks() -> dict[str, Any]:
             "summary": f"{name}, version {kind.version}",
             "parameters": headers,
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-            "responses": {"2XX": {"description": "Received; any other status is tried again"}},
+            "responses": {"2XX": {"description": "Received. After any other status, the delivery is retried"}},
         }
         described[name] = {"post": operation}
     return described
@@ -109,11 +109,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.query is not None or endpoint.body is not None:
         operation["responses"]["400"] = _problem("A value is invalid")
     if "<" in endpoint.rule:
-        operation["responses"]["404"] = _problem("There is no such thing, or not for the caller")
+        operation["responses"]["404"] = _problem("It does not exist, or the caller may not see it")
     if endpoint.access not in {Access.PUBLIC, Access.ANYONE, Access.MEETING}:
-        # Of an API key, the scope is required, too; routes without one take no API keys.
+        # An API key must have the scope; routes without a scope accept no API keys.
         operation["security"] = [{"bearer": [endpoint.scope] if endpoint.scope else []}, {"session": []}]
-        operation["responses"] |= {"401": _problem("Not signed in"), "403": _problem("Not allowed to the caller")}
+        operation["responses"] |= {"401": _problem("Not signed in"), "403": _problem("The caller lacks the permission")}
     if endpoint.limited:
         told = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMIT_HEADERS if name != "Retry-After"}
         operation["responses"][str(endpoint.status)]["headers"] = told

@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document, made from the schemas: values that suit their names, kinds and bounds."""
+"""Examples for the OpenAPI document, generated from the schemas: values that fit each field's name, type and bounds."""
 
 from typing import Any
 

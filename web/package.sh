@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the package @parley/sdk, in build/sdk or the folder given as argument. Needs Node and npm.
+# Builds the package @parley/sdk in build/sdk, or in the folder given as argument. Needs Node and npm.
 set -eu
 cd "$(dirname "$0")"
 sh install.sh

@@ -19,7 +19,7 @@ typedef struct {
     atomic_ullong received; /* media packets, without duplicates */
     totals of_gone;
     schedule playing;
-    uint64_t latencies[3][BUCKETS]; /* audio, video, repaired or of pictures that just began */
+    uint64_t latencies[3][BUCKETS]; /* audio; video; retransmitted, or soon after a video began */
     uint8_t buffers[MESSAGES][MESSAGE_BYTES];
 } client;
 
@@ -32,8 +32,8 @@ static void note_latency(client *self, int kind, const uint8_t *data, int size, 
     self->latencies[kind][bucket < 0 ? 0 : bucket >= BUCKETS ? BUCKETS - 1 : bucket]++;
 }
 
-/* Notes a packet; returns whether its stream has just begun, or resumed after a silence: a picture may begin with a
- * keyframe of the past, whose age is no delay. */
+/* Notes a packet; returns whether its stream has just begun, or resumed after a silence. Video may then begin with an
+ * old keyframe from a cache, whose age is not a delay. */
 static int is_resuming(stream *on, int64_t arrival) {
     if (arrival - on->last_at > SILENCE_NS)
         on->resumed_at = arrival;

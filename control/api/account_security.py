@@ -116,8 +116,8 @@ async def reset_password(call: Call, body: ResetPassword) -> Done:
 async def export_account(call: Call) -> Response:
     """Download what is stored about the account as a ZIP file of JSON.
 
-    It contains the profile, sessions, keys without their secrets, meetings, what the person wrote and said in them, and
-    lists of files and recordings.
+    It contains the profile, sessions, API keys without their secrets, meetings, the account's chat messages and
+    captions, and lists of files and recordings.
     """
     services, user = call.services, call.user.user
     await services.limits.spend("export", user, 10, 3600)

@@ -45,7 +45,7 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CreateUser(Body, frozen=True, kw_only=True):
-    """An account to be made. Without a password, its user signs in at an identity provider, or by a mailed link.
+    """An account to create. Without a password, its user signs in at an identity provider, or by a mailed link.
 
     The address counts as confirmed: the administrator vouches for it.
     """
@@ -141,7 +141,7 @@ async def list_users(call: Call, query: UserQuery) -> AdminUsers:
 
 @endpoints.route("POST", "/api/v1/admin/users", Access.ADMIN, body=CreateUser, answer=AdminUser, status=201)
 async def create_user(call: Call, body: CreateUser) -> AdminUser:
-    """Create an account, whatever the policy of registration."""
+    """Create an account, even if registration is closed."""
     secret = users.NO_PASSWORD if body.password is None else await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await users.create(

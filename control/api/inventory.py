@@ -1,4 +1,4 @@
-"""Administration of what accounts keep: API keys, recordings and storage; and the sfu nodes."""
+"""Administration of all accounts' API keys, recordings and storage, and of the sfu nodes."""
 
 from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Answer, Done, Time
@@ -60,16 +60,16 @@ class StorageOwner(Answer, frozen=True, kw_only=True):
 
 
 class Storage(Answer, frozen=True, kw_only=True):
-    """The accounts that store most. `quota_bytes` limits the files of each."""
+    """The accounts that use the most storage. `quota_bytes` is the limit for the files of each."""
 
     owners: list[StorageOwner]
     quota_bytes: int
 
 
 class SfuNode(Answer, frozen=True, kw_only=True):
-    """An sfu node: whether it answers, gets no new rooms (`draining`), or does not keep up (`overloaded`).
+    """An sfu node: whether it responds (`alive`), gets no new rooms (`draining`), or is `overloaded`.
 
-    `cpu` is the share of a core that it used lately.
+    `cpu` is the share of a core that it has used recently.
     """
 
     node: str
@@ -121,7 +121,7 @@ async def list_stored_recordings(call: Call, query: PageQuery) -> StoredRecordin
 
 @endpoints.route("GET", "/api/v1/admin/storage", Access.ADMIN, answer=Storage)
 async def get_storage(call: Call) -> Storage:
-    """Return what the accounts store that store most."""
+    """List the accounts that use the most storage."""
     async with call.services.pool.acquire() as connection:
         rows = await inventory.owners(connection, _MOST_OWNERS)
     return Storage(owners=[StorageOwner.from_row(row) for row in rows], quota_bytes=call.services.config.quota_bytes)

@@ -53,7 +53,7 @@ class MediaPage(Answer, frozen=True, kw_only=True):
 
 
 class ParticipantAvatar(Answer, frozen=True, kw_only=True):
-    """A participant's account and the name of its picture, which changes with the picture."""
+    """A participant's account and the name of its picture. A new picture has a new name."""
 
     participant: str
     user: str
@@ -183,7 +183,7 @@ async def delete_avatar(call: Call) -> Done:
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/avatars", Access.PARTICIPANT, answer=Avatars)
 async def list_avatars(call: Call, meeting: str) -> Avatars:
-    """List the pictures of a meeting's participants: of those who are there, and of the newest who were."""
+    """List the pictures of a meeting's participants: those who are present first, then the newest others."""
     async with call.services.pool.acquire() as connection:
         rows = await media.avatars(connection, meeting, _MAX_AVATARS)
     return Avatars(

@@ -42,8 +42,8 @@ class CreateAdmission(Body, frozen=True, kw_only=True):
 class Admission(Answer, frozen=True, kw_only=True):
     """`token` is the `admission_token` of a request to `join_url`. `participant` is the person's id in this meeting.
 
-    `page_url` opens the meeting's page as this person. It contains the token, in its fragment, which browsers send to
-    no server.
+    `page_url` opens the meeting's page as this person. It contains the token in its fragment, which browsers never send
+    to a server.
     """
 
     token: str

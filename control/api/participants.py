@@ -66,9 +66,9 @@ async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Par
 
 @endpoints.route("PUT", f"{_PATH}/<participant>/role", Access.HOST, body=ChangeRole, answer=Participant)
 async def change_role(call: Call, meeting: str, participant: str, body: ChangeRole) -> Participant:
-    """Change a role. Co-hosts may change between participant and viewer.
+    """Change a role. Co-hosts may make participants viewers, and viewers participants.
 
-    Making somebody the host hands the meeting over; the previous host becomes a co-host.
+    If somebody becomes the host, the previous host becomes a co-host.
     """
     owner = call.standing.admin or call.standing.role == "host"
 

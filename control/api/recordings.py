@@ -88,7 +88,7 @@ async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
 
 
 def _page(query: RecordingPageQuery) -> recordings.Page:
-    """Return the part to read, with one entry more than is returned; raises Problem 400 for an invalid cursor."""
+    """Return the page to read, with one entry more than is returned; raises Problem 400 for an invalid cursor."""
     return recordings.Page(query.limit + 1, decode_cursor(query.cursor), query.state)
 
 

@@ -59,7 +59,7 @@ class User(Answer, frozen=True, kw_only=True):
     """The new address, until the link mailed to it is opened; only in the profile."""
     created_at: Time
     avatar: str | None = None
-    """The name of the account's picture, null without one; another picture has another name."""
+    """The name of the account's picture, null without one; a new picture has a new name."""
 
 
 class SignedIn(Answer, frozen=True, kw_only=True):

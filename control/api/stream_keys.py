@@ -25,7 +25,7 @@ from sfu.api.stream_key import StreamRole
 endpoints = Endpoints("stream keys", scope="meetings")
 _PATH = "/api/v1/meetings/<meeting>/stream-keys"
 _MAX_KEYS = 50
-_NO_INGRESS = "The server that takes streams in does not respond."
+_NO_INGRESS = "The ingress server does not respond."
 _SILENT = timedelta(seconds=10)
 SourceUrl = Annotated[str, msgspec.Meta(max_length=2000)]
 _URLS = {"publish": "/whip", "watch": "/whep"}
@@ -36,7 +36,7 @@ class CreateStreamKey(Body, frozen=True, kw_only=True):
     key plays over WHEP.
 
     With `source_url`, an http or https URL of a file or an HLS playlist, the server reads the stream from there while
-    somebody is in the meeting; its key then admits nobody else.
+    somebody is in the meeting. Such a key cannot be used by an encoder.
     """
 
     name: Text
@@ -46,10 +46,10 @@ class CreateStreamKey(Body, frozen=True, kw_only=True):
 
 
 class StreamReport(Answer, frozen=True, kw_only=True):
-    """The state of a stream that comes in, since `since`. `error` is the latest problem.
+    """The state of an incoming stream since `since`. `error` is the latest problem.
 
-    `bits_per_second` and `pictures_per_second` are those that arrive; pictures that the server left out because it was
-    too busy count as `dropped`.
+    `bits_per_second` and `frames_per_second` are those of the incoming stream. `dropped` counts frames that the server
+    skipped because it was too busy.
     """
 
     phase: StreamPhase
@@ -58,14 +58,14 @@ class StreamReport(Answer, frozen=True, kw_only=True):
     bits_per_second: int
     width: int
     height: int
-    pictures_per_second: float
+    frames_per_second: float
     dropped: int
     attempts: int
     error: str
 
 
 class StreamKey(Answer, frozen=True, kw_only=True):
-    """`url` is the endpoint that takes the secret as bearer token. `secret` is shown once, when the key is created.
+    """`url` is the endpoint that accepts the secret as bearer token. `secret` is shown once, when the key is created.
 
     `rtmp_urls` are the addresses at which an encoder publishes with the secret as its stream key. `source_url` is the
     URL that is read, without its query and password. `state` is the latest state of a stream by RTMP or from a URL.
@@ -146,9 +146,9 @@ async def delete_stream_key(call: Call, meeting: str, stream_key: str) -> Done:
 def _check_source(call: Call, body: CreateStreamKey) -> None:
     """Raise Problem unless the server can read the stream from its URL."""
     if not call.services.config.rtmp_urls:
-        raise Problem(409, "no_ingress", "This server does not take streams in: ingress is off.")
+        raise Problem(409, "no_ingress", "This server does not accept streams: ingress is off.")
     if body.role != "publish":
-        raise Problem(400, "invalid_request", "A stream that is read from a URL publishes.")
+        raise Problem(400, "invalid_request", "A stream key with a URL must have the role publish.")
     check_media_url(body.source_url, call.services.config.allow_private_ingress)
 
 
@@ -172,7 +172,7 @@ def _shown(url: str) -> str:
 
 
 def _state(row: StreamKeyRow) -> StreamReport | None:
-    """Return the state of a stream; one whose ingress is silent does not flow, whatever was its last report."""
+    """Return the state of a stream. If its ingress has stopped reporting, the stream does not count as live."""
     state = ingress_streams.reported(row)
     if state is None:
         return None

@@ -89,7 +89,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class EventKind(Answer, frozen=True, kw_only=True):
-    """`event_schema` is the JSON Schema of what a webhook receives."""
+    """`event_schema` is the JSON Schema of the body that a webhook receives."""
 
     kind: str
     version: int
@@ -101,7 +101,7 @@ class EventKinds(Answer, frozen=True, kw_only=True):
 
 
 class Replayed(Answer, frozen=True, kw_only=True):
-    """The number of deliveries that are due again."""
+    """The number of deliveries that will be retried."""
 
     deliveries: int
 
@@ -164,7 +164,7 @@ async def list_event_kinds(call: Call) -> EventKinds:
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/secret", Access.USER, answer=Webhook)
 async def rotate_webhook_secret(call: Call, webhook: str) -> Webhook:
-    """Replace the secret, and return the new one, once. For a day, deliveries are signed with the old one, too."""
+    """Replace the secret and return the new one, once. For a day, deliveries are also signed with the old one."""
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own(call, connection, webhook)
         if row.livekit_key is not None:
@@ -201,7 +201,7 @@ def _before(cursor: str | None) -> int | None:
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/replay-failed", Access.USER, answer=Replayed)
 async def replay_failed_deliveries(call: Call, webhook: str) -> Replayed:
-    """Repeat all failed deliveries, for example after the receiver was away."""
+    """Retry all failed deliveries, for example after the receiver was down."""
     async with call.services.pool.acquire() as connection:
         await _own(call, connection, webhook)
         return Replayed(deliveries=await webhooks.replay_failed(connection, webhook))

@@ -33,7 +33,7 @@ class MeetingCreated(OfMeeting, kw_only=True):
 
 
 class ByPerson(OfMeeting, kw_only=True):
-    """`by` is the id of the account or participant that acted, `participant` the one concerned ("": all)."""
+    """`by` is the id of the account or participant that acted, `participant` the one affected ("": all)."""
 
     participant: str
     by: str
@@ -120,7 +120,7 @@ class RecordingProcessed(OfRecording, kw_only=True):
 
 
 class RecordingRefused(OfMeeting, kw_only=True):
-    """A participant's request for a recording to start (`on`) or stop was refused, for the reason `code`."""
+    """A participant's request to start (`on`) or stop a recording was refused for the reason `code`."""
 
     by: str
     on: bool
@@ -153,7 +153,7 @@ class OfEgress(OfMeeting, kw_only=True):
 
 
 class Transcript(OfMeeting, kw_only=True):
-    """The captions of an ended meeting; `cut` if there were too many lines."""
+    """The captions of an ended meeting; `cut` is true if lines are missing because there were too many."""
 
     lines: int
     cut: bool
@@ -173,7 +173,7 @@ class JobCompleted(msgspec.Struct, kw_only=True):
 
 
 class SynthesisJudged(JobCompleted, kw_only=True):
-    """`verdict` and `evidential` are absent if there was too little to judge."""
+    """`verdict` and `evidential` are absent if there was too little material for a verdict."""
 
     verdict: str | None = None
     evidential: bool | None = None
@@ -319,10 +319,10 @@ def event_schema(name: str, kind: Kind) -> dict[str, Any]:
         "type": "object",
         "required": ["id", "kind", "v", "seq", "at", "data"],
         "properties": {
-            "id": {"type": "integer", "description": "The same in each repetition: drop ids that were seen already."},
+            "id": {"type": "integer", "description": "The same in each repetition; drop ids that you know already."},
             "kind": {"const": name},
             "v": {"const": kind.version, "description": "Version of this schema."},
-            "seq": {"type": "integer", "description": "Number among the meeting's events, without gaps; 0 for others."},
+            "seq": {"type": "integer", "description": "Number within the meeting, without gaps; 0 without a meeting."},
             "at": {"type": "string", "format": "date-time"},
             "meeting": {"type": ["string", "null"], "description": "Only in Kafka, where it is the key, too."},
             "data": {"anyOf": [data, _ERASED]},
@@ -334,7 +334,7 @@ def event_schema(name: str, kind: Kind) -> dict[str, Any]:
 
 
 def inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema with its definitions in the places of the references to them, for use in other documents."""
+    """Return a schema whose references are replaced with their definitions, for use in other documents."""
     definitions = schema.get("$defs", {})
 
     def resolved(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Webhooks: events of meetings, POSTed and signed.
 
 `X-Parley-Signature: t=<unix seconds>,v1=<hex>` is HMAC-SHA256 with the webhook's secret over `<t>.<body>`. For a day
-after the secret was replaced, the header has a second `v1`, made with the old secret. A delivery is retried at growing
-intervals until the response is 2xx, so receivers must drop event ids that they have already seen.
+after the secret was replaced, the header has a second `v1`, signed with the old secret. A delivery is retried at
+growing intervals until the response is 2xx, so receivers must drop event ids that they have already seen.
 """
 
 import asyncio

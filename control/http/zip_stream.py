@@ -64,7 +64,7 @@ def parts(store: ObjectStore, entries: list[Entry]) -> Generator[bytes, None, No
 
 
 async def of_pages(pages: AsyncIterator[tuple[str, bytes]]) -> AsyncIterator[bytes]:
-    """Yield a compressed archive of files that are made one after the other."""
+    """Yield a compressed archive of files that are generated one after the other."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         async for name, data in pages:

@@ -1,7 +1,7 @@
 """Secrets that control generates once and keeps in its data directory (0600): signing key and session secret.
 
-Both can be rotated while people are signed in and in calls: earlier and next ones are accepted, too. The file of the
-session secret has one on each line, the newest first; a next one begins with `next:`.
+Both can be rotated while people are signed in and in calls, since the previous and the next ones are also accepted. The
+file of the session secret has one secret per line, the newest first; the line of a next one begins with `next:`.
 """
 
 import base64
@@ -29,8 +29,8 @@ _NEXT = "next:"
 class Keys:
     """The Ed25519 key for join tokens, and secrets derived from random values for tokens that only control reads.
 
-    Join tokens signed with the `accepted` keys are valid, too. Of the session secrets the first one is in use, and the
-    others are earlier ones.
+    Join tokens signed with the `accepted` keys are also valid. The first of the session secrets is in use; the others
+    are earlier ones.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Keys:
         self._secrets = (*session_secrets, *next_secrets)
 
     def derive(self, purpose: str) -> tuple[bytes, ...]:
-        """Return 32 bytes derived for one purpose from each session secret, beginning with the one in use."""
+        """Return 32 bytes for one purpose from each session secret, beginning with the one in use."""
         return tuple(_derived(secret, purpose) for secret in self._secrets)
 
     def derive_stable(self, purpose: str) -> bytes:
@@ -119,7 +119,7 @@ def add_next(directory: Path) -> None:
 
 
 def use_next(directory: Path) -> None:
-    """Use the next keys from now on, and accept the previous ones. Raises ValueError if there are no next ones."""
+    """Use the next keys from now on, and still accept the previous ones; raises ValueError if there are none to use."""
     before = (directory / _SESSION_SECRET).read_text()
     has_key = (directory / _NEXT_SIGNING_KEY).exists()
     if not before.startswith(_NEXT) and not has_key:

@@ -16,7 +16,7 @@ _NONCE = 12
 
 
 class Seal:
-    """Encryption and decryption of texts for one purpose: with the first key; texts of the other keys are read, too."""
+    """Encryption of texts for one purpose, with the first key. Texts encrypted with the other keys can be decrypted."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = [AESGCM(key) for key in keys]

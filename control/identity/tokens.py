@@ -160,7 +160,7 @@ class Tokens:
         return _is_one_of(given, (_mac(key, f"{link}\n{expires}\n{subject}") for key in self._link_keys))
 
     def mark(self, meeting: str, subject: str) -> bytes:
-        """Return the hash that a meeting recognises somebody by. It differs in each meeting.
+        """Return the hash by which a meeting recognises a person. It differs in each meeting.
 
         It is stored, so it survives a rotation of the session secret.
         """

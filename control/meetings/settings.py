@@ -17,8 +17,8 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
     (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
     add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted. `broadcast`
-    starts a broadcast by itself when the meeting begins, if it has outputs. In a `webinar`, newcomers join as viewers;
-    hosts let them speak by making them participants.
+    starts a broadcast automatically when the meeting begins, if it has outputs. In a `webinar`, newcomers join as
+    viewers; a host makes them participants to let them speak.
     """
 
     guests: bool = True

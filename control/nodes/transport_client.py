@@ -24,7 +24,7 @@ class TransportClient:
         self._http = http
 
     async def open(self, transport: AnyTransport, *, own: bool = False) -> TransportInfo:
-        """Open a transport; `own` is one for a part of this installation, which `transport_networks` do not concern."""
+        """Open a transport. `own`: it is for a part of this installation, so `transport_networks` does not apply."""
         path = "?own=true" if own else ""
         return msgspec.json.decode(await self._ask("POST", path, msgspec.json.encode(transport)), type=TransportInfo)
 

@@ -9,7 +9,7 @@ _NAMESPACE = "urn:ietf:params:scim:schemas:core:2.0"
 
 
 def service_provider_config(base: str) -> dict[str, Any]:
-    """Return what is supported."""
+    """Return the ServiceProviderConfig: the features that are supported."""
     return {
         "schemas": [f"{_NAMESPACE}:ServiceProviderConfig"],
         "patch": {"supported": True},

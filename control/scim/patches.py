@@ -1,6 +1,6 @@
-"""Changes of a resource by PATCH (RFC 7644, section 3.5.2).
+"""Changes to a resource by PATCH (RFC 7644, section 3.5.2).
 
-Okta sends values without a path; Entra sends operations in capitals, dotted names, and booleans as text.
+Okta sends values without a path. Entra sends capitalised operations, dotted names, and booleans as text.
 """
 
 import copy
@@ -19,7 +19,7 @@ def patched(resource: Resource, body: Any) -> Resource:
     """Return the resource after all operations; raises ScimError."""
     operations = paths.get(body, "Operations") if isinstance(body, dict) else None
     if not isinstance(operations, list) or not 0 < len(operations) <= _MAX_OPERATIONS:
-        raise invalid(f"A PATCH needs 1 to {_MAX_OPERATIONS} operations.", "invalidSyntax")
+        raise invalid(f"A PATCH must have 1 to {_MAX_OPERATIONS} operations.", "invalidSyntax")
     changed = copy.deepcopy(resource)
     for operation in operations:
         if not isinstance(operation, dict):
@@ -27,7 +27,7 @@ def patched(resource: Resource, body: Any) -> Resource:
         verb, path = str(paths.get(operation, "op")).lower(), paths.get(operation, "path")
         value = paths.get(operation, "value")
         if verb not in ("add", "replace", "remove"):
-            raise invalid("An operation is add, replace or remove.", "invalidSyntax")
+            raise invalid("An operation must be add, replace or remove.", "invalidSyntax")
         if path:
             _apply(changed, paths.parse_path(str(path)), verb, value)
         elif verb == "remove" or not isinstance(value, dict):
@@ -51,7 +51,7 @@ def _apply(resource: Resource, path: Path, verb: str, value: Any) -> None:
     elif path.sub:
         part = target.setdefault(name, {})
         if not isinstance(part, dict):
-            raise invalid("The path has an attribute of something that has none.", "invalidPath")
+            raise invalid("The path names a sub-attribute of an attribute that has none.", "invalidPath")
         _put(part, path.sub, verb, value)
     else:
         _put(target, name, verb, value)
@@ -72,17 +72,17 @@ def _put(target: Resource, name: str, verb: str, value: Any) -> None:
 def _apply_to_entries(target: Resource, name: str, path: Path, verb: str, value: Any) -> None:
     entries = target.setdefault(name, [])
     if not isinstance(entries, list):
-        raise invalid("The path selects entries of something that has none.", "invalidPath")
+        raise invalid("The path has a filter for an attribute that is not a list.", "invalidPath")
     chosen = [one for one in entries if all(paths.holds(comparison, one) for comparison in path.selected)]
     if verb == "remove" and not path.sub:
         target[name] = [one for one in entries if one not in chosen]
         return
-    if not chosen and verb != "remove":  # Entra replaces the address of an account that has none
+    if not chosen and verb != "remove":  # Entra sends "replace" for the address of an account that has none yet
         chosen = [{c.path: c.value for c in path.selected if c.operator == "eq"}]
         entries += chosen
     for entry in chosen:
         if not isinstance(entry, dict):
-            raise invalid("The path selects values without attributes.", "invalidPath")
+            raise invalid("The path selects entries that have no sub-attributes.", "invalidPath")
         if path.sub:
             _put(entry, path.sub, verb, value)
         elif isinstance(value, dict):

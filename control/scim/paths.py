@@ -29,7 +29,7 @@ class Comparison(NamedTuple):
 
 
 class Path(NamedTuple):
-    """An attribute, the entries of it that a filter selects, and an attribute of these."""
+    """An attribute, the filter that selects entries of it, and a sub-attribute of these."""
 
     extension: bool
     name: str
@@ -38,7 +38,7 @@ class Path(NamedTuple):
 
 
 def parse_filter(text: str) -> tuple[Comparison, ...]:
-    """Return the comparisons that must all hold; raises ScimError."""
+    """Return the comparisons, all of which must hold; raises ScimError."""
     if len(text) > _MAX_LENGTH:
         raise invalid("The filter is too long.", "invalidFilter")
     found = []
@@ -47,13 +47,13 @@ def parse_filter(text: str) -> tuple[Comparison, ...]:
         match = _COMPARISON.match(text, at)
         operator = match["operator"].lower() if match else ""
         if match is None or operator not in _OPERATORS or (match["value"] is None) != (operator == "pr"):
-            raise invalid("Only comparisons (eq, ne, co, sw, ew, pr) joined by and are supported.", "invalidFilter")
+            raise invalid("Only comparisons (eq, ne, co, sw, ew, pr) joined by 'and' are supported.", "invalidFilter")
         found.append(Comparison(match["path"], operator, None if operator == "pr" else _value(match["value"])))
         at = match.end()
         if at == len(text):
             return tuple(found)
         if text[at : at + 4].lower() != "and ":
-            raise invalid("Only comparisons joined by and are supported.", "invalidFilter")
+            raise invalid("Only comparisons joined by 'and' are supported.", "invalidFilter")
         at += 4
 
 
@@ -61,7 +61,7 @@ def _value(text: str) -> Any:
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
     except ValueError as error:
-        raise invalid("A value in the filter is neither a string, a number nor a boolean.", "invalidFilter") from error
+        raise invalid("A value in the filter must be a string, a number or a boolean.", "invalidFilter") from error
 
 
 def parse_path(text: str) -> Path:
@@ -75,7 +75,7 @@ def parse_path(text: str) -> Path:
         return Path(True, "", (), "")
     match = _PATH.fullmatch(text)
     if match is None:
-        raise invalid("The path cannot be understood.", "invalidPath")
+        raise invalid("The path is invalid.", "invalidPath")
     selected = parse_filter(match["filter"]) if match["filter"] else ()
     return Path(extension, match["name"], selected, match["sub"] or "")
 
@@ -87,7 +87,7 @@ def holds(comparison: Comparison, entry: Any) -> bool:
 
 
 def compare(comparison: Comparison, value: Any) -> bool:
-    """Return whether a value fits; strings are compared without case."""
+    """Return whether a comparison holds for a value; strings are compared without case."""
     wanted = comparison.value
     if comparison.operator == "pr":
         return value not in (None, "", [])

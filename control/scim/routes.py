@@ -85,7 +85,7 @@ async def _serve(services: Services, incoming: Request, handler: Handler, values
 
 
 async def _admit(services: Services, incoming: Request) -> Caller:
-    """Authenticate, authorize and count a request; raises Problem."""
+    """Authenticate and authorize a request, and count it against the rate limits; raises Problem."""
     address = client_address(services, incoming)
     party, limits = network(address), services.limits
     limits.check_requests(party, services.config.limits.address_requests)
@@ -138,7 +138,7 @@ async def _find(caller: Caller) -> Response:
 
 
 async def _filtered(connection: Connection, wanted_all: tuple[paths.Comparison, ...], base: str) -> list[Resource]:
-    """Return the resources that fit; one of the comparisons must be an `eq` that an index answers."""
+    """Return the matching resources. One comparison must be an `eq` of an indexed attribute; raises ScimError."""
     finders = {
         "id": lambda value: _by_id(connection, value),
         "username": lambda value: provisioning.named(connection, value),
@@ -152,7 +152,7 @@ async def _filtered(connection: Connection, wanted_all: tuple[paths.Comparison, 
             others = [one for one in wanted_all if one is not comparison]
             resources = [resource_of(row, base) for row in rows]
             return [one for one in resources if all(_fits(other, one) for other in others)]
-    raise invalid("A filter needs userName, externalId, emails or id with eq.", "invalidFilter")
+    raise invalid("A filter must compare userName, externalId, emails or id with eq.", "invalidFilter")
 
 
 async def _by_id(connection: Connection, user: str) -> list[ProvisionedRow]:
@@ -179,7 +179,7 @@ async def _create(caller: Caller) -> Response:
     asked = wanted(await _body())
     async with caller.services.pool.acquire() as connection, connection.transaction():
         if await provisioning.named(connection, asked.user_name):
-            raise ScimError(409, "There is an account with this userName already.", "uniqueness")
+            raise ScimError(409, "Another account already has this userName.", "uniqueness")
         if asked.email is not None:
             await users.check_free(connection, asked.email)
         made = await identities.create_user(connection, asked.username, asked.display_name, asked.email)
@@ -214,7 +214,7 @@ async def _patch(caller: Caller, user: str) -> Response:
 
 
 async def _change(caller: Caller, user: str, change: Callable[[Resource], Any]) -> Response:
-    """Change an account; deactivation signs it out everywhere and takes it out of its rooms."""
+    """Change an account; deactivation signs it out everywhere and removes it from its rooms."""
     left: list[DesiredState | None] = []
     async with caller.services.pool.acquire() as connection, connection.transaction():
         before = await _existing(connection, user)

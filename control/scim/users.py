@@ -1,7 +1,7 @@
-"""SCIM's User as an account: which attributes this server acts on, and the resource that it returns.
+"""Conversion between SCIM users and accounts.
 
-It acts on userName, displayName (or the name), the primary e-mail address, `active`, and a role `admin`. Other
-attributes of the core and enterprise schemas are kept and returned. An address counts as confirmed: the provider
+The server uses userName, displayName (or the name), the primary e-mail address, `active`, and the role `admin`. Other
+attributes of the core and enterprise schemas are stored and returned. An address counts as confirmed: the provider
 vouches for it.
 """
 
@@ -29,7 +29,7 @@ _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An account as a provider wants it. A role of None stays."""
+    """An account as a provider wants it. If `role` is None, the account keeps its role."""
 
     user_name: str
     external_id: str | None
@@ -41,13 +41,13 @@ class Wanted:
 
     @property
     def username(self) -> str:
-        """A user name in our alphabet, for sign-in with a password."""
+        """A user name with the characters that this server allows, for sign-in with a password."""
         name = re.sub(r"[^\w.+-]+", "-", self.user_name.partition("@")[0]).strip("-")[:64]
         return name if len(name) > 1 else f"user-{name}"
 
 
 def wanted(resource: Any) -> Wanted:
-    """Return what a resource asks for; raises ScimError."""
+    """Return the account that a resource describes; raises ScimError."""
     if not isinstance(resource, dict):
         raise invalid("A user must be an object.", "invalidSyntax")
     user_name = _text(resource, "userName")
@@ -110,10 +110,10 @@ def _role(resource: Resource) -> UserRole | None:
 def _boolean(value: Any, default: bool) -> bool:
     if value is None:
         return default
-    if isinstance(value, str) and value.lower() in ("true", "false"):  # Entra
+    if isinstance(value, str) and value.lower() in ("true", "false"):  # as Entra sends booleans
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise invalid("A boolean is neither true nor false.")
+        raise invalid("A boolean must be true or false.")
     return value
 
 

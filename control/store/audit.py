@@ -25,7 +25,7 @@ class AuditRow:
 
 
 class Chosen(NamedTuple):
-    """The entries of a list: by whom, of what kind, on what. None: any."""
+    """A filter of audit entries by actor, action and target; None matches any."""
 
     actor: str | None = None
     action: str | None = None

@@ -140,7 +140,7 @@ async def recorded(connection: Connection, recording: str, node: str, host: str)
 
 
 async def given_up(connection: Connection, recording: str) -> None:
-    """End the egresses of a recording that nobody finishes, once it has been given up for good."""
+    """End the egresses of a recording that has been given up."""
     row = await recordings.by_id(connection, recording)
     if row is None or row.state not in ("partial", "empty"):
         return

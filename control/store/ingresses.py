@@ -9,7 +9,7 @@ from control.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class IngressRow:
-    """An ingress. `id` is its stream key's; `request` is the protobuf message that describes it; `secret` is sealed."""
+    """An ingress. `id` is that of its stream key, `request` the protobuf message that describes it, `secret` sealed."""
 
     id: str
     room: str
@@ -53,7 +53,7 @@ async def add(connection: Connection, key: str, about: Description, secret: str)
 
 
 async def change(connection: Connection, key: str, about: Description) -> None:
-    """Change the description of an ingress. Its participant is another one from then on."""
+    """Change the description of an ingress. From then on, it joins as a new participant."""
     await connection.execute(
         "UPDATE livekit_ingresses SET room = $2, identity = $3, metadata = $4, request = $5 WHERE id = $1",
         key,

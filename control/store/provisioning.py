@@ -1,4 +1,4 @@
-"""Accounts as identity providers know them by SCIM. Accounts that none has provisioned are found, too."""
+"""Accounts as identity providers see them over SCIM, including accounts that no provider has created."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ async def by_id(connection: Connection, user: str) -> ProvisionedRow | None:
 
 
 async def named(connection: Connection, name: str) -> list[ProvisionedRow]:
-    """Return the account with this userName; of accounts that no provider made, also by name or address."""
+    """Return the account with this userName. Accounts that no provider has created match by user name or address."""
     return await connection.all(ProvisionedRow, f"{_ROWS} WHERE {_NAMES} LIMIT 2", key(name))
 
 
@@ -50,7 +50,7 @@ async def with_email(connection: Connection, email: str) -> list[ProvisionedRow]
 
 
 async def page(connection: Connection, offset: int, limit: int) -> tuple[int, list[ProvisionedRow]]:
-    """Return the number of all accounts, and some of them, oldest first."""
+    """Return the number of all accounts, and a page of them, oldest first."""
     total = await connection.value(int, "SELECT count(*) FROM users")
     sql = f"{_ROWS} ORDER BY u.created_at, u.id OFFSET $1 LIMIT $2"
     return total, await connection.all(ProvisionedRow, sql, offset, limit)
@@ -59,7 +59,7 @@ async def page(connection: Connection, offset: int, limit: int) -> tuple[int, li
 async def keep(
     connection: Connection, user: str, user_name: str, external_id: str | None, attributes: dict[str, Any]
 ) -> None:
-    """Store what a provider says of an account; raises asyncpg.UniqueViolationError if another has the name."""
+    """Store the provider's data of an account; raises asyncpg.UniqueViolationError if another has the name."""
     await connection.execute(
         "INSERT INTO provisioned_users (user_id, user_name, user_name_key, external_id, attributes)"
         " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id) DO UPDATE SET user_name = $2, user_name_key = $3,"

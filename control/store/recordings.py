@@ -80,7 +80,7 @@ async def of_meeting(connection: Connection, meeting: str) -> list[RecordingRow]
 
 
 class Page(NamedTuple):
-    """A part of a list of recordings: at most `limit`, after a position, in a state if given."""
+    """A page of a list of recordings: at most `limit`, after a position; optionally in one state."""
 
     limit: int
     after: tuple[datetime, str] | None = None

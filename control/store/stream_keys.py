@@ -79,12 +79,14 @@ async def by_id(connection: Connection, key: str) -> StreamKeyRow | None:
 
 
 async def take(connection: Connection, key: str, ingress: str) -> None:
-    """Give a key's stream to an ingress."""
+    """Assign a key's stream to an ingress."""
     await connection.execute("UPDATE stream_keys SET ingress = $2, reported_at = now() WHERE id = $1", key, ingress)
 
 
 async def note(connection: Connection, key: str, ingress: str, state: StreamState) -> bool:
-    """Store an ingress's report about a stream; return False if it must end: it is over, or another ingress has it."""
+    """Store an ingress's report about a stream. Return False if it must end: the meeting has ended, the key is invalid,
+    or another ingress has the stream.
+    """
     return await connection.change(
         "UPDATE stream_keys k SET report = $3, reported_at = now(),"
         " source_ended_at = CASE WHEN $4 AND k.source_url <> '' THEN coalesce(k.source_ended_at, now()) END"
@@ -98,7 +100,7 @@ async def note(connection: Connection, key: str, ingress: str, state: StreamStat
 
 
 async def has_company(connection: Connection, meeting: str) -> bool:
-    """Return whether anybody is in a meeting who is not there by a stream key."""
+    """Return whether anybody but streams is in a meeting."""
     return bool(
         await connection.fetchval(
             "SELECT EXISTS (SELECT FROM meeting_participants WHERE meeting_id = $1 AND present"
@@ -109,7 +111,7 @@ async def has_company(connection: Connection, meeting: str) -> bool:
 
 
 async def claim_sources(connection: Connection, ingress: str, most: int) -> None:
-    """Give an ingress up to `most` streams whose URLs no living ingress reads."""
+    """Assign to an ingress up to `most` streams whose URLs no running ingress reads."""
     await connection.execute(
         "UPDATE stream_keys s SET ingress = $1, reported_at = now() FROM (SELECT id, reported_at FROM readable_streams"
         " WHERE reported_at IS NULL OR reported_at < now() - interval '10 seconds' ORDER BY created_at, id LIMIT $2) k"

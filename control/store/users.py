@@ -31,7 +31,7 @@ class UserRow:
     must_confirm: bool
     """True forbids sign-in before the address is confirmed."""
     avatar: str | None
-    """The name of the account's picture; another picture has another name."""
+    """The name of the account's picture; a new picture has a new name."""
 
     @property
     def has_password(self) -> bool:

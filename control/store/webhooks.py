@@ -53,7 +53,7 @@ class Due:
     user_id: str
     livekit_key: str | None = None
     old_secret: str | None = None
-    """The secret before, while receivers may still have it."""
+    """The previous secret, while receivers may still use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ async def settle(connection: Connection, due: Due, outcome: Outcome) -> None:
 
 
 async def replace_secret(connection: Connection, webhook: str, secret: str, overlap_seconds: int) -> None:
-    """Store a new secret; the old one signs, too, for a while."""
+    """Store a new secret; for a while, deliveries are also signed with the old one."""
     await connection.execute(
         "UPDATE webhooks SET old_secret = secret, old_secret_until = now() + make_interval(secs => $3), secret = $2"
         " WHERE id = $1",

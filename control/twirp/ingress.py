@@ -1,7 +1,8 @@
-"""Ingress: streams that encoders send by RTMP or WHIP, or that the server reads from URLs, for a room by name.
+"""LiveKit's ingress API: streams that encoders send by RTMP or WHIP, or that the server reads from URLs, for a room by
+name.
 
-An ingress is a stream key with a participant of its own. It joins while somebody is in the room. Its key is listed, as
-LiveKit's API does, and therefore stored encrypted.
+An ingress is a stream key with a participant of its own. It joins while somebody is in the room. LiveKit's API lists
+its key, which is therefore stored encrypted instead of hashed.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -76,7 +77,7 @@ async def start(caller: Caller, asked: "protocol.CreateIngressRequest") -> "prot
 
 
 async def update(caller: Caller, asked: "protocol.UpdateIngressRequest") -> "protocol.IngressInfo":
-    """Change the description of an ingress. A stream that is live keeps the earlier one."""
+    """Change the description of an ingress. A live stream keeps the previous description."""
     caller.grants("ingress_admin")
     async with caller.services.pool.acquire() as connection, connection.transaction():
         row = await _row(connection, asked.ingress_id)
@@ -120,7 +121,7 @@ async def delete(caller: Caller, asked: "protocol.DeleteIngressRequest") -> "pro
 
 
 def _check(caller: Caller, asked: "protocol.CreateIngressRequest | protocol.IngressInfo") -> None:
-    """Raise TwirpError unless the server can take such a stream in."""
+    """Raise TwirpError unless the server accepts such a stream."""
     if not asked.room_name or not asked.participant_identity:
         raise TwirpError("invalid_argument", "room_name and participant_identity are required")
     texts = (asked.name, asked.room_name, asked.participant_identity, asked.participant_name)
@@ -131,7 +132,7 @@ def _check(caller: Caller, asked: "protocol.CreateIngressRequest | protocol.Ingr
     if asked.input_type not in _INPUTS:
         raise TwirpError("invalid_argument", "invalid input type")
     if asked.input_type != protocol.WHIP_INPUT and not caller.services.config.rtmp_urls:
-        raise TwirpError("failed_precondition", "this server takes no such streams in: ingress is off")
+        raise TwirpError("failed_precondition", "this server does not accept such streams: ingress is off")
     if isinstance(asked, protocol.CreateIngressRequest) and asked.input_type == protocol.URL_INPUT:
         try:
             check_media_url(asked.url, caller.services.config.allow_private_ingress)
@@ -184,7 +185,7 @@ def _address(caller: Caller, *, is_rtmp: bool) -> str:
 
 
 def _state(row: IngressRow) -> "protocol.IngressState":
-    """Return the state of a stream; one whose ingress is silent is inactive. WHIP has none."""
+    """Return the state of a stream; inactive if its ingress has stopped reporting. A WHIP stream has no state."""
     is_silent = row.reported_at is None or datetime.now(UTC) - row.reported_at > _SILENT
     if row.report is None:
         return protocol.IngressState(status=protocol.IngressState.ENDPOINT_INACTIVE)
@@ -199,7 +200,7 @@ def _state(row: IngressRow) -> "protocol.IngressState":
                 average_bitrate=min(reported.bits_per_second, 0x7FFFFFFF),
                 width=reported.width,
                 height=reported.height,
-                framerate=reported.pictures_per_second,
+                framerate=reported.frames_per_second,
             )
         )
     return state

@@ -1,7 +1,7 @@
 """Generator of the client's REST methods and types, from the OpenAPI document of the server.
 
-`python deploy/client/generate.py` writes rest_types.py, rest.py and blocking_rest.py. A test compares them with what
-this would write.
+`python deploy/client/generate.py` writes rest_types.py, rest.py and blocking_rest.py. A test checks that they are
+current.
 """
 
 import keyword
@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 @dataclass(slots=True)
 class Operation:
-    """One method: its request, and the types of what it takes and returns."""
+    """One method: its request, parameters and return type."""
 
     name: str
     method: str
@@ -54,7 +54,7 @@ class Operation:
 
     @property
     def passed(self) -> str:
-        """The same, as arguments of a call."""
+        """The parameters as arguments of a call to a method with the same ones."""
         given = [*self.in_path, *(["body"] if self.body else []), *(["content"] if self.takes_file else [])]
         return ", ".join([*given, *(f"{name}={name}" for name, _, _ in self.query)])
 
@@ -146,7 +146,7 @@ def _asked(document: Schema) -> set[str]:
 def types_module(document: Schema) -> str:
     """Return the text of rest_types.py."""
     asked = _asked(document)
-    parts = [_header("Types of REST requests and answers, as they are in JSON. Times are RFC 3339."), _TYPES_IMPORTS]
+    parts = [_header("Types of REST requests and responses, as they are in JSON. Times are RFC 3339."), _TYPES_IMPORTS]
     for name, schema in sorted(document["components"]["schemas"].items()):
         if "enum" in schema:
             parts.append(f"{name} = {kind_of(schema, '')}\n")

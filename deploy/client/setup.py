@@ -1,7 +1,7 @@
 """Build of the wheel: the client together with the formats and state machines that it shares with the server.
 
 In a checkout, the client imports them from `sfu` and `foundation`. A wheel must neither need the server nor share its
-packages, so it carries copies of just the modules that the client reaches, below `parley_client/_shared`.
+packages, so it contains copies of the modules that the client imports, in `parley_client/_shared`.
 """
 
 import ast
@@ -19,7 +19,7 @@ _IMPORT = re.compile(r"^(\s*)(from|import) (?=(?:sfu|foundation)[. ])", re.MULTI
 
 
 def source(module: str) -> Path | None:
-    """Return the file of one of our modules or packages; None if it is no such thing."""
+    """Return the file of one of our modules or packages; None for any other name."""
     root = ROOTS.get(module.partition(".")[0])
     if root is None:
         return None
@@ -28,7 +28,7 @@ def source(module: str) -> Path | None:
 
 
 def reached(module: str, found: dict[str, Path]) -> dict[str, Path]:
-    """Add a module, its packages and everything of ours that it imports to `found`, and return it."""
+    """Add a module, its packages and all our modules that it imports to `found`, and return it."""
     path = source(module)
     if path is None or module in found:
         return found
@@ -61,7 +61,7 @@ class BuildWithShared(build_py):
         for path in (HERE / "parley_client").glob("*.py"):
             reached(f"parley_client.{path.stem}".removesuffix(".__init__"), found)
         target = Path(self.build_lib)
-        shutil.rmtree(target.joinpath(*SHARED.split(".")), ignore_errors=True)  # an earlier build may have had more
+        shutil.rmtree(target.joinpath(*SHARED.split(".")), ignore_errors=True)  # from an earlier build
         for module, path in found.items():
             shared = not module.startswith("parley_client")
             name = f"{SHARED}.{module}" if shared else module

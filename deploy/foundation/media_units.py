@@ -1,5 +1,5 @@
-"""The format of encoded media in pipes and sockets between a part and the processes that encode or decode for it: a
-sequence of units.
+"""Format of encoded media between a part and its encoding or decoding processes, over pipes and sockets: a sequence of
+units.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ _MAX_BYTES = 16 << 20
 class UnitKind(IntEnum):
     """Kinds of units. VIDEO_SETUP is an avcC record, AUDIO_SETUP an AudioSpecificConfig.
 
-    VIDEO is H.264 with length-prefixed units, AUDIO raw AAC. From a transcoder, VIDEO is H.264 with start codes, and
-    AUDIO is Opus. STATE is JSON, as the process defines it. KEYFRAME asks an encoder for a keyframe.
+    VIDEO is H.264 with length-prefixed NAL units, AUDIO is raw AAC. From the transcoder of ingress, VIDEO is H.264 with
+    start codes, and AUDIO is Opus. STATE is JSON, defined by the process. KEYFRAME requests a keyframe of an encoder.
     """
 
     VIDEO_SETUP = 1
@@ -28,7 +28,7 @@ class UnitKind(IntEnum):
 
 
 class Unit(NamedTuple):
-    """A unit. `us` is its presentation time in µs since the broadcast's zero."""
+    """A unit. `us` is its presentation time in µs since the start of the broadcast or stream."""
 
     kind: UnitKind
     keyframe: bool

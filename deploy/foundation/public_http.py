@@ -1,6 +1,6 @@
 """HTTP requests to URLs that users supply: each address is checked before anything is sent to it.
 
-So no redirect, no DNS rebinding and no odd spelling of an address leads to the internal network.
+So neither redirects, DNS rebinding nor unusual notations of an address lead to the internal network.
 """
 
 import socket

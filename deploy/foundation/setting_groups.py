@@ -71,11 +71,11 @@ _APPEARANCE = Group(
     "Appearance of the page",
     (
         Setting("brand_name", str, "Parley", "name of the product on the page"),
-        Setting("brand_logo", Path, None, "logo on the page: an SVG, PNG or WebP file, square; unset: ours"),
+        Setting("brand_logo", Path, None, "square logo on the page: an SVG, PNG or WebP file; unset: Parley's"),
         Setting("brand_accent", str, None, "colour of buttons and links, such as #3652cf, dark enough for white text"),
-        Setting("brand_links", list, (), "links at the foot of the page, each LABEL=URL"),
-        Setting("imprint_url", str, None, "page that says who operates this server; unset: no link"),
-        Setting("privacy_url", str, None, "page about privacy; unset: no link"),
+        Setting("brand_links", list, (), "links in the page's footer, each LABEL=URL"),
+        Setting("imprint_url", str, None, "URL of a page that says who operates this server; unset: no link"),
+        Setting("privacy_url", str, None, "URL of the privacy policy; unset: no link"),
     ),
 )
 _STORAGE = Group(
@@ -126,7 +126,7 @@ _RETENTION = Group(
         Setting("keep_recordings_days", int, None, "days before recordings are deleted; unset: never"),
         Setting("recording_key", Path, None, "PEM key (Ed25519) that signs recordings; unset: one beside them"),
         Setting("films_at_once", int, 0, "films of recordings made at the same time; 0: half the number of cores"),
-        Setting("private_webhooks", bool, False, "webhooks may call private networks, by plain HTTP too"),
+        Setting("private_webhooks", bool, False, "webhooks may call addresses in private networks, also by plain HTTP"),
         Setting("private_broadcasts", bool, False, "broadcasts may go to RTMP servers in private networks"),
         Setting("keep_segments_hours", float, 24.0, "hours before the segments of a finished recording are deleted"),
         Setting("keep_audit_days", int, None, "days before audit entries are deleted; unset: never"),
@@ -182,15 +182,13 @@ _MEDIA = Group(
         ),
         Setting("transport_ports", str, None, "UDP ports of receiving plain transports, FIRST-LAST; unset: any"),
         Setting("transcode_sound", bool, True, "convert the audio of telephones on plain transports; off: refuse it"),
-        Setting("ingress", bool, False, "run ingress, which takes streams in by RTMP and from URLs, with `parley up`"),
+        Setting("ingress", bool, False, "`parley up` runs ingress, which receives RTMP and reads streams from URLs"),
         Setting("rtmp_host", str, "0.0.0.0", "address on which ingress listens for RTMP"),  # noqa: S104  encoders connect
-        Setting("rtmp_port", int, 1935, "port of RTMP; -1: none"),
-        Setting("rtmps_port", int, -1, "port of RTMP over TLS, with tls_certificate; -1: none"),
-        Setting(
-            "rtmp_url", str, None, "address of ingress that hosts are shown, such as rtmps://live.example.org/live"
-        ),
-        Setting("ingress_streams", int, 0, "streams that ingress takes at the same time; 0: one for each core"),
-        Setting("ingress_height", int, 720, "largest height of pictures that ingress sends into rooms"),
+        Setting("rtmp_port", int, 1935, "TCP port for RTMP; -1: none"),
+        Setting("rtmps_port", int, -1, "TCP port for RTMP over TLS; needs tls_certificate; -1: none"),
+        Setting("rtmp_url", str, None, "RTMP address that hosts see, such as rtmps://live.example.org/live"),
+        Setting("ingress_streams", int, 0, "most streams that ingress accepts at the same time; 0: one for each core"),
+        Setting("ingress_height", int, 720, "largest height of the video that ingress sends, in pixels"),
         Setting("private_ingress", bool, False, "streams may be read from URLs in private networks"),
         Setting(
             "congestion_control",

@@ -1,1 +1,1 @@
-"""Live streams that come in by RTMP or from URLs, as participants of rooms."""
+"""Ingress: live streams over RTMP and from URLs, as participants of rooms."""

@@ -8,8 +8,8 @@ from pathlib import Path
 class IngressConfig:
     """Settings of one ingress process.
 
-    RTMP is served on `rtmp_port` and RTMPS on `rtmps_port`, unless they are -1. At most `streams` streams are taken at
-    the same time; 0 is the number of cores. Pictures are at most `height` high.
+    RTMP is served on `rtmp_port` and RTMPS on `rtmps_port`, unless they are -1. At most `streams` streams are accepted
+    at the same time; 0 is the number of cores. Video is sent with at most `height` lines.
     """
 
     instance: str

@@ -26,7 +26,7 @@ class ControlUnavailable(Exception):
 
 
 class ControlClient:
-    """The requests of ingress. Each raises ControlUnavailable."""
+    """The requests of ingress to control. Each raises ControlUnavailable."""
 
     def __init__(self, url: str, node_secret: str) -> None:
         self._url = f"{url.rstrip('/')}/internal/v1/ingress/"

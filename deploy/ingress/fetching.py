@@ -1,4 +1,4 @@
-"""Fetches what a transcoding process asks for, since that has no network. Addresses are checked as for webhooks."""
+"""Fetches content for a transcoding process, which has no network. Addresses are checked as for webhooks."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=15)
 _PIECE = 64 * 1024
 _MAX_REQUEST = 16 * 1024
 _MAX_OPEN = 16
-"""Contents that one process reads at the same time."""
+"""The number of responses that one process may read at the same time."""
 _PARTIAL = 206
 
 
@@ -54,7 +54,7 @@ class Fetching:
             return
         if answer.status >= 300 or (wish.offset and answer.status != _PARTIAL):
             answer.close()
-            self._refuse(f"the server of the URL answered {answer.status}")
+            self._refuse(f"the URL's server answered with status {answer.status}")
             return
         length = -1 if answer.content_length is None else answer.content_length + wish.offset
         seekable = answer.headers.get("Accept-Ranges") == "bytes" or answer.status == _PARTIAL
@@ -79,7 +79,7 @@ class Fetching:
 
 
 async def _pass_on(answer: aiohttp.ClientResponse, ours: socket.socket) -> None:
-    """Write content to a socket until it ends, or its reader has gone."""
+    """Write content to a socket until it ends, or the reader closes the socket."""
     loop = asyncio.get_running_loop()
     ours.setblocking(False)
     try:

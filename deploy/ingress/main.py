@@ -24,7 +24,7 @@ async def run(config: IngressConfig, ready: Callable[[], None]) -> None:
             tasks.create_task(listener.run(listening))
             tasks.create_task(keep_running("report of streams", streams.report))
             await listening.wait()
-            _log.info("at most %d streams at the same time", streams.most)
+            _log.info("accepts at most %d streams at the same time", streams.most)
             ready()
     finally:
         await control.close()

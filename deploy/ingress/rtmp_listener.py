@@ -30,7 +30,7 @@ _WRAP = 1 << 32
 
 
 class _Refused(Exception):
-    """The encoder is told this."""
+    """A refusal; the encoder receives the text."""
 
 
 class RtmpListener:
@@ -151,7 +151,7 @@ class _Connection:
                 return None
 
     async def _admit(self, published: Published) -> str:
-        """Return the id of the stream that a key is for. Raises _Refused."""
+        """Return the id of the stream to which a key belongs. Raises _Refused."""
         if not is_stream_key(published.key):
             metrics.REFUSED.labels("bad_token").inc()
             raise _Refused("This is not a stream key.")
@@ -178,7 +178,7 @@ class _Connection:
                     if isinstance(event, Media) and (unit := self._unit(event)) is not None:
                         stream.put(unit)
             except TimeoutError as error:
-                raise Failed(f"Nothing has arrived for {_IDLE_SECONDS:.0f} s.") from error
+                raise Failed(f"No data has arrived for {_IDLE_SECONDS:.0f} s.") from error
             except (OSError, ValueError) as error:
                 raise Failed(f"The stream was ended: {describe(error)}.") from error
 
@@ -209,7 +209,7 @@ class _Connection:
 
 
 class _Timestamps:
-    """RTMP's timestamps, which wrap, as times since the first."""
+    """Converter of RTMP timestamps, which wrap around, to times since the first."""
 
     def __init__(self) -> None:
         self._last: int | None = None

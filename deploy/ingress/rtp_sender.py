@@ -1,7 +1,7 @@
-"""A stream as SRTP: packets of H.264 and Opus, sender reports, retransmissions. Without I/O.
+"""Sender of a stream over SRTP: packets of H.264 and Opus, sender reports, retransmissions. Without I/O.
 
-Media times are in µs. The earliest unit, for its time, defines how they relate to the clock; reports of both tracks use
-that relation, so receivers can align picture and sound.
+Media times are in µs. The unit with the least delay defines how they relate to the clock. The reports of both tracks
+use this relation, so receivers can synchronise audio and video.
 """
 
 import base64
@@ -32,7 +32,7 @@ _EARLY_NS = 80_000_000
 _KEPT_PACKETS = 2048
 _KEPT_NS = 2 * _SECOND
 _MAX_RESENT = 256
-"""Retransmissions in answer to one datagram."""
+"""The most retransmissions in response to one datagram."""
 
 
 @dataclass(slots=True)
@@ -50,10 +50,10 @@ class _Track:
 
 
 class RtpSender:
-    """Packets of one transport. Times `now` are Unix times in ns."""
+    """The sender of one transport. Times `now` are Unix times in ns."""
 
     def __init__(self, srtp: SrtpKey, zero: int | None = None) -> None:
-        """`zero` is the time of media time 0, as far as it is known."""
+        """`zero` is the Unix time (ns) of media time 0; None if it is not known yet."""
         key = base64.b64decode(srtp.key)
         profile = _PROFILES[srtp.suite]
         self._srtp = pylibsrtp.Session(pylibsrtp.Policy(key, pylibsrtp.Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
@@ -104,7 +104,7 @@ class RtpSender:
         return reports
 
     def receive(self, datagram: bytes, now: int) -> list[bytes]:
-        """Take feedback; return retransmissions. What is not authentic, or not RTCP, is ignored."""
+        """Take feedback; return retransmissions. Datagrams that are not authentic RTCP are ignored."""
         if not is_rtcp(datagram):
             return []
         try:
@@ -133,8 +133,8 @@ class RtpSender:
         return []
 
     def _packets(self, track: _Track, us: int, payloads: list[bytes], now: int) -> list[RtpPacket]:
-        # A stream may begin late, with what waited; what comes sooner for its time tells more. Receivers tolerate media
-        # that come a little early better than a clock that is set often.
+        # The first units may be late because they waited; a unit with less delay corrects the relation. Small
+        # corrections are left out: receivers tolerate slightly early media better than a clock that changes often.
         captured = now - us * 1000
         if self._zero is None or captured < self._zero - _EARLY_NS:
             self._zero = captured

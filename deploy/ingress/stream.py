@@ -1,7 +1,7 @@
-"""One stream on its way into a room: transcoded by a process of its own, sent to the room's node as SRTP.
+"""One stream: transcoded by a process of its own, and sent to the room's node over SRTP.
 
-The node's transport is opened when it is known whether there are picture and sound. If the node falls silent, because
-it or the room's placement is gone, another transport is opened.
+The transport on the node is opened once it is known whether the stream has audio and video. If the node stops sending
+feedback, because it failed or the room has moved, a new transport is opened.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _LOOK_SECONDS = 0.05
 _SILENT_SECONDS = 6.0
 _KEYFRAME_SECONDS = 0.5
 _SECOND_TRACK_SECONDS = 0.5
-"""The wait for the other track when one is known, before the stream counts as picture or sound alone."""
+"""The wait for the second track, before the stream counts as audio only or video only."""
 _NOTHING_SECONDS = 10.0
 _MAX_LAG_US = 2_000_000
 _MAX_WAITING = 8 << 20
@@ -40,15 +40,15 @@ _MEASURED_SECONDS = 2.0
 _TOO_FAST_SECONDS = 5.0
 _AHEAD_US = 40_000
 _HELD_SECONDS = 0.5
-"""Sound waits so long for the pictures of its time, which take longer to decode and encode."""
+"""The longest time for which audio is held until the video of the same time is transcoded, which takes longer."""
 
 
 class Failed(Exception):
-    """The stream cannot continue; the text is for its host."""
+    """The stream cannot continue; the text is shown to hosts."""
 
 
 class Stream:
-    """A stream, by the id of its key. `transcoder` is closed by the caller."""
+    """A stream; `stream` is the id of its key. The caller closes `transcoder`."""
 
     def __init__(
         self, stream: str, protocol: StreamProtocol, instance: str, control: ControlClient, transcoder: Transcoder
@@ -87,14 +87,16 @@ class Stream:
             bits_per_second=bits,
             width=self._tracks.width,
             height=self._tracks.height,
-            pictures_per_second=round(pictures, 1),
+            frames_per_second=round(pictures, 1),
             dropped=self._dropped,
             attempts=self.attempts,
             error=self._error,
         )
 
     async def run(self, feed: Coroutine[Any, Any, None] | None = None) -> None:
-        """Carry the stream until it ends. `feed` puts its units, unless they come from a URL. Raises Failed."""
+        """Transcode and send the stream until it ends. `feed` calls `put`, unless the stream is read from a URL. Raises
+        Failed.
+        """
         work = [self._carry(), self._take_units(), *([feed] if feed is not None else [])]
         tasks = [asyncio.create_task(one) for one in work]
         metrics.STREAMS.labels(self._protocol).inc()
@@ -107,7 +109,7 @@ class Stream:
             await cancel_all(tasks)
 
     def put(self, unit: Unit) -> None:
-        """Take a unit of the stream. If the process is behind, pictures are left out up to a keyframe."""
+        """Take a unit of the stream. If the transcoder is behind, video is skipped up to the next keyframe."""
         self._bytes += len(unit.data)
         metrics.BYTES.labels(self._protocol).inc(len(unit.data))
         if unit.kind is UnitKind.VIDEO_SETUP:
@@ -122,7 +124,7 @@ class Stream:
                 metrics.DROPPED.labels("busy").inc()
                 return
         if self._transcoder.waiting > _MAX_WAITING:
-            raise Failed("The server is too busy to take the stream in.")
+            raise Failed("The server is too busy for this stream.")
         self._transcoder.put(unit)
 
     def _is_left_out(self, unit: Unit) -> bool:
@@ -131,7 +133,7 @@ class Stream:
             self._dropping = True
         elif self._dropping and unit.keyframe:
             self._dropping = False
-        # A keyframe is always decoded, so that pictures resume even if the process never catches up.
+        # Keyframes are always decoded, so that video continues even if the transcoder never catches up.
         return self._dropping and not unit.keyframe
 
     def _learn(self, **tracks: bool) -> None:
@@ -164,7 +166,7 @@ class Stream:
             raise Failed("The process that decodes the stream has ended.")
 
     def _time(self, us: int) -> None:
-        """Note when media time 0 was, by the unit that came soonest for its time."""
+        """Note the Unix time of media time 0, according to the unit with the least delay."""
         captured = time.time_ns() - us * 1000
         self._zero = captured if self._zero is None else min(self._zero, captured)
 
@@ -179,7 +181,7 @@ class Stream:
         self._tracks = msgspec.structs.replace(self._tracks, **known)
 
     def _release(self) -> None:
-        """Send held sound: what has its pictures, or has waited long enough."""
+        """Send held audio whose video has been sent, or that has waited long enough."""
         now = time.monotonic()
         while self._held:
             held, unit = self._held[0]
@@ -201,7 +203,7 @@ class Stream:
             async with asyncio.timeout(_NOTHING_SECONDS):
                 await self._known.wait()
         except TimeoutError as error:
-            raise Failed("There is no H.264 or AAC in the stream.") from error
+            raise Failed("The stream has neither H.264 video nor AAC audio.") from error
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SECOND_TRACK_SECONDS):
                 await self._knows_all.wait()
@@ -220,7 +222,7 @@ class Stream:
             await backoff.wait()
 
     async def _open(self) -> OpenedStream | None:
-        """Return an open transport, None if that can be tried again. Raises Failed."""
+        """Return an open transport, None if a retry may succeed. Raises Failed."""
         wish = OpenStream(
             stream=self.stream, instance=self._instance, video=self._tracks.video, audio=self._tracks.audio
         )
@@ -247,7 +249,7 @@ class Stream:
             await asyncio.shield(self._control.end(wish))
 
     async def _send_to(self, opened: OpenedStream, begun: float) -> None:
-        """Send to a transport until its node falls silent. Raises Failed."""
+        """Send to a transport until its node stops sending feedback. Raises Failed."""
         assert opened.srtp is not None
         sender = RtpSender(opened.srtp, self._zero)
         loop = asyncio.get_running_loop()
@@ -273,8 +275,9 @@ class Stream:
                 self._transcoder.ask_keyframe()
             self._measure(now)
             if now - begun > MAX_SECONDS:
-                raise Failed("The stream has reached the longest time, 24 hours.")
-        _log.info("stream %s lost its node after %.0f s", self.stream, (time.time_ns() - opened_at) / 1e9)
+                raise Failed("The stream has reached the longest duration, 24 hours.")
+        seconds = (time.time_ns() - opened_at) / 1e9
+        _log.info("the node of stream %s stopped responding after %.0f s", self.stream, seconds)
 
     def _measure(self, now: float) -> None:
         before, size, pictures = self._measured
@@ -287,7 +290,7 @@ class Stream:
             elif self._fast_since is None:
                 self._fast_since = before
         if self._fast_since is not None and now - self._fast_since > _TOO_FAST_SECONDS:
-            raise Failed(f"The stream has more than {MAX_BITS_PER_SECOND // 1_000_000} Mbit/s.")
+            raise Failed(f"The stream exceeds {MAX_BITS_PER_SECOND // 1_000_000} Mbit/s.")
 
     def _enter(self, phase: StreamPhase, error: str) -> None:
         if phase != self._phase:
@@ -308,4 +311,4 @@ class _Feedback(asyncio.DatagramProtocol):
         self._transmit(resent)
 
     def error_received(self, exc: Exception) -> None:
-        """Ignore what the network says: silence decides."""
+        """Ignore network errors: the lack of feedback ends the transport."""

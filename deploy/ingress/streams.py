@@ -1,4 +1,4 @@
-"""The streams of this ingress: their number is bounded, control hears of them, and ends them."""
+"""The streams of one ingress process: limits their number, reports them to control, and follows its orders."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ _STEADY_SECONDS = 60.0
 
 
 class NoPlace(Exception):
-    """This ingress has no place for a further stream."""
+    """This ingress already has as many streams as it may."""
 
 
 class Streams:
@@ -43,8 +43,9 @@ class Streams:
         """The connections that have a place, also those whose stream does not run yet."""
         self._urls: dict[str, tuple[UrlOrder, asyncio.Task[None]]] = {}
         self._last: dict[str, StreamState] = {}
-        """The states of streams that do not run: the final ones of pushed streams until control has them, and those of
-        URLs that are tried again or have ended."""
+        """The states of streams that do not run: of RTMP streams that have ended, until they are reported, and of URLs
+        that are retried or have ended.
+        """
 
     @property
     def free(self) -> int:
@@ -67,7 +68,7 @@ class Streams:
             del self._pushed[stream]
 
     async def carry(self, stream: Stream, feed: Coroutine[Any, Any, None] | None = None) -> None:
-        """Run a stream in this task, and remember why it ended. Raises Failed."""
+        """Run a stream in this task, and keep the reason of its end for the report. Raises Failed."""
         task = asyncio.current_task()
         assert task is not None
         self._running[stream.stream] = stream, task
@@ -84,7 +85,7 @@ class Streams:
             self._last[stream.stream] = msgspec.structs.replace(final, error=error or final.error)
 
     async def report(self) -> None:
-        """Report to control each second, and do what it says."""
+        """Report to control every second, and follow its orders."""
         is_silent = False
         self.spare.prepare()
         try:
@@ -94,7 +95,7 @@ class Streams:
                     is_silent = False
                 except ControlUnavailable as error:
                     if not is_silent:
-                        _log.warning("streams are not reported: %s", error)
+                        _log.warning("cannot report streams to control: %s", error)
                     is_silent = True
                 await asyncio.sleep(_REPORT_SECONDS)
         finally:
@@ -122,7 +123,7 @@ class Streams:
                 self._urls[name] = order, asyncio.create_task(self._keep(order))
 
     async def _keep(self, order: UrlOrder) -> None:
-        """Read a URL until its content ends; try again after failures."""
+        """Read a URL until its content ends; retry after failures."""
         backoff = Backoff(_LONGEST_PAUSE, 1.0)
         attempts = 0
         while True:

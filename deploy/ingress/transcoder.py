@@ -1,4 +1,4 @@
-"""The transcoding process of one stream, as the ingress sees it. One is started ahead, since starting takes long."""
+"""Handle of the process that transcodes one stream. A spare process is started in advance, since starting is slow."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ _LIMIT = 1 << 20
 
 
 class Transcoder:
-    """A running process. Give it an order first; then read its units, and send it those of the stream. Close it at the
+    """A running process. First give it an order; then send it the stream's units and read its output. Close it at the
     end.
     """
 
@@ -35,7 +35,7 @@ class Transcoder:
 
     @property
     def waiting(self) -> int:
-        """The number of bytes that the process has not taken yet."""
+        """The number of bytes that the process has not read yet."""
         return self._writer.transport.get_write_buffer_size()
 
     @property
@@ -43,7 +43,7 @@ class Transcoder:
         return self._process.returncode is None
 
     def order(self, height: int, url: str = "", *, private: bool = False) -> None:
-        """Say what to transcode: the units that follow, or a URL, with `private` in any network."""
+        """Order the transcoding of the units that follow, or of a URL; with `private`, that may be in any network."""
         self.put(Unit(UnitKind.STATE, False, 0, msgspec.json.encode(Order(height=height, url=url))))
         if url:
             self._fetching = asyncio.create_task(_fetch(self._broker, private=private))
@@ -74,7 +74,7 @@ class Transcoder:
 
 
 async def start() -> Transcoder:
-    """Start a process. Raises OSError if there can be none."""
+    """Start a process. Raises OSError if that fails."""
     broker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         descriptor = theirs.fileno()
@@ -93,18 +93,18 @@ async def start() -> Transcoder:
 
 
 class Spare:
-    """A process that has been started ahead."""
+    """A process that was started in advance."""
 
     def __init__(self) -> None:
         self._starting: asyncio.Task[Transcoder] | None = None
 
     def prepare(self) -> None:
-        """Begin to start a process, unless there is one."""
+        """Start a process in the background, unless there is one."""
         if self._starting is None:
             self._starting = asyncio.create_task(start())
 
     async def take(self) -> Transcoder:
-        """Return a process, and start the next. Raises OSError if there can be none."""
+        """Return a process, and start the next. Raises OSError if that fails."""
         self.prepare()
         assert self._starting is not None
         starting, self._starting = self._starting, None

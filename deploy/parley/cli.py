@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         ("control", "run the control plane: page, REST, database"),
         ("recorder", "run the recorder for the sfu on this machine"),
         ("inference", "run captions and other inference for the sfu on this machine"),
-        ("ingress", "run ingress, which takes streams in by RTMP and from URLs"),
+        ("ingress", "run ingress, which receives streams over RTMP and reads them from URLs"),
         ("config", "show every setting with its value and source"),
         ("migrate", "upgrade the database to this version"),
         ("openapi", "print the OpenAPI document of the REST API"),
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "migrate":
             sub.add_argument("--dry-run", action="store_true", help="list the migrations without applying them")
         if name == "make-keys":
-            rotation = "add next keys, or use them and accept the previous ones; restart each control after both steps"
+            rotation = "rotate the keys: first add the next ones, then use them; restart each control after each step"
             sub.add_argument("--rotate", choices=("add", "use"), help=rotation)
     _add_verbs_of_own_flags(verbs, common)
     return parser

@@ -333,7 +333,7 @@ def inference_config(settings: Settings) -> InferenceConfig:
 
 
 def _rtmp_urls(settings: Settings) -> tuple[str, ...]:
-    """Return the addresses of ingress that hosts are shown; {host} stands for the one at which they reach us."""
+    """Return the addresses of ingress that hosts see; {host} stands for the host name of their request."""
     if not settings["ingress"]:
         return ()
     if settings["rtmp_url"]:

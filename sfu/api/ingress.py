@@ -1,12 +1,12 @@
-"""Messages between control and ingress, the part that takes streams in by RTMP or from URLs.
+"""Messages between control and ingress, the part that receives streams over RTMP and reads them from URLs.
 
     POST /internal/v1/ingress/check   KeyCheck     -> CheckedKey
     POST /internal/v1/ingress/open    OpenStream   -> OpenedStream
     POST /internal/v1/ingress/close   CloseStream  -> nothing
     POST /internal/v1/ingress/report  IngressReport -> IngressOrders
 
-A stream is named by its stream key's id. Its media goes to a plain SRTP transport, which control opens on the room's
-node. An ingress reports every second; a stream that is not among the `held` ones must end.
+A stream has the id of its stream key. Its media goes to a plain SRTP transport, which control opens on the room's node.
+Ingress reports every second; streams that are not in `held` of the response must end.
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ StreamPhase = Literal["waiting", "connecting", "live", "retrying", "ended"]
 StreamProtocol = Literal["rtmp", "url"]
 
 NOBODY = "nobody"
-"""The code of a refusal because the room is empty. Streams wait for the first person."""
+"""The code of a refusal because the room is empty; the stream waits for the first participant."""
 VIDEO_TYPE, RTX_TYPE, AUDIO_TYPE = 96, 97, 111
 """The payload types of H.264, its retransmissions, and Opus."""
 VIDEO_TRACK = PlainTrack(
@@ -51,7 +51,7 @@ class CheckedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenStream(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream whose media is there. `instance` is the ingress that has it."""
+    """A request for a transport, for a stream whose media arrives at the ingress `instance`."""
 
     stream: str
     instance: str
@@ -60,7 +60,7 @@ class OpenStream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenedStream(msgspec.Struct, frozen=True, kw_only=True):
-    """The transport to send to, or the code and reason of a refusal. With `again`, it may be tried again."""
+    """The transport to send to, or the code and reason of a refusal. `again`: a retry may succeed."""
 
     transport: str = ""
     address: str = ""
@@ -76,7 +76,7 @@ class OpenedStream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CloseStream(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream that has ended here."""
+    """A request to close a transport of a stream."""
 
     stream: str
     instance: str
@@ -86,7 +86,8 @@ class CloseStream(msgspec.Struct, frozen=True, kw_only=True):
 class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a stream. `since` is when the phase began (Unix ms), `error` the latest problem.
 
-    Bits and pictures per second are of what arrives; `dropped` counts pictures left out because the server was busy.
+    Bits and frames per second are those of the incoming stream. `dropped` counts frames that were skipped because the
+    server was busy.
     """
 
     phase: StreamPhase
@@ -95,14 +96,14 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_second: int = 0
     width: int = 0
     height: int = 0
-    pictures_per_second: float = 0.0
+    frames_per_second: float = 0.0
     dropped: int = 0
     attempts: int = 0
     error: str = ""
 
 
 class IngressReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The streams of an ingress, and the number of URLs that it can take in addition."""
+    """The streams of an ingress, and the number of further URLs that it can read (`free`)."""
 
     instance: str
     free: int
@@ -110,7 +111,7 @@ class IngressReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UrlOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A URL to read. With `private`, it may be in a private network."""
+    """A URL to read. `private`: it may be in a private network."""
 
     stream: str
     url: str
@@ -122,7 +123,7 @@ class UrlOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IngressOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """The streams of the report that may continue, and the URLs that this ingress reads, including running ones."""
+    """The streams of the report that may continue (`held`), and all URLs to read, including those in progress."""
 
     held: list[str]
     urls: list[UrlOrder]

@@ -8,7 +8,7 @@ import msgspec
 from sfu.api.signaling_values import IceServer
 
 MAX_FIELDS = 64
-"""The largest number of parameters in the query of a request."""
+"""The largest number of parameters in a request's query."""
 
 
 def access_token(query: str, authorization: str) -> str:

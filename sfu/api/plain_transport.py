@@ -78,7 +78,7 @@ class ReceiveTransport(
     With `address` and `port`, only that sender is accepted; otherwise the first to send is (with SRTP, anyone who has
     the key). RTCP arrives at the same port, or with `rtcp_mux` off at the next one. `srtp` is the sender's key;
     `feedback_srtp`, by default the same key, protects our feedback. `consent` is what the sender agrees to. The
-    participant's `kind` is `ingress` for a stream that ingress takes in, whose `identity` and `metadata` control sets.
+    participant's `kind` is `ingress` for a stream of ingress, whose `identity` and `metadata` control sets.
     """
 
     participant: str = ""

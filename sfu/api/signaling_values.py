@@ -14,7 +14,7 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     `identity` is the application's name for the participant, if any; `metadata` and `attributes` belong to the
     application. `joined_at` is in Unix ms. `hand` is when the hand was raised (Unix ms), 0 if it is not. `kind` is set
     for participants that are not people, such as `agent`. `quality` describes the connection: `good`, `poor`, `lost`
-    while nothing arrives, or empty, the usual and best value. An `attendee` may publish nothing.
+    while nothing arrives, or empty (the usual case) if it is good. An `attendee` may publish nothing.
     """
 
     participant: str

@@ -4,18 +4,18 @@ from sfu.engine.contract import ConsentCheck
 from sfu.formats import stun
 
 MAX_ATTRIBUTES_BYTES = 256
-"""More than the attributes of browsers' checks have."""
+"""The limit of a check's attributes; those of browsers' checks are shorter."""
 MAX_KEY_BYTES = 64
 
 
 def confine(check: ConsentCheck) -> None:
-    """Raise ValueError if an engine has no room for the check."""
+    """Raise ValueError if the check is too long for an engine."""
     if len(check.attributes) > MAX_ATTRIBUTES_BYTES or len(check.key) > MAX_KEY_BYTES:
         raise ValueError(f"a check has at most {MAX_ATTRIBUTES_BYTES} bytes of attributes, its key {MAX_KEY_BYTES}")
 
 
 class Checks:
-    """The check that one peer repeats; `at` is the time of its newest repetition, 0 before any."""
+    """The check that one peer repeats; `at` is the arrival time (ns) of the newest repetition, 0 if there was none."""
 
     def __init__(self, check: ConsentCheck) -> None:
         """Raises ValueError if the attributes or the key are too long."""

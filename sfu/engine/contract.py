@@ -372,7 +372,7 @@ class Engine(Protocol):
         """
 
     def checked_at(self, peer: int) -> int:
-        """Return when the newest check arrived that was answered since `answer_checks`, 0 if there was none."""
+        """Return the arrival time of the newest check answered since `answer_checks`, 0 if there was none."""
 
     def admit_source(self, peer: int, source: Address, local: int) -> None:
         """Attribute datagrams from `source`, which ICE has validated, on socket `local` to the peer."""

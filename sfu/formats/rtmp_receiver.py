@@ -1,4 +1,4 @@
-"""The server's side of an RTMP connection on which a client publishes one stream. Without I/O.
+"""Server side of an RTMP connection on which a client publishes one stream. Without I/O.
 
 Chunks, messages and commands are those of sfu.formats.rtmp. Clients that want to play are refused.
 """
@@ -19,7 +19,7 @@ _MAX_EARLY_BYTES = 1 << 15
 """More than encoders send before they publish. Whoever has no key must not fill our memory."""
 _MAX_NAME = 1000
 _DYNAMIC = 2
-"""The limit type of Set Peer Bandwidth that clients are known to accept."""
+"""The limit type in Set Peer Bandwidth; clients are known to accept this one."""
 
 
 class Published(NamedTuple):
@@ -45,7 +45,7 @@ Event = Published | Media | Ended
 
 
 class Receiver:
-    """Feed it what the client sends; send what `output` returns afterwards.
+    """The server's protocol state. Pass received bytes to it, then send what `output` returns.
 
     Answer `Published` with `accept` or `refuse`. After a ValueError, or `refuse`, close the connection.
     """
@@ -98,7 +98,7 @@ class Receiver:
         self._status("error", "NetStream.Publish.BadName", reason)
 
     def _shake_hands(self) -> None:
-        """Answer the client's part of the handshake; what it sends back is not compared (section 5.2)."""
+        """Answer the client's part of the handshake; its echo is not compared (section 5.2)."""
         if not self._has_greeted and len(self._buffer) > HANDSHAKE_BYTES:
             theirs = bytes(self._buffer[1 : 1 + HANDSHAKE_BYTES])
             ours = bytes(8) + secrets.token_bytes(HANDSHAKE_BYTES - 8)
@@ -112,7 +112,7 @@ class Receiver:
         if not self._is_publishing:
             self._early += 1
             if self._early > _MAX_EARLY_MESSAGES:
-                raise ValueError("the client publishes nothing")
+                raise ValueError("the client sends too many messages before it publishes")
         match message.kind:
             case Kind.WINDOW_SIZE:
                 self._window = int.from_bytes(message.data[:4], "big")
@@ -123,7 +123,7 @@ class Receiver:
             case Kind.AUDIO | Kind.VIDEO if self._is_publishing and not self._has_ended and message.data:
                 return Media(Kind(message.kind), message.timestamp, message.data)
             case _:
-                pass  # metadata repeat what the streams say themselves
+                pass  # metadata is ignored: the streams contain the same values
         return None
 
     def _obey(self, values: list[Value]) -> Event | None:
@@ -150,7 +150,7 @@ class Receiver:
     def _connect(self, number: Value, about: Value) -> None:
         app = about.get("app") if isinstance(about, dict) else None
         if self._app or not isinstance(app, str) or not 0 < len(app) <= _MAX_NAME:
-            raise ValueError("the client connects without an application, or again")
+            raise ValueError("the client connects without an application name, or twice")
         self._app = app
         self._send(Message(Kind.WINDOW_SIZE, 0, 0, _WINDOW.to_bytes(4, "big")))
         self._send(Message(Kind.SET_PEER_BANDWIDTH, 0, 0, _WINDOW.to_bytes(4, "big") + bytes((_DYNAMIC,))))
@@ -166,7 +166,7 @@ class Receiver:
 
     def _publish(self, key: Value) -> Event:
         if not self._app or not self._has_stream or self._is_publishing:
-            raise ValueError("the client publishes without a stream, or again")
+            raise ValueError("the client publishes without a stream, or twice")
         if not isinstance(key, str) or len(key) > _MAX_NAME:
             raise ValueError("the client publishes without a stream key")
         self._is_publishing = True

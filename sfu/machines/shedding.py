@@ -8,17 +8,17 @@ Steps, from the first to the last:
 * sound only: in more and more rooms, the largest first, cameras are paused;
 * screens: shared screens are paused too.
 
-A node is overloaded if everything that it reads has waited throughout a window of time (a standing queue, as in CoDel,
-not one left by a pause), if its policy makes things wait for long, or if a notable share of the packets is lost in its
-sockets and backlogs, each for two windows in a row: a neighbour on the machine that takes the processor for a moment
-is no overload. If only policy is late, pictures stay, since pausing and resuming them is work for policy. The node
-takes a step back when none of this applies and it has time to spare, and then twice as many. What proves too much is
-left out again, and tried later and later, unless the load has clearly fallen since.
+A node is overloaded if, for two windows of time in a row, everything that it reads has waited (a standing queue, as in
+CoDel, not one left by a pause), its policy is late, or more than 2 % of the packets are lost in its sockets and
+backlogs. One window is not enough: another program may have had the processor for a moment. If only policy is late,
+video stays, since pausing and resuming it is work for policy.
 
-The faster the queue grows, or the more is lost, the more steps are taken at once. They take effect only some time
-later. Until then no other step is taken in either direction: otherwise each overload would end without any pictures,
-and each recovery with a new overload. Meanwhile the engine drops video that waits too long, by whole streams
-(`Drop.STALE`).
+If none of this applies and the node has time to spare, it takes a step back, then two, then four. If that was too much,
+the steps are taken again, and the next attempt waits twice as long, unless the load has clearly fallen.
+
+The faster the queue grows, or the more is lost, the more steps are taken at once. Steps take effect after a delay.
+During it no other step is taken in either direction: otherwise each overload would end without any video, and each
+recovery with a new overload. Meanwhile the engine drops video that waits too long, by whole streams (`Drop.STALE`).
 """
 
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ from dataclasses import dataclass
 WINDOW_NS = 100_000_000
 _STANDING_NS = 20_000_000
 _BEHIND_NS = 300_000_000
-_LOST = 0.02  # the share of what is read that may be lost
+_LOST = 0.02  # the share of packets that may be lost
 _PATIENCE = 2  # consecutive windows before a step
 _EFFECT_NS = 300_000_000  # until a step takes effect: policy applies it room by room, and then the backlog drains
-_STEPS_FOR_ALL = 10  # the steps at once if nothing of the video passes, but
-_MOST_STEPS = 5
-_SPARE = 0.88  # the share of time in use up to which a step back is due, and then twice as many, up to
-_MOST_BACK = 8
-_CLEARLY_SPARE = 0.7  # the share of time in use at which the load has clearly fallen
-_TRIED_AFTER = 4  # waits until a step back is tried however much time is in use, which other programs may take
+_STEPS_FOR_ALL = 10  # steps at once if no packet was in time; fewer in proportion to the share of late packets
+_MOST_STEPS = 5  # the most steps at once
+_SPARE = 0.88  # below this share of time in use, a step back is due
+_MOST_BACK = 8  # the most steps back at once
+_CLEARLY_SPARE = 0.7  # below this share of time in use, the load has clearly fallen
+_TRIED_AFTER = 4  # waits after which a step back is tried at any load: other programs may be using the time
 _UNREAD_STEPS = 4
 _SMALL_STEPS = 10
 _SOUND_STEPS = 10
@@ -50,8 +50,8 @@ LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """The work left out. `unread`, `small` and `sound_only` are shares of the participants, beginning with the largest
-    rooms and, in a room, with those who have not spoken; `sparing` makes statistics, feedback and reports rarer.
+    """The work left out. `unread`, `small` and `sound_only` are shares of all participants, 0 to 1; the largest rooms
+    come first, and in a room those who have not spoken. `sparing` makes statistics, feedback and reports rarer.
     """
 
     sparing: bool = False
@@ -66,8 +66,8 @@ NOTHING = Shed()
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A window of time: the shortest wait of anything read (ns), the wait for policy (ns), packets lost by sockets and
-    full backlogs, packets read, and the share of the time in use.
+    """Measurements of a window: `waited`, the shortest wait of a packet (ns); `behind`, the wait for policy (ns);
+    packets `lost` in sockets and backlogs; packets `read`; `busy`, the share of the time in use.
     """
 
     waited: int
@@ -135,25 +135,25 @@ class Shedding:
         if not measured.is_short:
             self._take_back(measured, now)
         elif now - max(self._left_out_at, self._took_back_at) >= _EFFECT_NS and not self._is_enough(measured):
-            # A pause shows in one window only.
+            # The smaller value of two windows, since a pause affects only one.
             lost = min(measured.lost_share, self._before.lost_share)
             self._leave_out(max(lost, min(growth, self._growth)), now)
         self._before, self._growth = measured, growth
         return self.step != before
 
     def _is_enough(self, measured: Measured) -> bool:
-        """Return True if no step is needed besides those taken, or not yet."""
+        """Return True if the steps taken suffice, or if it is too early to tell."""
         if self.step == 0:
             return self._short_windows < _PATIENCE
         return self._late_windows < _PATIENCE or measured.is_easier_than(self._before)
 
     def _leave_out(self, deficit: float, now: int) -> None:
-        """Leave out more, since there was no time for this share of the packets."""
+        """Leave out more; `deficit` is the share of packets for which there was no time."""
         steps = min(_MOST_STEPS, 1 + int(_STEPS_FOR_ALL * deficit))
         if now - self._took_back_at < _PROVEN_NS:
             steps = self._back
             self._wait = min(2 * self._wait, _LONGEST_WAIT_NS)
-            self._took_back_at = -2 * _PROVEN_NS  # so that this step alone counts against it
+            self._took_back_at = -2 * _PROVEN_NS  # only one step counts against the step back
         self._left_out_at = now
         self._back = 0
         self.step = min(self.step + steps, LAST_STEP)

@@ -139,7 +139,7 @@ class Peer:
         return self._early.take(now)
 
     def _leave_checks_to_engine(self) -> None:
-        """Have the engine answer what only refreshes consent."""
+        """Let the engine answer checks that only refresh consent."""
         known = self._ice.repeatable()
         check = None
         if known is not None and len(known.attributes) <= MAX_ATTRIBUTES_BYTES:

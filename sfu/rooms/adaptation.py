@@ -57,7 +57,7 @@ _SMALL_HEIGHT = 360
 @dataclass(frozen=True, slots=True)
 class Restriction:
     """The restrictions of a room while its node is overloaded, each for a share of its cameras, 0 to 1: `unread` leaves
-    out unwatched layers, `small` larger pictures, and `sound_only` all pictures. `screens` leaves out shared screens.
+    out unwatched layers, `small` leaves out large layers, and `sound_only` pauses cameras. `screens` pauses screens.
     """
 
     unread: float = 0.0
@@ -151,7 +151,7 @@ class Adaptation:
         self._restriction = Restriction()
         self._left_out = _LeftOut()
         self._spoke: dict[str, None] = {}
-        """Everybody who was the speaker, the last one last."""
+        """Everybody who has been the speaker, the latest last."""
         self._unread: set[int] = set()
         self.is_still = False
         """True while no picture flows and nothing needs a decision."""
@@ -289,8 +289,8 @@ class Adaptation:
         )
 
     def _choose_left_out(self) -> None:
-        """Choose the tracks to leave out under overload: cameras of those who have not spoken for longest come first,
-        that of the speaker last.
+        """Choose the tracks to leave out under overload: first cameras of those who never spoke, then of those who have
+        been silent for longest, and the speaker's last.
         """
         if self._speaker is not None:
             self._spoke.pop(self._speaker, None)
@@ -302,7 +302,7 @@ class Adaptation:
             return
         spoke = {who: place for place, who in enumerate(self._spoke)}
         cameras = [track for track, uptrack in self._videos.items() if uptrack.source is not Source.SCREEN]
-        cameras.reverse()  # newcomers come before those who were there first
+        cameras.reverse()  # the newest participants first
         cameras.sort(key=lambda track: spoke.get(self._videos[track].participant, -1))
         screens = [track for track, uptrack in self._videos.items() if uptrack.source is Source.SCREEN]
         self._left_out = _LeftOut(
@@ -561,7 +561,7 @@ class Adaptation:
 
 
 def _first(tracks: list[str], share: float) -> list[str]:
-    """Return so large a share of the tracks, the first of them."""
+    """Return the first tracks, up to this share of them."""
     return tracks[: math.ceil(share * len(tracks))]
 
 

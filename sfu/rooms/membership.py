@@ -183,7 +183,7 @@ def leave(room: LiveRoom, participant: Participant, reason: str, now: int) -> No
 
 
 def move_away(room: LiveRoom, participant: Participant, now: int) -> None:
-    """Tell a participant to join the room again, on another node, and count it as gone; its peers stay."""
+    """Tell a participant to rejoin on another node, and count it as gone; its peers stay open."""
     dismiss(room, participant, Code.MOVED)
     room.quality.leave(participant, now)
     _report_left(room, participant, room.info(participant), Code.MOVED.value, now)

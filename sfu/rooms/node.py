@@ -58,7 +58,7 @@ _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
 _KEYS_A_TURN = 4
 MOVING_SECONDS = 8
-"""Seconds for which media of a room that has moved continues here, while the participants connect to the other node."""
+"""Seconds for which this node still forwards media of a room that has moved, while participants connect to the next."""
 
 
 class Membership(NamedTuple):
@@ -96,7 +96,7 @@ class Node:
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)
         self._memberships: dict[int, Membership] = {}
         self._ticks: dict[str, int] = {}
-        self._moved: dict[int, LiveRoom] = {}  # rooms whose participants are on their way to another node
+        self._moved: dict[int, LiveRoom] = {}  # rooms that have moved, whose media still flows here
         self._shed = NOTHING
         self._turns: dict[Hashable, int] = {}  # keys that wait for a turn, in order, with their times of arrival
         self._first: dict[Hashable, int] = {}  # keys whose turn comes before all others
@@ -349,7 +349,7 @@ class Node:
         for participant in list(room.participants.values()):
             if participant.signaled:
                 membership.move_away(room, participant, now)
-            else:  # only the end of its media makes it join again
+            else:  # without signaling, only the end of its media makes it rejoin
                 membership.put_out(room, participant, Code.MOVED, now)
         self._close(room, now)
         room.has_moved = True

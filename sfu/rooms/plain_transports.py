@@ -53,7 +53,7 @@ def claims_of(room: str, transport: AnyTransport) -> JoinClaims:
 
 
 def _described(transport: AnyTransport) -> dict[str, Any]:
-    """Return the claims that control makes about a stream."""
+    """Return the claims that a stream of ingress has, as control set them."""
     if isinstance(transport, SendTransport):
         return {}
     return {"kind": transport.kind, "identity": transport.identity, "metadata": transport.metadata}

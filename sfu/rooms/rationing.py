@@ -1,5 +1,6 @@
-"""Rationing among rooms while a node is overloaded: the largest rooms lose video first, recorded ones last. The last
-room that is affected loses only part of its video.
+"""Distribution of shedding over the rooms of an overloaded node: large rooms lose video first, recorded ones last.
+
+The last room that is affected loses only part of its video.
 """
 
 from collections.abc import Iterable

@@ -96,7 +96,7 @@ class Room:
             self.context.outbox.tell(participant.session, changed)
 
     def report(self, fact: AnyFact) -> None:
-        """Report a fact to control, unless it is about what is left of a room that has moved."""
+        """Report a fact to control, unless the room has moved: its facts now come from the next node."""
         if not self.has_moved:
             self.context.outbox.report(fact)
 

@@ -94,7 +94,7 @@ class Presence:
         self.changed()
 
     async def hand_over(self, grace: float) -> None:
-        """Wait for rooms to end, for at most `grace` seconds, then have the rest placed on other nodes.
+        """Wait for rooms to end, for at most `grace` seconds, then have the others placed on other nodes.
 
         Return once their participants have left this node.
         """

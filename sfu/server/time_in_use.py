@@ -1,6 +1,6 @@
-"""The share of time in which this thread worked, or had work but no processor.
+"""The share of time in which this thread ran, or was ready to run but had no processor.
 
-Linux counts both (`/proc/thread-self/schedstat`), whatever the work was.
+Linux counts both in `/proc/thread-self/schedstat`.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ class TimeInUse:
         self._at = 0
 
     def read(self, now: int) -> float | None:
-        """Return the share, 0 to 1, since the last reading; None the first time, or if it is not counted."""
+        """Return the share, 0 to 1, since the last reading; None the first time, or if the kernel does not count it."""
         used, before = self._read(), self._used
         at, self._at, self._used = self._at, now, used
         if used is None or before is None or now <= at:

@@ -1,4 +1,4 @@
-"""The examples of both SDKs, run side by side against one server; and what the packages hold."""
+"""The examples of both SDKs, run at the same time against one server; and the contents of the packages."""
 
 import asyncio
 import importlib
@@ -34,7 +34,7 @@ SCOPES = ["meetings:read", "meetings:write", "admissions:write", "webhooks:write
 
 @pytest.fixture(scope="module")
 def site_port() -> int:
-    """The port of the site with the browsers' examples, which is not the server's own."""
+    """The port of the other site that serves the browser examples."""
     return free_port()
 
 
@@ -117,7 +117,7 @@ async def say_to(host: Host, where: tuple[str, str, str], reader: str, reading: 
             room=where[2], participant=ada.state.info.participant, track="t", utterance="u", rev=1, final=True,
             start_ms=0, end_ms=900, lang="en", text="hello there", model="test",
         )  # fmt: skip
-        while not reading.done():  # consent takes a moment
+        while not reading.done():  # the consent must reach the server first
             sink.send(caption)
             await asyncio.sleep(0.1)
         sink.close()
@@ -163,7 +163,7 @@ async def moderation(host: Host, example: Any, _: Path) -> None:
 
 
 async def offend(host: Host, where: tuple[str, str, str], moderator: str) -> str:
-    """Say forbidden words until muted; return who said them."""
+    """Send forbidden words until muted; return the id of the participant who sent them."""
     async with joined(host, where, "eve") as eve:
         await eve.until(lambda: any(p.name == moderator for p in eve.state.participants.values()), 30)
         with eve.messages() as messages:
@@ -200,7 +200,7 @@ async def encryption(host: Host, example: Any, _: Path) -> None:
     speaking.cancel()
     await asyncio.gather(speaking, return_exceptions=True)
     assert heard >= 25
-    assert heard_by_eve  # she receives what she cannot decrypt
+    assert heard_by_eve  # she receives frames, but cannot decrypt them
     assert len(digits) == 7
 
 

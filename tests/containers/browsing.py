@@ -27,7 +27,7 @@ WATCH_GAPS = """
 """
 """Measures the longest time for which statistics showed the same number of packets.
 
-A busy browser gives statistics late, which does not count: packets may have arrived meanwhile.
+Time in which a busy browser gives no statistics does not count, since packets may have arrived meanwhile.
 """
 
 

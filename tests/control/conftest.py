@@ -105,7 +105,7 @@ async def dsn(migrated: str) -> AsyncIterator[str]:
 
 
 async def _check_events(dsn: str) -> None:
-    """Check the events that a test has left against the schemas of the catalogue."""
+    """Check the events in the outbox after a test against the schemas of the catalogue."""
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch("SELECT DISTINCT kind, topic, payload FROM outbox LIMIT 1000")

@@ -58,7 +58,7 @@ def test_an_accent_can_be_read_in_both_themes(accent: str) -> None:
 
 
 def test_a_pale_accent_is_refused_with_a_better_one() -> None:
-    with pytest.raises(ValueError, match=r"contrast of 1\.5, but needs 4\.5; #8f7200 has it"):
+    with pytest.raises(ValueError, match=r"contrast of 1\.5, but needs 4\.5; #8f7200 has enough"):
         accent_tokens("#ffcc00")
 
 

@@ -1,4 +1,4 @@
-"""Streams that come in: URLs are given to one ingress at a time, and LiveKit's server API creates and lists them."""
+"""Ingress in control: each URL has one ingress process, and LiveKit's server API creates and lists ingresses."""
 
 import dataclasses
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Lists in pages: recordings, accounts and the audit log, with what selects entries; and the document of the API."""
+"""Paginated lists with filters: recordings, accounts and the audit log; and the OpenAPI document."""
 
 import asyncpg
 import jsonschema

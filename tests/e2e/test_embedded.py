@@ -1,4 +1,4 @@
-"""A meeting in a frame of another site's page, which is the example of the documents."""
+"""A meeting in a frame of another site's page: the example of the documentation."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ FLAGS = ["--disable-features=LocalNetworkAccessChecks"]
 
 
 async def shown_in(page: Page, origin: str, server: str, address: str) -> None:
-    """Show the example as a page of an origin; no name is resolved for it."""
+    """Serve the example as a page of an origin by intercepting requests, without name resolution."""
     text = EXAMPLE.read_text().replace("SERVER", server).replace("'ADDRESS'", repr(address))
     await page.route(f"{origin}/**", lambda route: route.fulfill(body=text, content_type="text/html"))
     await page.goto(f"{origin}/")

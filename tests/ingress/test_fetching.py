@@ -1,4 +1,4 @@
-"""Content that a confined process asks for: fetched by its parent, in pieces, and never from a private network."""
+"""Content requested by a confined process: its parent fetches it in pieces, and never from a private network."""
 
 import asyncio
 import contextlib

@@ -27,7 +27,7 @@ def test_what_was_missed_is_sent_again_and_reports_share_a_clock() -> None:
     assert sender.reports(START) == []
     video = [parse(node.unprotect(data)) for data in sender.video(100_000, PICTURE, START)]
     assert [packet.marker for packet in video] == [False] * 4 + [True]
-    # The sound of an earlier time comes at the same time, and what comes later came sooner for its time.
+    # The audio has an earlier media time but is sent at the same time, so it has more delay than the video.
     audio = parse(node.unprotect(*sender.audio(80_000, b"sound", START)))
     later = [parse(node.unprotect(data)) for data in sender.video(300_000, PICTURE, START + 40_000_000)]
     reports = [rtcp.parse(node.unprotect_rtcp(data))[0] for data in sender.reports(START + 40_000_000)]

@@ -1,4 +1,4 @@
-"""Bars: a Chromium with our SDK publishes over a thin or shared uplink; one next to the server hears and sees it."""
+"""Bars: a Chromium with our SDK publishes over a slow or shared uplink; one next to the server receives it."""
 
 import asyncio
 import time

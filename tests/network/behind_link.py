@@ -211,8 +211,8 @@ async def viewer_call(
 async def most_hold(run: Callable[[int], Awaitable[bool]], seeds: Sequence[int]) -> bool:
     """Run a bar with each seed until it is decided whether it holds in four of five (or all of fewer).
 
-    A run that missed while it waited too long for a processor says nothing about the link: its seed is left out, and
-    if no seed is left, the bar is skipped.
+    A run that missed the bar and waited too long for a processor says nothing about the link. Its seed is left out; if
+    no seed remains, the bar is skipped.
     """
     may_miss = len(seeds) // 5
     missed = held = 0

@@ -1,4 +1,4 @@
-"""An encoder as people use them: x264 with B-frames and AAC by RTMP, or into a file, with a flash and a beep on each
+"""An encoder with usual settings: x264 with B-frames and AAC over RTMP, or into a file, with a flash and a beep every
 second.
 
     python rtmp_encoder.py URL SECONDS RATE

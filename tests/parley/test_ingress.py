@@ -1,4 +1,4 @@
-"""Streams come in, by RTMP with B-frames and 44.1 kHz and from a URL; picture and sound agree in call and recording."""
+"""Ingress over RTMP, with B-frames and 44.1 kHz, and from a URL; audio and video are in sync in call and recording."""
 
 import asyncio
 import contextlib
@@ -96,7 +96,7 @@ async def _finished(host: Api, meeting: str, recordings: Path) -> Path:
 
 
 def _received_in_step(streams: list[ReceivedStream]) -> None:
-    """Check flashes and beeps by the times that sender reports give them."""
+    """Check flashes and beeps by their times according to the sender reports."""
     beginnings = []
     for stream in streams:
         is_video = stream.kind == "video"
@@ -127,7 +127,7 @@ def _recorded_in_step(recording: Path) -> None:
 
 
 def _agree(one: list[float], other: list[float]) -> None:
-    """Each flash has its beep; the first may have been cut off. A busy machine may move one by a picture or two."""
+    """Each flash has its beep; the first may be cut off. On a busy machine, one may be late by a frame or two."""
     assert min(len(one), len(other)) >= 4
     fewer, more = sorted((one, other), key=len)
     apart = [min(abs(at - candidate) for candidate in more) for at in fewer[1:]]
@@ -136,7 +136,7 @@ def _agree(one: list[float], other: list[float]) -> None:
 
 
 def _beginnings(decoded: Iterable[tuple[float, av.VideoFrame | av.AudioFrame]]) -> list[float]:
-    """Return the times at which pictures become bright, or sound becomes loud."""
+    """Return the times at which the video becomes bright, or the audio loud."""
     found: list[float] = []
     for at, frame in decoded:
         if isinstance(frame, av.VideoFrame):

@@ -19,7 +19,7 @@ def write_noisy_video(
     """Write a loop of 30 frames, one second: coarse noise that drifts, with fine noise that flickers.
 
     `path` ends in .mjpeg. With the usual contrast, 180 lines do not fit into 150 kbps even with the coarsest quantizer:
-    an encoder shows 7 pictures a second. With 12 and a flicker of 4, it shows all 30, also at 360 lines and 250 kbps.
+    an encoder sends 7 frames per second. With 12 and a flicker of 4, it sends all 30, also at 360 lines and 250 kbps.
     """
     if path.suffix != ".mjpeg":
         raise ValueError("Chromium recognises formats by their suffix")

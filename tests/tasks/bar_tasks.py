@@ -1,4 +1,4 @@
-"""Five tasks, done from the page alone by people who follow what is on the screen, in real browsers and a whole server.
+"""Five tasks on the page, in real browsers against a complete server; each step uses only what the screen shows.
 
 `make test-tasks` runs them and prints how long each took. `PARLEY_PICTURES=folder` saves a picture of each step.
 """
@@ -39,7 +39,7 @@ def server() -> Iterator[RunningServer]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chromium]:
-    """A browser whose microphone says the same sentence again and again."""
+    """A browser whose microphone repeats the same sentence."""
     speech = tmp_path_factory.mktemp("speech") / "speech.wav"
     write_speech(speech, [prompt(SPOKEN)])
     async with chromium(flags=[LOOPBACK_FLAG, f"--use-file-for-fake-audio-capture={speech}"]) as browser:
@@ -47,7 +47,7 @@ async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chr
 
 
 class Room:
-    """People of one task, and the time since it began."""
+    """The people of one task, and its start time."""
 
     def __init__(self, task: str, browser: Chromium) -> None:
         self.began = time.monotonic()
@@ -99,7 +99,7 @@ async def signed_in(room: Room, server: RunningServer) -> Person:
 
 
 async def shows(person: Person, *, videos: int = 0, audio: int = 0) -> None:
-    """Wait until pictures and sound of others arrive."""
+    """Wait until video and audio of others arrive."""
     async with asyncio.timeout(45):
         while True:
             rows = await inbound(person.page)

@@ -1,4 +1,4 @@
-"""A person at a screen, who knows nothing but what is shown: finds controls by their visible names, and is timed."""
+"""A simulated user who sees only what the screen shows: finds controls by their visible names, and is timed."""
 
 import re
 import time
@@ -20,7 +20,7 @@ class Person:
     steps: list[tuple[str, float]] = field(default_factory=list)
 
     async def press(self, name: str, role: str = "button", *, within: str | None = None) -> None:
-        """Press what is called so; on a narrow screen, buttons of the bar may be behind "More"."""
+        """Press the control with this name; on a narrow screen, buttons of the bar may be behind "More"."""
         began = time.monotonic()
         found = self._scope(within).get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
         more = self.page.get_by_role("button", name=_MORE, exact=True)
@@ -33,7 +33,7 @@ class Person:
         await self._note(f"press {name!r}", began)
 
     async def unfold(self, text: str) -> None:
-        """Open what is folded up under a text."""
+        """Open the collapsed section with this title."""
         began = time.monotonic()
         await self.page.get_by_text(text, exact=True).click()
         await self._note(f"press {text!r}", began)
@@ -73,11 +73,11 @@ class Person:
         return self.page.get_by_label(within) if within else self.page.locator("body")
 
     async def _fits(self, found: Locator, name: str) -> None:
-        """Nothing that one must press lies beside the screen."""
+        """Check that a control is inside the screen."""
         box, size = await found.bounding_box(), self.page.viewport_size
         if box is None or size is None:
-            return  # it is drawn again just now
-        assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"] + 1, f"{name!r} is beside the screen"
+            return  # it is being redrawn
+        assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"] + 1, f"{name!r} is outside the screen"
 
     async def _note(self, step: str, began: float) -> None:
         self.steps.append((step, time.monotonic() - began))

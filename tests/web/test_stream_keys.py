@@ -30,7 +30,7 @@ LIVE = {
     "bits_per_second": 2_500_000,
     "width": 1280,
     "height": 720,
-    "pictures_per_second": 30.0,
+    "frames_per_second": 30.0,
     "dropped": 0,
     "attempts": 0,
     "error": "",
@@ -56,15 +56,15 @@ async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: Scripte
     assert ("POST", PATH, {"name": "Camera van", "role": "publish"}) in server.requests
     await expect(dialog.get_by_label("Address", exact=True)).to_have_value(f"{server.url}/whip")
     await expect(dialog.get_by_label("Bearer token")).to_have_value("stream_secret")
-    await expect(dialog.get_by_label("Address for RTMP")).to_have_value("rtmp://host:1935/live")
+    await expect(dialog.get_by_label("RTMP address")).to_have_value("rtmp://host:1935/live")
     await fits(view)
     server.answers["GET", PATH] = (200, {"keys": [KEY | {"state": LIVE}]})
-    await expect(dialog.locator("[data-key]")).to_contain_text("1280 × 720, 30 pictures a second, 2.5 Mbit/s.")
+    await expect(dialog.locator("[data-key]")).to_contain_text("1280 × 720, 30 fps, 2.5 Mbit/s.")
     retrying = LIVE | {"phase": "retrying", "error": "The media server does not answer."}
     server.answers["GET", PATH] = (200, {"keys": [KEY | {"state": retrying}]})
-    await expect(dialog.locator("[data-key]")).to_contain_text("trying again. The media server does not answer.")
+    await expect(dialog.locator("[data-key]")).to_contain_text("retrying. The media server does not answer.")
     await dialog.get_by_role("button", name="Copy").nth(2).click()
-    await expect(view.get_by_text("Bearer token, or stream key of RTMP copied.")).to_be_visible()
+    await expect(view.get_by_text("Bearer token (WHIP) or stream key (RTMP) copied.")).to_be_visible()
     assert await view.evaluate("navigator.clipboard.readText()") == "stream_secret"
     read = KEY | {"source_url": "https://example.org/a.m3u8", "secret": ""}
     server.answers["POST", PATH] = (201, read)

@@ -118,7 +118,7 @@ function authenticator(user) {
   })));
 }
 
-/** The account's picture: chosen from a file, of which the middle is uploaded. @param {any} user @param {import('./main.js').Context} context */
+/** The account's picture and the buttons to change it. The middle square of the chosen file is uploaded. @param {any} user @param {import('./main.js').Context} context */
 function picture(user, context) {
   const shown = h('span', { class: 'avatar', 'aria-hidden': 'true' });
   shown.style.setProperty('--hue', String(hue(user.id)));

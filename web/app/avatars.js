@@ -1,4 +1,4 @@
-/** Pictures of accounts, shown instead of initials: each is loaded once. */
+/** Pictures of accounts, shown instead of initials. Each is loaded once. */
 import { h, setText } from './dom.js';
 import { initials } from './format.js';
 import { rest } from './session.js';
@@ -27,7 +27,7 @@ export function face(element, name, url) {
   else if (element.firstElementChild?.getAttribute('src') !== url) element.replaceChildren(h('img', { src: url, alt: '' }));
 }
 
-/** The middle of a picture, square and small; rejects if the file is not a picture. @param {Blob} file @returns {Promise<Blob>} */
+/** Return the middle square of a picture, scaled down; rejects if the file is not a picture. @param {Blob} file @returns {Promise<Blob>} */
 export async function squared(file) {
   const picture = await createImageBitmap(file);
   const side = Math.min(picture.width, picture.height);

@@ -31,7 +31,7 @@ export class Bar {
   #buttons = new Map();
   #act;
 
-  /** @param {(action: string) => void} act @param {Set<string>|null} offered the actions that get a button; null: all */
+  /** @param {(action: string) => void} act @param {Set<string>|null} offered the actions that have a button; null: all */
   constructor(act, offered) {
     this.#act = act;
     const shown = BUTTONS.filter(({ action }) => !offered || offered.has(action));

@@ -15,7 +15,7 @@
       return {};
     }
   };
-  // A page around a meeting may say how it looks.
+  // A page that embeds a meeting may set its appearance.
   const given = Object.fromEntries(new URLSearchParams(location.pathname.startsWith('/m/') ? location.hash.slice(1) : ''));
   const { language, theme, contrast } = { ...chosen(), ...given };
   /** @type {{tokens?: Record<string, string>}} what control/branding.py inserted */

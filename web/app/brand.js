@@ -19,7 +19,7 @@ export function titleOf(title) {
   return t('title.page', { title, brand: brandName() });
 }
 
-/** @returns {HTMLElement|null} the links at the foot of each view outside a call, null if there are none */
+/** @returns {HTMLElement|null} the footer with links, for views outside a call; null if there are no links */
 export function foot() {
   const { links = [], imprint, privacy } = given;
   const shown = [...links, ...(imprint ? [[t('brand.imprint'), imprint]] : []), ...(privacy ? [[t('brand.privacy'), privacy]] : [])];

@@ -62,7 +62,7 @@ export class CallView {
   #alone = h('div', { class: 'alone', hidden: true }, h('p', {}, t('invite.alone')),
     h('button', { type: 'button', class: 'button primary', onclick: () => void this.#invite() }, icon('invite'), t('invite.action')));
   #recordingBusy = false;
-  /** False if a page around this frame offers no invitations. */
+  /** False if the page that embeds the meeting leaves out the invite button. */
   #mayInvite;
 
   /** @param {import('./call.js').Call} call */
@@ -321,7 +321,7 @@ export class CallView {
     const { meeting, room } = this.#call;
     const here = this.#call.place.id;
     const at = `/meetings/${encodeURIComponent(here)}`;
-    /** Mute a source until released, or release it; the others stay as they are. @param {string} source @param {boolean} muted */
+    /** Mute a source until a host releases it, or release it; other sources are unchanged. @param {string} source @param {boolean} muted */
     const hold = (source, muted) => {
       const held = new Set(room.roster.tracksOf(participant.id).filter(({ mutedByHost }) => mutedByHost).map((track) => /** @type {string} */ (track.source)));
       held[muted ? 'add' : 'delete'](source);
@@ -388,7 +388,7 @@ export class CallView {
     const may = (source) => !joined || grants.publish.includes(source);
     const microphone = media.microphone !== null && media.microphoneOn;
     const bar = this.#bar;
-    // Attendees have nothing to turn on.
+    // Attendees may not publish.
     const watches = joined && grants.publish.length === 0;
     bar.set('microphone', {
       hidden: watches,

@@ -47,7 +47,7 @@ export class Call {
   /** Our consent to recording, and whether we answered. */
   consent;
   answered;
-  /** The actions of the bar that are offered; null: all. @type {Set<string>|null} */
+  /** The actions that have a button in the bar; null: all. @type {Set<string>|null} */
   buttons;
   /** Our name, once the server has told it. */
   #ownName = '';

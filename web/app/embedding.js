@@ -1,6 +1,7 @@
 /**
- * The other side of /sdk/embed.js: a meeting in a frame obeys the page around it, and reports what happens. The response's
- * `frame-ancestors` lets only pages of listed origins show it, and only messages of the parent window are read.
+ * The counterpart of /sdk/embed.js, inside the frame: lets the page around the frame control the meeting, and reports events
+ * to it. Only pages of listed origins can show the frame (`frame-ancestors` of the response), and only messages of the parent
+ * window are read.
  */
 import { openScreen } from '/sdk/parley.js';
 import { chooseTheme } from './appearance.js';
@@ -12,10 +13,10 @@ const LAYOUTS = ['grid', 'speaker', 'side'];
 const PANELS = ['', 'chat', 'people', 'activities', 'notes', 'board'];
 const LONGEST = 4_000;
 
-/** The origin of the page around us, once it has said something. It stays when our view is rebuilt. */
+/** The origin of the page around the frame, '' until its first message. It is kept when the view is rebuilt. */
 let origin = '';
 
-/** A refused request, with a stable code. */
+/** The refusal of a call, with a stable code. */
 class Refused extends Error {
   /** @param {string} code @param {string} [message] */
   constructor(code, message = code) {
@@ -43,10 +44,10 @@ export class Embedding {
     const { signal } = context;
     addEventListener('message', (event) => void this.#heard(event), { signal });
     this.#follow(media, signal);
-    parent.postMessage({ parley: 'ready' }, '*'); // says nothing but that we listen
+    parent.postMessage({ parley: 'ready' }, '*'); // to any origin, since it contains no data
   }
 
-  /** Wait for the person, or for `join`. @param {(entry: Partial<import('./prejoin.js').Entry>) => void} enter @param {string} problem */
+  /** Wait until the person submits the form, or the page calls `join`. @param {(entry: Partial<import('./prejoin.js').Entry>) => void} enter @param {string} problem */
   waits(enter, problem) {
     this.#enter = enter;
     this.#call = null;
@@ -193,7 +194,7 @@ export class Embedding {
     return { stage, ...(this.#call && stage === 'joined' ? { self: this.#self(), participants: this.#participants() } : {}), ...Object.fromEntries(this.#facts()) };
   }
 
-  /** @returns {[string, object][]} event by event, what it reports */
+  /** @returns {[string, object][]} each event that reports a state, with its current detail */
   #facts() {
     const { microphone, microphoneOn, camera } = this.#media;
     /** @type {[string, object][]} */
@@ -212,7 +213,7 @@ export class Embedding {
       ['lobby', { waiting: waits }]];
   }
 
-  /** Report what has changed. */
+  /** Send an event for each state that has changed. */
   #report() {
     for (const [type, detail] of this.#facts()) this.#state(type, detail);
   }

@@ -1,4 +1,4 @@
-/** What hosts may do in a call beyond its bar: the dialog for the meeting, and the one for a participant. Loaded when first opened. */
+/** The dialogs in which hosts control a meeting, or a participant, during a call. Loaded when one is first opened. */
 import { show, showForm } from './dialogs.js';
 import { h } from './dom.js';
 import { check } from './fields.js';
@@ -8,7 +8,7 @@ import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** The settings that hosts change during a meeting, in groups with a heading; changes take effect immediately. @returns {[string, string[][]][]} */
+/** The settings that hosts change during a meeting, as groups of [name, label, explanation] under a heading. Changes take effect immediately. @returns {[string, string[][]][]} */
 const groups = () => [
   [t('host.entering'), [
     ['locked', t('host.locked'), t('host.locked-text')],
@@ -24,7 +24,7 @@ const groups = () => [
 ];
 
 /**
- * The meeting: who may come in, what participants may do, where it is streamed.
+ * Show the dialog for the meeting: who may join, what participants may do, where it is streamed.
  * @param {import('./call.js').Call} call
  */
 export async function showHostControls({ meeting, room }) {
@@ -64,14 +64,14 @@ function button(symbol, label, onclick) {
 }
 
 /**
- * A participant: what a host can do with them. @returns {Promise<string>} the action chosen, '' if dismissed
+ * Show a host's actions for a participant. @returns {Promise<string>} the chosen action, '' if the dialog was closed
  * @param {import('./call.js').Call} call @param {import('/sdk/parley.js').Participant} participant
  */
 export function showParticipantActions({ room, owner }, participant) {
   const { name, id } = participant;
   const camera = room.roster.tracksOf(id).find(({ source }) => source === 'camera');
   const spotlit = room.shared.spotlight === id;
-  /** @type {[boolean, string, string, string, boolean?][]} whether it is possible, action, icon, text, whether it is final */
+  /** @type {[boolean, string, string, string, boolean?][]} whether it is possible, action, icon, text, whether it is destructive */
   const actions = [
     [participant.attendee, 'promote', 'mic', t('people.promote', { name })],
     [Boolean(camera && !camera.muted), 'stop-video', 'camera-off', t('people.stop-video', { name })],

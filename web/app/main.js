@@ -97,7 +97,7 @@ document.addEventListener('click', (event) => {
   const anchor = event.target instanceof Element ? event.target.closest('a[href^="/"]') : null;
   if (!anchor || anchor.target || anchor.hasAttribute('download') || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  // A frame shows its meeting only: the rest of the page needs the address bar.
+  // A frame shows only its meeting; other links open in a new tab.
   if (document.documentElement.dataset.embedded) window.open(anchor.href, '_blank', 'noopener');
   else navigate(anchor.getAttribute('href') ?? '/');
 });

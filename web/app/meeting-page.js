@@ -103,7 +103,7 @@ function run(page, context, { meeting, user, media, given, embedding }) {
 }
 
 /**
- * The entry of somebody about whom nothing must be asked, or null. Consent to recording is then asked in the call.
+ * Return the entry of a person if the form has nothing to ask, otherwise null. Consent to recording is then asked in the call.
  * @param {any} meeting @param {any} user @param {import('./entry-address.js').Given} given @returns {import('./prejoin.js').Entry|null}
  */
 function entryUnasked(meeting, user, given) {

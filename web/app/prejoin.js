@@ -40,7 +40,7 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
       const consent = { recording: recording.input.checked, captions: captions.input.checked };
       remember({ ...(given.token ? {} : { name: name.input.value.trim() }), consentRecording: consent.recording, consentCaptions: consent.captions });
       enter({
-        // The application that admitted somebody says their name.
+        // The name of an admitted person comes from the application.
         ...(given.token ? {} : { name: name.input.value.trim() }),
         ...(asksPasscode ? { passcode: passcode.input.value } : {}),
         ...(meeting.e2ee ? { words: words.input.value } : {}),

@@ -100,7 +100,7 @@ export class Publishing {
     const { muted } = this.#room.grants;
     if (muted.includes('microphone') && this.#media.microphoneOn) void this.#media.setMicrophone(false);
     if (muted.includes('camera') && this.#media.camera) void this.#media.setCamera(false);
-    // What we may send now is sent if it is on.
+    // Publish the sources that are on and now permitted.
     void this.#sync();
   }
 }

@@ -1,4 +1,4 @@
-/** Streams of a meeting, by keys of encoders (WHIP, RTMP) and players (WHEP) or from URLs: hosts add and delete them. */
+/** The dialog in which hosts add and delete stream keys: of encoders (WHIP, RTMP), of players (WHEP), and of URLs that are read. */
 import { shownSecret } from './copy-link.js';
 import { show } from './dialogs.js';
 import { h, setText } from './dom.js';
@@ -37,7 +37,7 @@ export function showStreamKeys(meeting) {
     }
   }
 
-  /** Draw the list anew only if it changed: a button must stay where it is. @param {any[]} keys */
+  /** Redraw the list only if it changed, so that no button moves or loses the focus. @param {any[]} keys */
   function draw(keys) {
     const ids = JSON.stringify(keys.map(({ id }) => id));
     if (ids !== drawn) {
@@ -53,7 +53,7 @@ export function showStreamKeys(meeting) {
   /** @param {any} key */
   function stateOf({ state, source_url }) {
     if (!state) return source_url ? t('stream-keys.phase-waiting') : '';
-    const values = { time: dateTime(state.since), reason: state.error, rate: (state.bits_per_second / 1e6).toFixed(1), size: `${state.width} × ${state.height}`, pictures: Math.round(state.pictures_per_second) };
+    const values = { time: dateTime(state.since), reason: state.error, rate: (state.bits_per_second / 1e6).toFixed(1), size: `${state.width} × ${state.height}`, fps: Math.round(state.frames_per_second) };
     return [t(`stream-keys.phase-${state.phase}`, values), state.phase !== 'live' && state.error, state.dropped > 0 && t('stream-keys.dropped', { count: state.dropped })].filter(Boolean).join(' ');
   }
 

@@ -7,10 +7,10 @@
  * `data`, `moving`, `error`.
  */
 
-/** What the frame may use, if the page around it may. */
+/** The permissions that the frame gets from the page around it (Permissions Policy). */
 const ALLOWED = ['camera', 'microphone', 'display-capture', 'autoplay', 'fullscreen', 'picture-in-picture', 'speaker-selection', 'clipboard-write', 'screen-wake-lock'];
 
-/** A refused request: `code` is stable. */
+/** The refusal of a call; `code` is stable. */
 export class EmbedError extends Error {
   /** @param {string} code @param {string} message */
   constructor(code, message) {
@@ -28,25 +28,25 @@ export class Meeting extends EventTarget {
   /** @type {Map<number, {resolve: (result: any) => void, reject: (error: Error) => void}>} */
   #waiting = new Map();
   #listening = new AbortController();
-  /** Resolves when the meeting's page listens. @type {Promise<void>} */
+  /** Resolves once the meeting's page accepts calls. @type {Promise<void>} */
   ready;
   /** @type {(value?: any) => void} */
   #isReady = () => undefined;
 
   /**
-   * @param {string} address of the meeting: its link, or the `page_url` of an admission, which contains its token
+   * @param {string} address the meeting's link, or the `page_url` of an admission, which contains its token
    * @param {object} options
-   * @param {Element} options.parent receives the frame
+   * @param {Element} options.parent the element to which the frame is added
    * @param {string} [options.token] an admission token, if the address contains none
-   * @param {string} [options.name] proposed to people without token or account
-   * @param {boolean} [options.microphone] false: off at first
-   * @param {boolean} [options.camera] false: off at first
-   * @param {boolean} [options.prejoin] false: join at once, if nothing must be asked
+   * @param {string} [options.name] a name proposed to people without a token or an account
+   * @param {boolean} [options.microphone] false: start with it off
+   * @param {boolean} [options.camera] false: start with it off
+   * @param {boolean} [options.prejoin] false: join at once, unless something must be asked
    * @param {'grid'|'speaker'|'side'} [options.layout]
-   * @param {string[]} [options.buttons] the actions of the bar, for example `['microphone', 'camera', 'chat']`; all by default
+   * @param {string[]} [options.buttons] the buttons of the bar, for example `['microphone', 'camera', 'chat']`; all by default
    * @param {'light'|'dark'} [options.theme]
    * @param {string} [options.language] for example `zh-CN`; the browser's by default
-   * @param {string} [options.title] of the frame, for screen readers
+   * @param {string} [options.title] the frame's title, for screen readers
    */
   constructor(address, { parent, title = 'Meeting', buttons, ...given }) {
     super();
@@ -69,10 +69,10 @@ export class Meeting extends EventTarget {
     parent.append(this.element);
   }
 
-  /** What events have reported so far: the stage (`prejoin`, `joining`, `joined`, `left`), participants, devices, … */
+  /** Return the current state: the stage (`prejoin`, `joining`, `joined`, `left`), participants, and the last detail of each event about a state. */
   state() { return this.call('state'); }
 
-  /** Join from the form. @param {{name?: string, passcode?: string}} [who] */
+  /** Submit the form. @param {{name?: string, passcode?: string}} [who] */
   join(who = {}) { return this.call('join', who); }
 
   /** Leave; hosts can end the meeting. @param {{forEverybody?: boolean}} [options] */
@@ -84,7 +84,7 @@ export class Meeting extends EventTarget {
   /** @param {boolean} on */
   setCamera(on) { return this.call('setCamera', { on }); }
 
-  /** Share a screen. Call it in a click's listener: browsers ask for one. @param {boolean} on */
+  /** Share a screen. Call it directly in a click listener: browsers require a user gesture. @param {boolean} on */
   setScreen(on) { return this.call('setScreen', { on }, { delegate: 'display-capture' }); }
 
   /** @param {'grid'|'speaker'|'side'} layout */
@@ -131,7 +131,7 @@ export class Meeting extends EventTarget {
   /** @param {string} language */
   setLanguage(language) { return this.call('setLanguage', { language }); }
 
-  /** @param {string} type @param {(detail: any) => void} listener @returns {() => void} ends it */
+  /** Add a listener. @param {string} type @param {(detail: any) => void} listener @returns {() => void} removes it */
   on(type, listener) {
     const heard = (/** @type {Event} */ event) => listener(/** @type {CustomEvent} */ (event).detail);
     this.addEventListener(type, heard);
@@ -155,7 +155,7 @@ export class Meeting extends EventTarget {
     const id = this.#next++;
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
     const send = () => this.element.contentWindow?.postMessage({ parley: 'call', id, method, args }, { targetOrigin: this.#origin, ...options });
-    if (this.#hasBeenReady) send(); // at once, so that a click still counts
+    if (this.#hasBeenReady) send(); // synchronously: a user gesture is valid only for a moment
     else void this.ready.then(send);
     return answer;
   }

@@ -1,15 +1,15 @@
 /**
- * The handover of a room that moves to another node: each person keeps the media that still arrives from the previous node
- * until the next one sends it.
+ * Handover of a room that moves to another node: the media of the previous node is shown until the next node sends it.
  *
- * Tracks have other ids on the next node. `begin` keeps the people and tracks that have not followed yet; `successor` gives a
- * new track the media of the one that it replaces; `arrived` is called once its own media flows.
+ * The tracks have new ids on the next node. `begin` keeps the participants and tracks that are not on the next node yet.
+ * `successor` returns the previous track that a new one replaces, whose media the new one shows. `arrived` is called once the
+ * new track has media of its own.
  *
  * @typedef {import('./roster.js').Roster} Roster
  * @typedef {import('./roster.js').RemoteTrack} RemoteTrack
  */
 
-/** How long we wait for those who do not follow: a little longer than the previous node sends. */
+/** The longest wait for participants who have not reached the next node: a little longer than the previous node sends. */
 const WAIT_MS = 9_000;
 
 export class Handover {
@@ -17,7 +17,7 @@ export class Handover {
   #ended;
   /** Tracks of the previous node that nothing has replaced yet, by id. @type {Map<string, RemoteTrack>} */
   #left = new Map();
-  /** People whom the next node has not named yet. @type {Set<string>} */
+  /** Ids of participants who are not on the next node yet. @type {Set<string>} */
   #awaited = new Set();
   /** New tracks that still show the previous node's media. @type {Set<string>} */
   #borrowing = new Set();
@@ -26,8 +26,8 @@ export class Handover {
 
   /**
    * @param {Roster} roster
-   * @param {(left: {people: string[], tracks: RemoteTrack[], borrowing: string[]}) => void} ended called with what the next node
-   *   never named, and the tracks that still show the previous node's media
+   * @param {(left: {people: string[], tracks: RemoteTrack[], borrowing: string[]}) => void} ended called with the participants and
+   *   tracks that did not reach the next node, and the ids of tracks that still show the previous node's media
    */
   constructor(roster, ended) {
     this.#roster = roster;
@@ -39,7 +39,7 @@ export class Handover {
   }
 
   /**
-   * Put back what a room-info of the next node has removed.
+   * Put back the participants and tracks that a room-info of the next node has removed.
    * @param {{left: import('./roster.js').Participant[], removed: RemoteTrack[]}} change
    */
   begin({ left, removed }) {
@@ -55,14 +55,14 @@ export class Handover {
     this.#endIfDone();
   }
 
-  /** Note a person on the next node. @param {string} participant @returns {boolean} true if we waited for them */
+  /** Note that a participant is on the next node. @param {string} participant @returns {boolean} true if we waited for them */
   named(participant) {
     const awaited = this.#awaited.delete(participant);
     this.#endIfDone();
     return awaited;
   }
 
-  /** Return the track that a new one replaces, and note that it borrows that one's media. @param {RemoteTrack} track */
+  /** Return the track that a new one replaces, null if there is none. The new one shows its media for now. @param {RemoteTrack} track */
   successor(track) {
     const old = [...this.#left.values()].find(({ participant, source }) => participant === track.participant && source === track.source);
     if (!old) return null;

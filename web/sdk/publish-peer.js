@@ -24,7 +24,7 @@ import { Uplink, outgoingBitrate } from './uplink.js';
 
 /** The interval for checking a video's size: no event reports a change. */
 const SIZE_MS = 1_000;
-/** How long the previous node still gets our media once the next one has it: others may follow later than we do. */
+/** The time for which the previous node still gets our media once the next one has it: others may move later than we do. */
 const OVERLAP_MS = 4_000;
 /** The limit of that time if the next node cannot be reached. */
 const LONGEST_OVERLAP_MS = 10_000;
@@ -250,7 +250,7 @@ export class PublishPeer extends Emitter {
 
   /** @param {{sdp: string, id?: number, tracks?: {mid: string, track: string}[]}} answer */
   accept(answer) {
-    // An answer to the offer of a previous peer would connect this one to nothing.
+    // The answer to a previous peer's offer does not fit this peer.
     if (answer.id !== undefined && answer.id !== this.#offerId) return Promise.resolve();
     return this.#serial.run(async () => {
       const pc = this.#pc;

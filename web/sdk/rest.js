@@ -48,12 +48,12 @@ export class Rest {
     if (this.#foreign) this.#csrf = '';
   }
 
-  /** True if cookies of the server are of no use: with a bearer token, or outside of the server's own pages. */
+  /** True if requests carry no cookies: with a bearer token, or outside the server's own pages. */
   get #foreign() {
     return this.#bearer !== null || (this.#base !== '' && new URL(this.#base).origin !== globalThis.location?.origin);
   }
 
-  /** An address in an answer as an absolute one. @param {string} address */
+  /** Return an address from a response as an absolute URL. @param {string} address */
   resolve(address) {
     return new URL(address, this.#base || globalThis.location.href).href;
   }
@@ -171,7 +171,7 @@ export class Rest {
     if (this.#csrf && Date.now() > this.#freshUntil) await this.#refresh();
     this.#participantToken = null;
     const path = `/meetings/${encodeURIComponent(id)}/join`;
-    // An admission says who joins: the caller of REST may be the application that made it.
+    // The admission token says who joins, not the bearer, which may be the application's.
     const answer = who.admission_token && this.#foreign
       ? await (await this.#answer('POST', path, who, true)).json()
       : await this.#change('POST', path, who);
@@ -293,8 +293,8 @@ export class Rest {
   }
 
   /**
-   * The entries of a list in pages, one after the other: `for await (const user of rest.each('/admin/users', 'users'))`.
-   * @param {string} path @param {string} entries the field of the answer that has them
+   * Yield the entries of a paginated list: `for await (const user of rest.each('/admin/users', 'users'))`.
+   * @param {string} path @param {string} entries the field of the response that has them
    * @returns {AsyncGenerator<any>}
    */
   async *each(path, entries) {

@@ -497,7 +497,7 @@ export class Room extends Emitter {
       const track = this.roster.tracks.get(id);
       if (!track) continue;
       if (this.#handover.borrows(id) && mediaTrack?.muted !== false) {
-        // Nothing has arrived from the next node yet.
+        // Media from the next node has not arrived yet.
         mediaTrack?.addEventListener('unmute', () => this.#applyMedia(new Map([[id, this.#slots.mediaOf(id)]])), { once: true });
         continue;
       }

@@ -1,10 +1,10 @@
-/** Webhooks, for servers in JavaScript: checks that a delivery is Parley's. Needs only Web Crypto. */
+/** Webhooks, for servers in JavaScript: checks that a delivery comes from Parley. Needs only Web Crypto. */
 
 const TOLERANCE_SECONDS = 300;
 
 /**
- * Return the event of a delivery whose `X-Parley-Signature` is right and recent; throws otherwise. While a secret is being
- * rotated, the header has a signature for the new and for the old one; either is accepted.
+ * Return the event of a delivery if its `X-Parley-Signature` is valid and recent; throws otherwise. While a secret is being
+ * rotated, the header has a signature by the new secret and one by the old; either is accepted.
  * @param {string} secret @param {string|null|undefined} signature @param {string} body as received
  * @param {number} [now] Unix time in seconds
  * @returns {Promise<{id: number, kind: string, seq: number, at: string, data: any}>}

@@ -12,7 +12,7 @@ let policy;
  */
 export function startWorker(url) {
   if (globalThis.location && new URL(url, location.href).origin !== location.origin) {
-    // Browsers start no worker from another site: this one is ours, and imports the module.
+    // Browsers refuse workers from other sites, so a local worker imports the module.
     url = URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: 'text/javascript' }));
   }
   policy ??= globalThis.trustedTypes?.createPolicy('parley-worker', { createScriptURL: (/** @type {string} */ one) => one });

@@ -1,6 +1,6 @@
 /**
- * Makes the package @parley/sdk from sdk/: its modules as they are, and types from their JSDoc. Checks the size of what a page
- * loads. `node tools/package.js [FOLDER]` leaves the package in a folder (by default ../build/sdk) and packs it there.
+ * Builds the package @parley/sdk from sdk/: the unchanged modules, and types from their JSDoc. Checks the size of what a page
+ * loads. `node tools/package.js [FOLDER]` writes the package into a folder (by default ../build/sdk) and packs it there.
  */
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 """End-to-end encrypted sound: `python encrypted_call.py SERVER MEETING WORDS speak|listen`.
 
-The server forwards what it cannot decode. Compare the six digits by voice: they are the same for the same words.
+The server cannot decode what it forwards. Compare the six digits by voice: they are equal if the words are.
 """
 
 import asyncio

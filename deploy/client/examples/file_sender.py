@@ -1,4 +1,4 @@
-"""Sends a file to everybody in the meeting: `python file_sender.py SERVER MEETING FILE`, and `… receive` to get one.
+"""Sends a file to everybody in the meeting: `python file_sender.py SERVER MEETING FILE`; `… receive` receives one.
 
 The first message under the topic "file" is JSON: name, size and SHA-256. The pieces follow in order.
 """
@@ -27,7 +27,7 @@ async def send(room: Room, name: str, content: bytes) -> None:
 
 
 async def receive(room: Room) -> tuple[str, bytes]:
-    """Return the name and the content of the next file; raises ValueError if it is not what was announced."""
+    """Return the name and the content of the next file; raises ValueError if the content is incomplete or damaged."""
     about, content = None, b""
     with room.data() as received:
         async for message in received:
@@ -40,7 +40,7 @@ async def receive(room: Room) -> tuple[str, bytes]:
             if len(content) >= about["size"]:
                 break
     if about is None or hashlib.sha256(content).hexdigest() != about["sha256"]:
-        raise ValueError("the file did not arrive whole")
+        raise ValueError("the file is incomplete or damaged")
     return Path(about["name"]).name, content
 
 

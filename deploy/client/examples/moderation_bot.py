@@ -1,4 +1,4 @@
-"""Deletes chat messages with forbidden words and mutes who repeats them: `python moderation_bot.py SERVER MEETING`."""
+"""Deletes messages with forbidden words and mutes repeat offenders: `python moderation_bot.py SERVER MEETING`."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ WARNINGS = 1
 
 
 async def delete(api: Api, meeting: str, message: str) -> None:
-    """Delete a message. It reaches the room before the store, so it may not be known there for a moment."""
+    """Delete a message. The room gets it before the database does, so the deletion is retried while it is not found."""
     for attempt in range(50):
         try:
             await api.rest.delete_message(meeting, message)
@@ -26,7 +26,7 @@ async def delete(api: Api, meeting: str, message: str) -> None:
 
 
 async def main(server: str, key: str, meeting: str, mutes: int = 1_000_000) -> list[str]:
-    """Moderate until so many people were muted; return their ids."""
+    """Moderate until `mutes` participants are muted; return their ids."""
     offences: Counter[str] = Counter()
     muted: list[str] = []
     async with (

@@ -16,13 +16,13 @@ RATE = 48_000
 
 
 def microphone_of(room: Room) -> str | None:
-    """Return a microphone in the room that a slot carries."""
+    """Return the id of a microphone track that is received."""
     carried = set(room.state.slots.values())
     return next((t.track for t in room.state.tracks.values() if t.source == "microphone" and t.track in carried), None)
 
 
 async def record(room: Room, path: Path, seconds: float) -> float:
-    """Write what a microphone says, silence included, and return its length in seconds."""
+    """Write the sound of a microphone, including silence, and return its length in seconds."""
     await room.until(lambda: microphone_of(room) is not None, 30)
     track = microphone_of(room)
     assert track is not None

@@ -30,7 +30,7 @@ def picture(number: int) -> av.VideoFrame:
 
 
 async def play(room: Room, seconds: float) -> None:
-    """Publish for a time, at the pace of the clock."""
+    """Publish in real time."""
     microphone, camera = await room.publish(("microphone", "opus"), ("camera", "VP8"))
     sound, pictures = AudioSender(microphone), VideoSender(camera, frames_per_second=15)
     clock = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from parley_client.webhooks import BadSignature, Seen, verify
 
 
 class Receiver:
-    """An HTTP server whose `events` are what arrived. Keep `seen` in a database if a restart must not repeat any."""
+    """An HTTP server with a queue of `events`. Keep the seen ids in a database if a restart must not repeat events."""
 
     def __init__(self) -> None:
         self.secret = ""
@@ -23,7 +23,7 @@ class Receiver:
         self._seen = Seen()
 
     async def receive(self, request: web.Request) -> web.Response:
-        """Answer quickly: what takes long belongs behind the queue."""
+        """Put an event into the queue and respond at once; slow work belongs behind the queue."""
         try:
             event = verify(self.secret, request.headers.get("X-Parley-Signature", ""), await request.read())
         except BadSignature:
@@ -34,7 +34,7 @@ class Receiver:
 
 
 async def main(server: str, key: str, url: str, port: int, *, kind: str = "*", wanted: int = 1_000_000) -> list[str]:
-    """Print events until so many arrived; return their kinds."""
+    """Print events until there are `wanted` of them; return their kinds."""
     receiver = Receiver()
     application = web.Application()
     application.router.add_post("/{path:.*}", receiver.receive)

@@ -1,6 +1,6 @@
 """Sends a camera and a microphone by WHIP: `python whip_camera.py SERVER MEETING [SECONDS]`.
 
-A stream key is made for it, as for any encoder that is configured once; here it is deleted at the end.
+It creates a stream key, as for an encoder that is configured once, and deletes it at the end.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A whiteboard by data messages: `python whiteboard.py SERVER MEETING NAME`.
 
-Each stroke is a JSON message under the topic "strokes". Who comes later is told all strokes by those who are there, so
-strokes have ids, and a known one is drawn once.
+Each stroke is a JSON message under the topic "strokes". Newcomers request all strokes from everybody who is present, so
+a stroke may arrive several times; it has an id, and is drawn once.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Whiteboard:
         await self._room.send_data(b"", topic=f"{TOPIC}?")
 
     async def follow(self, wanted: int) -> None:
-        """Draw what others draw, and tell them what they ask for, until there are so many strokes."""
+        """Add the strokes of others, and answer their requests, until there are `wanted` strokes."""
         with self._room.data() as received:
             async for message in received:
                 if message.topic == f"{TOPIC}?":
@@ -60,7 +60,7 @@ async def main(server: str, key: str, meeting: str, name: str, wanted: int = 1_0
         await board.ask()
         await board.draw([(0.1, 0.1), (0.9, 0.9)], "#0a7")
         await following
-        await asyncio.sleep(1.0 if wanted < 1_000_000 else 0)  # for others that still ask
+        await asyncio.sleep(1.0 if wanted < 1_000_000 else 0)  # newcomers may still ask for the strokes
         return list(board.strokes.values())
 
 

@@ -65,7 +65,7 @@ class _Request(NamedTuple):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query without absent values; true and false as in JSON."""
+        """Return the query parameters without absent values; booleans are written as in JSON."""
         given = {name: value for name, value in (self.query or {}).items() if value is not None}
         return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
 
@@ -82,7 +82,7 @@ class Api:
         self._verify_tls = verify_tls
         self._session: aiohttp.ClientSession | None = None
         self.rest = Rest(self)
-        """Every operation of the REST API, with types."""
+        """Typed methods for every operation of the REST API."""
 
     async def __aenter__(self) -> "Api":
         connector = aiohttp.TCPConnector(ssl=self._verify_tls)
@@ -112,14 +112,14 @@ class Api:
     async def request_json(
         self, method: str, path: str, *, body: Any = None, query: Query | None = None, content: bytes | None = None
     ) -> Any:
-        """Return the JSON response of a path, None for an empty one; raises ApiError for a refusal."""
+        """Return the JSON response to a request, None if it is empty; raises ApiError for an error response."""
         data, is_json = await self._signed_in(_Request(method, path, body, query, content))
         return msgspec.json.decode(data) if data and is_json else None
 
     async def request_bytes(
         self, method: str, path: str, *, body: Any = None, query: Query | None = None, content: bytes | None = None
     ) -> bytes:
-        """Return the body of the response of a path; raises ApiError for a refusal."""
+        """Return the body of the response to a request; raises ApiError for an error response."""
         data, _ = await self._signed_in(_Request(method, path, body, query, content))
         return data
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Runs coroutines for calling threads, which wait for the results."""
+    """Runs coroutines for other threads, which wait for the results."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -34,7 +34,7 @@ class BackgroundLoop:
                 return
 
     def close(self) -> None:
-        """Cancel what still runs, and end the thread."""
+        """Cancel the running coroutines, and end the thread."""
         self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

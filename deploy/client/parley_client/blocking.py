@@ -1,6 +1,6 @@
-"""The client for programs without asyncio: the same calls, which wait for their results.
+"""The client for programs without asyncio: the same methods, which block until they have a result.
 
-An event loop runs in a thread of its own; media are received there, and frames may be sent from any thread.
+An event loop runs in a background thread and receives media. Frames may be sent from any thread.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ class Api:
         self._loop.run(self._api.login(username, password))
 
     def join(self, meeting: str, name: str | None = None, **options: Any) -> "Room":
-        """Join a meeting; use the result by `with`. `options` are those of Room."""
+        """Join a meeting; use the result in a `with` statement. `options` are those of Room."""
         joined = self._loop.run(self._api.join(meeting, name))
         options = {"verify_tls": self._verify_tls} | options
         return Room(room.Room(self._api.signaling_url(joined), token=joined.token, **options), self._loop)
@@ -69,7 +69,7 @@ class Room:
 
     @property
     def state(self) -> room.RoomState:
-        """The state received from the server; it changes while it is read."""
+        """The state received from the server. The background thread may change it at any time."""
         return self._room.state
 
     def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -107,7 +107,7 @@ class Sending:
         self._sender = media.AudioSender(publication) if publication.codec.is_audio else media.VideoSender(publication)
 
     def send(self, frame: av.AudioFrame | av.VideoFrame) -> None:
-        """Encode and send a frame, at the pace of the caller."""
+        """Encode and send a frame now; the caller keeps the pace."""
 
         async def send() -> None:
             self._sender.send(frame)  # type: ignore[arg-type]  # of the publication's kind

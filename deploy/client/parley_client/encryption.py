@@ -34,13 +34,13 @@ class Encryption:
         return cls(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS))
 
     def encrypt(self, frame: bytes, video: bool) -> bytes:
-        """Return a frame encrypted."""
+        """Return an encrypted frame."""
         clear = frame[: _clear_bytes(frame, video)]
         iv = os.urandom(_IV_BYTES)
         return clear + self._aead.encrypt(iv, frame[len(clear) :], clear) + iv
 
     def decrypt(self, frame: bytes, video: bool) -> bytes | None:
-        """Return a frame in clear; None if it was encrypted with another key, or not at all."""
+        """Return a decrypted frame; None if it was encrypted with another key, or not at all."""
         clear = frame[: _clear_bytes(frame, video)]
         if len(frame) < len(clear) + _TAG_BYTES + _IV_BYTES:
             return None

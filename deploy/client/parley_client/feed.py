@@ -1,4 +1,4 @@
-"""Feeds: what a room receives, for one reader. A slow reader loses the oldest entries and sees how many."""
+"""Feeds: queues of what a room receives, each for one reader. If that is too slow, the oldest entries are dropped."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ class Feed(Generic[T]):
 
     def __init__(self) -> None:
         self.dropped = 0
-        """The number of entries that the reader was too slow for."""
+        """The number of dropped entries."""
         self._waiting: deque[T] = deque()
         self._ended = False
         self._changed = asyncio.Event()
@@ -47,7 +47,7 @@ class Feed(Generic[T]):
 
 @contextlib.contextmanager
 def fed(feeds: list[Feed[T]]) -> Iterator[Feed[T]]:
-    """Yield a new feed that is in `feeds` meanwhile."""
+    """Yield a new feed, which is in `feeds` for the time of the context."""
     feed: Feed[T] = Feed()
     feeds.append(feed)
     try:

@@ -1,4 +1,4 @@
-"""Sound and pictures as PyAV frames: encodes what is sent, decodes what is received."""
+"""Audio and video as PyAV frames: encodes frames to send, decodes received ones."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +26,7 @@ _DECODERS = {Codec.OPUS: "libopus", Codec.VP8: "vp8", Codec.VP9: "vp9", Codec.H2
 
 
 class AudioSender:
-    """Encodes audio of any format, rate and frame size to Opus and sends it as it is given."""
+    """Encodes audio of any format, sample rate and frame size to Opus and sends it at once."""
 
     def __init__(self, publication: Publication, *, bit_rate: int = 48_000) -> None:
         self._publication = publication
@@ -40,8 +40,8 @@ class AudioSender:
         self._samples = 0
 
     def send(self, frame: av.AudioFrame) -> None:
-        """Send a frame; less than 20 ms waits for the next."""
-        frame.pts = None  # the resampler then counts by itself
+        """Send a frame; a rest of less than 20 ms is sent with the next one."""
+        frame.pts = None  # without timestamps, the resampler counts the samples itself
         for piece in self._resampler.resample(frame):
             piece.pts = None
             for packet in self._encoder.encode(piece):
@@ -50,12 +50,12 @@ class AudioSender:
 
 
 class VideoSender:
-    """Encodes pictures in the codec of the publication and sends them; new viewers get a keyframe."""
+    """Encodes images in the codec of the publication and sends them; new subscribers get a keyframe."""
 
     def __init__(self, publication: Publication, *, bit_rate: int = 800_000, frames_per_second: int = 30) -> None:
         """Raises ValueError if the codec cannot be encoded here."""
         if publication.codec not in _ENCODERS:
-            raise ValueError(f"{publication.codec.name} cannot be encoded here, only sent encoded")
+            raise ValueError(f"{publication.codec.name} cannot be encoded here; send encoded frames")
         self._publication = publication
         self._bit_rate = bit_rate
         self._rate = frames_per_second
@@ -65,7 +65,7 @@ class VideoSender:
         self._last = -1
 
     def send(self, frame: av.VideoFrame) -> None:
-        """Send a picture at its time, or now if it has none. Another size begins with a keyframe."""
+        """Send an image with its timestamp, or the current time if it has none. A new size begins with a keyframe."""
         now = time.monotonic_ns() * 9 // 100_000
         at = now if frame.time is None else round(frame.time * _VIDEO_RATE)
         if self._last < 0:
@@ -88,7 +88,7 @@ class VideoSender:
         encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
         encoder.time_base, encoder.framerate = Fraction(1, _VIDEO_RATE), Fraction(self._rate)
         encoder.bit_rate = self._bit_rate
-        encoder.gop_size = self._rate * 60  # keyframes are asked for
+        encoder.gop_size = self._rate * 60  # keyframes are sent on request
         encoder.options = options
         return encoder
 
@@ -101,7 +101,7 @@ class Decoder:
         self._context: av.CodecContext | None = None
 
     def decode(self, encoded: EncodedFrame) -> Iterator[av.AudioFrame | av.VideoFrame]:
-        """Yield what a frame decodes to; frames that cannot be decoded yet yield nothing."""
+        """Yield the decoded frames of an encoded one; nothing if it cannot be decoded yet."""
         if encoded.codec is not self._codec or self._context is None:
             self._codec = encoded.codec
             self._context = av.CodecContext.create(_DECODERS[encoded.codec], "r")

@@ -43,7 +43,7 @@ class Publication:
     transport_sequence: TransportSequence
     send_packet: Callable[[bytes], bool]
     encrypt: Callable[[bytes, bool], bytes] | None = None
-    """Returns a frame of video (or audio: False) encrypted."""
+    """A function that encrypts a frame; the flag is True for video, False for audio."""
     track: str = ""
     ssrc: int = field(default_factory=lambda: secrets.randbits(31) | 1)
     rtx_ssrc: int | None = None

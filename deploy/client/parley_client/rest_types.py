@@ -1493,7 +1493,7 @@ class StreamKeys(TypedDict):
 
 class StreamReport(TypedDict):
     """The state of a stream that comes in, since `since`. `error` is the latest problem.
-    `bits_per_second` and `pictures_per_second` are those that arrive; pictures that the server left
+    `bits_per_second` and `frames_per_second` are those that arrive; pictures that the server left
     out because it was too busy count as `dropped`.
     """
 
@@ -1503,7 +1503,7 @@ class StreamReport(TypedDict):
     bits_per_second: int
     width: int
     height: int
-    pictures_per_second: float
+    frames_per_second: float
     dropped: int
     attempts: int
     error: str

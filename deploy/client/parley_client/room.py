@@ -46,9 +46,10 @@ ALL_CODECS = frozenset({Codec.OPUS, Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1}
 
 
 class EncodedFrame(NamedTuple):
-    """A complete frame of a remote track. `timestamp` counts in the codec's clock: 48 kHz for Opus, 90 kHz for video.
+    """A complete frame of a remote track. `timestamp` is in units of the codec's clock: 48 kHz for Opus, 90 kHz for
+    video.
 
-    `intact` is False while a picture that this one refers to is missing.
+    `intact` is False if a frame to which this one refers is missing.
     """
 
     codec: Codec
@@ -240,11 +241,11 @@ class Room:
         await self.send(signaling.Chat(text=text, to=to))
 
     def messages(self) -> AbstractContextManager[Feed[signaling.ServerMessage]]:
-        """Return a feed of all further signaling messages, for use by `with`."""
+        """Return a feed of all further signaling messages, for a `with` statement."""
         return fed(self._feeds)
 
     def data(self) -> AbstractContextManager[Feed[DataReceived]]:
-        """Return a feed of all further data messages, for use by `with`; needs Room(data=True)."""
+        """Return a feed of all further data messages, for a `with` statement; needs Room(data=True)."""
         return fed(self._data_feeds)
 
     @contextlib.contextmanager
@@ -258,7 +259,7 @@ class Room:
     async def send_data(self, payload: bytes, *names: str, topic: str = "", seconds: float = 30.0) -> None:
         """Send a reliable data message as soon as the channel has room for it.
 
-        Many messages in a row, such as those of a file, thus never overflow the channel. Raises ConnectionError if
+        So a series of messages, such as the pieces of a file, never overflows the channel. Raises ConnectionError if
         there is no channel, and TimeoutError.
         """
         await self._data_until(lambda buffered: buffered is not None and buffered <= _DATA_BUFFERED, seconds)

@@ -35,7 +35,7 @@ class ReceivedStream:
     rtx_payload_types: dict[int, int]
     keep_frames: bool = False
     decrypt: Callable[[bytes, bool], bytes | None] | None = None
-    """Returns a frame of video (or audio: False) in clear; None if it cannot be decrypted."""
+    """A function that decrypts a frame, or returns None if it cannot; the flag is True for video, False for audio."""
     on_frame: Callable[["ReceivedStream", Frame], None] | None = None
     packets: int = 0
     undecrypted: int = 0

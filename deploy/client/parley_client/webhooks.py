@@ -1,4 +1,4 @@
-"""Webhooks: checks that a delivery is the server's, and recognises repeated ones."""
+"""Webhooks: checks that a delivery comes from the server, and recognises repeated ones."""
 
 import hmac
 import re
@@ -13,13 +13,13 @@ _REMEMBERED = 10_000
 
 
 class BadSignature(ValueError):
-    """The delivery was not signed with this secret, or long ago."""
+    """The delivery was not signed with this secret, or its signature is too old."""
 
 
 def verify(secret: str, signature: str, body: bytes, *, now: float | None = None) -> dict[str, Any]:
-    """Return the event of a delivery whose X-Parley-Signature is right and recent; raises BadSignature.
+    """Return the event of a delivery if its X-Parley-Signature is valid and recent; otherwise raises BadSignature.
 
-    While a secret is being rotated, the header has a signature for the new and for the old one; either is accepted.
+    While a secret is rotated, the header has a signature by the new secret and one by the old; either is accepted.
     """
     fields = [part.partition("=") for part in signature.split(",")]
     at = next((value for name, _, value in fields if name == "t"), "")
@@ -34,7 +34,7 @@ def verify(secret: str, signature: str, body: bytes, *, now: float | None = None
 
 
 class Seen:
-    """Recognises repeated events by `id`: deliveries are repeated until the answer arrives."""
+    """Recognises repeated events by `id`: a delivery is repeated until the server gets a response."""
 
     def __init__(self) -> None:
         self._ids: OrderedDict[int, None] = OrderedDict()

@@ -24,7 +24,7 @@ _REPORT_SECONDS = 1.0
 
 
 class WhipRefused(ConnectionError):
-    """The server refused the offer, with this status and text."""
+    """The server refused the offer; `status` is the HTTP status."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(f"{status}: {detail}")
@@ -32,7 +32,7 @@ class WhipRefused(ConnectionError):
 
 
 class WhipPublisher:
-    """An async context manager: inside, `camera` and `microphone` send."""
+    """An async context manager; while it is open, `camera` and `microphone` can send."""
 
     def __init__(self, url: str, key: str, *, codec: Codec = Codec.VP8, verify_tls: bool = True) -> None:
         self._url = url

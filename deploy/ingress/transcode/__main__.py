@@ -1,10 +1,10 @@
-"""The process that transcodes one stream. It decodes media of strangers, so it has no secrets, no files, no network.
+"""The process that transcodes one stream. It decodes untrusted media, so it has no secrets, files or network.
 
     python -m ingress.transcode DESCRIPTOR BROKER
 
-exchanges units (foundation.media_units) over the socket DESCRIPTOR: in come the order, the units of the stream unless
-the order names a URL, and requests for keyframes; out go encoded pictures and sound, and the stream's state. Over the
-socket BROKER the content of URLs is fetched (ingress.fetching).
+exchanges units (foundation.media_units) over the socket DESCRIPTOR. It receives the order, the units of the stream
+unless the order has a URL, and requests for keyframes; it sends encoded video and audio, and the stream's state. Over
+the socket BROKER it requests content of URLs (ingress.fetching).
 """
 
 import contextlib
@@ -38,13 +38,13 @@ _PROBE = {"probesize": "2000000", "analyzeduration": "2000000", "http_persistent
 
 
 class Transcoder:
-    """One stream, from the socket or a URL to the socket."""
+    """Transcodes one stream from the socket, or from a URL, and writes the result to the socket."""
 
     def __init__(self, peer: socket.socket, broker: Broker, unbuffered: RawIOBase, order: Order) -> None:
         self._peer = peer
         self._broker = broker
         self._order = order
-        # For a URL the socket is polled, and a poll does not see what has been buffered.
+        # With a URL, the socket is polled, and `select` does not see bytes that a reader has already buffered.
         self._in: BufferedIOBase | RawIOBase = unbuffered if order.url else peer.makefile("rb")
         self._video = VideoTranscoder(order.height)
         self._audio = AudioTranscoder()
@@ -83,7 +83,7 @@ class Transcoder:
         with av.open(self._order.url, io_open=self._broker.open, options=_PROBE) as source:
             video, audio = _chosen(source, self._order.height)
             if video is None and audio is None:
-                raise ValueError("there is neither picture nor sound at this URL")
+                raise ValueError("the URL has neither video nor audio")
             self._tell(video=video is not None, audio=audio is not None)
             clock = _Clock()
             for packet in source.demux([stream for stream in (video, audio) if stream is not None]):
@@ -108,7 +108,7 @@ class Transcoder:
             self._send(self._audio.sound(us, frame))
 
     def _wait_until(self, due: float) -> bool:
-        """Take requests until a time of the monotonic clock; return False if the ingress has closed the socket."""
+        """Take requests until `due`, on the monotonic clock; return False if ingress has closed the socket."""
         while True:
             left = due - time.monotonic()
             ready, _, _ = select.select([self._peer], [], [], max(0.0, left))
@@ -133,7 +133,7 @@ class Transcoder:
 
 
 class _Clock:
-    """The relation of a source's timestamps to time: they begin at 0, and gaps and jumps are taken out."""
+    """Relation of a source's timestamps to media time, which begins at 0; large gaps and jumps are removed."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -141,7 +141,7 @@ class _Clock:
         self._last = 0
 
     def due(self, us: int) -> float:
-        """Return the monotonic time at which a packet with this decoding time is to be played."""
+        """Return the monotonic time at which a packet with the decoding time `us` is due."""
         if self._shift is None or abs(us + self._shift - self._last) > _LARGEST_GAP_US:
             elapsed = int((time.monotonic() - self._begun) * _MICROSECONDS)
             self._shift = max(elapsed, self._last) - us
@@ -161,7 +161,7 @@ def _reason(error: Exception) -> str:
 
 
 def _chosen(source: Any, height: int) -> tuple[Any, Any]:
-    """Return the video stream that is closest to the height to be sent, and the best audio stream; drop others."""
+    """Return the video stream whose height is closest to `height`, and the best audio stream; discard the others."""
     videos = [one for one in source.streams.video if one.codec_context is not None and one.codec_context.height]
     video = min(videos, key=lambda one: abs(one.codec_context.height - height), default=None)
     audio = source.streams.best("audio", related=video)
@@ -174,7 +174,7 @@ def _chosen(source: Any, height: int) -> tuple[Any, Any]:
 
 
 def _warm_up() -> None:
-    """Load what the libraries would load on use, since a confined process cannot read files."""
+    """Load everything that the libraries would load on first use, since a confined process cannot read files."""
     preload.whole_package(av, _NOT_NEEDED)
     audio, video = AudioTranscoder(), VideoTranscoder(180)
     sound = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), "s16", "stereo")

@@ -1,4 +1,4 @@
-"""Sound of any source as Opus: 48 kHz stereo, 20 ms per frame, with timestamps that follow those of the source."""
+"""Transcoding of audio to Opus: 48 kHz stereo, 20 ms per frame, with timestamps that follow those of the source."""
 
 from fractions import Fraction
 
@@ -10,13 +10,13 @@ from foundation.media_units import Unit, UnitKind
 _RATE = 48_000
 _SAMPLES = 960
 _SLACK = _RATE * 25 // 1000
-"""Sound whose timestamps are off by more samples than this is moved, since picture and sound would drift apart."""
+"""Audio whose timestamps deviate by more samples than this is moved, so that audio and video stay synchronised."""
 _BITS = 96_000
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
 class AudioTranscoder:
-    """Decodes AAC, or takes decoded sound, and encodes it."""
+    """Decodes AAC, or takes decoded audio, and encodes it."""
 
     def __init__(self) -> None:
         self._decoder: av.AudioCodecContext | None = None
@@ -36,7 +36,7 @@ class AudioTranscoder:
         self._decoder = decoder
 
     def packet(self, us: int, data: bytes) -> list[Unit]:
-        """Decode a raw AAC frame; return encoded sound."""
+        """Decode a raw AAC frame; return units of Opus."""
         if self._decoder is None:
             return []
         packet = av.Packet(data)
@@ -44,11 +44,11 @@ class AudioTranscoder:
         try:
             decoded = self._decoder.decode(packet)
         except (av.FFmpegError, EOFError):
-            return []  # of damaged sound
+            return []  # the frame is damaged
         return [unit for sound in decoded for unit in self.sound(us if sound.pts is None else sound.pts, sound)]
 
     def sound(self, us: int, sound: av.AudioFrame) -> list[Unit]:
-        """Encode sound that begins at `us`."""
+        """Encode audio that begins at `us`; return units of Opus."""
         form = (sound.format.name, sound.layout.name, sound.sample_rate)
         if self._resampler is None or form != self._form:
             self._form, self._resampler = form, av.AudioResampler(format="s16", layout="stereo", rate=_RATE)
@@ -76,7 +76,7 @@ class AudioTranscoder:
         return units
 
     def _flush(self) -> list[Unit]:
-        """Complete the frame that has begun with silence."""
+        """Fill the incomplete frame with silence."""
         missing = -self._given % _SAMPLES
         if self._offset is None or not missing:
             return []

@@ -4,7 +4,7 @@ import msgspec
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to transcode the content of `url`, or without one the units that come in over the socket."""
+    """The order to transcode the content of `url`, or, if it is empty, the units received over the socket."""
 
     height: int
     url: str = ""
@@ -31,10 +31,10 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer, with a descriptor that has the content unless there is an `error`.
+    """The response to a Fetch, with a descriptor to read the content from, unless there is an `error`.
 
-    `size` is the length of the whole content, -1 if it is unknown. `seekable` means that offsets are honoured. `url` is
-    where redirects led.
+    `size` is the length of the entire content in bytes, -1 if it is unknown. `seekable`: the server supports offsets.
+    `url` is the address after redirects.
     """
 
     size: int = -1

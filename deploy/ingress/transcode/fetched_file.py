@@ -1,4 +1,4 @@
-"""Content of a URL as a file, for FFmpeg. The ingress fetches it, since this process has no network."""
+"""Content of a URL as a file, for FFmpeg. Ingress fetches it, since this process has no network."""
 
 import os
 import socket
@@ -10,11 +10,11 @@ from ingress.transcode.contract import Fetch, Fetched
 
 _MAX_ANSWER = 16 * 1024
 _MAX_SKIPPED = 256 * 1024
-"""Bytes that are read and dropped rather than fetched anew."""
+"""The most bytes that a seek reads and discards instead of sending a new request."""
 
 
 class Broker:
-    """The socket (SEQPACKET) to the ingress. `open` has the form that PyAV wants of `io_open`."""
+    """The socket (SEQPACKET) to ingress. `open` has the signature that PyAV requires of `io_open`."""
 
     def __init__(self, ingress: socket.socket) -> None:
         self._socket = ingress
@@ -24,11 +24,11 @@ class Broker:
         return FetchedFile(self, url)
 
     def fetch(self, url: str, offset: int) -> tuple[Fetched, int]:
-        """Request content; return the answer, and a descriptor that has the content. Raises OSError."""
+        """Request content; return the response, and a descriptor to read the content from. Raises OSError."""
         self._socket.send(msgspec.json.encode(Fetch(url=url, offset=offset)))
         data, descriptors, _, _ = socket.recv_fds(self._socket, _MAX_ANSWER, 1)
         if not data:
-            raise OSError("the ingress has ended")
+            raise OSError("ingress has ended")
         answer = msgspec.json.decode(data, type=Fetched)
         if answer.error or not descriptors:
             raise OSError(answer.error or "nothing was fetched")
@@ -36,7 +36,7 @@ class Broker:
 
 
 class FetchedFile:
-    """A file that is read from the beginning, and elsewhere if its server can do that."""
+    """A file that can be read from the beginning, and from any offset if its server supports ranges."""
 
     def __init__(self, broker: Broker, url: str) -> None:
         self._broker = broker
@@ -52,11 +52,11 @@ class FetchedFile:
         self._at += len(data)
         self._wanted = self._at
         if not data and 0 <= self._at < self._about.size:
-            raise OSError("the connection ended before the content")
+            raise OSError("the connection ended before the content was complete")
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Continue reading elsewhere. Raises OSError if the size is needed, and unknown."""
+        """Set the offset of the next read. Raises OSError if `whence` needs the size and that is unknown."""
         if whence == os.SEEK_END:
             if self._about.size < 0:
                 raise OSError("the size is unknown")

@@ -1,4 +1,4 @@
-"""Pictures of any source as H.264 that every WebRTC receiver decodes: Constrained Baseline, so without B-frames."""
+"""Transcoding of video to H.264 that every WebRTC receiver decodes: Constrained Baseline, which has no B-frames."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ _CLOCK = 90_000
 _MICROSECOND = Fraction(1, 1_000_000)
 _RATE = 30
 _LEAST_STEP_US = 25_000
-"""Pictures that follow sooner are left out, so at most 40 a second are sent, and every second one of 50 or 60."""
+"""The least interval of frames. At most 40 per second are sent; of 50 or 60, every second one."""
 _BITS_PER_PIXEL = 0.075
 _LEAST_BITS = 300_000
 _KEYFRAME_PICTURES = 10 * _RATE
@@ -20,11 +20,11 @@ _MAX_SIDE = 8192
 
 
 class VideoTranscoder:
-    """Decodes H.264, or takes decoded pictures, and encodes them at most `height` high."""
+    """Decodes H.264, or takes decoded images, and encodes them with at most `height` lines."""
 
     def __init__(self, height: int) -> None:
         self.size = (0, 0)
-        """The size of pictures as they arrive."""
+        """The width and height of the incoming video."""
         self.keyframe_wanted = False
         self._height = height
         self._decoder: av.VideoCodecContext | None = None
@@ -36,11 +36,11 @@ class VideoTranscoder:
         decoder = av.CodecContext.create("h264", "r")
         assert isinstance(decoder, av.VideoCodecContext)
         decoder.extradata = record
-        decoder.thread_count = 1  # further threads delay pictures
+        decoder.thread_count = 1  # each further thread delays the output by a frame
         self._decoder = decoder
 
     def packet(self, us: int, data: bytes) -> list[Unit]:
-        """Decode an access unit with length-prefixed NAL units; return encoded pictures."""
+        """Decode an access unit with length-prefixed NAL units; return units of H.264."""
         if self._decoder is None:
             return []
         packet = av.Packet(data)
@@ -48,18 +48,18 @@ class VideoTranscoder:
         try:
             decoded = self._decoder.decode(packet)
         except (av.FFmpegError, EOFError):
-            return []  # of damaged pictures
+            return []  # the access unit is damaged
         return [unit for image in decoded for unit in self.picture(us if image.pts is None else image.pts, image)]
 
     def picture(self, us: int, image: av.VideoFrame) -> list[Unit]:
-        """Encode a picture."""
+        """Encode an image; return units of H.264, none if it follows too soon."""
         if self._last_us is not None and -1_000_000 < us - self._last_us < _LEAST_STEP_US:
             return []
         if (image.width, image.height) != self.size or self._encoder is None:
             self.size = (image.width, image.height)
             self._encoder = _encoder(*_fitting(*self.size, self._height))
         elif self._last_us is not None and us < self._last_us:
-            self._encoder = _encoder(self._encoder.width, self._encoder.height)  # the source began again
+            self._encoder = _encoder(self._encoder.width, self._encoder.height)  # the source's timestamps jumped back
         self._last_us = us
         encoder = self._encoder
         scaled = image.reformat(width=encoder.width, height=encoder.height, format="yuv420p")
@@ -73,9 +73,9 @@ class VideoTranscoder:
 
 
 def _fitting(width: int, height: int, most: int) -> tuple[int, int]:
-    """Return the size to encode: even, at most `most` high and 16:9 of that in area."""
+    """Return the size to encode: even numbers, the shorter side at most `most`, the area at most that of 16:9."""
     if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
-        raise ValueError("the pictures of the stream are too large")
+        raise ValueError("the stream's resolution is too large")
     area = most * most * 16 / 9
     scale = min(1.0, most / min(width, height), (area / (width * height)) ** 0.5)
     return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)

@@ -4,8 +4,8 @@ Switching to a layer of a third of the bitrate and back takes two keyframes and 
 moment disturbs less. So a dip of limited depth is tolerated for a while, as long as the queue stays short. If the only
 video would be paused, it is tolerated indefinitely: an estimate is hardly exact enough to justify showing nothing. A
 longer queue, or a deeper dip, is tolerated for long enough to see who filled the queue: this sender, or others on the
-link. At a high loss only the last video is kept, as long as nothing waits once the queue had time to drain: a short
-queue overflows before packets wait for long.
+link. At a high loss, only the last video is kept, and only if no queue remains after the time that it needs to drain:
+a short queue can overflow without long waits.
 """
 
 _DEPTH = 1.6  # the maximum cost of the sent layers, as a multiple of the estimate
@@ -13,8 +13,8 @@ _LONGEST_NS = 2_500_000_000
 _QUEUE_NS = 200_000_000
 _LAST_NS = 2_000_000_000
 _MUCH_LOST = 0.08
-_DRAIN_NS = 500_000_000  # the estimate falls because of a queue, which is gone soon
-_SHORT_QUEUE_NS = 30_000_000  # what was lost is lost no more, or it is the link's own loss
+_DRAIN_NS = 500_000_000  # the time that a queue gets to drain after the estimate has fallen because of it
+_SHORT_QUEUE_NS = 30_000_000  # a queue this short causes no losses, so they are over, or they are the link's own
 
 
 class Dips:

@@ -88,8 +88,8 @@ class IceReceived(NamedTuple):
 
 
 class Repeatable(NamedTuple):
-    """A check whose repetitions on the same 5-tuple need no decision: its raw attributes, and the key of both
-    messages.
+    """A check that may be repeated on the same 5-tuple without a new decision: its raw attributes, and the key that
+    signs request and response.
     """
 
     five_tuple: FiveTuple
@@ -259,8 +259,8 @@ class IceLite:
         return accepted
 
     def repeatable(self) -> Repeatable | None:
-        """Return the newest check of the selected pair. Somebody else may answer its repetitions, which change nothing
-        but what `refresh` takes. None if there is no such check.
+        """Return the newest check of the selected pair, None if there is none. The caller may answer repetitions of it
+        without this object, and report them to `refresh`.
         """
         pair = self._selected
         if pair is None or self._expired or pair.generation != self._generation.number or not pair.attributes:
@@ -268,7 +268,7 @@ class IceLite:
         return Repeatable(pair.five_tuple, pair.attributes, self._generation.local.pwd.encode())
 
     def refresh(self, at: int) -> None:
-        """Note that somebody else answered repetitions of `repeatable`, the newest at `at`."""
+        """Note that repetitions of `repeatable` were answered elsewhere, the newest at `at`."""
         if self._selected is not None:
             self._selected.seen = max(self._selected.seen, at)
             self._consent = max(self._consent, at)

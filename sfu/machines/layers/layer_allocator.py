@@ -25,7 +25,7 @@ _PAUSED_WAIT_NS = 4_000_000_000
 _LONG_PAUSE_NS = 8_000_000_000  # an unused estimate rises by probes alone, and may stay just too low
 _MAX_WAIT_NS = 16_000_000_000
 _SHORT_LIVED_NS = 10_000_000_000
-_ROUNDING = 1e-9  # of the estimate, which may be the sum of the costs: what is left may then be just below a cost
+_ROUNDING = 1e-9  # of the estimate: if it equals the sum of the costs, rounding may leave less than the last cost
 _LINK_FELL = 0.6  # of the estimate at the rise, or less: a rise that was too large loses less than that
 
 PAUSED = -1

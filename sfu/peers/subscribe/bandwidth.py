@@ -178,7 +178,9 @@ class Bandwidth:
 
     @property
     def _inherent_loss(self) -> float:
-        """The loss while none of our packets waited. The short queue of a burst does not change it at once."""
+        """The loss measured while none of our packets waited; 0 if that is long ago. A short queue, as after a burst,
+        keeps the last value.
+        """
         if self._estimator.is_drained:
             return self._estimator.state.loss
         return self._drained_loss if self._checked_at - self._drained_at < _BURST_NS else 0.0

@@ -238,7 +238,7 @@ class SubscribePeer:
         if self.data is not None:
             self.data.handle_timer(now)
         if not self._flows(now):
-            self._next_report = now + _LATER_REPORT_NS  # no separate wake-up with nothing to report
+            self._next_report = now + _LATER_REPORT_NS  # no wake-up, since there is nothing to report
         elif now >= self._next_report:
             self._reports += self._send_reports(now)
             is_awaited = self._reports < _FIRST_REPORTS

@@ -1,6 +1,6 @@
-"""The catalogue of events: every kind that the code writes is in it, and its schemas are kept in docs/events.
+"""The catalogue of events: every kind that the code writes is in it, and its schemas are in docs/events.
 
-What the events of all tests hold is checked against the schemas by the fixture `dsn`.
+The fixture `dsn` checks the events of all other tests against the schemas.
 """
 
 import importlib.util

@@ -44,7 +44,7 @@ async def test_pages_of_listed_origins_call_with_bearer_tokens(config: ControlCo
         async with session.post(f"{server.url}/api/v1/auth/login", json=body, headers=headers) as answer:
             assert (answer.status, "Set-Cookie" in answer.headers) == (200, False)
 
-        # They can show a meeting in a frame, and nothing else.
+        # Such pages can show only a meeting in a frame.
         for path, frames in (("/m/abcd", f"'self' {LISTED}"), ("/", "'none'"), ("/account", "'none'")):
             shown = await send(people.nobody(), "GET", path, LISTED)
             assert shown.headers["Content-Security-Policy"].endswith(f"frame-ancestors {frames}")

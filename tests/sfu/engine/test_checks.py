@@ -1,4 +1,4 @@
-"""Consent checks: repetitions of a known one are answered, everything else is left to policy."""
+"""Consent checks: the engine answers repetitions of a known one, and leaves everything else to policy."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,7 +54,7 @@ def test_the_address_of_a_client_behind_us_is_reported(engine: Engine) -> None:
 
 
 def left(engine: Engine, data: bytes, source: tuple[str, int] = SOURCES[0], local: int = 0) -> bool:
-    """Return whether the engine leaves a datagram to policy, as it is."""
+    """Return whether the engine leaves a datagram unchanged to policy."""
     result = engine.process([Datagram(data, source, local, 5)], 5)
     return not result.outgoing and [entry.data for entry in result.leftovers if entry.kind is LeftoverKind.STUN] == [
         data
@@ -67,7 +67,7 @@ def test_everything_else_is_left_to_policy(engine: Engine) -> None:
     assert left(engine, check(), local=1)
     assert left(engine, check(priority=101))
     data = check()
-    for where in set(range(1, len(data))) - set(range(8, 20)):  # but for the transaction
+    for where in set(range(1, len(data))) - set(range(8, 20)):  # except the transaction id
         assert left(engine, data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :])
     assert left(engine, data[:-8] + data[-8:] * 2)
     forged = data[: -8 - 20] + bytes(20)

@@ -108,7 +108,7 @@ def test_what_waits_of_a_stopped_route_is_dropped_and_its_numbers_are_taken_by_w
 
 
 def test_what_waits_is_neither_repeated_nor_padding(engine: Engine) -> None:
-    """A receiver would take the packets before it for lost, and request all of them."""
+    """A receiver would consider the packets before it lost, and request all of them."""
     publisher, subscriber = paced(engine)
     engine.report_sent(2, True)  # type: ignore[attr-defined]  # both engines can
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]

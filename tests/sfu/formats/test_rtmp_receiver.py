@@ -1,4 +1,4 @@
-"""The listening side of RTMP: our own publisher is served, whatever the cuts; nonsense is refused, and bounded."""
+"""Server side of RTMP: it serves our own publisher, however bytes are split; invalid input is refused and bounded."""
 
 from itertools import pairwise
 
@@ -82,7 +82,7 @@ MESSAGES = st.lists(
 
 @given(MESSAGES, st.binary(max_size=60), st.lists(st.integers(0, 5000), max_size=6))
 def test_any_client_is_served_or_refused(messages: list[Message], tail: bytes, cuts: list[int]) -> None:
-    """Whatever comes, in whatever pieces: events in order, or a ValueError; publishing is asked for at most once."""
+    """Any bytes, however split: events in order, or a ValueError; at most one request to publish."""
     data = HELLO + b"".join(chunks(message, 128) for message in messages) + tail
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     receiver, events = Receiver(), []

@@ -73,7 +73,7 @@ class Node:
         self.keyframes: dict[int, int] = {}
         self.allowance = 64.0
         self.held = 0.0
-        """Seconds of a full load that wait in the sockets' buffers."""
+        """The load that waits in the sockets' buffers, in seconds of a full load."""
         self._begin_window()
 
     def _begin_window(self) -> None:
@@ -119,7 +119,7 @@ class Node:
             self._end_window()
 
     def _stand_still(self, load: float) -> None:
-        """Take a moment in which the process does not run: packets wait in the sockets' buffers, which overflow."""
+        """Simulate a moment in which the process does not run: packets wait in the sockets' buffers, which overflow."""
         offered = load * TICK
         kept = min(offered, BUFFER - self.held)
         self.held += kept
@@ -211,8 +211,8 @@ class Node:
 
 @pytest.mark.parametrize(("rooms", "seconds"), [(40, 60), (5, 20)])
 def test_half_as_much_again_as_there_is_time_for(rooms: int, seconds: int) -> None:
-    """A minute of it: sound whole, as much as a full node forwards, back to normal within 2 s. What holds for rooms
-    holds for the cameras of one room.
+    """A minute of overload: no audio is lost, the node forwards as much as at full load, and recovers within 2 s. The
+    same holds for the cameras of one room.
     """
     node = Node(rooms)
     node.run(5, 0.8)
@@ -237,7 +237,7 @@ def test_a_pause_at_80_percent_is_over_within_a_second() -> None:
 
 
 def test_pauses_in_a_row_leave_no_pictures_out_afterwards() -> None:
-    """Each comes while the node is still working off the one before."""
+    """Each pause begins while the node still processes the backlog of the previous one."""
     node = Node()
     node.run(5, 0.8)
     for _ in range(6):
@@ -250,7 +250,7 @@ def test_pauses_in_a_row_leave_no_pictures_out_afterwards() -> None:
 
 @pytest.mark.parametrize("load", [0.8, 0.92])
 def test_a_neighbour_that_takes_the_processor_for_moments_costs_no_pictures(load: float) -> None:
-    """A tenth of each second, in which the sockets overflow."""
+    """The process does not run for a tenth of each second, in which the sockets overflow."""
     node = Node()
     for _ in range(10):
         node.run(0.1, load, capacity=0.0)
@@ -330,7 +330,7 @@ def test_losses_count_by_their_share_and_only_if_they_go_on() -> None:
     assert not shedding.update(few, 11 * WINDOW_NS)
     assert not shedding.update(many, 12 * WINDOW_NS)
     assert shedding.update(many, 13 * WINDOW_NS)
-    assert shedding.step == 1 + int(10 * 3 / 7)  # more at once, the more is lost
+    assert shedding.step == 1 + int(10 * 3 / 7)  # the more is lost, the more steps at once
 
 
 def test_a_moment_without_processor_costs_no_pictures_while_policy_is_late() -> None:
@@ -351,7 +351,7 @@ def test_a_pause_is_no_sign_of_how_much_to_leave_out() -> None:
 
 
 def test_a_long_overload_after_a_step_back_does_not_delay_the_next() -> None:
-    """Only the first step after it says that the step back was too large."""
+    """Only the first step after a step back shows that it was too large."""
     shedding = Shedding()
     bad, fine = Measured(100_000_000, 0, 0, 7_000, 0.95), Measured(0, 0, 0, 7_000, 0.8)
     now = 0

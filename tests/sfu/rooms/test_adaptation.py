@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     assert seconds_until(call, {"f"}, 20) <= 12
     call.run(0.5)
     assert pauses(call)[-1] == (False, "")
-    assert len(pauses(call)) <= 4  # it may be tried in vain just before there is room
+    assert len(pauses(call)) <= 4  # an attempt may fail just before there is bandwidth for it
 
 
 def test_a_pause_is_said_to_be_over_once_there_is_a_picture() -> None:

@@ -41,7 +41,7 @@ def datagrams(stage: Stage, senders: list[RtcClient], first: int, rounds: int) -
 
 
 def with_counted_calls(function: Callable[..., object], counted: list[int]) -> Callable[..., None]:
-    """Return the function, which adds to the last entry how many Python functions it calls."""
+    """Return the function wrapped: it adds the number of Python calls that it makes to the last entry."""
 
     def count(frame: FrameType, event: str, argument: object) -> None:
         counted[-1] += event == "call"

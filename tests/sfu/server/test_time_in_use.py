@@ -1,4 +1,4 @@
-"""The share of time in use: what the kernel counts, and where it counts nothing."""
+"""The share of time in use: from the kernel's counters, and None without them."""
 
 import time
 from pathlib import Path

@@ -1,7 +1,7 @@
 import { StatisticsReader } from '@parley/sdk';
 import { enter, next } from './enter.js';
 
-/** Returns some readings of what is received and sent, one each second (`seconds`). */
+/** Returns `readings` of what is received and sent, one every `seconds`. */
 export async function run({ readings = 60, seconds = 1, ...where }) {
   const room = await enter(where, 'statistics');
   if (![...room.roster.tracks.values()].some((track) => track.mediaTrack)) await next(room, 'track-media', (track) => track.mediaTrack);

@@ -1,6 +1,6 @@
 import { enter } from './enter.js';
 
-/** Collects final captions, with the speakers' names, until there are so many lines. */
+/** Collects final captions, with the speakers' names, until there are `lines` of them. */
 export async function run({ lines = Infinity, said = () => {}, ...where }) {
   const room = await enter(where, 'caption-reader');
   const found = [];

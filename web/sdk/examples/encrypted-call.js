@@ -11,7 +11,7 @@ export async function speak({ words, signal, ...where }) {
   return encryption.code;
 }
 
-/** Listens until sound was heard; returns the digits and the loudest level (0 to 1), which is 0 with other words. */
+/** Listens until sound was heard; returns the digits and the loudest level (0 to 1), which is 0 if the words differ. */
 export async function listen({ words, seconds = 5, ...where }) {
   const encryption = Encryption.fromPassphrase(words, where.meeting);
   const room = await enter(where, 'encrypted-listener', { options: { encryption } });

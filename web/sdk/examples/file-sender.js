@@ -5,12 +5,12 @@ const PIECE = 48 * 1024;
 
 const digest = async (bytes) => [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))].join(',');
 
-/** Sends a file: first what it is, then its pieces in order. */
+/** Sends a file: first its description, then its pieces in order. */
 export async function send({ file, ...where }) {
   const room = await enter(where, 'file-sender');
   const bytes = new Uint8Array(await file.arrayBuffer());
   const deliver = async (payload) => {
-    // A refusal means that the channel is not open yet, or full.
+    // False means that the channel is not open yet, or full.
     while (!(await room.publishData(payload, { topic: TOPIC }))) await new Promise((resolve) => setTimeout(resolve, 20));
   };
   await deliver(JSON.stringify({ name: file.name, size: bytes.length, digest: await digest(bytes) }));
@@ -18,7 +18,7 @@ export async function send({ file, ...where }) {
   return room; // leave once the receivers have it
 }
 
-/** Receives the next file; `ready` is called in the room. */
+/** Receives the next file; `ready` is called once the room is joined. */
 export async function receive({ ready = () => {}, ...where }) {
   const room = await enter(where, 'file-receiver');
   const pieces = [];
@@ -35,7 +35,7 @@ export async function receive({ ready = () => {}, ...where }) {
   ready();
   await complete;
   const file = new File(pieces, about.name);
-  if ((await digest(await file.arrayBuffer())) !== about.digest) throw new Error('the file did not arrive whole');
+  if ((await digest(await file.arrayBuffer())) !== about.digest) throw new Error('the file is incomplete or damaged');
   room.leave();
   return file;
 }

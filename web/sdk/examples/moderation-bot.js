@@ -4,7 +4,7 @@ import { enter } from './enter.js';
 const FORBIDDEN = ['spam', 'casino'];
 const WARNINGS = 1;
 
-/** Delete a message. It reaches the room before the store, so it may not be known there for a moment. */
+/** Delete a message. The room gets a message before the database does, so the deletion is retried while it is not found. */
 async function withdraw(rest, path, attempts = 50) {
   try {
     await rest.delete(path);
@@ -15,7 +15,7 @@ async function withdraw(rest, path, attempts = 50) {
   }
 }
 
-/** Deletes forbidden messages, warns once, then mutes; ends when so many people are muted. */
+/** Deletes forbidden messages, warns once, then mutes; ends once `mutes` participants are muted. */
 export async function run({ mutes = Infinity, ...where }) {
   const rest = new Rest(where.server, { bearer: where.key });
   const room = await enter(where, 'moderator', { role: 'co-host' });

@@ -3,7 +3,7 @@ import { enter } from './enter.js';
 const TOPIC = 'strokes';
 
 /**
- * Draws a line, and collects what others draw, until there are so many strokes. Who comes later asks for the strokes so far.
+ * Draws a line, and collects what others draw, until there are `wanted` strokes. Newcomers ask for the strokes so far.
  * A page would draw each stroke on a canvas.
  */
 export async function run({ identity, wanted = Infinity, ...where }) {
@@ -22,9 +22,9 @@ export async function run({ identity, wanted = Infinity, ...where }) {
   });
   const mine = { id: crypto.randomUUID(), points: [[0.1, 0.1], [0.9, 0.9]], colour: '#0a7' };
   strokes.set(mine.id, mine);
-  while (!(await send(mine))) await new Promise((resolve) => setTimeout(resolve, 50)); // the channel opens soon
+  while (!(await send(mine))) await new Promise((resolve) => setTimeout(resolve, 50)); // until the channel is open
   await room.publishData('', { topic: `${TOPIC}?` });
   await complete;
-  setTimeout(() => room.leave(), 1000); // for others that still ask
+  setTimeout(() => room.leave(), 1000); // newcomers may still ask for the strokes
   return [...strokes.values()];
 }

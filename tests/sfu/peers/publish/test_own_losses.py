@@ -20,7 +20,7 @@ def come(stream: IngressStream, ext_seq: int, at: int, flags: int = 0) -> bool:
 
 
 def streams(count: int, *, layers: int = 1) -> list[IngressStream]:
-    """Make tracks of so many layers."""
+    """Return the streams of `count` tracks with `layers` layers each."""
     budget = RepairBudget()
     made: list[IngressStream] = []
     for _ in range(count):

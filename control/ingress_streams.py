@@ -71,7 +71,7 @@ async def _open(services: Services, wish: OpenStream) -> OpenedStream:
             raise Refused("ended", "The meeting has ended.")
         if state.e2ee:
             raise Refused("not_permitted", "Streams cannot join an end-to-end encrypted meeting.")
-        if not await stream_keys.has_company(connection, meeting.id):
+        if not await stream_keys.has_people(connection, meeting.id):
             return OpenedStream(code=NOBODY, detail="Nobody is in the meeting yet.", again=True)
         person = await stream_keys.participant(connection, key)
         await stream_key_admission.check_room(services, connection, meeting, state, person)

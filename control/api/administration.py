@@ -9,7 +9,7 @@ from control.api.meetings import PageQuery, decode_cursor, encode_cursor
 from control.api.types import Answer, Body, Done, Email, MeetingStatus, Password, Text, Time, Username
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
-from control.meetings.accounts import put_out_of_rooms
+from control.meetings.accounts import remove_from_rooms
 from control.meetings.ending import end_in_transaction
 from control.problem import Problem, not_found
 from control.store import audit, invitations, meetings, outbox, statistics, users
@@ -202,7 +202,7 @@ async def delete_user(call: Call, user: str) -> Done:
 async def ban_user(call: Call, user: str) -> AdminUser:
     """Ban an account: it is signed out everywhere, cannot sign in, and is removed from its current rooms."""
     async with call.services.pool.acquire() as connection, connection.transaction():
-        rooms_left = await put_out_of_rooms(connection, user)
+        rooms_left = await remove_from_rooms(connection, user)
         _keep_an_admin(await users.active_admins(connection), user)
         row = await users.set_state(connection, user, "banned")
         if row is None:
@@ -266,7 +266,7 @@ async def force_end_meeting(call: Call, meeting: str) -> Done:
 async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
     """Return administrative actions, newest first."""
     async with call.services.pool.acquire() as connection:
-        chosen = audit.Chosen(query.actor, query.action, query.target)
+        chosen = audit.Filter(query.actor, query.action, query.target)
         rows = await audit.page(connection, query.limit + 1, query.before, chosen)
     entries = [AuditEntry.from_row(row) for row in rows[: query.limit]]
     return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)

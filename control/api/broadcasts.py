@@ -44,7 +44,7 @@ class AddOutput(Body, frozen=True, kw_only=True):
 
 
 class StartBroadcast(Body, frozen=True, kw_only=True):
-    """Options of a broadcast. `layout` is as in films: `grid`, `speaker`, `screen`, `single` or `waveform`."""
+    """Options of a broadcast. `layout`, as in a combined video: `grid`, `speaker`, `screen`, `single` or `waveform`."""
 
     layout: Layout = "speaker"
     size: Literal["720p", "vertical"] = "720p"

@@ -30,7 +30,7 @@ class Recording(Answer, frozen=True, kw_only=True):
     deleted_at: Time | None
     """Time at which retention deletes the recording; null if it is kept."""
     film: str | None = None
-    """The composed film, a file of the recording; null until there is one."""
+    """The combined video, a file of the recording; null until there is one."""
 
 
 class HoldRecording(Body, frozen=True, kw_only=True):
@@ -85,16 +85,16 @@ class RecordedTrack(Answer, frozen=True, kw_only=True):
 
 
 class Chapter(Answer, frozen=True, kw_only=True):
-    """A place in a film where somebody joined or shared a screen; `start_ms` counts from the film's start."""
+    """A place in a combined video where somebody joined or shared a screen; `start_ms` counts from its start."""
 
     start_ms: int
     title: str
 
 
 class Composition(Answer, frozen=True, kw_only=True):
-    """The composed film of all participants, made automatically after the end, and again on request.
+    """The combined video of all participants, created automatically after the end, and again on request.
 
-    `file` is set once the state is `done`. While the film is made again, or if that `failed`, it is the previous film.
+    `file` is set once the state is `done`. While a new one is created, or if that `failed`, it is the previous one.
     `storyboard` is a WebVTT file whose cues name parts of a JPEG image beside it.
     """
 
@@ -108,7 +108,7 @@ class Composition(Answer, frozen=True, kw_only=True):
 
 
 class Film(Composition, frozen=True, kw_only=True):
-    """A film that was ordered, with its options."""
+    """A combined video that was ordered, with its options."""
 
     id: str
     options: FilmOptions

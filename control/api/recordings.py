@@ -130,7 +130,7 @@ async def download_recording_file(call: Call, recording: str, name: str) -> Resp
 
 @endpoints.route("GET", "/api/v1/recording/download/<recording>", Access.RECORDING, content_type="application/zip")
 async def download_recording(call: Call, recording: str) -> Response:
-    """Download a finished recording as a ZIP file: its tracks, the composed film, the captions and the manifest."""
+    """Download a finished recording as a ZIP file: its tracks, the combined video, the captions and the manifest."""
     entries = await zip_entries.entries(call.services, _row(call))
     response = Response(stream(call.services.archive.objects, entries), content_type="application/zip")
     response.timeout = None
@@ -143,7 +143,7 @@ async def download_recording(call: Call, recording: str) -> Response:
     "POST", "/api/v1/recordings/<recording>/composition", Access.RECORDING, answer=RecordingDetail, status=202
 )
 async def compose_recording(call: Call, recording: str) -> RecordingDetail:
-    """Queue a new composed film of a finished recording. A film that is queued or in progress is left alone."""
+    """Queue a new combined video of a finished recording, unless one is queued or in progress."""
     row, duration_ms = _finished(call)
     manifest = await call.services.archive.manifest(recording)
     async with call.services.pool.acquire() as connection, connection.transaction():
@@ -159,7 +159,7 @@ async def compose_recording(call: Call, recording: str) -> RecordingDetail:
     "POST", "/api/v1/recordings/<recording>/films", Access.RECORDING, body=FilmOptions, answer=Film, status=202
 )
 async def order_film(call: Call, recording: str, body: FilmOptions) -> Film:
-    """Order a film of a finished recording in a layout, size and format, of all of it or parts."""
+    """Order a combined video of all or parts of a finished recording, in a layout, size and format."""
     row, duration_ms = _finished(call)
     if (problem := body.problem()) is not None:
         raise Problem(400, "invalid_film", problem)
@@ -180,14 +180,14 @@ async def order_film(call: Call, recording: str, body: FilmOptions) -> Film:
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/films", Access.RECORDING, answer=Films)
 async def list_films(call: Call, recording: str) -> Films:
-    """List the films ordered of a recording, newest first."""
+    """List the combined videos ordered for a recording, newest first."""
     async with call.services.pool.acquire() as connection:
         return Films(films=[_film(row, job) for row, job in await films.ordered(connection, recording)])
 
 
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>/films/<film>", Access.RECORDING, answer=Done)
 async def delete_film(call: Call, recording: str, film: str) -> Done:
-    """Delete an ordered film, or stop making it."""
+    """Delete an ordered combined video, or cancel it."""
     if _row(call).hold is not None:
         raise _held()
     async with call.services.pool.acquire() as connection, connection.transaction():
@@ -299,7 +299,7 @@ async def detail(services: Services, row: RecordingRow, title: str) -> Recording
 
 
 async def _composition(services: Services, row: RecordingRow) -> Composition | None:
-    """Return the state of the composed film. While it is made again, the previous one is available."""
+    """Return the state of the combined video. While a new one is created, the previous one is available."""
     async with services.pool.acquire() as connection:
         job = await films.latest(connection, row.id)
     if job is None and row.composed is None:

@@ -168,7 +168,7 @@ async def rotate_webhook_secret(call: Call, webhook: str) -> Webhook:
     async with call.services.pool.acquire() as connection, connection.transaction():
         row = await _own(call, connection, webhook)
         if row.livekit_key is not None:
-            raise Problem(400, "invalid_request", "An API key of LiveKit's SDKs signs this webhook.")
+            raise Problem(400, "invalid_request", "A LiveKit API key signs this webhook, which has no secret.")
         secret = secrets.token_urlsafe(32)
         await webhooks.replace_secret(connection, webhook, secret, _OVERLAP_SECONDS)
         await audit.write(connection, call.actor, "rotate_webhook_secret", webhook, call.address)

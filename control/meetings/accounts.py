@@ -8,7 +8,7 @@ from control.store import meetings, participants, rooms
 from sfu.api.desired_state import DesiredState
 
 
-async def put_out_of_rooms(connection: Connection, user: str) -> list[DesiredState | None]:
+async def remove_from_rooms(connection: Connection, user: str) -> list[DesiredState | None]:
     """Remove an account from every live room and return the states to push. It may join again."""
     changed = []
     for person in await participants.present_of_user(connection, user):

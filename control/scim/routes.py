@@ -13,7 +13,7 @@ from control.auth.principal import authenticate
 from control.database import Connection
 from control.endpoint import client_address
 from control.http.limits import network
-from control.meetings.accounts import put_out_of_rooms
+from control.meetings.accounts import remove_from_rooms
 from control.problem import Problem
 from control.scim import discovery, paths
 from control.scim.errors import ScimError, invalid
@@ -226,7 +226,7 @@ async def _change(caller: Caller, user: str, change: Callable[[Resource], Any]) 
             await _set_email(connection, user, asked.email)
         await users.administer(connection, user, display_name=asked.display_name, role=asked.role)
         if not asked.active and before.state == "active":
-            left = await put_out_of_rooms(connection, user)
+            left = await remove_from_rooms(connection, user)
         if asked.active != (before.state == "active"):
             await users.set_state(connection, user, "active" if asked.active else "banned")
         await _keep(connection, user, asked)

@@ -24,7 +24,7 @@ class AuditRow:
     detail: dict[str, Any]
 
 
-class Chosen(NamedTuple):
+class Filter(NamedTuple):
     """A filter of audit entries by actor, action and target; None matches any."""
 
     actor: str | None = None
@@ -32,7 +32,7 @@ class Chosen(NamedTuple):
     target: str | None = None
 
 
-async def page(connection: Connection, limit: int, before: int | None, chosen: Chosen) -> list[AuditRow]:
+async def page(connection: Connection, limit: int, before: int | None, chosen: Filter) -> list[AuditRow]:
     """Return actions, newest first; `before` is the last id of the previous page."""
     return await connection.all(
         AuditRow,

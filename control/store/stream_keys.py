@@ -99,7 +99,7 @@ async def note(connection: Connection, key: str, ingress: str, state: StreamStat
     )
 
 
-async def has_company(connection: Connection, meeting: str) -> bool:
+async def has_people(connection: Connection, meeting: str) -> bool:
     """Return whether anybody but streams is in a meeting."""
     return bool(
         await connection.fetchval(

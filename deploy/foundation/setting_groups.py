@@ -125,7 +125,7 @@ _RETENTION = Group(
         Setting("keep_captions_days", int, None, "days before captions are deleted; unset: never"),
         Setting("keep_recordings_days", int, None, "days before recordings are deleted; unset: never"),
         Setting("recording_key", Path, None, "PEM key (Ed25519) that signs recordings; unset: one beside them"),
-        Setting("films_at_once", int, 0, "films of recordings made at the same time; 0: half the number of cores"),
+        Setting("films_at_once", int, 0, "combined videos created at the same time; 0: half the number of cores"),
         Setting("private_webhooks", bool, False, "webhooks may call addresses in private networks, also by plain HTTP"),
         Setting("private_broadcasts", bool, False, "broadcasts may go to RTMP servers in private networks"),
         Setting("keep_segments_hours", float, 24.0, "hours before the segments of a finished recording are deleted"),

@@ -13,7 +13,7 @@ from ingress import metrics
 from ingress.config import IngressConfig
 from ingress.control_client import ControlClient, ControlUnavailable
 from ingress.stream import Failed, Stream
-from ingress.streams import NoPlace, Streams
+from ingress.streams import Streams, TooManyStreams
 from sfu.api.ingress import KeyCheck
 from sfu.api.stream_key import is_stream_key, key_hash
 from sfu.formats import flv
@@ -180,7 +180,7 @@ class _Connection:
             except TimeoutError as error:
                 raise Failed(f"No data has arrived for {_IDLE_SECONDS:.0f} s.") from error
             except (OSError, ValueError) as error:
-                raise Failed(f"The stream was ended: {describe(error)}.") from error
+                raise Failed(f"The encoder's connection failed: {describe(error)}.") from error
 
     async def _more(self) -> list[Event]:
         data = await self._reader.read(_READ)

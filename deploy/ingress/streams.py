@@ -26,7 +26,7 @@ _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 60.0
 
 
-class NoPlace(Exception):
+class TooManyStreams(Exception):
     """This ingress already has as many streams as it may."""
 
 

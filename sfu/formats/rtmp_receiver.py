@@ -139,7 +139,7 @@ class Receiver:
             case "publish":
                 return self._publish(first)
             case "play" | "play2":
-                raise ValueError("the client wants to play, which is not possible here")
+                raise ValueError("the client wants to play a stream, which is not supported")
             case "FCUnpublish" | "deleteStream" | "closeStream" if self._is_publishing and not self._has_ended:
                 self._has_ended = True
                 return Ended()

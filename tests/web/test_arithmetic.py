@@ -251,7 +251,7 @@ async def test_a_room_that_moves_keeps_the_media_of_those_who_have_not_followed(
       const handover = new module.Handover(roster, (what) => { left = what; });
       handover.begin(roster.replace([], []));
       const kept = [...roster.tracks.keys()];
-      const awaited = [handover.named('ada'), handover.named('ada'), handover.named('radia')];
+      const awaited = [handover.joined('ada'), handover.joined('ada'), handover.joined('radia')];
       const track = roster.setTrack(camera('new-a', 'ada'));
       const old = handover.successor(track);
       const borrows = [handover.borrows('new-a'), handover.successor(track)];

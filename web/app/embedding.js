@@ -188,7 +188,7 @@ export class Embedding {
     return room ? [...room.roster.participants.values()].filter(({ id }) => id !== room.participant).map(described) : [];
   }
 
-  /** What `state` returns: everything that events report. */
+  /** Return the result of `state`: the stage, the participants, and the current detail of each event about a state. */
   #whole() {
     const stage = this.#stage;
     return { stage, ...(this.#call && stage === 'joined' ? { self: this.#self(), participants: this.#participants() } : {}), ...Object.fromEntries(this.#facts()) };

@@ -409,7 +409,7 @@ export class Room extends Emitter {
 
   /** @param {any} info */
   #participantJoined(info) {
-    const awaited = this.#handover.named(info.participant);
+    const awaited = this.#handover.joined(info.participant);
     this.emit(awaited ? 'participant-updated' : 'participant-joined', this.roster.setParticipant(info));
   }
 

@@ -12,7 +12,7 @@ const TOLERANCE_SECONDS = 300;
 export async function verifyWebhook(secret, signature, body, now = Date.now() / 1000) {
   const fields = (signature ?? '').split(',').map((field) => field.split('='));
   const at = fields.find(([name]) => name === 't')?.[1] ?? '';
-  if (!/^\d+$/.test(at) || Math.abs(now - Number(at)) > TOLERANCE_SECONDS) throw new Error('the signature has no time, or an old one');
+  if (!/^\d+$/.test(at) || Math.abs(now - Number(at)) > TOLERANCE_SECONDS) throw new Error('the signature is too old, or has no time');
   const bytes = new TextEncoder();
   const key = await crypto.subtle.importKey('raw', bytes.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']);
   for (const [name, value] of fields) {
@@ -20,5 +20,5 @@ export async function verifyWebhook(secret, signature, body, now = Date.now() / 
     const given = Uint8Array.from(value.match(/../g) ?? [], (pair) => parseInt(pair, 16));
     if (await crypto.subtle.verify('HMAC', key, given, bytes.encode(`${at}.${body}`))) return JSON.parse(body);
   }
-  throw new Error('the signature is wrong');
+  throw new Error('the signature is invalid');
 }

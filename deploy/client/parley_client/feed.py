@@ -46,7 +46,7 @@ class Feed(Generic[T]):
 
 
 @contextlib.contextmanager
-def fed(feeds: list[Feed[T]]) -> Iterator[Feed[T]]:
+def opened(feeds: list[Feed[T]]) -> Iterator[Feed[T]]:
     """Yield a new feed, which is in `feeds` for the time of the context."""
     feed: Feed[T] = Feed()
     feeds.append(feed)

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from parley_client.client_peer import ClientPeer, Received
 from parley_client.descriptions import publish_offer, remote_side, subscribe_answer
 from parley_client.encryption import ENCRYPTED_CODECS, Encryption
-from parley_client.feed import Feed, fed
+from parley_client.feed import Feed, opened
 from parley_client.peer_endpoint import PeerEndpoint
 from parley_client.publishing import Publication, TransportSequence
 from parley_client.subscribing import ReceivedStream, SubscribePeerReceiver
@@ -242,16 +242,16 @@ class Room:
 
     def messages(self) -> AbstractContextManager[Feed[signaling.ServerMessage]]:
         """Return a feed of all further signaling messages, for a `with` statement."""
-        return fed(self._feeds)
+        return opened(self._feeds)
 
     def data(self) -> AbstractContextManager[Feed[DataReceived]]:
         """Return a feed of all further data messages, for a `with` statement; needs Room(data=True)."""
-        return fed(self._data_feeds)
+        return opened(self._data_feeds)
 
     @contextlib.contextmanager
     def frames(self, track: str) -> Iterator[Feed[EncodedFrame]]:
         """Yield a feed of the complete encoded frames of a remote track (`media` decodes them)."""
-        with fed(self._listeners.setdefault(track, [])) as feed:
+        with opened(self._listeners.setdefault(track, [])) as feed:
             yield feed
         if not self._listeners[track]:
             del self._listeners[track]

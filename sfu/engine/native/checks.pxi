@@ -44,7 +44,7 @@ cdef void stun_integrity(const Checks *checks, const uint8_t *data, int size, ui
 
 
 cdef bint repeats(const Checks *checks, const uint8_t *data, int size) noexcept nogil:
-    """Return True if a datagram is the same binding request with any transaction id; see `stun.is_request_with`."""
+    """Return True if a datagram is the binding request in another transaction; see `stun.is_request_with`."""
     cdef int end = STUN_HEADER_BYTES + checks.attributes_bytes
     cdef int signed_bytes = end + STUN_INTEGRITY_BYTES
     cdef uint8_t digest[20]
@@ -88,7 +88,7 @@ cdef int write_response(const Checks *checks, const uint8_t *request, uint8_t *o
 
 
 cdef bint answer_check(State *state, const Slot *slot) noexcept nogil:
-    """Answer a datagram if it is a repeated consent check from the address of the peer's media; return whether it is."""
+    """Answer a repeated consent check from the address of the peer's media; return whether it is one."""
     cdef Peer *peer = slot.peer
     cdef uint8_t *out
     if peer == NULL or peer.checks == NULL or not peer.has_destination or slot.local != peer.local:

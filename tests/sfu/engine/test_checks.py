@@ -92,7 +92,7 @@ def test_checks_that_are_too_long_are_refused(engine: Engine) -> None:
 
 @given(st.binary(max_size=300), st.integers(0, 150), st.integers(0, 255))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_are_borne(engine: Engine, tail: bytes, where: int, value: int) -> None:
+def test_any_bytes_are_tolerated(engine: Engine, tail: bytes, where: int, value: int) -> None:
     answering(engine)
     data = bytearray(check() + tail)
     data[where % len(data)] = value

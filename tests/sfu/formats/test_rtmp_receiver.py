@@ -49,7 +49,7 @@ def test_a_refusal_says_why() -> None:
         ([command("connect", 1, {"app": "live"}), command("play", 2, None, "x", stream=1)], "play"),
         ([command("publish", 1, None, "key", stream=1)], "without a stream"),
         ([command("connect", 1, {})], "application"),
-        ([Message(Kind.DATA, 0, 0, b"")] * 65, "publishes nothing"),
+        ([Message(Kind.DATA, 0, 0, b"")] * 65, "before it publishes"),
     ],
 )
 def test_what_no_encoder_does_is_refused(messages: list[Message], reason: str) -> None:

@@ -193,7 +193,7 @@ async def encryption(host: Host, example: Any, _: Path) -> None:
     main = example("encrypted_call").main
     listening = asyncio.create_task(main(*where, "our words", "listen", seconds=0.5))
     speaking = asyncio.create_task(main(*where, "our words", "speak", seconds=60.0))
-    async with joined(host, where, "eve") as eve:  # without the words
+    async with joined(host, where, "eve") as eve:  # who does not know the words
         await eve.until(lambda: bool(eve.state.tracks), 30)
         digits, heard = await listening
         heard_by_eve = sum(s.frame_count for s in eve.receiver.streams.values() if s.kind == "audio")

@@ -11,7 +11,7 @@ from tests.support.chromium import chromium
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "embed.html"
 ORIGIN = "https://app.example"
-# The page is not from a network, so Chromium takes it for one of the internet that calls into a private network.
+# The page has no network address, so Chromium treats it as public, and would block its access to a private network.
 FLAGS = ["--disable-features=LocalNetworkAccessChecks"]
 
 

@@ -46,7 +46,7 @@ async def test_a_host_adds_a_place_and_goes_live(view: Page, server: ScriptedSer
     added = {"kind": "rtmp", "name": "Channel", "url": "rtmps://live.example.org/app", "key": "secret"}
     assert ("POST", f"{PATH}/outputs", added) in server.requests
     await expect(dialog.get_by_label("Stream key")).to_have_value("")
-    await expect(dialog.locator("[data-output]")).to_contain_text("2.4 Mbit/s, 0.7 s behind, 3 pictures missing")
+    await expect(dialog.locator("[data-output]")).to_contain_text("2.4 Mbit/s, 0.7 s behind, 3 frames missing")
     await expect(dialog.locator(".status-live")).to_be_visible()
     await fits(view)
     await dialog.get_by_role("button", name="Stop streaming").click()

@@ -17,18 +17,18 @@ TICK = TICK_NS / SECOND
 
 # What a node's full load costs, as shares of its time: measured with 32 rooms of four.
 SOUND, READING, PICTURES, POLICY = 0.15, 0.12, 0.33, 0.40
-SMALL = 0.4  # of a room's pictures, where they are small
-UNREAD = 0.5  # of a room's reading, where layers that nobody watches are not read
-BUFFER = 0.06  # seconds of a full load that the sockets' buffers hold
-PACKETS = 70_000  # a second at full load
-CALM_POLICY = 0.85  # of policy's work, with rarer reports
-LATEST = 1.0  # seconds that policy is late at most: then all turns wait already, and none is added
-RESTRICTED, SPARED = 0.008, 0.002  # seconds of policy for a room whose pictures, or unread layers alone, change
-LOST = 0.002  # the same for a stream that lost packets of ours
-KEYFRAME = 0.06  # seconds of its stream that a keyframe costs besides
+SMALL = 0.4  # share of the cost of a room's video that remains if it is small
+UNREAD = 0.5  # share of the cost of a room's reading that remains if unwatched layers are not read
+BUFFER = 0.06  # capacity of the sockets' buffers, in seconds of a full load
+PACKETS = 70_000  # per second at full load
+CALM_POLICY = 0.85  # share of policy's work that remains if reports are rarer
+LATEST = 1.0  # the most seconds that policy is late: then every peer waits for a turn already
+RESTRICTED, SPARED = 0.008, 0.002  # seconds of policy for a room whose video, or only unread layers, change
+LOST = 0.002  # seconds of policy for a stream of which we lost packets
+KEYFRAME = 0.06  # the extra cost of a keyframe, in seconds of its stream
 KEYFRAMES_A_SECOND, ROUND_TRIP_NS = 100, 100_000_000
 POLICY_SHARE, POLICY_SHARE_BESIDE_MEDIA = 0.5, 0.25
-UNREAD_STEPS = 4  # those before the first that can be seen
+UNREAD_STEPS = 4  # the steps that nobody notices
 
 
 @dataclass

@@ -1107,7 +1107,7 @@ export default {
   'live.badge-recording': '录制中',
   'live.copy': '复制链接',
   'live.delete': '删除“{name}”',
-  'live.dropped': '{state}，丢失 {count, plural, other {# 帧画面}}',
+  'live.dropped': '{state}，丢失 {count, plural, other {# 帧}}',
   'live.key': '推流密钥',
   'live.key-hint': '密钥加密保存，不再显示。',
   'live.kind': '位置',

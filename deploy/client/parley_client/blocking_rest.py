@@ -143,7 +143,7 @@ class BlockingRest:
         )
 
     def create_user(self, body: types.CreateUser) -> types.AdminUser:
-        """Create an account, whatever the policy of registration."""
+        """Create an account, even if registration is closed."""
         return self._loop.run(self._rest.create_user(body))
 
     def get_user(self, user: str) -> types.AdminUser:
@@ -533,7 +533,7 @@ class BlockingRest:
         return self._loop.run(self._rest.add_participant(meeting, body))
 
     def change_role(self, meeting: str, participant: str, body: types.ChangeRole) -> types.Participant:
-        """Change a role. Co-hosts may change between participant and viewer."""
+        """Change a role. Co-hosts may make participants viewers, and viewers participants."""
         return self._loop.run(self._rest.change_role(meeting, participant, body))
 
     def mute_participant(self, meeting: str, participant: str, body: types.MuteParticipant) -> types.Done:
@@ -629,25 +629,25 @@ class BlockingRest:
         return self._loop.run(self._rest.download_recording_file(recording, name))
 
     def download_recording(self, recording: str) -> bytes:
-        """Download a finished recording as a ZIP file: its tracks, the composed film, the captions
+        """Download a finished recording as a ZIP file: its tracks, the combined video, the captions
         and the manifest.
         """
         return self._loop.run(self._rest.download_recording(recording))
 
     def compose_recording(self, recording: str) -> types.RecordingDetail:
-        """Queue a new composed film of a finished recording. A film that is queued or in progress is left alone."""
+        """Queue a new combined video of a finished recording, unless one is queued or in progress."""
         return self._loop.run(self._rest.compose_recording(recording))
 
     def order_film(self, recording: str, body: types.FilmOptions) -> types.Film:
-        """Order a film of a finished recording in a layout, size and format, of all of it or parts."""
+        """Order a combined video of all or parts of a finished recording, in a layout, size and format."""
         return self._loop.run(self._rest.order_film(recording, body))
 
     def list_films(self, recording: str) -> types.Films:
-        """List the films ordered of a recording, newest first."""
+        """List the combined videos ordered for a recording, newest first."""
         return self._loop.run(self._rest.list_films(recording))
 
     def delete_film(self, recording: str, film: str) -> types.Done:
-        """Delete an ordered film, or stop making it."""
+        """Delete an ordered combined video, or cancel it."""
         return self._loop.run(self._rest.delete_film(recording, film))
 
     def hold_recording(self, recording: str, body: types.HoldRecording) -> types.Recording:
@@ -701,9 +701,7 @@ class BlockingRest:
         return self._loop.run(self._rest.list_event_kinds())
 
     def rotate_webhook_secret(self, webhook: str) -> types.Webhook:
-        """Replace the secret, and return the new one, once. For a day, deliveries are signed with
-        the old one, too.
-        """
+        """Replace the secret and return the new one, once. For a day, deliveries are also signed with the old one."""
         return self._loop.run(self._rest.rotate_webhook_secret(webhook))
 
     def list_deliveries(
@@ -733,7 +731,7 @@ class BlockingRest:
         )
 
     def replay_failed_deliveries(self, webhook: str) -> types.Replayed:
-        """Repeat all failed deliveries, for example after the receiver was away."""
+        """Retry all failed deliveries, for example after the receiver was down."""
         return self._loop.run(self._rest.replay_failed_deliveries(webhook))
 
     def replay_delivery(self, webhook: str, delivery: str) -> types.Done:

@@ -193,7 +193,7 @@ class Rest:
                 return
 
     async def create_user(self, body: types.CreateUser) -> types.AdminUser:
-        """Create an account, whatever the policy of registration."""
+        """Create an account, even if registration is closed."""
         answer: types.AdminUser = await self._connection.request_json("POST", "/api/v1/admin/users", body=body)
         return answer
 
@@ -798,7 +798,7 @@ class Rest:
         return answer
 
     async def change_role(self, meeting: str, participant: str, body: types.ChangeRole) -> types.Participant:
-        """Change a role. Co-hosts may change between participant and viewer."""
+        """Change a role. Co-hosts may make participants viewers, and viewers participants."""
         answer: types.Participant = await self._connection.request_json(
             "PUT", f"/api/v1/meetings/{_quoted(meeting)}/participants/{_quoted(participant)}/role", body=body
         )
@@ -940,34 +940,34 @@ class Rest:
         )
 
     async def download_recording(self, recording: str) -> bytes:
-        """Download a finished recording as a ZIP file: its tracks, the composed film, the captions
+        """Download a finished recording as a ZIP file: its tracks, the combined video, the captions
         and the manifest.
         """
         return await self._connection.request_bytes("GET", f"/api/v1/recording/download/{_quoted(recording)}")
 
     async def compose_recording(self, recording: str) -> types.RecordingDetail:
-        """Queue a new composed film of a finished recording. A film that is queued or in progress is left alone."""
+        """Queue a new combined video of a finished recording, unless one is queued or in progress."""
         answer: types.RecordingDetail = await self._connection.request_json(
             "POST", f"/api/v1/recordings/{_quoted(recording)}/composition"
         )
         return answer
 
     async def order_film(self, recording: str, body: types.FilmOptions) -> types.Film:
-        """Order a film of a finished recording in a layout, size and format, of all of it or parts."""
+        """Order a combined video of all or parts of a finished recording, in a layout, size and format."""
         answer: types.Film = await self._connection.request_json(
             "POST", f"/api/v1/recordings/{_quoted(recording)}/films", body=body
         )
         return answer
 
     async def list_films(self, recording: str) -> types.Films:
-        """List the films ordered of a recording, newest first."""
+        """List the combined videos ordered for a recording, newest first."""
         answer: types.Films = await self._connection.request_json(
             "GET", f"/api/v1/recordings/{_quoted(recording)}/films"
         )
         return answer
 
     async def delete_film(self, recording: str, film: str) -> types.Done:
-        """Delete an ordered film, or stop making it."""
+        """Delete an ordered combined video, or cancel it."""
         answer: types.Done = await self._connection.request_json(
             "DELETE", f"/api/v1/recordings/{_quoted(recording)}/films/{_quoted(film)}"
         )
@@ -1054,9 +1054,7 @@ class Rest:
         return answer
 
     async def rotate_webhook_secret(self, webhook: str) -> types.Webhook:
-        """Replace the secret, and return the new one, once. For a day, deliveries are signed with
-        the old one, too.
-        """
+        """Replace the secret and return the new one, once. For a day, deliveries are also signed with the old one."""
         answer: types.Webhook = await self._connection.request_json(
             "POST", f"/api/v1/webhooks/{_quoted(webhook)}/secret"
         )
@@ -1098,7 +1096,7 @@ class Rest:
                 return
 
     async def replay_failed_deliveries(self, webhook: str) -> types.Replayed:
-        """Repeat all failed deliveries, for example after the receiver was away."""
+        """Retry all failed deliveries, for example after the receiver was down."""
         answer: types.Replayed = await self._connection.request_json(
             "POST", f"/api/v1/webhooks/{_quoted(webhook)}/deliveries/replay-failed"
         )

@@ -126,7 +126,7 @@ class _Connection:
             admitted()
             async with self._streams.place(stream):
                 await self._carry(stream)
-        except (_Refused, NoPlace) as refused:
+        except (_Refused, TooManyStreams) as refused:
             self._receiver.refuse(str(refused))
             await self._flush()
 

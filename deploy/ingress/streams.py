@@ -53,14 +53,14 @@ class Streams:
 
     @contextlib.asynccontextmanager
     async def place(self, stream: str) -> AsyncIterator[None]:
-        """Hold a place for a pushed stream, whose earlier connection ends. Raises NoPlace."""
+        """Hold a place for a pushed stream, whose earlier connection ends. Raises TooManyStreams."""
         task = asyncio.current_task()
         assert task is not None
         while (earlier := self._pushed.get(stream)) is not None:
             await cancel_all([earlier])
         if not self.free:
             metrics.REFUSED.labels("full").inc()
-            raise NoPlace("This server takes no more streams at the moment.")
+            raise TooManyStreams("This server takes no more streams at the moment.")
         self._pushed[stream] = task
         try:
             yield

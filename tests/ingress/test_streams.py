@@ -17,7 +17,7 @@ from foundation.media_units import UnitKind, read_blocking
 from ingress import streams as ingress_streams
 from ingress.config import IngressConfig
 from ingress.rtmp_listener import RtmpListener
-from ingress.streams import NoPlace, Streams
+from ingress.streams import Streams, TooManyStreams
 from ingress.transcode.__main__ import Transcoder
 from ingress.transcode.contract import Order, State
 from parley.network import allocate_port
@@ -39,7 +39,7 @@ async def test_a_place_is_taken_from_the_first_moment_on() -> None:
     begun, again = asyncio.Event(), asyncio.Event()
     first = asyncio.create_task(connection("stage", begun))
     await begun.wait()
-    with pytest.raises(NoPlace):
+    with pytest.raises(TooManyStreams):
         await connection("other", asyncio.Event())
     second = asyncio.create_task(connection("stage", again))
     await asyncio.wait_for(again.wait(), 10)

@@ -225,7 +225,7 @@ class BlockingRest:
         yield from self._loop.each(self._rest.iterate_stored_recordings(limit=limit, cursor=cursor))
 
     def get_storage(self) -> types.Storage:
-        """Return what the accounts store that store most."""
+        """List the accounts that use the most storage."""
         return self._loop.run(self._rest.get_storage())
 
     def list_nodes(self) -> types.SfuNodes:
@@ -271,7 +271,7 @@ class BlockingRest:
         return self._loop.run(self._rest.delete_avatar())
 
     def list_avatars(self, meeting: str) -> types.Avatars:
-        """List the pictures of a meeting's participants: of those who are there, and of the newest who were."""
+        """List the pictures of a meeting's participants: those who are present first, then the newest others."""
         return self._loop.run(self._rest.list_avatars(meeting))
 
     def get_avatar(self, user: str) -> bytes:

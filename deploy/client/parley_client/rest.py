@@ -327,7 +327,7 @@ class Rest:
                 return
 
     async def get_storage(self) -> types.Storage:
-        """Return what the accounts store that store most."""
+        """List the accounts that use the most storage."""
         answer: types.Storage = await self._connection.request_json("GET", "/api/v1/admin/storage")
         return answer
 
@@ -393,7 +393,7 @@ class Rest:
         return answer
 
     async def list_avatars(self, meeting: str) -> types.Avatars:
-        """List the pictures of a meeting's participants: of those who are there, and of the newest who were."""
+        """List the pictures of a meeting's participants: those who are present first, then the newest others."""
         answer: types.Avatars = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/avatars"
         )

@@ -906,7 +906,7 @@ class Participant(TypedDict):
 
 
 class ParticipantAvatar(TypedDict):
-    """A participant's account and the name of its picture, which changes with the picture."""
+    """A participant's account and the name of its picture. A new picture has a new name."""
 
     participant: str
     user: str
@@ -1297,8 +1297,8 @@ class Setup(TypedDict):
 
 
 class SfuNode(TypedDict):
-    """An sfu node: whether it answers, gets no new rooms (`draining`), or does not keep up
-    (`overloaded`). `cpu` is the share of a core that it used lately.
+    """An sfu node: whether it responds (`alive`), gets no new rooms (`draining`), or is
+    `overloaded`. `cpu` is the share of a core that it has used recently.
     """
 
     node: str
@@ -1415,7 +1415,7 @@ class Statistics(TypedDict):
 
 
 class Storage(TypedDict):
-    """The accounts that store most. `quota_bytes` limits the files of each."""
+    """The accounts that use the most storage. `quota_bytes` is the limit for the files of each."""
 
     owners: list[StorageOwner]
     quota_bytes: int

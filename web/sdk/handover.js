@@ -56,7 +56,7 @@ export class Handover {
   }
 
   /** Note that a participant is on the next node. @param {string} participant @returns {boolean} true if we waited for them */
-  named(participant) {
+  joined(participant) {
     const awaited = this.#awaited.delete(participant);
     this.#endIfDone();
     return awaited;

@@ -264,7 +264,7 @@ async def test_a_room_that_moves_keeps_the_media_of_those_who_have_not_followed(
         const quiet = new module.Handover(roster, (what) => { left = what; });
         quiet.begin({left: [{id: 'radia'}], removed: []});
         const waits = quiet.active;
-        quiet.named('radia');
+        quiet.joined('radia');
         return [waits, quiet.active, left.people];
       }
     """

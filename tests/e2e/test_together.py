@@ -40,7 +40,8 @@ async def test_a_poll_a_file_and_a_frozen_server(deployment: Deployment) -> None
         await expect(guest.locator(".call-timer")).to_contain_text("4:", timeout=PATIENCE)
 
         await host.locator("[data-action=people]").click()
-        await host.get_by_role("button", name="Spotlight Grace for everybody").click(timeout=PATIENCE)
+        await host.get_by_role("button", name="More for Grace").click(timeout=PATIENCE)
+        await host.get_by_role("button", name="Spotlight Grace for everybody").click()
         await expect(guest.locator(".stage .tile-self")).to_be_visible(timeout=PATIENCE)
 
         await host.locator("[data-action=chat]").click()

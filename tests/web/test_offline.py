@@ -58,6 +58,7 @@ async def test_it_can_be_installed_and_tells_what_is_wrong_without_a_server(
         await page.wait_for_function("async () => (await caches.keys()).join() === 'offline-next'")
         response = await page.reload()
         assert response is not None and "<title>Parley next" in await response.text()
+        await page.unroute_all()
         await page.context.set_offline(True)
         await page.evaluate("sessionStorage.cut = 'yes'")
         await page.reload()

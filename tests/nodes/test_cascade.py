@@ -113,13 +113,13 @@ async def test_browsers_of_two_workers_are_sent_what_they_show() -> None:
                 grace, far = await enter(browser, url, "Grace")
                 assert "node=" not in near
                 assert "node=" in far
-                await until_width(grace, 1280, 20)
-                await until_width(ada, 1280, 20)
+                await until_width(grace, 1280, 60)
+                await until_width(ada, 1280, 60)
                 await grace.set_viewport_size({"width": 400, "height": 300})
-                await until_width(grace, 320, 10)
+                await until_width(grace, 320, 30)
                 async with asyncio.timeout(40):  # each node keeps unwatched tracks for 10 s
                     while await ada.evaluate(ACTIVE_LAYERS) != 1:
                         await asyncio.sleep(0.2)
                 await grace.set_viewport_size({"width": 1280, "height": 720})
-                await until_width(grace, 1280, 15)
-                await until_width(ada, 1280, 5)
+                await until_width(grace, 1280, 30)
+                await until_width(ada, 1280, 30)

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 expect.set_options(timeout=30_000)  # enough for a busy machine
 FLAGS = (
     "--no-sandbox",
-    "--use-fake-device-for-media-stream=fps=10",
+    "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
     "--disable-background-networking",
     "--disable-component-update",

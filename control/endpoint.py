@@ -309,14 +309,19 @@ def client_address(services: Services, incoming: Request) -> str:
     return address
 
 
+async def read_limited(incoming: Request, most: int) -> bytes:
+    """Return the body; raises Problem 413 if it has more than `most` bytes."""
+    if (incoming.content_length or 0) <= most:
+        data = await incoming.get_data(cache=True, as_text=False, parse_form_data=False)
+        if len(data) <= most:
+            return data
+    raise Problem(413, "too_large", f"The body must not exceed {most} bytes.")
+
+
 async def _body(incoming: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
     if incoming.mimetype not in (_PATCH_TYPES if incoming.method == "PATCH" else _BODY_TYPES):
         raise Problem(415, "json_expected", "The body must be application/json.")
-    if (incoming.content_length or 0) > _MAX_BODY:
-        raise Problem(413, "too_large", f"The body must not exceed {_MAX_BODY} bytes.")
-    data = await incoming.get_data()
-    if len(data) > _MAX_BODY:
-        raise Problem(413, "too_large", f"The body must not exceed {_MAX_BODY} bytes.")
+    data = await read_limited(incoming, _MAX_BODY)
     if b"\\u0000" in data:
         raise Problem(400, "invalid_request", "Text must not contain NUL characters.")
     try:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from control import removal
-from control.api.meetings import PageQuery, decode_cursor, encode_cursor
+from control.api.paging import PageQuery, decode_cursor, page_of
 from control.api.types import Answer, Body, Done, Email, MeetingStatus, Password, Text, Time, Username
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -134,8 +134,7 @@ async def list_users(call: Call, query: UserQuery) -> AdminUsers:
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
         rows = await users.search(connection, query.search, query.limit + 1, before, role=query.role, state=query.state)
-    page = rows[: query.limit]
-    following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
+    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
     return AdminUsers(users=[admin_user(row) for row in page], next=following)
 
 
@@ -238,9 +237,8 @@ async def list_all_meetings(call: Call, query: PageQuery) -> AdminMeetings:
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
         rows = await statistics.all_meetings(connection, query.limit + 1, before)
-    page = [AdminMeeting.from_row(row, host=row.host_id) for row in rows[: query.limit]]
-    following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
-    return AdminMeetings(meetings=page, next=following)
+    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
+    return AdminMeetings(meetings=[AdminMeeting.from_row(row, host=row.host_id) for row in page], next=following)
 
 
 @endpoints.route("GET", "/api/v1/admin/meetings/stats", Access.ADMIN, answer=Statistics)

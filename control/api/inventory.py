@@ -1,6 +1,6 @@
 """Administration of all accounts' API keys, recordings and storage, and of the sfu nodes."""
 
-from control.api.meetings import PageQuery, decode_cursor, encode_cursor
+from control.api.paging import PageQuery, decode_cursor, page_of
 from control.api.types import Answer, Done, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -92,8 +92,7 @@ async def list_all_api_keys(call: Call, query: PageQuery) -> OwnedKeys:
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
         rows = await inventory.api_keys(connection, query.limit + 1, before)
-    page = rows[: query.limit]
-    following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
+    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
     return OwnedKeys(keys=[OwnedKey.from_row(row) for row in page], next=following)
 
 
@@ -114,8 +113,7 @@ async def list_stored_recordings(call: Call, query: PageQuery) -> StoredRecordin
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
         rows = await inventory.recordings(connection, query.limit + 1, before)
-    page = rows[: query.limit]
-    following = encode_cursor(page[-1].started_at, page[-1].id) if len(rows) > query.limit else None
+    page, following = page_of(rows, query.limit, lambda row: (row.started_at, row.id))
     return StoredRecordings(recordings=[StoredRecording.from_row(row) for row in page], next=following)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from quart import Response
 
 from control import uploads
-from control.api.meetings import PageQuery, decode_cursor, encode_cursor
+from control.api.paging import PageQuery, decode_cursor, page_of
 from control.api.types import Answer, Done, Time
 from control.auth import access
 from control.auth.access import Access
@@ -101,8 +101,7 @@ async def list_files(call: Call, query: PageQuery) -> MediaPage:
     before = decode_cursor(query.cursor)
     async with call.services.pool.acquire() as connection:
         rows = await media.of_user(connection, call.user.user, query.limit + 1, before)
-    page = rows[: query.limit]
-    following = encode_cursor(page[-1].created_at, page[-1].id) if len(rows) > query.limit else None
+    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
     return MediaPage(files=[MediaFile.from_row(row, meeting=row.meeting_id) for row in page], next=following)
 
 

@@ -1,6 +1,5 @@
 """Meetings: creating, listing, changing, deleting, starting and ending them."""
 
-import base64
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from control.api.meeting_types import (
     UpdateMeeting,
     WebTransport,
 )
+from control.api.paging import PageQuery, decode_cursor, page_of
 from control.api.types import Done, MeetingStatus
 from control.auth.access import Access, Standing
 from control.endpoint import Call, Endpoints
@@ -26,7 +26,7 @@ from control.http import entity_tags
 from control.meetings import grants, schedule, setting_changes
 from control.meetings.ending import end_in_transaction, ended
 from control.nodes import webtransport
-from control.problem import Problem, not_found
+from control.problem import not_found
 from control.store import breakouts, meetings, outbox, placements, recordings, rooms
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role
@@ -34,36 +34,11 @@ from control.store.participants import Role
 endpoints = Endpoints("meetings", scope="meetings")
 
 
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cursor` is the `next` of the previous page."""
-
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-    cursor: str | None = None
-
-
 class ListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`search` matches part of the title, ignoring case."""
 
     search: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     status: MeetingStatus | None = None
-
-
-def encode_cursor(moment: datetime, last: str) -> str:
-    return base64.urlsafe_b64encode(f"{moment.isoformat()}|{last}".encode()).decode()
-
-
-def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """Return the position that a cursor encodes; raises Problem 400 if the cursor is invalid."""
-    if cursor is None:
-        return None
-    try:
-        moment, _, last = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        at = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise Problem(400, "invalid_cursor", "The cursor is invalid.") from error
-    if at.tzinfo is None or "\x00" in last:
-        raise Problem(400, "invalid_cursor", "The cursor is invalid.")
-    return at, last
 
 
 def full(meeting: MeetingRow, role: Role | None, recording: str | None) -> Meeting:
@@ -168,10 +143,7 @@ async def _page(call: Call, query: ListQuery, *, over: bool) -> MeetingPage:
             text=query.search or None,
             status=query.status,
         )
-    page = rows[: query.limit]
-    following = None
-    if len(rows) > query.limit:
-        following = encode_cursor(page[-1].meeting.created_at, page[-1].meeting.id)
+    page, following = page_of(rows, query.limit, lambda row: (row.meeting.created_at, row.meeting.id))
     return MeetingPage(meetings=[full(row.meeting, row.role, row.recording) for row in page], next=following)
 
 

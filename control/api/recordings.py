@@ -7,7 +7,7 @@ from typing import Any
 from quart import Response
 
 from control.api.conversation_types import Captions, caption_line
-from control.api.meetings import decode_cursor, encode_cursor
+from control.api.paging import decode_cursor, page_of
 from control.api.recording_types import (
     Chapter,
     Composition,
@@ -95,12 +95,11 @@ def _page(query: RecordingPageQuery) -> recordings.Page:
 async def _answer(
     services: Services, connection: Connection, rows: list[tuple[RecordingRow, str]], query: RecordingPageQuery
 ) -> Recordings:
-    shown = rows[: query.limit]
-    last = shown[-1][0] if len(rows) > query.limit else None
+    shown, following = page_of(rows, query.limit, lambda entry: (entry[0].started_at, entry[0].id))
     return Recordings(
         recordings=[public_recording(services, row, title) for row, title in shown],
         storage=await _storage(services, connection),
-        next=None if last is None else encode_cursor(last.started_at, last.id),
+        next=following,
     )
 
 

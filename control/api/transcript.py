@@ -14,7 +14,7 @@ from control.api.conversation_types import (
     MessageReaction,
     caption_line,
 )
-from control.api.meetings import PageQuery, decode_cursor, encode_cursor
+from control.api.paging import PageQuery, decode_cursor, page_of
 from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
@@ -47,9 +47,8 @@ async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
     reader = call.standing.participant.id if call.standing.participant else None
     async with call.services.pool.acquire() as connection:
         rows = await transcript.chat(connection, meeting, reader, query.limit + 1, before)
-        page = rows[: query.limit]
+        page, following = page_of(rows, query.limit, lambda row: (row.sent_at, row.message))
         reactions = await transcript.reactions(connection, meeting, [row.message for row in page])
-    following = encode_cursor(page[-1].sent_at, page[-1].message) if len(rows) > query.limit else None
     return ChatPage(messages=[_public(row, reactions) for row in reversed(page)], next=following)
 
 

@@ -11,7 +11,7 @@ from control import removal
 from control.auth import access as rules
 from control.auth.principal import authenticate
 from control.database import Connection
-from control.endpoint import client_address
+from control.endpoint import client_address, read_limited
 from control.http.limits import network
 from control.meetings.accounts import remove_from_rooms
 from control.problem import Problem
@@ -277,11 +277,7 @@ def _absent() -> ScimError:
 async def _body() -> Any:
     if request.mimetype not in (_TYPE, "application/json"):
         raise ScimError(415, f"The body must be {_TYPE}.")
-    if (request.content_length or 0) > _MAX_BODY:
-        raise ScimError(413, f"The body must not exceed {_MAX_BODY} bytes.")
-    data = await request.get_data(as_text=False)
-    if len(data) > _MAX_BODY:
-        raise ScimError(413, f"The body must not exceed {_MAX_BODY} bytes.")
+    data = await read_limited(request._get_current_object(), _MAX_BODY)  # type: ignore[attr-defined]
     if b"\\u0000" in data:
         raise invalid("Text must not contain NUL characters.", "invalidSyntax")
     try:

@@ -64,6 +64,11 @@ class DataPort:
         refused, self._overflowed = len(messages) - len(kept) + self._overflowed, 0
         return refused
 
+    def release(self) -> list[Came]:
+        """Return the messages that wait, whether or not they are due."""
+        held, self._held, self._again_at = self._held, [], None
+        return held
+
     def send(self, message: bytes, now: int, *, reliable: bool) -> Sent:
         """Send a message; return its fate."""
         sent = self.channels.send(message, now, reliable=reliable)

@@ -33,6 +33,18 @@ def drain(room: Room, participant: Participant, media: PublishPeer | SubscribePe
         _refuse(room, participant, _TooMuch(), now, reliable=True)
 
 
+def finish(room: Room, participant: Participant, media: PublishPeer | SubscribePeer, now: int) -> None:
+    """Pass on the messages that still wait when their peer closes: the sender has been told that they have arrived.
+
+    They are few enough to skip the sender's allowance.
+    """
+    for message in media.release_data():
+        try:
+            _pass_on(room, participant, message, now, is_last=True)
+        except Refused as refused:
+            room.context.counters[f"data_dropped_{refused.code.value}"] += 1
+
+
 def _take(room: Room, participant: Participant, messages: Iterable[Came], now: int) -> list[Came]:
     """Pass on messages; return those that must wait. If a reliable one is refused, the sender is told."""
     waiting: list[Came] = []
@@ -58,7 +70,7 @@ def _refuse(room: Room, participant: Participant, refused: Refused, now: int, *,
         room.context.outbox.tell(participant.session, refused.message())
 
 
-def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None:
+def _pass_on(room: Room, participant: Participant, came: Came, now: int, *, is_last: bool = False) -> None:
     if not participant.grants.data:
         raise Refused(Code.NOT_PERMITTED, "You may not send data here.")
     dialect = participant.dialect
@@ -71,7 +83,7 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int) -> None
     receivers = len(_receivers(room, participant.participant, message.names)) + len(room.links)
     if not room.data.take(now, receivers):
         raise _TooMuch
-    if not participant.data.take(len(came.data), now):
+    if not is_last and not participant.data.take(len(came.data), now):
         room.data.give_back(receivers)
         raise _TooMuch
     for text in dialect.chat_of(message) if dialect else ():

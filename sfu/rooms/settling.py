@@ -96,6 +96,7 @@ def _peer_closed(node: Settled, owner: Owner[LiveRoom], reason: str, now: int) -
     note_decision(owner, now, "peer_closed", reason=reason)
     room, participant, media = owner
     context.schedule.set(PeerKey(media.peer.number), None)
+    data_routing.finish(room, participant, media, now)
     if isinstance(media, PublishPeer):
         publishing.end(room, participant, now)
     elif isinstance(media, PlainSubscribePeer):

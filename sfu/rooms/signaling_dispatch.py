@@ -4,7 +4,17 @@ from sfu.api import facts, signaling, signaling_values
 from sfu.api.refusal import Code, Refused
 from sfu.peers.publish.negotiated_publish_peer import Declared
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
-from sfu.rooms import chat, consent_policy, consenting, describing, gestures, membership, publishing, subscribing
+from sfu.rooms import (
+    chat,
+    consent_policy,
+    consenting,
+    data_routing,
+    describing,
+    gestures,
+    membership,
+    publishing,
+    subscribing,
+)
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 
@@ -41,6 +51,14 @@ def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMe
             _attend(room, participant, message, now)
 
 
+def _leave(room: LiveRoom, participant: Participant, now: int) -> None:
+    subscription = participant.subscription
+    for media in (participant.publish, subscription.subscribe_peer if subscription is not None else None):
+        if media is not None:
+            data_routing.finish(room, participant, media, now)
+    membership.leave(room, participant, "left", now)
+
+
 def _attend(
     room: LiveRoom,
     participant: Participant,
@@ -50,7 +68,7 @@ def _attend(
     if isinstance(message, signaling.Ping):
         room.context.outbox.tell(participant.session, signaling.Pong(id=message.id))
     elif isinstance(message, signaling.Leave):
-        membership.leave(room, participant, "left", now)
+        _leave(room, participant, now)
     elif isinstance(message, signaling.Describe):
         describing.describe(room, participant, message, now)
     elif isinstance(message, signaling.Permit):

@@ -73,6 +73,10 @@ class NegotiatedPublishPeer(PublishPeer):
         """Have `take_data` return messages again later; return the number dropped for lack of room."""
         return len(messages) if self.data is None else self.data.hold(messages, now)
 
+    def release_data(self) -> list[Came]:
+        """Return the messages that were held, whether or not they are due."""
+        return [] if self.data is None else self.data.release()
+
     def timer(self) -> int | None:
         """Return when `handle_timer` has work next."""
         times = (super().timer(), self.data.timer() if self.data is not None else None)

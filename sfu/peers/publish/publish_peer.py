@@ -136,8 +136,12 @@ class PublishPeer:
         return []
 
     def hold_data(self, messages: Sequence[Came], now: int) -> int:
-        """Have `take_data` return messages again later; return the number dropped, which is 0 here."""
+        """Have `take_data` return messages again later; return the number dropped, which is all of them here."""
         return len(messages)
+
+    def release_data(self) -> list[Came]:
+        """Return the messages that were held, whether or not they are due."""
+        return []
 
     def take_reports(self) -> list[tuple[int, rtcp.SenderReport, int]]:
         """Return the sender reports since the last call: the stream's number, the report, its arrival time."""

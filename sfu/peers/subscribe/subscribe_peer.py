@@ -102,6 +102,10 @@ class SubscribePeer:
         """Have `take_data` return messages again later; return the number dropped for lack of room."""
         return len(messages) if self.data is None else self.data.hold(messages, now)
 
+    def release_data(self) -> list[Came]:
+        """Return the messages that were held, whether or not they are due."""
+        return [] if self.data is None else self.data.release()
+
     def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
         """Send a message over a data channel; return its fate."""
         return Sent.NO_CHANNEL if self.data is None else self.data.send(message, now, reliable=reliable)

@@ -183,6 +183,18 @@ def test_what_is_sent_too_fast_comes_later_and_in_order() -> None:
     assert errors(ann) == []
 
 
+def test_what_waits_is_passed_on_when_its_sender_leaves() -> None:
+    stage = Stage()
+    (ann, client), (_, bob) = enter(stage, "ann"), enter(stage, "bob")
+    for number in range(45):
+        client.say(bytes([number]) * 15_000, stage.now)
+    stage.run(300 * MS)
+    assert len(bob.heard()) < 45
+    stage.say(ann, signaling.Leave())
+    stage.run(SECOND)
+    assert [payload[0] for _, payload in bob.heard()] == list(range(45))
+
+
 @pytest.mark.parametrize(
     ("data", "counted"),
     [

@@ -41,7 +41,7 @@ async def main(server: str, key: str, url: str, port: int, *, kind: str = "*", w
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()
-    kinds = []
+    kinds: list[str] = []
     try:
         async with Api(server, bearer=key) as api:
             made = await api.rest.create_webhook({"url": url, "kinds": [kind]})

@@ -49,10 +49,8 @@ def write(out: BinaryIO, unit: Unit) -> None:
 async def read(source: asyncio.StreamReader) -> Unit | None:
     """Return the next unit, None at the end; raises ValueError if it is invalid."""
     try:
-        kind, keyframe, us, size = _HEAD.unpack(await source.readexactly(_HEAD.size))
-        if size > _MAX_BYTES:
-            raise ValueError("a unit of encoded media is too large")
-        return Unit(UnitKind(kind), bool(keyframe), us, await source.readexactly(size))
+        unit, size = _begun(await source.readexactly(_HEAD.size))
+        return unit._replace(data=await source.readexactly(size))
     except asyncio.IncompleteReadError:
         return None
 
@@ -62,8 +60,14 @@ def read_blocking(source: BufferedIOBase | RawIOBase) -> Unit | None:
     head = source.read(_HEAD.size)
     if head is None or len(head) < _HEAD.size:
         return None
+    unit, size = _begun(head)
+    data = source.read(size)
+    return unit._replace(data=data) if data is not None and len(data) == size else None
+
+
+def _begun(head: bytes) -> tuple[Unit, int]:
+    """Return a unit without its data, and the size of the data; raises ValueError if the head is invalid."""
     kind, keyframe, us, size = _HEAD.unpack(head)
     if size > _MAX_BYTES:
         raise ValueError("a unit of encoded media is too large")
-    data = source.read(size)
-    return Unit(UnitKind(kind), bool(keyframe), us, data) if data is not None and len(data) == size else None
+    return Unit(UnitKind(kind), bool(keyframe), us, b""), size

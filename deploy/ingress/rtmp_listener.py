@@ -19,6 +19,7 @@ from sfu.api.stream_key import is_stream_key, key_hash
 from sfu.formats import flv
 from sfu.formats.rtmp import Kind
 from sfu.formats.rtmp_receiver import Ended, Event, Media, Published, Receiver
+from sfu.formats.unwrap import Unwrapper
 
 _READ = 1 << 16
 _GREETING_SECONDS = 8.0
@@ -26,7 +27,6 @@ _IDLE_SECONDS = 15.0
 _MAX_CONNECTIONS = 64
 _MAX_OF_ONE = 32
 """Connections from one address, which may be that of a gateway."""
-_WRAP = 1 << 32
 
 
 class _Refused(Exception):
@@ -110,7 +110,8 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._receiver = Receiver()
-        self._clock = _Timestamps()
+        self._timestamps = Unwrapper(32)
+        self._first: int | None = None
 
     async def run(self, admitted: Callable[[], None]) -> None:
         """Serve the connection until it ends; `admitted` is called once it has shown a valid key.
@@ -195,7 +196,10 @@ class _Connection:
 
     def _unit(self, media: Media) -> Unit | None:
         """Return the unit of a tag. Raises ValueError for codecs other than H.264 and AAC."""
-        us = self._clock.unwrap(media.timestamp) * 1000
+        timestamp = self._timestamps.unwrap(media.timestamp)
+        if self._first is None:
+            self._first = timestamp
+        us = (timestamp - self._first) * 1000
         if media.kind == Kind.VIDEO:
             video = flv.parse_video(media.data)
             if video is None or not video.data:
@@ -206,18 +210,3 @@ class _Connection:
         if not audio.data:
             return None
         return Unit(UnitKind.AUDIO_SETUP if audio.is_configuration else UnitKind.AUDIO, True, us, audio.data)
-
-
-class _Timestamps:
-    """Converter of RTMP timestamps, which wrap around, to times since the first."""
-
-    def __init__(self) -> None:
-        self._last: int | None = None
-        self._at = 0
-
-    def unwrap(self, timestamp: int) -> int:
-        if self._last is not None:
-            step = (timestamp - self._last) % _WRAP
-            self._at += step if step < _WRAP // 2 else step - _WRAP
-        self._last = timestamp
-        return self._at

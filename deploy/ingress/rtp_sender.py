@@ -16,6 +16,7 @@ from sfu.api.ingress import AUDIO_TYPE, RTX_TYPE, VIDEO_TYPE
 from sfu.api.plain_transport import SrtpKey
 from sfu.formats import packetize, rtcp
 from sfu.formats.codecs import Codec
+from sfu.formats.ntp import ntp_time
 from sfu.formats.rtcp_feedback import FullIntraRequest, Nack, PictureLoss
 from sfu.formats.rtp import RtpPacket, is_rtcp, serialize, wrap_rtx
 
@@ -25,7 +26,6 @@ _PROFILES = {
     "AEAD_AES_256_GCM": pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
 }
 _VIDEO_CLOCK, _AUDIO_CLOCK = 90_000, 48_000
-_NTP_EPOCH = 2_208_988_800
 _SECOND = 1_000_000_000
 _REPORT_NS = _SECOND
 _EARLY_NS = 80_000_000
@@ -70,7 +70,6 @@ class RtpSender:
         self.heard = 0
         """The time of the latest authentic feedback."""
         self.keyframe_wanted = False
-        self.resent = 0
 
     def video(self, us: int, access_unit: bytes, now: int) -> list[bytes]:
         """Return the datagrams of a picture."""
@@ -91,7 +90,7 @@ class RtpSender:
         if self._zero is None or now - self._reported < _REPORT_NS:
             return []
         self._reported = now
-        ntp = ((now // _SECOND + _NTP_EPOCH) << 32) | ((now % _SECOND << 32) // _SECOND)
+        ntp = ntp_time(now)
         us = (now - self._zero) // 1000
         reports = []
         for track in (self._video, self._audio):
@@ -126,7 +125,6 @@ class RtpSender:
         if kept is None or now - kept[0] > _KEPT_NS:
             return []
         self._rtx.seq = (self._rtx.seq + 1) % (1 << 16)
-        self.resent += 1
         wrapped = wrap_rtx(kept[1], RTX_TYPE, self._rtx.ssrc, self._rtx.seq)
         with contextlib.suppress(pylibsrtp.Error):
             return [self._srtp.protect(serialize(wrapped))]

@@ -27,6 +27,7 @@ from objects.opening import open_store
 from parley import part_configs
 from parley.network import port_in_use
 from sfu.formats import stun
+from sfu.formats.ntp import NTP_UNIX_SECONDS
 
 Weight = Literal["ok", "note", "bad"]
 _STORE_SECONDS = 5.0
@@ -36,7 +37,6 @@ _DESCRIPTORS = 4096
 _CERTIFICATE_DAYS = 14
 _CLOCK_SECONDS = 2.0
 _POSTGRESQL = 150_000
-_NTP_EPOCH = 2_208_988_800  # 1900 to 1970, in seconds
 
 
 class Finding(NamedTuple):
@@ -301,7 +301,7 @@ async def _clock(server: str) -> Finding:
             sock.setblocking(False)
             async for answer in _answers(loop, sock, b"\x1b" + bytes(47), (socket.gethostbyname(server), 123)):
                 seconds, fraction = struct.unpack("!II", answer[40:48])
-                ahead = time.time() - (seconds - _NTP_EPOCH + fraction / 2**32)
+                ahead = time.time() - (seconds - NTP_UNIX_SECONDS + fraction / 2**32)
                 weight: Weight = "ok" if abs(ahead) < _CLOCK_SECONDS else "bad"
                 return Finding(weight, "clock", f"{ahead:+.2f} s against {server}")
     except (OSError, struct.error) as error:

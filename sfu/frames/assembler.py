@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 from sfu.formats import rtp as rtp_format
 from sfu.formats.codecs import Codec
+from sfu.formats.unwrap import Unwrapper
 from sfu.frames.depacketize import AudioDepacketizer, Depacketizer, Vp8Depacketizer
 from sfu.frames.depacketize_av1 import Av1Depacketizer
 from sfu.frames.depacketize_h264 import H264Depacketizer
 from sfu.frames.depacketize_vp9 import Vp9Depacketizer
 from sfu.frames.reorder import Gap, LossReason, Ready, ReorderBuffer
-from sfu.machines.unwrap import Unwrapper
 
 __all__ = ["DEFAULT_MAX_WAIT", "Frame", "FrameAssembler", "Loss", "LossReason"]
 

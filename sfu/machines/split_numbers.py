@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from sfu.machines.unwrap import Unwrapper
+from sfu.formats.unwrap import Unwrapper
 
 _REMEMBERED = 1024
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sfu.engine.contract import Address, Drop, Engine
 from sfu.engine.send_side_observer import SendSideObserver
+from sfu.formats.ntp import ntp_time
 from sfu.formats.sdp import Candidate
 from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.repair.repair_budget import RepairBudget
@@ -17,8 +18,6 @@ from sfu.peers.peer import Peer
 from sfu.peers.publish.resizer import Resizer
 from sfu.peers.shared_port import SharedPort
 from sfu.peers.unproved import UnprovedReceivers
-
-NTP_UNIX_SECONDS = 2_208_988_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class Context:
 
     def ntp(self, now: int) -> int:
         """Return our NTP time (32.32 fixed point) at `now`."""
-        return ((now + self.unix_offset) << 32) // 1_000_000_000 + (NTP_UNIX_SECONDS << 32)
+        return ntp_time(now + self.unix_offset)
 
 
 def random_id(prefix: str) -> str:

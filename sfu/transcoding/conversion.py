@@ -18,8 +18,8 @@ from sfu.formats import telephony
 from sfu.formats.codecs import Codec
 from sfu.formats.header_extensions import AudioLevel, write_audio_level, write_block
 from sfu.formats.rtp import build_header, parse
+from sfu.formats.unwrap import Unwrapper
 from sfu.frames.reorder import Gap, Ready, ReorderBuffer
-from sfu.machines.unwrap import Unwrapper
 from sfu.transcoding.records import LEVEL_ID
 from sfu.transcoding.telephony import TELEPHONY, TelephonyDecoder, TelephonyEncoder
 

@@ -10,13 +10,13 @@ from parley_client.descriptions import ENCODINGS, PAYLOAD_TYPES, RTX_PAYLOAD_TYP
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from sfu.formats.header_extensions import AudioLevel, write_audio_level, write_identifier, write_transport_seq
+from sfu.formats.ntp import ntp_time
 from sfu.formats.packetize import packetize
 from sfu.formats.rtcp import Nack, PictureLoss, SenderReport, SourceDescription, serialize
 from sfu.formats.rtp import RtpPacket, wrap_rtx
 from sfu.formats.rtp import serialize as serialize_rtp
 
 _HISTORY_PACKETS = 1024
-_NTP_EPOCH = 2_208_988_800
 PublishedCodec = Codec
 
 
@@ -134,8 +134,7 @@ class Publication:
         timestamp, sent = self._last
         now = time.time_ns()
         elapsed = (now - sent) * self.clock_rate // 1_000_000_000
-        ntp = ((now // 1_000_000_000 + _NTP_EPOCH) << 32) | ((now % 1_000_000_000) << 32) // 1_000_000_000
-        report = SenderReport(self.ssrc, ntp, (timestamp + elapsed) & 0xFFFFFFFF, self.packets, self.octets)
+        report = SenderReport(self.ssrc, ntp_time(now), (timestamp + elapsed) & 0xFFFFFFFF, self.packets, self.octets)
         return serialize([report, SourceDescription(((self.ssrc, self.cname),))])
 
     def _extensions(self, level: AudioLevel | None) -> tuple[tuple[int, bytes], ...]:

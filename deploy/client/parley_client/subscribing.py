@@ -11,12 +11,12 @@ from sfu.formats.rtcp import Nack, Packet, PictureLoss, ReceiverReport, SenderRe
 from sfu.formats.rtp import RtpPacket, parse, unwrap_rtx
 from sfu.formats.rtp import serialize as serialize_rtp
 from sfu.formats.sdp import MediaSection, SessionDescription
+from sfu.formats.unwrap import Unwrapper
 from sfu.frames.assembler import Frame, FrameAssembler
 from sfu.machines.repair.nack import NackGenerator
 from sfu.machines.repair.receive_statistics import ReceiveStatistics
 from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.machines.repair.twcc_receiver import TwccReceiver
-from sfu.machines.unwrap import Unwrapper
 
 _CODECS = {"opus": Codec.OPUS, "vp8": Codec.VP8, "vp9": Codec.VP9, "h264": Codec.H264, "av1": Codec.AV1}
 _ROUND_TRIP = 50_000_000

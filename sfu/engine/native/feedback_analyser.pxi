@@ -58,7 +58,7 @@ cdef bint link_grow(Link *link) noexcept nogil:
 
 
 cdef int64_t unwrap(Unwrapped *unwrapped, uint64_t value, int bits) noexcept nogil:
-    """See sfu.machines.unwrap."""
+    """See sfu.formats.unwrap."""
     cdef uint64_t ahead
     if unwrapped.newest > UNWRAPPED_MAX or unwrapped.newest < -UNWRAPPED_MAX:
         unwrapped.known = False  # centuries away: somebody is testing our limits

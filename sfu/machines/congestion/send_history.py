@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import REFERENCE_NS, TransportFeedback
-from sfu.machines.unwrap import Unwrapper
+from sfu.formats.unwrap import Unwrapper
 
 MAX_PACKETS = 8192
 MAX_AGE = 10_000_000_000

@@ -8,7 +8,7 @@ the time since its last sample at 8 kHz instead of 48 kHz. Audio then seems newe
 from dataclasses import replace
 
 from sfu.formats.rtcp import SenderReport
-from sfu.machines.unwrap import signed
+from sfu.formats.unwrap import signed
 
 _RATE = 48_000
 _PACKET = 960  # 20 ms; a report may overtake the packet that it counts from, since only packets are paced

@@ -6,7 +6,7 @@ by the time since the publisher's SR arrived, so a report may be sent at any mom
 """
 
 from sfu.formats.rtcp import SenderReport
-from sfu.machines.unwrap import signed
+from sfu.formats.unwrap import signed
 
 _SECOND = 1_000_000_000
 _NTP_MODULUS = 1 << 64

@@ -6,8 +6,8 @@ millisecond. Measuring them again at each switch would add up to a drift that de
 
 from weakref import WeakKeyDictionary
 
+from sfu.formats.unwrap import signed
 from sfu.machines.repair.sender_reports import SourceClock
-from sfu.machines.unwrap import signed
 
 _TOLERANCE_MS = 20
 

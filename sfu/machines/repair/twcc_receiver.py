@@ -13,7 +13,7 @@ arrived, and no longer as in flight once a later packet arrives.
 from typing import NamedTuple
 
 from sfu.formats.transport_feedback import REFERENCE_NS, TICK_NS, TransportFeedback
-from sfu.machines.unwrap import Unwrapper
+from sfu.formats.unwrap import Unwrapper
 
 # A message about this many packets stays below 1100 bytes, whatever its pattern.
 MAX_RECEIVED = 400

@@ -4,8 +4,8 @@ import av
 import pytest
 
 from sfu.formats import rtp
+from sfu.formats.unwrap import Unwrapper
 from sfu.frames.assembler import Frame, FrameAssembler
-from sfu.machines.unwrap import Unwrapper
 from tests.support.captures import CODECS, captured
 from tests.support.encoders import DECODERS
 

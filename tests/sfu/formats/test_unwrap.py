@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.machines.unwrap import Unwrapper
+from sfu.formats.unwrap import Unwrapper
 
 
 @pytest.mark.parametrize("bits", [16, 32])

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack containers fuzz docs pictures clean
+.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack containers kubernetes fuzz docs pictures clean
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 3
@@ -67,6 +67,10 @@ stack: deps .venv/.installed-dev
 # Every container started, called, upgraded, crashed; as root. Images and tools stay in build/containers.
 containers: .venv/.installed-dev
 	@.venv/bin/pytest -s -x -p no:rerunfailures --timeout 1800 --durations 20 tests/containers/bar_containers.py $(PYTEST_ARGS)
+
+# The manifests on a real API server, with machines that are made up; needs Go. Built programs stay in build/kubernetes.
+kubernetes: .venv/.installed-dev
+	@.venv/bin/pytest -s -x -p no:rerunfailures --timeout 3600 --durations 20 tests/kubernetes/bar_kubernetes.py $(PYTEST_ARGS)
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600

@@ -50,17 +50,17 @@ async def check(services: Services, wish: KeyCheck) -> CheckedKey:
     return CheckedKey(stream=key.id)
 
 
-async def open_stream(services: Services, wish: OpenStream) -> OpenedStream:
-    """Admit a stream to its room; return the transport for its media, or the refusal."""
+async def open_stream(services: Services, wish: OpenStream, ingress: str) -> OpenedStream:
+    """Admit a stream to its room; return the transport for its media, or the refusal. `ingress` is its address."""
     try:
-        return await _open(services, wish)
+        return await _open(services, wish, ingress)
     except Refused as refused:
         return OpenedStream(code=refused.answer.code, detail=refused.answer.detail)
     except Problem as problem:
         return OpenedStream(code=problem.code, detail=problem.detail, again=problem.status >= 429)
 
 
-async def _open(services: Services, wish: OpenStream) -> OpenedStream:
+async def _open(services: Services, wish: OpenStream, ingress: str) -> OpenedStream:
     tracks = (*([VIDEO_TRACK] if wish.video else []), *([AUDIO_TRACK] if wish.audio else []))
     key = await _held(services, wish.stream, wish.instance)
     await placing.check(services, key.meeting_id)
@@ -92,7 +92,7 @@ async def _open(services: Services, wish: OpenStream) -> OpenedStream:
             identity=person.identity or "",
             metadata=person.metadata,
         ),
-        own=True,
+        part=ingress,
     )
     return OpenedStream(transport=opened.transport, address=opened.address, port=opened.port, srtp=opened.srtp)
 

@@ -8,6 +8,7 @@ from quart import Quart, Response, request
 
 from control import facts, ingress_streams, livekit_admission, stream_key_admission
 from control.ai import emotion_setting
+from control.endpoint import client_address
 from control.http.problem_handlers import handle_problems
 from control.jobs import outside_jobs
 from control.nodes import desired_changes
@@ -169,7 +170,8 @@ def _add_ingress(app: Quart, services: Services) -> None:
 
     @app.post("/internal/v1/ingress/open")
     async def open_stream() -> Response:
-        return _json(await ingress_streams.open_stream(services, await _read(OpenStream)))
+        address = client_address(services, request)
+        return _json(await ingress_streams.open_stream(services, await _read(OpenStream), address))
 
     @app.post("/internal/v1/ingress/close")
     async def close_stream() -> Response:

@@ -1,5 +1,7 @@
 """Client of plain RTP transports on the sfu node of a meeting."""
 
+from urllib.parse import quote
+
 import aiohttp
 import msgspec
 
@@ -23,9 +25,11 @@ class TransportClient:
         self._headers = {"Authorization": f"Bearer {secret}"}
         self._http = http
 
-    async def open(self, transport: AnyTransport, *, own: bool = False) -> TransportInfo:
-        """Open a transport. `own`: it is for a part of this installation, so `transport_networks` does not apply."""
-        path = "?own=true" if own else ""
+    async def open(self, transport: AnyTransport, *, part: str | None = None) -> TransportInfo:
+        """Open a transport. `part` is the address of a part of this installation that it is for: `transport_networks`
+        does not apply to it, and it reaches the node at its own address, not at the public one.
+        """
+        path = f"?part={quote(part)}" if part is not None else ""
         return msgspec.json.decode(await self._ask("POST", path, msgspec.json.encode(transport)), type=TransportInfo)
 
     async def list(self) -> Transports:

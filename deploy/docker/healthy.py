@@ -21,6 +21,7 @@ DEFAULTS = (
     "http://127.0.0.1:8084/health/ready",  # sfu
     "http://127.0.0.1:8086/health/live",  # recorder
     "http://127.0.0.1:8085/health/live",  # inference
+    "http://127.0.0.1:8087/health/live",  # ingress
 )
 PATIENCE_SECONDS = 60.0
 ANSWERED_AT = "/tmp/parley-answered-at"  # noqa: S108  in a tmpfs that only this container has

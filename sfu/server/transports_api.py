@@ -23,22 +23,22 @@ class TransportsApi:
     async def open(self, request: web.Request) -> web.StreamResponse:
         """Open a transport as described; answer 201 with the opened transport.
 
-        With `?own=true`, control asks on behalf of another part, so the operator need not have allowed transports.
+        With `?part=ADDRESS`, control asks on behalf of another part, so the operator need not have allowed transports.
         """
         try:
             wish = msgspec.json.decode(await request.read(), type=AnyTransport)
         except ValueError as error:
             return _refusal(400, Code.BAD_MESSAGE, str(error))
         try:
-            info = self._open(request.match_info["room"], wish, own=request.query.get("own") == "true")
+            info = self._open(request.match_info["room"], wish, part=request.query.get("part"))
         except Refused as refused:
             return _refusal(_STATUS.get(refused.code, 403), refused.code, refused.detail)
         finally:
             self._driver.flush()
         return _answer(info, 201)
 
-    def _open(self, room: str, wish: AnyTransport, *, own: bool) -> TransportInfo:
-        if not own or wish.address is not None:
+    def _open(self, room: str, wish: AnyTransport, *, part: str | None) -> TransportInfo:
+        if part is None or wish.address is not None:
             self._far_ends.check_open()
         plain_transports.check(wish)
         is_vouched_for = True
@@ -48,7 +48,7 @@ class TransportsApi:
         if isinstance(wish, SendTransport):
             end = self._sockets.to_send(wish.address)
         else:
-            end = self._sockets.to_receive(wish.address, mux=wish.rtcp_mux)
+            end = self._sockets.to_receive(wish.address or part or None, mux=wish.rtcp_mux)
         try:
             return plain_transports.open_transport(
                 self._driver.node, room, wish, end, self._driver.now(), is_vouched_for=is_vouched_for

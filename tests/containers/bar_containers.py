@@ -10,6 +10,7 @@ import json
 import re
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,7 +21,7 @@ from parley import certificate
 from parley_client import Api
 from tests.containers.browsing import Caller, two_callers, watching_page
 from tests.containers.daemon import DockerDaemon
-from tests.containers.images import base_of_product
+from tests.containers.images import ROOT, base_of_product
 from tests.containers.project import Project
 from tests.support.call import PASSWORD, become_admin
 from tests.support.waiting import eventually, until
@@ -200,7 +201,9 @@ async def test_a_backup_brings_everything_back_on_a_new_machine(administrator: P
 
 
 async def test_every_overlay_at_once(administrator: Project) -> None:
-    """A certificate that only root can read, captions on the CPU, AI results in MongoDB, TURN on a second address."""
+    """A certificate that only root can read, captions on the CPU, AI results in MongoDB, TURN on a second address, and
+    a live stream.
+    """
     daemon, tls = administrator.daemon, administrator.directory.parent / "tls"
     daemon.add_address("10.231.9.2")  # in no link's network, where it might be the broadcast address
 
@@ -219,7 +222,7 @@ async def test_every_overlay_at_once(administrator: Project) -> None:
     first = renew()
     administrator.files = (
         "compose.yaml",
-        *(f"compose.{name}.yaml" for name in ("remote", "turn", "captions", "mongodb")),
+        *(f"compose.{name}.yaml" for name in ("remote", "turn", "captions", "ingress", "mongodb")),
     )
     settings = {"PARLEY_TLS": str(tls), "PARLEY_TURN_TLS": str(tls), "PARLEY_TURN_ADDRESS": "10.231.9.2"}
     settings |= {"PARLEY_TURN_NAME": "turn.example", "PARLEY_HTTPS_ADDRESS": daemon.address}
@@ -237,8 +240,20 @@ async def test_every_overlay_at_once(administrator: Project) -> None:
     print(said)
     reached = [*daemon.from_outside, "bash", "-c", "exec 3<>/dev/tcp/10.231.9.2/3478"]
     await asyncio.to_thread(subprocess.run, reached, check=True, timeout=10)
-    async with a_call(administrator) as (_, _, callers):
+    async with a_call(administrator) as (api, meeting, callers):
         assert await callers[0].moves()
+        path = f"/meetings/{meeting}/stream-keys"
+        key = await api.request("POST", path, {"name": "Stage", "role": "publish"})
+        assert key["rtmp_urls"] == [f"rtmp://{daemon.address}:1935/live"]
+        address = f"{key['rtmp_urls'][0]}/{key['secret']}"
+        encoder = ROOT / "tests" / "parley" / "rtmp_encoder.py"
+        command = [*daemon.from_outside, sys.executable, str(encoder), address, "120", "44100"]
+        encoding = await asyncio.create_subprocess_exec(*command)
+        try:
+            await eventually(lambda: callers[0].sees(2), 60, "the stream is not seen")
+        finally:
+            encoding.kill()
+            await encoding.wait()
 
 
 def test_nothing_is_said_while_nothing_happens(administrator: Project) -> None:

@@ -43,6 +43,11 @@ class Caller:
         pictures = [row for row in rows if row["kind"] == "video" and row["framesDecoded"] >= frames]
         return bool(pictures) and any(row["kind"] == "audio" and row["packets"] >= frames for row in rows)
 
+    async def sees(self, people: int, frames: int = 10) -> bool:
+        """Return whether it decodes the pictures of this many people."""
+        rows = await inbound(self.page)
+        return sum(row["kind"] == "video" and row["framesDecoded"] >= frames for row in rows) >= people
+
     async def moves(self) -> bool:
         """Return whether media is arriving."""
         before = await inbound(self.page)

@@ -166,7 +166,7 @@ def test_the_next_triton_gets_the_only_gpu(running: Overlay, cluster: Cluster) -
 @pytest.mark.parametrize(
     ("level", "components", "refused"),
     [
-        ("restricted", ("udp-load-balancer", "gpu", "mongodb"), set()),
+        ("restricted", ("udp-load-balancer", "gpu", "live-in", "mongodb"), set()),
         ("baseline", (), {"sfu-pod"}),  # for its machine's network
         ("privileged", (), set()),
     ],

@@ -9,7 +9,7 @@ import yaml
 
 from tests.kubernetes.cluster import Cluster
 
-COMPONENTS = ("autoscaling", "gpu", "mongodb", "monitoring", "udp-load-balancer")
+COMPONENTS = ("autoscaling", "gpu", "live-in", "mongodb", "monitoring", "udp-load-balancer")
 
 
 class Overlay:

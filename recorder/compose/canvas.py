@@ -44,10 +44,24 @@ class Scaled(NamedTuple):
     planes: Planes
 
 
+class _Place(NamedTuple):
+    """Where an image of one size goes: views of the canvas's planes, and the parts of the image's planes for them.
+
+    `label` is what is drawn over them: other views, and what they show. `above` are the tiles on top of this one.
+    """
+
+    views: Planes
+    parts: tuple[tuple[slice, slice], ...]
+    label: tuple[tuple[Plane, Plane], ...]
+    above: tuple[Tile, ...]
+
+
 class Canvas:
     """The current picture, in one frame that is changed in place: an encoder must copy it before the next change."""
 
     def __init__(self, options: FilmOptions) -> None:
+        self._places: dict[tuple[Tile, Box], _Place] = {}
+        self._shown: dict[Tile, Scaled | str] = {}
         self.frame = av.VideoFrame(options.width, options.height, "yuv420p")
         self._planes = _views(self.frame)
         self._background = _rgb(options.background)
@@ -56,6 +70,8 @@ class Canvas:
 
     def begin(self, scene: Scene) -> None:
         """Draw a scene without its images."""
+        self._places.clear()
+        self._shown = {tile: tile.note for tile in scene.tiles}
         self._paste(self._empty, Box(0, 0, self.frame.width, self.frame.height))
         for tile in scene.tiles:
             self.placard(tile, tile.note)
@@ -64,9 +80,37 @@ class Canvas:
         """Draw a participant's name in its tile, and below it the reason that there is no image."""
         plain = replace(tile, track=None, note=note, since_ms=0)
         self._paste(_placard(plain, self._background), tile.box)
+        self._shown[tile] = note
+        self._places.clear()  # the margins of images must be drawn anew
+        self._draw_again(self._above(tile))
 
     def show(self, tile: Tile, image: Scaled) -> None:
         """Draw an image in its tile, with the label over it."""
+        place = self._places.get((tile, image.box))
+        if place is None:
+            place = self._places[tile, image.box] = self._place(tile, image)
+        for view, part, data in zip(place.views, place.parts, image.planes, strict=True):
+            view[:] = data[part]
+        for view, data in place.label:
+            view[:] = data
+        self._shown[tile] = image
+        self._draw_again(place.above)
+
+    def _above(self, tile: Tile) -> tuple[Tile, ...]:
+        """Return the tiles that cover a part of this one."""
+        tiles = list(self._shown)
+        return tuple(other for other in tiles[tiles.index(tile) + 1 :] if _overlap(tile.box, other.box))
+
+    def _draw_again(self, tiles: tuple[Tile, ...]) -> None:
+        for tile in tiles:
+            shown = self._shown[tile]
+            if isinstance(shown, str):
+                self.placard(tile, shown)
+            else:
+                self.show(tile, shown)
+
+    def _place(self, tile: Tile, image: Scaled) -> _Place:
+        """Return the place of an image in its tile, after drawing the margins that it leaves free."""
         box, within = inner(tile.box), image.box
         if within.width < box.width or within.height < box.height:
             for plane, value in zip(self._planes, _BLACK, strict=True):
@@ -74,14 +118,18 @@ class Canvas:
         left, top = max(box.x, within.x), max(box.y, within.y)
         wide = min(box.x + box.width, within.x + within.width) - left
         high = min(box.y + box.height, within.y + within.height) - top
-        cut = Box(left - within.x, top - within.y, wide, high)
-        for plane, data in zip(self._planes, image.planes, strict=True):
-            shrink = within.width // data.shape[1]
-            part = data[cut.y // shrink : (cut.y + high) // shrink, cut.x // shrink : (cut.x + wide) // shrink]
-            self._part(plane, Box(left, top, wide, high))[:] = part
+        y, u, v = (self._part(plane, Box(left, top, wide, high)) for plane in self._planes)
+        parts = []
+        for plane in image.planes:
+            shrink = within.width // plane.shape[1]
+            row, column = (top - within.y) // shrink, (left - within.x) // shrink
+            parts.append((slice(row, row + high // shrink), slice(column, column + wide // shrink)))
+        label: tuple[tuple[Plane, Plane], ...] = ()
         if tile.labelled:
-            label, planes = _label(tile.name, tile.muted, box.width)
-            self._paste(planes, Box(box.x, box.y + box.height - label[1], *label))
+            size, planes = _label(tile.name, tile.muted, box.width)
+            area = Box(box.x, box.y + box.height - size[1], *size)
+            label = tuple((self._part(plane, area), data) for plane, data in zip(self._planes, planes, strict=True))
+        return _Place((y, u, v), tuple(parts), label, self._above(tile))
 
     def wave(self, box: Box, before: Levels, after: Levels) -> None:
         """Draw the sound as bars (each 0 to 1): past sound in the left half, coming sound in the right half."""
@@ -125,7 +173,12 @@ class Scaler:
         """Return an image in the largest size that fits into a tile. The gap between tiles will cover its edges."""
         fitted = fit(image.width, image.height, box)
         scaled = self._reformatter.reformat(
-            image, width=fitted.width, height=fitted.height, format="yuv420p", interpolation=Interpolation.AREA
+            image,
+            width=fitted.width,
+            height=fitted.height,
+            format="yuv420p",
+            interpolation=Interpolation.AREA,
+            threads=1,  # images are scaled beside each other; slices would only wait for one another
         )
         return Scaled(fitted, _views(scaled))
 
@@ -133,6 +186,15 @@ class Scaler:
 def inner(box: Box) -> Box:
     """Return a tile's box without the gap around it."""
     return Box(box.x + _GAP, box.y + _GAP, box.width - 2 * _GAP, box.height - 2 * _GAP)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return (
+        one.x < other.x + other.width
+        and other.x < one.x + one.width
+        and one.y < other.y + other.height
+        and other.y < one.y + one.height
+    )
 
 
 def fit(width: int, height: int, box: Box) -> Box:

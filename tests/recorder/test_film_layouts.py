@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from foundation.film_options import SIZES, FilmOptions, Region, from_job, to_job
+from recorder.compose.canvas import Canvas, Scaled, _to_planes
 from recorder.compose.cuts import Cuts
 from recorder.compose.film import compose
 from recorder.compose.layouts import WAVE, Box, Moment, Seen, arrange
 from recorder.compose.levels import LEVEL_MS, speech
-from recorder.compose.scenes import film_chapters
+from recorder.compose.scenes import Scene, film_chapters
 from tests.recorder.test_compose import BLUE, RED, camera_file, is_near, manifest_of, sound_file, track
 
 PEOPLE = tuple(Seen(f"p{index}", f"Name {9 - index}", None if index == 2 else f"c{index}") for index in range(4))
@@ -65,6 +66,31 @@ def test_layouts_show_who_they_say() -> None:
     names = arrange(Moment(PEOPLE), FilmOptions(order="name"))
     assert [tile.participant for tile in names] == ["p3", "p2", "p1", "p0"]
     assert len({tile.box.x for tile in arrange(Moment(PEOPLE), FilmOptions(size="vertical"))}) == 1
+
+
+def test_an_inset_stays_above_a_picture_that_changes() -> None:
+    options = FilmOptions(layout="screen")
+    tiles = arrange(Moment((Seen("ada", "Ada", "acam"),), Seen("ada", "Ada", "screen"), "ada"), options)
+    canvas = Canvas(options)
+    canvas.begin(Scene(0, 1000, tiles))
+
+    def show(index: int, level: int) -> None:
+        box = tiles[index].box
+        picture = Image.new("RGB", (box.width, box.height), (level, level, level))
+        canvas.show(tiles[index], Scaled(box, _to_planes(picture)))
+
+    def seen(x: int, y: int) -> int:
+        return int(canvas.finish().to_ndarray()[y, x])
+
+    inset = tiles[1].box
+    middle = inset.x + inset.width // 2, inset.y + inset.height // 2
+    show(0, 80)
+    show(1, 250)
+    bright = seen(*middle)
+    show(0, 20)
+    assert seen(*middle) == bright > seen(100, 100) + 100
+    canvas.placard(tiles[0], "Camera off")
+    assert seen(*middle) == bright
 
 
 @pytest.mark.parametrize(

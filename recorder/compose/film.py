@@ -1,13 +1,15 @@
 """Makes a film in the requested format, scene by scene and image by image. Memory does not grow with its length.
 
-A first pass over the sound finds its loudness and the speakers. Then the video is made in parts, which are kept: the
-next attempt continues after the last complete one. Finally the parts and the sound are muxed.
+The video is made in parts, which are kept: the next attempt continues after the last complete one. A thread beside it
+measures the sound, which finds its loudness and the speakers, and then encodes it. Finally all are muxed.
 """
 
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from heapq import merge
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from foundation.film_options import SOUND_ONLY, FilmOptions
 from recorder.compose import formats, images, levels, sounds
 from recorder.compose.cuts import Cuts
 from recorder.compose.formats import FORMATS
+from recorder.compose.layouts import follows_sound
 from recorder.compose.levels import Meter, Sound
 from recorder.compose.samples import RATE, Samples
 from recorder.compose.scenes import film_chapters, scenes
@@ -28,8 +31,8 @@ from recorder.manifest import Manifest, ManifestTrack
 
 _PART_SECONDS = 30
 _RATES = (15, 20, 24, 25, 30)
-_OF_LOUDNESS, _OF_PICTURE = 0.05, 0.9
-"""Shares of the work; the rest is sound and muxing."""
+_OF_PARTS = 0.95
+"""The share of the work before muxing."""
 
 Report = Callable[[float], None]
 
@@ -56,18 +59,25 @@ def compose(
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
     plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms))
-    sound = _sound(plan, parts / "sound.json", lambda share: report(_OF_LOUDNESS * share))
     made: list[Path] = []
-    if options.format not in SOUND_ONLY:
-        picture = _Picture(plan, parts, sound)
-        try:
-            for _ in picture.make(lambda share: report(_OF_LOUDNESS + _OF_PICTURE * share)):
-                if not goes_on():
-                    return False
-        finally:
-            picture.close()
-        made = picture.parts
-    _put_together(out, made, sounds.mastered(plan.mixed(), sound.gain), plan)
+    if options.format in SOUND_ONLY:
+        heard = _SoundPart(plan, parts, lambda share: report(_OF_PARTS * share))
+    else:
+        heard = _SoundPart(plan, parts, lambda share: None)
+    try:
+        if options.format not in SOUND_ONLY:
+            picture = _Picture(plan, parts, heard.findings() if follows_sound(options) else None)
+            made = picture.parts
+            try:
+                for _ in picture.make(lambda share: report(_OF_PARTS * share)):
+                    if not goes_on():
+                        heard.part()  # it is needed in any case, and would otherwise begin anew in each attempt
+                        return False
+            finally:
+                picture.close()
+        _put_together(out, made, heard.part(), plan)
+    finally:
+        heard.close()
     if made:
         write_storyboard(out)
     report(1.0)
@@ -92,15 +102,67 @@ class _Plan(NamedTuple):
         return sounds.mixed(self.root, self.heard(), self.cuts.spans, meter)
 
 
-def _sound(plan: _Plan, path: Path, report: Report) -> Sound:
-    if (known := levels.kept(path)) is not None:
-        return known
-    heard = plan.heard()
-    meter = Meter(len(heard), plan.manifest.duration_ms)
-    gain = sounds.measure(plan.mixed(meter), report, plan.cuts.total_ms * RATE // 1000)
-    sound = levels.sound_of(gain, meter.powers, [track.participant for track in heard])
-    levels.keep(path, sound)
-    return sound
+class _SoundPart:
+    """The sound of a film: one thread first measures, then encodes it."""
+
+    def __init__(self, plan: _Plan, directory: Path, report: Report) -> None:
+        codecs = FORMATS[plan.options.format]
+        self._plan = plan
+        self._codecs = codecs
+        self._report = report
+        self._part = directory / f"sound.{codecs.container}"
+        self._closed = False
+        self._thread = ThreadPoolExecutor(1, "sound")
+        self._findings = self._thread.submit(self._measure, directory / "sound.json")
+        self._encoded = self._thread.submit(self._encode)
+
+    def findings(self) -> Sound:
+        """Return what was measured. Blocks."""
+        return self._findings.result()
+
+    def part(self) -> Path:
+        """Return the encoded sound. Blocks."""
+        self._encoded.result()
+        return self._part
+
+    def close(self) -> None:
+        """End the thread, even if it has not finished."""
+        self._closed = True
+        self._thread.shutdown(cancel_futures=True)
+
+    def _measure(self, path: Path) -> Sound:
+        if (known := levels.kept(path)) is not None:
+            return known
+        heard = self._plan.heard()
+        meter = Meter(len(heard), self._plan.manifest.duration_ms)
+        windows = self._until_closed(self._plan.mixed(meter))
+        gain = sounds.measure(windows, lambda share: self._report(share / 2), self._total)
+        sound = levels.sound_of(gain, meter.powers, [track.participant for track in heard])
+        levels.keep(path, sound)
+        return sound
+
+    def _encode(self) -> None:
+        """Write the encoded sound atomically."""
+        if self._part.exists():
+            return
+        unfinished = self._part.with_suffix(f".{os.getpid()}.tmp")
+        windows = sounds.mastered(self._until_closed(self._plan.mixed()), self.findings().gain)
+        with av.open(unfinished, "w", format=self._codecs.container) as container:
+            stream = formats.add_audio(container, self._codecs.audio)
+            for packet in _encoded(stream, windows, self._codecs.frame_samples):
+                container.mux(packet)
+                self._report(0.5 + _seconds(packet) / self._plan.cuts.total_ms * 500)
+        unfinished.replace(self._part)
+
+    @property
+    def _total(self) -> int:
+        return self._plan.cuts.total_ms * RATE // 1000
+
+    def _until_closed(self, windows: Iterator[Samples]) -> Iterator[Samples]:
+        for window in windows:
+            if self._closed:
+                raise InterruptedError("the film was given up")
+            yield window
 
 
 def frame_rate(root: Path, manifest: Manifest) -> int:
@@ -113,14 +175,15 @@ def frame_rate(root: Path, manifest: Manifest) -> int:
 class _Picture:
     """The film without its sound, in parts."""
 
-    def __init__(self, plan: _Plan, directory: Path, sound: Sound) -> None:
+    def __init__(self, plan: _Plan, directory: Path, sound: Sound | None) -> None:
         self._rate = frame_rate(plan.root, plan.manifest)
         self._options = plan.options
         self._codecs = FORMATS[plan.options.format]
         self._cuts = plan.cuts
         self._total = -(-plan.cuts.total_ms * self._rate // 1000)
-        self._scenes = scenes(plan.manifest, plan.options, sound.speech)
-        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, np.array(sound.wave, np.float32))
+        self._scenes = scenes(plan.manifest, plan.options, sound.speech if sound is not None else ())
+        wave = np.array(sound.wave if sound is not None else (), np.float32)
+        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave)
         self._step = _PART_SECONDS * self._rate
         self._firsts = range(0, self._total, self._step)
         self.parts = [directory / f"{first // self._step:05}.{self._codecs.part}" for first in self._firsts]
@@ -158,28 +221,27 @@ class _Picture:
         return Instant(self._scenes[min(place, len(self._scenes) - 1)], at)
 
 
-def _put_together(out: Path, parts: list[Path], windows: Iterator[Samples], plan: _Plan) -> None:
-    """Copy the parts' video packets one after another, interleaved with the sound."""
-    options = plan.options
-    codecs = FORMATS[options.format]
-    movflags = formats.movflags(fragmented=options.fragmented) if codecs.container in {"mp4", "ipod"} else {}
-    with av.open(out, "w", format=codecs.container, options=movflags) as container:
+def _put_together(out: Path, parts: list[Path], sound: Path, plan: _Plan) -> None:
+    """Copy the packets of the video's parts, one part after another, interleaved with the sound's."""
+    codecs = FORMATS[plan.options.format]
+    movflags = formats.movflags(fragmented=plan.options.fragmented) if codecs.container in {"mp4", "ipod"} else {}
+    with av.open(out, "w", format=codecs.container, options=movflags) as container, av.open(sound) as encoded:
         pictures: Iterator[av.Packet[Any]] = iter(())
         if parts:
             with av.open(parts[0]) as first:
                 video = container.add_stream_from_template(first.streams.video[0])
             pictures = _pictures(parts, video)
             container.set_chapters(_marks(plan))
-        sound = _encoded(formats.add_audio(container, codecs.audio), windows, codecs.frame_samples)
-        heard = next(sound, None)
-        for packet in pictures:
-            while heard is not None and _seconds(heard) <= _seconds(packet):
-                container.mux(heard)
-                heard = next(sound, None)
+        audio = container.add_stream_from_template(encoded.streams.audio[0])
+        for packet in merge(_copied(encoded, audio), pictures, key=_seconds):
             container.mux(packet)
-        while heard is not None:
-            container.mux(heard)
-            heard = next(sound, None)
+
+
+def _copied(encoded: Any, stream: Any) -> "Iterator[av.Packet[Any]]":
+    for packet in encoded.demux(encoded.streams.audio[0]):
+        if packet.dts is not None:
+            packet.stream = stream
+            yield packet
 
 
 def _marks(plan: _Plan) -> list[Any]:

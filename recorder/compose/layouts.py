@@ -79,6 +79,11 @@ def arrange(moment: Moment, options: FilmOptions) -> tuple[Tile, ...]:
     )
 
 
+def follows_sound(options: FilmOptions) -> bool:
+    """Return whether a layout depends on who speaks or on the waveform."""
+    return options.layout != "grid"
+
+
 def grid(count: int, box: Box) -> list[Box]:
     """Return `count` equal boxes in rows, as large as fits, with the last row centred."""
     columns = max(range(count, 0, -1), key=lambda columns: _shown_width(count, columns, box), default=1)

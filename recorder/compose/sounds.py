@@ -72,19 +72,22 @@ class _Track:
             first, last = max(position, start), min(position + data.shape[1], end)
             if first < last:
                 part = data[:, first - position : last - position]
-                window[:, first - start : last - start] += part * self._audible(first, last)
+                if (audible := self._audible(first, last)) is not None:
+                    part = part * audible
+                window[:, first - start : last - start] += part
             if position + data.shape[1] > end:
                 return
             self._held = next(self._coming, None)
 
-    def _audible(self, first: int, last: int) -> Samples | np.float32:
-        """Return the factors for samples from `first` to `last`: 0 while muted, fading at the edges."""
-        factors: Samples | np.float32 = np.float32(1.0)
+    def _audible(self, first: int, last: int) -> Samples | None:
+        """Return the factors for samples from `first` to `last`: 0 while muted, fading at the edges; None for 1."""
+        factors: Samples | None = None
         for begin, stop in self._muted:
             if begin - _FADE < last and first < stop + _FADE:
                 at = np.arange(first, last, dtype=np.float32)
                 outside = np.maximum(begin - at, at - stop) / _FADE
-                factors = factors * np.clip(outside, 0.0, 1.0).astype(np.float32)
+                audible = np.clip(outside, 0.0, 1.0).astype(np.float32)
+                factors = audible if factors is None else factors * audible
         return factors
 
 
@@ -95,6 +98,8 @@ def _decoded(root: Path, files: Sequence[ManifestFile]) -> Iterator[tuple[int, S
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
         with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.audio[0]
+            assert stream.time_base is not None
+            unit, start = float(stream.time_base * RATE), file.start_ms * RATE / 1000
             for packet in container.demux(stream):
                 if not packet.size:  # an empty packet would permanently end the decoder
                     continue
@@ -103,9 +108,9 @@ def _decoded(root: Path, files: Sequence[ManifestFile]) -> Iterator[tuple[int, S
                 except av.FFmpegError:
                     continue
                 for frame in frames:
-                    if frame.pts is None or frame.time_base is None:
+                    if frame.pts is None:
                         continue
-                    at = round((file.start_ms / 1000 + float(frame.pts * frame.time_base)) * RATE)
+                    at = round(start + frame.pts * unit)
                     if expected is None or abs(at - expected) > _SLACK:
                         expected = at
                     frame.pts = None

@@ -45,7 +45,7 @@ class Scaled(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where an image of one size goes: views of the canvas's planes, and the parts of the image's planes for them.
+    """The place of images of one size: views of the canvas's planes, and the parts of the image's planes for them.
 
     `label` is what is drawn over them: other views, and what they show. `above` are the tiles on top of this one.
     """

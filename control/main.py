@@ -17,7 +17,6 @@ from control.app import Application
 from control.config import ControlConfig
 from control.events import relay, webhooks
 from control.http import listeners, server
-from control.http.listeners import Tls
 from control.jobs import minutes
 from control.jobs.file_jobs import FileJobs
 from control.jobs.worker import Worker
@@ -29,6 +28,7 @@ from control.tuning import Tuning
 from control.twirp.workers import AgentDoor
 from foundation.background import cancel_all, keep_running
 from foundation.failures import describe
+from foundation.served_certificate import ServedCertificate
 
 _log = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0
@@ -194,7 +194,7 @@ def _servers(
     ]
     if bound.secure:
         assert config.certificate is not None and config.private_key is not None
-        tls = Tls(config.certificate, config.private_key)
+        tls = ServedCertificate(config.certificate, config.private_key)
         serving.append(serve(application, bound.secure, is_gateway=config.is_gateway, tls=tls))
     return [asyncio.create_task(one) for one in serving]
 

@@ -1,14 +1,6 @@
 """Listening sockets, bound before anything is served."""
 
 import socket
-from dataclasses import dataclass
-from pathlib import Path
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    certificate: Path
-    private_key: Path
 
 
 def bind(address: str, *, shared: bool = False) -> socket.socket:

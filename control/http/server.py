@@ -14,8 +14,8 @@ from typing import Any
 import uvicorn
 
 from control.http.exchanges import HEAD_SECONDS, Exchanges
-from control.http.listeners import Tls
 from foundation.background import keep_running
+from foundation.served_certificate import ServedCertificate
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 _HEAD_BYTES = 64 * 1024
@@ -37,7 +37,7 @@ async def serve(
     *,
     drain_seconds: float,
     is_gateway: Callable[[str], bool],
-    tls: Tls | None = None,
+    tls: ServedCertificate | None = None,
 ) -> None:
     """Serve until `stop`, then finish running requests within `drain_seconds` and close the sockets.
 
@@ -49,6 +49,8 @@ async def serve(
     watch = functools.partial(exchanges.watch, state.connections)
     serving = asyncio.create_task(server.serve(list(sockets)))
     beside = [asyncio.create_task(stop.wait()), asyncio.create_task(keep_running("connections", watch))]
+    if tls is not None:
+        beside.append(asyncio.create_task(keep_running("certificate", tls.run)))
     try:
         await asyncio.wait((serving, *beside), return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
@@ -63,7 +65,7 @@ async def serve(
         await asyncio.gather(serving, *beside, *state.tasks, return_exceptions=True)
 
 
-def _settings(application: Any, tls: Tls | None) -> uvicorn.Config:
+def _settings(application: Any, tls: ServedCertificate | None) -> uvicorn.Config:
     """Return uvicorn's settings: no access log, and no trust in forwarded addresses."""
     return uvicorn.Config(
         application,
@@ -84,6 +86,5 @@ def _settings(application: Any, tls: Tls | None) -> uvicorn.Config:
         server_header=False,
         backlog=1024,
         timeout_keep_alive=int(HEAD_SECONDS),
-        ssl_certfile=None if tls is None else tls.certificate,
-        ssl_keyfile=None if tls is None else tls.private_key,
+        ssl_context_factory=None if tls is None else lambda *_: tls.context,
     )

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable
 
-from foundation.background import cancel_all
+from foundation.background import cancel_all, keep_running
 from foundation.connection_table import ConnectionTable, Full, host_of
 from foundation.failures import describe
 from foundation.media_units import Unit, UnitKind
+from foundation.served_certificate import ServedCertificate
 from ingress import metrics
 from ingress.config import IngressConfig
 from ingress.control_client import ControlClient, ControlUnavailable
@@ -53,13 +53,14 @@ class RtmpListener:
                 await stack.enter_async_context(server)
             if self._config.rtmps_port >= 0:
                 assert self._config.certificate is not None
-                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-                context.load_cert_chain(self._config.certificate, self._config.private_key)
+                certificate = ServedCertificate(self._config.certificate, self._config.private_key)
+                following = asyncio.create_task(keep_running("certificate", certificate.run))
+                stack.push_async_callback(cancel_all, [following])
                 server = await asyncio.start_server(
                     self._serve,
                     host,
                     self._config.rtmps_port,
-                    ssl=context,
+                    ssl=certificate.context,
                     ssl_handshake_timeout=_GREETING_SECONDS,
                 )
                 await stack.enter_async_context(server)

@@ -4,8 +4,11 @@ The tests are in the order of an operator's work, and share the cluster. No cont
 """
 
 import json
+import re
+import subprocess
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ import pytest
 from tests.kubernetes.cluster import NAMESPACE, Cluster
 from tests.kubernetes.overlay import COMPONENTS, Overlay, namespace, pods_of, secret
 from tests.support.waiting import until
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 @pytest.fixture(scope="session")
@@ -191,6 +196,23 @@ def test_pod_security_refuses_only_the_machines_network(
             errors[pod["metadata"]["name"]] = done.stderr
     assert set(errors) == refused, errors
     assert all("hostNetwork" in error for error in errors.values())
+
+
+def test_a_scanner_finds_only_what_is_explained(running: Overlay, cluster: Cluster, tmp_path: Path) -> None:
+    """The explanations are in deploy/checkov.yaml."""
+    before = running.components
+    running.components = COMPONENTS
+    try:
+        (tmp_path / "all.yaml").write_text(cluster.run("kustomize", str(running.write())))
+    finally:
+        running.components = before
+    for framework, file in (("kubernetes", tmp_path / "all.yaml"), ("dockerfile", DEPLOY / "docker" / "Dockerfile")):
+        options = ["--config-file", str(DEPLOY / "checkov.yaml"), "--framework", framework, "--file", str(file)]
+        checkov = [str(cluster.programs.parent / "scanner" / "bin" / "checkov"), *options]
+        done = subprocess.run(checkov, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        passed = re.search(r"Passed checks: (\d+), Failed checks: 0", done.stdout)
+        assert passed is not None and int(passed[1]) > 100
 
 
 def names(pods: Iterable[dict[str, Any]], *, by: str = "name") -> set[str]:

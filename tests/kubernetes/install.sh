@@ -70,3 +70,8 @@ if ! [ -e "$here/custom/done" ]; then
     chmod -R u+w "$here/custom"
     touch "$here/custom/done"
 fi
+
+if ! [ -x "$here/scanner/bin/checkov" ]; then
+    python3 -m venv "$here/scanner"
+    "$here/scanner/bin/pip" install --quiet --disable-pip-version-check checkov==3.3.30
+fi

@@ -1,6 +1,7 @@
 """Permanent attachment to an sfu: reads records, runs timers, makes captured media durable, and reports progress."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -30,6 +31,12 @@ _log = logging.getLogger(__name__)
 
 _TICK = 0.1
 _TELL = 0.5
+_IDLE = 1.0
+"""The interval of both while nothing is recorded."""
+_GATHER = 0.04
+"""The time for which records are collected before they are read, since each wake-up costs more than a record."""
+_MANY = 64
+"""A number of records after which the next are read at once, because the sfu's socket may be full soon."""
 
 
 class Attachments:
@@ -61,12 +68,17 @@ class Attachments:
     async def _attached(self, sink: SinkSocket) -> None:
         durability = Durability()
         capture = Capture(self._config, self._recordings, durability)
+        records = asyncio.Event()
         metrics.ATTACHED.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
-                work = (self._tick(sink, capture), self._sync(sink, capture, durability), self._tell(sink, capture))
+                work = (
+                    self._tick(sink, capture, records),
+                    self._sync(sink, capture, durability),
+                    self._tell(sink, capture, records),
+                )
                 beside = [tasks.create_task(one) for one in work]
-                await self._read(sink, capture)
+                await self._read(sink, capture, records)
                 for task in beside:
                     task.cancel()
         finally:
@@ -74,8 +86,8 @@ class Attachments:
             capture.close()
             self._pass_on(await durability.round())
 
-    async def _read(self, sink: SinkSocket, capture: Capture) -> None:
-        """Read until the sfu closes the socket."""
+    async def _read(self, sink: SinkSocket, capture: Capture, records: asyncio.Event) -> None:
+        """Read until the sfu closes the socket. `records` is set while something is recorded."""
         sink.send(SinkHello(sink="recorder", instance=self._config.instance, v=VERSION))
         while batch := await sink.receive():
             for data in batch:
@@ -96,25 +108,32 @@ class Attachments:
                 self._facts.report(started)
                 _log.info("recording %s of %s began", recording.info.recording, recording.info.room)
                 self._uploads.add_document(recording.info)
+            if capture.is_open:
+                records.set()
+            else:
+                records.clear()
+            if len(batch) < _MANY:
+                await asyncio.sleep(_GATHER)
 
-    async def _tick(self, sink: SinkSocket, capture: Capture) -> None:
+    async def _tick(self, sink: SinkSocket, capture: Capture, records: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(_TICK)
+            await _pause(_TICK, records)
             for wanted in capture.tick(time.monotonic_ns()):
                 sink.send(wanted)
             for name in self._recordings.overdue(time.monotonic(), self._config.abandoned_seconds):
                 _log.warning("the end of recording %s was never announced; finishing it as partial", name)
                 capture.end(name, abandoned=True)
 
-    async def _tell(self, sink: SinkSocket, capture: Capture) -> None:
+    async def _tell(self, sink: SinkSocket, capture: Capture, records: asyncio.Event) -> None:
         """Report to the sfu regularly that this recorder is alive, and which recordings are stalled."""
         while True:
             if capture.version >= 2:
                 sink.send(RecorderState(stalled=capture.troubles(time.monotonic_ns())))
-            await asyncio.sleep(_TELL)
+            await _pause(_TELL, records)
 
     async def _sync(self, sink: SinkSocket, capture: Capture, durability: Durability) -> None:
         while True:
+            await durability.needed()
             await asyncio.sleep(self._config.sync_ms / 1000)
             synced = await durability.round()
             self._pass_on(synced)
@@ -129,3 +148,12 @@ class Attachments:
         for recording in synced.ended:
             self._uploads.add_document(recording.info)
             self._finisher.add(recording)
+
+
+async def _pause(seconds: float, records: asyncio.Event) -> None:
+    """Wait for an interval while something is recorded, otherwise until a recording begins, at most for _IDLE."""
+    if records.is_set():
+        await asyncio.sleep(seconds)
+    else:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(records.wait(), _IDLE)

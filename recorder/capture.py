@@ -45,6 +45,11 @@ class Capture:
         self._begun: list[Recording] = []
         self.version = 1
 
+    @property
+    def is_open(self) -> bool:
+        """True while a recording is captured here."""
+        return bool(self._open)
+
     def take(self, record: AnyRecord, wall: int) -> None:
         """Process a record."""
         match record:

@@ -44,6 +44,7 @@ _KEPT_SECONDS = 86_400.0
 _RELEASE_SECONDS = 1.5
 """The maximum time that a stopping recorder waits for control; the lease expires anyway."""
 _POLL_SECONDS = 2.0
+_IDLE_POLL_SECONDS = 5.0
 _MAX_POLL_SECONDS = 30.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _PACKAGES = Path(__file__).parent.parent
@@ -84,6 +85,7 @@ class Composer:
         self._all_work = config.recordings_dir / ".composing"
         self._work = self._all_work / leases.file_name(config.instance)
         self._shares: dict[str, float] = {}
+        self._asking = asyncio.Lock()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -98,19 +100,27 @@ class Composer:
 
     async def _work_on(self, session: aiohttp.ClientSession) -> None:
         """Process jobs one after another."""
-        delay = _POLL_SECONDS
         while True:
+            job = await self._next(session)
             try:
-                job = await self._claim(session)
-                if job is not None:
-                    await self._do(session, job)
-                delay = _POLL_SECONDS
+                await self._do(session, job)
             except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
-                _log.debug("no job: %s", error)
-                delay = min(2 * delay, _MAX_POLL_SECONDS)
-                job = None
-            if job is None:
+                _log.debug("the film of %s: %s", job.subject, error)
+
+    async def _next(self, session: aiohttp.ClientSession) -> ClaimedJob:
+        """Wait for a job. One worker asks at a time, ever less often."""
+        async with self._asking:
+            delay = _POLL_SECONDS
+            while True:
+                longest = _IDLE_POLL_SECONDS
+                try:
+                    if (job := await self._claim(session)) is not None:
+                        return job
+                except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+                    _log.debug("no job: %s", error)
+                    longest = _MAX_POLL_SECONDS
                 await asyncio.sleep(delay)
+                delay = min(1.5 * delay, longest)
 
     async def _claim(self, session: aiohttp.ClientSession) -> ClaimedJob | None:
         asked = msgspec.json.encode(JobRequest(kinds=[KIND, ORDERED], node=self._node))

@@ -42,6 +42,7 @@ class Durability:
         self._documents: dict[Recording, None] = {}
         self._ended: list[Recording] = []
         self._under_way: tuple[int, frozenset[Recording]] | None = None
+        self._some = asyncio.Event()
 
     def silent(self, now: int) -> frozenset[Recording]:
         """Return the recordings whose sync has been pending for long; `now` in ns."""
@@ -52,6 +53,7 @@ class Durability:
     def add_document(self, recording: Recording) -> None:
         """Note that `recording.json` was written."""
         self._documents[recording] = None
+        self._some.set()
 
     def add(self, opened: TrackOpened, recording: Recording, changes: list[Written]) -> None:
         """Add the changes of a stream."""
@@ -59,13 +61,20 @@ class Durability:
             self._dirty[change.segment] = (opened, recording)
             if change.last:
                 self._last[change.segment] = change.closed
+        self._some.set()
 
     def end(self, recording: Recording) -> None:
         """Report a recording as complete after the next round."""
         self._ended.append(recording)
+        self._some.set()
+
+    async def needed(self) -> None:
+        """Wait until there is something to sync or to report."""
+        await self._some.wait()
 
     async def round(self) -> Synced:
         """Sync everything dirty."""
+        self._some.clear()
         dirty, self._dirty = self._dirty, {}
         last, self._last = self._last, {}
         documents, self._documents = self._documents, {}
@@ -112,6 +121,7 @@ class Durability:
         self._last = last | self._last
         self._documents = documents | self._documents
         self._ended = ended + self._ended
+        self._some.set()
 
 
 def _sync(segments: list[SegmentFile], documents: list[Recording]) -> dict[SegmentFile, str]:

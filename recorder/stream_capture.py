@@ -57,6 +57,7 @@ class StreamCapture:
         self.refusal = ""
         self.changes: list[Written] = []
         self._codec = codec
+        self._frames = metrics.FRAMES.labels(opened.media)
         self._directory = directory
         self._epoch = epoch
         self._next_n = next_n
@@ -182,7 +183,7 @@ class StreamCapture:
         except OSError as error:
             self._disk_refused(error)
             return
-        metrics.FRAMES.labels(self.opened.media).inc()
+        self._frames.inc()
         metrics.BYTES.inc(self._segment.bytes - before)
         metrics.LAG.set((self._wall - frame.arrival) / 1e9)
         self._written = frame.last_ext_seq

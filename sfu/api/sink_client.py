@@ -33,6 +33,7 @@ class SinkSocket:
         self._socket = connected
         self._dropped = dropped
         self._unsent: deque[tuple[bytes, bool]] = deque()
+        self._is_full = False
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -42,7 +43,7 @@ class SinkSocket:
 
     def close(self) -> None:
         """Detach."""
-        self._loop.remove_writer(self._socket)
+        self._await_room(False)
         self._socket.close()
         self._unsent.clear()
 
@@ -78,13 +79,21 @@ class SinkSocket:
                 self._socket.send(self._unsent[0][0])
                 self._unsent.popleft()
         except BlockingIOError:
-            self._loop.add_writer(self._socket, self._send_waiting)
+            self._await_room(True)
             return
         except (BrokenPipeError, ConnectionResetError):
             for _ in self._unsent:
                 self._dropped("closed")
             self._unsent.clear()
-        self._loop.remove_writer(self._socket)
+        self._await_room(False)
+
+    def _await_room(self, is_full: bool) -> None:
+        """Watch the socket for room, or stop; asyncio takes long to remove what it does not watch."""
+        if is_full and not self._is_full:
+            self._loop.add_writer(self._socket, self._send_waiting)
+        elif self._is_full and not is_full:
+            self._loop.remove_writer(self._socket)
+        self._is_full = is_full
 
     def _shed(self) -> None:
         self._dropped("full")

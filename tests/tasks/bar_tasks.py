@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from parley_client import Api
+from parley_client import Api, ApiError
 from parley_client.attendance import Attendance
 from tests.inference.chromium_speaker import write_speech
 from tests.inference.conftest import fetched_models
@@ -86,8 +86,19 @@ async def room(request: pytest.FixtureRequest, browser: Chromium) -> AsyncIterat
         await room.close()
 
 
+async def administered(server: RunningServer) -> None:
+    """Create the administrator, unless an earlier task did, so that each task also runs alone."""
+    async with Api(server.url) as api:
+        try:
+            await api.set_up(server.setup_token, "ada", PASSWORD)
+        except ApiError as error:
+            if error.code != "setup_token":
+                raise
+
+
 async def signed_in(room: Room, server: RunningServer) -> Person:
     """Ada, the administrator, at her home page."""
+    await administered(server)
     ada = await room.person("Ada")
     await ada.open(server.url)
     await ada.fill("User name or e-mail", "ada")
@@ -197,8 +208,7 @@ async def test_record_find_a_sentence_and_share_a_clip(room: Room, server: Runni
     await ada.press("Go to the home page", role="link")
     await ada.press("Recordings", role="link")
     await ada.unfold("ada’s meeting")
-    await ada.sees("Create a combined video", seconds=60)
-    await ada.press("Create a combined video")
+    await ada.watches()
     await ada.fill("Search the transcript", "password")
     await ada.sees("match; press Enter to go there")
     await ada.press("Clip")

@@ -60,6 +60,12 @@ class Person:
         await expect(shown).to_be_visible(timeout=seconds * 1000)
         await self._note(f"see {text!r}", began)
 
+    async def watches(self, *, seconds: float = 120) -> None:
+        """Wait until a recording can be played."""
+        began = time.monotonic()
+        await expect(self.page.locator("video")).to_be_visible(timeout=seconds * 1000)
+        await self._note("see the video", began)
+
     async def open(self, url: str) -> None:
         began = time.monotonic()
         await self.page.goto(url)

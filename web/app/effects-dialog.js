@@ -64,7 +64,7 @@ export function showEffects(media) {
     group,
     h('button', { type: 'button', class: 'button small', onclick: () => picker.click() }, icon('image'), t('effects.own-choose')), picker,
     light.element,
-    check(t('effects.noise'), t('effects.noise-hint'), preferences().noiseSuppression, (on) => void media.setNoiseSuppression(on)).element,
+    check(t('effects.noise'), t('effects.noise-hint'), preferences().noiseSuppression, (noiseSuppression) => void media.setProcessing({ noiseSuppression })).element,
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
   ]).finally(() => {
     closed.abort();

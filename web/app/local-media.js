@@ -43,7 +43,7 @@ export class LocalMedia extends Emitter {
   }
 
   openMicrophone(deviceId = preferences().microphone) {
-    this.#opening.microphone = this.#opening.microphone.then(() => this.#open('microphone', () => openMicrophone(deviceId, { noiseSuppression: preferences().noiseSuppression })));
+    this.#opening.microphone = this.#opening.microphone.then(() => this.#open('microphone', () => openMicrophone(deviceId, { noiseSuppression: preferences().noiseSuppression, music: preferences().music })));
     return this.#opening.microphone;
   }
 
@@ -93,9 +93,9 @@ export class LocalMedia extends Emitter {
     return this.#opening.camera;
   }
 
-  /** Turn the browser's noise suppression on or off; it spoils music. @param {boolean} on */
-  async setNoiseSuppression(on) {
-    remember({ noiseSuppression: on });
+  /** Choose how the microphone's sound is processed. @param {{noiseSuppression?: boolean, music?: boolean}} changes */
+  async setProcessing(changes) {
+    remember(changes);
     if (this.microphone) await this.openMicrophone();
   }
 

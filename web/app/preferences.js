@@ -19,6 +19,8 @@ const DEFAULTS = {
   background: '',
   lowLight: false,
   noiseSuppression: true,
+  /** The microphone in stereo, unprocessed. */
+  music: false,
   /** The view of a call: see view-state.js. */
   perPage: 25,
   corner: '',

@@ -22,10 +22,16 @@ export async function listDevices() {
   return { cameras: of('videoinput'), microphones: of('audioinput'), speakers: of('audiooutput') };
 }
 
-/** @param {string} [deviceId] @param {{noiseSuppression?: boolean}} [options] @returns {Promise<MediaStreamTrack>} */
-export async function openMicrophone(deviceId, { noiseSuppression = true } = {}) {
-  const audio = { echoCancellation: true, noiseSuppression, autoGainControl: true, ...wanted(deviceId) };
-  return (await open({ audio })).getAudioTracks()[0];
+/**
+ * @param {string} [deviceId] @param {{noiseSuppression?: boolean, music?: boolean}} [options] `music`: in stereo and unprocessed,
+ *   and sent at a higher rate. Without echo cancellation, the others hear themselves unless headphones are used.
+ * @returns {Promise<MediaStreamTrack>}
+ */
+export async function openMicrophone(deviceId, { noiseSuppression = true, music = false } = {}) {
+  const processing = { echoCancellation: !music, noiseSuppression: noiseSuppression && !music, autoGainControl: !music };
+  const [track] = (await open({ audio: { ...processing, ...(music ? { channelCount: { ideal: 2 } } : {}), ...wanted(deviceId) } })).getAudioTracks();
+  if (music) track.contentHint = 'music';
+  return track;
 }
 
 /** @param {string} [deviceId] @returns {Promise<MediaStreamTrack>} 720p if the camera supports it */

@@ -25,17 +25,17 @@ const MIDDLE_SHARE = 0.8;
 const MICROPHONE = { maxBitrate: 40_000 };
 /** The bit rate of a microphone with a narrow uplink: still good for speech. */
 export const THIN_SOUND_RATE = 16_000;
-/** @type {Encoding} the sound of a screen is often music */
-const SCREEN_AUDIO = { maxBitrate: 128_000 };
+/** @type {Encoding} in stereo; the sound of a screen is often music */
+const MUSIC = { maxBitrate: 128_000 };
 
 /**
  * @param {import('./publish-peer.js').Source} source
- * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string, width?: number, height?: number}} [options]
+ * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string, width?: number, height?: number, music?: boolean}} [options]
  *   `scalabilityMode` (W3C WebRTC SVC) makes one stream of several layers instead of simulcast; `width` and `height`
- *   are the video's, 0 while unknown
+ *   are the video's, 0 while unknown; `music`: a microphone sends music
  * @returns {Encoding[]} inactive ones are for a larger video
  */
-export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '', width = 0, height = 0 } = {}) {
+export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '', width = 0, height = 0, music = false } = {}) {
   const layered = scalabilityMode ? { scalabilityMode } : {};
   switch (source) {
     case 'camera':
@@ -45,9 +45,9 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
     case 'screen':
       return [{ ...SCREEN, ...(LAYERED_IN_TIME.has(codec) ? { scalabilityMode: 'L1T3' } : {}), ...layered }];
     case 'screen-audio':
-      return [{ ...SCREEN_AUDIO }];
+      return [{ ...MUSIC }];
     default:
-      return [{ ...MICROPHONE }];
+      return [{ ...(music ? MUSIC : MICROPHONE) }];
   }
 }
 
@@ -86,9 +86,17 @@ export function degradationFor(source, options = {}) {
 /** The content hint of a track, so that the encoder keeps what matters: motion or detail. */
 const HINTS = { camera: 'motion', screen: 'detail', microphone: 'speech', 'screen-audio': 'music' };
 
-/** @param {import('./publish-peer.js').Source} source */
-export function contentHintFor(source) {
-  return HINTS[source];
+/** @param {import('./publish-peer.js').Source} source @param {MediaStreamTrack} track a microphone in music mode keeps its hint */
+export function contentHintFor(source, track) {
+  return isMusic(source, track) ? 'music' : HINTS[source];
+}
+
+/**
+ * Whether a source sends music, in stereo: the sound of a screen, and a microphone that was opened for music.
+ * @param {import('./publish-peer.js').Source} source @param {MediaStreamTrack|null} track
+ */
+export function isMusic(source, track) {
+  return source === 'screen-audio' || (source === 'microphone' && track?.contentHint === 'music');
 }
 
 /**

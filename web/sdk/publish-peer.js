@@ -17,9 +17,10 @@
  */
 import { withAudioNack } from './audio-repair.js';
 import { Emitter } from './emitter.js';
-import { THIN_SOUND_RATE, contentHintFor, degradationFor, encodingsFor, preferCodec } from './encodings.js';
+import { THIN_SOUND_RATE, contentHintFor, degradationFor, encodingsFor, isMusic, preferCodec } from './encodings.js';
 import { SendingLayers, sizeOf } from './sending-layers.js';
 import { Serial } from './serial.js';
+import { withStereo } from './stereo.js';
 import { Uplink, outgoingBitrate } from './uplink.js';
 
 /** The interval for checking a video's size: no event reports a change. */
@@ -61,6 +62,8 @@ export class PublishPeer extends Emitter {
   /** A receiver plays the sound and video of one stream in sync. */
   #personStream = new MediaStream();
   #screenStream = new MediaStream();
+  /** Whether the sender of the microphone is set up for music. */
+  #sentMusic = false;
   #awaiting = false;
   #dirty = false;
   #fresh = false;
@@ -139,17 +142,19 @@ export class PublishPeer extends Emitter {
   }
 
   /**
-   * Replace a source's media (another device, or none while a camera is off) without negotiation.
+   * Replace a source's media (another device, or none while a camera is off). Only a change between speech and music
+   * needs negotiation.
    * @param {Source} source @param {MediaStreamTrack|null} mediaTrack
    */
   async replaceMedia(source, mediaTrack) {
     const published = this.#published.get(source);
     if (!published) return;
     published.mediaTrack = mediaTrack;
-    if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
+    if (mediaTrack) mediaTrack.contentHint = contentHintFor(source, mediaTrack);
     await this.#transceivers.get(source)?.sender.replaceTrack(mediaTrack);
     await this.#backups.get(source)?.transceiver.sender.replaceTrack(mediaTrack);
     await this.#fit();
+    if (mediaTrack && source === 'microphone' && this.#sendsMusic !== this.#sentMusic && this.#pc?.remoteDescription) void this.offer();
   }
 
   /** @param {Source} source */
@@ -255,8 +260,9 @@ export class PublishPeer extends Emitter {
     return this.#serial.run(async () => {
       const pc = this.#pc;
       if (pc?.signalingState !== 'have-local-offer') return;
-      await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      await pc.setRemoteDescription({ type: 'answer', sdp: withStereo(answer.sdp, (mid) => this.#isMusic(mid)) });
       this.#fresh = false;
+      if (this.#sendsMusic !== this.#sentMusic) await this.#fitSound();
       for (const { mid, track } of answer.tracks ?? []) this.#number(mid, track);
     }).catch((error) => this.#fail(error)).then(() => this.#settled());
   }
@@ -349,7 +355,7 @@ export class PublishPeer extends Emitter {
   /** @param {Published} published */
   async #place({ source, mediaTrack, codec, scalabilityMode }) {
     this.#open();
-    if (mediaTrack) mediaTrack.contentHint = contentHintFor(source);
+    if (mediaTrack) mediaTrack.contentHint = contentHintFor(source, mediaTrack);
     this.#transceivers.set(source, await this.#transceiverFor(source, mediaTrack, codec, scalabilityMode));
   }
 
@@ -411,8 +417,7 @@ export class PublishPeer extends Emitter {
     const bitrate = outgoingBitrate(await pc.getStats());
     if (pc !== this.#pc || !this.#uplink.take(bitrate, performance.now())) return;
     await this.#serial.run(async () => {
-      const microphone = this.#transceivers.get('microphone');
-      if (microphone) await spareSound(microphone.sender, this.#uplink.isThin);
+      await this.#fitSound();
       const camera = this.#transceivers.get('camera');
       const backup = this.#backups.get('camera');
       for (const transceiver of [camera, backup?.transceiver]) {
@@ -422,7 +427,26 @@ export class PublishPeer extends Emitter {
     this.emit('uplink', this.#uplink);
   }
 
+  /** Whether the microphone sends music. */
+  get #sendsMusic() {
+    return isMusic('microphone', this.#published.get('microphone')?.mediaTrack ?? null);
+  }
+
+  /** @param {string} mid */
+  #isMusic(mid) {
+    return [...this.#transceivers].some(([source, transceiver]) => transceiver.mid === mid && isMusic(source, this.#published.get(source)?.mediaTrack ?? null));
+  }
+
+  /** Adapt the microphone's rate and format to the uplink, and to speech or music. */
+  async #fitSound() {
+    const microphone = this.#transceivers.get('microphone');
+    if (!microphone) return;
+    this.#sentMusic = this.#sendsMusic;
+    await fitSound(microphone.sender, { isThin: this.#uplink.isThin, music: this.#sentMusic });
+  }
+
   #discard() {
+    this.#sentMusic = false;
     this.#uplink = new Uplink();
     clearInterval(this.#watching);
     this.#pc?.close();
@@ -460,20 +484,20 @@ function preferredFormat(source, codec, isEncrypted) {
 }
 
 /**
- * Send speech at a low rate and without RED, which doubles the rate, or return to normal. Browsers that cannot change the
- * codec of a sender change only its rate.
- * @param {RTCRtpSender} sender @param {boolean} isThin
+ * Set the rate and format of a microphone. With a narrow uplink the rate is low. That and music go without RED, which doubles
+ * the rate. Browsers that cannot change the codec of a sender change only its rate.
+ * @param {RTCRtpSender} sender @param {{isThin: boolean, music: boolean}} needs
  */
-async function spareSound(sender, isThin) {
+async function fitSound(sender, { isThin, music }) {
   /** @type {RTCRtpSendParameters & {encodings: (RTCRtpEncodingParameters & {codec?: RTCRtpCodec})[]}} */
   const parameters = sender.getParameters();
   const [encoding] = parameters.encodings;
   if (!encoding) return;
-  const [usual] = encodingsFor('microphone');
+  const [usual] = encodingsFor('microphone', { music });
   encoding.maxBitrate = isThin ? THIN_SOUND_RATE : usual.maxBitrate;
   await sender.setParameters(parameters);
   const named = (/** @type {string} */ mime) => parameters.codecs?.find(({ mimeType }) => mimeType.toLowerCase() === mime);
-  const codec = (!isThin && named('audio/red')) || named('audio/opus');
+  const codec = (!isThin && !music && named('audio/red')) || named('audio/opus');
   if (!codec || !named('audio/red')) return;
   const again = sender.getParameters();
   /** @type {RTCRtpEncodingParameters & {codec?: RTCRtpCodec}} */

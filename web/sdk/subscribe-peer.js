@@ -10,6 +10,7 @@ import { withAudioNack } from './audio-repair.js';
 import { DataChannels } from './data-channels.js';
 import { Emitter } from './emitter.js';
 import { Serial } from './serial.js';
+import { withStereo } from './stereo.js';
 
 export class SubscribePeer extends Emitter {
   /** The data channels, which outlive a peer. */
@@ -58,7 +59,7 @@ export class SubscribePeer extends Emitter {
       await pc.setRemoteDescription({ type: 'offer', sdp: offer.sdp });
       for (const { receiver } of pc.getTransceivers()) this.#encryption?.decrypt(receiver);
       const answer = await pc.createAnswer();
-      await pc.setLocalDescription({ type: 'answer', sdp: withAudioNack(answer.sdp ?? '', offer.sdp) });
+      await pc.setLocalDescription({ type: 'answer', sdp: withStereo(withAudioNack(answer.sdp ?? '', offer.sdp)) });
       if (pc !== this.#pc) return;
       this.#send({ kind: 'answer', peer: 'subscribe', id: offer.id ?? 0, sdp: pc.localDescription?.sdp ?? '' });
       this.#announce(pc);

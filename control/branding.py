@@ -1,5 +1,9 @@
-"""The operator's brand: name, logo, accent colour and links, inserted into the page's HTML and the app's manifest."""
+"""The operator's brand: name, logo, accent colour and links.
 
+It is inserted into the page's HTML, the app's manifest, and the page that the service worker shows without a server.
+"""
+
+import hashlib
 import html
 import json
 import re
@@ -10,6 +14,7 @@ from typing import Any
 
 LOGO_TYPES: Mapping[str, str] = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
 LOGO_PATH = "/brand/logo"
+_ICON = "/app/icon.svg"
 _TEXT = 4.5  # minimum contrast of text (WCAG 2.2, 1.4.3)
 _SEEN = 3.0  # minimum contrast of controls against their background (1.4.11)
 _WHITE = (255, 255, 255)
@@ -44,12 +49,19 @@ class Branding:
         if self.logo is not None:
             icon = f'<link rel="icon" href="{LOGO_PATH}" type="{LOGO_TYPES[self.logo.suffix]}"'
             page = re.sub(r'<link rel="icon" href="[^"]*" type="[^"]*"', icon, page)
+            page = page.replace(f'src="{_ICON}"', f'src="{LOGO_PATH}"')
         meta = f'<meta name="brand" content="{html.escape(json.dumps(facts))}" />'
         return page.replace("<title>", f"{meta}<title>", 1)
 
     def in_manifest(self, manifest: str) -> str:
         """Return the app's manifest with the name."""
         return json.dumps(json.loads(manifest) | {"name": self.name, "short_name": self.name}, ensure_ascii=False)
+
+    def in_worker(self, script: str) -> str:
+        """Return the service worker, which keeps the logo too. Its version changes with the brand."""
+        mark = hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+        script = re.sub(r"(?m)^const VERSION = '(\w+)';$", rf"const VERSION = '\1-{mark}';", script, count=1)
+        return script if self.logo is None else script.replace(f"'{_ICON}']", f"'{LOGO_PATH}']", 1)
 
 
 def accent_tokens(accent: str) -> dict[str, str]:

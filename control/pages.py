@@ -58,7 +58,12 @@ _LOGO_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """SVG files can have styles, but run no scripts, even if somebody opens the logo by itself."""
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """File suffix by content coding, smallest files first."""
-_BRANDED = {Path("index.html"), Path("app/install/manifest.webmanifest")}
+_BRANDED = {
+    Path("index.html"): Branding.in_html,
+    Path("app/install/manifest.webmanifest"): Branding.in_manifest,
+    Path("app/install/offline.html"): Branding.in_html,
+    Path("service-worker.js"): Branding.in_worker,
+}
 _NEVER = re.compile(r"q=0(\.0*)?")
 _FOREVER = "public, max-age=31536000, immutable"
 COMMON_HEADERS = {
@@ -110,8 +115,10 @@ async def _send(path: Path, services: Services) -> Response:
     if content_type is None or not await asyncio.to_thread(path.is_file):
         raise not_found()
     file = path.relative_to(services.config.web_root.resolve())
-    if file in _BRANDED and not services.config.branding.is_default:
-        response, coding = await _branded(path, content_type, services.config.branding)
+    insert = _BRANDED.get(file)
+    if insert is not None and not services.config.branding.is_default:
+        text = await asyncio.to_thread(path.read_text)
+        response, coding = await _branded(insert(services.config.branding, text).encode(), content_type)
     else:
         coding, coded = await asyncio.to_thread(_coded, path, request.headers.get("Accept-Encoding", ""))
         # Files with constant names are revalidated on each use, so the page never loads scripts of another release.
@@ -132,10 +139,8 @@ async def _send(path: Path, services: Services) -> Response:
     return response
 
 
-async def _branded(path: Path, content_type: str, brand: Branding) -> tuple[Response, str]:
-    """Return a file with the operator's name, and its content coding."""
-    text = await asyncio.to_thread(path.read_text)
-    body = (brand.in_html(text) if path.suffix == ".html" else brand.in_manifest(text)).encode()
+async def _branded(body: bytes, content_type: str) -> tuple[Response, str]:
+    """Return the response with a file that contains the brand, and its content coding."""
     coding = "gzip" if "gzip" in _accepted(request.headers.get("Accept-Encoding", "")) else ""
     response = Response(gzip.compress(body, mtime=0) if coding else body, content_type=content_type)
     response.set_etag(hashlib.sha256(body).hexdigest()[:32])

@@ -34,6 +34,12 @@ async def test_the_page_has_the_operators_name_logo_and_links(config: ControlCon
             assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
         async with session.get(f"{server.url}/app/install/manifest.webmanifest") as answer:
             assert json.loads(await answer.text())["name"] == NAME
+        async with session.get(f"{server.url}/app/install/offline.html") as answer:
+            offline = await answer.text()
+        async with session.get(f"{server.url}/service-worker.js") as answer:
+            worker = await answer.text()
+    assert "Parley" not in offline and '<img src="/brand/logo"' in offline and 'name="brand"' in offline
+    assert "'/brand/logo']" in worker and re.search(r"const VERSION = 'sources-\w{12}';", worker)
     assert "Parley" not in page
     assert "<b>" not in page
     assert '<link rel="icon" href="/brand/logo" type="image/svg+xml"' in page

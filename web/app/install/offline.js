@@ -15,6 +15,9 @@ function chosen() {
 }
 
 const root = document.documentElement;
+/** The operator's colours (control/branding.py). @type {{tokens?: Record<string, string>}} */
+const brand = JSON.parse(document.querySelector('meta[name=brand]')?.getAttribute('content') ?? '{}');
+for (const [name, value] of Object.entries(brand.tokens ?? {})) root.style.setProperty(`--brand-${name}`, value);
 const { language, theme, contrast } = chosen();
 const texts = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('main > [lang]')]);
 const tags = texts.map((text) => text.lang);

@@ -144,9 +144,10 @@ async def open_signed_recording_file(call: Call, recording: str, name: str, quer
     """Download the recording file of a link, or redirect to the object store."""
     await _check(call, f"recordings/{recording}/{name}", query)
     key, kind = await call.services.archive.file(recording, name)
+    manner = "inline" if kind in INLINE else "attachment"  # a shared clip plays at once
     headers = {
         "response-content-type": kind,
-        "response-content-disposition": f"attachment; filename*=UTF-8''{quote(name.rpartition('/')[2], safe='')}",
+        "response-content-disposition": f"{manner}; filename*=UTF-8''{quote(name.rpartition('/')[2], safe='')}",
     }
     return await _elsewhere_or(call.services.archive.objects, key, headers, lambda: send(call, recording, name))
 

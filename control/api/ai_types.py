@@ -86,10 +86,11 @@ class AiSetup(Answer, frozen=True, kw_only=True):
 
 
 class AnalysisOffer(Answer, frozen=True, kw_only=True):
-    """Analyses that a participant can be asked to consent to."""
+    """Captions and analyses that a participant can be asked to consent to."""
 
     emotion: bool
     synthesis: bool
+    captions: bool
 
 
 class TrackAnalysis(Answer, frozen=True, kw_only=True):

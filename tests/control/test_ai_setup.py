@@ -86,7 +86,7 @@ async def test_the_law_is_quoted_acknowledged_and_written_down(
         nobody = people.nobody()
         assert (await nobody.ok("GET", "/api/v1/ai/analysis"))["emotion"] is False, "inference cannot yet"
         answering.works = True
-        assert await nobody.ok("GET", "/api/v1/ai/analysis") == {"emotion": True, "synthesis": False}
+        assert await nobody.ok("GET", "/api/v1/ai/analysis") == {"emotion": True, "synthesis": False, "captions": False}
         await admin.ok("POST", "/api/v1/ai/setup", {"emotion": False})
         assert (await nobody.ok("GET", "/api/v1/ai/analysis"))["emotion"] is False
         entries = (await admin.ok("GET", "/api/v1/admin/audit"))["entries"]

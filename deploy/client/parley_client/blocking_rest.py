@@ -975,7 +975,7 @@ class BlockingRest:
         return self._loop.run(self._rest.set_up_analysis(body))
 
     def get_offer(self) -> types.AnalysisOffer:
-        """Return the analyses that a participant can be asked to consent to; usually none."""
+        """Return whether there are captions, and which analyses need consent; usually none."""
         return self._loop.run(self._rest.get_offer())
 
     def get_stream(self, stream: str) -> types.TrackAnalysis:

@@ -1455,7 +1455,7 @@ class Rest:
         return answer
 
     async def get_offer(self) -> types.AnalysisOffer:
-        """Return the analyses that a participant can be asked to consent to; usually none."""
+        """Return whether there are captions, and which analyses need consent; usually none."""
         answer: types.AnalysisOffer = await self._connection.request_json("GET", "/api/v1/ai/analysis")
         return answer
 

@@ -133,10 +133,11 @@ class Analysed(TypedDict):
 
 
 class AnalysisOffer(TypedDict):
-    """Analyses that a participant can be asked to consent to."""
+    """Captions and analyses that a participant can be asked to consent to."""
 
     emotion: bool
     synthesis: bool
+    captions: bool
 
 
 class AnnounceToBreakouts(TypedDict):

@@ -29,7 +29,7 @@ async def test_a_link_is_made_copied_and_taken_back(chromium: Browser, server: S
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         await page.goto(f"{server.url}/m/m1/recordings")
         await page.get_by_text("Tracks").click()
-        await page.get_by_role("button", name=f"Links to {FILE}").click()
+        await page.get_by_role("button", name=f"Share {FILE}").click()
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_contain_text("No links yet.")
         server.answers["GET", path] = (200, {"links": [link, other]})

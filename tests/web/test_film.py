@@ -28,9 +28,9 @@ async def test_a_film_that_failed_is_made_again(chromium: Browser, server: Scrip
         await expect(page.get_by_text("could not be created: every attempt was interrupted")).to_be_visible()
         server.answers["GET", "/recordings/r1"] = (200, detail(state="running", progress=0.25))
         await page.get_by_role("button", name="Try again").click()
-        await expect(page.get_by_text("The combined video is queued.")).to_be_visible()
+        await expect(page.get_by_text("Waiting to be created")).to_be_visible()
         assert ("POST", "/recordings/r1/composition", None) in server.requests
-        await expect(page.get_by_text("Creating the combined video: 25%")).to_be_visible(timeout=30_000)
+        await expect(page.get_by_text("Creating the video: 25%")).to_be_visible(timeout=30_000)
         server.answers["GET", "/recordings/r1"] = (200, detail(state="done", file="composed-1.mp4", bytes=4))
         await expect(page.locator(".film video")).to_have_count(1, timeout=30_000)
         await expect(page.get_by_label("Download the combined video")).to_be_visible()

@@ -95,7 +95,7 @@ async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: S
     await view.get_by_label("To", exact=True).fill("2:00")
     await view.get_by_role("button", name="Create clip").click()
     clip = view.locator("[data-film=f1]")
-    await expect(clip).to_contain_text("0:40–1:01 Creating the combined video: 50%")
+    await expect(clip).to_contain_text("0:40–1:01 Creating the video: 50%")
     assert made[0]["options"] == {"ranges": [[40_000, 61_000]]}
     made[0] |= {"state": "done", "progress": 1.0, "file": "film-f1-1.mp4"}
     await expect(clip.get_by_role("link")).to_have_attribute(

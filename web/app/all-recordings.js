@@ -5,31 +5,64 @@ import { dateTime, duration, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, rest } from './session.js';
 import { top } from './shell.js';
+import { toast } from './toasts.js';
 import { t } from './words.js';
+
+/** Recordings that are loaded at a time. */
+const PAGE = 60;
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAllRecordings(page, context) {
   if (!(await currentUser())) return void (!context.signal.aborted && context.navigate('/?next=/recordings'));
   const list = h('ul', { class: 'film-grid' });
   const words = h('input', { class: 'input', type: 'search', maxlength: 200, autocomplete: 'off', 'aria-label': t('recordings.search'), placeholder: t('recordings.search') });
+  const older = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => void more() }, t('recordings.older'));
   let loads = 0;
+  /** The cursor of the next page, '' for none. */
+  let following = '';
+  /** @param {string} text the search @param {string} [cursor] */
+  const fetched = async (text, cursor) => {
+    const query = new URLSearchParams({ limit: String(PAGE), ...(text ? { search: text } : {}), ...(cursor ? { cursor } : {}) });
+    const { recordings, next } = await rest.get(`/recordings?${query}`);
+    return { recordings, next: next ?? '' };
+  };
+  /** @param {string} next */
+  const offer = (next) => {
+    following = next;
+    older.hidden = !next;
+  };
   const load = async () => {
     loads += 1;
     const mine = loads;
     const text = words.value.trim();
     try {
-      const { recordings } = await rest.get(text ? `/recordings?search=${encodeURIComponent(text)}` : '/recordings');
+      const { recordings, next } = await fetched(text);
       if (context.signal.aborted || mine !== loads) return;
       list.replaceChildren(...(recordings.length > 0 ? recordings.map(card) : [h('li', { class: 'nothing' }, icon('film'), h('p', {}, t(text ? 'recordings.no-match' : 'recordings.first')))]));
+      offer(next);
     } catch (error) {
       if (mine === loads) list.replaceChildren(h('li', { class: 'problem' }, sentenceOf(error)));
+    }
+  };
+  const more = async () => {
+    const mine = loads;
+    older.disabled = true;
+    try {
+      const { recordings, next } = await fetched(words.value.trim(), following);
+      if (context.signal.aborted || mine !== loads) return;
+      list.append(...recordings.map(card));
+      offer(next);
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+    } finally {
+      older.disabled = false;
     }
   };
   onTyped(words, context.signal, load);
   page.replaceChildren(
     top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
     h('main', { class: 'watch' },
-      h('header', { class: 'watch-head' }, h('h1', {}, t('recordings.title')), h('div', { class: 'search' }, icon('search'), words)), list));
+      h('header', { class: 'watch-head' }, h('h1', {}, t('recordings.title')), h('div', { class: 'search' }, icon('search'), words)), list, older));
   await load();
 }
 

@@ -87,7 +87,7 @@ export class CallView {
     this.#mutedSpeech = new MutedSpeech(signal, () => toast(t('call.speaking-muted')));
     this.#tiles = new Tiles(call, { signal, showPeople: () => this.openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
     this.element = h('main', { class: 'call' },
-      h('header', { class: 'call-head' }, this.#title, this.#clock, this.#timer.element, call.encryption?.code && seal(call.encryption.code), connection.element),
+      h('header', { class: 'call-head' }, this.#title, recording.badge, this.#clock, this.#timer.element, call.encryption?.code && seal(call.encryption.code), connection.element),
       h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, this.#tiles.element, this.#alone, this.#captions.element, this.#reactions.element),
         this.#chat.element, this.#people.element, this.#panels),
@@ -196,7 +196,7 @@ export class CallView {
       case 'record':
         return this.#record();
       case 'devices':
-        return void (await (await import('./settings.js')).showSettings(media, (id) => void audio.setSpeaker(id).catch(() => undefined), () => this.#call.again()));
+        return void (await (await import('./settings.js')).showSettings(media, (id) => void audio.setSpeaker(id).catch(() => undefined), () => this.#call.again(), room.captions.available && !meeting.e2ee ? this.#call : null));
       case 'effects':
         return media.support.devices ? void (await (await import('./effects-dialog.js')).showEffects(media)) : undefined;
       case 'help':
@@ -276,8 +276,10 @@ export class CallView {
     this.#recordingBusy = true;
     this.update();
     try {
-      if (room.recording.active) await rest.stopRecording(place.id);
-      else await rest.startRecording(place.id);
+      if (room.recording.active) {
+        await rest.stopRecording(place.id);
+        toast(t('recording.kept'));
+      } else await rest.startRecording(place.id);
     } catch (error) {
       toast(sentenceOf(error), 'problem');
     } finally {
@@ -383,6 +385,7 @@ export class CallView {
     if (view.statistics !== this.#showsFigures) void this.#showFigures(view.statistics);
     setText(this.#title, place.id === meeting.id ? meeting.title : t('call.title-breakout', { room: place.title, meeting: meeting.title }));
     this.#lobbyNotice.hidden = !waits;
+    this.element.dataset.waits = waits ? 'yes' : 'no';
     if (this.#captions.shown !== view.captions) this.#captions.show(view.captions);
     /** @param {import('/sdk/parley.js').RemoteTrack['source']} source */
     const may = (source) => !joined || grants.publish.includes(source);

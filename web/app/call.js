@@ -6,7 +6,7 @@ import { ChatLog } from './chat-log.js';
 import { CAPTIONS, RECORDING } from './consents.js';
 import { codeOf, refusal, sentenceOf } from './format.js';
 import { announcePeople } from './notices.js';
-import { attendance, preferences, rememberAttendance } from './preferences.js';
+import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
 import { Publishing } from './publishing.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
@@ -14,7 +14,7 @@ import { ViewState } from './view-state.js';
 import { t } from './words.js';
 
 /**
- * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal, given?: import('./entry-address.js').Given,
+ * @typedef {{meeting: any, media: import('./local-media.js').LocalMedia, entry: import('./prejoin.js').Entry, signal: AbortSignal, given?: import('./entry-address.js').Given, offer?: Promise<any>,
  *   early?: () => import('/sdk/parley.js').EarlySocket|null, refused: (sentence: string) => void, over: (code: string, reason?: string) => void}} CallOptions
  * @param {HTMLElement} page @param {CallOptions} options @returns {Call}
  */
@@ -47,6 +47,8 @@ export class Call {
   /** Our consent to recording, and whether we answered. */
   consent;
   answered;
+  /** Our consent to captions, null if we were not asked. @type {boolean|null} */
+  captioned;
   /** The actions that have a button in the bar; null: all. @type {Set<string>|null} */
   buttons;
   /** Our name, once the server has told it. */
@@ -61,6 +63,8 @@ export class Call {
   #entered = false;
   /** True while we may only watch. */
   #watches = false;
+  /** Whether we are a host, null until we know. @type {boolean|null} */
+  #hosts = null;
 
   /** @param {HTMLElement} page @param {CallOptions} options */
   constructor(page, options) {
@@ -71,6 +75,7 @@ export class Call {
     this.media = media;
     this.signal = signal;
     this.consent = this.answered = entry.consent.recording;
+    this.captioned = entry.consent.captions;
     const { layout = '', buttons = null } = options.given ?? {};
     this.buttons = buttons;
     if (layout === 'speaker' || layout === 'side') this.view.mode = layout;
@@ -112,7 +117,7 @@ export class Call {
   async join() {
     const { entry, refused } = this.#options;
     this.room.setConsent({ text: RECORDING.version, recording: entry.consent.recording });
-    this.room.setConsent({ text: CAPTIONS.version, captions: entry.consent.captions });
+    this.room.setConsent({ text: CAPTIONS.version, captions: entry.consent.captions ?? false });
     try {
       await this.publishing.start();
       await this.room.join();
@@ -128,6 +133,13 @@ export class Call {
     this.consent = granted;
     this.answered = true;
     this.room.setConsent({ text: RECORDING.version, recording: granted });
+  }
+
+  /** Answer the question about captions. @param {boolean} granted */
+  decideCaptions(granted) {
+    this.captioned = granted;
+    remember({ consentCaptions: granted });
+    this.room.setConsent({ text: CAPTIONS.version, captions: granted });
   }
 
   /** Rebuild the view in the language chosen meanwhile. */
@@ -154,10 +166,18 @@ export class Call {
 
   /** Ask for consent to analysis if the server does any; otherwise its modules are not even loaded. */
   async #offerAnalysis() {
-    const offer = await rest.get('/ai/analysis').catch(() => ({}));
+    const offer = await (this.#options.offer ?? {});
     if (this.signal.aborted || !(offer.emotion || offer.synthesis)) return;
     this.analysis = offer;
     this.#shown?.offerAnalysis();
+  }
+
+  /** Captions became available, or were not known to be when we joined: ask once. */
+  #offerCaptions() {
+    const { captions, grants, participant } = this.room;
+    if (this.captioned !== null || !captions.available || !participant || !grants.publish.includes('microphone')) return;
+    this.captioned = false;
+    toast(t('captions.offer'), 'info', { label: t('captions.offer-agree'), act: () => this.decideCaptions(true) });
   }
 
   #who() {
@@ -197,7 +217,12 @@ export class Call {
       const watches = room.grants.publish.length === 0;
       if (watches !== this.#watches && (watches || room.connection.state === 'connected')) toast(t(watches ? 'call.watching' : 'call.may-speak'));
       this.#watches = watches;
+      const { host } = room.grants;
+      if (this.#hosts !== null && host !== this.#hosts) toast(t(host ? 'call.co-host' : 'call.co-host-no-more'));
+      this.#hosts = host;
+      this.#offerCaptions();
     }, { signal });
+    room.addEventListener('captions-state', () => this.#offerCaptions(), { signal });
     room.addEventListener('problem', ({ detail }) => toast(refusal(detail.code, detail.detail), 'problem'), { signal });
     addEventListener('pagehide', () => room.leave(), { signal });
     signal.addEventListener('abort', () => {

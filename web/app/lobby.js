@@ -19,6 +19,8 @@ export class Lobby {
   #changed;
   /** @type {Set<string>} */
   #announced = new Set();
+  /** By person: what removes the notice. @type {Map<string, () => void>} */
+  #notices = new Map();
 
   /**
    * @param {import('/sdk/parley.js').Room} room @param {string} meeting
@@ -51,12 +53,33 @@ export class Lobby {
     this.count = waiting.length;
     this.element.hidden = waiting.length === 0;
     this.element.replaceChildren(h('h3', {}, t('lobby.title')), ...waiting.map((entry) => this.#row(entry)), ...(waiting.length > 1 ? [this.#all(waiting)] : []));
-    for (const { id, name } of waiting) {
+    for (const id of this.#notices.keys()) if (!waiting.some((entry) => entry.id === id)) this.#withdraw(id);
+    for (const entry of waiting) {
+      const { id, name } = entry;
       // Whoever sees the list needs no notice, which would cover it.
-      if (!this.#announced.has(id) && this.element.offsetParent === null) toast(t('lobby.waits', { name }));
+      if (!this.#announced.has(id) && this.element.offsetParent === null) {
+        this.#notices.set(id, toast(t('lobby.waits', { name }), 'info', { label: t('lobby.admit'), name: t('lobby.admit-of', { name }), act: () => this.#settle('admit', entry) }));
+      }
       this.#announced.add(id);
     }
     this.#changed();
+  }
+
+  /** The list is visible now: remove the notices. */
+  seen() {
+    for (const id of this.#notices.keys()) this.#withdraw(id);
+  }
+
+  /** @param {string} id */
+  #withdraw(id) {
+    this.#notices.get(id)?.();
+    this.#notices.delete(id);
+  }
+
+  /** @param {'admit'|'deny'} action @param {any} entry */
+  async #settle(action, entry) {
+    await this.#decide(action, entry);
+    await this.#ask();
   }
 
   /** @param {{id: string, name: string}[]} waiting */
@@ -70,13 +93,8 @@ export class Lobby {
 
   /** @param {{id: string, name: string}} entry */
   #row(entry) {
-    /** @param {'admit'|'deny'} action */
-    const decide = async (action) => {
-      await this.#decide(action, entry);
-      await this.#ask();
-    };
     return h('div', { class: 'lobby-row' }, h('span', {}, entry.name),
-      h('button', { type: 'button', class: 'button small primary', 'aria-label': t('lobby.admit-of', { name: entry.name }), onclick: () => void decide('admit') }, t('lobby.admit')),
-      h('button', { type: 'button', class: 'button small', 'aria-label': t('lobby.deny-of', { name: entry.name }), onclick: () => void decide('deny') }, t('lobby.deny')));
+      h('button', { type: 'button', class: 'button small primary', 'aria-label': t('lobby.admit-of', { name: entry.name }), onclick: () => void this.#settle('admit', entry) }, t('lobby.admit')),
+      h('button', { type: 'button', class: 'button small', 'aria-label': t('lobby.deny-of', { name: entry.name }), onclick: () => void this.#settle('deny', entry) }, t('lobby.deny')));
   }
 }

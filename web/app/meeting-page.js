@@ -9,6 +9,9 @@ import { currentUser, rest } from './session.js';
 import { h } from './dom.js';
 import { t } from './words.js';
 
+/** Longer than a server takes that is well; later answers are used in the call only. */
+const OFFER_MS = 400;
+
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showMeeting(page, context) {
   const [id] = context.parameters;
@@ -19,12 +22,14 @@ export async function showMeeting(page, context) {
   context.signal.addEventListener('abort', () => media.close());
   void rest.prefetch().catch(() => undefined);
   const embedding = parent === window ? null : import('./embedding.js').then(({ Embedding }) => new Embedding(context, media));
+  // What the server does with speech and faces; consent is asked only for what it can do.
+  const offer = rest.get('/ai/analysis').catch(() => ({}));
   // Load account and devices in parallel. Attendees of a webinar need no devices until they may speak.
   const found = rest.meeting(id).then((/** @type {any} */ meeting) => {
     void media.start(!watches(meeting, given));
     return meeting;
   });
-  const [meeting, user] = await Promise.all([found, currentUser()]);
+  const [meeting, user] = await Promise.all([found, currentUser(), Promise.race([offer, pause(OFFER_MS)])]);
   if (context.signal.aborted) return;
   if (user) rest.keepSession(context.signal);
   document.title = titleOf(meeting.title);
@@ -36,7 +41,12 @@ export async function showMeeting(page, context) {
     showLeft(page, { meeting, code: 'ended', again: null });
     return;
   }
-  run(page, context, { meeting, user, media, given, embedding: await embedding });
+  run(page, context, { meeting, user, media, given, offer, captions: (await Promise.race([offer, null]))?.captions !== false, embedding: await embedding });
+}
+
+/** @param {number} ms @returns {Promise<void>} */
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Whether we join as an attendee. @param {any} meeting @param {import('./entry-address.js').Given} given */
@@ -52,8 +62,10 @@ function loadCall() {
 }
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context @param {{meeting: any, user: any, media: LocalMedia,
- *   given: import('./entry-address.js').Given, embedding: import('./embedding.js').Embedding|null}} options */
-function run(page, context, { meeting, user, media, given, embedding }) {
+ *   given: import('./entry-address.js').Given, offer: Promise<any>, captions: boolean, embedding: import('./embedding.js').Embedding|null}} options
+ *   `captions`: whether to ask for consent to them
+ */
+function run(page, context, { meeting, user, media, given, offer, captions, embedding }) {
   const loading = loadCall();
   let early = EarlySocket.open(meeting.webtransport);
   context.signal.addEventListener('abort', () => early?.close());
@@ -63,7 +75,7 @@ function run(page, context, { meeting, user, media, given, embedding }) {
     return taken;
   };
   const prejoin = (problem = '') => stage((signal) => {
-    const enter = showPrejoin(page, { context, meeting, user, media, signal, problem, given, watches: watches(meeting, given), enter: call });
+    const enter = showPrejoin(page, { context, meeting, user, media, signal, problem, given, captions, watches: watches(meeting, given), enter: call });
     embedding?.waits(enter, problem);
   });
   /** @param {import('./prejoin.js').Entry} entry */
@@ -71,7 +83,7 @@ function run(page, context, { meeting, user, media, given, embedding }) {
     const { showCall } = await loading;
     if (signal.aborted) return;
     const shown = showCall(page, {
-      meeting, media, entry, given, early: takeEarly, signal, refused: prejoin, over: (code, reason) => left(entry, code, reason),
+      meeting, media, entry, given, offer, early: takeEarly, signal, refused: prejoin, over: (code, reason) => left(entry, code, reason),
     });
     embedding?.enters(shown, media);
   });
@@ -109,7 +121,7 @@ function run(page, context, { meeting, user, media, given, embedding }) {
 function entryUnasked(meeting, user, given) {
   const name = given.token ? '' : user?.display_name || given.name;
   const asks = meeting.e2ee || meeting.consent === 'required' || (!given.token && (!name || (meeting.passcode_required && !meeting.role)));
-  return asks ? null : { name, consent: { recording: meeting.consent === 'implied', captions: false } };
+  return asks ? null : { name, consent: { recording: meeting.consent === 'implied', captions: null } };
 }
 
 /** @param {HTMLElement} page @param {string} id */

@@ -70,6 +70,7 @@ export class People {
     this.element.hidden = !shown;
     if (!shown) return;
     this.#update();
+    this.#lobby.seen();
     this.breakouts.refresh();
     if (this.#room.grants.host) void this.#removed.refresh();
     else this.#removed.hide();

@@ -13,13 +13,13 @@ import { rich, t } from './words.js';
 import { top } from './shell.js';
 
 /**
- * @typedef {{name?: string, passcode?: string, words?: string, consent: {recording: boolean, captions: boolean}}} Entry
+ * @typedef {{name?: string, passcode?: string, words?: string, consent: {recording: boolean, captions: boolean|null}}} Entry `captions` is null if they were not asked for
  * @param {HTMLElement} page
  * @param {{meeting: any, user: any, media: import('./local-media.js').LocalMedia, signal: AbortSignal, context: import('./main.js').Context,
- *   given: import('./entry-address.js').Given, watches?: boolean, problem?: string, enter: (entry: Entry) => void}} options
+ *   given: import('./entry-address.js').Given, captions: boolean, watches?: boolean, problem?: string, enter: (entry: Entry) => void}} options
  * @returns {(entry: Partial<Entry>) => void} submits the form, with a name or passcode
  */
-export function showPrejoin(page, { meeting, user, media, signal, context, given, watches = false, problem = '', enter }) {
+export function showPrejoin(page, { meeting, user, media, signal, context, given, captions: asksCaptions, watches = false, problem = '', enter }) {
   const name = field(t('prejoin.name'), {
     name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? (given.name || preferences().name),
   });
@@ -37,8 +37,8 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
     action: t('prejoin.join'),
     class: 'prejoin-form',
     submit: async () => {
-      const consent = { recording: recording.input.checked, captions: captions.input.checked };
-      remember({ ...(given.token ? {} : { name: name.input.value.trim() }), consentRecording: consent.recording, consentCaptions: consent.captions });
+      const consent = { recording: recording.input.checked, captions: asksCaptions ? captions.input.checked : null };
+      remember({ consentRecording: consent.recording, ...(asksCaptions ? { consentCaptions: captions.input.checked } : {}) });
       enter({
         // The name of an admitted person comes from the application.
         ...(given.token ? {} : { name: name.input.value.trim() }),
@@ -48,7 +48,9 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
       });
     },
   }, !given.token && name.element, asksPasscode && passcode.element,
-    ...(meeting.e2ee ? sealed(words.element) : []), !meeting.e2ee && h('fieldset', { class: 'consents' }, h('legend', {}, t('prejoin.consent')), recording.element, captions.element), refusal);
+    ...(meeting.e2ee ? sealed(words.element) : []), !meeting.e2ee && h('fieldset', { class: 'consents' }, h('legend', {}, t('prejoin.consent')), recording.element, asksCaptions && captions.element), refusal);
+  // Kept at once: the page may be loaded again before the form is sent, for example when the network changes.
+  if (!given.token) name.input.addEventListener('change', () => remember({ name: name.input.value.trim() }), { signal });
   const join = joinForm.querySelector('button[type=submit]');
   join.id = 'join';
   // Without support for encryption, media would be sent in the clear.

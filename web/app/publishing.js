@@ -69,7 +69,7 @@ export class Publishing {
 
   /** Changes run one at a time: a camera that opens meanwhile waits. */
   #sync() {
-    this.#queue = this.#queue.then(() => this.#apply()).catch((error) => toast(sentenceOf(error), 'problem'));
+    this.#queue = this.#queue.then(() => this.#apply()).catch((error) => void toast(sentenceOf(error), 'problem'));
     return this.#queue;
   }
 

@@ -3,7 +3,7 @@ import { titleOf } from './brand.js';
 import { clips } from './clips.js';
 import { copyLink } from './copy-link.js';
 import { ask, showForm } from './dialogs.js';
-import { h } from './dom.js';
+import { h, setText } from './dom.js';
 import { check, choice, field, form } from './fields.js';
 import { linksButton } from './file-links.js';
 import { codeOf, dateTime, duration, sentenceOf, size } from './format.js';
@@ -39,7 +39,7 @@ export async function showRecording(page, context) {
       finished && h('button', { type: 'button', class: 'button', onclick: () => void hold(path, !recording.held, context) }, icon('lock'), t(recording.held ? 'hold.release' : 'hold.place')),
       finished && !recording.held && h('button', { type: 'button', class: 'button', onclick: () => void remove(id, recording.title, context) }, icon('trash'), t('action.delete'))),
     shown.element, parts && parts.element, parts && orderForm(id, parts.load).element, finished && tracks(id, detail)));
-  if (!finished || (!detail.composition?.file && detail.composition)) keepLooking(path, recording.state, context);
+  if (!finished || ['queued', 'running'].includes(detail.composition?.state)) keepLooking(path, recording.state, context);
 }
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
@@ -116,11 +116,10 @@ function watch(detail, captions, files, context, make = false) {
     });
     context.signal.addEventListener('abort', () => video.pause());
   }
-  const state = composition?.state === 'failed' ? 'film.failed' : composition?.state === 'running' ? 'film.running' : composition ? 'film.queued' : `recordings.state-${recording.state}`;
   return {
     element: h('div', { class: 'watch-columns' },
       h('div', { class: 'watch-film-side' },
-        video || h('div', { class: 'watch-film watch-none' }, icon('film'), h('p', {}, t(state, { error: composition?.error ?? '', progress: composition?.progress ?? 0 })),
+        video || h('div', { class: 'watch-film watch-none' }, icon('film'), h('p', { role: 'status' }, stateOf(detail)),
           make && (!composition || composition.state === 'failed') && h('button', { type: 'button', class: 'button', onclick: make }, t('film.create'))),
         timeline.element),
       pane.element),
@@ -128,13 +127,21 @@ function watch(detail, captions, files, context, make = false) {
   };
 }
 
-/** Rebuild the page when an unfinished recording or video has progressed. @param {string} path @param {string} state @param {import('./main.js').Context} context */
+/** The state of a video that cannot be played yet. @param {any} detail @returns {string} */
+function stateOf({ recording, composition }) {
+  const state = composition?.state === 'failed' ? 'film.failed' : composition?.state === 'running' ? 'film.running' : composition ? 'film.queued' : `recordings.state-${recording.state}`;
+  return t(state, { error: composition?.error ?? '', progress: composition?.progress ?? 0 });
+}
+
+/** Show the progress of an unfinished recording or video, and rebuild the page when it is complete. @param {string} path @param {string} state @param {import('./main.js').Context} context */
 function keepLooking(path, state, context) {
   const timer = setTimeout(async () => {
     const detail = await rest.get(path).catch(() => null);
     if (context.signal.aborted) return;
-    if (detail && (detail.recording.state !== state || detail.composition?.file)) context.again();
-    else keepLooking(path, state, context);
+    if (detail && (detail.recording.state !== state || detail.composition?.file || detail.composition?.state === 'failed')) return context.again();
+    const shown = document.querySelector('.watch-none p');
+    if (detail && shown) setText(shown, stateOf(detail));
+    keepLooking(path, state, context);
   }, AGAIN_MS);
   context.signal.addEventListener('abort', () => clearTimeout(timer));
 }

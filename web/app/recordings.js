@@ -32,7 +32,7 @@ export async function showRecordings(page, context) {
  * @param {string} meeting @param {HTMLElement} list @param {HTMLElement} storage @param {AbortSignal} signal
  */
 async function load(meeting, list, storage, signal) {
-  const { recordings, storage: state } = await rest.recordings(meeting);
+  const { recordings, storage: state } = await everything(`/meetings/${encodeURIComponent(meeting)}/recordings`);
   if (signal.aborted) return;
   storage.textContent = room(state);
   list.replaceChildren(...(recordings.length > 0 ? recordings.map((/** @type {any} */ recording) => row(recording, signal)) : [h('li', { class: 'empty' }, t('recordings.empty'))]));
@@ -40,6 +40,18 @@ async function load(meeting, list, storage, signal) {
     const timer = setTimeout(() => void load(meeting, list, storage, signal).catch(() => undefined), AGAIN_MS);
     signal.addEventListener('abort', () => clearTimeout(timer));
   }
+}
+
+/** All pages of a list of recordings. @param {string} path @returns {Promise<{recordings: any[], storage: any}>} */
+async function everything(path) {
+  const first = await rest.get(path);
+  const recordings = [...first.recordings];
+  for (let { next } = first; next;) {
+    const page = await rest.get(`${path}?cursor=${encodeURIComponent(next)}`);
+    recordings.push(...page.recordings);
+    ({ next } = page);
+  }
+  return { recordings, storage: first.storage };
 }
 
 /** The free space, in words. @param {any} storage */

@@ -12,8 +12,9 @@ import { t } from './words.js';
 /**
  * @param {import('./local-media.js').LocalMedia} media @param {(speaker: string) => void} speakerChosen
  * @param {() => void} again rebuilds the call's view in another language
+ * @param {import('./call.js').Call|null} [captions] the call, if there are captions to consent to
  */
-export function showSettings(media, speakerChosen, again) {
+export function showSettings(media, speakerChosen, again, captions = null) {
   const closed = new AbortController();
   const choices = deviceChoices(media, speakerChosen);
   const meter = levelMeter(closed.signal);
@@ -29,7 +30,9 @@ export function showSettings(media, speakerChosen, again) {
     effectsButton(media),
     h('div', { class: 'field' }, h('p', { class: 'hint' }, t(media.microphoneOn ? 'settings.level' : 'settings.level-muted')), meter.element),
     h('button', { type: 'button', class: 'button small', onclick: () => void testSpeaker() }, icon('volume'), t('settings.test-speaker')),
+    media.support.devices && check(t('settings.music'), t('settings.music-hint'), preferences().music, (music) => void media.setProcessing({ music })).element,
     check(t('shortcut.push-to-talk'), t('shortcut.push-to-talk-hint'), preferences().pushToTalk, (on) => remember({ pushToTalk: on })).element,
+    captions && check(t('settings.captions'), t('settings.captions-hint'), captions.captioned === true, (on) => captions.decideCaptions(on)).element,
     languageField(dialog, again),
     ...themeFields(),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),

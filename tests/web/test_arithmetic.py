@@ -193,6 +193,28 @@ async def test_nack_for_opus_is_offered_once_and_accepted_only_where_it_was_offe
     assert changed == [head + asked + video, head + asked, head + opus + asked]
 
 
+async def test_stereo_is_asked_for_once_and_only_where_it_is_wanted(page: Page) -> None:
+    def section(parameters: str) -> str:
+        return "m=audio 9\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n" + parameters
+
+    plain, stereo, none = (section(one) for one in ("a=fmtp:111 minptime=10\r\n", "a=fmtp:111 stereo=1\r\n", ""))
+    body = f"return {json.dumps([plain, stereo, none])}.map((sdp) => module.withStereo(sdp));"
+    changed = await call(page, "/sdk/stereo.js", body)
+    assert changed == [section("a=fmtp:111 minptime=10;stereo=1\r\n"), stereo, stereo]
+    assert (
+        await call(page, "/sdk/stereo.js", f"return module.withStereo({json.dumps(plain)}, (mid) => mid === '1');")
+        == plain
+    )
+
+
+async def test_a_caret_moves_with_the_text_before_it(page: Page) -> None:
+    body = """
+      const added = [[{retain: 2}, {insert: 'abc'}], [{retain: 9}, {insert: 'x'}]];
+      const removed = [[{retain: 1}, {delete: 2}], [{delete: 9}]];
+      return [...added, ...removed].map((delta) => module.moved(5, delta));"""
+    assert await call(page, "/app/carets.js", body) == [8, 5, 3, 0]
+
+
 async def test_a_narrow_uplink_is_spared_for_sound(page: Page) -> None:
     """Bit rates by second: thin below 200 kbit/s, no camera below 130, which is tried again later and later."""
     body = """

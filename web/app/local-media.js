@@ -22,6 +22,8 @@ export class LocalMedia extends Emitter {
   /** @type {{cameras: MediaDeviceInfo[], microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[]}} */
   devices = { cameras: [], microphones: [], speakers: [] };
   support = mediaSupport();
+  /** True while the devices are opened for the first time: what is missing yet may still come. */
+  starting = false;
   /** The camera's own track. @type {MediaStreamTrack|null} */
   #cameraTrack = null;
   /** @type {import('./effects.js').Effect|null} */
@@ -33,7 +35,11 @@ export class LocalMedia extends Emitter {
   async start(open = true) {
     if (!this.support.devices) return;
     navigator.mediaDevices.addEventListener('devicechange', () => void this.#list(), { signal: this.#listen.signal });
-    if (open) await Promise.all([this.openMicrophone(), this.cameraOn ? this.openCamera() : undefined]);
+    if (open) {
+      this.starting = true;
+      await Promise.all([this.openMicrophone(), this.cameraOn ? this.openCamera() : undefined]);
+      this.starting = false;
+    }
     await this.#list();
   }
 

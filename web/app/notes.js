@@ -1,4 +1,5 @@
 /** Shared notes: plain text in a panel beside the call, loaded when it is first opened. */
+import { Carets, moved } from './carets.js';
 import { h, setText } from './dom.js';
 import { iconButton } from './fields.js';
 import { saveFile } from './save-file.js';
@@ -14,6 +15,7 @@ export class NotesPanel {
   #document;
   #text;
   #input;
+  #carets;
   #state = h('p', { class: 'hint', 'aria-live': 'polite' });
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
@@ -24,10 +26,11 @@ export class NotesPanel {
     this.#document = documentOf(call);
     this.#text = this.#document.doc.getText('notes');
     this.#input = h('textarea', { class: 'input notes-text', 'aria-label': t('notes.label'), placeholder: t('notes.placeholder'), maxlength: LONGEST, spellcheck: 'true', oninput: () => this.#typed() });
+    this.#carets = new Carets(call.room, this.#input, signal);
     this.element = h('aside', { class: 'panel panel-notes', 'aria-label': t('notes.label'), hidden: true },
       h('header', { class: 'panel-head' }, h('h2', { tabindex: -1 }, t('notes.label')),
         iconButton('download', t('notes.download'), { onclick: () => this.#download() }), iconButton('close', t('action.close'), { onclick: close })),
-      h('div', { class: 'panel-body notes' }, this.#input, this.#state));
+      h('div', { class: 'panel-body notes' }, h('div', { class: 'notes-paper' }, this.#input, this.#carets.element), this.#state));
     const changed = (/** @type {any} */ event) => this.#changed(event);
     this.#text.observe(changed);
     signal.addEventListener('abort', () => this.#text.unobserve(changed));
@@ -65,23 +68,11 @@ export class NotesPanel {
 
   /** Show changes by others, and keep the caret at its place in the text. @param {any} event */
   #changed({ delta, transaction }) {
+    this.#carets.shift(delta);
     if (transaction.origin === OWN) return;
-    /** @param {number} at */
-    const moved = (at) => {
-      let from = 0;
-      let to = at;
-      for (const { retain = 0, insert = '', delete: gone = 0 } of delta) {
-        if (from > to) break;
-        from += retain;
-        if (insert && from <= to) to += insert.length;
-        if (gone && from < to) to -= Math.min(gone, to - from);
-        from += insert.length;
-      }
-      return to;
-    };
     const { selectionStart, selectionEnd, scrollTop } = this.#input;
     this.#input.value = this.#text.toString();
-    this.#input.setSelectionRange(moved(selectionStart), moved(selectionEnd));
+    this.#input.setSelectionRange(moved(selectionStart, delta), moved(selectionEnd, delta));
     this.#input.scrollTop = scrollTop;
   }
 

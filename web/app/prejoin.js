@@ -66,7 +66,7 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
         watches && h('p', {}, t('prejoin.webinar')),
         joinForm)),
   );
-  const label = () => setText(join, t(watches || media.camera || media.microphone ? 'prejoin.join' : 'prejoin.viewer'));
+  const label = () => setText(join, t(watches || media.camera || media.microphone || media.starting ? 'prejoin.join' : 'prejoin.viewer'));
   media.addEventListener('change', label, { signal });
   label();
   return (entry) => {
@@ -111,8 +111,8 @@ function preview(media, nameInput, user, signal) {
     face(letters, nameInput.value, picture);
     letters.hidden = Boolean(media.camera);
     setText(words, media.camera ? '' : media.problems.camera);
-    toggle(microphone, 'mic', 'microphone', media.microphoneOn && media.microphone !== null, media.problems.microphone);
-    toggle(camera, 'camera', 'camera', media.camera !== null, media.problems.camera);
+    toggle(microphone, 'mic', 'microphone', media.microphoneOn && (media.microphone !== null || media.starting), media.problems.microphone);
+    toggle(camera, 'camera', 'camera', media.camera !== null || (media.starting && media.cameraOn), media.problems.camera);
     meter.show(media.microphoneOn ? media.microphone : null);
     choices.update();
   };

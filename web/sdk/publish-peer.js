@@ -154,7 +154,10 @@ export class PublishPeer extends Emitter {
     await this.#transceivers.get(source)?.sender.replaceTrack(mediaTrack);
     await this.#backups.get(source)?.transceiver.sender.replaceTrack(mediaTrack);
     await this.#fit();
-    if (mediaTrack && source === 'microphone' && this.#sendsMusic !== this.#sentMusic && this.#pc?.remoteDescription) void this.offer();
+    const microphone = this.#transceivers.get('microphone');
+    if (!mediaTrack || !microphone || source !== 'microphone' || this.#sendsMusic === this.#sentMusic) return;
+    this.#prefer(microphone, source, published.codec, this.#sendsMusic);
+    if (this.#pc?.remoteDescription) void this.offer();
   }
 
   /** @param {Source} source */
@@ -380,14 +383,17 @@ export class PublishPeer extends Emitter {
     if (degradationPreference) {
       await transceiver.sender.setParameters({ ...transceiver.sender.getParameters(), degradationPreference });
     }
-    const preferred = preferredFormat(source, codec, Boolean(this.#encryption));
-    if (preferred && transceiver.setCodecPreferences && RTCRtpReceiver.getCapabilities) {
-      const capabilities = RTCRtpReceiver.getCapabilities(kindOf(source));
-      if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, preferred));
-    }
+    this.#prefer(transceiver, source, codec, isMusic(source, mediaTrack));
     this.#encryption?.encrypt(transceiver.sender, kindOf(source));
     this.#made.set(purpose, transceiver);
     return transceiver;
+  }
+
+  /** Offer the preferred format of a source first. @param {RTCRtpTransceiver} transceiver @param {Source} source @param {string} codec @param {boolean} music */
+  #prefer(transceiver, source, codec, music) {
+    const preferred = preferredFormat(source, codec, Boolean(this.#encryption), music);
+    const capabilities = preferred && 'setCodecPreferences' in transceiver && RTCRtpReceiver.getCapabilities?.(kindOf(source));
+    if (capabilities) transceiver.setCodecPreferences(preferCodec(capabilities.codecs, preferred));
   }
 
   #open() {
@@ -475,12 +481,13 @@ async function createOffer(pc) {
 
 /**
  * Return the preferred format of a source. Speech uses RED (RFC 2198) if the browser supports it: each packet repeats the
- * previous one, and the server fills gaps from it. It cannot read encrypted frames, and screen audio is too large to repeat.
- * @param {Source} source @param {string} codec @param {boolean} isEncrypted @returns {string}
+ * previous one, and the server fills gaps from it. It cannot read encrypted frames, and music is too large to repeat.
+ * @param {Source} source @param {string} codec @param {boolean} isEncrypted @param {boolean} music @returns {string}
  */
-function preferredFormat(source, codec, isEncrypted) {
+function preferredFormat(source, codec, isEncrypted, music) {
   if (kindOf(source) === 'video') return `video/${codec}`;
-  return source === 'microphone' && !isEncrypted ? 'audio/red' : '';
+  if (source !== 'microphone') return '';
+  return isEncrypted || music ? 'audio/opus' : 'audio/red';
 }
 
 /**
@@ -497,8 +504,8 @@ async function fitSound(sender, { isThin, music }) {
   encoding.maxBitrate = isThin ? THIN_SOUND_RATE : usual.maxBitrate;
   await sender.setParameters(parameters);
   const named = (/** @type {string} */ mime) => parameters.codecs?.find(({ mimeType }) => mimeType.toLowerCase() === mime);
-  const codec = (!isThin && !music && named('audio/red')) || named('audio/opus');
-  if (!codec || !named('audio/red')) return;
+  const codec = (!isThin && named('audio/red')) || named('audio/opus');
+  if (!codec || !named('audio/red') || music) return; // music goes without RED anyway
   const again = sender.getParameters();
   /** @type {RTCRtpEncodingParameters & {codec?: RTCRtpCodec}} */
   const first = again.encodings[0];

@@ -26,7 +26,7 @@ export function moved(at, delta) {
 
 export class Carets {
   /** The layer. */
-  element = h('div', { class: 'input notes-text carets', 'aria-hidden': 'true' });
+  element = h('div', { class: 'input carets', 'aria-hidden': 'true' });
   #room;
   #input;
   /** By participant. @type {Map<string, {at: number, heard: number}>} */

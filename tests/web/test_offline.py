@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -77,6 +78,17 @@ async def _can_be_installed(page: Page) -> None:
     errors = (await devtools.send("Page.getInstallabilityErrors"))["installabilityErrors"]
     # Test contexts are incognito, so nothing can be installed there.
     assert [error["errorId"] for error in errors] == ["in-incognito"]
+
+
+async def test_a_shared_invitation_leads_to_its_meeting(chromium: Browser, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, MEETING | {"passcode_required": False})
+    async with open_page(chromium) as page:
+        text = quote(f"Join us: {server.url.replace('localhost', 'elsewhere')}/m/m2 or {server.url}/m/m1")
+        await page.goto(f"{server.url}/?shared={text}")
+        await expect(page.get_by_label("Your name")).to_be_visible()
+        assert page.url == f"{server.url}/m/m1"
+        await page.goto(f"{server.url}/?shared=hello")
+        await expect(page.get_by_text("no link to a meeting")).to_be_visible()
 
 
 async def test_the_shortcut_starts_one_meeting(chromium: Browser, server: ScriptedServer) -> None:

@@ -109,3 +109,12 @@ export function meetingIdOf(text) {
   if (inLink) return decodeURIComponent(inLink);
   return /^[\w-]+$/.test(trimmed) ? trimmed : '';
 }
+
+/** The address of the first meeting of this server that a text links to, '' if there is none. @param {string} text @returns {string} */
+export function meetingLinkIn(text) {
+  for (const [link] of text.matchAll(/https?:\/\/[^\s<>"'，。）]+/g)) {
+    const url = URL.canParse(link) ? new URL(link) : null;
+    if (url?.host === location.host && /^\/m\/[^/]+\/?$/.test(url.pathname)) return url.pathname + url.hash;
+  }
+  return '';
+}

@@ -1,7 +1,7 @@
 /** `/`: sign in or register; when signed in, the meetings of the account. */
 import { h } from './dom.js';
 import { field, form, iconButton } from './fields.js';
-import { codeOf, longDate, meetingIdOf, sentenceOf } from './format.js';
+import { codeOf, longDate, meetingIdOf, meetingLinkIn, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { MeetingLists } from './meeting-lists.js';
 import { person } from './person.js';
@@ -13,6 +13,13 @@ import { top } from './shell.js';
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showHome(page, context) {
+  // Something was shared with the installed page: an invitation leads to its meeting.
+  if (context.query.has('shared') || context.query.has('shared-link')) {
+    const link = meetingLinkIn(`${context.query.get('shared-link') ?? ''} ${context.query.get('shared') ?? ''}`);
+    history.replaceState(null, '', link || '/');
+    if (link) return context.again();
+    toast(t('home.nothing-shared'), 'problem');
+  }
   const user = await currentUser();
   if (context.signal.aborted) return;
   if (user) await showMeetings(page, context, user);

@@ -180,6 +180,7 @@ export default {
   'home.no-past': 'No past meetings.',
   'home.no-time': 'No time set',
   'home.no-upcoming': 'No upcoming meetings.',
+  'home.nothing-shared': 'There is no link to a meeting of this server in it.',
   'home.now': 'Meet now',
   'home.older': 'Show older meetings',
   'home.open': 'Open',

@@ -180,6 +180,7 @@ export default {
   'home.no-past': '暂无历史会议',
   'home.no-time': '未定时间',
   'home.no-upcoming': '暂无预约的会议',
+  'home.nothing-shared': '其中没有指向此服务器会议的链接。',
   'home.now': '快速会议',
   'home.older': '查看更早的会议',
   'home.open': '进入',

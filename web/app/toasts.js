@@ -27,6 +27,12 @@ export function toast(text, manner = 'info', action) {
     }, action.label));
   }
   list.append(notice);
+  // In front of an open dialog, too: the top layer shows first what was opened last.
+  if (list.showPopover) {
+    list.popover = 'manual';
+    if (list.matches(':popover-open')) list.hidePopover();
+    list.showPopover();
+  }
   while (list.children.length > MOST) list.firstElementChild?.remove();
   setTimeout(() => notice.remove(), action ? ACTION_MS : SHOWN_MS);
   return () => notice.remove();

@@ -78,6 +78,7 @@ class CompiledEngine:
         pause: int,
         budget: int,
         together: int,
+        waker: int = -1,
     ) -> Result: ...
     @property
     def rested(self) -> int: ...

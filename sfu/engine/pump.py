@@ -53,13 +53,14 @@ class DirectEngine(Protocol):
         pause: int,
         budget: int,
         together: int,
+        waker: int = -1,
     ) -> Result:
         """Repeat `receive_and_forward`, each time within `budget`, without the interpreter in between.
 
         At first, and after a poll that found something, it waits for `pause`; after one that found nothing, until
         something arrives. After a poll it sends packets that pacing releases, and feedback that is due, including what
-        is due within `together`. It returns at `until`; or earlier, if packets remain in the backlog, or there is
-        anything to report except leftovers, which can wait.
+        is due within `together`. It returns at `until`; or earlier, if packets remain in the backlog, if there is
+        anything to report except RTCP reports, which can wait, or if the descriptor `waker` is readable.
         """
 
     @property
@@ -193,7 +194,7 @@ class Pump:
         """The total time (ns) that `attend` has waited."""
         return self._direct.rested if self._direct is not None else 0
 
-    def attend(self, now: int, until: int, pause: int, together: int = 0) -> Result:
+    def attend(self, now: int, until: int, pause: int, together: int = 0, waker: int = -1) -> Result:
         """Wait for `pause`, then repeat `receive_and_forward` until `until`; see `DirectEngine`."""
         assert self._direct is not None
         begun, rested = time.perf_counter_ns(), self._direct.rested
@@ -206,6 +207,7 @@ class Pump:
                 pause=pause,
                 budget=self._budget,
                 together=together,
+                waker=waker,
             )
         finally:
             self.times.add(time.perf_counter_ns() - begun - (self._direct.rested - rested))

@@ -22,6 +22,7 @@ from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.formats.codecs import Codec
 from sfu.machines.shedding import NOTHING, Shed
+from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.context import Context
 from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.outbox import Failure, SessionClose
@@ -538,7 +539,8 @@ class Node:
             return
         voices = publishing.voices(room)
         room.is_still = room.adaptation.is_still and all(now - voice.heard_at > _SILENT_NS for voice in voices.values())
-        self.context.schedule.set(key, now + (_STILL_TICK_NS if room.is_still else _TICK_NS))
+        wait = _STILL_TICK_NS if room.is_still else _TICK_NS
+        self.context.schedule.set(key, coalesce_nearest(now + wait, now))
         membership.expire(room, now)
         desired_state.close_when_due(room, now)
         room.taps.check_recording(now)

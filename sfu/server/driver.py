@@ -4,7 +4,7 @@ with one timer.
 A lone datagram is read at once. While many arrive, the sockets are polled at intervals instead, as network drivers do:
 a wake-up costs more than a packet, and packets that are read together are sent together (`look_pause`). While nothing
 else needs the loop, the engine polls by itself, also sends due paced packets and feedback, and returns after many polls
-(`Pump.attend`). Without media and handshakes, polls are rarer still and coincide with the timers.
+(`Pump.attend`). Without media and handshakes it waits for each datagram, and timers are rarer still.
 
 Reading and forwarding go first. Policy work, from media and timers, gets a bounded share of each step; the rest waits
 for the next step, before which the sockets are read again. Everything else that the loop runs ends with `flush`, which
@@ -23,6 +23,7 @@ from sfu.api.signaling import Message
 from sfu.engine.contract import Datagram, LeftoverKind, Result
 from sfu.engine.pump import Pump
 from sfu.engine.sockets import Sockets
+from sfu.peers.coalescing import COALESCING_NS
 from sfu.peers.outbox import Failure, SessionClose
 from sfu.rooms.node import Node
 from sfu.server.look_pause import LookPause
@@ -35,7 +36,9 @@ _GRID_NS = 5_000_000
 _HANDSHAKE_GAP_NS = 4_000_000
 """The pause between two polls if nobody has sent media for a while, but somebody is about to."""
 _CALM_NS = 10_000_000
-"""The same if nobody is about to, and then also the step for timers, since checks and reports can wait a little."""
+"""The same if nobody is about to, unless the engine can wait by itself."""
+_CALM_GRID_NS = COALESCING_NS
+"""The step for timers if nobody is about to, since checks and reports can wait a little."""
 _LASTS_NS = 1_000_000_000
 """The time for which media, or a handshake, are assumed to continue after the last packet."""
 _FEEDBACK_TOGETHER_NS = 10_000_000
@@ -44,8 +47,10 @@ _POLICY_NS = 2_000_000
 """The time in a step that policy may take."""
 _POLICY_BESIDE_MEDIA_NS = 700_000
 """The same while packets wait to be forwarded: a quarter of the time."""
-_ATTENDING_NS = 2_000_000
-"""The time for which the engine polls by itself, while everything else that needs the loop waits."""
+_ATTENDING_NS = 20_000_000
+"""The time for which the engine polls by itself; other descriptors of the loop end it, the loop's own timers wait."""
+_BLINDLY_ATTENDING_NS = 2_000_000
+"""The same on a loop that cannot tell, so that everything else that needs it waits."""
 _ALONE_NS = 100_000
 """The time that a turn of the loop does not exceed unless it has other work."""
 _AWAY_NS = 5_000_000
@@ -74,6 +79,7 @@ class Driver:
         self._again: asyncio.Handle | None = None
         self._attending: asyncio.Handle | None = None
         self._left_at = 0
+        self._waker = _descriptor_of(self._loop)
         self._look = PreciseTimer(self._loop, self._look_again)
         self._is_started = self._is_looking = False
         self._pause = LookPause()
@@ -158,7 +164,7 @@ class Driver:
 
     def _look_after(self, gap: int) -> None:
         self._is_looking = True
-        if gap < _HANDSHAKE_GAP_NS and self._pump.attends:
+        if self._pump.attends and (gap < _HANDSHAKE_GAP_NS or (gap == _CALM_NS and self._waker >= 0)):
             self._left_at = time.monotonic_ns()
             self._attending = self._loop.call_soon(self._attend)
             return
@@ -191,10 +197,11 @@ class Driver:
             self._set_timer()
             return
         at, before = self._timers_at(), self._pump.datagrams_read
-        until = now + _ATTENDING_NS if at is None else min(now + _ATTENDING_NS, at)
+        until = now + (_ATTENDING_NS if self._waker >= 0 else _BLINDLY_ATTENDING_NS)
+        until = until if at is None else min(until, at)
         try:
             with self._step(now):
-                self._take(self._pump.attend(now, until, self._pause.pause, _FEEDBACK_TOGETHER_NS))
+                self._take(self._pump.attend(now, until, self._pause.pause, _FEEDBACK_TOGETHER_NS, self._waker))
                 if at is not None and at <= self._read_at:
                     self._do_due(self._read_at)
                 else:
@@ -328,7 +335,7 @@ class Driver:
         return self._on_grid(at) if at is not None else None
 
     def _on_grid(self, at: int) -> int:
-        return at + -at % (_CALM_NS if self._gap() == _CALM_NS else _GRID_NS)
+        return at + -at % (_CALM_GRID_NS if self._gap() == _CALM_NS else _GRID_NS)
 
     def _wake(self) -> None:
         self._timer = self._timer_at = None
@@ -343,6 +350,20 @@ class Driver:
             self._pump.acknowledge(now + _FEEDBACK_TOGETHER_NS)
         self.node.wake(now)
         self._work(now)
+
+
+def _descriptor_of(loop: asyncio.AbstractEventLoop) -> int:
+    """Return the descriptor that is readable if the loop has something to do, -1 if it is not known.
+
+    Neither uvloop nor asyncio documents it, so nothing depends on it but the cost of polling.
+    """
+    backend = getattr(loop, "_get_backend_id", None)
+    selector = getattr(loop, "_selector", None)
+    try:
+        descriptor = backend() if backend is not None else selector.fileno() if selector is not None else -1
+    except (AttributeError, ValueError):
+        return -1
+    return descriptor if isinstance(descriptor, int) else -1
 
 
 def _nowhere(_: Iterable[object]) -> None:

@@ -18,35 +18,55 @@ cdef class CompiledEngine(BatchEngine):
         return result
 
     def attend(
-        self, filenos, int64_t now, int64_t until, unread=(), *, int64_t pause, int64_t budget, int64_t together
+        self,
+        filenos,
+        int64_t now,
+        int64_t until,
+        unread=(),
+        *,
+        int64_t pause,
+        int64_t budget,
+        int64_t together,
+        int waker=-1,
     ):
-        """Repeat `receive_and_forward` every `pause`, each time within `budget`, until `until` or until policy must
-        react; after a poll that found nothing, wait until something arrives or is due.
+        """Repeat `receive_and_forward` every `pause`, each time within `budget`, until `until`, until policy must react
+        or until the descriptor `waker` is readable; after a poll that found nothing, wait until something arrives or is
+        due.
         """
         cdef State *state = &self.state
         cdef int64_t ahead = now - clock_nanoseconds(CLOCK_MONOTONIC)
         cdef int64_t waited = OPEN_END
+        cdef int64_t time = now
+        cdef int64_t ask_at = now + WAKER_NS
         cdef uint64_t read
         cdef bint found = True
         result = Result()
         self._attach(filenos, unread)
+        state.is_urgent = False
         while True:
-            self._rest((until if found else min(until, self._next_due())) - ahead, pause if found else OPEN_END)
+            self._rest((until if found else min(until, self._next_due())) - ahead, pause if found else OPEN_END, waker)
             read = state.datagrams_in
             self._look(result, ahead, budget)
-            self._send_due(clock_nanoseconds(CLOCK_MONOTONIC) + ahead, together)
+            time = clock_nanoseconds(CLOCK_MONOTONIC) + ahead
+            self._send_due(time, together)
             found = state.datagrams_in != read
             waited = min(waited, state.waited)
-            if has_runs(state) or self._is_to_be_told() or clock_nanoseconds(CLOCK_MONOTONIC) + ahead >= until:
+            if has_runs(state) or self._is_to_be_told() or time >= until:
                 break
+            if waker >= 0 and (time >= ask_at or not found):
+                ask_at = time + WAKER_NS
+                if is_readable(waker):
+                    break
         state.waited = waited
         self._collect(result)
         return result
 
     cdef bint _is_to_be_told(self) noexcept nogil:
-        """Return True if policy must react at once to datagrams that were read. Leftovers can wait for a moment."""
+        """Return True if policy must react at once to datagrams that were read."""
         cdef State *state = &self.state
-        return state.arrivals.count or state.switches.count or state.sinks.count or state.told.count or state.out_of_memory
+        if state.is_urgent or state.out_of_memory:
+            return True
+        return state.arrivals.count or state.switches.count or state.sinks.count or state.told.count
 
     cdef int64_t _next_due(self) noexcept nogil:
         """Return when pacing releases packets next or feedback is due; OPEN_END if neither."""
@@ -69,24 +89,31 @@ cdef class CompiledEngine(BatchEngine):
             state.sends = False
         return 0
 
-    cdef int _rest(self, int64_t until, int64_t longest) except -1:
-        """Wait up to `until`: for at most `longest`, or if that is open until something arrives."""
+    cdef int _rest(self, int64_t until, int64_t longest, int waker) except -1:
+        """Wait up to `until`: for at most `longest`, or if that is open until something arrives, or `waker` is
+        readable.
+        """
         cdef int64_t begun = clock_nanoseconds(CLOCK_MONOTONIC)
         cdef int64_t duration = min(until - begun, longest)
-        cdef int filenos[SOCKETS_MAX]
-        cdef pollfd entries[SOCKETS_MAX]
+        cdef int filenos[SOCKETS_MAX + 1]
+        cdef pollfd entries[SOCKETS_MAX + 1]
         cdef int local, count = 0
         if duration <= 0:
             return 0
+        if longest != OPEN_END:
+            with nogil:
+                rest(duration)
+            self.slept += clock_nanoseconds(CLOCK_MONOTONIC) - begun
+            return 0
+        if waker >= 0:
+            filenos[0] = waker
+            count = 1
         for local in range(self.state.fileno_count):
             if self.reads[local]:
                 filenos[count] = self.filenos[local]
                 count += 1
         with nogil:
-            if longest == OPEN_END:
-                rest_until_readable(filenos, entries, count, duration)
-            else:
-                rest(duration)
+            rest_until_readable(filenos, entries, count, duration)
         self.slept += clock_nanoseconds(CLOCK_MONOTONIC) - begun
         return 0
 

@@ -17,6 +17,18 @@ cdef void leave(State *state, int kind, int slot, int size) noexcept nogil:
         record.peer = peer.peer if peer != NULL else -1
         record.slot = slot
         record.size = size
+        if kind != KIND_RTCP or not only_reports(state.slots[slot].data, size):
+            state.is_urgent = True
+
+
+cdef bint only_reports(const uint8_t *compound, int size) noexcept nogil:
+    """Return True if RTCP has only what policy may get a moment later: SR, RR and SDES."""
+    cdef int at = 0
+    while at + 4 <= size:
+        if not 200 <= compound[at + 1] <= 202:
+            return False
+        at += 4 + 4 * <int>load16(compound + at + 2)
+    return True
 
 
 cdef void receive_slot(State *state, int number) noexcept nogil:

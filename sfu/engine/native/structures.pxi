@@ -420,6 +420,7 @@ cdef struct State:
     int entry_capacity
     OutEntry *entries
     int entry_count
+    bint is_urgent
     int stray_limit
     int stray_room
     bint sends

@@ -260,7 +260,13 @@ static inline void rest(int64_t nanoseconds) {
     nanosleep(&time, NULL);
 }
 
-/* Wait until one of the given sockets is readable. `entries` is room for one entry per socket. */
+static inline int is_readable(int fileno) {
+    struct pollfd entry = {.fd = fileno, .events = POLLIN};
+    return poll(&entry, 1, 0) > 0;
+}
+
+/* Wait until one of the given descriptors is readable; a signal may end it early. `entries` is room for one entry per
+ * descriptor. */
 static inline void rest_until_readable(const int *filenos, struct pollfd *entries, int count, int64_t nanoseconds) {
     struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
     for (int k = 0; k < count; k++)

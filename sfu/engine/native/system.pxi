@@ -80,4 +80,5 @@ cdef extern from "native/system.h" nogil:
     cdef struct pollfd:
         int fd
     void rest(int64_t nanoseconds)
+    bint is_readable(int fileno)
     void rest_until_readable(const int *filenos, pollfd *entries, int count, int64_t nanoseconds)

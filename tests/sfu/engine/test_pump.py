@@ -15,7 +15,7 @@ from sfu.engine.contract import Drop, Engine, Outgoing, Result, RouteSource, Str
 from sfu.engine.pump import Pump
 from sfu.engine.pump_times import PumpTimes
 from sfu.engine.sockets import Sockets
-from sfu.formats import rtp
+from sfu.formats import rtcp, rtp
 from tests.sfu.engine.table import AUDIO, VIDEO, Publisher, Subscriber, one_to_one, opus, vp8
 
 
@@ -276,13 +276,15 @@ def test_an_engine_polls_by_itself_until_there_is_something_to_hear_at_once(worl
     if not world.pump.attends:
         pytest.skip("an engine without input and output of its own")
 
-    def attend(seconds: float) -> Result:
+    def attend(seconds: float, waker: int = -1) -> Result:
         now = time.monotonic_ns()
-        return world.pump.attend(now, now + round(seconds * 1e9), 200_000)
+        return world.pump.attend(now, now + round(seconds * 1e9), 200_000, waker=waker)
+
+    report = rtcp.serialize([rtcp.SenderReport(11, 5 << 32, 960, 1, 4)])
 
     def pass_on() -> None:
         for seq in range(2, 22):
-            world.send(*protect(world.publisher, vp8(seq)), b"\0stun")
+            world.send(*protect(world.publisher, vp8(seq)), world.publisher.srtp.protect_rtcp(report))
             world.far.recv(2000)  # each is forwarded before the next is sent
         world.send(*protect(world.publisher, vp8(30)))
 
@@ -295,11 +297,20 @@ def test_an_engine_polls_by_itself_until_there_is_something_to_hear_at_once(worl
         sending.result()
     assert len(result.leftovers) == 20
     assert [(arrival.ext_seq, arrival.gap) for arrival in result.arrivals] == [(30, 8)]
+    goodbye = world.publisher.srtp.protect_rtcp(report + b"\x81\xcb\0\1\0\0\0\x0b")
+    for urgent in (b"\0stun", goodbye):
+        world.send(urgent)
+        assert len(attend(60).leftovers) == 1
     before = world.pump.rested
     begun = time.monotonic_ns()
     assert attend(0.02) == Result()
     assert time.monotonic_ns() - begun >= 20_000_000
     assert world.pump.rested - before >= 10_000_000
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert attend(0.02, ours.fileno()) == Result()
+        theirs.send(b"the loop has something to do")
+        assert attend(60, ours.fileno()) == Result()
 
 
 def test_drops_of_both_are_told(world: World) -> None:

@@ -8,6 +8,7 @@ that runs past the datagram, or a packet too short for its counts, raises ValueE
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from sfu.formats.congestion_feedback import (
@@ -46,9 +47,10 @@ __all__ = [
     "SourceDescription",
     "TransportFeedback",
     "Unknown",
-    "is_report_alone",
+    "has_reports_only",
     "parse",
     "reports_alone",
+    "sender_report_alone",
     "serialize",
 ]
 
@@ -58,6 +60,9 @@ _CNAME = 1
 _HEADER = struct.Struct("!BBH")
 _SENDER_INFO = struct.Struct("!IQIII")
 _BLOCK = struct.Struct("!IB3sIIII")
+_LONE_REPORT_BYTES = _HEADER.size + _SENDER_INFO.size
+_LONE_REPORT = _HEADER.pack(0x80, _SR, _LONE_REPORT_BYTES // 4 - 1)
+_DESCRIPTIONS_KEPT = 4096
 
 
 class ReportBlock(NamedTuple):
@@ -159,9 +164,38 @@ def parse(data: bytes) -> list[Packet]:
     return packets
 
 
-def is_report_alone(data: bytes) -> bool:
-    """Return True if a datagram of at least two bytes is, by type and length, a single receiver report."""
-    return data[1] == _RR and 4 * (int.from_bytes(data[2:4], "big") + 1) == len(data)
+def has_reports_only(data: bytes) -> bool:
+    """Return True if a datagram consists, by types and lengths, of reports and source descriptions."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        if not _SR <= data[offset + 1] <= _SDES:
+            return False
+        offset += 4 * (int.from_bytes(data[offset + 2 : offset + 4], "big") + 1)
+    return True
+
+
+def sender_report_alone(data: bytes) -> SenderReport | None:
+    """Return the report of a datagram that consists of a sender report without blocks, alone or followed by a source
+    description.
+
+    It is the one that `parse` would return, in less time, since every publisher sends this all the time. Returns None
+    for anything else, malformed or not.
+    """
+    if data[:4] != _LONE_REPORT or len(data) < _LONE_REPORT_BYTES:
+        return None
+    if len(data) > _LONE_REPORT_BYTES and not _is_description(data[_LONE_REPORT_BYTES:]):
+        return None
+    return SenderReport(*_SENDER_INFO.unpack_from(data, _HEADER.size))
+
+
+@lru_cache(maxsize=_DESCRIPTIONS_KEPT)
+def _is_description(data: bytes) -> bool:
+    """Return True if this is a source description and nothing else. Senders repeat theirs all the time."""
+    try:
+        (packet,) = parse(data)
+    except ValueError:
+        return False
+    return isinstance(packet, SourceDescription)
 
 
 def reports_alone(data: bytes) -> list[ReportBlock] | None:
@@ -177,13 +211,8 @@ def reports_alone(data: bytes) -> list[ReportBlock] | None:
     blocks_end = 8 + (data[0] & 0x1F) * _BLOCK.size
     if blocks_end > end:
         return None
-    if end != size:
-        try:
-            (names,) = parse(data[end:])
-        except ValueError:
-            return None
-        if not isinstance(names, SourceDescription):
-            return None
+    if end != size and not _is_description(data[end:]):
+        return None
     return _blocks(data[8:blocks_end])
 
 

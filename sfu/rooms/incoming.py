@@ -93,7 +93,7 @@ class Incoming:
         for leftover in result.leftovers:
             if leftover.peer < 0 and self._is_stray(leftover, now):
                 continue
-            if leftover.kind == LeftoverKind.RTCP and rtcp.is_report_alone(leftover.data):
+            if leftover.kind == LeftoverKind.RTCP and rtcp.has_reports_only(leftover.data):
                 self._wait(leftover, now)
             elif leftover.kind == LeftoverKind.UNKNOWN_SSRC:
                 self._put_unknown(leftover)

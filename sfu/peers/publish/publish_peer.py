@@ -10,6 +10,7 @@ from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.repair.stream_progress import OVERSIZE_BYTES
+from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.data_channels import Came
 from sfu.peers.peer import Peer
@@ -66,7 +67,7 @@ class PublishPeer:
         if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
             self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
         if arrival.flags & _RESUMED:
-            self._next_report = min(self._next_report, arrival.arrival + _REPORT_INTERVAL_NS)
+            self._next_report = min(self._next_report, coalesce(arrival.arrival + _REPORT_INTERVAL_NS))
             return True
         return hastens
 
@@ -96,6 +97,10 @@ class PublishPeer:
         """Take STUN, DTLS or RTCP."""
         if leftover.kind != LeftoverKind.RTCP:
             return self.peer.receive(leftover, now)
+        report = rtcp.sender_report_alone(leftover.data)
+        if report is not None:
+            self._sender_report(report, leftover.arrival)
+            return None
         try:
             packets = rtcp.parse(leftover.data)
         except ValueError:
@@ -169,7 +174,7 @@ class PublishPeer:
     def _due_feedback(self, now: int) -> list[rtcp.Packet]:
         packets: list[rtcp.Packet] = []
         if now >= self._next_report:
-            self._next_report = now + _REPORT_INTERVAL_NS * self._context.pace
+            self._next_report = coalesce(now + _REPORT_INTERVAL_NS * self._context.pace)
             self._tell_oversize()
             blocks = [stream.report_block(now) for stream in self._registry.streams.values()]
             reports = tuple(block for block in blocks if block is not None)[:31]
@@ -177,7 +182,7 @@ class PublishPeer:
                 packets.append(rtcp.ReceiverReport(self._ssrc, reports))
                 packets.append(rtcp.SourceDescription(((self._ssrc, self._cname),)))
             else:
-                self._next_report = now + _IDLE_REPORT_NS
+                self._next_report = coalesce(now + _IDLE_REPORT_NS)
         for stream in self._registry.streams.values():
             for packet in stream.feedback(self._ssrc, now):
                 if isinstance(packet, rtcp.Nack):

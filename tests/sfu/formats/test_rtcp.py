@@ -90,6 +90,28 @@ def test_reports_alone_are_read_as_parse_reads_them(values: list[rtcp.Packet]) -
         assert blocks is None
 
 
+@given(st.lists(st.one_of(sender_reports, receiver_reports, descriptions), min_size=1, max_size=3))
+def test_a_sender_report_alone_is_read_as_parse_reads_it(values: list[rtcp.Packet]) -> None:
+    data = rtcp.serialize(values)
+    first, *rest = values
+    is_alone = isinstance(first, SenderReport) and not first.reports
+    is_alone = is_alone and (not rest or (len(rest) == 1 and isinstance(rest[0], SourceDescription)))
+    assert rtcp.sender_report_alone(data) == (first if is_alone else None)
+    assert rtcp.has_reports_only(data)
+    assert not rtcp.has_reports_only(data + rtcp.serialize([rtcp.Bye((1,))]))
+
+
+@given(sender_reports, st.binary(max_size=40), st.integers(0, 40), st.integers(0, 7), u8)
+def test_what_parse_refuses_is_no_sender_report_alone(
+    report: SenderReport, tail: bytes, cut: int, place: int, byte: int
+) -> None:
+    data = bytearray(rtcp.serialize([report]) + tail)
+    data[place] = byte
+    hostile = bytes(data[: len(data) - cut])
+    alone = rtcp.sender_report_alone(hostile)
+    assert alone is None or rtcp.parse(hostile)[0] == alone
+
+
 @given(receiver_reports, st.binary(max_size=40), st.integers(0, 40), st.integers(0, 7), u8)
 def test_what_parse_refuses_is_no_report_alone(
     report: ReceiverReport, tail: bytes, cut: int, place: int, byte: int

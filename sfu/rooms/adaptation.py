@@ -4,7 +4,6 @@ If links are estimated, grants stay within the estimate, and tracks that do not 
 Otherwise only the displayed size of a picture counts.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 from sfu.api.join_token import Source
@@ -22,6 +21,7 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.layer_wishes import wanted_of
+from sfu.rooms.left_out import NO_RESTRICTION, NOTHING, Restriction, choose_left_out
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 from sfu.rooms.taps import RoomTaps
@@ -37,6 +37,8 @@ _STILL_NS = 1_000_000_000
 """The time between updates of a still room."""
 _SILENT_NS = 3_000_000_000
 """The interval if no audio flows either."""
+_CALM_NS = 1_000_000_000
+"""The interval while nothing changes; bitrates are measured as often."""
 _BATCH = 20
 """The number of subscribers served at a time, so that large rooms do not stall the loop; each still gets two turns a
 second.
@@ -44,6 +46,7 @@ second.
 _LOOKS = 100
 """The same bound, including those for whom nothing has changed."""
 _ROUND_NS = 500_000_000
+_CALM_ROUND_NS = 2_000_000_000
 _HURRY_NS = 10_000_000
 _UNLIMITED = 1e12
 _PROBE_MARGIN = 1.2  # a rise needs headroom: this multiple of the wanted rate must be known to fit
@@ -52,27 +55,6 @@ _SPARE = 200_000.0  # audio (bits/s) that may be added before the next check
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
 _SMALL_HEIGHT = 360
-
-
-@dataclass(frozen=True, slots=True)
-class Restriction:
-    """The restrictions of a room while its node is overloaded, each for a share of its cameras, 0 to 1: `unread` leaves
-    out unwatched layers, `small` leaves out large layers, and `sound_only` pauses cameras. `screens` pauses screens.
-    """
-
-    unread: float = 0.0
-    small: float = 0.0
-    sound_only: float = 0.0
-    screens: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _LeftOut:
-    """The tracks to which the parts of a restriction apply."""
-
-    unread: frozenset[str] = frozenset()
-    small: frozenset[str] = frozenset()
-    paused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +92,12 @@ class _Subscriber:
             return False
         return bandwidth.rate >= self.enough and self.look() == self.seen
 
+    @property
+    def is_short(self) -> bool:
+        """True if the estimate has become too low for another allocation to be needless."""
+        bandwidth = self.subscribe_peer.bandwidth
+        return bandwidth is not None and bandwidth.rate < self.enough
+
     def reprice(self) -> float:
         """Return the cost (bits/s) of what is carried if that is everything wanted, and set `enough` from it."""
         cost = self.audio + sum(ladder.cost(option.stream) * option.share for ladder, option in self.carried)
@@ -145,11 +133,13 @@ class Adaptation:
         self._more_wait = False
         self._serve_at = self._survey_at = 0
         self._in_haste = 0
+        self._unchanged = 0
+        """The number of looks in a row that found nothing to do."""
         self._costs: Costs = {}
         self._sound = 0.0  # bits/s of all audio that flows
         self._layers_changed = self._prices_changed = 0
-        self._restriction = Restriction()
-        self._left_out = _LeftOut()
+        self._restriction = NO_RESTRICTION
+        self._left_out = NOTHING
         self._spoke: dict[str, None] = {}
         """Everybody who has been the speaker, the latest last."""
         self._unread: set[int] = set()
@@ -186,18 +176,29 @@ class Adaptation:
             self.hurry(now)
 
     def stir(self, now: int) -> None:
-        """Note that a picture flows again, perhaps after the room was still."""
-        if self.is_still:
+        """Note that a picture flows again, or has another size, perhaps after the room was still or calm."""
+        if self.is_still or self._is_calm:
             self.hurry(now)
+
+    @property
+    def _is_calm(self) -> bool:
+        """True if everybody gets everything wanted, and the last round has changed nothing.
+
+        What may change it calls `hurry` or `stir`, or is seen by `_leave_stalled` or `_is_short`.
+        """
+        return self._unchanged >= len(self._room.participants) and not (self._in_haste or self._more_wait)
 
     def update(self, now: int) -> None:
         """Leave stalled layers. In turns, grant layers, report pauses, and tell publishers which layers to send."""
         room = self._room
-        self._leave_stalled(now)
+        if self._leave_stalled(now) or (self._is_calm and self._is_short()):
+            self._unchanged = 0
+            self._serve_at = self._survey_at = min(self._serve_at, now)
         if now >= self._serve_at:
             looks = max(self._serve_some(now), 1)
             self._in_haste = max(self._in_haste - looks, 0)
-            pause = min(_INTERVAL_NS, _ROUND_NS * looks // max(len(room.participants), 1))
+            interval, whole = (_CALM_NS, _CALM_ROUND_NS) if self._is_calm else (_INTERVAL_NS, _ROUND_NS)
+            pause = min(interval, whole * looks // max(len(room.participants), 1))
             self._serve_at = now + (_HURRY_NS if self._in_haste else pause * room.context.pace)
         self.is_still = self._has_nothing_to_do(now)
         if self.is_still:
@@ -228,13 +229,22 @@ class Adaptation:
             for stream in uptrack.streams
         )
 
-    def _leave_stalled(self, now: int) -> None:
-        """Move watchers of a stalled layer to one that flows, without waiting for their turn."""
+    def _leave_stalled(self, now: int) -> bool:
+        """Move watchers of a stalled layer to one that flows, without waiting for their turn; return whether there are
+        any.
+        """
+        is_any = False
         for track, ladder in self._ladders.items():
             uptrack = self._videos.get(track)
             if uptrack is not None and ladder.watch(uptrack.streams, now):
+                is_any = True
                 for watcher in uptrack.watchers:
                     watcher.choose(now)
+        return is_any
+
+    def _is_short(self) -> bool:
+        """Return True if the estimate of a subscriber's link no longer has room to spare."""
+        return any(subscriber.is_short for subscriber in self._subscribers.values())
 
     def _serve_some(self, now: int) -> int:
         """Serve newcomers, and the next of the others; return the number served."""
@@ -243,13 +253,18 @@ class Adaptation:
         is_due = now >= self._survey_at
         if is_due:
             self._survey_at = now + _INTERVAL_NS
+            layers = self._layers_changed
             self._observe(now)
+            if self._layers_changed != layers:
+                self._unchanged = 0
         looks = self._take_turns(now, welcome=is_due or self._more_wait) if room.uptracks else len(room.participants)
         if is_due:
             for gone in self._subscribers.keys() - room.participants.keys():
                 del self._subscribers[gone]
             for track, ladder in self._ladders.items():
                 self._tell_layers(self._videos[track], ladder, now)
+                if ladder.awaits_layers:
+                    self._unchanged = 0
             for link in room.links.values():
                 link.say_due(now)
         return looks
@@ -263,12 +278,15 @@ class Adaptation:
             for participant in newcomers[:_BATCH]:
                 served += self._serve(participant, now)
             self._more_wait = len(newcomers) > _BATCH
+        changed = bool(served or self._room.links or self._left_out != NOTHING)
         while looks < min(len(participants), _LOOKS) and served < _BATCH:
             participant = participants[self._turn % len(participants)]
             self._turn = (self._turn + 1) % len(participants)
             looks += 1
-            if participant.participant in known:
-                served += self._serve(participant, now)
+            if participant.participant in known and self._serve(participant, now):
+                served += 1
+                changed = True
+        self._unchanged = 0 if changed else self._unchanged + looks
         return looks
 
     def _observe(self, now: int) -> None:
@@ -289,27 +307,13 @@ class Adaptation:
         )
 
     def _choose_left_out(self) -> None:
-        """Choose the tracks to leave out under overload: first cameras of those who never spoke, then of those who have
-        been silent for longest, and the speaker's last.
-        """
         if self._speaker is not None:
             self._spoke.pop(self._speaker, None)
             self._spoke[self._speaker] = None
             if len(self._spoke) > len(self._room.participants):
                 self._spoke = {who: None for who in self._spoke if who in self._room.participants}
-        restriction, before = self._restriction, self._left_out
-        if restriction == Restriction() and before == _LeftOut():
-            return
-        spoke = {who: place for place, who in enumerate(self._spoke)}
-        cameras = [track for track, uptrack in self._videos.items() if uptrack.source is not Source.SCREEN]
-        cameras.reverse()  # the newest participants first
-        cameras.sort(key=lambda track: spoke.get(self._videos[track].participant, -1))
-        screens = [track for track, uptrack in self._videos.items() if uptrack.source is Source.SCREEN]
-        self._left_out = _LeftOut(
-            frozenset(_first(cameras, restriction.unread) + (screens if restriction.unread else [])),
-            frozenset(_first(cameras, restriction.small)),
-            frozenset(_first(cameras, restriction.sound_only) + (screens if restriction.screens else [])),
-        )
+        before = self._left_out
+        self._left_out = choose_left_out(self._restriction, self._videos.values(), self._spoke)
         if replace(self._left_out, unread=before.unread) != before:
             self._layers_changed += 1
             self._in_haste = len(self._room.participants)
@@ -558,11 +562,6 @@ class Adaptation:
                     stream.leave_unread()
                 else:
                     stream.read_again()
-
-
-def _first(tracks: list[str], share: float) -> list[str]:
-    """Return the first tracks, up to this share of them."""
-    return tracks[: math.ceil(share * len(tracks))]
 
 
 def _begins_early(uptrack: UpTrack) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sfu.machines.shedding import Shed
 from sfu.peers.context import Context
-from sfu.rooms.adaptation import Restriction
+from sfu.rooms.left_out import Restriction
 from sfu.rooms.live_room import LiveRoom
 
 _SPARING_PACE = 3

@@ -80,8 +80,10 @@ class LayerLadder:
 
     def _all_flow(self, streams: Iterable[IngressStream], now: int) -> bool:
         """Return True if every layer that does not rest had a packet just now."""
-        stopped = self._stopped
-        return all(now - stream.last_arrival < _FLOWING_NS or stream.number in stopped for stream in streams)
+        for stream in streams:  # every 100 ms for each room, so without a generator
+            if now - stream.progress.last_arrival >= _FLOWING_NS and stream.number not in self._stopped:
+                return False
+        return True
 
     def observe(self, streams: Sequence[IngressStream], now: int) -> None:
         """Measure the streams. A stream is available while it flows, or if we asked the publisher to stop it."""
@@ -143,6 +145,11 @@ class LayerLadder:
     def rests(self) -> bool:
         """True if no layer should be sent."""
         return bool(self._order) and len(self._stopped) == len(self._order)
+
+    @property
+    def awaits_layers(self) -> bool:
+        """True if a layer was requested again and does not flow yet, or has stalled."""
+        return bool(self._returning) or self._has_stalled
 
     def cost(self, stream: IngressStream) -> float:
         """Return a stream's cost in bits/s: the measured one, else one typical of cameras."""

@@ -250,8 +250,10 @@ class SubscribePeer:
 
     def _flows(self, now: int) -> bool:
         """Return True if there is anything to report now or soon."""
-        streams = (downtrack.stream for downtrack in self.downtracks.values())
-        return any(stream is not None and stream.active(now) for stream in streams)
+        for downtrack in self.downtracks.values():
+            if downtrack.stream is not None and downtrack.stream.active(now):
+                return True
+        return False
 
     def _send_reports(self, now: int) -> bool:
         """Send reports of all carried streams; return whether there were any."""

@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     call.run(2)
     assert sum(packet.payload_type == 111 for packet in call.viewer.client.rtp) - heard >= 55
     call.viewer.link.change(call.stage.now, rate=5_000_000)
-    assert seconds_until(call, {"f"}, 20) <= 12
+    assert seconds_until(call, {"f"}, 25) <= 20  # with trials of the link ever further apart: 3 to 20
     call.run(0.5)
     assert pauses(call)[-1] == (False, "")
     assert len(pauses(call)) <= 4  # an attempt may fail just before there is bandwidth for it

@@ -48,6 +48,8 @@ _LOOKS = 100
 _ROUND_NS = 500_000_000
 _CALM_ROUND_NS = 2_000_000_000
 _HURRY_NS = 10_000_000
+_BEHIND_NS = 50_000_000
+"""The pause after which a link to another node may tell more."""
 _UNLIMITED = 1e12
 _PROBE_MARGIN = 1.2  # a rise needs headroom: this multiple of the wanted rate must be known to fit
 _ENOUGH_FOR_SOUND = 2_000_000.0  # an estimate (bits/s) from which on no audio is left out
@@ -200,6 +202,8 @@ class Adaptation:
             interval, whole = (_CALM_NS, _CALM_ROUND_NS) if self._is_calm else (_INTERVAL_NS, _ROUND_NS)
             pause = min(interval, whole * looks // max(len(room.participants), 1))
             self._serve_at = now + (_HURRY_NS if self._in_haste else pause * room.context.pace)
+            if any(link.is_behind for link in room.links.values()):
+                self._serve_at = self._survey_at = min(self._serve_at, now + _BEHIND_NS)
         self.is_still = self._has_nothing_to_do(now)
         if self.is_still:
             self._serve_at = now

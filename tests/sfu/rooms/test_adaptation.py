@@ -110,7 +110,7 @@ def test_without_the_estimator_the_queue_stays_full() -> None:
 
 def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     call = Call(WIDE)
-    call.run(4)
+    call.run(4.25)  # at other moments an attempt more may fail, and the next comes up to 10 s later
     call.viewer.link.change(call.stage.now, rate=110_000)
     call.run(8)
     assert call.carried() == ""
@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     call.run(2)
     assert sum(packet.payload_type == 111 for packet in call.viewer.client.rtp) - heard >= 55
     call.viewer.link.change(call.stage.now, rate=5_000_000)
-    assert seconds_until(call, {"f"}, 25) <= 20  # with trials of the link ever further apart: 3 to 20
+    assert seconds_until(call, {"f"}, 20) <= 12
     call.run(0.5)
     assert pauses(call)[-1] == (False, "")
     assert len(pauses(call)) <= 4  # an attempt may fail just before there is bandwidth for it
@@ -333,7 +333,7 @@ def test_a_layer_that_costs_somewhat_more_is_looked_for_room_for_and_not_weighed
     assert bandwidth is not None
     before, wanted = allocations(call), bandwidth.wanted
     call.cameras[0].rates["f"] = call.cameras[0].rates["f"] * 115 // 100
-    call.run(4)
+    call.run(6)
     assert allocations(call) == before
     assert bandwidth.wanted > 1.1 * wanted
     call.cameras[0].rates["f"] = call.cameras[0].rates["f"] * 6

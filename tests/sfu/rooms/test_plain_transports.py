@@ -162,8 +162,10 @@ def test_reports_and_wishes_go_to_the_port_beside(stage: Stage) -> None:
     nacks = beside.of(rtcp.Nack)
     assert set(nacks[0].seqs) == {2, 3, 4}  # type: ignore[attr-defined]
     report = rtcp.serialize([rtcp.SenderReport(5, 1 << 40, 3000, 2, 200)])
+    arrival = stage.now
     put(stage, (SENDER[0], SENDER[1] + 1), report, local=4)
-    assert stage.node.rooms["r"].participants["cam"].publish.clock.to_own(1 << 40) == stage.node.context.ntp(stage.now)
+    stage.run(100 * MS)
+    assert stage.node.rooms["r"].participants["cam"].publish.clock.to_own(1 << 40) == stage.node.context.ntp(arrival)
 
 
 def send(stage: Stage, **fields: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sfu.api import signaling, signaling_values
 from sfu.flight.recorder import Kind, entries
 from sfu.rooms import statistics
+from sfu.rooms.adaptation import Adaptation
 from tests.sfu.rooms.simulcast_call import RATES, Call
 from tests.sfu.rooms.stage import MS, SECOND, Stage
 from tests.support.link_model import LinkSettings
@@ -339,6 +340,25 @@ def test_a_layer_that_costs_somewhat_more_is_looked_for_room_for_and_not_weighed
     call.cameras[0].rates["f"] = call.cameras[0].rates["f"] * 6
     call.run(4)
     assert allocations(call) > before
+
+
+def test_a_calm_room_is_surveyed_once_a_second_and_reacts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Call(WIDE)
+    call.run(5)
+    surveys: list[int] = []
+    survey = Adaptation._observe
+
+    def counted(self: Adaptation, now: int) -> None:
+        surveys.append(now)
+        survey(self, now)
+
+    monkeypatch.setattr(Adaptation, "_observe", counted)
+    call.run(3)
+    assert 2 <= len(surveys) <= 4
+    call.viewer.link.change(call.stage.now, rate=800_000)
+    call.run(1.5)
+    assert call.carried() != "f"
+    assert len(surveys) >= 7
 
 
 def test_a_room_that_closes_leaves_no_timer() -> None:

@@ -37,6 +37,8 @@ _STILL_NS = 1_000_000_000
 """The time between updates of a still room."""
 _SILENT_NS = 3_000_000_000
 """The interval if no audio flows either."""
+_RESTING_NS = 10_000_000_000
+"""The interval of surveys then, if the last one has changed nothing."""
 _CALM_NS = 1_000_000_000
 """The interval while nothing changes; bitrates are measured as often."""
 _BATCH = 20
@@ -133,7 +135,7 @@ class Adaptation:
         self._speaker: str | None = None
         self._turn = 0
         self._more_wait = False
-        self._serve_at = self._survey_at = 0
+        self._serve_at = self._survey_at = self._served_at = 0
         self._in_haste = 0
         self._unchanged = 0
         """The number of looks in a row that found nothing to do."""
@@ -197,6 +199,7 @@ class Adaptation:
             self._unchanged = 0
             self._serve_at = self._survey_at = min(self._serve_at, now)
         if now >= self._serve_at:
+            self._served_at = now
             looks = max(self._serve_some(now), 1)
             self._in_haste = max(self._in_haste - looks, 0)
             interval, whole = (_CALM_NS, _CALM_ROUND_NS) if self._is_calm else (_INTERVAL_NS, _ROUND_NS)
@@ -206,8 +209,9 @@ class Adaptation:
                 self._serve_at = self._survey_at = min(self._serve_at, now + _BEHIND_NS)
         self.is_still = self._has_nothing_to_do(now)
         if self.is_still:
-            self._serve_at = now
-            wait = _SILENT_NS if self._is_silent(now) else _STILL_NS
+            is_silent = self._is_silent(now)
+            self._serve_at = self._served_at + _RESTING_NS if is_silent and self._is_calm else now
+            wait = _SILENT_NS if is_silent else _STILL_NS
             room.context.schedule.set(AdaptationKey(room.room), coalesce_nearest(now + wait, now))
             return
         at = min(self._serve_at, now + _WATCH_NS * room.context.pace)
@@ -267,7 +271,7 @@ class Adaptation:
                 del self._subscribers[gone]
             for track, ladder in self._ladders.items():
                 self._tell_layers(self._videos[track], ladder, now)
-                if ladder.awaits_layers:
+                if ladder.awaits_layers(now):
                     self._unchanged = 0
             for link in room.links.values():
                 link.say_due(now)

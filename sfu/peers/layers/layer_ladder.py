@@ -146,10 +146,9 @@ class LayerLadder:
         """True if no layer should be sent."""
         return bool(self._order) and len(self._stopped) == len(self._order)
 
-    @property
-    def awaits_layers(self) -> bool:
-        """True if a layer was requested again and does not flow yet, or has stalled."""
-        return bool(self._returning) or self._has_stalled
+    def awaits_layers(self, now: int) -> bool:
+        """Return True if a layer has stalled, or was just requested again and does not flow yet."""
+        return self._has_stalled or any(now - asked < _AWAITED_NS for asked in self._returning.values())
 
     def cost(self, stream: IngressStream) -> float:
         """Return a stream's cost in bits/s: the measured one, else one typical of cameras."""

@@ -1,5 +1,7 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
 .PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack containers kubernetes fuzz docs pictures clean
+# Containers often set this. Each part of each server of a test would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 3

@@ -38,7 +38,8 @@ follow() {
 }
 install() {
     log=.venv/install.log
-    { .venv/bin/python -m pip install --disable-pip-version-check "$@" 2>&1; echo "exit $?"; } | tee "$log" | follow
+    { .venv/bin/python -m pip install --disable-pip-version-check --no-compile "$@" 2>&1; echo "exit $?"; } |
+        tee "$log" | follow
     if [ "$(tail -n 1 "$log")" != "exit 0" ]; then
         echo "parley: the installation failed; the full output is in $log" >&2
         exit 1
@@ -52,4 +53,6 @@ if [ "${1:-}" = dev ]; then
 else
     install --editable .
 fi
+# As pip would, but on all processors. What does not compile is for other versions of Python.
+.venv/bin/python -m compileall -qq -j 0 .venv/lib >/dev/null 2>&1 || :
 touch .venv/.installed

@@ -21,7 +21,8 @@ packages: .venv/.installed-dev
 	@sh web/package.sh
 
 test: deps .venv/.installed-dev
-	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
+	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 --rerun-show-tracebacks \
+		$(PYTEST_ARGS)
 
 check: .venv/.installed-dev
 	.venv/bin/ruff check .

@@ -4,6 +4,7 @@ A test of real processes or browsers may miss a time limit on a busy machine. Su
 and listed at the end ("RERUN"). Tests of formats, state machines, frames and engines use no clock and are not repeated.
 """
 
+import functools
 import os
 import signal
 import zlib
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from tests.support import leftovers
 from tests.support.object_stores import S3Server, running_s3
@@ -20,6 +22,10 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 HERE = Path(__file__).parent
+# Hypothesis looks for constants to try in the source of all our modules, tests included, in each worker: half of what a
+# start takes. Those of formats and state machines are worth it.
+_WITH_CONSTANTS = tuple(str(HERE.parent / "sfu" / layer) + os.sep for layer in ("formats", "machines"))
+providers.is_local_module_file = lambda path: path.startswith(_WITH_CONSTANTS)
 _TEARDOWN_SECONDS = 120
 CLOCKLESS = [HERE / "sfu" / layer for layer in ("api", "formats", "machines", "frames", "engine")]
 
@@ -37,12 +43,22 @@ def s3() -> Iterator[S3Server]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # In order of their names, all files that start browsers would run at the same time, and all that wait at another.
-    items.sort(key=lambda item: zlib.crc32(str(item.path.relative_to(HERE)).encode()))
+    items.sort(key=lambda item: _place(item.path))
     if not config.pluginmanager.hasplugin("rerunfailures"):  # -p no:rerunfailures
         return
     for item in items:
-        if not any(layer in item.path.parents for layer in CLOCKLESS):
+        if not _is_clockless(item.path):
             item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+@functools.cache
+def _place(path: Path) -> int:
+    return zlib.crc32(str(path.relative_to(HERE)).encode())
+
+
+@functools.cache
+def _is_clockless(path: Path) -> bool:
+    return any(path.is_relative_to(layer) for layer in CLOCKLESS)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,6 +23,7 @@ from werkzeug.routing import Rule
 
 from control.config import ControlConfig, RateLimits
 from control.events.catalogue import KINDS, data_schema
+from control.files.images import Images
 from control.identity import passwords
 from control.migrations import migrate
 from parley.embedded_postgres import EmbeddedPostgres
@@ -59,6 +60,16 @@ def cheap_passwords() -> Iterator[None]:
         hasher = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
         patch.setattr(passwords, "PasswordHasher", lambda **_: hasher())
         yield
+
+
+@pytest.fixture
+def quick_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each upload the same thumbnail, without a process that makes it (see test_media)."""
+
+    async def made(*_: object) -> bytes:
+        return b"\xff\xd8"
+
+    monkeypatch.setattr(Images, "thumbnail", made)
 
 
 @pytest.fixture

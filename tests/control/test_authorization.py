@@ -302,6 +302,7 @@ ENDING = {"POST /api/v1/auth/logout", "DELETE /api/v1/users/account"}
 
 
 @pytest.mark.timeout(1500)
+@pytest.mark.usefixtures("quick_thumbnails")
 async def test_every_route_lets_in_whom_it_should(
     people: People, config: ControlConfig, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,7 +331,7 @@ async def test_every_route_lets_in_whom_it_should(
             status, answer = await client.call(method, fill(rule, world.paths), body)
             code = answer.get("code") if isinstance(answer, dict) else None
             let_in = status not in {401, 403, 404, 500}
-            changed |= method != "GET" and status < 400
+            changed |= method != "GET" and status < 400 and ("<" in rule or route in BODIES)  # else it is no object's
             if not (let_in if expected[caller] == "ok" else str(status) == expected[caller]):
                 wrong.append(f"{route} as {caller}: {status} {code}, expected {expected[caller]}")
     assert wrong == []

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import aiohttp.web
 import asyncpg
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import Case
@@ -157,6 +158,7 @@ async def inference() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.usefixtures("quick_thumbnails")
 async def test_every_answer_is_as_the_document_says(config: ControlConfig, dsn: str) -> None:
     async with (
         inference() as url,

@@ -109,13 +109,13 @@ async def _work_together(ada: Page, frida: Firefox) -> None:
         await ada.locator(f"[data-action={shown}]").click()
         await _press(frida, f"[data-action={shown}]")
         if shown == "notes":
-            await ada.locator(".notes-text").fill("<b>Agenda</b>")
+            await ada.locator("textarea.notes-text").fill("<b>Agenda</b>")
             await frida.until("document.querySelector('.notes-text')?.value === '<b>Agenda</b>'")
             await frida.evaluate(
                 "(() => { const notes = document.querySelector('.notes-text'); notes.value += ', and more';"
                 " notes.dispatchEvent(new Event('input')); })()"
             )
-            await expect(ada.locator(".notes-text")).to_have_value("<b>Agenda</b>, and more")
+            await expect(ada.locator("textarea.notes-text")).to_have_value("<b>Agenda</b>, and more")
             continue
         await frida.until("document.querySelector('.board-canvas') !== null")
         await ada.locator(".board-canvas").hover()

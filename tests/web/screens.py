@@ -311,7 +311,7 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     yield "activities"
     await view.locator(".panel-activities .panel-head button").click()
     await act(view, "notes")
-    await view.locator(".notes-text").fill("Agenda\n1. Budget\n2. 春季计划")
+    await view.locator("textarea.notes-text").fill("Agenda\n1. Budget\n2. 春季计划")
     yield "notes"
     await view.locator(".panel-notes .panel-head button").last.click()
     await act(view, "board")

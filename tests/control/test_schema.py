@@ -158,6 +158,7 @@ async def inference() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.timeout(1500)  # as in test_authorization: a busy machine needs more than five minutes for all of them
 @pytest.mark.usefixtures("quick_thumbnails")
 async def test_every_answer_is_as_the_document_says(config: ControlConfig, dsn: str) -> None:
     async with (

@@ -13,8 +13,10 @@ from control.api.account_types import (
     ForgotPassword,
     ResetPassword,
     Session,
+    SessionQuery,
     Sessions,
 )
+from control.api.paging import NamedListQuery, cut
 from control.api.types import Done
 from control.auth import cookies
 from control.auth.access import Access
@@ -28,12 +30,14 @@ _WINDOW = 15 * 60
 _MAX_KEYS = 50
 
 
-@endpoints.route("GET", "/api/v1/users/sessions", Access.USER, answer=Sessions)
-async def list_sessions(call: Call) -> Sessions:
+@endpoints.route("GET", "/api/v1/users/sessions", Access.USER, query=SessionQuery, answer=Sessions)
+async def list_sessions(call: Call, query: SessionQuery) -> Sessions:
     """List the account's sessions."""
     async with call.services.pool.acquire() as connection:
         rows = await sessions.of_user(connection, call.user.user)
-    return Sessions(sessions=[Session.from_row(row, current=row.id == call.user.session) for row in rows])
+    own = [Session.from_row(row, current=row.id == call.user.session) for row in rows]
+    page, following = cut(Session, own, query)
+    return Sessions(sessions=page, next=following)
 
 
 @endpoints.route("DELETE", "/api/v1/users/sessions/<session>", Access.USER, answer=Done)
@@ -46,12 +50,13 @@ async def revoke_session(call: Call, session: str) -> Done:
     return Done()
 
 
-@endpoints.route("GET", "/api/v1/users/api-keys", Access.USER, answer=ApiKeys)
-async def list_api_keys(call: Call) -> ApiKeys:
+@endpoints.route("GET", "/api/v1/users/api-keys", Access.USER, query=NamedListQuery, answer=ApiKeys)
+async def list_api_keys(call: Call, query: NamedListQuery) -> ApiKeys:
     """List the account's API keys."""
     async with call.services.pool.acquire() as connection:
         rows = await api_keys.of_user(connection, call.user.user)
-    return ApiKeys(keys=[ApiKey.from_row(row, secret=None) for row in rows])
+    keys, following = cut(ApiKey, [ApiKey.from_row(row, secret=None) for row in rows], query)
+    return ApiKeys(keys=keys, next=following)
 
 
 @endpoints.route(

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from control.api.paging import PageQuery
 from control.api.types import Answer, Body, Email, GivenPassword, Password, Secret, Text, Time
 
 Scope = Literal[
@@ -35,6 +36,14 @@ class Session(Answer, frozen=True, kw_only=True):
 
 class Sessions(Answer, frozen=True, kw_only=True):
     sessions: list[Session]
+    next: str | None
+
+
+class SessionQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`sort` is a field of the entries; a minus reverses the order."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
+    sort: Literal["created_at", "-created_at", "last_used_at", "-last_used_at"] = "-last_used_at"
 
 
 class CreateApiKey(Body, frozen=True, kw_only=True):
@@ -57,6 +66,7 @@ class ApiKey(Answer, frozen=True, kw_only=True):
 
 class ApiKeys(Answer, frozen=True, kw_only=True):
     keys: list[ApiKey]
+    next: str | None
 
 
 class ForgotPassword(Body, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from control import removal
-from control.api.paging import PageQuery, decode_cursor, page_of
+from control.api.paging import PageQuery, page_of, window_of
 from control.api.types import Answer, Body, Done, Email, MeetingStatus, Password, Text, Time, Username
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -13,6 +13,8 @@ from control.meetings.accounts import remove_from_rooms
 from control.meetings.ending import end_in_transaction
 from control.problem import Problem, not_found
 from control.store import audit, invitations, meetings, outbox, statistics, users
+from control.store.audit import AuditRow
+from control.store.statistics import MeetingCount
 from control.store.users import UserRow
 
 endpoints = Endpoints("administration", scope="admin")
@@ -34,14 +36,13 @@ class AdminUsers(Answer, frozen=True, kw_only=True):
     next: str | None
 
 
-class UserQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UserQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`search` matches names and addresses; `role` and `state` select accounts."""
 
+    sort: Literal["created_at", "-created_at", "username", "-username", "display_name", "-display_name"] = "-created_at"
     search: Annotated[str, msgspec.Meta(max_length=200)] = ""
     role: Literal["user", "admin"] | None = None
     state: Literal["active", "banned"] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-    cursor: str | None = None
 
 
 class CreateUser(Body, frozen=True, kw_only=True):
@@ -82,6 +83,14 @@ class AdminMeeting(Answer, frozen=True, kw_only=True):
     participants: int
 
 
+class AdminMeetingQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the title, ignoring case; `status` selects meetings."""
+
+    sort: Literal["created_at", "-created_at", "title", "-title"] = "-created_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    status: MeetingStatus | None = None
+
+
 class AdminMeetings(Answer, frozen=True, kw_only=True):
     meetings: list[AdminMeeting]
     next: str | None
@@ -109,19 +118,19 @@ class AuditEntry(Answer, frozen=True, kw_only=True):
     detail: dict[str, Any]
 
 
-class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AuditQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`actor`, `action` and `target` select entries. `sort` is a field of the entries; a minus reverses the order."""
+
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
-    before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
+    sort: Literal["id", "-id"] = "-id"
     actor: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     action: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     target: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
 class AuditLog(Answer, frozen=True, kw_only=True):
-    """`next` is the `before` of the next page."""
-
     entries: list[AuditEntry]
-    next: int | None
+    next: str | None
 
 
 def admin_user(row: UserRow) -> AdminUser:
@@ -131,10 +140,10 @@ def admin_user(row: UserRow) -> AdminUser:
 @endpoints.route("GET", "/api/v1/admin/users", Access.ADMIN, query=UserQuery, answer=AdminUsers)
 async def list_users(call: Call, query: UserQuery) -> AdminUsers:
     """List accounts, newest first."""
-    before = decode_cursor(query.cursor)
+    window = window_of(query, UserRow)
     async with call.services.pool.acquire() as connection:
-        rows = await users.search(connection, query.search, query.limit + 1, before, role=query.role, state=query.state)
-    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
+        rows = await users.search(connection, query.search, window, role=query.role, state=query.state)
+    page, following = page_of(rows, query)
     return AdminUsers(users=[admin_user(row) for row in page], next=following)
 
 
@@ -231,13 +240,13 @@ async def invite(call: Call, body: Invite) -> Invitation:
     return Invitation(invitation=code)
 
 
-@endpoints.route("GET", "/api/v1/admin/meetings", Access.ADMIN, query=PageQuery, answer=AdminMeetings)
-async def list_all_meetings(call: Call, query: PageQuery) -> AdminMeetings:
+@endpoints.route("GET", "/api/v1/admin/meetings", Access.ADMIN, query=AdminMeetingQuery, answer=AdminMeetings)
+async def list_all_meetings(call: Call, query: AdminMeetingQuery) -> AdminMeetings:
     """List all meetings, newest first."""
-    before = decode_cursor(query.cursor)
+    window = window_of(query, MeetingCount)
     async with call.services.pool.acquire() as connection:
-        rows = await statistics.all_meetings(connection, query.limit + 1, before)
-    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
+        rows = await statistics.all_meetings(connection, window, query.search, query.status)
+    page, following = page_of(rows, query)
     return AdminMeetings(meetings=[AdminMeeting.from_row(row, host=row.host_id) for row in page], next=following)
 
 
@@ -263,11 +272,11 @@ async def force_end_meeting(call: Call, meeting: str) -> Done:
 @endpoints.route("GET", "/api/v1/admin/audit", Access.ADMIN, query=AuditQuery, answer=AuditLog)
 async def read_audit_log(call: Call, query: AuditQuery) -> AuditLog:
     """Return administrative actions, newest first."""
+    window = window_of(query, AuditRow)
     async with call.services.pool.acquire() as connection:
-        chosen = audit.Filter(query.actor, query.action, query.target)
-        rows = await audit.page(connection, query.limit + 1, query.before, chosen)
-    entries = [AuditEntry.from_row(row) for row in rows[: query.limit]]
-    return AuditLog(entries=entries, next=entries[-1].id if len(rows) > query.limit else None)
+        rows = await audit.page(connection, window, audit.Filter(query.actor, query.action, query.target))
+    page, following = page_of(rows, query)
+    return AuditLog(entries=[AuditEntry.from_row(row) for row in page], next=following)
 
 
 def _keep_an_admin(admins: list[str], user: str) -> None:

@@ -1,9 +1,10 @@
 """Requests and responses of captions, chat and minutes."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
+from control.api.paging import PageQuery
 from control.api.types import Answer, Body, Time
 from control.store.transcript import CaptionRow
 
@@ -82,8 +83,15 @@ class SendMessage(Body, frozen=True, kw_only=True):
     file: _Id | None = None
 
 
+class MessageQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the text. `sort` is a field of the entries; a minus reverses the order."""
+
+    sort: Literal["sent_at", "-sent_at"] = "-sent_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class ChatPage(Answer, frozen=True, kw_only=True):
-    """Messages, newest last. `next` is the cursor of older ones."""
+    """Messages, newest last."""
 
     messages: list[ChatMessage]
     next: str | None

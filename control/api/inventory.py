@@ -1,14 +1,19 @@
 """Administration of all accounts' API keys, recordings and storage, and of the sfu nodes."""
 
-from control.api.paging import PageQuery, decode_cursor, page_of
-from control.api.types import Answer, Done, Time
+from typing import Annotated, Literal
+
+import msgspec
+
+from control.api.paging import NamedQuery, PageQuery, cut, page_of, window_of
+from control.api.types import Answer, Done, RecordingStatus, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
 from control.problem import not_found
 from control.store import audit, inventory
+from control.store.inventory import KeyRow, OwnerRow
+from control.store.inventory import StoredRecording as RecordingRow
 
 endpoints = Endpoints("administration", scope="admin")
-_MOST_OWNERS = 200
 
 
 class OwnedKey(Answer, frozen=True, kw_only=True):
@@ -48,7 +53,7 @@ class StoredRecordings(Answer, frozen=True, kw_only=True):
 
 
 class StorageOwner(Answer, frozen=True, kw_only=True):
-    """Storage of an account: the recordings of its meetings, and its files."""
+    """Storage of an account: the recordings of its meetings, its files, and both together (`bytes`)."""
 
     user_id: str
     username: str
@@ -57,13 +62,15 @@ class StorageOwner(Answer, frozen=True, kw_only=True):
     recording_bytes: int
     files: int
     file_bytes: int
+    bytes: int
 
 
 class Storage(Answer, frozen=True, kw_only=True):
-    """The accounts that use the most storage. `quota_bytes` is the limit for the files of each."""
+    """The accounts that use storage. `quota_bytes` is the limit for the files of each."""
 
     owners: list[StorageOwner]
     quota_bytes: int
+    next: str | None
 
 
 class SfuNode(Answer, frozen=True, kw_only=True):
@@ -84,15 +91,41 @@ class SfuNode(Answer, frozen=True, kw_only=True):
 
 class SfuNodes(Answer, frozen=True, kw_only=True):
     nodes: list[SfuNode]
+    next: str | None
 
 
-@endpoints.route("GET", "/api/v1/admin/api-keys", Access.ADMIN, query=PageQuery, answer=OwnedKeys)
-async def list_all_api_keys(call: Call, query: PageQuery) -> OwnedKeys:
-    """List the API keys of all accounts, newest first."""
-    before = decode_cursor(query.cursor)
+class StoredRecordingQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches the meeting's title and the owner's name; `state` selects recordings."""
+
+    sort: Literal["started_at", "-started_at", "title", "-title", "bytes", "-bytes"] = "-started_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    state: RecordingStatus | None = None
+
+
+class StorageQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches the names of accounts."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
+    sort: Literal[
+        "bytes", "-bytes", "recording_bytes", "-recording_bytes", "file_bytes", "-file_bytes", "username", "-username"
+    ] = "-bytes"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class NodeQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`sort` is a field of the entries; a minus reverses the order."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
+    sort: Literal["node", "-node", "cpu", "-cpu", "rooms", "-rooms", "participants", "-participants"] = "node"
+
+
+@endpoints.route("GET", "/api/v1/admin/api-keys", Access.ADMIN, query=NamedQuery, answer=OwnedKeys)
+async def list_all_api_keys(call: Call, query: NamedQuery) -> OwnedKeys:
+    """List the API keys of all accounts, newest first. `search` also matches the names of accounts."""
+    window = window_of(query, KeyRow)
     async with call.services.pool.acquire() as connection:
-        rows = await inventory.api_keys(connection, query.limit + 1, before)
-    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
+        rows = await inventory.api_keys(connection, window, query.search)
+    page, following = page_of(rows, query)
     return OwnedKeys(keys=[OwnedKey.from_row(row) for row in page], next=following)
 
 
@@ -107,38 +140,40 @@ async def revoke_api_key(call: Call, key: str) -> Done:
     return Done()
 
 
-@endpoints.route("GET", "/api/v1/admin/recordings", Access.ADMIN, query=PageQuery, answer=StoredRecordings)
-async def list_stored_recordings(call: Call, query: PageQuery) -> StoredRecordings:
+@endpoints.route("GET", "/api/v1/admin/recordings", Access.ADMIN, query=StoredRecordingQuery, answer=StoredRecordings)
+async def list_stored_recordings(call: Call, query: StoredRecordingQuery) -> StoredRecordings:
     """List all recordings, newest first."""
-    before = decode_cursor(query.cursor)
+    window = window_of(query, RecordingRow)
     async with call.services.pool.acquire() as connection:
-        rows = await inventory.recordings(connection, query.limit + 1, before)
-    page, following = page_of(rows, query.limit, lambda row: (row.started_at, row.id))
+        rows = await inventory.recordings(connection, window, query.search, query.state)
+    page, following = page_of(rows, query)
     return StoredRecordings(recordings=[StoredRecording.from_row(row) for row in page], next=following)
 
 
-@endpoints.route("GET", "/api/v1/admin/storage", Access.ADMIN, answer=Storage)
-async def get_storage(call: Call) -> Storage:
-    """List the accounts that use the most storage."""
+@endpoints.route("GET", "/api/v1/admin/storage", Access.ADMIN, query=StorageQuery, answer=Storage)
+async def get_storage(call: Call, query: StorageQuery) -> Storage:
+    """List the accounts that use storage, those that use the most first."""
+    window = window_of(query, OwnerRow, "user_id")
     async with call.services.pool.acquire() as connection:
-        rows = await inventory.owners(connection, _MOST_OWNERS)
-    return Storage(owners=[StorageOwner.from_row(row) for row in rows], quota_bytes=call.services.config.quota_bytes)
+        rows = await inventory.owners(connection, window, query.search)
+    page, following = page_of(rows, query, "user_id")
+    quota = call.services.config.quota_bytes
+    return Storage(owners=[StorageOwner.from_row(row) for row in page], quota_bytes=quota, next=following)
 
 
-@endpoints.route("GET", "/api/v1/admin/nodes", Access.ADMIN, answer=SfuNodes)
-async def list_nodes(call: Call) -> SfuNodes:
+@endpoints.route("GET", "/api/v1/admin/nodes", Access.ADMIN, query=NodeQuery, answer=SfuNodes)
+async def list_nodes(call: Call, query: NodeQuery) -> SfuNodes:
     """List the sfu nodes."""
     registry = call.services.registry
-    known = sorted(registry.known().values(), key=lambda record: record.node)
-    return SfuNodes(
-        nodes=[
-            SfuNode.from_row(
-                record,
-                alive=registry.lives(record.node),
-                cpu=record.load.cpu,
-                rooms=record.load.rooms,
-                participants=record.load.participants,
-            )
-            for record in known
-        ]
-    )
+    known = [
+        SfuNode.from_row(
+            record,
+            alive=registry.lives(record.node),
+            cpu=record.load.cpu,
+            rooms=record.load.rooms,
+            participants=record.load.participants,
+        )
+        for record in registry.known().values()
+    ]
+    nodes, following = cut(SfuNode, known, query, "node")
+    return SfuNodes(nodes=nodes, next=following)

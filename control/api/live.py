@@ -3,15 +3,18 @@
 from control.api.live_types import (
     Closed,
     LiveRoom,
+    LiveRoomQuery,
     LiveRooms,
     LiveTrack,
     Peer,
     Peers,
     RoomStatistics,
     Visit,
+    VisitQuery,
     Visits,
 )
-from control.api.participant_types import Participant
+from control.api.paging import page_of, window_of
+from control.api.participant_types import Participant, PresentQuery
 from control.api.participants import public_participant
 from control.auth import access
 from control.auth.access import Access
@@ -20,18 +23,20 @@ from control.endpoint import Call, Endpoints
 from control.problem import Problem, not_found
 from control.store import audit, participants, recordings, rooms, visits
 from control.store.participants import ParticipantRow
-from control.store.visits import VisitRow
+from control.store.visits import LiveRoomRow, VisitRow
 
 endpoints = Endpoints("live", scope="meetings")
 administration = Endpoints("administration", scope="admin")
 
 
-@endpoints.route("GET", "/api/v1/sessions/room/<meeting>", Access.HOST, answer=Visits)
-async def list_visits(call: Call, meeting: str) -> Visits:
+@endpoints.route("GET", "/api/v1/sessions/room/<meeting>", Access.HOST, query=VisitQuery, answer=Visits)
+async def list_visits(call: Call, meeting: str, query: VisitQuery) -> Visits:
     """List visits to the room, newest first."""
+    window = window_of(query, VisitRow)
     async with call.services.pool.acquire() as connection:
-        rows = await visits.of_meeting(connection, meeting)
-    return Visits(visits=[_visit(row) for row in rows])
+        rows = await visits.of_meeting(connection, meeting, window)
+    page, following = page_of(rows, query)
+    return Visits(visits=[_visit(row) for row in page], next=following)
 
 
 @administration.route("GET", "/api/v1/sessions/<int:visit>", Access.ADMIN, answer=Visit)
@@ -44,12 +49,14 @@ async def get_visit(call: Call, visit: int) -> Visit:
     return _visit(row)
 
 
-@administration.route("GET", "/admin/sessions", Access.ADMIN, answer=Visits)
-async def list_open_visits(call: Call) -> Visits:
-    """List the open visits of all rooms."""
+@administration.route("GET", "/admin/sessions", Access.ADMIN, query=VisitQuery, answer=Visits)
+async def list_open_visits(call: Call, query: VisitQuery) -> Visits:
+    """List the open visits of all rooms, newest first."""
+    window = window_of(query, VisitRow)
     async with call.services.pool.acquire() as connection:
-        rows = await visits.open_ones(connection)
-    return Visits(visits=[_visit(row) for row in rows])
+        rows = await visits.open_ones(connection, window)
+    page, following = page_of(rows, query)
+    return Visits(visits=[_visit(row) for row in page], next=following)
 
 
 @administration.route("POST", "/admin/cleanup/sessions", Access.ADMIN, answer=Closed)
@@ -61,20 +68,24 @@ async def close_orphaned_visits(call: Call) -> Closed:
     return Closed(closed=closed)
 
 
-@administration.route("GET", "/api/v1/stats/rooms", Access.ADMIN, answer=LiveRooms)
-async def list_live_rooms(call: Call) -> LiveRooms:
-    """List the live rooms."""
+@administration.route("GET", "/api/v1/stats/rooms", Access.ADMIN, query=LiveRoomQuery, answer=LiveRooms)
+async def list_live_rooms(call: Call, query: LiveRoomQuery) -> LiveRooms:
+    """List the live rooms, the oldest first."""
+    window = window_of(query, LiveRoomRow, "meeting_id")
     async with call.services.pool.acquire() as connection:
-        rows = await visits.live_rooms(connection)
-    return LiveRooms(rooms=[LiveRoom.from_row(row, meeting=row.meeting_id) for row in rows])
+        rows = await visits.live_rooms(connection, window)
+    page, following = page_of(rows, query, "meeting_id")
+    return LiveRooms(rooms=[LiveRoom.from_row(row, meeting=row.meeting_id) for row in page], next=following)
 
 
-@endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/peers", Access.PARTICIPANT, answer=Peers)
-async def list_peers(call: Call, meeting: str) -> Peers:
+@endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/peers", Access.PARTICIPANT, query=PresentQuery, answer=Peers)
+async def list_peers(call: Call, meeting: str, query: PresentQuery) -> Peers:
     """List the participants in the room and what they publish."""
+    window = window_of(query, ParticipantRow)
     async with call.services.pool.acquire() as connection:
-        people = await participants.page(connection, meeting, participants.MOST, present=True)
-        return Peers(peers=[await _peer(connection, one) for one in people])
+        rows = await participants.page(connection, meeting, window, present=True, search=query.search)
+        page, following = page_of(rows, query)
+        return Peers(peers=[await _peer(connection, one) for one in page], next=following)
 
 
 @endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/stats", Access.PARTICIPANT, answer=RoomStatistics)

@@ -1,5 +1,10 @@
 """Responses about live rooms."""
 
+from typing import Annotated, Literal
+
+import msgspec
+
+from control.api.paging import PageQuery
 from control.api.participant_types import Participant
 from control.api.types import Answer, Body, Time
 
@@ -18,6 +23,21 @@ class Visit(Answer, frozen=True, kw_only=True):
 
 class Visits(Answer, frozen=True, kw_only=True):
     visits: list[Visit]
+    next: str | None
+
+
+class VisitQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`sort` is a field of the entries; a minus reverses the order."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
+    sort: Literal["joined_at", "-joined_at"] = "-joined_at"
+
+
+class LiveRoomQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`sort` is a field of the entries; a minus reverses the order."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
+    sort: Literal["opened_at", "-opened_at", "title", "-title", "participants", "-participants"] = "opened_at"
 
 
 class Closed(Answer, frozen=True, kw_only=True):
@@ -36,6 +56,7 @@ class LiveRoom(Answer, frozen=True, kw_only=True):
 
 class LiveRooms(Answer, frozen=True, kw_only=True):
     rooms: list[LiveRoom]
+    next: str | None
 
 
 class LiveTrack(Answer, frozen=True, kw_only=True):
@@ -54,6 +75,7 @@ class Peer(Answer, frozen=True, kw_only=True):
 
 class Peers(Answer, frozen=True, kw_only=True):
     peers: list[Peer]
+    next: str | None
 
 
 class RoomStatistics(Answer, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ import secrets
 from datetime import UTC, datetime
 
 from control.api.meetings import summary
-from control.api.participant_types import JoinMeeting, Lobby, LobbyEntry, Waiting
+from control.api.paging import cut
+from control.api.participant_types import JoinMeeting, Lobby, LobbyEntry, LobbyQuery, Waiting
 from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
@@ -19,12 +20,14 @@ from control.store.lobby import LobbyRow, State
 endpoints = Endpoints("participants", scope="meetings")
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/lobby", Access.HOST, answer=Lobby)
-async def list_lobby(call: Call, meeting: str) -> Lobby:
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/lobby", Access.HOST, query=LobbyQuery, answer=Lobby)
+async def list_lobby(call: Call, meeting: str, query: LobbyQuery) -> Lobby:
     """List the people waiting to be admitted."""
     async with call.services.pool.acquire() as connection:
         rows = await lobby.waiting(connection, meeting)
-    return Lobby(waiting=[LobbyEntry(id=row.id, user=row.user_id, name=row.name, since=row.created_at) for row in rows])
+    entries = [LobbyEntry(id=row.id, user=row.user_id, name=row.name, since=row.created_at) for row in rows]
+    page, following = cut(LobbyEntry, entries, query)
+    return Lobby(waiting=page, next=following)
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/lobby/<entry>/admit", Access.HOST, answer=Done)

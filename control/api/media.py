@@ -2,14 +2,14 @@
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
 from quart import Response
 
 from control import uploads
-from control.api.paging import PageQuery, decode_cursor, page_of
+from control.api.paging import PageQuery, page_of, window_of
 from control.api.types import Answer, Done, Time
 from control.auth import access
 from control.auth.access import Access
@@ -45,6 +45,13 @@ class MediaFile(Answer, frozen=True, kw_only=True):
     meeting: str | None
     thumbnail: bool
     created_at: Time
+
+
+class FileQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the name. `sort` is a field of the entries; a minus reverses the order."""
+
+    sort: Literal["created_at", "-created_at", "name", "-name", "bytes", "-bytes"] = "-created_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class MediaPage(Answer, frozen=True, kw_only=True):
@@ -95,13 +102,13 @@ async def upload_file(call: Call, query: UploadQuery) -> MediaFile:
     return MediaFile.from_row(row, meeting=row.meeting_id)
 
 
-@endpoints.route("GET", "/api/v1/media", Access.USER, query=PageQuery, answer=MediaPage)
-async def list_files(call: Call, query: PageQuery) -> MediaPage:
+@endpoints.route("GET", "/api/v1/media", Access.USER, query=FileQuery, answer=MediaPage)
+async def list_files(call: Call, query: FileQuery) -> MediaPage:
     """List the caller's files, newest first."""
-    before = decode_cursor(query.cursor)
+    window = window_of(query, MediaRow)
     async with call.services.pool.acquire() as connection:
-        rows = await media.of_user(connection, call.user.user, query.limit + 1, before)
-    page, following = page_of(rows, query.limit, lambda row: (row.created_at, row.id))
+        rows = await media.of_user(connection, call.user.user, window, query.search)
+    page, following = page_of(rows, query)
     return MediaPage(files=[MediaFile.from_row(row, meeting=row.meeting_id) for row in page], next=following)
 
 

@@ -1,7 +1,7 @@
 """Meetings: creating, listing, changing, deleting, starting and ending them."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from quart import Response
@@ -18,7 +18,7 @@ from control.api.meeting_types import (
     UpdateMeeting,
     WebTransport,
 )
-from control.api.paging import PageQuery, decode_cursor, page_of
+from control.api.paging import PageQuery, page_of, window_of
 from control.api.types import Done, MeetingStatus
 from control.auth.access import Access, Standing
 from control.endpoint import Call, Endpoints
@@ -37,6 +37,7 @@ endpoints = Endpoints("meetings", scope="meetings")
 class ListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`search` matches part of the title, ignoring case."""
 
+    sort: Literal["created_at", "-created_at", "title", "-title"] = "-created_at"
     search: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     status: MeetingStatus | None = None
 
@@ -132,18 +133,17 @@ async def list_upcoming_meetings(call: Call) -> UpcomingMeetings:
 
 
 async def _page(call: Call, query: ListQuery, *, over: bool) -> MeetingPage:
-    before = decode_cursor(query.cursor)
+    window = window_of(query, MeetingRow)
     async with call.services.pool.acquire() as connection:
         rows = await meetings.of_user(
             connection,
             call.user.user,
-            query.limit + 1,
-            before,
+            window,
             over=over,
             text=query.search or None,
             status=query.status,
         )
-    page, following = page_of(rows, query.limit, lambda row: (row.meeting.created_at, row.meeting.id))
+    page, following = page_of(rows, query, holder=lambda row: row.meeting)
     return MeetingPage(meetings=[full(row.meeting, row.role, row.recording) for row in page], next=following)
 
 

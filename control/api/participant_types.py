@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from control.api.meeting_types import MeetingSummary, WebTransport
+from control.api.paging import PageQuery
 from control.api.types import Answer, Body, GivenPasscode, Metadata, Role, Secret, Text, Time
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import IceServer
@@ -69,10 +70,19 @@ class LobbyEntry(Answer, frozen=True, kw_only=True):
     since: Time
 
 
+class LobbyQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the name. `sort` is a field of the entries; a minus reverses the order."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
+    sort: Literal["since", "-since", "name", "-name"] = "since"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class Lobby(Answer, frozen=True, kw_only=True):
     """The people waiting now."""
 
     waiting: list[LobbyEntry]
+    next: str | None
 
 
 class Joined(Answer, frozen=True, kw_only=True):
@@ -112,11 +122,20 @@ class Participant(Answer, frozen=True, kw_only=True):
     left_at: Time | None
 
 
-class ParticipantQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cursor` is the `next` of the previous page. `present` selects those in the room, or the others."""
+class PresentQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the name, ignoring case. `created_at` is the order in which they came."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
-    cursor: str | None = None
+    sort: Literal["created_at", "-created_at", "name", "-name"] = "created_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class ParticipantQuery(PresentQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`present` selects those in the room, or the others. `search` matches part of the name, ignoring case.
+
+    `created_at` is the order in which they came.
+    """
+
     present: bool | None = None
 
 

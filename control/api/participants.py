@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from control.api.paging import page_of, window_of
 from control.api.participant_types import (
     AddParticipant,
     ChangeRole,
@@ -42,12 +43,10 @@ def public_participant(person: ParticipantRow) -> Participant:
 @endpoints.route("GET", _PATH, Access.PARTICIPANT, query=ParticipantQuery, answer=Participants)
 async def list_participants(call: Call, meeting: str, query: ParticipantQuery) -> Participants:
     """List the meeting's participants, past and present, in the order in which they came."""
+    window = window_of(query, ParticipantRow)
     async with call.services.pool.acquire() as connection:
-        if query.cursor is not None and await participants.by_id(connection, meeting, query.cursor) is None:
-            raise Problem(400, "invalid_cursor", "The cursor is invalid.")
-        rows = await participants.page(connection, meeting, query.limit + 1, query.cursor, present=query.present)
-    page = rows[: query.limit]
-    following = page[-1].id if len(rows) > query.limit else None
+        rows = await participants.page(connection, meeting, window, present=query.present, search=query.search)
+    page, following = page_of(rows, query)
     return Participants(participants=[public_participant(row) for row in page], next=following)
 
 
@@ -116,7 +115,7 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
             raise not_found("This meeting does not exist.")
         people = [
             person
-            for person in await participants.page(connection, meeting, participants.MOST, present=True)
+            for person in await participants.present_ones(connection, meeting)
             if person.role in {"participant", "viewer"}
         ]
 

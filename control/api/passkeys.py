@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from quart import Response
 
+from control.api.paging import NamedListQuery, cut
 from control.api.sign_in_types import SignedIn
 from control.api.signing_in import sign_in
 from control.api.types import Answer, Body, Done, Text, Time
@@ -49,16 +50,24 @@ class Passkey(Answer, frozen=True, kw_only=True):
     last_used_at: Time | None
 
 
+class PasskeyQuery(NamedListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the name. `sort` is a field of the entries; a minus reverses the order."""
+
+    sort: Literal["created_at", "-created_at", "name", "-name"] = "created_at"
+
+
 class Passkeys(Answer, frozen=True, kw_only=True):
     passkeys: list[Passkey]
+    next: str | None
 
 
-@endpoints.route("GET", "/api/v1/users/passkeys", Access.USER, answer=Passkeys)
-async def list_passkeys(call: Call) -> Passkeys:
+@endpoints.route("GET", "/api/v1/users/passkeys", Access.USER, query=PasskeyQuery, answer=Passkeys)
+async def list_passkeys(call: Call, query: PasskeyQuery) -> Passkeys:
     """List the account's passkeys."""
     async with call.services.pool.acquire() as connection:
         rows = await store.of_user(connection, call.user.user)
-    return Passkeys(passkeys=[Passkey.from_row(row) for row in rows])
+    page, following = cut(Passkey, [Passkey.from_row(row) for row in rows], query)
+    return Passkeys(passkeys=page, next=following)
 
 
 @endpoints.route("POST", "/api/v1/users/passkeys/begin", Access.USER, answer=PasskeyOptions, proof=True)

@@ -1,9 +1,10 @@
 """Media quality of a meeting, per participant and track, for its hosts."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
+from control.api.paging import PageQuery, page_of, window_of
 from control.api.types import Answer, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -13,10 +14,12 @@ from control.store.quality import QualityRow
 endpoints = Endpoints("quality", scope="meetings")
 
 
-class QualityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    participant: str | None = None
+class QualityQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`participant` selects the rows of one. `sort` is a field of the entries; a minus reverses the order."""
+
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
-    before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
+    sort: Literal["id", "-id"] = "-id"
+    participant: str | None = None
 
 
 class TrackQuality(Answer, frozen=True, kw_only=True):
@@ -54,19 +57,18 @@ class Quality(Answer, frozen=True, kw_only=True):
 
 
 class QualityLog(Answer, frozen=True, kw_only=True):
-    """`next` is the `before` of the following page."""
-
     measured: list[Quality]
-    next: int | None
+    next: str | None
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/quality", Access.HOST, query=QualityQuery, answer=QualityLog)
 async def read_quality(call: Call, meeting: str, query: QualityQuery) -> QualityLog:
     """Return media quality, newest first: one row per participant and minute, and one when the participant leaves."""
+    window = window_of(query, QualityRow)
     async with call.services.pool.acquire() as connection:
-        rows = await quality.page(connection, meeting, query.participant, query.limit + 1, query.before)
-    shown = rows[: query.limit]
-    return QualityLog(measured=[_quality(row) for row in shown], next=shown[-1].id if len(rows) > query.limit else None)
+        rows = await quality.page(connection, meeting, query.participant, window)
+    page, following = page_of(rows, query)
+    return QualityLog(measured=[_quality(row) for row in page], next=following)
 
 
 def _quality(row: QualityRow) -> Quality:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from control.api.paging import PageQuery
 from control.api.types import Answer, Body, RecordingStatus, Time
 from foundation.film_options import FilmOptions
 
@@ -37,11 +38,11 @@ class HoldRecording(Body, frozen=True, kw_only=True):
     held: bool
 
 
-class RecordingPageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cursor` is the `next` of the previous page; `state` selects recordings."""
+class RecordingPageQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`state` selects recordings. `sort` is a field of the entries; a minus reverses the order."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
-    cursor: str | None = None
+    sort: Literal["started_at", "-started_at"] = "-started_at"
     state: RecordingStatus | None = None
 
 

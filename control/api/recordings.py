@@ -7,7 +7,7 @@ from typing import Any
 from quart import Response
 
 from control.api.conversation_types import Captions, caption_line
-from control.api.paging import decode_cursor, page_of
+from control.api.paging import page_of, window_of
 from control.api.recording_types import (
     Chapter,
     Composition,
@@ -72,30 +72,25 @@ async def stop_recording(call: Call, meeting: str) -> Recording:
 )
 async def list_meeting_recordings(call: Call, meeting: str, query: RecordingPageQuery) -> Recordings:
     """List the recordings of one meeting and its breakout rooms, newest first."""
-    page = _page(query)
+    window = window_of(query, RecordingRow)
     async with call.services.pool.acquire() as connection:
-        rows = await recordings.of_all_rooms(connection, meeting, page)
+        rows = await recordings.of_all_rooms(connection, meeting, window, query.state)
         return await _answer(call.services, connection, rows, query)
 
 
 @endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)
 async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
     """List the recordings that the caller may access, newest first; with `search`, only those that match."""
-    page = _page(query)
+    window = window_of(query, RecordingRow)
     async with call.services.pool.acquire() as connection:
-        rows = await recordings.of_user(connection, call.user.user, page, query.search)
+        rows = await recordings.of_user(connection, call.user.user, window, query.state, query.search)
         return await _answer(call.services, connection, rows, query)
-
-
-def _page(query: RecordingPageQuery) -> recordings.Page:
-    """Return the page to read, with one entry more than is returned; raises Problem 400 for an invalid cursor."""
-    return recordings.Page(query.limit + 1, decode_cursor(query.cursor), query.state)
 
 
 async def _answer(
     services: Services, connection: Connection, rows: list[tuple[RecordingRow, str]], query: RecordingPageQuery
 ) -> Recordings:
-    shown, following = page_of(rows, query.limit, lambda entry: (entry[0].started_at, entry[0].id))
+    shown, following = page_of(rows, query, holder=lambda entry: entry[0])
     return Recordings(
         recordings=[public_recording(services, row, title) for row, title in shown],
         storage=await _storage(services, connection),

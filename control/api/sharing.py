@@ -9,6 +9,7 @@ import msgspec
 from quart import Response
 
 from control.api.conversation_types import Captions
+from control.api.paging import LinkQuery, cut
 from control.api.recording_types import RecordingDetail
 from control.api.recordings import captions, detail, send
 from control.api.types import Answer, Body, Done, GivenPasscode, Passcode, Time
@@ -45,6 +46,7 @@ class SharedLink(Answer, frozen=True, kw_only=True):
 
 class SharedLinks(Answer, frozen=True, kw_only=True):
     links: list[SharedLink]
+    next: str | None
 
 
 @endpoints.route(
@@ -67,12 +69,13 @@ async def share_recording(call: Call, recording: str, body: ShareRecording) -> S
     return _public(row, url)
 
 
-@endpoints.route("GET", "/api/v1/recordings/<recording>/links", Access.RECORDING, answer=SharedLinks)
-async def list_links(call: Call, recording: str) -> SharedLinks:
+@endpoints.route("GET", "/api/v1/recordings/<recording>/links", Access.RECORDING, query=LinkQuery, answer=SharedLinks)
+async def list_links(call: Call, recording: str, query: LinkQuery) -> SharedLinks:
     """List the valid links of the recording."""
     async with call.services.pool.acquire() as connection:
         rows = await links.of_recording(connection, recording)
-    return SharedLinks(links=[_public(row) for row in rows])
+    page, following = cut(SharedLink, [_public(row) for row in rows], query)
+    return SharedLinks(links=page, next=following)
 
 
 @endpoints.route("DELETE", "/api/v1/recordings/<recording>/links/<link>", Access.RECORDING, answer=Done)

@@ -16,6 +16,7 @@ import msgspec
 from quart import Response
 
 from control.api.media import deliver, disposition, readable
+from control.api.paging import LinkQuery, cut
 from control.api.recordings import send
 from control.api.types import Answer, Body, Done, Time
 from control.auth import access
@@ -57,6 +58,7 @@ class SignedLink(Answer, frozen=True, kw_only=True):
 
 class SignedLinks(Answer, frozen=True, kw_only=True):
     links: list[SignedLink]
+    next: str | None
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,11 +76,11 @@ async def sign_file(call: Call, file: str, body: SignFile) -> SignedLink:
     return await _make(call, Target(media_id=row.id), body.seconds)
 
 
-@of_media.route("GET", "/api/v1/media/<file>/links", Access.SIGNED_IN, answer=SignedLinks)
-async def list_file_links(call: Call, file: str) -> SignedLinks:
+@of_media.route("GET", "/api/v1/media/<file>/links", Access.SIGNED_IN, query=LinkQuery, answer=SignedLinks)
+async def list_file_links(call: Call, file: str, query: LinkQuery) -> SignedLinks:
     """List the links of a file: all of them for its owner and hosts, their own for others."""
     row = await readable(call, file)
-    return await _list(call, Target(media_id=row.id), await _whose(call, row))
+    return await _list(call, Target(media_id=row.id), await _whose(call, row), query)
 
 
 @of_media.route("DELETE", "/api/v1/media/<file>/links/<media_link>", Access.SIGNED_IN, answer=Done)
@@ -102,10 +104,12 @@ async def sign_recording_file(call: Call, recording: str, body: SignRecordingFil
     return await _make(call, Target(recording_id=recording, name=body.name), body.seconds)
 
 
-@of_recordings.route("GET", "/api/v1/recordings/<recording>/file-links", Access.RECORDING, answer=SignedLinks)
-async def list_recording_file_links(call: Call, recording: str) -> SignedLinks:
+@of_recordings.route(
+    "GET", "/api/v1/recordings/<recording>/file-links", Access.RECORDING, query=LinkQuery, answer=SignedLinks
+)
+async def list_recording_file_links(call: Call, recording: str, query: LinkQuery) -> SignedLinks:
     """List the links that open files of a recording."""
-    return await _list(call, Target(recording_id=recording), None)
+    return await _list(call, Target(recording_id=recording), None, query)
 
 
 @of_recordings.route("DELETE", "/api/v1/recordings/<recording>/file-links/<file_link>", Access.RECORDING, answer=Done)
@@ -184,10 +188,11 @@ async def _make(call: Call, target: Target, seconds: int) -> SignedLink:
     return _public(call, row)
 
 
-async def _list(call: Call, target: Target, user: str | None) -> SignedLinks:
+async def _list(call: Call, target: Target, user: str | None, query: LinkQuery) -> SignedLinks:
     async with call.services.pool.acquire() as connection:
         rows = await signed_links.of_target(connection, target, user)
-    return SignedLinks(links=[_public(call, row) for row in rows])
+    page, following = cut(SignedLink, [_public(call, row) for row in rows], query)
+    return SignedLinks(links=page, next=following)
 
 
 async def _take_back(call: Call, target: Target, link: str, user: str | None) -> Done:

@@ -1,7 +1,7 @@
 """Stream keys of a meeting, which hosts create for software that is configured once and reconnects by itself."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -9,6 +9,7 @@ from quart import request
 from yarl import URL
 
 from control import ingress_streams
+from control.api.paging import NamedListQuery, cut
 from control.api.types import Answer, Body, Done, Text, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -84,8 +85,15 @@ class StreamKey(Answer, frozen=True, kw_only=True):
     secret: str | None = None
 
 
+class StreamKeyQuery(NamedListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the name. `sort` is a field of the entries; a minus reverses the order."""
+
+    sort: Literal["created_at", "-created_at", "name", "-name"] = "created_at"
+
+
 class StreamKeys(Answer, frozen=True, kw_only=True):
     keys: list[StreamKey]
+    next: str | None
 
 
 @endpoints.route("POST", _PATH, Access.HOST, body=CreateStreamKey, answer=StreamKey, status=201)
@@ -116,12 +124,13 @@ async def create_stream_key(call: Call, meeting: str, body: CreateStreamKey) -> 
     return _public(call, row, "" if body.source_url else secret)
 
 
-@endpoints.route("GET", _PATH, Access.HOST, answer=StreamKeys)
-async def list_stream_keys(call: Call, meeting: str) -> StreamKeys:
+@endpoints.route("GET", _PATH, Access.HOST, query=StreamKeyQuery, answer=StreamKeys)
+async def list_stream_keys(call: Call, meeting: str, query: StreamKeyQuery) -> StreamKeys:
     """List the meeting's stream keys, without their secrets."""
     async with call.services.pool.acquire() as connection:
         rows = await stream_keys.of_meeting(connection, meeting)
-    return StreamKeys(keys=[_public(call, row, None) for row in rows])
+    page, following = cut(StreamKey, [_public(call, row, None) for row in rows], query)
+    return StreamKeys(keys=page, next=following)
 
 
 @endpoints.route("DELETE", f"{_PATH}/<stream_key>", Access.HOST, answer=Done)

@@ -11,10 +11,11 @@ from control.api.conversation_types import (
     ChatMessage,
     ChatPage,
     EditMessage,
+    MessageQuery,
     MessageReaction,
     caption_line,
 )
-from control.api.paging import PageQuery, decode_cursor, page_of
+from control.api.paging import page_of, window_of
 from control.api.types import Done
 from control.auth.access import Access
 from control.database import Connection
@@ -40,16 +41,20 @@ async def get_webvtt(call: Call, meeting: str) -> Response:
     return Response(text, 200, {"Cache-Control": "no-store"}, content_type="text/vtt; charset=utf-8")
 
 
-@endpoints.route("GET", "/api/v1/meetings/<meeting>/messages", Access.TEXT, query=PageQuery, answer=ChatPage)
-async def list_messages(call: Call, meeting: str, query: PageQuery) -> ChatPage:
-    """Return the latest chat messages that the caller may see, oldest first."""
-    before = decode_cursor(query.cursor)
+@endpoints.route("GET", "/api/v1/meetings/<meeting>/messages", Access.TEXT, query=MessageQuery, answer=ChatPage)
+async def list_messages(call: Call, meeting: str, query: MessageQuery) -> ChatPage:
+    """Return the chat messages that the caller may see. The first page has the latest; each begins with its oldest.
+
+    With `sort=sent_at`, the first page has the oldest.
+    """
+    window = window_of(query, ChatRow, "message")
     reader = call.standing.participant.id if call.standing.participant else None
     async with call.services.pool.acquire() as connection:
-        rows = await transcript.chat(connection, meeting, reader, query.limit + 1, before)
-        page, following = page_of(rows, query.limit, lambda row: (row.sent_at, row.message))
+        rows = await transcript.chat(connection, meeting, reader, window, query.search)
+        page, following = page_of(rows, query, "message")
         reactions = await transcript.reactions(connection, meeting, [row.message for row in page])
-    return ChatPage(messages=[_public(row, reactions) for row in reversed(page)], next=following)
+    ordered = reversed(page) if window.descending else page
+    return ChatPage(messages=[_public(row, reactions) for row in ordered], next=following)
 
 
 @endpoints.route(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from control.api.paging import PageQuery, cut, page_of, window_of
 from control.api.types import Answer, Body, Done, Time
 from control.auth.access import Access
 from control.database import Connection
@@ -15,7 +16,7 @@ from control.events.outgoing import check_url
 from control.identifiers import new_id
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, webhooks
-from control.store.webhooks import WebhookRow
+from control.store.webhooks import DeliveryRow, WebhookRow
 
 endpoints = Endpoints("webhooks", scope="webhooks")
 _MAX = 20
@@ -55,8 +56,17 @@ class Webhook(Answer, frozen=True, kw_only=True):
     secret: str | None = None
 
 
+class WebhookQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the URL. `sort` is a field of the entries; a minus reverses the order."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
+    sort: Literal["created_at", "-created_at", "url", "-url"] = "-created_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class Webhooks(Answer, frozen=True, kw_only=True):
     webhooks: list[Webhook]
+    next: str | None
 
 
 class Delivery(Answer, frozen=True, kw_only=True):
@@ -79,11 +89,11 @@ class Deliveries(Answer, frozen=True, kw_only=True):
     next: str | None = None
 
 
-class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cursor` is the `next` of the previous page; `state` and `kind` select deliveries."""
+class DeliveryQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`state` and `kind` select deliveries. `sort` is a field of the entries; a minus reverses the order."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
-    cursor: str | None = None
+    sort: Literal["id", "-id"] = "-id"
     state: Literal["waiting", "delivered", "failed"] | None = None
     kind: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
@@ -132,12 +142,13 @@ async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
     return Webhook.from_row(row, secret=row.secret if row.livekit_key is None else None)
 
 
-@endpoints.route("GET", "/api/v1/webhooks", Access.USER, answer=Webhooks)
-async def list_webhooks(call: Call) -> Webhooks:
+@endpoints.route("GET", "/api/v1/webhooks", Access.USER, query=WebhookQuery, answer=Webhooks)
+async def list_webhooks(call: Call, query: WebhookQuery) -> Webhooks:
     """List the caller's webhooks."""
     async with call.services.pool.acquire() as connection:
         rows = await webhooks.of_user(connection, call.user.user)
-    return Webhooks(webhooks=[Webhook.from_row(row, secret=None) for row in rows])
+    page, following = cut(Webhook, [Webhook.from_row(row, secret=None) for row in rows], query)
+    return Webhooks(webhooks=page, next=following)
 
 
 @endpoints.route("DELETE", "/api/v1/webhooks/<webhook>", Access.USER, answer=Done)
@@ -178,25 +189,15 @@ async def rotate_webhook_secret(call: Call, webhook: str) -> Webhook:
 @endpoints.route("GET", "/api/v1/webhooks/<webhook>/deliveries", Access.USER, query=DeliveryQuery, answer=Deliveries)
 async def list_deliveries(call: Call, webhook: str, query: DeliveryQuery) -> Deliveries:
     """List a webhook's deliveries with their outcome, newest first."""
-    before = _before(query.cursor)
+    window = window_of(query, DeliveryRow)
     async with call.services.pool.acquire() as connection:
         await _own(call, connection, webhook)
-        rows = await webhooks.deliveries(
-            connection, webhook, query.limit + 1, before, state=query.state, kind=query.kind
-        )
-    page = rows[: query.limit]
+        rows = await webhooks.deliveries(connection, webhook, window, state=query.state, kind=query.kind)
+    page, following = page_of(rows, query)
     return Deliveries(
         deliveries=[Delivery.from_row(row, event=msgspec.json.decode(row.body, type=dict)) for row in page],
-        next=str(page[-1].id) if len(rows) > query.limit else None,
+        next=following,
     )
-
-
-def _before(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise Problem(400, "invalid_cursor", "The cursor is invalid.")
-    return int(cursor)
 
 
 @endpoints.route("POST", "/api/v1/webhooks/<webhook>/deliveries/replay-failed", Access.USER, answer=Replayed)

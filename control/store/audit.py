@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from control.database import Connection
+from control.store.window import Window, rows
 
 
 async def write(
@@ -32,14 +33,14 @@ class Filter(NamedTuple):
     target: str | None = None
 
 
-async def page(connection: Connection, limit: int, before: int | None, chosen: Filter) -> list[AuditRow]:
-    """Return actions, newest first; `before` is the last id of the previous page."""
-    return await connection.all(
+async def page(connection: Connection, window: Window, chosen: Filter) -> list[AuditRow]:
+    """Return a page of the chosen actions."""
+    return await rows(
+        connection,
         AuditRow,
-        "SELECT * FROM operation_logs WHERE ($1::bigint IS NULL OR id < $1) AND ($3::text IS NULL OR actor = $3)"
-        " AND ($4::text IS NULL OR action = $4) AND ($5::text IS NULL OR target = $5) ORDER BY id DESC LIMIT $2",
-        before,
-        limit,
+        "SELECT * FROM operation_logs WHERE ($1::text IS NULL OR actor = $1)"
+        " AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR target = $3)",
+        window,
         *chosen,
     )
 

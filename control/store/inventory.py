@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control.database import Connection
-
-Before = tuple[datetime, str] | None
-"""The time and id of the last row of the previous page."""
+from control.store.recordings import State
+from control.store.window import Window, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +41,18 @@ class OwnerRow:
     recording_bytes: int
     files: int
     file_bytes: int
+    bytes: int
 
 
-async def api_keys(connection: Connection, limit: int, before: Before) -> list[KeyRow]:
-    """Return the API keys of all accounts, newest first."""
-    moment, last = before or (None, None)
-    return await connection.all(
+async def api_keys(connection: Connection, window: Window, search: str = "") -> list[KeyRow]:
+    """Return the API keys of all accounts whose name, or the name of their account, contains `search`."""
+    return await rows(
+        connection,
         KeyRow,
         "SELECT k.*, u.username FROM api_keys k JOIN users u ON u.id = k.user_id"
-        " WHERE ($1::timestamptz IS NULL OR (k.created_at, k.id) < ($1, $2::text))"
-        " ORDER BY k.created_at DESC, k.id DESC LIMIT $3",
-        moment,
-        last,
-        limit,
+        " WHERE position(lower($1) IN lower(k.name)) > 0 OR position(lower($1) IN u.username_key) > 0",
+        window,
+        search,
     )
 
 
@@ -64,34 +62,40 @@ async def revoke_key(connection: Connection, key: str) -> str | None:
     return found
 
 
-async def recordings(connection: Connection, limit: int, before: Before) -> list[StoredRecording]:
-    """Return all recordings, newest first."""
-    moment, last = before or (None, None)
-    return await connection.all(
+async def recordings(
+    connection: Connection, window: Window, search: str = "", state: State | None = None
+) -> list[StoredRecording]:
+    """Return all recordings in this state, if any, for whose title or owner `search` is given."""
+    return await rows(
+        connection,
         StoredRecording,
         "SELECT r.id, m.title, u.username AS owner, r.state, r.started_at, r.duration_ms,"
         " coalesce(r.bytes, 0) AS bytes, r.hold IS NOT NULL AS held"
         " FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id JOIN users u ON u.id = m.host_id"
-        " WHERE ($1::timestamptz IS NULL OR (r.started_at, r.id) < ($1, $2::text))"
-        " ORDER BY r.started_at DESC, r.id DESC LIMIT $3",
-        moment,
-        last,
-        limit,
+        " WHERE (position(lower($1) IN lower(m.title)) > 0 OR position(lower($1) IN u.username_key) > 0)"
+        " AND ($2::text IS NULL OR r.state = $2)",
+        window,
+        search,
+        state,
     )
 
 
-async def owners(connection: Connection, limit: int) -> list[OwnerRow]:
-    """Return the accounts that store most, most first."""
-    return await connection.all(
+async def owners(connection: Connection, window: Window, search: str = "") -> list[OwnerRow]:
+    """Return the accounts that store anything, and in whose names `search` occurs."""
+    return await rows(
+        connection,
         OwnerRow,
         "WITH recorded AS (SELECT m.host_id AS id, count(*) AS number, coalesce(sum(r.bytes), 0)::bigint AS bytes"
         "   FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id GROUP BY m.host_id),"
         " uploaded AS (SELECT owner_id AS id, count(*) AS number, sum(bytes)::bigint AS bytes"
         "   FROM media_files GROUP BY owner_id)"
         " SELECT u.id AS user_id, u.username, u.display_name, coalesce(r.number, 0) AS recordings,"
-        "   coalesce(r.bytes, 0) AS recording_bytes, coalesce(f.number, 0) AS files, coalesce(f.bytes, 0) AS file_bytes"
+        "   coalesce(r.bytes, 0) AS recording_bytes, coalesce(f.number, 0) AS files,"
+        "   coalesce(f.bytes, 0) AS file_bytes, coalesce(r.bytes, 0) + coalesce(f.bytes, 0) AS bytes"
         " FROM users u LEFT JOIN recorded r ON r.id = u.id LEFT JOIN uploaded f ON f.id = u.id"
-        " WHERE r.id IS NOT NULL OR f.id IS NOT NULL"
-        " ORDER BY coalesce(r.bytes, 0) + coalesce(f.bytes, 0) DESC, u.id LIMIT $1",
-        limit,
+        " WHERE (r.id IS NOT NULL OR f.id IS NOT NULL)"
+        " AND (position(lower($1) IN u.username_key) > 0 OR position(lower($1) IN lower(u.display_name)) > 0)",
+        window,
+        search,
+        key="user_id",
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from control.database import Connection
+from control.store.window import Window, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,14 @@ async def used_by(connection: Connection, user: str) -> int:
     )
 
 
-async def of_user(connection: Connection, user: str, limit: int, before: tuple[datetime, str] | None) -> list[MediaRow]:
-    moment, last = before or (None, None)
-    return await connection.all(
+async def of_user(connection: Connection, user: str, window: Window, search: str = "") -> list[MediaRow]:
+    return await rows(
+        connection,
         MediaRow,
-        "SELECT * FROM media_files WHERE owner_id = $1"
-        " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::text))"
-        " ORDER BY created_at DESC, id DESC LIMIT $4",
+        "SELECT * FROM media_files WHERE owner_id = $1 AND position(lower($2) IN lower(name)) > 0",
+        window,
         user,
-        moment,
-        last,
-        limit,
+        search,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from control.database import Connection, load
 from control.identifiers import meeting_id
 from control.store.participants import Role
+from control.store.window import Window
 
 Status = Literal["scheduled", "active", "idle", "ended"]
 
@@ -43,29 +44,33 @@ class Listed(msgspec.Struct, frozen=True):
 
 # Each of the two queries for a user's meetings scans its own index, in order and no further than the page. A single
 # query with OR would scan every meeting.
-_AFTER = "(coalesce($2::timestamptz, 'infinity'), coalesce($3::text, ''))"
-_SHOWN = """(NOT $5 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL)
+_SHOWN = """(NOT $2 OR m.status = 'ended' OR (m.status = 'idle' AND m.started_at IS NOT NULL)
         OR (m.status = 'scheduled' AND m.recurrence IS NULL
             AND coalesce(m.scheduled_end, m.scheduled_start) < now() - interval '1 hour'))
-    AND ($6::text IS NULL OR position(lower($6) IN lower(m.title)) > 0)
-    AND ($7::text IS NULL OR m.status = $7)
+    AND ($3::text IS NULL OR position(lower($3) IN lower(m.title)) > 0)
+    AND ($4::text IS NULL OR m.status = $4)
     AND m.breakout_of IS NULL"""
 _COLUMNS = ", ".join(f"m.{name}" for name in MeetingRow.__struct_fields__)
 _WIDTH = len(MeetingRow.__struct_fields__)
-_OF_USER = f"""
-    WITH page AS (SELECT * FROM (
-        (SELECT {_COLUMNS}, 'host' AS role FROM meetings m
-            WHERE m.host_id = $1 AND (m.created_at, m.id) < {_AFTER} AND {_SHOWN}
-            ORDER BY m.created_at DESC, m.id DESC LIMIT $4)
-        UNION ALL
-        (SELECT {_COLUMNS}, p.role FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id
-            WHERE p.user_id = $1 AND p.role <> 'host' AND p.removed_at IS NULL AND m.host_id <> $1
-            AND (p.meeting_at, p.meeting_id) < {_AFTER} AND {_SHOWN}
-            ORDER BY p.meeting_at DESC, p.meeting_id DESC LIMIT $4)
-        ) either ORDER BY created_at DESC, id DESC LIMIT $4)
-    SELECT page.*, (SELECT c.id FROM meeting_recordings c
-        WHERE c.meeting_id = page.id AND c.state = 'recording' LIMIT 1) AS recording
-    FROM page ORDER BY created_at DESC, id DESC"""  # noqa: S608 (made of constants)
+
+
+def of_user_query(window: Window) -> str:
+    """Return the query for a page of a user's meetings."""
+    column = window.column
+    host, other = (f"m.{column}", "m.id"), ("p.meeting_at" if column == "created_at" else f"m.{column}", "p.meeting_id")
+    order = window.order(column, "id")
+    return f"""
+        WITH page AS (SELECT * FROM (
+            (SELECT {_COLUMNS}, 'host' AS role FROM meetings m
+                WHERE m.host_id = $1 AND {window.follows(*host, 5)} AND {_SHOWN} {window.order(*host)})
+            UNION ALL
+            (SELECT {_COLUMNS}, p.role FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id
+                WHERE p.user_id = $1 AND p.role <> 'host' AND p.removed_at IS NULL AND m.host_id <> $1
+                AND {window.follows(*other, 5)} AND {_SHOWN} {window.order(*other)})
+            ) either {order})
+        SELECT page.*, (SELECT c.id FROM meeting_recordings c
+            WHERE c.meeting_id = page.id AND c.state = 'recording' LIMIT 1) AS recording
+        FROM page {order}"""  # noqa: S608  constants, and a declared column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,19 +103,17 @@ async def lock(connection: Connection, meeting: str) -> MeetingRow | None:
 async def of_user(
     connection: Connection,
     user: str,
-    limit: int,
-    before: tuple[datetime, str] | None,
+    window: Window,
     *,
     over: bool = False,
     text: str | None = None,
     status: Status | None = None,
 ) -> list[Listed]:
-    """Return the meetings that the user hosts or took part in, newest first.
+    """Return a page of the meetings that the user hosts or took part in.
 
     With `over`, only those that took place or whose time has passed; with `text`, only those whose title contains it.
     """
-    moment, last = before or (None, None)
-    rows = await connection.fetch(_OF_USER, user, moment, last, limit, over, text, status)
+    rows = await connection.fetch(of_user_query(window), user, over, text, status, *window.values)
     # By position, in the order of _COLUMNS, since looking up each column by name takes as long as decoding it.
     return [Listed(MeetingRow(*row[:_WIDTH]), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
 

@@ -7,6 +7,7 @@ from typing import Literal
 from control.database import Connection, load
 from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
+from control.store.window import Window, rows
 
 Role = Literal["host", "co-host", "participant", "viewer"]
 
@@ -37,6 +38,7 @@ class ParticipantRow:
     main_id: str | None
     identity: str | None
     metadata: str
+    created_at: datetime
 
 
 async def add(
@@ -123,19 +125,24 @@ async def of_meeting(connection: Connection, meeting: str, limit: int = 20_000) 
 
 
 async def page(
-    connection: Connection, meeting: str, limit: int, after: str | None = None, *, present: bool | None = None
+    connection: Connection, meeting: str, window: Window, *, present: bool | None = None, search: str = ""
 ) -> list[ParticipantRow]:
-    """Return participants in the order in which they came, from the one that follows `after`."""
-    return await connection.all(
+    """Return a page of participants, those in the room or the others if `present` is given."""
+    return await rows(
+        connection,
         ParticipantRow,
-        "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND ($3::boolean IS NULL OR present = $3)"
-        " AND ($2::text IS NULL OR (created_at, id) > (SELECT created_at, id FROM meeting_participants WHERE id = $2))"
-        " ORDER BY created_at, id LIMIT $4",
+        "SELECT * FROM meeting_participants WHERE meeting_id = $1 AND ($2::boolean IS NULL OR present = $2)"
+        " AND position(lower($3) IN lower(name)) > 0",
+        window,
         meeting,
-        after,
         present,
-        limit,
+        search,
     )
+
+
+async def present_ones(connection: Connection, meeting: str) -> list[ParticipantRow]:
+    """Return the participants in the room, in the order in which they came."""
+    return await page(connection, meeting, Window(MOST, "created_at", descending=False), present=True)
 
 
 async def others_seated(connection: Connection, meeting: str, but: str | None) -> int:

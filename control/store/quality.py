@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from control.database import Connection
+from control.store.window import Window, rows
 from sfu.api.facts import QualityMeasured
 
 
@@ -39,16 +40,13 @@ async def add(connection: Connection, fact: QualityMeasured, at: datetime) -> No
     )
 
 
-async def page(
-    connection: Connection, meeting: str, participant: str | None, limit: int, before: int | None
-) -> list[QualityRow]:
-    """Return the newest rows of a meeting, or of one participant, older than the row `before`."""
-    return await connection.all(
+async def page(connection: Connection, meeting: str, participant: str | None, window: Window) -> list[QualityRow]:
+    """Return a page of the rows of a meeting, or of one participant."""
+    return await rows(
+        connection,
         QualityRow,
-        "SELECT * FROM participant_quality WHERE meeting_id = $1 AND ($2::text IS NULL OR participant_id = $2)"
-        " AND ($3::bigint IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        "SELECT * FROM participant_quality WHERE meeting_id = $1 AND ($2::text IS NULL OR participant_id = $2)",
+        window,
         meeting,
         participant,
-        before,
-        limit,
     )

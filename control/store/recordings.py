@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
 from control.database import Connection, contains, load
+from control.store.window import Window
 from sfu.api.facts import RecordingFinished, SegmentClosed
 
 State = Literal["recording", "sealing", "ready", "partial", "empty"]
@@ -14,26 +15,34 @@ Hold = Literal["host", "admin"]
 TABLES = ("meeting_recordings", "recording_segments", "recording_links")
 """Tables that `parley recording rescan` restores."""
 
-_NEWEST = "ORDER BY r.started_at DESC, r.id DESC LIMIT $2"
-_AFTER = "($3::timestamptz IS NULL OR (r.started_at, r.id) < ($3, $4::text)) AND ($5::text IS NULL OR r.state = $5)"
-_OWN = f"SELECT r.* FROM meeting_recordings r WHERE r.owner_id = $1 AND {_AFTER}"  # noqa: S608  constants
-_CO_HOSTED = f"""SELECT r.* FROM meeting_recordings r WHERE r.owner_id <> $1 AND {_AFTER} AND r.meeting_id IN (
+_OWN = "SELECT r.* FROM meeting_recordings r WHERE r.owner_id = $1"
+_CO_HOSTED = """SELECT r.* FROM meeting_recordings r WHERE r.owner_id <> $1 AND r.meeting_id IN (
     SELECT m.id FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id OR m.breakout_of = p.meeting_id
-    WHERE p.user_id = $1 AND p.role = 'co-host' AND p.removed_at IS NULL)"""  # noqa: S608  constants
-_WITH_TITLE = """SELECT r.*, m.title FROM page r JOIN meetings m ON m.id = r.meeting_id
-    ORDER BY r.started_at DESC, r.id DESC"""
-_OF_USER = f"""WITH page AS (SELECT r.* FROM (({_OWN} {_NEWEST}) UNION ALL ({_CO_HOSTED} {_NEWEST})) r {_NEWEST})
-    {_WITH_TITLE}"""  # noqa: S608  constants
+    WHERE p.user_id = $1 AND p.role = 'co-host' AND p.removed_at IS NULL)"""
 # PostgreSQL may evaluate each condition per recording, or once for all recordings with an index. Of the two conditions
 # on captions, the first is the part of the second that an index supports.
-_FOUND_OF_USER = f"""WITH page AS (SELECT r.* FROM ({_OWN} UNION ALL {_CO_HOSTED}) r
-    WHERE r.meeting_id IN (SELECT id FROM meetings WHERE lower(title) LIKE lower($6))
+_FOUND = """(r.meeting_id IN (SELECT id FROM meetings WHERE lower(title) LIKE lower($3))
     OR EXISTS (SELECT FROM recording_segments s JOIN meeting_participants n ON n.id = s.participant_id
-        WHERE s.recording_id = r.id AND lower(n.name) LIKE lower($6))
-    OR (EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($6))
-        AND EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($6)
-            AND c.said_at BETWEEN r.started_at AND coalesce(r.stopped_at, now())))
-    {_NEWEST}) {_WITH_TITLE}"""  # noqa: S608  constants
+        WHERE s.recording_id = r.id AND lower(n.name) LIKE lower($3))
+    OR (EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($3))
+        AND EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($3)
+            AND c.said_at BETWEEN r.started_at AND coalesce(r.stopped_at, now()))))"""
+
+
+def _of_user(window: Window, *, search: bool) -> str:
+    """Return the query for a page of a user's recordings; with `search`, of those that match."""
+    first = 4 if search else 3
+    follows = f"{window.follows('r.started_at', 'r.id', first)} AND ($2::text IS NULL OR r.state = $2)"
+    order = window.order("r.started_at", "r.id")
+    own, co_hosted = f"{_OWN} AND {follows}", f"{_CO_HOSTED} AND {follows}"
+    if search:
+        either = f"SELECT r.* FROM ({own} UNION ALL {co_hosted}) r WHERE {_FOUND} {order}"  # noqa: S608  constants
+    else:
+        either = f"SELECT r.* FROM (({own} {order}) UNION ALL ({co_hosted} {order})) r {order}"  # noqa: S608  constants
+    return (
+        f"WITH page AS ({either})"  # noqa: S608  constants
+        f" SELECT r.*, m.title FROM page r JOIN meetings m ON m.id = r.meeting_id {order}"
+    )
 
 
 class RecordingRow(msgspec.Struct, frozen=True):
@@ -79,47 +88,38 @@ async def of_meeting(connection: Connection, meeting: str) -> list[RecordingRow]
     )
 
 
-class Page(NamedTuple):
-    """A page of a list of recordings: at most `limit`, after a position; optionally in one state."""
-
-    limit: int
-    after: tuple[datetime, str] | None = None
-    state: State | None = None
-
-    @property
-    def values(self) -> tuple[int, datetime | None, str | None, State | None]:
-        """The parameters 2 to 5 of the queries."""
-        moment, last = self.after or (None, None)
-        return self.limit, moment, last, self.state
-
-
-async def of_all_rooms(connection: Connection, meeting: str, page: Page) -> list[tuple[RecordingRow, str]]:
-    """Return the recordings of a meeting and of its breakout rooms, newest first, with the title of the room."""
+async def of_all_rooms(
+    connection: Connection, meeting: str, window: Window, state: State | None = None
+) -> list[tuple[RecordingRow, str]]:
+    """Return a page of the recordings of a meeting and of its breakout rooms, with the title of the room."""
+    follows, order = window.follows("r.started_at", "r.id", 3), window.order("r.started_at", "r.id")
     rows = await connection.fetch(
         "SELECT r.*, m.title FROM meeting_recordings r JOIN meetings m ON m.id = r.meeting_id"  # noqa: S608  constants
-        f" WHERE (m.id = $1 OR m.breakout_of = $1) AND {_AFTER} {_NEWEST}",
+        f" WHERE (m.id = $1 OR m.breakout_of = $1) AND ($2::text IS NULL OR r.state = $2) AND {follows} {order}",
         meeting,
-        *page.values,
+        state,
+        *window.values,
     )
     return [(load(RecordingRow, row), row["title"]) for row in rows]
 
 
 async def of_user(
-    connection: Connection, user: str, page: Page, search: str | None = None
+    connection: Connection, user: str, window: Window, state: State | None = None, search: str | None = None
 ) -> list[tuple[RecordingRow, str]]:
-    """Return recordings that this user may access, newest first, with meeting titles.
+    """Return a page of the recordings that this user may access, with meeting titles.
 
     These are recordings of meetings where the user is host or co-host, and of their breakout rooms.
 
     `search` matches the title, the names of recorded participants, and the captions during the recording.
     """
     if search is None:
-        rows = await connection.fetch(_OF_USER, user, *page.values)
+        rows = await connection.fetch(_of_user(window, search=False), user, state, *window.values)
     else:
         async with connection.transaction():
             # The best plan depends on the rarity of the words and the number of the user's recordings.
             await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-            rows = await connection.fetch(_FOUND_OF_USER, user, *page.values, contains(search))
+            query = _of_user(window, search=True)
+            rows = await connection.fetch(query, user, state, contains(search), *window.values)
     return [(load(RecordingRow, row), row["title"]) for row in rows]
 
 

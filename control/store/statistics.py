@@ -6,6 +6,7 @@ import msgspec
 
 from control.database import Connection
 from control.store.meetings import Status
+from control.store.window import Window, rows
 
 
 class MeetingCount(msgspec.Struct, frozen=True):
@@ -17,18 +18,19 @@ class MeetingCount(msgspec.Struct, frozen=True):
     participants: int
 
 
-async def all_meetings(connection: Connection, limit: int, before: tuple[datetime, str] | None) -> list[MeetingCount]:
-    moment, last = before or (None, None)
-    return await connection.all(
+async def all_meetings(
+    connection: Connection, window: Window, search: str = "", status: Status | None = None
+) -> list[MeetingCount]:
+    return await rows(
+        connection,
         MeetingCount,
         "SELECT m.*, (SELECT count(*) FROM meeting_participants p WHERE p.meeting_id = m.id AND p.present)"
         " AS participants FROM meetings m"
-        " WHERE m.breakout_of IS NULL"
-        " AND (m.created_at, m.id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::text, ''))"
-        " ORDER BY m.created_at DESC, m.id DESC LIMIT $3",
-        moment,
-        last,
-        limit,
+        " WHERE m.breakout_of IS NULL AND position(lower($1) IN lower(m.title)) > 0"
+        " AND ($2::text IS NULL OR m.status = $2)",
+        window,
+        search,
+        status,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control.database import Connection
+from control.store.window import Window, rows
 from sfu.api.facts import CaptionFinal, ChatSent, ConsentAnswered, MessageReacted
 
 
@@ -117,21 +118,20 @@ async def add_chat(connection: Connection, chat: ChatSent, at: datetime) -> None
 
 
 async def chat(
-    connection: Connection, meeting: str, reader: str | None, limit: int, before: tuple[datetime, str] | None
+    connection: Connection, meeting: str, reader: str | None, window: Window, search: str = ""
 ) -> list[ChatRow]:
-    """Return a page of messages, newest first, that participant `reader` may see; None sees only public ones."""
-    moment, last = before or (None, None)
-    return await connection.all(
+    """Return a page of messages that participant `reader` may see; None sees only public ones."""
+    return await rows(
+        connection,
         ChatRow,
         "SELECT * FROM signaling_messages WHERE meeting_id = $1 AND deleted_at IS NULL"
         " AND (recipient_id IS NULL OR recipient_id = $2 OR participant_id = $2)"
-        " AND ($3::timestamptz IS NULL OR (sent_at, message) < ($3, $4::text))"
-        " ORDER BY sent_at DESC, message DESC LIMIT $5",
+        " AND position(lower($3) IN lower(text)) > 0",
+        window,
         meeting,
         reader,
-        moment,
-        last,
-        limit,
+        search,
+        key="message",
     )
 
 

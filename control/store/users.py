@@ -10,6 +10,7 @@ import asyncpg
 from control.database import Connection
 from control.identifiers import new_id
 from control.problem import Problem
+from control.store.window import Window, rows
 
 UserRole = Literal["user", "admin"]
 _MOST_CLAIMS = 5
@@ -178,24 +179,19 @@ async def touch_login(connection: Connection, user: str) -> None:
 async def search(
     connection: Connection,
     text: str,
-    limit: int,
-    before: tuple[datetime, str] | None,
+    window: Window,
     *,
     role: UserRole | None = None,
     state: Literal["active", "banned"] | None = None,
 ) -> list[UserRow]:
-    """Return accounts whose name or address contains `text`, of this role and state if given, newest first."""
-    moment, last = before or (None, None)
-    return await connection.all(
+    """Return a page of the accounts whose name or address contains `text`, of this role and state if given."""
+    return await rows(
+        connection,
         UserRow,
         "SELECT * FROM users WHERE (position($1 IN username_key) > 0 OR position($1 IN coalesce(email_key, '')) > 0)"
-        " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::text))"
-        " AND ($5::text IS NULL OR role = $5) AND ($6::text IS NULL OR state = $6)"
-        " ORDER BY created_at DESC, id DESC LIMIT $4",
+        " AND ($2::text IS NULL OR role = $2) AND ($3::text IS NULL OR state = $3)",
+        window,
         key(text),
-        moment,
-        last,
-        limit,
         role,
         state,
     )

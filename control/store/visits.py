@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control.database import Connection
+from control.store.window import Window, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +38,21 @@ class TrackRow:
     published_at: datetime
 
 
-async def of_meeting(connection: Connection, meeting: str, limit: int = 1000) -> list[VisitRow]:
-    return await connection.all(
-        VisitRow,
-        "SELECT * FROM signaling_sessions WHERE meeting_id = $1 ORDER BY joined_at DESC, id DESC LIMIT $2",
-        meeting,
-        limit,
-    )
+async def of_meeting(connection: Connection, meeting: str, window: Window) -> list[VisitRow]:
+    return await rows(connection, VisitRow, "SELECT * FROM signaling_sessions WHERE meeting_id = $1", window, meeting)
 
 
 async def by_id(connection: Connection, visit: int) -> VisitRow | None:
     return await connection.one(VisitRow, "SELECT * FROM signaling_sessions WHERE id = $1", visit)
 
 
-async def open_ones(connection: Connection, limit: int = 1000) -> list[VisitRow]:
-    return await connection.all(
-        VisitRow,
-        "SELECT * FROM signaling_sessions WHERE left_at IS NULL ORDER BY joined_at DESC, id DESC LIMIT $1",
-        limit,
-    )
+async def open_ones(connection: Connection, window: Window) -> list[VisitRow]:
+    return await rows(connection, VisitRow, "SELECT * FROM signaling_sessions WHERE left_at IS NULL", window)
 
 
 async def close_orphans(connection: Connection) -> int:
     """Close the visits of rooms that are not live; return their number."""
-    rows = await connection.fetch(
+    closed = await connection.fetch(
         "UPDATE signaling_sessions s SET left_at = now(), leave_reason = 'cleanup' WHERE left_at IS NULL"
         " AND NOT EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = s.meeting_id AND r.closed_at IS NULL)"
         " RETURNING s.id"
@@ -69,17 +61,17 @@ async def close_orphans(connection: Connection) -> int:
         "UPDATE meeting_participants p SET present = false, left_at = now() WHERE present"
         " AND NOT EXISTS (SELECT FROM meeting_rooms r WHERE r.meeting_id = p.meeting_id AND r.closed_at IS NULL)"
     )
-    return len(rows)
+    return len(closed)
 
 
 async def present_by_node(connection: Connection, meeting: str) -> dict[str, int]:
     """Return the number of participants in a meeting's room on each node."""
-    rows = await connection.fetch(
+    found = await connection.fetch(
         "SELECT node, count(*) AS people FROM signaling_sessions WHERE meeting_id = $1 AND left_at IS NULL"
         " GROUP BY node",
         meeting,
     )
-    return {row["node"]: row["people"] for row in rows}
+    return {row["node"]: row["people"] for row in found}
 
 
 async def node_of(connection: Connection, meeting: str, participant: str) -> str | None:
@@ -93,8 +85,8 @@ async def node_of(connection: Connection, meeting: str, participant: str) -> str
     return None if found is None else str(found)
 
 
-async def live_rooms(connection: Connection) -> list[LiveRoomRow]:
-    return await connection.all(LiveRoomRow, "SELECT * FROM active_meeting_statistics ORDER BY opened_at LIMIT 1000")
+async def live_rooms(connection: Connection, window: Window) -> list[LiveRoomRow]:
+    return await rows(connection, LiveRoomRow, "SELECT * FROM active_meeting_statistics", window, key="meeting_id")
 
 
 async def tracks(connection: Connection, meeting: str) -> list[TrackRow]:

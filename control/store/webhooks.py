@@ -7,6 +7,7 @@ from typing import Literal
 
 from control.database import Connection
 from control.store.outbox import Event
+from control.store.window import Window, rows
 
 DeliveryState = Literal["waiting", "delivered", "failed"]
 
@@ -177,20 +178,19 @@ async def replace_secret(connection: Connection, webhook: str, secret: str, over
 async def deliveries(
     connection: Connection,
     webhook: str,
-    limit: int,
-    before: int | None,
+    window: Window,
     *,
     state: DeliveryState | None = None,
     kind: str | None = None,
 ) -> list[DeliveryRow]:
-    """Return deliveries, newest first; `before` is the last id of the previous page."""
-    return await connection.all(
+    """Return a page of a webhook's deliveries, in this state and of this kind, if any."""
+    return await rows(
+        connection,
         DeliveryRow,
-        "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 AND ($3::bigint IS NULL OR id < $3)"
-        " AND ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR kind = $5) ORDER BY id DESC LIMIT $2",
+        "SELECT * FROM webhook_deliveries WHERE webhook_id = $1"
+        " AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)",
+        window,
         webhook,
-        limit,
-        before,
         state,
         kind,
     )

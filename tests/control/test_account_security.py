@@ -145,7 +145,7 @@ async def test_administration(people: People, config: ControlConfig) -> None:
     await root.ok("GET", f"/api/v1/meetings/{kept}")
     log = await root.ok("GET", "/api/v1/admin/audit?limit=3")
     assert log["entries"][0]["action"] == "delete_user"
-    older = await root.ok("GET", f"/api/v1/admin/audit?before={log['next']}")
+    older = await root.ok("GET", f"/api/v1/admin/audit?cursor={log['next']}")
     assert "ban_user" in [one["action"] for one in older["entries"] + log["entries"]]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from control.database import session
 from control.store import meetings
+from control.store.window import Window
 from tests.control.harness import Client, People
 
 
@@ -63,13 +64,14 @@ async def test_only_the_page_is_read(people: People, dsn: str) -> None:
             fay.user["id"],
         )
         await connection.execute("ANALYZE")
+        newest = Window(50, "created_at")
         for reader in (eve, fay):
             plan = await connection.fetch(
-                f"EXPLAIN ANALYZE {meetings._OF_USER}", reader.user["id"], None, None, 51, False, None, None
+                f"EXPLAIN ANALYZE {meetings.of_user_query(newest)}", reader.user["id"], False, None, None
             )
             read = [int(float(rows)) for line in plan for rows in re.findall(r"actual time=\S+ rows=([\d.]+)", line[0])]
             assert max(read) <= 51, "\n".join(line[0] for line in plan)
         assert [one["id"] for one in await pages(fay, 200)][:2] == ["m1", "m2"]
-        listed = await meetings.of_user(connection, eve.user["id"], 51, None)
+        listed = await meetings.of_user(connection, eve.user["id"], newest)
         assert [one.meeting.id for one in listed] == [f"m{n}" for n in range(1, 53) if n != 7]
     assert [one["id"] for one in await pages(ada, 1)] == ["m7", "m4000"]

@@ -19,7 +19,7 @@ async def test_hosts_read_what_was_measured(people: People) -> None:
     (newest,) = page["measured"]
     assert (newest["seconds"], newest["final"], newest["round_trip_ms"]) == (30, True, 48.5)
     assert newest["tracks"] == [track | {"freezes": 1, "paused": 4}]
-    older = await host.ok("GET", f"/api/v1/meetings/{meeting}/quality?before={page['next']}&participant={participant}")
+    older = await host.ok("GET", f"/api/v1/meetings/{meeting}/quality?cursor={page['next']}&participant={participant}")
     assert [(row["seconds"], row["round_trip_ms"]) for row in older["measured"]] == [(60, None)]
     assert older["next"] is None
     other = await host.ok("GET", f"/api/v1/meetings/{meeting}/quality?participant=p-none")

@@ -351,7 +351,7 @@ function audit() {
       { label: t('admin.detail'), of: (entry) => (Object.keys(entry.detail).length > 0 ? h('code', {}, JSON.stringify(entry.detail)) : '') },
     ],
     load: async (cursor) => {
-      const { entries, next } = await rest.get(`/admin/audit${cursor ? `?before=${cursor}` : ''}`);
+      const { entries, next } = await rest.get(`/admin/audit${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
       return { rows: entries, next };
     },
   });

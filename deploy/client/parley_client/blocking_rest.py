@@ -58,17 +58,51 @@ class BlockingRest:
         """Change the password. All other sessions and all API keys end; this session is replaced by a new one."""
         return self._loop.run(self._rest.change_password(body))
 
-    def list_sessions(self) -> types.Sessions:
+    def list_sessions(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+    ) -> types.Sessions:
         """List the account's sessions."""
-        return self._loop.run(self._rest.list_sessions())
+        return self._loop.run(self._rest.list_sessions(limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_sessions(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+    ) -> Iterator[types.Session]:
+        """Yield the entries of `list_sessions` from all pages."""
+        yield from self._loop.each(self._rest.iterate_sessions(limit=limit, cursor=cursor, sort=sort))
 
     def revoke_session(self, session: str) -> types.Done:
         """End one of the account's sessions."""
         return self._loop.run(self._rest.revoke_session(session))
 
-    def list_api_keys(self) -> types.ApiKeys:
+    def list_api_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.ApiKeys:
         """List the account's API keys."""
-        return self._loop.run(self._rest.list_api_keys())
+        return self._loop.run(self._rest.list_api_keys(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_api_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.ApiKey]:
+        """Yield the entries of `list_api_keys` from all pages."""
+        yield from self._loop.each(self._rest.iterate_api_keys(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def create_api_key(self, body: types.CreateApiKey) -> types.ApiKey:
         """Create an API key. Its secret is the bearer token and is shown only once."""
@@ -119,27 +153,33 @@ class BlockingRest:
     def list_users(
         self,
         *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-display_name", "-username", "created_at", "display_name", "username"]
+        | None = None,
         search: str | None = None,
         role: Literal["admin", "user"] | None = None,
         state: Literal["active", "banned"] | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
     ) -> types.AdminUsers:
         """List accounts, newest first."""
-        return self._loop.run(self._rest.list_users(search=search, role=role, state=state, limit=limit, cursor=cursor))
+        return self._loop.run(
+            self._rest.list_users(limit=limit, cursor=cursor, sort=sort, search=search, role=role, state=state)
+        )
 
     def iterate_users(
         self,
         *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-display_name", "-username", "created_at", "display_name", "username"]
+        | None = None,
         search: str | None = None,
         role: Literal["admin", "user"] | None = None,
         state: Literal["active", "banned"] | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
     ) -> Iterator[types.AdminUser]:
         """Yield the entries of `list_users` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_users(search=search, role=role, state=state, limit=limit, cursor=cursor)
+            self._rest.iterate_users(limit=limit, cursor=cursor, sort=sort, search=search, role=role, state=state)
         )
 
     def create_user(self, body: types.CreateUser) -> types.AdminUser:
@@ -170,15 +210,33 @@ class BlockingRest:
         """Create an invitation to register."""
         return self._loop.run(self._rest.invite(body))
 
-    def list_all_meetings(self, *, limit: int | None = None, cursor: str | None = None) -> types.AdminMeetings:
+    def list_all_meetings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
+        search: str | None = None,
+        status: Literal["active", "ended", "idle", "scheduled"] | None = None,
+    ) -> types.AdminMeetings:
         """List all meetings, newest first."""
-        return self._loop.run(self._rest.list_all_meetings(limit=limit, cursor=cursor))
+        return self._loop.run(
+            self._rest.list_all_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
+        )
 
     def iterate_all_meetings(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
+        search: str | None = None,
+        status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> Iterator[types.AdminMeeting]:
         """Yield the entries of `list_all_meetings` from all pages."""
-        yield from self._loop.each(self._rest.iterate_all_meetings(limit=limit, cursor=cursor))
+        yield from self._loop.each(
+            self._rest.iterate_all_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
+        )
 
     def get_statistics(self) -> types.Statistics:
         """Return counts of accounts, meetings and recordings."""
@@ -192,45 +250,151 @@ class BlockingRest:
         self,
         *,
         limit: int | None = None,
-        before: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
         actor: str | None = None,
         action: str | None = None,
         target: str | None = None,
     ) -> types.AuditLog:
         """Return administrative actions, newest first."""
         return self._loop.run(
-            self._rest.read_audit_log(limit=limit, before=before, actor=actor, action=action, target=target)
+            self._rest.read_audit_log(limit=limit, cursor=cursor, sort=sort, actor=actor, action=action, target=target)
         )
 
-    def list_all_api_keys(self, *, limit: int | None = None, cursor: str | None = None) -> types.OwnedKeys:
-        """List the API keys of all accounts, newest first."""
-        return self._loop.run(self._rest.list_all_api_keys(limit=limit, cursor=cursor))
+    def iterate_audit_log(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+    ) -> Iterator[types.AuditEntry]:
+        """Yield the entries of `read_audit_log` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_audit_log(
+                limit=limit, cursor=cursor, sort=sort, actor=actor, action=action, target=target
+            )
+        )
 
-    def iterate_all_api_keys(self, *, limit: int | None = None, cursor: str | None = None) -> Iterator[types.OwnedKey]:
+    def list_all_api_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.OwnedKeys:
+        """List the API keys of all accounts, newest first. `search` also matches the names of accounts."""
+        return self._loop.run(self._rest.list_all_api_keys(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_all_api_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.OwnedKey]:
         """Yield the entries of `list_all_api_keys` from all pages."""
-        yield from self._loop.each(self._rest.iterate_all_api_keys(limit=limit, cursor=cursor))
+        yield from self._loop.each(
+            self._rest.iterate_all_api_keys(limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def revoke_api_key(self, key: str) -> types.Done:
         """Delete an API key of any account."""
         return self._loop.run(self._rest.revoke_api_key(key))
 
-    def list_stored_recordings(self, *, limit: int | None = None, cursor: str | None = None) -> types.StoredRecordings:
+    def list_stored_recordings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-started_at", "-title", "bytes", "started_at", "title"] | None = None,
+        search: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
+    ) -> types.StoredRecordings:
         """List all recordings, newest first."""
-        return self._loop.run(self._rest.list_stored_recordings(limit=limit, cursor=cursor))
+        return self._loop.run(
+            self._rest.list_stored_recordings(limit=limit, cursor=cursor, sort=sort, search=search, state=state)
+        )
 
     def iterate_stored_recordings(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-started_at", "-title", "bytes", "started_at", "title"] | None = None,
+        search: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
     ) -> Iterator[types.StoredRecording]:
         """Yield the entries of `list_stored_recordings` from all pages."""
-        yield from self._loop.each(self._rest.iterate_stored_recordings(limit=limit, cursor=cursor))
+        yield from self._loop.each(
+            self._rest.iterate_stored_recordings(limit=limit, cursor=cursor, sort=sort, search=search, state=state)
+        )
 
-    def get_storage(self) -> types.Storage:
-        """List the accounts that use the most storage."""
-        return self._loop.run(self._rest.get_storage())
+    def get_storage(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal[
+            "-bytes",
+            "-file_bytes",
+            "-recording_bytes",
+            "-username",
+            "bytes",
+            "file_bytes",
+            "recording_bytes",
+            "username",
+        ]
+        | None = None,
+        search: str | None = None,
+    ) -> types.Storage:
+        """List the accounts that use storage, those that use the most first."""
+        return self._loop.run(self._rest.get_storage(limit=limit, cursor=cursor, sort=sort, search=search))
 
-    def list_nodes(self) -> types.SfuNodes:
+    def iterate_get_storage(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal[
+            "-bytes",
+            "-file_bytes",
+            "-recording_bytes",
+            "-username",
+            "bytes",
+            "file_bytes",
+            "recording_bytes",
+            "username",
+        ]
+        | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.StorageOwner]:
+        """Yield the entries of `get_storage` from all pages."""
+        yield from self._loop.each(self._rest.iterate_get_storage(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def list_nodes(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+    ) -> types.SfuNodes:
         """List the sfu nodes."""
-        return self._loop.run(self._rest.list_nodes())
+        return self._loop.run(self._rest.list_nodes(limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_nodes(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+    ) -> Iterator[types.SfuNode]:
+        """Yield the entries of `list_nodes` from all pages."""
+        yield from self._loop.each(self._rest.iterate_nodes(limit=limit, cursor=cursor, sort=sort))
 
     def upload_file(self, content: bytes, *, name: str, meeting: str | None = None) -> types.MediaFile:
         """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`)
@@ -238,13 +402,27 @@ class BlockingRest:
         """
         return self._loop.run(self._rest.upload_file(content, name=name, meeting=meeting))
 
-    def list_files(self, *, limit: int | None = None, cursor: str | None = None) -> types.MediaPage:
+    def list_files(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-created_at", "-name", "bytes", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.MediaPage:
         """List the caller's files, newest first."""
-        return self._loop.run(self._rest.list_files(limit=limit, cursor=cursor))
+        return self._loop.run(self._rest.list_files(limit=limit, cursor=cursor, sort=sort, search=search))
 
-    def iterate_files(self, *, limit: int | None = None, cursor: str | None = None) -> Iterator[types.MediaFile]:
+    def iterate_files(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-created_at", "-name", "bytes", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.MediaFile]:
         """Yield the entries of `list_files` from all pages."""
-        yield from self._loop.each(self._rest.iterate_files(limit=limit, cursor=cursor))
+        yield from self._loop.each(self._rest.iterate_files(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def get_file(self, file: str) -> types.MediaFile:
         """Return a file's metadata."""
@@ -287,23 +465,27 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> types.MeetingPage:
         """List the meetings that the caller hosts or took part in, newest first."""
-        return self._loop.run(self._rest.list_meetings(limit=limit, cursor=cursor, search=search, status=status))
+        return self._loop.run(
+            self._rest.list_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
+        )
 
     def iterate_meetings(
         self,
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> Iterator[types.Meeting]:
         """Yield the entries of `list_meetings` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_meetings(limit=limit, cursor=cursor, search=search, status=status)
+            self._rest.iterate_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
         )
 
     def list_past_meetings(
@@ -311,23 +493,27 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> types.MeetingPage:
         """List the caller's meetings that took place, or whose time has passed, newest first."""
-        return self._loop.run(self._rest.list_past_meetings(limit=limit, cursor=cursor, search=search, status=status))
+        return self._loop.run(
+            self._rest.list_past_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
+        )
 
     def iterate_past_meetings(
         self,
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> Iterator[types.Meeting]:
         """Yield the entries of `list_past_meetings` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_past_meetings(limit=limit, cursor=cursor, search=search, status=status)
+            self._rest.iterate_past_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
         )
 
     def list_upcoming_meetings(self) -> types.UpcomingMeetings:
@@ -424,9 +610,31 @@ class BlockingRest:
         """
         return self._loop.run(self._rest.create_admission(meeting, body))
 
-    def list_lobby(self, meeting: str) -> types.Lobby:
+    def list_lobby(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-name", "-since", "name", "since"] | None = None,
+        search: str | None = None,
+    ) -> types.Lobby:
         """List the people waiting to be admitted."""
-        return self._loop.run(self._rest.list_lobby(meeting))
+        return self._loop.run(self._rest.list_lobby(meeting, limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_lobby(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-name", "-since", "name", "since"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.LobbyEntry]:
+        """Yield the entries of `list_lobby` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_lobby(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def admit_from_lobby(self, meeting: str, entry: str) -> types.Done:
         """Admit somebody; their next attempt to join succeeds."""
@@ -515,17 +723,35 @@ class BlockingRest:
         return self._loop.run(self._rest.write_document(meeting, body))
 
     def list_participants(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None, present: bool | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        present: bool | None = None,
     ) -> types.Participants:
         """List the meeting's participants, past and present, in the order in which they came."""
-        return self._loop.run(self._rest.list_participants(meeting, limit=limit, cursor=cursor, present=present))
+        return self._loop.run(
+            self._rest.list_participants(meeting, limit=limit, cursor=cursor, sort=sort, search=search, present=present)
+        )
 
     def iterate_participants(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None, present: bool | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        present: bool | None = None,
     ) -> Iterator[types.Participant]:
         """Yield the entries of `list_participants` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_participants(meeting, limit=limit, cursor=cursor, present=present)
+            self._rest.iterate_participants(
+                meeting, limit=limit, cursor=cursor, sort=sort, search=search, present=present
+            )
         )
 
     def add_participant(self, meeting: str, body: types.AddParticipant) -> types.Participant:
@@ -566,10 +792,13 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
     ) -> types.Recordings:
         """List the recordings of one meeting and its breakout rooms, newest first."""
-        return self._loop.run(self._rest.list_meeting_recordings(meeting, limit=limit, cursor=cursor, state=state))
+        return self._loop.run(
+            self._rest.list_meeting_recordings(meeting, limit=limit, cursor=cursor, sort=sort, state=state)
+        )
 
     def iterate_meeting_recordings(
         self,
@@ -577,11 +806,12 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
     ) -> Iterator[types.Recording]:
         """Yield the entries of `list_meeting_recordings` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_meeting_recordings(meeting, limit=limit, cursor=cursor, state=state)
+            self._rest.iterate_meeting_recordings(meeting, limit=limit, cursor=cursor, sort=sort, state=state)
         )
 
     def list_recordings(
@@ -589,23 +819,27 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> types.Recordings:
         """List the recordings that the caller may access, newest first; with `search`, only those that match."""
-        return self._loop.run(self._rest.list_recordings(limit=limit, cursor=cursor, state=state, search=search))
+        return self._loop.run(
+            self._rest.list_recordings(limit=limit, cursor=cursor, sort=sort, state=state, search=search)
+        )
 
     def iterate_recordings(
         self,
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> Iterator[types.Recording]:
         """Yield the entries of `list_recordings` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_recordings(limit=limit, cursor=cursor, state=state, search=search)
+            self._rest.iterate_recordings(limit=limit, cursor=cursor, sort=sort, state=state, search=search)
         )
 
     def get_recording(self, recording: str) -> types.RecordingDetail:
@@ -662,15 +896,33 @@ class BlockingRest:
         """Return the captions as WebVTT with speakers as voice spans."""
         return self._loop.run(self._rest.get_webvtt(meeting))
 
-    def list_messages(self, meeting: str, *, limit: int | None = None, cursor: str | None = None) -> types.ChatPage:
-        """Return the latest chat messages that the caller may see, oldest first."""
-        return self._loop.run(self._rest.list_messages(meeting, limit=limit, cursor=cursor))
+    def list_messages(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
+    ) -> types.ChatPage:
+        """Return the chat messages that the caller may see. The first page has the latest; each
+        begins with its oldest.
+        """
+        return self._loop.run(self._rest.list_messages(meeting, limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_messages(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.ChatMessage]:
         """Yield the entries of `list_messages` from all pages."""
-        yield from self._loop.each(self._rest.iterate_messages(meeting, limit=limit, cursor=cursor))
+        yield from self._loop.each(
+            self._rest.iterate_messages(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def send_message(self, meeting: str, body: types.SendMessage) -> types.ChatMessage:
         """Send a message to everyone, or to one participant."""
@@ -688,9 +940,27 @@ class BlockingRest:
         """Create a webhook that POSTs events of the caller's meetings to a URL."""
         return self._loop.run(self._rest.create_webhook(body))
 
-    def list_webhooks(self) -> types.Webhooks:
+    def list_webhooks(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-url", "created_at", "url"] | None = None,
+        search: str | None = None,
+    ) -> types.Webhooks:
         """List the caller's webhooks."""
-        return self._loop.run(self._rest.list_webhooks())
+        return self._loop.run(self._rest.list_webhooks(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_webhooks(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-url", "created_at", "url"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.Webhook]:
+        """Yield the entries of `list_webhooks` from all pages."""
+        yield from self._loop.each(self._rest.iterate_webhooks(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def delete_webhook(self, webhook: str) -> types.Done:
         """Delete a webhook with its deliveries."""
@@ -710,11 +980,14 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
         state: Literal["delivered", "failed", "waiting"] | None = None,
         kind: str | None = None,
     ) -> types.Deliveries:
         """List a webhook's deliveries with their outcome, newest first."""
-        return self._loop.run(self._rest.list_deliveries(webhook, limit=limit, cursor=cursor, state=state, kind=kind))
+        return self._loop.run(
+            self._rest.list_deliveries(webhook, limit=limit, cursor=cursor, sort=sort, state=state, kind=kind)
+        )
 
     def iterate_deliveries(
         self,
@@ -722,12 +995,13 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
         state: Literal["delivered", "failed", "waiting"] | None = None,
         kind: str | None = None,
     ) -> Iterator[types.Delivery]:
         """Yield the entries of `list_deliveries` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_deliveries(webhook, limit=limit, cursor=cursor, state=state, kind=kind)
+            self._rest.iterate_deliveries(webhook, limit=limit, cursor=cursor, sort=sort, state=state, kind=kind)
         )
 
     def replay_failed_deliveries(self, webhook: str) -> types.Replayed:
@@ -754,9 +1028,27 @@ class BlockingRest:
         """Turn the second factor off."""
         return self._loop.run(self._rest.remove_second_factor())
 
-    def list_passkeys(self) -> types.Passkeys:
+    def list_passkeys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.Passkeys:
         """List the account's passkeys."""
-        return self._loop.run(self._rest.list_passkeys())
+        return self._loop.run(self._rest.list_passkeys(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_passkeys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.Passkey]:
+        """Yield the entries of `list_passkeys` from all pages."""
+        yield from self._loop.each(self._rest.iterate_passkeys(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def add_passkey(self, body: types.AddPasskey) -> types.Passkey:
         """Add a passkey that the browser created."""
@@ -782,9 +1074,27 @@ class BlockingRest:
         """Create a link that opens the recording without signing in, until it expires."""
         return self._loop.run(self._rest.share_recording(recording, body))
 
-    def list_links(self, recording: str) -> types.SharedLinks:
+    def list_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> types.SharedLinks:
         """List the valid links of the recording."""
-        return self._loop.run(self._rest.list_links(recording))
+        return self._loop.run(self._rest.list_links(recording, limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> Iterator[types.SharedLink]:
+        """Yield the entries of `list_links` from all pages."""
+        yield from self._loop.each(self._rest.iterate_links(recording, limit=limit, cursor=cursor, sort=sort))
 
     def delete_link(self, recording: str, link: str) -> types.Done:
         """Delete a link. It stops working at once."""
@@ -810,9 +1120,27 @@ class BlockingRest:
         """Create a link that lets anyone download a file until it expires or is deleted."""
         return self._loop.run(self._rest.sign_file(file, body))
 
-    def list_file_links(self, file: str) -> types.SignedLinks:
+    def list_file_links(
+        self,
+        file: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> types.SignedLinks:
         """List the links of a file: all of them for its owner and hosts, their own for others."""
-        return self._loop.run(self._rest.list_file_links(file))
+        return self._loop.run(self._rest.list_file_links(file, limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_file_links(
+        self,
+        file: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> Iterator[types.SignedLink]:
+        """Yield the entries of `list_file_links` from all pages."""
+        yield from self._loop.each(self._rest.iterate_file_links(file, limit=limit, cursor=cursor, sort=sort))
 
     def delete_file_link(self, file: str, media_link: str) -> types.Done:
         """Delete a link. Its creator, the file's owner and hosts may do this."""
@@ -826,9 +1154,29 @@ class BlockingRest:
         """Create a link that lets anyone download a file of a finished recording until it expires or is deleted."""
         return self._loop.run(self._rest.sign_recording_file(recording, body))
 
-    def list_recording_file_links(self, recording: str) -> types.SignedLinks:
+    def list_recording_file_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> types.SignedLinks:
         """List the links that open files of a recording."""
-        return self._loop.run(self._rest.list_recording_file_links(recording))
+        return self._loop.run(self._rest.list_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_recording_file_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> Iterator[types.SignedLink]:
+        """Yield the entries of `list_recording_file_links` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort)
+        )
 
     def delete_recording_file_link(self, recording: str, file_link: str) -> types.Done:
         """Delete a link."""
@@ -846,9 +1194,33 @@ class BlockingRest:
         """Create a stream key. Its secret is the bearer token of an encoder or player, and is shown only once."""
         return self._loop.run(self._rest.create_stream_key(meeting, body))
 
-    def list_stream_keys(self, meeting: str) -> types.StreamKeys:
+    def list_stream_keys(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.StreamKeys:
         """List the meeting's stream keys, without their secrets."""
-        return self._loop.run(self._rest.list_stream_keys(meeting))
+        return self._loop.run(
+            self._rest.list_stream_keys(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
+
+    def iterate_stream_keys(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.StreamKey]:
+        """Yield the entries of `list_stream_keys` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_stream_keys(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def delete_stream_key(self, meeting: str, stream_key: str) -> types.Done:
         """Delete a stream key. It stops working at once, and its participants are removed."""
@@ -986,13 +1358,53 @@ class BlockingRest:
         """Return the analysis of the meeting's tracks: all of them for hosts, their own for others."""
         return self._loop.run(self._rest.list_analysed(meeting))
 
-    def list_visits(self, meeting: str) -> types.Visits:
+    def list_visits(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> types.Visits:
         """List visits to the room, newest first."""
-        return self._loop.run(self._rest.list_visits(meeting))
+        return self._loop.run(self._rest.list_visits(meeting, limit=limit, cursor=cursor, sort=sort))
 
-    def list_peers(self, meeting: str) -> types.Peers:
+    def iterate_visits(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> Iterator[types.Visit]:
+        """Yield the entries of `list_visits` from all pages."""
+        yield from self._loop.each(self._rest.iterate_visits(meeting, limit=limit, cursor=cursor, sort=sort))
+
+    def list_peers(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.Peers:
         """List the participants in the room and what they publish."""
-        return self._loop.run(self._rest.list_peers(meeting))
+        return self._loop.run(self._rest.list_peers(meeting, limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_peers(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.Peer]:
+        """Yield the entries of `list_peers` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_peers(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def get_room_statistics(self, meeting: str) -> types.RoomStatistics:
         """Return counts of the room's participants and tracks."""
@@ -1007,28 +1419,82 @@ class BlockingRest:
         return self._loop.run(self._rest.get_peer_media(participant))
 
     def read_quality(
-        self, meeting: str, *, participant: str | None = None, limit: int | None = None, before: int | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
+        participant: str | None = None,
     ) -> types.QualityLog:
         """Return media quality, newest first: one row per participant and minute, and one when the
         participant leaves.
         """
-        return self._loop.run(self._rest.read_quality(meeting, participant=participant, limit=limit, before=before))
+        return self._loop.run(
+            self._rest.read_quality(meeting, limit=limit, cursor=cursor, sort=sort, participant=participant)
+        )
+
+    def iterate_quality(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
+        participant: str | None = None,
+    ) -> Iterator[types.Quality]:
+        """Yield the entries of `read_quality` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_quality(meeting, limit=limit, cursor=cursor, sort=sort, participant=participant)
+        )
 
     def get_visit(self, visit: str) -> types.Visit:
         """Return one visit."""
         return self._loop.run(self._rest.get_visit(visit))
 
-    def list_open_visits(self) -> types.Visits:
-        """List the open visits of all rooms."""
-        return self._loop.run(self._rest.list_open_visits())
+    def list_open_visits(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> types.Visits:
+        """List the open visits of all rooms, newest first."""
+        return self._loop.run(self._rest.list_open_visits(limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_open_visits(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> Iterator[types.Visit]:
+        """Yield the entries of `list_open_visits` from all pages."""
+        yield from self._loop.each(self._rest.iterate_open_visits(limit=limit, cursor=cursor, sort=sort))
 
     def close_orphaned_visits(self) -> types.Closed:
         """Close visits of rooms that are not live."""
         return self._loop.run(self._rest.close_orphaned_visits())
 
-    def list_live_rooms(self) -> types.LiveRooms:
-        """List the live rooms."""
-        return self._loop.run(self._rest.list_live_rooms())
+    def list_live_rooms(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+    ) -> types.LiveRooms:
+        """List the live rooms, the oldest first."""
+        return self._loop.run(self._rest.list_live_rooms(limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_live_rooms(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+    ) -> Iterator[types.LiveRoom]:
+        """Yield the entries of `list_live_rooms` from all pages."""
+        yield from self._loop.each(self._rest.iterate_live_rooms(limit=limit, cursor=cursor, sort=sort))
 
     def delete_participant(self, meeting: str, participant: str) -> types.Done:
         """Remove a participant, without a ban."""
@@ -1039,23 +1505,27 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> types.MeetingPage:
         """List the meetings that the caller hosts or took part in, newest first."""
-        return self._loop.run(self._rest.list_my_meetings(limit=limit, cursor=cursor, search=search, status=status))
+        return self._loop.run(
+            self._rest.list_my_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
+        )
 
     def iterate_my_meetings(
         self,
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> Iterator[types.Meeting]:
         """Yield the entries of `list_my_meetings` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_my_meetings(limit=limit, cursor=cursor, search=search, status=status)
+            self._rest.iterate_my_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
         )
 
     def join_webrtc_room(self, meeting: str, body: types.JoinMeeting) -> types.Joined | types.Waiting:
@@ -1069,16 +1539,34 @@ class BlockingRest:
         return self._loop.run(self._rest.leave_webrtc_room(meeting))
 
     def list_message_history(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
     ) -> types.ChatPage:
-        """Return the latest chat messages that the caller may see, oldest first."""
-        return self._loop.run(self._rest.list_message_history(meeting, limit=limit, cursor=cursor))
+        """Return the chat messages that the caller may see. The first page has the latest; each
+        begins with its oldest.
+        """
+        return self._loop.run(
+            self._rest.list_message_history(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def iterate_message_history(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.ChatMessage]:
         """Yield the entries of `list_message_history` from all pages."""
-        yield from self._loop.each(self._rest.iterate_message_history(meeting, limit=limit, cursor=cursor))
+        yield from self._loop.each(
+            self._rest.iterate_message_history(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def start_recording_of(self, body: types.OfMeeting) -> types.Recording:
         """Start recording the meeting named in the body."""

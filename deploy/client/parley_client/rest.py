@@ -86,20 +86,70 @@ class Rest:
         answer: types.SignedIn = await self._connection.request_json("POST", "/api/v1/users/change-password", body=body)
         return answer
 
-    async def list_sessions(self) -> types.Sessions:
+    async def list_sessions(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+    ) -> types.Sessions:
         """List the account's sessions."""
-        answer: types.Sessions = await self._connection.request_json("GET", "/api/v1/users/sessions")
+        answer: types.Sessions = await self._connection.request_json(
+            "GET", "/api/v1/users/sessions", query={"limit": limit, "cursor": cursor, "sort": sort}
+        )
         return answer
+
+    async def iterate_sessions(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+    ) -> AsyncIterator[types.Session]:
+        """Yield the entries of `list_sessions` from all pages."""
+        while True:
+            page = await self.list_sessions(limit=limit, cursor=cursor, sort=sort)
+            for entry in page["sessions"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def revoke_session(self, session: str) -> types.Done:
         """End one of the account's sessions."""
         answer: types.Done = await self._connection.request_json("DELETE", f"/api/v1/users/sessions/{_quoted(session)}")
         return answer
 
-    async def list_api_keys(self) -> types.ApiKeys:
+    async def list_api_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.ApiKeys:
         """List the account's API keys."""
-        answer: types.ApiKeys = await self._connection.request_json("GET", "/api/v1/users/api-keys")
+        answer: types.ApiKeys = await self._connection.request_json(
+            "GET", "/api/v1/users/api-keys", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
+        )
         return answer
+
+    async def iterate_api_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.ApiKey]:
+        """Yield the entries of `list_api_keys` from all pages."""
+        while True:
+            page = await self.list_api_keys(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["keys"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def create_api_key(self, body: types.CreateApiKey) -> types.ApiKey:
         """Create an API key. Its secret is the bearer token and is shown only once."""
@@ -160,32 +210,36 @@ class Rest:
     async def list_users(
         self,
         *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-display_name", "-username", "created_at", "display_name", "username"]
+        | None = None,
         search: str | None = None,
         role: Literal["admin", "user"] | None = None,
         state: Literal["active", "banned"] | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
     ) -> types.AdminUsers:
         """List accounts, newest first."""
         answer: types.AdminUsers = await self._connection.request_json(
             "GET",
             "/api/v1/admin/users",
-            query={"search": search, "role": role, "state": state, "limit": limit, "cursor": cursor},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "role": role, "state": state},
         )
         return answer
 
     async def iterate_users(
         self,
         *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-display_name", "-username", "created_at", "display_name", "username"]
+        | None = None,
         search: str | None = None,
         role: Literal["admin", "user"] | None = None,
         state: Literal["active", "banned"] | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
     ) -> AsyncIterator[types.AdminUser]:
         """Yield the entries of `list_users` from all pages."""
         while True:
-            page = await self.list_users(search=search, role=role, state=state, limit=limit, cursor=cursor)
+            page = await self.list_users(limit=limit, cursor=cursor, sort=sort, search=search, role=role, state=state)
             for entry in page["users"]:
                 yield entry
             cursor = page["next"]
@@ -233,19 +287,35 @@ class Rest:
         answer: types.Invitation = await self._connection.request_json("POST", "/api/v1/admin/invitations", body=body)
         return answer
 
-    async def list_all_meetings(self, *, limit: int | None = None, cursor: str | None = None) -> types.AdminMeetings:
+    async def list_all_meetings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
+        search: str | None = None,
+        status: Literal["active", "ended", "idle", "scheduled"] | None = None,
+    ) -> types.AdminMeetings:
         """List all meetings, newest first."""
         answer: types.AdminMeetings = await self._connection.request_json(
-            "GET", "/api/v1/admin/meetings", query={"limit": limit, "cursor": cursor}
+            "GET",
+            "/api/v1/admin/meetings",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "status": status},
         )
         return answer
 
     async def iterate_all_meetings(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
+        search: str | None = None,
+        status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> AsyncIterator[types.AdminMeeting]:
         """Yield the entries of `list_all_meetings` from all pages."""
         while True:
-            page = await self.list_all_meetings(limit=limit, cursor=cursor)
+            page = await self.list_all_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
             for entry in page["meetings"]:
                 yield entry
             cursor = page["next"]
@@ -268,7 +338,8 @@ class Rest:
         self,
         *,
         limit: int | None = None,
-        before: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
         actor: str | None = None,
         action: str | None = None,
         target: str | None = None,
@@ -277,23 +348,56 @@ class Rest:
         answer: types.AuditLog = await self._connection.request_json(
             "GET",
             "/api/v1/admin/audit",
-            query={"limit": limit, "before": before, "actor": actor, "action": action, "target": target},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "actor": actor, "action": action, "target": target},
         )
         return answer
 
-    async def list_all_api_keys(self, *, limit: int | None = None, cursor: str | None = None) -> types.OwnedKeys:
-        """List the API keys of all accounts, newest first."""
+    async def iterate_audit_log(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+    ) -> AsyncIterator[types.AuditEntry]:
+        """Yield the entries of `read_audit_log` from all pages."""
+        while True:
+            page = await self.read_audit_log(
+                limit=limit, cursor=cursor, sort=sort, actor=actor, action=action, target=target
+            )
+            for entry in page["entries"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def list_all_api_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.OwnedKeys:
+        """List the API keys of all accounts, newest first. `search` also matches the names of accounts."""
         answer: types.OwnedKeys = await self._connection.request_json(
-            "GET", "/api/v1/admin/api-keys", query={"limit": limit, "cursor": cursor}
+            "GET", "/api/v1/admin/api-keys", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
         )
         return answer
 
     async def iterate_all_api_keys(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.OwnedKey]:
         """Yield the entries of `list_all_api_keys` from all pages."""
         while True:
-            page = await self.list_all_api_keys(limit=limit, cursor=cursor)
+            page = await self.list_all_api_keys(limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["keys"]:
                 yield entry
             cursor = page["next"]
@@ -306,35 +410,119 @@ class Rest:
         return answer
 
     async def list_stored_recordings(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-started_at", "-title", "bytes", "started_at", "title"] | None = None,
+        search: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
     ) -> types.StoredRecordings:
         """List all recordings, newest first."""
         answer: types.StoredRecordings = await self._connection.request_json(
-            "GET", "/api/v1/admin/recordings", query={"limit": limit, "cursor": cursor}
+            "GET",
+            "/api/v1/admin/recordings",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "state": state},
         )
         return answer
 
     async def iterate_stored_recordings(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-started_at", "-title", "bytes", "started_at", "title"] | None = None,
+        search: str | None = None,
+        state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
     ) -> AsyncIterator[types.StoredRecording]:
         """Yield the entries of `list_stored_recordings` from all pages."""
         while True:
-            page = await self.list_stored_recordings(limit=limit, cursor=cursor)
+            page = await self.list_stored_recordings(limit=limit, cursor=cursor, sort=sort, search=search, state=state)
             for entry in page["recordings"]:
                 yield entry
             cursor = page["next"]
             if cursor is None:
                 return
 
-    async def get_storage(self) -> types.Storage:
-        """List the accounts that use the most storage."""
-        answer: types.Storage = await self._connection.request_json("GET", "/api/v1/admin/storage")
+    async def get_storage(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal[
+            "-bytes",
+            "-file_bytes",
+            "-recording_bytes",
+            "-username",
+            "bytes",
+            "file_bytes",
+            "recording_bytes",
+            "username",
+        ]
+        | None = None,
+        search: str | None = None,
+    ) -> types.Storage:
+        """List the accounts that use storage, those that use the most first."""
+        answer: types.Storage = await self._connection.request_json(
+            "GET", "/api/v1/admin/storage", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
+        )
         return answer
 
-    async def list_nodes(self) -> types.SfuNodes:
+    async def iterate_get_storage(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal[
+            "-bytes",
+            "-file_bytes",
+            "-recording_bytes",
+            "-username",
+            "bytes",
+            "file_bytes",
+            "recording_bytes",
+            "username",
+        ]
+        | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.StorageOwner]:
+        """Yield the entries of `get_storage` from all pages."""
+        while True:
+            page = await self.get_storage(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["owners"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def list_nodes(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+    ) -> types.SfuNodes:
         """List the sfu nodes."""
-        answer: types.SfuNodes = await self._connection.request_json("GET", "/api/v1/admin/nodes")
+        answer: types.SfuNodes = await self._connection.request_json(
+            "GET", "/api/v1/admin/nodes", query={"limit": limit, "cursor": cursor, "sort": sort}
+        )
         return answer
+
+    async def iterate_nodes(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+    ) -> AsyncIterator[types.SfuNode]:
+        """Yield the entries of `list_nodes` from all pages."""
+        while True:
+            page = await self.list_nodes(limit=limit, cursor=cursor, sort=sort)
+            for entry in page["nodes"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def upload_file(self, content: bytes, *, name: str, meeting: str | None = None) -> types.MediaFile:
         """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`)
@@ -345,19 +533,31 @@ class Rest:
         )
         return answer
 
-    async def list_files(self, *, limit: int | None = None, cursor: str | None = None) -> types.MediaPage:
+    async def list_files(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-created_at", "-name", "bytes", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.MediaPage:
         """List the caller's files, newest first."""
         answer: types.MediaPage = await self._connection.request_json(
-            "GET", "/api/v1/media", query={"limit": limit, "cursor": cursor}
+            "GET", "/api/v1/media", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
         )
         return answer
 
     async def iterate_files(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-bytes", "-created_at", "-name", "bytes", "created_at", "name"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.MediaFile]:
         """Yield the entries of `list_files` from all pages."""
         while True:
-            page = await self.list_files(limit=limit, cursor=cursor)
+            page = await self.list_files(limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["files"]:
                 yield entry
             cursor = page["next"]
@@ -413,12 +613,15 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> types.MeetingPage:
         """List the meetings that the caller hosts or took part in, newest first."""
         answer: types.MeetingPage = await self._connection.request_json(
-            "GET", "/api/v1/meetings", query={"limit": limit, "cursor": cursor, "search": search, "status": status}
+            "GET",
+            "/api/v1/meetings",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "status": status},
         )
         return answer
 
@@ -427,12 +630,13 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> AsyncIterator[types.Meeting]:
         """Yield the entries of `list_meetings` from all pages."""
         while True:
-            page = await self.list_meetings(limit=limit, cursor=cursor, search=search, status=status)
+            page = await self.list_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
             for entry in page["meetings"]:
                 yield entry
             cursor = page["next"]
@@ -444,6 +648,7 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> types.MeetingPage:
@@ -451,7 +656,7 @@ class Rest:
         answer: types.MeetingPage = await self._connection.request_json(
             "GET",
             "/api/v1/my/meetings/history",
-            query={"limit": limit, "cursor": cursor, "search": search, "status": status},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "status": status},
         )
         return answer
 
@@ -460,12 +665,13 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> AsyncIterator[types.Meeting]:
         """Yield the entries of `list_past_meetings` from all pages."""
         while True:
-            page = await self.list_past_meetings(limit=limit, cursor=cursor, search=search, status=status)
+            page = await self.list_past_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
             for entry in page["meetings"]:
                 yield entry
             cursor = page["next"]
@@ -613,10 +819,40 @@ class Rest:
         )
         return answer
 
-    async def list_lobby(self, meeting: str) -> types.Lobby:
+    async def list_lobby(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-name", "-since", "name", "since"] | None = None,
+        search: str | None = None,
+    ) -> types.Lobby:
         """List the people waiting to be admitted."""
-        answer: types.Lobby = await self._connection.request_json("GET", f"/api/v1/meetings/{_quoted(meeting)}/lobby")
+        answer: types.Lobby = await self._connection.request_json(
+            "GET",
+            f"/api/v1/meetings/{_quoted(meeting)}/lobby",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
+        )
         return answer
+
+    async def iterate_lobby(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-name", "-since", "name", "since"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.LobbyEntry]:
+        """Yield the entries of `list_lobby` from all pages."""
+        while True:
+            page = await self.list_lobby(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["waiting"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def admit_from_lobby(self, meeting: str, entry: str) -> types.Done:
         """Admit somebody; their next attempt to join succeeds."""
@@ -768,22 +1004,38 @@ class Rest:
         return answer
 
     async def list_participants(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None, present: bool | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        present: bool | None = None,
     ) -> types.Participants:
         """List the meeting's participants, past and present, in the order in which they came."""
         answer: types.Participants = await self._connection.request_json(
             "GET",
             f"/api/v1/meetings/{_quoted(meeting)}/participants",
-            query={"limit": limit, "cursor": cursor, "present": present},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "present": present},
         )
         return answer
 
     async def iterate_participants(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None, present: bool | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        present: bool | None = None,
     ) -> AsyncIterator[types.Participant]:
         """Yield the entries of `list_participants` from all pages."""
         while True:
-            page = await self.list_participants(meeting, limit=limit, cursor=cursor, present=present)
+            page = await self.list_participants(
+                meeting, limit=limit, cursor=cursor, sort=sort, search=search, present=present
+            )
             for entry in page["participants"]:
                 yield entry
             cursor = page["next"]
@@ -852,13 +1104,14 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
     ) -> types.Recordings:
         """List the recordings of one meeting and its breakout rooms, newest first."""
         answer: types.Recordings = await self._connection.request_json(
             "GET",
             f"/api/v1/meetings/{_quoted(meeting)}/recordings",
-            query={"limit": limit, "cursor": cursor, "state": state},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "state": state},
         )
         return answer
 
@@ -868,11 +1121,12 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
     ) -> AsyncIterator[types.Recording]:
         """Yield the entries of `list_meeting_recordings` from all pages."""
         while True:
-            page = await self.list_meeting_recordings(meeting, limit=limit, cursor=cursor, state=state)
+            page = await self.list_meeting_recordings(meeting, limit=limit, cursor=cursor, sort=sort, state=state)
             for entry in page["recordings"]:
                 yield entry
             cursor = page["next"]
@@ -884,12 +1138,15 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> types.Recordings:
         """List the recordings that the caller may access, newest first; with `search`, only those that match."""
         answer: types.Recordings = await self._connection.request_json(
-            "GET", "/api/v1/recordings", query={"limit": limit, "cursor": cursor, "state": state, "search": search}
+            "GET",
+            "/api/v1/recordings",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "state": state, "search": search},
         )
         return answer
 
@@ -898,12 +1155,13 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-started_at", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> AsyncIterator[types.Recording]:
         """Yield the entries of `list_recordings` from all pages."""
         while True:
-            page = await self.list_recordings(limit=limit, cursor=cursor, state=state, search=search)
+            page = await self.list_recordings(limit=limit, cursor=cursor, sort=sort, state=state, search=search)
             for entry in page["recordings"]:
                 yield entry
             cursor = page["next"]
@@ -992,20 +1250,36 @@ class Rest:
         return await self._connection.request_bytes("GET", f"/api/v1/meetings/{_quoted(meeting)}/captions.vtt")
 
     async def list_messages(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
     ) -> types.ChatPage:
-        """Return the latest chat messages that the caller may see, oldest first."""
+        """Return the chat messages that the caller may see. The first page has the latest; each
+        begins with its oldest.
+        """
         answer: types.ChatPage = await self._connection.request_json(
-            "GET", f"/api/v1/meetings/{_quoted(meeting)}/messages", query={"limit": limit, "cursor": cursor}
+            "GET",
+            f"/api/v1/meetings/{_quoted(meeting)}/messages",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
         )
         return answer
 
     async def iterate_messages(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.ChatMessage]:
         """Yield the entries of `list_messages` from all pages."""
         while True:
-            page = await self.list_messages(meeting, limit=limit, cursor=cursor)
+            page = await self.list_messages(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["messages"]:
                 yield entry
             cursor = page["next"]
@@ -1038,10 +1312,36 @@ class Rest:
         answer: types.Webhook = await self._connection.request_json("POST", "/api/v1/webhooks", body=body)
         return answer
 
-    async def list_webhooks(self) -> types.Webhooks:
+    async def list_webhooks(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-url", "created_at", "url"] | None = None,
+        search: str | None = None,
+    ) -> types.Webhooks:
         """List the caller's webhooks."""
-        answer: types.Webhooks = await self._connection.request_json("GET", "/api/v1/webhooks")
+        answer: types.Webhooks = await self._connection.request_json(
+            "GET", "/api/v1/webhooks", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
+        )
         return answer
+
+    async def iterate_webhooks(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-url", "created_at", "url"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.Webhook]:
+        """Yield the entries of `list_webhooks` from all pages."""
+        while True:
+            page = await self.list_webhooks(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["webhooks"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def delete_webhook(self, webhook: str) -> types.Done:
         """Delete a webhook with its deliveries."""
@@ -1066,6 +1366,7 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
         state: Literal["delivered", "failed", "waiting"] | None = None,
         kind: str | None = None,
     ) -> types.Deliveries:
@@ -1073,7 +1374,7 @@ class Rest:
         answer: types.Deliveries = await self._connection.request_json(
             "GET",
             f"/api/v1/webhooks/{_quoted(webhook)}/deliveries",
-            query={"limit": limit, "cursor": cursor, "state": state, "kind": kind},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "state": state, "kind": kind},
         )
         return answer
 
@@ -1083,12 +1384,13 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
         state: Literal["delivered", "failed", "waiting"] | None = None,
         kind: str | None = None,
     ) -> AsyncIterator[types.Delivery]:
         """Yield the entries of `list_deliveries` from all pages."""
         while True:
-            page = await self.list_deliveries(webhook, limit=limit, cursor=cursor, state=state, kind=kind)
+            page = await self.list_deliveries(webhook, limit=limit, cursor=cursor, sort=sort, state=state, kind=kind)
             for entry in page["deliveries"]:
                 yield entry
             cursor = page["next"]
@@ -1131,10 +1433,36 @@ class Rest:
         answer: types.Done = await self._connection.request_json("DELETE", "/api/v1/users/totp")
         return answer
 
-    async def list_passkeys(self) -> types.Passkeys:
+    async def list_passkeys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.Passkeys:
         """List the account's passkeys."""
-        answer: types.Passkeys = await self._connection.request_json("GET", "/api/v1/users/passkeys")
+        answer: types.Passkeys = await self._connection.request_json(
+            "GET", "/api/v1/users/passkeys", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
+        )
         return answer
+
+    async def iterate_passkeys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.Passkey]:
+        """Yield the entries of `list_passkeys` from all pages."""
+        while True:
+            page = await self.list_passkeys(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["passkeys"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def add_passkey(self, body: types.AddPasskey) -> types.Passkey:
         """Add a passkey that the browser created."""
@@ -1168,12 +1496,38 @@ class Rest:
         )
         return answer
 
-    async def list_links(self, recording: str) -> types.SharedLinks:
+    async def list_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> types.SharedLinks:
         """List the valid links of the recording."""
         answer: types.SharedLinks = await self._connection.request_json(
-            "GET", f"/api/v1/recordings/{_quoted(recording)}/links"
+            "GET",
+            f"/api/v1/recordings/{_quoted(recording)}/links",
+            query={"limit": limit, "cursor": cursor, "sort": sort},
         )
         return answer
+
+    async def iterate_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> AsyncIterator[types.SharedLink]:
+        """Yield the entries of `list_links` from all pages."""
+        while True:
+            page = await self.list_links(recording, limit=limit, cursor=cursor, sort=sort)
+            for entry in page["links"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def delete_link(self, recording: str, link: str) -> types.Done:
         """Delete a link. It stops working at once."""
@@ -1210,10 +1564,36 @@ class Rest:
         )
         return answer
 
-    async def list_file_links(self, file: str) -> types.SignedLinks:
+    async def list_file_links(
+        self,
+        file: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> types.SignedLinks:
         """List the links of a file: all of them for its owner and hosts, their own for others."""
-        answer: types.SignedLinks = await self._connection.request_json("GET", f"/api/v1/media/{_quoted(file)}/links")
+        answer: types.SignedLinks = await self._connection.request_json(
+            "GET", f"/api/v1/media/{_quoted(file)}/links", query={"limit": limit, "cursor": cursor, "sort": sort}
+        )
         return answer
+
+    async def iterate_file_links(
+        self,
+        file: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> AsyncIterator[types.SignedLink]:
+        """Yield the entries of `list_file_links` from all pages."""
+        while True:
+            page = await self.list_file_links(file, limit=limit, cursor=cursor, sort=sort)
+            for entry in page["links"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def delete_file_link(self, file: str, media_link: str) -> types.Done:
         """Delete a link. Its creator, the file's owner and hosts may do this."""
@@ -1237,12 +1617,38 @@ class Rest:
         )
         return answer
 
-    async def list_recording_file_links(self, recording: str) -> types.SignedLinks:
+    async def list_recording_file_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> types.SignedLinks:
         """List the links that open files of a recording."""
         answer: types.SignedLinks = await self._connection.request_json(
-            "GET", f"/api/v1/recordings/{_quoted(recording)}/file-links"
+            "GET",
+            f"/api/v1/recordings/{_quoted(recording)}/file-links",
+            query={"limit": limit, "cursor": cursor, "sort": sort},
         )
         return answer
+
+    async def iterate_recording_file_links(
+        self,
+        recording: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+    ) -> AsyncIterator[types.SignedLink]:
+        """Yield the entries of `list_recording_file_links` from all pages."""
+        while True:
+            page = await self.list_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort)
+            for entry in page["links"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def delete_recording_file_link(self, recording: str, file_link: str) -> types.Done:
         """Delete a link."""
@@ -1268,12 +1674,40 @@ class Rest:
         )
         return answer
 
-    async def list_stream_keys(self, meeting: str) -> types.StreamKeys:
+    async def list_stream_keys(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.StreamKeys:
         """List the meeting's stream keys, without their secrets."""
         answer: types.StreamKeys = await self._connection.request_json(
-            "GET", f"/api/v1/meetings/{_quoted(meeting)}/stream-keys"
+            "GET",
+            f"/api/v1/meetings/{_quoted(meeting)}/stream-keys",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
         )
         return answer
+
+    async def iterate_stream_keys(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.StreamKey]:
+        """Yield the entries of `list_stream_keys` from all pages."""
+        while True:
+            page = await self.list_stream_keys(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["keys"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def delete_stream_key(self, meeting: str, stream_key: str) -> types.Done:
         """Delete a stream key. It stops working at once, and its participants are removed."""
@@ -1473,17 +1907,71 @@ class Rest:
         )
         return answer
 
-    async def list_visits(self, meeting: str) -> types.Visits:
+    async def list_visits(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> types.Visits:
         """List visits to the room, newest first."""
-        answer: types.Visits = await self._connection.request_json("GET", f"/api/v1/sessions/room/{_quoted(meeting)}")
-        return answer
-
-    async def list_peers(self, meeting: str) -> types.Peers:
-        """List the participants in the room and what they publish."""
-        answer: types.Peers = await self._connection.request_json(
-            "GET", f"/api/v1/webrtc/room/{_quoted(meeting)}/peers"
+        answer: types.Visits = await self._connection.request_json(
+            "GET", f"/api/v1/sessions/room/{_quoted(meeting)}", query={"limit": limit, "cursor": cursor, "sort": sort}
         )
         return answer
+
+    async def iterate_visits(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> AsyncIterator[types.Visit]:
+        """Yield the entries of `list_visits` from all pages."""
+        while True:
+            page = await self.list_visits(meeting, limit=limit, cursor=cursor, sort=sort)
+            for entry in page["visits"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def list_peers(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.Peers:
+        """List the participants in the room and what they publish."""
+        answer: types.Peers = await self._connection.request_json(
+            "GET",
+            f"/api/v1/webrtc/room/{_quoted(meeting)}/peers",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
+        )
+        return answer
+
+    async def iterate_peers(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.Peer]:
+        """Yield the entries of `list_peers` from all pages."""
+        while True:
+            page = await self.list_peers(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["peers"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def get_room_statistics(self, meeting: str) -> types.RoomStatistics:
         """Return counts of the room's participants and tracks."""
@@ -1507,7 +1995,13 @@ class Rest:
         return answer
 
     async def read_quality(
-        self, meeting: str, *, participant: str | None = None, limit: int | None = None, before: int | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
+        participant: str | None = None,
     ) -> types.QualityLog:
         """Return media quality, newest first: one row per participant and minute, and one when the
         participant leaves.
@@ -1515,29 +2009,95 @@ class Rest:
         answer: types.QualityLog = await self._connection.request_json(
             "GET",
             f"/api/v1/meetings/{_quoted(meeting)}/quality",
-            query={"participant": participant, "limit": limit, "before": before},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "participant": participant},
         )
         return answer
+
+    async def iterate_quality(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-id", "id"] | None = None,
+        participant: str | None = None,
+    ) -> AsyncIterator[types.Quality]:
+        """Yield the entries of `read_quality` from all pages."""
+        while True:
+            page = await self.read_quality(meeting, limit=limit, cursor=cursor, sort=sort, participant=participant)
+            for entry in page["measured"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def get_visit(self, visit: str) -> types.Visit:
         """Return one visit."""
         answer: types.Visit = await self._connection.request_json("GET", f"/api/v1/sessions/{_quoted(visit)}")
         return answer
 
-    async def list_open_visits(self) -> types.Visits:
-        """List the open visits of all rooms."""
-        answer: types.Visits = await self._connection.request_json("GET", "/admin/sessions")
+    async def list_open_visits(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> types.Visits:
+        """List the open visits of all rooms, newest first."""
+        answer: types.Visits = await self._connection.request_json(
+            "GET", "/admin/sessions", query={"limit": limit, "cursor": cursor, "sort": sort}
+        )
         return answer
+
+    async def iterate_open_visits(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-joined_at", "joined_at"] | None = None,
+    ) -> AsyncIterator[types.Visit]:
+        """Yield the entries of `list_open_visits` from all pages."""
+        while True:
+            page = await self.list_open_visits(limit=limit, cursor=cursor, sort=sort)
+            for entry in page["visits"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def close_orphaned_visits(self) -> types.Closed:
         """Close visits of rooms that are not live."""
         answer: types.Closed = await self._connection.request_json("POST", "/admin/cleanup/sessions")
         return answer
 
-    async def list_live_rooms(self) -> types.LiveRooms:
-        """List the live rooms."""
-        answer: types.LiveRooms = await self._connection.request_json("GET", "/api/v1/stats/rooms")
+    async def list_live_rooms(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+    ) -> types.LiveRooms:
+        """List the live rooms, the oldest first."""
+        answer: types.LiveRooms = await self._connection.request_json(
+            "GET", "/api/v1/stats/rooms", query={"limit": limit, "cursor": cursor, "sort": sort}
+        )
         return answer
+
+    async def iterate_live_rooms(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+    ) -> AsyncIterator[types.LiveRoom]:
+        """Yield the entries of `list_live_rooms` from all pages."""
+        while True:
+            page = await self.list_live_rooms(limit=limit, cursor=cursor, sort=sort)
+            for entry in page["rooms"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def delete_participant(self, meeting: str, participant: str) -> types.Done:
         """Remove a participant, without a ban."""
@@ -1551,12 +2111,15 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> types.MeetingPage:
         """List the meetings that the caller hosts or took part in, newest first."""
         answer: types.MeetingPage = await self._connection.request_json(
-            "GET", "/api/v1/my/meetings", query={"limit": limit, "cursor": cursor, "search": search, "status": status}
+            "GET",
+            "/api/v1/my/meetings",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "status": status},
         )
         return answer
 
@@ -1565,12 +2128,13 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
+        sort: Literal["-created_at", "-title", "created_at", "title"] | None = None,
         search: str | None = None,
         status: Literal["active", "ended", "idle", "scheduled"] | None = None,
     ) -> AsyncIterator[types.Meeting]:
         """Yield the entries of `list_my_meetings` from all pages."""
         while True:
-            page = await self.list_my_meetings(limit=limit, cursor=cursor, search=search, status=status)
+            page = await self.list_my_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
             for entry in page["meetings"]:
                 yield entry
             cursor = page["next"]
@@ -1594,20 +2158,36 @@ class Rest:
         return answer
 
     async def list_message_history(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
     ) -> types.ChatPage:
-        """Return the latest chat messages that the caller may see, oldest first."""
+        """Return the chat messages that the caller may see. The first page has the latest; each
+        begins with its oldest.
+        """
         answer: types.ChatPage = await self._connection.request_json(
-            "GET", f"/api/v1/messages/history/{_quoted(meeting)}", query={"limit": limit, "cursor": cursor}
+            "GET",
+            f"/api/v1/messages/history/{_quoted(meeting)}",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
         )
         return answer
 
     async def iterate_message_history(
-        self, meeting: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-sent_at", "sent_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.ChatMessage]:
         """Yield the entries of `list_message_history` from all pages."""
         while True:
-            page = await self.list_message_history(meeting, limit=limit, cursor=cursor)
+            page = await self.list_message_history(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["messages"]:
                 yield entry
             cursor = page["next"]

@@ -158,6 +158,7 @@ class ApiKey(TypedDict):
 
 class ApiKeys(TypedDict):
     keys: list[ApiKey]
+    next: str | None
 
 
 class Ask(TypedDict):
@@ -178,10 +179,8 @@ class AuditEntry(TypedDict):
 
 
 class AuditLog(TypedDict):
-    """`next` is the `before` of the next page."""
-
     entries: list[AuditEntry]
-    next: int | None
+    next: str | None
 
 
 class Avatars(TypedDict):
@@ -300,7 +299,7 @@ class ChatMessage(TypedDict):
 
 
 class ChatPage(TypedDict):
-    """Messages, newest last. `next` is the cursor of older ones."""
+    """Messages, newest last."""
 
     messages: list[ChatMessage]
     next: str | None
@@ -658,6 +657,7 @@ class LiveRoom(TypedDict):
 
 class LiveRooms(TypedDict):
     rooms: list[LiveRoom]
+    next: str | None
 
 
 class LiveTrack(TypedDict):
@@ -671,6 +671,7 @@ class Lobby(TypedDict):
     """The people waiting now."""
 
     waiting: list[LobbyEntry]
+    next: str | None
 
 
 class LobbyEntry(TypedDict):
@@ -936,6 +937,7 @@ class PasskeyOptions(TypedDict):
 
 class Passkeys(TypedDict):
     passkeys: list[Passkey]
+    next: str | None
 
 
 class Peer(TypedDict):
@@ -947,6 +949,7 @@ class Peer(TypedDict):
 
 class Peers(TypedDict):
     peers: list[Peer]
+    next: str | None
 
 
 class PlainTrack(TypedDict):
@@ -1031,10 +1034,8 @@ class Quality(TypedDict):
 
 
 class QualityLog(TypedDict):
-    """`next` is the `before` of the following page."""
-
     measured: list[Quality]
-    next: int | None
+    next: str | None
 
 
 class Question(TypedDict):
@@ -1261,6 +1262,7 @@ class Session(TypedDict):
 
 class Sessions(TypedDict):
     sessions: list[Session]
+    next: str | None
 
 
 class SetAnswered(TypedDict):
@@ -1314,6 +1316,7 @@ class SfuNode(TypedDict):
 
 class SfuNodes(TypedDict):
     nodes: list[SfuNode]
+    next: str | None
 
 
 class ShareRecording(TypedDict):
@@ -1333,6 +1336,7 @@ class SharedLink(TypedDict):
 
 class SharedLinks(TypedDict):
     links: list[SharedLink]
+    next: str | None
 
 
 class SignFile(TypedDict):
@@ -1379,6 +1383,7 @@ class SignedLink(TypedDict):
 
 class SignedLinks(TypedDict):
     links: list[SignedLink]
+    next: str | None
 
 
 Source = Literal["camera", "microphone", "screen", "screen-audio"]
@@ -1416,14 +1421,15 @@ class Statistics(TypedDict):
 
 
 class Storage(TypedDict):
-    """The accounts that use the most storage. `quota_bytes` is the limit for the files of each."""
+    """The accounts that use storage. `quota_bytes` is the limit for the files of each."""
 
     owners: list[StorageOwner]
     quota_bytes: int
+    next: str | None
 
 
 class StorageOwner(TypedDict):
-    """Storage of an account: the recordings of its meetings, and its files."""
+    """Storage of an account: the recordings of its meetings, its files, and both together (`bytes`)."""
 
     user_id: str
     username: str
@@ -1432,6 +1438,7 @@ class StorageOwner(TypedDict):
     recording_bytes: int
     files: int
     file_bytes: int
+    bytes: int
 
 
 class StorageState(TypedDict):
@@ -1492,6 +1499,7 @@ class StreamKey(TypedDict):
 
 class StreamKeys(TypedDict):
     keys: list[StreamKey]
+    next: str | None
 
 
 class StreamReport(TypedDict):
@@ -1667,6 +1675,7 @@ class Visit(TypedDict):
 
 class Visits(TypedDict):
     visits: list[Visit]
+    next: str | None
 
 
 class Vote(TypedDict):
@@ -1710,3 +1719,4 @@ class Webhook(TypedDict):
 
 class Webhooks(TypedDict):
     webhooks: list[Webhook]
+    next: str | None

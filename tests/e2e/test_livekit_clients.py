@@ -11,6 +11,7 @@ from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.e2e.conftest import Deployment
 from tests.support.call import received, send
+from tests.support.encoders import encode
 from tests.support.livekit_client import access_token, livekit_client
 from tests.support.waiting import eventually
 
@@ -32,6 +33,7 @@ async def test_a_livekit_client_meets_one_of_ours(deployment: Deployment) -> Non
     meeting = await admin.create_meeting("Both")
     invitation = await admin.join(meeting, "Ours")
     url = deployment.plain_url
+    encode(Codec.VP8)  # takes most of a second, in which the SDK's events would wait
     async with (
         Room(admin.signaling_url(invitation), token=invitation.token, verify_tls=False, data=True) as ours,
         livekit_client(url, access_token("ada", meeting, metadata="about ada"), one_peer=True) as theirs,

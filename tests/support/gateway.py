@@ -43,7 +43,7 @@ def running_gateway(
     prefix: Sequence[str] = (), *, http: int | None = None, https: int | None = None, **settings: str
 ) -> Iterator[RunningGateway]:
     """Start `parley up` behind nginx; `settings` become PARLEY_* variables. Ports that are None are allocated."""
-    ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference")}
+    ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference", "ingress")}
     http, https = http or allocate_port(), https or allocate_port()
     behind = {f"{name}_port": str(port) for name, port in ports.items()} | {
         "node_secret": NODE_SECRET,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants
 from tests.web.page_stage import MEETING, SUMMARY, USER, enter, fits, view
 from tests.web.scripted import ScriptedServer
@@ -112,6 +112,16 @@ async def test_a_guest_gives_name_passcode_and_consents(view: Page, server: Scri
     assert [body["passcode"] for body in server.joins()] == ["guess", "right"]
     assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)
     assert await session.next_of(signaling.Consent) == signaling.Consent(text="captions-1", captions=False)
+
+
+async def test_captions_are_asked_for_only_once_there_are_any(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/ai/analysis"] = (200, {"emotion": False, "synthesis": False, "captions": False})
+    session = await enter(view, server)
+    assert [(await session.next_of(signaling.Consent)).captions for _ in range(2)] == [None, False]
+    await expect(view.get_by_text("Captions are available now.")).to_be_hidden()
+    await session.send(signaling.CaptionsChanged(state=signaling_values.CaptionsState(available=True)))
+    await view.locator(".toast").get_by_role("button", name="I agree").click()
+    assert await session.next_of(signaling.Consent) == signaling.Consent(text="captions-1", captions=True)
 
 
 async def test_an_insecure_address_says_why_and_offers_another(view: Page, server: ScriptedServer) -> None:

@@ -67,8 +67,15 @@ async def test_a_recording_is_announced_and_can_be_refused(view: Page, server: S
     await banner.get_by_role("button", name="Record me after all").click()
     assert await session.next_of(signaling.Consent) == signaling.Consent(text="recording-1", recording=True)
     await fits(view)
+    badge = view.locator(".recording-badge")
+    await expect(badge).to_have_text("REC")
+    await badge.click()
+    await expect(banner).to_be_hidden()
+    await badge.click()
+    await expect(banner.get_by_role("button", name="Stop recording me")).to_be_visible()
     await session.send(signaling.RecordingChanged(state=signaling_values.RecordingState(active=False)))
     await expect(banner).to_be_hidden()
+    await expect(badge).to_be_hidden()
 
 
 @at_both_sizes

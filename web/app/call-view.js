@@ -77,7 +77,7 @@ export class CallView {
     this.#chat = new Chat(call, { signal, close: () => this.openPanel('') });
     this.#people = new People(room, {
       signal, name, meeting: meeting.id, close: () => this.openPanel(''), act: (action, who) => this.#host(action, who), changed,
-      avatars: call.avatars, invite: this.#mayInvite ? () => void this.#invite() : null,
+      avatars: call.avatars, owner: () => call.owner, invite: this.#mayInvite ? () => void this.#invite() : null,
     });
     this.#captions = new Captions(room, { signal, name });
     this.#timer = new Timer(room, signal);

@@ -20,6 +20,7 @@ export class People {
   #controls = h('button', { type: 'button', class: 'button', 'data-host': 'controls', hidden: true, onclick: () => void this.#act('controls') },
     icon('shield'), t('people.controls'));
   #act;
+  #owner;
   #avatars;
   #name;
   #removed;
@@ -31,10 +32,11 @@ export class People {
   /**
    * @param {import('/sdk/parley.js').Room} room
    * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: (() => void)|null, changed: () => void,
-   *   avatars: import('./call-avatars.js').CallAvatars,
+   *   avatars: import('./call-avatars.js').CallAvatars, owner: () => boolean,
    *   act: (action: 'mute'|'release'|'mute-all'|'controls'|'more'|'promote'|'admit'|'deny', participant?: any) => Promise<void>}} options
    */
-  constructor(room, { signal, name, meeting, close, act, invite, changed, avatars }) {
+  constructor(room, { signal, name, meeting, close, act, invite, changed, avatars, owner }) {
+    this.#owner = owner;
     this.#avatars = avatars;
     avatars.addEventListener('change', () => this.#update(), { signal });
     this.#room = room;
@@ -91,7 +93,7 @@ export class People {
 
   #ownRow() {
     const { published, grants } = this.#room;
-    const note = grants.host ? t('people.host') : grants.publish.length === 0 ? t('people.attendee') : '';
+    const note = grants.host ? t(this.#owner() ? 'people.host' : 'people.co-host') : grants.publish.length === 0 ? t('people.attendee') : '';
     /** @param {string} source */
     const on = (source) => published.some((track) => track.source === source && !track.muted);
     return this.#fill(h('li', { class: 'person' }), {
@@ -106,7 +108,7 @@ export class People {
     const on = (source) => tracks.some((track) => track.source === source && !track.muted);
     const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
     this.#rows.set(participant.id, row);
-    const note = [!participant.connected && t('people.reconnecting'), participant.host && t('people.host'), participant.attendee && t('people.attendee'), participant.kind === 'ingress' && t('people.stream')].filter(Boolean).join(', ');
+    const note = [!participant.connected && t('people.reconnecting'), participant.host && t(this.#owner() ? 'people.co-host' : 'people.host'), participant.attendee && t('people.attendee'), participant.kind === 'ingress' && t('people.stream')].filter(Boolean).join(', ');
     const { id, name, attendee } = participant;
     const state = { id, picture: this.#avatars.of(id), name, note, attendee, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
     // Rebuilding a row under the pointer would lose the click and the focus.

@@ -628,6 +628,7 @@ export default {
   // Participants
   'people.camera-off': 'Camera off',
   'people.camera-on': 'Camera on',
+  'people.co-host': 'Co-host',
   'people.host': 'Host',
   'people.invite': 'Invite',
   'people.label': 'Participants',

@@ -630,6 +630,7 @@ export default {
   // Participants
   'people.camera-off': '视频已关闭',
   'people.camera-on': '视频已开启',
+  'people.co-host': '联席主持人',
   'people.host': '主持人',
   'people.invite': '邀请',
   'people.label': '成员',

@@ -24,8 +24,9 @@ from werkzeug.routing import Rule
 from control.config import ControlConfig, RateLimits
 from control.events.catalogue import KINDS, data_schema
 from control.files.images import Images
-from control.identity import passwords
+from control.identity import passwords, tokens
 from control.migrations import migrate
+from control.store import sessions
 from parley.embedded_postgres import EmbeddedPostgres
 from sfu.api.registration import NodeRecord
 from tests.control.harness import NODE_SECRET, Node, People, Server, serving
@@ -60,6 +61,13 @@ def cheap_passwords() -> Iterator[None]:
         hasher = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
         patch.setattr(passwords, "PasswordHasher", lambda **_: hasher())
         yield
+
+
+@pytest.fixture
+def long_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tokens outlast a test of all routes, for which a busy machine needs more than their five minutes."""
+    monkeypatch.setattr(tokens, "ACCESS_SECONDS", 3600)
+    monkeypatch.setattr(sessions, "PROOF_SECONDS", 3600)
 
 
 @pytest.fixture

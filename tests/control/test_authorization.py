@@ -11,9 +11,7 @@ import pytest
 
 from control.app import Application, declared_endpoints
 from control.config import ControlConfig
-from control.identity import tokens
 from control.services import open_services
-from control.store import sessions
 from tests.control.authorization_stage import CALLERS, fill, set_stage
 from tests.control.harness import People, Server
 
@@ -302,12 +300,8 @@ ENDING = {"POST /api/v1/auth/logout", "DELETE /api/v1/users/account"}
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.usefixtures("quick_thumbnails")
-async def test_every_route_lets_in_whom_it_should(
-    people: People, config: ControlConfig, dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tokens, "ACCESS_SECONDS", 3600)  # a busy machine needs more than five minutes for all of them
-    monkeypatch.setattr(sessions, "PROOF_SECONDS", 3600)
+@pytest.mark.usefixtures("long_sessions", "quick_thumbnails")
+async def test_every_route_lets_in_whom_it_should(people: People, config: ControlConfig, dsn: str) -> None:
     stage = await set_stage(people, config, dsn)
     wrong = []
     world, changed = await stage.meeting(), False

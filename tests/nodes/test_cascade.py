@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
+import pytest
 from playwright.async_api import Page
 
 from parley_client import Api, Joined, Room
@@ -10,11 +12,17 @@ from sfu.api import signaling
 from tests.e2e.test_browsers_meet import join_by_page
 from tests.support.call import become_admin, speaking
 from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, inbound, open_page
-from tests.support.server import running_server
+from tests.support.server import RunningServer, running_server
 
 ACTIVE_LAYERS = """() => watchedPeers.flatMap((peer) => peer.getSenders())
   .filter((sender) => sender.track?.kind === 'video')
   .flatMap((sender) => sender.getParameters().encodings).filter((encoding) => encoding.active).length"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server(workers="2", max_participants_per_node="1", inference="false") as running:
+        yield running
 
 
 async def heard(room: Room, track: str) -> None:
@@ -34,49 +42,47 @@ async def spilled(host: Api, guest: Api) -> tuple[str, Joined, Joined]:
                 return meeting, first, second
 
 
-async def test_participants_of_two_workers_meet() -> None:
-    with running_server(workers="2", max_participants_per_node="1", inference="false") as server:
-        async with Api(server.url) as host, Api(server.url) as guest:
-            await become_admin(host, server.setup_token)
-            meeting, first, second = await spilled(host, guest)
-            near, far = host.signaling_url(first), guest.signaling_url(second)
-            assert "node=" not in near
-            async with (
-                Room(near, token=first.token) as ann,
-                Room(far, token=second.token) as bob,
-                speaking(ann) as one,
-                speaking(bob) as two,
-            ):
-                await ann.until(lambda: second.participant in ann.state.participants)
-                await bob.until(lambda: first.participant in bob.state.participants)
-                await heard(ann, two.track)
-                await heard(bob, one.track)
-                await bob.send(signaling.Chat(text="from afar"))
-                await ann.until(lambda: [entry.text for entry in ann.state.chats] == ["from afar"])
-                people = f"/meetings/{meeting}/participants"
-                await host.request("POST", f"{people}/{first.participant}/mute", {"muted": ["microphone"]})
-                await bob.until(lambda: bob.state.tracks[one.track].muted)
-                present = (await host.request("GET", people))["participants"]
-                assert sum(entry["present"] for entry in present) == 2
-                await host.request("POST", f"{people}/{second.participant}/remove", {})
-                await ann.until(lambda: second.participant not in ann.state.participants)
+async def test_participants_of_two_workers_meet(server: RunningServer) -> None:
+    async with Api(server.url) as host, Api(server.url) as guest:
+        await become_admin(host, server.setup_token)
+        meeting, first, second = await spilled(host, guest)
+        near, far = host.signaling_url(first), guest.signaling_url(second)
+        assert "node=" not in near
+        async with (
+            Room(near, token=first.token) as ann,
+            Room(far, token=second.token) as bob,
+            speaking(ann) as one,
+            speaking(bob) as two,
+        ):
+            await ann.until(lambda: second.participant in ann.state.participants)
+            await bob.until(lambda: first.participant in bob.state.participants)
+            await heard(ann, two.track)
+            await heard(bob, one.track)
+            await bob.send(signaling.Chat(text="from afar"))
+            await ann.until(lambda: [entry.text for entry in ann.state.chats] == ["from afar"])
+            people = f"/meetings/{meeting}/participants"
+            await host.request("POST", f"{people}/{first.participant}/mute", {"muted": ["microphone"]})
+            await bob.until(lambda: bob.state.tracks[one.track].muted)
+            present = (await host.request("GET", people))["participants"]
+            assert sum(entry["present"] for entry in present) == 2
+            await host.request("POST", f"{people}/{second.participant}/remove", {})
+            await ann.until(lambda: second.participant not in ann.state.participants)
 
 
-async def test_deleting_a_meeting_ends_it_on_both_workers() -> None:
-    with running_server(workers="2", max_participants_per_node="1", inference="false") as server:
-        async with Api(server.url) as host, Api(server.url) as guest:
-            await become_admin(host, server.setup_token)
-            meeting, first, second = await spilled(host, guest)
-            async with (
-                Room(host.signaling_url(first), token=first.token) as ann,
-                Room(guest.signaling_url(second), token=second.token) as bob,
-            ):
-                await ann.until(lambda: second.participant in ann.state.participants)
-                await host.request("DELETE", f"/meetings/{meeting}")
-                for room in (ann, bob):
-                    async with asyncio.timeout(30):
-                        await room.over()
-                    assert "ended" in (room.state.closed or "")
+async def test_deleting_a_meeting_ends_it_on_both_workers(server: RunningServer) -> None:
+    async with Api(server.url) as host, Api(server.url) as guest:
+        await become_admin(host, server.setup_token)
+        meeting, first, second = await spilled(host, guest)
+        async with (
+            Room(host.signaling_url(first), token=first.token) as ann,
+            Room(guest.signaling_url(second), token=second.token) as bob,
+        ):
+            await ann.until(lambda: second.participant in ann.state.participants)
+            await host.request("DELETE", f"/meetings/{meeting}")
+            for room in (ann, bob):
+                async with asyncio.timeout(30):
+                    await room.over()
+                assert "ended" in (room.state.closed or "")
 
 
 async def enter(browser: Chromium, url: str, name: str) -> tuple[Page, str]:
@@ -102,24 +108,23 @@ async def until_width(page: Page, width: int, seconds: float) -> None:
     raise AssertionError(f"not {width} pixels wide within {seconds} s: {seen}")
 
 
-async def test_browsers_of_two_workers_are_sent_what_they_show() -> None:
-    with running_server(workers="2", max_participants_per_node="1", inference="false") as server:
-        async with Api(server.url) as host, Api(server.url) as guest:
-            await become_admin(host, server.setup_token)
-            await spilled(host, guest)
-            url = f"{server.url}/m/{await host.create_meeting('Large')}"
-            async with chromium(flags=(LOOPBACK_FLAG,)) as browser:
-                ada, near = await enter(browser, url, "Ada")
-                grace, far = await enter(browser, url, "Grace")
-                assert "node=" not in near
-                assert "node=" in far
-                await until_width(grace, 1280, 60)
-                await until_width(ada, 1280, 60)
-                await grace.set_viewport_size({"width": 400, "height": 300})
-                await until_width(grace, 320, 30)
-                async with asyncio.timeout(40):  # each node keeps unwatched tracks for 10 s
-                    while await ada.evaluate(ACTIVE_LAYERS) != 1:
-                        await asyncio.sleep(0.2)
-                await grace.set_viewport_size({"width": 1280, "height": 720})
-                await until_width(grace, 1280, 30)
-                await until_width(ada, 1280, 30)
+async def test_browsers_of_two_workers_are_sent_what_they_show(server: RunningServer) -> None:
+    async with Api(server.url) as host, Api(server.url) as guest:
+        await become_admin(host, server.setup_token)
+        await spilled(host, guest)
+        url = f"{server.url}/m/{await host.create_meeting('Large')}"
+        async with chromium(flags=(LOOPBACK_FLAG,)) as browser:
+            ada, near = await enter(browser, url, "Ada")
+            grace, far = await enter(browser, url, "Grace")
+            assert "node=" not in near
+            assert "node=" in far
+            await until_width(grace, 1280, 60)
+            await until_width(ada, 1280, 60)
+            await grace.set_viewport_size({"width": 400, "height": 300})
+            await until_width(grace, 320, 30)
+            async with asyncio.timeout(40):  # each node keeps unwatched tracks for 10 s
+                while await ada.evaluate(ACTIVE_LAYERS) != 1:
+                    await asyncio.sleep(0.2)
+            await grace.set_viewport_size({"width": 1280, "height": 720})
+            await until_width(grace, 1280, 30)
+            await until_width(ada, 1280, 30)

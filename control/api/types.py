@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
-# No control characters, and none that reverse or hide text (Unicode's bidirectional and zero-width ones). In Python,
-# `$` also matches before a final line feed; in JSON Schema, it does not. Hence the lookahead.
-_SHOWN = r"^[^\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]*$(?!\n)"
+from control.hidden_characters import HIDDEN
+
+# In Python, `$` also matches before a final line feed; in JSON Schema, it does not. Hence the lookahead.
+_SHOWN = rf"^[^{HIDDEN}]*$(?!\n)"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_SHOWN)]
 LongText = Annotated[str, msgspec.Meta(max_length=4000)]
 # No @: a name must not look like an address. Older accounts keep their names.

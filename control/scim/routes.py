@@ -68,6 +68,16 @@ def install(app: Quart, services: Services) -> None:
     route("PUT", "/Users/<user>", _replace)
     route("PATCH", "/Users/<user>", _patch)
     route("DELETE", "/Users/<user>", _delete)
+    app.after_request(_in_scim_form)
+
+
+async def _in_scim_form(response: Response) -> Response:
+    """Convert errors that no handler here has made: unknown paths and methods, and failures."""
+    if request.path.startswith(f"{PREFIX}/") and response.mimetype == "application/problem+json":
+        told = msgspec.json.decode(await response.get_data())
+        response.set_data(msgspec.json.encode(ScimError(response.status_code, told["detail"]).body))
+        response.content_type = _TYPE
+    return response
 
 
 async def _serve(services: Services, incoming: Request, handler: Handler, values: dict[str, str]) -> Response:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from control.hidden_characters import HIDDEN
 from control.scim import paths
 from control.scim.errors import invalid
 from control.scim.paths import CORE, ENTERPRISE
@@ -24,7 +25,7 @@ _KEPT = (
     "name", "nickName", "title", "userType", "preferredLanguage", "locale", "timezone", "phoneNumbers", "addresses",
 )  # fmt: skip
 _MAX_KEPT_BYTES = 16_384
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_HIDDEN = re.compile(f"[{HIDDEN}]")
 
 
 @dataclass(frozen=True, slots=True)

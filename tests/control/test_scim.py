@@ -15,6 +15,7 @@ from tests.control.harness import PASSWORD, Client, People
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 OKTA_CREATES = {
     "schemas": [CORE],
@@ -129,7 +130,7 @@ async def test_entra_provisions_changes_and_deletes(people: People, dsn: str) ->
     assert (await entra.scim("PATCH", user, off))[1]["active"] is False
     assert (await entra.scim("DELETE", user))[0] == 204
     status, gone = await entra.scim("GET", user)
-    assert (status, gone["status"], gone["schemas"]) == (404, "404", ["urn:ietf:params:scim:api:messages:2.0:Error"])
+    assert (status, gone["status"], gone["schemas"]) == (404, "404", [ERROR])
 
 
 async def test_an_account_that_exists_is_found_and_taken_over(people: People, dsn: str) -> None:
@@ -180,6 +181,9 @@ async def test_it_describes_itself(people: People, dsn: str) -> None:
         "/Users?count=many",
     ):
         assert (await okta.scim("GET", query))[0] == 400, query
+    for method, path, refused in (("GET", "/Groups", 404), ("POST", "/Bulk", 404), ("PUT", "/Users", 405)):
+        status, told = await okta.scim(method, path)
+        assert (status, told["schemas"], told["status"]) == (refused, [ERROR], str(refused)), path
 
 
 JSON = st.recursive(

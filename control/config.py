@@ -198,6 +198,8 @@ class ControlConfig:
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """Storage quota of one account."""
+    recordings_quota_bytes: int | None = None
+    """Quota of the recordings of one account's meetings, with their films; None is none."""
     oidc: tuple[OidcProvider, ...] = ()
     kafka: KafkaAccess | None = None
     """Kafka to publish events to; None leaves events in PostgreSQL. Needs the extra `kafka`."""

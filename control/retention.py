@@ -12,7 +12,7 @@ async def apply(services: Services) -> None:
     await services.media.forget_unfinished()
     async with services.pool.acquire() as connection:
         await _rows(connection, limits)
-        old = [] if limits.recordings_days is None else await recordings.older_than(connection, limits.recordings_days)
+        old = await recordings.outlived(connection, limits.recordings_days)
     for row in old:
         async with services.pool.acquire() as connection, connection.transaction():
             if not await recordings.delete(connection, row.id):

@@ -19,6 +19,7 @@ from typing import NamedTuple
 INFO_NAME = "recording.json"
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.sig"
+HOLD_NAME = "legal.hold"
 LEASE_NAME = "recording.lease"
 REPORTED_NAME = "manifest.reported"
 JOURNAL_SUFFIX = ".jnl"

@@ -25,7 +25,8 @@ class FoundFilm(NamedTuple):
 class FoundRecording(NamedTuple):
     """A recording. `state` is recording, sealing, ready, partial, or damaged (neither document can be read).
 
-    `manifest` is None until it is finished; `bytes` is the total of its files; `film` is the composition.
+    `manifest` is None until it is finished; `bytes` is the total of its files; `film` is the
+    composition, `hold` who placed a legal hold (`host` or `admin`), "" if nobody did.
     """
 
     recording: str
@@ -35,6 +36,7 @@ class FoundRecording(NamedTuple):
     bytes: int
     problem: str
     film: FoundFilm | None = None
+    hold: str = ""
 
 
 def rescan(store: ObjectStore) -> Iterator[FoundRecording]:
@@ -73,7 +75,8 @@ def _look(store: ObjectStore, name: str) -> FoundRecording:
     size = sum(one.size for one in found.values())
     files = {key.removeprefix(f"{name}/"): one for key, one in found.items()}
     film = None if manifest is None else _film(files, manifest)
-    return FoundRecording(name, state, info, manifest, size, problem, film)
+    held = _read(store, f"{name}/{layout.HOLD_NAME}") if layout.HOLD_NAME in files else None
+    return FoundRecording(name, state, info, manifest, size, problem, film, (held or b"").decode(errors="replace"))
 
 
 def _film(files: Mapping[str, ObjectInfo], manifest: Manifest) -> FoundFilm | None:

@@ -26,8 +26,8 @@ from control.http import entity_tags
 from control.meetings import grants, schedule, setting_changes
 from control.meetings.ending import end_in_transaction, ended
 from control.nodes import webtransport
-from control.problem import not_found
-from control.store import breakouts, meetings, outbox, placements, recordings, rooms
+from control.problem import Problem, not_found
+from control.store import audit, breakouts, meetings, outbox, placements, recordings, rooms
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role
 
@@ -87,6 +87,7 @@ async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
     """Create a meeting hosted by the caller."""
     await call.services.limits.spend("create-meeting", call.user.user, 300, 3600)
     settings = body.settings
+    _check_retention(call, settings.keep_recordings_days)
     plan = Plan(
         title=body.title,
         description=body.description,
@@ -180,6 +181,10 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
         plan = _changed_plan(old, body, passcode_hash)
         schedule.check(plan)
         changed = await meetings.update(connection, meeting, plan)
+        before, after = (grants.settings_of(one).keep_recordings_days for one in (old, changed))
+        if before != after:
+            _check_retention(call, after)
+            await audit.write(connection, call.actor, "set_recording_retention", meeting, call.address, meeting=meeting)
         states = await setting_changes.carry(connection, changed, old)
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "meeting.updated", {"meeting": meeting})
     call.services.nodes.push(*states)
@@ -245,6 +250,13 @@ async def get_room(call: Call, meeting: str) -> RoomState:
         recording=state.recording.recording if state.recording else None,
         opened_at=live.opened_at if live else None,
     )
+
+
+def _check_retention(call: Call, days: int | None) -> None:
+    """Raise Problem 400 if a meeting would keep its recordings for longer than the server does."""
+    limit = call.services.config.retention.recordings_days
+    if days is not None and limit is not None and days > limit:
+        raise Problem(400, "invalid_retention", f"This server keeps recordings for at most {limit} days.")
 
 
 def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | None) -> Plan:

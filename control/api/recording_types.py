@@ -56,12 +56,16 @@ class StorageState(Answer, frozen=True, kw_only=True):
     """State of the storage: why no recording can be stored now, and how long the disk will last at last week's rate.
 
     `free_bytes` is null if the store does not report it. `days_left` is also null if nothing was recorded lately.
+    `used_bytes` is the size of the recordings of the host (of the caller, in a list of all their meetings), and
+    `quota_bytes` the size from which they cannot start another one; null if there is no quota.
     """
 
     healthy: bool
     problem: str | None
     free_bytes: int | None
     days_left: float | None
+    used_bytes: int
+    quota_bytes: int | None
 
 
 class Recordings(Answer, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ endpoints = Endpoints("recordings", scope="recordings")
 
 def public_recording(services: Services, row: RecordingRow, title: str) -> Recording:
     film = None if row.composed is None else row.composed["file"]
-    days = services.config.retention.recordings_days
+    days = row.kept_days(services.config.retention.recordings_days)
     finished = row.state not in {"recording", "sealing"}
     deleted_at = row.started_at + timedelta(days=days) if days is not None and finished and row.hold is None else None
     held = row.hold is not None
@@ -75,7 +75,7 @@ async def list_meeting_recordings(call: Call, meeting: str, query: RecordingPage
     window = window_of(query, RecordingRow)
     async with call.services.pool.acquire() as connection:
         rows = await recordings.of_all_rooms(connection, meeting, window, query.state)
-        return await _answer(call.services, connection, rows, query)
+        return await _answer(call.services, connection, rows, query, call.standing.meeting.host_id)
 
 
 @endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)
@@ -84,16 +84,20 @@ async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
     window = window_of(query, RecordingRow)
     async with call.services.pool.acquire() as connection:
         rows = await recordings.of_user(connection, call.user.user, window, query.state, query.search)
-        return await _answer(call.services, connection, rows, query)
+        return await _answer(call.services, connection, rows, query, call.user.user)
 
 
 async def _answer(
-    services: Services, connection: Connection, rows: list[tuple[RecordingRow, str]], query: RecordingPageQuery
+    services: Services,
+    connection: Connection,
+    rows: list[tuple[RecordingRow, str]],
+    query: RecordingPageQuery,
+    owner: str,
 ) -> Recordings:
     shown, following = page_of(rows, query, holder=lambda entry: entry[0])
     return Recordings(
         recordings=[public_recording(services, row, title) for row, title in shown],
-        storage=await _storage(services, connection),
+        storage=await _storage(services, connection, owner),
         next=following,
     )
 
@@ -199,6 +203,7 @@ async def hold_recording(call: Call, recording: str, body: HoldRecording) -> Rec
     """Place or release a legal hold. Only administrators may change a hold that an administrator placed.
 
     Neither people nor retention delete a recording on hold, nor its meeting, films, captions or owner's account.
+    Retention also keeps the chat, notes and summary of its meeting.
     """
     admin = call.standing.admin
     hold: Hold | None = ("admin" if admin else "host") if body.held else None
@@ -206,6 +211,7 @@ async def hold_recording(call: Call, recording: str, body: HoldRecording) -> Rec
         row = await recordings.set_hold(connection, recording, hold, admin=admin)
         if row is None:
             raise forbidden("An administrator placed this hold. Only administrators may change it.")
+        await call.services.archive.set_hold(recording, hold)
         action = "hold_recording" if body.held else "release_recording"
         await audit.write(connection, call.actor, action, recording, call.address)
     return public_recording(call.services, row, call.standing.meeting.title)
@@ -225,7 +231,7 @@ async def delete_recording(call: Call, recording: str) -> Done:
     return Done()
 
 
-async def _storage(services: Services, connection: Connection) -> StorageState:
+async def _storage(services: Services, connection: Connection, owner: str) -> StorageState:
     trouble = await services.archive.trouble()
     per_day = await recordings.bytes_per_day(connection)
     free = await services.archive.free()
@@ -234,6 +240,8 @@ async def _storage(services: Services, connection: Connection) -> StorageState:
         problem=None if trouble is None else trouble.detail,
         free_bytes=free,
         days_left=round(free / per_day, 1) if free is not None and per_day else None,
+        used_bytes=await recordings.bytes_of(connection, owner),
+        quota_bytes=services.config.recordings_quota_bytes,
     )
 
 

@@ -29,6 +29,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _COMPOSED = re.compile(r"(composed-[0-9]{1,12}|film-[a-z0-9_]{1,64}-[0-9]{1,6})\.(mp4|webm|m4a|mp3|jpg|vtt)")
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
+HOLD = "legal.hold"
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +145,17 @@ class Archive:
         stem = name.rpartition(".")[0]
         for one in (name, f"{stem}.jpg", f"{stem}.vtt"):
             await self.objects.remove(f"{_checked(recording)}/{one}")
+
+    async def set_hold(self, recording: str, hold: str | None) -> None:
+        """Note a legal hold beside the files, so that it survives the loss of the database; raises Problem 502."""
+        key = f"{_checked(recording)}/{HOLD}"
+        try:
+            if hold is None:
+                await self.objects.remove(key)
+            else:
+                await self.objects.put(key, hold.encode())
+        except OSError as error:
+            raise unavailable() from error
 
     async def remove(self, recording: str) -> None:
         """Delete a recording from store and disk; a missing one is no error."""

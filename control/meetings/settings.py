@@ -9,6 +9,7 @@ from sfu.api.desired_state import ConsentPolicy
 VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
 MAX_CAPACITY = 10_000
 Capacity = Annotated[int, msgspec.Meta(ge=2, le=MAX_CAPACITY)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,7 +19,8 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
     add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted. `broadcast`
     starts a broadcast automatically when the meeting begins, if it has outputs. In a `webinar`, newcomers join as
-    viewers; a host makes them participants to let them speak.
+    viewers; a host makes them participants to let them speak. Recordings are deleted `keep_recordings_days` after their
+    start, or when the server deletes them if that is null.
     """
 
     guests: bool = True
@@ -35,6 +37,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     broadcast: bool = False
     codec: VideoCodec = "VP8"
     capacity: Capacity = 500
+    keep_recordings_days: Days | None = None
 
 
 class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +57,7 @@ class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     broadcast: bool | msgspec.UnsetType | None = msgspec.UNSET
     codec: VideoCodec | msgspec.UnsetType | None = msgspec.UNSET
     capacity: Capacity | msgspec.UnsetType | None = msgspec.UNSET
+    keep_recordings_days: Days | msgspec.UnsetType | None = msgspec.UNSET
 
     def onto(self, settings: MeetingSettings) -> MeetingSettings:
         """Return the settings with this patch applied."""

@@ -46,6 +46,7 @@ async def start(services: Services, wish: Wish) -> RecordingRow:
         state = await rooms.edit_state(connection, meeting, lambda before: _with(before, desired))
         if state is None:
             raise not_found("This meeting does not exist.")
+        await _check_quota(services, connection, meeting)
         started_at = datetime.fromtimestamp(desired.started_at / 1000, UTC)
         row = await recordings.start(connection, desired.recording, meeting, desired.started_by, started_at)
         payload = {"meeting": meeting, "recording": row.id, "by": wish.actor}
@@ -53,6 +54,19 @@ async def start(services: Services, wish: Wish) -> RecordingRow:
         await audit.write(connection, wish.actor, "start_recording", row.id, wish.address, meeting=meeting)
     services.nodes.push(state)
     return row
+
+
+async def _check_quota(services: Services, connection: Connection, meeting: str) -> None:
+    """Raise Problem 507 if the recordings of the meeting's host use up their quota."""
+    quota = services.config.recordings_quota_bytes
+    row = await meetings.by_id(connection, meeting)
+    if quota is None or row is None:
+        return
+    used = await recordings.bytes_of(connection, row.host_id)
+    if used >= quota:
+        sizes = f"{used / 1e9:.1f} of {quota / 1e9:.1f} GB"
+        detail = f"The recordings of the meeting's host use up their quota ({sizes}). Delete some first."
+        raise Problem(507, "recordings_quota", detail)
 
 
 def _with(before: DesiredState, desired: DesiredRecording) -> DesiredState:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from control.database import Connection
+from control.store.recordings import HELD_MEETINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ async def remove(connection: Connection, meeting: str, first: int, last: int) ->
 
 
 async def forget(connection: Connection, days: int) -> None:
-    """Delete the documents that nobody has changed for a number of days."""
+    """Delete the documents that nobody has changed for a number of days, except those of meetings on hold."""
     await connection.execute(
-        "DELETE FROM document_updates d WHERE NOT EXISTS (SELECT 1 FROM document_updates later"
-        " WHERE later.meeting_id = d.meeting_id AND later.written_at >= now() - make_interval(days => $1))",
+        "DELETE FROM document_updates d WHERE NOT EXISTS (SELECT 1 FROM document_updates later"  # noqa: S608  constants
+        " WHERE later.meeting_id = d.meeting_id AND later.written_at >= now() - make_interval(days => $1))"
+        f" AND meeting_id NOT IN {HELD_MEETINGS}",
         days,
     )

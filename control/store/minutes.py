@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from control.database import Connection
+from control.store.recordings import HELD_MEETINGS
 
 State = Literal["none", "writing", "ready", "failed"]
 
@@ -50,4 +51,8 @@ async def settle(
 
 
 async def forget(connection: Connection, days: int) -> None:
-    await connection.execute("DELETE FROM meeting_minutes WHERE made_at < now() - make_interval(days => $1)", days)
+    await connection.execute(
+        "DELETE FROM meeting_minutes WHERE made_at < now() - make_interval(days => $1)"  # noqa: S608  constants
+        f" AND meeting_id NOT IN {HELD_MEETINGS}",
+        days,
+    )

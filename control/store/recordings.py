@@ -12,6 +12,8 @@ from sfu.api.facts import RecordingFinished, SegmentClosed
 
 State = Literal["recording", "sealing", "ready", "partial", "empty"]
 Hold = Literal["host", "admin"]
+HELD_MEETINGS = "(SELECT meeting_id FROM meeting_recordings WHERE hold IS NOT NULL)"
+"""A subquery: the meetings whose chat, captions and notes a hold keeps."""
 TABLES = ("meeting_recordings", "recording_segments", "recording_links")
 """Tables that `parley recording rescan` restores."""
 
@@ -59,6 +61,11 @@ class RecordingRow(msgspec.Struct, frozen=True):
     stalled: str | None
     problems: list[str]
     hold: Hold | None
+    keep_days: int | None
+
+    def kept_days(self, limit: int | None) -> int | None:
+        """Return the days after which retention deletes it, given the server's limit; None for never."""
+        return min((days for days in (self.keep_days, limit) if days is not None), default=None)
 
 
 async def start(connection: Connection, recording: str, meeting: str, started_by: str, at: datetime) -> RecordingRow:
@@ -199,6 +206,18 @@ async def bytes_per_day(connection: Connection) -> float:
     return float(taken) / 7
 
 
+async def bytes_of(connection: Connection, owner: str) -> int:
+    """Return the bytes of the recordings of somebody's meetings: finished files or segments, and films."""
+    return await connection.value(
+        int,
+        "SELECT coalesce(sum(coalesce(r.bytes, (SELECT sum(s.bytes) FROM recording_segments s"
+        " WHERE s.recording_id = r.id), 0) + coalesce((r.composed->>'bytes')::bigint, 0)"
+        " + coalesce((SELECT sum((f.made->>'bytes')::bigint) FROM recording_films f WHERE f.recording_id = r.id), 0)),"
+        " 0)::bigint FROM meeting_recordings r WHERE r.owner_id = $1",
+        owner,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     key: str
@@ -232,6 +251,7 @@ class Found:
     segments: tuple[Segment, ...]
     film: Film | None
     problems: tuple[str, ...] = ()
+    hold: Hold | None = None
 
     @property
     def started_at(self) -> datetime:
@@ -259,11 +279,12 @@ async def restore(connection: Connection, found: Found) -> bool:
         return False
     await connection.execute(
         "INSERT INTO meeting_recordings (id, meeting_id, state, started_at, stopped_at, finished_at, duration_ms,"
-        " bytes, manifest, composed, problems) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10)"
+        " bytes, manifest, composed, problems, hold) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10, $11)"
         " ON CONFLICT (id) DO UPDATE SET problems = excluded.problems,"
         " state = excluded.state, stopped_at = excluded.stopped_at, duration_ms = excluded.duration_ms,"
         " bytes = excluded.bytes, manifest = excluded.manifest,"
-        " composed = coalesce(meeting_recordings.composed, excluded.composed)",
+        " composed = coalesce(meeting_recordings.composed, excluded.composed),"
+        " hold = coalesce(meeting_recordings.hold, excluded.hold)",
         found.recording,
         found.meeting,
         found.state,
@@ -274,6 +295,7 @@ async def restore(connection: Connection, found: Found) -> bool:
         None if found.duration_ms is None else f"{found.recording}/manifest.json",
         found.composed(),
         list(found.problems),
+        found.hold,
     )
     await connection.executemany(
         "INSERT INTO recording_segments (recording_id, key, track, participant_id, bytes, sha256, closed_at)"
@@ -365,11 +387,11 @@ async def give_up(connection: Connection, recording: str) -> None:
     )
 
 
-async def older_than(connection: Connection, days: int) -> list[RecordingRow]:
-    """Return finished recordings that started more than `days` ago and are not on hold."""
+async def outlived(connection: Connection, days: int | None) -> list[RecordingRow]:
+    """Return finished recordings, not on hold, that are older than their meeting or the server (`days`) keeps them."""
     return await connection.all(
         RecordingRow,
         "SELECT * FROM meeting_recordings WHERE state IN ('ready', 'partial', 'empty') AND hold IS NULL"
-        " AND started_at < now() - make_interval(days => $1) LIMIT 1000",
+        " AND started_at < now() - make_interval(days => least(keep_days, $1::integer)) LIMIT 1000",
         days,
     )

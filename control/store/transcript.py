@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control.database import Connection
+from control.store.recordings import HELD_MEETINGS
 from control.store.window import Window, rows
 from sfu.api.facts import CaptionFinal, ChatSent, ConsentAnswered, MessageReacted
 
@@ -231,13 +232,18 @@ async def consented(connection: Connection, meeting: str, participant: str) -> b
 
 
 async def forget_chat(connection: Connection, days: int) -> None:
-    await connection.execute("DELETE FROM signaling_messages WHERE sent_at < now() - make_interval(days => $1)", days)
+    """Delete messages older than `days`, except those of meetings with a recording on hold."""
+    await connection.execute(
+        "DELETE FROM signaling_messages WHERE sent_at < now() - make_interval(days => $1)"  # noqa: S608  constants
+        f" AND meeting_id NOT IN {HELD_MEETINGS}",
+        days,
+    )
 
 
 async def forget_captions(connection: Connection, days: int) -> None:
     """Delete captions older than `days`, except those of meetings with a recording on hold."""
     await connection.execute(
-        "DELETE FROM captions WHERE said_at < now() - make_interval(days => $1) AND meeting_id NOT IN"
-        " (SELECT meeting_id FROM meeting_recordings WHERE hold IS NOT NULL)",
+        "DELETE FROM captions WHERE said_at < now() - make_interval(days => $1)"  # noqa: S608  constants
+        f" AND meeting_id NOT IN {HELD_MEETINGS}",
         days,
     )

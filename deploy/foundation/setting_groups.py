@@ -121,9 +121,17 @@ _RETENTION = Group(
     (
         Setting("max_upload_bytes", int, 2 * 1024**3, "largest file that can be uploaded"),
         Setting("quota_bytes", int, 20 * 1024**3, "bytes of files that one account can keep"),
+        Setting(
+            "recordings_quota_bytes", int, None, "bytes of recordings that one account can keep; unset: any number"
+        ),
         Setting("keep_chat_days", int, None, "days before chat, notes and whiteboards are deleted; unset: never"),
         Setting("keep_captions_days", int, None, "days before captions are deleted; unset: never"),
-        Setting("keep_recordings_days", int, None, "days before recordings are deleted; unset: never"),
+        Setting(
+            "keep_recordings_days",
+            int,
+            None,
+            "days before recordings are deleted, or earlier if a meeting says so; unset: never",
+        ),
         Setting("recording_key", Path, None, "PEM key (Ed25519) that signs recordings; unset: one beside them"),
         Setting("films_at_once", int, 0, "combined videos created at the same time; 0: half the number of cores"),
         Setting("private_webhooks", bool, False, "webhooks may call addresses in private networks, also by plain HTTP"),

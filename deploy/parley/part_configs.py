@@ -96,6 +96,7 @@ def control_config(settings: Settings) -> ControlConfig:
         media_dir=settings["media_dir"],
         max_upload_bytes=settings["max_upload_bytes"],
         quota_bytes=settings["quota_bytes"],
+        recordings_quota_bytes=settings["recordings_quota_bytes"],
         limits=_limits(settings),
         s3=s3_config(settings),
         inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",

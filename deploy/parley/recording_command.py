@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from control.recordings.rescan import take
-from control.store.recordings import Film, Found, Segment, State
+from control.store.recordings import Film, Found, Hold, Segment, State
 from foundation.settings import Settings
 from objects.opening import open_store
 from parley.part_configs import embedded_postgres, s3_config
@@ -18,6 +18,7 @@ from recorder.rescan import FoundRecording
 from recorder.rescan import rescan as files_of
 from recorder.verification import Report, verify
 
+_HOLDS: dict[str, Hold] = {"host": "host", "admin": "admin"}
 _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": "empty"}
 
 
@@ -122,6 +123,7 @@ def _row(found: FoundRecording) -> Found | None:
                 storyboard=found.film.storyboard,
                 chapters=[chapter._asdict() for chapter in found.film.chapters],
             ),
+            hold=_HOLDS.get(found.hold),
         )
     if info is None or found.state == "damaged":
         return None
@@ -135,4 +137,5 @@ def _row(found: FoundRecording) -> Found | None:
         bytes=None,
         segments=(),
         film=None,
+        hold=_HOLDS.get(found.hold),
     )

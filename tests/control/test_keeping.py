@@ -1,6 +1,7 @@
 """Sharing, retention, export, and repair from the command line."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import aiohttp
 import asyncpg
@@ -11,7 +12,8 @@ from control.config import ControlConfig, Retention
 from control.problem import Problem
 from control.retention import apply
 from control.services import open_services
-from tests.control.harness import PASSWORD, People
+from recorder.rescan import rescan
+from tests.control.harness import PASSWORD, People, serving
 from tests.control.test_recordings import DATA, recorded
 
 
@@ -92,6 +94,39 @@ async def test_retention_deletes_what_is_too_old(people: People, config: Control
     assert [row["action"] for row in kept] == ["retention_recording"]
 
 
+async def test_a_meeting_may_keep_its_recordings_for_fewer_days(config: ControlConfig, dsn: str) -> None:
+    config = replace(config, retention=Retention(recordings_days=30), recordings_quota_bytes=1)
+    async with serving(config) as server, aiohttp.ClientSession() as session:
+        host, other = await People(session, server).user("ada"), await People(session, server).user("bob")
+        meeting, recording = await recorded(host, config)
+        path, start = f"/api/v1/meetings/{meeting}", f"/api/v1/meetings/{meeting}/recording/start"
+        storage = (await host.ok("GET", f"{path}/recordings"))["storage"]
+        assert storage["used_bytes"] > storage["quota_bytes"] == 1
+        assert await host.refused("POST", start) == (507, "recordings_quota")
+        elsewhere = (await other.ok("POST", "/api/v1/meetings", {}))["id"]
+        await other.ok("POST", f"/api/v1/meetings/{elsewhere}/recording/start")
+        for days, refusal in ((0, "invalid_request"), (31, "invalid_retention")):
+            assert await host.refused("PATCH", path, {"settings": {"keep_recordings_days": days}}) == (400, refusal)
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE meeting_recordings SET started_at = now() - interval '8 days'")
+        services = await open_services(config)
+        try:
+            await apply(services)
+            await host.ok("PATCH", path, {"settings": {"keep_recordings_days": 7}})
+            shown = (await host.ok("GET", f"/api/v1/recordings/{recording}"))["recording"]
+            kept = datetime.fromisoformat(shown["deleted_at"]) - datetime.fromisoformat(shown["started_at"])
+            assert kept == timedelta(days=7)
+            await apply(services)
+        finally:
+            await services.close()
+        assert await host.refused("GET", f"/api/v1/recordings/{recording}") == (404, "not_found")
+        await host.ok("POST", start)
+        again = await connection.fetchval("SELECT keep_days FROM meeting_recordings WHERE meeting_id = $1", meeting)
+        actions = [row["action"] for row in await connection.fetch("SELECT action FROM operation_logs")]
+        await connection.close()
+        assert again == 7 and actions.count("set_recording_retention") == 1
+
+
 async def test_a_hold_stops_every_deletion(people: People, config: ControlConfig, dsn: str) -> None:
     host, admin = await people.user("ada"), await people.user("root")
     meeting, held = await recorded(host, config)
@@ -103,10 +138,18 @@ async def test_a_hold_stops_every_deletion(people: People, config: ControlConfig
     connection = await asyncpg.connect(dsn)
     await connection.execute("UPDATE users SET role = 'admin' WHERE username = 'root'")
     await connection.execute("UPDATE meeting_recordings SET started_at = now() - interval '31 days'")
-    services = await open_services(replace(config, retention=Retention(recordings_days=30)))
+    services = await open_services(replace(config, retention=Retention(recordings_days=30, chat_days=1)))
     try:
+        await connection.execute(
+            "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, text, sent_at)"
+            " SELECT $1, 'm1', id, 'Ada', 'hello', now() - interval '2 days' FROM meeting_participants"
+            " WHERE meeting_id = $1 LIMIT 1",
+            meeting,
+        )
         await apply(services)
         assert (await host.ok("GET", path))["recording"]["held"] is True
+        assert await connection.fetchval("SELECT count(*) FROM signaling_messages") == 1
+        assert [found.hold for found in rescan(services.archive.objects.store)] == ["host"]
         await admin.ok("PUT", f"{path}/hold", {"held": True})
         assert await host.refused("PUT", f"{path}/hold", {"held": False}) == (403, "forbidden")
         await admin.ok("PUT", f"{path}/hold", {"held": False})
@@ -114,6 +157,7 @@ async def test_a_hold_stops_every_deletion(people: People, config: ControlConfig
     finally:
         await services.close()
     assert await host.refused("GET", path) == (404, "not_found")
+    assert await connection.fetchval("SELECT count(*) FROM signaling_messages") == 0
     logged = await connection.fetch(
         "SELECT action FROM operation_logs WHERE target = $1 AND action LIKE '%\\_recording'", held
     )

@@ -46,7 +46,7 @@ CAPTIONS = [
         ("p2", "Grace Hopper", 40_000, "The budget holds, I think: <b>twice</b> as much as last year."),
     )
 ]
-STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None}
+STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None, "used_bytes": 0, "quota_bytes": None}
 GRACE = signaling_values.ParticipantInfo(participant="p2", name="Grace Hopper")
 
 

@@ -129,7 +129,8 @@ def prepare(server: ScriptedServer) -> None:
                 RECORDING,
                 RECORDING | {"id": "r2", "state": "partial", "problems": ["cam: 3 packets are lost"]},
             ],
-            "storage": STORAGE | {"free_bytes": 5_000_000_000, "days_left": 12.5},
+            "storage": STORAGE
+            | {"free_bytes": 5 * 10**9, "days_left": 12.5, "used_bytes": 4_600_000_000, "quota_bytes": 5 * 10**9},
         },
         "/meetings/m1/minutes": {"state": "done", "text": "We met.", "model": "a model", "error": None},
         "/recordings": {"recordings": [RECORDING, RECORDING | {"id": "r2", "state": "partial"}], "storage": STORAGE},

@@ -8,7 +8,7 @@ from tests.web.page_stage import SUMMARY
 from tests.web.scripted import ScriptedServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None}
+STORAGE = {"healthy": True, "problem": "", "free_bytes": None, "days_left": None, "used_bytes": 0, "quota_bytes": None}
 
 
 async def test_minutes_are_waited_for_shown_and_missed(chromium: Browser, server: ScriptedServer) -> None:

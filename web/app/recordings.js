@@ -12,6 +12,8 @@ import { t } from './words.js';
 import { top } from './shell.js';
 
 const AGAIN_MS = 2_000;
+/** The share of the quota from which a warning is shown. */
+const NEARLY = 0.8;
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showRecordings(page, context) {
@@ -34,7 +36,8 @@ export async function showRecordings(page, context) {
 async function load(meeting, list, storage, signal) {
   const { recordings, storage: state } = await everything(`/meetings/${encodeURIComponent(meeting)}/recordings`);
   if (signal.aborted) return;
-  storage.textContent = room(state);
+  storage.textContent = [room(state), quota(state)].filter(Boolean).join(' · ');
+  storage.classList.toggle('problem', nearlyUsed(state));
   list.replaceChildren(...(recordings.length > 0 ? recordings.map((/** @type {any} */ recording) => row(recording, signal)) : [h('li', { class: 'empty' }, t('recordings.empty'))]));
   if (recordings.some((/** @type {any} */ recording) => recording.state === 'recording' || recording.state === 'sealing')) {
     const timer = setTimeout(() => void load(meeting, list, storage, signal).catch(() => undefined), AGAIN_MS);
@@ -61,6 +64,19 @@ function room(storage) {
   const free = size(storage.free_bytes);
   if (storage.days_left === null) return t('recordings.free', { size: free });
   return t('recordings.free-days', { size: free, days: Math.floor(storage.days_left) });
+}
+
+/** Whether the quota will soon refuse recordings. @param {any} storage */
+function nearlyUsed(storage) {
+  return storage.quota_bytes !== null && storage.used_bytes >= NEARLY * storage.quota_bytes;
+}
+
+/** The host's quota, in words. @param {any} storage */
+function quota(storage) {
+  if (storage.quota_bytes === null) return '';
+  const words = { used: size(storage.used_bytes), quota: size(storage.quota_bytes) };
+  if (storage.used_bytes >= storage.quota_bytes) return t('recordings.quota-used', words);
+  return t(nearlyUsed(storage) ? 'recordings.quota-near' : 'recordings.quota', words);
 }
 
 /** @param {any} recording @param {AbortSignal} signal */

@@ -57,9 +57,13 @@ function fields(meeting) {
   codec.select.name = 'codec';
   codec.select.append(...CODECS.map(([value, words]) => h('option', { value }, words)));
   codec.select.value = settings.codec ?? 'VP8';
+  const kept = field(t('schedule.keep-recordings'), {
+    name: 'keep-recordings', type: 'number', min: 1, max: 3650, inputmode: 'numeric', value: settings.keep_recordings_days ?? '',
+    placeholder: t('schedule.keep-recordings-always'), hint: t('schedule.keep-recordings-hint'),
+  });
   const more = h('details', { class: 'more-options' },
     h('summary', {}, t('home.options')),
-    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, webinar.element, live.element, sealed.element, consent.element, codec.element));
+    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, webinar.element, live.element, sealed.element, consent.element, kept.element, codec.element));
   // Open the section with the invalid field: browsers cannot show a message in a closed one.
   more.addEventListener('invalid', () => (more.open = true), true);
   const read = () => ({
@@ -70,6 +74,7 @@ function fields(meeting) {
     settings: {
       guests: guests.input.checked, lobby: lobby.input.checked, mute_on_entry: muted.input.checked, e2ee: sealed.input.checked, webinar: webinar.input.checked,
       broadcast: live.input.checked, consent: consent.select.value, codec: codec.select.value,
+      keep_recordings_days: kept.input.value === '' ? null : Number(kept.input.value),
     },
   });
   return { element: h('div', { class: 'form' }, title.element, time.element, about.element, guests.element, lobby.element, more), read };

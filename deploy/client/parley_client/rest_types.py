@@ -274,6 +274,7 @@ class ChangedSettings(TypedDict):
     broadcast: NotRequired[bool | None]
     codec: NotRequired[Literal["AV1", "H264", "VP8", "VP9"] | None]
     capacity: NotRequired[int | None]
+    keep_recordings_days: NotRequired[int | None]
 
 
 class Chapter(TypedDict):
@@ -743,7 +744,8 @@ class MeetingSettings(TypedDict):
     codec that browsers send; they add VP8 if somebody cannot decode it. `mute_on_entry` asks
     clients of all but hosts to start muted. `broadcast` starts a broadcast automatically when the
     meeting begins, if it has outputs. In a `webinar`, newcomers join as viewers; a host makes them
-    participants to let them speak.
+    participants to let them speak. Recordings are deleted `keep_recordings_days` after their start,
+    or when the server deletes them if that is null.
     """
 
     guests: NotRequired[bool]
@@ -760,6 +762,7 @@ class MeetingSettings(TypedDict):
     broadcast: NotRequired[bool]
     codec: NotRequired[Literal["AV1", "H264", "VP8", "VP9"]]
     capacity: NotRequired[int]
+    keep_recordings_days: NotRequired[int | None]
 
 
 class MeetingSummary(TypedDict):
@@ -1444,13 +1447,17 @@ class StorageOwner(TypedDict):
 class StorageState(TypedDict):
     """State of the storage: why no recording can be stored now, and how long the disk will last at
     last week's rate. `free_bytes` is null if the store does not report it. `days_left` is also null
-    if nothing was recorded lately.
+    if nothing was recorded lately. `used_bytes` is the size of the recordings of the host (of the
+    caller, in a list of all their meetings), and `quota_bytes` the size from which they cannot
+    start another one; null if there is no quota.
     """
 
     healthy: bool
     problem: str | None
     free_bytes: int | None
     days_left: float | None
+    used_bytes: int
+    quota_bytes: int | None
 
 
 class Stored(TypedDict):

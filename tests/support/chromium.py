@@ -26,6 +26,8 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
 )
 LOOPBACK_FLAG = "--allow-loopback-in-peer-connection"
+FEW_PICTURES = "--use-fake-device-for-media-stream=fps=5"
+"""A camera of 5 pictures a second instead of 20, for long calls in which it need not send all its layers at once."""
 
 WATCH_PEERS = """
 (() => {

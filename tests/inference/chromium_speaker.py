@@ -10,7 +10,7 @@ import numpy as np
 
 from parley_client import Api, Room
 from tests.inference.material import RATE, Prompt, silence
-from tests.support.chromium import FEW_PICTURES, LOOPBACK_FLAG, chromium, open_page
+from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer
 
 LEAD_SECONDS = 12
@@ -44,7 +44,7 @@ async def captions_of(server: RunningServer, admin: Api, spoken: Sequence[Prompt
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "speech.wav"
         seconds = write_speech(file, spoken)
-        flags = [LOOPBACK_FLAG, FEW_PICTURES, f"--use-file-for-fake-audio-capture={file}%noloop"]
+        flags = [LOOPBACK_FLAG, f"--use-file-for-fake-audio-capture={file}%noloop"]
         async with Api(server.url) as guest:
             joined = await guest.join(meeting, "Listener")
         async with (

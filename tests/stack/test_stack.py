@@ -24,7 +24,7 @@ from sfu.server import event_metrics
 from tests.inference.chromium_speaker import write_speech
 from tests.inference.material import prompt
 from tests.support.call import become_admin, call
-from tests.support.chromium import FEW_PICTURES, LOOPBACK_FLAG, chromium, inbound, open_page
+from tests.support.chromium import LOOPBACK_FLAG, chromium, inbound, open_page
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import eventually, until
 
@@ -137,7 +137,7 @@ async def speaking_browser(stack: Stack, meeting: str, scratch: Path) -> AsyncIt
     """A browser in the meeting that sends its camera and is heard speaking, and agreed to be recorded and captioned."""
     file = scratch / "speech.wav"
     write_speech(file, [prompt("vm-options"), prompt("demo-thanks")])
-    flags = [LOOPBACK_FLAG, FEW_PICTURES, f"--use-file-for-fake-audio-capture={file}"]
+    flags = [LOOPBACK_FLAG, f"--use-file-for-fake-audio-capture={file}"]
     async with chromium(flags=flags) as browser:
         page = await open_page(browser, f"{stack.url}/m/{meeting}")
         await page.get_by_label("Your name").fill("Browser")

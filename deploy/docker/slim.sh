@@ -5,8 +5,10 @@ set -eu
 site=$(echo "$1"/lib/python3*/site-packages)
 find "$site" -depth -type d \( -name tests -o -name SelfTest \) -exec rm -rf {} +
 find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.cc' -o -name '*.h' -o -name '*.a' \) -delete
-rm -rf "$site"/onnx/backend/test "$site"/onnxruntime/transformers "$site"/onnxruntime/tools \
-    "$site"/onnxruntime/quantization "$site"/onnxruntime/datasets "$site"/onnx/reference/ops "$site"/numpy/f2py
+rm -rf "$site"/onnx/backend "$site"/onnx/fuzz "$site"/onnx/reference "$site"/onnxruntime/transformers "$site"/onnxruntime/tools \
+    "$site"/onnxruntime/quantization "$site"/onnxruntime/datasets "$site"/numpy/f2py
+# Pillow reads PNG, JPEG, WebP and GIF here, and its support for AVIF is a third of its libraries.
+rm -f "$site"/PIL/_avif.*.so "$site"/pillow.libs/libavif-*.so*
 # For C programs; Python's module contains it.
 rm -f "$site"/onnxruntime/capi/libonnxruntime.so*
 python3 "$(dirname "$0")/unpad.py" $(find "$site" -type f -name '*.so*')

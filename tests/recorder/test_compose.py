@@ -159,7 +159,7 @@ def test_flashes_and_beeps_belong_together(film) -> None:
 
 def test_progress_is_told(film) -> None:
     told = film[2]
-    assert told == sorted(told) and told[-1] == 1.0 and len(told) >= 16
+    assert told == sorted(told) and told[-1] == 1.0 and len(told) > 8  # once for each second
 
 
 def test_an_empty_recording_is_no_film(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class DataPort:
             late = [message for message in came if message.reliable]
             self._overflowed = self.hold(late, self._again_at - _HELD_NS)
             return [message for message in came if not message.reliable]
-        held, self._held, self._again_at = self._held, [], None
+        held = self.release()
         self.channels.give_back(sum(len(message.data) for message in held), now)
         return held + came
 

@@ -42,7 +42,7 @@ def finish(room: Room, participant: Participant, media: PublishPeer | SubscribeP
         try:
             _pass_on(room, participant, message, now, is_last=True)
         except Refused as refused:
-            room.context.counters[f"data_dropped_{refused.code.value}"] += 1
+            _refuse(room, participant, refused, now, reliable=False)
 
 
 def _take(room: Room, participant: Participant, messages: Iterable[Came], now: int) -> list[Came]:

@@ -36,12 +36,8 @@ def running(cluster: Cluster, overlay: Overlay) -> Overlay:
 def test_the_server_takes_every_variant_without_a_warning(
     running: Overlay, cluster: Cluster, entry: str, components: tuple[str, ...]
 ) -> None:
-    before = running.entry, running.components
-    running.entry, running.components = entry, components
-    try:
+    with running.variant(*components, entry=entry):
         assert running.apply(cluster, "--dry-run=server")
-    finally:
-        running.entry, running.components = before
 
 
 def test_what_was_applied_does_not_differ(running: Overlay, cluster: Cluster) -> None:
@@ -123,9 +119,7 @@ def test_a_second_machine_is_not_drained_while_an_sfu_stops(running: Overlay, cl
 
 def test_an_sfu_that_stops_keeps_its_media_service(running: Overlay, cluster: Cluster) -> None:
     """A load balancer would take it out long before its meetings have ended."""
-    before = running.components
-    running.components = ("udp-load-balancer",)
-    try:
+    with running.variant("udp-load-balancer"):
         running.apply(cluster)
         until(lambda: all(not pod["spec"].get("hostNetwork") for pod in cluster.pods("sfu")), 240)
         cluster.until_rolled_out("statefulset/sfu")
@@ -139,35 +133,25 @@ def test_an_sfu_that_stops_keeps_its_media_service(running: Overlay, cluster: Cl
         until(lambda: conditions(cluster, "sfu-0-media", terminating=True), why="it has stopped already")
         for name in ("sfu", "sfu-0-media"):
             assert all(one["ready"] for one in conditions(cluster, name, terminating=True)), name
-    finally:
-        running.components = before
     cluster.until_rolled_out("statefulset/sfu")
 
 
 def test_an_autoscaler_is_not_undone_by_the_next_apply(running: Overlay, cluster: Cluster) -> None:
-    before = running.components
-    running.components = ("udp-load-balancer", "autoscaling")
-    try:
+    with running.variant("udp-load-balancer", "autoscaling"):
         running.apply(cluster)
         cluster.run("--namespace", NAMESPACE, "scale", "deployment/control", "--replicas=5")
         running.apply(cluster)
         assert cluster.get("deployment", "control")["spec"]["replicas"] == 5
         cluster.run("--namespace", NAMESPACE, "scale", "deployment/control", "--replicas=2")
-    finally:
-        running.components = before
 
 
 def test_the_next_triton_gets_the_only_gpu(running: Overlay, cluster: Cluster) -> None:
-    before = running.components
-    running.components = ("udp-load-balancer", "gpu")
-    try:
+    with running.variant("udp-load-balancer", "gpu"):
         running.apply(cluster)
         cluster.until_rolled_out("deployment/triton")
         assert [pod["spec"]["nodeName"] for pod in cluster.pods("triton")] == ["gpu-1"]
         cluster.run("--namespace", NAMESPACE, "set", "image", "deployment/triton", "triton=parley-triton:25.12")
         cluster.until_rolled_out("deployment/triton")
-    finally:
-        running.components = before
 
 
 @pytest.mark.parametrize(
@@ -183,12 +167,8 @@ def test_pod_security_refuses_only_the_machines_network(
 ) -> None:
     where = f"level-{level}"
     cluster.run("apply", "--filename", "-", given=namespace(where, level))
-    before = running.components
-    running.components = components
-    try:
+    with running.variant(*components):
         made = cluster.run("kustomize", str(running.write(where)))
-    finally:
-        running.components = before
     errors = {}
     for pod in pods_of(made):
         done = cluster.attempt(
@@ -202,12 +182,8 @@ def test_pod_security_refuses_only_the_machines_network(
 
 def test_a_scanner_finds_only_what_is_explained(running: Overlay, cluster: Cluster, tmp_path: Path) -> None:
     """The explanations are in deploy/checkov.yaml."""
-    before = running.components
-    running.components = COMPONENTS
-    try:
+    with running.variant(*COMPONENTS):
         (tmp_path / "all.yaml").write_text(cluster.run("kustomize", str(running.write())))
-    finally:
-        running.components = before
     for framework, file in (("kubernetes", tmp_path / "all.yaml"), ("dockerfile", DEPLOY / "docker" / "Dockerfile")):
         options = ["--config-file", str(DEPLOY / "checkov.yaml"), "--framework", framework, "--file", str(file)]
         checkov = [str(cluster.programs.parent / "scanner" / "bin" / "checkov"), *options]

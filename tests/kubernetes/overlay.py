@@ -1,7 +1,9 @@
 """The configuration of an operator: an overlay on the manifests, and the objects that it is applied with."""
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,16 @@ class Overlay:
         self.release = "0.2.0"
         self.entry, self.components = "ingress", tuple[str, ...]()
         self.settings: dict[str, dict[str, str]] = {}
+
+    @contextlib.contextmanager
+    def variant(self, *components: str, entry: str = "ingress") -> Iterator[None]:
+        """Use these components and this entry within the block."""
+        before = self.entry, self.components
+        self.entry, self.components = entry, components
+        try:
+            yield
+        finally:
+            self.entry, self.components = before
 
     def write(self, namespace: str = "parley") -> Path:
         """Write the overlay and return its folder."""

@@ -1,12 +1,12 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack containers kubernetes fuzz docs pictures clean
+.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack containers kubernetes fuzz versions docs pictures clean
 # Containers often set this. Each part of each server of a test would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
 WORKERS ?= 3
 # What an installation is made from; the compiled engine is built along with it.
-SOURCES = pyproject.toml deploy/client/pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
+SOURCES = pyproject.toml deploy/constraints.txt deploy/client/pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
 
 run: .venv/.installed
 	@exec .venv/bin/parley up $(ARGS)
@@ -79,6 +79,10 @@ fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600
 	@for parser in livekit_requests livekit_packets livekit_join; do \
 		.venv/bin/python -m tests.fuzz $$parser --seconds 200 || exit 1; done
+
+# deploy/constraints.txt anew: the newest versions that pyproject.toml admits. Run the tests before they are committed.
+versions:
+	@sh deploy/newest-versions.sh
 
 # The documents as a site, in docs/site.
 docs: .venv/.installed-dev

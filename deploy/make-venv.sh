@@ -48,10 +48,10 @@ install() {
 echo "installing Parley into .venv (the first time takes about a minute)"
 install --upgrade 'pip>=25.1'
 if [ "${1:-}" = dev ]; then
-    install --editable . --editable deploy/client --group dev
+    install --constraint deploy/constraints.txt --editable . --editable deploy/client --group dev
     touch .venv/.installed-dev
 else
-    install --editable .
+    install --constraint deploy/constraints.txt --editable .
 fi
 # As pip would, but on all processors. What does not compile is for other versions of Python.
 .venv/bin/python -m compileall -qq -j 0 .venv/lib >/dev/null 2>&1 || :

@@ -24,7 +24,10 @@ _PYTHON_SOURCES = (
     ("feedback and repair", ("machines/congestion", "machines/repair", "engine/send_side", "formats/rtcp")),
     ("arrivals of packets", ("rooms/incoming", "peers/publish", "machines/audio_levels")),
     ("timers", ("rooms/settling", "peers/coalescing", "machines/ice", "machines/dtls", "peers/peer.py")),
-    ("layers and bandwidth", ("rooms/adaptation", "machines/layers", "peers/layers", "peers/subscribe")),
+    (
+        "layers and bandwidth",
+        ("rooms/adapt", "rooms/spared_sounds", "machines/layers", "peers/layers", "peers/subscribe"),
+    ),
 )
 
 

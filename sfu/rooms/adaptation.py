@@ -10,20 +10,20 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import Layers, TrackState
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
-from sfu.machines.congestion.dips import Dips
-from sfu.machines.layers.layer_allocator import PAUSED, Demand, LayerAllocator, Rank
+from sfu.machines.layers.layer_allocator import PAUSED, Demand, Rank
 from sfu.machines.layers.size import full_height, useful_layers
-from sfu.machines.layers.sounds import Sound, fits, spared
 from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, Costs, LayerLadder, are_alike, are_same_layers
 from sfu.peers.layers.layer_options import ALL_LAYERS, LayerOption, keeping_resolution, options_of, share_of, up_to
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
+from sfu.rooms.adapted_subscriber import PROBE_MARGIN, UNLIMITED, AdaptedSubscriber
 from sfu.rooms.layer_wishes import wanted_of
 from sfu.rooms.left_out import NO_RESTRICTION, NOTHING, Restriction, choose_left_out
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
+from sfu.rooms.spared_sounds import audio_rate_of, audio_rate_to, spare_sounds
 from sfu.rooms.taps import RoomTaps
 
 BANDWIDTH = "bandwidth"
@@ -52,10 +52,6 @@ _CALM_ROUND_NS = 2_000_000_000
 _HURRY_NS = 10_000_000
 _BEHIND_NS = 50_000_000
 """The pause after which a link to another node may tell more."""
-_UNLIMITED = 1e12
-_PROBE_MARGIN = 1.2  # a rise needs headroom: this multiple of the wanted rate must be known to fit
-_ENOUGH_FOR_SOUND = 2_000_000.0  # an estimate (bits/s) from which on no audio is left out
-_SPARE = 200_000.0  # audio (bits/s) that may be added before the next check
 _HEIGHTS = {Source.SCREEN: 1080}
 _CAMERA_HEIGHT = 720
 _SMALL_HEIGHT = 360
@@ -68,61 +64,6 @@ class AdaptationKey:
     room: str
 
 
-class _Subscriber:
-    """State of adaptation for one subscribe peer."""
-
-    def __init__(self, subscribe_peer: SubscribePeer) -> None:
-        self.subscribe_peer = subscribe_peer
-        self.allocator: LayerAllocator[str] = LayerAllocator()
-        self.dips = Dips()
-        self.paused: dict[str, str] = {}
-        """Reasons for pauses, by track."""
-        self.session: int | None = None
-        self.enough = _UNLIMITED
-        """The estimate above which no new allocation is needed while nothing else changes (`seen`, `layers`)."""
-        self.seen: tuple[object, ...] = ()
-        self.layers = self.prices = 0
-        self.carried: list[tuple[LayerLadder, LayerOption]] = []
-        self.audio = 0.0
-        self.spared: dict[str, DownTrack] = {}
-        """Audio tracks left out."""
-        self._pictures: list[DownTrack] = []
-        self._added = 0
-
-    def is_settled(self, session: int | None, layers: int) -> bool:
-        """Return True if an allocation would give the same result again: everything wanted, with room to spare."""
-        bandwidth = self.subscribe_peer.bandwidth
-        if self.enough >= _UNLIMITED or self.layers != layers or self.session != session or bandwidth is None:
-            return False
-        return bandwidth.rate >= self.enough and self.look() == self.seen
-
-    @property
-    def is_short(self) -> bool:
-        """True if the estimate has become too low for another allocation to be needless."""
-        bandwidth = self.subscribe_peer.bandwidth
-        return bandwidth is not None and bandwidth.rate < self.enough
-
-    def reprice(self) -> float:
-        """Return the cost (bits/s) of what is carried if that is everything wanted, and set `enough` from it."""
-        cost = self.audio + sum(ladder.cost(option.stream) * option.share for ladder, option in self.carried)
-        self.enough = cost * _PROBE_MARGIN + _SPARE
-        return cost
-
-    def look(self) -> tuple[object, ...]:
-        """Return the properties of the subscribe peer on which allocation depends."""
-        downtracks = self.subscribe_peer.downtracks
-        if self.subscribe_peer.ever_added != self._added:
-            self._added = self.subscribe_peer.ever_added
-            self._pictures = [downtrack for downtrack in downtracks.values() if downtrack.kind == "video"]
-        return tuple(
-            [
-                (shown.uptrack, shown.wanted, shown.wanted_rid, shown.wanted_layer, shown.granted, shown.layer)
-                for shown in self._pictures
-                if shown.uptrack is not None
-            ]
-        )
-
-
 class Adaptation:
     """Adaptation of one room; call `update` at its time in the schedule."""
 
@@ -131,7 +72,7 @@ class Adaptation:
         self._taps = taps
         self._ladders: dict[str, LayerLadder] = {}
         self._videos: dict[str, UpTrack] = {}
-        self._subscribers: dict[str, _Subscriber] = {}
+        self._subscribers: dict[str, AdaptedSubscriber] = {}
         self._speaker: str | None = None
         self._turn = 0
         self._more_wait = False
@@ -306,13 +247,7 @@ class Adaptation:
         self._unread &= {stream.number for uptrack in self._videos.values() for stream in uptrack.streams}
         self._choose_left_out()
         self._note_costs()
-        self._sound = sum(
-            stream.bits_per_second
-            for uptrack in self._room.published()
-            if uptrack.is_audio
-            for stream in uptrack.streams
-            if stream.active(now)
-        )
+        self._sound = audio_rate_of(self._room.published(), now)
 
     def _choose_left_out(self) -> None:
         if self._speaker is not None:
@@ -347,8 +282,8 @@ class Adaptation:
             return False
         subscriber = self._subscribers.get(participant.participant)
         if subscriber is None or subscriber.subscribe_peer is not holder.subscribe_peer:
-            subscriber = self._subscribers[participant.participant] = _Subscriber(holder.subscribe_peer)
-        self._spare_sounds(subscriber, now)
+            subscriber = self._subscribers[participant.participant] = AdaptedSubscriber(holder.subscribe_peer)
+        spare_sounds(subscriber, self._sound, now)
         if subscriber.is_settled(participant.session, self._layers_changed) and self._is_affordable(subscriber, now):
             return False
         shown = {
@@ -363,15 +298,7 @@ class Adaptation:
         subscriber.prices = self._prices_changed
         return True
 
-    def _spare_sounds(self, subscriber: _Subscriber, now: int) -> None:
-        """Leave out silent audio tracks on a thin link, unless the audio of the whole room fits."""
-        bandwidth = subscriber.subscribe_peer.bandwidth
-        if bandwidth is None or (not subscriber.spared and fits(self._sound, bandwidth.rate)):
-            return
-        if bandwidth.rate < _ENOUGH_FOR_SOUND or subscriber.spared:
-            _spare_sounds(subscriber, bandwidth.rate, now)
-
-    def _is_affordable(self, subscriber: _Subscriber, now: int) -> bool:
+    def _is_affordable(self, subscriber: AdaptedSubscriber, now: int) -> bool:
         """Return True if a subscriber gets everything it wants and this still fits at the newest costs, with room to
         spare.
         """
@@ -388,7 +315,7 @@ class Adaptation:
     def _want(self, subscribe_peer: SubscribePeer, cost: float, now: int) -> None:
         """Set the rate (bits/s) that would be sent if there were room; probes aim above it."""
         bandwidth = subscribe_peer.bandwidth
-        if bandwidth is not None and bandwidth.want(cost * _PROBE_MARGIN / bandwidth.media_share, now):
+        if bandwidth is not None and bandwidth.want(cost * PROBE_MARGIN / bandwidth.media_share, now):
             self._room.context.touched.add(subscribe_peer.peer.number)
 
     def _hold_back(self, shown: dict[str, DownTrack]) -> dict[str, str]:
@@ -402,15 +329,15 @@ class Adaptation:
         return held
 
     def _allocate(
-        self, subscriber: _Subscriber, shown: dict[str, DownTrack], participant: str, now: int
+        self, subscriber: AdaptedSubscriber, shown: dict[str, DownTrack], participant: str, now: int
     ) -> dict[str, str]:
         """Grant layers of the tracks shown; return the paused tracks with the reason."""
         bandwidth = subscriber.subscribe_peer.bandwidth
         options = {track: self._useful(downtrack) for track, downtrack in shown.items()}
         demands = [self._demand(shown[track], streams, participant) for track, streams in options.items()]
-        audio = _audio_rate(subscriber.subscribe_peer, now)
+        audio = audio_rate_to(subscriber.subscribe_peer, now)
         lowest = min((demand.layers[0] for demand in demands if demand.layers), default=0.0)
-        rate = bandwidth.room(audio + lowest) if bandwidth is not None else _UNLIMITED
+        rate = bandwidth.room(audio + lowest) if bandwidth is not None else UNLIMITED
         carried = self._carried(shown) + audio
         if bandwidth is not None:
             is_last = _is_last(shown, options)
@@ -419,13 +346,13 @@ class Adaptation:
         if bandwidth is not None and any(self._is_new(downtrack) for downtrack in shown.values()):
             bandwidth.open(now)
         if bandwidth is not None and bandwidth.is_trying(now):
-            rate = max(rate, audio + lowest * _PROBE_MARGIN)
+            rate = max(rate, audio + lowest * PROBE_MARGIN)
         allocation = subscriber.allocator.allocate(rate, audio, demands, now)
         if demands:
             noted = flight_notes.allocation(rate, audio, demands, allocation)
             self._room.flight.note(now, Kind.ALLOCATION, participant, noted)
         self._want(subscriber.subscribe_peer, allocation.wanted + audio, now)
-        subscriber.enough = _UNLIMITED
+        subscriber.enough = UNLIMITED
         if allocation.total == allocation.wanted:
             subscriber.carried = [(self._ladders[track], useful[-1]) for track, useful in options.items() if useful]
             subscriber.audio = audio
@@ -457,10 +384,10 @@ class Adaptation:
                 room -= UNKNOWN_RATE
                 downtrack.begin(now, fits=room >= 0)
 
-    def _still_paused(self, subscriber: _Subscriber, awaited: set[str]) -> dict[str, str]:
+    def _still_paused(self, subscriber: AdaptedSubscriber, awaited: set[str]) -> dict[str, str]:
         """Return the tracks that remain reported as paused: until their first picture nothing is visible."""
         if still := {track: subscriber.paused[track] for track in awaited & subscriber.paused.keys()}:
-            subscriber.enough = _UNLIMITED  # there will soon be something to report
+            subscriber.enough = UNLIMITED  # there will soon be something to report
         return still
 
     def _knows_prices(self, shown: dict[str, DownTrack]) -> bool:
@@ -523,7 +450,7 @@ class Adaptation:
             if downtrack.stream is not None
         )
 
-    def _tell_paused(self, participant: Participant, subscriber: _Subscriber, paused: dict[str, str]) -> None:
+    def _tell_paused(self, participant: Participant, subscriber: AdaptedSubscriber, paused: dict[str, str]) -> None:
         outbox = self._room.context.outbox
         if participant.session != subscriber.session:  # a resumed client may have missed earlier messages
             subscriber.session = participant.session
@@ -584,43 +511,6 @@ def _is_last(shown: dict[str, DownTrack], options: dict[str, list[LayerOption]])
         return False
     (least, *_), downtrack = carried[0]
     return downtrack.stream is least.stream and downtrack.layer == least.layer
-
-
-def _spare_sounds(subscriber: _Subscriber, estimate: float, now: int) -> None:
-    """Leave out silent audio tracks on a thin link, and bring back those of people who speak."""
-    shown = {
-        downtrack.uptrack.track: downtrack
-        for downtrack in subscriber.subscribe_peer.downtracks.values()
-        if downtrack.kind == "audio" and downtrack.uptrack is not None and downtrack.uptrack.streams
-    }
-    before = {track: left for track, left in subscriber.spared.items() if shown.get(track) is left and left.paused}
-    sounds = [
-        (track, _sound(downtrack.uptrack, now))
-        for track, downtrack in shown.items()
-        if downtrack.uptrack is not None and (track in before or not downtrack.paused)
-    ]
-    leave = spared(sounds, estimate, frozenset(before))
-    for track in leave - before.keys():
-        shown[track].pause()
-    for track in before.keys() - leave:
-        shown[track].resume(now)
-    subscriber.spared = {track: shown[track] for track in leave}
-
-
-def _sound(uptrack: UpTrack, now: int) -> Sound:
-    stream = uptrack.streams[0]
-    progress = stream.progress
-    tells = uptrack.tells_levels and uptrack.source is Source.MICROPHONE and progress.heard_at > 0
-    return Sound(stream.bits_per_second if stream.active(now) else 0.0, now - progress.spoke_at if tells else None)
-
-
-def _audio_rate(subscribe_peer: SubscribePeer, now: int) -> float:
-    """Return the cost of the audio that flows, and of its copies."""
-    return subscribe_peer.audio_copies.times * sum(
-        downtrack.stream.bits_per_second
-        for downtrack in subscribe_peer.downtracks.values()
-        if downtrack.kind == "audio" and downtrack.stream is not None and downtrack.stream.active(now)
-    )
 
 
 def _receives(participant: Participant) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from sfu.machines.layers.sounds import Sound, spared
-from sfu.rooms import adaptation
+from sfu.rooms import spared_sounds
 from tests.sfu.rooms.simulcast_call import Call
 from tests.sfu.rooms.stage import MS
 from tests.support.link_model import LinkSettings
@@ -36,7 +36,7 @@ def test_sound_that_fits_is_not_sorted_out(monkeypatch: pytest.MonkeyPatch) -> N
         sorted_out.append(estimate)
         return spared(sounds, estimate, before)
 
-    monkeypatch.setattr(adaptation, "spared", counted)
+    monkeypatch.setattr(spared_sounds, "spared", counted)
     call = Call(LinkSettings(rate=500_000, delay=20 * MS), cameras=4)
     call.run(6)
     assert call.estimate < 2_000_000

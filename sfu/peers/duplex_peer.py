@@ -11,7 +11,7 @@ from sfu.formats.sdp import parse
 from sfu.machines.negotiation.publish import only_receives
 from sfu.peers.context import Context
 from sfu.peers.publish.negotiated_publish_peer import Declared, NegotiatedPublishPeer, PublishChange
-from sfu.peers.subscribe.answered_subscription import AnsweredSubscription, NameTrack
+from sfu.peers.subscribe.answered_subscription import AnsweredSubscription, NameTrack, ReceivingSection
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 
 
@@ -73,11 +73,11 @@ class DuplexPeer(NegotiatedPublishPeer):
             self.subscribe_peer.handle_timer(now)
 
 
-def _receiving(sdp: str) -> dict[str, str]:
-    """Return, by mid, the kinds of an offer's sections on which its client only receives."""
+def _receiving(sdp: str) -> dict[str, ReceivingSection]:
+    """Return, by mid, an offer's sections on which its client only receives."""
     description = parse(sdp)
     return {
-        section.mid: section.kind
+        section.mid: ReceivingSection(section.kind, section.parameters)
         for section in description.media
         if section.mid and (section.port or section.bundle_only) and only_receives(description, section)
     }

@@ -29,6 +29,7 @@ _TEXTS = {
     "leftovers_overlooked": "Packets for policy that were dropped from a full queue",
     "datagrams_for_nobody": "Packets of peers that had just closed",
     "tracks_without_slot": "Tracks not offered, since a described subscription had no slot left",
+    "streams_renewed": "Pictures sent as another stream, since their receiver changed its codecs' parameters",
     "data_sent": "Messages of data channels that were passed on, counted per receiver",
     "data_channel_overflowed": "Reliable data channels closed, since their subscriber read too slowly",
     "first_state_awaited": "Participants who waited for their room's first desired state",

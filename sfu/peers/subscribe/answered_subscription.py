@@ -3,16 +3,19 @@
 If there are too few sections, or their tracks have changed, the client is asked for another offer, with enough
 sections. A section that became free is answered as inactive once before it shows another track, as another stream: a
 browser reports a track to its page when its section begins to be received.
+
+A picture becomes another stream, too, when the client offers its section with other codec parameters. libwebrtc then
+makes its receiver anew, and if a packet arrives at that moment, the receiver never passes on a picture again.
 """
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sfu.api.signaling_values import Slot
 from sfu.formats.codecs import Codec
-from sfu.formats.sdp import Msid
+from sfu.formats.sdp import FormatParameters, Msid
 from sfu.machines.negotiation.agreement import Negotiated
 from sfu.machines.negotiation.playback import PlaybackStream
 from sfu.machines.negotiation.subscribe import OfferedSlot
@@ -37,9 +40,17 @@ class _Section:
     """A section of the client's offers; it `rests` from being cleared until that has been answered."""
 
     kind: str
+    parameters: tuple[FormatParameters, ...] = ()
     slot: OfferedSlot | None = None
     shows: Msid | None = None
     rests: bool = False
+
+
+class ReceivingSection(NamedTuple):
+    """A section on which a client's offer receives."""
+
+    kind: str
+    parameters: tuple[FormatParameters, ...]
 
 
 class AnsweredSubscription(Subscription):
@@ -93,8 +104,8 @@ class AnsweredSubscription(Subscription):
         if self._offer_at is None:
             self._offer_at = now + _COALESCE_NS
 
-    def place(self, sections: Mapping[str, str], now: int) -> dict[str, PlaybackStream]:
-        """Take the kinds, by mid, of the sections on which an offer receives; return their part of the answer.
+    def place(self, sections: Mapping[str, ReceivingSection], now: int) -> dict[str, PlaybackStream]:
+        """Take the sections, by mid, on which an offer receives; return their part of the answer.
 
         Sections that no longer receive show nothing.
         """
@@ -102,8 +113,11 @@ class AnsweredSubscription(Subscription):
             if mid not in sections and section.shows is not None:
                 self.subscribe_peer.downtracks[mid].clear()
                 section.shows, section.rests = None, True
-        for mid, kind in sections.items():
-            self._sections.setdefault(mid, _Section(kind))
+        for mid, offered in sections.items():
+            section = self._sections.setdefault(mid, _Section(offered.kind))
+            changed, section.parameters = section.parameters != offered.parameters, offered.parameters
+            if changed and section.kind == "video" and section.shows is not None:
+                self._renew(mid, section, now)
         for wish, entry in list(self._waiting.items()):
             kind = entry.uptrack.media.kind
             free = next((mid for mid in sections if _is_free(self._sections[mid], kind)), None)
@@ -119,12 +133,22 @@ class AnsweredSubscription(Subscription):
         }
 
     def _show(self, mid: str, section: _Section, entry: Candidate, now: int) -> None:
-        number = sum(known.slot is not None for known in self._sections.values())
+        self._send(mid, section, entry, now)
+        section.shows = self._name(entry.uptrack, again=True)
+
+    def _renew(self, mid: str, section: _Section, now: int) -> None:
+        """Show the same track as another stream."""
+        before = self.subscribe_peer.downtracks[mid]
+        if before.uptrack is not None and before.publisher is not None and before.wish is not None:
+            self._context.counters["streams_renewed"] += 1
+            self._send(mid, section, Candidate(before.uptrack, before.publisher, before.wanted, before.wish), now)
+
+    def _send(self, mid: str, section: _Section, entry: Candidate, now: int) -> None:
+        number = section.slot.number if section.slot else sum(one.slot is not None for one in self._sections.values())
         slot = OfferedSlot(mid, section.kind, number, random_ssrc(), random_ssrc() if section.kind == "video" else None)
         add = self.subscribe_peer.add if section.slot is None else self.subscribe_peer.replace
         add(slot, now).show(*entry[:3], now)
         section.slot = slot
-        section.shows = self._name(entry.uptrack, again=True)
 
     def agree(self, answer: Negotiated, now: int) -> None:
         """Begin to send according to the answer to an offer."""

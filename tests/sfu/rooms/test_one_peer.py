@@ -101,6 +101,26 @@ def test_a_section_that_became_free_is_inactive_before_it_shows_another_stream()
     assert ssrcs[0] != ssrcs[1]
 
 
+def test_an_offer_with_other_codec_parameters_gets_another_stream_of_the_same_track() -> None:
+    stage = Stage()
+    bob = Duplex(stage, stage.join("bob", dialect=LiveKitSession(LiveKitAdmission(), one_peer=True)), EYE)
+    bob.offer()
+    sender = publish(stage, stage.join("ann"), (VIDEO + VIDEO_SSRC,))
+    stage.run(100 * MS)
+    before = bob.offer()["0"]
+    assert bob.offer()["0"] == before
+    bob.sections[0] += "a=fmtp:96 x-google-start-bitrate=1000\r\n"
+    after = bob.offer()["0"]
+    assert after.msids == before.msids
+    assert not {one.ssrc for one in after.ssrcs} & {one.ssrc for one in before.ssrcs}
+
+    receiver = bob.client
+    assert receiver is not None
+    sender.send(video(1, KEYFRAME))
+    stage.run(100 * MS)
+    assert [packet.ssrc for packet in receiver.rtp] == [after.ssrcs[0].ssrc]
+
+
 def test_an_offer_that_cannot_be_answered_leaves_no_peer() -> None:
     stage = Stage()
     bob = stage.join("bob", dialect=LiveKitSession(LiveKitAdmission(), one_peer=True))

@@ -183,6 +183,8 @@ class ControlConfig:
     registration_domains: tuple[str, ...] = ()
     second_factor: SecondFactor = "optional"
     """Accounts that must sign in with a second factor: a code from an authenticator app, or a passkey."""
+    scim_admin_group: str | None = None
+    """The group at the SCIM provider whose members are made administrators."""
     cookie_security: Literal["auto", "always"] = "auto"
     """auto: Secure `__Host-` cookies over TLS only; always: also on plain listeners (behind a TLS gateway)."""
     trusted_proxies: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from control.scim.paths import CORE, ENTERPRISE
+from control.scim.paths import CORE, ENTERPRISE, GROUP
 
 MAX_RESULTS = 200
 _NAMESPACE = "urn:ietf:params:scim:schemas:core:2.0"
@@ -32,20 +32,25 @@ def service_provider_config(base: str) -> dict[str, Any]:
 
 def resource_types(base: str) -> list[dict[str, Any]]:
     return [
-        {
-            "schemas": [f"{_NAMESPACE}:ResourceType"],
-            "id": "User",
-            "name": "User",
-            "endpoint": "/Users",
-            "schema": CORE,
-            "schemaExtensions": [{"schema": ENTERPRISE, "required": False}],
-            "meta": {"resourceType": "ResourceType", "location": f"{base}/ResourceTypes/User"},
-        }
+        _resource_type(base, "User", CORE) | {"schemaExtensions": [{"schema": ENTERPRISE, "required": False}]},
+        _resource_type(base, "Group", GROUP),
     ]
+
+
+def _resource_type(base: str, name: str, schema: str) -> dict[str, Any]:
+    return {
+        "schemas": [f"{_NAMESPACE}:ResourceType"],
+        "id": name,
+        "name": name,
+        "endpoint": f"/{name}s",
+        "schema": schema,
+        "meta": {"resourceType": "ResourceType", "location": f"{base}/ResourceTypes/{name}"},
+    }
 
 
 def schemas(base: str) -> list[dict[str, Any]]:
     email = [_attribute("value"), _attribute("type"), _attribute("primary", "boolean")]
+    groups = [_attribute(one, fixed="readOnly") for one in ("value", "display", "type")]
     name = [_attribute("formatted"), _attribute("givenName"), _attribute("familyName")]
     user = [
         _attribute("userName", required=True, uniqueness="server"),
@@ -57,12 +62,23 @@ def schemas(base: str) -> list[dict[str, Any]]:
         _attribute("roles", "complex", many=True, parts=[_attribute("value")]),
         *(_attribute(one) for one in ("nickName", "title", "userType", "preferredLanguage", "locale", "timezone")),
         *(_attribute(one, "complex", many=True, parts=email) for one in ("phoneNumbers", "addresses")),
+        _attribute("groups", "complex", many=True, fixed="readOnly", parts=groups),
     ]
     enterprise = [
         *(_attribute(one) for one in ("employeeNumber", "costCenter", "organization", "division", "department")),
         _attribute("manager", "complex", parts=[_attribute("value"), _attribute("displayName")]),
     ]
-    return [_schema(base, CORE, "User", user), _schema(base, ENTERPRISE, "EnterpriseUser", enterprise)]
+    member = [_attribute("value", exact=True, fixed="immutable"), _attribute("type", fixed="immutable")]
+    group = [
+        _attribute("displayName", required=True, uniqueness="server"),
+        _attribute("externalId", exact=True),
+        _attribute("members", "complex", many=True, parts=member),
+    ]
+    return [
+        _schema(base, CORE, "User", user),
+        _schema(base, ENTERPRISE, "EnterpriseUser", enterprise),
+        _schema(base, GROUP, "Group", group),
+    ]
 
 
 def _schema(base: str, urn: str, name: str, attributes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -83,6 +99,7 @@ def _attribute(
     required: bool = False,
     exact: bool = False,
     uniqueness: str = "none",
+    fixed: str = "",
     parts: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     described = {
@@ -91,7 +108,7 @@ def _attribute(
         "multiValued": many,
         "required": required,
         "caseExact": exact,
-        "mutability": "readWrite",
+        "mutability": fixed or "readWrite",
         "returned": "default",
         "uniqueness": uniqueness,
     }

@@ -4,7 +4,8 @@ Okta sends values without a path. Entra sends capitalised operations, dotted nam
 """
 
 import copy
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from control.scim import paths
 from control.scim.errors import invalid
@@ -15,27 +16,41 @@ _MAX_OPERATIONS = 100
 Resource = dict[str, Any]
 
 
+class Operation(NamedTuple):
+    """`verb` is add, replace or remove; `value` is an object if there is no path."""
+
+    verb: str
+    path: Path | None
+    value: Any
+
+
 def patched(resource: Resource, body: Any) -> Resource:
     """Return the resource after all operations; raises ScimError."""
-    operations = paths.get(body, "Operations") if isinstance(body, dict) else None
-    if not isinstance(operations, list) or not 0 < len(operations) <= _MAX_OPERATIONS:
-        raise invalid(f"A PATCH must have 1 to {_MAX_OPERATIONS} operations.", "invalidSyntax")
     changed = copy.deepcopy(resource)
-    for operation in operations:
-        if not isinstance(operation, dict):
-            raise invalid("An operation must be an object.", "invalidSyntax")
-        verb, path = str(paths.get(operation, "op")).lower(), paths.get(operation, "path")
-        value = paths.get(operation, "value")
-        if verb not in ("add", "replace", "remove"):
-            raise invalid("An operation must be add, replace or remove.", "invalidSyntax")
-        if path:
-            _apply(changed, paths.parse_path(str(path)), verb, value)
-        elif verb == "remove" or not isinstance(value, dict):
-            raise invalid("An operation without a path needs an object as its value.", "noTarget")
+    for verb, path, value in operations(body):
+        if path is not None:
+            _apply(changed, path, verb, value)
         else:
             for name, one in value.items():
                 _apply(changed, paths.parse_path(name), verb, one)
     return changed
+
+
+def operations(body: Any) -> Iterator[Operation]:
+    """Return the operations of a PATCH in order; raises ScimError."""
+    entries = paths.get(body, "Operations") if isinstance(body, dict) else None
+    if not isinstance(entries, list) or not 0 < len(entries) <= _MAX_OPERATIONS:
+        raise invalid(f"A PATCH must have 1 to {_MAX_OPERATIONS} operations.", "invalidSyntax")
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise invalid("An operation must be an object.", "invalidSyntax")
+        verb, path = str(paths.get(entry, "op")).lower(), paths.get(entry, "path")
+        value = paths.get(entry, "value")
+        if verb not in ("add", "replace", "remove"):
+            raise invalid("An operation must be add, replace or remove.", "invalidSyntax")
+        if not path and (verb == "remove" or not isinstance(value, dict)):
+            raise invalid("An operation without a path needs an object as its value.", "noTarget")
+        yield Operation(verb, paths.parse_path(str(path)) if path else None, value)
 
 
 def _apply(resource: Resource, path: Path, verb: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from control.scim.errors import invalid
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 _MAX_LENGTH = 1000
 _OPERATORS = ("eq", "ne", "co", "sw", "ew", "pr")
@@ -67,7 +68,7 @@ def _value(text: str) -> Any:
 def parse_path(text: str) -> Path:
     """Return a path without the URN of its schema; raises ScimError."""
     extension = text.lower().startswith(ENTERPRISE.lower())
-    for urn in (ENTERPRISE, CORE):
+    for urn in (ENTERPRISE, CORE, GROUP):
         if text.lower().startswith(urn.lower()):
             text = text[len(urn) :].lstrip(":")
             break

@@ -51,13 +51,13 @@ def wanted(resource: Any) -> Wanted:
     """Return the account that a resource describes; raises ScimError."""
     if not isinstance(resource, dict):
         raise invalid("A user must be an object.", "invalidSyntax")
-    user_name = _text(resource, "userName")
+    user_name = text_of(resource, "userName")
     if not user_name:
         raise invalid("userName is missing.")
     name = paths.get(resource, "name")
     parts = name if isinstance(name, dict) else {}
-    whole = " ".join(filter(None, (_text(parts, "givenName"), _text(parts, "familyName"))))
-    display_name = _text(resource, "displayName") or _text(parts, "formatted") or whole or user_name
+    whole = " ".join(filter(None, (text_of(parts, "givenName"), text_of(parts, "familyName"))))
+    display_name = text_of(resource, "displayName") or text_of(parts, "formatted") or whole or user_name
     kept = {key: value for key in _KEPT if (value := paths.get(resource, key)) is not None}
     extension = paths.get(resource, ENTERPRISE)
     kept |= {ENTERPRISE: extension} if isinstance(extension, dict) and extension else {}
@@ -67,7 +67,7 @@ def wanted(resource: Any) -> Wanted:
         raise invalid("The attributes are too large.", "tooMany")
     return Wanted(
         user_name=user_name,
-        external_id=_text(resource, "externalId") or None,
+        external_id=text_of(resource, "externalId") or None,
         display_name=display_name,
         email=_email(resource, user_name),
         active=_boolean(paths.get(resource, "active"), True),
@@ -76,7 +76,7 @@ def wanted(resource: Any) -> Wanted:
     )
 
 
-def _text(resource: Resource, name: str) -> str:
+def text_of(resource: Resource, name: str) -> str:
     value = paths.get(resource, name)
     if value is None:
         return ""
@@ -90,7 +90,7 @@ def _email(resource: Resource, user_name: str) -> str | None:
     emails = paths.get(resource, "emails")
     entries = [one for one in emails if isinstance(one, dict)] if isinstance(emails, list) else []
     entries.sort(key=lambda one: not _boolean(paths.get(one, "primary"), False))
-    address = next((value for one in entries if (value := _text(one, "value"))), user_name)
+    address = next((value for one in entries if (value := text_of(one, "value"))), user_name)
     if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", address) and len(address) <= 254:
         return address
     if address is not user_name:
@@ -127,14 +127,18 @@ def resource_of(row: ProvisionedRow, base: str) -> Resource:
     if row.email is not None:
         found["emails"] = [{"value": row.email, "type": "work", "primary": True}]
     found["roles"] = [{"value": ADMIN, "primary": True}] if row.role == "admin" else []
+    found["groups"] = [
+        {"value": group["id"], "display": group["name"], "type": "direct", "$ref": f"{base}/Groups/{group['id']}"}
+        for group in row.groups
+    ]
     found["meta"] = {
         "resourceType": "User",
-        "created": _moment(row.created_at),
-        "lastModified": _moment(row.updated_at),
+        "created": moment(row.created_at),
+        "lastModified": moment(row.updated_at),
         "location": f"{base}/Users/{row.id}",
     }
     return found
 
 
-def _moment(at: datetime) -> str:
+def moment(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")

@@ -10,6 +10,9 @@ from control.store.users import UserRole, key
 _ROWS = (
     "SELECT u.id, coalesce(p.user_name, u.email, u.username) AS user_name, p.external_id, u.display_name, u.email,"
     " u.role, u.state, coalesce(p.attributes, '{}') AS attributes, u.created_at,"
+    " (SELECT coalesce(jsonb_agg(jsonb_build_object('id', g.id, 'name', g.name) ORDER BY g.name_key), '[]') FROM"
+    " (SELECT o.* FROM provisioned_group_members m JOIN provisioned_groups o ON o.id = m.group_id"
+    " WHERE m.user_id = u.id ORDER BY o.name_key LIMIT 100) g) AS groups,"
     " greatest(u.updated_at, p.updated_at) AS updated_at"
     " FROM users u LEFT JOIN provisioned_users p ON p.user_id = u.id"
 )
@@ -28,6 +31,8 @@ class ProvisionedRow:
     attributes: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+    groups: list[dict[str, str]]
+    """The ids and names of its first hundred groups."""
 
 
 async def by_id(connection: Connection, user: str) -> ProvisionedRow | None:

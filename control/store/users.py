@@ -1,6 +1,7 @@
 """Accounts."""
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -208,6 +209,16 @@ async def administer(
         " WHERE id = $1 RETURNING *",
         user,
         display_name,
+        role,
+    )
+
+
+async def set_roles(connection: Connection, users: Iterable[str], role: UserRole) -> list[str]:
+    """Give accounts a role; return those that had another one, whose sessions end."""
+    return await connection.column(
+        "UPDATE users SET role = $2, epoch = epoch + 1, updated_at = now() WHERE id = ANY($1) AND role <> $2"
+        " RETURNING id",
+        sorted(users),
         role,
     )
 

@@ -155,6 +155,7 @@ _ACCOUNTS = Group(
         Setting("oidc_groups_claim", str, "groups", "claim that lists a person's groups"),
         Setting("oidc_allowed_groups", list, (), "groups whose members can sign in; none: everybody at the provider"),
         Setting("oidc_admin_group", str, None, "group whose members are the only administrators"),
+        Setting("scim_admin_group", str, None, "group at the SCIM provider whose members are made administrators"),
     ),
 )
 _MAIL = Group(

@@ -86,6 +86,7 @@ def control_config(settings: Settings) -> ControlConfig:
         registration=_registration(settings),
         registration_domains=settings["registration_domains"],
         second_factor=settings["second_factor"],
+        scim_admin_group=settings["scim_admin_group"],
         oidc=_identity_providers(settings),
         smtp=_smtp(settings),
         turn=_turn(settings),

@@ -247,6 +247,7 @@ def config(dsn: str, node: Node, tmp_path: Path) -> ControlConfig:
         limits=RateLimits(account_requests=100_000, address_requests=100_000),
         reconcile_seconds=3600,
         inference_url="http://127.0.0.1:9",
+        scim_admin_group="Admins",
         embedded=True,
         drain_seconds=1.0,
     )

@@ -267,6 +267,7 @@ OTHERS = {
     "/twirp/livekit.<path:rest>",
     "/brand/logo",
     *("/scim/v2/Users", "/scim/v2/Users/<user>", "/scim/v2/ServiceProviderConfig"),
+    *("/scim/v2/Groups", "/scim/v2/Groups/<group>"),
     *("/scim/v2/ResourceTypes", "/scim/v2/ResourceTypes/<name>", "/scim/v2/Schemas", "/scim/v2/Schemas/<urn>"),
 }
 # Routes that an allowed caller uses up.

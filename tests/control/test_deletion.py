@@ -70,6 +70,7 @@ ERASED = {
     "poll_votes",
     "polls",
     "processing_jobs",
+    "provisioned_group_members",
     "provisioned_users",
     "question_votes",
     "questions",
@@ -93,6 +94,7 @@ ERASED = {
 # Rows about neither.
 IMPERSONAL = {
     "schema_migrations": "which migrations ran",
+    "provisioned_groups": "names of an identity provider's groups",
     "nodes": "which nodes were seen",
     "node_addresses": "where nodes are reached",
     "fact_batches": "numbers of batches",
@@ -321,6 +323,8 @@ WRITTEN = (
     "INSERT INTO recovery_codes VALUES ('{user}', '\\x01')",
     "INSERT INTO user_identities (issuer, subject, user_id) VALUES ('i', 's', '{user}')",
     "INSERT INTO provisioned_users (user_id, user_name, user_name_key) VALUES ('{user}', 'ada', 'ada')",
+    "INSERT INTO provisioned_groups (id, name, name_key) VALUES ('pg', 'Staff', 'staff')",
+    "INSERT INTO provisioned_group_members VALUES ('pg', '{user}')",
     "INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name)"
     " VALUES ('p', '{user}', '', '', 0, 'k')",
     "INSERT INTO passkey_challenges VALUES ('\\x01', '{user}', now())",

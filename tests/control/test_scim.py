@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.scim.errors import ScimError
+from control.scim.groups import Group
+from control.scim.groups import patched as patched_group
+from control.scim.groups import wanted as wanted_group
 from control.scim.patches import patched
 from control.scim.paths import parse_filter, parse_path
 from control.scim.users import wanted
 from tests.control.harness import PASSWORD, Client, People
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -154,6 +158,84 @@ async def test_an_account_that_exists_is_found_and_taken_over(people: People, ds
     await admin.ok("GET", "/api/v1/users/profile")
 
 
+async def test_groups_as_okta_and_entra_keep_them(people: People, dsn: str) -> None:
+    _, scim = await provider(people, dsn)
+    ids = [(await scim.scim("POST", "/Users", {"userName": f"{name}@example.com"}))[1]["id"] for name in "abc"]
+
+    async def change(*operations: dict[str, Any]) -> None:
+        body = {"schemas": [PATCH], "Operations": operations}
+        assert await scim.scim("PATCH", group, body) == (204, None)
+
+    async def members() -> list[str]:
+        return sorted(one["value"] for one in (await scim.scim("GET", group))[1]["members"])
+
+    # Okta
+    status, made = await scim.scim("POST", "/Groups", {"schemas": [GROUP], "displayName": "Staff", "members": []})
+    assert (status, made["displayName"], made["members"]) == (201, "Staff", [])
+    group = f"/Groups/{made['id']}"
+    query = '/Groups?filter=displayName eq "Staff"&startIndex=1&count=100'
+    assert (await scim.scim("GET", query))[1]["Resources"] == [made]
+    added = [{"value": one, "display": "x"} for one in ids[:2]]
+    await change(
+        {"op": "remove", "path": f'members[value eq "{ids[2]}"]'}, {"op": "add", "path": "members", "value": added}
+    )
+    assert await members() == sorted(ids[:2])
+    await change({"op": "remove", "path": f'members[value eq "{ids[0]}"]'})
+    await change({"op": "replace", "value": {"id": made["id"], "displayName": "All staff"}})
+    assert await members() == [ids[1]]
+    status, after = await scim.scim("PUT", group, {"displayName": "All staff", "members": [{"value": ids[2]}]})
+    assert (status, [one["value"] for one in after["members"]]) == (200, [ids[2]])
+
+    # Entra
+    await change(
+        {"op": "Add", "path": "members", "value": [{"value": ids[0]}]},
+        {"op": "Replace", "path": "externalId", "value": "8aa1"},
+    )
+    await change({"op": "Remove", "path": "members", "value": [{"value": ids[2]}]})
+    assert await members() == [ids[0]]
+    query = '/Groups?filter=externalId eq "8aa1"&excludedAttributes=members'
+    (found,) = (await scim.scim("GET", query))[1]["Resources"]
+    assert (found["displayName"], "members" in found) == ("All staff", False)
+    query = f'/Groups?filter=id eq "{made["id"]}" and members eq "{{}}"&attributes=id'
+    assert [(await scim.scim("GET", query.format(one)))[1]["totalResults"] for one in ids[:2]] == [1, 0]
+    person = (await scim.scim("GET", f"/Users/{ids[0]}"))[1]
+    assert [(one["value"], one["display"]) for one in person["groups"]] == [(made["id"], "All staff")]
+
+    assert (await scim.scim("POST", "/Groups", {"displayName": "all staff"}))[1]["scimType"] == "uniqueness"
+    for value in ({"value": "nobody"}, {"value": made["id"], "type": "Group"}, {}):
+        operation = {"op": "add", "path": "members", "value": [value]}
+        assert (await scim.scim("PATCH", group, {"Operations": [operation]}))[0] == 400, value
+    await scim.scim("DELETE", f"/Users/{ids[0]}")
+    await change({"op": "add", "path": "members", "value": {"value": ids[1]}})
+    assert await members() == [ids[1]]
+    assert (await scim.scim("GET", "/Groups"))[1]["totalResults"] == 1
+    assert (await scim.scim("DELETE", group))[0] == 204
+    assert (await scim.scim("GET", group))[0] == 404
+
+
+async def test_members_of_the_chosen_group_are_administrators(people: People, dsn: str) -> None:
+    _, scim = await provider(people, dsn)
+    (root,) = (await scim.scim("GET", '/Users?filter=userName eq "root"'))[1]["Resources"]
+    user = (await scim.scim("POST", "/Users", {"userName": "ada@example.com"}))[1]["id"]
+
+    async def roles() -> list[str]:
+        return [one["value"] for one in (await scim.scim("GET", f"/Users/{user}"))[1]["roles"]]
+
+    made = (await scim.scim("POST", "/Groups", {"displayName": "Everybody", "members": [{"value": user}]}))[1]
+    group = f"/Groups/{made['id']}"
+    assert await roles() == []
+    for name, expected in (("admins", ["admin"]), ("Others", []), ("Admins", ["admin"])):
+        assert (await scim.scim("PUT", group, made | {"displayName": name}))[0] == 200
+        assert await roles() == expected, name
+    emptied = {"Operations": [{"op": "remove", "path": "members"}]}
+    assert (await scim.scim("PATCH", group, emptied))[0] == 204
+    assert await roles() == []
+    everybody = {"Operations": [{"op": "add", "path": "members", "value": [{"value": root["id"]}]}]}
+    assert (await scim.scim("PATCH", group, everybody))[0] == 204
+    for method, body in (("PATCH", emptied), ("DELETE", None)):
+        assert (await scim.scim(method, group, body))[0] == 409  # the last administrator
+
+
 async def test_only_a_provisioning_key_may(people: People, dsn: str) -> None:
     admin, stranger = await provider(people, dsn, ("admin:write", "admin:read"))
     assert (await stranger.scim("GET", "/Users"))[0] == 403
@@ -170,22 +252,24 @@ async def test_only_a_provisioning_key_may(people: People, dsn: str) -> None:
 async def test_it_describes_itself(people: People, dsn: str) -> None:
     _, okta = await provider(people, dsn)
     assert (await okta.scim("GET", "/ServiceProviderConfig"))[1]["patch"] == {"supported": True}
-    (kind,) = (await okta.scim("GET", "/ResourceTypes"))[1]["Resources"]
-    assert kind["endpoint"] == "/Users"
+    kinds = (await okta.scim("GET", "/ResourceTypes"))[1]["Resources"]
+    assert [kind["endpoint"] for kind in kinds] == ["/Users", "/Groups"]
     urns = [one["id"] for one in (await okta.scim("GET", "/Schemas"))[1]["Resources"]]
-    assert urns == [CORE, ENTERPRISE]
+    assert urns == [CORE, ENTERPRISE, GROUP]
     assert (await okta.scim("GET", f"/Schemas/{CORE}"))[1]["name"] == "User"
     for query in (
         '/Users?filter=title co "x"',
+        '/Groups?filter=displayName co "x"',
         '/Users?filter=userName eq "a" or userName eq "b"',
         "/Users?count=many",
     ):
         assert (await okta.scim("GET", query))[0] == 400, query
-    for method, path, refused in (("GET", "/Groups", 404), ("POST", "/Bulk", 404), ("PUT", "/Users", 405)):
+    for method, path, refused in (("PUT", "/Groups", 405), ("POST", "/Bulk", 404), ("PUT", "/Users", 405)):
         status, told = await okta.scim(method, path)
         assert (status, told["schemas"], told["status"]) == (refused, [ERROR], str(refused)), path
 
 
+STAFF = Group("Staff", None, frozenset(("a", "b")))
 JSON = st.recursive(
     st.none() | st.booleans() | st.text(max_size=10) | st.integers(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -199,6 +283,9 @@ def test_whatever_is_sent_is_refused_or_understood(value: Any, path: str, verb: 
         lambda: patched(dict(OKTA_CREATES), {"Operations": [{"op": verb, "path": path, "value": value}]}),
         lambda: wanted(patched(dict(OKTA_CREATES), {"Operations": [{"op": verb, "value": value}]})),
         lambda: wanted(value),
+        lambda: wanted_group(value),
+        lambda: patched_group(STAFF, {"Operations": [{"op": verb, "path": path, "value": value}]}),
+        lambda: patched_group(STAFF, {"Operations": [{"op": verb, "path": "members", "value": value}]}),
         lambda: parse_filter(path),
         lambda: parse_path(path),
     ):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import web
 from control.branding import Branding
 from foundation.etcd import EtcdConfig
+from foundation.part_tls import PartTls
 from objects.s3_config import S3Config
 from sfu.api.registration import NodeRecord
 
@@ -151,6 +152,7 @@ class ControlConfig:
     """Generated secrets (0600), the EdDSA signing key, the first-admin link."""
     recordings_dir: Path
     node_secret: str = field(repr=False)
+    tls: PartTls | None = None
     nodes: tuple[NodeRecord, ...]
     nodes_file: Path | None = None
     """A TOML file with further nodes, reread when it changes."""

@@ -143,4 +143,4 @@ async def _client(services: Services, meeting: str) -> TransportClient:
     node = await services.nodes.of_meeting(meeting)
     if node is None:
         raise Problem(503, "no_node", "This meeting has no live room.")
-    return TransportClient(node, services.config.node_secret, meeting, services.http)
+    return TransportClient(node, services.config.node_secret, meeting, services.parts_http)

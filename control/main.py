@@ -28,7 +28,7 @@ from control.tuning import Tuning
 from control.twirp.workers import AgentDoor
 from foundation.background import cancel_all, keep_running
 from foundation.failures import describe
-from foundation.served_certificate import ServedCertificate
+from foundation.followed_certificate import ServedCertificate
 
 _log = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0
@@ -137,8 +137,11 @@ async def _announce_first_admin(services: Services) -> None:
 async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -> None:
     application = Application(services)
     stop = asyncio.Event()
-    servers = _servers(services, application, bound, stop)
+    certificate = _certificate(services.config)
+    servers = _servers(services, application, bound, stop, certificate)
     workers = _workers(services, application.agents)
+    if certificate is not None:
+        workers.append(asyncio.create_task(keep_running("certificate", certificate.run)))
     gc.freeze()  # exclude long-lived objects from garbage collection, which blocked all requests for 70 ms every second
     ready()
     try:
@@ -154,6 +157,14 @@ async def _serve(services: Services, bound: _Bound, ready: Callable[[], None]) -
         stop.set()
         await asyncio.wait(servers)
         await cancel_all((*servers, *workers))
+
+
+def _certificate(config: ControlConfig) -> ServedCertificate | None:
+    """Return the certificate of HTTPS, None without HTTPS."""
+    if not config.https_binds:
+        return None
+    assert config.certificate is not None
+    return ServedCertificate(config.certificate, config.private_key)
 
 
 def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
@@ -183,19 +194,26 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
 
 
 def _servers(
-    services: Services, application: Application, bound: _Bound, stop: asyncio.Event
+    services: Services,
+    application: Application,
+    bound: _Bound,
+    stop: asyncio.Event,
+    certificate: ServedCertificate | None,
 ) -> list[asyncio.Task[None]]:
     """Return the servers of plain HTTP, HTTPS and the internal listener, whose callers are trusted."""
     config = services.config
     serve = functools.partial(server.serve, stop=stop, drain_seconds=config.drain_seconds)
     serving = [
         serve(application, bound.plain, is_gateway=config.is_gateway),
-        serve(internal.create_app(services), [bound.private], is_gateway=lambda _: True),
+        serve(
+            internal.create_app(services),
+            [bound.private],
+            is_gateway=lambda _: True,
+            tls=None if config.tls is None else config.tls.server,
+        ),
     ]
-    if bound.secure:
-        assert config.certificate is not None and config.private_key is not None
-        tls = ServedCertificate(config.certificate, config.private_key)
-        serving.append(serve(application, bound.secure, is_gateway=config.is_gateway, tls=tls))
+    if certificate is not None:
+        serving.append(serve(application, bound.secure, is_gateway=config.is_gateway, tls=certificate.context))
     return [asyncio.create_task(one) for one in serving]
 
 

@@ -34,6 +34,7 @@ from control.registry.opening import open_registry
 from control.store import event_places
 from control.store.event_places import Places
 from control.tuning import Tuning
+from foundation.part_tls import part_connector
 from objects.opening import open_store
 from objects.threads import Objects, threads
 
@@ -53,6 +54,8 @@ class Services:
     live: LiveState
     limits: Limits
     http: aiohttp.ClientSession
+    """For providers of identities and models."""
+    parts_http: aiohttp.ClientSession
     registry: Registry
     nodes: NodeClient
     archive: Archive
@@ -81,6 +84,7 @@ class Services:
         await self.registry.close()
         await self.outgoing.close()
         await self.http.close()
+        await self.parts_http.close()
         await self.live.close()
         await self.results.close()
         self.passwords.close()
@@ -98,15 +102,18 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
     live = LiveState(config.redis_url)
     pool_of_stores = threads()
     media, recordings = open_stores(config, pool_of_stores)
-    http = aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=None, connect=5),
+    patient = aiohttp.ClientTimeout(total=None, connect=5)
+    http = aiohttp.ClientSession(timeout=patient, cookie_jar=aiohttp.DummyCookieJar())
+    parts_http = aiohttp.ClientSession(
+        connector=part_connector(config.tls),
+        timeout=patient,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         ws_response_class=NodeSocket,
     )
-    registry = open_registry(config, http)
+    registry = open_registry(config, parts_http)
     passwords = Passwords()
-    nodes = NodeClient(config, pool, http, registry)
+    nodes = NodeClient(config, pool, parts_http, registry)
     files = MediaStore(media)
     archive = Archive(recordings, config.recordings_dir)
     results = open_results(config, pool)
@@ -124,6 +131,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
         live=live,
         limits=Limits(live),
         http=http,
+        parts_http=parts_http,
         registry=registry,
         nodes=nodes,
         archive=archive,
@@ -135,7 +143,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
         media=files,
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},
-        inference=InferenceClient(config.inference_url, config.node_secret, http),
+        inference=InferenceClient(config.inference_url, config.node_secret, parts_http),
         results=results,
         outgoing=outgoing.session(config.allow_private_webhooks),
         store_threads=pool_of_stores,

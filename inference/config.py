@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.part_tls import PartTls
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InferenceConfig:
@@ -24,6 +26,7 @@ class InferenceConfig:
     instance: str = "inference-1"
     control_url: str = ""
     node_secret: str = ""
+    tls: PartTls | None = None
     threads: int = 1
     languages: tuple[str, ...] = ()
     triton_urls: tuple[str, ...] = ()

@@ -76,7 +76,9 @@ class Inference:
         self._local = LocalRecogniser(threads=config.threads, nice=config.nice, changed=self._changed)
         self._live = LivePriority(self._local)
         self._remote: Recogniser | None = None
-        self._facts = FactReporter(config.control_url, config.node_secret, config.instance, count=metrics.count_facts)
+        self._facts = FactReporter(
+            config.control_url, config.node_secret, config.instance, count=metrics.count_facts, tls=config.tls
+        )
         metrics.FACTS_WAITING.set_function(lambda: self._facts.waiting)
         self._sink: SinkSocket | None = None
         self._captioner = Captioner(config.languages, show=self._send, store=self._facts.report)
@@ -97,11 +99,15 @@ class Inference:
             _keep(tasks, "sink", attached)
             _keep(tasks, "facts", self._facts.run)
             if self._config.api_port is not None:
-                self.api = InferenceApi(self, self._config.node_secret, self._config.nice, self._config.runtime_dir)
+                self.api = InferenceApi(
+                    self, self._config.node_secret, self._config.nice, self._config.runtime_dir, self._config.tls
+                )
                 tasks.create_task(self.api.serve(self._config.api_host, self._config.api_port), name="api")
             _keep(tasks, "detectors", functools.partial(run_detectors, self._config, self.analysis))
             _keep(tasks, "analysis", self.analysis.run)
-            told = functools.partial(watch, self._config.control_url, self._config.node_secret, self._set_up)
+            told = functools.partial(
+                watch, self._config.control_url, self._config.node_secret, self._config.tls, self._set_up
+            )
             _keep(tasks, "setup", told)
             ready()
             _keep(tasks, "captions", functools.partial(self._begin_captions, tasks))

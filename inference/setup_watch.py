@@ -7,6 +7,8 @@ from collections.abc import Callable
 import aiohttp
 import msgspec
 
+from foundation.part_tls import PartTls, part_session
+
 _log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
@@ -19,13 +21,12 @@ class Setup(msgspec.Struct, frozen=True):
     emotion: bool = False
 
 
-async def watch(control_url: str, node_secret: str, told: Callable[[Setup], None]) -> None:
+async def watch(control_url: str, node_secret: str, tls: PartTls | None, told: Callable[[Setup], None]) -> None:
     """Report the setup after each successful request, until cancelled."""
     if not control_url:
         return
     url = control_url.rstrip("/") + "/internal/v1/ai/setup"
-    headers = {"Authorization": f"Bearer {node_secret}"}
-    async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
+    async with part_session(node_secret, tls, _TIMEOUT) as session:
         while True:
             try:
                 async with session.get(url) as response:

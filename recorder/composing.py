@@ -24,6 +24,7 @@ import msgspec
 
 from foundation.film_options import SOUND_ONLY, FilmOptions, from_job
 from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
+from foundation.part_tls import part_session
 from objects.threads import Objects
 from recorder import layout, leases
 from recorder.compose.contract import GAVE_WAY, VERSION
@@ -92,9 +93,11 @@ class Composer:
         if not self._config.control_url:
             return
         await asyncio.to_thread(_forget_old, self._all_work, time.time() - _KEPT_SECONDS)
-        headers = {"Authorization": f"Bearer {self._config.node_secret}", "Content-Type": "application/json"}
         at_once = self._config.films_at_once or max(1, len(os.sched_getaffinity(0)) // 2)
-        async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session, asyncio.TaskGroup() as tasks:
+        async with (
+            part_session(self._config.node_secret, self._config.tls, _TIMEOUT) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
             for _ in range(at_once):
                 tasks.create_task(self._work_on(session))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foundation.part_tls import PartTls
 from objects.s3_config import S3Config
 
 SEAL_SECONDS = 10.0
@@ -37,6 +38,7 @@ class RecorderConfig:
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)
+    tls: PartTls | None = None
     repair_wait_ms: int = 1000
     sync_ms: int = 250
     cut_after_seconds: float = 10.0

@@ -41,7 +41,9 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
 
 async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable[[], None]) -> None:
     recordings = Recordings(config.recordings_dir, config.instance)
-    facts = FactReporter(config.control_url, config.node_secret, config.instance, count=metrics.count_facts)
+    facts = FactReporter(
+        config.control_url, config.node_secret, config.instance, count=metrics.count_facts, tls=config.tls
+    )
     uploads = Uploads(_objects(config, pool), recordings, facts)
     finisher = Finisher(config, recordings, facts, uploads)
     adoption = Adoption(config, uploads.objects, recordings, finisher)

@@ -100,4 +100,4 @@ async def _client(call: Call, meeting: str) -> TransportClient | None:
     node = await services.nodes.of_meeting(meeting)
     if node is None:
         return None
-    return TransportClient(node, services.config.node_secret, meeting, services.http)
+    return TransportClient(node, services.config.node_secret, meeting, services.parts_http)

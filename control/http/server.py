@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,6 @@ import uvicorn
 
 from control.http.exchanges import HEAD_SECONDS, Exchanges
 from foundation.background import keep_running
-from foundation.served_certificate import ServedCertificate
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 _HEAD_BYTES = 64 * 1024
@@ -37,7 +37,7 @@ async def serve(
     *,
     drain_seconds: float,
     is_gateway: Callable[[str], bool],
-    tls: ServedCertificate | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until `stop`, then finish running requests within `drain_seconds` and close the sockets.
 
@@ -49,8 +49,6 @@ async def serve(
     watch = functools.partial(exchanges.watch, state.connections)
     serving = asyncio.create_task(server.serve(list(sockets)))
     beside = [asyncio.create_task(stop.wait()), asyncio.create_task(keep_running("connections", watch))]
-    if tls is not None:
-        beside.append(asyncio.create_task(keep_running("certificate", tls.run)))
     try:
         await asyncio.wait((serving, *beside), return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
@@ -65,7 +63,7 @@ async def serve(
         await asyncio.gather(serving, *beside, *state.tasks, return_exceptions=True)
 
 
-def _settings(application: Any, tls: ServedCertificate | None) -> uvicorn.Config:
+def _settings(application: Any, tls: ssl.SSLContext | None) -> uvicorn.Config:
     """Return uvicorn's settings: no access log, and no trust in forwarded addresses."""
     return uvicorn.Config(
         application,
@@ -86,5 +84,5 @@ def _settings(application: Any, tls: ServedCertificate | None) -> uvicorn.Config
         server_header=False,
         backlog=1024,
         timeout_keep_alive=int(HEAD_SECONDS),
-        ssl_context_factory=None if tls is None else lambda *_: tls.context,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )

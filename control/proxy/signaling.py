@@ -106,7 +106,7 @@ class SignalingProxy:
     ) -> None:
         try:
             async with asyncio.timeout(seconds):
-                upstream = await self._services.http.ws_connect(
+                upstream = await self._services.parts_http.ws_connect(
                     url or node.signaling_url,
                     headers=headers,
                     max_msg_size=MAX_MESSAGE_BYTES * 4,

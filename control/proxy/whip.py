@@ -66,7 +66,7 @@ async def _forward(services: Services) -> Response:
     query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
     url = f"{node.http_url}{path}{query}"
     try:
-        async with services.http.request(
+        async with services.parts_http.request(
             request.method, url, data=body or None, headers=headers, timeout=_TIMEOUT, allow_redirects=False
         ) as answer:
             return await _passed_on(answer)
@@ -115,7 +115,7 @@ async def _events(services: Services, path: SessionPath) -> Response:
     """Forward a player's server-sent events as they arrive. EventSource sends no token, so the room is in the path."""
     node = await node_for(services, path.room)
     try:
-        answer = await services.http.get(f"{node.http_url}{path}", timeout=_EVENTS_TIMEOUT, allow_redirects=False)
+        answer = await services.parts_http.get(f"{node.http_url}{path}", timeout=_EVENTS_TIMEOUT, allow_redirects=False)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Problem(502, "node_unreachable", "The media server is not answering.") from error
 

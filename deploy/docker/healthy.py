@@ -7,7 +7,8 @@ A part is healthy if one of its health addresses answers 200; without addresses,
 Docker restarts only containers that have ended, not unhealthy ones. So this script ends a part that has answered once
 and then does not answer at the address of `--restart-unless` for a minute.
 
-It runs in every container every few seconds, so it imports little and speaks HTTP/1.0 over a socket.
+It runs in every container every few seconds, so it imports little and speaks HTTP/1.0 over a socket. HTTPS is for parts
+that use TLS with each other.
 """
 
 import os
@@ -29,10 +30,11 @@ ANSWERED_AT = "/tmp/parley-answered-at"  # noqa: S108  in a tmpfs that only this
 
 def is_healthy(url: str) -> bool:
     """Return True if the address answers 200 within three seconds; control needs one at most, even without stores."""
-    host, _, path = url.removeprefix("http://").partition("/")
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
     name, _, port = host.rpartition(":")
     try:
-        with socket.create_connection((name, int(port)), timeout=3) as connection:
+        with _encrypted(socket.create_connection((name, int(port)), timeout=3), scheme == "https") as connection:
             connection.sendall(f"GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             answer = b""
             while more := connection.recv(4096):
@@ -40,6 +42,16 @@ def is_healthy(url: str) -> bool:
             return answer.split(b" ", 2)[1:2] == [b"200"]
     except OSError:
         return False
+
+
+def _encrypted(connection: socket.socket, is_tls: bool) -> socket.socket:
+    if not is_tls:
+        return connection
+    import ssl  # noqa: PLC0415  most containers do without TLS, and this import costs more than all others
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it asks this container
+    return context.wrap_socket(connection)
 
 
 def is_silent_for_long(url: str, now: float) -> bool:

@@ -303,6 +303,13 @@ _PARTS = Group(
         Setting("inference_port", int, 8085, "port of inference's API and metrics"),
         Setting("inference_url", str, None, "URL at which control reaches inference; unset: this machine"),
         Setting("node_secret", str, None, "secret shared by all parts", secret=True),
+        Setting(
+            "parts_certificate", Path, None, "PEM certificate of this part, for TLS between the parts; unset: none"
+        ),
+        Setting("parts_key", Path, None, "PEM key of that certificate"),
+        Setting(
+            "parts_ca", Path, None, "PEM file of the authority that signs the certificates of all parts, and no other"
+        ),
     ),
 )
 _OBSERVING = Group(

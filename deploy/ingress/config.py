@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foundation.part_tls import PartTls
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngressConfig:
@@ -15,6 +17,7 @@ class IngressConfig:
     instance: str
     control_url: str
     node_secret: str = field(repr=False)
+    tls: PartTls | None = None
     rtmp_host: str = "127.0.0.1"
     rtmp_port: int = 1935
     rtmps_port: int = -1

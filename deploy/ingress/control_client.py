@@ -6,6 +6,7 @@ import aiohttp
 import msgspec
 
 from foundation.answer_body import read_body
+from foundation.part_tls import PartTls, part_session
 from sfu.api.ingress import (
     CheckedKey,
     CloseStream,
@@ -28,11 +29,9 @@ class ControlUnavailable(Exception):
 class ControlClient:
     """The requests of ingress to control. Each raises ControlUnavailable."""
 
-    def __init__(self, url: str, node_secret: str) -> None:
+    def __init__(self, url: str, node_secret: str, tls: PartTls | None = None) -> None:
         self._url = f"{url.rstrip('/')}/internal/v1/ingress/"
-        self._http = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {node_secret}", "Content-Type": "application/json"}, timeout=_TIMEOUT
-        )
+        self._http = part_session(node_secret, tls, _TIMEOUT)
 
     async def check(self, wish: KeyCheck) -> CheckedKey:
         return await self._ask("check", wish, CheckedKey)

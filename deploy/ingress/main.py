@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 async def run(config: IngressConfig, ready: Callable[[], None]) -> None:
     """Run until cancelled; `ready` is called once it listens. Raises OSError if a port is taken."""
-    control = ControlClient(config.control_url, config.node_secret)
+    control = ControlClient(config.control_url, config.node_secret, config.tls)
     streams = Streams(config, control)
     listening = asyncio.Event()
     try:

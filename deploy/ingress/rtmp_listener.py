@@ -7,8 +7,8 @@ from collections.abc import Callable
 from foundation.background import cancel_all, keep_running
 from foundation.connection_table import ConnectionTable, Full, host_of
 from foundation.failures import describe
+from foundation.followed_certificate import ServedCertificate
 from foundation.media_units import Unit, UnitKind
-from foundation.served_certificate import ServedCertificate
 from ingress import metrics
 from ingress.config import IngressConfig
 from ingress.control_client import ControlClient, ControlUnavailable

@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_verbs_of_own_flags(
     verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
 ) -> None:
+    meaning = "make a certificate for TLS between the parts"
+    certificates = verbs.add_parser("make-certificates", help=meaning, parents=[common])
+    certificates.add_argument("directory", metavar="DIRECTORY", help="where the files are, and the authority is kept")
     gateway = verbs.add_parser("nginx-config", help="write the gateway's nginx.conf", parents=[common])
     add_nginx_flags(gateway)
     for name, meaning, act, what in (

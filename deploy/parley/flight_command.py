@@ -10,9 +10,11 @@ from urllib.parse import quote
 
 import aiohttp
 
+from foundation.part_tls import PartTls, part_session
 from foundation.settings import Settings, SettingsError, resolve, with_secrets
 from parley.flight_plot import read_capacity, write_plot
 from parley.network import url_host
+from parley.part_encryption import part_tls
 from sfu.flight import dump as flight_dump
 from sfu.flight.replay import replay
 from sfu.flight.series import series
@@ -74,9 +76,11 @@ def _add_plot(parser: argparse.ArgumentParser) -> None:
 
 def _fetch(arguments: argparse.Namespace) -> int:
     settings = with_secrets(resolve({}, os.environ, arguments.config))
-    base = arguments.node_url or f"http://{url_host(settings['sfu_host'])}:{settings['sfu_http_port']}"
+    tls = part_tls(settings)
+    scheme = "http" if tls is None else "https"
+    base = arguments.node_url or f"{scheme}://{url_host(settings['sfu_host'])}:{settings['sfu_http_port']}"
     url = f"{base.rstrip('/')}/node/v1/rooms/{quote(arguments.room, safe='')}/flight"
-    dump = asyncio.run(_get(url, settings["node_secret"]))
+    dump = asyncio.run(_get(url, settings["node_secret"], tls))
     header, entries = flight_dump.read(dump)
     path = arguments.out or Path(f"{Path(header.room).name}.flight")
     path.write_bytes(dump)
@@ -84,10 +88,9 @@ def _fetch(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _get(url: str, node_secret: str) -> bytes:
-    headers = {"Authorization": f"Bearer {node_secret}"}
+async def _get(url: str, node_secret: str, tls: PartTls | None) -> bytes:
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session, session.get(url) as answer:
+    async with part_session(node_secret, tls, timeout) as session, session.get(url) as answer:
         body = await answer.read()
         if answer.status != 200:
             raise ValueError(f"the node answered {answer.status}: {body[:500].decode(errors='replace')}")

@@ -7,6 +7,7 @@ from ingress import main as ingress_main
 from ingress.config import IngressConfig
 from parley import part_process
 from parley.part_configs import control_url, node_secret, readable
+from parley.part_encryption import part_tls
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
@@ -29,6 +30,7 @@ def ingress_config(settings: Settings) -> IngressConfig:
         instance=f"ingress-{settings['sfu_node']}",
         control_url=control_url(settings),
         node_secret=node_secret(settings),
+        tls=part_tls(settings),
         rtmp_host=settings["rtmp_host"],
         rtmp_port=settings["rtmp_port"],
         rtmps_port=settings["rtmps_port"],

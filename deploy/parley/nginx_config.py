@@ -13,8 +13,11 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
+
+from foundation.part_tls import PART_NAME
 
 _VERSION = re.compile(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)")
 _HTTP2_DIRECTIVE = (1, 25, 1)
@@ -52,20 +55,30 @@ class Nginx:
         return self.version >= _RESOLVE
 
 
+class PartFiles(NamedTuple):
+    """The gateway's certificate as a part, its key, and the authority of all parts."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     """The addresses on which nginx listens, and those of the servers behind it, each `host:port`.
 
     `redirect_http`: plain HTTP serves only browsers on this machine, which treat localhost as secure, and redirects all
     others to HTTPS. `ai` lists inference nodes; control reaches them, load-balanced, at `ai_listen`, which must be
-    private. `control` may list several; `resolver` is a DNS server, needed if nodes have names. `state` is a directory
-    that nginx can write: for request bodies that are too large for memory, and for the pid file unless `pid` is given.
+    private. With `parts`, nodes, inference and control's internal listener are reached over mutual TLS. `control` may
+    list several; `resolver` is a DNS server, needed if nodes have names. `state` is a directory that nginx can write:
+    for request bodies that are too large for memory, and for the pid file unless `pid` is given.
     """
 
     control: tuple[str, ...]
     internal: str
     node_secret: str
     state: Path
+    parts: PartFiles | None = None
     pid: Path | None = None
     http: tuple[str, ...] = ()
     https: tuple[str, ...] = ()
@@ -117,7 +130,9 @@ def render(gateway: Gateway, nginx: Nginx) -> str:
     if len(gateway.ai) > 1 and _looks_ai_up(gateway):
         raise ValueError("with a resolver, only one inference node can be given; its name may have many addresses")
     template = _TEMPLATES.from_string((Path(__file__).parent / "nginx.conf.j2").read_text(encoding="utf-8"))
-    return template.render(gateway=gateway, nginx=nginx, looks_ai_up=_looks_ai_up(gateway), is_name=_is_name)
+    return template.render(
+        gateway=gateway, nginx=nginx, looks_ai_up=_looks_ai_up(gateway), is_name=_is_name, part_name=PART_NAME
+    )
 
 
 def _looks_ai_up(gateway: Gateway) -> bool:

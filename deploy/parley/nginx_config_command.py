@@ -10,7 +10,8 @@ from foundation.settings import Settings, SettingsError, with_secrets
 from parley import nginx_config
 from parley.certificate import ensure
 from parley.network import url_host
-from parley.nginx_config import Gateway, Nginx, NginxUnavailable
+from parley.nginx_config import Gateway, Nginx, NginxUnavailable, PartFiles
+from parley.part_encryption import part_tls
 
 
 def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +72,7 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
         control=tuple(chosen.control or [http]),
         internal=chosen.internal or f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         node_secret=settings["node_secret"],
+        parts=_part_files(settings),
         state=chosen.state,
         pid=chosen.pid,
         http=tuple(chosen.listen_http),
@@ -94,6 +96,12 @@ def main(settings: Settings, chosen: argparse.Namespace) -> int:
     else:
         sys.stdout.write(text)
     return 0
+
+
+def _part_files(settings: Settings) -> PartFiles | None:
+    if part_tls(settings) is None:
+        return None
+    return PartFiles(settings["parts_certificate"], settings["parts_key"], settings["parts_ca"])
 
 
 def _nginx(chosen: argparse.Namespace) -> Nginx:

@@ -11,7 +11,10 @@ import aiohttp
 import msgspec
 
 from foundation.failures import describe
+from foundation.part_tls import part_session
 from foundation.settings import Settings, with_secrets
+from parley.part_configs import control_url
+from parley.part_encryption import part_tls
 from sfu.api.registration import DrainWish, NodeStandings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -58,14 +61,12 @@ def _show(standings: NodeStandings) -> None:
 
 
 def _ask(settings: Settings, method: str, path: str, body: bytes | None = None) -> bytes:
-    base = settings["control_url"] or f"http://127.0.0.1:{settings['internal_port']}"
-    return asyncio.run(_exchange(method, f"{base}/internal/v1/nodes{path}", settings["node_secret"], body))
+    return asyncio.run(_exchange(settings, method, f"{control_url(settings)}/internal/v1/nodes{path}", body))
 
 
-async def _exchange(method: str, url: str, secret: str, body: bytes | None) -> bytes:
-    headers = {"Authorization": f"Bearer {secret}"}
+async def _exchange(settings: Settings, method: str, url: str, body: bytes | None) -> bytes:
     async with (
-        aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session,
+        part_session(settings["node_secret"], part_tls(settings), _TIMEOUT) as session,
         session.request(method, url, data=body) as answer,
     ):
         found = await answer.read()

@@ -26,6 +26,7 @@ from inference.config import InferenceConfig
 from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
+from parley.part_encryption import part_tls
 from recorder.config import RecorderConfig
 from sfu.api.registration import NodeRecord
 from sfu.server import port_share
@@ -60,6 +61,7 @@ def control_config(settings: Settings) -> ControlConfig:
         data_dir=settings["data_dir"] / "control",
         recordings_dir=settings["recordings_dir"],
         node_secret=node_secret(settings),
+        tls=part_tls(settings),
         nodes=_nodes(settings),
         nodes_file=readable(settings, "sfu_nodes_file"),
         etcd=etcd_config(settings),
@@ -100,7 +102,7 @@ def control_config(settings: Settings) -> ControlConfig:
         recordings_quota_bytes=settings["recordings_quota_bytes"],
         limits=_limits(settings),
         s3=s3_config(settings),
-        inference_url=settings["inference_url"] or f"http://127.0.0.1:{settings['inference_port']}",
+        inference_url=settings["inference_url"] or f"{_scheme(settings)}://127.0.0.1:{settings['inference_port']}",
         language_model=_language_model(settings),
         embedded=settings["database_url"] is None,
     )
@@ -255,6 +257,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
     """Return the sfu's configuration; raises SettingsError."""
     return SfuConfig(
         node_secret=node_secret(settings),
+        tls=part_tls(settings),
         node=settings["sfu_node"],
         engine=settings["sfu_engine"],
         control_url=control_url(settings),
@@ -313,6 +316,7 @@ def recorder_config(settings: Settings) -> RecorderConfig:
         recordings_dir=settings["recordings_dir"],
         control_url=control_url(settings),
         node_secret=node_secret(settings),
+        tls=part_tls(settings),
     )
 
 
@@ -324,6 +328,7 @@ def inference_config(settings: Settings) -> InferenceConfig:
         runtime_dir=settings["runtime_dir"],
         control_url=control_url(settings),
         node_secret=node_secret(settings),
+        tls=part_tls(settings),
         languages=settings["languages"],
         threads=settings["inference_threads"],
         triton_urls=_with_extra(settings, "triton_urls", "triton"),
@@ -355,7 +360,11 @@ def _https_binds(settings: Settings) -> tuple[str, ...]:
 
 def control_url(settings: Settings) -> str:
     """Return the URL at which the other parts reach control."""
-    return settings["control_url"] or f"http://127.0.0.1:{settings['internal_port']}"
+    return settings["control_url"] or f"{_scheme(settings)}://127.0.0.1:{settings['internal_port']}"
+
+
+def _scheme(settings: Settings) -> str:
+    return "http" if part_tls(settings) is None else "https"
 
 
 def _sink_sockets(settings: Settings) -> tuple[Path, ...]:
@@ -371,19 +380,20 @@ def _advertised(host: str) -> str:
 
 def _nodes(settings: Settings) -> tuple[NodeRecord, ...]:
     here = f"{settings['sfu_node']}=127.0.0.1:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
+    s = "" if part_tls(settings) is None else "s"
     listed = settings["sfu_nodes"] or (() if settings["sfu_nodes_file"] or settings["etcd_urls"] else (here,))
-    return tuple(_node(described) for described in listed)
+    return tuple(_node(described, s) for described in listed)
 
 
-def _node(described: str) -> NodeRecord:
-    """Parse NAME=HOST:SIGNALING_PORT:HTTP_PORT; raises SettingsError."""
+def _node(described: str, s: str) -> NodeRecord:
+    """Parse NAME=HOST:SIGNALING_PORT:HTTP_PORT; `s` is "s" with TLS. Raises SettingsError."""
     name, _, address = described.partition("=")
     host, signaling, http = ["", "", "", *address.rsplit(":", 2)][-3:]
     if not (name and host and signaling.isdigit() and http.isdigit()):
         raise SettingsError(f"sfu_nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
     host = url_host(host.strip("[]"))
     return NodeRecord(
-        node=name, signaling_url=f"ws://{host}:{signaling}/ws/signaling", http_url=f"http://{host}:{http}"
+        node=name, signaling_url=f"ws{s}://{host}:{signaling}/ws/signaling", http_url=f"http{s}://{host}:{http}"
     )
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import uvloop
@@ -22,6 +22,7 @@ from foundation.background import cancel_all, keep_running
 from foundation.hot_settings import Appliers, LiveSettings
 from foundation.settings import Settings
 from parley import inspection_socket
+from parley.part_encryption import part_tls
 
 _log = logging.getLogger(__name__)
 STOP_SECONDS = 4
@@ -59,7 +60,13 @@ def run(
         servers = [inspection_socket.serve(settings, name)]
         if metrics is not None:
             servers.append(_serve_metrics(*metrics))
-        uvloop.run(_until_signalled(part, servers, STOP_SECONDS + stop_seconds, following))
+        works: dict[str, Callable[[], Awaitable[None]]] = {
+            "loop lag": loop_lag.measure,
+            "live settings": following.follow,
+        }
+        if (tls := part_tls(settings)) is not None:
+            works["certificate of the part"] = tls.run
+        uvloop.run(_until_signalled(part, servers, STOP_SECONDS + stop_seconds, works))
     return 0
 
 
@@ -88,14 +95,11 @@ async def _until_signalled(
     part: Part,
     beside_it: Sequence[Coroutine[Any, Any, web.AppRunner | None]],
     stop_seconds: float,
-    following: LiveSettings,
+    works: Mapping[str, Callable[[], Awaitable[None]]],
 ) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(part(notify_ready))
-    beside = [
-        asyncio.ensure_future(keep_running("loop lag", loop_lag.measure)),
-        asyncio.ensure_future(keep_running("live settings", following.follow)),
-    ]
+    beside = [asyncio.ensure_future(keep_running(name, work)) for name, work in works.items()]
     servers = [await server for server in beside_it]
 
     def stop() -> None:

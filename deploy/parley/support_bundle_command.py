@@ -18,11 +18,14 @@ import aiohttp
 
 from foundation.failures import describe
 from foundation.logging_setup import Redactor, secrets_of
+from foundation.part_tls import part_session
 from foundation.settings import Settings, with_secrets
 from parley.doctor import look
 from parley.inspect_command import ask
 from parley.inspection_socket import path_of
 from parley.operator_flags import PARTS
+from parley.part_configs import control_url
+from parley.part_encryption import part_tls
 
 _ANSWER = aiohttp.ClientTimeout(total=10)
 
@@ -49,17 +52,17 @@ async def gather(settings: Settings) -> dict[str, str]:
     findings = "".join(f"{one.weight:<4} {one.what}: {one.said}\n" for one in await look(settings))
     texts = {"about.txt": about, "settings.txt": rows, "doctor.txt": findings}
     http = f"http://127.0.0.1:{settings['http_port']}"
-    control = settings["control_url"] or f"http://127.0.0.1:{settings['internal_port']}"
+    tls = part_tls(settings)
+    s = "" if tls is None else "s"
     pages = {
         "ready.json": f"{http}/health/ready",
-        "nodes.json": f"{control}/internal/v1/nodes",
+        "nodes.json": f"{control_url(settings)}/internal/v1/nodes",
         "metrics/control.txt": f"{http}/metrics",
-        "metrics/sfu.txt": f"http://127.0.0.1:{settings['sfu_http_port']}/metrics",
+        "metrics/sfu.txt": f"http{s}://127.0.0.1:{settings['sfu_http_port']}/metrics",
         "metrics/recorder.txt": f"http://127.0.0.1:{settings['recorder_port']}/metrics",
-        "metrics/inference.txt": f"http://127.0.0.1:{settings['inference_port']}/metrics",
+        "metrics/inference.txt": f"http{s}://127.0.0.1:{settings['inference_port']}/metrics",
     }
-    headers = {"Authorization": f"Bearer {settings['node_secret']}"}
-    async with aiohttp.ClientSession(headers=headers, timeout=_ANSWER) as session:
+    async with part_session(settings["node_secret"], tls, _ANSWER) as session:
         for name, url in pages.items():
             texts[name] = await _page(session, url)
     for part in PARTS:

@@ -24,6 +24,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from foundation.node_secret import carries_node_secret
+from foundation.part_tls import PartTls, require_certificate
 from inference.analysis.analysis import Analysis
 from inference.files.emotions import emotions_of_file
 from inference.files.read import FileError
@@ -77,9 +78,12 @@ class Captioning(Protocol):
 class InferenceApi:
     """The API's application. `serve` runs it until cancelled."""
 
-    def __init__(self, captioning: Captioning, node_secret: str, nice: int, scratch: Path | None) -> None:
+    def __init__(
+        self, captioning: Captioning, node_secret: str, nice: int, scratch: Path | None, tls: PartTls | None = None
+    ) -> None:
         self._captioning = captioning
         self._secret = node_secret
+        self._tls = tls
         self._nice = nice
         self._scratch = scratch
         self._files = asyncio.Semaphore(MAX_FILES)
@@ -88,7 +92,7 @@ class InferenceApi:
 
     async def serve(self, host: str, port: int) -> None:
         """Listen on `host` and `port` (0 allocates one; see `port`) until cancelled; raises OSError if that fails."""
-        application = web.Application(middlewares=[self._authorise], client_max_size=_BLOCK)
+        application = web.Application(middlewares=[require_certificate, self._authorise], client_max_size=_BLOCK)
         application.add_routes(
             [
                 web.get("/health", self._health),
@@ -107,7 +111,7 @@ class InferenceApi:
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host, port)
+            site = web.TCPSite(runner, host, port, ssl_context=None if self._tls is None else self._tls.lenient_server)
             await site.start()
             self.port = runner.addresses[0][1]
             await asyncio.Event().wait()

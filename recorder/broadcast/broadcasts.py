@@ -10,6 +10,7 @@ import aiohttp
 from foundation.background import cancel_all, keep_running
 from foundation.broadcasts import LIVE_PREFIX
 from foundation.failures import describe
+from foundation.part_tls import part_session
 from objects.threads import Objects
 from recorder import leases
 from recorder.broadcast.program import Program
@@ -36,8 +37,7 @@ class Broadcasts:
         if not self._config.control_url:
             return
         await self._remove_leftovers()
-        headers = {"Authorization": f"Bearer {self._config.node_secret}", "Content-Type": "application/json"}
-        async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
+        async with part_session(self._config.node_secret, self._config.tls, _TIMEOUT) as session:
             self._session = session
             try:
                 await asyncio.Event().wait()

@@ -11,6 +11,7 @@ import aiohttp
 
 from foundation.answer_body import read_body
 from foundation.failures import describe
+from foundation.part_tls import PartTls, part_session
 from sfu.api.fact_queue import MAX_WAITING, FactQueue
 from sfu.api.facts import AnyFact, FactBatch, encode_batch
 
@@ -37,10 +38,11 @@ class FactReporter:
         *,
         count: Count,
         boot: str = "",
+        tls: PartTls | None = None,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._url = f"{control_url.rstrip('/')}/internal/v1/facts" if control_url else ""
-        self._headers = {"Authorization": f"Bearer {node_secret}", "Content-Type": "application/json"}
+        self._access = (node_secret, tls)
         self._queue: FactQueue[Delivery] = FactQueue(node, boot or secrets.token_hex(8), max_waiting)
         self._count = count
         self._wake = asyncio.Event()
@@ -65,7 +67,7 @@ class FactReporter:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with aiohttp.ClientSession(headers=self._headers, timeout=_TIMEOUT) as session:
+        async with part_session(*self._access, _TIMEOUT) as session:
             while True:
                 await self._wake.wait()
                 if (batch := self._queue.batch()) is None:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from foundation.background import cancel_all
 from foundation.failures import describe
+from foundation.part_tls import PartTls, part_session
 from sfu.api.cascade_link import LinkMessage, decode, encode
 from sfu.api.refusal import Refused
 from sfu.rooms.cascade_link import CascadeLink
@@ -27,6 +28,7 @@ from sfu.server.plain_sockets import PlainSockets
 _QUEUE = 1000
 _MAX_BYTES = 4 * 1024 * 1024
 _HEARTBEAT_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=_HEARTBEAT_SECONDS)
 _PAUSES = (0.1, 0.3, 1.0, 3.0)
 _log = logging.getLogger(__name__)
 
@@ -43,11 +45,12 @@ class _HomeNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CascadeLinks:
     """All links of a node, each with a queue of messages; a task dials for each room with another home."""
 
-    def __init__(self, driver: Driver, sockets: PlainSockets, node: str, secret: str) -> None:
+    def __init__(self, driver: Driver, sockets: PlainSockets, node: str, secret: str, tls: PartTls | None) -> None:
         self._driver = driver
         self._sockets = sockets
         self._node = node
         self._secret = secret
+        self._tls = tls
         self._queues: dict[int, asyncio.Queue[LinkMessage | None]] = {}
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._serving: set[Socket] = set()
@@ -114,7 +117,7 @@ class CascadeLinks:
     @contextlib.asynccontextmanager
     async def _connect(self, room: str, home: Home) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._secret}"})
+            self._session = part_session(self._secret, self._tls, _TIMEOUT)
         url = f"{home.url}/node/v1/rooms/{room}/link"
         async with self._session.ws_connect(
             url, params={"node": self._node}, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_MAX_BYTES

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foundation.etcd import EtcdConfig
+from foundation.part_tls import PartTls
 from sfu.server.port_share import PortShare
 
 
@@ -13,7 +14,9 @@ class SfuConfig:
 
     Media uses UDP, or ICE-TCP for clients that cannot use UDP; a `tcp_port` of -1 turns ICE-TCP off.
 
-    `node_secret` authenticates the parts to each other in both directions. `addresses` are the local addresses to
+    `node_secret` authenticates the parts to each other in both directions, as does `tls`, if given.
+
+    `addresses` are the local addresses to
     offer; empty means every address of the machine except link-local ones. `public_addresses` are further hosts to
     announce (names are resolved at the start), for machines behind a one-to-one NAT. `sink_socket` is the path on which
     recorder and inference connect; with None no sinks are served. Flight recorders are dumped into `flight_dir` on
@@ -36,6 +39,7 @@ class SfuConfig:
     """
 
     node_secret: str = field(repr=False)
+    tls: PartTls | None = None
     node: str = "sfu-1"
     control_url: str = "http://127.0.0.1:8082"
     udp_port: int = 8810

@@ -7,6 +7,7 @@ import msgspec
 
 from foundation.answer_body import read_body
 from foundation.failures import describe
+from foundation.part_tls import PartTls, part_session
 from sfu.api.desired_state import DesiredChanges, DesiredPoll, DesiredState
 from sfu.api.livekit import LiveKitAdmission, LiveKitUse
 from sfu.api.registration import Evacuated
@@ -39,12 +40,9 @@ def _decode(body: bytes, kind: type[_T]) -> _T:
 class ControlClient:
     """Calls control's internal API with the node secret."""
 
-    def __init__(self, base_url: str, node_secret: str) -> None:
+    def __init__(self, base_url: str, node_secret: str, tls: PartTls | None = None) -> None:
         self._base = base_url.rstrip("/")
-        self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {node_secret}"},
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-        )
+        self._session = part_session(node_secret, tls, aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
 
     async def close(self) -> None:
         await self._session.close()

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from foundation.node_secret import carries_node_secret
+from foundation.part_tls import require_certificate
 from sfu.api import signaling
 from sfu.api.desired_state import DesiredState
 from sfu.api.refusal import Refused
@@ -43,7 +44,7 @@ class HttpApi:
         self._registry = registry
         self._secret = node_secret
         self.ready: Callable[[], bool] = lambda: False
-        self.app = web.Application(client_max_size=MAX_BODY_BYTES)
+        self.app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[require_certificate])
         self.app.router.add_put("/node/v1/rooms/{room}/desired", self._private(self._put_desired))
         self.app.router.add_get("/node/v1/rooms", self._private(self._rooms))
         self.app.router.add_get("/node/v1/rooms/{room}", self._private(self._room))

@@ -101,11 +101,16 @@ class SfuServer:
 
     def __init__(self, config: SfuConfig) -> None:
         self._config = config
-        self._control = ControlClient(config.control_url, config.node_secret)
+        self._control = ControlClient(config.control_url, config.node_secret, config.tls)
         self.presence = Presence(config, self._control)
         self._fact_outcomes: Counter[str] = Counter()
         self._facts = FactReporter(
-            config.control_url, config.node_secret, config.node, count=self._count_facts, boot=self.presence.boot
+            config.control_url,
+            config.node_secret,
+            config.node,
+            count=self._count_facts,
+            boot=self.presence.boot,
+            tls=config.tls,
         )
         self._registration: Registration | None = None
         self._keys = KeyRing(Admission(), self._control)
@@ -138,7 +143,7 @@ class SfuServer:
         self.driver = driver
         plain = PlainSockets(driver, sockets, public, config.plain_ports)
         transports = TransportsApi(driver, plain, FarEnds(config.plain_networks))
-        links = self._links = CascadeLinks(driver, plain, config.node, config.node_secret)
+        links = self._links = CascadeLinks(driver, plain, config.node, config.node_secret, config.tls)
         driver.to_links = links.send
         states = self._first_state = FirstState(driver.node, self._control)
         signaling = self._signaling = SignalingServer(
@@ -156,7 +161,9 @@ class SfuServer:
         driver.to_opened = (puller.opened, links.opened)
         self._open_sinks(driver)
         self._share_port(driver)
-        self.signaling_port = await signaling.start(config.signaling_host, config.signaling_port)
+        self.signaling_port = await signaling.start(
+            config.signaling_host, config.signaling_port, None if config.tls is None else config.tls.server
+        )
         self.http_port = await self._start_http(http.app)
         for work in await listeners.open(driver.node.context, signaling.attend):
             self._spawn("certificate of WebTransport", work)
@@ -267,7 +274,13 @@ class SfuServer:
     async def _start_http(self, app: web.Application) -> int:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._config.http_host, self._config.http_port)
+        tls = self._config.tls
+        site = web.TCPSite(
+            self._runner,
+            self._config.http_host,
+            self._config.http_port,
+            ssl_context=None if tls is None else tls.lenient_server,
+        )
         await site.start()
         return int(self._runner.addresses[0][1])
 

@@ -42,7 +42,8 @@ class Presence:
         host = f"[{host}]" if ":" in host else host
         self._driver, self._load = driver, load
         driver.overload.changed = self._tell_changed
-        self._addresses = (f"ws://{host}:{signaling_port}/ws/signaling", f"http://{host}:{http_port}")
+        s = "" if self._config.tls is None else "s"
+        self._addresses = (f"ws{s}://{host}:{signaling_port}/ws/signaling", f"http{s}://{host}:{http_port}")
 
     def _tell_changed(self) -> None:
         self.changed()

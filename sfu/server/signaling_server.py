@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -63,13 +64,14 @@ class SignalingServer:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen and return the port; raises OSError if it cannot be bound."""
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, over TLS if a context is given, and return the port; raises OSError if it cannot be bound."""
         self.attendances.start()
         self._server = await serve(
             self._accept,
             host,
             port,
+            ssl=tls,
             process_request=self._check_request,
             process_response=self._name_process,
             max_size=signaling.MAX_MESSAGE_BYTES,

@@ -7,11 +7,14 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 import pytest
 
-from parley import nginx_config
+from parley import cli, nginx_config, part_certificates
+from parley.nginx_config import PartFiles
 from parley_client import Api, Room
 from sfu.machines.ice.lite import generate_credentials
 from tests.sfu.rooms.stage import AUDIO, description
@@ -21,9 +24,22 @@ from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
 from tests.support.waiting import eventually
 
 
+def part_files(directory: Path) -> PartFiles:
+    """Make an authority, and a certificate that it has signed."""
+    part_certificates.make(directory, datetime.now(UTC))
+    names = (part_certificates.CERTIFICATE, part_certificates.KEY, part_certificates.AUTHORITY)
+    return PartFiles(*(directory / name for name in names))
+
+
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[RunningGateway]:
-    with running_gateway() as running:
+def parts(tmp_path_factory: pytest.TempPathFactory) -> PartFiles:
+    return part_files(tmp_path_factory.mktemp("parts"))
+
+
+@pytest.fixture(scope="module")
+def gateway(parts: PartFiles) -> Iterator[RunningGateway]:
+    """The gateway and the parts, with mutual TLS between them."""
+    with running_gateway(parts=parts) as running:
         asyncio.run(set_up(running))
         yield running
 
@@ -64,6 +80,43 @@ async def test_a_call_goes_through_nginx_and_straight_to_its_node(
     (first, *_) = accesses(gateway, "/ws/signaling")
     assert first["status"] == 101
     assert str(first["node"]).startswith("127.0.0.1:")
+
+
+async def test_only_a_part_reaches_the_parts(
+    gateway: RunningGateway,
+    parts: PartFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    secret = {"Authorization": f"Bearer {NODE_SECRET}"}
+    node = f"https://127.0.0.1:{gateway.ports['sfu_http']}"
+    internal = f"https://127.0.0.1:{gateway.ports['internal']}/internal/v1/nodes"
+    foreign = part_files(tmp_path)
+
+    async def status(url: str, files: PartFiles | None, authority: Path) -> int:
+        context = ssl.create_default_context(cafile=authority)
+        context.check_hostname = False
+        if files is not None:
+            context.load_cert_chain(files.certificate, files.key)
+        connector = aiohttp.TCPConnector(ssl=context)
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(url, headers=secret) as answer:
+            return answer.status
+
+    assert await status(f"{node}/node/v1/rooms", parts, parts.authority) == 200
+    assert await status(internal, parts, parts.authority) == 200
+    assert await status(f"{node}/node/v1/rooms", None, parts.authority) == 403
+    for health in ("/health/ready", "/metrics"):
+        assert await status(node + health, None, parts.authority) == 200
+    for files, authority in ((None, parts.authority), (foreign, parts.authority), (parts, foreign.authority)):
+        with pytest.raises(aiohttp.ClientError):
+            await status(internal, files, authority)
+    monkeypatch.setenv("PARLEY_NODE_SECRET", NODE_SECRET)
+    monkeypatch.setenv("PARLEY_INTERNAL_PORT", str(gateway.ports["internal"]))
+    for name, path in zip(("CERTIFICATE", "KEY", "CA"), parts, strict=True):
+        monkeypatch.setenv(f"PARLEY_PARTS_{name}", str(path))
+    assert await asyncio.to_thread(cli.main, ["nodes", "list"]) == 0
+    assert "  living  " in capsys.readouterr().out
 
 
 async def test_a_node_that_control_does_not_know_is_refused_by_control(
@@ -231,7 +284,7 @@ async def test_addresses_of_clients_reach_control_and_may_not_be_claimed(
 async def test_links_with_tokens_are_not_logged(gateway: RunningGateway, http: aiohttp.ClientSession) -> None:
     async with http.get(f"{gateway.url}/setup?token=onlyonce4711") as answer:
         assert answer.status == 200
-    assert accesses(gateway, "/setup")
+    await eventually(lambda: accesses(gateway, "/setup"))
     assert "onlyonce4711" not in gateway.events()
 
 

@@ -1,5 +1,6 @@
 """The two small programs in the image: the health check of a part, and the check for an empty sfu."""
 
+import datetime
 import http.server
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from foundation.followed_certificate import ServedCertificate
+from parley import certificate
 
 DOCKER = Path(__file__).parents[2] / "deploy" / "docker"
 
@@ -62,6 +66,14 @@ def test_healthy_asks_the_part(part: Part) -> None:
     part.status = 503
     assert run("healthy.py", part.url) == 1
     assert run("healthy.py", "http://127.0.0.1:9/", part.url) == 1
+
+
+def test_healthy_asks_over_tls_whatever_the_certificate_says(part: Part, tmp_path: Path) -> None:
+    made = certificate.ensure(tmp_path, ["elsewhere.example"], datetime.datetime.now(datetime.UTC))
+    part.socket = ServedCertificate(made.certificate, made.key).context.wrap_socket(part.socket, server_side=True)
+    assert run("healthy.py", part.url.replace("http", "https")) == 0
+    assert run("healthy.py", part.url) == 1
+    assert run("drained.py", part.url.replace("http", "https")) == 0
 
 
 def test_healthy_ends_a_part_that_stands_still(part: Part, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERSIONS = ("1.29", "1.33")  # the oldest with sidecars, and one of today's
 PATCHES = {"inference-sidecar.yaml"}
 NO_SCHEMA = {"gateway.networking.k8s.io/v1", "monitoring.coreos.com/v1"}  # custom resources
-COMPONENTS = ("autoscaling", "gpu", "live-in", "mongodb", "monitoring", "udp-load-balancer")
+COMPONENTS = ("autoscaling", "gpu", "live-in", "mongodb", "monitoring", "udp-load-balancer", "mutual-tls")
 
 
 def documents(*, patches: bool = False) -> list[tuple[str, dict[str, Any]]]:

@@ -11,7 +11,7 @@ import yaml
 
 from tests.kubernetes.cluster import Cluster
 
-COMPONENTS = ("autoscaling", "gpu", "live-in", "mongodb", "monitoring", "udp-load-balancer")
+COMPONENTS = ("autoscaling", "gpu", "live-in", "mongodb", "monitoring", "udp-load-balancer", "mutual-tls")
 
 
 class Overlay:

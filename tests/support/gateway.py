@@ -11,7 +11,7 @@ from pathlib import Path
 
 from parley import certificate, nginx_config
 from parley.network import allocate_port
-from parley.nginx_config import Gateway
+from parley.nginx_config import Gateway, PartFiles
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import accepts, until_up
 
@@ -40,9 +40,17 @@ class RunningGateway:
 
 @contextlib.contextmanager
 def running_gateway(
-    prefix: Sequence[str] = (), *, http: int | None = None, https: int | None = None, **settings: str
+    prefix: Sequence[str] = (),
+    *,
+    http: int | None = None,
+    https: int | None = None,
+    parts: PartFiles | None = None,
+    **settings: str,
 ) -> Iterator[RunningGateway]:
-    """Start `parley up` behind nginx; `settings` become PARLEY_* variables. Ports that are None are allocated."""
+    """Start `parley up` behind nginx; `settings` become PARLEY_* variables. Ports that are None are allocated.
+
+    With `parts`, the parts and nginx use mutual TLS with each other.
+    """
     ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference", "ingress")}
     http, https = http or allocate_port(), https or allocate_port()
     behind = {f"{name}_port": str(port) for name, port in ports.items()} | {
@@ -52,6 +60,9 @@ def running_gateway(
         "cookies": "always",
         "https_port": "-1",
     }
+    if parts is not None:
+        names = ("parts_certificate", "parts_key", "parts_ca")
+        behind |= {name: str(path) for name, path in zip(names, parts, strict=True)}
     with running_server(prefix, **(behind | settings)) as server, tempfile.TemporaryDirectory(prefix="nginx-") as at:
         state = Path(at)
         made = certificate.ensure(state / "tls", ["localhost", "127.0.0.1"], datetime.datetime.now(datetime.UTC))
@@ -60,6 +71,7 @@ def running_gateway(
             internal=f"127.0.0.1:{ports['internal']}",
             node_secret=NODE_SECRET,
             state=state,
+            parts=parts,
             http=(f"127.0.0.1:{http}",),
             https=(f"127.0.0.1:{https}",),
             certificate=made.certificate,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.served_certificate import ServedCertificate
+from foundation.followed_certificate import ServedCertificate
 from parley import certificate
 from parley.network import allocate_port
 

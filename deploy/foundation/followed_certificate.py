@@ -1,0 +1,67 @@
+"""Certificates in TLS contexts, which follow renewed files without a restart."""
+
+import asyncio
+import logging
+import ssl
+from pathlib import Path
+
+from foundation.failures import describe
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 30.0
+
+
+class FollowedCertificate:
+    """A certificate chain and its key, from PEM files, in the TLS contexts that use them.
+
+    With `authority`, a PEM file of certificates, the contexts trust what these have signed.
+    """
+
+    def __init__(
+        self, certificate: Path, key: Path | None, *contexts: ssl.SSLContext, authority: Path | None = None
+    ) -> None:
+        """Raise OSError if the files cannot be read, or do not fit together."""
+        self._certificate, self._key, self._authority = certificate, key, authority
+        self._contexts = contexts
+        self._seen = self._modified()
+        for context in contexts:
+            self._load(context)
+
+    async def run(self) -> None:
+        """Follow the files until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Load changed files. If they cannot be used, new connections keep the previous certificate."""
+        try:
+            modified = self._modified()
+            if modified == self._seen:
+                return
+            self._seen = modified
+            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # half a renewal must not reach contexts in use
+            for context in self._contexts:
+                self._load(context)
+        except OSError as error:
+            _log.warning("the renewed certificate cannot be used: %s", describe(error))
+        else:
+            _log.info("new connections get the renewed certificate %s", self._certificate)
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        context.load_cert_chain(self._certificate, self._key)
+        if self._authority is not None:
+            context.load_verify_locations(self._authority)
+
+    def _modified(self) -> tuple[int, ...]:
+        files = (self._certificate, self._key, self._authority)
+        return tuple(path.stat().st_mtime_ns for path in files if path is not None)
+
+
+class ServedCertificate(FollowedCertificate):
+    """The certificate of a TLS listener, and the `context` of the listener."""
+
+    def __init__(self, certificate: Path, key: Path | None) -> None:
+        """Raise OSError if the files cannot be read, or do not fit together."""
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        super().__init__(certificate, key, self.context)

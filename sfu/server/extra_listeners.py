@@ -9,7 +9,6 @@ from sfu.formats.sdp import Candidate
 from sfu.machines.ice.lite import tcp_candidates
 from sfu.peers.context import Context
 from sfu.server.config import SfuConfig
-from sfu.server.short_certificate import CertificateFiles
 from sfu.server.tcp_listener import TcpListener
 from sfu.server.webtransport_server import Attend, WebTransportServer
 
@@ -49,16 +48,14 @@ class ExtraListeners:
         return {} if self.tcp is None else self.tcp.far_ends
 
     async def open(self, context: Context, attend: Attend) -> Sequence[Callable[[], Awaitable[None]]]:
-        """Start accepting clients; return the coroutines to run. Raises OSError or ValueError if the certificate is
-        unreadable.
-        """
+        """Start accepting clients; return the coroutines to run. Raises OSError if the certificate is unusable."""
         config = self._config
         if self.tcp is not None:
             self.tcp.start(context.counters)
         if config.webtransport_port < 0:
             return ()
         given, key = config.webtransport_certificate, config.webtransport_key
-        files = CertificateFiles(given, key) if given is not None and key is not None else None
+        files = (given, key) if given is not None and key is not None else None
         server = WebTransportServer(attend, context.counters, files)
         try:
             await server.start([address for address, _ in self._addresses], config.webtransport_port)

@@ -1,4 +1,4 @@
-"""Certificates for WebTransport: read from files, or short-lived ones that a page trusts by their hash.
+"""Short-lived certificates for WebTransport, which a page trusts by their hash.
 
 Browsers accept a certificate by hash (`serverCertificateHashes`, W3C WebTransport, section 6.9) if it uses ECDSA P-256
 and is valid for at most two weeks.
@@ -6,8 +6,6 @@ and is valid for at most two weeks.
 
 import base64
 import datetime
-from pathlib import Path
-from typing import NamedTuple
 
 from aioquic.quic.configuration import QuicConfiguration
 from cryptography import x509
@@ -20,35 +18,18 @@ RENEWED_AFTER = datetime.timedelta(days=7)
 _SKEW = datetime.timedelta(hours=6)  # for clients whose clocks are behind
 
 
-class CertificateFiles(NamedTuple):
-    """A PEM chain and its key."""
+class ShortCertificate:
+    """Keeps the certificate of a QUIC configuration fresh. `hash` is the base64 of its SHA-256."""
 
-    certificate: Path
-    key: Path
-
-
-class ServedCertificate:
-    """Keeps the certificate of a QUIC configuration fresh. `hash` is the base64 of its SHA-256, "" for one from
-    files.
-    """
-
-    def __init__(self, configuration: QuicConfiguration, files: CertificateFiles | None) -> None:
-        """Raise OSError or ValueError if the files cannot be read."""
+    def __init__(self, configuration: QuicConfiguration) -> None:
         self.hash = ""
         self._configuration = configuration
-        self._files = files
-        self._renewed: datetime.datetime | None = None
-        self._modified = 0
-        self.refresh(datetime.datetime.now(datetime.UTC))
+        self._renewed = datetime.datetime.now(datetime.UTC)
+        self._make(self._renewed)
 
     def refresh(self, now: datetime.datetime) -> None:
-        """Read changed files again, or create the next certificate in time."""
-        if self._files is not None:
-            modified = self._files.certificate.stat().st_mtime_ns
-            if modified != self._modified:
-                self._configuration.load_cert_chain(self._files.certificate, self._files.key)
-                self._modified = modified
-        elif self._renewed is None or now - self._renewed >= RENEWED_AFTER:
+        """Create the next certificate in time."""
+        if now - self._renewed >= RENEWED_AFTER:
             self._renewed = now
             self._make(now)
 

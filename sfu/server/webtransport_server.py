@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
@@ -20,10 +21,10 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
 from foundation.connection_table import ConnectionTable, Full, host_of
-from foundation.failures import describe
+from foundation.followed_certificate import FollowedCertificate
 from sfu.api.quic_admission import Outcome, QuicAdmission
 from sfu.server import signaling_congestion
-from sfu.server.short_certificate import CertificateFiles, ServedCertificate
+from sfu.server.short_certificate import ShortCertificate
 from sfu.server.webtransport_link import WebTransportLink
 
 PATH = "/wt/signaling"
@@ -41,8 +42,8 @@ _log = logging.getLogger(__name__)
 class WebTransportServer:
     """`attend` serves one session until it ends. `hash` is the certificate's, "" for one from files."""
 
-    def __init__(self, attend: Attend, counters: Counter[str], files: CertificateFiles | None = None) -> None:
-        """Count admissions in `counters`. Raises OSError or ValueError if the certificate cannot be read."""
+    def __init__(self, attend: Attend, counters: Counter[str], files: tuple[Path, Path] | None = None) -> None:
+        """Count admissions in `counters`. `files` are a certificate and its key; OSError if they are unusable."""
         self.connections: ConnectionTable[Connection] = ConnectionTable(MAX_CONNECTIONS)
         self.port = 0
         self.counters = counters
@@ -54,13 +55,14 @@ class WebTransportServer:
             idle_timeout=IDLE_SECONDS,
             congestion_control_algorithm=signaling_congestion.NAME,
         )
-        self._certificate = ServedCertificate(self._configuration, files)
+        self._short = ShortCertificate(self._configuration) if files is None else None
+        self._followed = None if files is None else FollowedCertificate(*files, self._configuration)
         self._servers: list[_Listener] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def hash(self) -> str:
-        return self._certificate.hash
+        return "" if self._short is None else self._short.hash
 
     async def start(self, addresses: Sequence[str], port: int) -> None:
         """Listen on a port, 0 for any that is free, of each address; OSError when it cannot be bound."""
@@ -81,10 +83,10 @@ class WebTransportServer:
                 await asyncio.sleep(_PING_SECONDS)
                 for connection in self.connections:
                     connection.look()
-            try:
-                self._certificate.refresh(datetime.datetime.now(datetime.UTC))
-            except (OSError, ValueError) as error:
-                _log.warning("the certificate for WebTransport was not renewed: %s", describe(error))
+            if self._short is not None:
+                self._short.refresh(datetime.datetime.now(datetime.UTC))
+            if self._followed is not None:
+                self._followed.refresh()
 
     async def stop(self) -> None:
         """Wait for the sessions to close, as they have been told to, and stop listening."""

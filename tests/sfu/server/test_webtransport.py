@@ -12,9 +12,10 @@ from aioquic.quic.configuration import QuicConfiguration
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from foundation.followed_certificate import FollowedCertificate
 from sfu.api import signaling
 from sfu.server import webtransport_server
-from sfu.server.short_certificate import LIFETIME, RENEWED_AFTER, CertificateFiles, ServedCertificate
+from sfu.server.short_certificate import LIFETIME, RENEWED_AFTER, ShortCertificate
 from tests.sfu.server.harness import Host, client, host
 from tests.sfu.server.webtransport_client import WebTransportClient, webtransport
 from tests.support.http3 import flooded
@@ -152,7 +153,8 @@ async def test_a_server_that_outlives_its_certificate_goes_on_with_the_next(tmp_
             await join(h, before, "ann")
             server = h.server._listeners.webtransport
             assert server is not None
-            server._certificate.refresh(datetime.datetime.now(datetime.UTC) + RENEWED_AFTER)
+            assert server._short is not None
+            server._short.refresh(datetime.datetime.now(datetime.UTC) + RENEWED_AFTER)
             second = h.server.presence.record().webtransport
             assert first is not None
             assert second is not None
@@ -167,7 +169,7 @@ async def test_a_server_that_outlives_its_certificate_goes_on_with_the_next(tmp_
 
 def test_certificates_are_short_lived_and_renewed() -> None:
     configuration = QuicConfiguration(is_client=False)
-    served = ServedCertificate(configuration, None)
+    served = ShortCertificate(configuration)
     made = configuration.certificate
     assert made.not_valid_after_utc - made.not_valid_before_utc < datetime.timedelta(days=14)
     assert base64.b64decode(served.hash) == made.fingerprint(hashes.SHA256())
@@ -184,11 +186,10 @@ def test_certificates_from_files_are_taken_up_when_they_change(tmp_path: Path) -
 
     first = ensure(tmp_path, ["one.test"], datetime.datetime.now(datetime.UTC))
     configuration = QuicConfiguration(is_client=False)
-    served = ServedCertificate(configuration, CertificateFiles(first.certificate, first.key))
-    assert served.hash == ""
+    served = FollowedCertificate(first.certificate, first.key, configuration)
     ensure(tmp_path, ["two.test"], datetime.datetime.now(datetime.UTC))
-    served.refresh(datetime.datetime.now(datetime.UTC))
+    served.refresh()
     names = configuration.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "two.test" in names.get_values_for_type(x509.DNSName)
     with pytest.raises(OSError, match="missing"):
-        ServedCertificate(configuration, CertificateFiles(tmp_path / "missing", first.key))
+        FollowedCertificate(tmp_path / "missing", first.key, configuration)

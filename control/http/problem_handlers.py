@@ -12,7 +12,14 @@ from control.problem import Problem, document
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
-_CODES = {404: "not_found", 405: "method_not_allowed", 408: "timeout", 413: "too_large", 416: "range"}
+# The framework's own sentences are for people who typed a URL.
+_FRAMEWORK_ERRORS = {
+    404: ("not_found", "There is no such path."),
+    405: ("method_not_allowed", "This path does not allow the method."),
+    408: ("timeout", "The request took too long to arrive."),
+    413: ("too_large", "The request is too large."),
+    416: ("range", "The file does not have this range."),
+}
 
 
 def handle_problems(app: Quart) -> None:
@@ -41,9 +48,10 @@ def response_to(error: Exception) -> Response:
 
 def _of_framework(error: HTTPException) -> Response:
     status = error.code or 500
-    code = _CODES.get(status, "invalid_request" if status < 500 else "internal")
+    otherwise = ("invalid_request" if status < 500 else "internal", error.description or error.name)
+    code, detail = _FRAMEWORK_ERRORS.get(status, otherwise)
     said = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return problem_response(Problem(status, code, error.description or error.name, said))
+    return problem_response(Problem(status, code, detail, said))
 
 
 def _unavailable(error: Exception) -> Response:

@@ -24,6 +24,11 @@ const join = async (url, token, password) => {
   room.on('trackSubscribed', track => { track.attach().style.width = '320px'; document.body.prepend(track.attachedElements[0]); });
   room.on('trackUnsubscribed', track => track.detach().forEach(element => element.remove()));
   room.on('dataReceived', (data, _, __, topic) => { window.data = [new TextDecoder().decode(data), topic]; });
+  room.on('dataTrackPublished', async (track) => {
+    window.theirTrack = track; window.frames = 0;
+    const reader = track.subscribe().getReader();
+    for (let next; !(next = await reader.read()).done;) if (next.value.payload.length === 5000) window.frames++;
+  });
   await room.connect(url, token);
   const watch = p => Object.entries(L.ParticipantEvent).forEach(([name, e]) => p.on(e, () => note('ParticipantEvent.' + name)));
   watch(room.localParticipant); room.remoteParticipants.forEach(watch); room.on('participantConnected', watch);
@@ -322,8 +327,25 @@ CHECKS = [
         "publish a data track",
         "LocalParticipant.publishDataTrack",
         "bob",
-        "Promise.race([me().publishDataTrack({name: 'd'}), new Promise((_, no) => setTimeout(() => no('no answer'), 8000))])",
-        "until(() => seen['RoomEvent.DataTrackPublished'])",
+        "Promise.race([me().publishDataTrack({name: 'd'}), new Promise((_, no) => setTimeout(() => no('no answer'), 8000))])"
+        ".then(track => { window.track = track; })",
+        "until(() => window.theirTrack?.info.name === 'd')",
+    ),
+    _of(
+        "send frames of a data track",
+        "LocalParticipant.publishDataTrack",
+        "bob",
+        "(async () => { for (let n = 0; n < 40; n++) {"
+        " await track.tryPush({payload: new Uint8Array(5000).fill(n)}).catch(() => 0);"
+        " await new Promise(r => setTimeout(r, 50)); } })()",
+        "until(() => window.frames > 20)",
+    ),
+    _of(
+        "unpublish a data track",
+        "LocalParticipant.publishDataTrack",
+        "bob",
+        "track.unpublish()",
+        "until(() => seen['RoomEvent.DataTrackUnpublished'])",
     ),
     _of(
         "open a missing device",

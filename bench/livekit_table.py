@@ -88,7 +88,7 @@ def table(outcomes: dict[str, Outcome], version: str, members: list[str], events
         f"`livekit-client` {version} in Chromium and Firefox against each server."
         " `python -m bench.livekit_conformance`\n"
         "wrote this page. The fake microphone plays short beeps, which not every server detects as speech.\n"
-        "Firefox runs without a screen to share. Parley refuses data tracks.\n"
+        "Firefox runs without a screen to share.\n"
         "Other statements of the page on [LiveKit's SDKs](livekit.md) were tested by hand.\n\n"
         f"## Checks\n\n{head}" + "\n".join(checks)
         + f"\n\n## Rooms and participants\n\n{head}" + "\n".join(told)

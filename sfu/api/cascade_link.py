@@ -108,13 +108,16 @@ class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event", tag_fiel
 
 
 class LinkData(msgspec.Struct, frozen=True, kw_only=True, tag="data", tag_field="link"):
-    """A data channel's message, to be passed on to all, or to those in `names`."""
+    """A data channel's message, to be passed on to all, or to those in `names`; with `track`, a packet of that data
+    track, to be passed on to its subscribers.
+    """
 
     participant: str
     payload: bytes
     names: list[str] = []
     topic: str = ""
     reliable: bool = True
+    track: str = ""
 
 
 LinkMessage = LinkHello | LinkState | LinkCosts | LinkWishes | LinkBackups | LinkEvent | LinkData

@@ -16,6 +16,7 @@ from sfu.api.join_token import Grants
 from sfu.api.signaling_values import (
     AnsweredTrack,
     CaptionsState,
+    DataTrack,
     OfferedTrack,
     ParticipantInfo,
     Permitted,
@@ -134,6 +135,12 @@ class Describe(Message, tag="describe", frozen=True, kw_only=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
     metadata: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
     attributes: dict[str, str] = {}
+
+
+class DataTracks(Message, tag="data-tracks", frozen=True, kw_only=True):
+    """Lists all data tracks that the participant publishes from now on. `user-updated` tells everybody."""
+
+    tracks: Annotated[tuple[DataTrack, ...], msgspec.Meta(max_length=32)] = ()
 
 
 class Permit(Message, tag="permit", frozen=True, kw_only=True):
@@ -384,6 +391,7 @@ ClientMessage = (
     | Consent
     | Chat
     | Describe
+    | DataTracks
     | Permit
     | Hand
     | Reaction

@@ -8,13 +8,22 @@ from sfu.api.desired_state import ConsentPolicy
 from sfu.api.join_token import Source
 
 
+class DataTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """A data track; `about` describes it further in its client's protocol, in base64."""
+
+    track: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    about: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+
+
 class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A participant as others see them. `connected` is false while a reconnect is awaited.
 
     `identity` is the application's name for the participant, if any; `metadata` and `attributes` belong to the
     application. `joined_at` is in Unix ms. `hand` is when the hand was raised (Unix ms), 0 if it is not. `kind` is set
     for participants that are not people, such as `agent`. `quality` describes the connection: `good`, `poor`, `lost`
-    while nothing arrives, or empty (the usual case) if it is good. An `attendee` may publish nothing.
+    while nothing arrives, or empty (the usual case) if it is good. An `attendee` may publish nothing. `data_tracks` are
+    streams of packets that clients with LiveKit's protocol may subscribe to.
     """
 
     participant: str
@@ -30,6 +39,7 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     kind: str = ""
     quality: str = ""
     attendee: bool = False
+    data_tracks: tuple[DataTrack, ...] = ()
 
 
 class Permitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

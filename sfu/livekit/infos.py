@@ -1,7 +1,9 @@
 """Participants and tracks as the protocol describes them."""
 
+import base64
 from collections.abc import Iterable
 
+from google.protobuf.message import DecodeError
 from livekit.protocol import models
 
 from sfu.api.join_token import Grants, Source
@@ -32,11 +34,25 @@ def participant(
         attributes=_attributes(info),
         tracks=published,
         permission=permission,
-        is_publisher=bool(published),
+        is_publisher=bool(published or info.data_tracks),
+        data_tracks=data_tracks(info),
         kind=names.kind_of(info.kind),
         joined_at=info.joined_at // 1000,
         joined_at_ms=info.joined_at,
     )
+
+
+def data_tracks(info: ParticipantInfo) -> "list[models.DataTrackInfo]":
+    """Return a participant's data tracks, except those that another protocol describes."""
+    found = []
+    for track in info.data_tracks:
+        try:
+            described = models.DataTrackInfo.FromString(base64.b64decode(track.about, validate=True))
+        except (ValueError, DecodeError):
+            continue
+        described.sid, described.name = track.track, track.name
+        found.append(described)
+    return found
 
 
 def _attributes(info: ParticipantInfo) -> dict[str, str]:

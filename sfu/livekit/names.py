@@ -14,6 +14,8 @@ PING_INTERVAL_SECONDS = 5
 PING_TIMEOUT_SECONDS = 15
 
 _PARTICIPANT, _TRACK, _ROOM = "PA_", "TR_", "RM_"
+DATA_TRACK = "DTR_"
+"""The beginning of data tracks' ids, which are ours too."""
 _KIND = "participant_"
 _OF_KIND = re.compile("[0-9a-f]{32}")
 """The form of our ids after `_KIND`."""
@@ -93,6 +95,8 @@ def room_sid(room: str) -> str:
 
 def track_of(sid: str) -> str:
     """Return our id of a track; raises ValueError if it is not the sid of a track."""
+    if sid.startswith(DATA_TRACK):
+        return sid
     if not sid.startswith(_TRACK):
         raise ValueError("not the sid of a track")
     return sid.removeprefix(_TRACK)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
@@ -18,13 +18,16 @@ from sfu.formats.sdp import parse as parse_sdp
 from sfu.livekit import data_packets, infos, names
 from sfu.livekit.announced_tracks import MAX_ADDED, AnnouncedTracks, NotAllowed
 from sfu.livekit.chat import ChatReader, caption_packets, chat_packets
+from sfu.livekit.data_tracks import DataTracks, NotPublished
+from sfu.livekit.data_tracks import listed as listed_data_tracks
 from sfu.peers.data_channels import Labels
 from sfu.peers.publish.uptrack import UpTrack
+from sfu.rooms.dialect import DataPacket
 
 MAX_PERMITTED = 1000
 
-_NO_DATA_TRACKS = "Data tracks are not supported."
-_RELIABLE, _LOSSY = "_reliable", "_lossy"
+_NO_BLOBS = "Schemas of data tracks are not kept."
+_RELIABLE, _LOSSY, _TRACKS = "_reliable", "_lossy", "_data_track"
 _HEIGHTS = {
     models.VideoQuality.LOW: 180,
     models.VideoQuality.MEDIUM: 360,
@@ -41,14 +44,21 @@ _SCORES = {
 _ENABLED = ("audio/opus", "audio/red", "video/VP8", "video/VP9", "video/H264", "video/AV1", "video/rtx")
 
 
+class _Asked(NamedTuple):
+    """The answers to a request that the room may refuse."""
+
+    refusal: "rtc.RequestResponse"
+    done: "rtc.SignalResponse"
+
+
 class LiveKitSession:
     """The state of one client's translation; it outlives a connection that is resumed.
 
     It is also the participant's `Dialect` (sfu.rooms.dialect).
     """
 
-    publish_labels = Labels(_RELIABLE, _LOSSY, ours=False)
-    subscribe_labels = Labels(_RELIABLE, _LOSSY, ours=True)
+    publish_labels = Labels(_RELIABLE, _LOSSY, _TRACKS, ours=False)
+    subscribe_labels = Labels(_RELIABLE, _LOSSY, _TRACKS, ours=True)
 
     def __init__(self, admission: LiveKitAdmission, *, one_peer: bool = False) -> None:
         """`one_peer`: the client has one peer connection for both directions."""
@@ -72,7 +82,8 @@ class LiveKitSession:
         self._speaking: tuple[str, ...] = ()
         self._offer_id = 0
         self._chat_reader = ChatReader()
-        self._asked: rtc.RequestResponse | None = None
+        self._asked: _Asked | None = None
+        self._data_tracks = DataTracks()
         self._asking: dict[str, Callable[[rtc.SignalRequest], list[signaling.ClientMessage]]] = {
             "offer": self._offer,
             "answer": self._answer,
@@ -85,8 +96,9 @@ class LiveKitSession:
             "ping_req": self._ping,
             "update_metadata": self._describe,
             "subscription_permission": self._permit,
-            "publish_data_track_request": self._refuse_data_track,
-            "unpublish_data_track_request": self._refuse_data_track,
+            "publish_data_track_request": self._publish_data_track,
+            "unpublish_data_track_request": self._unpublish_data_track,
+            "update_data_subscription": self._subscribe_to_data,
             "store_data_blob_request": self._refuse_blob,
             "get_data_blob_request": self._refuse_blob,
         }
@@ -138,6 +150,12 @@ class LiveKitSession:
         info = self._participants.get(sender)
         identity = infos.identity_of(info) if info is not None else sender
         return data_packets.write(message, identity, names.participant_sid(sender), reliable=reliable)
+
+    def read_packet(self, data: bytes) -> DataPacket | None:
+        return self._data_tracks.read(data, self._me)
+
+    def write_packet(self, packet: DataPacket) -> bytes | None:
+        return self._data_tracks.write(packet)
 
     def take_wants(self, wants: Iterable[WantedTrack]) -> None:
         self._wants |= {wanted.track: wanted for wanted in wants if wanted.track in self._tracks}
@@ -200,7 +218,8 @@ class LiveKitSession:
     def _describe(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         """Change the participant's own name, metadata and attributes; empty values leave them unchanged."""
         asked = request.update_metadata
-        self._asked = rtc.RequestResponse(request_id=asked.request_id, update_metadata=asked)
+        answer = rtc.RequestResponse(request_id=asked.request_id, update_metadata=asked)
+        self._asked = _Asked(answer, rtc.SignalResponse(request_response=answer))
         attributes = dict(asked.attributes)
         said: list[signaling.ClientMessage] = [
             signaling.Describe(name=asked.name or None, metadata=asked.metadata or None, attributes=attributes)
@@ -223,30 +242,47 @@ class LiveKitSession:
         )
         return [signaling.Permit(everyone=asked.all_participants, to=to)]
 
-    def _refuse_data_track(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
-        """Refuse a data track as a server with data tracks turned off does, since clients wait for an answer."""
-        reason, answer = rtc.RequestResponse.Reason, rtc.RequestResponse(message=_NO_DATA_TRACKS)
-        if request.WhichOneof("message") == "publish_data_track_request":
-            answer.reason = reason.NOT_ALLOWED
-            answer.publish_data_track.CopyFrom(request.publish_data_track_request)
-        else:
-            answer.reason = reason.INVALID_HANDLE
-            answer.unpublish_data_track.CopyFrom(request.unpublish_data_track_request)
-        self._reply(request_response=answer)
+    def _publish_data_track(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        asked = request.publish_data_track_request
+        refusal = rtc.RequestResponse(publish_data_track=asked)
+        try:
+            made = self._data_tracks.publish(asked)
+        except NotPublished as error:
+            refusal.reason, refusal.message = error.reason, str(error)
+            self._reply(request_response=refusal)
+            return []
+        response = rtc.PublishDataTrackResponse(info=made)
+        self._asked = _Asked(refusal, rtc.SignalResponse(publish_data_track_response=response))
+        return [signaling.DataTracks(tracks=listed_data_tracks([*self._data_tracks.own.values(), made]))]
+
+    def _unpublish_data_track(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        asked = request.unpublish_data_track_request
+        refusal = rtc.RequestResponse(unpublish_data_track=asked, reason=rtc.RequestResponse.Reason.NOT_FOUND)
+        gone = self._data_tracks.own.get(asked.pub_handle)
+        if gone is None:
+            self._reply(request_response=refusal)
+            return []
+        response = rtc.UnpublishDataTrackResponse(info=gone)
+        self._asked = _Asked(refusal, rtc.SignalResponse(unpublish_data_track_response=response))
+        rest = [track for track in self._data_tracks.own.values() if track is not gone]
+        return [signaling.DataTracks(tracks=listed_data_tracks(rest))]
+
+    def _subscribe_to_data(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
+        self.replies.append(self._data_tracks.subscribe(request.update_data_subscription, self._participants))
         return []
 
     def _refuse_blob(self, request: "rtc.SignalRequest") -> list[signaling.ClientMessage]:
         """Refuse to keep or return data for data tracks."""
         asked = getattr(request, request.WhichOneof("message") or "")
         reason = rtc.RequestResponse.Reason.UNSUPPORTED_TYPE
-        answer = rtc.RequestResponse(request_id=asked.request_id, reason=reason, message=_NO_DATA_TRACKS)
+        answer = rtc.RequestResponse(request_id=asked.request_id, reason=reason, message=_NO_BLOBS)
         self._reply(request_response=answer)
         return []
 
     def done(self) -> "list[rtc.SignalResponse]":
         """Return the responses to the last request, once the room has carried it out."""
         asked, self._asked = self._asked, None
-        return [] if asked is None else [rtc.SignalResponse(request_response=asked)]
+        return [] if asked is None else [asked.done]
 
     def _reply(self, **message: object) -> None:
         self.replies.append(rtc.SignalResponse(**message))  # type: ignore[arg-type]  # one of its messages
@@ -326,6 +362,9 @@ class LiveKitSession:
         before = self._participants.get(info.participant)
         self._participants[info.participant] = info
         said = self._update(info.participant)
+        if info.participant == self._me:
+            self._data_tracks.told(info)
+        said += self._data_tracks.prune(self._participants)
         if before is None or (before.quality, before.connected) != (info.quality, info.connected):
             said += self._qualities([info])
         return said
@@ -358,6 +397,7 @@ class LiveKitSession:
         self._me, self._grants, self.resume = message.participant, message.grants, message.resume
         self._participants = {info.participant: info for info in message.participants}
         self._tracks = {info.track: info for info in message.tracks}
+        self._data_tracks.told(self._participants[self._me])
         self._room.metadata = message.metadata
         self._room.sid = names.room_sid(message.room)
         self._room.creation_time = message.opened_at // 1000
@@ -411,7 +451,8 @@ class LiveKitSession:
         gone = infos.participant(info, ())
         gone.state = models.ParticipantInfo.State.DISCONNECTED
         gone.disconnect_reason = names.left_reason(message.reason)
-        return [rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[gone]))]
+        said = [rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[gone]))]
+        return [*said, *self._data_tracks.prune(self._participants)]
 
     def _forget(self, tracks: Iterable[str]) -> None:
         for track in list(tracks):
@@ -477,7 +518,7 @@ class LiveKitSession:
             Code.TOO_MANY_REQUESTS.value: reason.LIMIT_EXCEEDED,
             Code.UNKNOWN_TRACK.value: reason.NOT_FOUND,
         }
-        answer, self._asked = self._asked or rtc.RequestResponse(), None
+        answer, self._asked = self._asked.refusal if self._asked else rtc.RequestResponse(), None
         answer.reason, answer.message = reasons.get(message.code, reason.NOT_FOUND), message.detail
         return [rtc.SignalResponse(request_response=answer)]
 

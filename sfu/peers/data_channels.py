@@ -1,7 +1,7 @@
-"""The two data channels of a peer, one reliable (in order) and one lossy (sent once).
+"""The data channels of a peer: one reliable (in order), one lossy (sent once), and perhaps a lossy one for data tracks.
 
-They are negotiated by id (RELIABLE and LOSSY), or opened in band under labels (`Labels`), by us or by the far end: each
-side opens the channels that it sends on. Channels with other labels are ignored.
+The first two are negotiated by id (RELIABLE and LOSSY), or all are opened in band under labels (`Labels`), by us or by
+the far end: each side opens the channels that it sends on. Channels with other labels are ignored.
 
 At most MAX_BUFFERED_BYTES wait for each subscriber. Beyond that a lossy message is dropped, and a reliable one, which
 must not be lost, closes its channel. Other subscribers are not affected.
@@ -26,10 +26,11 @@ _BINARY = 53  # payload protocol identifier (RFC 8831, section 8)
 
 
 class Labels(NamedTuple):
-    """The labels under which the two channels are opened in band, and whether we open them."""
+    """The labels under which the channels are opened in band, and whether we open them."""
 
     reliable: str
     lossy: str
+    tracks: str
     ours: bool
 
 
@@ -42,11 +43,12 @@ class Sent(Enum):
     NO_CHANNEL = "data_dropped_no_channel"
 
 
-class Came(NamedTuple):
-    """A message from the subscriber."""
+class DataItem(NamedTuple):
+    """A message of a channel; `of_track`: it is a packet of a data track."""
 
     data: bytes
     reliable: bool
+    of_track: bool = False
 
 
 class Unfit(Enum):
@@ -60,7 +62,7 @@ class Unfit(Enum):
 
 
 class DataChannels:
-    """The two channels. Until the answer has arrived and the peer is connected, messages wait within the same bound.
+    """The channels. Until the answer has arrived and the peer is connected, messages wait within the same bound.
 
     If channels are opened in band, none exists before that, and no messages wait.
     """
@@ -84,6 +86,7 @@ class DataChannels:
         self._closed: set[int] = set()
         self._labels = labels
         self._reliable, self._lossy = (RELIABLE, LOSSY) if labels is None else (_OUTSIDE, _OUTSIDE)
+        self._tracks = _OUTSIDE
 
     @property
     def buffered(self) -> int:
@@ -102,7 +105,7 @@ class DataChannels:
         if self._agreed is None:
             self._agreed = accepted
             if self._labels is not None and self._labels.ours:
-                self._reliable, self._lossy = (0, 2) if dtls_client else (1, 3)
+                self._reliable, self._lossy, self._tracks = (0, 2, 4) if dtls_client else (1, 3, 5)
             self._start(now)
 
     def connect(self, now: int) -> None:
@@ -117,15 +120,17 @@ class DataChannels:
             if self._labels is not None and self._labels.ours:
                 self._say(self._reliable, dcep.serialize(Opening(self._labels.reliable)), now)
                 self._say(self._lossy, dcep.serialize(Opening(self._labels.lossy, False, 0)), now)
+                self._say(self._tracks, dcep.serialize(Opening(self._labels.tracks, False, 0)), now)
 
     def _say(self, stream: int, data: bytes, now: int) -> None:
         self._association.send(SctpMessage(stream, dcep.PROTOCOL, data), now)
 
-    def send(self, data: bytes, now: int, *, reliable: bool) -> Sent:
+    def send(self, message: DataItem, now: int) -> Sent:
         """Send a message; return its fate. After OVERFLOWED the reliable channel stays closed."""
-        association = self._association
-        stream = self._reliable if reliable else self._lossy
-        is_gone = stream in self._closed or (self._labels is not None and (stream == _OUTSIDE or not self._started))
+        association, (data, reliable, of_track) = self._association, message
+        stream = self._tracks if of_track else self._reliable if reliable else self._lossy
+        is_early = self._labels is not None and not self._started
+        is_gone = stream in self._closed or stream == _OUTSIDE or is_early
         if self._agreed is False or association.close_reason or is_gone:
             return Sent.NO_CHANNEL
         size = max(len(data), _OVERHEAD_BYTES)
@@ -134,15 +139,15 @@ class DataChannels:
                 return Sent.BUFFER_FULL
             self._close(stream, now)
             return Sent.OVERFLOWED
-        message = SctpMessage(stream, _BINARY, data)
-        association.send(message, now, ordered=reliable, max_retransmits=None if reliable else 0, size=size)
+        outgoing = SctpMessage(stream, _BINARY, data)
+        association.send(outgoing, now, ordered=reliable, max_retransmits=None if reliable else 0, size=size)
         return Sent.TAKEN
 
     def _close(self, stream: int, now: int) -> None:
         self._closed.add(stream)
         self._association.reset(stream, now)
 
-    def receive(self, records: Sequence[bytes], now: int) -> list[Came]:
+    def receive(self, records: Sequence[bytes], now: int) -> list[DataItem]:
         """Take the content of DTLS records; return the messages in them. Invalid ones are only counted."""
         if not self._started:
             return []
@@ -152,14 +157,14 @@ class DataChannels:
         if self._association.close_reason and not was_broken:
             self._counters[f"data_association_{self._association.close_reason}"] += 1
         self._closed.update(self._association.resets())
-        came: list[Came] = []
+        came: list[DataItem] = []
         for message in self._association.messages():
             if self._labels is not None and message.protocol == dcep.PROTOCOL:
                 self._open(message, now)
                 continue
             unfit = self._unfit(message)
             if unfit is None:
-                came.append(Came(message.data, message.stream == self._reliable))
+                came.append(DataItem(message.data, message.stream == self._reliable, message.stream == self._tracks))
             else:
                 self._counters[unfit.value] += 1
         return came
@@ -179,10 +184,12 @@ class DataChannels:
             self._reliable = message.stream
         elif not self._labels.ours and opening.label == self._labels.lossy:
             self._lossy = message.stream
+        elif not self._labels.ours and opening.label == self._labels.tracks:
+            self._tracks = message.stream
         self._say(message.stream, dcep.ACKNOWLEDGEMENT, now)
 
     def _unfit(self, message: SctpMessage) -> Unfit | None:
-        if message.stream not in (self._reliable, self._lossy):
+        if message.stream not in (self._reliable, self._lossy, self._tracks):
             return Unfit.UNKNOWN_CHANNEL
         if message.stream in self._closed:
             return Unfit.CLOSED_CHANNEL

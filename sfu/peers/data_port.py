@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from sfu.peers.data_channels import Came, DataChannels, Labels, Sent
+from sfu.peers.data_channels import DataChannels, DataItem, Labels, Sent
 from sfu.peers.peer import Peer
 
 _HELD_NS = 50_000_000
@@ -17,7 +17,7 @@ class DataPort:
     def __init__(self, peer: Peer, counters: Counter[str], labels: Labels | None) -> None:
         self.channels = DataChannels(counters, labels=labels)
         self._peer = peer
-        self._held: list[Came] = []
+        self._held: list[DataItem] = []
         self._overflowed = 0
         self._again_at: int | None = None
         peer.take_data()
@@ -32,7 +32,7 @@ class DataPort:
         self.channels.connect(now)
         self._send_records(now)
 
-    def take(self, now: int) -> list[Came]:
+    def take(self, now: int) -> list[DataItem]:
         """Return the messages that have come."""
         records = self._peer.data()
         came = self.channels.receive(records, now) if records else []
@@ -42,7 +42,7 @@ class DataPort:
             self._send_records(now)
         return came
 
-    def _take_held(self, came: list[Came], now: int) -> list[Came]:
+    def _take_held(self, came: list[DataItem], now: int) -> list[DataItem]:
         """Return the messages that are due; reliable ones wait behind those that are held."""
         if self._again_at is not None and now < self._again_at:
             late = [message for message in came if message.reliable]
@@ -52,7 +52,7 @@ class DataPort:
         self.channels.give_back(sum(len(message.data) for message in held), now)
         return held + came
 
-    def hold(self, messages: Sequence[Came], now: int) -> int:
+    def hold(self, messages: Sequence[DataItem], now: int) -> int:
         """Keep messages for a moment, to be taken again; meanwhile the far end may send correspondingly less.
 
         Return the number of messages dropped for lack of room since the last call, including these.
@@ -64,14 +64,14 @@ class DataPort:
         refused, self._overflowed = len(messages) - len(kept) + self._overflowed, 0
         return refused
 
-    def release(self) -> list[Came]:
+    def release(self) -> list[DataItem]:
         """Return the messages that wait, whether or not they are due."""
         held, self._held, self._again_at = self._held, [], None
         return held
 
-    def send(self, message: bytes, now: int, *, reliable: bool) -> Sent:
+    def send(self, message: DataItem, now: int) -> Sent:
         """Send a message; return its fate."""
-        sent = self.channels.send(message, now, reliable=reliable)
+        sent = self.channels.send(message, now)
         self._send_records(now)
         return sent
 

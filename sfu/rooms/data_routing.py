@@ -7,10 +7,11 @@ from sfu.api.refusal import Code, Refused
 from sfu.api.signaling import Chat
 from sfu.formats import data_message
 from sfu.formats.data_message import DataMessage
-from sfu.peers.data_channels import Came, Sent
+from sfu.peers.data_channels import DataItem, Sent
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms import chat
+from sfu.rooms.dialect import DataPacket
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 
@@ -45,9 +46,9 @@ def finish(room: Room, participant: Participant, media: PublishPeer | SubscribeP
             _refuse(room, participant, refused, now, reliable=False)
 
 
-def _take(room: Room, participant: Participant, messages: Iterable[Came], now: int) -> list[Came]:
+def _take(room: Room, participant: Participant, messages: Iterable[DataItem], now: int) -> list[DataItem]:
     """Pass on messages; return those that must wait. If a reliable one is refused, the sender is told."""
-    waiting: list[Came] = []
+    waiting: list[DataItem] = []
     for message in messages:
         if waiting and message.reliable:
             waiting.append(message)
@@ -70,9 +71,12 @@ def _refuse(room: Room, participant: Participant, refused: Refused, now: int, *,
         room.context.outbox.tell(participant.session, refused.message())
 
 
-def _pass_on(room: Room, participant: Participant, came: Came, now: int, *, is_last: bool = False) -> None:
+def _pass_on(room: Room, participant: Participant, came: DataItem, now: int, *, is_last: bool = False) -> None:
     if not participant.grants.data:
         raise Refused(Code.NOT_PERMITTED, "You may not send data here.")
+    if came.of_track:
+        _pass_on_packet(room, participant, came.data, now)
+        return
     dialect = participant.dialect
     try:
         message = dialect.read_data(came.data) if dialect else data_message.parse(came.data)
@@ -101,6 +105,45 @@ def _pass_on(room: Room, participant: Participant, came: Came, now: int, *, is_l
     _spread(room, said, now, but=None)
 
 
+def _pass_on_packet(room: Room, participant: Participant, data: bytes, now: int) -> None:
+    try:
+        packet = participant.dialect.read_packet(data) if participant.dialect else None
+    except ValueError as error:
+        raise Refused(Code.BAD_MESSAGE, f"Invalid packet: {error}") from error
+    if packet is None:
+        room.context.counters["data_dropped_unknown_track"] += 1
+        return
+    written = _subscribed(room, packet)
+    receivers = len(written) + len(room.links)
+    if not room.data.take(now, receivers):
+        raise _TooMuch
+    if not participant.packets.take(len(data), now):
+        room.data.give_back(receivers)
+        raise _TooMuch
+    _deliver_packets(room, written, now)
+    for link in room.links.values():
+        link.relay_data(
+            LinkData(participant=packet.participant, track=packet.track, payload=packet.data, reliable=False)
+        )
+
+
+def _subscribed(room: Room, packet: DataPacket) -> list[tuple[Participant, bytes]]:
+    """Return this node's subscribers of a packet's track, and the packet for each."""
+    sender = room.participants.get(packet.participant)
+    found = []
+    for receiver in room.participants.values():
+        if receiver.dialect is not None and sender is not None and sender.shares(packet.track, receiver):
+            written = receiver.dialect.write_packet(packet)
+            if written is not None:
+                found.append((receiver, written))
+    return found
+
+
+def _deliver_packets(room: Room, written: Iterable[tuple[Participant, bytes]], now: int) -> None:
+    for receiver, data in written:
+        _deliver(room, receiver, DataItem(data, False, True), now)
+
+
 def announce(room: Room, said: LinkData, now: int) -> None:
     """Pass on an application's message to participants on this node; the other nodes get it themselves."""
     _hand_out(room, said, now)
@@ -120,12 +163,15 @@ def _spread(room: Room, said: LinkData, now: int, *, but: int | None) -> None:
 
 
 def _hand_out(room: Room, said: LinkData, now: int) -> None:
+    if said.track:
+        _deliver_packets(room, _subscribed(room, DataPacket(said.participant, said.track, said.payload)), now)
+        return
     message = DataMessage(said.payload, said.topic, (said.participant,))
     passed = data_message.serialize(message)
     for receiver in _receivers(room, said.participant, tuple(said.names)):
         written = receiver.dialect.write_data(message, reliable=said.reliable) if receiver.dialect else passed
         if written is not None:
-            _deliver(room, receiver, Came(written, said.reliable), now)
+            _deliver(room, receiver, DataItem(written, said.reliable), now)
 
 
 def _receivers(room: Room, sender: str, names: tuple[str, ...]) -> list[Participant]:
@@ -137,11 +183,11 @@ def _receivers(room: Room, sender: str, names: tuple[str, ...]) -> list[Particip
     return [entry for entry in found if entry is not None and entry.subscription]
 
 
-def _deliver(room: Room, receiver: Participant, message: Came, now: int) -> None:
+def _deliver(room: Room, receiver: Participant, message: DataItem, now: int) -> None:
     subscription = receiver.subscription
     if subscription is None:
         return
-    outcome = subscription.subscribe_peer.send_data(message.data, now, reliable=message.reliable)
+    outcome = subscription.subscribe_peer.send_data(message, now)
     room.context.counters[outcome.value] += 1
     room.touch(subscription.subscribe_peer.peer.number)
     if outcome is Sent.OVERFLOWED:

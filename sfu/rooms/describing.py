@@ -1,4 +1,4 @@
-"""Changes that participants make to themselves: names, an application's metadata and attributes, audiences."""
+"""Changes that participants make to themselves: names, metadata, attributes, audiences, lists of data tracks."""
 
 from sfu.api import signaling
 from sfu.api.refusal import Code, Refused
@@ -25,6 +25,20 @@ def permit(room: LiveRoom, participant: Participant, message: signaling.Permit, 
         raise Refused(Code.TOO_MANY_REQUESTS, "Too many changes; wait a moment.")
     participant.audience = None if message.everyone else message.to
     distribution.refresh_all(room, now)
+
+
+def list_data_tracks(room: Room, participant: Participant, message: signaling.DataTracks, now: int) -> None:
+    """Replace a participant's data tracks, and tell everyone; raises Refused."""
+    if not participant.grants.data:
+        raise Refused(Code.NOT_PERMITTED, "You may not send data here.")
+    if not participant.negotiation_bucket.take(now):
+        raise Refused(Code.TOO_MANY_REQUESTS, "Too many changes; wait a moment.")
+    others = (room.info(one) for one in room.participants.values() if one is not participant)
+    taken = {track.track for info in others for track in info.data_tracks}
+    if len({track.track for track in message.tracks} - taken) < len(message.tracks):
+        raise Refused(Code.BAD_MESSAGE, "Another data track has this id.")
+    participant.data_tracks = message.tracks
+    room.show_changed(participant)
 
 
 def change(room: Room, participant: Participant, message: signaling.Describe) -> None:

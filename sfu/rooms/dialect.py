@@ -1,13 +1,21 @@
 """Differences of clients of another protocol, as far as they concern rooms."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sfu.api.signaling_values import WantedTrack
 from sfu.formats.data_message import DataMessage
 from sfu.formats.sdp import Msid
 from sfu.peers.data_channels import Labels
 from sfu.peers.publish.uptrack import UpTrack
+
+
+class DataPacket(NamedTuple):
+    """A packet of a participant's data track; `data` has its publisher's header."""
+
+    participant: str
+    track: str
+    data: bytes
 
 
 class Dialect(Protocol):
@@ -35,6 +43,14 @@ class Dialect(Protocol):
 
     def write_data(self, message: DataMessage, *, reliable: bool) -> bytes | None:
         """Return a message for its data channels, None if the client has no use for it; `names` is the sender."""
+
+    def read_packet(self, data: bytes) -> "DataPacket | None":
+        """Return a packet that came on the channel of data tracks, None if it is of no published track; raises
+        ValueError for an invalid one.
+        """
+
+    def write_packet(self, packet: "DataPacket") -> bytes | None:
+        """Return a packet for the channel of data tracks, None if the client has not subscribed to its track."""
 
     def take_wants(self, wants: Iterable[WantedTrack]) -> None:
         """Note that an application has chosen tracks for the client."""

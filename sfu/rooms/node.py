@@ -24,6 +24,7 @@ from sfu.formats.codecs import Codec
 from sfu.machines.shedding import NOTHING, Shed
 from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.context import Context
+from sfu.peers.data_channels import DataItem
 from sfu.peers.local_endpoint import LocalEndpoint
 from sfu.peers.outbox import Failure, SessionClose
 from sfu.peers.sinks.sinks import Sinks
@@ -187,7 +188,7 @@ class Node:
         if joined is not None and joined.participant.subscription is not None:
             peer = joined.participant.subscription.subscribe_peer
             for message in messages:
-                self.context.counters[peer.send_data(message, now, reliable=True).value] += 1
+                self.context.counters[peer.send_data(DataItem(message, True), now).value] += 1
             joined.room.touch(peer.peer.number)
             self.settle(now)
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from foundation.token_bucket import TokenBucket
 from sfu.api.join_token import Grants, JoinClaims
-from sfu.api.signaling_values import ParticipantInfo, Permitted, WantedTrack
+from sfu.api.signaling_values import DataTrack, ParticipantInfo, Permitted, WantedTrack
 from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.subscribe.plain_subscribe_peer import PlainSubscribePeer
 from sfu.peers.subscribe.subscription import Subscription
 from sfu.peers.subscribe.whep_player import WhepPlayer
-from sfu.rooms.data_allowance import DataAllowance
+from sfu.rooms.data_allowance import DataAllowance, packet_allowance
 from sfu.rooms.dialect import Dialect
 
 _CHAT_PER_SECOND = 2.0
@@ -77,6 +77,8 @@ class Participant:
     metadata: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
     data: DataAllowance = field(default_factory=DataAllowance)
+    data_tracks: tuple[DataTrack, ...] = ()
+    packets: DataAllowance = field(default_factory=packet_allowance)
     traceparent: str = ""
     resume: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 

@@ -124,6 +124,7 @@ class Room:
             kind=participant.kind,
             quality=participant.quality,
             attendee=not participant.grants.publish,
+            data_tracks=participant.data_tracks if participant.grants.data else (),
         )
 
     def dump_flight(self, reason: str, now: int) -> bytes:

@@ -62,7 +62,15 @@ def _leave(room: LiveRoom, participant: Participant, now: int) -> None:
 def _attend(
     room: LiveRoom,
     participant: Participant,
-    message: signaling.Ping | signaling.Leave | signaling.Ice | signaling.Join | signaling.Describe | signaling.Permit,
+    message: (
+        signaling.Ping
+        | signaling.Leave
+        | signaling.Ice
+        | signaling.Join
+        | signaling.Describe
+        | signaling.DataTracks
+        | signaling.Permit
+    ),
     now: int,
 ) -> None:
     if isinstance(message, signaling.Ping):
@@ -71,6 +79,8 @@ def _attend(
         _leave(room, participant, now)
     elif isinstance(message, signaling.Describe):
         describing.describe(room, participant, message, now)
+    elif isinstance(message, signaling.DataTracks):
+        describing.list_data_tracks(room, participant, message, now)
     elif isinstance(message, signaling.Permit):
         describing.permit(room, participant, message, now)
     elif isinstance(message, signaling.Join):

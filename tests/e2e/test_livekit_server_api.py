@@ -1,7 +1,7 @@
 """An application's server manages a room of LiveKit's clients with LiveKit's server SDK."""
 
 from livekit import api
-from livekit.rtc import DisconnectReason
+from livekit.rtc import DataTrackFrame, DisconnectReason
 
 from tests.e2e.conftest import Deployment
 from tests.support.livekit_client import KEY, SECRET, access_token, livekit_client
@@ -26,6 +26,13 @@ async def test_an_application_governs_its_room(deployment: Deployment) -> None:
         assert tracks == {"ada": ["tone", "picture"], "bob": []}
         (room,) = (await rooms.list_rooms(api.ListRoomsRequest(names=[ROOM]))).rooms
         assert (room.num_participants, room.num_publishers) == (2, 1)
+
+        frames: list[bytes] = []
+        bob.room.on("data_track_published", lambda track: bob.follow(track, frames))
+        lidar = await ada.room.local_participant.publish_data_track(name="lidar")
+        cloud = bytes(5000)  # several packets
+        await eventually(lambda: lidar.try_push(DataTrackFrame(payload=cloud)) or cloud in frames, 30)
+        await lidar.unpublish()
 
         microphone = next(track for person in listed.participants for track in person.tracks if track.name == "tone")
         await rooms.mute_published_track(

@@ -51,6 +51,15 @@ class LiveKitClient:
             async for _ in rtc.VideoStream(track):
                 self.seen[sid] = self.seen.get(sid, 0) + 1
 
+    def follow(self, data_track: Any, frames: list[bytes]) -> None:
+        """Subscribe to a data track, and note its frames."""
+
+        async def note() -> None:
+            async for frame in data_track.subscribe():
+                frames.append(frame.payload)
+
+        self._tasks.append(asyncio.create_task(note()))
+
     def _received(self, packet: Any) -> None:
         who = packet.participant.identity if packet.participant else ""
         self.data.append((who, packet.data, packet.topic))

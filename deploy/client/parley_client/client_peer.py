@@ -14,7 +14,7 @@ from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Address, Credentials, generate_credentials
 from sfu.machines.negotiation.agreement import DtlsRole, LocalTransport, RemoteTransport
-from sfu.peers.data_channels import Came, DataChannels
+from sfu.peers.data_channels import DataChannels, DataItem
 
 
 class Received(NamedTuple):
@@ -37,7 +37,7 @@ class ClientPeer:
         self._outbound: SrtpSession | None = None
         self.data: DataChannels | None = None
         """The data channels, if they were negotiated."""
-        self.messages: list[Came] = []
+        self.messages: list[DataItem] = []
         """Messages of data channels that have not been read yet."""
         self.rejected = 0
         """The number of datagrams that failed authentication."""

@@ -8,7 +8,7 @@ from typing import Any
 from parley_client.client_peer import ClientPeer, Received
 from sfu.machines.ice.lite import Address
 from sfu.machines.negotiation.agreement import RemoteTransport
-from sfu.peers.data_channels import Came
+from sfu.peers.data_channels import DataItem
 
 CONNECT_SECONDS = 10.0
 
@@ -24,7 +24,7 @@ class PeerEndpoint(asyncio.DatagramProtocol):
         self,
         peer: ClientPeer,
         on_packet: Callable[[Received, int], None],
-        on_data: Callable[[list[Came]], None] = lambda _: None,
+        on_data: Callable[[list[DataItem]], None] = lambda _: None,
     ) -> None:
         self.peer = peer
         self._on_packet = on_packet

@@ -33,7 +33,7 @@ from sfu.formats.rtcp import parse as parse_rtcp
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.frames.assembler import Frame
 from sfu.machines.dtls.certificate import generate_certificate
-from sfu.peers.data_channels import Came, Sent
+from sfu.peers.data_channels import DataItem, Sent
 
 _FEEDBACK_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
@@ -291,7 +291,7 @@ class Room:
             raise ValueError(detail)
         if self._subscribe is None or self._subscribe.peer.data is None:
             return Sent.NO_CHANNEL
-        sent = self._subscribe.peer.data.send(message, time.monotonic_ns(), reliable=reliable)
+        sent = self._subscribe.peer.data.send(DataItem(message, reliable), time.monotonic_ns())
         self._subscribe.drive()
         return sent
 
@@ -386,7 +386,7 @@ class Room:
         else:
             self.receiver.receive_rtp(received.data, now)
 
-    def _on_data(self, came: list[Came]) -> None:
+    def _on_data(self, came: list[DataItem]) -> None:
         for entry in came:
             message = parse_data(entry.data)
             _keep(self.heard, (message, entry.reliable))

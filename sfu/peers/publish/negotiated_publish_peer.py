@@ -12,7 +12,7 @@ from sfu.machines.negotiation.agreement import DtlsRole, Negotiated, NegotiatedM
 from sfu.machines.negotiation.playback import PlaybackStream
 from sfu.machines.negotiation.publish import PublishNegotiation, PublishPolicy
 from sfu.peers.context import Context, random_id
-from sfu.peers.data_channels import Came, Labels
+from sfu.peers.data_channels import DataItem, Labels
 from sfu.peers.data_port import DataPort
 from sfu.peers.layers.layer_options import ONE_LAYER, Layer, layers_of
 from sfu.peers.peer import Peer
@@ -65,15 +65,15 @@ class NegotiatedPublishPeer(PublishPeer):
         if self.data is not None:
             self.data.connect(now)
 
-    def take_data(self, now: int) -> list[Came]:
+    def take_data(self, now: int) -> list[DataItem]:
         """Return the messages that have arrived over data channels."""
         return [] if self.data is None else self.data.take(now)
 
-    def hold_data(self, messages: Sequence[Came], now: int) -> int:
+    def hold_data(self, messages: Sequence[DataItem], now: int) -> int:
         """Have `take_data` return messages again later; return the number dropped for lack of room."""
         return len(messages) if self.data is None else self.data.hold(messages, now)
 
-    def release_data(self) -> list[Came]:
+    def release_data(self) -> list[DataItem]:
         """Return the messages that were held, whether or not they are due."""
         return [] if self.data is None else self.data.release()
 

@@ -12,7 +12,7 @@ from sfu.machines.ice.lite import Refusal
 from sfu.machines.repair.stream_progress import OVERSIZE_BYTES
 from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context, random_ssrc
-from sfu.peers.data_channels import Came
+from sfu.peers.data_channels import DataItem
 from sfu.peers.peer import Peer
 from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.capture_clock import CaptureClock
@@ -136,15 +136,15 @@ class PublishPeer:
     def connected(self, now: int) -> None:
         """Note that the peer is connected."""
 
-    def take_data(self, now: int) -> list[Came]:
+    def take_data(self, now: int) -> list[DataItem]:
         """Return the messages that have come over data channels."""
         return []
 
-    def hold_data(self, messages: Sequence[Came], now: int) -> int:
+    def hold_data(self, messages: Sequence[DataItem], now: int) -> int:
         """Have `take_data` return messages again later; return the number dropped, which is all of them here."""
         return len(messages)
 
-    def release_data(self) -> list[Came]:
+    def release_data(self) -> list[DataItem]:
         """Return the messages that were held, whether or not they are due."""
         return []
 

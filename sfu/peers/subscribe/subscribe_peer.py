@@ -14,7 +14,7 @@ from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.machines.repair.round_trip import RoundTrip
 from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context
-from sfu.peers.data_channels import Came, Labels, Sent
+from sfu.peers.data_channels import DataItem, Labels, Sent
 from sfu.peers.data_port import DataPort
 from sfu.peers.peer import Peer
 from sfu.peers.plain_peer import PlainPeer
@@ -94,21 +94,21 @@ class SubscribePeer:
         """Offer data channels; they open once the far end has agreed. With `labels` they are opened in band."""
         self.data = DataPort(self.negotiated, self._context.counters, labels)
 
-    def take_data(self, now: int) -> list[Came]:
+    def take_data(self, now: int) -> list[DataItem]:
         """Return the messages that have arrived over data channels."""
         return [] if self.data is None else self.data.take(now)
 
-    def hold_data(self, messages: Sequence[Came], now: int) -> int:
+    def hold_data(self, messages: Sequence[DataItem], now: int) -> int:
         """Have `take_data` return messages again later; return the number dropped for lack of room."""
         return len(messages) if self.data is None else self.data.hold(messages, now)
 
-    def release_data(self) -> list[Came]:
+    def release_data(self) -> list[DataItem]:
         """Return the messages that were held, whether or not they are due."""
         return [] if self.data is None else self.data.release()
 
-    def send_data(self, message: bytes, now: int, *, reliable: bool) -> Sent:
+    def send_data(self, message: DataItem, now: int) -> Sent:
         """Send a message over a data channel; return its fate."""
-        return Sent.NO_CHANNEL if self.data is None else self.data.send(message, now, reliable=reliable)
+        return Sent.NO_CHANNEL if self.data is None else self.data.send(message, now)
 
     @property
     def negotiated(self) -> Peer:

@@ -24,7 +24,7 @@ from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials, lite_candidates
 from sfu.machines.negotiation.agreement import DtlsRole
 from sfu.peers.context import Context, Limits
-from sfu.peers.data_channels import Came, DataChannels, Sent
+from sfu.peers.data_channels import DataChannels, DataItem, Sent
 from sfu.peers.outbox import SessionClose
 from sfu.rooms.dialect import Dialect
 from sfu.rooms.node import Membership, Node
@@ -178,7 +178,7 @@ class RtcClient:
         self.silent = False
         self.deaf = False  # whether it accepts no data
         self.data: DataChannels | None = None
-        self.came: list[Came] = []
+        self.came: list[DataItem] = []
         self.rtp: list[RtpPacket] = []
         self.rtcp: list[rtcp.Packet] = []
 
@@ -196,7 +196,7 @@ class RtcClient:
 
     def send_data(self, data: bytes, now: int, *, reliable: bool = True) -> Sent:
         assert self.data is not None
-        return self.data.send(data, now, reliable=reliable)
+        return self.data.send(DataItem(data, reliable), now)
 
     def heard(self, *, reliable: bool = True) -> list[tuple[str, bytes]]:
         """Return the senders and messages of one channel."""

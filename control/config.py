@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import web
 from control.branding import Branding
+from control.meetings.settings import MeetingSettings
 from foundation.etcd import EtcdConfig
 from foundation.part_tls import PartTls
 from objects.s3_config import S3Config
@@ -158,6 +159,8 @@ class ControlConfig:
     """A TOML file with further nodes, reread when it changes."""
     etcd: EtcdConfig | None = None
     """etcd endpoints where nodes register; replaces `nodes` and `nodes_file`."""
+    max_participants: int = 200
+    """Largest number of participants in a room; the sfu has the same limit."""
     max_participants_per_node: int = 0
     """Participants of a room per node before the room is extended to a secondary node; 0: never."""
     balance_rooms: bool = True
@@ -183,6 +186,12 @@ class ControlConfig:
     """Origins of other sites whose pages may show meetings in a frame."""
     registration: Registration = "closed"
     registration_domains: tuple[str, ...] = ()
+    guests: bool = True
+    """False refuses people without an account in all meetings."""
+    recording: bool = True
+    """False refuses to start recordings."""
+    meeting_defaults: MeetingSettings = field(default_factory=MeetingSettings)
+    """Settings of new meetings whose host does not choose others."""
     second_factor: SecondFactor = "optional"
     """Accounts that must sign in with a second factor: a code from an authenticator app, or a passkey."""
     scim_admin_group: str | None = None

@@ -17,7 +17,8 @@ from control.problem import Problem
 from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH, node_for, node_of_livekit, room_of_path
 from control.recordings import broadcasts
 from control.services import Services
-from control.store import placements, rooms
+from control.store import live_settings, placements, rooms
+from foundation import stored_settings
 from foundation.broadcasts import BroadcastReport
 from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.node_secret import carries_node_secret
@@ -56,6 +57,11 @@ def _add_rooms(app: Quart, services: Services) -> None:
     @app.get("/internal/v1/keys")
     async def keys() -> Response:
         return _json({"keys": services.keys.public_jwks()})
+
+    @app.get(stored_settings.PATH)
+    async def settings() -> Response:
+        async with services.pool.acquire() as connection:
+            return _json(stored_settings.StoredSettings(dict(await live_settings.values(connection))))
 
     @app.get("/internal/v1/rooms/<room>/desired")
     async def desired(room: str) -> Response:

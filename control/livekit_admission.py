@@ -103,7 +103,7 @@ async def create(services: Services, connection: Connection, name: str, wish: Ro
     if owner is None:
         raise TokenRefused(404, "requested room does not exist")
     # As with LiveKit's server, the application informs its users about recordings.
-    settings = MeetingSettings(consent="implied")
+    settings = msgspec.structs.replace(config.meeting_defaults, lobby=False, consent="implied")
     if wish.max_participants:
         settings = msgspec.structs.replace(settings, capacity=max(2, min(wish.max_participants, MAX_CAPACITY)))
     plan = Plan(

@@ -22,9 +22,9 @@ from control.jobs.file_jobs import FileJobs
 from control.jobs.worker import Worker
 from control.migrations import migrate
 from control.placement import balancing, failover, node_memory
+from control.runtime_settings import RuntimeSettings
 from control.services import Services, open_services
 from control.store.event_places import Place
-from control.tuning import Tuning
 from control.twirp.workers import AgentDoor
 from foundation.background import cancel_all, keep_running
 from foundation.failures import describe
@@ -56,7 +56,7 @@ async def run(
     config: ControlConfig,
     ready: Callable[[], None],
     addresses: Addresses | None = None,
-    tuning: Tuning | None = None,
+    runtime: RuntimeSettings | None = None,
 ) -> None:
     """Serve until cancelled. `ready` is called once all listeners accept connections.
 
@@ -69,8 +69,9 @@ async def run(
         bound = _bind(stack, config)
         _note(addresses or Addresses(), bound)
         await _prepare_database(config)
-        services = await open_services(config, tuning)
+        services = await open_services(config, runtime)
         stack.push_async_callback(services.close)
+        await services.runtime.look(services.pool)
         await node_memory.recall(services)
         await _announce_first_admin(services)
         await _serve(services, bound, ready)

@@ -14,6 +14,7 @@ from control.meetings import breakouts
 from control.recordings import broadcasts as live
 from control.recordings import lifecycle
 from control.recurring import every, for_each
+from control.runtime_settings import LOOK_SECONDS
 from control.services import Services
 from control.store import (
     account_tokens,
@@ -68,6 +69,7 @@ def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
         "abandoned recordings": (often, functools.partial(stop_abandoned, services)),
         "abandoned broadcasts": (often, functools.partial(_end_broadcasts, services)),
         "breakout rooms": (often, functools.partial(breakouts.end_closed, services)),
+        "live settings": (LOOK_SECONDS, functools.partial(services.runtime.look, services.pool)),
         "tidying": (_TIDY_SECONDS, functools.partial(_tidy, services)),
     }
     return {name: functools.partial(every, seconds, step) for name, (seconds, step) in steps.items()}

@@ -31,9 +31,9 @@ from control.nodes.node_socket import NodeSocket
 from control.readiness import Check, Readiness
 from control.registry.membership import Registry
 from control.registry.opening import open_registry
+from control.runtime_settings import RuntimeSettings
 from control.store import event_places
 from control.store.event_places import Places
-from control.tuning import Tuning
 from foundation.part_tls import part_connector
 from objects.opening import open_store
 from objects.threads import Objects, threads
@@ -44,8 +44,7 @@ _TASKS_CLOSE_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    config: ControlConfig
-    tuning: Tuning
+    runtime: RuntimeSettings
     pool: Pool
     keys: keys.Keys
     tokens: Tokens
@@ -76,6 +75,11 @@ class Services:
     places: Places
     gauges: DatabaseGauges
 
+    @property
+    def config(self) -> ControlConfig:
+        """The current configuration; the fields of live settings can change between two requests."""
+        return self.runtime.config
+
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
         await self.readiness.close()
@@ -95,7 +99,7 @@ class Services:
             self.pool.terminate()
 
 
-async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> Services:
+async def open_services(config: ControlConfig, runtime: RuntimeSettings | None = None) -> Services:
     """Open all services of `config`; raises OSError or asyncpg.PostgresError if the database is unreachable."""
     loaded = keys.load(config.data_dir, may_create=config.embedded)
     pool = await open_pool(config.database_dsn)
@@ -121,8 +125,7 @@ async def open_services(config: ControlConfig, tuning: Tuning | None = None) -> 
     places = event_places.places(kafka=config.kafka is not None)
     gauges = DatabaseGauges(pool, places)
     return Services(
-        config=config,
-        tuning=tuning or Tuning(),
+        runtime=runtime or RuntimeSettings(config),
         pool=pool,
         keys=loaded,
         tokens=Tokens(loaded),

@@ -5,6 +5,7 @@ from quart import Response
 from control import first_admin
 from control.api import account_mail, addresses, second_factor
 from control.api.sign_in_types import (
+    BrowserSession,
     ChangePassword,
     CsrfToken,
     Login,
@@ -44,6 +45,9 @@ async def get_server(call: Call) -> ServerInfo:
     return ServerInfo(
         version=release(),
         registration=config.registration,
+        guests=config.guests,
+        recording=config.recording,
+        meeting_defaults=config.meeting_defaults,
         setup_needed=not exists,
         https_port=https,
         identity_providers=tuple(provider.name for provider in config.oidc),
@@ -183,16 +187,31 @@ async def log_out(call: Call) -> Response:
 @accounts.route("GET", "/api/v1/csrf-token", Access.ANYONE, answer=CsrfToken)
 async def get_csrf_token(call: Call) -> CsrfToken:
     """Return the X-CSRF-Token of the browser's session, even if its access token has expired."""
-    if call.principal is not None and call.principal.user is not None:
-        return CsrfToken(csrf_token=call.services.tokens.csrf(call.principal.user.session))
-    token = call.services.tokens.read_refresh(call.request.cookies.get(cookie_names(call).refresh, ""))
+    token = await _csrf_token(call)
     if token is None:
         raise sign_in_required()
+    return CsrfToken(csrf_token=token)
+
+
+@accounts.route("GET", "/api/v1/auth/session", Access.ANYONE, answer=BrowserSession)
+async def get_session(call: Call) -> BrowserSession:
+    """Return the browser's session: its account, and the X-CSRF-Token even if its access token has expired."""
+    token = await _csrf_token(call)
+    if call.principal is None or call.principal.user is None:
+        return BrowserSession(user=None, csrf_token=token)
+    async with call.services.pool.acquire() as connection:
+        return BrowserSession(user=await _profile(call, connection), csrf_token=token)
+
+
+async def _csrf_token(call: Call) -> str | None:
+    if call.principal is not None and call.principal.user is not None:
+        return call.services.tokens.csrf(call.principal.user.session)
+    token = call.services.tokens.read_refresh(call.request.cookies.get(cookie_names(call).refresh, ""))
+    if token is None:
+        return None
     async with call.services.pool.acquire() as connection:
         live = await sessions.live(connection, token.session)
-    if live is None:
-        raise sign_in_required()
-    return CsrfToken(csrf_token=call.services.tokens.csrf(live.session))
+    return None if live is None else call.services.tokens.csrf(live.session)
 
 
 @accounts.route("GET", "/api/v1/users/profile", Access.USER, answer=User)

@@ -245,7 +245,7 @@ def _joined(call: Call, state: DesiredState, person: ParticipantRow, secret: str
     services = call.services
     settings = grants.settings_of(call.standing.meeting)
     granted = grants.current(state, person.id, person.role, settings)
-    about = summary(call.standing)
+    about = summary(call.services.config, call.standing)
     ice_servers = turn.ice_servers(services.config.turn, person.id, int(time.time()))
     endpoint = webtransport.endpoint(services.registry.known(), admission.node or admission.home)
     guest = person.user_id is None

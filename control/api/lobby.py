@@ -55,7 +55,7 @@ async def ask_again(call: Call, ticket: str, *, waits: bool) -> Waiting | None:
     if row.state == "denied":
         raise Problem(403, "denied", "A host denied your request to join.")
     if row.state == "waiting" and waits:
-        return Waiting(meeting=summary(call.standing), lobby_ticket=ticket)
+        return Waiting(meeting=summary(call.services.config, call.standing), lobby_ticket=ticket)
     return None
 
 
@@ -86,7 +86,7 @@ async def enter(call: Call, body: JoinMeeting) -> Waiting:
         await lobby.add(connection, row)
         payload = {"meeting": meeting, "entry": entry, "name": row.name}
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "lobby.entered", payload)
-    return Waiting(meeting=summary(call.standing), lobby_ticket=ticket)
+    return Waiting(meeting=summary(call.services.config, call.standing), lobby_ticket=ticket)
 
 
 def _entry(ticket: str) -> str:

@@ -9,7 +9,10 @@ from sfu.api.registration import WebTransportEndpoint
 
 
 class CreateMeeting(Body, frozen=True, kw_only=True):
-    """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in `time_zone` (IANA)."""
+    """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in `time_zone` (IANA).
+
+    Settings that are absent or null have the server's default (`meeting_defaults` of `GET /api/v1/server`).
+    """
 
     title: Text = "Meeting"
     description: LongText = ""
@@ -18,7 +21,7 @@ class CreateMeeting(Body, frozen=True, kw_only=True):
     scheduled_end: Time | None = None
     time_zone: TimeZone = "UTC"
     recurrence: Recurrence | None = None
-    settings: MeetingSettings = MeetingSettings()
+    settings: ChangedSettings = ChangedSettings()
 
 
 class UpdateMeeting(Body, frozen=True, kw_only=True):
@@ -75,7 +78,9 @@ class WebTransport(Answer, frozen=True, kw_only=True):
 class MeetingSummary(Answer, frozen=True, kw_only=True):
     """The part of a meeting that anyone who knows its id may see. A breakout room names its main meeting.
 
-    `webtransport` is the address that a page may connect to before it joins, if it is already known.
+    `guests` is false if the meeting or the server refuses people without an account, `recordable` if nobody can record:
+    the server makes no recordings, or the meeting is end-to-end encrypted. `webtransport` is the address that a page
+    may connect to before it joins, if it is already known.
     """
 
     id: str
@@ -90,6 +95,7 @@ class MeetingSummary(Answer, frozen=True, kw_only=True):
     webinar: bool = False
     codec: VideoCodec = "VP8"
     breakout_of: str | None = None
+    recordable: bool = True
     webtransport: WebTransport | None = None
 
 

@@ -21,10 +21,12 @@ from control.api.meeting_types import (
 from control.api.paging import PageQuery, page_of, window_of
 from control.api.types import Done, MeetingStatus
 from control.auth.access import Access, Standing
+from control.config import ControlConfig
 from control.endpoint import Call, Endpoints
 from control.http import entity_tags
 from control.meetings import grants, schedule, setting_changes
 from control.meetings.ending import end_in_transaction, ended
+from control.meetings.settings import MeetingSettings
 from control.nodes import webtransport
 from control.problem import Problem, not_found
 from control.store import audit, breakouts, meetings, outbox, placements, recordings, rooms
@@ -63,7 +65,7 @@ def full(meeting: MeetingRow, role: Role | None, recording: str | None) -> Meeti
     )
 
 
-def summary(standing: Standing) -> MeetingSummary:
+def summary(config: ControlConfig, standing: Standing) -> MeetingSummary:
     meeting = standing.meeting
     settings = grants.settings_of(meeting)
     return MeetingSummary(
@@ -71,7 +73,7 @@ def summary(standing: Standing) -> MeetingSummary:
         title=meeting.title,
         status=meeting.status,
         passcode_required=meeting.passcode_hash is not None,
-        guests=settings.guests,
+        guests=settings.guests and config.guests,
         locked=settings.locked,
         role=standing.role,
         consent=settings.consent,
@@ -79,6 +81,7 @@ def summary(standing: Standing) -> MeetingSummary:
         webinar=settings.webinar,
         codec=settings.codec,
         breakout_of=meeting.breakout_of,
+        recordable=config.recording and not settings.e2ee,
     )
 
 
@@ -86,7 +89,8 @@ def summary(standing: Standing) -> MeetingSummary:
 async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
     """Create a meeting hosted by the caller."""
     await call.services.limits.spend("create-meeting", call.user.user, 300, 3600)
-    settings = body.settings
+    defaults = call.services.config.meeting_defaults
+    settings = body.settings.onto(defaults, defaults)
     _check_retention(call, settings.keep_recordings_days)
     plan = Plan(
         title=body.title,
@@ -152,7 +156,7 @@ async def _page(call: Call, query: ListQuery, *, over: bool) -> MeetingPage:
 async def get_meeting_summary(call: Call, meeting: str) -> MeetingSummary:
     """Return the part of a meeting that anyone who knows its id may see."""
     endpoint = webtransport.of_single(call.services.registry.known())
-    return msgspec.structs.replace(summary(call.standing), webtransport=WebTransport.of(endpoint))
+    return msgspec.structs.replace(summary(call.services.config, call.standing), webtransport=WebTransport.of(endpoint))
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>", Access.PARTICIPANT, answer=Meeting)
@@ -178,7 +182,7 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
             raise not_found("This meeting does not exist.")
         running = await recordings.running(connection, meeting)
         entity_tags.check(call.request, full(old, call.standing.role, running.id if running else None))
-        plan = _changed_plan(old, body, passcode_hash)
+        plan = _changed_plan(old, body, passcode_hash, call.services.config.meeting_defaults)
         schedule.check(plan)
         changed = await meetings.update(connection, meeting, plan)
         before, after = (grants.settings_of(one).keep_recordings_days for one in (old, changed))
@@ -259,12 +263,14 @@ def _check_retention(call: Call, days: int | None) -> None:
         raise Problem(400, "invalid_retention", f"This server keeps recordings for at most {limit} days.")
 
 
-def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | None) -> Plan:
+def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | None, defaults: MeetingSettings) -> Plan:
     return Plan(
         title=old.title if body.title is msgspec.UNSET else body.title,
         description=old.description if body.description is msgspec.UNSET else body.description,
         passcode_hash=old.passcode_hash if body.passcode is msgspec.UNSET else passcode_hash,
-        settings=old.settings if body.settings is msgspec.UNSET else body.settings.onto(grants.settings_of(old)),
+        settings=old.settings
+        if body.settings is msgspec.UNSET
+        else body.settings.onto(grants.settings_of(old), defaults),
         scheduled_start=old.scheduled_start if body.scheduled_start is msgspec.UNSET else body.scheduled_start,
         scheduled_end=old.scheduled_end if body.scheduled_end is msgspec.UNSET else body.scheduled_end,
         time_zone=old.time_zone if body.time_zone is msgspec.UNSET else body.time_zone,

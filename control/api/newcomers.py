@@ -38,7 +38,7 @@ async def check(call: Call, body: JoinMeeting, marks: Marks) -> Waiting | None:
 def _check_identity(call: Call, body: JoinMeeting) -> None:
     if call.principal is not None and call.principal.user is not None:
         return
-    if not grants.settings_of(call.standing.meeting).guests:
+    if not (call.services.config.guests and grants.settings_of(call.standing.meeting).guests):
         raise sign_in_required()
     if body.name is None:
         raise Problem(400, "name_required", "Guests must give a name.")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from control.api.types import Answer, Body, Email, GivenPassword, Password, Secret, Text, Time, Username
+from control.meetings.settings import MeetingSettings
 
 
 class Register(Body, frozen=True, kw_only=True):
@@ -76,6 +77,13 @@ class SignedIn(Answer, frozen=True, kw_only=True):
     second_factor_setup: bool = False
 
 
+class BrowserSession(Answer, frozen=True, kw_only=True):
+    """Both fields are null without a session; `user` alone is if its access token must be renewed first."""
+
+    user: User | None
+    csrf_token: str | None
+
+
 class CsrfToken(Answer, frozen=True, kw_only=True):
     csrf_token: str
 
@@ -97,6 +105,12 @@ class ServerInfo(Answer, frozen=True, kw_only=True):
 
     version: str
     registration: Literal["open", "invite", "domain", "closed"]
+    guests: bool = True
+    """False if people without an account cannot join meetings."""
+    recording: bool = True
+    """False if nobody can start a recording."""
+    meeting_defaults: MeetingSettings = MeetingSettings()
+    """Settings of new meetings unless their host chooses others."""
     setup_needed: bool
     https_port: int | None = None
     """Address of the same page over TLS; null if there is none."""

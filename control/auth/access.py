@@ -23,6 +23,7 @@ _TO_A_SECOND_FACTOR = (
     "/api/v1/users/profile",
     "/api/v1/users/proof",
     "/api/v1/auth/logout",
+    "/api/v1/auth/session",
     "/api/v1/csrf-token",
 )
 HOSTS: frozenset[Role] = frozenset({"host", "co-host"})

@@ -23,7 +23,7 @@ async def is_full(
     """
     if person is not None and await participants.is_seated(connection, person):
         return False
-    largest = services.tuning.max_participants
+    largest = services.config.max_participants
     seats = largest if host else min(grants.settings_of(meeting).capacity, largest)
     return await participants.others_seated(connection, meeting.id, person) >= seats
 

@@ -59,9 +59,8 @@ class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     capacity: Capacity | msgspec.UnsetType | None = msgspec.UNSET
     keep_recordings_days: Days | msgspec.UnsetType | None = msgspec.UNSET
 
-    def onto(self, settings: MeetingSettings) -> MeetingSettings:
-        """Return the settings with this patch applied."""
-        default = MeetingSettings()
+    def onto(self, settings: MeetingSettings, default: MeetingSettings) -> MeetingSettings:
+        """Return the settings with this patch applied; `default` is what null resets a field to."""
         given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not msgspec.UNSET}
         changes = {name: getattr(default, name) if value is None else value for name, value in given.items()}
         return msgspec.structs.replace(settings, **changes)

@@ -41,6 +41,8 @@ async def start(services: Services, wish: Wish) -> RecordingRow:
         started_by=wish.by,
         consent_text=CONSENT_TEXT,
     )
+    if not services.config.recording:
+        raise Problem(403, "recording_off", "An administrator has turned recording off on this server.")
     async with services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
         state = await rooms.edit_state(connection, meeting, lambda before: _with(before, desired))

@@ -1,8 +1,9 @@
-"""Live settings, which can change while a part runs: from etcd if it is configured, otherwise from the file.
+"""Live settings, which can change while the parts run.
 
-In etcd a value is text under `/parley/settings/NAME`. It overrides flag, environment and file, because an operator who
-sets it there wants it to apply immediately and everywhere. When it is deleted, there or from the file, the initial
-value applies again. A value that does not parse changes nothing.
+Precedence: etcd, flag, environment, file, what an administrator set on the page (stored by control), default. In etcd
+a value is text under `/parley/settings/NAME`. It overrides the others, because an operator who sets it there wants it
+to apply immediately and everywhere. Without etcd, the file is read again when it changes. A value that is deleted
+makes room for the next source; a value that does not parse changes nothing.
 """
 
 import asyncio
@@ -19,28 +20,59 @@ from foundation.settings import LIVE, Settings, SettingsError, convert, read_tom
 
 _log = logging.getLogger(__name__)
 LIVE_SETTINGS_PREFIX = "/parley/settings/"  # of their keys in etcd
+STORED = "admin page"  # source of values that an administrator set
 _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
 
 Appliers = Mapping[str, Callable[[Any], None]]
-"""By setting: the function that applies a new value."""
+"""By setting: the function that applies a new value; it raises ValueError if it cannot."""
+Check = Callable[[Settings], None]
+"""A function that applies all settings; it raises ValueError if they do not fit together."""
 
 
 class LiveSettings:
-    """Keeps `appliers` up to date from one source."""
+    """The current settings of a part. Changes are passed to `appliers`, and then to `apply_all`."""
 
-    def __init__(self, settings: Settings, appliers: Appliers) -> None:
-        self._settings = settings
-        self._appliers = appliers
-        self._values = {name: settings[name] for name in appliers}
+    def __init__(self, settings: Settings, appliers: Appliers, apply_all: Check | None = None) -> None:
+        self._initial = settings
+        self._appliers = dict(appliers)
+        self.apply_all = apply_all
+        self.current = settings
+        # The file can change, so its values are not initial ones.
+        self._file = "" if settings.file is None else str(settings.file)
+        self._outer: dict[str, tuple[Any, str]] = {
+            name: (settings[name], self._file) for name in LIVE if settings.source(name) == self._file
+        }
+        self._stored: Mapping[str, Any] = {}
+
+    def on(self, name: str, apply: Callable[[Any], None]) -> None:
+        """Add an applier."""
+        self._appliers[name] = apply
 
     async def follow(self) -> None:
         """Follow etcd or the file until cancelled; return at once if there is neither."""
-        etcd = etcd_config(self._settings)
+        etcd = etcd_config(self._initial)
         if etcd is not None:
             await self._follow_etcd(Etcd(etcd))
-        elif self._settings.file is not None:
-            await self._follow_file(self._settings.file)
+        elif self._initial.file is not None:
+            await self._follow_file(self._initial.file)
+
+    def take_stored(self, values: Mapping[str, Any]) -> None:
+        """Take the values that administrators set; those missing are unset."""
+        self._stored = values
+        for name in LIVE:
+            self._settle(name)
+
+    def is_locked(self, name: str) -> bool:
+        """Return whether a value from elsewhere takes precedence over those that administrators set."""
+        return self.current.source(name) not in {"default", STORED}
+
+    def preview(self, values: Mapping[str, Any]) -> Settings:
+        """Return the current settings with other values stored, None for default ones; raises SettingsError."""
+        changed = self.current
+        for name, value in values.items():
+            changed = changed.with_value(name, *self._stored_or_default(name, value))
+        return changed
 
     async def _follow_etcd(self, etcd: Etcd) -> None:
         outage = EtcdOutage("live settings are unchanged", _log, _RETRY_SECONDS)
@@ -50,17 +82,16 @@ class LiveSettings:
                     found = await etcd.under(LIVE_SETTINGS_PREFIX)
                     outage.end()
                     named = {key.removeprefix(LIVE_SETTINGS_PREFIX): value for key, value in found.values.items()}
-                    self._take_all(named)
+                    for name in LIVE:
+                        self._take(name, _text(named.get(name)), f"etcd {LIVE_SETTINGS_PREFIX}{name}")
                     async for change in etcd.watch(LIVE_SETTINGS_PREFIX, found.revision):
-                        self._take(change.key.removeprefix(LIVE_SETTINGS_PREFIX), _text(change.value), "etcd")
+                        name = change.key.removeprefix(LIVE_SETTINGS_PREFIX)
+                        if name in LIVE:
+                            self._take(name, _text(change.value), f"etcd {change.key}")
                 except EtcdUnavailable as error:
                     await asyncio.sleep(outage.failed(error))
         finally:
             await etcd.close()
-
-    def _take_all(self, found: Mapping[str, bytes]) -> None:
-        for name in self._appliers:
-            self._take(name, _text(found.get(name)), "etcd")
 
     async def _follow_file(self, path: Path) -> None:
         modified = _modified(path)
@@ -75,24 +106,53 @@ class LiveSettings:
             except SettingsError as error:
                 _log.warning("live settings are unchanged: %s", describe(error))
                 continue
-            for name in self._appliers:
-                self._take(name, values.get(name), str(path))
+            for name in LIVE:
+                self._take(name, values.get(name), self._file)
 
     def _take(self, name: str, value: Any, source: str) -> None:
-        """Apply a value; None restores the initial one."""
-        apply = self._appliers.get(name)
-        if apply is None:
-            return
+        """Take a value from etcd or the file; None if it is not set there."""
         try:
-            wanted = self._settings[name] if value is None else convert(LIVE[name], value)
-            if wanted != self._values[name]:
-                apply(wanted)
-                self._values[name] = wanted
-                _log.warning(
-                    "%s changed to %s (from %s)", name, wanted, source if value is not None else "the initial value"
-                )
+            found = None if value is None else (convert(LIVE[name], value), source)
+        except SettingsError as error:
+            _log.warning("%s is unchanged: %s", name, describe(error))
+            return
+        if found is None:
+            self._outer.pop(name, None)
+        else:
+            self._outer[name] = found
+        self._settle(name)
+
+    def _settle(self, name: str) -> None:
+        """Apply the value of the first source that has one."""
+        try:
+            value, source = self._wanted(name)
+            if (value, source) == (self.current[name], self.current.source(name)):
+                return
+            changed = self.current.with_value(name, value, source)
+            if value != self.current[name] and (name in self._appliers or self.apply_all is not None):
+                if name in self._appliers:
+                    self._appliers[name](value)
+                if self.apply_all is not None:
+                    self.apply_all(changed)
+                _log.warning("%s changed to %s (from %s)", name, value, source)
+            self.current = changed
         except ValueError as error:
             _log.warning("%s is unchanged: %s", name, describe(error))
+
+    def _wanted(self, name: str) -> tuple[Any, str]:
+        outer, initial = self._outer.get(name), self._initial.source(name)
+        given = initial not in {"default", self._file}
+        if outer is not None and (outer[1] != self._file or not given):
+            return outer
+        if given:
+            return self._initial[name], initial
+        return self._stored_or_default(name, self._stored.get(name))
+
+    def _stored_or_default(self, name: str, value: Any) -> tuple[Any, str]:
+        setting = LIVE[name]
+        if value is None:
+            return convert(setting, setting.default), "default"
+        return convert(setting, value), STORED
 
 
 def etcd_config(settings: Settings) -> EtcdConfig | None:

@@ -113,6 +113,7 @@ FORMS: Mapping[str, Form] = {
 """By setting: the check of its value, or of each item of a list. Ports are checked separately."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "cookies": ("auto", "always"),
+    "default_consent": ("ask", "implied", "required"),
     "kafka_mechanism": ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
     "log_format": ("text", "json"),
     "log_level": ("debug", "info", "warning", "error"),
@@ -122,3 +123,21 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "smtp_tls": ("starttls", "implicit", "none"),
 }
 """By setting: the allowed values."""
+MINIMA: Mapping[str, int] = {
+    "keep_audit_days": 1,
+    "keep_captions_days": 1,
+    "keep_chat_days": 1,
+    "keep_recordings_days": 1,
+    "limit_address_requests": 60,
+    "limit_arrivals": 1,
+    "limit_meeting_failures": 1,
+    "limit_passcode_failures": 1,
+    "limit_sign_in_failures": 1,
+    "limit_waiting": 1,
+    "max_participants": 1,
+    "max_upload_bytes": 1,
+    "quota_bytes": 0,
+    "recordings_quota_bytes": 0,
+    "requests_per_minute": 60,
+}
+"""By setting: the smallest number allowed. With fewer requests the page would not work."""

@@ -17,7 +17,7 @@ class Setting:
     meaning: str
     secret: bool = False
     live: bool = False
-    """True if it can change while a part runs (foundation.hot_settings)."""
+    """True if it can change while the parts run (foundation.hot_settings)."""
     old_name: str | None = None
     """Its name before 0.2, which is still accepted, with a warning."""
 
@@ -37,6 +37,11 @@ class Group:
 
     title: str
     settings: tuple[Setting, ...]
+
+    @property
+    def key(self) -> str:
+        """The title as a word for programs."""
+        return self.title.lower().replace(" ", "-")
 
 
 _ADDRESSES = Group(
@@ -70,12 +75,20 @@ _ADDRESSES = Group(
 _APPEARANCE = Group(
     "Appearance of the page",
     (
-        Setting("brand_name", str, "Parley", "name of the product on the page"),
+        Setting("brand_name", str, "Parley", "name of the product on the page", live=True),
         Setting("brand_logo", Path, None, "square logo on the page: an SVG, PNG or WebP file; unset: Parley's"),
-        Setting("brand_accent", str, None, "colour of buttons and links, such as #3652cf, dark enough for white text"),
-        Setting("brand_links", list, (), "links in the page's footer, each LABEL=URL"),
-        Setting("imprint_url", str, None, "URL of a page that says who operates this server; unset: no link"),
-        Setting("privacy_url", str, None, "URL of the privacy policy; unset: no link"),
+        Setting(
+            "brand_accent",
+            str,
+            None,
+            "colour of buttons and links, such as #3652cf, dark enough for white text",
+            live=True,
+        ),
+        Setting("brand_links", list, (), "links in the page's footer, each LABEL=URL", live=True),
+        Setting(
+            "imprint_url", str, None, "URL of a page that says who operates this server; unset: no link", live=True
+        ),
+        Setting("privacy_url", str, None, "URL of the privacy policy; unset: no link", live=True),
     ),
 )
 _STORAGE = Group(
@@ -119,35 +132,49 @@ _STORAGE = Group(
 _RETENTION = Group(
     "Retention and quotas",
     (
-        Setting("max_upload_bytes", int, 2 * 1024**3, "largest file that can be uploaded"),
-        Setting("quota_bytes", int, 20 * 1024**3, "bytes of files that one account can keep"),
+        Setting("max_upload_bytes", int, 2 * 1024**3, "largest file that can be uploaded", live=True),
+        Setting("quota_bytes", int, 20 * 1024**3, "bytes of files that one account can keep", live=True),
         Setting(
-            "recordings_quota_bytes", int, None, "bytes of recordings that one account can keep; unset: any number"
+            "recordings_quota_bytes",
+            int,
+            None,
+            "bytes of recordings that one account can keep; unset: any number",
+            live=True,
         ),
-        Setting("keep_chat_days", int, None, "days before chat, notes and whiteboards are deleted; unset: never"),
-        Setting("keep_captions_days", int, None, "days before captions are deleted; unset: never"),
+        Setting(
+            "keep_chat_days", int, None, "days before chat, notes and whiteboards are deleted; unset: never", live=True
+        ),
+        Setting("keep_captions_days", int, None, "days before captions are deleted; unset: never", live=True),
         Setting(
             "keep_recordings_days",
             int,
             None,
             "days before recordings are deleted, or earlier if a meeting says so; unset: never",
+            live=True,
         ),
         Setting("recording_key", Path, None, "PEM key (Ed25519) that signs recordings; unset: one beside them"),
         Setting("films_at_once", int, 0, "combined videos created at the same time; 0: half the number of cores"),
         Setting("private_webhooks", bool, False, "webhooks may call addresses in private networks, also by plain HTTP"),
         Setting("private_broadcasts", bool, False, "broadcasts may go to RTMP servers in private networks"),
         Setting("keep_segments_hours", float, 24.0, "hours before the segments of a finished recording are deleted"),
-        Setting("keep_audit_days", int, None, "days before audit entries are deleted; unset: never"),
+        Setting("keep_audit_days", int, None, "days before audit entries are deleted; unset: never", live=True),
     ),
 )
 _ACCOUNTS = Group(
     "Accounts and sign-in",
     (
         Setting(
-            "registration", str, "auto", "registration: open, invite, domain or closed; auto: open only on localhost"
+            "registration",
+            str,
+            "auto",
+            "registration: open, invite, domain or closed; auto: open only on localhost",
+            live=True,
         ),
-        Setting("registration_domains", list, (), "e-mail domains that can register with registration=domain"),
-        Setting("second_factor", str, "optional", "second factor at sign-in: optional, admins or required"),
+        Setting(
+            "registration_domains", list, (), "e-mail domains that can register with registration=domain", live=True
+        ),
+        Setting("guests", bool, True, "let people without an account join meetings", live=True),
+        Setting("second_factor", str, "optional", "second factor at sign-in: optional, admins or required", live=True),
         Setting("oidc_issuer", str, None, "OpenID Connect provider for sign-in; unset: none"),
         Setting("oidc_name", str, "sso", "name of the provider on the page and in /api/v1/auth/oidc/NAME/callback"),
         Setting("oidc_client_id", str, None, "client id of this server at the provider"),
@@ -172,6 +199,14 @@ _MAIL = Group(
 _MEDIA = Group(
     "Meetings and media",
     (
+        Setting("recording", bool, True, "let participants with the right to record start recordings", live=True),
+        Setting("default_lobby", bool, False, "new meetings have a lobby unless their host says otherwise", live=True),
+        Setting(
+            "default_captions", bool, True, "new meetings have captions unless their host says otherwise", live=True
+        ),
+        Setting(
+            "default_consent", str, "ask", "consent to recording in new meetings: ask, implied or required", live=True
+        ),
         Setting("max_participants", int, 200, "largest number of participants in a room", live=True),
         Setting("sfu_udp_port", int, 8810, "UDP port of media; 0 picks a free one"),
         Setting("sfu_tcp_port", int, 0, "TCP port of media, for clients without UDP; 0: as sfu_udp_port, -1: none"),
@@ -234,19 +269,33 @@ _AI = Group(
 _LIMITS = Group(
     "Limits on requests",
     (
-        Setting("requests_per_minute", int, 1200, "requests per minute from one account or guest"),
-        Setting("limit_address_requests", int, 6000, "requests per minute from one address without an account"),
-        Setting("limit_sign_in_failures", int, 100, "failed sign-ins from one address in 15 minutes"),
+        Setting("requests_per_minute", int, 1200, "requests per minute from one account or guest", live=True),
         Setting(
-            "limit_passcode_failures", int, 50, "wrong passcodes from one address for a meeting or link in 15 minutes"
+            "limit_address_requests", int, 6000, "requests per minute from one address without an account", live=True
+        ),
+        Setting("limit_sign_in_failures", int, 100, "failed sign-ins from one address in 15 minutes", live=True),
+        Setting(
+            "limit_passcode_failures",
+            int,
+            50,
+            "wrong passcodes from one address for a meeting or link in 15 minutes",
+            live=True,
         ),
         Setting(
-            "limit_meeting_failures", int, 300, "wrong passcodes from all addresses for a meeting or link in 15 minutes"
+            "limit_meeting_failures",
+            int,
+            300,
+            "wrong passcodes from all addresses for a meeting or link in 15 minutes",
+            live=True,
         ),
         Setting(
-            "limit_arrivals", int, 1000, "guests from an address in one meeting, or its passkey sign-ins, in 15 minutes"
+            "limit_arrivals",
+            int,
+            1000,
+            "guests from an address in one meeting, or its passkey sign-ins, in 15 minutes",
+            live=True,
         ),
-        Setting("limit_waiting", int, 1000, "people who can wait in one lobby at a time"),
+        Setting("limit_waiting", int, 1000, "people who can wait in one lobby at a time", live=True),
     ),
 )
 _NODES = Group(

@@ -15,8 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from foundation import private_file
-from foundation.setting_forms import CHOICES, FORMS
+from foundation.setting_forms import CHOICES, FORMS, MINIMA
 from foundation.setting_groups import REMOVED, SETTINGS, Setting, variable_of
+
+_JSON_NAMES = {int: "a whole number", float: "a number", bool: "true or false", list: "a list of texts"}
+_MAX_TEXT = 1000
+_MAX_ITEMS = 50
+_MAX_NUMBER = 2**53  # larger ones are not exact in JSON
 
 
 class SettingsError(ValueError):
@@ -70,15 +75,19 @@ class Settings:
     def rows(self) -> list[tuple[str, str, str]]:
         """(name, value, source) of every setting in order, secrets masked."""
         return [
-            (s.name, "********" if s.secret and self[s.name] else _show(self[s.name]), self.source(s.name))
+            (s.name, "********" if s.secret and self[s.name] else show(self[s.name]), self.source(s.name))
             for s in SETTINGS
         ]
 
     def environment(self, secrets: Collection[str]) -> dict[str, str]:
         """Return the settings as environment variables for a child process, with the `secrets` listed."""
         passed = [s for s in SETTINGS if self[s.name] is not None and (not s.secret or s.name in secrets)]
-        own = {s.variable: _show(self[s.name]) for s in passed}
+        own = {s.variable: show(self[s.name]) for s in passed if not (s.live and self._follows(s.name))}
         return own if self.file is None else own | {"PARLEY_CONFIG": str(self.file.absolute())}
+
+    def _follows(self, name: str) -> bool:
+        """Return whether a child finds the value by itself: a variable would keep it from following changes."""
+        return self.source(name) in {"default", str(self.file)}
 
     def replaced(self, **values: Any) -> "Settings":
         """Return these settings with some values replaced with those that a part allocated or generated."""
@@ -193,6 +202,21 @@ def convert(setting: Setting, value: Any) -> Any:
     return converted
 
 
+def from_json(setting: Setting, value: Any) -> Any:
+    """Return a value of a JSON document, checked and converted; raises SettingsError."""
+    kinds = {int: (int,), float: (int, float), bool: (bool,), list: (list,)}.get(setting.kind, (str,))
+    if not isinstance(value, kinds) or (isinstance(value, bool) and setting.kind is not bool):
+        raise SettingsError(f"{setting.name}: {value!r} is not {_JSON_NAMES.get(setting.kind, 'a text')}")
+    texts = value if isinstance(value, list) else [value]
+    if len(texts) > _MAX_ITEMS or any(isinstance(one, str) and len(one) > _MAX_TEXT for one in texts):
+        raise SettingsError(f"{setting.name}: the value is too long")
+    if isinstance(value, str) and not value.strip():
+        raise SettingsError(f"{setting.name}: the value is empty; null restores the default")
+    if isinstance(value, (int, float)) and abs(value) > _MAX_NUMBER:
+        raise SettingsError(f"{setting.name}: the number is too large")
+    return convert(setting, value.strip() if isinstance(value, str) else value)
+
+
 def _converted(setting: Setting, value: Any) -> Any:
     if setting.kind is bool:
         return value if isinstance(value, bool) else _boolean(str(value))
@@ -208,6 +232,8 @@ def _check_form(setting: Setting, value: Any) -> None:
         raise ValueError("a port is a number from -1 to 65535")
     if value not in CHOICES.get(setting.name, (value,)):
         raise ValueError(f"not one of {', '.join(CHOICES[setting.name])}")
+    if setting.name in MINIMA and value < MINIMA[setting.name]:
+        raise ValueError(f"at least {MINIMA[setting.name]} is needed")
     form = FORMS.get(setting.name)
     if form is not None:
         for one in value if setting.kind is list else (value,) if value else ():
@@ -235,7 +261,8 @@ def read_toml(path: Path | None) -> dict[str, Any]:
     return values
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """Return a value as text that `convert` accepts; "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -20,6 +20,7 @@ from control.config import (
     TurnConfig,
 )
 from control.identity.livekit_tokens import signing_keys
+from control.meetings.settings import MeetingSettings
 from foundation.hot_settings import etcd_config
 from foundation.settings import Settings, SettingsError
 from inference.config import InferenceConfig
@@ -81,13 +82,9 @@ def control_config(settings: Settings) -> ControlConfig:
         internal_bind=f"{url_host(settings['internal_host'])}:{settings['internal_port']}",
         public_origins=_public_origins(settings),
         cors_origins=tuple(_as_browsers_say(origin) for origin in settings["cors_origins"]),
-        branding=_branding(settings),
         embed_origins=tuple(_as_browsers_say(origin) for origin in settings["embed_origins"]),
         trusted_proxies=settings["trusted_proxies"],
         cookie_security=settings["cookies"],
-        registration=_registration(settings),
-        registration_domains=settings["registration_domains"],
-        second_factor=settings["second_factor"],
         scim_admin_group=settings["scim_admin_group"],
         oidc=_identity_providers(settings),
         smtp=_smtp(settings),
@@ -95,17 +92,36 @@ def control_config(settings: Settings) -> ControlConfig:
         livekit_keys=_livekit_keys(settings),
         livekit_create_rooms=settings["livekit_create_rooms"],
         livekit_owner=settings["livekit_owner"],
-        retention=_retention(settings),
         media_dir=settings["media_dir"],
-        max_upload_bytes=settings["max_upload_bytes"],
-        quota_bytes=settings["quota_bytes"],
-        recordings_quota_bytes=settings["recordings_quota_bytes"],
-        limits=_limits(settings),
         s3=s3_config(settings),
         inference_url=settings["inference_url"] or f"{_scheme(settings)}://127.0.0.1:{settings['inference_port']}",
         language_model=_language_model(settings),
         embedded=settings["database_url"] is None,
+        **live_fields(settings),
     )
+
+
+def live_fields(settings: Settings) -> dict[str, Any]:
+    """Return the fields of ControlConfig that depend on live settings; raises SettingsError."""
+    return {
+        "branding": _branding(settings),
+        "registration": _registration(settings),
+        "registration_domains": settings["registration_domains"],
+        "second_factor": settings["second_factor"],
+        "guests": settings["guests"],
+        "recording": settings["recording"],
+        "meeting_defaults": MeetingSettings(
+            lobby=settings["default_lobby"],
+            captions=settings["default_captions"],
+            consent=settings["default_consent"],
+        ),
+        "max_participants": settings["max_participants"],
+        "max_upload_bytes": settings["max_upload_bytes"],
+        "quota_bytes": settings["quota_bytes"],
+        "recordings_quota_bytes": settings["recordings_quota_bytes"],
+        "retention": _retention(settings),
+        "limits": _limits(settings),
+    }
 
 
 def readable(settings: Settings, name: str) -> Path | None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import faulthandler
+import functools
 import logging
 import os
 import signal
@@ -16,12 +17,13 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 
-from foundation import descriptors, inspection, logging_setup, loop_lag
+from foundation import descriptors, inspection, logging_setup, loop_lag, stored_settings
 from foundation import trace_export as tracing
 from foundation.background import cancel_all, keep_running
-from foundation.hot_settings import Appliers, LiveSettings
+from foundation.hot_settings import LiveSettings
 from foundation.settings import Settings
 from parley import inspection_socket
+from parley.part_configs import control_url
 from parley.part_encryption import part_tls
 
 _log = logging.getLogger(__name__)
@@ -39,14 +41,15 @@ def run(
     metrics_port: int | None = None,
     *,
     stop_seconds: float = 0,
-    live: Appliers | None = None,
+    live: LiveSettings | None = None,
 ) -> int:
     """Run the part called `name` until SIGINT or SIGTERM cancels it; return the exit code. Raises SettingsError.
 
     `metrics_port` serves /metrics and /health/live for a part without HTTP (0 allocates a port). A part that must
-    finish work may take up to `stop_seconds` to stop. `live` applies settings that change while it runs. A crash in
-    native code writes its stack to standard error; SIGUSR1 logs the stacks of all threads and tasks, and SIGUSR2
-    writes the threads' stacks even while Python itself is stuck.
+    finish work may take up to `stop_seconds` to stop. `live` applies settings that change while it runs; every part but
+    control asks control for those that administrators changed. A crash in native code writes its stack to standard
+    error; SIGUSR1 logs the stacks of all threads and tasks, and SIGUSR2 writes the threads' stacks even while Python
+    itself is stuck.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a gauge beside each counter, which nothing reads
     faulthandler.enable()
@@ -56,15 +59,21 @@ def run(
     die_with_parent()
     metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
     with tracing.recording(settings, name):
-        following = LiveSettings(settings, {"log_level": logging_setup.set_level} | dict(live or {}))
+        following = live or LiveSettings(settings, {})
+        following.on("log_level", logging_setup.set_level)
         servers = [inspection_socket.serve(settings, name)]
         if metrics is not None:
             servers.append(_serve_metrics(*metrics))
+        tls = part_tls(settings)
         works: dict[str, Callable[[], Awaitable[None]]] = {
             "loop lag": loop_lag.measure,
             "live settings": following.follow,
         }
-        if (tls := part_tls(settings)) is not None:
+        if name != "control" and settings["node_secret"]:
+            works["stored settings"] = functools.partial(
+                stored_settings.follow, control_url(settings), settings["node_secret"], tls, following.take_stored
+            )
+        if tls is not None:
             works["certificate of the part"] = tls.run
         uvloop.run(_until_signalled(part, servers, STOP_SECONDS + stop_seconds, works))
     return 0

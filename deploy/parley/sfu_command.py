@@ -2,6 +2,7 @@
 
 import argparse
 
+from foundation.hot_settings import LiveSettings
 from foundation.settings import Settings
 from parley import part_process, workers
 from parley.part_configs import sfu_config
@@ -20,5 +21,5 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
         "sfu",
         lambda ready: sfu_main.run(config, ready, tuning),
         stop_seconds=0 if config.drain_seconds is None else config.drain_seconds + MOVING_SECONDS,
-        live={"max_participants": tuning.limit_participants},
+        live=LiveSettings(settings, {"max_participants": tuning.limit_participants}),
     )

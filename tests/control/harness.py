@@ -11,7 +11,7 @@ import aiohttp
 
 from control.config import ControlConfig
 from control.main import Addresses, run
-from control.tuning import Tuning
+from control.runtime_settings import RuntimeSettings
 
 NODE_SECRET = "node-secret-of-the-tests"
 PASSWORD = "correct horse battery"
@@ -57,10 +57,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(config: ControlConfig, tuning: Tuning | None = None) -> AsyncIterator[Server]:
+async def serving(config: ControlConfig, runtime: RuntimeSettings | None = None) -> AsyncIterator[Server]:
     ready = asyncio.Event()
     addresses = Addresses()
-    task = asyncio.create_task(run(config, ready.set, addresses, tuning))
+    task = asyncio.create_task(run(config, ready.set, addresses, runtime))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=60)
     waiting.cancel()

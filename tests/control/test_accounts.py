@@ -108,6 +108,7 @@ async def test_refresh_by_cookie_and_csrf_token_after_a_reload(server: Server) -
         page.session.cookie_jar.clear(lambda morsel: morsel.key == "parley-access")
         assert await page.refused("GET", "/api/v1/users/profile") == (401, "not_signed_in")
         assert (await page.ok("GET", "/api/v1/csrf-token"))["csrf_token"] == token
+        assert await page.ok("GET", "/api/v1/auth/session") == {"user": None, "csrf_token": token}
         refreshed = await page.ok("POST", "/api/v1/auth/refresh", {})
         assert refreshed["csrf_token"] == token
         assert (await page.ok("GET", "/api/v1/users/profile"))["username"] == "ada"
@@ -121,6 +122,7 @@ async def test_logout_ends_the_session_at_once(server: Server) -> None:
         await page.ok("POST", "/api/v1/auth/logout")
         assert await page.refused("GET", "/api/v1/users/profile") == (401, "not_signed_in")
         page.session.cookie_jar.clear()
+        assert await page.ok("GET", "/api/v1/auth/session") == {"user": None, "csrf_token": None}
         page.headers = {"Authorization": f"Bearer {access}"}
         assert await page.refused("GET", "/api/v1/users/profile") == (401, "invalid_token")
 

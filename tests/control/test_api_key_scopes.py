@@ -19,7 +19,7 @@ EXPECTED = (
     (r"/(health|metrics)", "public"),
     (r"/api/v1/ai/analysis$", "public"),
     (r"/api/v1/meetings/<meeting>/(analysis|avatars)$", "media"),
-    (r"/api/v1/auth/logout$|/api/v1/csrf-token$", "none"),
+    (r"/api/v1/auth/logout$|/api/v1/(csrf-token|auth/session)$", "none"),
     (r"/api/v1/users/(upload-avatar|avatar|<user>/avatar)$", "media"),
     (r"/api/v1/users/", "none"),
     (r"/api/v1/meetings/<meeting>/(recording|broadcast)", "recordings"),

@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from control.config import ControlConfig, RateLimits
 from control.http.limits import network
-from control.tuning import Tuning
 from tests.control.harness import Client, People, serving
 
 CROWD = 300
@@ -32,9 +31,11 @@ async def meeting_of(host: Client, **body: Any) -> str:
 
 
 async def test_three_hundred_of_one_address_join_wait_and_come_back(config: ControlConfig) -> None:
-    config = replace(config, limits=RateLimits(address_requests=4 * CROWD))  # the usual one is 6000
+    config = replace(
+        config, limits=RateLimits(address_requests=4 * CROWD), max_participants=500
+    )  # the usual one is 6000
     joined: list[dict[str, Any]] = []
-    async with serving(config, Tuning(500)) as server, aiohttp.ClientSession() as session:
+    async with serving(config) as server, aiohttp.ClientSession() as session:
         people = People(session, server)
         host = await people.user("ada")
         meeting = await meeting_of(host, passcode="sesame", settings={"lobby": True})
@@ -62,7 +63,7 @@ async def test_three_hundred_of_one_address_join_wait_and_come_back(config: Cont
         assert {status for status, _ in answers} == {200}
         joined = [answer for _, answer in answers]
 
-    async with serving(config, Tuning(500)) as server, aiohttp.ClientSession() as session:
+    async with serving(config) as server, aiohttp.ClientSession() as session:
         back = People(session, server)
 
         async def rejoin(before: dict[str, Any]) -> tuple[int, Any]:

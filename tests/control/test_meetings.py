@@ -178,7 +178,9 @@ async def test_two_hosts_do_not_undo_each_other(people: People) -> None:
 def test_every_setting_can_be_changed() -> None:
     changed = ChangedSettings(**dict.fromkeys(ChangedSettings.__struct_fields__))
     assert ChangedSettings.__struct_fields__ == MeetingSettings.__struct_fields__
-    assert changed.onto(MeetingSettings(lobby=True, capacity=3)) == MeetingSettings()
+    assert changed.onto(MeetingSettings(lobby=True, capacity=3), MeetingSettings(captions=False)) == MeetingSettings(
+        captions=False
+    )
 
 
 async def test_lobby(people: People) -> None:

@@ -91,3 +91,18 @@ def test_children_are_told_the_file(tmp_path: Path) -> None:
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(SettingsError, match="log_level"):
         resolve({"log_level": "loud"}, {"HOME": "/nowhere"})
+
+
+def test_what_the_operator_gave_goes_before_what_administrators_set(tmp_path: Path) -> None:
+    file = tmp_path / "parley.toml"
+    file.write_text("quota_bytes = 1\n")
+    settings = resolve({}, {"HOME": "/nowhere", "PARLEY_MAX_PARTICIPANTS": "50"}, file)
+    live = Applied(settings).live
+    live.take_stored({"quota_bytes": 2, "max_participants": 3, "limit_waiting": 4, "log_level": "loud"})
+    found = {name: live.current[name] for name in ("quota_bytes", "max_participants", "limit_waiting", "log_level")}
+    assert found == {"quota_bytes": 1, "max_participants": 50, "limit_waiting": 4, "log_level": "info"}
+    assert [name for name in found if live.is_locked(name)] == ["quota_bytes", "max_participants"]
+    passed = settings.environment(())
+    assert passed["PARLEY_MAX_PARTICIPANTS"] == "50"
+    assert "PARLEY_LIMIT_WAITING" not in passed, "a child would take it for the operator's"
+    assert "PARLEY_QUOTA_BYTES" not in passed, "a child reads the file, and follows it"

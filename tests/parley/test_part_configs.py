@@ -82,12 +82,12 @@ def test_an_identity_provider_is_whole_or_not_at_all() -> None:
 
 
 def test_second_factors_and_limits() -> None:
-    config = control_config(settings(second_factor="admins", quota_bytes="5", media_dir="/m", requests_per_minute="9"))
+    config = control_config(settings(second_factor="admins", quota_bytes="5", media_dir="/m", requests_per_minute="90"))
     assert (config.second_factor, config.quota_bytes, str(config.media_dir), config.limits.account_requests) == (
         "admins",
         5,
         "/m",
-        9,
+        90,
     )
     with pytest.raises(SettingsError, match="second_factor"):
         control_config(settings(second_factor="sometimes"))

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from playwright.async_api import Page, expect
 
+from foundation.setting_forms import CHOICES, MINIMA
+from foundation.setting_groups import GROUPS
 from sfu.api import signaling, signaling_values
 from sfu.api.desired_state import SharedView
 from sfu.api.join_token import Grants
@@ -60,6 +62,25 @@ def _planned() -> list[dict[str, Any]]:
 
 
 _AT = "2026-11-25T10:00:00Z"
+
+
+def server_settings(**changed: Any) -> dict[str, Any]:
+    """Return the settings of a server, those in `changed` as an administrator set them, and the log level locked."""
+    rows = []
+    for group in GROUPS:
+        for one in (setting for setting in group.settings if setting.live):
+            kind = {bool: "boolean", int: "integer", list: "list"}.get(one.kind, "string")
+            default = list(one.default) if one.kind is list else one.default
+            mine, locked = one.name in changed, one.name == "log_level"
+            row = {"name": one.name, "group": group.key, "description": one.meaning, "type": kind, "default": default}
+            row |= {"choices": list(CHOICES.get(one.name, ())), "minimum": MINIMA.get(one.name)}
+            row |= {"value": changed.get(one.name, default), "changed_at": _AT if mine else None}
+            row |= {"changed_by": "Ada" if mine else None, "locked": locked}
+            row |= {"source": "admin" if mine else "environment" if locked else "default"}
+            rows.append(row | {"origin": "environment PARLEY_LOG_LEVEL" if locked else None})
+    return {"settings": rows}
+
+
 ADMINISTRATION: dict[str, Any] = {
     "/admin/meetings/stats": {
         "users": 12, "meetings": 340, "active_meetings": 2, "participants_present": 9, "tracks": 18, "recordings": 51,
@@ -95,6 +116,7 @@ ADMINISTRATION: dict[str, Any] = {
         {"id": "r1", "title": "Design review", "owner": "grace", "state": "ready", "started_at": _AT,
          "duration_ms": 61_000, "bytes": 1_000_000, "held": False},
     ], "next": None},
+    "/admin/settings": server_settings(registration="invite", quota_bytes=5 * 10**9),
     "/admin/audit": {"entries": [{"id": 1, "at": _AT, "actor": "u1", "action": "ban_user", "target": "u3",
                                   "address": "192.0.2.1", "detail": {"why": "<i>spam</i>"}}], "next": None},
 }  # fmt: skip
@@ -231,9 +253,9 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     admin = USER | {"email": "ada@example.org", "email_verified": True, "role": "admin"}
     server.answers["GET", "/users/profile"] = (200, admin)
     # The page remembers who signed in until it is reloaded.
-    for section in ("", "/people", "/meetings", "/storage", "/keys", "/webhooks", "/audit"):
+    for section in ("", "/people", "/meetings", "/storage", "/keys", "/webhooks", "/settings", "/audit"):
         await view.goto(f"{server.url}/admin{section}")
-        await expect(view.locator(".data-table tbody tr, .counts .card").first).to_be_visible()
+        await expect(view.locator(".data-table tbody tr, .counts .card, .server-setting").first).to_be_visible()
         yield f"admin{section.replace('/', '-')}"
     del server.answers["GET", "/users/profile"]
     if signed_out is not None:

@@ -158,10 +158,25 @@ class ScriptedServer:
             answer = (200, self.join_answer())
         if answer is None and path in {"/users/profile", "/csrf-token", "/auth/refresh"}:
             answer = (401, {"code": "not_signed_in", "detail": "Sign in first."})
+        if answer is None and path == "/auth/session":
+            answer = self._browser_session(request)
         if callable(answer):
             answer = answer(request)
         status, value = answer or (404, {"code": "not_found", "detail": f"There is no {path}."})
         return aiohttp.web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+    def _browser_session(self, request: aiohttp.web.Request) -> tuple[int, Any]:
+        """Return the session that the answers about profile and CSRF token imply."""
+        profile, token = (self.answers.get(("GET", path)) for path in ("/users/profile", "/csrf-token"))
+        if callable(profile):
+            profile = profile(request)
+        if profile is not None and profile[0] not in {200, 401}:
+            return profile
+        user = profile[1] if profile is not None and profile[0] == 200 else None
+        if callable(token):
+            token = token(request)
+        given = token[1]["csrf_token"] if token is not None and token[0] == 200 else None
+        return 200, {"user": user, "csrf_token": given or (None if user is None else "t")}
 
     def join_answer(self, **changes: Any) -> dict[str, Any]:
         return {

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.web.page_stage import USER, fits, view
-from tests.web.screens import ADMINISTRATION
+from tests.web.screens import ADMINISTRATION, server_settings
 from tests.web.scripted import ScriptedServer
 
 __all__ = ["view"]
@@ -49,6 +49,30 @@ async def test_administrators_ban_end_and_deliver_again(view: Page, server: Scri
         await view.get_by_role("button", name="Deliver meeting.ended again").click()
     done = {path for method, path, _ in server.requests if method == "POST"}
     assert done >= {"/admin/users/u2/ban", "/admin/meetings/m1/force-end", "/webhooks/w1/deliveries/7/replay"}
+
+
+async def test_settings_are_found_changed_refused_and_restored(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    server.answers["GET", "/admin/settings"] = (200, server_settings())
+    await view.goto(f"{server.url}/admin/settings")
+    await expect(view.get_by_label("Log level", exact=True)).to_be_disabled()
+    await view.get_by_role("searchbox").fill("registration")
+    await expect(view.locator(".server-setting:visible")).to_have_count(2)
+    server.answers["PATCH", "/admin/settings"] = (200, server_settings(registration="closed"))
+    await view.get_by_label("Registration", exact=True).select_option("closed")
+    await expect(view.locator("#setting-registration-state")).to_contain_text("changed by Ada")
+    server.answers["PATCH", "/admin/settings"] = (200, server_settings())
+    await view.get_by_role("button", name="Restore the default of Registration").click()
+    await expect(view.get_by_label("Registration", exact=True)).to_have_value("auto")
+    await view.get_by_role("searchbox").fill("quota_bytes")
+    refusal = {"code": "invalid_setting", "detail": "recordings_quota_bytes: too odd"}
+    server.answers["PATCH", "/admin/settings"] = (422, refusal)
+    await view.get_by_label("Recordings of an account", exact=True).fill("7.5")
+    await view.get_by_role("button", name="Save").click()
+    await expect(view.get_by_role("alert").filter(has_text="too odd")).to_be_visible()
+    sent = [body["settings"] for method, _, body in server.requests if method == "PATCH"]
+    assert sent == [{"registration": "closed"}, {"registration": None}, {"recordings_quota_bytes": 7_500_000_000}]
 
 
 async def test_others_are_told_that_it_is_not_for_them(view: Page, server: ScriptedServer) -> None:

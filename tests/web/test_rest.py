@@ -41,17 +41,35 @@ async def test_a_session_that_may_have_run_out_is_renewed_before_joining(page: P
         "async () => { const rest = new sdk.Rest(); await rest.join('m1', {}); await rest.join('m1', {}); }"
     )
     paths = [path for _, path, _ in server.requests]
-    assert paths == ["/csrf-token", "/auth/refresh", "/meetings/m1/join", "/meetings/m1/join"]
+    assert paths == ["/auth/session", "/auth/refresh", "/meetings/m1/join", "/meetings/m1/join"]
     assert dict(server.headers)["/meetings/m1/join"]["X-CSRF-Token"] == "c-1"
 
 
 async def test_a_request_of_a_session_that_ran_out_is_repeated_once(page: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "c-0"})
     server.answers["POST", "/auth/refresh"] = (200, SIGNED_IN)
     outcome = await page.evaluate("() => new sdk.Rest().meetings().then(() => 'ok', (error) => error.status)")
     assert outcome == 404
     server.answers["GET", "/meetings"] = (401, {"code": "not_signed_in", "detail": "Sign in first."})
     assert await page.evaluate("() => new sdk.Rest().meetings().catch((error) => error.code)") == "not_signed_in"
-    assert [path for _, path, _ in server.requests] == ["/meetings", "/meetings", "/auth/refresh", "/meetings"]
+    assert [path for _, path, _ in server.requests] == [
+        "/meetings", "/meetings", "/auth/session", "/auth/refresh", "/meetings"
+    ]  # fmt: skip
+
+
+async def test_who_is_not_signed_in_asks_for_nothing_that_is_refused(page: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/meetings/m1/summary"] = (200, {})
+    assert await page.evaluate(
+        """async () => {
+          const rest = new sdk.Rest();
+          const [, user] = await Promise.all([rest.prefetch(), rest.profile(), rest.meeting('m1')]);
+          await rest.join('m1', {name: 'Ada'});
+          return user;
+        }"""
+    ) is None  # fmt: skip
+    assert sorted(path for _, path, _ in server.requests) == [
+        "/auth/session", "/meetings/m1/join", "/meetings/m1/summary"
+    ]  # fmt: skip
 
 
 async def test_a_csrf_token_of_an_ended_session_is_asked_for_again(page: Page, server: ScriptedServer) -> None:

@@ -1,4 +1,4 @@
-/** `/admin`: what administrators see and do: numbers and health, people, meetings, webhooks, the audit log. */
+/** `/admin`: what administrators see and do: numbers and health, people, meetings, webhooks, settings, the audit log. */
 import { shownSecret } from './copy-link.js';
 import { ask, show } from './dialogs.js';
 import { DataTable } from './data-table.js';
@@ -7,6 +7,7 @@ import { check, field, form, iconButton, onTyped } from './fields.js';
 import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { person } from './person.js';
+import { serverSettings } from './server-settings.js';
 import { currentUser, rest } from './session.js';
 import { top } from './shell.js';
 import { toast } from './toasts.js';
@@ -28,7 +29,7 @@ const TEST_LOOK_MS = 1_500;
 const TEST_LOOKS = 4;
 
 /** @type {Record<string, (signal: AbortSignal) => HTMLElement[]>} */
-const SECTIONS = { overview, people, meetings, storage, keys, webhooks, audit };
+const SECTIONS = { overview, people, meetings, storage, keys, webhooks, settings: serverSettings, audit };
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAdmin(page, context) {

@@ -418,7 +418,7 @@ export class CallView {
     for (const name of ['notes', 'board']) bar.set(name, { on: view.panel === name, label: t(`bar.${name}`), disabled: !joined, hidden: meeting.e2ee });
     bar.set('people', { on: view.panel === 'people', label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#people.waiting });
     bar.set('record', {
-      on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record), disabled: this.#recordingBusy, alert: recording.active,
+      on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record) || (!recording.active && meeting.recordable === false), disabled: this.#recordingBusy, alert: recording.active,
     });
     bar.set('devices', { label: t('bar.settings') });
     bar.set('leave', { label: t('bar.leave') });

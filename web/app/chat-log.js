@@ -12,7 +12,7 @@ import { rest } from './session.js';
 
 const KEPT = 500;
 /** Control learns that a guest is in the room a moment later than the page; until then it refuses to send earlier messages. */
-const NEWCOMER_WAITS_MS = [0, 250, 500, 1000, 2000, 4000];
+const NEWCOMER_WAITS_MS = [400, 500, 1000, 2000, 4000];
 
 export class ChatLog extends Emitter {
   /** In chronological order. @type {Message[]} */

@@ -18,8 +18,9 @@ const HALF_AN_HOUR = 30 * 60_000;
 /** @param {any} [meeting] the meeting to edit; none for a new one @returns {Promise<any>} the saved meeting, null if dismissed */
 export async function showSchedule(meeting) {
   let done = null;
+  const settings = meeting?.settings ?? (await rest.server().catch(() => ({}))).meeting_defaults ?? { guests: true };
   await showForm(t(meeting ? 'schedule.edit' : 'schedule.title'), (close) => {
-    const { element, read } = fields(meeting);
+    const { element, read } = fields(meeting, settings);
     return [form({
       action: t(meeting ? 'action.save' : 'home.schedule'),
       submit: async () => {
@@ -32,9 +33,8 @@ export async function showSchedule(meeting) {
   return done;
 }
 
-/** @param {any} meeting @returns {{element: HTMLElement, read: () => object}} */
-function fields(meeting) {
-  const settings = meeting?.settings ?? { guests: true };
+/** @param {any} meeting @param {any} settings at first @returns {{element: HTMLElement, read: () => object}} */
+function fields(meeting, settings) {
   const title = field(t('home.title'), { name: 'title', placeholder: t('home.title-example'), maxlength: 200, autocomplete: 'off', value: meeting?.title ?? '' });
   const about = area(t('schedule.about'), { name: 'description', maxlength: 4000, rows: 2 }, meeting?.description ?? '');
   const time = timeFields(meeting);

@@ -37,6 +37,8 @@ export class Rest {
   #freshUntil = 0;
   /** @type {Promise<boolean>|null} */
   #refreshing = null;
+  /** @type {Promise<any>|null} */
+  #looking = null;
 
   /**
    * @param {string} [base] address of the server; the page's own origin by default
@@ -96,6 +98,10 @@ export class Rest {
 
   /** The signed-in user, or null. */
   async profile() {
+    if (!this.#foreign) {
+      const { user, csrf_token: token } = await this.#look();
+      if (user || token === null) return user;
+    }
     try {
       return await this.get('/users/profile');
     } catch (error) {
@@ -273,13 +279,20 @@ export class Rest {
 
   /** Fetch the CSRF token in advance, so that `join` takes one round trip. */
   async prefetch() {
-    if (this.#csrf !== null) return;
-    try {
-      this.#csrf = (await this.#request('GET', '/csrf-token')).csrf_token;
-    } catch (error) {
-      if (!(error instanceof RestError) || error.status !== 401) throw error;
-      this.#csrf = '';
-    }
+    if (this.#csrf === null) await this.#look();
+  }
+
+  /** Ask for the session of the browser. Calls at the same time share a request. @returns {Promise<{user: any, csrf_token: string|null}>} */
+  #look() {
+    this.#looking ??= this.#request('GET', '/auth/session')
+      .then((session) => {
+        this.#csrf = session.csrf_token ?? '';
+        return session;
+      })
+      .finally(() => {
+        this.#looking = null;
+      });
+    return this.#looking;
   }
 
   /**
@@ -320,6 +333,11 @@ export class Rest {
   /** @param {string} path @param {object} [body] */
   put(path, body) {
     return this.#change('PUT', path, body);
+  }
+
+  /** @param {string} path @param {object} [body] */
+  patch(path, body) {
+    return this.#change('PATCH', path, body);
   }
 
   /** @param {string} path @param {object} [body] */
@@ -372,9 +390,15 @@ export class Rest {
     }
   }
 
+  /** Renew the access token, if there is a session: another tab may have signed in since we asked. @returns {Promise<boolean>} */
   #refresh() {
     if (this.#foreign) return Promise.resolve(false);
-    this.#refreshing ??= this.#request('POST', '/auth/refresh', {})
+    const session = this.#csrf ? Promise.resolve({ csrf_token: this.#csrf }) : this.#look();
+    this.#refreshing ??= session
+      .then(({ csrf_token: token }) => {
+        if (token === null) throw new RestError(401, 'not_signed_in', '');
+        return this.#request('POST', '/auth/refresh', {});
+      })
       .then((answer) => {
         this.#signedIn(answer);
         return true;

@@ -46,6 +46,10 @@ class BlockingRest:
         """Return the X-CSRF-Token of the browser's session, even if its access token has expired."""
         return self._loop.run(self._rest.get_csrf_token())
 
+    def get_session(self) -> types.BrowserSession:
+        """Return the browser's session: its account, and the X-CSRF-Token even if its access token has expired."""
+        return self._loop.run(self._rest.get_session())
+
     def get_profile(self) -> types.User:
         """Return the signed-in account."""
         return self._loop.run(self._rest.get_profile())
@@ -1417,6 +1421,14 @@ class BlockingRest:
     def get_peer_media(self, participant: str) -> types.Peer:
         """Return a participant of a meeting that the caller is in, with the tracks it publishes."""
         return self._loop.run(self._rest.get_peer_media(participant))
+
+    def get_server_settings(self) -> types.ServerSettings:
+        """Return the settings that can change while the server runs."""
+        return self._loop.run(self._rest.get_server_settings())
+
+    def change_server_settings(self, body: types.ChangeServerSettings) -> types.ServerSettings:
+        """Change settings. Control applies them at once, and the other parts within five seconds."""
+        return self._loop.run(self._rest.change_server_settings(body))
 
     def read_quality(
         self,

@@ -71,6 +71,11 @@ class Rest:
         answer: types.CsrfToken = await self._connection.request_json("GET", "/api/v1/csrf-token")
         return answer
 
+    async def get_session(self) -> types.BrowserSession:
+        """Return the browser's session: its account, and the X-CSRF-Token even if its access token has expired."""
+        answer: types.BrowserSession = await self._connection.request_json("GET", "/api/v1/auth/session")
+        return answer
+
     async def get_profile(self) -> types.User:
         """Return the signed-in account."""
         answer: types.User = await self._connection.request_json("GET", "/api/v1/users/profile")
@@ -1992,6 +1997,16 @@ class Rest:
         answer: types.Peer = await self._connection.request_json(
             "GET", f"/api/v1/webrtc/peer/{_quoted(participant)}/media"
         )
+        return answer
+
+    async def get_server_settings(self) -> types.ServerSettings:
+        """Return the settings that can change while the server runs."""
+        answer: types.ServerSettings = await self._connection.request_json("GET", "/api/v1/admin/settings")
+        return answer
+
+    async def change_server_settings(self, body: types.ChangeServerSettings) -> types.ServerSettings:
+        """Change settings. Control applies them at once, and the other parts within five seconds."""
+        answer: types.ServerSettings = await self._connection.request_json("PATCH", "/api/v1/admin/settings", body=body)
         return answer
 
     async def read_quality(

@@ -224,6 +224,13 @@ class Broadcast(TypedDict):
     outputs: list[Output]
 
 
+class BrowserSession(TypedDict):
+    """Both fields are null without a session; `user` alone is if its access token must be renewed first."""
+
+    user: User | None
+    csrf_token: str | None
+
+
 class CaptionLine(TypedDict):
     """Times are on the meeting clock: milliseconds since the room opened."""
 
@@ -255,6 +262,12 @@ class ChangePassword(TypedDict):
 
 class ChangeRole(TypedDict):
     role: Literal["co-host", "host", "participant", "viewer"]
+
+
+class ChangeServerSettings(TypedDict):
+    """New values by name; null restores the default. Either all are applied or, if one is refused, none."""
+
+    settings: dict[str, bool | int | str | list[str] | None]
 
 
 class ChangedSettings(TypedDict):
@@ -383,7 +396,10 @@ class CreateBreakouts(TypedDict):
 
 
 class CreateMeeting(TypedDict):
-    """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in `time_zone` (IANA)."""
+    """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in
+    `time_zone` (IANA). Settings that are absent or null have the server's default
+    (`meeting_defaults` of `GET /api/v1/server`).
+    """
 
     title: NotRequired[str]
     description: NotRequired[str]
@@ -392,7 +408,7 @@ class CreateMeeting(TypedDict):
     scheduled_end: NotRequired[str | None]
     time_zone: NotRequired[str]
     recurrence: NotRequired[str | None]
-    settings: NotRequired[MeetingSettings]
+    settings: NotRequired[ChangedSettings]
 
 
 class CreateStreamKey(TypedDict):
@@ -748,26 +764,28 @@ class MeetingSettings(TypedDict):
     or when the server deletes them if that is null.
     """
 
-    guests: NotRequired[bool]
-    locked: NotRequired[bool]
-    lobby: NotRequired[bool]
-    mute_on_entry: NotRequired[bool]
-    webinar: NotRequired[bool]
-    may_share: NotRequired[bool]
-    may_chat: NotRequired[bool]
-    may_record: NotRequired[bool]
-    consent: NotRequired[Literal["ask", "implied", "required"]]
-    captions: NotRequired[bool]
-    e2ee: NotRequired[bool]
-    broadcast: NotRequired[bool]
-    codec: NotRequired[Literal["AV1", "H264", "VP8", "VP9"]]
-    capacity: NotRequired[int]
-    keep_recordings_days: NotRequired[int | None]
+    guests: bool
+    locked: bool
+    lobby: bool
+    mute_on_entry: bool
+    webinar: bool
+    may_share: bool
+    may_chat: bool
+    may_record: bool
+    consent: Literal["ask", "implied", "required"]
+    captions: bool
+    e2ee: bool
+    broadcast: bool
+    codec: Literal["AV1", "H264", "VP8", "VP9"]
+    capacity: int
+    keep_recordings_days: int | None
 
 
 class MeetingSummary(TypedDict):
     """The part of a meeting that anyone who knows its id may see. A breakout room names its main
-    meeting. `webtransport` is the address that a page may connect to before it joins, if it is
+    meeting. `guests` is false if the meeting or the server refuses people without an account,
+    `recordable` if nobody can record: the server makes no recordings, or the meeting is end-to-end
+    encrypted. `webtransport` is the address that a page may connect to before it joins, if it is
     already known.
     """
 
@@ -783,6 +801,7 @@ class MeetingSummary(TypedDict):
     webinar: bool
     codec: Literal["AV1", "H264", "VP8", "VP9"]
     breakout_of: str | None
+    recordable: bool
     webtransport: WebTransport | None
 
 
@@ -1246,10 +1265,39 @@ class ServerInfo(TypedDict):
 
     version: str
     registration: Literal["closed", "domain", "invite", "open"]
+    guests: bool
+    recording: bool
+    meeting_defaults: MeetingSettings
     setup_needed: bool
     https_port: int | None
     identity_providers: list[str]
     mail: bool
+
+
+class ServerSetting(TypedDict):
+    """A setting. `value` is in force; `default` would be if nobody had set it. `source` says where
+    the value comes from. With `environment` (also flags), `file` or `etcd` the setting is `locked`:
+    it can be changed only there, and `origin` says where exactly. `changed_at` and `changed_by` are
+    of the last change by an administrator; they are null if the default is in force.
+    """
+
+    name: str
+    group: str
+    description: str
+    type: Literal["boolean", "integer", "list", "string"]
+    choices: list[str]
+    minimum: int | None
+    value: bool | int | str | list[str] | None
+    default: bool | int | str | list[str] | None
+    source: Literal["admin", "default", "environment", "etcd", "file"]
+    origin: str | None
+    locked: bool
+    changed_at: str | None
+    changed_by: str | None
+
+
+class ServerSettings(TypedDict):
+    settings: list[ServerSetting]
 
 
 class Session(TypedDict):

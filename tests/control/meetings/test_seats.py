@@ -3,12 +3,9 @@
 import asyncio
 from typing import Any
 
-import aiohttp
 import asyncpg
 
-from control.config import ControlConfig
-from control.tuning import Tuning
-from tests.control.harness import Client, Node, People, report, serving
+from tests.control.harness import Client, Node, People, report
 from tests.control.test_stream_keys import exchange
 
 
@@ -93,21 +90,6 @@ async def test_people_in_breakout_rooms_keep_their_seats(people: People) -> None
     facts = [*opened, came(meeting, bob["participant"]), moved, came(blue["id"], inside["participant"])]
     await report(host, *facts, n=1)
     assert await people.nobody().refused("POST", f"{base}/join", {"name": "Dan"}) == (403, "full")
-
-
-async def test_the_servers_own_limit_holds_where_tokens_are_made_and_changes_live(config: ControlConfig) -> None:
-    tuning = Tuning(2)
-    async with serving(config, tuning) as server, aiohttp.ClientSession() as session:
-        people = People(session, server)
-        host = await people.user("ada")
-        meeting = await meeting_of(host, 500)
-        join = f"/api/v1/meetings/{meeting}/join"
-        for name in ("Bob", "Cleo"):
-            await people.nobody().ok("POST", join, {"name": name})
-        assert await people.nobody().refused("POST", join, {"name": "Dan"}) == (403, "full")
-        assert await host.refused("POST", join, {}) == (403, "full"), "the node would refuse the host as well"
-        tuning.limit_participants(3)
-        await host.ok("POST", join, {})
 
 
 async def test_hosts_come_in_above_the_meetings_own_capacity(people: People, node: Node) -> None:

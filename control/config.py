@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import web
 from control.branding import Branding
-from control.meetings.settings import MeetingSettings
 from foundation.etcd import EtcdConfig
 from foundation.part_tls import PartTls
 from objects.s3_config import S3Config
+from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import NodeRecord
 
 Registration = Literal["open", "invite", "domain", "closed"]
@@ -190,8 +190,10 @@ class ControlConfig:
     """False refuses people without an account in all meetings."""
     recording: bool = True
     """False refuses to start recordings."""
-    meeting_defaults: MeetingSettings = field(default_factory=MeetingSettings)
-    """Settings of new meetings whose host does not choose others."""
+    default_lobby: bool = False
+    """These three are settings of new meetings whose host does not choose others."""
+    default_captions: bool = True
+    default_consent: ConsentPolicy = "ask"
     second_factor: SecondFactor = "optional"
     """Accounts that must sign in with a second factor: a code from an authenticator app, or a passkey."""
     scim_admin_group: str | None = None

@@ -13,7 +13,7 @@ from control.database import Connection
 from control.identity import livekit_tokens
 from control.identity.livekit_tokens import AccessToken, RoomAgent, RoomConfiguration, TokenRefused
 from control.meetings import grants, seats
-from control.meetings.settings import MAX_CAPACITY, MeetingSettings
+from control.meetings.settings import MAX_CAPACITY, MeetingSettings, defaults
 from control.nodes import turn
 from control.placement import placing
 from control.services import Services
@@ -103,7 +103,7 @@ async def create(services: Services, connection: Connection, name: str, wish: Ro
     if owner is None:
         raise TokenRefused(404, "requested room does not exist")
     # As with LiveKit's server, the application informs its users about recordings.
-    settings = msgspec.structs.replace(config.meeting_defaults, lobby=False, consent="implied")
+    settings = msgspec.structs.replace(defaults(config), lobby=False, consent="implied")
     if wish.max_participants:
         settings = msgspec.structs.replace(settings, capacity=max(2, min(wish.max_participants, MAX_CAPACITY)))
     plan = Plan(

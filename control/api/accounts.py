@@ -26,6 +26,7 @@ from control.auth.principal import check_origin
 from control.database import Connection
 from control.endpoint import Call, Endpoints, answer
 from control.http.limits import Failures
+from control.meetings.settings import defaults
 from control.problem import Problem, forbidden
 from control.release import release
 from control.store import account_tokens, audit, invitations, outbox, sessions, users
@@ -47,7 +48,7 @@ async def get_server(call: Call) -> ServerInfo:
         registration=config.registration,
         guests=config.guests,
         recording=config.recording,
-        meeting_defaults=config.meeting_defaults,
+        meeting_defaults=defaults(config),
         setup_needed=not exists,
         https_port=https,
         identity_providers=tuple(provider.name for provider in config.oidc),

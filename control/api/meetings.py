@@ -26,7 +26,7 @@ from control.endpoint import Call, Endpoints
 from control.http import entity_tags
 from control.meetings import grants, schedule, setting_changes
 from control.meetings.ending import end_in_transaction, ended
-from control.meetings.settings import MeetingSettings
+from control.meetings.settings import MeetingSettings, defaults
 from control.nodes import webtransport
 from control.problem import Problem, not_found
 from control.store import audit, breakouts, meetings, outbox, placements, recordings, rooms
@@ -89,8 +89,8 @@ def summary(config: ControlConfig, standing: Standing) -> MeetingSummary:
 async def create_meeting(call: Call, body: CreateMeeting) -> Meeting:
     """Create a meeting hosted by the caller."""
     await call.services.limits.spend("create-meeting", call.user.user, 300, 3600)
-    defaults = call.services.config.meeting_defaults
-    settings = body.settings.onto(defaults, defaults)
+    standard = defaults(call.services.config)
+    settings = body.settings.onto(standard, standard)
     _check_retention(call, settings.keep_recordings_days)
     plan = Plan(
         title=body.title,
@@ -182,7 +182,7 @@ async def update_meeting(call: Call, meeting: str, body: UpdateMeeting) -> Meeti
             raise not_found("This meeting does not exist.")
         running = await recordings.running(connection, meeting)
         entity_tags.check(call.request, full(old, call.standing.role, running.id if running else None))
-        plan = _changed_plan(old, body, passcode_hash, call.services.config.meeting_defaults)
+        plan = _changed_plan(old, body, passcode_hash, defaults(call.services.config))
         schedule.check(plan)
         changed = await meetings.update(connection, meeting, plan)
         before, after = (grants.settings_of(one).keep_recordings_days for one in (old, changed))
@@ -263,14 +263,14 @@ def _check_retention(call: Call, days: int | None) -> None:
         raise Problem(400, "invalid_retention", f"This server keeps recordings for at most {limit} days.")
 
 
-def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | None, defaults: MeetingSettings) -> Plan:
+def _changed_plan(old: MeetingRow, body: UpdateMeeting, passcode_hash: str | None, standard: MeetingSettings) -> Plan:
     return Plan(
         title=old.title if body.title is msgspec.UNSET else body.title,
         description=old.description if body.description is msgspec.UNSET else body.description,
         passcode_hash=old.passcode_hash if body.passcode is msgspec.UNSET else passcode_hash,
         settings=old.settings
         if body.settings is msgspec.UNSET
-        else body.settings.onto(grants.settings_of(old), defaults),
+        else body.settings.onto(grants.settings_of(old), standard),
         scheduled_start=old.scheduled_start if body.scheduled_start is msgspec.UNSET else body.scheduled_start,
         scheduled_end=old.scheduled_end if body.scheduled_end is msgspec.UNSET else body.scheduled_end,
         time_zone=old.time_zone if body.time_zone is msgspec.UNSET else body.time_zone,

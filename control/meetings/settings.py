@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from control.config import ControlConfig
 from sfu.api.desired_state import ConsentPolicy
 
 VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
@@ -38,6 +39,11 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     codec: VideoCodec = "VP8"
     capacity: Capacity = 500
     keep_recordings_days: Days | None = None
+
+
+def defaults(config: ControlConfig) -> MeetingSettings:
+    """Return the settings of new meetings whose host does not choose others."""
+    return MeetingSettings(lobby=config.default_lobby, captions=config.default_captions, consent=config.default_consent)
 
 
 class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

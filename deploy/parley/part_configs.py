@@ -20,7 +20,6 @@ from control.config import (
     TurnConfig,
 )
 from control.identity.livekit_tokens import signing_keys
-from control.meetings.settings import MeetingSettings
 from foundation.hot_settings import etcd_config
 from foundation.settings import Settings, SettingsError
 from inference.config import InferenceConfig
@@ -110,11 +109,9 @@ def live_fields(settings: Settings) -> dict[str, Any]:
         "second_factor": settings["second_factor"],
         "guests": settings["guests"],
         "recording": settings["recording"],
-        "meeting_defaults": MeetingSettings(
-            lobby=settings["default_lobby"],
-            captions=settings["default_captions"],
-            consent=settings["default_consent"],
-        ),
+        "default_lobby": settings["default_lobby"],
+        "default_captions": settings["default_captions"],
+        "default_consent": settings["default_consent"],
         "max_participants": settings["max_participants"],
         "max_upload_bytes": settings["max_upload_bytes"],
         "quota_bytes": settings["quota_bytes"],

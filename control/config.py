@@ -12,6 +12,7 @@ import web
 from control.branding import Branding
 from foundation.etcd import EtcdConfig
 from foundation.part_tls import PartTls
+from objects.recording_keys import OperatorKeys
 from objects.s3_config import S3Config
 from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import NodeRecord
@@ -210,6 +211,8 @@ class ControlConfig:
     """Directory of uploaded files; None is one below `data_dir`."""
     s3: S3Config | None = None
     """Bucket for uploaded files and recordings, instead of directories."""
+    operator_keys: OperatorKeys = field(default=OperatorKeys(), repr=False)
+    """Keys that open encrypted recordings."""
     max_upload_bytes: int = 2 * 1024**3
     quota_bytes: int = 20 * 1024**3
     """Storage quota of one account."""

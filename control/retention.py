@@ -1,18 +1,29 @@
 """Retention: deletion of rows and recordings that are older than the configured number of days."""
 
+import logging
+
 from control.config import Retention
 from control.database import Connection
+from control.problem import Problem
 from control.services import Services
 from control.store import audit, documents, jobs, minutes, recordings, transcript
 
+_log = logging.getLogger(__name__)
+
 
 async def apply(services: Services) -> None:
-    """Delete expired rows and recordings; a limit of None keeps them forever."""
+    """Delete expired rows and recordings; a limit of None keeps them forever. Holds are noted beside their files."""
     limits = services.config.retention
     await services.media.forget_unfinished()
     async with services.pool.acquire() as connection:
         await _rows(connection, limits)
         old = await recordings.outlived(connection, limits.recordings_days)
+        held = await recordings.held(connection)
+    for row in held:
+        try:
+            await services.archive.note_hold(row.id, row.hold or "host")
+        except Problem as error:
+            _log.warning("the hold on %s cannot be noted beside its files: %s", row.id, error.detail)
     for row in old:
         async with services.pool.acquire() as connection, connection.transaction():
             if not await recordings.delete(connection, row.id):

@@ -35,7 +35,7 @@ from control.runtime_settings import RuntimeSettings
 from control.store import event_places
 from control.store.event_places import Places
 from foundation.part_tls import part_connector
-from objects.opening import open_store
+from objects.opening import open_recordings, open_store
 from objects.threads import Objects, threads
 
 _POOL_CLOSE_SECONDS = 0.3
@@ -181,7 +181,7 @@ def open_stores(config: ControlConfig, pool: ThreadPoolExecutor) -> tuple[Object
     media_dir = config.media_dir or config.data_dir / "media"
     spool = media_dir / ".spool"
     media = open_store(config.s3, media_dir, "media/")
-    recordings = open_store(config.s3, config.recordings_dir, "recordings/")
+    recordings = open_recordings(config.s3, config.recordings_dir, config.operator_keys)
     return Objects(media, spool, pool), Objects(recordings, spool, pool)
 
 

@@ -198,6 +198,7 @@ class Capture:
             resume=resume,
             times=self._times,
             max_wait=self._max_wait,
+            files=recording.files,
         )
         metrics.STREAMS.set(len(self._streams))
 

@@ -1,7 +1,8 @@
 """Composes films of finished recordings: claims jobs from control, runs a process for each, and stores the result.
 
-The process gets no secrets and has the lowest priority. A film is stored under a unique name, and is valid only once
-control has accepted that attempt, so the result of an expired lease is never shown.
+The process gets no secrets but the keys of its recording, if that is encrypted, and has the lowest priority. A film is
+stored under a unique name, and is valid only once control has accepted that attempt, so the result of an expired lease
+is never shown.
 
 Finished parts of a film stay in `.composing/{recorder}/{recording}/{film}/{hash of its sources}` until the film is
 complete or has failed, so that the next attempt continues from them. A job is released when the recorder stops, and
@@ -25,6 +26,9 @@ import msgspec
 from foundation.film_options import SOUND_ONLY, FilmOptions, from_job
 from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.part_tls import part_session
+from objects.sealed_file import Files
+from objects.sealed_store import SealedStore
+from objects.store import read_all
 from objects.threads import Objects
 from recorder import layout, leases
 from recorder.compose.contract import GAVE_WAY, VERSION
@@ -48,6 +52,7 @@ _POLL_SECONDS = 2.0
 _IDLE_POLL_SECONDS = 5.0
 _MAX_POLL_SECONDS = 30.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
+_PIECE = 1 << 20
 _PACKAGES = Path(__file__).parent.parent
 
 
@@ -82,6 +87,7 @@ class Composer:
     def __init__(self, config: RecorderConfig, objects: Objects | None, local: Objects) -> None:
         self._config = config
         self._objects = objects or local
+        self._content = SealedStore(self._objects.store, config.operator_keys)
         self._node = config.instance if objects is None else None
         self._all_work = config.recordings_dir / ".composing"
         self._work = self._all_work / leases.file_name(config.instance)
@@ -211,12 +217,12 @@ class Composer:
             making.cancel()
             await asyncio.gather(making, return_exceptions=True)
         files = [film] if work.options.format in SOUND_ONLY else [film, *storyboard_paths(film)]
-        size, digest = await asyncio.to_thread(_measure, film)
+        access = await self._objects.call(self._content.files, job.subject)
+        size, digest = await asyncio.to_thread(_measure, film, access)
         try:
             for path in files:
-                hashed = digest if path is film else (await asyncio.to_thread(_measure, path))[1]
                 stored.append(f"{job.subject}/{path.name}")
-                await self._objects.put_file(stored[-1], path, sha256=hashed, move=True)
+                await self._objects.put_file(stored[-1], path, sha256=digest if path is film else "", move=True)
         except OSError as error:
             raise _Failed(str(error), again=True) from error
         return {
@@ -231,7 +237,9 @@ class Composer:
     async def _make(self, work: _Work) -> tuple[Path, Manifest]:
         """Make a film; return its file. Raises OSError, ValueError, _Failed, _GaveWay."""
         root = self._config.recordings_dir
-        data = await self._objects.get(f"{work.job.subject}/{layout.MANIFEST_NAME}")
+        key = f"{work.job.subject}/{layout.MANIFEST_NAME}"
+        data = await self._objects.call(read_all, self._content, key)
+        files = await self._objects.call(self._content.files, work.job.subject)
         manifest = decode_manifest(data)
         options = msgspec.json.encode(work.options)
         made_of = hashlib.sha256(data + options + str(VERSION).encode()).hexdigest()[:16]
@@ -239,10 +247,10 @@ class Composer:
         if self._objects.store.local_path("any") is None:
             root = directory / "files"
             await self._fetch([file.key for track in manifest.tracks for file in track.files], root)
-        await asyncio.to_thread((directory / "manifest.json").write_bytes, data)
-        await asyncio.to_thread((directory / "options.json").write_bytes, options)
+        await asyncio.to_thread((directory / "manifest.json").write_bytes, files.sealed(data))
+        await asyncio.to_thread((directory / "options.json").write_bytes, files.sealed(options))
         film = directory / work.name
-        await self._run(root, film, work)
+        await self._run(root, film, work, files)
         return film, manifest
 
     async def _fetch(self, keys: list[str], root: Path) -> None:
@@ -255,18 +263,20 @@ class Composer:
                 await self._objects.call(self._objects.store.fetch, key, arriving)
                 await asyncio.to_thread(arriving.replace, path)
 
-    async def _run(self, root: Path, film: Path, work: _Work) -> None:
+    async def _run(self, root: Path, film: Path, work: _Work, files: Files) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "recorder.compose", str(root), str(film), str(_TURN_SECONDS)),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=_PACKAGES,
             env={name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ},
         )
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         try:
+            process.stdin.write(msgspec.json.encode({key_id.hex(): key.hex() for key_id, key in files.keys.items()}))
+            process.stdin.close()
             complaints = asyncio.create_task(process.stderr.read(1 << 16))
             async for line in process.stdout:
                 with contextlib.suppress(ValueError):
@@ -321,6 +331,10 @@ def _forget_old(all_work: Path, before: float) -> None:
                 shutil.rmtree(made.parent)
 
 
-def _measure(film: Path) -> tuple[int, str]:
-    with film.open("rb") as file:
-        return film.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+def _measure(film: Path, files: Files) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with files.open(film) as file:
+        while data := file.read(_PIECE):
+            digest.update(data)
+            size += len(data)
+    return size, digest.hexdigest()

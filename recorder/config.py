@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foundation.part_tls import PartTls
+from objects.recording_keys import OperatorKeys
 from objects.s3_config import S3Config
 
 SEAL_SECONDS = 10.0
@@ -35,6 +36,8 @@ class RecorderConfig:
     """The number of films made at the same time; 0 is half the number of cores."""
     signing_key: Path | None = None
     """The private key that signs manifests; by default one below `recordings_dir`, created if it is missing."""
+    operator_keys: OperatorKeys = field(default=OperatorKeys(), repr=False)
+    """The keys that wrap the keys of encrypted recordings."""
     instance: str = "recorder-1"
     control_url: str = ""
     node_secret: str = field(default="", repr=False)

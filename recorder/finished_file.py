@@ -5,6 +5,7 @@ Browsers play H264 from MP4 but not from Matroska. PyAV muxes; nothing is decode
 
 import hashlib
 import os
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple, Self
 
 import av
 
+from objects.sealed_file import PLAIN, Files
+from recorder import containers
 from sfu.formats.codecs import Codec
 
 _MATROSKA_CLOCK = 1000
@@ -40,18 +43,27 @@ class FinishedWriter:
     `template` is a captured segment that provides the codec parameters. Raises OSError and av.FFmpegError.
     """
 
-    def __init__(self, path: Path, codec: Codec, template: Path, size: tuple[int, int], channels: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        codec: Codec,
+        template: Path,
+        size: tuple[int, int],
+        channels: int,
+        *,
+        files: Files = PLAIN,
+    ) -> None:
+        self._files = files
         self._path = path
         self._temporary = path.with_name(f"{path.name}.part")
         is_mp4 = codec is Codec.H264
         self._clock = _MP4_CLOCK if is_mp4 else _MATROSKA_CLOCK
         options = {"movflags": "+faststart"} if is_mp4 else {}
-        self._container = av.open(self._temporary, "w", format="mp4" if is_mp4 else "webm", options=options)
-        try:
+        with ExitStack() as opened:
+            form = "mp4" if is_mp4 else "webm"
+            self._container = opened.enter_context(containers.writing(files, self._temporary, form, options))
             self._stream = self._add_stream(codec, template, size, channels)
-        except BaseException:
-            self._container.close()
-            raise
+            self._open = opened.pop_all()
         self._held: av.Packet[Any] | None = None
         self._step = self._clock // 50
         self._frames = 0
@@ -61,7 +73,7 @@ class FinishedWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._container.close()
+        self._open.close()
         if error is not None:
             self._temporary.unlink(missing_ok=True)
 
@@ -82,9 +94,10 @@ class FinishedWriter:
         """Write the rest, sync it to disk, and rename the file. The last frame lasts as long as the one before it."""
         step = min(self._step, self._clock)
         self._mux(step)
-        self._container.close()
-        with self._temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        self._open.close()
+        with self._temporary.open("rb") as stored:
+            os.fsync(stored.fileno())
+        with self._files.open(self._temporary) as file:
             digest = hashlib.sha256()
             while chunk := file.read(_HASH_BYTES):
                 digest.update(chunk)
@@ -106,7 +119,7 @@ class FinishedWriter:
             return self._container.add_stream("libopus", rate=48000, layout="stereo" if channels == 2 else "mono")
         if codec in (Codec.VP8, Codec.VP9):
             return self._container.add_mux_stream(codec.name.lower(), width=size[0], height=size[1])
-        with av.open(template) as source:
+        with containers.reading(self._files, template) as source:
             stream = self._container.add_stream_from_template(source.streams.video[0], opaque=True)
             stream.time_base = Fraction(1, self._clock)
             return stream

@@ -12,6 +12,7 @@ from collections import deque
 
 from foundation.background import keep_running
 from foundation.failures import describe
+from objects.sealed_file import files_of
 from objects.store import ObjectStore
 from objects.threads import Objects
 from recorder import layout, leases, metrics, signing, stored
@@ -120,7 +121,9 @@ def _finish(
     root = config.recordings_dir
     if store is not None:
         stored.fetch_journals(store, root, info.recording)
-    with leases.finishing(layout.recording_dir(root, info.recording)), SegmentCache(root, store) as cache:
+    directory = layout.recording_dir(root, info.recording)
+    files = files_of(directory, config.operator_keys)
+    with leases.finishing(directory), SegmentCache(root, store, files) as cache:
         sign = signing.load_or_create(config.signing_key or root / signing.DEFAULT_NAME).sign
         return finish(root, info, config.instance, problems, stop, cache=cache, sign=sign)
 

@@ -6,7 +6,6 @@ attempt.
 
 import errno
 import logging
-import mmap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 import av
 
+from objects.sealed_file import Files
 from recorder import layout, manifest, matroska, recovery
 from recorder.finished_file import FinishedFile, FinishedWriter, finished_suffix
 from recorder.journal import ClosedLine, JournalHead, read_journal
@@ -68,11 +68,12 @@ def finish(
     """
     cache = cache or SegmentCache(root)
     directory = layout.recording_dir(root, info.recording)
-    recovery.seal(directory)
+    files = cache.files
+    recovery.seal(directory, files=files)
     sentences = ["the recorder could not save everything that it received"] if problems else []
     if info.abandoned:
         sentences.append("its end was not announced")
-    tracks = {path.name: _segments(path, sentences) for path in layout.track_dirs(directory)}
+    tracks = {path.name: _segments(path, sentences, files) for path in layout.track_dirs(directory)}
     tracks = {name: segments for name, segments in tracks.items() if segments}
     timeline = Timeline(info, (segment.times for segments in tracks.values() for segment in segments))
     finished = []
@@ -100,7 +101,7 @@ def finish(
         tracks=finished,
         problems=[*sentences, *timeline.problems],
     )
-    manifest.write_manifest(directory, result, sign)
+    manifest.write_manifest(directory, result, sign, files)
     return result
 
 
@@ -113,14 +114,14 @@ def _problems(segments: Sequence[CapturedSegment]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _segments(directory: Path, problems: list[str]) -> list[CapturedSegment]:
+def _segments(directory: Path, problems: list[str], files: Files) -> list[CapturedSegment]:
     """Return a track's closed segments that have frames, in the order of capture, without the frames."""
     found = []
     for _, path in layout.journals(directory):
-        if not recovery.has_frames(path):
+        if not recovery.has_frames(path, files):
             continue
         try:
-            journal = read_journal(path.read_bytes())
+            journal = read_journal(files.read(path))
         except ValueError as error:
             problems.append(f"{directory.name}/{path.name}: {error}")
             continue
@@ -141,26 +142,27 @@ def _finish_track(
     *,
     cache: SegmentCache,
 ) -> ManifestTrack:
-    files: list[tuple[JournalHead, int, FinishedFile]] = []
+    made: list[tuple[JournalHead, int, FinishedFile]] = []
+    files = cache.files
     frames = _frames(cache, segments, timeline, problems, stop)
     frame = next(frames, None)
     while frame is not None:
         head, start = frame.segment.times.head, frame.position
-        parameters = _parameters(frame)
+        parameters = _parameters(frame, files)
         codec = Codec[head.codec.upper()]
-        path = layout.finished_path(directory, head.track, len(files) + 1, finished_suffix(codec))
+        path = layout.finished_path(directory, head.track, len(made) + 1, finished_suffix(codec))
         size = (head.width, head.height)
-        with FinishedWriter(path, codec, frame.media, size, head.channels) as writer:
+        with FinishedWriter(path, codec, frame.media, size, head.channels, files=files) as writer:
             segment = frame.segment
             while frame is not None:
                 if frame.segment is not segment:
                     segment = frame.segment
-                    if _parameters(frame) != parameters:
+                    if _parameters(frame, files) != parameters:
                         break
                 writer.write(frame.data, frame.position - start, frame.keyframe)
                 frame = next(frames, None)
-            files.append((head, start, writer.finish()))
-    return _manifest_track(directory.parent, segments, files, timeline)
+            made.append((head, start, writer.finish()))
+    return _manifest_track(directory.parent, segments, made, timeline)
 
 
 def _frames(
@@ -204,7 +206,9 @@ def _all_frames(
             problems.append(f"{segment.media.name} is missing")
             continue
         behind = taken.get(times.stream_id, -1)
-        for data, timestamp, last_ext_seq, keyframe in _read_frames(segment, media, behind, problems):
+        for data, timestamp, last_ext_seq, keyframe in _read_frames(
+            segment, media, behind, problems, files=cache.files
+        ):
             if stop.is_set():
                 raise Stopped
             taken[times.stream_id] = last_ext_seq
@@ -228,15 +232,11 @@ def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | 
 
 
 def _read_frames(
-    segment: CapturedSegment, media: Path, last_ext_seq: int, problems: list[str]
+    segment: CapturedSegment, media: Path, last_ext_seq: int, problems: list[str], *, files: Files
 ) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield (data, timestamp, last ext_seq, keyframe) of a segment's frames behind `last_ext_seq`."""
-    frames = read_journal(segment.journal.read_bytes()).frames()[: segment.closed.frames]
-    with (
-        media.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        memoryview(mapped) as view,
-    ):
+    frames = read_journal(files.read(segment.journal)).frames()[: segment.closed.frames]
+    with files.view(media) as view:
         blocks = matroska.read_contents(view).blocks
         if len(blocks) < len(frames):
             problems.append(f"{segment.media.name} has only {len(blocks)} of {len(frames)} frames")
@@ -245,12 +245,12 @@ def _read_frames(
             yield bytes(view[block.start : block.end]), line.timestamp, line.last_ext_seq, block.keyframe
 
 
-def _parameters(frame: _Frame) -> tuple[str, bytes]:
+def _parameters(frame: _Frame, files: Files) -> tuple[str, bytes]:
     """Return the properties that must not change within a finished file. VP8, VP9 and AV1 signal a new size in band."""
     head = frame.segment.times.head
     if head.codec != "h264":
         return head.codec, b""
-    with frame.media.open("rb") as file:
+    with files.open(frame.media) as file:
         return head.codec, matroska.codec_private(file.read(head.header_bytes))
 
 

@@ -40,7 +40,7 @@ async def run(config: RecorderConfig, ready: Callable[[], None]) -> None:
 
 
 async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable[[], None]) -> None:
-    recordings = Recordings(config.recordings_dir, config.instance)
+    recordings = Recordings(config.recordings_dir, config.instance, config.operator_keys)
     facts = FactReporter(
         config.control_url, config.node_secret, config.instance, count=metrics.count_facts, tls=config.tls
     )
@@ -90,7 +90,7 @@ def _objects(config: RecorderConfig, pool: ThreadPoolExecutor) -> Objects | None
 
 def _recent_segments(recording: Recording) -> list[tuple[JournalHead, ClosedSegment]]:
     try:
-        return recovery.recent_segments(recording.directory)
+        return recovery.recent_segments(recording.directory, recording.files)
     except OSError as error:
         _log.error("recording %s: %s", recording.info.recording, describe(error))
         return []

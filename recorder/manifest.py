@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from objects.sealed_file import PLAIN, Files, sync_directory
 from recorder.layout import INFO_NAME, MANIFEST_NAME, SIGNATURE_NAME
 
 VERSION = 1
@@ -116,10 +117,10 @@ def decode_info(data: bytes) -> RecordingInfo:
     return info
 
 
-def read_manifest(recording: Path) -> Manifest | None:
-    """Return the recording's manifest, None if it has none. Raises ValueError if it is not one."""
+def read_manifest(recording: Path, files: Files = PLAIN) -> Manifest | None:
+    """Return the recording's manifest, None if it has none. Raises ValueError if it is not one, OSError."""
     try:
-        return decode_manifest((recording / MANIFEST_NAME).read_bytes())
+        return decode_manifest(files.read(recording / MANIFEST_NAME))
     except FileNotFoundError:
         return None
 
@@ -132,12 +133,14 @@ def read_info(recording: Path) -> RecordingInfo | None:
         return None
 
 
-def write_manifest(recording: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:
+def write_manifest(
+    recording: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None, files: Files = PLAIN
+) -> None:
     """Commit the recording, after its signature if there is one. Raises OSError if the disk refuses."""
     data = encode_manifest(manifest)
     if sign is not None:
         _replace(recording / SIGNATURE_NAME, sign(data), durably=True)
-    _replace(recording / MANIFEST_NAME, data, durably=True)
+    _replace(recording / MANIFEST_NAME, files.sealed(data), durably=True)
 
 
 def write_info(recording: Path, info: RecordingInfo) -> None:
@@ -164,12 +167,3 @@ def _replace(path: Path, data: bytes, *, durably: bool) -> None:
     temporary.replace(path)
     if durably:
         sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Sync a directory's entries to disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from objects.recording_keys import OperatorKeys
+from objects.sealed_file import PLAIN, Files, files_of
 from recorder import layout, leases, manifest, metrics, recovery
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recovery import ResumePoint, StreamId
@@ -23,8 +25,9 @@ CLOSED = "closed"
 class Recording:
     """An unfinished recording. `problems` counts failures to save received media."""
 
-    def __init__(self, directory: Path, info: RecordingInfo) -> None:
+    def __init__(self, directory: Path, info: RecordingInfo, files: Files = PLAIN) -> None:
         self.directory = directory
+        self.files = files
         self.info = info
         self.state = SEALING if info.state == "sealing" else WAITING
         self.waiting_since: float | None = None
@@ -44,8 +47,9 @@ class OldPlacement(ValueError):
 class Recordings:
     """All unfinished recordings under `root`. `load` raises OSError if `root` cannot be used."""
 
-    def __init__(self, root: Path, instance: str = "") -> None:
+    def __init__(self, root: Path, instance: str = "", operator: OperatorKeys = OperatorKeys()) -> None:  # noqa: B008
         self.root = root
+        self.operator = operator
         self._instance = instance
         self._all: dict[str, Recording] = {}
         self._renewed_at = time.time()
@@ -101,17 +105,18 @@ class Recordings:
         """
         try:
             info = manifest.read_info(directory)
-            finished = manifest.read_manifest(directory)
-        except ValueError as error:
-            _log.error("recording %s is damaged: %s", directory.name, error)
+            if info is None or info.recording != directory.name or info.state == CLOSED:
+                return None
+            if info.instance != self._instance:
+                return None
+            files = files_of(directory, self.operator)
+            if info.state == "sealing" and (directory / layout.MANIFEST_NAME).exists():
+                reported = (directory / layout.REPORTED_NAME).exists()
+                return None if reported else manifest.read_manifest(directory, files)
+        except (ValueError, OSError) as error:
+            _log.error("recording %s cannot be read: %s", directory.name, error)
             return None
-        if info is None or info.recording != directory.name or info.state == CLOSED:
-            return None
-        if info.instance != self._instance:
-            return None
-        if finished is not None and info.state == "sealing":
-            return None if (directory / layout.REPORTED_NAME).exists() else finished
-        self._all[info.recording] = _recovered(directory, info)
+        self._all[info.recording] = _recovered(directory, info, files)
         self._count()
         return None
 
@@ -136,7 +141,8 @@ class Recordings:
             is_new = info is None
             shared = info is not None and self._is_shared(directory, info, begun)
             info = info or _new_info(begun, self._instance)
-            recording = _joined(directory, info) if shared else _recovered(directory, info)
+            files = files_of(directory, self.operator, is_new=is_new)
+            recording = _joined(directory, info, files) if shared else _recovered(directory, info, files)
         if begun.placement < recording.info.placement:
             raise OldPlacement(f"recording {begun.recording} continues on another node")
         info = msgspec.structs.replace(
@@ -284,9 +290,9 @@ def _kept_info(directory: Path, name: str) -> RecordingInfo | None:
     return info
 
 
-def _joined(directory: Path, info: RecordingInfo) -> Recording:
+def _joined(directory: Path, info: RecordingInfo, files: Files) -> Recording:
     """Return a recording to which another recorder adds; the other's files are not touched."""
-    recording = Recording(directory, info)
+    recording = Recording(directory, info, files)
     recording.shared = True
     try:
         recording.epoch = layout.last_epoch(directory)
@@ -295,14 +301,14 @@ def _joined(directory: Path, info: RecordingInfo) -> Recording:
     return recording
 
 
-def _recovered(directory: Path, info: RecordingInfo) -> Recording:
+def _recovered(directory: Path, info: RecordingInfo, files: Files) -> Recording:
     """Return a recording with its state on disk. If the disk refuses, it continues as if there were none."""
-    recording = Recording(directory, info)
+    recording = Recording(directory, info, files)
     if directory.exists():
         try:
-            recovery.seal(directory, recovery.RECENT)
+            recovery.seal(directory, recovery.RECENT, files)
             recording.epoch = layout.last_epoch(directory)
-            recording.resume = recovery.resume_points(directory)
+            recording.resume = recovery.resume_points(directory, files)
         except OSError as error:
             _refused(recording, error)
     return recording

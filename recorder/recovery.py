@@ -6,11 +6,11 @@ journal, which always has at least as many frames as the file, gets the missing 
 """
 
 import hashlib
-import mmap
 import os
 from pathlib import Path
 from typing import NamedTuple
 
+from objects.sealed_file import PLAIN, Files
 from recorder import matroska
 from recorder.journal import (
     ClosedLine,
@@ -54,47 +54,47 @@ class ResumePoint(NamedTuple):
     ended: bool
 
 
-def seal(recording: Path, recent: int = 0) -> list[ClosedSegment]:
+def seal(recording: Path, recent: int = 0, files: Files = PLAIN) -> list[ClosedSegment]:
     """Close torn segments of a recording, among the `recent` last of each track or all; return them. Raises OSError."""
     sealed = []
     for directory in track_dirs(recording):
         for _, path in journals(directory)[-recent:]:
-            if _closing_line(path) is None:
-                segment = _seal_segment(path)
+            if _closing_line(path, files) is None:
+                segment = _seal_segment(path, files)
                 if segment is not None:
                     sealed.append(segment)
     return sealed
 
 
-def resume_points(recording: Path) -> dict[StreamId, ResumePoint]:
+def resume_points(recording: Path, files: Files = PLAIN) -> dict[StreamId, ResumePoint]:
     """Return where each stream of a sealed recording's recent segments ended. Raises OSError if they cannot be read."""
     latest: dict[StreamId, ResumePoint] = {}
     for directory in track_dirs(recording):
         for _, path in reversed(journals(directory)[-RECENT:]):
-            head = _head(path)
+            head = _head(path, files)
             if head is None or StreamId(head.track, head.lifetime, head.ssrc) in latest:
                 continue
-            point = _resume_point(path)
+            point = _resume_point(path, files)
             if point is not None:
                 latest[StreamId(head.track, head.lifetime, head.ssrc)] = point
     return latest
 
 
-def recent_segments(recording: Path) -> list[tuple[JournalHead, ClosedSegment]]:
+def recent_segments(recording: Path, files: Files = PLAIN) -> list[tuple[JournalHead, ClosedSegment]]:
     """Return the recent closed segments that hold frames, track by track in the order of capture. Raises OSError."""
     found = []
     for directory in track_dirs(recording):
         for _, path in journals(directory)[-RECENT:]:
-            head, closed = _head(path), _closing_line(path)
+            head, closed = _head(path, files), _closing_line(path, files)
             if head is not None and closed is not None and closed.frames:
                 segment = ClosedSegment(media_path(path, head), closed.frames, closed.bytes, closed.sha256)
                 found.append((head, segment))
     return found
 
 
-def has_frames(path: Path) -> bool:
+def has_frames(path: Path, files: Files = PLAIN) -> bool:
     """Return True if a journal's segment was closed and holds frames. Raises OSError."""
-    closed = _closing_line(path)
+    closed = _closing_line(path, files)
     return closed is not None and closed.frames > 0
 
 
@@ -103,63 +103,56 @@ def media_path(journal: Path, head: JournalHead) -> Path:
     return journal.with_name(Path(head.file).name)
 
 
-def _resume_point(path: Path) -> ResumePoint | None:
+def _resume_point(path: Path, files: Files) -> ResumePoint | None:
     """Return where a segment's stream ended; None if it has no frames, or was damaged since it was closed."""
-    journal = read_journal(path.read_bytes())
+    journal = read_journal(files.read(path))
     closed = journal.closed
     if closed is None or not closed.frames:
         return None
     media = media_path(path, journal.head)
     if not media.exists():
         return None
-    with media.open("rb") as file:
+    with files.open(media) as file:
         header = file.read(journal.head.header_bytes)
     ended = any(isinstance(line, EndedLine) for line in journal.lines)
     return ResumePoint(journal.frames()[closed.frames - 1].last_ext_seq, journal.head, header, ended)
 
 
-def _seal_segment(path: Path) -> ClosedSegment | None:
-    data = path.read_bytes()
+def _seal_segment(path: Path, files: Files) -> ClosedSegment | None:
     try:
-        journal = read_journal(data)
+        journal = read_journal(files.read(path))
     except ValueError:
         return None  # killed before the head was written, so the media file is empty
     media = media_path(path, journal.head)
-    segment = _cut(media, journal)
-    with path.open("r+b") as file:
-        file.truncate(journal.whole_bytes)
-        file.seek(0, os.SEEK_END)
-        file.write(JournalWriter(journal.head).line(ClosedLine(segment.frames, segment.bytes, segment.sha256)))
-        file.flush()
-        os.fsync(file.fileno())
+    segment = _cut(media, journal, files)
+    files.truncate(path, journal.whole_bytes)
+    files.append(path, JournalWriter(journal.head).line(ClosedLine(segment.frames, segment.bytes, segment.sha256)))
     return segment
 
 
-def _cut(media: Path, journal: Journal) -> ClosedSegment:
+def _cut(media: Path, journal: Journal, files: Files) -> ClosedSegment:
     """Truncate a torn media file after its last complete frame in the journal."""
-    with media.open("a+b") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
+    media.touch()  # killed before it was created
+    with files.view(media) as view:
+        if not view:
             return ClosedSegment(media, 0, 0, hashlib.sha256().hexdigest())
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-            contents = matroska.read_contents(view)
-            frames = min(len(contents.blocks), len(journal.frames()))
-            end = contents.blocks[frames - 1].end if frames else contents.header_bytes
-            digest = hashlib.sha256(view[:end]).hexdigest()
-        file.truncate(end)
-        os.fsync(file.fileno())
+        contents = matroska.read_contents(view)
+        frames = min(len(contents.blocks), len(journal.frames()))
+        end = contents.blocks[frames - 1].end if frames else contents.header_bytes
+        digest = hashlib.sha256(view[:end]).hexdigest()
+    files.truncate(media, end)
     return ClosedSegment(media, frames, end, digest)
 
 
-def _closing_line(path: Path) -> ClosedLine | None:
-    with path.open("rb") as file:
+def _closing_line(path: Path, files: Files) -> ClosedLine | None:
+    with files.open(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL_BYTES))
         return read_closing_line(file.read())
 
 
-def _head(path: Path) -> JournalHead | None:
-    with path.open("rb") as file:
+def _head(path: Path, files: Files) -> JournalHead | None:
+    with files.open(path) as file:
         try:
             return read_head(file.readline())
         except ValueError:

@@ -5,7 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from foundation.film_options import FilmOptions
-from objects.store import ObjectInfo, ObjectStore, read_all
+from objects.recording_keys import KeyMissing
+from objects.sealed_format import NotAuthentic
+from objects.sealed_store import SealedStore
+from objects.store import ObjectInfo, read_all
 from recorder import layout, stored
 from recorder.compose.scenes import Chapter, film_chapters
 from recorder.manifest import Manifest, RecordingInfo, decode_info, decode_manifest
@@ -39,7 +42,7 @@ class FoundRecording(NamedTuple):
     hold: str = ""
 
 
-def rescan(store: ObjectStore) -> Iterator[FoundRecording]:
+def rescan(store: SealedStore) -> Iterator[FoundRecording]:
     """Yield every recording in a store, by name. Writes nothing. Raises OSError if unreadable."""
     names = set(store.directories()) | {found.key[len(stored.OPEN) :].removesuffix(".json") for found in _open(store)}
     for name in sorted(names - {stored.OPEN.rstrip("/")}):
@@ -50,11 +53,11 @@ def rescan(store: ObjectStore) -> Iterator[FoundRecording]:
         yield _look(store, name)
 
 
-def _open(store: ObjectStore) -> list[ObjectInfo]:
+def _open(store: SealedStore) -> list[ObjectInfo]:
     return [*store.list(stored.OPEN)]
 
 
-def _look(store: ObjectStore, name: str) -> FoundRecording:
+def _look(store: SealedStore, name: str) -> FoundRecording:
     found = {one.key: one for one in store.list(f"{name}/")}
     info, manifest, problem = None, None, ""
     try:
@@ -64,7 +67,7 @@ def _look(store: ObjectStore, name: str) -> FoundRecording:
                 info = decode_info(data)
         if f"{name}/{layout.MANIFEST_NAME}" in found:
             manifest = decode_manifest(_read(store, f"{name}/{layout.MANIFEST_NAME}") or b"")
-    except ValueError as error:
+    except (ValueError, KeyMissing, NotAuthentic) as error:
         problem = str(error)
     if manifest is not None and not (info is not None and info.state == "recording"):
         state = manifest.state
@@ -74,12 +77,12 @@ def _look(store: ObjectStore, name: str) -> FoundRecording:
         state, problem = "damaged", problem or "no recording.json"
     size = sum(one.size for one in found.values())
     files = {key.removeprefix(f"{name}/"): one for key, one in found.items()}
-    film = None if manifest is None else _film(files, manifest)
+    film = None if manifest is None else _film(store, files, manifest)
     held = _read(store, f"{name}/{layout.HOLD_NAME}") if layout.HOLD_NAME in files else None
     return FoundRecording(name, state, info, manifest, size, problem, film, (held or b"").decode(errors="replace"))
 
 
-def _film(files: Mapping[str, ObjectInfo], manifest: Manifest) -> FoundFilm | None:
+def _film(store: SealedStore, files: Mapping[str, ObjectInfo], manifest: Manifest) -> FoundFilm | None:
     """Return the newest composed film."""
     films = sorted(name for name in files if _FILM.fullmatch(name))
     if not films:
@@ -87,13 +90,13 @@ def _film(files: Mapping[str, ObjectInfo], manifest: Manifest) -> FoundFilm | No
     storyboard = f"{films[-1].removesuffix('.mp4')}.vtt"
     return FoundFilm(
         films[-1],
-        files[films[-1]].size,
+        store.info(files[films[-1]].key).size,
         storyboard if storyboard in files else None,
         film_chapters(manifest, FilmOptions()),
     )
 
 
-def _read(store: ObjectStore, key: str) -> bytes | None:
+def _read(store: SealedStore, key: str) -> bytes | None:
     try:
         return read_all(store, key)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ import hashlib
 from collections import deque
 from pathlib import Path
 
+from objects.sealed_file import PLAIN, Files
 from objects.store import ObjectStore
 from recorder import layout
 
@@ -14,7 +15,8 @@ _FETCHED = ".fetched"
 class SegmentCache:
     """Finds the files of segments; without a store, only those on disk. Use it as a context manager."""
 
-    def __init__(self, root: Path, store: ObjectStore | None = None) -> None:
+    def __init__(self, root: Path, store: ObjectStore | None = None, files: Files = PLAIN) -> None:
+        self.files = files
         self._root = root
         self._store = store
         self._copies: deque[Path] = deque()
@@ -43,8 +45,8 @@ class SegmentCache:
         self._copies.append(copy)
         if len(self._copies) > _AT_HAND:
             self._drop()
-        with copy.open("rb") as file:
-            if sha256 and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        with self.files.view(copy) as content:
+            if sha256 and hashlib.sha256(content).hexdigest() != sha256:
                 return None
         return copy
 

@@ -2,15 +2,14 @@
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 from typing import NamedTuple
 
+from objects.sealed_file import PLAIN, Files, sync_directory
 from recorder import matroska
 from recorder.block_payload import block_payload
 from recorder.journal import AnchorLine, ClosedLine, FrameLine, JournalHead, JournalWriter, Line
 from recorder.layout import JOURNAL_SUFFIX, SegmentName
-from recorder.manifest import sync_directory
 from sfu.formats import opus
 from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame
@@ -34,12 +33,11 @@ class SegmentFile:
     `sync` syncs earlier writes to disk; another thread may call it.
     """
 
-    def __init__(self, directory: Path, head: JournalHead, codec: Codec, header: bytes) -> None:
+    def __init__(self, directory: Path, head: JournalHead, codec: Codec, header: bytes, files: Files = PLAIN) -> None:
         name = SegmentName(head.epoch, head.n)
         self.path = directory / head.file
         self.frames = 0
         self.bytes = 0
-        self._journal_bytes = 0
         self.last_ext_seq = head.first_ext_seq - 1
         self._anchored_at = head.arrival
         self._codec = codec
@@ -53,12 +51,11 @@ class SegmentFile:
         self._anchor_delay = 0
         self._entered = False
         directory.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._journal = os.open(directory / f"{name}{JOURNAL_SUFFIX}", flags, 0o640)
         with contextlib.ExitStack() as opened:
-            opened.callback(os.close, self._journal)
-            self._media = os.open(self.path, flags, 0o640)
-            opened.callback(os.close, self._media)
+            self._journal = files.appender(directory / f"{name}{JOURNAL_SUFFIX}")
+            opened.callback(self._journal.close)
+            self._media = files.appender(self.path)
+            opened.callback(self._media.close)
             self._note(self._writer.head())
             self._append(header)
             opened.pop_all()
@@ -92,8 +89,8 @@ class SegmentFile:
 
     def sync(self) -> None:
         """Sync everything to disk, the journal first, in the order of writing. Raises OSError."""
-        os.fdatasync(self._journal)
-        os.fdatasync(self._media)
+        self._journal.sync()
+        self._media.sync()
         if not self._entered:
             sync_directory(self.path.parent)
             sync_directory(self.path.parent.parent)
@@ -101,8 +98,8 @@ class SegmentFile:
 
     def release(self) -> None:
         """Close the descriptors."""
-        os.close(self._journal)
-        os.close(self._media)
+        self._journal.close()
+        self._media.close()
 
     def _anchored(self, frame: Frame) -> bytes:
         """Return the line of the frame with the least delay in the last second, if one is due."""
@@ -126,24 +123,9 @@ class SegmentFile:
             return 0
 
     def _append(self, data: bytes) -> None:
-        try:
-            _write(self._media, data)
-        except OSError:
-            os.ftruncate(self._media, self.bytes)
-            raise
+        self._media.write(data)
         self._hash.update(data)
         self.bytes += len(data)
 
     def _note(self, data: bytes) -> None:
-        try:
-            _write(self._journal, data)
-        except OSError:
-            os.ftruncate(self._journal, self._journal_bytes)  # half a line would make all later ones unreadable
-            raise
-        self._journal_bytes += len(data)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+        self._journal.write(data)  # never a part of a line, which would make all later ones unreadable

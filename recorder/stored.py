@@ -1,5 +1,6 @@
 """A recording in the object store: its keys, and its recovery after the loss of the disk.
 
+    {recording}/recording.keys/{id}.key               the key of an encrypted recording, before all of its files
     {recording}/{track}/{epoch}-{n}.webm|.mkv|.jnl   a closed segment, and after it its journal
     {recording}/{track}.webm|.mp4                     finished files
     {recording}/manifest.sig                          its signature
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from objects import recording_keys
 from objects.store import ObjectInfo, ObjectStore
 from recorder import layout, manifest
 from recorder.leases import ORPHANED_SECONDS
@@ -40,6 +42,7 @@ def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
     there = {found.key: found.size for found in store.list(f"{finished.recording}/")}
     segments = {segment.key: segment.sha256 for track in finished.tracks for segment in track.segments}
     hashes = segments | {file.key: file.sha256 for track in finished.tracks for file in track.files}
+    put_keys(store, root, finished.recording)
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         key = layout.key(root, path)
         is_journal = path.suffix == layout.JOURNAL_SUFFIX
@@ -50,7 +53,18 @@ def commit(store: ObjectStore, root: Path, finished: Manifest) -> None:
     signature = directory / layout.SIGNATURE_NAME
     if signature.exists():
         store.put(layout.key(root, signature), signature.read_bytes())
-    store.put(layout.key(root, directory / layout.MANIFEST_NAME), manifest.encode_manifest(finished))
+    store.put_file(layout.key(root, directory / layout.MANIFEST_NAME), directory / layout.MANIFEST_NAME)
+
+
+def put_keys(store: ObjectStore, root: Path, recording: str) -> None:
+    """Store the keys of an encrypted recording; they must not be lost with this disk."""
+    directory = layout.recording_dir(root, recording) / recording_keys.DIRECTORY
+    for path in sorted(directory.glob(f"*{recording_keys.SUFFIX}")):
+        key = layout.key(root, path)
+        try:
+            store.info(key)
+        except FileNotFoundError:  # or it may have been wrapped again since
+            store.put_file(key, path)
 
 
 def shed(root: Path, finished: Manifest) -> None:
@@ -81,7 +95,7 @@ def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[s
             continue
         info = msgspec.structs.replace(info, instance=instance)
         note(store, info)
-        _fetch(store, root, objects, (layout.JOURNAL_SUFFIX, layout.MANIFEST_NAME))
+        _fetch(store, root, objects, (layout.JOURNAL_SUFFIX, layout.MANIFEST_NAME, recording_keys.SUFFIX))
         directory.mkdir(parents=True, exist_ok=True)
         manifest.write_info(directory, info)
         _log.warning("recording %s was fetched back from the object store", recording)
@@ -90,8 +104,10 @@ def restore(store: ObjectStore, root: Path, instance: str, now: float) -> list[s
 
 
 def fetch_journals(store: ObjectStore, root: Path, recording: str) -> None:
-    """Fetch the journals that this disk lacks."""
-    _fetch(store, root, [*store.list(f"{layout.identifier(recording)}/")], (layout.JOURNAL_SUFFIX,))
+    """Fetch the journals and keys that this disk lacks."""
+    _fetch(
+        store, root, [*store.list(f"{layout.identifier(recording)}/")], (layout.JOURNAL_SUFFIX, recording_keys.SUFFIX)
+    )
 
 
 def _fetch(store: ObjectStore, root: Path, objects: list[ObjectInfo], suffixes: tuple[str, ...]) -> None:

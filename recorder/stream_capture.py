@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from foundation import tracing
+from objects.sealed_file import PLAIN, Files
 from recorder import metrics
 from recorder.container_header import segment_header, segment_suffix
 from recorder.journal import VERSION, EndedLine, JournalHead, Line, LossLine, MuteLine, ProblemLine, ReportLine
@@ -51,6 +52,7 @@ class StreamCapture:
         resume: ResumePoint | None,
         times: CutTimes,
         max_wait: int,
+        files: Files = PLAIN,
     ) -> None:
         self.opened = opened
         self.problems = 0
@@ -59,6 +61,7 @@ class StreamCapture:
         self._codec = codec
         self._frames = metrics.FRAMES.labels(opened.media)
         self._directory = directory
+        self._files = files
         self._epoch = epoch
         self._next_n = next_n
         self._written = resume.last_ext_seq if resume else -1
@@ -213,7 +216,7 @@ class StreamCapture:
                 return False
             self._size = size
         head = self._head(frame)
-        self._segment = SegmentFile(self._directory, head, self._codec, self._header)
+        self._segment = SegmentFile(self._directory, head, self._codec, self._header, self._files)
         self._last_head = head
         self._disk_refused_at = None
         while self._pending:

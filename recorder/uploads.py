@@ -50,6 +50,7 @@ class Uploads:
         self._documents: dict[str, RecordingInfo] = {}
         self._some = asyncio.Event()
         self._newest: dict[Path, Path] = {}
+        self._keyed: set[str] = set()
         self._pending: Counter[str] = Counter()
         self._less = asyncio.Condition()
         self._outage = Outages("the object store does not accept recordings; they wait on this disk")
@@ -112,6 +113,7 @@ class Uploads:
             else:
                 break
         self._taken()
+        self._keyed.discard(finished.recording)
         directory = layout.recording_dir(root, finished.recording)
         for track in [track for track in self._newest if track.parent == directory]:
             del self._newest[track]
@@ -161,6 +163,10 @@ class Uploads:
         journal = segment.media.with_suffix(layout.JOURNAL_SUFFIX)
         while True:
             try:
+                if segment.fact.recording not in self._keyed:
+                    root, recording_id = self._recordings.root, segment.fact.recording
+                    await objects.call(stored.put_keys, objects.store, root, recording_id)
+                    self._keyed.add(recording_id)
                 await objects.put_file(segment.fact.key, segment.media, sha256=segment.fact.sha256)
                 await objects.put_file(layout.key(self._recordings.root, journal), journal)
             except OSError as error:

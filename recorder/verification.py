@@ -1,19 +1,22 @@
 """Verification of a finished recording: its signature, and the hash, decoding, length and gaps of each file."""
 
 import hashlib
-import tempfile
+import os
 from itertools import pairwise
-from pathlib import Path
+from typing import BinaryIO
 
 import av
 import msgspec
 
-from objects.store import ObjectStore, read_all
+from objects.sealed_format import NotAuthentic
+from objects.sealed_store import SealedStore
+from objects.store import read_all
 from recorder import layout, signing
 from recorder.compose.images import DECODERS
 from recorder.manifest import Manifest, ManifestFile, ManifestTrack, decode_manifest
 
 _LENGTH_MS = 100
+_PIECE = 1 << 20
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.signature == "valid" and not any(file.problems for file in self.files)
 
 
-def verify(store: ObjectStore, recording: str, trusted: bytes | None) -> Report:
+def verify(store: SealedStore, recording: str, trusted: bytes | None) -> Report:
     """Check a recording. Raises OSError, also if it has no manifest; ValueError if the manifest cannot be read."""
     name = layout.identifier(recording)
     data = read_all(store, f"{name}/{layout.MANIFEST_NAME}")
@@ -73,26 +76,22 @@ def _of_all(manifest: Manifest) -> list[str]:
     return [*manifest.problems, *([f"{lost} packets never reached the server"] if lost else [])]
 
 
-def _check(store: ObjectStore, track: ManifestTrack, file: ManifestFile) -> FileReport:
-    with tempfile.TemporaryDirectory(prefix="parley-verify-") as directory:
-        path = store.local_path(file.key)
-        problems: list[str] = []
-        times: list[float] = []
-        try:
-            if path is None:
-                path = Path(directory) / "file"
-                store.fetch(file.key, path)
-            problems = _differences(path, file)
-            times, undecodable = _decoded(path, file, track)
-        except FileNotFoundError:
-            problems.append("is missing")
-        except (av.FFmpegError, IndexError) as error:
-            problems.append(f"cannot be read: {error}")
-        else:
-            if undecodable:
-                problems.append(f"{undecodable} frames cannot be decoded")
-            if track.media == "video" and len(times) + undecodable != file.frames:
-                problems.append(f"has {len(times) + undecodable} frames, not {file.frames}")
+def _check(store: SealedStore, track: ManifestTrack, file: ManifestFile) -> FileReport:
+    problems: list[str] = []
+    times: list[float] = []
+    try:
+        with store.open(file.key) as content:
+            problems = _differences(content, file)
+            times, undecodable = _decoded(content, file, track)
+    except FileNotFoundError:
+        problems.append("is missing")
+    except (av.FFmpegError, IndexError, NotAuthentic) as error:
+        problems.append(f"cannot be read: {error}")
+    else:
+        if undecodable:
+            problems.append(f"{undecodable} frames cannot be decoded")
+        if track.media == "video" and len(times) + undecodable != file.frames:
+            problems.append(f"has {len(times) + undecodable} frames, not {file.frames}")
     gaps = [later - earlier for earlier, later in pairwise(times)]
     length = round(times[-1] - times[0]) if times else 0
     if times and length > file.duration_ms + _LENGTH_MS:
@@ -109,20 +108,25 @@ def _check(store: ObjectStore, track: ManifestTrack, file: ManifestFile) -> File
     )
 
 
-def _differences(path: Path, file: ManifestFile) -> list[str]:
+def _differences(content: BinaryIO, file: ManifestFile) -> list[str]:
     """Return how a file differs from the manifest."""
-    if path.stat().st_size != file.bytes:
-        return [f"has {path.stat().st_size} bytes, not {file.bytes}"]
-    with path.open("rb") as data:
-        changed = hashlib.file_digest(data, "sha256").hexdigest() != file.sha256
+    if (size := content.seek(0, os.SEEK_END)) != file.bytes:
+        return [f"has {size} bytes, not {file.bytes}"]
+    content.seek(0)
+    digest = hashlib.sha256()
+    while data := content.read(_PIECE):
+        digest.update(data)
+    changed = digest.hexdigest() != file.sha256
     return ["has a different SHA-256 than the manifest"] if changed else []
 
 
-def _decoded(path: Path, file: ManifestFile, track: ManifestTrack) -> tuple[list[float], int]:
+def _decoded(content: BinaryIO, file: ManifestFile, track: ManifestTrack) -> tuple[list[float], int]:
     """Decode a file completely; return the times of its frames in ms, and the number that failed."""
     times: list[float] = []
     undecodable = 0
-    with av.open(path, options={"protocol_whitelist": "file"}) as container:
+    content.seek(0)
+    with av.open(content, options={"protocol_whitelist": "file"}) as container:
+        assert isinstance(container, av.container.InputContainer)
         stream = container.streams.video[0] if track.media == "video" else container.streams.audio[0]
         decoder = av.CodecContext.create(DECODERS.get(file.codec, stream.codec_context.name), "r")
         assert isinstance(decoder, av.VideoCodecContext | av.AudioCodecContext)

@@ -119,7 +119,7 @@ class Archive:
         except FileNotFoundError as error:
             raise not_found("This recording has no files yet.") from error
         except OSError as error:
-            raise unavailable() from error
+            raise unavailable(error) from error
         try:
             return msgspec.json.decode(data, type=Manifest)
         except msgspec.DecodeError as error:
@@ -137,7 +137,7 @@ class Archive:
         except (FileNotFoundError, ValueError) as error:
             raise not_found("This recording has no such file.") from error
         except OSError as error:
-            raise unavailable() from error
+            raise unavailable(error) from error
         return key, content_type(name)
 
     async def remove_film(self, recording: str, name: str) -> None:
@@ -147,7 +147,7 @@ class Archive:
             await self.objects.remove(f"{_checked(recording)}/{one}")
 
     async def set_hold(self, recording: str, hold: str | None) -> None:
-        """Note a legal hold beside the files, so that it survives the loss of the database; raises Problem 502."""
+        """Note a legal hold beside the files, so that it survives the loss of the database; raises Problem 503."""
         key = f"{_checked(recording)}/{HOLD}"
         try:
             if hold is None:
@@ -155,7 +155,16 @@ class Archive:
             else:
                 await self.objects.put(key, hold.encode())
         except OSError as error:
-            raise unavailable() from error
+            raise unavailable(error) from error
+
+    async def note_hold(self, recording: str, hold: str) -> None:
+        """Note a hold that an earlier release placed, which did not note it; raises Problem 503."""
+        try:
+            await self.objects.info(f"{_checked(recording)}/{HOLD}")
+        except FileNotFoundError:
+            await self.set_hold(recording, hold)
+        except OSError as error:
+            raise unavailable(error) from error
 
     async def remove(self, recording: str) -> None:
         """Delete a recording from store and disk; a missing one is no error."""

@@ -15,6 +15,7 @@ from control.files import space
 from control.files.space import is_no_space, no_space
 from control.problem import Problem, not_found
 from foundation.failures import describe
+from objects.recording_keys import KeyMissing
 from objects.threads import Objects
 
 _IDENTIFIER = re.compile(r"[a-z]+_[0-9a-f]{32}")
@@ -106,7 +107,10 @@ class MediaStore:
             raise no_space() if is_no_space(error) else unavailable() from error
 
 
-def unavailable() -> Problem:
+def unavailable(error: OSError | None = None) -> Problem:
+    """Return the problem of a store that does not answer, or of an encrypted recording without its key."""
+    if isinstance(error, KeyMissing):
+        return Problem(503, "recording_key", f"The {error}.")
     return Problem(503, "storage_unavailable", "The file storage is unavailable at the moment.", {"Retry-After": "5"})
 
 

@@ -87,7 +87,7 @@ async def send(request: Request, objects: Objects, key: str, content_type: str, 
     except FileNotFoundError as error:
         raise not_found() from error
     except OSError as error:
-        raise unavailable() from error
+        raise unavailable(error) from error
     return _respond(
         request,
         found,

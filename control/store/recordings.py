@@ -387,6 +387,11 @@ async def give_up(connection: Connection, recording: str) -> None:
     )
 
 
+async def held(connection: Connection) -> list[RecordingRow]:
+    """Return the recordings on hold."""
+    return await connection.all(RecordingRow, "SELECT * FROM meeting_recordings WHERE hold IS NOT NULL LIMIT 10000")
+
+
 async def outlived(connection: Connection, days: int | None) -> list[RecordingRow]:
     """Return finished recordings, not on hold, that are older than their meeting or the server (`days`) keeps them."""
     return await connection.all(

@@ -118,6 +118,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_format": ("text", "json"),
     "log_level": ("debug", "info", "warning", "error"),
     "registration": ("auto", "open", "invite", "domain", "closed"),
+    "s3_encryption": ("none", "sse-s3", "sse-kms"),
     "second_factor": ("optional", "admins", "required"),
     "sfu_engine": ("auto", "compiled", "python"),
     "smtp_tls": ("starttls", "implicit", "none"),

@@ -5,6 +5,7 @@ file, default. Secrets have no default: they are generated once (0600) while eve
 store a missing secret stops the start.
 """
 
+import base64
 import os
 import secrets
 import tempfile
@@ -120,18 +121,29 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], toml_file:
 
 def with_secrets(settings: Settings) -> Settings:
     """Fill in missing secrets: generated once below data_dir while embedded, else SettingsError."""
-    if settings["node_secret"]:
-        return settings
-    if not settings.embedded:
-        raise SettingsError("node_secret is not set: with an external store secrets must come from the environment")
-    path = settings["data_dir"] / "secrets" / "node_secret"
-    try:
-        value = path.read_text().strip()
-    except FileNotFoundError:
-        value = secrets.token_urlsafe(32)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        private_file.replace(path, value.encode())
-    return settings.replaced(node_secret=value)
+    wanted: dict[str, Callable[[], str]] = {"node_secret": lambda: secrets.token_urlsafe(32)}
+    if settings["encrypt_recordings"] or generated(settings, "recordings_keys").exists():
+        wanted["recordings_keys"] = lambda: base64.b64encode(secrets.token_bytes(32)).decode()
+    for name, new in wanted.items():
+        if settings[name]:
+            continue
+        if not settings.embedded:
+            raise SettingsError(f"{name} is not set: with an external store secrets must come from the environment")
+        path = generated(settings, name)
+        try:
+            value = path.read_text().strip()
+        except FileNotFoundError:
+            value = new()
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_file.replace(path, value.encode())
+        settings = settings.replaced(**{name: value})
+    return settings
+
+
+def generated(settings: Settings, name: str) -> Path:
+    """Return the file of a generated secret."""
+    path: Path = settings["data_dir"] / "secrets" / name
+    return path
 
 
 def _default_runtime_directory(environment: Mapping[str, str], data: Path) -> Path:

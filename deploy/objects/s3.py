@@ -14,6 +14,7 @@ import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
+from minio.sse import Sse, SseKMS, SseS3
 
 from foundation.failures import describe
 from objects.s3_config import S3Config
@@ -39,6 +40,7 @@ class S3Store:
     def __init__(self, config: S3Config, prefix: str, connections: int = 8) -> None:
         self._bucket = config.bucket
         self._prefix = checked_prefix(prefix)
+        self._sse = _encryption(config)
         self._client = _client(config, config.endpoint, connections)
         self._public = None if config.public_endpoint is None else _client(config, config.public_endpoint, 1)
         self._bucket_known = False
@@ -47,7 +49,7 @@ class S3Store:
     def put(self, key: str, data: bytes) -> None:
         self._ensure_bucket()
         with _translated(key):
-            self._client.put_object(self._bucket, self._name(key), io.BytesIO(data), len(data))
+            self._client.put_object(self._bucket, self._name(key), io.BytesIO(data), len(data), sse=self._sse)
 
     def put_file(self, key: str, path: Path, *, sha256: str = "", move: bool = False) -> None:
         self._ensure_bucket()
@@ -61,6 +63,7 @@ class S3Store:
                 metadata=metadata,
                 part_size=_PART_BYTES,
                 num_parallel_uploads=1,
+                sse=self._sse,
             )
         if move:
             path.unlink(missing_ok=True)
@@ -201,6 +204,12 @@ class S3Store:
                 if error.code != "AccessDenied":
                     raise
             return True
+
+
+def _encryption(config: S3Config) -> Sse | None:
+    if config.encryption == "sse-s3":
+        return SseS3()
+    return SseKMS(config.kms_key or "", {}) if config.encryption == "sse-kms" else None
 
 
 def _client(config: S3Config, endpoint: str, connections: int) -> Minio:

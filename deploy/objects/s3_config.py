@@ -22,11 +22,16 @@ class S3Config:
     region: str = "us-east-1"
     public_endpoint: str | None = None
     ca_file: Path | None = None
+    encryption: str = "none"
+    """The encryption that the store applies to new objects: none, sse-s3, or sse-kms with `kms_key`."""
+    kms_key: str | None = None
 
     def __post_init__(self) -> None:
         for endpoint in (self.endpoint, self.public_endpoint or self.endpoint):
             parts = urlsplit(endpoint)
             if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
                 raise ValueError(f"{endpoint!r} is not http(s)://host[:port]")
+        if (self.encryption == "sse-kms") != bool(self.kms_key):
+            raise ValueError("sse-kms and the id of a KMS key belong together")
         if not _BUCKET.fullmatch(self.bucket):
             raise ValueError(f"{self.bucket!r} is not a valid bucket name")

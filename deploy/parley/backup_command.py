@@ -24,7 +24,7 @@ from objects.store import ObjectStore
 from parley.backup_archive import BackupError, Index, Kind, Writer, complete, end_tidily, given_up
 from parley.backup_places import key_files, own_stores, passphrase, target
 from parley.database_dump import dump, migrations
-from parley.part_configs import embedded_postgres
+from parley.part_configs import embedded_postgres, operator_keys
 
 _PIECE = 1 << 20
 _WORDS: dict[Kind, str] = {"database": "database", "key": "keys", "recordings": "of recordings", "media": "uploads"}
@@ -43,6 +43,9 @@ def run(settings: Settings, chosen: argparse.Namespace) -> int:
         store, key = target(settings, chosen.target), passphrase(settings)
         name, index = _back_up(settings, store, key)
         print(f"{name}: {summary(index)}")
+        if settings["recordings_keys"]:
+            names = ", ".join(operator_keys(settings).fingerprints)
+            print(f"not included: recordings_keys ({names}), without which encrypted recordings are lost")
         for old in (*complete(store)[: -chosen.keep], *given_up(store, time.time())) if chosen.keep else ():
             store.remove_all(f"{old}/")
             print(f"{old}: deleted")

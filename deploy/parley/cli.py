@@ -110,7 +110,7 @@ def _add_verbs_of_own_flags(
         acts = verbs.add_parser(name, help=meaning).add_subparsers(title="acts", required=True, metavar="ACT")
         acts.add_parser(act, help=what, parents=[common]).set_defaults(act=act)
         if name == "recording":
-            _add_verify_flags(acts, common)
+            _add_recording_flags(acts, common)
     admin = verbs.add_parser("admin", help="create administrators, reset passwords, export and delete accounts")
     add_admin_flags(admin, common)
     nodes = verbs.add_parser("nodes", help="list or drain sfu nodes")
@@ -138,10 +138,12 @@ def _add_verbs_of_own_flags(
         rest.set_defaults(config=None)
 
 
-def _add_verify_flags(
+def _add_recording_flags(
     acts: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
 ) -> None:
-    """Add `verify` with its flags."""
+    """Add `verify` with its flags, and `rewrap`."""
+    again = "encrypt the keys of recordings with the newest key of recordings_keys"
+    acts.add_parser("rewrap", help=again, description=again, parents=[common]).set_defaults(act="rewrap")
     meaning = "check a recording's signature and hashes, decode its files, and find gaps"
     verifying = acts.add_parser("verify", help=meaning, description=meaning, parents=[common])
     verifying.add_argument("recording", help="its id")

@@ -1,5 +1,6 @@
 """Conversion of settings to the configuration of each part: the only module that knows both."""
 
+import contextlib
 import os
 import re
 import ssl
@@ -21,8 +22,9 @@ from control.config import (
 )
 from control.identity.livekit_tokens import signing_keys
 from foundation.hot_settings import etcd_config
-from foundation.settings import Settings, SettingsError
+from foundation.settings import Settings, SettingsError, generated
 from inference.config import InferenceConfig
+from objects.recording_keys import OperatorKeys, parse_keys
 from objects.s3_config import S3Config
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
@@ -93,6 +95,7 @@ def control_config(settings: Settings) -> ControlConfig:
         livekit_owner=settings["livekit_owner"],
         media_dir=settings["media_dir"],
         s3=s3_config(settings),
+        operator_keys=operator_keys(settings),
         inference_url=settings["inference_url"] or f"{_scheme(settings)}://127.0.0.1:{settings['inference_port']}",
         language_model=_language_model(settings),
         embedded=settings["database_url"] is None,
@@ -321,6 +324,7 @@ def recorder_config(settings: Settings) -> RecorderConfig:
     return RecorderConfig(
         instance=f"recorder-{settings['sfu_node']}",
         s3=s3_config(settings),
+        operator_keys=operator_keys(settings),
         signing_key=settings["recording_key"],
         films_at_once=settings["films_at_once"],
         keep_segments_hours=settings["keep_segments_hours"],
@@ -410,6 +414,21 @@ def _node(described: str, s: str) -> NodeRecord:
     )
 
 
+def operator_keys(settings: Settings) -> OperatorKeys:
+    """Return the keys that wrap the keys of recordings; raises SettingsError."""
+    text = settings["recordings_keys"]
+    if not text:  # the one that `parley up` generated, also for commands beside it
+        with contextlib.suppress(FileNotFoundError):
+            text = generated(settings, "recordings_keys").read_text()
+    try:
+        keys = parse_keys(text or "")
+    except ValueError as error:
+        raise SettingsError(f"recordings_keys: {error}") from error
+    if settings["encrypt_recordings"] and not keys:
+        raise SettingsError("encrypt_recordings needs recordings_keys (openssl rand -base64 32)")
+    return OperatorKeys(keys, encrypts=settings["encrypt_recordings"])
+
+
 def s3_config(settings: Settings) -> S3Config | None:
     """Return the S3 store for recordings and files, None for directories; raises SettingsError."""
     endpoint = settings["s3_endpoint"]
@@ -427,6 +446,8 @@ def s3_config(settings: Settings) -> S3Config | None:
             access_key=settings["s3_access_key"],
             secret_key=settings["s3_secret_key"],
             ca_file=authority(settings, "s3_ca"),
+            encryption=settings["s3_encryption"],
+            kms_key=settings["s3_kms_key"],
         )
     except ValueError as error:
         raise SettingsError(f"s3_endpoint: {error}") from error

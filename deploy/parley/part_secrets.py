@@ -13,7 +13,7 @@ _OF_EVERY_PART = frozenset({"node_secret", "etcd_password"})  # control, and set
 SECRETS_OF: Mapping[str, frozenset[str]] = {
     "control": _ALL - _OF_BACKUPS,
     "sfu": _OF_EVERY_PART,
-    "recorder": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key"},
+    "recorder": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key", "recordings_keys"},
     "inference": _OF_EVERY_PART,
     "ingress": _OF_EVERY_PART,
 }

@@ -1,4 +1,4 @@
-"""`parley recording`: restore recordings in the database from their files, or verify one."""
+"""`parley recording`: restore recordings in the database from their files, verify one, or wrap their keys again."""
 
 import argparse
 import asyncio
@@ -11,8 +11,10 @@ import msgspec
 from control.recordings.rescan import take
 from control.store.recordings import Film, Found, Hold, Segment, State
 from foundation.settings import Settings
-from objects.opening import open_store
-from parley.part_configs import embedded_postgres, s3_config
+from objects.opening import open_recordings
+from objects.recording_keys import rewrap
+from objects.sealed_store import SealedStore
+from parley.part_configs import embedded_postgres, operator_keys, s3_config
 from recorder import signing
 from recorder.rescan import FoundRecording
 from recorder.rescan import rescan as files_of
@@ -24,7 +26,37 @@ _FINISHED: dict[str, State] = {"ready": "ready", "partial": "partial", "empty": 
 
 def main(settings: Settings, arguments: argparse.Namespace) -> int:
     """Run an act; return the exit code."""
-    return _verify(settings, arguments) if getattr(arguments, "act", "") == "verify" else rescan(settings)
+    act = getattr(arguments, "act", "")
+    if act == "verify":
+        return _verify(settings, arguments)
+    return _rewrap(settings) if act == "rewrap" else rescan(settings)
+
+
+def _store(settings: Settings) -> SealedStore:
+    return open_recordings(s3_config(settings), settings["recordings_dir"], operator_keys(settings))
+
+
+def _rewrap(settings: Settings) -> int:
+    """Wrap the keys of all recordings with the newest key; return 1 if that failed for one."""
+    operator = operator_keys(settings)
+    if not operator.fingerprints:
+        print("parley: recordings_keys is not set", file=sys.stderr)
+        return 2
+    store, count, failed = _store(settings).stored, 0, 0
+    try:
+        for recording in store.directories():
+            try:
+                count += rewrap(store, operator, recording)
+            except OSError as error:
+                failed += 1
+                print(f"parley: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"parley: cannot list the recordings: {error}", file=sys.stderr)
+        return 2
+    print(f"{count} keys of recordings are now encrypted with {operator.fingerprints[0]}")
+    if not failed:
+        print("no recording needs an older key any more: remove it from recordings_keys, and restart")
+    return 1 if failed else 0
 
 
 def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -34,7 +66,7 @@ def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         key = arguments.public_key or own
         trusted = signing.public_key(key) if arguments.public_key or own.exists() else None
-        report = verify(open_store(s3_config(settings), root, "recordings/"), arguments.recording, trusted)
+        report = verify(_store(settings), arguments.recording, trusted)
     except FileNotFoundError:
         print(f"parley: there is no finished recording {arguments.recording}", file=sys.stderr)
         return 2
@@ -76,7 +108,7 @@ def rescan(settings: Settings) -> int:
 
     def found() -> Iterator[Found]:
         nonlocal unlisted
-        for one in files_of(open_store(s3_config(settings), settings["recordings_dir"], "recordings/")):
+        for one in files_of(_store(settings)):
             row = _row(one)
             if row is None:
                 unlisted += 1

@@ -20,13 +20,14 @@ from control.migrations import MigrationError, available, migrate
 from foundation import private_file
 from foundation.failures import describe
 from foundation.settings import Settings
-from objects.store import ObjectStore
-from parley.backup_archive import BackupError, Kind, Reader, complete, end_tidily
+from objects.recording_keys import DIRECTORY, wrapped_by
+from objects.store import ObjectStore, read_all
+from parley.backup_archive import BackupError, Index, Kind, Reader, complete, end_tidily
 from parley.backup_command import summary
 from parley.backup_places import key_file, key_files, own_stores, passphrase, target
 from parley.database_dump import restore, running, tables
 from parley.leftovers import AlreadyRunning, DataLock
-from parley.part_configs import embedded_postgres
+from parley.part_configs import embedded_postgres, operator_keys
 from parley.recording_command import rescan
 
 
@@ -63,6 +64,12 @@ def run(settings: Settings, chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _lacking(settings: Settings, store: ObjectStore, index: Index) -> set[str]:
+    """Return the operator's keys that encrypted recordings need, and that are not configured."""
+    keys = (item.key for item in index.items if item.kind == "recordings" and f"/{DIRECTORY}/" in item.key)
+    return {wrapped_by(read_all(store, key)) for key in keys} - {*operator_keys(settings).fingerprints}
+
+
 def _scratch(data: Path) -> Path:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     return data
@@ -93,6 +100,8 @@ def _restore(settings: Settings, reader: Reader) -> None:
             for name in asyncio.run(migrate(dsn)):
                 print(f"applied {name}")
             rescan(settings)
+        if lacking := _lacking(settings, stores["recordings"], reader.index):
+            print(f"encrypted recordings need keys that are not in recordings_keys: {', '.join(sorted(lacking))}")
 
 
 def _refuse_what_exists(settings: Settings, stores: dict[Kind, ObjectStore]) -> None:

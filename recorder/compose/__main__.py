@@ -1,4 +1,5 @@
-"""The composing process. It decodes media from participants, so it has no secrets, limited memory and low priority.
+"""The composing process. It decodes media from participants, so it has no secrets
+but the keys of its recording (on its standard input, if it is encrypted), limited memory and low priority.
 
     python -m recorder.compose ROOT OUT SECONDS
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from foundation.film_options import from_job
+from objects.sealed_file import Files
 from recorder.compose.contract import GAVE_WAY
 from recorder.compose.film import compose
 from recorder.manifest import decode_manifest
@@ -31,10 +33,19 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parts = out.parent
-    manifest = decode_manifest((parts / "manifest.json").read_bytes())
-    options = from_job(msgspec.json.decode((parts / "options.json").read_bytes()))
+    keys = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
+    files = Files({bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in keys.items()})
+    manifest = decode_manifest(files.read(parts / "manifest.json"))
+    options = from_job(msgspec.json.decode(files.read(parts / "options.json")))
     done = compose(
-        root, manifest, out, parts=parts, report=_report, options=options, goes_on=lambda: time.monotonic() < end
+        root,
+        manifest,
+        out,
+        parts=parts,
+        report=_report,
+        options=options,
+        goes_on=lambda: time.monotonic() < end,
+        files=files,
     )
     return 0 if done else GAVE_WAY
 

@@ -18,6 +18,8 @@ import msgspec
 import numpy as np
 
 from foundation.film_options import SOUND_ONLY, FilmOptions
+from objects.sealed_file import PLAIN, Files
+from recorder import containers
 from recorder.compose import formats, images, levels, sounds
 from recorder.compose.cuts import Cuts
 from recorder.compose.formats import FORMATS
@@ -46,6 +48,7 @@ def compose(
     report: Report,
     options: FilmOptions = FilmOptions(),  # noqa: B008  immutable
     goes_on: Callable[[], bool] = lambda: True,
+    files: Files = PLAIN,
 ) -> bool:
     """Write the film of a finished recording, whose files are below `root`, to `out`; return False if it yielded.
 
@@ -58,7 +61,7 @@ def compose(
         manifest = msgspec.structs.replace(manifest, tracks=wanted)
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
-    plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms))
+    plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms), files)
     made: list[Path] = []
     if options.format in SOUND_ONLY:
         heard = _SoundPart(plan, parts, lambda share: report(_OF_PARTS * share))
@@ -79,7 +82,7 @@ def compose(
     finally:
         heard.close()
     if made:
-        write_storyboard(out)
+        write_storyboard(out, files)
     report(1.0)
     return True
 
@@ -91,6 +94,7 @@ class _Plan(NamedTuple):
     manifest: Manifest
     options: FilmOptions
     cuts: Cuts
+    files: Files
 
     def heard(self) -> list[ManifestTrack]:
         """Return the audio tracks: only those of one participant if the film shows no other."""
@@ -99,7 +103,7 @@ class _Plan(NamedTuple):
         return [track for track in heard if only in {"", track.participant}]
 
     def mixed(self, meter: Meter | None = None) -> Iterator[Samples]:
-        return sounds.mixed(self.root, self.heard(), self.cuts.spans, meter)
+        return sounds.mixed(self.root, self.heard(), self.cuts.spans, meter, files=self.files)
 
 
 class _SoundPart:
@@ -131,14 +135,14 @@ class _SoundPart:
         self._thread.shutdown(cancel_futures=True)
 
     def _measure(self, path: Path) -> Sound:
-        if (known := levels.kept(path)) is not None:
+        if (known := levels.kept(path, self._plan.files)) is not None:
             return known
         heard = self._plan.heard()
         meter = Meter(len(heard), self._plan.manifest.duration_ms)
         windows = self._until_closed(self._plan.mixed(meter))
         gain = sounds.measure(windows, lambda share: self._report(share / 2), self._total)
         sound = levels.sound_of(gain, meter.powers, [track.participant for track in heard])
-        levels.keep(path, sound)
+        levels.keep(path, sound, self._plan.files)
         return sound
 
     def _encode(self) -> None:
@@ -147,7 +151,7 @@ class _SoundPart:
             return
         unfinished = self._part.with_suffix(f".{os.getpid()}.tmp")
         windows = sounds.mastered(self._until_closed(self._plan.mixed()), self.findings().gain)
-        with av.open(unfinished, "w", format=self._codecs.container) as container:
+        with containers.writing(self._plan.files, unfinished, self._codecs.container) as container:
             stream = formats.add_audio(container, self._codecs.audio)
             for packet in _encoded(stream, windows, self._codecs.frame_samples):
                 container.mux(packet)
@@ -165,10 +169,10 @@ class _SoundPart:
             yield window
 
 
-def frame_rate(root: Path, manifest: Manifest) -> int:
+def frame_rate(root: Path, manifest: Manifest, access: Files = PLAIN) -> int:
     """Return the frame rate of the film: that of the fastest source, within bounds."""
     files = [file for track in manifest.tracks if track.media == "video" for file in track.files]
-    fastest = max((images.frame_rate(root, file) for file in files), default=0.0)
+    fastest = max((images.frame_rate(root, file, access) for file in files), default=0.0)
     return next((rate for rate in _RATES if rate >= fastest - 0.5), _RATES[-1])
 
 
@@ -176,14 +180,15 @@ class _Picture:
     """The film without its sound, in parts."""
 
     def __init__(self, plan: _Plan, directory: Path, sound: Sound | None) -> None:
-        self._rate = frame_rate(plan.root, plan.manifest)
+        self._rate = frame_rate(plan.root, plan.manifest, plan.files)
+        self._files = plan.files
         self._options = plan.options
         self._codecs = FORMATS[plan.options.format]
         self._cuts = plan.cuts
         self._total = -(-plan.cuts.total_ms * self._rate // 1000)
         self._scenes = scenes(plan.manifest, plan.options, sound.speech if sound is not None else ())
         wave = np.array(sound.wave if sound is not None else (), np.float32)
-        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave)
+        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave, plan.files)
         self._step = _PART_SECONDS * self._rate
         self._firsts = range(0, self._total, self._step)
         self.parts = [directory / f"{first // self._step:05}.{self._codecs.part}" for first in self._firsts]
@@ -204,7 +209,7 @@ class _Picture:
         """Write a part atomically."""
         unfinished = part.with_suffix(f".{os.getpid()}.tmp")
         size = self._options.width, self._options.height
-        with av.open(unfinished, "w", format=self._codecs.part) as container:
+        with containers.writing(self._files, unfinished, self._codecs.part) as container:
             video = formats.add_video(container, self._codecs.video, size, self._rate)
             pictures = self._stage.pictures(self._instant(index) for index in range(first, end))
             for index, frame in enumerate(pictures):
@@ -225,12 +230,15 @@ def _put_together(out: Path, parts: list[Path], sound: Path, plan: _Plan) -> Non
     """Copy the packets of the video's parts, one part after another, interleaved with the sound's."""
     codecs = FORMATS[plan.options.format]
     movflags = formats.movflags(fragmented=plan.options.fragmented) if codecs.container in {"mp4", "ipod"} else {}
-    with av.open(out, "w", format=codecs.container, options=movflags) as container, av.open(sound) as encoded:
+    with (
+        containers.writing(plan.files, out, codecs.container, movflags) as container,
+        containers.reading(plan.files, sound) as encoded,
+    ):
         pictures: Iterator[av.Packet[Any]] = iter(())
         if parts:
-            with av.open(parts[0]) as first:
+            with containers.reading(plan.files, parts[0]) as first:
                 video = container.add_stream_from_template(first.streams.video[0])
-            pictures = _pictures(parts, video)
+            pictures = _pictures(parts, video, plan.files)
             container.set_chapters(_marks(plan))
         audio = container.add_stream_from_template(encoded.streams.audio[0])
         for packet in merge(_copied(encoded, audio), pictures, key=_seconds):
@@ -254,10 +262,10 @@ def _marks(plan: _Plan) -> list[Any]:
     ]  # fmt: skip
 
 
-def _pictures(parts: list[Path], stream: Any) -> "Iterator[av.Packet[Any]]":
+def _pictures(parts: list[Path], stream: Any, files: Files) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of all parts, one part after another."""
     for index, part in enumerate(parts):
-        with av.open(part) as container:
+        with containers.reading(files, part) as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.pts is None or packet.dts is None or packet.time_base is None:
                     continue

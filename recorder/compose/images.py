@@ -5,12 +5,15 @@ image is held at a time, and one file is open.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 
+from objects.sealed_file import PLAIN, Files
+from recorder import containers
 from recorder.manifest import ManifestFile, ManifestTrack
 
 GAP_MS = 2000
@@ -41,9 +44,9 @@ class Shown(NamedTuple):
     is_interrupted: bool = False
 
 
-def frame_rate(root: Path, file: ManifestFile) -> float:
+def frame_rate(root: Path, file: ManifestFile, files: Files = PLAIN) -> float:
     """Return a file's frames per second without gaps and mutes; 0 for none."""
-    with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
+    with containers.reading(files, root / file.key) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
         packets = (packet.pts for packet in container.demux(stream) if packet.pts is not None)
@@ -56,8 +59,9 @@ def frame_rate(root: Path, file: ManifestFile) -> float:
 class Images:
     """`at` must be called with ascending times. Use `close` at the end."""
 
-    def __init__(self, root: Path, track: ManifestTrack) -> None:
+    def __init__(self, root: Path, track: ManifestTrack, files: Files = PLAIN) -> None:
         self._root = root
+        self._access = files
         self._files = sorted(track.files, key=lambda file: file.start_ms)
         self._may_rest = track.source != "camera"  # an unchanged screen sends few images
         self._open: _File | None = None
@@ -89,7 +93,7 @@ class Images:
             return
         if self._open is None or self._open.file is not file:
             self.close()
-            self._open = _File(self._root, file)
+            self._open = _File(self._root, file, self._access)
             self._open.seek(ms)
             self._next = self._open.next()
         elif self._next is not None and ms - self._next.ms > _FAR_MS and self._open.seek(ms):
@@ -99,9 +103,10 @@ class Images:
 class _File:
     """An open file."""
 
-    def __init__(self, root: Path, file: ManifestFile) -> None:
+    def __init__(self, root: Path, file: ManifestFile, files: Files) -> None:
         self.file = file
-        self._container = av.open(root / file.key, options={"protocol_whitelist": "file"})
+        self._open = ExitStack()
+        self._container = self._open.enter_context(containers.reading(files, root / file.key))
         self._stream = self._container.streams.video[0]
         assert self._stream.time_base is not None
         self._unit_ms = float(self._stream.time_base) * 1000
@@ -126,7 +131,7 @@ class _File:
         return True
 
     def close(self) -> None:
-        self._container.close()
+        self._open.close()
 
     def _images(self) -> Iterator[Decoded]:
         for packet in self._container.demux(self._stream):

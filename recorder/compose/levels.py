@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from objects.sealed_file import Files
 from recorder.compose.samples import RATE, Samples
 from recorder.compose.scenes import Speech
 
@@ -68,13 +69,13 @@ def speech(powers: Powers, participants: Sequence[str]) -> list[Speech]:
     return found
 
 
-def keep(path: Path, sound: Sound) -> None:
+def keep(path: Path, sound: Sound, files: Files) -> None:
     """Save the findings for the next attempt. Raises OSError."""
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_bytes(msgspec.json.encode(sound))
+    unfinished.write_bytes(files.sealed(msgspec.json.encode(sound)))
     unfinished.replace(path)
 
 
-def kept(path: Path) -> Sound | None:
+def kept(path: Path, files: Files) -> Sound | None:
     """Return the findings of an earlier attempt, None if there was none."""
-    return msgspec.json.decode(path.read_bytes(), type=Sound) if path.exists() else None
+    return msgspec.json.decode(files.read(path), type=Sound) if path.exists() else None

@@ -6,6 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from objects.sealed_file import PLAIN, Files
+from recorder import containers
 from recorder.compose.levels import Meter
 from recorder.compose.limiter import Limiter
 from recorder.compose.loudness import Loudness, gain_to_target
@@ -19,10 +21,15 @@ _FADE = RATE // 200
 
 
 def mixed(
-    root: Path, tracks: Sequence[ManifestTrack], spans: Sequence[tuple[int, int]], meter: Meter | None = None
+    root: Path,
+    tracks: Sequence[ManifestTrack],
+    spans: Sequence[tuple[int, int]],
+    meter: Meter | None = None,
+    *,
+    files: Files = PLAIN,
 ) -> Iterator[Samples]:
     """Yield the samples of the raw mix within spans (ms), at most a second at a time; `meter` gets each track."""
-    sources = [_Track(root, track) for track in tracks]
+    sources = [_Track(root, track, files) for track in tracks]
     for begin, end in spans:
         last = end * RATE // 1000
         for start in range(begin * RATE // 1000, last, RATE):
@@ -60,8 +67,8 @@ def mastered(windows: Iterator[Samples], gain: float) -> Iterator[Samples]:
 class _Track:
     """The sound of a track; windows must be requested in order."""
 
-    def __init__(self, root: Path, track: ManifestTrack) -> None:
-        self._coming = _decoded(root, sorted(track.files, key=lambda file: file.start_ms))
+    def __init__(self, root: Path, track: ManifestTrack, files: Files) -> None:
+        self._coming = _decoded(root, sorted(track.files, key=lambda file: file.start_ms), files)
         self._muted = [(start * RATE // 1000, end * RATE // 1000) for start, end in track.muted]
         self._held: tuple[int, Samples] | None = next(self._coming, None)
 
@@ -91,12 +98,12 @@ class _Track:
         return factors
 
 
-def _decoded(root: Path, files: Sequence[ManifestFile]) -> Iterator[tuple[int, Samples]]:
+def _decoded(root: Path, listed: Sequence[ManifestFile], files: Files) -> Iterator[tuple[int, Samples]]:
     """Yield (position, (2, n) samples) in order."""
-    for file in files:
+    for file in listed:
         expected: int | None = None
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
-        with av.open(root / file.key, options={"protocol_whitelist": "file"}) as container:
+        with containers.reading(files, root / file.key) as container:
             stream = container.streams.audio[0]
             assert stream.time_base is not None
             unit, start = float(stream.time_base * RATE), file.start_ms * RATE / 1000

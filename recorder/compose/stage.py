@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from foundation.film_options import FilmOptions
+from objects.sealed_file import PLAIN, Files
 from recorder.compose.canvas import Canvas, Levels, Scaled, Scaler
 from recorder.compose.images import Images, Shown
 from recorder.compose.layouts import WAVE, Box, Tile
@@ -44,8 +45,16 @@ _Prepared = list[tuple[list[Tile], Future[list[list[Change]]]]]
 class Stage:
     """The current picture. Times must not go back."""
 
-    def __init__(self, root: Path, tracks: Iterable[ManifestTrack], options: FilmOptions, levels: Levels) -> None:
+    def __init__(
+        self,
+        root: Path,
+        tracks: Iterable[ManifestTrack],
+        options: FilmOptions,
+        levels: Levels,
+        files: Files = PLAIN,
+    ) -> None:
         self._root = root
+        self._files = files
         self._tracks = {track.track: track for track in tracks}
         self._canvas = Canvas(options)
         self._readers: OrderedDict[str, _Reader] = OrderedDict()
@@ -105,7 +114,7 @@ class Stage:
                 self._canvas.wave(tile.box, self._levels[first:middle], self._levels[middle:last])
 
     def _reader(self, track: str) -> "_Reader":
-        reader = self._readers.pop(track, None) or _Reader(self._root, self._tracks[track])
+        reader = self._readers.pop(track, None) or _Reader(self._root, self._tracks[track], self._files)
         self._readers[track] = reader
         if len(self._readers) > _OPEN:
             self._readers.popitem(last=False)[1].close()
@@ -115,8 +124,8 @@ class Stage:
 class _Reader:
     """The images of a track, scaled for its tiles. One thread at a time may use it."""
 
-    def __init__(self, root: Path, track: ManifestTrack) -> None:
-        self._images = Images(root, track)
+    def __init__(self, root: Path, track: ManifestTrack, files: Files) -> None:
+        self._images = Images(root, track, files)
         self._scalers: dict[Box, Scaler] = {}
         self._scene: Scene | None = None
         self._shown: list[Shown] = []

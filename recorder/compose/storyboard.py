@@ -1,10 +1,12 @@
 """The storyboard of a film: thumbnails in one JPEG, and a WebVTT file with their times."""
 
+import io
 from pathlib import Path
 
-import av
 from PIL import Image
 
+from objects.sealed_file import PLAIN, Files
+from recorder import containers
 from recorder.compose.canvas import fit
 from recorder.compose.layouts import Box
 from recorder.compose.storyboard_files import storyboard_paths
@@ -15,9 +17,9 @@ _SHORTEST_MS = 2000
 _TILE = Box(0, 0, 160, 160)
 
 
-def write_storyboard(film: Path) -> None:
+def write_storyboard(film: Path, files: Files = PLAIN) -> None:
     """Write the storyboard beside a film; only keyframes are decoded. Raises OSError, av.FFmpegError, ValueError."""
-    with av.open(film) as container:
+    with containers.reading(files, film) as container:
         stream = container.streams.video[0]
         stream.codec_context.skip_frame = "NONKEY"
         length = (container.duration or 0) // 1000
@@ -38,8 +40,10 @@ def write_storyboard(film: Path) -> None:
             sheet.paste(Image.fromarray(small.to_ndarray()), (x, y))
             span = f"{_time(ms)} --> {_time(min(ms + step, length))}"
             cues.append(f"{span}\n{pictures.name}#xywh={x},{y},{tile.width},{tile.height}")
-    sheet.save(pictures, quality=75)
-    times_file.write_text("\n\n".join(cues) + "\n")
+    encoded = io.BytesIO()
+    sheet.save(encoded, "JPEG", quality=75)
+    pictures.write_bytes(files.sealed(encoded.getvalue()))
+    times_file.write_bytes(files.sealed(("\n\n".join(cues) + "\n").encode()))
 
 
 def _time(ms: int) -> str:

@@ -11,19 +11,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objects.directory import DirectoryStore
+from objects.recording_keys import OperatorKeys, RecordingKey, new_key
 from objects.s3 import S3Store
 from objects.s3_config import S3Config
+from objects.sealed_format import stored_size
+from objects.sealed_store import SealedStore
 from objects.store import ObjectStore, checked_key
 from objects.threads import Objects, threads
 from tests.support.object_stores import S3Server
 
+KEY = new_key()
 LARGE = bytes(range(256)) * (9 * 4096)  # more than one part of a multipart upload
 
 
-@pytest.fixture(params=["directory", "s3"])
+class Encrypted(SealedStore):
+    """A store whose objects are all encrypted."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(store, OperatorKeys())
+        self.name = "encrypted"
+
+    def _first_key(self, key: str) -> RecordingKey:
+        return KEY
+
+    def _key_of(self, key: str, key_id: bytes) -> bytes:
+        return KEY.key
+
+
+@pytest.fixture(params=["directory", "s3", "encrypted"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "directory":
         return DirectoryStore(tmp_path / "store")
+    if request.param == "encrypted":
+        return Encrypted(DirectoryStore(tmp_path / "store"))
     server: S3Server = request.getfixturevalue("s3")
     return S3Store(server.config, f"{secrets.token_hex(6)}/")
 
@@ -76,7 +96,8 @@ def test_keys_are_listed_and_removed_by_prefix(store: ObjectStore) -> None:
     for key in ("r1/manifest.json", "r1/t1/1-1.webm", "r1/t1/1-1.jnl", "r10/manifest.json", "top"):
         store.put(key, key.encode())
     assert sorted(found.key for found in store.list("r1/")) == ["r1/manifest.json", "r1/t1/1-1.jnl", "r1/t1/1-1.webm"]
-    assert sorted(found.size for found in store.list("r1/t1/")) == [13, 14]
+    sizes = [13, 14] if store.name != "encrypted" else [stored_size(13), stored_size(14)]
+    assert sorted(found.size for found in store.list("r1/t1/")) == sizes
     assert sorted(store.directories()) == ["r1", "r10"]
     store.remove("top")
     store.remove_all("r1/")

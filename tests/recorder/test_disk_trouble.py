@@ -8,7 +8,8 @@ import threading
 import av
 import pytest
 
-from recorder import matroska, segment_file
+from objects import sealed_file
+from recorder import matroska
 from recorder.trouble import FULL, SILENT
 from sfu.api.sink_records import RecordingEnded
 from sfu.formats.codecs import Codec
@@ -56,7 +57,7 @@ def disk(monkeypatch) -> Disk:
         def __getattr__(self, name: str) -> object:
             return getattr(os, name)
 
-    monkeypatch.setattr(segment_file, "os", Os())
+    monkeypatch.setattr(sealed_file, "os", Os())
     return disk
 
 

@@ -6,11 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from objects.recording_keys import new_key
+from objects.sealed_file import PLAIN, Files
 from recorder import matroska, recovery
 from recorder.container_header import segment_header
 from recorder.finishing import Stopped, finish
 from recorder.journal import JournalHead, JournalWriter, read_journal
 from recorder.manifest import RecordingInfo
+from recorder.segment_cache import SegmentCache
 from recorder.segment_file import SegmentFile
 from sfu.api.sink_records import RecordingEnded
 from sfu.formats.codecs import Codec
@@ -24,6 +27,8 @@ INFO = RecordingInfo(
     version=1, recording="rec", room="room", state="sealing", started_unix_ms=0, opened_at=0, opened_unix_ms=0
 )
 FRAMES = 12
+KEY = new_key()
+FILES = st.sampled_from([PLAIN, Files({KEY.id: KEY.key})])
 
 
 def head(first_ext_seq=100, n=1, epoch=1):
@@ -39,9 +44,9 @@ def head(first_ext_seq=100, n=1, epoch=1):
 HEADER = segment_header(Codec.VP8, b"", 192, 128, 1)
 
 
-def write(directory, closed=False):
+def write(directory, closed=False, files=PLAIN):
     """Write a segment whose frames have two packets each; return its frames' data."""
-    segment = SegmentFile(directory, head(), Codec.VP8, HEADER)
+    segment = SegmentFile(directory, head(), Codec.VP8, HEADER, files)
     data = [frame for frame, _ in video(Codec.VP8, 60)[:FRAMES]]
     for index, frame in enumerate(data):
         seq = 100 + 2 * index
@@ -55,25 +60,25 @@ def write(directory, closed=False):
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-@given(lost_media=st.integers(0, 3000), lost_lines=st.integers(0, 200), junk=st.binary(max_size=20))
-def test_a_segment_torn_anywhere(tmp_path_factory, lost_media, lost_lines, junk):
+@given(lost_media=st.integers(0, 3000), lost_lines=st.integers(0, 200), junk=st.binary(max_size=20), files=FILES)
+def test_a_segment_torn_anywhere(tmp_path_factory, lost_media, lost_lines, junk, files):
     root = tmp_path_factory.mktemp("torn")
     track = root / "rec" / "cam"
-    data = write(track)
+    data = write(track, files=files)
     media, journal = track / "1-1.webm", track / "1-1.jnl"
     media.write_bytes(media.read_bytes()[: media.stat().st_size - lost_media] + junk)
     journal.write_bytes(journal.read_bytes()[: journal.stat().st_size - lost_lines])
-    sealed = recovery.seal(root / "rec")
+    sealed = recovery.seal(root / "rec", files=files)
     assert len(sealed) == 1
-    assert recovery.seal(root / "rec") == []
-    read = read_journal(journal.read_bytes())
-    blocks = matroska.read_contents(media.read_bytes()).blocks
+    assert recovery.seal(root / "rec", files=files) == []
+    read = read_journal(files.read(journal))
+    blocks = matroska.read_contents(whole := files.read(media)).blocks
     assert read.closed is not None
     assert read.closed.frames == len(blocks) <= len(read.frames())
-    assert read.closed.bytes == media.stat().st_size
+    assert read.closed.bytes == len(whole)
     sure = len(blocks) - bool(junk)  # the junk can be as long as the part torn off the last block
-    assert [media.read_bytes()[b.start : b.end] for b in blocks[: max(0, sure)]] == data[: max(0, sure)]
-    points = recovery.resume_points(root / "rec")
+    assert [whole[b.start : b.end] for b in blocks[: max(0, sure)]] == data[: max(0, sure)]
+    points = recovery.resume_points(root / "rec", files=files)
     if blocks:
         (point,) = points.values()
         assert point.last_ext_seq == 100 + 2 * len(blocks) - 1
@@ -81,9 +86,10 @@ def test_a_segment_torn_anywhere(tmp_path_factory, lost_media, lost_lines, junk)
         assert not point.ended
     else:
         assert points == {}
-    manifest = finish(root, INFO, "recorder-1", 0, threading.Event())
+    manifest = finish(root, INFO, "recorder-1", 0, threading.Event(), cache=SegmentCache(root, files=files))
     assert manifest.state == ("ready" if blocks else "empty")
     assert sum(file.frames for t in manifest.tracks for file in t.files) == len(blocks)
+    assert all(files is PLAIN or b"Ada" not in path.read_bytes() for path in root.rglob("*") if path.is_file())
 
 
 def test_a_closed_segment_is_left_alone(tmp_path):

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from objects.directory import DirectoryStore
+from objects.recording_keys import OperatorKeys
+from objects.sealed_store import SealedStore
 from recorder import layout, signing
 from recorder.manifest import Manifest, write_manifest
 from recorder.verification import Report, verify
@@ -34,7 +36,7 @@ def hashed(root: Path) -> Manifest:
 
 def checked(root: Path, key: bytes | None = None) -> Report:
     trusted = key or signing.public_key(root / signing.DEFAULT_NAME)
-    return verify(DirectoryStore(root), "rec", trusted)
+    return verify(SealedStore(DirectoryStore(root), OperatorKeys()), "rec", trusted)
 
 
 def test_a_recording_as_it_was_finished_holds(tmp_path: Path) -> None:

@@ -1,19 +1,27 @@
-"""A meeting recorded by a whole server: losses repaired, the recorder killed meanwhile, the files downloaded."""
+"""A meeting recorded by a whole server: losses repaired, the recorder killed meanwhile, the files downloaded.
 
+Everything is encrypted on the disk.
+"""
+
+import argparse
 import asyncio
+import base64
 import io
 import os
 import random
+import re
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import av
 import pytest
 
 from foundation.settings import resolve
+from parley import recording_command
 from parley.part_configs import embedded_postgres
 from parley_client import Api, ApiError, Publication, Room
 from sfu.api.join_token import Source
@@ -30,7 +38,7 @@ FPS = 25
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    with running_server() as running:
+    with running_server(encrypt_recordings="true") as running:
         yield running
 
 
@@ -146,7 +154,10 @@ async def test_the_archive_is_rebuilt_from_its_files(server: RunningServer) -> N
     """The recordings' tables are dropped; the files say all that was in them."""
     async with Api(server.url) as api:
         await api.login("admin", PASSWORD)
+        held = (await api.request("GET", "/recordings"))["recordings"][0]["id"]
+        await api.request("PUT", f"/recordings/{held}/hold", {"held": True})
         before = await archive(api)
+        assert before[held]["recording"]["held"]
         assert len(before) == 2 and all(one["tracks"] and one["composition"] for one in before.values())
         environment = os.environ | {"PARLEY_DATA_DIR": str(server.data), "PARLEY_RUNTIME_DIR": str(server.runtime)}
         connection = await asyncpg.connect(embedded_postgres(resolve({}, environment)).dsn)
@@ -161,6 +172,37 @@ async def test_the_archive_is_rebuilt_from_its_files(server: RunningServer) -> N
             assert await connection.fetchval(wanted) == segments
         finally:
             await connection.close()
+
+
+async def test_nothing_on_the_disk_can_be_read_without_the_key(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recordings = server.data / "recordings"
+    contents = {path: path.read_bytes() for path in recordings.rglob("*") if path.is_file()}
+    told = {
+        path.suffix for path, content in contents.items() if re.search(rb"Ada|Bob|webm|matroska|ftyp|JFIF", content)
+    }
+    assert not told, told
+    assert {".webm", ".mp4", ".jpg", ".vtt", ".jnl"} <= {path.suffix for path in contents}
+    key = (server.data / "secrets" / "recordings_keys").read_text()
+    new = base64.b64encode(bytes(32)).decode()
+    media = {path: content for path, content in contents.items() if path.suffix != ".key"}
+    names = sorted(path.parent.name for path in recordings.glob("rec_*/manifest.json"))
+
+    def act(keys: str, *words: str) -> int:
+        environment = {"PARLEY_DATA_DIR": str(server.data), "PARLEY_RECORDINGS_KEYS": keys}
+        arguments = argparse.Namespace(act=words[0], recording=words[-1], public_key=None, json=True)
+        return recording_command.main(resolve({}, environment), arguments)
+
+    assert [act(key, "verify", name) for name in names] == [0, 0]
+    assert act(new, "verify", names[0]) == 2
+    assert "needs the operator's key" in capsys.readouterr().err
+    assert act(new, "rewrap") == 1, "a key is missing"
+    assert act(f"{new},{key}", "rewrap") == 0
+    assert [act(new, "verify", name) for name in names] == [0, 0]
+    assert act(key, "verify", names[0]) == 2
+    assert act(f"{key},{new}", "rewrap") == 0
+    assert all(path.read_bytes() == content for path, content in media.items()), "the media were written again"
 
 
 async def rescan(environment: dict[str, str]) -> str:

@@ -30,7 +30,10 @@ _TYPES = {"m4s": "video/iso.segment", "mp4": "video/mp4", "m3u8": "application/v
 _SILENT_SECONDS = 5.0
 _BLOCK_SECONDS = 6.0
 _LOOK_SECONDS = 0.08
-_PART = re.compile(r"-(\d+)-(\d+)\.m4s")
+_PART = re.compile(r'^#EXT-X-PART:.*-(\d+)-(\d+)\.m4s"', re.MULTILINE)
+_HINTED = re.compile(r'^#EXT-X-PRELOAD-HINT:.*URI="([^"]+)"', re.MULTILINE)
+_AHEAD = 2
+"""The segments that a player may request in advance (RFC 8216bis, section 6.2.5.2)."""
 _SEGMENT = re.compile(r"^[0-9a-f]+-(\d+)\.m4s$", re.MULTILINE)
 
 
@@ -150,7 +153,8 @@ async def stop_broadcast(call: Call, meeting: str) -> Broadcast:
 async def watch_broadcast(call: Call, watch: str, piece: str) -> Response:
     """Return the playlist of an HLS output, or a segment. Anyone with the link may watch.
 
-    `_HLS_msn` and `_HLS_part` wait for that part (low-latency HLS).
+    `_HLS_msn` and `_HLS_part` wait for that part (low-latency HLS). A request for the part that the playlist hints
+    waits for it as well.
     """
     if not _STREAM_NAME.fullmatch(piece):
         raise not_found("There is no such stream.")
@@ -162,6 +166,8 @@ async def watch_broadcast(call: Call, watch: str, piece: str) -> Response:
     objects = call.services.archive.objects
     if piece == PLAYLIST:
         await _await_part(call, key)
+    elif piece.count("-") == 2:
+        await _await_hinted(call, key, piece)
     cache = "no-cache" if piece == PLAYLIST else "public, max-age=600"
     response = await file_response.send(call.request, objects, key, _TYPES[piece.rpartition(".")[2]], cache)
     response.headers["Access-Control-Allow-Origin"] = "*"
@@ -170,28 +176,68 @@ async def watch_broadcast(call: Call, watch: str, piece: str) -> Response:
 
 
 async def _await_part(call: Call, key: str) -> None:
-    """Wait until a playlist has the part that a player requests, at most a few seconds."""
-    try:
-        segment = int(call.request.args["_HLS_msn"])
-        part = int(call.request.args.get("_HLS_part", -1))
-    except (KeyError, ValueError):
+    """Wait until a playlist has what a player requests, at most a few seconds. Raises Problem 400 (RFC 8216bis)."""
+    arguments = call.request.args
+    if "_HLS_msn" not in arguments and "_HLS_part" not in arguments:
         return
+    try:
+        segment = int(arguments["_HLS_msn"])
+        part = int(arguments["_HLS_part"]) if "_HLS_part" in arguments else None
+    except (KeyError, ValueError) as error:
+        raise _no_such_part() from error
     end = time.monotonic() + _BLOCK_SECONDS
     while time.monotonic() < end:
         try:
             text = (await call.services.archive.objects.get(key)).decode()
         except (OSError, ValueError):
             return
-        if _newest(text) >= (segment, part) or "#EXT-X-ENDLIST" in text:
+        if "#EXT-X-ENDLIST" in text or _has(text, segment, part):
             return
+        if segment > _newest(text)[0] + _AHEAD:
+            raise _no_such_part()
         await asyncio.sleep(_LOOK_SECONDS)
 
 
+async def _await_hinted(call: Call, key: str, piece: str) -> None:
+    """Wait for a part if it is the next one, at most a few seconds."""
+    objects = call.services.archive.objects
+    end = time.monotonic() + _BLOCK_SECONDS
+    while time.monotonic() < end:
+        try:
+            await objects.info(key)
+        except FileNotFoundError:
+            try:
+                text = (await objects.get(f"{key.rpartition('/')[0]}/{PLAYLIST}")).decode()
+            except (OSError, ValueError):
+                return
+            if piece not in _HINTED.findall(text):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+        except OSError:
+            return
+        else:
+            return
+
+
+def _has(playlist: str, segment: int, part: int | None) -> bool:
+    """Return True if a playlist has a part, or with None the complete segment.
+
+    A part after the last one of a complete segment is the first one of the next segment.
+    """
+    done = max(map(int, _SEGMENT.findall(playlist)), default=-1)
+    if part is None or done < segment:
+        return done >= segment or (part is not None and _newest(playlist) >= (segment, part))
+    numbers = [int(number) for of, number in _PART.findall(playlist) if int(of) == segment]
+    return not numbers or part <= max(numbers) or _newest(playlist)[0] > segment
+
+
 def _newest(playlist: str) -> tuple[int, int]:
-    """Return the numbers of the newest segment and part in a playlist; a complete segment has all of its parts."""
-    parts = [(int(segment), int(part)) for segment, part in _PART.findall(playlist)]
-    whole = [(int(segment), 1 << 30) for segment in _SEGMENT.findall(playlist)]
-    return max([*parts, *whole], default=(-1, -1))
+    """Return the numbers of the newest part in a playlist, and of its segment."""
+    return max(((int(segment), int(part)) for segment, part in _PART.findall(playlist)), default=(-1, -1))
+
+
+def _no_such_part() -> Problem:
+    return Problem(400, "invalid_part", "_HLS_msn and _HLS_part must be numbers not far ahead of the playlist.")
 
 
 async def _public(services: Services, meeting: str) -> Broadcast:

@@ -126,7 +126,7 @@ class SealedStore:
         """Return an object's file, None if objects are not files, or the file is encrypted."""
         path = self.stored.local_path(key)
         try:
-            if path is not None and form.read_header(_beginning(path)) is not None:
+            if path is not None and _is_of_recording(key) and form.read_header(_beginning(path)) is not None:
                 return None
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return path
@@ -151,7 +151,7 @@ class SealedStore:
         known = self._headers.get(found.key)
         if known is None or known.tag != found.tag:
             header = None
-            if found.size >= form.HEADER_BYTES:
+            if found.size >= form.HEADER_BYTES and _is_of_recording(found.key):
                 header = form.read_header(self.stored.read(found.key, 0, form.HEADER_BYTES, found.tag))
             known = self._headers[found.key] = _Known(found.tag, found.size, header)
             _forget_oldest(self._headers)
@@ -199,6 +199,11 @@ class _ObjectReader(SeekableFile):
             at, kept = start, self._store.read(self.name, start, min(self._size, max(end, start + _PIECE)), self._tag)
             self._kept = (at, kept)
         return kept[start - at : end - at]
+
+
+def _is_of_recording(key: str) -> bool:
+    """Return False for live streams and lists, whose readers are in a hurry."""
+    return "/" in key and not key.startswith("_")
 
 
 def _beginning(path: Path) -> bytes:

@@ -92,11 +92,18 @@ class Playlist:
                 lines += [f"#EXTINF:{segment.seconds:.5f},", self._name(segment)]
         if self._is_over:
             lines.append("#EXT-X-ENDLIST")
+        elif shown:
+            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{self._next_name(shown[-1])}"')
         return "\n".join(lines) + "\n"
 
     def _complete(self, segment: _Segment) -> tuple[str, bytes]:
         segment.done = True
         return self._name(segment), b"".join(part.data for part in segment.parts)
+
+    def _next_name(self, newest: _Segment) -> str:
+        """Return the name of the next part, which players request before it is there."""
+        segment, number = (newest.number + 1, 0) if newest.done else (newest.number, len(newest.parts))
+        return f"{self._session}-{segment}-{number}.m4s"
 
     def _part_line(self, part: Part) -> str:
         independent = ",INDEPENDENT=YES" if part.independent else ""

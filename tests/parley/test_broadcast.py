@@ -13,6 +13,7 @@ import av
 from parley_client import Api
 from tests.sfu.server.test_whip import MUXER
 from tests.support.call import become_admin
+from tests.support.hls_rules import parsed, problems
 from tests.support.server import running_server
 
 LISTENER = Path(__file__).with_name("broadcast_listener.py")
@@ -37,6 +38,7 @@ async def test_a_meeting_goes_out_to_a_server_and_to_players() -> None:
                 await _shown(listener)
             await _until(host, base, lambda live: live["outputs"][0]["phase"] == "retrying")
             await _until_playable(server.url + state["outputs"][1]["watch_url"])
+            await _reload_as_players_do(server.url + state["outputs"][1]["watch_url"])
             assert await asyncio.to_thread(_read, server.url + state["outputs"][1]["watch_url"]) > 30
             async with _process(str(LISTENER), f"{url}/{KEY}") as listener:
                 await _shown(listener)
@@ -82,6 +84,36 @@ async def _until_playable(url: str) -> None:
                 if answer.status == 200:
                     return
             await asyncio.sleep(0.2)
+
+
+async def _reload_as_players_do(url: str) -> None:
+    """Reload part by part; each answer comes when it has the part, and keeps the rules. So does that for the hint."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+
+        async def playlist(**wanted: int | str) -> tuple[int, str]:
+            asked = {f"_HLS_{name}": str(value) for name, value in wanted.items()}
+            async with session.get(url, params=asked) as answer:
+                return answer.status, await answer.text()
+
+        _, text = await playlist()
+        assert problems(text) == []
+        for _ in range(6):
+            last = parsed(text).segments[-1]
+            segment, part = (last.number + 1, 0) if last.uri else (last.number, len(last.parts))
+            status, newer = await playlist(msn=segment, part=part)
+            assert status == 200 and problems(newer, text) == []
+            there = {one.number: one for one in parsed(newer).segments}
+            assert len(there[segment].parts) > part
+            text = newer
+        _, text = await playlist(msn=segment, part=99)  # that is the first of the next segment
+        assert parsed(text).segments[-1].number > segment
+        _, text = await playlist(msn=segment + 1)
+        assert {one.number: one for one in parsed(text).segments}[segment + 1].uri
+        hinted = parsed(text).attributes("PRELOAD-HINT")["URI"]
+        async with session.get(url.rpartition("/")[0] + f"/{hinted}") as answer:
+            assert (answer.status, (await answer.read())[4:8]) == (200, b"moof")
+        for wanted in ({"msn": segment + 50}, {"part": 1}, {"msn": "x"}):
+            assert (await playlist(**wanted))[0] == 400, wanted
 
 
 def _read(url: str) -> int:

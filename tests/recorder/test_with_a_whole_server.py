@@ -158,7 +158,7 @@ async def test_the_archive_is_rebuilt_from_its_files(server: RunningServer) -> N
         await api.request("PUT", f"/recordings/{held}/hold", {"held": True})
         before = await archive(api)
         assert before[held]["recording"]["held"]
-        assert len(before) == 2 and all(one["tracks"] and one["composition"] for one in before.values())
+        assert len(before) >= 2 and all(one["tracks"] and one["composition"] for one in before.values())
         environment = os.environ | {"PARLEY_DATA_DIR": str(server.data), "PARLEY_RUNTIME_DIR": str(server.runtime)}
         connection = await asyncpg.connect(embedded_postgres(resolve({}, environment)).dsn)
         try:
@@ -187,19 +187,19 @@ async def test_nothing_on_the_disk_can_be_read_without_the_key(
     key = (server.data / "secrets" / "recordings_keys").read_text()
     new = base64.b64encode(bytes(32)).decode()
     media = {path: content for path, content in contents.items() if path.suffix != ".key"}
-    names = sorted(path.parent.name for path in recordings.glob("rec_*/manifest.json"))
+    names = sorted(path.parent.name for path in recordings.glob("recording_*/manifest.json"))
 
     def act(keys: str, *words: str) -> int:
         environment = {"PARLEY_DATA_DIR": str(server.data), "PARLEY_RECORDINGS_KEYS": keys}
         arguments = argparse.Namespace(act=words[0], recording=words[-1], public_key=None, json=True)
         return recording_command.main(resolve({}, environment), arguments)
 
-    assert [act(key, "verify", name) for name in names] == [0, 0]
+    assert [act(key, "verify", name) for name in names] == [0] * len(names)
     assert act(new, "verify", names[0]) == 2
     assert "needs the operator's key" in capsys.readouterr().err
     assert act(new, "rewrap") == 1, "a key is missing"
     assert act(f"{new},{key}", "rewrap") == 0
-    assert [act(new, "verify", name) for name in names] == [0, 0]
+    assert [act(new, "verify", name) for name in names] == [0] * len(names)
     assert act(key, "verify", names[0]) == 2
     assert act(f"{key},{new}", "rewrap") == 0
     assert all(path.read_bytes() == content for path, content in media.items()), "the media were written again"

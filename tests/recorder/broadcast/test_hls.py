@@ -14,6 +14,7 @@ from recorder.broadcast.contract import Order
 from recorder.broadcast.encoders import AudioEncoder, VideoEncoder
 from recorder.broadcast.fragments import Fragmenter, Part, initialization
 from recorder.broadcast.playlist import PART_SECONDS, PART_TARGET, Playlist
+from tests.support.hls_rules import problems
 
 RATE = 30
 FIRST = 4
@@ -73,7 +74,9 @@ def test_the_playlist_names_what_is_stored_and_nothing_else(media: tuple[Unit, U
         change = playlist.add(part)
         there |= {name for name, _ in change.stored}
         there -= set(change.removed)
-        named = set(re.findall(r'URI="([^"]+)"|^([\w-]+\.m4s)$', playlist.text(), re.MULTILINE))
+        listed, _, hint = playlist.text().partition("#EXT-X-PRELOAD-HINT")
+        named = set(re.findall(r'URI="([^"]+)"|^([\w-]+\.m4s)$', listed, re.MULTILINE))
+        assert not any(name in hint for name in there)
         assert {one or other for one, other in named} <= there
     text = playlist.text()
     assert "#EXT-X-TARGETDURATION:2\n" in text
@@ -81,6 +84,27 @@ def test_the_playlist_names_what_is_stored_and_nothing_else(media: tuple[Unit, U
     assert not text.endswith("#EXT-X-ENDLIST\n")
     assert playlist.end().removed == []
     assert playlist.text().endswith("#EXT-X-ENDLIST\n")
+
+
+def test_the_playlist_keeps_the_rules_of_low_latency(media: tuple[Unit, Unit, list[Unit]]) -> None:
+    playlist, before = Playlist("ab12"), None
+    for part in cut(media[2]):
+        playlist.add(part)
+        if playlist.is_playable:
+            text = playlist.text()
+            assert problems(text, before) == []
+            before = text
+    playlist.end()
+    assert problems(playlist.text(), before) == []
+    assert before is not None
+    for broken, rule in (
+        (re.sub(r"#EXT-X-PRELOAD.*\n", "", before), "hint"),
+        (before.replace("DURATION=0.5", "DURATION=0.7"), "the target is"),
+        (before.replace("CAN-BLOCK-RELOAD=YES,", ""), "CAN-BLOCK-RELOAD"),
+        (before.replace("PART-HOLD-BACK=1.7", "PART-HOLD-BACK=0.7"), "PART-HOLD-BACK"),
+        (before.replace("TARGETDURATION:2", "TARGETDURATION:1"), "over the target"),
+    ):
+        assert any(rule in problem for problem in problems(broken)), rule
 
 
 def test_old_segments_are_removed_with_their_parts() -> None:

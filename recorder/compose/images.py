@@ -16,6 +16,8 @@ from objects.sealed_file import PLAIN, Files
 from recorder import containers
 from recorder.manifest import ManifestFile, ManifestTrack
 
+LEAD_MS = 2000
+"""The time for which a camera's first image is shown before it was taken: sound often comes first."""
 GAP_MS = 2000
 """The time without an image after which the connection counts as interrupted."""
 _HOLD_MS = 500
@@ -69,11 +71,16 @@ class Images:
         self._next: Decoded | None = None
 
     def at(self, ms: float, since: float = 0) -> Shown:
-        """Return the state at an instant; images from before `since` are not shown."""
+        """Return the state at an instant; images from before `since` are not shown.
+
+        The first image is shown shortly before its time.
+        """
         self._go_to(ms)
         while self._next is not None and self._next.ms <= ms:
             assert self._open is not None
             self._current, self._next = self._next, self._open.next()
+        if self._current is None and self._next is not None and self._next.ms - ms <= LEAD_MS:
+            return Shown(self._next)
         if self._current is None or self._current.ms < since - _EARLY_MS:
             return Shown()
         if self._next is not None and not self._may_rest and self._next.ms - self._current.ms >= GAP_MS:
@@ -88,9 +95,9 @@ class Images:
 
     def _go_to(self, ms: float) -> None:
         """Open the file that contains an instant, and seek near it without decoding if possible."""
-        file = next((file for file in reversed(self._files) if file.start_ms <= ms), None)
-        if file is None:
+        if ms < self._files[0].start_ms - LEAD_MS:
             return
+        file = next((file for file in reversed(self._files) if file.start_ms <= ms), self._files[0])
         if self._open is None or self._open.file is not file:
             self.close()
             self._open = _File(self._root, file, self._access)

@@ -1,7 +1,8 @@
 """Scenes of a film, each with its tiles: pure, from the manifest alone. Times are in ms since the recording began.
 
 A participant is in the picture from the start of its first track to the end of its last; without an image, its name and
-the reason are shown. A scene lasts until any of that, or the speaker, changes.
+the reason are shown. The first image of a camera that starts soon is shown already before. A scene lasts until any of
+that, or the speaker, changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from foundation.film_options import FilmOptions
 from recorder.compose.cuts import Cuts
+from recorder.compose.images import LEAD_MS
 from recorder.compose.layouts import Moment, Seen, Tile, arrange
 from recorder.manifest import Manifest, ManifestTrack
 
@@ -126,7 +128,7 @@ def _moment(persons: Sequence[_Person], screens: Sequence[ManifestTrack], speake
 
 def _seen(person: _Person, at: int) -> Seen:
     heard = any(_within(running(track), at) and not _within(track.muted, at) for track in person.microphones)
-    image = _shown(person.cameras, at)
+    image = _shown(person, at)
     if image is None:
         return Seen(person.participant, person.name, None, not heard, _note(person, at))
     return Seen(person.participant, person.name, image.track, not heard, since_ms=_since(image, at))
@@ -141,14 +143,27 @@ def _note(person: _Person, at: int) -> str:
     return CAMERA_OFF if person.cameras else ""
 
 
-def _shown(cameras: Iterable[ManifestTrack], at: int) -> ManifestTrack | None:
-    return next((t for t in cameras if _within(running(t), at) and not _within(t.muted, at)), None)
+def _shown(person: _Person, at: int) -> ManifestTrack | None:
+    """Return the camera that is visible at an instant, or is about to be: a participant's sound often comes first."""
+    cameras = person.cameras
+    found = next((t for t in cameras if _within(running(t), at) and not _within(t.muted, at)), None)
+    if found is not None:
+        return found
+    joined = max((start for start, _ in person.present if start <= at), default=at)
+    coming = ((_first_image(t), t) for t in cameras if t.files)
+    return next((t for first, t in coming if at < first <= joined + LEAD_MS), None)
+
+
+def _first_image(track: ManifestTrack) -> int:
+    """Return when a track with media is visible for the first time."""
+    first = min(start for start, _ in running(track))
+    return max([first, *(end for start, end in track.muted if start <= first < end)])
 
 
 def _since(track: ManifestTrack, at: int) -> int:
     """Return the start of the time for which a track, visible at an instant, has been visible."""
     begun = [start for start, end in running(track) if start <= at < end]
-    return max([*begun, *(end for _, end in track.muted if end <= at)])
+    return max([*begun, *(end for _, end in track.muted if end <= at)], default=0)
 
 
 def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
@@ -160,7 +175,7 @@ def _persons(tracks: Sequence[ManifestTrack]) -> list[_Person]:
         _Person(
             participant,
             own[-1].name or participant,
-            _merged(span for track in own for span in (_whole(track), *track.muted) if span is not None),
+            _from_start(_merged(span for track in own for span in (_whole(track), *track.muted) if span is not None)),
             own,
             [track for track in own if track.source == "camera"],
             [track for track in own if track.media == "audio" and track.source == "microphone"],
@@ -178,6 +193,11 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
         else:
             merged.append((start, end))
     return merged
+
+
+def _from_start(spans: list[Span]) -> list[Span]:
+    """Return the spans; one that begins with the recording, but for a moment, begins at 0."""
+    return [(0 if index == 0 and start < LEAD_MS else start, end) for index, (start, end) in enumerate(spans)]
 
 
 def _within(spans: Iterable[Span], at: int) -> bool:

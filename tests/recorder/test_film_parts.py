@@ -132,6 +132,27 @@ def test_a_tile_says_why_there_is_no_image() -> None:
     assert {found["bob", second] for second in range(20)} == {""}
 
 
+def test_a_camera_that_starts_soon_is_shown_from_the_start(root: Path) -> None:
+    """Of three people with sound from the start, one has a camera within 2 s, one later, one mutes it until then."""
+    camera_file(root / "rec" / "soon.webm", BLUE, 2, [])
+    people = [
+        *(track(f"mic-{name}", name, "microphone", 100, 6000) for name in ("ada", "bob", "cem")),
+        track("soon", "ada", "camera", 1500, 2000),
+        track("late", "bob", "camera", 2500, 2000),
+        msgspec.structs.replace(track("open", "cem", "camera", 1000, 4000), muted=[(500, 1800)]),
+    ]
+    found = scenes(manifest_of(6100, *people), FilmOptions())
+    shown = {tile.participant: (tile.track, tile.note) for tile in found[0].tiles}
+    assert shown == {"ada": ("soon", ""), "bob": (None, CAMERA_OFF), "cem": ("open", "")}
+    assert found[0].start_ms == 0
+    reader = Images(root, people[3])
+    first = reader.at(0).image
+    assert first is not None and first.ms == 1500
+    assert [reader.at(ms).image for ms in (700, 1500)] == [first, first]
+    late = Images(root, track("soon", "ada", "camera", 2500, 2000))
+    assert late.at(100).image is None
+
+
 @pytest.mark.parametrize(
     ("hertz", "rate"), [(30, 30), (29.97, 30), (25, 25), (24, 24), (18, 20), (15, 15), (5, 15), (60, 30)]
 )

@@ -148,7 +148,7 @@ async def test_whoever_has_the_link_may_watch_while_it_is_live(people: People, c
     await told(host, broadcast)
     directory = config.recordings_dir / "_live" / "recorder-1" / output["id"]
     directory.mkdir(parents=True)
-    (directory / "live.m3u8").write_text("#EXTM3U\nab-3-1.m4s\n")
+    (directory / "live.m3u8").write_text('#EXTM3U\n#EXT-X-PART:DURATION=0.5,URI="ab-3-1.m4s"\n')
     (directory / "other.json").write_text("{}")
     async with nobody.session.get(f"{host.server.url}{output['watch_url']}?_HLS_msn=3&_HLS_part=1") as answer:
         assert answer.status == 200

@@ -424,6 +424,8 @@ REASONS = {
     "RoomEvent.AudioPlaybackStatusChanged": "these browsers play without a user gesture",
     "RoomEvent.VideoPlaybackStatusChanged": "these browsers play without a user gesture",
     "RoomEvent.RecordingStatusChanged": "nothing is recorded in this run",
+    "RoomEvent.DCBufferStatusChanged": "depends on how fast the link drains",
+    "RoomEvent.LocalAudioSilenceDetected": "the fake microphone beeps",
     "RoomEvent.MetricsReceived": "sent by agents",
     "ParticipantEvent.TrackSubscriptionFailed": "both browsers decode every codec of this run",
     "ParticipantEvent.LocalTrackCpuConstrained": "depends on the browser's encoder",

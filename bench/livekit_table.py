@@ -88,7 +88,8 @@ def table(outcomes: dict[str, Outcome], version: str, members: list[str], events
         f"`livekit-client` {version} in Chromium and Firefox against each server."
         " `python -m bench.livekit_conformance`\n"
         "wrote this page. The fake microphone plays short beeps, which not every server detects as speech.\n"
-        "Firefox runs without a screen to share.\n"
+        "Firefox runs without a screen to share. What LiveKit's server does after it was killed varies between runs.\n"
+        "A cell says why something has no check, or how its check failed.\n"
         "Other statements of the page on [LiveKit's SDKs](livekit.md) were tested by hand.\n\n"
         f"## Checks\n\n{head}" + "\n".join(checks)
         + f"\n\n## Rooms and participants\n\n{head}" + "\n".join(told)

@@ -65,7 +65,7 @@ _QUALITIES = {
     "poor": models.ConnectionQuality.POOR,
     "lost": models.ConnectionQuality.LOST,
 }
-_RETURNS = (Code.SHUTDOWN, Code.MOVED, Code.NOT_READY)
+_RETURNS = (Code.SHUTDOWN, Code.MOVED, Code.NOT_READY, Code.UNKNOWN_SESSION)
 
 
 def kind_of(kind: str) -> "models.ParticipantInfo.Kind":

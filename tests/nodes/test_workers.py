@@ -1,4 +1,7 @@
-"""Two sfu processes on one machine, one of them killed in a recorded call: call and recording continue."""
+"""Two sfu processes on one machine, one of them killed in a recorded call: call and recording continue.
+
+A client of LiveKit's comes back by itself, too.
+"""
 
 import asyncio
 import json
@@ -9,12 +12,14 @@ from parley_client import Api, Attendance, Room
 from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
+from tests.support import livekit_client
 from tests.support.call import become_admin, received, send
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import eventually
 
 
 async def test_a_recorded_call_goes_on_at_the_other_worker() -> None:
-    with running_server(workers="2", inference="false") as server:
+    with running_server(workers="2", inference="false", livekit_keys=livekit_client.KEYS) as server:
         async with Api(server.url) as admin:
             await become_admin(admin, server.setup_token)
             meeting = await admin.create_meeting("Recorded")
@@ -23,6 +28,7 @@ async def test_a_recorded_call_goes_on_at_the_other_worker() -> None:
 
 async def _record(server: RunningServer, admin: Api, meeting: str) -> None:
     sending: list[asyncio.Task[None]] = []
+    token = livekit_client.access_token("eve", meeting, attributes={"parley.consent": "recording"})
 
     async def publish(room: Room) -> None:
         recording = room.state.recording
@@ -34,6 +40,7 @@ async def _record(server: RunningServer, admin: Api, meeting: str) -> None:
         Attendance(admin, meeting, "Ada", prepare=publish) as speaker,
         Api(server.url) as guest,
         Attendance(guest, meeting, "Grace") as listener,
+        livekit_client.livekit_client(server.url, token, one_peer=True) as theirs,
     ):
         assert listener.room is not None and speaker.room is not None
         participant = speaker.room.state.info
@@ -41,12 +48,15 @@ async def _record(server: RunningServer, admin: Api, meeting: str) -> None:
         await admin.start_recording(meeting)
         await received(listener.room, {"audio": 170, "video": 80})
         first = (await admin.request("GET", f"/meetings/{meeting}/room"))["node"]
+        await eventually(lambda: theirs.seen and theirs.heard, 30)
+        seen_before = set(theirs.seen)
         os.kill(server.part_pid(f"sfu-{first[-1]}"), signal.SIGKILL)
         again = await speaker.joined(2)
         there = await listener.joined(2)
         await received(there, {"audio": 20, "video": 5})
         assert again.state.info is not None and participant is not None
         assert again.state.info.participant == participant.participant
+        await eventually(lambda: set(theirs.seen) - seen_before, 60)
         room = await admin.request("GET", f"/meetings/{meeting}/room")
         assert room["live"] and room["node"] != first and room["recording"]
         await received(there, {"audio": 170, "video": 80})

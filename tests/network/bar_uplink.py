@@ -106,7 +106,7 @@ def _short_of_time(sent: list[dict[str, Any]]) -> float:
 
 async def _beside_upload(tmp_path: Path, seed: int, milliseconds: int, control: str) -> bool:
     up = LinkSettings(delay=25 * MS, **queue_of(4, milliseconds))
-    async with uplink_call(tmp_path, up, seed) as call:
+    async with uplink_call(tmp_path, up, seed, contrast=12, flicker=4) as call:
         await asyncio.sleep(8)  # the browser has found its rate
         with tcp_load(call.link, control, upload=True) as load:
             await asyncio.sleep(3)

@@ -283,7 +283,7 @@ class Adaptation:
         subscriber = self._subscribers.get(participant.participant)
         if subscriber is None or subscriber.subscribe_peer is not holder.subscribe_peer:
             subscriber = self._subscribers[participant.participant] = AdaptedSubscriber(holder.subscribe_peer)
-        spare_sounds(subscriber, self._sound, now)
+        spare_sounds(subscriber, self._sound, self._speaker, now)
         if subscriber.is_settled(participant.session, self._layers_changed) and self._is_affordable(subscriber, now):
             return False
         shown = {

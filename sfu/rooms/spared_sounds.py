@@ -35,18 +35,18 @@ def audio_rate_to(subscribe_peer: SubscribePeer, now: int) -> float:
     )
 
 
-def spare_sounds(subscriber: AdaptedSubscriber, room_rate: float, now: int) -> None:
+def spare_sounds(subscriber: AdaptedSubscriber, room_rate: float, speaker: str | None, now: int) -> None:
     """Leave out silent audio tracks on a thin link, unless the audio of the whole room fits; bring back those of people
-    who speak.
+    who speak. `speaker` is the participant who speaks, or spoke last.
     """
     bandwidth = subscriber.subscribe_peer.bandwidth
     if bandwidth is None or (not subscriber.spared and fits(room_rate, bandwidth.rate)):
         return
     if bandwidth.rate < _ENOUGH or subscriber.spared:
-        _choose(subscriber, bandwidth.rate, now)
+        _choose(subscriber, bandwidth.rate, speaker, now)
 
 
-def _choose(subscriber: AdaptedSubscriber, estimate: float, now: int) -> None:
+def _choose(subscriber: AdaptedSubscriber, estimate: float, speaker: str | None, now: int) -> None:
     shown = {
         downtrack.uptrack.track: downtrack
         for downtrack in subscriber.subscribe_peer.downtracks.values()
@@ -54,7 +54,7 @@ def _choose(subscriber: AdaptedSubscriber, estimate: float, now: int) -> None:
     }
     before = {track: left for track, left in subscriber.spared.items() if shown.get(track) is left and left.paused}
     sounds = [
-        (track, _sound(downtrack.uptrack, now))
+        (track, _sound(downtrack.uptrack, speaker, now))
         for track, downtrack in shown.items()
         if downtrack.uptrack is not None and (track in before or not downtrack.paused)
     ]
@@ -66,8 +66,10 @@ def _choose(subscriber: AdaptedSubscriber, estimate: float, now: int) -> None:
     subscriber.spared = {track: shown[track] for track in leave}
 
 
-def _sound(uptrack: UpTrack, now: int) -> Sound:
+def _sound(uptrack: UpTrack, speaker: str | None, now: int) -> Sound:
     stream = uptrack.streams[0]
     progress = stream.progress
-    tells = uptrack.tells_levels and uptrack.source is Source.MICROPHONE and progress.heard_at > 0
-    return Sound(stream.bits_per_second if stream.active(now) else 0.0, now - progress.spoke_at if tells else None)
+    rate = stream.bits_per_second if stream.active(now) else 0.0
+    if not uptrack.tells_levels or uptrack.source is not Source.MICROPHONE or not progress.heard_at:
+        return Sound(rate, None)
+    return Sound(rate, now - progress.spoke_at, progress.loudness, uptrack.participant == speaker)

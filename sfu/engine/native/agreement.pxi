@@ -91,6 +91,8 @@ def _disagreements():
         "loudness.SMOOTHING_NS": (SMOOTHING_NS, loudness.SMOOTHING_NS),
         "loudness.PACKET_NS": (LEVEL_NS, loudness.PACKET_NS),
         "loudness.SPEAKING": (SPEAKING, loudness.SPEAKING),
+        "loudness.LOUDEST_NOISE": (LOUDEST_NOISE, loudness.LOUDEST_NOISE),
+        "loudness.NOISE_RISES": (NOISE_RISES, loudness.NOISE_RISES),
         "feedback_analyser.MAX_RATES": (RATES_MAX, feedback_analyser.MAX_RATES),
     }
     names = [name for name, (copy, original) in copies.items() if copy != original]

@@ -74,3 +74,5 @@ cdef int64_t RESUMED_NS = 1000000000
 cdef int64_t SMOOTHING_NS = 250000000
 cdef int64_t LEVEL_NS = 20000000
 cdef double SPEAKING = 6.0
+cdef double LOUDEST_NOISE = 12.0
+cdef double NOISE_RISES = 1.0

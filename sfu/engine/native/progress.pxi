@@ -85,9 +85,22 @@ cdef void progress_hear(Progress *progress, int level, bint voice, int64_t arriv
         target /= 2
     if arrival - progress.heard_at > SMOOTHING_NS:
         loudness_move(progress, 0, arrival - LEVEL_NS)
+    noise_follow(progress, target, arrival)
+    target = target - progress.noise if target > progress.noise else 0
     loudness_move(progress, target, arrival)
     if progress.loudness >= SPEAKING:
         progress.spoke_at = arrival
+
+
+cdef void noise_follow(Progress *progress, double target, int64_t at) noexcept nogil:
+    """Let the noise follow the level: slowly up, quickly down."""
+    cdef double elapsed = at - progress.heard_at
+    if elapsed <= 0:
+        return
+    if target < progress.noise:
+        progress.noise = target + (progress.noise - target) * exp(-elapsed / SMOOTHING_NS)
+    else:
+        progress.noise = min(progress.noise + NOISE_RISES * elapsed / 1e9, target, LOUDEST_NOISE)
 
 
 cdef void loudness_move(Progress *progress, double target, int64_t at) noexcept nogil:

@@ -88,6 +88,7 @@ cdef struct Progress:
     int64_t oversize
     int64_t largest
     double loudness
+    double noise
     int64_t heard_at
     int64_t spoke_at
     int64_t voice_level

@@ -84,6 +84,16 @@ def test_packets_that_stop_are_silence():
     assert room.play(500, bob=30) == "bob"
 
 
+def test_the_noise_of_a_room_is_no_speech():
+    room = Room()
+    room.play(8000, alice=30, bob=49)
+    for _ in range(4):
+        assert room.play(700, alice=30, bob=49) == "alice"
+        assert room.play(700, alice=127, bob=49) == "alice"
+    assert room.levels.loudest(3) == ["alice"]
+    assert room.play(1000, alice=127, bob=30) == "bob"
+
+
 def test_who_leaves_is_no_speaker():
     room = Room()
     room.play(1000, alice=30, bob=50)

@@ -29,6 +29,28 @@ def test_silent_microphones_without_dtx_are_left_out_of_a_thin_link_until_they_s
     assert [sounds[person].stream is not None for person in people] == [True, False, True, False]
 
 
+@pytest.mark.parametrize("noise", [50, 40])
+def test_noisy_microphones_without_dtx_do_not_replace_who_speaks(noise: int) -> None:
+    """Noise of 50 is recognised as such; louder noise comes after what is louder still."""
+    call = Call(LinkSettings(rate=500_000, delay=20 * MS), cameras=6)
+    for camera in call.cameras:
+        camera.sound, camera.level = 150, noise
+    call.cameras[-1].level = 25
+    call.run(12)
+    assert sending(call)[-1]
+    assert sum(sending(call)) <= (1 if noise == 50 else 3)
+
+
+def sending(call: Call) -> list[bool]:
+    """Return whose sound is sent."""
+    sent = {
+        downtrack.uptrack.participant
+        for downtrack in call.subscription.subscribe_peer.downtracks.values()
+        if downtrack.kind == "audio" and downtrack.uptrack is not None and not downtrack.paused
+    }
+    return [camera.person.membership.participant.participant in sent for camera in call.cameras]
+
+
 def test_sound_that_fits_is_not_sorted_out(monkeypatch: pytest.MonkeyPatch) -> None:
     sorted_out: list[float] = []
 

@@ -90,10 +90,14 @@ class Unpublish(Message, tag="unpublish", frozen=True, kw_only=True):
 
 
 class MediaControl(Message, tag="media-control", frozen=True, kw_only=True):
-    """Mutes or unmutes one of the client's own tracks."""
+    """Mutes or unmutes one of the client's own tracks.
+
+    `too_slow` is true if the client paused it because its network is too slow.
+    """
 
     track: str
     muted: bool
+    too_slow: bool = False
 
 
 class Subscribe(Message, tag="subscribe", frozen=True, kw_only=True):

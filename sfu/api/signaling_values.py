@@ -84,7 +84,8 @@ class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With `backup_of`, the id of
     one of the client's own tracks, the section carries that track in the codec that `backup` asked for. `track` is an
     id chosen by the client (`t-` and 16 hexadecimal digits) instead of by the server. `name`, `width`, `height` and
-    `sealed` are shown to others as in TrackInfo.
+    `sealed` are shown to others as in TrackInfo. `continuous` sound, such as music, is also sent while it is quiet; a
+    microphone may otherwise pause then (DTX, RFC 7587).
     """
 
     mid: str
@@ -98,6 +99,7 @@ class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     width: Annotated[int, msgspec.Meta(ge=0, le=16384)] = 0
     height: Annotated[int, msgspec.Meta(ge=0, le=16384)] = 0
     sealed: bool = False
+    continuous: bool = False
 
 
 class AnsweredTrack(msgspec.Struct, frozen=True, kw_only=True):

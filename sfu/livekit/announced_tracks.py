@@ -133,6 +133,7 @@ class AnnouncedTracks:
             codec=added.codec,
             scalability=scalability,
             backup_of=added.backup_of,
+            continuous=request.disable_dtx,
             track=added.track,
             name=request.name[:256],
             width=min(request.width, 16384),

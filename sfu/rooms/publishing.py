@@ -150,11 +150,17 @@ def unpublish(room: LiveRoom, participant: Participant, track: str, now: int) ->
     distribution.refresh_all(room, now)
 
 
-def set_muted(room: LiveRoom, participant: Participant, track: str, muted: bool, now: int) -> None:
-    """Mute or unmute one of the participant's own tracks; raises Refused. A host's mute stays in any case."""
+def set_muted(
+    room: LiveRoom, participant: Participant, track: str, muted: bool, now: int, *, too_slow: bool = False
+) -> None:
+    """Mute or unmute one of the participant's own tracks; raises Refused. A host's mute stays in any case.
+
+    `too_slow`: it was muted because the participant's network is too slow.
+    """
     uptrack = _own(participant, track)
     if uptrack.muted_by_host and not muted:
         raise Refused(Code.NOT_PERMITTED, "A host has muted this track.")
+    uptrack.too_slow = muted and too_slow
     if uptrack.muted != muted:
         uptrack.muted = muted
         if uptrack.hushed and not muted:

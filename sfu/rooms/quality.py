@@ -23,6 +23,7 @@ _WORSE, _BETTER = 2, 3  # consecutive samples needed for a change, one every 0.8
 _RANKS = {"": 0, "good": 1, "poor": 2, "lost": 3}
 _LOST_NS = 1_000_000_000
 _STILL = (Source.SCREEN, Source.SCREEN_AUDIO)  # may send nothing for long while the picture does not change
+_LAGS = 4.0  # measured loss is an average over some seconds; at first it is lower than the reported one
 _POOR, _GOOD = (0.08, 400 * _MS), (0.02, 200 * _MS)
 """The loss and round trip from which on a connection has at best this quality."""
 
@@ -235,16 +236,30 @@ def _subscribe_peer(participant: Participant) -> SubscribePeer | None:
 
 
 def _level(person: _Person, participant: Participant) -> str:
-    """Return the quality of a connection by its current loss, in either direction, and its round trip."""
+    """Return the quality of a connection by its current loss, in either direction, its round trip, and whether it is
+    too slow for a camera.
+    """
     lost = 0.0
     if participant.publish is not None:
         for uptrack in participant.publish.uptracks.values():
+            if uptrack.too_slow:
+                return "poor"
             lost = max([lost, *(stream.fraction_lost / 256 for stream in uptrack.streams)])
     subscribe_peer = _subscribe_peer(participant)
     if subscribe_peer is not None:
-        shown = (one.fraction_lost / 256 for one in subscribe_peer.downtracks.values() if one.uptrack is not None)
-        lost = max([lost, *shown])
+        lost = max(lost, _lost_on_the_way(subscribe_peer))
     for level, (loss, round_trip) in (("poor", _POOR), ("good", _GOOD)):
         if lost >= loss or (person.round_trip or 0) >= round_trip:
             return level
     return ""
+
+
+def _lost_on_the_way(subscribe_peer: SubscribePeer) -> float:
+    """Return the share of packets lost between the server and a subscriber. Its reports also count what a publisher's
+    link has lost, which feedback about packets does not.
+    """
+    tracks = subscribe_peer.downtracks.values()
+    reported = max((one.fraction_lost / 256 for one in tracks if one.uptrack is not None), default=0.0)
+    bandwidth = subscribe_peer.bandwidth
+    measured = bandwidth.link_loss if bandwidth is not None else None
+    return reported if measured is None else min(reported, _LAGS * measured)

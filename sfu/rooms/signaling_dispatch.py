@@ -38,7 +38,7 @@ def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMe
         case signaling.Unpublish():
             publishing.unpublish(room, participant, message.track, now)
         case signaling.MediaControl():
-            publishing.set_muted(room, participant, message.track, message.muted, now)
+            publishing.set_muted(room, participant, message.track, message.muted, now, too_slow=message.too_slow)
         case signaling.Subscribe():
             subscribing.set_wants(room, participant, message.tracks, now)
         case signaling.Consent():
@@ -118,6 +118,7 @@ def _offer(room: LiveRoom, participant: Participant, message: signaling.Offer, n
             entry.width,
             entry.height,
             entry.sealed,
+            entry.continuous,
         )
         for entry in message.tracks
     }

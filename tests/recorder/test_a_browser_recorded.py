@@ -72,16 +72,6 @@ async ({meeting, codec, scalability, seconds, width, height}) => {
 """
 
 
-WITH_DTX = """
-(() => {
-  const apply = RTCPeerConnection.prototype.setRemoteDescription;
-  RTCPeerConnection.prototype.setRemoteDescription = function({type, sdp}) {
-    return apply.call(this, {type, sdp: sdp.replace('useinbandfec=1', 'useinbandfec=1;usedtx=1')});
-  };
-})()
-"""
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
     with running_server() as running:
@@ -146,7 +136,6 @@ async def test_silence_that_is_not_sent_is_as_long_in_the_file(server: RunningSe
         await api.login("admin", PASSWORD)
         meeting = await api.create_meeting("Silent")
         page = await open_page(browser, server.url)
-        await page.evaluate(WITH_DTX)
         wanted = {"codec": "VP8", "scalability": "L1T1", "width": 320, "height": 180}
         await page.evaluate(PUBLISH, {"meeting": meeting, "seconds": SECONDS, **wanted})
         recording = (await api.start_recording(meeting))["id"]

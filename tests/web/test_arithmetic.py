@@ -248,6 +248,8 @@ async def test_the_word_for_a_network_fits_what_is_seen(page: Page) -> None:
         [reading, {"told": "good"}, "fair"],
         [reading, {"told": "lost"}, "poor"],
         [reading | {"lossOut": 0.2}, {}, "poor"],
+        [reading | {"lossIn": 0.2}, {}, "good"],
+        [reading | {"lossIn": 0.2}, {"told": "good"}, "poor"],
     ]
     body = "return argument.map(([reading, seen]) => module.qualityOf(reading, seen));"
     assert await call(page, "/sdk/statistics.js", body, cases) == [expected for _, _, expected in cases]

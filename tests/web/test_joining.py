@@ -43,6 +43,7 @@ async def test_the_offer_follows_the_room_info_with_what_was_published_before(
     assert offer.peer == "publish"
     assert not offer.restart
     assert [(track.source, track.muted) for track in offer.tracks] == [("camera", False), ("microphone", True)]
+    assert not any(track.continuous for track in offer.tracks)
     assert "a=simulcast:send q;h;f" in offer.sdp
     assert "a=candidate" not in offer.sdp, "nothing waits for ICE gathering"
     assert "usedtx=1" not in offer.sdp

@@ -197,6 +197,21 @@ async def test_a_failed_peer_is_replaced_with_its_media(page: Page, server: Scri
     assert {track.source for track in offer.tracks} == {"camera", "microphone"}
 
 
+async def test_music_is_offered_as_continuous(page: Page, server: ScriptedServer) -> None:
+    await page.evaluate(
+        """async () => {
+          const room = newRoom();
+          const music = await sdk.openMicrophone();
+          music.contentHint = 'music';
+          await room.publish('microphone', music);
+          void room.join();
+        }"""
+    )
+    session = await server.session()
+    await session.welcome()
+    assert [track.continuous for track in (await session.expect(signaling.Offer)).tracks] == [True]
+
+
 async def test_a_peer_whose_answer_never_comes_is_replaced(page: Page, server: ScriptedServer) -> None:
     await page.evaluate(
         """async () => {

@@ -333,7 +333,8 @@ export class PublishPeer extends Emitter {
       if (!published || transceiver.mid === null) continue;
       const video = { codec: published.codec, scalability: scalabilityOf(transceiver.sender) };
       const isVideo = published.media === 'video';
-      tracks.push({ mid: transceiver.mid, source, muted: this.isMuted(published), ...(isVideo ? video : {}) });
+      const continuous = source === 'microphone' && isMusic(source, published.mediaTrack); // speech may pause in silence
+      tracks.push({ mid: transceiver.mid, source, muted: this.isMuted(published), ...(isVideo ? video : {}), ...(continuous ? { continuous } : {}) });
     }
     for (const { source, codec, of, transceiver } of this.#backups.values()) {
       if (transceiver.mid !== null) tracks.push({ mid: transceiver.mid, source, codec, backup_of: of });

@@ -331,7 +331,10 @@ export class Room extends Emitter {
 
   /** @param {Published} published */
   #tellMuted(published) {
-    if (published.track) this.#signaling.send({ kind: 'media-control', track: published.track, muted: this.#publish.isMuted(published) });
+    if (!published.track) return;
+    const muted = this.#publish.isMuted(published);
+    const tooSlow = muted && !published.muted; // the uplink carries hardly more than sound
+    this.#signaling.send({ kind: 'media-control', track: published.track, muted, ...(tooSlow ? { too_slow: true } : {}) });
   }
 
   #uplinkChanged() {

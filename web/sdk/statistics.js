@@ -80,7 +80,7 @@ export function summarise(now, before, at, atBefore) {
 /**
  * @typedef {'good'|'fair'|'poor'|'unknown'} Quality
  * @typedef {{paused: boolean, told: string, isThin: boolean}} Seen other evidence about the network: whether a video is paused for
- *   lack of bandwidth, the server's rating of our uplink, and whether we send less because of it
+ *   lack of bandwidth, the server's rating of our connection, and whether we send less because of our uplink
  */
 
 /**
@@ -90,7 +90,8 @@ export function summarise(now, before, at, atBefore) {
 export function qualityOf(reading, { paused = false, told = '', isThin = false } = {}) {
   if (paused || isThin || told === 'poor' || told === 'lost') return 'poor';
   if (reading.roundTripMs === null) return 'unknown';
-  const loss = Math.max(reading.lossIn, reading.lossOut);
+  // Packets that did not arrive may have been lost on a publisher's link. The server knows what our own link has lost.
+  const loss = Math.max(told ? reading.lossIn : 0, reading.lossOut);
   if (loss > 0.08 || reading.roundTripMs > 600) return 'poor';
   if (loss > 0.02 || reading.roundTripMs > 250 || told === 'good') return 'fair';
   return 'good';

@@ -41,7 +41,8 @@ class PublishPolicy:
     """Limits on what a publisher may send. Sections beyond a maximum, or without any of `codecs`, are rejected.
 
     `preferred`, or a section's codec in `by_mid`, is put first if it was offered: browsers send the first codec of an
-    answer. With `data` one section of data channels is accepted.
+    answer. With `data` one section of data channels is accepted. The sound of the mids in `pausing` may pause while it
+    is silent (DTX).
 
     `shows` holds, by mid, the streams sent on sections where the client only receives; the others of these are
     inactive.
@@ -54,6 +55,7 @@ class PublishPolicy:
     by_mid: Mapping[str, Codec] = field(default_factory=dict)
     data: bool = False
     shows: Mapping[str, PlaybackStream] | None = None
+    pausing: frozenset[str] = frozenset()
 
 
 class PublishNegotiation:
@@ -124,7 +126,8 @@ def _decide(
         streams=offered_streams(section),
         msid=section.msids[0].stream if section.msids else "",
     )
-    return media, _accepting(section, media, extensions)
+    answered = _accepting(section, media, extensions)
+    return media, _pausing(answered, media) if media.mid in policy.pausing else answered
 
 
 def only_receives(description: SessionDescription, section: MediaSection) -> bool:
@@ -140,6 +143,15 @@ def _accepting(section: MediaSection, media: NegotiatedMedia, extensions: tuple[
         rids=tuple(Rid(rid, sends=False) for rid in media.rids),
         simulcast=Simulcast(receive=tuple((SimulcastStream(rid),) for rid in media.rids)) if simulcast else None,
     )
+
+
+def _pausing(section: MediaSection, media: NegotiatedMedia) -> MediaSection:
+    """Let the other side send next to nothing while it is silent (RFC 7587, section 3.1.3)."""
+    lines = [
+        replace(line, text=f"{line.text};usedtx=1") if media.payloads[line.payload_type].codec is Codec.OPUS else line
+        for line in section.parameters
+    ]
+    return replace(section, parameters=tuple(lines))
 
 
 def _preferred_first(payloads: dict[int, NegotiatedPayload], preferred: Codec | None) -> dict[int, NegotiatedPayload]:

@@ -34,6 +34,12 @@ class Declared:
     width: int = 0
     height: int = 0
     sealed: bool = False
+    continuous: bool = False
+
+    @property
+    def may_pause(self) -> bool:
+        """True if nothing need be sent while it is silent."""
+        return self.source is Source.MICROPHONE and not self.continuous
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,8 @@ class NegotiatedPublishPeer(PublishPeer):
             self.peer.restart_ice()
         chosen = {mid: said.codec for mid, said in declared.items() if said.codec is not None}
         codecs = frozenset(Codec) if red else frozenset(Codec) - {Codec.RED}
-        policy = PublishPolicy(codecs=codecs, by_mid=chosen, data=self.data is not None, shows=shows)
+        pausing = frozenset(mid for mid, said in declared.items() if said.may_pause)
+        policy = PublishPolicy(codecs=codecs, by_mid=chosen, data=self.data is not None, shows=shows, pausing=pausing)
         answer = self._negotiation.answer(sdp, self.peer.local(self._context.candidates), policy)
         self.peer.set_remote(answer.remote, now)
         if self.data is not None and answer.data:

@@ -49,7 +49,8 @@ class About(NamedTuple):
 
 class UpTrack:
     """A published track. `muted` is set by its publisher, `muted_by_host` by a host; `permitted` follows the grants.
-    A track is `hushed` while an application has muted it in its publisher's place.
+    A track is `hushed` while an application has muted it in its publisher's place, and `too_slow` while its publisher
+    has muted it because its network is too slow.
 
     `backup` carries the same content in another codec, for those who cannot decode this one. It is not announced
     itself; its `backup_of` is this track's id. `layers` counts the distinguishable layers of each stream.
@@ -68,6 +69,7 @@ class UpTrack:
         self.muted = False
         self.muted_by_host = False
         self.hushed = False
+        self.too_slow = False
         self.permitted = True
         self.backup: UpTrack | None = None
         self.backup_of = ""

@@ -164,6 +164,13 @@ class Bandwidth:
         return self._estimator.is_drained
 
     @property
+    def link_loss(self) -> float | None:
+        """The share of packets that the subscriber's link has lost lately, None if it sends no feedback about
+        packets.
+        """
+        return self._estimator.state.loss if self._estimator.has_feedback else None
+
+    @property
     def media_share(self) -> float:
         """The part of the estimate for media; the rest is for repairs and RTCP. Losses of a full link need no room for
         repairs, since less will be lost once less is sent.

@@ -94,6 +94,29 @@ def test_everyone_is_told_within_two_seconds_whose_network_is_bad() -> None:
     assert quality_of(call, publisher) == "poor"
 
 
+def test_a_viewer_is_not_blamed_for_what_a_publisher_has_lost() -> None:
+    call = Call(WIDE)
+    call.run(4)
+    subscription = call.bob.membership.participant.subscription
+    assert subscription is not None
+    for _ in range(20):
+        for downtrack in subscription.subscribe_peer.downtracks.values():
+            downtrack.fraction_lost = 100  # as reported, though everything that was sent has arrived
+        call.run(0.2)
+    assert call.bob.membership.participant.quality == ""
+
+
+def test_a_camera_that_rests_for_its_network_shows_that_the_network_is_bad() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(4)
+    publisher = camera.person.membership.participant
+    for muted, expected in ((True, "poor"), (False, "")):
+        call.stage.say(camera.person, signaling.MediaControl(track=camera.track, muted=muted, too_slow=muted))
+        call.run(4)
+        assert publisher.quality == expected
+
+
 def test_who_mutes_everything_has_no_bad_network() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras

@@ -170,6 +170,18 @@ def test_preferred_codec_comes_first() -> None:
         assert answer(offer("chromium-audio-video"), policy).sdp == result.sdp
 
 
+def test_only_sound_that_may_pause_is_asked_to() -> None:
+    text = offer("chromium-audio-video")
+    audio = answer(text).description.media[0]
+    pausing = answer(text, PublishPolicy(pausing=frozenset({audio.mid or ""}))).description.media[0]
+    opus = next(line.payload_type for line in audio.rtp_maps if line.name == "opus")
+    asked = [
+        [line.payload_type for line in section.parameters if line.values.get("usedtx") == "1"]
+        for section in (audio, pausing)
+    ]
+    assert asked == [[], [opus]]
+
+
 def test_red_stays_where_it_was_offered() -> None:
     text = offer("chromium-audio-video")
     section = answer(text).description.media[0]

@@ -1128,6 +1128,8 @@ export default {
   'error.foreign_origin': '不接受来自该来源的请求。',
   'error.full': '会议人数已满。',
   'error.guest': '访客不能成为主持人。',
+  'error.recording_key': '这些录制已加密，但服务器上没有对应的密钥。',
+  'error.invalid_part': '请求的直播片段无效。',
   'error.recordings_quota': '会议主持人的录制配额已用完，请先删除一些录制。',
   'error.invalid_retention': '此服务器不会将录制保留这么多天。',
   'error.held': '录制已依法保留，解除保留后才能删除。',

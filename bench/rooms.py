@@ -205,12 +205,16 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
         await more.enter()
         healthy = await _healthy(here.client)
         meter = Meter(here.client, here.process, here.crowd, more)
+        told = here.process.metrics()
         more.begin()
         async with more.living():
             seconds = QUICK_OVERLOAD_SECONDS if options.quick else OVERLOAD_SECONDS
+            watching = asyncio.create_task(_watch(here, Meter(here.client, here.process, here.crowd, more)))
             await _pass(f"{options.overload:g} × the load", seconds)
+            watching.cancel()
             stretch = meter.read()
             note(_told(stretch))
+            note(_dropped(told, here.process.metrics()))
         more.end()
         back = await _normal_again(here.client, healthy)
     finally:
@@ -224,8 +228,35 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
     report.add(case, "video delivered, of what tiles request", stretch.delivered, "%")
     report.add(case, "missing sound", stretch.sound_loss, "%")
     report.add(case, "CPU", stretch.cpu, "% of a core")
+    report.add(case, "CPU of the clients", 100 * stretch.client / stretch.seconds, "% of a core")
+    report.add(case, "sent over 5 ms late by the clients", stretch.late, "%")
     report.add(case, "added latency, p99", stretch.latency(0.99), "ms")
     report.add(case, f"normal again (waits at most {AFTER_SECONDS:g})", back, "s")
+
+
+async def _watch(here: MeetingStage, meter: Meter) -> None:
+    """Note every second what is delivered, what the sfu leaves out and what it has lost."""
+    while True:
+        await asyncio.sleep(1)
+        stretch, told = meter.read(), here.process.metrics()
+        step = told.get("parley_sfu_shedding", 0)
+        lost = told.get("parley_sfu_receive_buffer_drops_total", 0)
+        note(
+            f"{stretch.delivered:.0f} % of the video, {stretch.sound_loss:.2f} % of the sound missing,"
+            f" {stretch.cpu:.0f} % of a core, p99 {stretch.latency(0.99):.0f} ms, shedding {step:.0f},"
+            f" lost at the socket {lost:.0f}, clients {100 * stretch.client / stretch.seconds:.0f} % of a core,"
+            f" {stretch.late:.0f} % late"
+        )
+
+
+def _dropped(before: dict[str, float], after: dict[str, float]) -> str:
+    """Return what the sfu has dropped in between, by reason."""
+    dropped = {
+        name.removeprefix("parley_sfu_"): round(value - before.get(name, 0.0))
+        for name, value in after.items()
+        if name.startswith(("parley_sfu_drops_total", "parley_sfu_receive_buffer_drops_total"))
+    }
+    return "dropped: " + ", ".join(f"{name} {value}" for name, value in dropped.items() if value)
 
 
 async def _pause(report: Report, name: str, here: MeetingStage, options: Options) -> None:

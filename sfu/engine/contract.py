@@ -446,9 +446,11 @@ class Engine(Protocol):
         each stream's first packet, and within a stream route by route, so that a destination's packets form a run.
         """
 
-    def resubmit(self, leftover: Leftover, now: int) -> Result:
-        """Process an UNKNOWN_SSRC leftover again, now that policy may have registered its stream, or an EARLY one, now
-        that the peer has keys. It is counted as received only once.
+    def resubmit(self, leftovers: Sequence[Leftover], now: int) -> Result:
+        """Process UNKNOWN_SSRC leftovers again, now that policy may have registered their stream, or EARLY ones, now
+        that the peer has keys. They are counted as received only once.
+
+        An engine that does its own output forwards them with the datagrams that it reads next.
         """
 
     def retransmit(self, peer: int, ssrc: int, seqs: Iterable[int], now: int, min_interval: int) -> list[Outgoing]:

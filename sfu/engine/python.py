@@ -228,18 +228,19 @@ class PythonEngine:
         self._forward(reception.runs, result, now)
         return result
 
-    def resubmit(self, leftover: Leftover, now: int) -> Result:
+    def resubmit(self, leftovers: Sequence[Leftover], now: int) -> Result:
         result = Result()
         reception = Reception(self._tally, result, self._stray_limit)
-        peer = self._peers.get(leftover.peer)
-        if peer is not None and leftover.kind is LeftoverKind.EARLY:
-            again = Datagram(leftover.data, leftover.source, leftover.local, leftover.arrival)
-            reception.receive_protected(again, peer)
-            reception.tell()
-        elif peer is not None and leftover.kind is LeftoverKind.UNKNOWN_SSRC:
-            reception.take_again(peer, leftover)
-        else:
-            self._tally.drop(Drop.UNKNOWN_SSRC)
+        for leftover in leftovers:
+            peer = self._peers.get(leftover.peer)
+            if peer is not None and leftover.kind is LeftoverKind.EARLY:
+                again = Datagram(leftover.data, leftover.source, leftover.local, leftover.arrival)
+                reception.receive_protected(again, peer)
+            elif peer is not None and leftover.kind is LeftoverKind.UNKNOWN_SSRC:
+                reception.take_again(peer, leftover)
+            else:
+                self._tally.drop(Drop.UNKNOWN_SSRC)
+        reception.tell()
         self._forward(reception.runs, result, now)
         return result
 

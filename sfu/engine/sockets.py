@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from sfu.engine.contract import Address, Datagram, Drop, Outgoing
 
-BUFFER_BYTES = 4 << 20
+BUFFER_BYTES = 16 << 20
+"""The wanted size of a buffer: a quarter of a second of a full load, during which the process may not run."""
 MAX_DATAGRAM = 2048
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name these
 _SO_RXQ_OVFL = 40

@@ -6,6 +6,7 @@ not requested.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind, Observed, Result, Switch
@@ -36,8 +37,12 @@ _MAX_WAITING = 1000
 _QUEUE_NS = 25_000_000
 _MAX_ARRIVALS = 8192
 _MAX_LEFTOVERS = 8192
-_ARRIVALS_A_TURN = 32
-_LEFTOVERS_A_TURN = 8
+_ARRIVALS_A_TURN = 8
+_LEFTOVERS_A_TURN = 2
+"""Turns are short, since the sockets are read between them only; a new stream takes a millisecond."""
+_SPARED_REPORTS_NS = 3_000_000_000
+"""The time between reports of one sender while the node is overloaded; the others are not examined."""
+_MAX_REPORTERS = 8192
 _MAX_FOLLOWERS = 64
 """The maximum number of packets kept for an unknown SSRC until its stream is known: more than a keyframe has."""
 _STIRS = int(ArrivalFlag.RESUMED | ArrivalFlag.KEYFRAME)  # an IntFlag's operators are slow
@@ -65,6 +70,8 @@ class Incoming:
         self._followers: dict[tuple[int, bytes], list[Leftover]] = {}
         """Packets, by peer and SSRC, that arrived while an earlier one of the SSRC waits in `_leftovers`."""
         self._following = 0
+        self._reported: dict[tuple[int, bytes], int] = {}
+        """Arrival times of the newest examined reports while the node is overloaded, by peer and sender's SSRC."""
 
     @property
     def has_work(self) -> bool:
@@ -76,11 +83,13 @@ class Incoming:
         """The arrival time, in ns, of the entry that has waited longest for `work`; None if nothing waits."""
         return min((queue[0].arrival for queue in (self._arrivals, self._leftovers) if queue), default=None)
 
-    def take(self, result: Result, now: int) -> None:
-        """Pass on everything that the engine left to policy; the peers concerned are touched."""
-        self.put(result, now)
-        while self.has_work:
-            self.work(now)
+    def take_again(self, leftovers: Sequence[Leftover], now: int) -> None:
+        """Resubmit packets to the engine that it left until keys are there, or their stream is known."""
+        again = self._context.engine.resubmit(leftovers, now)
+        self._context.outbox.send(again.outgoing)
+        if leftovers and leftovers[0].kind == LeftoverKind.UNKNOWN_SSRC:
+            again.leftovers.clear()  # still unknown
+        self.put(again, now)
 
     def put(self, result: Result, now: int) -> None:
         """Queue what the engine left to policy for `work`. Switches and copies for sinks are passed on at once."""
@@ -94,7 +103,8 @@ class Incoming:
             if leftover.peer < 0 and self._is_stray(leftover, now):
                 continue
             if leftover.kind == LeftoverKind.RTCP and rtcp.has_reports_only(leftover.data):
-                self._wait(leftover, now)
+                if not self._is_spared(leftover):
+                    self._wait(leftover, now)
             elif leftover.kind == LeftoverKind.UNKNOWN_SSRC:
                 self._put_unknown(leftover)
             else:
@@ -103,6 +113,21 @@ class Incoming:
             self._wait(said, now)
             if not _is_calm(said.summary):
                 self.take_waiting()
+
+    def _is_spared(self, report: Leftover) -> bool:
+        """Return True if a report need not be examined, since the node is overloaded and knows a recent one."""
+        if self._context.pace == 1:
+            self._reported.clear()
+            return False
+        reporter = report.peer, report.data[4:8]
+        before = self._reported.get(reporter)
+        if before is not None and report.arrival - before < _SPARED_REPORTS_NS:
+            self._context.counters["reports_overlooked"] += 1
+            return True
+        if len(self._reported) >= _MAX_REPORTERS:
+            self._reported.clear()
+        self._reported[reporter] = report.arrival
+        return False
 
     def _is_stray(self, leftover: Leftover, now: int) -> bool:
         """Take a datagram that is for another worker on the same port; return whether it is, or may be."""
@@ -207,6 +232,9 @@ class Incoming:
         if leftover.kind == LeftoverKind.RTCP:
             self._control(owner, leftover, now)
             return
+        if leftover.kind == LeftoverKind.EARLY and owner.media.peer.connected:  # the keys came while it waited
+            self.take_again([leftover], now)
+            return
         for follower in followers:
             owner.media.receive(follower, now)
         refusal = owner.media.receive(leftover, now)
@@ -219,15 +247,10 @@ class Incoming:
         """Register the stream of an unknown SSRC by its first packet that identifies it; rerun the packets from there
         on.
         """
-        is_known = False
-        for packet in packets:
-            if not is_known:
-                is_known = publishing.unknown_ssrc(owner.room, owner.participant, packet, now)
-            if is_known:
-                again = self._context.engine.resubmit(packet, now)
-                self._context.outbox.send(again.outgoing)
-                again.leftovers.clear()
-                self.put(again, now)
+        for place, packet in enumerate(packets):
+            if publishing.unknown_ssrc(owner.room, owner.participant, packet, now):
+                self.take_again(packets[place:], now)
+                return
 
     def _control(self, owner: Owner[LiveRoom], leftover: Leftover, now: int) -> None:
         """Pass on RTCP. Most of it is subscribers' reports, which need no immediate reaction."""

@@ -3,7 +3,7 @@ context's outbox. Every public method settles: afterwards timers and the outbox 
 timers can wait: `put` and `wake` queue it in order, and `work` does a little of it.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ _STILL_TICK_NS = 1_000_000_000
 _SILENT_NS = 2_000_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
-_KEYS_A_TURN = 4
+_KEYS_A_TURN = 1
 MOVING_SECONDS = 8
 """Seconds for which this node still forwards media of a room that has moved, while participants connect to the next."""
 
@@ -450,11 +450,9 @@ class Node:
             self._incoming.put(result, now)
             self._queue_touched(now)
 
-    def take_again(self, leftover: Leftover, now: int) -> None:
+    def take_again(self, leftovers: Sequence[Leftover], now: int) -> None:
         """Resubmit to the engine the packets that it left until keys are there. The caller settles."""
-        result = self.context.engine.resubmit(leftover, now)
-        self.context.outbox.send(result.outgoing)
-        self._incoming.take(result, now)
+        self._incoming.take_again(leftovers, now)
 
     def transcoder_began(self, now: int) -> None:
         """Hand converted tracks to a new transcoder; they continue as new streams."""
@@ -466,7 +464,7 @@ class Node:
         """Take a packet from the transcoder. The caller settles."""
         leftover = self.transcoding.converted(conversion, rtp, now)
         if leftover is not None:
-            self.take_again(leftover, now)
+            self.take_again([leftover], now)
 
     def ration(self, shed: Shed, now: int) -> None:
         """Apply this level of shedding, since the node is overloaded. This precedes all other policy work."""

@@ -4,6 +4,7 @@ Peers that were touched by a call from outside (signaling, the API) settle befor
 a timer wait for their turn: a node has thousands, and reads its sockets in between.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from sfu.engine.contract import Leftover
@@ -27,7 +28,7 @@ class Settled(Protocol):
     context: Context
     peers: PeerIndex[LiveRoom]
 
-    def take_again(self, leftover: Leftover, now: int) -> None:
+    def take_again(self, leftovers: Sequence[Leftover], now: int) -> None:
         """Resubmit packets that the engine left until keys are there."""
 
     def close_if_empty(self, room: LiveRoom, now: int) -> None:
@@ -69,8 +70,7 @@ def _settle_peer(node: Settled, owner: Owner[LiveRoom], now: int) -> None:
             media.connected(now)
             if subscriber_of(media) is not None:
                 owner.room.adaptation.hurry(now)
-            for leftover in media.peer.early_media(now):
-                node.take_again(leftover, now)
+            node.take_again(media.peer.early_media(now), now)
             at = media.timer()
         else:
             _peer_closed(node, owner, event.reason, now)

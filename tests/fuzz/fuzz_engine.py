@@ -82,7 +82,7 @@ class Machine:
         if operation <= 5:
             header = bytes([body[1] & 0x3F | 0x80]) + body[2:9] + SSRCS[body[9] % len(SSRCS)].to_bytes(4, "big")
             leftover = Leftover(LeftoverKind.UNKNOWN_SSRC, 1, header + body[10:], self.publisher.source, 0, self.now)
-            self.check(engine.resubmit(leftover, self.now).outgoing)
+            self.check(engine.resubmit([leftover], self.now).outgoing)
         elif operation == 6:
             packets = [
                 rtp.RtpPacket(96, seq, body[1], 11, body[2:], extensions=((3, bytes([body[1], seq])),))

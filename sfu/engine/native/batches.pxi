@@ -49,36 +49,40 @@ cdef class BatchEngine(EngineTable):
         self._finish(result)
         return result
 
-    def resubmit(self, leftover, int64_t now):
-        cdef PeerHandle handle = self.peers.get(leftover.peer)
-        cdef bytes data = leftover.data
-        cdef Ssrc *known = NULL
-        cdef Packet *packet
+    def resubmit(self, leftovers, int64_t now):
+        cdef PeerHandle handle
         result = Result()
         self.state.now = now
-        if handle is not None and leftover.kind is LeftoverKind.EARLY:
-            self._receive_again(handle, leftover, data)
-            self._collect_leftovers(result, [leftover])
-            self._finish(result)
-            return result
-        if handle is None or leftover.kind is not LeftoverKind.UNKNOWN_SSRC:
-            drop(&self.state, DROP_UNKNOWN_SSRC)
-            return result
+        for leftover in leftovers:
+            handle = self.peers.get(leftover.peer)
+            if handle is not None and leftover.kind is LeftoverKind.EARLY:
+                self._receive_again(handle, leftover, leftover.data)
+                self._collect_leftovers(result, [leftover])
+            elif handle is not None and leftover.kind is LeftoverKind.UNKNOWN_SSRC:
+                self._take_again(handle, leftover, leftover.data)
+            else:
+                drop(&self.state, DROP_UNKNOWN_SSRC)
+        self._finish(result)
+        return result
+
+    cdef int _take_again(self, PeerHandle handle, leftover, bytes data) except -1:
+        """Process an UNKNOWN_SSRC leftover."""
+        cdef Ssrc *known
+        cdef Packet *packet
         if len(data) > PACKET_BYTES_MAX or not header_parses(<const uint8_t *>data, <int>len(data)):
             drop(&self.state, DROP_MALFORMED)
-            return result
+            return 0
         known = ssrc_of(handle.peer, load32(<const uint8_t *>PyBytes_AS_STRING(data) + 8))
         if known == NULL:
             drop(&self.state, DROP_UNKNOWN_SSRC)
-            return result
+            return 0
         packet = packet_new(&self.state, <int>len(data) + EQUALISING_MAX)
         if packet == NULL:
             raise MemoryError
         memcpy(packet.data, <const uint8_t *>data, len(data))
         take(&self.state, handle.peer, known, packet, <int>len(data), leftover.arrival)
         packet_release(&self.state, packet)
-        self._finish(result)
-        return result
+        return 0
 
     cdef int _receive_again(self, PeerHandle handle, leftover, bytes data) except -1:
         """Process an EARLY leftover; no slot is in use between batches."""
@@ -299,10 +303,11 @@ cdef class BatchEngine(EngineTable):
             receive_slot(&self.state, k)
 
     cdef int _finish(self, result) except -1:
-        """Forward all received packets, without a deadline."""
+        """Forward all received packets, without a deadline; if this engine serves sockets, leave them to `_look`."""
         end_runs(&self.state)
-        with nogil:
-            forward_runs(&self.state, 0)
+        if self.state.fileno_count == 0:
+            with nogil:
+                forward_runs(&self.state, 0)
         result.outgoing = self._collect_output()
         self._collect(result)
         return 0

@@ -114,7 +114,9 @@ class Bandwidth:
         return False
 
     def end_start(self, now: int) -> None:
-        """Note that everything wanted is sent, at known costs, and more would fit."""
+        """End the close look at single packets: everything wanted is sent, at known costs, and more would fit, or there
+        is no time for it.
+        """
         if self._estimator.has_feedback and self._estimator.is_starting:
             self._estimator.end_start(now)
             self._set_budget()
@@ -210,8 +212,10 @@ class Bandwidth:
         """Return when `handle_timer` has work next."""
         return self._next_step if self._probe is not None else self._next_check
 
-    def handle_timer(self, now: int) -> None:
-        """Begin or continue a probe."""
+    def handle_timer(self, now: int, *, spares: bool = False) -> None:
+        """Begin or continue a probe. While the node `spares` time, none begins, and the start is over: both need
+        feedback in full detail.
+        """
         if now >= self._next_check:
             is_active = self._collect() > 0 or self._is_heard
             if self._folded:
@@ -223,7 +227,9 @@ class Bandwidth:
             self._expected_by = self._next_check
             self._checked_at, self._is_heard = now, False
             self._set_budget()
-        if self._probe is None:
+        if spares:
+            self.end_start(now)
+        elif self._probe is None:
             self._begin_probe(now)
         if self._probe is not None and now >= self._next_step:
             self._send_probe(self._probe, now)

@@ -323,7 +323,7 @@ class Twins:
         result = self.each("process", (self.batch(), self.now))
         for leftover in getattr(result, "leftovers", ()):
             if leftover.kind is LeftoverKind.UNKNOWN_SSRC and self.randoms.random() < 0.5:
-                self.each("resubmit", (leftover, self.now))
+                self.each("resubmit", ([leftover], self.now))
         if self.randoms.random() < 0.5:
             self.each("next_release", ())
             self.each("release", (self.now,))

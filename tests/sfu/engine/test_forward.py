@@ -306,15 +306,15 @@ def test_unknown_ssrc_is_left_and_taken_again(engine: Engine) -> None:
     result = engine.process([publisher.protect(vp8(1, key=True), 5)], 0)
     (leftover,) = result.leftovers
     assert (leftover.kind, leftover.peer, leftover.arrival) == (LeftoverKind.UNKNOWN_SSRC, 1, 5)
-    assert engine.resubmit(leftover, 0).outgoing == []
+    assert engine.resubmit([leftover], 0).outgoing == []
     assert engine.drops[Drop.UNKNOWN_SSRC] == 1
     engine.add_stream(StreamEntry(1, 1, 11, {96: Payload(Codec.VP8, 90_000)}))
     subscriber.add_route(1)
     engine.switch_route(1, RouteSource(1))
-    result = engine.resubmit(leftover, 0)
+    result = engine.resubmit([leftover], 0)
     assert len(subscriber.received(result)) == 1
     assert len(result.arrivals) == 1
-    assert engine.resubmit(leftover, 0).outgoing == []
+    assert engine.resubmit([leftover], 0).outgoing == []
 
 
 def test_no_keys_and_no_address(engine: Engine) -> None:
@@ -351,10 +351,10 @@ def test_what_comes_before_the_keys_is_left_and_taken_again(engine: Engine, prof
     ]
     assert engine.drops[Drop.MALFORMED] == 1
     counted = dict(engine.counters)
-    (still,) = engine.resubmit(result.leftovers[0], 10).leftovers
+    (still,) = engine.resubmit(result.leftovers[:1], 10).leftovers
     assert still == result.leftovers[0]
     engine.set_keys(1, far_end.keys)
-    again = [engine.resubmit(leftover, 10) for leftover in result.leftovers]
+    again = [engine.resubmit([leftover], 10) for leftover in result.leftovers]
     assert [packet.payload for taken in again for packet in subscriber.received(taken)] == [
         vp8(1, key=True).payload,
         vp8(2).payload,

@@ -8,12 +8,13 @@ Steps, from the first to the last:
 * sound only: in more and more rooms, the largest first, cameras are paused;
 * screens: shared screens are paused too.
 
-A node is overloaded if, for two windows of time in a row, everything that it reads has waited (a standing queue, as in
-CoDel, not one left by a pause), its policy is late, or more than 2 % of the packets are lost in its sockets and
-backlogs. One window is not enough: another program may have had the processor for a moment. If only policy is late,
-video stays, since pausing and resuming it is work for policy.
+A node is overloaded if, for three windows of time in a row, everything that it reads has waited (a standing queue, as
+in CoDel, not one left by a pause, which drains), its policy is late, or more than 2 % of the packets are lost in its
+sockets and backlogs. Fewer are not enough: another program may have had the processor for a moment. If only policy is late,
+video stays, since pausing and resuming it is work for policy; and video that was left out comes back, since policy has
+its share of the time anyway, and would use all that video leaves.
 
-If none of this applies and the node has time to spare, it takes a step back, then two, then four. If that was too much,
+If packets are in time and the node has time to spare, it takes a step back, then two, then four. If that was too much,
 the steps are taken again, and the next attempt waits twice as long, unless the load has clearly fallen.
 
 The faster the queue grows, or the more is lost, the more steps are taken at once. Steps take effect after a delay.
@@ -27,8 +28,10 @@ WINDOW_NS = 100_000_000
 _STANDING_NS = 20_000_000
 _BEHIND_NS = 300_000_000
 _LOST = 0.02  # the share of packets that may be lost
-_PATIENCE = 2  # consecutive windows before a step
-_EFFECT_NS = 300_000_000  # until a step takes effect: policy applies it room by room, and then the backlog drains
+_FIRST_PATIENCE, _PATIENCE = 3, 2  # consecutive windows before the first step, and before a further one
+_DRAINS = 0.8  # the share of the wait before, below which a queue drains by itself, as after a pause
+_EFFECT_NS = 300_000_000  # until a step shows once policy has applied it room by room: the backlog drains
+_LONGEST_PENDING_NS = 1_000_000_000  # the longest wait for that
 _STEPS_FOR_ALL = 10  # steps at once if no packet was in time; fewer in proportion to the share of late packets
 _MOST_STEPS = 5  # the most steps at once
 _SPARE = 0.88  # below this share of time in use, a step back is due
@@ -67,7 +70,8 @@ NOTHING = Shed()
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Measurements of a window: `waited`, the shortest wait of a packet (ns); `behind`, the wait for policy (ns);
-    packets `lost` in sockets and backlogs; packets `read`; `busy`, the share of the time in use.
+    packets `lost` in sockets and backlogs; packets `read`; `busy`, the share of the time in use; `is_pending`, whether
+    rooms wait for earlier steps to be applied.
     """
 
     waited: int
@@ -75,6 +79,7 @@ class Measured:
     lost: int
     read: int
     busy: float
+    is_pending: bool = False
 
     @property
     def is_short(self) -> bool:
@@ -95,6 +100,10 @@ class Measured:
         """Return True if the backlog has been shrinking."""
         return self.lost_share <= _LOST and self.waited <= before.waited
 
+    def drains(self, before: "Measured") -> bool:
+        """Return True if the queue shrinks so fast that it will soon be gone."""
+        return self.behind <= _BEHIND_NS and self.lost_share <= _LOST and self.waited <= _DRAINS * before.waited
+
     def growth(self, before: "Measured") -> float:
         """Return the share of the window by which the wait has grown, 0 to 1."""
         return min(1.0, max(0.0, (self.waited - before.waited) / WINDOW_NS))
@@ -110,7 +119,7 @@ class Shedding:
         self._growth = 0.0
         self._back = 0
         """The number of steps taken back last, unless more was left out since."""
-        self._took_back_at = self._left_out_at = -2 * _PROVEN_NS
+        self._took_back_at = self._left_out_at = self._pending_at = -2 * _PROVEN_NS
         self._wait = _FIRST_WAIT_NS
 
     @property
@@ -132,9 +141,12 @@ class Shedding:
         self._short_windows = self._short_windows + 1 if measured.is_short else 0
         self._late_windows = self._late_windows + 1 if measured.is_media_late else 0
         growth = measured.growth(self._before)
-        if not measured.is_short:
+        if measured.is_pending and now - max(self._left_out_at, self._took_back_at) < _LONGEST_PENDING_NS:
+            self._pending_at = now
+        changed_at = max(self._left_out_at, self._took_back_at, self._pending_at)
+        if not (measured.is_media_late if self.step >= _FIRST_SMALL else measured.is_short):
             self._take_back(measured, now)
-        elif now - max(self._left_out_at, self._took_back_at) >= _EFFECT_NS and not self._is_enough(measured):
+        elif now - changed_at >= _EFFECT_NS and not self._is_enough(measured):
             # The smaller value of two windows, since a pause affects only one.
             lost = min(measured.lost_share, self._before.lost_share)
             self._leave_out(max(lost, min(growth, self._growth)), now)
@@ -144,7 +156,7 @@ class Shedding:
     def _is_enough(self, measured: Measured) -> bool:
         """Return True if the steps taken suffice, or if it is too early to tell."""
         if self.step == 0:
-            return self._short_windows < _PATIENCE
+            return self._short_windows < _FIRST_PATIENCE or measured.drains(self._before)
         return self._late_windows < _PATIENCE or measured.is_easier_than(self._before)
 
     def _leave_out(self, deficit: float, now: int) -> None:
@@ -166,7 +178,7 @@ class Shedding:
         is_due = waited >= wait and (measured.busy < _SPARE or waited >= _TRIED_AFTER * wait)
         if self.step and is_due:
             self._back = min(max(1, 2 * self._back), _MOST_BACK) if self._wait == _FIRST_WAIT_NS else 1
-            self.step = max(0, self.step - self._back)
+            self.step = max(_FIRST_SMALL - 1 if measured.is_short else 0, self.step - self._back)
             self._took_back_at = now
 
 

@@ -79,7 +79,7 @@ class Context:
     `touched` holds the numbers of peers that may have something to send or a new timer; the node settles them. `routes`
     maps a route to its peer. `far_ends` maps each address that a plain transport sends to, with our socket, to its
     owner; `unproved` tracks receivers that nobody vouches for. `observer` is the engine, if subscribers' links are
-    estimated. While the node is overloaded, only every `pace`-th report, feedback and statistic is made. `reached_from`
+    estimated. While the node is overloaded, only every `pace`-th report, check and statistic is made. `reached_from`
     finds the client behind one of this machine's own addresses. `resizers` cut the datagrams of some of our sockets
     before the engine takes them. `shared_port` is set if other workers use the same port.
     """

@@ -493,6 +493,11 @@ class Node:
         """True if anything waits for `work`."""
         return bool(self._turns or self._first) or self._incoming.has_work
 
+    @property
+    def is_rationing(self) -> bool:
+        """True if rooms wait for the newest level of shedding to be applied."""
+        return bool(self._first)
+
     def behind(self, now: int) -> int:
         """Return how long (ns) the oldest entry has waited for `work`."""
         turn = next(iter(self._turns.values()), now)

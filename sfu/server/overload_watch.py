@@ -61,7 +61,14 @@ class OverloadWatch:
         read = self._pump.datagrams_read
         in_use = self._time_in_use.read(now)
         busy = in_use if in_use is not None else self._pause.busy
-        measured = Measured(self.waited, self.behind, lost - self._lost_before, read - self._read_before, busy)
+        measured = Measured(
+            self.waited,
+            self.behind,
+            lost - self._lost_before,
+            read - self._read_before,
+            busy,
+            is_pending=self._node.is_rationing,
+        )
         self._lost_before, self._read_before = lost, read
         before = self.step
         if self._shedding.update(measured, now):

@@ -212,22 +212,22 @@ class Bandwidth:
         """Return when `handle_timer` has work next."""
         return self._next_step if self._probe is not None else self._next_check
 
-    def handle_timer(self, now: int, *, spares: bool = False) -> None:
-        """Begin or continue a probe. While the node `spares` time, none begins, and the start is over: both need
-        feedback in full detail.
+    def handle_timer(self, now: int, pace: int = 1) -> None:
+        """Check the link; begin or continue a probe. While the node is overloaded (`pace` above 1), checks are rarer, no
+        probe begins, and the start is over: both need feedback in full detail.
         """
         if now >= self._next_check:
             is_active = self._collect() > 0 or self._is_heard
             if self._folded:
-                self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS)
+                self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS * pace)
             if self._is_heard or now >= self._expected_by:  # else feedback may have arrived and still be folded
                 self._estimator.handle_timer(now)
-            wait = max(self._folded, _FOLDED_NS) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
+            wait = max(self._folded, _FOLDED_NS * pace) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
             self._next_check = coalesce(now + wait)
             self._expected_by = self._next_check
             self._checked_at, self._is_heard = now, False
             self._set_budget()
-        if spares:
+        if pace > 1:
             self.end_start(now)
         elif self._probe is None:
             self._begin_probe(now)

@@ -235,7 +235,7 @@ class SubscribePeer:
         if not self.peer.connected or self.peer.closed:
             return
         if self.bandwidth is not None:
-            self.bandwidth.handle_timer(now, spares=self._context.pace > 1)
+            self.bandwidth.handle_timer(now, self._context.pace)
             self._nack_responder.handle_timer(self.bandwidth, now)
             for copies in self._copies:
                 self._context.outbox.send(copies.due(self.downtracks.values(), self.bandwidth, now))

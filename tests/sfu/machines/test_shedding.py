@@ -182,7 +182,8 @@ class Node:
         behind = self.now - self.policy[0].since if self.policy else 0
         busy = min(1.0, self.used / self.had)
         waited = min(self.waits, default=0)
-        if self.shedding.update(Measured(waited, behind, round(self.lost), round(self.read), busy), self.now):
+        measured = Measured(waited, behind, round(self.lost), round(self.read), busy, is_pending=bool(self.first))
+        if self.shedding.update(measured, self.now):
             self._ration(self.shedding.shed)
         self._begin_window()
 
@@ -307,18 +308,39 @@ def test_policy_that_is_late_alone_costs_no_pictures() -> None:
     assert shedding.shed == NOTHING
 
 
+def test_policy_that_is_late_keeps_no_pictures_away() -> None:
+    """It would use all the time that they leave, and never be in time."""
+    shedding = Shedding()
+    shedding.step = 20
+    for number in range(100):
+        shedding.update(Measured(0, 1_000_000_000, 0, 7_000, 1.0), number * WINDOW_NS)
+    assert shedding.shed == Shed(sparing=True, unread=1)
+
+
+def test_a_step_counts_from_when_the_rooms_have_applied_it() -> None:
+    shedding = Shedding()
+    steps = []
+    for number in range(14):
+        late = Measured(50_000_000 + number, 0, 0, 7_000, 1.0, is_pending=2 < number < 8)
+        shedding.update(late, number * WINDOW_NS)
+        steps.append(shedding.step)
+    assert steps == [0, 0, *[1] * 8, *[2] * 3, 3]
+
+
 def test_one_bad_window_is_no_overload_and_what_drains_by_itself_is_left_alone() -> None:
     shedding = Shedding()
     bad, fine = Measured(200_000_000, 0, 0, 7_000, 1.0), Measured(0, 0, 0, 7_000, 0.5)
     assert not shedding.update(bad, 0)
     assert not shedding.update(fine, WINDOW_NS)
     assert not shedding.update(bad, 2 * WINDOW_NS)
-    assert shedding.update(bad, 3 * WINDOW_NS)
+    assert not shedding.update(bad, 3 * WINDOW_NS)
     easier = Measured(100_000_000, 0, 0, 7_000, 1.0)
     assert not shedding.update(easier, 4 * WINDOW_NS)
+    assert shedding.update(replace(easier, waited=90_000_000), 5 * WINDOW_NS)
+    assert not shedding.update(replace(easier, waited=80_000_000), 6 * WINDOW_NS)
     worse = Measured(110_000_000, 0, 0, 7_000, 1.0)
-    assert not shedding.update(worse, 5 * WINDOW_NS)  # the step before has yet to show
-    assert shedding.update(Measured(120_000_000, 0, 0, 7_000, 1.0), 6 * WINDOW_NS)
+    assert not shedding.update(worse, 7 * WINDOW_NS)  # the step before has yet to show
+    assert shedding.update(Measured(120_000_000, 0, 0, 7_000, 1.0), 8 * WINDOW_NS)
 
 
 def test_losses_count_by_their_share_and_only_if_they_go_on() -> None:
@@ -328,8 +350,8 @@ def test_losses_count_by_their_share_and_only_if_they_go_on() -> None:
         assert not shedding.update(few, number * WINDOW_NS)
     assert not shedding.update(many, 10 * WINDOW_NS)
     assert not shedding.update(few, 11 * WINDOW_NS)
-    assert not shedding.update(many, 12 * WINDOW_NS)
-    assert shedding.update(many, 13 * WINDOW_NS)
+    assert not any(shedding.update(many, number * WINDOW_NS) for number in (12, 13))
+    assert shedding.update(many, 14 * WINDOW_NS)
     assert shedding.step == 1 + int(10 * 3 / 7)  # the more is lost, the more steps at once
 
 

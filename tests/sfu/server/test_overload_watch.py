@@ -26,7 +26,11 @@ class Busy:
         self.changes = 0
         self.now = 1_000_000_000_000
         pump = SimpleNamespace(waited=0, datagrams_read=0, drops=self.drops, receive_buffers=self._buffers)
-        node = SimpleNamespace(behind=lambda now: self.behind_for, ration=lambda shed, now: self.rationed.append(shed))
+        node = SimpleNamespace(
+            behind=lambda now: self.behind_for,
+            ration=lambda shed, now: self.rationed.append(shed),
+            is_rationing=False,
+        )
         self._pump = pump
         self.watch = OverloadWatch(cast(Node, node), cast(Pump, pump), LookPause())
         self.watch.changed = self._changed

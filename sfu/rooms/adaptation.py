@@ -35,9 +35,9 @@ _STILL_AFTER_NS = 5_000_000_000
 """The time without any picture after which a room is still; by then a freeze has been counted."""
 _STILL_NS = 1_000_000_000
 """The time between updates of a still room."""
-_SILENT_NS = 3_000_000_000
+_SILENT_NS = 5_000_000_000
 """The interval if no audio flows either."""
-_RESTING_NS = 10_000_000_000
+_RESTING_NS = 30_000_000_000
 """The interval of surveys then, if the last one has changed nothing."""
 _CALM_NS = 1_000_000_000
 """The interval while nothing changes; bitrates are measured as often."""

@@ -55,6 +55,7 @@ from sfu.rooms.transcoding import Transcoding
 
 _TICK_NS = 200_000_000
 _STILL_TICK_NS = 1_000_000_000
+_IDLE_TICK_NS = 5_000_000_000
 _SILENT_NS = 2_000_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
@@ -543,7 +544,9 @@ class Node:
             return
         voices = publishing.voices(room)
         room.is_still = room.adaptation.is_still and all(now - voice.heard_at > _SILENT_NS for voice in voices.values())
-        wait = _STILL_TICK_NS if room.is_still else _TICK_NS
+        wait = _TICK_NS
+        if room.is_still:
+            wait = _STILL_TICK_NS if _waits_for_time(room) else _IDLE_TICK_NS
         self.context.schedule.set(key, coalesce_nearest(now + wait, now))
         membership.expire(room, now)
         desired_state.close_when_due(room, now)
@@ -569,6 +572,13 @@ class Node:
     def settle(self, now: int) -> None:
         """Let every touched peer act, and schedule its next action."""
         settling.settle(self, now)
+
+
+def _waits_for_time(room: LiveRoom) -> bool:
+    """Return True if something in a room happens at its time, although nothing arrives."""
+    is_missed = any(participant.lost_at is not None for participant in room.participants.values())
+    closes = room.desired is not None and room.desired.closes_at is not None
+    return is_missed or closes or bool(room.links or room.recorded)
 
 
 def _holds_open(room: LiveRoom, participant: Participant) -> bool:

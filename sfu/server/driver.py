@@ -201,7 +201,7 @@ class Driver:
         until = until if at is None else min(until, at)
         try:
             with self._step(now):
-                self._take(self._pump.attend(now, until, self._pause.pause, _FEEDBACK_TOGETHER_NS, self._waker))
+                self._take(self._pump.attend(now, until, self._gap(), _FEEDBACK_TOGETHER_NS, self._waker))
                 if at is not None and at <= self._read_at:
                     self._do_due(self._read_at)
                 else:

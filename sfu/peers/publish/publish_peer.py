@@ -21,7 +21,7 @@ from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
-_IDLE_REPORT_NS = 5_000_000_000  # without packets there is nothing to report
+_IDLE_REPORT_NS = 30_000_000_000  # without packets there is nothing to report; the first one ends this interval
 _CNAME_BYTES = 8
 _KEYFRAME, _RESUMED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.RESUMED)  # operators of IntFlag are slow
 

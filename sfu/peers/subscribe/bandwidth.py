@@ -20,7 +20,7 @@ _FOLDED_NS = 250_000_000
 _AMPLE_FOLDED_NS = 4_000_000_000  # with more room than is wanted, a calm link can wait
 _SPREAD, _SPREAD_NS = 16, 40_000_000
 _AMPLE = 1.1
-_IDLE_CHECK_NS = 5_000_000_000  # while nothing is sent there is nothing to check; feedback ends this interval
+_IDLE_CHECK_NS = 15_000_000_000  # while nothing is sent there is nothing to check; feedback and pictures end this
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # the least, though media alone would fill it sooner
 _FIRST_TRIAL_NS = 1_500_000_000
@@ -103,6 +103,7 @@ class Bandwidth:
         """Note that a picture of unknown cost begins; its first seconds show its cost, and whether it fits."""
         if self._opened_at is None or now - self._opened_at >= _BETWEEN_TRIALS_NS:
             self._opened_at = now
+            self._next_check = min(self._next_check, now + _CHECK_NS)
             self._trial_until = max(self._trial_until, now + _OPENING_NS)
 
     def want(self, rate: float, now: int) -> bool:

@@ -26,6 +26,7 @@ from sfu.peers.subscribe.picture_copies import PictureCopies
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _FIRST_REPORTS = 5  # a second apart, to sync newly shown tracks
+_IDLE_REPORT_NS = 30_000_000_000
 _LATER_REPORT_NS = 5_000_000_000  # the clocks of a running stream hardly diverge (libwebrtc, for audio: the same)
 _REPORTS_PER_DATAGRAM = 20
 _SPREAD = 64
@@ -242,7 +243,7 @@ class SubscribePeer:
         if self.data is not None:
             self.data.handle_timer(now)
         if not self._flows(now):
-            self._next_report = now + _LATER_REPORT_NS  # no wake-up, since there is nothing to report
+            self._next_report = now + _IDLE_REPORT_NS  # no wake-up, since there is nothing to report
         elif now >= self._next_report:
             self._reports += self._send_reports(now)
             is_awaited = self._reports < _FIRST_REPORTS

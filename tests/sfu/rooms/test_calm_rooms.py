@@ -92,7 +92,7 @@ def test_muted_people_cost_little_python(monkeypatch: pytest.MonkeyPatch) -> Non
     for verb in ("receive", "handle_timer"):
         monkeypatch.setattr(stage.node, verb, with_counted_calls(getattr(stage.node, verb), counted))
     stage.run(20 * 1000 * MS, 50 * MS)
-    assert 20 * people < counted[0] < 20 * people * 125
+    assert 10 * people < counted[0] < 20 * people * 65
     assert not any(client.silent or not client.ready for client in stage.clients.values())
 
 

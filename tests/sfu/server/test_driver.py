@@ -41,6 +41,8 @@ class Listener:
     def work(self, now: int) -> bool:
         return False
 
+    is_rationing = False
+
     def behind(self, now: int) -> int:
         return 0
 

@@ -10,9 +10,9 @@ Steps, from the first to the last:
 
 A node is overloaded if, for three windows of time in a row, everything that it reads has waited (a standing queue, as
 in CoDel, not one left by a pause, which drains), its policy is late, or more than 2 % of the packets are lost in its
-sockets and backlogs. Fewer are not enough: another program may have had the processor for a moment. If only policy is late,
-video stays, since pausing and resuming it is work for policy; and video that was left out comes back, since policy has
-its share of the time anyway, and would use all that video leaves.
+sockets and backlogs. Fewer are not enough: another program may have had the processor for a moment. If only policy is
+late, video stays, since pausing and resuming it is work for policy; and video that was left out comes back, since
+policy has its share of the time anyway, and would use all that video leaves.
 
 If packets are in time and the node has time to spare, it takes a step back, then two, then four. If that was too much,
 the steps are taken again, and the next attempt waits twice as long, unless the load has clearly fallen.

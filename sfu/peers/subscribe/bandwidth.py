@@ -214,8 +214,8 @@ class Bandwidth:
         return self._next_step if self._probe is not None else self._next_check
 
     def handle_timer(self, now: int, pace: int = 1) -> None:
-        """Check the link; begin or continue a probe. While the node is overloaded (`pace` above 1), checks are rarer, no
-        probe begins, and the start is over: both need feedback in full detail.
+        """Check the link; begin or continue a probe. While the node is overloaded (`pace` above 1), checks are rarer,
+        no probe begins, and the start is over: both need feedback in full detail.
         """
         if now >= self._next_check:
             is_active = self._collect() > 0 or self._is_heard

@@ -217,7 +217,8 @@ async def joined(host: Host, where: tuple[str, str, str], name: str) -> AsyncIte
 
 
 SITE = """<!doctype html><meta charset=utf-8><script type=importmap>
-{"imports": {"@parley/sdk": "/sdk/parley.js"}}</script><script type=module>
+{"imports": {"@parley/sdk": "/sdk/parley.js", "@parley/sdk/react": "/sdk/react.js", "react": "/react.js",
+ "react-dom/client": "/react.js"}}</script><script type=module>
 const load = (name) => import(`/sdk/examples/${name}.js`);
 window.examples = async (where, meetings) => {
   const at = (name) => ({...where, meeting: meetings[name]});
@@ -245,7 +246,19 @@ window.examples = async (where, meetings) => {
     const {run} = await load('call-statistics');
     return (await run({...at('tone'), readings: 3, seconds: 0.5})).at(-1).packetsIn;
   };
+  const react = async () => {
+    const {run} = await load('react-meeting');
+    const element = document.body.appendChild(document.createElement('div'));
+    const leave = await run({...at('react'), element});
+    const shows = () => [...element.querySelectorAll('li')].map((item) => item.textContent).sort().join();
+    const plays = () => element.querySelector('video')?.videoWidth > 0;
+    while (shows() !== 'react,react is here,tone-bot' || !plays()) await new Promise((resolve) => setTimeout(resolve, 50));
+    leave();
+    return shows();
+  };
+  const bot = load('tone-bot').then(({run}) => run({...at('react'), signal}));
   const done = Promise.all([
+    react(),
     load('recorder-bot').then(({run}) => run({...at('tone'), seconds: 1})).then(({size}) => size),
     packets(),
     load('recorder-bot').then(({run}) => run({...at('whip'), seconds: 1})).then(({size}) => size),
@@ -257,21 +270,38 @@ window.examples = async (where, meetings) => {
   ]);
   const result = await done;
   until.abort();
-  await Promise.all([tone, whip, speaker]);
+  await Promise.all([tone, bot, whip, speaker]);
   return result;
 };
 </script>"""
 
 
+def react_module() -> str:
+    """Return React, development build, as one module."""
+    names = "createElement, useCallback, useEffect, useMemo, useState, useSyncExternalStore"
+    source = (
+        f"import React from 'react'; export const {{{names}}} = React; export {{createRoot}} from 'react-dom/client';"
+    )
+    folder = ROOT / "web"
+    subprocess.run(["sh", "install.sh"], cwd=folder, check=True)
+    command = ["node_modules/.bin/esbuild", "--bundle", "--format=esm", "--define:process.env.NODE_ENV='development'"]
+    return subprocess.run(command, cwd=folder, input=source, check=True, capture_output=True, text=True).stdout
+
+
 async def test_every_browser_example_does_what_it_says_on_another_site(host: Host, site_port: int) -> None:
-    names = ("tone", "whip", "encrypted", "files", "whiteboard", "moderated", "captions")
+    names = ("tone", "whip", "encrypted", "files", "whiteboard", "moderated", "captions", "react")
     meetings = {name: await host.api.create_meeting(name) for name in names}
     application = web.Application()
+    bundled = await asyncio.to_thread(react_module)
 
     async def page_of_site(_: web.Request) -> web.Response:
         return web.Response(text=SITE, content_type="text/html")
 
+    async def react(_: web.Request) -> web.Response:
+        return web.Response(text=bundled, content_type="text/javascript")
+
     application.router.add_get("/", page_of_site)
+    application.router.add_get("/react.js", react)
     application.router.add_static("/sdk", ROOT / "web" / "sdk")
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
@@ -294,7 +324,8 @@ async def test_every_browser_example_does_what_it_says_on_another_site(host: Hos
             await browser.close()
     finally:
         await runner.cleanup()
-    recorded, packets, from_whip, heard, file, *strokes, muted, said = result
+    after_leaving, recorded, packets, from_whip, heard, file, *strokes, muted, said = result
+    assert after_leaving == ""
     assert min(recorded, from_whip) > 200  # bytes; without sound, only the header of about 110 is written
     assert packets > 20
     assert heard["loudest"] > 0.05

@@ -252,7 +252,8 @@ window.examples = async (where, meetings) => {
     const leave = await run({...at('react'), element});
     const shows = () => [...element.querySelectorAll('li')].map((item) => item.textContent).sort().join();
     const plays = () => element.querySelector('video')?.videoWidth > 0;
-    while (shows() !== 'react,react is here,tone-bot' || !plays()) await new Promise((resolve) => setTimeout(resolve, 50));
+    const all = 'react,react is here,tone-bot';
+    while (shows() !== all || !plays()) await new Promise((resolve) => setTimeout(resolve, 50));
     leave();
     return shows();
   };

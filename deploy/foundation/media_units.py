@@ -17,6 +17,7 @@ class UnitKind(IntEnum):
 
     VIDEO is H.264 with length-prefixed NAL units, AUDIO is raw AAC. From the transcoder of ingress, VIDEO is H.264 with
     start codes, and AUDIO is Opus. STATE is JSON, defined by the process. KEYFRAME requests a keyframe of an encoder.
+    CONTENT is part of a container.
     """
 
     VIDEO_SETUP = 1
@@ -25,6 +26,7 @@ class UnitKind(IntEnum):
     AUDIO = 4
     STATE = 5
     KEYFRAME = 6
+    CONTENT = 7
 
 
 class Unit(NamedTuple):

@@ -10,8 +10,9 @@ from foundation.part_tls import PartTls
 class IngressConfig:
     """Settings of one ingress process.
 
-    RTMP is served on `rtmp_port` and RTMPS on `rtmps_port`, unless they are -1. At most `streams` streams are accepted
-    at the same time; 0 is the number of cores. Video is sent with at most `height` lines.
+    RTMP is served on `rtmp_port`, RTMPS on `rtmps_port` and SRT on `srt_port` (UDP), unless they are -1. At most
+    `streams` streams are accepted at the same time; 0 is the number of cores. Video is sent with at most `height`
+    lines.
     """
 
     instance: str
@@ -21,6 +22,7 @@ class IngressConfig:
     rtmp_host: str = "127.0.0.1"
     rtmp_port: int = 1935
     rtmps_port: int = -1
+    srt_port: int = -1
     certificate: Path | None = None
     private_key: Path | None = None
     streams: int = 0

@@ -11,11 +11,10 @@ from foundation.followed_certificate import ServedCertificate
 from foundation.media_units import Unit, UnitKind
 from ingress import metrics
 from ingress.config import IngressConfig
-from ingress.control_client import ControlClient, ControlUnavailable
+from ingress.control_client import ControlClient
+from ingress.keys import Refused, admit
 from ingress.stream import Failed, Stream
 from ingress.streams import Streams, TooManyStreams
-from sfu.api.ingress import KeyCheck
-from sfu.api.stream_key import is_stream_key, key_hash
 from sfu.formats import flv
 from sfu.formats.rtmp import Kind
 from sfu.formats.rtmp_receiver import Ended, Event, Media, Published, Receiver
@@ -27,10 +26,6 @@ _IDLE_SECONDS = 15.0
 _MAX_CONNECTIONS = 64
 _MAX_OF_ONE = 32
 """Connections from one address, which may be that of a gateway."""
-
-
-class _Refused(Exception):
-    """A refusal; the encoder receives the text."""
 
 
 class RtmpListener:
@@ -124,11 +119,11 @@ class _Connection:
         if published is None:
             return
         try:
-            stream = await self._admit(published)
+            stream = await admit(self._control, self._config.instance, published.key)
             admitted()
             async with self._streams.place(stream):
                 await self._carry(stream)
-        except (_Refused, TooManyStreams) as refused:
+        except (Refused, TooManyStreams) as refused:
             self._receiver.refuse(str(refused))
             await self._flush()
 
@@ -151,22 +146,6 @@ class _Connection:
                     return event
             if self._reader.at_eof():
                 return None
-
-    async def _admit(self, published: Published) -> str:
-        """Return the id of the stream to which a key belongs. Raises _Refused."""
-        if not is_stream_key(published.key):
-            metrics.REFUSED.labels("bad_token").inc()
-            raise _Refused("This is not a stream key.")
-        try:
-            checked = await self._control.check(
-                KeyCheck(key_hash=key_hash(published.key).hex(), instance=self._config.instance)
-            )
-        except ControlUnavailable as error:
-            raise _Refused(str(error)) from error
-        if checked.code:
-            metrics.REFUSED.labels(checked.code).inc()
-            raise _Refused(checked.detail)
-        return checked.stream
 
     async def _feed(self, stream: Stream) -> None:
         """Pass media on until the encoder ends its stream. Raises Failed."""

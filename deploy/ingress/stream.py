@@ -34,6 +34,8 @@ _KEYFRAME_SECONDS = 0.5
 _SECOND_TRACK_SECONDS = 0.5
 """The wait for the second track, before the stream counts as audio only or video only."""
 _NOTHING_SECONDS = 10.0
+_CONTENT = frozenset({"url", "srt"})
+"""Protocols that bring a container, whose tracks only the transcoding process knows."""
 _MAX_LAG_US = 2_000_000
 _MAX_WAITING = 8 << 20
 _MEASURED_SECONDS = 2.0
@@ -55,6 +57,8 @@ class Stream:
     ) -> None:
         self.stream = stream
         self.attempts = 0
+        self.lost = 0
+        """The packets of an SRT stream that never arrived."""
         self._protocol = protocol
         self._instance = instance
         self._control = control
@@ -88,7 +92,7 @@ class Stream:
             width=self._tracks.width,
             height=self._tracks.height,
             frames_per_second=round(pictures, 1),
-            dropped=self._dropped,
+            dropped=self._dropped + self.lost,
             attempts=self.attempts,
             error=self._error,
         )
@@ -151,8 +155,9 @@ class Stream:
                 case UnitKind.VIDEO:
                     self._time(unit.us)
                     self._video_us = unit.us
-                    if self._protocol == "url":
+                    if self._protocol in _CONTENT:
                         self._pictures += 1
+                    if self._protocol == "url":
                         self._bytes += len(unit.data)
                     if self._sender is not None:
                         self._transmit(self._sender.video(unit.us, unit.data, time.time_ns()))
@@ -174,7 +179,7 @@ class Stream:
         if state.error:
             raise Failed(state.error)
         known: dict[str, Any] = {"width": state.width, "height": state.height}
-        if self._protocol == "url":
+        if self._protocol in _CONTENT and (state.video or state.audio):
             known |= {"video": state.video, "audio": state.audio, "ended": state.ended}
             self._known.set()
             self._knows_all.set()

@@ -42,9 +42,12 @@ class Transcoder:
     def is_running(self) -> bool:
         return self._process.returncode is None
 
-    def order(self, height: int, url: str = "", *, private: bool = False) -> None:
-        """Order the transcoding of the units that follow, or of a URL; with `private`, that may be in any network."""
-        self.put(Unit(UnitKind.STATE, False, 0, msgspec.json.encode(Order(height=height, url=url))))
+    def order(self, height: int, url: str = "", *, form: str = "", private: bool = False) -> None:
+        """Order the transcoding of the units that follow, or of a URL; with `private`, that may be in any network.
+
+        With `form`, the units are the content of a container.
+        """
+        self.put(Unit(UnitKind.STATE, False, 0, msgspec.json.encode(Order(height=height, url=url, form=form))))
         if url:
             self._fetching = asyncio.create_task(_fetch(self._broker, private=private))
 

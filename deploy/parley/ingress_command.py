@@ -34,6 +34,7 @@ def ingress_config(settings: Settings) -> IngressConfig:
         rtmp_host=settings["rtmp_host"],
         rtmp_port=settings["rtmp_port"],
         rtmps_port=settings["rtmps_port"],
+        srt_port=settings["srt_port"],
         certificate=certificate,
         private_key=readable(settings, "tls_key") if tls else None,
         streams=settings["ingress_streams"],

@@ -1,5 +1,6 @@
 """Each process of a running server has the secrets that it uses, and no others, as read from the processes."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_none_is_passed_on_unasked(suffix: str) -> None:
 
 def test_the_processes_of_a_server_hold_no_others() -> None:
     markers = {setting.name: f"marker-of-{setting.name}" for setting in SECRETS if setting.name not in ADDRESSES}
+    markers["recordings_keys"] = base64.b64encode(b"marker of keys of recordings 32!").decode()
     values = markers | {"livekit_keys": f"key: {markers['livekit_keys']:x<32}"}
     with running_server(ingress="true", **values) as server:
         for part in ("control", "sfu", "recorder", "inference", "ingress", "postgres", "redis"):

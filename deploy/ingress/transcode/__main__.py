@@ -34,6 +34,9 @@ _NICE = 5
 _MICROSECONDS = 1_000_000
 _LARGEST_GAP_US = 5 * _MICROSECONDS
 _NOT_NEEDED = frozenset({"av.__main__"})
+_PROBE_LIVE = {"probesize": "500000", "analyzeduration": "700000", "fflags": "nobuffer"}
+_SMALL = 1316 * 4
+"""The bytes that FFmpeg reads at once; it waits for all of them."""
 _PROBE = {"probesize": "2000000", "analyzeduration": "2000000", "http_persistent": "0"}
 
 
@@ -55,6 +58,8 @@ class Transcoder:
         try:
             if self._order.url:
                 self._read_url()
+            elif self._order.form:
+                self._read_content()
             else:
                 self._relay()
         except (BrokenPipeError, ConnectionResetError):
@@ -97,6 +102,26 @@ class Transcoder:
                         self._frame(frame, clock)
         self._tell(ended=True)
 
+    def _read_content(self) -> None:
+        """Transcode a container as it arrives."""
+        arriving = _Arriving(self._in, self._video)
+        with av.open(arriving, format=self._order.form, buffer_size=_SMALL, options=_PROBE_LIVE) as source:
+            assert isinstance(source, av.container.InputContainer)
+            streams = [stream for stream in _chosen(source, self._order.height) if stream is not None]
+            if not streams:
+                raise ValueError("the stream has neither video nor audio")
+            kinds = {stream.type for stream in streams}
+            self._tell(video="video" in kinds, audio="audio" in kinds)
+            clock = _Clock()
+            for packet in source.demux(streams):
+                if packet.dts is None or packet.time_base is None:
+                    continue
+                clock.due(int(packet.dts * packet.time_base * _MICROSECONDS))
+                with contextlib.suppress(av.InvalidDataError):
+                    for frame in packet.decode():
+                        self._frame(frame, clock)
+        self._tell(ended=True)
+
     def _frame(self, frame: Any, clock: "_Clock") -> None:
         if frame.time is None:
             return
@@ -130,6 +155,30 @@ class Transcoder:
     def _tell(self, **changes: Any) -> None:
         self._state = msgspec.structs.replace(self._state, **changes)
         self._send([Unit(UnitKind.STATE, False, 0, msgspec.json.encode(self._state))])
+
+
+class _Arriving(RawIOBase):
+    """The content that arrives over the socket, for FFmpeg; requests between it are taken."""
+
+    def __init__(self, source: BufferedIOBase | RawIOBase, video: VideoTranscoder) -> None:
+        self._source = source
+        self._video = video
+        self._kept = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, count: int = -1, /) -> bytes:
+        while not self._kept:
+            unit = read_blocking(self._source)
+            if unit is None:
+                return b""
+            if unit.kind is UnitKind.CONTENT:
+                self._kept = unit.data
+            self._video.keyframe_wanted |= unit.kind is UnitKind.KEYFRAME
+        data = self._kept if count < 0 else self._kept[:count]
+        self._kept = self._kept[len(data) :]
+        return data
 
 
 class _Clock:

@@ -4,10 +4,14 @@ import msgspec
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to transcode the content of `url`, or, if it is empty, the units received over the socket."""
+    """The order to transcode the content of `url`, or, if it is empty, the units received over the socket.
+
+    With `form`, these are the content of a container of that format, as it arrives.
+    """
 
     height: int
     url: str = ""
+    form: str = ""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

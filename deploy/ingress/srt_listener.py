@@ -149,7 +149,7 @@ class _Door(asyncio.DatagramProtocol):
         if theirs.version != srt.VERSION:
             return Refusal.VERSION
         if theirs.encrypts:
-            return Refusal.UNSECURE
+            return Refusal.ENCRYPTION
         if not theirs.is_message:
             return Refusal.MESSAGE_API
         of_one = Counter(address[0] for address in self._connections)[addr[0]]

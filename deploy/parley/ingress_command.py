@@ -1,4 +1,4 @@
-"""`parley ingress`: run ingress, which receives streams over RTMP and reads them from URLs."""
+"""`parley ingress`: run ingress, which receives streams over RTMP and SRT, and reads them from URLs."""
 
 import argparse
 

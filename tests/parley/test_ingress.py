@@ -1,7 +1,8 @@
-"""Ingress over RTMP, with B-frames and 44.1 kHz, and from a URL; audio and video are in sync in call and recording."""
+"""Ingress over RTMP, with B-frames and 44.1 kHz, over SRT, and from a URL; audio and video are in sync."""
 
 import asyncio
 import contextlib
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -23,7 +24,12 @@ ENCODER = Path(__file__).with_name("rtmp_encoder.py")
 async def test_an_encoder_and_a_url_are_participants(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     await _encode(str(clip), "2", "48000")
-    with running_server(ingress="true", inference="false", private_ingress="true") as server:
+    await _encode(str(tmp_path / "clip.ts"), "4", "48000")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"ingress": "true", "inference": "false", "private_ingress": "true", "srt_port": str(port)}
+    with running_server(**settings) as server:
         async with Api(server.url) as host, _served(tmp_path) as url:
             await become_admin(host, server.setup_token)
             meeting = await host.create_meeting("Live in", consent="implied")
@@ -47,12 +53,15 @@ async def test_an_encoder_and_a_url_are_participants(tmp_path: Path) -> None:
                 read = await host.request("POST", keys, source)
                 assert read["source_url"] == f"{url}/clip.mp4"
                 await _until(host, keys, read["id"], "ended")
+                van = await host.request("POST", keys, {"name": "Van", "role": "publish"})
+                assert await _sent_over_srt(tmp_path / "clip.ts", port, van["secret"])
                 await host.stop_recording(meeting)
             states = {one["name"]: one["state"] for one in (await host.request("GET", keys))["keys"]}
             assert (states["Stage"]["width"], states["Stage"]["height"]) == (640, 360)
-            assert states["Stage"]["error"] == states["Clip"]["error"] == ""
+            assert [states[name]["error"] for name in ("Stage", "Clip", "Van")] == [""] * 3
+            assert (states["Van"]["protocol"], states["Van"]["height"], states["Van"]["dropped"]) == ("srt", 360, 0)
             _recorded_in_step(await _finished(host, meeting, server.data / "recordings"))
-        secrets = (key["secret"], "?token=secret", "Traceback")
+        secrets = (key["secret"], van["secret"], "?token=secret", "Traceback")
         assert not [line for line in server.lines if any(secret in line for secret in secrets)]
 
 
@@ -64,6 +73,21 @@ async def _encode(*arguments: str) -> int:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def _sent_over_srt(clip: Path, port: int, key: str) -> bool:
+    """Send a file by libsrt at its own speed; return whether it was accepted to the end."""
+    pipeline = f"filesrc location={clip} ! tsparse set-timestamps=true ! identity sync=true ! srtsink"
+    options = (f"uri=srt://127.0.0.1:{port}", f"streamid={key}", "wait-for-connection=true")
+    process = await asyncio.create_subprocess_exec("gst-launch-1.0", "-q", *pipeline.split(), *options, stderr=-1)
+    try:
+        async with asyncio.timeout(60):
+            _, complaints = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode == 0 and b"ERROR" not in complaints
 
 
 @contextlib.asynccontextmanager

@@ -1565,7 +1565,7 @@ class StreamReport(TypedDict):
 
     phase: Literal["connecting", "ended", "live", "retrying", "waiting"]
     since: str
-    protocol: Literal["rtmp", "url"]
+    protocol: Literal["rtmp", "srt", "url"]
     bits_per_second: int
     width: int
     height: int

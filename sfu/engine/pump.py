@@ -240,6 +240,7 @@ class Pump:
         self._read(now, begun)
         total = Result()
         deadline = begun + self._budget
+        self._drop_stale(begun)
         while self._audio or self._other:
             result = self._engine.process(self._next_chunk(begun), now)
             self._sockets.send(result.outgoing)
@@ -325,6 +326,14 @@ class Pump:
             else:
                 chunk.append(self._after_losses(datagram))
         return chunk
+
+    def _drop_stale(self, now: int) -> None:
+        """Drop video that has waited too long before audio is forwarded, which may take all the time."""
+        while self._other and now - self._other[0][0] > STALE_NS and _is_media(self._other[0][1]):
+            datagram = self._other.popleft()[1]
+            self._leaves_out(datagram, is_stale=True)
+            self._turned_away[datagram.local] += 1
+            self._all_stale += 1
 
     def _leaves_out(self, datagram: Datagram, *, is_stale: bool) -> bool:
         """Return True if a packet must not be forwarded, since it or an earlier one of its stream has waited too

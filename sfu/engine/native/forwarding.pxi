@@ -177,6 +177,11 @@ cdef int left_out_of(State *state, Run *run, bint is_stale) noexcept nogil:
     return run.count
 
 
+cdef inline bint is_late(const State *state, const Run *run) noexcept nogil:
+    """Return True if a run has waited for too long."""
+    return state.now - run.came_at > STALE_NS
+
+
 cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
     """Forward a run route by route; return False if the deadline came first. 0 is no deadline.
 
@@ -191,7 +196,7 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
         if run.route_count == 0:
             stream.is_cut = False  # newcomers begin with a keyframe
         elif not stream.is_audio:
-            run.left_out = left_out_of(state, run, deadline != 0 and state.now - run.came_at > STALE_NS)
+            run.left_out = left_out_of(state, run, deadline != 0 and is_late(state, run))
         if run.route_count:
             run.routes = <Route **>malloc(run.route_count * sizeof(Route *))
             if run.routes == NULL:
@@ -233,10 +238,27 @@ cdef inline Runs *next_runs(State *state, bint audio_first) noexcept nogil:
     return &state.sounds
 
 
+cdef inline void end_first(State *state, Runs *queue) noexcept nogil:
+    """Free a queue's first run."""
+    cdef Run *run = queue.first
+    queue.first = run.next
+    if queue.last == run:
+        queue.last = NULL
+    run_free(state, run)
+
+
 cdef bint forward_runs(State *state, int64_t deadline) noexcept nogil:
-    """Forward all runs, audio first if there is a deadline. Return False if the deadline came first."""
+    """Forward all runs, audio first if there is a deadline. Return False if the deadline came first.
+
+    Stale runs are dropped before that: audio alone may take all the time.
+    """
     cdef Runs *queue
-    cdef Run *run
+    cdef Run *run = state.others.first
+    while deadline and run != NULL and not run.is_started and is_late(state, run):
+        if not forward_run(state, run, deadline):
+            return False
+        end_first(state, &state.others)
+        run = state.others.first
     while has_runs(state):
         queue = next_runs(state, deadline != 0)
         run = queue.first
@@ -245,10 +267,7 @@ cdef bint forward_runs(State *state, int64_t deadline) noexcept nogil:
         if state.sends and run.stream.is_audio:
             # Not after video that has yet to be protected.
             flush_output(state)
-        queue.first = run.next
-        if queue.last == run:
-            queue.last = NULL
-        run_free(state, run)
+        end_first(state, queue)
         if deadline and has_runs(state) and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
             return False
     return True

@@ -200,3 +200,30 @@ def test_of_video_that_waits_too_long_the_whole_stream_ends_until_a_keyframe(eng
     else:
         assert sum(flags & ArrivalFlag.OVERFLOWED > 0 for flags in told) == 1
         assert len(numbers) == 304 - stale
+
+
+def test_video_that_waits_too_long_is_dropped_although_sound_takes_all_the_time(
+    engine: Engine, sockets: Sockets
+) -> None:
+    pump = Pump(engine, sockets, budget=1)
+    publisher, subscriber = one_to_one(engine)
+    engine.add_stream(StreamEntry(3, 1, 31, AUDIO))
+    subscriber.add_route(2, rtx_ssrc=None, is_audio=True)
+    engine.switch_route(2, RouteSource(3, at_keyframe=False))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(sockets.addresses[0])
+        engine.admit_source(1, sender.getsockname(), 0)
+
+        def look(*packets: RtpPacket) -> None:
+            for packet in packets:
+                sender.send(publisher.protect(packet).data)
+            pump.receive_and_forward(time.monotonic_ns())
+
+        look(opus(0), vp8(0, key=True), *(vp8(seq) for seq in range(1, 20)))
+        begun, seq = time.monotonic_ns(), 1
+        while time.monotonic_ns() - begun < 1.2 * STALE_NS:
+            look(opus(seq))
+            seq += 1
+        look(opus(seq))
+    assert engine.progress(3).packets == seq + 1
+    assert pump.drops[Drop.STALE] == 20

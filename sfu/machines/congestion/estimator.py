@@ -33,7 +33,7 @@ _FILLS = 0.8  # of the estimate
 _LATE = 1.3  # difference of the average and the newest window after a step
 _FALL = 4  # at most at once: a single window may mislead
 _FULL_NS = 150_000_000  # with such a queue, the link was busy for all of the newest window of arrivals
-_DOUBT_NS = 2_000_000_000
+_DOUBT_NS = 4_000_000_000
 _AS_KNOWN = 0.93  # of the estimate: a probe that measures this or more changes nothing
 _AGREEMENT = 1.5
 _NO_FEEDBACK_NS = 1_000_000_000
@@ -313,6 +313,11 @@ class Estimator:
         """Return the probe to send now; `wanted` is the rate that would be sent if there were room, in bits/s."""
         if not self.has_feedback:
             return None
+        expired = self._probes.expire(now)
+        remains = self._results.remains(expired)
+        if remains is not None and remains < self._control.rate * _AS_KNOWN:
+            self._doubt(expired, remains, now)
+            self._conclude(now)
         is_limited = self._limit.is_limited
         cluster = self._probes.next(self.rate, wanted, now, is_free=self.is_free, is_limited=is_limited)
         if cluster is not None:

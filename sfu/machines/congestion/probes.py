@@ -27,6 +27,7 @@ _SOON_NS = 1_000_000_000
 _AFTER_DECREASE_NS = 1_000_000_000
 _COST = 0.05  # of the estimate at most, unless one success follows another
 _RESULT_NS = 1_000_000_000
+_LEAST_PACKETS = 3  # of a cluster that was lost in part
 _SHARE = 0.8  # of a cluster's packets and bytes that must have arrived
 _MAX_RATIO = 2.0  # a rate of arrivals far above that of sending is a measuring error
 _SATURATED = 0.9
@@ -102,6 +103,17 @@ class ProbeControl:
         if not self._pending:
             self._next = max(now + wait, self._affordable_at)
 
+    def expire(self, now: int) -> int:
+        """Give up the cluster under way if its result is overdue; return its number, -1 for none."""
+        probing = self._probing
+        if probing is None or now - self._probed_at < _RESULT_NS:
+            return -1
+        self._probing = None
+        self._is_careful = True
+        self._next = max(self._next, now + self._interval)
+        self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
+        return probing.cluster
+
     def next(
         self, estimate: float, wanted: float, now: int, *, is_free: bool, is_limited: bool = False
     ) -> ProbeCluster | None:
@@ -112,13 +124,9 @@ class ProbeControl:
         """
         if not self._started:
             return None
+        self.expire(now)
         if self._probing is not None:
-            if now - self._probed_at < _RESULT_NS:
-                return None
-            self._probing = None
-            self._is_careful = True
-            self._next = max(self._next, now + self._interval)
-            self._interval = min(self._interval * 2, _MAX_INTERVAL_NS)
+            return None
         if not is_free:
             self._pending.clear()
             return None
@@ -219,6 +227,16 @@ class ProbeResults:
         if measured.packets < _MIN_PACKETS * _SHARE or measured.size < self._sizes[result.cluster] * _SHARE:
             return None
         return _rate(measured)
+
+    def remains(self, cluster: int) -> float | None:
+        """Return the link's rate as shown by what arrived of a cluster of which much was lost in a queue, None if it
+        does not show it.
+        """
+        measured = self._clusters.get(cluster)
+        if measured is None or measured.packets < _LEAST_PACKETS:
+            return None
+        result = _rate(measured)
+        return result.rate if result is not None and result.fills else None
 
 
 def _rate(measured: _Measured) -> ProbeResult | None:

@@ -193,6 +193,16 @@ def test_a_call_that_just_about_fits_its_narrowed_link_finds_out_by_the_queue_th
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_a_short_queue_that_loses_parts_of_probes_is_not_overestimated(seed: int) -> None:
+    """Of 3,750 bytes. Packets hardly wait in it, so only what arrives of the probes shows the link's rate."""
+    settings = LinkSettings(rate=LOW, delay=25 * MS, jitter=2 * MS, queue_bytes=LOW // 8 * 50 // 1000)
+    loop = ClosedLoop(settings, seed, step=440_000.0)
+    loop.run(20)
+    assert max(sample.estimate for sample in loop.samples if sample.at > 8 * SECOND) < 1.4 * LOW
+    assert loop.estimator.state.loss < 0.05
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_server_that_stalls_takes_its_own_bursts_for_no_congestion(seed: int) -> None:
     loop = ClosedLoop(LinkSettings(rate=HIGH, delay=25 * MS, jitter=4 * MS), seed, step=2_050_000.0)
     loop.run(8)

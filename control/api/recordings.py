@@ -306,7 +306,11 @@ async def _composition(services: Services, row: RecordingRow) -> Composition | N
         job = await films.latest(connection, row.id)
     if job is None and row.composed is None:
         return None
-    return Composition(**_state(job, row.composed))
+    return composition_of(job, row.composed)
+
+
+def composition_of(job: JobRow | None, made: dict[str, Any] | None) -> Composition:
+    return Composition(**_state(job, made))
 
 
 def _film(row: FilmRow, job: JobRow | None) -> Film:

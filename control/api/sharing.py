@@ -1,6 +1,7 @@
 """Shared links of recordings: until it expires, a link lets anyone watch and download that recording, nothing else.
 
-A link may have a passcode. A browser that gave it keeps a signed cookie for this link and for half a day.
+A link of a film, such as a clip, opens that film alone, with the captions of its parts. A link may have a passcode. A
+browser that gave it keeps a signed cookie for this link and for half a day.
 """
 
 from typing import Annotated
@@ -8,26 +9,31 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
-from control.api.conversation_types import Captions
+from control.api.conversation_types import CaptionLine, Captions
 from control.api.paging import LinkQuery, cut
 from control.api.recording_types import RecordingDetail
-from control.api.recordings import captions, detail, send
+from control.api.recordings import captions, composition_of, detail, public_recording, send
 from control.api.types import Answer, Body, Done, GivenPasscode, Passcode, Time
 from control.auth import cookies
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
 from control.http.limits import Failures
 from control.problem import Problem, forbidden, not_found
-from control.store import audit, links, meetings, recordings
+from control.store import audit, films, links, meetings, recordings
+from control.store.films import FilmRow
 from control.store.links import LinkRow
+from control.store.recordings import RecordingRow
 
 endpoints = Endpoints("recordings", scope="recordings")
 _WINDOW = 15 * 60
 
 
 class ShareRecording(Body, frozen=True, kw_only=True):
+    """`film` is an ordered film that is done: the link opens that film alone, not the recording."""
+
     days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7
     passcode: Passcode | None = None
+    film: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class OpenShared(Body, frozen=True, kw_only=True):
@@ -41,7 +47,15 @@ class SharedLink(Answer, frozen=True, kw_only=True):
     created_at: Time
     expires_at: Time
     passcode_required: bool
+    film: str | None = None
     url: str | None = None
+
+
+class SharedRecording(RecordingDetail, frozen=True, kw_only=True):
+    """What a link opens. If that is a film (`clip`), length and size are the film's, and there are no tracks."""
+
+    clip: bool
+    expires_at: Time
 
 
 class SharedLinks(Answer, frozen=True, kw_only=True):
@@ -63,7 +77,13 @@ async def share_recording(call: Call, recording: str, body: ShareRecording) -> S
         raise forbidden("Guests may not share recordings.")
     passcode_hash = await call.services.passwords.hash(body.passcode) if body.passcode else None
     async with call.services.pool.acquire() as connection, connection.transaction():
-        row, token = await links.create(connection, recording, call.user.user, body.days * 86400, passcode_hash)
+        if body.film is not None:
+            film = await films.of_recording(connection, recording, body.film)
+            if film is None or film.made is None:
+                raise not_found("This recording has no such film, or it is not done yet.")
+        row, token = await links.create(
+            connection, recording, call.user.user, body.days * 86400, passcode_hash=passcode_hash, film=body.film
+        )
         await audit.write(connection, call.actor, "share_recording", recording, call.address, link=row.id)
     url = f"/api/v1/shared/{token}"
     return _public(row, url)
@@ -107,43 +127,92 @@ async def open_shared_recording(call: Call, token: str, body: OpenShared) -> Res
     return response
 
 
-@endpoints.route("GET", "/api/v1/shared/<token>", Access.PUBLIC, answer=RecordingDetail)
-async def get_shared_recording(call: Call, token: str) -> RecordingDetail:
+@endpoints.route("GET", "/api/v1/shared/<token>", Access.PUBLIC, answer=SharedRecording)
+async def get_shared_recording(call: Call, token: str) -> SharedRecording:
     """Return the recording that a link opens. Its files are below `files/`."""
-    recording = await _opened(call, token)
+    link = await _opened(call, token)
     async with call.services.pool.acquire() as connection:
-        row = await recordings.by_id(connection, recording)
+        row = await recordings.by_id(connection, link.recording_id)
         meeting = None if row is None else await meetings.by_id(connection, row.meeting_id)
     if row is None or meeting is None:
         raise _no_link()
-    return await detail(call.services, row, meeting.title)
+    film = await _film(call, link)
+    if film is None:
+        whole = await detail(call.services, row, meeting.title)
+        return SharedRecording.from_row(whole, clip=False, expires_at=link.expires_at)
+    made = composition_of(None, film.made)
+    shown = public_recording(call.services, row, meeting.title)
+    clip = msgspec.structs.replace(
+        shown,
+        duration_ms=sum(end - start for start, end in _ranges(film, row)),
+        bytes=made.bytes,
+        problems=[],
+        film=made.file,
+    )
+    return SharedRecording(recording=clip, tracks=[], composition=made, clip=True, expires_at=link.expires_at)
 
 
 @endpoints.route("GET", "/api/v1/shared/<token>/captions", Access.PUBLIC, answer=Captions)
 async def get_shared_captions(call: Call, token: str) -> Captions:
     """Return the captions of the recording that a link opens; times count from its start."""
-    recording = await _opened(call, token)
+    link = await _opened(call, token)
     async with call.services.pool.acquire() as connection:
-        row = await recordings.by_id(connection, recording)
+        row = await recordings.by_id(connection, link.recording_id)
     if row is None:
         raise _no_link()
-    return await captions(call.services, row)
+    film, said = await _film(call, link), await captions(call.services, row)
+    return said if film is None else Captions(captions=within(_ranges(film, row), said.captions))
 
 
 @endpoints.route("GET", "/api/v1/shared/<token>/files/<path:name>", Access.PUBLIC, content_type="*/*")
 async def download_shared_file(call: Call, token: str, name: str) -> Response:
     """Download a file of the recording that a link opens."""
-    return await send(call, await _opened(call, token), name)
+    link = await _opened(call, token)
+    film = await _film(call, link)
+    if film is not None and name not in {(film.made or {}).get("file"), (film.made or {}).get("storyboard")}:
+        raise not_found("This film has no such file.")
+    return await send(call, link.recording_id, name)
 
 
-async def _opened(call: Call, token: str) -> str:
-    """Return the recording that a link opens. Raises Problem if the browser has not given the link's passcode."""
+async def _film(call: Call, link: LinkRow) -> FilmRow | None:
+    """Return the film that a link opens, None if it opens the whole recording."""
+    if link.film_id is None:
+        return None
+    async with call.services.pool.acquire() as connection:
+        film = await films.of_recording(connection, link.recording_id, link.film_id)
+    if film is None:
+        raise _no_link()
+    return film
+
+
+def _ranges(film: FilmRow, row: RecordingRow) -> list[tuple[int, int]]:
+    """Return the parts of the recording in a film, in ms; all of it if the film has no ranges."""
+    length = row.duration_ms or 0
+    given = film.options.get("ranges") or [(0, length)]
+    return [(start, min(end, length)) for start, end in given]
+
+
+def within(ranges: list[tuple[int, int]], said: list[CaptionLine]) -> list[CaptionLine]:
+    """Return the lines that are heard in a film of these parts, with times from its start."""
+    lines, before = [], 0
+    for start, end in ranges:
+        for one in said:
+            if one.end_ms > start and one.start_ms < end:
+                at = before + max(one.start_ms - start, 0)
+                until = before + min(one.end_ms, end) - start
+                lines.append(msgspec.structs.replace(one, start_ms=at, end_ms=until))
+        before += end - start
+    return lines
+
+
+async def _opened(call: Call, token: str) -> LinkRow:
+    """Return a link that may be opened. Raises Problem if the browser has not given the link's passcode."""
     link = await _link(call, token)
     if link.passcode_hash is not None:
         name = cookies.names(call.request, call.services.config.cookie_security).visit
         if not call.services.tokens.visit_matches(link.id, call.request.cookies.get(name, "")):
             raise Problem(403, "link_passcode_required", "This link requires a passcode.")
-    return link.recording_id
+    return link
 
 
 async def _link(call: Call, token: str) -> LinkRow:
@@ -156,7 +225,7 @@ async def _link(call: Call, token: str) -> LinkRow:
 
 
 def _public(row: LinkRow, url: str | None = None) -> SharedLink:
-    return SharedLink.from_row(row, url=url, passcode_required=row.passcode_hash is not None)
+    return SharedLink.from_row(row, url=url, passcode_required=row.passcode_hash is not None, film=row.film_id)
 
 
 def _no_link() -> Problem:

@@ -59,6 +59,13 @@ async def ordered(connection: Connection, recording: str) -> list[tuple[FilmRow,
     return [(row, known.get(row.id)) for row in rows]
 
 
+async def of_recording(connection: Connection, recording: str, film: str) -> FilmRow | None:
+    """Return an ordered film of a recording, or None if it has no such film."""
+    return await connection.one(
+        FilmRow, "SELECT * FROM recording_films WHERE id = $1 AND recording_id = $2", film, recording
+    )
+
+
 async def set_made(connection: Connection, film: str, made: dict[str, Any]) -> bool:
     """Record the result of an ordered film; return False if the film was deleted meanwhile."""
     return await connection.change("UPDATE recording_films SET made = $2 WHERE id = $1", film, made)

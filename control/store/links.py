@@ -19,23 +19,26 @@ class LinkRow:
     created_at: datetime
     expires_at: datetime
     passcode_hash: str | None
+    film_id: str | None
+    """The only film that the link opens; None opens the whole recording."""
 
 
 async def create(
-    connection: Connection, recording: str, user: str, seconds: int, passcode_hash: str | None
+    connection: Connection, recording: str, user: str, seconds: int, *, passcode_hash: str | None, film: str | None
 ) -> tuple[LinkRow, str]:
     """Insert a link and return it with its token, which is not stored."""
     token = secrets.token_urlsafe(24)
     return await connection.new(
         LinkRow,
-        "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at, passcode_hash)"
-        " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6) RETURNING *",
+        "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at, passcode_hash, film_id)"
+        " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6, $7) RETURNING *",
         new_id("link"),
         recording,
         digest(token),
         user,
         seconds,
         passcode_hash,
+        film,
     ), token
 
 

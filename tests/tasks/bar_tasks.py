@@ -218,7 +218,7 @@ async def test_record_find_a_sentence_and_share_a_clip(room: Room, server: Runni
     await ada.sees("Download 0:00–0:05", seconds=120)
     await ada.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await ada.press("Share 0:00–0:05")
-    await ada.press("Create link")
+    await ada.press("Copy a new link")
     await ada.sees("Link copied.")
     link = await ada.page.evaluate("navigator.clipboard.readText()")
     eve = await room.person("Eve", PHONE)

@@ -158,6 +158,9 @@ def prepare(server: ScriptedServer) -> None:
         "/recordings": {"recordings": [RECORDING, RECORDING | {"id": "r2", "state": "partial"}], "storage": STORAGE},
         "/recordings/r1": {"recording": RECORDING, "tracks": [_TRACK], "composition": None},
         "/recordings/r1/captions": {"captions": CAPTIONS},
+        "/shared/secret": {"recording": RECORDING, "tracks": [], "composition": _FILM, "clip": True,
+                           "expires_at": "2026-12-01T10:00:00Z"},
+        "/shared/secret/captions": {"captions": CAPTIONS},
         "/recordings/r1/films": {"films": [_FILM, _FILM | {"id": "f2", "state": "running", "file": None}]},
         "/recordings/r1/links": {"links": [{"id": "l1", "expires_at": "2026-12-01T10:00:00Z"}]},
         "/users/passkeys": {"passkeys": [{"id": "k1", "name": "Laptop", "created_at": "2026-11-25T10:00:00Z"}]},
@@ -243,6 +246,9 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.locator(".watch-head button").nth(1).click()
     yield "clip"
     await view.keyboard.press("Escape")
+    await view.goto(f"{server.url}/s/secret")
+    await expect(view.locator(".clip-line").first).to_be_visible()
+    yield "shared-clip"
     await view.goto(f"{server.url}/m/m1/recordings")
     await view.locator(".recording summary").first.click()
     await expect(view.locator("audio")).to_be_visible()

@@ -113,6 +113,19 @@ async def test_who_has_the_link_watches_without_an_account(view: Page, server: S
     assert await place(view) == 40
 
 
+@at_both_sizes
+async def test_a_clip_has_a_page_of_its_own(view: Page, server: ScriptedServer) -> None:
+    prepare(server, "/shared/secret")
+    server.answers["GET", "/shared/secret"][1].update(clip=True, expires_at="2030-01-02T09:00:00Z")
+    await view.goto(f"{server.url}/s/secret")
+    await expect(view.get_by_role("heading", name="Design review")).to_be_visible()
+    await expect(view.locator("main")).to_contain_text("This link works until")
+    await expect(view.get_by_role("searchbox")).to_have_count(0)
+    await view.locator(".clip-line").last.click()
+    assert await place(view) == 40
+    await fits(view)
+
+
 async def test_a_link_asks_for_its_passcode(view: Page, server: ScriptedServer) -> None:
     prepare(server, "/shared/secret")
     shown = server.answers["GET", "/shared/secret"]

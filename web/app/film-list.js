@@ -1,10 +1,10 @@
 /** The videos ordered of a recording, including clips: their progress, and actions to download, share and delete. */
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
-import { linksButton } from './file-links.js';
 import { duration, size } from './format.js';
 import { icon } from './icons.js';
 import { rest } from './session.js';
+import { share } from './share-dialog.js';
 import { t } from './words.js';
 
 const AGAIN_MS = 2_000;
@@ -40,7 +40,7 @@ export function filmList(recording, signal, remove) {
         class: 'icon-button', href: `/api/v1${base}/files/${film.file}?download`, download: true, target: '_self',
         title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file: name }),
       }, icon('download')),
-      film.file && linksButton(recording, film.file, name),
+      film.file && iconButton('link', t('links.of', { file: name }), { onclick: () => void share(recording, { film: film.id, name }) }),
       iconButton('trash', t('action.delete'), { 'aria-label': t('film.delete-of', { film: name }), onclick: () => remove(film, name) }));
   }
   return { element, load };

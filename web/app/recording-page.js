@@ -1,22 +1,21 @@
 /** `/recordings/<id>` and, for whom it was shared with, `/s/<token>`: one recording to watch, read, search and hand on. */
 import { titleOf } from './brand.js';
 import { clips } from './clips.js';
-import { copyLink } from './copy-link.js';
-import { ask, showForm } from './dialogs.js';
+import { ask } from './dialogs.js';
 import { h, setText } from './dom.js';
-import { check, choice, field, form } from './fields.js';
+import { field, form } from './fields.js';
 import { linksButton } from './file-links.js';
 import { codeOf, dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { orderForm } from './ordered-films.js';
 import { currentUser, rest } from './session.js';
+import { share } from './share-dialog.js';
 import { speakerTimeline } from './speaker-timeline.js';
 import { toast } from './toasts.js';
 import { top } from './shell.js';
 import { transcriptPane } from './transcript-pane.js';
 import { t } from './words.js';
 
-const DAYS = [1, 7, 30, 365];
 const AGAIN_MS = 3_000;
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
@@ -33,7 +32,7 @@ export async function showRecording(page, context) {
   page.replaceChildren(
     top(context, h('a', { class: 'button', href: '/recordings' }, t('recordings.all'))),
     h('main', { class: 'watch' }, heading(recording,
-      finished && h('button', { type: 'button', class: 'button primary', onclick: () => void share(id, shown.now()) }, icon('link'), t('share.action')),
+      finished && h('button', { type: 'button', class: 'button primary', onclick: () => void share(id, { now: shown.now() }) }, icon('link'), t('share.action')),
       parts && h('button', { type: 'button', class: 'button', onclick: () => parts.cut(shown.now() * 1000) }, icon('cut'), t('clips.action')),
       finished && h('a', { class: 'button', href: `/api/v1/recording/download/${encodeURIComponent(id)}`, download: true, target: '_self' }, icon('download'), t('recordings.download')),
       finished && h('button', { type: 'button', class: 'button', onclick: () => void hold(path, !recording.held, context) }, icon('lock'), t(recording.held ? 'hold.release' : 'hold.place')),
@@ -52,10 +51,38 @@ export async function showShared(page, context) {
   if (!detail) return void (!context.signal.aborted && askPasscode(page, path, context));
   const { captions } = await rest.get(`${path}/captions`);
   if (context.signal.aborted) return;
-  const { element } = watch(detail, captions, `/api/v1${path}/files/`, context);
+  const files = `/api/v1${path}/files/`;
   const file = detail.composition?.file;
-  page.replaceChildren(top(context), h('main', { class: 'watch' }, heading(detail.recording,
-    file && h('a', { class: 'button', href: `/api/v1${path}/files/${file}?download`, download: true, target: '_self' }, icon('download'), t('recordings.download'))), element));
+  const save = file && h('a', { class: 'button', href: `${files}${file}?download`, download: true, target: '_self' }, icon('download'), t('recordings.download'));
+  const until = detail.expires_at && h('p', { class: 'hint' }, t('share.until', { time: dateTime(detail.expires_at) }));
+  page.replaceChildren(top(context), detail.clip
+    ? clipView(detail, captions, files, context, save, until)
+    : h('main', { class: 'watch' }, heading(detail.recording, save), watch(detail, captions, files, context).element, until));
+}
+
+/**
+ * A clip by itself: the video, its title, and what is said in it. @param {any} detail @param {any[]} captions @param {string} files
+ * @param {import('./main.js').Context} context @param {any} save @param {any} until
+ */
+function clipView({ recording, composition }, captions, files, context, save, until) {
+  document.title = titleOf(recording.title);
+  const video = h('video', { class: 'watch-film', src: files + composition.file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
+  context.signal.addEventListener('abort', () => video.pause());
+  const lines = captions.map((line) => h('button', {
+    type: 'button', class: 'clip-line', onclick: () => {
+      video.currentTime = line.start_ms / 1000;
+      void video.play().catch(() => undefined);
+    },
+  }, h('span', { class: 'hint' }, line.name), h('span', { lang: line.lang }, line.text)));
+  video.addEventListener('timeupdate', () => {
+    for (const [index, { start_ms: start, end_ms: end }] of captions.entries()) lines[index].classList.toggle('now', video.currentTime * 1000 >= start && video.currentTime * 1000 < end);
+  });
+  return h('main', { class: 'clip' }, video,
+    h('header', { class: 'watch-head' },
+      h('div', {}, h('h1', {}, recording.title), h('p', { class: 'hint' }, t('clips.about', { time: dateTime(recording.started_at), length: duration(recording.duration_ms) }))),
+      h('div', { class: 'row-actions' }, save)),
+    lines.length > 0 && h('section', { class: 'card clip-lines', 'aria-label': t('clips.said') }, ...lines),
+    until);
 }
 
 /** A form for the passcode of a link. @param {HTMLElement} page @param {string} path @param {import('./main.js').Context} context */
@@ -186,45 +213,3 @@ async function remove(id, title, context) {
     toast(sentenceOf(error), 'problem');
   }
 }
-
-/** The links for watching the recording without an account. @param {string} id @param {number} now seconds into the video */
-function share(id, now) {
-  const base = `/recordings/${encodeURIComponent(id)}/links`;
-  const list = h('ul', { class: 'link-list' });
-  const time = choice(t('links.valid'), 'clock', () => undefined);
-  time.select.append(...DAYS.map((days) => h('option', { value: days }, t('share.days', { days }))));
-  time.select.value = '7';
-  const passcode = field(t('share.passcode-optional'), { type: 'text', name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', hint: t('share.passcode-hint') });
-  const from = check(t('share.from', { time: duration(now * 1000) }), '', false);
-
-  async function load() {
-    const { links } = await rest.get(base);
-    list.replaceChildren(...links.map((/** @type {any} */ link) => h('li', {}, h('span', {}, t('links.until', { time: dateTime(link.expires_at) }), link.passcode_required && ` · ${t('share.protected')}`),
-      h('button', { type: 'button', class: 'button small', onclick: () => void revoke(link.id) }, t('links.revoke')))));
-  }
-
-  /** @param {string} link */
-  async function revoke(link) {
-    try {
-      await rest.delete(`${base}/${encodeURIComponent(link)}`);
-      await load();
-    } catch (error) {
-      toast(sentenceOf(error), 'problem');
-    }
-  }
-
-  return showForm(t('share.title'), () => [
-    h('p', { class: 'hint' }, t('share.text')),
-    form({
-      action: t('share.create'),
-      submit: async () => {
-        const { url } = await rest.post(base, { days: Number(time.select.value), passcode: passcode.input.value || null });
-        const moment = from.input.checked ? `#t=${Math.floor(now)}` : '';
-        await Promise.all([copyLink(`/s/${url.split('/').pop()}${moment}`), load()]);
-      },
-    }, time.element, passcode.element, now > 1 && from.element),
-    list,
-    (void load().catch((error) => toast(sentenceOf(error), 'problem')), null),
-  ]);
-}
-

@@ -1108,7 +1108,7 @@ class BlockingRest:
         """Give the passcode of a link. The response sets a cookie that opens the link for half a day."""
         return self._loop.run(self._rest.open_shared_recording(token, body))
 
-    def get_shared_recording(self, token: str) -> types.RecordingDetail:
+    def get_shared_recording(self, token: str) -> types.SharedRecording:
         """Return the recording that a link opens. Its files are below `files/`."""
         return self._loop.run(self._rest.get_shared_recording(token))
 

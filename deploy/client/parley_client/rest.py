@@ -1548,9 +1548,9 @@ class Rest:
         )
         return answer
 
-    async def get_shared_recording(self, token: str) -> types.RecordingDetail:
+    async def get_shared_recording(self, token: str) -> types.SharedRecording:
         """Return the recording that a link opens. Its files are below `files/`."""
-        answer: types.RecordingDetail = await self._connection.request_json("GET", f"/api/v1/shared/{_quoted(token)}")
+        answer: types.SharedRecording = await self._connection.request_json("GET", f"/api/v1/shared/{_quoted(token)}")
         return answer
 
     async def get_shared_captions(self, token: str) -> types.Captions:

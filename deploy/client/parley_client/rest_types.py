@@ -1371,8 +1371,11 @@ class SfuNodes(TypedDict):
 
 
 class ShareRecording(TypedDict):
+    """`film` is an ordered film that is done: the link opens that film alone, not the recording."""
+
     days: NotRequired[int]
     passcode: NotRequired[str | None]
+    film: NotRequired[str | None]
 
 
 class SharedLink(TypedDict):
@@ -1382,12 +1385,23 @@ class SharedLink(TypedDict):
     created_at: str
     expires_at: str
     passcode_required: bool
+    film: str | None
     url: str | None
 
 
 class SharedLinks(TypedDict):
     links: list[SharedLink]
     next: str | None
+
+
+class SharedRecording(TypedDict):
+    """What a link opens. If that is a film (`clip`), length and size are the film's, and there are no tracks."""
+
+    recording: Recording
+    tracks: list[RecordedTrack]
+    composition: Composition | None
+    clip: bool
+    expires_at: str
 
 
 class SignFile(TypedDict):

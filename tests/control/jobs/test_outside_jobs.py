@@ -3,10 +3,13 @@
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from livekit.protocol import egress
 
 from control import livekit_views
+from control.api.conversation_types import CaptionLine
+from control.api.sharing import within
 from control.config import ControlConfig
 from control.database import session
 from control.store import egresses, films, jobs
@@ -71,6 +74,14 @@ async def test_films_are_ordered_made_and_deleted(people: People, config: Contro
     assert (film["state"], film["file"], film["chapters"][0]["title"]) == ("done", name, "Start")
     assert await host.ok("GET", f"/api/v1/recordings/{recording}/files/{name}") == b"film"
     assert (await host.ok("GET", f"/api/v1/recordings/{recording}"))["composition"]["state"] == "queued"
+    links = f"/api/v1/recordings/{recording}/links"
+    assert await host.refused("POST", links, {"film": "job_x"}) == (404, "not_found")
+    link = (await host.ok("POST", links, {"film": film["id"]}))["url"]
+    shared = await people.nobody().ok("GET", link)
+    assert (shared["clip"], shared["tracks"], shared["recording"]["duration_ms"]) == (True, [], 5)
+    assert await people.nobody().ok("GET", f"{link}/files/{shared['composition']['file']}") == b"film"
+    assert await people.nobody().refused("GET", f"{link}/files/manifest.json") == (404, "not_found")
+    assert await people.nobody().ok("GET", f"{link}/captions") == {"captions": []}
     other = await host.ok("POST", films, {})
     job = (await ask(host, "claim", body))[1]
     await host.ok("DELETE", f"{films}/{other['id']}")
@@ -78,6 +89,14 @@ async def test_films_are_ordered_made_and_deleted(people: People, config: Contro
     await host.ok("DELETE", f"{films}/{film['id']}")
     assert (await host.ok("GET", films))["films"] == []
     assert not (config.recordings_dir / recording / name).exists()
+    assert await people.nobody().refused("GET", link) == (404, "not_found")
+
+
+def test_captions_of_a_clip_count_from_its_start() -> None:
+    said = CaptionLine(utterance="u", participant="p", name="Ada", start_ms=0, end_ms=0, lang="en", text="x")
+    lines = [msgspec.structs.replace(said, start_ms=at, end_ms=at + 10) for at in (0, 15, 40, 95)]
+    kept = within([(10, 20), (35, 100)], lines)
+    assert [(one.start_ms, one.end_ms) for one in kept] == [(5, 10), (15, 25), (70, 75)]
 
 
 async def test_of_a_worker_stopped_past_its_lease_nothing_is_visible(

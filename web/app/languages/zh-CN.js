@@ -240,6 +240,10 @@ export default {
   'share.passcode-optional': '访问密码（可选）',
   'share.protected': '需要访问密码',
   'share.text': '任何人无需账号，通过链接即可观看、阅读和下载，直至链接过期或被撤销。',
+  'share.text-clip': '在链接到期或被您撤销之前，任何拥有链接的人无需账号即可观看和下载此视频。录制的其余部分仍保持私密。',
+  'share.until': '此链接在 {time} 之前有效。',
+  'clips.about': '片段，时长 {length}，录制于 {time}',
+  'clips.said': '片段中的发言',
   'share.title': '分享录制',
   'player.chapters': '章节',
   'player.found': '{count, plural, =0 {未找到} other {找到 # 处，按回车键跳转}}',
@@ -1097,6 +1101,8 @@ export default {
   'error.recording_off': '管理员已在此服务器上关闭录制。',
 
   // Refusals of the server, by code. {detail} is its own sentence, in English.
+  'error.recording_key': '缺少读取录制所需的密钥：{detail}',
+  'error.invalid_part': '播放列表的片段编号无效。',
   'error.invalid_film': '视频选项无效：{detail}',
   'error.network': '无法连接服务器，请检查网络后重试。',
   'error.other': '操作失败：{detail}',

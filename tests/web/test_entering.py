@@ -159,7 +159,13 @@ async def test_a_lobby_is_waited_in_and_hosts_let_people_in(view: Page, server: 
     await expect(view.locator(".banner-waiting")).to_be_hidden()
     assert server.joins()[-1]["lobby_ticket"] == "ticket-1"
     await expect(view.locator("[data-action=people]")).to_have_attribute("data-count", "1")
-    await view.keyboard.press("p")
+    waiting = [{"id": "l1", "name": "Grace"}, {"id": "l2", "name": "Bob"}]
+    server.answers["GET", "/meetings/m1/lobby"] = (200, {"waiting": waiting})
+    notice = view.locator(".toast")
+    await expect(notice).to_have_text("Bob and 1 other are waiting to be let in.Show")
+    await notice.get_by_role("button").click()
+    await expect(view.get_by_role("button", name="Let in Bob")).to_be_visible()
+    await expect(notice).to_have_count(0)
     server.answers["GET", "/meetings/m1/lobby"] = (200, {"waiting": []})
     await view.get_by_role("button", name="Let in Grace").click()
     await expect(view.locator(".lobby")).to_be_hidden()

@@ -76,7 +76,7 @@ export class CallView {
     this.#bar = new Bar((action) => void this.#act(action), call.buttons);
     this.#chat = new Chat(call, { signal, close: () => this.openPanel('') });
     this.#people = new People(room, {
-      signal, name, meeting: meeting.id, close: () => this.openPanel(''), act: (action, who) => this.#host(action, who), changed,
+      signal, name, meeting: meeting.id, open: () => this.openPanel('people'), close: () => this.openPanel(''), act: (action, who) => this.#host(action, who), changed,
       avatars: call.avatars, owner: () => call.owner, invite: this.#mayInvite ? () => void this.#invite() : null,
     });
     this.#captions = new Captions(room, { signal, name });
@@ -407,7 +407,7 @@ export class CallView {
     this.#sharing.hidden = !sharing;
     bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: watches || !media.support.screen });
     this.#mutedSpeech.listen(joined && media.microphone !== null && !media.microphoneOn ? media.microphone : null);
-    this.#alone.hidden = !joined || !this.#mayInvite || roster.participants.size > 1;
+    this.#alone.hidden = !joined || !this.#mayInvite || roster.participants.size > 1 || this.#people.waiting > 0;
     bar.set('hand', { on: this.#call.handUp, label: t(this.#call.handUp ? 'bar.hand-lower' : 'bar.hand-raise'), disabled: !joined });
     bar.set('react', { on: this.#reactions.shown, label: t('bar.react'), disabled: !joined });
     bar.set('layout', { symbol: view.mode === 'grid' ? 'grid' : view.mode, label: t('bar.layout') });

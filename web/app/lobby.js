@@ -17,20 +17,23 @@ export class Lobby {
   #meeting;
   #decide;
   #changed;
+  #open;
   /** @type {Set<string>} */
   #announced = new Set();
-  /** By person: what removes the notice. @type {Map<string, () => void>} */
-  #notices = new Map();
+  /** Removes the notice. @type {(() => void)|null} */
+  #notice = null;
 
   /**
    * @param {import('/sdk/parley.js').Room} room @param {string} meeting
-   * @param {{signal: AbortSignal, decide: (action: 'admit'|'deny', entry: any) => Promise<void>, changed: () => void}} options
+   * @param {{signal: AbortSignal, decide: (action: 'admit'|'deny', entry: any) => Promise<void>, changed: () => void, open: () => void}} options
+   *   `open` shows the list
    */
-  constructor(room, meeting, { signal, decide, changed }) {
+  constructor(room, meeting, { signal, decide, changed, open }) {
     this.#room = room;
     this.#meeting = meeting;
     this.#decide = decide;
     this.#changed = changed;
+    this.#open = open;
     const timer = setInterval(() => void this.#ask(), ASK_MS);
     signal.addEventListener('abort', () => clearInterval(timer));
   }
@@ -53,27 +56,27 @@ export class Lobby {
     this.count = waiting.length;
     this.element.hidden = waiting.length === 0;
     this.element.replaceChildren(h('h3', {}, t('lobby.title')), ...waiting.map((entry) => this.#row(entry)), ...(waiting.length > 1 ? [this.#all(waiting)] : []));
-    for (const id of this.#notices.keys()) if (!waiting.some((entry) => entry.id === id)) this.#withdraw(id);
-    for (const entry of waiting) {
-      const { id, name } = entry;
-      // Whoever sees the list needs no notice, which would cover it.
-      if (!this.#announced.has(id) && this.element.offsetParent === null) {
-        this.#notices.set(id, toast(t('lobby.waits', { name }), 'info', { label: t('lobby.admit'), name: t('lobby.admit-of', { name }), act: () => this.#settle('admit', entry) }));
-      }
-      this.#announced.add(id);
-    }
+    const fresh = waiting.filter(({ id }) => !this.#announced.has(id));
+    for (const { id } of fresh) this.#announced.add(id);
+    const noticed = this.#notice !== null;
+    this.seen();
+    // Whoever sees the list needs no notice, which would cover it. One notice stands for all who wait.
+    if (waiting.length > 0 && (fresh.length > 0 || noticed) && this.element.offsetParent === null) this.#notice = this.#announce(waiting);
     this.#changed();
   }
 
-  /** The list is visible now: remove the notices. */
+  /** The list is visible now: remove the notice. */
   seen() {
-    for (const id of this.#notices.keys()) this.#withdraw(id);
+    this.#notice?.();
+    this.#notice = null;
   }
 
-  /** @param {string} id */
-  #withdraw(id) {
-    this.#notices.get(id)?.();
-    this.#notices.delete(id);
+  /** @param {{id: string, name: string}[]} waiting @returns {() => void} removes the notice */
+  #announce(waiting) {
+    const [entry, ...others] = [...waiting].reverse();
+    const { name } = entry;
+    if (others.length > 0) return toast(t('lobby.wait-many', { name, count: others.length }), 'info', { label: t('lobby.show'), act: this.#open });
+    return toast(t('lobby.waits', { name }), 'info', { label: t('lobby.admit'), name: t('lobby.admit-of', { name }), act: () => this.#settle('admit', entry) });
   }
 
   /** @param {'admit'|'deny'} action @param {any} entry */

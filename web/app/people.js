@@ -31,11 +31,11 @@ export class People {
 
   /**
    * @param {import('/sdk/parley.js').Room} room
-   * @param {{signal: AbortSignal, name: string, meeting: string, close: () => void, invite: (() => void)|null, changed: () => void,
+   * @param {{signal: AbortSignal, name: string, meeting: string, open: () => void, close: () => void, invite: (() => void)|null, changed: () => void,
    *   avatars: import('./call-avatars.js').CallAvatars, owner: () => boolean,
    *   act: (action: 'mute'|'release'|'mute-all'|'controls'|'more'|'promote'|'admit'|'deny', participant?: any) => Promise<void>}} options
    */
-  constructor(room, { signal, name, meeting, close, act, invite, changed, avatars, owner }) {
+  constructor(room, { signal, name, meeting, open, close, act, invite, changed, avatars, owner }) {
     this.#owner = owner;
     this.#avatars = avatars;
     avatars.addEventListener('change', () => this.#update(), { signal });
@@ -46,7 +46,7 @@ export class People {
     };
     this.#name = name;
     this.#removed = new Removed(meeting);
-    this.#lobby = new Lobby(room, meeting, { signal, decide: act, changed });
+    this.#lobby = new Lobby(room, meeting, { signal, decide: act, changed, open });
     this.breakouts = new Breakouts(room, meeting, { signal });
     this.element = h('aside', { class: 'panel panel-people', 'aria-label': t('people.label'), hidden: true },
       h('header', { class: 'panel-head' }, this.#title, iconButton('close', t('action.close'), { onclick: close })),

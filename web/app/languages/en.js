@@ -686,6 +686,8 @@ export default {
   'lobby.deny': 'Turn away',
   'lobby.deny-of': 'Turn away {name}',
   'lobby.title': 'Waiting to be let in',
+  'lobby.show': 'Show',
+  'lobby.wait-many': '{name} and {count, plural, one {# other} other {# others}} are waiting to be let in.',
   'lobby.waits': '{name} is waiting to be let in.',
 
   // Breakout rooms

@@ -688,6 +688,8 @@ export default {
   'lobby.deny': '拒绝',
   'lobby.deny-of': '拒绝 {name} 入会',
   'lobby.title': '等候室',
+  'lobby.show': '查看',
+  'lobby.wait-many': '{name} 和另外 {count} 人正在等候入会。',
   'lobby.waits': '{name} 正在等候入会',
 
   // Breakout rooms

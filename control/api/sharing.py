@@ -52,7 +52,7 @@ class SharedLink(Answer, frozen=True, kw_only=True):
 
 
 class SharedRecording(RecordingDetail, frozen=True, kw_only=True):
-    """What a link opens. If that is a film (`clip`), length and size are the film's, and there are no tracks."""
+    """Contents of a link. If that is a film (`clip`), length and size are the film's, and there are no tracks."""
 
     clip: bool
     expires_at: Time

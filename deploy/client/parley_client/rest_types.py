@@ -1395,7 +1395,7 @@ class SharedLinks(TypedDict):
 
 
 class SharedRecording(TypedDict):
-    """What a link opens. If that is a film (`clip`), length and size are the film's, and there are no tracks."""
+    """Contents of a link. If that is a film (`clip`), length and size are the film's, and there are no tracks."""
 
     recording: Recording
     tracks: list[RecordedTrack]

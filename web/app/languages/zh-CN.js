@@ -1103,8 +1103,6 @@ export default {
   'error.recording_off': '管理员已在此服务器上关闭录制。',
 
   // Refusals of the server, by code. {detail} is its own sentence, in English.
-  'error.recording_key': '缺少读取录制所需的密钥：{detail}',
-  'error.invalid_part': '播放列表的片段编号无效。',
   'error.invalid_film': '视频选项无效：{detail}',
   'error.network': '无法连接服务器，请检查网络后重试。',
   'error.other': '操作失败：{detail}',

@@ -77,7 +77,7 @@ kubernetes: .venv/.installed-dev
 
 fuzz: deps .venv/.installed-dev
 	@sh tests/fuzz/sanitize.sh fuzz 600
-	@for parser in livekit_requests livekit_packets livekit_join; do \
+	@for parser in livekit_requests livekit_packets livekit_join sip sip_media; do \
 		.venv/bin/python -m tests.fuzz $$parser --seconds 200 || exit 1; done
 
 # deploy/constraints.txt anew: the newest versions that pyproject.toml admits. Run the tests before they are committed.

@@ -73,6 +73,21 @@ class TurnConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhonePolicy:
+    """Telephones: the numbers that callers use, and what hosts may dial. Without `prefixes`, they dial nothing.
+
+    A number must begin with one of the prefixes; the longest that fits decides, and one with ! before it forbids.
+    """
+
+    numbers: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    meeting_calls: int = 10
+    """The most telephones in a meeting at the same time."""
+    account_dials: int = 30
+    """The most calls that one account places in an hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpConfig:
     """The mail server to send through. `tls`: starttls (port 587), implicit (465), or none."""
 
@@ -235,6 +250,7 @@ class ControlConfig:
     """True if streams may be read from URLs in private networks."""
     rtmp_urls: tuple[str, ...] = ()
     """Addresses of ingress for encoders; {host} stands for the host of the request. Empty: ingress is off."""
+    phone: PhonePolicy = PhonePolicy()
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """API secrets that sign access tokens for LiveKit's clients, by API key; without any, these clients are refused."""
     livekit_create_rooms: bool = True

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, ingress_streams, livekit_admission, stream_key_admission
+from control import facts, ingress_streams, livekit_admission, phone_calls, stream_key_admission
 from control.ai import emotion_setting
 from control.endpoint import client_address
 from control.http.problem_handlers import handle_problems
@@ -26,6 +26,7 @@ from sfu.api.desired_state import DesiredPoll
 from sfu.api.facts import FactAcknowledgement
 from sfu.api.ingress import CloseStream, IngressReport, KeyCheck, OpenStream
 from sfu.api.livekit import LiveKitUse, access_token
+from sfu.api.phone import EnterMeeting, PhoneReport
 from sfu.api.registration import DrainWish, Evacuated, NodeStanding, NodeStandings
 from sfu.api.stream_key import StreamKeyUse
 
@@ -48,6 +49,7 @@ def create_app(services: Services) -> Quart:
     _add_jobs(app, services)
     _add_nodes(app, services)
     _add_ingress(app, services)
+    _add_phone(app, services)
     return app
 
 
@@ -187,6 +189,18 @@ def _add_ingress(app: Quart, services: Services) -> None:
     @app.post("/internal/v1/ingress/report")
     async def report_streams() -> Response:
         return _json(await ingress_streams.take_report(services, await _read(IngressReport)))
+
+
+def _add_phone(app: Quart, services: Services) -> None:
+    """Add the routes of phone (sfu.api.phone)."""
+
+    @app.post("/internal/v1/phone/enter")
+    async def enter_by_phone() -> Response:
+        return _json(await phone_calls.enter(services, await _read(EnterMeeting)))
+
+    @app.post("/internal/v1/phone/report")
+    async def report_calls() -> Response:
+        return _json(await phone_calls.take_report(services, await _read(PhoneReport)))
 
 
 async def _read(kind: type[_Word]) -> _Word:

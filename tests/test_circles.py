@@ -12,6 +12,7 @@ PACKAGES = {
     "recorder": ROOT,
     "inference": ROOT,
     "ingress": ROOT / "deploy",
+    "phone": ROOT,
     "foundation": ROOT / "deploy",
     "objects": ROOT / "deploy",
     "parley": ROOT / "deploy",

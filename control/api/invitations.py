@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from control import phone_calls
 from control.api.types import Body, Done, Email
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -38,8 +39,9 @@ async def invite_people(call: Call, meeting: str, body: InvitePeople) -> Done:
         await audit.write(connection, user.id, "invite_people", meeting, call.address, people=len(body.emails))
     row = call.standing.meeting
     link = f"{call.services.config.link_origin}/m/{meeting}"
-    text = _text(row, user.display_name, link)
-    file = schedule.calendar(row, link) if row.scheduled_start is not None else None
+    phone = await phone_calls.invitation(call.services, row)
+    text = _text(row, user.display_name, link, phone)
+    file = schedule.calendar(row, link, phone) if row.scheduled_start is not None else None
     sender = user.email
 
     async def send() -> None:
@@ -53,7 +55,7 @@ async def invite_people(call: Call, meeting: str, body: InvitePeople) -> Done:
     return Done()
 
 
-def _text(meeting: MeetingRow, name: str, link: str) -> str:
+def _text(meeting: MeetingRow, name: str, link: str, phone: str) -> str:
     parts = [f"{name} invites you to “{meeting.title}”."]
     if meeting.scheduled_start is not None:
         start = meeting.scheduled_start.astimezone(ZoneInfo(meeting.time_zone))
@@ -61,6 +63,8 @@ def _text(meeting: MeetingRow, name: str, link: str) -> str:
     if meeting.description:
         parts.append(meeting.description)
     parts.append(f"Join: {link}")
+    if phone:
+        parts.append(phone)
     if meeting.passcode_hash is not None:
         parts.append(f"The meeting has a passcode. {name} can tell you.")
     return "\n\n".join(parts)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from quart import Response
 
-from control import removal
+from control import phone_calls, removal
 from control.api.meeting_types import (
     CreateMeeting,
     Meeting,
@@ -207,9 +207,14 @@ async def delete_meeting(call: Call, meeting: str) -> Done:
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/calendar.ics", Access.MEETING, content_type="text/calendar")
 async def get_calendar(call: Call, meeting: str) -> Response:
-    """Return the planned meeting as a calendar file (RFC 5545) with its link."""
+    """Return the planned meeting as a calendar file (RFC 5545) with its link.
+
+    Its participants also get the telephone numbers and the PIN.
+    """
     link = f"{call.services.config.link_origin}/m/{meeting}"
-    data = schedule.calendar(call.standing.meeting, link)
+    about = call.standing.meeting
+    phone = await phone_calls.invitation(call.services, about) if call.standing.role is not None else ""
+    data = schedule.calendar(about, link, phone)
     headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{meeting}.ics"'}
     return Response(data, 200, headers, content_type="text/calendar; charset=utf-8")
 

@@ -42,8 +42,8 @@ def next_start(meeting: MeetingRow, now: datetime) -> datetime | None:
     return None if start is None else start.replace(tzinfo=zone).astimezone(UTC)
 
 
-def calendar(meeting: MeetingRow, link: str) -> bytes:
-    """Return the meeting as iCalendar; raises Problem 404 if it is not scheduled."""
+def calendar(meeting: MeetingRow, link: str, phone: str = "") -> bytes:
+    """Return the meeting as iCalendar, with the line that says how to call in; raises Problem 404 if not scheduled."""
     if meeting.scheduled_start is None:
         raise not_found("This meeting is not scheduled.")
     zone = _zone(meeting.time_zone)
@@ -51,7 +51,7 @@ def calendar(meeting: MeetingRow, link: str) -> bytes:
     event.add("uid", f"{meeting.id}@parley")
     event.add("dtstamp", meeting.created_at)
     event.add("summary", meeting.title)
-    event.add("description", f"{meeting.description}\n\n{link}".strip())
+    event.add("description", "\n\n".join(filter(None, (meeting.description, link, phone))))
     event.add("location", link)
     event.add("url", link)
     event.add("dtstart", meeting.scheduled_start.astimezone(zone))

@@ -16,7 +16,7 @@ _SERVICES: dict[str, Service] = {
     "AgentDispatchService": dispatches.SERVICE,
     "Egress": egress.SERVICE,
     "Ingress": ingress.SERVICE,
-    "SIP": "telephone calls are not supported",
+    "SIP": "telephones are called by REST",
 }
 
 

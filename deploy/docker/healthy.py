@@ -23,6 +23,7 @@ DEFAULTS = (
     "http://127.0.0.1:8086/health/live",  # recorder
     "http://127.0.0.1:8085/health/live",  # inference
     "http://127.0.0.1:8087/health/live",  # ingress
+    "http://127.0.0.1:8088/health/live",  # phone
 )
 PATIENCE_SECONDS = 60.0
 ANSWERED_AT = "/tmp/parley-answered-at"  # noqa: S108  in a tmpfs that only this container has

@@ -22,7 +22,7 @@ from foundation.setting_groups import SETTINGS
 from foundation.settings import Settings
 
 # Our own packages. DEBUG lines of libraries would drown ours, and their INFO is enough for an operator.
-_OWN = ("control", "foundation", "inference", "ingress", "objects", "parley", "recorder", "sfu")
+_OWN = ("control", "foundation", "inference", "ingress", "objects", "parley", "phone", "recorder", "sfu")
 # Libraries that log every bound address and every connection; our own parts log those that matter.
 _CHATTY = ("websockets.server", "aiohttp.access", "quic")
 # They log every attempt; our own parts log once when something fails, and when it recovers.

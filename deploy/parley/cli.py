@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         ("recorder", "run the recorder for the sfu on this machine"),
         ("inference", "run captions and other inference for the sfu on this machine"),
         ("ingress", "run ingress, which receives streams over RTMP and SRT, and reads URLs"),
+        ("phone", "run phone, which connects telephones by SIP"),
         ("config", "show every setting with its value and source"),
         ("migrate", "upgrade the database to this version"),
         ("openapi", "print the OpenAPI document of the REST API"),

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-PARTS = ("control", "sfu", "recorder", "inference", "ingress")
+PARTS = ("control", "sfu", "recorder", "inference", "ingress", "phone")
 ANSWERS = ("stacks", "profile", "heap")
 
 

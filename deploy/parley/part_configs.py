@@ -14,6 +14,7 @@ from control.config import (
     KafkaAccess,
     LanguageModelConfig,
     OidcProvider,
+    PhonePolicy,
     RateLimits,
     Registration,
     Retention,
@@ -36,6 +37,7 @@ from sfu.server.config import SfuConfig
 
 _EXTRAS = {"kafka": "aiokafka", "mongodb": "pymongo", "triton": "tritonclient"}
 """By extra: the module that it installs."""
+_PREFIX = re.compile(r"!?\+?[0-9]{1,15}")
 _TURNS_BY_ADDRESS = re.compile(r"turns:(\[|[0-9.]+(:|\?|$))")
 
 
@@ -73,6 +75,7 @@ def control_config(settings: Settings) -> ControlConfig:
         allow_private_broadcasts=settings["private_broadcasts"],
         allow_private_ingress=settings["private_ingress"],
         rtmp_urls=_rtmp_urls(settings),
+        phone=_phone(settings),
         region=settings["region"],
         region_header=settings["region_header"],
         http_binds=(f"{url_host(settings['http_host'])}:{settings['http_port']}",),
@@ -365,6 +368,23 @@ def _rtmp_urls(settings: Settings) -> tuple[str, ...]:
     host = url_host(settings["public_hosts"][0]) if settings["public_hosts"] else "{host}"
     ports = (("rtmps", settings["rtmps_port"]), ("rtmp", settings["rtmp_port"]))
     return tuple(f"{scheme}://{host}:{port}/live" for scheme, port in ports if port >= 0)
+
+
+def _phone(settings: Settings) -> PhonePolicy:
+    """Return what callers and hosts may do; nothing if phone does not run."""
+    if not settings["phone"]:
+        return PhonePolicy()
+    prefixes = tuple(settings["phone_prefixes"])
+    if any(not _PREFIX.fullmatch(prefix) for prefix in prefixes):
+        raise SettingsError("phone_prefixes: each is the beginning of a number, such as +44, or !+449 to forbid it")
+    if prefixes and not settings["sip_trunk"]:
+        raise SettingsError("phone_prefixes needs sip_trunk")
+    return PhonePolicy(
+        numbers=tuple(settings["phone_numbers"]),
+        prefixes=prefixes,
+        meeting_calls=settings["phone_meeting_calls"],
+        account_dials=settings["phone_account_dials"],
+    )
 
 
 def _https_binds(settings: Settings) -> tuple[str, ...]:

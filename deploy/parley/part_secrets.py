@@ -9,13 +9,15 @@ from foundation.setting_groups import SETTINGS
 
 _ALL = frozenset(setting.name for setting in SETTINGS if setting.secret)
 _OF_BACKUPS = frozenset({"backup_key", "backup_s3_access_key", "backup_s3_secret_key"})  # no part runs them
+_OF_PHONE = frozenset({"sip_login_password", "sip_trunk_password"})
 _OF_EVERY_PART = frozenset({"node_secret", "etcd_password"})  # control, and settings that change live
 SECRETS_OF: Mapping[str, frozenset[str]] = {
-    "control": _ALL - _OF_BACKUPS,
+    "control": _ALL - _OF_BACKUPS - _OF_PHONE,
     "sfu": _OF_EVERY_PART,
     "recorder": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key", "recordings_keys"},
     "inference": _OF_EVERY_PART,
     "ingress": _OF_EVERY_PART,
+    "phone": _OF_EVERY_PART | _OF_PHONE,
 }
 """By the verb that starts the part."""
 

@@ -29,6 +29,7 @@ from sfu.server.port_group import PortGroup
 _log = logging.getLogger(__name__)
 STOP_SECONDS = {
     "ingress": 0.6,
+    "phone": 0.6,
     "sfu": 1.2,
     "recorder": SEAL_SECONDS,
     "inference": 0.6,
@@ -47,6 +48,7 @@ _PORTS = {
     "sfu_udp_port": socket.SOCK_DGRAM,
 }
 _INGRESS_PORTS = dict.fromkeys(("ingress_port", "rtmp_port", "rtmps_port"), socket.SOCK_STREAM)
+_PHONE_PORTS = dict.fromkeys(("phone_port", "sip_port", "sips_port"), socket.SOCK_STREAM)
 
 
 class CannotStart(RuntimeError):
@@ -130,7 +132,7 @@ async def _start_one(child: Child) -> None:
 
 
 async def _stop_all(children: list[Child]) -> None:
-    """Stop the parts: ingress ends, the sfu drains, the recorder seals, then inference, control, Redis, PostgreSQL."""
+    """Stop the parts: ingress and phone, the sfu drains, the recorder seals, inference, control, then the stores."""
     for part, seconds in STOP_SECONDS.items():
         alike = [child for child in children if re.fullmatch(rf"{part}(-\d+)?", child.program.name)]
         await asyncio.gather(*(child.stop(seconds) for child in alike))
@@ -148,6 +150,8 @@ def _programs(settings: Settings, port: PortGroup | None = None) -> list[list[Pr
         sinks += [workers.program("inference", name.replace("sfu", "inference"), one) for name, one in sfus.each]
     if settings["ingress"]:
         sinks.append(workers.program("ingress", "ingress", sfus.common))
+    if settings["phone"]:
+        sinks.append(workers.program("phone", "phone", sfus.common))
     # The complete server stops, so rooms cannot move to another node.
     nodes = workers.sfu_programs([(name, one.replaced(drain_seconds=-1)) for name, one in sfus.each], port)
     return [stores, [workers.program("control", "control", sfus.common)], nodes, sinks]
@@ -225,7 +229,8 @@ def _make_directory(path: Path) -> None:
 def _with_ports(settings: Settings) -> Settings:
     """Replace ports of 0 with free ones, and refuse used ports, by name."""
     allocated = {}
-    for name, kind in (_PORTS | (_INGRESS_PORTS if settings["ingress"] else {})).items():
+    used = _PORTS | (_INGRESS_PORTS if settings["ingress"] else {}) | (_PHONE_PORTS if settings["phone"] else {})
+    for name, kind in used.items():
         port = settings[name]
         host = settings["http_host"] if name == "http_port" else "127.0.0.1"
         if port == 0:

@@ -109,6 +109,7 @@ class Stage:
                 "<file_link>": of_recording["id"],
                 "<film>": film["id"],
                 "<stream_key>": stream_key["id"],
+                "<phone_call>": f"call_{meeting}",
                 "<output>": live["outputs"][0]["id"],
                 "<watch>": "watch_of_nothing",
                 "<piece>": "live.m3u8",
@@ -133,6 +134,11 @@ class Stage:
             )
             await connection.execute(
                 "INSERT INTO lobby_entries (id, meeting_id, name, ticket_hash) VALUES ($1, $2, 'W', '')", entry, meeting
+            )
+            await connection.execute(
+                "INSERT INTO phone_calls (id, meeting_id, direction, number, name, reported_at)"
+                " VALUES ('call_' || $1::text, $1, 'in', '1', 'P', now() + interval '1 day')",
+                meeting,
             )
         finally:
             await connection.close()

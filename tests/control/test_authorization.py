@@ -170,6 +170,11 @@ TABLE = {
     f"POST {M}/stream-keys": HOSTS,
     f"GET {M}/stream-keys": HOSTS,
     f"DELETE {M}/stream-keys/<stream_key>": HOSTS,
+    f"GET {M}/phone": HOSTS,
+    f"POST {M}/phone/pin": HOSTS,
+    f"POST {M}/phone/calls": HOSTS,
+    f"GET {M}/phone/calls": HOSTS,
+    f"DELETE {M}/phone/calls/<phone_call>": HOSTS,
     f"GET {M}/broadcast": HOSTS,
     f"POST {M}/broadcast/outputs": HOSTS,
     f"DELETE {M}/broadcast/outputs/<output>": HOSTS,
@@ -276,6 +281,7 @@ OTHERS = {
 # Routes that an allowed caller uses up.
 CONSUMING = {
     f"DELETE {M}/stream-keys/<stream_key>",
+    f"DELETE {M}/phone/calls/<phone_call>",
     f"DELETE {M}/broadcast/outputs/<output>",
     f"DELETE {R}/links/<link>",
     f"DELETE {R}/file-links/<file_link>",

@@ -67,6 +67,8 @@ ERASED = {
     "participant_quality",
     "passkey_challenges",
     "passkeys",
+    "phone_calls",
+    "phone_pins",
     "poll_votes",
     "polls",
     "processing_jobs",
@@ -110,6 +112,7 @@ PATHS = {
     "recordings_dir": "searched here",
     "media_dir": "searched here, its spool too",
     "models_dir": "models",
+    "phone_prompts": "what callers hear",
     "recording_key": "a key alone",
     "brand_logo": "read only",
     "tls_certificate": "read only",
@@ -360,6 +363,9 @@ WRITTEN = (
     "INSERT INTO stream_keys (id, meeting_id, name, role, key_hash)"
     " VALUES ('si', '{meeting}', 'n', 'publish', '\\x02')",
     "INSERT INTO livekit_ingresses VALUES ('si', 'standup', 'stage', '', '', '{meeting}')",
+    "INSERT INTO phone_pins VALUES ('{meeting}', '123456789')",
+    "INSERT INTO phone_calls (id, meeting_id, direction, number, name, created_by)"
+    " VALUES ('pc', '{meeting}', 'out', '{said}', 'n', '{user}')",
     "INSERT INTO broadcast_outputs (id, meeting_id, kind, name) VALUES ('bo', '{meeting}', 'hls', '{said}')",
     "INSERT INTO broadcasts (id, meeting_id, started_by) VALUES ('bc', '{meeting}', '{user}')",
     "INSERT INTO participant_quality (meeting_id, participant_id, at, seconds, final, round_trip_ms, tracks)"

@@ -122,7 +122,7 @@ def test_every_container_is_bounded_and_watched(path: Path) -> None:
         assert "healthcheck" in service or name == "turn", f"{name}: its image has no client to ask it"
 
 
-PARTS = ("control", "sfu", "recorder", "inference", "ingress")
+PARTS = ("control", "sfu", "recorder", "inference", "ingress", "phone")
 OTHER_VERBS = {"migrate": {"database_url"}, "nginx-config": {"node_secret"}, "make-keys": set()}
 
 

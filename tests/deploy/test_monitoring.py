@@ -200,8 +200,8 @@ class Prometheus:
 
 async def test_everything_against_a_live_server() -> None:
     """Targets answer, queries are answered, names are exported, an alert fires and is over again."""
-    with running_gateway(ingress="true") as gateway:
-        names = ("control", "recorder", "inference", "ingress")
+    with running_gateway(ingress="true", phone="true") as gateway:
+        names = ("control", "recorder", "inference", "ingress", "phone")
         jobs = {"sfu": "sfu_http"} | {name: name for name in names}
         targets = {job: gateway.ports[port] for job, port in jobs.items()}
         async with alert_receiver() as (webhook, received), aiohttp.ClientSession() as http:
@@ -222,7 +222,7 @@ async def test_everything_against_a_live_server() -> None:
 async def _targets_answer(prometheus: Prometheus) -> None:
     async def all_up() -> bool:
         active = (await prometheus.get("/api/v1/targets"))["activeTargets"]
-        return len(active) == 7 and all(target["health"] == "up" for target in active)
+        return len(active) == 8 and all(target["health"] == "up" for target in active)
 
     await eventually(all_up, why="not all targets are up")
 

@@ -4,11 +4,18 @@ A target also checks the invariants of parsed values, so that the fuzzer finds w
 """
 
 import base64
+import contextlib
 from collections.abc import Callable
 from urllib.parse import urlencode
 
 from google_crc32c import value as crc32c
 
+from phone.media import description
+from phone.media.description import PhoneCodec, Unacceptable
+from phone.media.description import Stream as PhoneStream
+from phone.media.rtp_leg import RtpLeg
+from phone.sip.messages import Flow, StreamFraming
+from phone.sip.user_agent import Invited, Offered, UserAgent
 from sfu.api import sink_records
 from sfu.api.join_token import Grants, Source
 from sfu.api.livekit import LiveKitAdmission
@@ -233,6 +240,40 @@ def fuzz_livekit_join(data: bytes) -> None:
             raise ValueError(str(error)) from error
 
 
+def fuzz_sip(data: bytes) -> None:
+    """Messages from a peer, in a stream, to a user agent with a call of each kind. Nothing raises, all is bounded."""
+    agent = UserAgent(lambda _: ("192.0.2.1", 5060))
+    flow = Flow("tcp", "192.0.2.2", 5060)
+    agent.dial("sip:1@192.0.2.2", flow, "sip:2@192.0.2.1", "v=0", 0)
+    for message in StreamFraming().push(data)[:4]:
+        agent.receive(message, flow, 1)
+        while agent.events:
+            match agent.events.popleft():
+                case Invited(dialog=dialog, offer=offer):
+                    with contextlib.suppress(Unacceptable):
+                        description.answer(description.take_offer(offer), "192.0.2.1", 4000, 1, 1)
+                    agent.answer(dialog, "v=0", 2)
+                case Offered(dialog=dialog):
+                    agent.accept_offer(dialog, "v=0", 2)
+                case _:
+                    pass
+        agent.handle_timer(3)
+        assert len(agent.output) < 100
+
+
+def fuzz_sip_media(data: bytes) -> None:
+    """Datagrams to a phone's port, each after its length in two bytes."""
+    leg = RtpLeg(PhoneStream(PhoneCodec.G722, 9, 101, "192.0.2.2", 4000), 0)
+    position = at = 0
+    while position + 2 <= len(data) and at < 12:
+        size = int.from_bytes(data[position : position + 2], "big")
+        leg.receive(data[position + 2 : position + 2 + size], ("192.0.2.2", 4000), at * 0.02)
+        position += 2 + size
+        samples = leg.pull(at * 0.02)
+        assert samples is None or len(samples) == leg.frame
+        at += 1
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "rtp": fuzz_rtp,
     "rtcp": fuzz_rtcp,
@@ -256,4 +297,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "livekit_requests": fuzz_livekit_requests,
     "livekit_packets": fuzz_livekit_packets,
     "livekit_join": fuzz_livekit_join,
+    "sip": fuzz_sip,
+    "sip_media": fuzz_sip_media,
 }

@@ -51,7 +51,7 @@ def running_gateway(
 
     With `parts`, the parts and nginx use mutual TLS with each other.
     """
-    ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference", "ingress")}
+    ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference", "ingress", "phone")}
     http, https = http or allocate_port(), https or allocate_port()
     behind = {f"{name}_port": str(port) for name, port in ports.items()} | {
         "node_secret": NODE_SECRET,

@@ -57,7 +57,7 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
     """Start `parley up` with every port allocated and stop it at the end; `settings` become PARLEY_* variables."""
     with tempfile.TemporaryDirectory(prefix="parley-") as directory:
         home = Path(directory)
-        ports = ("HTTP", "HTTPS", "INTERNAL", "RECORDER", "INFERENCE", "INGRESS", "RTMP")
+        ports = ("HTTP", "HTTPS", "INTERNAL", "RECORDER", "INFERENCE", "INGRESS", "RTMP", "PHONE", "SIP")
         ports += tuple(f"SFU_{name}" for name in ("UDP", "WEBTRANSPORT", "SIGNALING", "HTTP"))
         environment = os.environ | {f"PARLEY_{name}_PORT": "0" for name in ports}
         environment |= {"PARLEY_DATA_DIR": str(home / "data"), "PARLEY_RUNTIME_DIR": str(home / "run")}

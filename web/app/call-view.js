@@ -209,7 +209,7 @@ export class CallView {
   /** Show the invitation. Parts that a call needs rarely are loaded on demand. */
   async #invite() {
     const { showInvite } = await import('./invite.js');
-    await showInvite(this.#call.meeting);
+    await showInvite(this.#call.meeting, { phones: this.#call.room.grants.host });
   }
 
   async #float() {

@@ -9,8 +9,8 @@ import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
-/** @param {any} meeting @param {{hosts?: boolean}} [reader] `hosts`: the account may send invitations */
-export function showInvite(meeting, { hosts = false } = {}) {
+/** @param {any} meeting @param {{hosts?: boolean, phones?: boolean}} [reader] `hosts`: the account may send invitations; `phones`: it may call telephones */
+export function showInvite(meeting, { hosts = false, phones = hosts } = {}) {
   const path = `/m/${encodeURIComponent(meeting.id)}`;
   const address = new URL(path, location.href).href;
   const link = field(t('invite.link'), { value: address, readonly: true, onfocus: (/** @type {any} */ event) => event.target.select() });
@@ -20,10 +20,18 @@ export function showInvite(meeting, { hosts = false } = {}) {
     h('div', { class: 'form inline' }, link.element,
       h('button', { type: 'button', class: 'button primary', onclick: () => void copyLink(path) }, icon('copy'), t('action.copy'))),
     h('div', { class: 'invite-code' }, qrCode(address, t('invite.qr')), h('p', { class: 'hint' }, t('invite.scan'))),
+    phones && byPhone(meeting),
     hosts && byMail(meeting),
     meeting.scheduled_start && h('a', { class: 'link', href: `/api/v1/meetings/${encodeURIComponent(meeting.id)}/calendar.ics`, download: true, target: '_self' }, t('home.calendar')),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
   ]);
+}
+
+/** Numbers for callers, and calls to telephones, if the server has them. @param {any} meeting */
+function byPhone(meeting) {
+  const holder = h('div', { class: 'invite-phone' });
+  void import('./phones.js').then(({ fillPhones }) => fillPhones(holder, meeting.id)).catch(() => undefined);
+  return holder;
 }
 
 /** A form that sends invitations by e-mail, if the server can send it. @param {any} meeting */

@@ -108,7 +108,7 @@ export class People {
     const on = (source) => tracks.some((track) => track.source === source && !track.muted);
     const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
     this.#rows.set(participant.id, row);
-    const note = [!participant.connected && t('people.reconnecting'), participant.host && t(this.#owner() ? 'people.co-host' : 'people.host'), participant.attendee && t('people.attendee'), participant.kind === 'ingress' && t('people.stream')].filter(Boolean).join(', ');
+    const note = [!participant.connected && t('people.reconnecting'), participant.host && t(this.#owner() ? 'people.co-host' : 'people.host'), participant.attendee && t('people.attendee'), participant.kind === 'ingress' && t('people.stream'), participant.kind === 'phone' && t('people.phone')].filter(Boolean).join(', ');
     const { id, name, attendee } = participant;
     const state = { id, picture: this.#avatars.of(id), name, note, attendee, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
     // Rebuilding a row under the pointer would lose the click and the focus.

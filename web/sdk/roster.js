@@ -4,7 +4,7 @@
  * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean, hand: number,
  *   quality: string, attendee: boolean, kind: string}} Participant `hand`: when it was raised (Unix ms), 0 if it is not;
  *   `quality` of the connection: `good`, `poor`, `lost`, or '' for the best; an `attendee` may publish nothing;
- *   `kind`: '' for people, else such as `agent` or `ingress`
+ *   `kind`: '' for people, else such as `agent`, `ingress` or `phone`
  * @typedef {{id: string, participant: string, source: import('./publish-peer.js').Source, media: 'audio'|'video',
  *   codec: string, muted: boolean, mutedByHost: boolean, paused: boolean, pausedReason: string,
  *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is set by the publisher or a host, `paused` by the server

@@ -1230,6 +1230,44 @@ class BlockingRest:
         """Delete a stream key. It stops working at once, and its participants are removed."""
         return self._loop.run(self._rest.delete_stream_key(meeting, stream_key))
 
+    def get_phone_access(self, meeting: str) -> types.PhoneAccess:
+        """Return how telephones reach the meeting."""
+        return self._loop.run(self._rest.get_phone_access(meeting))
+
+    def change_phone_pin(self, meeting: str) -> types.PhoneAccess:
+        """Replace the PIN. The previous one stops working; callers who are in the meeting stay."""
+        return self._loop.run(self._rest.change_phone_pin(meeting))
+
+    def call_phone(self, meeting: str, body: types.DialPhone) -> types.PhoneCall:
+        """Call a telephone. Whoever answers is in the meeting, as a participant."""
+        return self._loop.run(self._rest.call_phone(meeting, body))
+
+    def list_phone_calls(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+    ) -> types.PhoneCalls:
+        """List the meeting's newest 200 calls, those under way and those that have ended."""
+        return self._loop.run(self._rest.list_phone_calls(meeting, limit=limit, cursor=cursor, sort=sort))
+
+    def iterate_phone_calls(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+    ) -> Iterator[types.PhoneCall]:
+        """Yield the entries of `list_phone_calls` from all pages."""
+        yield from self._loop.each(self._rest.iterate_phone_calls(meeting, limit=limit, cursor=cursor, sort=sort))
+
+    def hang_up_phone(self, meeting: str, phone_call: str) -> types.Done:
+        """Hang up. The caller may call again; removing the participant prevents that."""
+        return self._loop.run(self._rest.hang_up_phone(meeting, phone_call))
+
     def get_broadcast(self, meeting: str) -> types.Broadcast:
         """Return the state of the meeting's broadcast and its outputs."""
         return self._loop.run(self._rest.get_broadcast(meeting))

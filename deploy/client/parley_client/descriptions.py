@@ -89,7 +89,7 @@ def subscribe_answer(
 def remote_side(description: SessionDescription, server: str) -> tuple[RemoteTransport, list[Address]]:
     """Return the server's side of a description and its UDP candidates, best first.
 
-    For a server at localhost only loopback candidates are returned, so that nothing leaves the machine.
+    For a server at localhost, only loopback candidates are returned if there are any: nothing leaves the machine.
     """
     section = description.media[0]
     transport = section.transport
@@ -102,7 +102,7 @@ def remote_side(description: SessionDescription, server: str) -> tuple[RemoteTra
     )
     usable = sorted((c for c in section.candidates if c.transport == "udp"), key=lambda c: -c.priority)
     if server in ("localhost", "127.0.0.1", "::1"):
-        usable = [c for c in usable if c.address == "::1" or c.address.startswith("127.")]
+        usable = [c for c in usable if c.address == "::1" or c.address.startswith("127.")] or usable
     return remote, [(c.address, c.port) for c in usable]
 
 

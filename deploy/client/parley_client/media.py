@@ -14,7 +14,7 @@ from parley_client.publishing import Publication
 from parley_client.room import EncodedFrame, Room
 from sfu.formats.codecs import Codec
 
-_OPUS_RATE = 48_000
+OPUS_RATE = 48_000
 _OPUS_SAMPLES = 960  # 20 ms
 _VIDEO_RATE = 90_000
 _ENCODERS = {
@@ -30,12 +30,12 @@ class AudioSender:
 
     def __init__(self, publication: Publication, *, bit_rate: int = 48_000) -> None:
         self._publication = publication
-        self._resampler = AudioResampler(format="s16", layout="stereo", rate=_OPUS_RATE, frame_size=_OPUS_SAMPLES)
+        self._resampler = AudioResampler(format="s16", layout="stereo", rate=OPUS_RATE, frame_size=_OPUS_SAMPLES)
         encoder = av.CodecContext.create("libopus", "w")
         assert isinstance(encoder, AudioCodecContext)
-        encoder.sample_rate, encoder.layout, encoder.format = _OPUS_RATE, "stereo", "s16"
+        encoder.sample_rate, encoder.layout, encoder.format = OPUS_RATE, "stereo", "s16"
         encoder.bit_rate = bit_rate
-        encoder.time_base = Fraction(1, _OPUS_RATE)
+        encoder.time_base = Fraction(1, OPUS_RATE)
         self._encoder = encoder
         self._samples = 0
 
@@ -109,7 +109,7 @@ class Decoder:
             return
         packet = av.Packet(encoded.data)
         packet.pts = encoded.timestamp
-        packet.time_base = Fraction(1, _OPUS_RATE if encoded.codec.is_audio else _VIDEO_RATE)
+        packet.time_base = Fraction(1, OPUS_RATE if encoded.codec.is_audio else _VIDEO_RATE)
         try:
             decoded = self._context.decode(packet)  # type: ignore[attr-defined]  # of both kinds of contexts
         except av.FFmpegError:

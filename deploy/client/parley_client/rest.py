@@ -1721,6 +1721,67 @@ class Rest:
         )
         return answer
 
+    async def get_phone_access(self, meeting: str) -> types.PhoneAccess:
+        """Return how telephones reach the meeting."""
+        answer: types.PhoneAccess = await self._connection.request_json(
+            "GET", f"/api/v1/meetings/{_quoted(meeting)}/phone"
+        )
+        return answer
+
+    async def change_phone_pin(self, meeting: str) -> types.PhoneAccess:
+        """Replace the PIN. The previous one stops working; callers who are in the meeting stay."""
+        answer: types.PhoneAccess = await self._connection.request_json(
+            "POST", f"/api/v1/meetings/{_quoted(meeting)}/phone/pin"
+        )
+        return answer
+
+    async def call_phone(self, meeting: str, body: types.DialPhone) -> types.PhoneCall:
+        """Call a telephone. Whoever answers is in the meeting, as a participant."""
+        answer: types.PhoneCall = await self._connection.request_json(
+            "POST", f"/api/v1/meetings/{_quoted(meeting)}/phone/calls", body=body
+        )
+        return answer
+
+    async def list_phone_calls(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+    ) -> types.PhoneCalls:
+        """List the meeting's newest 200 calls, those under way and those that have ended."""
+        answer: types.PhoneCalls = await self._connection.request_json(
+            "GET",
+            f"/api/v1/meetings/{_quoted(meeting)}/phone/calls",
+            query={"limit": limit, "cursor": cursor, "sort": sort},
+        )
+        return answer
+
+    async def iterate_phone_calls(
+        self,
+        meeting: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+    ) -> AsyncIterator[types.PhoneCall]:
+        """Yield the entries of `list_phone_calls` from all pages."""
+        while True:
+            page = await self.list_phone_calls(meeting, limit=limit, cursor=cursor, sort=sort)
+            for entry in page["calls"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def hang_up_phone(self, meeting: str, phone_call: str) -> types.Done:
+        """Hang up. The caller may call again; removing the participant prevents that."""
+        answer: types.Done = await self._connection.request_json(
+            "DELETE", f"/api/v1/meetings/{_quoted(meeting)}/phone/calls/{_quoted(phone_call)}"
+        )
+        return answer
+
     async def get_broadcast(self, meeting: str) -> types.Broadcast:
         """Return the state of the meeting's broadcast and its outputs."""
         answer: types.Broadcast = await self._connection.request_json(

@@ -473,6 +473,17 @@ class Delivery(TypedDict):
     event: dict[str, Any]
 
 
+class DialPhone(TypedDict):
+    """`number` is international (+44 …), or an extension of the operator's own telephone system.
+    `name` is shown to the others instead of part of the number. `keys` are pressed once the call is
+    answered; a comma is a pause of one second.
+    """
+
+    number: str
+    name: NotRequired[str | None]
+    keys: NotRequired[str]
+
+
 class DocumentUpdate(TypedDict):
     id: int
     update: str
@@ -971,6 +982,35 @@ class Peer(TypedDict):
 
 class Peers(TypedDict):
     peers: list[Peer]
+    next: str | None
+
+
+class PhoneAccess(TypedDict):
+    """The numbers to call, with the `pin` to enter, followed by #. Without numbers, nobody can call
+    in. `may_dial` is true if hosts can call telephones.
+    """
+
+    numbers: list[str]
+    pin: str
+    may_dial: bool
+
+
+class PhoneCall(TypedDict):
+    """A call. `reason` is why it ended, such as `hung_up`, `busy`, `declined`, `no_answer` or `no_such_number`."""
+
+    id: str
+    direction: Literal["in", "out"]
+    number: str
+    name: str
+    phase: Literal["dialling", "ended", "live", "lobby", "ringing", "waiting"]
+    reason: str
+    participant: str | None
+    created_at: str
+    ended_at: str | None
+
+
+class PhoneCalls(TypedDict):
+    calls: list[PhoneCall]
     next: str | None
 
 

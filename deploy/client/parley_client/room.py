@@ -110,12 +110,14 @@ class Room:
         codecs: frozenset[Codec] = ALL_CODECS,
         keep_frames: bool = False,
         verify_tls: bool = True,
+        tls: ssl.SSLContext | None = None,
         data: bool = False,
         encryption: Encryption | None = None,
     ) -> None:
         """`signaling_url` is absolute (ws or wss); give either `token` or `resume`; `data` enables data channels.
 
-        With `encryption`, the frames of Opus and VP8 are encrypted from end to end; other codecs are refused.
+        `tls` replaces the usual context for wss. With `encryption`, the frames of Opus and VP8 are encrypted from end
+        to end; other codecs are refused.
         """
         self.state = RoomState()
         self._encryption = encryption
@@ -135,7 +137,7 @@ class Room:
         """Messages from data channels, oldest first, each with True if it arrived on the reliable one."""
         self._codecs = codecs
         self._data = data
-        self._verify_tls = verify_tls
+        self._verify_tls, self._tls = verify_tls, tls
         self._certificate = generate_certificate()
         self._socket: ClientConnection | None = None
         self._publish: PeerEndpoint | None = None
@@ -150,7 +152,7 @@ class Room:
     async def __aenter__(self) -> "Room":
         context = None
         if self._url.startswith("wss:"):
-            context = ssl.create_default_context()
+            context = self._tls or ssl.create_default_context()
             if not self._verify_tls:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE

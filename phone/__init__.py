@@ -1,0 +1,1 @@
+"""Telephony: phones join meetings through SIP, as participants of the kind `phone`."""

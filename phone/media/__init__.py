@@ -1,0 +1,1 @@
+"""Audio of phone calls without I/O: session descriptions, RTP, jitter buffers, codecs, keys, mixing."""

@@ -1,0 +1,439 @@
+"""All calls of one phone process: answers and places them, reports them to control, and follows its orders."""
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+import socket
+import time
+from ipaddress import ip_address
+
+from foundation.background import cancel_all, keep_running
+from foundation.failures import describe
+from foundation.followed_certificate import ServedCertificate
+from phone import metrics
+from phone.call import Call, MediaSocket
+from phone.config import PhoneConfig
+from phone.control_client import ControlClient, ControlUnavailable
+from phone.media import description
+from phone.media.description import Key, Unacceptable
+from phone.prompts import Prompts
+from phone.sip.dialog import Dialog
+from phone.sip.digest import Gatekeeper
+from phone.sip.messages import Flow
+from phone.sip.registration import Registration
+from phone.sip.sockets import SipSockets, local_address
+from phone.sip.user_agent import Answered, Confirmed, Ended, Event, Invited, Offered, Pressed, Progress, UserAgent
+from sfu.api.phone import DialOrder, PhoneDirection, PhoneReport, PhoneState
+
+_log = logging.getLogger(__name__)
+_REPORT_SECONDS = 1.0
+_RING_SECONDS = 60.0
+_RESOLVE_SECONDS = 60.0
+_ENDED_KEPT = 200
+_REASONS = {
+    0: "hung_up",
+    403: "refused",
+    404: "no_such_number",
+    408: "no_answer",
+    410: "no_such_number",
+    480: "no_answer",
+    484: "no_such_number",
+    486: "busy",
+    487: "cancelled",
+    488: "incompatible",
+    600: "busy",
+    603: "declined",
+    604: "no_such_number",
+}
+"""Why a call ended, by the status that refused it; others are `unreachable`."""
+
+
+class _Leg:
+    """A dialog with its call, socket and descriptions."""
+
+    def __init__(self, dialog: Dialog, call: Call, media: MediaSocket, address: str, port: int) -> None:
+        self.dialog, self.call, self.media = dialog, call, media
+        self.address, self.port = address, port
+        self.session = secrets.randbits(31)
+        self.version = 0
+        self.key: Key | None = None
+        """The key of our latest offer."""
+        self.task: asyncio.Task[None] | None = None
+        self.keys = ""
+        self.rings_until = 0.0
+
+    def next_version(self) -> int:
+        self.version += 1
+        return self.version
+
+
+class Switchboard:
+    """The calls of this process."""
+
+    def __init__(self, config: PhoneConfig, control: ControlClient) -> None:
+        self._config = config
+        self._control = control
+        self._prompts = Prompts(config.language, config.prompts)
+        self._sockets = SipSockets(self._take_message, self._admits)
+        trunk = config.trunk
+        self._agent = UserAgent(
+            self._local,
+            is_trusted=lambda flow: self._is_trusted(flow.host),
+            gatekeeper=Gatekeeper(config.login) if config.login is not None else None,
+            account=trunk.account if trunk is not None else None,
+        )
+        self._registration = (
+            Registration(self._agent, trunk.domain, trunk.account.user, self._trunk_flow)
+            if trunk is not None and trunk.registers and trunk.account is not None
+            else None
+        )
+        self._trunk_addresses: list[str] = []
+        self._legs: dict[Dialog, _Leg] = {}
+        self._ended: dict[str, PhoneState] = {}
+        self._next_port = 0
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """The SIP port of UDP and TCP."""
+        return self._sockets.port
+
+    async def run(self, listening: asyncio.Event) -> None:
+        """Serve until cancelled, then hang up all calls. Raises OSError if a port is taken."""
+        config = self._config
+        certificate = ServedCertificate(config.certificate, config.private_key) if config.certificate else None
+        await self._resolve()
+        await self._sockets.open(
+            config.host, config.port, config.tls_port, certificate.context if certificate is not None else None
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(keep_running("SIP timers", self._keep_time))
+                tasks.create_task(keep_running("report of calls", self._keep_reporting))
+                tasks.create_task(keep_running("address of the trunk", self._keep_resolving))
+                if certificate is not None:
+                    tasks.create_task(keep_running("certificate of SIP", certificate.run))
+                listening.set()
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        legs = list(self._legs.values())
+        await cancel_all([leg.task for leg in legs if leg.task is not None])
+        for leg in legs:
+            self._hang_up(leg)
+        if self._registration is not None:
+            self._registration.end(time.monotonic_ns())
+        self._flush()
+        await self._sockets.close()
+
+    # SIP
+
+    def _admits(self, host: str) -> bool:
+        return self._config.login is not None or self._is_trusted(host)
+
+    def _is_trusted(self, host: str) -> bool:
+        if host in self._trunk_addresses:
+            return True
+        with contextlib.suppress(ValueError):
+            address = ip_address(host)
+            return any(address in network for network in self._config.allowed)
+        return False
+
+    def _local(self, flow: Flow) -> tuple[str, int]:
+        port = self._config.tls_port if flow.transport == "tls" else self.port
+        if self._config.address:
+            return self._config.address, port
+        try:
+            return local_address(flow.host, flow.port), port
+        except OSError:
+            return "127.0.0.1", port
+
+    def _trunk_flow(self) -> Flow | None:
+        trunk = self._config.trunk
+        if trunk is None:
+            return None
+        if trunk.transport == "tls":  # the certificate names the host
+            return Flow("tls", trunk.host, trunk.port)
+        return Flow(trunk.transport, self._trunk_addresses[0], trunk.port) if self._trunk_addresses else None
+
+    async def _keep_resolving(self) -> None:
+        while True:
+            await asyncio.sleep(_RESOLVE_SECONDS)
+            await self._resolve()
+
+    async def _resolve(self) -> None:
+        """Look up the addresses of the trunk, from which calls are accepted; keep known ones if that fails."""
+        trunk = self._config.trunk
+        if trunk is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(trunk.host, trunk.port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            _log.warning("the trunk %s cannot be found: %s", trunk.host, describe(error))
+            return
+        self._trunk_addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+
+    def _take_message(self, data: bytes, flow: Flow) -> None:
+        self._agent.receive(data, flow, time.monotonic_ns())
+        self._settle()
+        self._wake.set()
+
+    def _settle(self) -> None:
+        """Handle what the agent tells, send what it gives, and look at its timers again."""
+        while self._agent.events:
+            self._handle(self._agent.events.popleft())
+        self._flush()
+        for reason, count in self._agent.refused.items():
+            metrics.REFUSED.labels(reason).inc(count)
+        self._agent.refused.clear()
+
+    def _flush(self) -> None:
+        while self._agent.output:
+            self._sockets.send(*self._agent.output.popleft())
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._wake.clear()
+            timers = [self._agent.timer(), self._registration.timer() if self._registration is not None else None]
+            due = min((at for at in timers if at is not None), default=None)
+            delay = 1.0 if due is None else min(max(0.005, (due - time.monotonic_ns()) / 1e9), 1.0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
+            now = time.monotonic_ns()
+            self._agent.handle_timer(now)
+            if self._registration is not None and self._config.trunk is not None:
+                self._registration.handle_timer(now)
+                metrics.REGISTERED.labels(self._config.trunk.host).set(self._registration.is_registered)
+            self._give_up_ringing()
+            self._settle()
+
+    def _give_up_ringing(self) -> None:
+        for leg in list(self._legs.values()):
+            if leg.task is None and leg.rings_until and time.monotonic() > leg.rings_until:
+                leg.call.reason = "no_answer"
+                self._hang_up(leg)
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Invited):
+            task = asyncio.create_task(self._answer(event))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        leg = self._legs.get(event.dialog)
+        if leg is None:
+            return
+        match event:
+            case Confirmed(description=text) if text:
+                self._take_answer(leg, text)
+            case Progress(code=code):
+                leg.call.phase = "ringing"
+                _log.info("call %s rings (%d)", leg.call.id, code)
+            case Answered(description=text):
+                self._take_answer(leg, text)
+            case Offered(description=text):
+                self._take_offer(leg, text)
+            case Pressed(key=key):
+                leg.call.press(key)
+            case Ended(code=code):
+                self._end(leg, _REASONS.get(code, "unreachable"))
+            case _:
+                pass
+
+    # Calls that come in
+
+    async def _answer(self, invited: Invited) -> None:
+        """Answer a call, or refuse it."""
+        dialog = invited.dialog
+        if len(self._legs) >= self._config.calls:
+            metrics.REFUSED.labels("full").inc()
+            self._reject(dialog, 486)
+            return
+        try:
+            stream = description.take_offer(invited.offer) if invited.offer else None
+        except Unacceptable as error:
+            _log.info("a call from %s is refused: %s", _shortened(invited.caller), error)
+            metrics.REFUSED.labels("incompatible").inc()
+            self._reject(dialog, 488)
+            return
+        try:
+            leg = await self._open(dialog, "in", invited.caller)
+        except OSError as error:
+            _log.warning("a call cannot be answered: %s", describe(error))
+            self._reject(dialog, 503)
+            return
+        if stream is None:
+            text, leg.key = description.offer(
+                leg.address, leg.port, leg.session, leg.next_version(), encrypted=self._config.encrypt
+            )
+        else:
+            leg.call.agree(stream)
+            text = description.answer(stream, leg.address, leg.port, leg.session, leg.next_version())
+        self._agent.answer(dialog, text, time.monotonic_ns())
+        _log.info("answered a call from %s", _shortened(invited.caller))
+        if stream is not None:
+            self._begin(leg)
+        self._settle()
+
+    def _reject(self, dialog: Dialog, code: int) -> None:
+        self._agent.reject(dialog, code, time.monotonic_ns())
+        self._settle()
+
+    async def _open(self, dialog: Dialog, direction: PhoneDirection, caller: str = "", call: str = "") -> _Leg:
+        """Open the socket of a call; raises OSError."""
+        media = MediaSocket()
+        self._next_port += 2
+        port = await media.open(self._config.host, self._config.media_ports, self._next_port)
+        address, _ = self._local(dialog.flow)
+        box: list[_Leg] = []
+        made = Call(
+            direction,
+            self._config.instance,
+            self._control,
+            self._prompts,
+            media,
+            hang_up=lambda: self._hang_up(box[0]),
+            caller=caller,
+            call=call,
+            tls=self._config.tls.client if self._config.tls is not None else None,
+        )
+        leg = _Leg(dialog, made, media, address, port)
+        box.append(leg)
+        self._legs[dialog] = leg
+        metrics.CALLS.labels(direction).inc()
+        return leg
+
+    def _begin(self, leg: _Leg) -> None:
+        leg.task = asyncio.create_task(leg.call.run(leg.keys))
+
+    def _take_offer(self, leg: _Leg, text: str) -> None:
+        """Answer an offer within a call: hold, resume, another codec or address."""
+        now = time.monotonic_ns()
+        if not text:
+            text, leg.key = description.offer(
+                leg.address, leg.port, leg.session, leg.next_version(), encrypted=self._config.encrypt
+            )
+            self._agent.accept_offer(leg.dialog, text, now)
+            return
+        try:
+            stream = description.take_offer(text)
+        except Unacceptable as error:
+            _log.info("an offer within a call is refused: %s", error)
+            self._agent.refuse_offer(leg.dialog, now)
+            return
+        leg.call.agree(stream)
+        answer = description.answer(stream, leg.address, leg.port, leg.session, leg.next_version())
+        self._agent.accept_offer(leg.dialog, answer, now)
+
+    def _take_answer(self, leg: _Leg, text: str) -> None:
+        """Take the answer to an offer of ours; the first one begins the call."""
+        try:
+            leg.call.agree(description.take_answer(text, leg.key))
+        except Unacceptable as error:
+            _log.info("an answer cannot be used: %s", error)
+            self._agent.hang_up(leg.dialog, time.monotonic_ns())
+            self._end(leg, "incompatible")
+            return
+        if leg.task is None:
+            self._begin(leg)
+
+    # Calls of ours
+
+    async def _dial(self, order: DialOrder) -> None:
+        """Place a call."""
+        trunk, flow = self._config.trunk, self._trunk_flow()
+        if trunk is None or flow is None:
+            self._ended[order.call] = PhoneState(phase="ended", reason="no_trunk")
+            return
+        caller = trunk.caller or (trunk.account.user if trunk.account is not None else "parley")
+        placeholder = Dialog(flow, "", "", "", "", is_caller=True)
+        try:
+            leg = await self._open(placeholder, "out", call=order.call)
+        except OSError as error:
+            _log.warning("a call cannot be placed: %s", describe(error))
+            self._ended[order.call] = PhoneState(phase="ended", reason="failed")
+            return
+        del self._legs[placeholder]
+        text, leg.key = description.offer(
+            leg.address, leg.port, leg.session, leg.next_version(), encrypted=self._config.encrypt
+        )
+        uri = f"sip:{order.number}@{trunk.domain}"
+        dialog = self._agent.dial(uri, flow, f"sip:{caller}@{trunk.domain}", text, time.monotonic_ns())
+        leg.dialog, leg.keys = dialog, order.keys
+        leg.rings_until = time.monotonic() + _RING_SECONDS
+        self._legs[dialog] = leg
+        _log.info("call %s is placed to %s", order.call, _shortened(order.number))
+        self._settle()
+
+    # The end
+
+    def _hang_up(self, leg: _Leg) -> None:
+        """Hang up, unless the call is over."""
+        if leg.dialog in self._legs:
+            self._agent.hang_up(leg.dialog, time.monotonic_ns())
+            self._end(leg, leg.call.reason or "ended")
+            self._settle()
+
+    def _end(self, leg: _Leg, reason: str) -> None:
+        """Forget a call whose dialog is over."""
+        if self._legs.pop(leg.dialog, None) is None:
+            return
+        call = leg.call
+        call.reason, call.phase = call.reason or reason, "ended"
+        if call.id:
+            self._ended[call.id] = call.state()
+            while len(self._ended) > _ENDED_KEPT:
+                del self._ended[next(iter(self._ended))]
+        metrics.CALLS.labels(call.direction).dec()
+        metrics.ENDED.labels(call.direction, call.reason).inc()
+        _log.info("a call has ended: %s", call.reason)
+        leg.media.close()
+        if leg.task is not None:
+            leg.task.cancel()
+
+    # Control
+
+    async def _keep_reporting(self) -> None:
+        """Report to control every second, and follow its orders."""
+        is_silent = False
+        while True:
+            try:
+                await self._report()
+                is_silent = False
+            except ControlUnavailable as error:
+                if not is_silent:
+                    _log.warning("cannot report calls to control: %s", error)
+                is_silent = True
+            await asyncio.sleep(_REPORT_SECONDS)
+
+    async def _report(self) -> None:
+        running = {leg.call.id: leg for leg in self._legs.values() if leg.call.id}
+        told = self._ended | {call: leg.call.state() for call, leg in running.items()}
+        trunk = ""
+        if self._config.trunk is not None:
+            trunk = self._registration.state if self._registration is not None else "ready"
+        free = max(0, self._config.calls - len(self._legs)) if self._config.trunk is not None else 0
+        orders = await self._control.report(
+            PhoneReport(instance=self._config.instance, free=free, calls=told, trunk=trunk)
+        )
+        for call, state in told.items():
+            if self._ended.get(call) is state:
+                del self._ended[call]
+        for call, leg in running.items():
+            if call not in orders.held:
+                leg.call.reason = leg.call.reason or "ended"
+                self._hang_up(leg)
+        known = {leg.call.id for leg in self._legs.values()} | self._ended.keys()
+        for order in orders.dial:
+            if order.call not in known:
+                await self._dial(order)
+
+
+def _shortened(number: str) -> str:
+    """Return a number without its middle, for logs."""
+    return re.sub(r"(?<=...).(?=...)", "*", number)

@@ -33,5 +33,7 @@ class S3Config:
                 raise ValueError(f"{endpoint!r} is not http(s)://host[:port]")
         if (self.encryption == "sse-kms") != bool(self.kms_key):
             raise ValueError("sse-kms and the id of a KMS key belong together")
+        if self.kms_key and not self.endpoint.startswith("https://"):
+            raise ValueError("sse-kms needs a store with https")
         if not _BUCKET.fullmatch(self.bucket):
             raise ValueError(f"{self.bucket!r} is not a valid bucket name")

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,21 @@ def test_files_go_in_and_come_out(store: ObjectStore, tmp_path: Path, move: bool
     store.fetch("b/large.bin", copy)
     assert copy.read_bytes() == LARGE
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_store_is_asked_to_encrypt(s3: S3Server, tmp_path: Path) -> None:
+    store = S3Store(replace(s3.config, encryption="sse-s3"), f"{secrets.token_hex(6)}/")
+    (tmp_path / "large").write_bytes(LARGE)
+    store.put_file("large", tmp_path / "large")
+    store.put("small", b"x")
+    for key, content in (("large", LARGE), ("small", b"x")):
+        found = store._client.stat_object(s3.config.bucket, store._name(key))
+        assert found.metadata is not None and found.metadata["x-amz-server-side-encryption"] == "AES256"
+        assert store.read(key, 0, len(content)) == content
+    with pytest.raises(ValueError, match="belong together"):
+        replace(s3.config, encryption="sse-kms")
+    with pytest.raises(ValueError, match="https"):
+        replace(s3.config, encryption="sse-kms", kms_key="key-1")
 
 
 def test_what_is_not_there_is_not_found(store: ObjectStore, tmp_path: Path) -> None:

@@ -136,7 +136,8 @@ class Capture:
             metrics.DROPPED_RECORDS.labels("unknown_handle").inc()
             return
         stream.packet(record, wall)
-        self._collect(stream)
+        if stream.changes or stream.problems:
+            self._collect(stream)
 
     def _about_stream(self, record: SenderReportRecord | MissedRecord | TrackMuteChanged) -> None:
         stream = self._streams.get(record.handle)

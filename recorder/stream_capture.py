@@ -116,7 +116,8 @@ class StreamCapture:
         except ValueError:
             metrics.DROPPED_RECORDS.labels("malformed").inc()
             return
-        self._take(results)
+        if results:
+            self._take(results)
 
     def missed(self, record: MissedRecord) -> None:
         """Note packets that the sfu does not have."""

@@ -89,6 +89,32 @@ def parse_header(data: bytes) -> RtpHeader:
     )
 
 
+def content(data: bytes) -> tuple[int, bool, int, int]:
+    """Return a packet's timestamp, its marker, and where its payload begins and ends; extensions are skipped unread.
+
+    Raises ValueError if the packet is invalid.
+    """
+    size = len(data)
+    if size < HEADER_BYTES:
+        raise ValueError("RTP packet shorter than its fixed header")
+    first, second, _, timestamp, _ = _FIXED.unpack_from(data)
+    if first >> 6 != 2:
+        raise ValueError("RTP version is not 2")
+    offset = HEADER_BYTES + 4 * (first & 0x0F)
+    if first & 0x10:
+        if offset + 4 > size:
+            raise ValueError("RTP extension header runs past the packet")
+        offset += 4 + 4 * (data[offset + 2] << 8 | data[offset + 3])
+    if offset > size:
+        raise ValueError("the header of an RTP packet runs past it")
+    if first & 0x20:
+        padding = data[-1]
+        if not 0 < padding <= size - offset:
+            raise ValueError("RTP padding length is not within the payload")
+        size -= padding
+    return timestamp, second > 0x7F, offset, size
+
+
 def parse(data: bytes) -> RtpPacket:
     """Return an RTP packet by value; raises ValueError if it is invalid."""
     header = parse_header(data)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sfu.formats.picture_id import read, rewrite
 
-__all__ = ["Vp8Descriptor", "is_keyframe_start", "keyframe_size", "parse", "rewrite"]
+__all__ = ["Vp8Descriptor", "content_of", "is_keyframe_start", "keyframe_size", "parse", "rewrite"]
 
 
 class Vp8Descriptor(NamedTuple):
@@ -78,6 +78,24 @@ def _parse(payload: bytes) -> Vp8Descriptor:
         layer_sync,
         key_index,
     )
+
+
+def content_of(payload: bytes) -> tuple[int, bool]:
+    """Return where VP8 data begins in a payload, and whether it begins a frame, like `parse` but without the rest."""
+    try:
+        first = payload[0]
+        offset = 1
+        if first & 0x80:
+            extension = payload[1]
+            offset = 2
+            if extension & 0x80:
+                offset += 2 if payload[2] & 0x80 else 1
+            offset += (extension >> 6 & 1) + (extension & 0x30 != 0)
+    except IndexError as error:
+        raise ValueError("VP8 descriptor is truncated") from error
+    if offset >= len(payload):
+        raise ValueError("VP8 payload holds no data")
+    return offset, first & 0x17 == 0x10
 
 
 def is_keyframe_start(payload: bytes) -> bool:

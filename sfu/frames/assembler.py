@@ -100,9 +100,14 @@ class FrameAssembler:
 
     def push(self, ext_seq: int, arrival: int, rtp: bytes) -> list[Frame | Loss]:
         """Take a packet. Raises ValueError if `rtp` is not RTP (the packet then counts as not received)."""
-        header = rtp_format.parse_header(rtp)
-        payload = bytes(rtp[header.payload_offset : header.payload_end])
-        return self._take(self._buffer.push(Ready(ext_seq, arrival, header.timestamp, header.marker, payload)))
+        timestamp, marker, start, end = rtp_format.content(rtp)
+        packet = Ready(ext_seq, arrival, timestamp, marker, bytes(rtp[start:end]))
+        # Most packets of video neither begin nor end a frame.
+        in_frame = timestamp == self._timestamp and not marker and not self._is_audio
+        if in_frame and end > start and len(self._parts) < self._max_packets and self._buffer.pass_by(ext_seq):
+            self._parts.append(packet)
+            return []
+        return self._take(self._buffer.push(packet))
 
     def missed(self, first_ext_seq: int, packets: int) -> list[Frame | Loss]:
         """Take the sfu's report that these packets will not arrive: their gap is not waited for."""

@@ -43,13 +43,13 @@ class Vp8Depacketizer:
     """VP8 (RFC 7741, section 4.4): partitions follow each other; only the first packet has S with partition 0."""
 
     def begins_frame(self, payload: bytes) -> bool:
-        return vp8.parse(payload).frame_start
+        return vp8.content_of(payload)[1]
 
     def join(self, payloads: Sequence[bytes]) -> Picture | None:
-        descriptors = [vp8.parse(payload) for payload in payloads]
-        if [descriptor.frame_start for descriptor in descriptors].count(True) != 1 or not descriptors[0].frame_start:
+        contents = [vp8.content_of(payload) for payload in payloads]
+        if not contents[0][1] or sum(begins for _, begins in contents) != 1:
             raise ValueError("VP8 frame does not begin with its first partition")
-        data = b"".join(payload[descriptor.size :] for payload, descriptor in zip(payloads, descriptors, strict=True))
+        data = b"".join([payload[start:] for payload, (start, _) in zip(payloads, contents, strict=True)])
         if data[0] & 0x01:
             return Picture(data, False)
         return Picture(data, True, *(vp8.keyframe_size(data) or (0, 0)))

@@ -65,6 +65,13 @@ class ReorderBuffer:
             out += self._give_up(LossReason.OVERFLOW)
         return out + self.expire(packet.arrival)
 
+    def pass_by(self, ext_seq: int) -> bool:
+        """Return True, and count a packet as taken, if it is the next one and nothing waits."""
+        if ext_seq != self._expected or self._waiting or self._missed:
+            return False
+        self._expected += 1
+        return True
+
     def missed(self, first_ext_seq: int, packets: int) -> list[Ready | Gap]:
         """Stop waiting for these packets; those that have arrived stay."""
         if self._expected is None:

@@ -37,6 +37,7 @@ def test_header_delimits_the_payload(packet):
     header = rtp.parse_header(data)
     assert data[header.payload_offset : header.payload_end] == packet.payload
     assert header.payload_end + header.padding == len(data)
+    assert rtp.content(data) == (packet.timestamp, packet.marker, header.payload_offset, header.payload_end)
 
 
 @given(st.binary(max_size=120))
@@ -48,15 +49,25 @@ def test_any_bytes_give_a_packet_or_value_error(data):
     assert rtp.parse(rtp.serialize(packet)) == packet
 
 
+@given(st.binary(max_size=40))
+def test_content_is_within_any_packet_or_refused(data):
+    try:
+        _, _, start, end = rtp.content(data)
+    except ValueError:
+        return
+    assert rtp.HEADER_BYTES <= start <= end <= len(data)
+
+
 @given(packets, st.data())
 def test_a_damaged_packet_gives_a_packet_or_value_error(packet, data):
     damaged = bytearray(rtp.serialize(packet))
     for _ in range(3):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
-        rtp.parse(bytes(damaged))
+        header = rtp.parse_header(bytes(damaged))
     except ValueError:
         return
+    assert rtp.content(bytes(damaged))[2:] == (header.payload_offset, header.payload_end)
 
 
 FIXED = bytes.fromhex("80600001000000020000000c")

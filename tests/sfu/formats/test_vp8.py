@@ -67,9 +67,12 @@ def test_a_seven_bit_picture_id_stays_seven_bits():
 @given(st.binary(max_size=12))
 def test_any_bytes_give_a_descriptor_or_value_error(data):
     try:
-        assert vp8.parse(data).size < len(data)
+        parsed = vp8.parse(data)
     except ValueError:
+        with pytest.raises(ValueError, match="VP8"):
+            vp8.content_of(data)
         return
+    assert vp8.content_of(data) == (parsed.size, parsed.frame_start) and parsed.size < len(data)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ _WORSE, _BETTER = 2, 3  # consecutive samples needed for a change, one every 0.8
 _RANKS = {"": 0, "good": 1, "poor": 2, "lost": 3}
 _LOST_NS = 1_000_000_000
 _STILL = (Source.SCREEN, Source.SCREEN_AUDIO)  # may send nothing for long while the picture does not change
+_MUCH_LOST = 0.15  # a single sample of such a loss is enough
 _LAGS = 4.0  # measured loss is an average over some seconds; at first it is lower than the reported one
 _POOR, _GOOD = (0.08, 400 * _MS), (0.02, 200 * _MS)
 """The loss and round trip from which on a connection has at best this quality."""
@@ -128,9 +129,12 @@ class RoomQuality:
     def _judge(self, person: _Person, participant: Participant, now: int) -> None:
         """Tell everyone a participant's connection quality once it has been different for a while."""
         is_lost = self._is_lost(participant, now)
-        level = "lost" if is_lost else _level(person, participant)
+        lost = _lost(participant)
+        level = "lost" if is_lost else _level(lost, person, participant)
         person.doubts = 0 if level == participant.quality else person.doubts + 1
-        if person.doubts >= (1 if is_lost else _WORSE if _RANKS[level] > _RANKS[participant.quality] else _BETTER):
+        is_worse = _RANKS[level] > _RANKS[participant.quality]
+        is_clear = is_lost or (is_worse and lost >= _MUCH_LOST)
+        if person.doubts >= (1 if is_clear else _WORSE if is_worse else _BETTER):
             person.doubts, participant.quality = 0, level
             self._room.show_changed(participant)
 
@@ -235,23 +239,26 @@ def _subscribe_peer(participant: Participant) -> SubscribePeer | None:
     return holder.subscribe_peer if holder is not None else None
 
 
-def _level(person: _Person, participant: Participant) -> str:
-    """Return the quality of a connection by its current loss, in either direction, its round trip, and whether it is
-    too slow for a camera.
+def _level(lost: float, person: _Person, participant: Participant) -> str:
+    """Return the quality of a connection by its current loss, its round trip, and whether it is too slow for a
+    camera.
     """
-    lost = 0.0
-    if participant.publish is not None:
-        for uptrack in participant.publish.uptracks.values():
-            if uptrack.too_slow:
-                return "poor"
-            lost = max([lost, *(stream.fraction_lost / 256 for stream in uptrack.streams)])
-    subscribe_peer = _subscribe_peer(participant)
-    if subscribe_peer is not None:
-        lost = max(lost, _lost_on_the_way(subscribe_peer))
+    if participant.publish is not None and any(one.too_slow for one in participant.publish.uptracks.values()):
+        return "poor"
     for level, (loss, round_trip) in (("poor", _POOR), ("good", _GOOD)):
         if lost >= loss or (person.round_trip or 0) >= round_trip:
             return level
     return ""
+
+
+def _lost(participant: Participant) -> float:
+    """Return the share of packets that a participant's connection loses now, in the worse direction."""
+    lost = 0.0
+    if participant.publish is not None:
+        for uptrack in participant.publish.uptracks.values():
+            lost = max([lost, *(stream.fraction_lost / 256 for stream in uptrack.streams)])
+    subscribe_peer = _subscribe_peer(participant)
+    return max(lost, _lost_on_the_way(subscribe_peer)) if subscribe_peer is not None else lost
 
 
 def _lost_on_the_way(subscribe_peer: SubscribePeer) -> float:

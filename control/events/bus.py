@@ -32,9 +32,11 @@ class Progress:
     refused: dict[int, Refusal] = field(default_factory=dict)
 
     def add(self, other: "Progress") -> None:
-        """Merge `other` into this."""
+        """Merge `other`, which is later: an event that was under way, or refused, may be safe by now."""
         self.safe.update(other.safe)
         self.refused.update(other.refused)
+        for event in self.refused.keys() & self.safe:
+            del self.refused[event]
 
 
 class Bus(Protocol):

@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack containers kubernetes fuzz versions docs pictures clean
+.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack real containers kubernetes fuzz versions docs pictures clean
 # Containers often set this. Each part of each server of a test would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
@@ -64,8 +64,17 @@ test-network: deps .venv/.installed-dev
 test-tasks: deps .venv/.installed-dev
 	@.venv/bin/pytest -s -p no:rerunfailures tests/tasks/bar_tasks.py $(PYTEST_ARGS)
 
+# The whole topology on this machine, until Ctrl-C. `make real` first replaces its emulators.
 stack: deps .venv/.installed-dev
 	@.venv/bin/python -m tests.stack
+
+# Gets Apache Kafka, Jaeger and versitygw into build/real, and runs the tests with them. Needs Java with Maven, and Go.
+real: deps .venv/.installed-dev
+	@sh tests/real/get.sh build/real
+	@.venv/bin/pytest -s -p no:rerunfailures --timeout 900 tests/control/test_kafka.py tests/control/bar_kafka.py \
+		tests/deploy/bar_jaeger.py $(PYTEST_ARGS)
+	@PARLEY_TEST_S3=versitygw .venv/bin/pytest -p no:rerunfailures tests/objects tests/control/test_files_in_s3.py \
+		tests/control/test_signed_links.py tests/recorder/test_object_store.py $(PYTEST_ARGS)
 
 # Every container started, called, upgraded, crashed; as root. Images and tools stay in build/containers.
 containers: .venv/.installed-dev

@@ -1,7 +1,4 @@
-"""Events over Kafka's protocol: in order per meeting, even if the broker is unreachable for a while.
-
-The broker is noida-db, which speaks the protocol but is not Apache Kafka.
-"""
+"""Events over Kafka's protocol: in order per meeting, even if the broker is unreachable for a while."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

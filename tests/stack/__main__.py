@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 
+from tests.support.apache_kafka import is_installed
+from tests.support.real_programs import found
 from tests.support.stack import Ports, running_stack
 
 
@@ -18,16 +20,21 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with running_stack(Ports(chosen.http, chosen.https, chosen.prometheus, chosen.alertmanager)) as stack:
+    ports = Ports(chosen.http, chosen.https, chosen.prometheus, chosen.alertmanager)
+    with running_stack(ports, with_jaeger=found("jaeger") is not None) as stack:
         setup = stack.gateway.server.setup_link.partition("/setup")[2]
+        broker = "Apache Kafka" if is_installed() else "noida-db, an emulator: `make real` gets Apache Kafka"
+        traces = f"{stack.traces.url}  (a receiver: `make real` gets Jaeger)"
+        if stack.jaeger is not None:
+            traces = f"{stack.jaeger.query}/api/traces?service=parley-sfu  (Jaeger)"
         print(
             f"gateway       {stack.url}  (and http://localhost:{stack.gateway.http_port})",
             f"Prometheus    {stack.monitoring.prometheus}",
             f"Alertmanager  {stack.monitoring.alertmanager}",
             f"S3            {stack.s3.config.endpoint}  (bucket {stack.s3.config.bucket})",
-            f"Kafka         {stack.broker.address}",
+            f"Kafka         {stack.broker.address}  ({broker})",
             f"Triton        {stack.triton.http}  (gRPC {stack.triton.grpc})",
-            f"traces go to  {stack.traces.url}",
+            f"traces        {traces}",
             f"first admin   {stack.url}/setup{setup}",
             "Ctrl-C stops everything.",
             sep="\n",

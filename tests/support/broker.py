@@ -1,8 +1,4 @@
-"""A broker that speaks Kafka's protocol (noida-db, not Apache Kafka), on a free port.
-
-It is stopped and started as a service within a process that keeps running. If a signal ended it, it would acknowledge
-records for up to another second and forget them, which a broker that acknowledges for all replicas must not do.
-"""
+"""A broker on a free port: Apache Kafka if it is there (`make real`), else noida-db, which speaks its protocol."""
 
 import contextlib
 import os
@@ -13,13 +9,31 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from parley.network import allocate_port
+from tests.support import apache_kafka
 from tests.support.waiting import until, until_listening
 
 
-class Broker:
+class Broker(Protocol):
     """A broker that can be stopped and restarted, at the same address and with its records."""
+
+    @property
+    def address(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Stop; return when clients cannot reach it and all acknowledged records are stored."""
+
+
+class EmulatedBroker:
+    """noida-db, stopped and started as a service within a process that keeps running.
+
+    If a signal ended it, it would acknowledge records for up to another second and forget them, which a broker that
+    acknowledges for all replicas must not do.
+    """
 
     def __init__(self, directory: Path, process: subprocess.Popen[bytes], port: int) -> None:
         self._directory = directory
@@ -44,9 +58,18 @@ class Broker:
 
 
 @contextlib.contextmanager
-def running_broker(port: int = 0) -> Iterator[Broker]:
+def running_broker() -> Iterator[Broker]:
     """Start a broker with its own directory, and stop it at the end."""
-    directory, port = Path(tempfile.mkdtemp(prefix="pk")), port or allocate_port()
+    with contextlib.ExitStack() as running:
+        if apache_kafka.is_installed():
+            yield running.enter_context(apache_kafka.running_kafka()).brokers[0]
+        else:
+            yield running.enter_context(_emulated())
+
+
+@contextlib.contextmanager
+def _emulated() -> Iterator[EmulatedBroker]:
+    directory, port = Path(tempfile.mkdtemp(prefix="pk")), allocate_port()
     process = subprocess.Popen(
         [str(_program()), "start", "--data-dir", str(directory), "--only", "kafka", "--kafka-port", str(port)],
         stdout=subprocess.DEVNULL,
@@ -55,7 +78,7 @@ def running_broker(port: int = 0) -> Iterator[Broker]:
     )
     try:
         until_listening(process, port, 20)
-        yield Broker(directory, process, port)
+        yield EmulatedBroker(directory, process, port)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)

@@ -1,7 +1,8 @@
-"""The test's own S3 server (a real SeaweedFS), on ports chosen by the system."""
+"""The test's own S3 server, on ports chosen by the system: SeaweedFS, or versitygw if PARLEY_TEST_S3 names it."""
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from objects.s3_config import S3Config
+from tests.support.real_programs import found
 from tests.support.waiting import until_up
 
 _PORTS = (
@@ -59,8 +61,33 @@ class S3Server:
 
 @contextlib.contextmanager
 def running_s3() -> Iterator[S3Server]:
+    """Start a server with its own directory, and stop it at the end."""
     directory = Path(tempfile.mkdtemp(prefix="s3-"))
     access, secret = secrets.token_hex(8), secrets.token_hex(16)
+    make = _versitygw if os.environ.get("PARLEY_TEST_S3") == "versitygw" else _seaweedfs
+    server = make(directory, access, secret)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _versitygw(directory: Path, access: str, secret: str) -> S3Server:
+    """A gateway to a directory, built by `make real`."""
+    program = found("versitygw")
+    assert program is not None, "run `make real` first"
+    (port,) = _free_ports(1)
+    for name in ("data", "accounts"):
+        (directory / name).mkdir()
+    config = S3Config(endpoint=f"http://127.0.0.1:{port}", bucket="parley", access_key=access, secret_key=secret)
+    account = ["--access", access, "--secret", secret, "--iam-dir", str(directory / "accounts")]
+    command = [str(program), "--port", f"127.0.0.1:{port}", *account, "posix", str(directory / "data")]
+    return S3Server(directory, config, command)
+
+
+def _seaweedfs(directory: Path, access: str, secret: str) -> S3Server:
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     identity = {
         "name": "tests",
@@ -69,7 +96,7 @@ def running_s3() -> Iterator[S3Server]:
     }
     (directory / "identities.json").write_text(json.dumps({"identities": [identity]}))
     (directory / "data").mkdir()
-    server = S3Server(
+    return S3Server(
         directory,
         S3Config(
             endpoint=f"http://127.0.0.1:{ports['s3.port']}", bucket="parley", access_key=access, secret_key=secret
@@ -86,12 +113,6 @@ def running_s3() -> Iterator[S3Server]:
             *(f"-{name}={port}" for name, port in ports.items()),
         ],
     )
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -19,6 +19,7 @@ from tests.inference.conftest import fetched_models
 from tests.support.broker import Broker, running_broker
 from tests.support.etcd import running_etcd
 from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
+from tests.support.jaeger import Jaeger, running_jaeger
 from tests.support.monitoring import Monitoring, running_monitoring
 from tests.support.object_stores import S3Server, running_s3
 from tests.support.otlp import TraceReceiver, running_trace_receiver
@@ -46,6 +47,7 @@ class Stack:
     s3: S3Server
     triton: TritonServer
     traces: TraceReceiver
+    jaeger: Jaeger | None
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -54,12 +56,16 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(ports: Ports = Ports(), **settings: str) -> Iterator[Stack]:
-    """Start everything in order and stop it in reverse; `settings` become PARLEY_* variables."""
+def running_stack(ports: Ports = Ports(), *, with_jaeger: bool = False, **settings: str) -> Iterator[Stack]:
+    """Start everything in order and stop it in reverse; `settings` become PARLEY_* variables.
+
+    Traces go to a receiver within this process, or to Jaeger.
+    """
     alerts: list[dict[str, Any]] = []
     with contextlib.ExitStack() as running:
         start = running.enter_context
         broker, s3, traces = start(running_broker()), start(running_s3()), start(running_trace_receiver())
+        jaeger = start(running_jaeger()) if with_jaeger else None
         triton = _triton(running)
         around = start(running_stores()) | {
             "etcd_urls": start(running_etcd()).url,
@@ -70,7 +76,7 @@ def running_stack(ports: Ports = Ports(), **settings: str) -> Iterator[Stack]:
             "s3_secret_key": s3.config.secret_key,
             "triton_urls": triton.grpc,
             "models_dir": str(fetched_models()),
-            "otlp_url": traces.url,
+            "otlp_url": traces.url if jaeger is None else jaeger.otlp,
             "trace_ratio": "1",
         }
         gateway = start(running_gateway(http=ports.http, https=ports.https, **(around | settings)))
@@ -79,7 +85,7 @@ def running_stack(ports: Ports = Ports(), **settings: str) -> Iterator[Stack]:
         own = (ports.prometheus, ports.alertmanager)
         webhook = start(_alert_receiver(alerts))
         monitoring = start(running_monitoring(targets, NODE_SECRET, webhook, own))
-        yield Stack(gateway, monitoring, broker, s3, triton, traces, alerts)
+        yield Stack(gateway, monitoring, broker, s3, triton, traces, jaeger, alerts)
 
 
 def _triton(running: contextlib.ExitStack) -> TritonServer:

@@ -106,7 +106,7 @@ class ArrivalFlag(IntFlag):
     KEYFRAME = 2  # the packet begins a keyframe (video)
     PADDING = 4  # padding only: never forwarded, and skipped in the numbering
     REPAIRED = 8  # arrived as RTX (RFC 4588); ext_seq is the original's
-    RESUMED = 16  # nothing of the stream arrived for RESUMED_NS before it
+    RESUMED = 16  # nothing of the stream arrived for RESUMED_NS before it, or ever
     CUT = 32  # waited too long, so neither it nor later packets are forwarded, up to a keyframe
     RECOVERED = 64  # was lost, and recovered from the redundancy (RED, RFC 2198) of a later packet
     OVERFLOWED = 128  # the gap right before it is our own loss: we dropped packets since the stream's last one

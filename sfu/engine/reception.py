@@ -360,7 +360,7 @@ class Reception:
         """Count a new packet of `size` bytes, and report it if policy may have to react at once."""
         self._tally.packets_in += 1
         entry, payload = stream.entry, stream.payloads.get(packet.payload_type)
-        if stream.progress.packets and packet.arrival - stream.progress.last_arrival >= RESUMED_NS:
+        if not stream.progress.packets or packet.arrival - stream.progress.last_arrival >= RESUMED_NS:
             flags |= ArrivalFlag.RESUMED
         stream.progress.take(
             packet.ext_seq,

@@ -299,7 +299,7 @@ cdef void arrived(State *state, Stream *stream, const Packet *packet, int flags)
     cdef ArrivalRecord *record
     cdef int size = packet.end - packet.start
     state.packets_in += 1
-    if stream.progress.packets and packet.arrival - stream.progress.last_arrival >= RESUMED_NS:
+    if not stream.progress.packets or packet.arrival - stream.progress.last_arrival >= RESUMED_NS:
         flags |= FLAG_RESUMED
     if packet.is_keyframe and not stream.is_audio:
         flags |= FLAG_KEYFRAME

@@ -53,7 +53,7 @@ def test_forwards_a_frame(engine: Engine, profile: SrtpProfile) -> None:
     ]
     assert {packet.timestamp for packet in received} == {0}
     assert [(a.ext_seq, a.gap, a.arrival, a.timestamp, a.flags) for a in result.arrivals] == [
-        (65_535, 0, 7 * MILLISECOND, 1000, ArrivalFlag.KEYFRAME),
+        (65_535, 0, 7 * MILLISECOND, 1000, ArrivalFlag.KEYFRAME | ArrivalFlag.RESUMED),
     ]
     progress = engine.progress(1)
     assert (progress.packets, progress.first, progress.highest) == (3, 65_535, 65_537)

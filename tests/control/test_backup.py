@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import base64
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from control.config import ControlConfig
 from foundation.settings import Settings, resolve
+from objects.recording_keys import OperatorKeys, fingerprint
+from objects.sealed_file import files_of
 from parley import backup_command, restore_command
 from parley.database_dump import running
 from parley.part_configs import embedded_postgres
@@ -64,16 +67,24 @@ async def test_everything_comes_back(config: ControlConfig, tmp_path: Path, caps
         )  # fmt: skip
         await connection.close()
         record(served.recordings_dir, "newer-than-the-dump", meeting)  # the database does not know it
+        (served.recordings_dir / "locked").mkdir()
+        files = files_of(served.recordings_dir / "locked", OperatorKeys([bytes(32)], encrypts=True), is_new=True)
+        (served.recordings_dir / "locked" / "manifest.json").write_bytes(files.sealed(b"{}"))
         for old in ("parley-20200101-000000/index", "parley-20210101-000000/header.json"):  # complete, given up
             (target / old).parent.mkdir(parents=True)
             (target / old).write_bytes(b"")
+        own["PARLEY_RECORDINGS_KEYS"] = base64.b64encode(bytes(32)).decode()
         assert await run("backup", resolve({}, own), target, keep=1) == 0
+        assert f"not included: recordings_keys ({fingerprint(bytes(32))})" in capsys.readouterr().out
     new, there = tmp_path / "new", {"PARLEY_RUNTIME_DIR": str(tmp_path / "run"), "PARLEY_BACKUP_KEY": KEY}
     there["PARLEY_DATA_DIR"] = str(new)
     await refuses_what_is_wrong(target, there, own, capsys)
 
     assert await run("restore", resolve({}, there), target) == 0, capsys.readouterr().err
-    assert "newer-than-the-dump" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "newer-than-the-dump  ready" in told
+    assert f"locked is encrypted; it needs the operator's key {fingerprint(bytes(32))}" in told
+    assert f"need keys that are not in recordings_keys: {fingerprint(bytes(32))}" in told
     assert await run("restore", resolve({}, there), target) == 1  # it exists by now
     assert "restore where nothing is" in capsys.readouterr().err
     cluster = embedded_postgres(resolve({}, there))

@@ -1,9 +1,9 @@
 /** Computes how a grid of tiles fills an area. */
 
-/** Bounds for cropping: no wider than this, and no narrower than a square (3:4 on a portrait screen). */
+/** Bounds for cropping: no wider than this, and no narrower than a square (3:5 on a portrait screen). */
 const WIDEST = 16 / 9;
 const NARROWEST = 1;
-const NARROWEST_UPRIGHT = 0.75;
+const NARROWEST_UPRIGHT = 0.6;
 
 /**
  * @param {number} count tiles @param {number} width of the area, px @param {number} height px @param {number} gap px

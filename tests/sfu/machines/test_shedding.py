@@ -372,6 +372,22 @@ def test_a_pause_is_no_sign_of_how_much_to_leave_out() -> None:
     assert shedding.step <= 1
 
 
+def test_attempts_that_failed_delay_the_return_by_seconds_only() -> None:
+    """After a minute of overload, in which each step back was too much, the load falls, but the node stays busy."""
+    shedding = Shedding()
+    shedding.step = 20
+    now = 0
+    for _ in range(600):
+        now += WINDOW_NS
+        late = 100_000_000 + now // 1_000_000 if shedding.step < 20 else 0
+        shedding.update(Measured(late, 0, 0, 7_000, 0.8), now)
+    ended = now
+    while shedding.step:
+        now += WINDOW_NS
+        shedding.update(Measured(0, 0, 0, 7_000, 0.8), now)
+    assert now - ended <= 8 * SECOND
+
+
 def test_a_long_overload_after_a_step_back_does_not_delay_the_next() -> None:
     """Only the first step after a step back shows that it was too large."""
     shedding = Shedding()

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _REPORT_SECONDS = 1.0
 _RING_SECONDS = 60.0
 _RESOLVE_SECONDS = 60.0
+_KEEPALIVE_SECONDS = 25.0
 _ENDED_KEPT = 200
 _REASONS = {
     0: "hung_up",
@@ -114,6 +115,8 @@ class Switchboard:
                 tasks.create_task(keep_running("SIP timers", self._keep_time))
                 tasks.create_task(keep_running("report of calls", self._keep_reporting))
                 tasks.create_task(keep_running("address of the trunk", self._keep_resolving))
+                if self._registration is not None:
+                    tasks.create_task(keep_running("keepalives to the trunk", self._keep_open))
                 if certificate is not None:
                     tasks.create_task(keep_running("certificate of SIP", certificate.run))
                 listening.set()
@@ -136,8 +139,9 @@ class Switchboard:
         return self._config.login is not None or self._is_trusted(host)
 
     def _is_trusted(self, host: str) -> bool:
-        if host in self._trunk_addresses:
-            return True
+        trunk = self._config.trunk
+        if host in self._trunk_addresses or (trunk is not None and host == trunk.host):
+            return True  # a flow has the trunk's name only if we connected to it
         with contextlib.suppress(ValueError):
             address = ip_address(host)
             return any(address in network for network in self._config.allowed)
@@ -147,8 +151,10 @@ class Switchboard:
         port = self._config.tls_port if flow.transport == "tls" else self.port
         if self._config.address:
             return self._config.address, port
+        trunk = self._config.trunk
+        is_trunk = trunk is not None and flow.host == trunk.host and bool(self._trunk_addresses)
         try:
-            return local_address(flow.host, flow.port), port
+            return local_address(self._trunk_addresses[0] if is_trunk else flow.host, flow.port), port
         except OSError:
             return "127.0.0.1", port
 
@@ -164,6 +170,14 @@ class Switchboard:
         while True:
             await asyncio.sleep(_RESOLVE_SECONDS)
             await self._resolve()
+
+    async def _keep_open(self) -> None:
+        """Keep the way from the trunk open through a NAT, whose memory is shorter than a registration."""
+        while True:
+            await asyncio.sleep(_KEEPALIVE_SECONDS)
+            flow = self._trunk_flow()
+            if flow is not None:
+                self._sockets.send(flow, b"\r\n\r\n")
 
     async def _resolve(self) -> None:
         """Look up the addresses of the trunk, from which calls are accepted; keep known ones if that fails."""

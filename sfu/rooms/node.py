@@ -559,7 +559,7 @@ class Node:
             room.adaptation.heard(now)
         ticks = self._ticks.get(key.room, 0) + 1
         self._ticks[key.room] = ticks
-        if ticks % _LAYERS_EVERY_TICKS == 0:
+        if ticks % _LAYERS_EVERY_TICKS == 0 or wait == _IDLE_TICK_NS:
             for uptrack in room.published():
                 for watcher in uptrack.watchers:
                     watcher.choose(now)

@@ -195,6 +195,9 @@ async def test_a_weekly_meeting_with_lobby_and_co_host(room: Room, server: Runni
 
 async def test_record_find_a_sentence_and_share_a_clip(room: Room, server: RunningServer) -> None:
     ada = await signed_in(room, server)
+    # A server that has just started loads its model first; until then it offers no captions.
+    ready = "async () => (await (await fetch('/api/v1/ai/analysis')).json()).captions"
+    await ada.page.wait_for_function(ready, polling=500)
     await ada.press("Meet now")
     await ada.check("I agree to be recorded")
     await ada.check("I agree to captions of what I say")

@@ -30,6 +30,7 @@ check: .venv/.installed-dev
 	.venv/bin/mypy
 	MYPYPATH=deploy/client/examples .venv/bin/mypy $(wildcard deploy/client/examples/*.py)
 	.venv/bin/lint-imports
+	@! git grep -nE '^(<{7}|>{7}) ' -- . # left from a merge
 	.venv/bin/codespell
 	.venv/bin/parley up --help | .venv/bin/codespell -
 	.venv/bin/python .ci/prose.py

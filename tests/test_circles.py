@@ -12,7 +12,7 @@ PACKAGES = {
     "recorder": ROOT,
     "inference": ROOT,
     "ingress": ROOT / "deploy",
-    "phone": ROOT,
+    "phone": ROOT / "deploy",
     "foundation": ROOT / "deploy",
     "objects": ROOT / "deploy",
     "parley": ROOT / "deploy",

@@ -16,7 +16,7 @@ from parley.part_secrets import SECRETS_OF
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 FILES = sorted((DEPLOY / "compose").glob("compose*.yaml"))
-PACKAGES = {"parley", "foundation", "client", "__pycache__"}
+PACKAGES = {"parley", "foundation", "client", "phone", "__pycache__"}
 OTHER_VARIABLES = {"PARLEY_SUPERVISOR_PID", "PARLEY_CONFIG"}  # of the supervisor and the command line
 # Read by Compose itself, to fill in its files.
 FILLED_IN = {

@@ -34,7 +34,7 @@ class RtpLeg:
         self.keys: deque[str] = deque(maxlen=_MOST_KEYS)
         self.drops: Counter[str] = Counter()
         self.heard_at = now
-        """When the latest valid packet came."""
+        """The time of the latest valid packet."""
         self.packets = 0
         self._ssrc = 1 + secrets.randbelow(0xFFFFFFFE)
         self._sequence = secrets.randbelow(1 << 15)

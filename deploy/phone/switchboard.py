@@ -48,7 +48,7 @@ _REASONS = {
     603: "declined",
     604: "no_such_number",
 }
-"""Why a call ended, by the status that refused it; others are `unreachable`."""
+"""The reasons that calls ended, by the status that refused them; others are `unreachable`."""
 
 
 class _Leg:

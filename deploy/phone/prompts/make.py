@@ -1,4 +1,4 @@
-"""Makes the prompts with espeak-ng, a program that is needed for this only: `python phone/prompts/make.py`.
+"""Makes the prompts with espeak-ng, a program that is needed for this only: `python deploy/phone/prompts/make.py`.
 
 The texts below are what callers hear. espeak-ng's licence (GPL) covers the program, not what it says.
 """

@@ -24,9 +24,9 @@ KEY_BYTES = 32
 ID_BYTES = 8
 CHUNKS = b"C"
 RECORDS = b"R"
-_MAGIC = b"PLYSEAL"
+MAGIC = b"PLYSEAL"
 _SALT = 16
-HEADER_BYTES = len(_MAGIC) + 1 + ID_BYTES + _SALT
+HEADER_BYTES = len(MAGIC) + 1 + ID_BYTES + _SALT
 _NONCE = 12
 _TAG = 16
 _LENGTH = 4
@@ -48,7 +48,7 @@ class Header(NamedTuple):
     salt: bytes
 
     def encode(self) -> bytes:
-        return _MAGIC + self.kind + self.key_id + self.salt
+        return MAGIC + self.kind + self.key_id + self.salt
 
 
 def new_header(kind: bytes, key_id: bytes) -> Header:
@@ -58,11 +58,11 @@ def new_header(kind: bytes, key_id: bytes) -> Header:
 
 def read_header(data: bytes) -> Header | None:
     """Return the header that an object begins with, None if the object is not encrypted."""
-    kind = data[len(_MAGIC) : len(_MAGIC) + 1]
-    if len(data) < HEADER_BYTES or not data.startswith(_MAGIC) or kind not in {CHUNKS, RECORDS}:
+    kind = data[len(MAGIC) : len(MAGIC) + 1]
+    if len(data) < HEADER_BYTES or not data.startswith(MAGIC) or kind not in {CHUNKS, RECORDS}:
         return None
-    id_end = len(_MAGIC) + 1 + ID_BYTES
-    return Header(kind, data[len(_MAGIC) + 1 : id_end], data[id_end:HEADER_BYTES])
+    id_end = len(MAGIC) + 1 + ID_BYTES
+    return Header(kind, data[len(MAGIC) + 1 : id_end], data[id_end:HEADER_BYTES])
 
 
 def stored_size(size: int) -> int:

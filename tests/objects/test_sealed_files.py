@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from objects import sealed_format as form
@@ -79,6 +79,7 @@ def test_nothing_damaged_is_taken_for_content(tmp_path: Path, data: st.DataObjec
 @settings(suppress_health_check=FIXTURES, deadline=None, max_examples=60)
 @given(pieces=st.lists(st.binary(max_size=300), max_size=12), cut=st.integers(0, 4000), junk=st.binary(max_size=40))
 def test_a_kill_costs_the_last_record(tmp_path_factory, pieces: list[bytes], cut: int, junk: bytes) -> None:
+    assume(form.MAGIC not in junk)  # a header with another key is no remainder of a write
     path = tmp_path_factory.mktemp("killed") / "one"
     appender = FILES.appender(path)
     for piece in pieces:

@@ -164,13 +164,15 @@ async def test_statistics_are_rates_of_an_interval(page: Page) -> None:
         '0:r': {type: 'remote-inbound-rtp', fractionLost: 0.01},
       });
       const reading = module.summarise(now, before, 3000, 1000);
-      return {...reading, quality: module.qualityOf(reading)};"""
+      return {...reading, quality: module.qualityOf(reading), told: module.qualityOf(reading, {told: 'good'})};"""
     reading = await call(page, "/sdk/statistics.js", body)
     assert reading["bitrateIn"] == 1_000_000
     assert reading["lossIn"] == pytest.approx(0.1)
     assert reading["lossOut"] == 0.01
     assert reading["roundTripMs"] == pytest.approx(30)
-    assert (reading["framesDecoded"], reading["packetsIn"], reading["quality"]) == (60, 100, "poor")
+    assert (reading["framesDecoded"], reading["packetsIn"]) == (60, 100)
+    # What did not arrive may have been lost on a publisher's link, unless the server says that our own loses.
+    assert (reading["quality"], reading["told"]) == ("good", "poor")
 
 
 async def test_values_read_well(page: Page) -> None:

@@ -321,7 +321,7 @@ async def test_every_browser_example_does_what_it_says_on_another_site(host: Hos
                 say_to(host, (*here, meetings["captions"]), "caption-reader", running),
                 offend(host, (*here, meetings["moderated"]), "moderator"),
             )
-            result = await running
+            result = await asyncio.wait_for(running, 120)
             await browser.close()
     finally:
         await runner.cleanup()

@@ -6,12 +6,12 @@ import { createRoot } from 'react-dom/client';
 /** A meeting: who is there, cameras, chat. */
 function Meeting({ server, token, meeting, name }) {
   const open = () => new Room({ admit: admission(new Rest(server), meeting, { name, admission_token: token }) });
-  const { room, connection, error } = useMeeting(open, [meeting]);
+  const { room, participant, error } = useMeeting(open, [meeting]);
   const people = useParticipants(room);
   const cameras = useTracks(room, 'camera');
   const { messages, send } = useChat(room);
-  const joined = connection?.state === 'connected';
-  useEffect(() => { if (joined) send(`${name} is here`); }, [joined, name, send]);
+  // Our id stays the same while the connection changes, so this is said once.
+  useEffect(() => { if (participant) send(`${name} is here`); }, [participant, name, send]);
   if (error) return createElement('p', { role: 'alert' }, error.message);
   return createElement('main', null,
     createElement('ul', null, people.map(({ id, name: who }) => createElement('li', { key: id }, who))),

@@ -1,12 +1,7 @@
 """Client of control's internal listener."""
 
-from typing import TypeVar
-
-import aiohttp
-import msgspec
-
-from foundation.answer_body import read_body
-from foundation.part_tls import PartTls, part_session
+from foundation.control_requests import ControlRequests
+from foundation.part_tls import PartTls
 from sfu.api.ingress import (
     CheckedKey,
     CloseStream,
@@ -17,42 +12,21 @@ from sfu.api.ingress import (
     OpenStream,
 )
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)
-_MAX_ANSWER = 1 << 20
-_Answer = TypeVar("_Answer")
 
-
-class ControlUnavailable(Exception):
-    """Control did not answer."""
-
-
-class ControlClient:
+class ControlClient(ControlRequests):
     """The requests of ingress to control. Each raises ControlUnavailable."""
 
     def __init__(self, url: str, node_secret: str, tls: PartTls | None = None) -> None:
-        self._url = f"{url.rstrip('/')}/internal/v1/ingress/"
-        self._http = part_session(node_secret, tls, _TIMEOUT)
+        super().__init__("ingress", url, node_secret, tls)
 
     async def check(self, wish: KeyCheck) -> CheckedKey:
-        return await self._ask("check", wish, CheckedKey)
+        return await self.ask("check", wish, CheckedKey)
 
     async def open(self, wish: OpenStream) -> OpenedStream:
-        return await self._ask("open", wish, OpenedStream)
+        return await self.ask("open", wish, OpenedStream)
 
     async def end(self, wish: CloseStream) -> None:
-        await self._ask("close", wish, dict)
+        await self.ask("close", wish, dict)
 
     async def report(self, report: IngressReport) -> IngressOrders:
-        return await self._ask("report", report, IngressOrders)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._http.close()
-
-    async def _ask(self, path: str, wish: msgspec.Struct, kind: type[_Answer]) -> _Answer:
-        try:
-            async with self._http.post(self._url + path, data=msgspec.json.encode(wish)) as answer:
-                answer.raise_for_status()
-                return msgspec.json.decode(await read_body(answer, _MAX_ANSWER), type=kind)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise ControlUnavailable("The server of the meeting does not answer.") from error
+        return await self.ask("report", report, IngressOrders)

@@ -1,7 +1,8 @@
 """The check of stream keys, for all listeners."""
 
+from foundation.control_requests import ControlUnavailable
 from ingress import metrics
-from ingress.control_client import ControlClient, ControlUnavailable
+from ingress.control_client import ControlClient
 from sfu.api.ingress import KeyCheck
 from sfu.api.stream_key import is_stream_key, key_hash
 

@@ -16,10 +16,11 @@ import msgspec
 
 from foundation.background import cancel_all
 from foundation.backoff import Backoff
+from foundation.control_requests import ControlUnavailable
 from foundation.failures import describe
 from foundation.media_units import Unit, UnitKind
 from ingress import metrics
-from ingress.control_client import ControlClient, ControlUnavailable
+from ingress.control_client import ControlClient
 from ingress.rtp_sender import RtpSender
 from ingress.transcode.contract import State
 from ingress.transcoder import Transcoder

@@ -12,16 +12,16 @@ import msgspec
 
 from foundation.background import cancel_all, note_failure
 from foundation.backoff import Backoff
+from foundation.control_requests import keep_reporting
 from foundation.failures import describe
 from ingress import metrics
 from ingress.config import IngressConfig
-from ingress.control_client import ControlClient, ControlUnavailable
+from ingress.control_client import ControlClient
 from ingress.stream import Failed, Stream
 from ingress.transcoder import Spare
 from sfu.api.ingress import IngressReport, StreamPhase, StreamState, UrlOrder
 
 _log = logging.getLogger(__name__)
-_REPORT_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 60.0
 
@@ -86,18 +86,9 @@ class Streams:
 
     async def report(self) -> None:
         """Report to control every second, and follow its orders."""
-        is_silent = False
         self.spare.prepare()
         try:
-            while True:
-                try:
-                    await self._report()
-                    is_silent = False
-                except ControlUnavailable as error:
-                    if not is_silent:
-                        _log.warning("cannot report streams to control: %s", error)
-                    is_silent = True
-                await asyncio.sleep(_REPORT_SECONDS)
+            await keep_reporting(self._report, "streams", _log)
         finally:
             await cancel_all([task for _, task in self._urls.values()])
             self._urls.clear()  # so that all are read again if this continues after a failure

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from foundation.background import cancel_all, note_failure
 from foundation.backoff import Backoff
+from foundation.control_requests import ControlUnavailable
 from phone import metrics
-from phone.control_client import ControlClient, ControlUnavailable
+from phone.control_client import ControlClient
 from phone.media.audio_codecs import Samples
 from phone.media.description import FRAME_MS, Stream
 from phone.media.mixer import Mixer

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 import secrets
@@ -10,12 +11,13 @@ import time
 from ipaddress import ip_address
 
 from foundation.background import cancel_all, keep_running
+from foundation.control_requests import keep_reporting
 from foundation.failures import describe
 from foundation.followed_certificate import ServedCertificate
 from phone import metrics
 from phone.call import Call, MediaSocket
 from phone.config import PhoneConfig
-from phone.control_client import ControlClient, ControlUnavailable
+from phone.control_client import ControlClient
 from phone.media import description
 from phone.media.description import Key, Unacceptable
 from phone.prompts import Prompts
@@ -28,7 +30,6 @@ from phone.sip.user_agent import Answered, Confirmed, Ended, Event, Invited, Off
 from sfu.api.phone import DialOrder, PhoneDirection, PhoneReport, PhoneState
 
 _log = logging.getLogger(__name__)
-_REPORT_SECONDS = 1.0
 _RING_SECONDS = 60.0
 _RESOLVE_SECONDS = 60.0
 _KEEPALIVE_SECONDS = 25.0
@@ -52,10 +53,12 @@ _REASONS = {
 
 
 class _Leg:
-    """A dialog with its call, socket and descriptions."""
+    """A call with its socket, its descriptions and, from `Switchboard._connect` on, its dialog."""
 
-    def __init__(self, dialog: Dialog, call: Call, media: MediaSocket, address: str, port: int) -> None:
-        self.dialog, self.call, self.media = dialog, call, media
+    dialog: Dialog
+
+    def __init__(self, call: Call, media: MediaSocket, address: str, port: int) -> None:
+        self.call, self.media = call, media
         self.address, self.port = address, port
         self.session = secrets.randbits(31)
         self.version = 0
@@ -65,9 +68,16 @@ class _Leg:
         self.keys = ""
         self.rings_until = 0.0
 
-    def next_version(self) -> int:
+    def offer(self, *, encrypted: bool) -> str:
+        """Return our next offer, and keep its key."""
         self.version += 1
-        return self.version
+        text, self.key = description.offer(self.address, self.port, self.session, self.version, encrypted=encrypted)
+        return text
+
+    def answer(self, stream: description.Stream) -> str:
+        """Return our answer to an offered stream."""
+        self.version += 1
+        return description.answer(stream, self.address, self.port, self.session, self.version)
 
 
 class Switchboard:
@@ -113,7 +123,8 @@ class Switchboard:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_running("SIP timers", self._keep_time))
-                tasks.create_task(keep_running("report of calls", self._keep_reporting))
+                reporting = functools.partial(keep_reporting, self._report, "calls", _log)
+                tasks.create_task(keep_running("report of calls", reporting))
                 tasks.create_task(keep_running("address of the trunk", self._keep_resolving))
                 if self._registration is not None:
                     tasks.create_task(keep_running("keepalives to the trunk", self._keep_open))
@@ -276,18 +287,17 @@ class Switchboard:
             self._reject(dialog, 488)
             return
         try:
-            leg = await self._open(dialog, "in", invited.caller)
+            leg = await self._open(dialog.flow, "in", invited.caller)
         except OSError as error:
             _log.warning("a call cannot be answered: %s", describe(error))
             self._reject(dialog, 503)
             return
+        self._connect(leg, dialog)
         if stream is None:
-            text, leg.key = description.offer(
-                leg.address, leg.port, leg.session, leg.next_version(), encrypted=self._config.encrypt
-            )
+            text = leg.offer(encrypted=self._config.encrypt)
         else:
             leg.call.agree(stream)
-            text = description.answer(stream, leg.address, leg.port, leg.session, leg.next_version())
+            text = leg.answer(stream)
         self._agent.answer(dialog, text, time.monotonic_ns())
         _log.info("answered a call from %s", _shortened(invited.caller))
         if stream is not None:
@@ -298,29 +308,30 @@ class Switchboard:
         self._agent.reject(dialog, code, time.monotonic_ns())
         self._settle()
 
-    async def _open(self, dialog: Dialog, direction: PhoneDirection, caller: str = "", call: str = "") -> _Leg:
-        """Open the socket of a call; raises OSError."""
+    async def _open(self, flow: Flow, direction: PhoneDirection, caller: str = "", call: str = "") -> _Leg:
+        """Open the socket of a call, which has no dialog yet; raises OSError."""
         media = MediaSocket()
         self._next_port += 2
         port = await media.open(self._config.host, self._config.media_ports, self._next_port)
-        address, _ = self._local(dialog.flow)
-        box: list[_Leg] = []
+        address, _ = self._local(flow)
         made = Call(
             direction,
             self._config.instance,
             self._control,
             self._prompts,
             media,
-            hang_up=lambda: self._hang_up(box[0]),
+            hang_up=lambda: self._hang_up(leg),
             caller=caller,
             call=call,
             tls=self._config.tls.client if self._config.tls is not None else None,
         )
-        leg = _Leg(dialog, made, media, address, port)
-        box.append(leg)
-        self._legs[dialog] = leg
-        metrics.CALLS.labels(direction).inc()
+        leg = _Leg(made, media, address, port)
         return leg
+
+    def _connect(self, leg: _Leg, dialog: Dialog) -> None:
+        leg.dialog = dialog
+        self._legs[dialog] = leg
+        metrics.CALLS.labels(leg.call.direction).inc()
 
     def _begin(self, leg: _Leg) -> None:
         leg.task = asyncio.create_task(leg.call.run(leg.keys))
@@ -329,10 +340,7 @@ class Switchboard:
         """Answer an offer within a call: hold, resume, another codec or address."""
         now = time.monotonic_ns()
         if not text:
-            text, leg.key = description.offer(
-                leg.address, leg.port, leg.session, leg.next_version(), encrypted=self._config.encrypt
-            )
-            self._agent.accept_offer(leg.dialog, text, now)
+            self._agent.accept_offer(leg.dialog, leg.offer(encrypted=self._config.encrypt), now)
             return
         try:
             stream = description.take_offer(text)
@@ -341,8 +349,7 @@ class Switchboard:
             self._agent.refuse_offer(leg.dialog, now)
             return
         leg.call.agree(stream)
-        answer = description.answer(stream, leg.address, leg.port, leg.session, leg.next_version())
-        self._agent.accept_offer(leg.dialog, answer, now)
+        self._agent.accept_offer(leg.dialog, leg.answer(stream), now)
 
     def _take_answer(self, leg: _Leg, text: str) -> None:
         """Take the answer to an offer of ours; the first one begins the call."""
@@ -365,22 +372,18 @@ class Switchboard:
             self._ended[order.call] = PhoneState(phase="ended", reason="no_trunk")
             return
         caller = trunk.caller or (trunk.account.user if trunk.account is not None else "parley")
-        placeholder = Dialog(flow, "", "", "", "", is_caller=True)
         try:
-            leg = await self._open(placeholder, "out", call=order.call)
+            leg = await self._open(flow, "out", call=order.call)
         except OSError as error:
             _log.warning("a call cannot be placed: %s", describe(error))
             self._ended[order.call] = PhoneState(phase="ended", reason="failed")
             return
-        del self._legs[placeholder]
-        text, leg.key = description.offer(
-            leg.address, leg.port, leg.session, leg.next_version(), encrypted=self._config.encrypt
-        )
+        text = leg.offer(encrypted=self._config.encrypt)
         uri = f"sip:{order.number}@{trunk.domain}"
         dialog = self._agent.dial(uri, flow, f"sip:{caller}@{trunk.domain}", text, time.monotonic_ns())
-        leg.dialog, leg.keys = dialog, order.keys
+        self._connect(leg, dialog)
+        leg.keys = order.keys
         leg.rings_until = time.monotonic() + _RING_SECONDS
-        self._legs[dialog] = leg
         _log.info("call %s is placed to %s", order.call, _shortened(order.number))
         self._settle()
 
@@ -412,20 +415,8 @@ class Switchboard:
 
     # Control
 
-    async def _keep_reporting(self) -> None:
-        """Report to control every second, and follow its orders."""
-        is_silent = False
-        while True:
-            try:
-                await self._report()
-                is_silent = False
-            except ControlUnavailable as error:
-                if not is_silent:
-                    _log.warning("cannot report calls to control: %s", error)
-                is_silent = True
-            await asyncio.sleep(_REPORT_SECONDS)
-
     async def _report(self) -> None:
+        """Report to control, and follow its orders."""
         running = {leg.call.id: leg for leg in self._legs.values() if leg.call.id}
         told = self._ended | {call: leg.call.state() for call, leg in running.items()}
         trunk = ""

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from foundation import control_requests
 from foundation.background import cancel_all
 from foundation.media_units import UnitKind, read_blocking
-from ingress import streams as ingress_streams
 from ingress.config import IngressConfig
 from ingress.rtmp_listener import RtmpListener
 from ingress.streams import Streams, TooManyStreams
@@ -97,7 +97,7 @@ class Control:
 
 
 async def test_a_url_is_tried_again_whatever_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingress_streams, "_REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(control_requests, "_REPORT_SECONDS", 0.01)
     control, spare = Control(), Spare()
     streams: Any = Streams(CONFIG, control)
     streams.spare = spare

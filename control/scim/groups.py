@@ -12,7 +12,7 @@ from control.scim.errors import invalid
 from control.scim.patches import operations
 from control.scim.paths import GROUP, Path
 from control.scim.serving import Resource
-from control.scim.users import moment, text_of
+from control.scim.users import meta, text_of
 from control.store.provisioned_groups import GroupRow, MemberRow
 
 MAX_MEMBERS = 10_000
@@ -113,10 +113,4 @@ def resource_of(row: GroupRow, members: Iterable[MemberRow] | None, base: str) -
             }
             for member in members
         ]
-    found["meta"] = {
-        "resourceType": "Group",
-        "created": moment(row.created_at),
-        "lastModified": moment(row.updated_at),
-        "location": f"{base}/Groups/{row.id}",
-    }
-    return found
+    return found | {"meta": meta("Group", row, base)}

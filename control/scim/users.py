@@ -16,6 +16,7 @@ from control.hidden_characters import HIDDEN
 from control.scim import paths
 from control.scim.errors import invalid
 from control.scim.paths import CORE, ENTERPRISE
+from control.store.provisioned_groups import GroupRow
 from control.store.provisioning import ProvisionedRow
 from control.store.users import UserRole
 
@@ -131,13 +132,17 @@ def resource_of(row: ProvisionedRow, base: str) -> Resource:
         {"value": group["id"], "display": group["name"], "type": "direct", "$ref": f"{base}/Groups/{group['id']}"}
         for group in row.groups
     ]
-    found["meta"] = {
-        "resourceType": "User",
+    return found | {"meta": meta("User", row, base)}
+
+
+def meta(kind: str, row: ProvisionedRow | GroupRow, base: str) -> Resource:
+    """Return the attribute `meta` of a resource (RFC 7643, section 3.1)."""
+    return {
+        "resourceType": kind,
         "created": moment(row.created_at),
         "lastModified": moment(row.updated_at),
-        "location": f"{base}/Users/{row.id}",
+        "location": f"{base}/{kind}s/{row.id}",
     }
-    return found
 
 
 def moment(at: datetime) -> str:

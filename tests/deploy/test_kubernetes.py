@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from foundation.setting_groups import SETTINGS
+from tests.kubernetes.overlay import COMPONENTS
 
 SETTING = {setting.name: setting for setting in SETTINGS}
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERSIONS = ("1.29", "1.33")  # the oldest with sidecars, and one of today's
 PATCHES = {"inference-sidecar.yaml"}
 NO_SCHEMA = {"gateway.networking.k8s.io/v1", "monitoring.coreos.com/v1"}  # custom resources
-COMPONENTS = ("autoscaling", "gpu", "live-in", "mongodb", "monitoring", "udp-load-balancer", "mutual-tls")
 
 
 def documents(*, patches: bool = False) -> list[tuple[str, dict[str, Any]]]:

@@ -55,6 +55,11 @@ def _server(verification: ssl.VerifyMode) -> ssl.SSLContext:
     return context
 
 
+def over_tls(scheme: str, tls: PartTls | None) -> str:
+    """Return `scheme` for addresses of a part: http becomes https, and ws becomes wss."""
+    return scheme if tls is None else f"{scheme}s"
+
+
 def part_session(
     node_secret: str, tls: PartTls | None, timeout: aiohttp.ClientTimeout, **options: Any
 ) -> aiohttp.ClientSession:

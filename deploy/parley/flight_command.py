@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from foundation.part_tls import PartTls, part_session
+from foundation.part_tls import PartTls, over_tls, part_session
 from foundation.settings import Settings, SettingsError, resolve, with_secrets
 from parley.flight_plot import read_capacity, write_plot
 from parley.network import url_host
@@ -77,7 +77,7 @@ def _add_plot(parser: argparse.ArgumentParser) -> None:
 def _fetch(arguments: argparse.Namespace) -> int:
     settings = with_secrets(resolve({}, os.environ, arguments.config))
     tls = part_tls(settings)
-    scheme = "http" if tls is None else "https"
+    scheme = over_tls("http", tls)
     base = arguments.node_url or f"{scheme}://{url_host(settings['sfu_host'])}:{settings['sfu_http_port']}"
     url = f"{base.rstrip('/')}/node/v1/rooms/{quote(arguments.room, safe='')}/flight"
     dump = asyncio.run(_get(url, settings["node_secret"], tls))

@@ -6,7 +6,7 @@ from foundation.settings import Settings, SettingsError
 from ingress import main as ingress_main
 from ingress.config import IngressConfig
 from parley import part_process
-from parley.part_configs import control_url, node_secret, readable
+from parley.part_configs import control_url, listener_certificate, node_secret
 from parley.part_encryption import part_tls
 
 
@@ -20,10 +20,7 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
 
 def ingress_config(settings: Settings) -> IngressConfig:
     """Return ingress's configuration; raises SettingsError."""
-    tls = settings["rtmps_port"] >= 0
-    certificate = readable(settings, "tls_certificate") if tls else None
-    if tls and certificate is None:
-        raise SettingsError("rtmps_port needs tls_certificate and tls_key")
+    certificate, key = listener_certificate(settings, "rtmps_port")
     if not 180 <= settings["ingress_height"] <= 1080:
         raise SettingsError("ingress_height must be between 180 and 1080")
     return IngressConfig(
@@ -36,7 +33,7 @@ def ingress_config(settings: Settings) -> IngressConfig:
         rtmps_port=settings["rtmps_port"],
         srt_port=settings["srt_port"],
         certificate=certificate,
-        private_key=readable(settings, "tls_key") if tls else None,
+        private_key=key,
         streams=settings["ingress_streams"],
         height=settings["ingress_height"],
     )

@@ -23,6 +23,7 @@ from control.config import (
 )
 from control.identity.livekit_tokens import signing_keys
 from foundation.hot_settings import etcd_config
+from foundation.part_tls import PartTls, over_tls
 from foundation.settings import Settings, SettingsError, generated
 from inference.config import InferenceConfig
 from objects.recording_keys import OperatorKeys, parse_keys
@@ -136,6 +137,16 @@ def readable(settings: Settings, name: str) -> Path | None:
         except OSError as error:
             raise SettingsError(f"{name}: {path}: {error.strerror}") from error
     return path
+
+
+def listener_certificate(settings: Settings, port: str) -> tuple[Path | None, Path | None]:
+    """Return the certificate and key of a listener, both None if its setting `port` is -1; raises SettingsError."""
+    if settings[port] < 0:
+        return None, None
+    certificate = readable(settings, "tls_certificate")
+    if certificate is None:
+        raise SettingsError(f"{port} needs tls_certificate and tls_key")
+    return certificate, readable(settings, "tls_key")
 
 
 def authority(settings: Settings, name: str) -> Path | None:
@@ -401,7 +412,7 @@ def control_url(settings: Settings) -> str:
 
 
 def _scheme(settings: Settings) -> str:
-    return "http" if part_tls(settings) is None else "https"
+    return over_tls("http", part_tls(settings))
 
 
 def _sink_sockets(settings: Settings) -> tuple[Path, ...]:
@@ -417,20 +428,21 @@ def _advertised(host: str) -> str:
 
 def _nodes(settings: Settings) -> tuple[NodeRecord, ...]:
     here = f"{settings['sfu_node']}=127.0.0.1:{settings['sfu_signaling_port']}:{settings['sfu_http_port']}"
-    s = "" if part_tls(settings) is None else "s"
     listed = settings["sfu_nodes"] or (() if settings["sfu_nodes_file"] or settings["etcd_urls"] else (here,))
-    return tuple(_node(described, s) for described in listed)
+    return tuple(_node(described, part_tls(settings)) for described in listed)
 
 
-def _node(described: str, s: str) -> NodeRecord:
-    """Parse NAME=HOST:SIGNALING_PORT:HTTP_PORT; `s` is "s" with TLS. Raises SettingsError."""
+def _node(described: str, tls: PartTls | None) -> NodeRecord:
+    """Parse NAME=HOST:SIGNALING_PORT:HTTP_PORT; raises SettingsError."""
     name, _, address = described.partition("=")
     host, signaling, http = ["", "", "", *address.rsplit(":", 2)][-3:]
     if not (name and host and signaling.isdigit() and http.isdigit()):
         raise SettingsError(f"sfu_nodes: {described!r} is not NAME=HOST:SIGNALING_PORT:HTTP_PORT")
     host = url_host(host.strip("[]"))
     return NodeRecord(
-        node=name, signaling_url=f"ws{s}://{host}:{signaling}/ws/signaling", http_url=f"http{s}://{host}:{http}"
+        node=name,
+        signaling_url=f"{over_tls('ws', tls)}://{host}:{signaling}/ws/signaling",
+        http_url=f"{over_tls('http', tls)}://{host}:{http}",
     )
 
 

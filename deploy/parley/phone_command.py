@@ -6,7 +6,7 @@ import re
 
 from foundation.settings import Settings, SettingsError
 from parley import part_process
-from parley.part_configs import control_url, node_secret, readable
+from parley.part_configs import control_url, listener_certificate, node_secret
 from parley.part_encryption import part_tls
 from phone import main as phone_main
 from phone.config import PhoneConfig, Trunk
@@ -25,10 +25,7 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
 
 def phone_config(settings: Settings) -> PhoneConfig:
     """Return phone's configuration; raises SettingsError."""
-    tls = settings["sips_port"] >= 0
-    certificate = readable(settings, "tls_certificate") if tls else None
-    if tls and certificate is None:
-        raise SettingsError("sips_port needs tls_certificate and tls_key")
+    certificate, key = listener_certificate(settings, "sips_port")
     if settings["phone_language"] not in LANGUAGES:
         raise SettingsError(f"phone_language must be one of {', '.join(LANGUAGES)}")
     if settings["sip_address"]:
@@ -45,7 +42,7 @@ def phone_config(settings: Settings) -> PhoneConfig:
         port=settings["sip_port"],
         tls_port=settings["sips_port"],
         certificate=certificate,
-        private_key=readable(settings, "tls_key") if tls else None,
+        private_key=key,
         address=settings["sip_address"] or "",
         media_ports=_media_ports(settings),
         allowed=_networks(settings),

@@ -18,7 +18,7 @@ import aiohttp
 
 from foundation.failures import describe
 from foundation.logging_setup import Redactor, secrets_of
-from foundation.part_tls import part_session
+from foundation.part_tls import over_tls, part_session
 from foundation.settings import Settings, with_secrets
 from parley.doctor import look
 from parley.inspect_command import ask
@@ -53,14 +53,14 @@ async def gather(settings: Settings) -> dict[str, str]:
     texts = {"about.txt": about, "settings.txt": rows, "doctor.txt": findings}
     http = f"http://127.0.0.1:{settings['http_port']}"
     tls = part_tls(settings)
-    s = "" if tls is None else "s"
+    to_parts = over_tls("http", tls)
     pages = {
         "ready.json": f"{http}/health/ready",
         "nodes.json": f"{control_url(settings)}/internal/v1/nodes",
         "metrics/control.txt": f"{http}/metrics",
-        "metrics/sfu.txt": f"http{s}://127.0.0.1:{settings['sfu_http_port']}/metrics",
+        "metrics/sfu.txt": f"{to_parts}://127.0.0.1:{settings['sfu_http_port']}/metrics",
         "metrics/recorder.txt": f"http://127.0.0.1:{settings['recorder_port']}/metrics",
-        "metrics/inference.txt": f"http{s}://127.0.0.1:{settings['inference_port']}/metrics",
+        "metrics/inference.txt": f"{to_parts}://127.0.0.1:{settings['inference_port']}/metrics",
     }
     async with part_session(settings["node_secret"], tls, _ANSWER) as session:
         for name, url in pages.items():

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 
 from foundation.failures import describe
+from foundation.part_tls import over_tls
 from sfu.api.registration import NodeLoad, NodeRecord, RoomLoad, RoomLoads, WebTransportEndpoint
 from sfu.rooms import room_load
 from sfu.rooms.node import MOVING_SECONDS
@@ -42,8 +43,8 @@ class Presence:
         host = f"[{host}]" if ":" in host else host
         self._driver, self._load = driver, load
         driver.overload.changed = self._tell_changed
-        s = "" if self._config.tls is None else "s"
-        self._addresses = (f"ws{s}://{host}:{signaling_port}/ws/signaling", f"http{s}://{host}:{http_port}")
+        ws, http = (over_tls(scheme, self._config.tls) for scheme in ("ws", "http"))
+        self._addresses = (f"{ws}://{host}:{signaling_port}/ws/signaling", f"{http}://{host}:{http_port}")
 
     def _tell_changed(self) -> None:
         self.changed()

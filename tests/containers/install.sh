@@ -22,19 +22,14 @@ if [ -n "$missing" ]; then
 fi
 
 mkdir -p "$plugins"
+plugins=$(cd "$plugins" && pwd) # an absolute path, since programs are built elsewhere
+tool=$(dirname "$0")/../support/go_tool.sh
 build() { # PROGRAM PACKAGE VERSION VARIABLE
     if [ -x "$plugins/$1" ]; then return; fi
     command -v go >/dev/null || { echo "$1 is missing: put it into $plugins, or install Go" >&2; exit 1; }
     echo "building $1 $3 (a minute or two)"
-    module=$(mktemp -d)
-    (
-        cd "$module"
-        printf 'module tools\n' >go.mod
-        go get -tool "$2@$3" 2>get.log || { tail -n 5 get.log >&2; exit 1; }
-        # Compose refuses a buildx that does not know its own version.
-        CGO_ENABLED=0 nice go build -p 2 -ldflags "-X $4=$3" -o "$plugins/$1" "$2"
-    )
-    rm -rf "$module"
+    # Compose refuses a buildx that does not know its own version.
+    sh "$tool" "$plugins/$1" "$2" "$3" -ldflags "-X $4=$3"
 }
 build docker-compose github.com/docker/compose/v2/cmd v2.40.3 github.com/docker/compose/v2/internal.Version
 build docker-buildx github.com/docker/buildx/cmd/buildx v0.29.1 github.com/docker/buildx/version.Version

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -16,7 +18,7 @@ from sfu.api.signaling import Consent
 from tests.inference.conftest import fetched_models
 from tests.support.call import become_admin, call
 from tests.support.otlp import TraceReceiver, running_trace_receiver
-from tests.support.server import running_server
+from tests.support.server import RunningServer, running_server
 from tests.support.waiting import eventually
 
 HOPS = {
@@ -28,6 +30,20 @@ HOPS = {
     "bus.publish",
 }
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@asynccontextmanager
+async def traced_call(otlp_url: str) -> AsyncIterator[tuple[RunningServer, str]]:
+    """Run a recorded and captioned call whose every request is traced; yield the server and the meeting."""
+    models = str(fetched_models())  # without a recogniser nothing is tapped
+    with running_server(otlp_url=otlp_url, trace_ratio="1", https_port="-1", models_dir=models) as server:
+        async with Api(server.url) as api:
+            await become_admin(api, server.setup_token)
+            meeting = await api.create_meeting("Traced")
+            async with call(api, meeting) as (speaker, _):
+                await speaker.send(Consent(text="1", recording=True, captions=True))
+                await api.start_recording(meeting)
+                yield server, meeting
 
 
 async def join_like_a_browser(url: str, meeting: str) -> None:
@@ -46,24 +62,15 @@ def linked(receiver: TraceReceiver) -> bool:
 
 
 async def test_one_trace_has_every_hop() -> None:
-    models = str(fetched_models())  # without a recogniser nothing is tapped
-    with (
-        running_trace_receiver() as receiver,
-        running_server(otlp_url=receiver.url, trace_ratio="1", https_port="-1", models_dir=models) as server,
-    ):
-        async with Api(server.url) as api:
-            await become_admin(api, server.setup_token)
-            meeting = await api.create_meeting("Traced")
-            async with call(api, meeting) as (speaker, _):
-                await speaker.send(Consent(text="1", recording=True, captions=True))
-                await api.start_recording(meeting)
-                await join_like_a_browser(server.url, meeting)
-                deadline = time.monotonic() + 30
-                while not (whole := [t for t in receiver.traces().values() if set(t) >= HOPS]):
-                    seen = [sorted(t) for t in receiver.traces().values()]
-                    assert time.monotonic() < deadline, seen
-                    await asyncio.sleep(0.2)
-        await eventually(lambda: linked(receiver))
+    with running_trace_receiver() as receiver:
+        async with traced_call(receiver.url) as (server, meeting):
+            await join_like_a_browser(server.url, meeting)
+            deadline = time.monotonic() + 30
+            while not (whole := [t for t in receiver.traces().values() if set(t) >= HOPS]):
+                seen = [sorted(t) for t in receiver.traces().values()]
+                assert time.monotonic() < deadline, seen
+                await asyncio.sleep(0.2)
+            await eventually(lambda: linked(receiver))
     traces = receiver.traces()
     (trace,) = whole
     assert not any(span.status.code for span in trace.values()), "nothing failed"

@@ -17,16 +17,7 @@ kafka() {
     mvn -q --batch-mode -f "$here/kafka/pom.xml" dependency:copy-dependencies -DoutputDirectory="$out/kafka" && echo "kafka: Apache Kafka 4.1.1"
 }
 by_go() { # PACKAGE VERSION NAME
-    module=$(mktemp -d)
-    (
-        cd "$module"
-        printf 'module tools\n' >go.mod
-        go get -tool "$1@$2" 2>get.log || { tail -n 5 get.log >&2; exit 1; }
-        CGO_ENABLED=0 go build -p 2 -o "$out/$3" "$1"
-    ) && echo "$3: $2"
-    status=$?
-    rm -rf "$module"
-    return $status
+    sh "$here/../support/go_tool.sh" "$out/$3" "$1" "$2" && echo "$3: $2"
 }
 
 with mvn kafka kafka

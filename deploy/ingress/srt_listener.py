@@ -235,7 +235,7 @@ class _Connection:
             self._some.clear()
             content, self._content = self._content, []
             if content:
-                stream.put(Unit(UnitKind.CONTENT, False, 0, b"".join(content)))
+                stream.put(Unit(UnitKind.CONTENT, False, _now(), b"".join(content)))
             stream.lost = self._receiver.skipped
 
     def _take(self, content: list[bytes]) -> None:

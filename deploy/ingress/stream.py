@@ -44,6 +44,8 @@ _TOO_FAST_SECONDS = 5.0
 _AHEAD_US = 40_000
 _HELD_SECONDS = 0.5
 """The longest time for which audio is held until the video of the same time is transcoded, which takes longer."""
+_KEPT_US = 1_500_000
+"""The length of media that is kept until the transport is open, so that it begins with the stream's first keyframe."""
 
 
 class Failed(Exception):
@@ -73,6 +75,7 @@ class Stream:
         self._sender: RtpSender | None = None
         self._datagrams: asyncio.DatagramTransport | None = None
         self._held: deque[tuple[float, Unit]] = deque()
+        self._kept: deque[Unit] = deque()
         self._video_us: int | None = None
         self._zero: int | None = None
         self._arrived_us = 0
@@ -93,7 +96,7 @@ class Stream:
             width=self._tracks.width,
             height=self._tracks.height,
             frames_per_second=round(pictures, 1),
-            dropped=self._dropped + self.lost,
+            dropped=self._dropped + self._tracks.skipped + self.lost,
             attempts=self.attempts,
             error=self._error,
         )
@@ -160,8 +163,7 @@ class Stream:
                         self._pictures += 1
                     if self._protocol == "url":
                         self._bytes += len(unit.data)
-                    if self._sender is not None:
-                        self._transmit(self._sender.video(unit.us, unit.data, time.time_ns()))
+                    self._send(unit)
                 case UnitKind.AUDIO:
                     self._time(unit.us)
                     self._held.append((time.monotonic(), unit))
@@ -179,7 +181,7 @@ class Stream:
     def _take_state(self, state: State) -> None:
         if state.error:
             raise Failed(state.error)
-        known: dict[str, Any] = {"width": state.width, "height": state.height}
+        known: dict[str, Any] = {"width": state.width, "height": state.height, "skipped": state.skipped}
         if self._protocol in _CONTENT and (state.video or state.audio):
             known |= {"video": state.video, "audio": state.audio, "ended": state.ended}
             self._known.set()
@@ -195,8 +197,29 @@ class Stream:
             if ahead and now - held < _HELD_SECONDS:
                 return
             self._held.popleft()
-            if self._sender is not None:
-                self._transmit(self._sender.audio(unit.us, unit.data, time.time_ns()))
+            self._send(unit)
+
+    def _send(self, unit: Unit) -> None:
+        """Send a unit, or keep it while there is no transport."""
+        if self._sender is None:
+            self._kept.append(unit)
+            if unit.us - self._kept[0].us > _KEPT_US:
+                self._kept.clear()
+            return
+        make = self._sender.video if unit.kind is UnitKind.VIDEO else self._sender.audio
+        self._transmit(make(unit.us, unit.data, time.time_ns()))
+
+    def _send_kept(self) -> None:
+        """Send what was kept, from the latest keyframe on; request one if there is none."""
+        kept, self._kept = [*self._kept], deque()
+        keyframes = [index for index, unit in enumerate(kept) if unit.kind is UnitKind.VIDEO and unit.keyframe]
+        if self._tracks.video and not keyframes:
+            self._transcoder.ask_keyframe()
+            kept = [unit for unit in kept if unit.kind is UnitKind.AUDIO]
+        begin = kept[keyframes[-1]].us if keyframes else 0
+        for unit in kept[keyframes[-1] :] if keyframes else kept:
+            if unit.us >= begin:
+                self._send(unit)
 
     def _transmit(self, datagrams: list[bytes]) -> None:
         if self._datagrams is not None and not self._datagrams.is_closing():
@@ -266,10 +289,10 @@ class Stream:
         except OSError as error:
             raise Failed(f"The media server cannot be reached: {describe(error)}.") from error
         self._sender = sender
-        self._transcoder.ask_keyframe()
+        self._send_kept()
         self._enter("live", "")
         sender.heard = opened_at = time.time_ns()
-        asked = time.monotonic()
+        asked = float("-inf")
         _log.info("stream %s is live", self.stream)
         while time.time_ns() - sender.heard < _SILENT_SECONDS * 1e9:
             await asyncio.sleep(_LOOK_SECONDS)

@@ -6,15 +6,18 @@ import dataclasses
 import io
 import socket
 import struct
+import time
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import msgspec
+import numpy as np
 import pytest
 
 from foundation import control_requests
 from foundation.background import cancel_all
-from foundation.media_units import UnitKind, read_blocking
+from foundation.media_units import Unit, UnitKind, encode, read_blocking
 from ingress.config import IngressConfig
 from ingress.rtmp_listener import RtmpListener
 from ingress.streams import Streams, TooManyStreams
@@ -116,16 +119,21 @@ async def test_a_url_is_tried_again_whatever_fails(monkeypatch: pytest.MonkeyPat
     await cancel_all([reports])
 
 
-def told_by(order: Order, sent: bytes = b"", content: bytes = b"") -> list[State]:
-    """Return the states that a transcoding process tells; its URL has some content."""
+def made_by(order: Order, sent: bytes = b"", content: bytes = b"") -> list[Unit]:
+    """Return what a transcoding process makes of units; its URL has some content."""
     ours, theirs = socket.socketpair()
     with contextlib.closing(ours):
         ours.sendall(sent)
+        ours.shutdown(socket.SHUT_WR)
         broker: Any = SimpleNamespace(open=lambda url, flags, options: io.BytesIO(content))
         with contextlib.closing(theirs), theirs.makefile("rb", buffering=0) as unbuffered:
             Transcoder(theirs, broker, unbuffered, order).run()
-        with ours.makefile("rb") as told:
-            units = list(iter(lambda: read_blocking(told), None))
+        with ours.makefile("rb") as made:
+            return list(iter(lambda: read_blocking(made), None))
+
+
+def told_by(order: Order, sent: bytes = b"", content: bytes = b"") -> list[State]:
+    units = made_by(order, sent, content)
     return [msgspec.json.decode(unit.data, type=State) for unit in units if unit.kind is UnitKind.STATE]
 
 
@@ -136,3 +144,47 @@ def test_a_failure_is_told_without_the_url() -> None:
     assert "secret" not in state.error
     (state,) = told_by(Order(height=180), sent=struct.pack("!BBqI", UnitKind.VIDEO, 0, 0, 1 << 30))
     assert "too large" in state.error
+
+
+def transport_stream() -> bytes:
+    """Return a second of MPEG-TS with B-frames, a single keyframe, and two languages of sound."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as out:
+        video = out.add_stream("libx264", rate=30, options={"bf": "2", "b_strategy": "0", "g": "60"})
+        video.width, video.height, video.pix_fmt = 64, 36, "yuv420p"
+        languages = [out.add_stream("aac", rate=44_100, layout="stereo") for _ in range(2)]
+        for index in range(30):
+            picture = av.VideoFrame.from_ndarray(np.full((54, 64), 4 * index, np.uint8), "yuv420p")
+            picture.pts = index
+            out.mux(video.encode(picture))
+            for one in languages if index % 3 else []:
+                sound = av.AudioFrame.from_ndarray(np.zeros((2, 2205), np.float32), "fltp", "stereo")
+                sound.sample_rate, sound.pts = 44_100, None
+                out.mux(one.encode(sound))
+        for stream in (video, *languages):
+            out.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def test_video_that_was_analysed_is_sent_too() -> None:
+    content = transport_stream()
+    now = time.monotonic_ns() // 1000
+    arriving = [content[at : at + 1316] for at in range(0, len(content), 1316)]
+    units = made_by(
+        Order(height=36, form="mpegts"),
+        b"".join(encode(Unit(UnitKind.CONTENT, False, now, part)) for part in arriving),
+    )
+    pictures = [unit for unit in units if unit.kind is UnitKind.VIDEO]
+    sounds = [unit for unit in units if unit.kind is UnitKind.AUDIO]
+    assert len(pictures) == 30 and pictures[0].keyframe
+    assert abs(pictures[0].us - sounds[0].us) < 100_000
+    assert len(sounds) >= 40
+
+
+def test_content_that_waited_for_long_is_skipped_up_to_a_keyframe() -> None:
+    sent = encode(Unit(UnitKind.CONTENT, False, time.monotonic_ns() // 1000 - 3_000_000, transport_stream()))
+    units = made_by(Order(height=36, form="mpegts"), sent)
+    assert [unit.keyframe for unit in units if unit.kind is UnitKind.VIDEO] == [True]
+    states = [msgspec.json.decode(unit.data, type=State) for unit in units if unit.kind is UnitKind.STATE]
+    assert states[-1].skipped == 29 and states[-1].ended
+    assert len([unit for unit in units if unit.kind is UnitKind.AUDIO]) >= 40

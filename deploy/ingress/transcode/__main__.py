@@ -20,6 +20,7 @@ from typing import Any
 import av
 import msgspec
 import numpy as np
+from av.stream import Discard
 
 from foundation import confinement, preload
 from foundation.failures import describe
@@ -34,7 +35,10 @@ _NICE = 5
 _MICROSECONDS = 1_000_000
 _LARGEST_GAP_US = 5 * _MICROSECONDS
 _NOT_NEEDED = frozenset({"av.__main__"})
-_PROBE_LIVE = {"probesize": "500000", "analyzeduration": "700000", "fflags": "nobuffer"}
+_PROBE_LIVE = {"probesize": "500000", "analyzeduration": "700000", "fpsprobesize": "0"}
+"""The frame rate is not measured, so the tracks are known once each has had a packet."""
+_UNKNOWN = 1 << 16
+_MAX_LAG_US = 2 * _MICROSECONDS
 _SMALL = 1316 * 4
 """The bytes that FFmpeg reads at once; it waits for all of them."""
 _PROBE = {"probesize": "2000000", "analyzeduration": "2000000", "http_persistent": "0"}
@@ -52,6 +56,7 @@ class Transcoder:
         self._video = VideoTranscoder(order.height)
         self._audio = AudioTranscoder()
         self._state = State()
+        self._told_skipped = 0
 
     def run(self) -> None:
         """Transcode until the stream, or the ingress, ends. Raises BrokenPipeError if the ingress is gone."""
@@ -114,9 +119,13 @@ class Transcoder:
             self._tell(video="video" in kinds, audio="audio" in kinds)
             clock = _Clock()
             for packet in source.demux(streams):
-                if packet.dts is None or packet.time_base is None:
+                if packet.dts is not None and packet.time_base is not None:
+                    clock.due(int(packet.dts * packet.time_base * _MICROSECONDS))
+                    if isinstance(packet.stream, av.VideoStream) and arriving.is_left_out(packet.is_keyframe):
+                        self._state = msgspec.structs.replace(self._state, skipped=self._state.skipped + 1)
+                        continue
+                elif packet.size:
                     continue
-                clock.due(int(packet.dts * packet.time_base * _MICROSECONDS))
                 with contextlib.suppress(av.InvalidDataError):
                     for frame in packet.decode():
                         self._frame(frame, clock)
@@ -149,7 +158,8 @@ class Transcoder:
             self._peer.sendall(encode(unit))
 
     def _tell_size(self) -> None:
-        if self._video.size != (self._state.width, self._state.height):
+        if self._video.size != (self._state.width, self._state.height) or self._state.skipped != self._told_skipped:
+            self._told_skipped = self._state.skipped
             self._tell(width=self._video.size[0], height=self._video.size[1])
 
     def _tell(self, **changes: Any) -> None:
@@ -164,6 +174,17 @@ class _Arriving(RawIOBase):
         self._source = source
         self._video = video
         self._kept = b""
+        self._lag_us = 0
+        self._skipping = False
+
+    def is_left_out(self, keyframe: bool) -> bool:
+        """Return True if a packet of video must be skipped, since decoding is too far behind the arrival of content."""
+        if self._lag_us > _MAX_LAG_US:
+            self._skipping = True
+        elif keyframe:
+            self._skipping = False
+        # Keyframes are always decoded, so that video continues even if decoding never catches up.
+        return self._skipping and not keyframe
 
     def readable(self) -> bool:
         return True
@@ -174,7 +195,7 @@ class _Arriving(RawIOBase):
             if unit is None:
                 return b""
             if unit.kind is UnitKind.CONTENT:
-                self._kept = unit.data
+                self._kept, self._lag_us = unit.data, time.monotonic_ns() // 1000 - unit.us
             self._video.keyframe_wanted |= unit.kind is UnitKind.KEYFRAME
         data = self._kept if count < 0 else self._kept[:count]
         self._kept = self._kept[len(data) :]
@@ -211,12 +232,13 @@ def _reason(error: Exception) -> str:
 
 def _chosen(source: Any, height: int) -> tuple[Any, Any]:
     """Return the video stream whose height is closest to `height`, and the best audio stream; discard the others."""
-    videos = [one for one in source.streams.video if one.codec_context is not None and one.codec_context.height]
-    video = min(videos, key=lambda one: abs(one.codec_context.height - height), default=None)
-    audio = source.streams.best("audio", related=video)
+    videos = [one for one in source.streams.video if one.codec_context is not None]
+    # A stream that did not begin with a keyframe has no height yet.
+    video = min(videos, key=lambda one: abs((one.codec_context.height or _UNKNOWN) - height), default=None)
+    audio = source.streams.best("audio", related=video) or next(iter(source.streams.audio), None)
     for stream in source.streams:
         if stream is not video and stream is not audio:
-            stream.discard = "all"
+            stream.discard = Discard.all
     if video is not None:
         video.codec_context.thread_count = 1
     return video, audio

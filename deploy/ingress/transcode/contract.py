@@ -15,14 +15,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The tracks of the stream, the size of its pictures as they arrive, whether the content of its URL has ended, and
-    the reason of a failure.
+    """The tracks of the stream, the size of its pictures as they arrive, the number of those that were skipped because
+    decoding was behind, whether the content of its URL has ended, and the reason of a failure.
     """
 
     video: bool = False
     audio: bool = False
     width: int = 0
     height: int = 0
+    skipped: int = 0
     ended: bool = False
     error: str = ""
 

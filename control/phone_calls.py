@@ -1,17 +1,24 @@
 """Telephones (sfu.api.phone): admission by PIN or by a host who called, their participants, and reports of calls.
 
 A caller is a guest: the lobby and the lock count for it, a passcode does not, since the PIN stands for it. A call that
-a host placed is admitted at once.
+a host placed is admitted at once. So is a call of an application (LiveKit's SIP service), whose rules name its room:
+like an access token, the rule of somebody with an API secret admits the caller.
 """
 
 import re
 import secrets
 from datetime import UTC, datetime
 
+import msgspec
+
+from control import livekit_sip
 from control.database import Connection
 from control.http.limits import Failures
 from control.identifiers import new_id
+from control.identity.livekit_tokens import TokenRefused
 from control.identity.tokens import digest
+from control.livekit_admission import create
+from control.livekit_sip import ApplicationCall, Dispatched
 from control.meetings import grants, seats
 from control.placement import cascade, placing
 from control.problem import Problem
@@ -22,7 +29,17 @@ from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
 from control.store.phones import PhoneCallRow
 from sfu.api.desired_state import DesiredState
-from sfu.api.phone import KIND, DialOrder, Entered, EnterMeeting, PhoneOrders, PhoneReport
+from sfu.api.phone import (
+    KIND,
+    STATUS_ATTRIBUTE,
+    STATUSES,
+    DialOrder,
+    Entered,
+    EnterMeeting,
+    PhoneOrders,
+    PhoneReport,
+    TransferOrder,
+)
 
 _WINDOW = 15 * 60
 _CALLER_FAILURES, _ALL_FAILURES = 10, 100
@@ -43,8 +60,10 @@ async def enter(services: Services, wish: EnterMeeting) -> Entered:
     call = wish.call
     try:
         if not call:
-            call = await _begin(services, wish)
+            call = await (_begin_for_application(services, wish) if wish.trunk else _begin(services, wish))
         return await _admit(services, call, wish.instance)
+    except TokenRefused:  # no account can own the room's meeting
+        return Entered(outcome="refused", call=call, code="no_room")
     except _Refused as refused:
         return Entered(outcome="refused", call=call, code=refused.code)
     except Problem as problem:
@@ -65,11 +84,7 @@ async def _begin(services: Services, wish: EnterMeeting) -> str:
             found.append(meeting)
         return meeting is not None
 
-    limits = (
-        Failures("phone-pin", wish.caller or wish.instance, _CALLER_FAILURES, _WINDOW),
-        Failures("phone-pins", "all", _ALL_FAILURES, _WINDOW),
-    )
-    if not await services.limits.guess(limits, attempt):
+    if not await services.limits.guess(_limits(wish), attempt):
         raise _Refused("wrong_pin")
     (meeting,) = found
     if not grants.settings_of(meeting).guests:
@@ -82,6 +97,79 @@ async def _begin(services: Services, wish: EnterMeeting) -> str:
         name = shortened(wish.caller)
         row = await phones.add(connection, meeting.id, "in", number=wish.caller[:64], name=name, phone=wish.instance)
     return row.id
+
+
+def _limits(wish: EnterMeeting) -> tuple[Failures, ...]:
+    return (
+        Failures("phone-pin", wish.caller or wish.instance, _CALLER_FAILURES, _WINDOW),
+        Failures("phone-pins", "all", _ALL_FAILURES, _WINDOW),
+    )
+
+
+async def _begin_for_application(services: Services, wish: EnterMeeting) -> str:
+    """Return the id of a new call to the room that an application's rules name; raises _Refused and Problem 429."""
+    async with services.pool.acquire() as connection:
+        trunks = await livekit_sip.of_kind(services, connection, "inbound")
+        rules = await livekit_sip.of_kind(services, connection, "rule")
+    trunk = next((one for one in trunks if one.sip_trunk_id == wish.trunk), None)
+    if trunk is None:
+        raise _Refused("no_rule")
+    found: list[Dispatched] = []
+    call = new_id("call")
+    about = {"id": livekit_sip.CALL + call.removeprefix("call_"), "host": wish.host}
+    about |= {"caller": wish.caller, "called": wish.called}
+
+    async def attempt() -> bool:
+        rule = livekit_sip.rule_for(rules, wish.trunk, caller=wish.caller, called=wish.called, pin=wish.pin)
+        if rule is None:
+            return False
+        found.append(livekit_sip.dispatched(trunk, rule, about, wish.pin))
+        return True
+
+    try:
+        right = await (services.limits.guess(_limits(wish), attempt) if wish.pin else attempt())
+    except livekit_sip.PinWanted:
+        raise _Refused("pin_wanted") from None
+    if not right:
+        raise _Refused("wrong_pin" if wish.pin else "no_rule")
+    (to,) = found
+    async with services.pool.acquire() as connection, connection.transaction():
+        meeting = await create(services, connection, to.room, to.wish)
+        await meetings.lock(connection, meeting)
+        await phones.end_silent(connection)
+        if await phones.count_open(connection, meeting) >= services.config.phone.meeting_calls:
+            raise _Refused("full")
+        person = await participants.with_identity(connection, meeting, to.call.identity, to.name)
+        changed = await let_in(connection, meeting, person)
+        row = await phones.add(
+            connection,
+            meeting,
+            "in",
+            number=wish.caller[:64],
+            name=to.name,
+            phone=wish.instance,
+            call=call,
+            application=msgspec.to_builtins(to.call),
+        )
+        await phones.set_participant(connection, row.id, person.id)
+    services.nodes.push(changed)
+    return row.id
+
+
+async def let_in(connection: Connection, meeting: str, person: ParticipantRow) -> DesiredState | None:
+    """Let an application's participant join, even if it was removed before, and tell how far its call is.
+
+    Return the new desired state. Needs the transaction that locked the meeting.
+    """
+    row = await meetings.lock(connection, meeting)
+    assert row is not None
+    settings = grants.settings_of(row)
+
+    def edit(state: DesiredState) -> DesiredState:
+        granted = msgspec.structs.replace(grants.current(state, person.id, person.role, settings), describe=True)
+        return grants.with_grants(grants.without_removed(state, person.id), person.id, granted)
+
+    return await rooms.edit_state(connection, meeting, edit)
 
 
 async def _admit(services: Services, call: str, instance: str) -> Entered:
@@ -194,6 +282,8 @@ async def _joined(
             raise Problem(503, "no_node", "This meeting has no live room.")
     settings = grants.settings_of(meeting)
     granted = grants.current(state, person.id, person.role, settings)
+    told = msgspec.convert(row.application, ApplicationCall) if row.application is not None else None
+    status = {STATUS_ATTRIBUTE: STATUSES.get(row.phase, STATUSES["live"])}
     token = services.tokens.join(
         meeting.id,
         person.id,
@@ -201,8 +291,11 @@ async def _joined(
         None,
         granted,
         epoch=placement.epoch,
-        returning=returning or row.direction == "out",
+        returning=returning or row.direction == "out" or told is not None,
         node=secondary,
+        identity=told.identity if told is not None else "",
+        metadata=told.metadata if told is not None else "",
+        attributes=told.attributes | status if told is not None else {},
         kind=KIND,
     )
     return Entered(
@@ -210,9 +303,20 @@ async def _joined(
         call=row.id,
         token=token,
         signaling_url=node.signaling_url,
-        start_muted=settings.mute_on_entry and not returning,
+        start_muted=settings.mute_on_entry and not returning and told is None,
         consent=state.consent,
+        heard_by=await _host_who_dialled(connection, meeting.id, row),
+        forwards_keys=told is not None,
+        longest_seconds=told.longest_seconds if told is not None else 0,
     )
+
+
+async def _host_who_dialled(connection: Connection, meeting: str, row: PhoneCallRow) -> str:
+    """Return the participant who hears a call before it is answered, "" for everybody."""
+    if row.direction == "in" or row.created_by is None:
+        return ""
+    person = await participants.by_user(connection, meeting, row.created_by)
+    return person.id if person is not None else ""
 
 
 async def _enter_breakout(services: Services, breakout: str, main: ParticipantRow, row: PhoneCallRow) -> Entered:
@@ -241,10 +345,22 @@ async def take_report(services: Services, report: PhoneReport) -> PhoneOrders:
         ]
         await phones.end_silent(connection)
         if report.free:
-            await phones.claim(connection, report.instance, report.free)
+            await phones.claim(connection, report.instance, report.free, has_trunk=bool(report.trunk))
         waiting = await phones.to_dial(connection, report.instance)
-    dial = [DialOrder(call=row.id, number=row.number, keys=row.keys) for row in waiting]
-    return PhoneOrders(held=held, dial=dial)
+        transfers = await phones.to_transfer(connection, report.instance)
+        trunks = await livekit_sip.inbound_trunks(services, connection)
+    return PhoneOrders(
+        held=held,
+        dial=[_order(services, row) for row in waiting],
+        transfers=[msgspec.convert(row.transfer_order, TransferOrder) for row in transfers],
+        trunks=trunks,
+    )
+
+
+def _order(services: Services, row: PhoneCallRow) -> DialOrder:
+    if not row.sealed_order:
+        return DialOrder(call=row.id, number=row.number, keys=row.keys)
+    return msgspec.json.decode(services.ingress_seal.open(row.id, row.sealed_order), type=DialOrder)
 
 
 async def invitation(services: Services, meeting: MeetingRow) -> str:

@@ -46,6 +46,13 @@ class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     agent: bool = False
 
 
+class SipGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """The bearer's rights to telephones: to manage trunks and rules, and to place and transfer calls."""
+
+    admin: bool = False
+    call: bool = False
+
+
 class RoomAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An agent that a token sends to its room."""
 
@@ -69,6 +76,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     kind: str = ""
     video: VideoGrant = VideoGrant()
+    sip: SipGrant = SipGrant()
     metadata: str = ""
     attributes: dict[str, str] = {}
     room_config: RoomConfiguration | None = msgspec.field(default=None, name="roomConfig")

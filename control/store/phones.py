@@ -3,11 +3,12 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from control.database import Connection
 from control.identifiers import new_id
 from control.store.meetings import MeetingRow
-from sfu.api.phone import PhoneDirection, PhonePhase, PhoneState
+from sfu.api.phone import PhoneDirection, PhonePhase, PhoneState, PhoneTransfer
 
 PIN_DIGITS = 9
 _SILENT_SECONDS = 20
@@ -30,6 +31,12 @@ class PhoneCallRow:
     created_by: str | None
     created_at: datetime
     ended_at: datetime | None
+    application: dict[str, Any] | None
+    sealed_order: str
+    status: int
+    transfer: PhoneTransfer
+    transfer_order: dict[str, Any] | None
+    transfer_status: int
 
 
 async def pin_of(connection: Connection, meeting: str) -> str:
@@ -70,12 +77,15 @@ async def add(
     phone: str = "",
     keys: str = "",
     user: str | None = None,
+    call: str = "",
+    application: dict[str, Any] | None = None,
+    sealed_order: str = "",
 ) -> PhoneCallRow:
-    """Insert a call."""
+    """Insert a call, with the id `call` if it is given."""
     return await connection.insert_new(
         PhoneCallRow,
         "phone_calls",
-        id=new_id("call"),
+        id=call or new_id("call"),
         meeting_id=meeting,
         direction=direction,
         number=number,
@@ -83,6 +93,8 @@ async def add(
         keys=keys,
         phone=phone,
         created_by=user,
+        application=application,
+        sealed_order=sealed_order,
     )
 
 
@@ -120,7 +132,8 @@ async def set_participant(connection: Connection, call: str, participant: str) -
 async def note(connection: Connection, call: str, phone: str, state: PhoneState) -> bool:
     """Store a process's report about a call. Return False if the call must end, or has ended."""
     return await connection.change(
-        "UPDATE phone_calls c SET phase = $3, reason = $4, reported_at = now(),"
+        "UPDATE phone_calls c SET phase = $3, reason = $4, reported_at = now(), status = $5,"
+        " transfer = CASE WHEN $6 = '' THEN c.transfer ELSE $6 END, transfer_status = $7,"
         " ended_at = CASE WHEN $3 = 'ended' THEN now() END"
         " FROM meetings m WHERE c.id = $1 AND c.phone = $2 AND c.ended_at IS NULL"
         " AND m.id = c.meeting_id AND (m.status <> 'ended' OR $3 = 'ended')",
@@ -128,6 +141,9 @@ async def note(connection: Connection, call: str, phone: str, state: PhoneState)
         phone,
         state.phase,
         state.reason,
+        state.status,
+        state.transfer,
+        state.transfer_status,
     )
 
 
@@ -152,14 +168,41 @@ async def end_silent(connection: Connection) -> None:
     )
 
 
-async def claim(connection: Connection, phone: str, most: int) -> None:
-    """Assign to a process up to `most` calls that are to be placed."""
+async def claim(connection: Connection, phone: str, most: int, *, has_trunk: bool) -> None:
+    """Assign to a process up to `most` calls that are to be placed; without a trunk, only those that name one."""
     await connection.execute(
         "UPDATE phone_calls SET phone = $1, phase = 'dialling', reported_at = now() WHERE id IN ("
         " SELECT id FROM phone_calls WHERE phone = '' AND direction = 'out' AND ended_at IS NULL"
-        " ORDER BY created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        " AND ($3 OR sealed_order <> '') ORDER BY created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
         phone,
         most,
+        has_trunk,
+    )
+
+
+async def of_participant(connection: Connection, participant: str) -> PhoneCallRow | None:
+    """Return the call of a participant that has not ended."""
+    return await connection.one(
+        PhoneCallRow, "SELECT * FROM phone_calls WHERE participant_id = $1 AND ended_at IS NULL", participant
+    )
+
+
+async def ask_transfer(connection: Connection, call: str, order: dict[str, Any]) -> bool:
+    """Store that a call is to be transferred; return False if it has ended, or is being transferred."""
+    return await connection.change(
+        "UPDATE phone_calls SET transfer = 'asked', transfer_order = $2, transfer_status = 0"
+        " WHERE id = $1 AND phase = 'live' AND transfer NOT IN ('asked', 'ongoing')",
+        call,
+        order,
+    )
+
+
+async def to_transfer(connection: Connection, phone: str) -> list[PhoneCallRow]:
+    """Return the calls that a process is to transfer."""
+    return await connection.all(
+        PhoneCallRow,
+        "SELECT * FROM phone_calls WHERE phone = $1 AND ended_at IS NULL AND transfer = 'asked'",
+        phone,
     )
 
 

@@ -22,6 +22,7 @@ from control.store import audit, livekit_rooms, meetings, rooms
 from control.twirp.service import Caller, Method, Service, TwirpError, unimplemented
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
+from sfu.api.phone import KIND as PHONE
 from sfu.api.room_acts import DescribeParticipant, MuteTrack, RoomView, SayData, SeenParticipant, WantTracks
 from sfu.livekit import infos, names
 
@@ -84,7 +85,7 @@ async def list_participants(
 
 async def get_participant(caller: Caller, asked: "protocol.RoomParticipantIdentity") -> "models.ParticipantInfo":
     caller.grants_in("room_admin", asked.room)
-    view, seen = await _named(caller, asked.room, asked.identity)
+    view, seen = await seen_participant(caller, asked.room, asked.identity)
     return views.participant(view, seen)
 
 
@@ -93,7 +94,7 @@ async def remove_participant(
 ) -> "protocol.RemoveParticipantResponse":
     """Remove a participant. It may return with a token unless a host or the application's tokens prevent that."""
     caller.grants_in("room_admin", asked.room)
-    view, seen = await _named(caller, asked.room, asked.identity)
+    view, seen = await seen_participant(caller, asked.room, asked.identity)
     person = seen.info.participant
     async with caller.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, view.room)
@@ -108,11 +109,11 @@ async def mute_published_track(
 ) -> "protocol.MuteRoomTrackResponse":
     """Mute a track. An SDK's client may unmute it; for Parley's own clients, the source stays muted until released."""
     caller.grants_in("room_admin", asked.room)
-    view, seen = await _named(caller, asked.room, asked.identity)
+    view, seen = await seen_participant(caller, asked.room, asked.identity)
     about = next((track for track in view.tracks if asked.track_sid == names.track_sid(track.track)), None)
     if about is None or about.participant != seen.info.participant:
         return protocol.MuteRoomTrackResponse()
-    if not seen.info.identity:
+    if not seen.info.identity or seen.info.kind == PHONE:  # its client does not unmute what an application muted
         await _hold(caller, view.room, seen, about.source, asked.muted)
     elif asked.muted:
         await caller.services.nodes.act(view.room, MuteTrack(track=about.track))
@@ -152,7 +153,7 @@ async def update_participant(caller: Caller, asked: "protocol.UpdateParticipantR
     _check_metadata(asked.metadata)
     if "\x00" in asked.name or len(asked.name) > MAX_ROOM_NAME:
         raise TwirpError("invalid_argument", f"a name has at most {MAX_ROOM_NAME} characters")
-    view, seen = await _named(caller, asked.room, asked.identity)
+    view, seen = await seen_participant(caller, asked.room, asked.identity)
     if asked.HasField("permission"):
         given = await _edit_grants(caller, view.room, seen, lambda held: _granted(held, asked.permission))
         seen = msgspec.structs.replace(seen, grants=given)
@@ -197,7 +198,7 @@ async def update_subscriptions(
     caller: Caller, asked: "protocol.UpdateSubscriptionsRequest"
 ) -> "protocol.UpdateSubscriptionsResponse":
     caller.grants_in("room_admin", asked.room)
-    view, seen = await _named(caller, asked.room, asked.identity)
+    view, seen = await seen_participant(caller, asked.room, asked.identity)
     wanted = {*asked.track_sids, *(sid for of in asked.participant_tracks for sid in of.track_sids)}
     tracks = tuple(track.track for track in view.tracks if names.track_sid(track.track) in wanted)
     await caller.services.nodes.act(
@@ -269,7 +270,8 @@ async def _view(caller: Caller, room: str) -> RoomView | None:
     return await caller.services.nodes.view(meeting) if meeting is not None else None
 
 
-async def _named(caller: Caller, room: str, identity: str) -> tuple[RoomView, SeenParticipant]:
+async def seen_participant(caller: Caller, room: str, identity: str) -> tuple[RoomView, SeenParticipant]:
+    """Return a live room, and the participant with an identity there; raises TwirpError."""
     view = await _view(caller, room)
     seen = views.named(view, identity)
     if view is None or seen is None:

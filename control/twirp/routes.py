@@ -8,7 +8,7 @@ from control.identity import livekit_tokens
 from control.identity.livekit_tokens import TokenRefused
 from control.problem import Problem, not_found
 from control.services import Services
-from control.twirp import dispatches, egress, ingress, rooms
+from control.twirp import dispatches, egress, ingress, rooms, sip
 from control.twirp.service import PREFIX, Call, Caller, Service, TwirpError, of_problem, serve
 
 _SERVICES: dict[str, Service] = {
@@ -16,7 +16,7 @@ _SERVICES: dict[str, Service] = {
     "AgentDispatchService": dispatches.SERVICE,
     "Egress": egress.SERVICE,
     "Ingress": ingress.SERVICE,
-    "SIP": "telephones are called by REST",
+    "SIP": sip.SERVICE,
 }
 
 

@@ -7,7 +7,7 @@ server, which the SDKs recognise.
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
@@ -23,6 +23,8 @@ _STATUSES = {
     "malformed": 400,
     "unauthenticated": 401,
     "permission_denied": 403,
+    "deadline_exceeded": 408,
+    "aborted": 409,
     "not_found": 404,
     "bad_route": 404,
     "failed_precondition": 412,
@@ -78,6 +80,11 @@ class Caller:
             raise _denied()
         return self.token
 
+    def sip(self, right: Literal["admin", "call"]) -> None:
+        """Raise TwirpError unless the token grants a right to telephones."""
+        if self.token is None or not getattr(self.token.sip, right):
+            raise _denied()
+
     def grants_in(self, right: str, room: str) -> AccessToken:
         """Return the token if it grants a right in a room; raises TwirpError."""
         token = self.grants(right)
@@ -98,8 +105,8 @@ class Method:
     answer: Callable[[Caller, Any], Awaitable[Message]]
 
 
-Service = Mapping[str, Method] | str
-"""Methods by name, or the reason why the service does not exist here."""
+Service = Mapping[str, Method]
+"""Methods by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +134,6 @@ async def serve(services: Mapping[str, Service], caller: Caller, call: Call) -> 
     route = {"twirp_invalid_route": f"{call.verb} {call.path}"}
     if call.verb != "POST":
         raise TwirpError("bad_route", f'unsupported method "{call.verb}" (only POST is allowed)', route)
-    if isinstance(service, str):
-        raise TwirpError("unimplemented", service)
     method = service.get(method_name)
     if method is None:
         raise TwirpError("bad_route", f'no handler for path "{call.path}"', route)

@@ -7,20 +7,23 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple
 
 from foundation.background import cancel_all, note_failure
 from foundation.backoff import Backoff
 from foundation.control_requests import ControlUnavailable
+from parley_client.media import OPUS_RATE
 from phone import metrics
 from phone.control_client import ControlClient
 from phone.media.audio_codecs import Samples
 from phone.media.description import FRAME_MS, Stream
+from phone.media.dialtone import Dialtone
 from phone.media.mixer import Mixer
 from phone.media.rtp_leg import RtpLeg
 from phone.prompts import Prompts
 from phone.room_presence import Notice, RoomPresence
-from sfu.api.phone import Entered, EnterMeeting, PhoneDirection, PhonePhase, PhoneState
+from sfu.api.phone import STATUSES, Entered, EnterMeeting, PhoneDirection, PhonePhase, PhoneState, PhoneTransfer
 
 _log = logging.getLogger(__name__)
 _FRAME_SECONDS = FRAME_MS / 1000
@@ -44,6 +47,14 @@ _GONE = {
 }
 """The prompts of reasons for which a call ends, by the room's code."""
 _MOVED = "moved"
+
+
+class Inbound(NamedTuple):
+    """The way by which an application's call came in: its trunk, the called number, and the caller's server."""
+
+    trunk: str
+    called: str
+    host: str
 
 
 class MediaSocket(asyncio.DatagramProtocol):
@@ -87,7 +98,11 @@ class MediaSocket(asyncio.DatagramProtocol):
 
 
 class Call:
-    """A call. `hang_up` ends its dialog; `id` is control's name for it, "" until it has entered a meeting."""
+    """A call. `hang_up` ends its dialog; `id` is control's name for it, "" until it has entered a meeting.
+
+    A call of ours may be in its meeting before it is answered: then the meeting hears what the phone's side plays, or
+    with `dialtone` a tone. A call of an application came in through its `inbound` trunk.
+    """
 
     def __init__(
         self,
@@ -100,9 +115,14 @@ class Call:
         hang_up: Callable[[], None],
         caller: str = "",
         call: str = "",
+        dialtone: bool = False,
+        inbound: Inbound | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.id = call
+        self.status = 0
+        self.transfer: PhoneTransfer = ""
+        self.transfer_status = 0
         self.phase: PhonePhase = "waiting" if direction == "in" else "dialling"
         self.reason = ""
         self.direction = direction
@@ -113,6 +133,10 @@ class Call:
         self._hang_up = hang_up
         self._caller = caller
         self._tls = tls
+        self._inbound = inbound
+        self._is_answered = direction == "in"
+        self._dialtone = Dialtone() if dialtone else None
+        self._forwards_keys = False
         self._leg: RtpLeg | None = None
         self._room: RoomPresence | None = None
         self._mixer = Mixer()
@@ -131,31 +155,65 @@ class Call:
             reason=self.reason,
             codec=leg.stream.codec.encoding if leg is not None else "",
             encrypted=leg is not None and leg.stream.theirs is not None,
+            status=self.status,
+            transfer=self.transfer,
+            transfer_status=self.transfer_status,
         )
 
     def agree(self, stream: Stream) -> None:
         """Use a newly agreed stream."""
+        before = self._rate
         if self._leg is None:
             self._leg = RtpLeg(stream, time.monotonic())
-            return
-        before = self._leg.rate
-        self._leg.change(stream)
-        if self._leg.rate != before:
+        else:
+            self._leg.change(stream)
+        if self._rate != before:
             self._saying.clear()
             self._said.set()
             if self._room is not None:
-                self._room.change_rate(self._leg.rate)
+                self._room.change_rate(self._rate)
+
+    @property
+    def _rate(self) -> int:
+        return self._leg.rate if self._leg is not None else OPUS_RATE
+
+    def note(self, phase: PhonePhase) -> None:
+        """Take how far a call of ours is that is not answered yet."""
+        if not self._is_answered:
+            self.phase = phase
+            self._tell()
+
+    def answered(self, keys: str) -> None:
+        """Take the answer to a call of ours, and press keys."""
+        if self._is_answered or self._leg is None:
+            return
+        self._is_answered = True
+        self._leg.heard_at = time.monotonic()
+        if keys:
+            self._leg.press(keys)
+        if self._room is not None:
+            self._do(self._room.let_everybody_hear())
+            self._greet()
+
+    def _tell(self) -> None:
+        """Tell the room how far the call is."""
+        if self._room is not None and self.phase in STATUSES:
+            self._do(self._room.tell(STATUSES[self.phase]))
+
+    def _do(self, act: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._act(act))
+        self._acting.add(task)
+        task.add_done_callback(self._acting.discard)
 
     def press(self, key: str) -> None:
         """Take a key of the phone."""
         with contextlib.suppress(asyncio.QueueFull):
             self._keys.put_nowait(key)
 
-    async def run(self, keys: str = "") -> None:
-        """Carry the call from its answer to its end; `keys` are pressed first. The dialog is hung up at the end."""
-        assert self._leg is not None
+    async def run(self) -> None:
+        """Carry the call to its end, when the dialog is hung up."""
         audio = asyncio.create_task(self._carry_audio())
-        talk = asyncio.create_task(self._talk(keys))
+        talk = asyncio.create_task(self._talk())
         try:
             await asyncio.wait((audio, talk), return_when=asyncio.FIRST_COMPLETED)
             if talk.done():
@@ -170,14 +228,19 @@ class Call:
             await cancel_all([audio, talk, *self._acting])
             self._hang_up()
 
-    async def _talk(self, keys: str) -> None:
+    async def _talk(self) -> None:
         """Lead the caller into the meeting, and stay there until it ends."""
-        if keys and self._leg is not None:
-            self._leg.press(keys)
-        entered = await (self._ask_for_pin() if self.direction == "in" else self._enter())
+        if self.direction == "out":
+            entered = await self._enter()
+        else:
+            entered = await (self._ask_for_pin() if self._inbound is None else self._follow_rules())
         if entered is None:
             return
-        await self._attend(entered)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(entered.longest_seconds or None):
+                await self._attend(entered)
+                return
+        self._give_up("ended", "too_long")
 
     # The way in
 
@@ -189,7 +252,7 @@ class Call:
             if not pin:
                 self._give_up("goodbye", "no_pin")
                 return None
-            entered = await self._ask(EnterMeeting(instance=self._instance, pin=pin, caller=self._caller))
+            entered = await self._ask(self._wish(pin))
             if entered is None:
                 self._give_up("cannot-join", "unavailable")
                 return None
@@ -198,6 +261,25 @@ class Call:
             prompt = "wrong-pin"
         self._give_up("too-many-attempts", "wrong_pin")
         return None
+
+    async def _follow_rules(self) -> Entered | None:
+        """Enter the room that an application's rules name; ask for a PIN if they do."""
+        entered = await self._ask(self._wish(""))
+        if entered is not None and entered.code == "pin_wanted":
+            return await self._ask_for_pin()
+        if entered is None:
+            self._give_up("cannot-join", "unavailable")
+            return None
+        return await self._admitted(entered)
+
+    def _wish(self, pin: str) -> EnterMeeting:
+        """Return the first request of a call that came in."""
+        if self._inbound is None:
+            return EnterMeeting(instance=self._instance, pin=pin, caller=self._caller)
+        trunk, called, host = self._inbound
+        return EnterMeeting(
+            instance=self._instance, pin=pin, caller=self._caller, trunk=trunk, called=called, host=host
+        )
 
     async def _read_pin(self, prompt: str) -> str:
         """Return the digits pressed up to #, "" if nothing was pressed in time. Pressing a key ends the prompt."""
@@ -261,9 +343,17 @@ class Call:
     # In the meeting
 
     async def _attend(self, entered: Entered) -> None:
-        assert self._leg is not None
         self._consent = entered.consent
-        room = self._room = RoomPresence(self._leg.rate, self._notice, muted=entered.start_muted, tls=self._tls)
+        self._forwards_keys = entered.forwards_keys
+        room = self._room = RoomPresence(
+            self._rate,
+            self._notice,
+            muted=entered.start_muted,
+            heard_by="" if self._is_answered else entered.heard_by,
+            status=STATUSES.get(self.phase, STATUSES["live"]) if entered.forwards_keys else "",
+            press=self._press_for_room,
+            tls=self._tls,
+        )
         listening = asyncio.create_task(self._obey_keys(room))
         lost_at = 0.0
         backoff = Backoff(5.0, 0.3)
@@ -293,22 +383,38 @@ class Call:
             self._room = None
 
     def _notice(self, notice: Notice) -> None:
-        room = self._room
         if notice == "joined":
-            if self.phase != "live":
-                self._say("joined")
-                if room is not None and (room.muted or room.muted_by_host):
-                    self._say("muted")
-                if self._consent == "required" and room is not None and not room.has_consented:
-                    self._say("consent-required")
-            self.phase = "live"
-        elif notice != "recording" or self._consent == "ask":
+            self._greet()
+        elif self._is_answered and (notice != "recording" or self._consent == "ask"):
             self._say(notice)
+
+    def _greet(self) -> None:
+        """Say that the meeting is reached, once both sides are there. Applications greet their callers themselves."""
+        room = self._room
+        if room is None or not room.is_joined or not self._is_answered or self.phase == "live":
+            return
+        self.phase = "live"
+        self._tell()
+        if self._forwards_keys:
+            return
+        self._say("joined")
+        if room.muted or room.muted_by_host:
+            self._say("muted")
+        if self._consent == "required" and not room.has_consented:
+            self._say("consent-required")
+
+    def _press_for_room(self, key: str) -> None:
+        """Press a key that an application sends."""
+        if self._leg is not None and self._is_answered:
+            self._leg.press(key)
 
     async def _obey_keys(self, room: RoomPresence) -> None:
         """Obey *6 (mute), *9 (hand) and 1 (consent)."""
         while True:
             key = await self._keys.get()
+            if self._forwards_keys:
+                await self._act(room.send_key(key))
+                continue
             now = time.monotonic()
             after_star = now - self._star_at < _STAR_SECONDS
             self._star_at = now if key == "*" else 0.0
@@ -358,8 +464,6 @@ class Call:
         """Every 20 ms, carry audio from the phone to the room and back. Returns when the phone is silent for long."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        leg = self._leg
-        assert leg is not None
         drops: dict[str, int] = {}
         while True:
             due += _FRAME_SECONDS
@@ -371,6 +475,10 @@ class Call:
                 if now - due > _MOST_BEHIND:
                     metrics.LATE_FRAMES.inc(int((now - due) / _FRAME_SECONDS))
                     due = now
+            leg = self._leg
+            if leg is None or not self._is_answered:
+                self._frame_before_answer(leg, due)
+                continue
             self._frame(leg, due)
             while leg.keys:
                 self.press(leg.keys.popleft())
@@ -382,6 +490,16 @@ class Call:
             for reason, count in (leg.drops + leg.playout.drops).items():
                 metrics.DROPPED.labels(reason).inc(max(0, count - drops.get(reason, 0)))
                 drops[reason] = count
+
+    def _frame_before_answer(self, leg: RtpLeg | None, due: float) -> None:
+        """Let the room hear what the phone's side plays while it rings."""
+        spoken = leg.pull(due) if leg is not None else None
+        if leg is not None:
+            leg.skip()
+        if spoken is None and self._dialtone is not None:
+            spoken = self._dialtone.samples(self._rate)
+        if self._room is not None:
+            self._room.say(spoken)
 
     def _frame(self, leg: RtpLeg, due: float) -> None:
         spoken = leg.pull(due)

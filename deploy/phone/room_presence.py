@@ -5,20 +5,24 @@ import contextlib
 import logging
 import math
 import ssl
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
 
 from websockets.exceptions import WebSocketException
 
 from foundation.background import cancel_all
 from foundation.failures import describe
+from parley_client.feed import Feed
 from parley_client.media import OPUS_RATE
 from parley_client.publishing import Publication
-from parley_client.room import Room, SignalingRefused
+from parley_client.room import DataReceived, Room, SignalingRefused
+from phone import dtmf
 from phone.media.audio_codecs import OpusSound, OpusSpeech, Samples, rms
 from phone.media.playout import Playout
 from sfu.api import signaling
 from sfu.api.join_token import Grants, Source
+from sfu.api.phone import STATUS_ATTRIBUTE
+from sfu.api.signaling_values import Permitted
 from sfu.formats.codecs import Codec
 from sfu.formats.header_extensions import AudioLevel
 
@@ -37,7 +41,8 @@ class RoomPresence:
     """A participant. `rate` is the sampling rate of the phone; `notify` is called with what its caller should know.
 
     `tls` is for a node that uses mutual TLS. `muted` is the phone's own wish. What a host muted stays muted until a
-    host undoes it.
+    host undoes it. Only the participant `heard_by` hears the phone, unless that is "". `status` says in an attribute
+    how far the call is, unless that is "". `press` gets keys that participants send.
     """
 
     def __init__(
@@ -46,9 +51,15 @@ class RoomPresence:
         notify: Callable[[Notice], None],
         *,
         muted: bool = False,
+        heard_by: str = "",
+        status: str = "",
+        press: Callable[[str], None] = lambda _: None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.muted = muted
+        self._heard_by = heard_by
+        self._status = status
+        self._press = press
         self.muted_by_host = False
         self.hand_raised = False
         self.has_consented = False
@@ -73,10 +84,11 @@ class RoomPresence:
 
     async def run(self, url: str, token: str) -> str:
         """Be in the room until the presence ends; return the code of the reason, LOST if joining again may help."""
-        room = Room(url, token=token, codecs=frozenset({Codec.OPUS}), tls=self._tls)
+        room = Room(url, token=token, codecs=frozenset({Codec.OPUS}), tls=self._tls, data=bool(self._status))
         try:
             async with room:
-                with room.messages() as messages:
+                with room.messages() as messages, room.data() as data:
+                    self._spawn(self._take_keys(room, data))
                     await self._arrive(room)
                     async for message in messages:
                         await self._take(room, message)
@@ -98,7 +110,11 @@ class RoomPresence:
         assert info is not None
         self._room = room
         self._take_grants(info.grants, notify=False)
+        if self._heard_by:
+            await room.send(signaling.Permit(everyone=False, to=(Permitted(participant=self._heard_by),)))
         await self._publish(room, info.grants)
+        if self._status:
+            await self._describe(room)
         for track in info.tracks:
             self._follow(room, track.track, track.media, track.participant)
         if self.hand_raised:
@@ -130,9 +146,7 @@ class RoomPresence:
                 self._take_grants(message.grants, notify=True)
                 if self._publication is None and Source.MICROPHONE in message.grants.publish:
                     # Publishing waits for an answer, which this loop must not hold up.
-                    task = asyncio.create_task(self._publish_later(room, message.grants))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._spawn(self._publish_later(room, message.grants))
             case signaling.ParticipantUpdated() if self._is_me(room, message.participant.participant):
                 if self.hand_raised and not message.participant.hand:
                     self.hand_raised = False
@@ -141,6 +155,17 @@ class RoomPresence:
                 self._notify("recording")
             case _:
                 pass
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_keys(self, room: Room, data: Feed[DataReceived]) -> None:
+        async for message in data:
+            room.heard.clear()
+            if key := dtmf.key_in(message):
+                self._press(key)
 
     async def _publish_later(self, room: Room, grants: Grants) -> None:
         with contextlib.suppress(OSError, TimeoutError, WebSocketException):
@@ -202,6 +227,28 @@ class RoomPresence:
         self.hand_raised = raised
         if self._room is not None:
             await self._room.send(signaling.Hand(raised=raised))
+
+    async def tell(self, status: str) -> None:
+        """Say how far the call is."""
+        if self._status and status != self._status:
+            self._status = status
+            if self._room is not None:
+                await self._describe(self._room)
+
+    async def _describe(self, room: Room) -> None:
+        await room.send(signaling.Describe(attributes={STATUS_ATTRIBUTE: self._status}))
+
+    async def let_everybody_hear(self) -> None:
+        """Let all participants hear the phone, since the call was answered."""
+        if self._heard_by:
+            self._heard_by = ""
+            if self._room is not None:
+                await self._room.send(signaling.Permit(everyone=True))
+
+    async def send_key(self, key: str) -> None:
+        """Send a key of the phone as a message to everybody."""
+        if self._room is not None:
+            await self._room.send_data(dtmf.message_of(key), topic=dtmf.TOPIC)
 
     async def consent(self) -> None:
         """Agree to recording and captions."""

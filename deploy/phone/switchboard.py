@@ -8,32 +8,45 @@ import re
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from foundation.background import cancel_all, keep_running
 from foundation.control_requests import keep_reporting
 from foundation.failures import describe
 from foundation.followed_certificate import ServedCertificate
 from phone import metrics
-from phone.call import Call, MediaSocket
+from phone.call import Call, Inbound, MediaSocket
 from phone.config import PhoneConfig
 from phone.control_client import ControlClient
+from phone.inbound_trunks import InboundTrunks
 from phone.media import description
 from phone.media.description import Key, Unacceptable
 from phone.prompts import Prompts
 from phone.sip.dialog import Dialog
-from phone.sip.digest import Gatekeeper
-from phone.sip.messages import Flow
+from phone.sip.digest import Account, Gatekeeper
+from phone.sip.events import (
+    Answered,
+    Confirmed,
+    Ended,
+    Event,
+    Invited,
+    Offered,
+    Pressed,
+    Progress,
+    Transferred,
+)
+from phone.sip.messages import Flow, in_uri
 from phone.sip.registration import Registration
 from phone.sip.sockets import SipSockets, local_address
-from phone.sip.user_agent import Answered, Confirmed, Ended, Event, Invited, Offered, Pressed, Progress, UserAgent
-from sfu.api.phone import DialOrder, PhoneDirection, PhoneReport, PhoneState
+from phone.sip.user_agent import UserAgent
+from sfu.api.phone import DialOrder, DialTrunk, InboundTrunk, PhoneReport, PhoneState, TransferOrder
 
 _log = logging.getLogger(__name__)
-_RING_SECONDS = 60.0
 _RESOLVE_SECONDS = 60.0
 _KEEPALIVE_SECONDS = 25.0
-_ENDED_KEPT = 200
+_ENDED_KEPT = _RESOLVED_KEPT = 200
 _REASONS = {
     0: "hung_up",
     403: "refused",
@@ -52,6 +65,19 @@ _REASONS = {
 """The reasons that calls ended, by the status that refused them; others are `unreachable`."""
 
 
+class _Way(NamedTuple):
+    """The way of a call of ours: where to send it, in whose name, and with what."""
+
+    flow: Flow
+    caller: str
+    callee_domain: str
+    caller_domain: str
+    account: Account | None
+    encrypted: bool
+    display_name: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class _Leg:
     """A call with its socket, its descriptions and, from `Switchboard._connect` on, its dialog."""
 
@@ -67,6 +93,7 @@ class _Leg:
         self.task: asyncio.Task[None] | None = None
         self.keys = ""
         self.rings_until = 0.0
+        self.is_answered = False
 
     def offer(self, *, encrypted: bool) -> str:
         """Return our next offer, and keep its key."""
@@ -89,12 +116,11 @@ class Switchboard:
         self._prompts = Prompts(config.language, config.prompts)
         self._sockets = SipSockets(self._take_message, self._admits)
         trunk = config.trunk
-        self._agent = UserAgent(
-            self._local,
-            is_trusted=lambda flow: self._is_trusted(flow.host),
-            gatekeeper=Gatekeeper(config.login) if config.login is not None else None,
-            account=trunk.account if trunk is not None else None,
-        )
+        self._agent = UserAgent(self._local, gate=self._gate, account=trunk.account if trunk is not None else None)
+        self._gatekeeper = Gatekeeper(config.login) if config.login is not None else None
+        self._inbound = InboundTrunks()
+        self._resolved: dict[str, str] = {}
+        """The addresses of applications' servers, by name."""
         self._registration = (
             Registration(self._agent, trunk.domain, trunk.account.user, self._trunk_flow)
             if trunk is not None and trunk.registers and trunk.account is not None
@@ -147,7 +173,16 @@ class Switchboard:
     # SIP
 
     def _admits(self, host: str) -> bool:
-        return self._config.login is not None or self._is_trusted(host)
+        if self._config.login is not None or self._is_trusted(host) or self._inbound.admits(host):
+            return True
+        return any(host in (dialog.flow.host, self._resolved.get(dialog.flow.host)) for dialog in self._legs)
+
+    def _gate(self, flow: Flow, called: str, caller: str) -> Gatekeeper | bool:
+        """Decide who may call: those whom an application's trunk admits, else those whom the settings do."""
+        trunk = self._inbound.match(flow.host, called, caller)
+        if trunk is not None:
+            return self._inbound.gate(trunk)
+        return self._is_trusted(flow.host) or self._gatekeeper or False
 
     def _is_trusted(self, host: str) -> bool:
         trunk = self._config.trunk
@@ -164,8 +199,9 @@ class Switchboard:
             return self._config.address, port
         trunk = self._config.trunk
         is_trunk = trunk is not None and flow.host == trunk.host and bool(self._trunk_addresses)
+        host = self._trunk_addresses[0] if is_trunk else self._resolved.get(flow.host, flow.host)
         try:
-            return local_address(self._trunk_addresses[0] if is_trunk else flow.host, flow.port), port
+            return local_address(host, flow.port), port
         except OSError:
             return "127.0.0.1", port
 
@@ -240,7 +276,7 @@ class Switchboard:
 
     def _give_up_ringing(self) -> None:
         for leg in list(self._legs.values()):
-            if leg.task is None and leg.rings_until and time.monotonic() > leg.rings_until:
+            if not leg.is_answered and leg.rings_until and time.monotonic() > leg.rings_until:
                 leg.call.reason = "no_answer"
                 self._hang_up(leg)
 
@@ -256,16 +292,21 @@ class Switchboard:
         match event:
             case Confirmed(description=text) if text:
                 self._take_answer(leg, text)
-            case Progress(code=code):
-                leg.call.phase = "ringing"
+            case Progress(code=code, description=text):
+                leg.call.note("ringing")
                 _log.info("call %s rings (%d)", leg.call.id, code)
+                if text:
+                    self._take_early_answer(leg, text)
             case Answered(description=text):
                 self._take_answer(leg, text)
+            case Transferred(code=code):
+                self._take_transfer(leg, code)
             case Offered(description=text):
                 self._take_offer(leg, text)
             case Pressed(key=key):
                 leg.call.press(key)
             case Ended(code=code):
+                leg.call.status = code if code >= 300 else 0
                 self._end(leg, _REASONS.get(code, "unreachable"))
             case _:
                 pass
@@ -279,22 +320,29 @@ class Switchboard:
             metrics.REFUSED.labels("full").inc()
             self._reject(dialog, 486)
             return
+        trunk = self._inbound.match(dialog.flow.host, invited.called, invited.caller)
+        needs_encryption = trunk is not None and trunk.needs_encryption
         try:
             stream = description.take_offer(invited.offer) if invited.offer else None
+            if needs_encryption and stream is not None and stream.theirs is None:
+                raise Unacceptable("the trunk is only for encrypted calls")
         except Unacceptable as error:
             _log.info("a call from %s is refused: %s", _shortened(invited.caller), error)
             metrics.REFUSED.labels("incompatible").inc()
             self._reject(dialog, 488)
             return
         try:
-            leg = await self._open(dialog.flow, "in", invited.caller)
+            leg = await self._open(
+                dialog.flow,
+                lambda media: self._call_in(media, invited, trunk, hang_up=lambda: self._hang_up(leg)),
+            )
         except OSError as error:
             _log.warning("a call cannot be answered: %s", describe(error))
             self._reject(dialog, 503)
             return
         self._connect(leg, dialog)
         if stream is None:
-            text = leg.offer(encrypted=self._config.encrypt)
+            text = leg.offer(encrypted=self._config.encrypt or needs_encryption)
         else:
             leg.call.agree(stream)
             text = leg.answer(stream)
@@ -308,25 +356,28 @@ class Switchboard:
         self._agent.reject(dialog, code, time.monotonic_ns())
         self._settle()
 
-    async def _open(self, flow: Flow, direction: PhoneDirection, caller: str = "", call: str = "") -> _Leg:
+    def _call_in(
+        self, media: MediaSocket, invited: Invited, trunk: InboundTrunk | None, *, hang_up: Callable[[], None]
+    ) -> Call:
+        return Call(
+            "in",
+            self._config.instance,
+            self._control,
+            self._prompts,
+            media,
+            hang_up=hang_up,
+            caller=invited.caller,
+            inbound=Inbound(trunk.id, invited.called, invited.host) if trunk is not None else None,
+            tls=self._config.tls.client if self._config.tls is not None else None,
+        )
+
+    async def _open(self, flow: Flow, make: Callable[[MediaSocket], Call]) -> _Leg:
         """Open the socket of a call, which has no dialog yet; raises OSError."""
         media = MediaSocket()
         self._next_port += 2
         port = await media.open(self._config.host, self._config.media_ports, self._next_port)
         address, _ = self._local(flow)
-        made = Call(
-            direction,
-            self._config.instance,
-            self._control,
-            self._prompts,
-            media,
-            hang_up=lambda: self._hang_up(leg),
-            caller=caller,
-            call=call,
-            tls=self._config.tls.client if self._config.tls is not None else None,
-        )
-        leg = _Leg(made, media, address, port)
-        return leg
+        return _Leg(make(media), media, address, port)
 
     def _connect(self, leg: _Leg, dialog: Dialog) -> None:
         leg.dialog = dialog
@@ -334,7 +385,8 @@ class Switchboard:
         metrics.CALLS.labels(leg.call.direction).inc()
 
     def _begin(self, leg: _Leg) -> None:
-        leg.task = asyncio.create_task(leg.call.run(leg.keys))
+        if leg.task is None:
+            leg.task = asyncio.create_task(leg.call.run())
 
     def _take_offer(self, leg: _Leg, text: str) -> None:
         """Answer an offer within a call: hold, resume, another codec or address."""
@@ -360,32 +412,116 @@ class Switchboard:
             self._agent.hang_up(leg.dialog, time.monotonic_ns())
             self._end(leg, "incompatible")
             return
-        if leg.task is None:
-            self._begin(leg)
+        self._begin(leg)
+        leg.is_answered = True
+        leg.call.answered(leg.keys)
+
+    def _take_early_answer(self, leg: _Leg, text: str) -> None:
+        """Take the answer that the peer sends before the call is answered, to be heard while it rings (183)."""
+        try:
+            leg.call.agree(description.take_answer(text, leg.key))
+        except Unacceptable as error:
+            _log.info("audio before the answer cannot be used: %s", error)
+            return
+        self._begin(leg)
 
     # Calls of ours
 
     async def _dial(self, order: DialOrder) -> None:
         """Place a call."""
-        trunk, flow = self._config.trunk, self._trunk_flow()
-        if trunk is None or flow is None:
-            self._ended[order.call] = PhoneState(phase="ended", reason="no_trunk")
+        way = await self._application_way(order.trunk) if order.trunk is not None else self._own_way()
+        if way is None:
+            self._ended[order.call] = PhoneState(
+                phase="ended", reason="no_trunk" if order.trunk is None else "unreachable"
+            )
             return
-        caller = trunk.caller or (trunk.account.user if trunk.account is not None else "parley")
         try:
-            leg = await self._open(flow, "out", call=order.call)
+            leg = await self._open(
+                way.flow, lambda media: self._call_out(media, order, hang_up=lambda: self._hang_up(leg))
+            )
         except OSError as error:
             _log.warning("a call cannot be placed: %s", describe(error))
             self._ended[order.call] = PhoneState(phase="ended", reason="failed")
             return
-        text = leg.offer(encrypted=self._config.encrypt)
-        uri = f"sip:{order.number}@{trunk.domain}"
-        dialog = self._agent.dial(uri, flow, f"sip:{caller}@{trunk.domain}", text, time.monotonic_ns())
+        text = leg.offer(encrypted=way.encrypted)
+        dialog = self._agent.dial(
+            f"sip:{order.number}@{way.callee_domain}",
+            way.flow,
+            f"sip:{way.caller}@{way.caller_domain}",
+            text,
+            time.monotonic_ns(),
+            display_name=way.display_name,
+            headers=way.headers,
+            account=way.account,
+        )
         self._connect(leg, dialog)
         leg.keys = order.keys
-        leg.rings_until = time.monotonic() + _RING_SECONDS
+        leg.rings_until = time.monotonic() + order.ring_seconds
         _log.info("call %s is placed to %s", order.call, _shortened(order.number))
+        if order.joins_at_once:
+            self._begin(leg)
         self._settle()
+
+    def _call_out(self, media: MediaSocket, order: DialOrder, *, hang_up: Callable[[], None]) -> Call:
+        return Call(
+            "out",
+            self._config.instance,
+            self._control,
+            self._prompts,
+            media,
+            hang_up=hang_up,
+            call=order.call,
+            dialtone=order.dialtone,
+            tls=self._config.tls.client if self._config.tls is not None else None,
+        )
+
+    def _own_way(self) -> _Way | None:
+        """Return the way through our own trunk."""
+        trunk, flow = self._config.trunk, self._trunk_flow()
+        if trunk is None or flow is None:
+            return None
+        caller = trunk.caller or (trunk.account.user if trunk.account is not None else "parley")
+        return _Way(flow, caller, trunk.domain, trunk.domain, trunk.account, self._config.encrypt)
+
+    async def _application_way(self, trunk: DialTrunk) -> _Way | None:
+        """Return the way through an application's server; None if it cannot be found."""
+        port = trunk.port or (5061 if trunk.transport == "tls" else 5060)
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(trunk.host, port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            _log.warning("the server %s of a trunk cannot be found: %s", trunk.host, describe(error))
+            return None
+        address = str(found[0][4][0])
+        self._resolved[trunk.host] = address
+        while len(self._resolved) > _RESOLVED_KEPT:
+            del self._resolved[next(iter(self._resolved))]
+        domain = in_uri(trunk.host) + (f":{trunk.port}" if trunk.port else "")
+        host = trunk.host if trunk.transport == "tls" else address  # the certificate names the host
+        return _Way(
+            Flow(trunk.transport, host, port),
+            trunk.caller,
+            domain,
+            trunk.domain or domain,
+            Account(trunk.user, trunk.password) if trunk.user else None,
+            trunk.encrypted,
+            trunk.display_name,
+            tuple(trunk.headers.items()),
+        )
+
+    def _transfer(self, leg: _Leg, order: TransferOrder) -> None:
+        if leg.call.transfer != "ongoing":
+            leg.call.transfer, leg.call.transfer_status = "ongoing", 0
+            self._agent.transfer(leg.dialog, order.target, tuple(order.headers.items()), time.monotonic_ns())
+            self._settle()
+
+    def _take_transfer(self, leg: _Leg, code: int) -> None:
+        """Take the outcome of a transfer; a call whose telephone has reached somebody else ends here."""
+        if leg.call.transfer != "ongoing":
+            return
+        leg.call.transfer, leg.call.transfer_status = ("done" if code < 300 else "failed"), code
+        if code < 300:
+            leg.call.reason = "transferred"
+            self._hang_up(leg)
 
     # The end
 
@@ -422,7 +558,7 @@ class Switchboard:
         trunk = ""
         if self._config.trunk is not None:
             trunk = self._registration.state if self._registration is not None else "ready"
-        free = max(0, self._config.calls - len(self._legs)) if self._config.trunk is not None else 0
+        free = max(0, self._config.calls - len(self._legs))
         orders = await self._control.report(
             PhoneReport(instance=self._config.instance, free=free, calls=told, trunk=trunk)
         )
@@ -433,6 +569,10 @@ class Switchboard:
             if call not in orders.held:
                 leg.call.reason = leg.call.reason or "ended"
                 self._hang_up(leg)
+        self._inbound.update(orders.trunks)
+        for transfer in orders.transfers:
+            if transfer.call in running and running[transfer.call].dialog in self._legs:
+                self._transfer(running[transfer.call], transfer)
         known = {leg.call.id for leg in self._legs.values()} | self._ended.keys()
         for order in orders.dial:
             if order.call not in known:

@@ -101,6 +101,7 @@ IMPERSONAL = {
     "node_addresses": "where nodes are reached",
     "fact_batches": "numbers of batches",
     "system_configs": "settings of the server",
+    "livekit_sip": "an application's trunks and rules, which name its own numbers",
     "live_settings": "settings of the server; who changed them becomes null",
 }
 # What says that something was deleted, and by whom: the identifier alone, until retention takes it.

@@ -39,7 +39,8 @@ async def enter(host: Client, pin: str = "", call: str = "", caller: str = "+442
 
 
 async def told(host: Client, instance: str, free: int = 0, **calls: PhoneState) -> PhoneOrders:
-    return await ask(host, "report", PhoneReport(instance=instance, free=free, calls=calls), PhoneOrders)
+    report = PhoneReport(instance=instance, free=free, trunk="ready", calls=calls)
+    return await ask(host, "report", report, PhoneOrders)
 
 
 async def meeting_of(host: Client, **settings: Any) -> tuple[str, str, str]:

@@ -14,8 +14,9 @@ from phone.media import description
 from phone.media.description import PhoneCodec, Unacceptable
 from phone.media.description import Stream as PhoneStream
 from phone.media.rtp_leg import RtpLeg
+from phone.sip.events import Invited, Offered
 from phone.sip.messages import Flow, StreamFraming
-from phone.sip.user_agent import Invited, Offered, UserAgent
+from phone.sip.user_agent import UserAgent
 from sfu.api import sink_records
 from sfu.api.join_token import Grants, Source
 from sfu.api.livekit import LiveKitAdmission

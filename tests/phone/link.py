@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from phone.sip.events import Event
 from phone.sip.messages import Flow
-from phone.sip.user_agent import Event, UserAgent
+from phone.sip.user_agent import UserAgent
 
 MS = 1_000_000
 SECOND = 1000 * MS

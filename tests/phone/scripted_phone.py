@@ -12,17 +12,23 @@ from phone.media.audio_codecs import Samples
 from phone.media.description import Stream
 from phone.media.rtp_leg import RtpLeg
 from phone.sip.dialog import Dialog
+from phone.sip.events import Answered, Ended, Invited, Offered
 from phone.sip.messages import Flow
-from phone.sip.user_agent import Answered, Ended, Invited, Offered, UserAgent
+from phone.sip.user_agent import UserAgent
 
 HOST = "127.0.0.1"
 
 
 class ScriptedPhone:
-    """A phone. `hears` is the latest second that it heard; it says a tone of `tone` Hz, silence if that is 0."""
+    """A phone. It says a tone of `tone` Hz, silence if that is 0.
+
+    It answers calls at once, or `refuses` them with a status; if it `rings`, it can be heard before it answers.
+    """
 
     def __init__(self) -> None:
         self.tone = 0.0
+        self.refuses = 0
+        self.rings = False
         self.ended: int | None = None
         self.leg: RtpLeg | None = None
         self.dialog: Dialog | None = None
@@ -33,12 +39,12 @@ class ScriptedPhone:
         self._key: description.Key | None = None
         self._media: asyncio.Task[None] | None = None
 
-    def call(self, port: int, codec: str, caller: str) -> None:
+    def call(self, port: int, codec: str, caller: str, called: str = "room") -> None:
         """Call a SIP port, and offer one codec."""
         text, self._key = description.offer(HOST, self._media_port, 1, 1, encrypted=False)
         types = {"opus": "96 97", "G722": "9 101", "PCMA": "8 101", "PCMU": "0 101"}[codec]
         text = text.replace("RTP/AVP 96 9 8 0 97 101", f"RTP/AVP {types}")
-        uri, flow = f"sip:room@{HOST}:{port}", Flow("udp", HOST, port)
+        uri, flow = f"sip:{called}@{HOST}:{port}", Flow("udp", HOST, port)
         self.ended = None
         self.dialog = self.agent.dial(uri, flow, f"sip:{caller}@{HOST}", text, time.monotonic_ns())
         self._settle()
@@ -47,6 +53,14 @@ class ScriptedPhone:
         assert self.dialog is not None
         self.agent.hang_up(self.dialog, time.monotonic_ns())
         self._settle()
+
+    def pick_up(self) -> None:
+        assert self.dialog is not None and self.leg is not None
+        self.agent.answer(self.dialog, self._answer(self.leg.stream), time.monotonic_ns())
+        self._settle()
+
+    def _answer(self, stream: Stream) -> str:
+        return description.answer(stream, HOST, self._media_port, 2, 1)
 
     def loudest(self) -> float:
         """Return the loudest frequency of the latest half second, 0 in silence."""
@@ -69,12 +83,17 @@ class ScriptedPhone:
         now = time.monotonic_ns()
         while self.agent.events:
             match self.agent.events.popleft():
+                case Invited(dialog=dialog) if self.refuses:
+                    self.agent.reject(dialog, self.refuses, now)
                 case Invited(dialog=dialog, offer=offer):
                     self.dialog, self.ended = dialog, None
                     self._agree(description.take_offer(offer))
                     assert self.leg is not None
-                    answer = description.answer(self.leg.stream, HOST, self._media_port, 2, 1)
-                    self.agent.answer(dialog, answer, now)
+                    if self.rings and dialog.invite is not None:
+                        body, kind = self._answer(self.leg.stream).encode(), [("Content-Type", "application/sdp")]
+                        self.agent._incoming._respond(dialog.invite, 183, now, kind, body, tag=dialog.local_tag)
+                    else:
+                        self.agent.answer(dialog, self._answer(self.leg.stream), now)
                 case Answered(description=text):
                     self._agree(description.take_answer(text, self._key))
                 case Offered(dialog=dialog):

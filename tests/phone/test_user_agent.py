@@ -8,9 +8,10 @@ from sipmessage import Request
 from phone.sip import digest
 from phone.sip.dialog import Dialog, Phase
 from phone.sip.digest import Account, Gatekeeper
+from phone.sip.events import Ended, Invited, Offered, Pressed, Transferred
 from phone.sip.messages import MAX_BYTES, Flow, StreamFraming, parse, respond, split_values
 from phone.sip.registration import Registration
-from phone.sip.user_agent import Ended, Invited, Offered, Pressed, UserAgent
+from phone.sip.user_agent import UserAgent
 from tests.phone.link import ANSWER, OFFER, OURS, SECOND, THEIRS, Link
 
 TO_US = "sip:100@192.0.2.1"
@@ -40,7 +41,7 @@ def test_a_call_is_answered_and_hung_up() -> None:
     link.run(60)
     assert (len(link.near), len(link.far)) == (0, 0)
     assert (link.near.timer(), link.far.timer()) == (None, None)
-    assert len(link.near._servers) == len(link.near._clients) == 0
+    assert len(link.near._incoming.transactions) == len(link.near._requests.transactions) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -109,7 +110,7 @@ def test_a_peer_holds_and_presses_keys() -> None:
 
     def ask(method: str, kind: str, body: str) -> None:
         headers = [("Contact", "<sip:x@192.0.2.2>"), ("Content-Type", kind)]
-        link.far._request(
+        link.far._requests.ask_within(
             theirs, method, headers, body.encode(), on_response=lambda *_: None, on_failure=lambda _: None, now=link.now
         )
         link.run(0.1)
@@ -125,6 +126,29 @@ def test_a_peer_holds_and_presses_keys() -> None:
     link.run(1)
     answers = [line.split()[1] for line in link.first_lines("near") if line.startswith("SIP")]
     assert answers[-4:] == ["200", "200", "415", "405"]
+
+
+def test_a_peer_calls_somebody_else_instead() -> None:
+    link = Link()
+    theirs, ours = call_in(link)
+
+    def notify(status: str) -> None:
+        headers = [("Event", "refer"), ("Content-Type", "message/sipfrag")]
+        link.far._requests.ask_within(
+            theirs, "NOTIFY", headers, status.encode(), on_response=lambda *_: None, on_failure=lambda _: None,
+            now=link.now,
+        )  # fmt: skip
+        link.run(0.1)
+
+    link.near.transfer(ours, "sip:carol@example.org", [("X-A", "b")], link.now)
+    link.run(1)
+    (refer,) = [data for sender, data in link.sent if sender == "near" and data.startswith(b"REFER")]
+    assert b"\r\nRefer-To: <sip:carol@example.org>\r\n" in refer and b"\r\nX-A: b\r\n" in refer
+    assert link.events["near"][-1] == Transferred(ours, 405)  # the far side does not do that
+    notify("SIP/2.0 180 Ringing")
+    notify("SIP/2.0 200 OK")
+    notify("SIP/2.0 603 Declined")
+    assert link.events["near"][-2:] == [Transferred(ours, 200), Transferred(ours, 603)]
 
 
 def test_a_session_is_refreshed_or_ends() -> None:
@@ -154,10 +178,10 @@ ACCOUNT = Account("alice", "secret, with comma")
 def test_callers_prove_who_they_are(right: bool) -> None:
     gatekeeper = Gatekeeper(ACCOUNT)
     link = Link(
-        near=UserAgent(lambda _: (OURS.host, 5060), is_trusted=lambda _: False, gatekeeper=gatekeeper),
-        far=UserAgent(lambda _: (THEIRS.host, 5060), account=ACCOUNT if right else ACCOUNT._replace(password="wrong")),
+        near=UserAgent(lambda _: (OURS.host, 5060), gate=lambda *_: gatekeeper),
     )
-    theirs = link.far.dial(TO_US, OURS, "sip:1@192.0.2.2", OFFER, link.now)
+    account = ACCOUNT if right else ACCOUNT._replace(password="wrong")
+    theirs = link.far.dial(TO_US, OURS, "sip:1@192.0.2.2", OFFER, link.now, account=account)
     link.run(5)
     assert link.kinds("near") == (["Invited"] if right else [])
     assert link.kinds("far") == ([] if right else ["Ended"])
@@ -229,7 +253,7 @@ def test_what_a_peer_may_not_do() -> None:
         link.near.receive(_invite(extra).replace(b"z9hG4bKa", f"z9hG4bK{code}".encode()), THEIRS, link.now)
         link.settle()
         assert link.sent[-1][1].startswith(f"SIP/2.0 {code}".encode())
-    strangers = UserAgent(lambda _: (OURS.host, 5060), is_trusted=lambda flow: flow.host == "192.0.2.9")
+    strangers = UserAgent(lambda _: (OURS.host, 5060), gate=lambda flow, *_: flow.host == "192.0.2.9")
     strangers.receive(_invite(), THEIRS, link.now)
     assert strangers.output[0][1].startswith(b"SIP/2.0 403") and not strangers.events
     bye = _invite().replace(b"INVITE", b"BYE").replace(f"To: <{TO_US}>".encode(), f"To: <{TO_US}>;tag=x".encode())

@@ -6,6 +6,7 @@ from enum import Enum
 
 from sipmessage import Request, Response
 
+from phone.sip.digest import Account
 from phone.sip.messages import Flow, new_tag, option_tags, seconds_in, tag_of, values_of
 from phone.sip.transactions import ServerTransaction
 
@@ -54,6 +55,8 @@ class Dialog:
     peer_has_timer: bool = False
     refreshed_at: int = 0
     cancelled: bool = False
+    account: Account | None = None
+    """Answers the challenges to our requests in a call that we placed."""
 
     def next_sequence(self) -> int:
         self.sequence += 1

@@ -18,13 +18,17 @@ _FOLD = re.compile(rb"\r\n[ \t]+")
 _SPACED_COLON = re.compile(rb"(?m)^([A-Za-z0-9-]+)[ \t]+:")
 _LENGTH = re.compile(rb"(?im)^(?:content-length|l)[ \t]*:[ \t]*(\d{1,9})[ \t]*\r?$")
 _HEAD_END = b"\r\n\r\n"
+SDP = "application/sdp"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY"
 MAGIC = "z9hG4bK"
 """The beginning of a branch according to RFC 3261, section 8.1.1.7."""
 
 PHRASES = {
     100: "Trying",
     180: "Ringing",
+    183: "Session Progress",
     200: "OK",
+    202: "Accepted",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -228,3 +232,18 @@ def seconds_in(value: str | None) -> int | None:
     with contextlib.suppress(ValueError):
         return int((value or "").partition(";")[0].strip()[:9])
     return None
+
+
+def has_description(message: Message) -> bool:
+    """Return whether a message contains a session description."""
+    kind = (message.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+    return bool(message.body) and kind == SDP
+
+
+def text_of(message: Message) -> str:
+    return message.body.decode("utf-8", "replace")
+
+
+def in_uri(host: str) -> str:
+    """Return a host as URIs contain it."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -39,7 +39,10 @@ async def node_of_livekit(services: Services, token: str) -> NodeRecord:
         meeting = await livekit_admission.meeting_of(services, token)
     except TokenRefused as refused:
         raise Problem(refused.status, "access_token", refused.detail) from refused
-    return await node_for(services, meeting)
+    try:
+        return await node_for(services, meeting)
+    except Problem as problem:  # the room exists, so it can be joined once there is a node
+        raise Problem(503, problem.code, "no node is available for this room") from problem
 
 
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:

@@ -45,6 +45,15 @@ _ADMIT_SECONDS = 8.0
 _FAREWELL_SECONDS = 1.0
 
 
+class _NotOpened(Exception):
+    """The node's connection was not opened; `status` is that of its refusal, None if it does not answer."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
 class SignalingProxy:
     """ASGI application for WebSocket scopes."""
 
@@ -77,7 +86,16 @@ class SignalingProxy:
         except Problem as problem:
             await self._refuse(send, problem.code)
             return
-        await self._connect(node, receive, send)
+        try:
+            upstream = await self._open(node, URL(node.signaling_url))
+        except _NotOpened as failed:
+            if failed.status is None:
+                await send({"type": "websocket.accept"})  # browsers see a close code, but no HTTP status
+                await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": failed.reason})
+            else:
+                await send({"type": "websocket.close", "code": _POLICY, "reason": failed.reason})
+            return
+        await self._carry(node, upstream, receive, send)
 
     async def _bring_livekit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Proxy a client of LiveKit's protocol from any origin, since it is admitted by a token, not by a cookie."""
@@ -92,22 +110,26 @@ class SignalingProxy:
             return
         path = urlunsplit(urlsplit(node.signaling_url)._replace(path=scope["path"], query=query))
         headers = {"Authorization": f"Bearer {token}"}
-        await self._connect(node, receive, send, URL(path, encoded=True), headers, seconds=_ADMIT_SECONDS)
+        try:
+            upstream = await self._open(node, URL(path, encoded=True), headers, seconds=_ADMIT_SECONDS)
+        except _NotOpened as failed:  # before the handshake is over: a client that sees 503 tries again at once
+            await handshakes.refuse(scope, send, failed.status or 503, failed.reason, "the room's node does not answer")
+            return
+        await self._carry(node, upstream, receive, send)
 
-    async def _connect(
+    async def _open(
         self,
         node: NodeRecord,
-        receive: Receive,
-        send: Send,
-        url: URL | None = None,
+        url: URL,
         headers: Mapping[str, str] | None = None,
         *,
         seconds: float = _CONNECT_SECONDS,
-    ) -> None:
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Connect to a node; raises _NotOpened."""
         try:
             async with asyncio.timeout(seconds):
-                upstream = await self._services.parts_http.ws_connect(
-                    url or node.signaling_url,
+                return await self._services.parts_http.ws_connect(
+                    url,
                     headers=headers,
                     max_msg_size=MAX_MESSAGE_BYTES * 4,
                     autoping=True,
@@ -117,16 +139,17 @@ class SignalingProxy:
         except aiohttp.WSServerHandshakeError as error:
             _REFUSED.labels("by_node").inc()
             _log.info("node %s refused signaling: %s", node.node, error.status)
-            await send({"type": "websocket.close", "code": _POLICY, "reason": "refused"})
-            return
+            raise _NotOpened("refused", error.status) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.warning("node %s does not accept signaling: %s", node.node, describe(error))
             self._services.registry.doubt(node.node)
             reason = "node_unreachable" if self._services.registry.lives(node.node) else _NODE_LOST
             _REFUSED.labels(reason).inc()
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": _NODE_AWAY, "reason": reason})
-            return
+            raise _NotOpened(reason) from error
+
+    async def _carry(
+        self, node: NodeRecord, upstream: aiohttp.ClientWebSocketResponse, receive: Receive, send: Send
+    ) -> None:
         boot = upstream.boot if isinstance(upstream, NodeSocket) else ""
         self._services.registry.proved(node.node, boot)
         await send({"type": "websocket.accept"})

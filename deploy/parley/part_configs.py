@@ -314,7 +314,7 @@ def sfu_config(settings: Settings) -> SfuConfig:
         max_transports=settings["max_transports"],
         transcode_sound=settings["transcode_sound"],
         plain_networks=settings["transport_networks"],
-        plain_ports=_port_range(settings["transport_ports"]),
+        plain_ports=port_range(settings, "transport_ports"),
     )
 
 
@@ -324,12 +324,14 @@ def _port_share() -> port_share.PortShare | None:
     return port_share.decode_share(text) if text else None
 
 
-def _port_range(text: str | None) -> tuple[int, int]:
+def port_range(settings: Settings, name: str) -> tuple[int, int]:
+    """Return the first and last port of a setting, (0, 0) if it is not set; raises SettingsError."""
+    text = settings[name]
     if text is None:
         return 0, 0
     first, _, last = text.partition("-")
     if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= 65535):
-        raise SettingsError(f"transport_ports: {text!r} is not FIRST-LAST")
+        raise SettingsError(f"{name}: {text!r} is not FIRST-LAST")
     return int(first), int(last)
 
 

@@ -6,7 +6,7 @@ import re
 
 from foundation.settings import Settings, SettingsError
 from parley import part_process
-from parley.part_configs import control_url, listener_certificate, node_secret
+from parley.part_configs import control_url, listener_certificate, node_secret, port_range
 from parley.part_encryption import part_tls
 from phone import main as phone_main
 from phone.config import PhoneConfig, Trunk
@@ -14,7 +14,6 @@ from phone.prompts import LANGUAGES
 from phone.sip.digest import Account
 
 _TRUNK = re.compile(r"sip:(\[[0-9a-fA-F:]+\]|[^\s:;@\[\]]+)(?::(\d{1,5}))?(?:;transport=(udp|tcp|tls))?")
-_PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
 
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
@@ -44,7 +43,7 @@ def phone_config(settings: Settings) -> PhoneConfig:
         certificate=certificate,
         private_key=key,
         address=settings["sip_address"] or "",
-        media_ports=_media_ports(settings),
+        media_ports=port_range(settings, "sip_media_ports"),
         allowed=_networks(settings),
         login=_account(settings, "sip_login", "sip_login_password"),
         trunk=_trunk(settings),
@@ -60,17 +59,6 @@ def _networks(settings: Settings) -> tuple[ipaddress.IPv4Network | ipaddress.IPv
         return tuple(ipaddress.ip_network(one, strict=False) for one in settings["sip_allowed"])
     except ValueError as error:
         raise SettingsError(f"sip_allowed: {error}") from error
-
-
-def _media_ports(settings: Settings) -> tuple[int, int]:
-    given = settings["sip_media_ports"]
-    if given is None:
-        return 0, 0
-    found = _PORTS.fullmatch(given)
-    low, high = (int(found[1]), int(found[2])) if found is not None else (0, 0)
-    if not 1 <= low <= high <= 65535:
-        raise SettingsError("sip_media_ports must be FIRST-LAST, such as 20000-20199")
-    return low, high
 
 
 def _account(settings: Settings, user: str, password: str) -> Account | None:

@@ -114,7 +114,7 @@ class Switchboard:
         self._config = config
         self._control = control
         self._prompts = Prompts(config.language, config.prompts)
-        self._sockets = SipSockets(self._take_message, self._admits)
+        self._sockets = SipSockets(self._take_message, self._admits, self._take_loss)
         trunk = config.trunk
         self._agent = UserAgent(self._local, gate=self._gate, account=trunk.account if trunk is not None else None)
         self._gatekeeper = Gatekeeper(config.login) if config.login is not None else None
@@ -194,16 +194,23 @@ class Switchboard:
         return False
 
     def _local(self, flow: Flow) -> tuple[str, int]:
-        port = self._config.tls_port if flow.transport == "tls" else self.port
-        if self._config.address:
-            return self._config.address, port
         trunk = self._config.trunk
         is_trunk = trunk is not None and flow.host == trunk.host and bool(self._trunk_addresses)
         host = self._trunk_addresses[0] if is_trunk else self._resolved.get(flow.host, flow.host)
+        port = self._config.tls_port if flow.transport == "tls" else self.port
         try:
-            return local_address(host, flow.port), port
+            address = local_address(host, flow.port)
+            if port < 0:
+                port = self._sockets.local_port(flow, address)
         except OSError:
-            return "127.0.0.1", port
+            address, port = "127.0.0.1", max(port, 0)
+        return self._config.address or address, port
+
+    def _take_loss(self, flow: Flow) -> None:
+        """Register again when the connection to the trunk is lost, since calls come in through it."""
+        if self._registration is not None and flow == self._trunk_flow():
+            self._registration.renew(time.monotonic_ns())
+            self._wake.set()
 
     def _trunk_flow(self) -> Flow | None:
         trunk = self._config.trunk

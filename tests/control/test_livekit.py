@@ -124,3 +124,15 @@ def test_keys_are_pairs_of_names_and_long_secrets(text: str) -> None:
     with pytest.raises(ValueError, match="KEY: SECRET"):
         signing_keys(text)
     assert signing_keys(f"a: {'x' * 32},\nb: {'y:' * 20}") == {"a": "x" * 32, "b": "y:" * 20}
+
+
+async def test_a_node_that_does_not_answer_is_told_before_the_handshake_ends(config: ControlConfig) -> None:
+    """SDKs try again at once if the handshake is refused with 503, but take an opened socket for a session."""
+    config = dataclasses.replace(config, livekit_keys=signing_keys(KEYS), livekit_owner="Ada")
+    async with serving(config) as server, aiohttp.ClientSession() as session:
+        people = People(session, server)
+        await people.user("ada")
+        token = access_token("ann", "r")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(f"{server.url}/rtc", params={"access_token": token})
+        assert refused.value.status == 503

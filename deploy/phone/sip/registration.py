@@ -41,6 +41,11 @@ class Registration:
         if not self._is_asking and now >= self._due:
             self._ask(_WISHED_SECONDS, now)
 
+    def renew(self, now: int) -> None:
+        """Register again soon."""
+        if not self._is_asking:
+            self._due = now + _FIRST_PAUSE * _SECOND
+
     def end(self, now: int) -> None:
         """Take the registration back."""
         if self.is_registered:

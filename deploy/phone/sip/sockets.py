@@ -22,11 +22,19 @@ Receive = Callable[[bytes, Flow], None]
 
 
 class SipSockets(asyncio.DatagramProtocol):
-    """`receive` gets each message of an address that `admits` accepts; others get no answer at all."""
+    """`receive` gets each message of an address that `admits` accepts; others get no answer at all.
 
-    def __init__(self, receive: Receive, admits: Callable[[str], bool]) -> None:
+    `lost` is told when a connection of ours ends.
+    """
+
+    def __init__(
+        self, receive: Receive, admits: Callable[[str], bool], lost: Callable[[Flow], None] = lambda _: None
+    ) -> None:
         self._receive = receive
         self._admits = admits
+        self._lost = lost
+        self._local: dict[Flow, tuple[str, int]] = {}
+        """The addresses that connections of ours begin at."""
         self._udp: asyncio.DatagramTransport | None = None
         self._servers: list[asyncio.Server] = []
         self._streams: dict[Flow, asyncio.StreamWriter] = {}
@@ -77,6 +85,18 @@ class SipSockets(asyncio.DatagramProtocol):
             self._connecting[flow] = [data]
             self._spawn(self._connect(flow))
 
+    def local_port(self, flow: Flow, address: str) -> int:
+        """Return the port at which our connection to a server begins; raises OSError.
+
+        Where nothing listens, the server sends calls through that connection, and knows it by this port, which is
+        therefore chosen before the connection exists.
+        """
+        if flow not in self._local:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.bind((address, 0))
+                self._local[flow] = (address, int(probe.getsockname()[1]))
+        return self._local[flow][1]
+
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         host = _plain(addr[0])
         if not self._admits(host):
@@ -107,14 +127,21 @@ class SipSockets(asyncio.DatagramProtocol):
         context = ssl.create_default_context() if flow.transport == "tls" else None
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                reader, writer = await asyncio.open_connection(flow.host, flow.port, ssl=context)
+                reader, writer = await asyncio.open_connection(
+                    flow.host, flow.port, ssl=context, local_addr=self._local.get(flow)
+                )
         except (OSError, TimeoutError) as error:
             self._connecting.pop(flow, None)
+            self._local.pop(flow, None)
             _log.warning("cannot connect to %s port %d: %s", flow.host, flow.port, describe(error))
             return
         for data in self._connecting.pop(flow, []):
             writer.write(data)
-        await self._read(flow, reader, writer)
+        try:
+            await self._read(flow, reader, writer)
+        finally:
+            self._local.pop(flow, None)
+            self._lost(flow)
 
     async def _read(self, flow: Flow, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         framing = StreamFraming()

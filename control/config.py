@@ -245,11 +245,13 @@ class ControlConfig:
     allow_private_webhooks: bool = False
     """True allows webhooks to private networks and over plain HTTP."""
     allow_private_broadcasts: bool = False
-    """True allows broadcasts to RTMP servers in private networks."""
+    """True allows broadcasts to servers in private networks."""
     allow_private_ingress: bool = False
     """True if streams may be read from URLs in private networks."""
     rtmp_urls: tuple[str, ...] = ()
     """Addresses of ingress for encoders; {host} stands for the host of the request. Empty: ingress is off."""
+    srt_urls: tuple[str, ...] = ()
+    """The same for SRT, without a stream id."""
     phone: PhonePolicy = PhonePolicy()
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """API secrets that sign access tokens for LiveKit's clients, by API key; without any, these clients are refused."""

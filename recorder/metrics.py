@@ -52,9 +52,9 @@ for _family, _labels in (
     (DISK_ERRORS, ("ENOSPC", "EIO", "EDQUOT", "EROFS")),
     (UPLOADS, ("stored", "refused", "missing", "overflowed")),
     (BROADCAST_OUTPUTS, ("waiting", "connecting", "live", "retrying")),
-    (BROADCAST_BYTES, ("rtmp", "hls")),
-    (BROADCAST_DROPPED, ("rtmp", "hls")),
-    (BROADCAST_FAILURES, ("rtmp", "hls")),
+    (BROADCAST_BYTES, ("rtmp", "hls", "srt")),
+    (BROADCAST_DROPPED, ("rtmp", "hls", "srt")),
+    (BROADCAST_FAILURES, ("rtmp", "hls", "srt")),
     (FACTS, ("acknowledged", "refused", "dropped", "overflowed")),
 ):
     for _label in _labels:

@@ -1,4 +1,4 @@
-"""Broadcasts of a meeting: hosts stream its composed picture and sound live to RTMP servers and as HLS."""
+"""Broadcasts of a meeting: hosts stream its composed picture and sound live over RTMP, SRT and as HLS."""
 
 import asyncio
 import re
@@ -38,7 +38,11 @@ _SEGMENT = re.compile(r"^[0-9a-f]+-(\d+)\.m4s$", re.MULTILINE)
 
 
 class AddOutput(Body, frozen=True, kw_only=True):
-    """A new output. `rtmp` requires `url`, rtmp[s]://host[:port]/application, and `key`, the secret stream key."""
+    """A new output. `rtmp` requires `url`, rtmp[s]://host[:port]/application, and `key`, the secret stream key.
+
+    `srt` requires `url`, srt://host:port?streamid=…&passphrase=…&latency=…, of a listener. `key` is its stream id, if
+    that is not in the URL. Stream id and passphrase are stored encrypted and not returned; the latency is in ms.
+    """
 
     kind: OutputKind
     name: Text
@@ -100,14 +104,18 @@ async def get_broadcast(call: Call, meeting: str) -> Broadcast:
 @endpoints.route("POST", f"{_PATH}/outputs", Access.HOST, body=AddOutput, answer=Broadcast, status=201)
 async def add_broadcast_output(call: Call, meeting: str, body: AddOutput) -> Broadcast:
     """Add an output for the meeting's broadcasts; a running broadcast uses it at once."""
+    private = call.services.config.allow_private_broadcasts
+    url, plain = body.url, body.key or ""
     if body.kind == "rtmp":
-        rules.check_target(body.url, private=call.services.config.allow_private_broadcasts)
+        rules.check_target(body.url, private=private)
+    elif body.kind == "srt":
+        url, plain = rules.split_srt(body.url, body.key, private=private)
     elif body.url or body.key is not None:
         raise Problem(400, "invalid_request", "An HLS output has neither an address nor a key.")
     output = new_id("output")
-    key = call.services.broadcast_seal.seal(output, body.key) if body.key is not None else ""
+    key = call.services.broadcast_seal.seal(output, plain) if plain else ""
     watch = broadcasts.new_watch_key() if body.kind == "hls" else None
-    row = OutputRow(output, meeting, body.kind, body.name, body.url, key, watch, datetime.now(UTC))
+    row = OutputRow(output, meeting, body.kind, body.name, url, key, watch, datetime.now(UTC))
     async with call.services.pool.acquire() as connection, connection.transaction():
         await meetings.lock(connection, meeting)
         if len(await broadcasts.outputs(connection, meeting)) >= broadcasts.MOST_OUTPUTS:

@@ -1,5 +1,6 @@
 """Stream keys of a meeting, which hosts create for software that is configured once and reconnects by itself."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -68,8 +69,9 @@ class StreamReport(Answer, frozen=True, kw_only=True):
 class StreamKey(Answer, frozen=True, kw_only=True):
     """`url` is the endpoint that accepts the secret as bearer token. `secret` is shown once, when the key is created.
 
-    `rtmp_urls` are the addresses at which an encoder publishes with the secret as its stream key. `source_url` is the
-    URL that is read, without its query and password. `state` is the latest state of a stream by RTMP or from a URL.
+    `rtmp_urls` are the addresses at which an encoder publishes with the secret as its stream key, `srt_urls` those with
+    the secret as stream id (`?streamid=`). `source_url` is the URL that is read, without its query and password.
+    `state` is the latest state of a stream by RTMP, by SRT or from a URL.
     """
 
     id: str
@@ -80,6 +82,7 @@ class StreamKey(Answer, frozen=True, kw_only=True):
     expires_at: Time | None
     last_used_at: Time | None
     rtmp_urls: list[str]
+    srt_urls: list[str]
     source_url: str
     state: StreamReport | None
     secret: str | None = None
@@ -154,7 +157,7 @@ async def delete_stream_key(call: Call, meeting: str, stream_key: str) -> Done:
 
 def _check_source(call: Call, body: CreateStreamKey) -> None:
     """Raise Problem unless the server can read the stream from its URL."""
-    if not call.services.config.rtmp_urls:
+    if not (call.services.config.rtmp_urls or call.services.config.srt_urls):
         raise Problem(409, "no_ingress", "This server does not accept streams: ingress is off.")
     if body.role != "publish":
         raise Problem(400, "invalid_request", "A stream key with a URL must have the role publish.")
@@ -162,17 +165,24 @@ def _check_source(call: Call, body: CreateStreamKey) -> None:
 
 
 def _public(call: Call, row: StreamKeyRow, secret: str | None) -> StreamKey:
-    host = urlsplit(f"//{request.host}").hostname or "localhost"
-    urls = [url.replace("{host}", f"[{host}]" if ":" in host else host) for url in call.services.config.rtmp_urls]
+    config = call.services.config
+    takes_media = row.role == "publish" and not row.source_url
     source = call.services.ingress_seal.open(row.id, row.source_url) if row.source_url else ""
     return StreamKey.from_row(
         row,
         url=_URLS[row.role],
         secret=secret,
-        rtmp_urls=urls if row.role == "publish" and not source else [],
+        rtmp_urls=_reached_at(config.rtmp_urls) if takes_media else [],
+        srt_urls=_reached_at(config.srt_urls) if takes_media else [],
         source_url=_shown(source),
         state=_state(row),
     )
+
+
+def _reached_at(urls: Sequence[str]) -> list[str]:
+    """Return addresses of ingress, with the host of the request if no other is known."""
+    host = urlsplit(f"//{request.host}").hostname or "localhost"
+    return [url.replace("{host}", f"[{host}]" if ":" in host else host) for url in urls]
 
 
 def _shown(url: str) -> str:

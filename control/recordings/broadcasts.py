@@ -2,7 +2,7 @@
 
 import time
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import msgspec
 
@@ -14,12 +14,25 @@ from control.problem import Problem, not_found
 from control.services import Services
 from control.store import audit, broadcasts, egresses, meetings, outbox, rooms
 from control.store.broadcasts import BroadcastRow, OutputRow
-from foundation.broadcasts import BroadcastOrders, BroadcastReport, OutputOrder, OutputState
+from foundation.broadcasts import (
+    MAX_PASSPHRASE,
+    MAX_SRT_LATENCY_MS,
+    MAX_STREAM_ID,
+    MIN_PASSPHRASE,
+    SRT_LATENCY_MS,
+    BroadcastOrders,
+    BroadcastReport,
+    OutputOrder,
+    OutputState,
+    SrtSecrets,
+    srt_secrets,
+)
 from foundation.film_options import FilmOptions, from_job, to_job
 from sfu.api.desired_state import DesiredBroadcast, DesiredState
 
 AUTOMATIC = "automatic"
 _RTMP = frozenset({"rtmp", "rtmps"})
+_SRT_PARAMETERS = frozenset({"streamid", "passphrase", "latency", "mode"})
 
 
 class Wish(NamedTuple):
@@ -32,13 +45,46 @@ class Wish(NamedTuple):
 
 def check_target(url: str, *, private: bool) -> None:
     """Raise Problem 400 unless the URL is an RTMP address that the server may connect to."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise Problem(400, "invalid_url", "This is not a URL.") from error
+    parts, host, port = _parts(url)
     if parts.scheme not in _RTMP or not host or not parts.path.strip("/") or port == 0:
         raise Problem(400, "invalid_url", "The address must have the form rtmps://host/application.")
+    _check_host(url, parts, host, private=private)
+
+
+def split_srt(url: str, stream_id: str | None, *, private: bool) -> tuple[str, str]:
+    """Return an SRT address without its secrets, and these as a key. Raises Problem 400.
+
+    The address has the form srt://host:port?streamid=…&passphrase=…&latency=…; `stream_id` overrides that in it.
+    """
+    parts, host, port = _parts(url)
+    given = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    if parts.scheme != "srt" or not host or not port or parts.path.strip("/"):
+        raise Problem(400, "invalid_url", "The address must have the form srt://host:port.")
+    if given.keys() - _SRT_PARAMETERS or given.get("mode", "caller") != "caller":
+        known = ", ".join(sorted(_SRT_PARAMETERS))
+        raise Problem(400, "invalid_url", f"An SRT address may have {known}. The mode is caller.")
+    _check_host(url, parts, host, private=private)
+    latency, passphrase = given.get("latency", str(SRT_LATENCY_MS)), given.get("passphrase", "")
+    if not latency.isascii() or not latency.isdecimal() or not 20 <= int(latency) <= MAX_SRT_LATENCY_MS:
+        raise Problem(400, "invalid_url", f"The latency must be from 20 to {MAX_SRT_LATENCY_MS} ms.")
+    if passphrase and not MIN_PASSPHRASE <= len(passphrase.encode()) <= MAX_PASSPHRASE:
+        raise Problem(400, "invalid_url", f"A passphrase has {MIN_PASSPHRASE} to {MAX_PASSPHRASE} characters.")
+    known_secrets = SrtSecrets(stream_id or given.get("streamid", ""), passphrase)
+    if len(known_secrets.stream_id.encode()) > MAX_STREAM_ID:
+        raise Problem(400, "invalid_url", f"A stream id has at most {MAX_STREAM_ID} bytes.")
+    key = srt_secrets(known_secrets) if any(known_secrets) else ""
+    return f"srt://{parts.netloc}?latency={int(latency)}", key
+
+
+def _parts(url: str) -> tuple[SplitResult, str, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts, parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Problem(400, "invalid_url", "This is not a URL.") from error
+
+
+def _check_host(url: str, parts: SplitResult, host: str, *, private: bool) -> None:
     if parts.username is not None or any(letter.isspace() or ord(letter) < 32 for letter in url):
         raise Problem(400, "invalid_url", "The server cannot connect to this URL.")
     if not private and is_forbidden(host):

@@ -6,13 +6,14 @@ A recorder reports every second while it runs a broadcast. With `held` false it 
 another recorder has taken it.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 
 from foundation.film_options import FilmOptions
 
-OutputKind = Literal["rtmp", "hls"]
+OutputKind = Literal["rtmp", "hls", "srt"]
 OutputPhase = Literal["waiting", "connecting", "live", "retrying"]
 LIVE_PREFIX = "_live/"
 """Prefix of HLS segments in the store of recordings, followed by the recorder and the output."""
@@ -21,8 +22,34 @@ LIVE_PATH = "/api/v1/live/"
 PLAYLIST = "live.m3u8"
 
 
+SRT_LATENCY_MS, MAX_SRT_LATENCY_MS = 500, 8000
+MIN_PASSPHRASE, MAX_PASSPHRASE, MAX_STREAM_ID = 10, 79, 512
+"""SRT's limits, in bytes."""
+
+
+class SrtSecrets(NamedTuple):
+    """What an SRT output keeps secret."""
+
+    stream_id: str = ""
+    passphrase: str = ""
+
+
+def srt_secrets(known: SrtSecrets) -> str:
+    """Return secrets as the key of an output."""
+    return urlencode({"streamid": known.stream_id, "passphrase": known.passphrase})
+
+
+def read_srt_secrets(key: str) -> SrtSecrets:
+    """Return the secrets in the key of an output."""
+    found = parse_qs(key)
+    return SrtSecrets(found.get("streamid", [""])[0], found.get("passphrase", [""])[0])
+
+
 class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A target. `key` is an RTMP server's stream key. With `private`, the address may be in a private network."""
+    """A target. `key` is an RTMP server's stream key, or an SRT output's secrets.
+
+    With `private`, the address may be in a private network.
+    """
 
     id: str
     kind: OutputKind
@@ -38,7 +65,8 @@ class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
 class OutputState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a target. `since` is when the phase began (Unix ms), `error` the latest problem.
 
-    `delay_ms` is the time from capture to delivery; `dropped` counts pictures that could not be delivered in time.
+    `delay_ms` is the time from capture to delivery; `dropped` counts pictures, and packets of SRT, that could not be
+    delivered in time.
     """
 
     phase: OutputPhase

@@ -237,11 +237,12 @@ _MEDIA = Group(
         Setting("transport_ports", str, None, "UDP ports of receiving plain transports, FIRST-LAST; unset: any"),
         Setting("transcode_sound", bool, True, "convert the audio of telephones on plain transports; off: refuse it"),
         Setting("ingress", bool, False, "`parley up` runs ingress, which receives RTMP and SRT, and reads URLs"),
-        Setting("rtmp_host", str, "0.0.0.0", "address on which ingress listens"),  # noqa: S104  encoders connect
+        Setting("ingress_host", str, "0.0.0.0", "address on which ingress listens"),  # noqa: S104  encoders connect
         Setting("rtmp_port", int, 1935, "TCP port for RTMP; -1: none"),
         Setting("rtmps_port", int, -1, "TCP port for RTMP over TLS; needs tls_certificate; -1: none"),
         Setting("srt_port", int, -1, "UDP port for SRT; -1: none"),
         Setting("rtmp_url", str, None, "RTMP address that hosts see, such as rtmps://live.example.org/live"),
+        Setting("srt_url", str, None, "SRT address that hosts see, such as srt://live.example.org:8890"),
         Setting("ingress_streams", int, 0, "most streams that ingress accepts at the same time; 0: one for each core"),
         Setting("ingress_height", int, 720, "largest height of the video that ingress sends, in pixels"),
         Setting("phone", bool, False, "`parley up` runs phone, which connects telephones by SIP"),

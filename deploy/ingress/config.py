@@ -10,16 +10,16 @@ from foundation.part_tls import PartTls
 class IngressConfig:
     """Settings of one ingress process.
 
-    RTMP is served on `rtmp_port`, RTMPS on `rtmps_port` and SRT on `srt_port` (UDP), unless they are -1. At most
-    `streams` streams are accepted at the same time; 0 is the number of cores. Video is sent with at most `height`
-    lines.
+    At the address `host`, RTMP is served on `rtmp_port`, RTMPS on `rtmps_port` and SRT on `srt_port` (UDP), unless they
+    are -1. At most `streams` streams are accepted at the same time; 0 is the number of cores. Video is sent with at
+    most `height` lines.
     """
 
     instance: str
     control_url: str
     node_secret: str = field(repr=False)
     tls: PartTls | None = None
-    rtmp_host: str = "127.0.0.1"
+    host: str = "127.0.0.1"
     rtmp_port: int = 1935
     rtmps_port: int = -1
     srt_port: int = -1

@@ -41,7 +41,7 @@ class RtmpListener:
 
     async def run(self, ready: asyncio.Event) -> None:
         """Listen until cancelled. Raises OSError if a port is taken."""
-        host = self._config.rtmp_host
+        host = self._config.host
         async with contextlib.AsyncExitStack() as stack:
             if self._config.rtmp_port >= 0:
                 server = await asyncio.start_server(self._serve, host, self._config.rtmp_port)

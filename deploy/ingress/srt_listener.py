@@ -48,7 +48,7 @@ class SrtListener:
             ready.set()
             return
         loop = asyncio.get_running_loop()
-        address = (self._config.rtmp_host, self._config.srt_port)
+        address = (self._config.host, self._config.srt_port)
         door = _Door(self)
         transport, _ = await loop.create_datagram_endpoint(lambda: door, local_addr=address)
         ready.set()

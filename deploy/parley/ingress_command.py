@@ -28,7 +28,7 @@ def ingress_config(settings: Settings) -> IngressConfig:
         control_url=control_url(settings),
         node_secret=node_secret(settings),
         tls=part_tls(settings),
-        rtmp_host=settings["rtmp_host"],
+        host=settings["ingress_host"],
         rtmp_port=settings["rtmp_port"],
         rtmps_port=settings["rtmps_port"],
         srt_port=settings["srt_port"],

@@ -76,6 +76,7 @@ def control_config(settings: Settings) -> ControlConfig:
         allow_private_broadcasts=settings["private_broadcasts"],
         allow_private_ingress=settings["private_ingress"],
         rtmp_urls=_rtmp_urls(settings),
+        srt_urls=_srt_urls(settings),
         phone=_phone(settings),
         region=settings["region"],
         region_header=settings["region_header"],
@@ -378,9 +379,20 @@ def _rtmp_urls(settings: Settings) -> tuple[str, ...]:
         return ()
     if settings["rtmp_url"]:
         return (settings["rtmp_url"],)
-    host = url_host(settings["public_hosts"][0]) if settings["public_hosts"] else "{host}"
+    host = _shown_host(settings)
     ports = (("rtmps", settings["rtmps_port"]), ("rtmp", settings["rtmp_port"]))
     return tuple(f"{scheme}://{host}:{port}/live" for scheme, port in ports if port >= 0)
+
+
+def _srt_urls(settings: Settings) -> tuple[str, ...]:
+    """Return the SRT address of ingress that hosts see, as that of RTMP."""
+    if not settings["ingress"] or settings["srt_port"] < 0:
+        return ()
+    return (settings["srt_url"] or f"srt://{_shown_host(settings)}:{settings['srt_port']}",)
+
+
+def _shown_host(settings: Settings) -> str:
+    return url_host(settings["public_hosts"][0]) if settings["public_hosts"] else "{host}"
 
 
 def _phone(settings: Settings) -> PhonePolicy:

@@ -122,6 +122,12 @@ class Output(ABC):
         self._delay_ms = max(0, (time.monotonic_ns() - self._zero) // 1_000_000 - us // 1000)
         metrics.BROADCAST_BYTES.labels(self.kind).inc(size)
 
+    def lost(self, count: int) -> None:
+        """Count packets that were given up."""
+        if count:
+            self._dropped += count
+            metrics.BROADCAST_DROPPED.labels(self.kind).inc(count)
+
     def _enter(self, phase: OutputPhase) -> None:
         if phase != self._phase:
             self._phase, self._since = phase, time.time_ns() // 1_000_000

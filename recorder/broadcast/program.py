@@ -29,6 +29,7 @@ from recorder.broadcast.contract import Order, State
 from recorder.broadcast.hls_output import HlsOutput
 from recorder.broadcast.output import Output
 from recorder.broadcast.rtmp_output import RtmpOutput
+from recorder.broadcast.srt_output import SrtOutput
 from recorder.config import RecorderConfig
 from sfu.api.sink_client import connected
 from sfu.api.sink_records import VERSION, BroadcastStarted, SinkHello, encode
@@ -151,6 +152,8 @@ class Program:
     def _output(self, order: OutputOrder) -> Output:
         if order.kind == "rtmp":
             return RtmpOutput(order, self._zero)
+        if order.kind == "srt":
+            return SrtOutput(order, self._zero)
         prefix = f"{LIVE_PREFIX}{leases.file_name(self._config.instance)}/{layout.identifier(order.id)}/"
         return HlsOutput(order, self._zero, self._objects, prefix)
 

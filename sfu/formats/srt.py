@@ -1,7 +1,4 @@
-"""Secure Reliable Transport (draft-sharabayko-srt-01): packets and handshakes of live mode, as listeners need them.
-
-Encryption is not supported: whoever offers or requires it is refused.
-"""
+"""Secure Reliable Transport (draft-sharabayko-srt-01): packets and handshakes of live mode."""
 
 import struct
 from collections.abc import Sequence
@@ -10,6 +7,11 @@ from typing import NamedTuple
 
 HEADER_BYTES = 16
 SEQUENCES = 1 << 31
+MESSAGES = 1 << 26
+EVEN_KEY, RESENT = 1 << 27, 1 << 26
+"""Flags of data packets."""
+PAYLOAD_BYTES = 1316
+"""The most content of a packet: seven packets of MPEG-TS."""
 VERSION = 5
 MAGIC = 0x4A17
 _HEADER = struct.Struct("!IIII")
@@ -20,6 +22,7 @@ _FLAGS = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20
 """TSBPDSND, TSBPDRCV, CRYPT (which must be set, even without encryption), TLPKTDROP, PERIODICNAK, REXMITFLG."""
 _STREAM_FLAG = 0x40
 _MAX_STREAM_ID = 512
+_AES_128 = 2
 _PAIRS = 200
 """The most losses in one report, which fits into a packet."""
 
@@ -60,6 +63,10 @@ class _Extension(IntEnum):
     RESPONSE = 2
     KEYS = 3
     STREAM_ID = 5
+
+
+_HAS_REQUEST, _HAS_KEYS, _HAS_CONFIG = 1, 2, 4
+"""What a request's extension field announces."""
 
 
 class Header(NamedTuple):
@@ -122,7 +129,7 @@ def read_handshake(data: bytes) -> Handshake:
             raise ValueError("an extension of a handshake is cut off")
         found[extension] = block
         position += 4 + 4 * words
-    request = found.get(_Extension.REQUEST, b"")
+    request = found.get(_Extension.REQUEST) or found.get(_Extension.RESPONSE, b"")
     if len(request) < 12:
         raise ValueError("a handshake without its request")
     _, flags, receive, send = struct.unpack_from("!IIHH", request)
@@ -147,6 +154,61 @@ def handshake(answer: Handshake, destination: int) -> bytes:
     return control(Control.HANDSHAKE, 0, 0, destination, content)
 
 
+def induction(sequence: int, socket: int, timestamp: int) -> bytes:
+    """Return a caller's first packet."""
+    content = _HANDSHAKE.pack(4, 0, 2, sequence, 1500, 8192, Kind.INDUCTION, socket, 0, bytes(16))
+    return control(Control.HANDSHAKE, 0, timestamp, 0, content)
+
+
+def conclusion(wish: Handshake, timestamp: int, keys: bytes = b"") -> bytes:
+    """Return a caller's second packet; `keys` is its key material, if it encrypts."""
+    blocks = {_Extension.REQUEST: struct.pack("!IIHH", _OURS, _FLAGS, wish.latency, wish.latency)}
+    if keys:
+        blocks[_Extension.KEYS] = keys
+    if wish.stream_id:
+        text = wish.stream_id.encode()
+        if len(text) > _MAX_STREAM_ID:
+            raise ValueError("a stream id is too long")
+        blocks[_Extension.STREAM_ID] = _turned(text + bytes(-len(text) % 4))
+    field = _HAS_REQUEST | (_HAS_KEYS if keys else 0) | (_HAS_CONFIG if wish.stream_id else 0)
+    content = _HANDSHAKE.pack(
+        VERSION,
+        _AES_128 if keys else 0,
+        field,
+        wish.sequence,
+        1500,
+        wish.window,
+        Kind.CONCLUSION,
+        wish.socket,
+        wish.cookie,
+        bytes(16),
+    )
+    content += b"".join(struct.pack("!HH", kind, len(block) // 4) + block for kind, block in blocks.items())
+    return control(Control.HANDSHAKE, 0, timestamp, 0, content)
+
+
+def data_packet(sequence: int, number: int, timestamp: int, destination: int, content: bytes, *, flags: int) -> bytes:
+    """Return a packet of live mode: a whole message, with the flags of encryption and retransmission."""
+    second = 3 << 30 | flags | number & MESSAGES - 1
+    return _HEADER.pack(sequence, second, timestamp & 0xFFFFFFFF, destination) + content
+
+
+def read_losses(content: bytes) -> list[tuple[int, int]]:
+    """Return the ranges of sequence numbers, first and last, in the content of a NAK."""
+    words = [word for (word,) in struct.iter_unpack("!I", content[: len(content) // 4 * 4])]
+    found = []
+    position = 0
+    while position < len(words):
+        first = words[position]
+        position += 1
+        last = first
+        if first >> 31 and position < len(words):
+            last = words[position]
+            position += 1
+        found.append((first % SEQUENCES, last % SEQUENCES))
+    return found
+
+
 def losses(missing: Sequence[int]) -> bytes:
     """Return the list of lost sequence numbers, ascending, of a NAK."""
     ranges: list[list[int]] = []
@@ -165,8 +227,11 @@ def _text(block: bytes) -> str:
     """Return a text whose words of four bytes are reversed; raises ValueError."""
     if len(block) > _MAX_STREAM_ID:
         raise ValueError("a stream id is too long")
-    turned = b"".join(block[at : at + 4][::-1] for at in range(0, len(block), 4))
-    return turned.rstrip(b"\0").decode()
+    return _turned(block).rstrip(b"\0").decode()
+
+
+def _turned(block: bytes) -> bytes:
+    return b"".join(block[at : at + 4][::-1] for at in range(0, len(block), 4))
 
 
 def key_of(stream_id: str) -> str:

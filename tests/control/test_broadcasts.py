@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from control.config import ControlConfig
-from foundation.broadcasts import BroadcastOrders, BroadcastReport, OutputState
+from foundation.broadcasts import BroadcastOrders, BroadcastReport, OutputState, read_srt_secrets
 from sfu.api.desired_state import DesiredState
 from tests.control.harness import NODE_SECRET, Client, People, report, serving
 from tests.control.test_stream_keys import meeting_of
@@ -108,12 +108,30 @@ async def test_the_recorder_of_the_node_that_has_the_room_now_takes_over(people:
         ("rtmp://live.example.org", "invalid_url"),
         ("rtmp://user:word@live.example.org/app", "invalid_url"),
         ("rtmp://live.example.org:99999/app", "invalid_url"),
+        ("srt://[::1]:8890", "forbidden_address"),
+        ("srt://live.example.org", "invalid_url"),
+        ("srt://live.example.org:8890?mode=listener", "invalid_url"),
+        ("srt://live.example.org:8890?latency=99999", "invalid_url"),
+        ("srt://live.example.org:8890?passphrase=short", "invalid_url"),
     ],
 )
 async def test_targets_that_the_server_must_not_reach_are_refused(people: People, url: str, code: str) -> None:
     host = await people.user("ada")
     path = f"/api/v1/meetings/{await meeting_of(host)}/broadcast/outputs"
-    assert await host.refused("POST", path, RTMP | {"url": url}) == (400, code)
+    kind = "srt" if url.startswith("srt:") else "rtmp"
+    assert await host.refused("POST", path, RTMP | {"url": url, "kind": kind}) == (400, code)
+
+
+async def test_the_secrets_in_an_srt_address_are_not_shown(people: People) -> None:
+    host = await people.user("ada")
+    meeting = await meeting_of(host)
+    url = "srt://live.example.org:8890?streamid=room%2F1&passphrase=correct%20horse&latency=300"
+    broadcast = await begun(host, meeting, {"kind": "srt", "name": "Sink", "url": url})
+    (order,) = (await told(host, broadcast)).outputs
+    assert order.url == "srt://live.example.org:8890?latency=300"
+    assert read_srt_secrets(order.key) == ("room/1", "correct horse")
+    shown = await host.ok("GET", f"/api/v1/meetings/{meeting}/broadcast")
+    assert shown["outputs"][0]["url"] == order.url
 
 
 async def test_the_operator_may_allow_private_networks(config: ControlConfig) -> None:

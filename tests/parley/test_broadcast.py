@@ -20,7 +20,7 @@ LISTENER = Path(__file__).with_name("broadcast_listener.py")
 KEY = "live_key-that_nobody_sees"
 
 
-async def test_a_meeting_goes_out_to_a_server_and_to_players() -> None:
+async def test_a_meeting_goes_out_to_servers_and_to_players(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with running_server(private_broadcasts="true", inference="false") as server:
@@ -33,6 +33,11 @@ async def test_a_meeting_goes_out_to_a_server_and_to_players() -> None:
             rtmp = {"kind": "rtmp", "name": "Stage", "url": url, "key": KEY}
             await host.request("POST", f"{base}/outputs", rtmp)
             state = await host.request("POST", f"{base}/outputs", {"kind": "hls", "name": "Web"})
+            srt = {"kind": "srt", "name": "Van", "url": f"srt://127.0.0.1:{port}?passphrase={KEY}", "key": KEY}
+            await host.request("POST", f"{base}/outputs", srt)
+            received = tmp_path / "received.ts"
+            sink = f"srtsrc uri=srt://127.0.0.1:{port}?mode=listener passphrase={KEY} ! filesink location={received}"
+            await running.enter_async_context(_process("-q", *sink.split(), program="gst-launch-1.0"))
             async with _process(str(LISTENER), f"{url}/{KEY}") as listener:
                 await host.request("POST", f"{base}/start", {"layout": "single"})
                 await _shown(listener)
@@ -43,15 +48,18 @@ async def test_a_meeting_goes_out_to_a_server_and_to_players() -> None:
             async with _process(str(LISTENER), f"{url}/{KEY}") as listener:
                 await _shown(listener)
             live = await host.request("GET", base)
-            assert live["outputs"][0]["delay_ms"] < 10_000
+            assert all(live["outputs"][index]["delay_ms"] < 10_000 for index in (0, 2))
+            assert live["outputs"][2]["dropped"] == 0
             assert KEY not in str(live)
             await host.request("POST", f"{base}/stop", {})
+            with av.open(received) as container:
+                assert sum(1 for _ in container.decode(video=0)) > 30
         assert not [line for line in server.lines if KEY in line or "Traceback" in line]
 
 
 @contextlib.asynccontextmanager
-async def _process(*command: str) -> Any:
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=-1, stderr=-3)
+async def _process(*command: str, program: str = sys.executable) -> Any:
+    process = await asyncio.create_subprocess_exec(program, *command, stdout=-1, stderr=-3)
     try:
         yield process
     finally:

@@ -19,6 +19,7 @@ KEY = {
     "expires_at": None,
     "last_used_at": None,
     "rtmp_urls": [],
+    "srt_urls": [],
     "source_url": "",
     "state": None,
     "secret": None,
@@ -40,7 +41,10 @@ LIVE = {
 @at_both_sizes
 async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: ScriptedServer) -> None:
     server.answers["GET", PATH] = (200, {"keys": []})
-    server.answers["POST", PATH] = (201, KEY | {"secret": "stream_secret", "rtmp_urls": ["rtmp://host:1935/live"]})
+    server.answers["POST", PATH] = (
+        201,
+        KEY | {"secret": "stream_secret", "rtmp_urls": ["rtmp://host:1935/live"], "srt_urls": ["srt://host:8890"]},
+    )
     server.answers["DELETE", f"{PATH}/key_1"] = (200, {"ok": True})
     await view.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await enter(view, server, grants=Grants(host=True))
@@ -57,13 +61,15 @@ async def test_a_host_makes_copies_and_deletes_a_key(view: Page, server: Scripte
     await expect(dialog.get_by_label("Address", exact=True)).to_have_value(f"{server.url}/whip")
     await expect(dialog.get_by_label("Bearer token")).to_have_value("stream_secret")
     await expect(dialog.get_by_label("RTMP address")).to_have_value("rtmp://host:1935/live")
+    srt = "srt://host:8890?streamid=stream_secret"
+    await expect(dialog.get_by_label("SRT address")).to_have_value(srt)
     await fits(view)
     server.answers["GET", PATH] = (200, {"keys": [KEY | {"state": LIVE}]})
     await expect(dialog.locator("[data-key]")).to_contain_text("1280 × 720, 30 fps, 2.5 Mbit/s.")
     retrying = LIVE | {"phase": "retrying", "error": "The media server does not answer."}
     server.answers["GET", PATH] = (200, {"keys": [KEY | {"state": retrying}]})
     await expect(dialog.locator("[data-key]")).to_contain_text("retrying. The media server does not answer.")
-    await dialog.get_by_role("button", name="Copy").nth(2).click()
+    await dialog.get_by_role("button", name="Copy").nth(3).click()
     await expect(view.get_by_text("Bearer token (WHIP) or stream key (RTMP) copied.")).to_be_visible()
     assert await view.evaluate("navigator.clipboard.readText()") == "stream_secret"
     read = KEY | {"source_url": "https://example.org/a.m3u8", "secret": ""}

@@ -10,7 +10,7 @@ import { known, t } from './words.js';
 
 const REFRESH_MS = 2000;
 const LAYOUTS = ['speaker', 'grid', 'screen', 'single'];
-const KINDS = ['rtmp', 'hls'];
+const KINDS = ['rtmp', 'srt', 'hls'];
 
 /** @param {string} meeting @param {import('/sdk/parley.js').Room} room */
 export function showBroadcast(meeting, room) {
@@ -23,14 +23,15 @@ export function showBroadcast(meeting, room) {
   const kind = choice(t('live.kind'), 'globe', () => follow());
   kind.select.append(...KINDS.map((value) => h('option', { value }, t(`live.kind-${value}`))));
   const name = field(t('live.name'), { name: 'output-name', maxlength: 200, required: true, autocomplete: 'off', placeholder: t('live.name-example') });
-  const url = field(t('live.url'), { name: 'output-url', maxlength: 500, autocomplete: 'off', placeholder: t('live.url-example'), hint: t('live.url-hint') });
+  const url = field(t('live.url'), { name: 'output-url', maxlength: 500, autocomplete: 'off', hint: t('live.url-hint') });
   const key = field(t('live.key'), { name: 'output-key', maxlength: 512, type: 'password', autocomplete: 'off', hint: t('live.key-hint') });
   let live = false;
   /** The outputs in the list: it is redrawn only if they change, so that the focus is kept. */
   let drawn = '';
 
   function follow() {
-    const needs = kind.select.value === 'rtmp';
+    const needs = kind.select.value !== 'hls';
+    url.input.placeholder = t(`live.url-example-${kind.select.value === 'srt' ? 'srt' : 'rtmp'}`);
     url.element.hidden = key.element.hidden = !needs;
     url.input.required = needs;
   }
@@ -97,7 +98,7 @@ export function showBroadcast(meeting, room) {
   }
 
   async function add() {
-    const needs = kind.select.value === 'rtmp';
+    const needs = kind.select.value !== 'hls';
     const target = needs ? { url: url.input.value.trim(), ...(key.input.value ? { key: key.input.value.trim() } : {}) } : {};
     draw(await rest.post(`${base}/outputs`, { kind: kind.select.value, name: name.input.value.trim(), ...target }));
     for (const { input } of [name, url, key]) input.value = '';

@@ -83,6 +83,7 @@ export function showStreamKeys(meeting) {
     fresh.replaceChildren(...(reads ? [] : [h('p', {}, t('stream-keys.fresh')),
       shownSecret(t('stream-keys.url'), url),
       ...key.rtmp_urls.map((/** @type {string} */ one) => shownSecret(t('stream-keys.rtmp'), one)),
+      ...key.srt_urls.map((/** @type {string} */ one) => shownSecret(t('stream-keys.srt'), `${one}?streamid=${key.secret}`)),
       shownSecret(t('stream-keys.secret'), key.secret)]));
     await load();
   }

@@ -20,9 +20,13 @@ class Activities(TypedDict):
 
 
 class AddOutput(TypedDict):
-    """A new output. `rtmp` requires `url`, rtmp[s]://host[:port]/application, and `key`, the secret stream key."""
+    """A new output. `rtmp` requires `url`, rtmp[s]://host[:port]/application, and `key`, the secret
+    stream key. `srt` requires `url`, srt://host:port?streamid=…&passphrase=…&latency=…, of a
+    listener. `key` is its stream id, if that is not in the URL. Stream id and passphrase are stored
+    encrypted and not returned; the latency is in ms.
+    """
 
-    kind: Literal["hls", "rtmp"]
+    kind: Literal["hls", "rtmp", "srt"]
     name: str
     url: NotRequired[str]
     key: NotRequired[str | None]
@@ -894,7 +898,7 @@ class Output(TypedDict):
     """
 
     id: str
-    kind: Literal["hls", "rtmp"]
+    kind: Literal["hls", "rtmp", "srt"]
     name: str
     url: str
     watch_url: str | None
@@ -1589,8 +1593,9 @@ class StoredRecordings(TypedDict):
 class StreamKey(TypedDict):
     """`url` is the endpoint that accepts the secret as bearer token. `secret` is shown once, when
     the key is created. `rtmp_urls` are the addresses at which an encoder publishes with the secret
-    as its stream key. `source_url` is the URL that is read, without its query and password. `state`
-    is the latest state of a stream by RTMP or from a URL.
+    as its stream key, `srt_urls` those with the secret as stream id (`?streamid=`). `source_url` is
+    the URL that is read, without its query and password. `state` is the latest state of a stream by
+    RTMP, by SRT or from a URL.
     """
 
     id: str
@@ -1601,6 +1606,7 @@ class StreamKey(TypedDict):
     expires_at: str | None
     last_used_at: str | None
     rtmp_urls: list[str]
+    srt_urls: list[str]
     source_url: str
     state: StreamReport | None
     secret: str | None

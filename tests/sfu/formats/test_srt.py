@@ -1,14 +1,21 @@
 """SRT: handshakes, and content through a link that loses, repeats and reorders packets."""
 
+import hashlib
 import struct
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.formats import srt
 from sfu.formats.srt import SEQUENCES, Control, Handshake, Kind
+from sfu.formats.srt_cipher import SrtCipher
 from sfu.formats.srt_receiver import Receiver
+from sfu.formats.srt_sender import Caller
 
 MS = 1000
 FIRST = SEQUENCES - 20  # numbers wrap soon
@@ -140,3 +147,76 @@ def test_it_acknowledges_keeps_alive_and_ends() -> None:
     assert receiver.receive(data_of(FIRST + 3, b"secret", encrypted=True), 1600 * MS) == []
     receiver.receive(srt.control(Control.SHUTDOWN, 0, 0, 5), 1700 * MS)
     assert receiver.is_over
+
+
+def accepted(caller: Caller, now: int, **about: int) -> Handshake:
+    """Answer a caller's two packets as a listener does; return its wish."""
+    (first,) = caller.output()
+    answer = srt.read_handshake(first)._replace(kind=Kind.INDUCTION, cookie=4711)
+    caller.receive(srt.handshake(answer, answer.socket), now)
+    (second,) = caller.output()
+    wish = srt.read_handshake(second)
+    assert (wish.kind, wish.cookie) == (Kind.CONCLUSION, 4711)
+    reply = wish._replace(kind=about.get("kind", Kind.CONCLUSION), socket=88, latency=about.get("latency", 200))
+    caller.receive(srt.handshake(reply, wish.socket), now)
+    return wish
+
+
+@given(lost=st.sets(st.integers(0, 59)), lost_again=st.booleans())
+def test_a_caller_sends_again_what_was_lost(lost: set[int], lost_again: bool) -> None:
+    caller = Caller("room/1", 120, 0, sequence=FIRST, socket=77)
+    wish = accepted(caller, 0)
+    assert (wish.stream_id, wish.sequence, wish.socket, wish.latency) == ("room/1", FIRST, 77, 120)
+    receiver, got, seen, now = Receiver(77, FIRST, 200, 0), [], set(), 0
+    for index in range(200):
+        now += 5 * MS
+        if index < 62:  # two more, which arrive, show the loss of the last
+            caller.send(f"{index:03}".encode(), now)
+        caller.tick(now)
+        for packet in caller.output():
+            header = srt.read_header(packet)
+            assert header is not None and header.destination == 88
+            number = None if header.sequence is None else (header.sequence - FIRST) % SEQUENCES
+            is_lost = number in lost and (number not in seen or (lost_again and not header.info & srt.RESENT))
+            if number is not None:
+                seen.add(number)
+            if not is_lost:
+                got += receiver.receive(packet, now)
+        got += receiver.tick(now)
+        for packet in receiver.output():
+            caller.receive(packet, now)
+    assert got == [f"{index:03}".encode() for index in range(62)]
+    assert (caller.waiting, caller.dropped, receiver.skipped, caller.over) == (0, 0, 0, "")
+
+
+def test_a_caller_gives_up_what_is_too_late_and_a_server_that_is_silent() -> None:
+    caller = Caller("", 120, 0, sequence=FIRST, socket=77)
+    accepted(caller, 0, latency=500)
+    caller.send(b"never acknowledged", 0)
+    caller.output()
+    caller.tick(1_600 * MS)
+    assert (caller.dropped, caller.waiting) == (1, 0)
+    (told,) = caller.output()
+    assert struct.unpack("!II", told[16:]) == (FIRST, FIRST)
+    caller.tick(5_100 * MS)
+    assert caller.over == "The server does not answer."
+    refused = Caller("", 120, 0, sequence=1, socket=7)
+    accepted(refused, 0, kind=srt.Refusal.UNAUTHORIZED)
+    assert "stream id" in refused.over and not refused.is_connected
+
+
+def test_who_knows_the_passphrase_reads_what_is_encrypted() -> None:
+    cipher = SrtCipher("correct horse battery")
+    material = cipher.material
+    salt, wrapped = material[16:32], material[32:]
+    wrapping = hashlib.pbkdf2_hmac("sha1", b"correct horse battery", salt[8:], 2048, 16)
+    key = aes_key_unwrap(wrapping, wrapped)
+    counter = bytes(a ^ b for a, b in zip(salt[:14], bytes(10) + struct.pack("!I", FIRST), strict=True)) + bytes(2)
+    assert Cipher(AES(key), CTR(counter)).decryptor().update(cipher.encrypt(FIRST, b"media" * 9)) == b"media" * 9
+    caller = Caller("", 120, 0, sequence=FIRST, socket=77, cipher=cipher)
+    assert accepted(caller, 0).encrypts
+    caller.send(b"media" * 9, 0)
+    (sent,) = caller.output()
+    assert sent[16:] == cipher.encrypt(FIRST, b"media" * 9) and sent[4] >> 3 & 3 == 1
+    with pytest.raises(ValueError, match="10 to 79"):
+        SrtCipher("short")

@@ -96,7 +96,7 @@ class Composer:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        if not self._config.control_url:
+        if not self._config.control_url or self._config.films_at_once < 0:
             return
         await asyncio.to_thread(_forget_old, self._all_work, time.time() - _KEPT_SECONDS)
         at_once = self._config.films_at_once or max(1, len(os.sched_getaffinity(0)) // 2)

@@ -33,7 +33,7 @@ class RecorderConfig:
     keep_segments_hours: float = 24.0
     """The time during which a finished recording can continue; afterwards its segments are deleted."""
     films_at_once: int = 0
-    """The number of films made at the same time; 0 is half the number of cores."""
+    """The number of films made at the same time; 0 is half the number of cores, -1: film workers make them."""
     signing_key: Path | None = None
     """The private key that signs manifests; by default one below `recordings_dir`, created if it is missing."""
     operator_keys: OperatorKeys = field(default=OperatorKeys(), repr=False)

@@ -28,7 +28,7 @@ MIN_PASSPHRASE, MAX_PASSPHRASE, MAX_STREAM_ID = 10, 79, 512
 
 
 class SrtSecrets(NamedTuple):
-    """What an SRT output keeps secret."""
+    """The secrets of an SRT output."""
 
     stream_id: str = ""
     passphrase: str = ""

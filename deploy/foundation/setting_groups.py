@@ -163,7 +163,12 @@ _RETENTION = Group(
             live=True,
         ),
         Setting("recording_key", Path, None, "PEM key (Ed25519) that signs recordings; unset: one beside them"),
-        Setting("films_at_once", int, 0, "combined videos created at the same time; 0: half the number of cores"),
+        Setting(
+            "films_at_once",
+            int,
+            0,
+            "combined videos created at the same time; 0: half the cores, -1: none here",
+        ),
         Setting("private_webhooks", bool, False, "webhooks may call addresses in private networks, also by plain HTTP"),
         Setting("private_broadcasts", bool, False, "broadcasts may go to RTMP servers in private networks"),
         Setting("keep_segments_hours", float, 24.0, "hours before the segments of a finished recording are deleted"),

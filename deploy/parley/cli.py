@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         ("sfu", "run one sfu node"),
         ("control", "run the control plane: page, REST, database"),
         ("recorder", "run the recorder for the sfu on this machine"),
+        ("film-worker", "make combined videos of recordings in S3, on any machine"),
         ("inference", "run captions and other inference for the sfu on this machine"),
         ("ingress", "run ingress, which receives streams over RTMP and SRT, and reads URLs"),
         ("phone", "run phone, which connects telephones by SIP"),

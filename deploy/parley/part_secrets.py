@@ -15,6 +15,7 @@ SECRETS_OF: Mapping[str, frozenset[str]] = {
     "control": _ALL - _OF_BACKUPS - _OF_PHONE,
     "sfu": _OF_EVERY_PART,
     "recorder": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key", "recordings_keys"},
+    "film-worker": _OF_EVERY_PART | {"s3_access_key", "s3_secret_key", "recordings_keys"},
     "inference": _OF_EVERY_PART,
     "ingress": _OF_EVERY_PART,
     "phone": _OF_EVERY_PART | _OF_PHONE,

@@ -66,7 +66,7 @@ class _Extension(IntEnum):
 
 
 _HAS_REQUEST, _HAS_KEYS, _HAS_CONFIG = 1, 2, 4
-"""What a request's extension field announces."""
+"""Flags of a request's extension field."""
 
 
 class Header(NamedTuple):

@@ -16,7 +16,7 @@ _AGAIN_US = 250_000
 _KEEP_US = 1_000_000
 _SILENT_US = 5_000_000
 _GIVE_UP_US = 1_000_000
-"""How much later than the latency a packet is still sent again."""
+"""The time after the latency in which a packet is still sent again."""
 _MAX_KEPT = 8192
 _BYTES_PER_SECOND = 4_000_000
 _BURST_BYTES = 32_000

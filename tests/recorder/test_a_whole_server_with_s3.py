@@ -1,9 +1,13 @@
-"""A whole server with recordings and files in S3: recorded, finished, composed and downloaded from the bucket."""
+"""A whole server with recordings and files in S3: recorded, finished, composed by a worker, and downloaded."""
 
 import asyncio
+import contextlib
 import io
 import secrets
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from tests.recorder.media import read_number, video
 from tests.recorder.test_with_a_whole_server import FPS, composed, finished
 from tests.support.call import become_admin
 from tests.support.object_stores import S3Server
-from tests.support.server import running_server
+from tests.support.server import RunningServer, running_server
 
 
 def settings(s3: S3Server) -> dict[str, str]:
@@ -35,8 +39,22 @@ def left(recordings: Path) -> list[Path]:
     return [path for path in recordings.rglob("*") if path.suffix in {".webm", ".mp4"}]
 
 
-async def test_a_meeting_is_in_the_bucket(s3: S3Server) -> None:
-    given = settings(s3)
+@contextlib.contextmanager
+def film_worker(server: RunningServer, directory: Path) -> Iterator[None]:
+    """Run a worker as on another machine: it has the recorder's settings, but neither its files nor an sfu."""
+    entries = Path(f"/proc/{server.part_pid('recorder')}/environ").read_text().split("\0")
+    environment = dict(entry.split("=", 1) for entry in entries if entry)
+    environment |= {"PARLEY_RECORDINGS_DIR": str(directory), "PARLEY_FILMS_AT_ONCE": "1", "PARLEY_RECORDER_PORT": "0"}
+    process = subprocess.Popen([sys.executable, "-m", "parley", "film-worker"], env=environment)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+async def test_a_meeting_is_in_the_bucket(s3: S3Server, tmp_path: Path) -> None:
+    given = settings(s3) | {"films_at_once": "-1"}
     with running_server(**given) as server:
         async with Api(server.url) as api:
             await become_admin(api, server.setup_token)
@@ -55,7 +73,8 @@ async def test_a_meeting_is_in_the_bucket(s3: S3Server) -> None:
             manifest = await api.request("GET", f"/recordings/{recording}/manifest")
             key = manifest["tracks"][0]["files"][0]["key"]
             data = await api.download(f"/recordings/{recording}/files/{key.removeprefix(f'{recording}/')}")
-            film = await composed(api, recording)
+            with film_worker(server, tmp_path):
+                film = await composed(api, recording)
             assert len(await api.download(f"/recordings/{recording}/files/{film['file']}")) == film["bytes"]
         assert row["state"] == "ready"
         with av.open(io.BytesIO(data)) as container:

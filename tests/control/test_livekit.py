@@ -15,6 +15,8 @@ from control.events import livekit_webhooks
 from control.identity.livekit_tokens import signing_keys
 from control.store import livekit_rooms, participants
 from control.twirp.service import PREFIX
+from parley.network import allocate_port
+from sfu.api.registration import NodeRecord
 from tests.control.harness import People, serving
 from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
 
@@ -128,7 +130,10 @@ def test_keys_are_pairs_of_names_and_long_secrets(text: str) -> None:
 
 async def test_a_node_that_does_not_answer_is_told_before_the_handshake_ends(config: ControlConfig) -> None:
     """SDKs try again at once if the handshake is refused with 503, but take an opened socket for a session."""
-    config = dataclasses.replace(config, livekit_keys=signing_keys(KEYS), livekit_owner="Ada")
+    (node,) = config.nodes
+    nobody = f"ws://127.0.0.1:{allocate_port()}/ws/signaling"
+    dead = NodeRecord(node=node.node, signaling_url=nobody, http_url=node.http_url)
+    config = dataclasses.replace(config, livekit_keys=signing_keys(KEYS), livekit_owner="Ada", nodes=(dead,))
     async with serving(config) as server, aiohttp.ClientSession() as session:
         people = People(session, server)
         await people.user("ada")

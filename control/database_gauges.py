@@ -41,7 +41,7 @@ class DatabaseGauges:
                 database_outage.note(error)
             await asyncio.sleep(_READ_SECONDS)
 
-    async def trouble_of_kafka(self) -> str | None:
+    def trouble_of_kafka(self) -> str | None:
         """Return why events do not reach Kafka, as last read; None if they do, or if none are waiting."""
         return self._trouble.get("kafka")
 

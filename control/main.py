@@ -24,7 +24,6 @@ from control.migrations import migrate
 from control.placement import balancing, failover, node_memory
 from control.runtime_settings import RuntimeSettings
 from control.services import Services, open_services
-from control.store.event_places import Place
 from control.twirp.workers import AgentDoor
 from foundation.background import cancel_all, keep_running
 from foundation.failures import describe
@@ -97,18 +96,6 @@ def _note(addresses: Addresses, bound: _Bound) -> None:
     addresses.internal = listeners.address_of(bound.private)
 
 
-async def _relay_to_kafka(services: Services, place: Place) -> None:
-    # Imported only if configured: it is an optional extra.
-    from control.events.kafka_bus import KafkaBus  # noqa: PLC0415
-
-    assert services.config.kafka is not None
-    kafka = KafkaBus(services.config.kafka)
-    try:
-        await relay.run(services.config.database_dsn, place, kafka)
-    finally:
-        await kafka.close()
-
-
 async def _prepare_database(config: ControlConfig) -> None:
     """Wait for the database to answer, and migrate it if this process owns it."""
     loop = asyncio.get_running_loop()
@@ -178,6 +165,7 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
     works: dict[str, Callable[[], Awaitable[None]]] = {
         "relay to webhooks": functools.partial(relay.run, services.config.database_dsn, places.webhooks, deliveries),
         "gauges of the database": services.gauges.run,
+        "readiness": services.readiness.watch,
         "webhooks": webhooks.Deliveries(services.pool, services.outgoing, services.config.livekit_keys).run,
         "jobs of agents": agents.run,
         "registry": services.registry.run,
@@ -189,8 +177,9 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
     }
     if services.config.balance_rooms:
         works["balancing"] = functools.partial(balancing.run, services)
-    if places.kafka is not None:
-        works["relay to Kafka"] = functools.partial(_relay_to_kafka, services, places.kafka)
+    if places.kafka is not None and services.kafka is not None:
+        to_kafka = functools.partial(relay.run, services.config.database_dsn, places.kafka, services.kafka)
+        works["relay to Kafka"] = to_kafka
     return [asyncio.create_task(keep_running(name, work)) for name, work in works.items()]
 
 

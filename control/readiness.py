@@ -5,23 +5,29 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
 
+from prometheus_client import Gauge
+
 from foundation.background import cancel_all
 from foundation.failures import describe
 
 _log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 0.8  # probes wait for a second
+_WATCH_SECONDS = 5.0
 _LATE = "does not answer in time"
+_DOWN = Gauge("parley_control_dependency_down", "1 while control cannot use a dependency", ["dependency"])
 
 
 class Check(NamedTuple):
     """A check of one dependency: `ask` returns why it is unusable, or None if it works. Exceptions count as failures.
 
-    Without an `essential` dependency, nothing can be served. `ask` needs no timeout of its own.
+    Without an `essential` dependency, nothing can be served. `ask` needs no timeout of its own. Outages of a `logged`
+    dependency are logged by whoever uses it.
     """
 
     name: str
     ask: Callable[[], Awaitable[str | None]]
     essential: bool = False
+    logged: bool = False
 
 
 class Standing(NamedTuple):
@@ -40,6 +46,7 @@ class Readiness:
     def __init__(self, *checks: Check) -> None:
         self._checks = checks
         self._asking: dict[str, asyncio.Task[str | None]] = {}
+        self._down_since: dict[str, float] = {}
 
     async def look(self) -> Standing:
         """Return the result of all checks, within a second."""
@@ -50,6 +57,32 @@ class Readiness:
         if any(check.essential and check.name in down for check in self._checks):
             return Standing("down", down)
         return Standing("degraded" if down else "ok", down)
+
+    async def watch(self) -> None:
+        """Keep the gauges and the log up to date until cancelled."""
+        for check in self._checks:
+            _DOWN.labels(check.name).set(0)
+        while True:
+            self._note((await self.look()).down, asyncio.get_running_loop().time())
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _note(self, down: dict[str, str], now: float) -> None:
+        """Log what has changed: one line for all dependencies that fail for the same reason, such as one store."""
+        failing: dict[str, list[str]] = {}
+        working: list[str] = []
+        for check in self._checks:
+            _DOWN.labels(check.name).set(check.name in down)
+            if check.logged:
+                continue
+            if check.name in down and check.name not in self._down_since:
+                self._down_since[check.name] = now
+                failing.setdefault(down[check.name], []).append(check.name)
+            elif check.name not in down and check.name in self._down_since:
+                working.append(f"{check.name} after {now - self._down_since.pop(check.name):.0f} s")
+        for reason, names in failing.items():
+            _log.warning("unavailable: %s: %s", " and ".join(names), reason)
+        if working:
+            _log.warning("available again: %s", " and ".join(working))
 
     async def close(self) -> None:
         await cancel_all(self._asking.values())

@@ -1,6 +1,7 @@
 """Services for handlers, opened once per process and closed in reverse order."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from control.database import Pool, open_pool
 from control.database_gauges import DatabaseGauges
 from control.database_probe import DatabaseProbe
 from control.events import outgoing
+from control.events.bus import RemoteBus
 from control.files.archive import Archive
 from control.files.images import Images
 from control.files.media_store import MediaStore
@@ -74,6 +76,7 @@ class Services:
     readiness: Readiness
     places: Places
     gauges: DatabaseGauges
+    kafka: RemoteBus | None
 
     @property
     def config(self) -> ControlConfig:
@@ -83,6 +86,8 @@ class Services:
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
         await self.readiness.close()
+        if self.kafka is not None:
+            await self.kafka.close()
         self.probe.close()
         await self.nodes.close()
         await self.registry.close()
@@ -124,6 +129,7 @@ async def open_services(config: ControlConfig, runtime: RuntimeSettings | None =
     probe = DatabaseProbe(config.database_dsn)
     places = event_places.places(kafka=config.kafka is not None)
     gauges = DatabaseGauges(pool, places)
+    kafka = open_kafka(config)
     return Services(
         runtime=runtime or RuntimeSettings(config),
         pool=pool,
@@ -152,18 +158,38 @@ async def open_services(config: ControlConfig, runtime: RuntimeSettings | None =
         store_threads=pool_of_stores,
         probe=probe,
         readiness=Readiness(
-            Check("postgresql", probe.ask, essential=True),
+            Check("postgresql", probe.ask, essential=True, logged=True),
             Check("redis", live.ping),
             Check("files", files.trouble),
             Check("recordings", archive.detail_of_trouble),
             Check("mongodb", results.trouble),
-            Check("etcd", registry.trouble),
-            Check("nodes", nodes.trouble),
-            Check("kafka", gauges.trouble_of_kafka),
+            Check("etcd", registry.trouble, logged=True),
+            Check("nodes", nodes.trouble, logged=True),
+            *(() if kafka is None else (Check("kafka", _of_kafka(gauges, kafka), logged=True),)),
         ),
         places=places,
         gauges=gauges,
+        kafka=kafka,
     )
+
+
+def open_kafka(config: ControlConfig) -> RemoteBus | None:
+    """Return the bus to Kafka, None if it is not configured."""
+    if config.kafka is None:
+        return None
+    # Imported only if configured: it is an optional extra.
+    from control.events.kafka_bus import KafkaBus  # noqa: PLC0415
+
+    return KafkaBus(config.kafka)
+
+
+def _of_kafka(gauges: DatabaseGauges, bus: RemoteBus) -> Callable[[], Awaitable[str | None]]:
+    """Return a check of Kafka: whether events wait for it, and whether its brokers answer."""
+
+    async def ask() -> str | None:
+        return gauges.trouble_of_kafka() or await bus.trouble()
+
+    return ask
 
 
 def open_results(config: ControlConfig, pool: Pool) -> AiResults:

@@ -21,9 +21,8 @@ PACKAGES = {
 
 INSIDE_FUNCTIONS = {
     "foundation.trace_export": {"opentelemetry"},  # the extra `traces`
-    "control.main": {"control.events.kafka_bus"},  # the extra `kafka`
     "parley.events_command": {"aiokafka", "control.events.dead_letters"},
-    "control.services": {"control.ai.mongo_results"},  # the extra `mongodb`
+    "control.services": {"control.ai.mongo_results", "control.events.kafka_bus"},  # the extras `mongodb` and `kafka`
     "parley.part_configs": {"pymongo"},
     "parley.doctor": {"control.ai.mongo_results", "control.events.kafka_producers"},
     "inference.analysis.detectors": {"inference.triton.detector_client"},  # the extra `triton`

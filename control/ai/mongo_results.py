@@ -78,7 +78,9 @@ class MongoResults:
     async def files(self) -> list[str]:
         """Return the files that have results. Raises OSError if MongoDB does not answer."""
         try:
-            return [str(one) for one in await self._results.distinct("file")]
+            # `distinct` fails above 16 MB, and some compatible servers refuse its timeout.
+            found = await self._results.aggregate([{"$group": {"_id": "$file"}}])
+            return [str(one["_id"]) for one in await found.to_list()]
         except PyMongoError as error:
             raise OSError(f"MongoDB: {describe(error)}") from error
 

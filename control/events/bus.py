@@ -47,3 +47,13 @@ class Bus(Protocol):
 
         An event is safe only if all earlier ones of its key are safe or dead.
         """
+
+
+class RemoteBus(Bus, Protocol):
+    """Bus over a connection of its own, which opens at the first event."""
+
+    async def trouble(self) -> str | None:
+        """Return why the bus cannot be reached now; None if it can."""
+
+    async def close(self) -> None:
+        """Close the connection."""

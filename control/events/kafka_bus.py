@@ -33,6 +33,7 @@ from control.events.kafka_producers import Producers
 from control.events.kafka_records import DEAD_LETTERS, notice, record
 from control.events.kafka_topics import Topics
 from control.store.outbox import Event
+from foundation import last_lines
 from foundation.background import cancel_all
 from foundation.failures import describe
 from foundation.outages import Outages
@@ -114,6 +115,15 @@ class KafkaBus:
             self._land(waiting, progress)
         self._hold(waiting, progress)
         return progress
+
+    async def trouble(self) -> str | None:
+        """Return why no broker answers; None if one does."""
+        try:
+            producer = await self._producers.current()
+            answered: bool = await producer.client.force_metadata_update()
+        except (KafkaError, BusAway) as error:
+            return describe(error)
+        return None if answered else last_lines.take("aiokafka") or "does not answer"
 
     async def close(self) -> None:
         """Abandon the flights. Their events may or may not arrive."""

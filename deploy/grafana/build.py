@@ -1,6 +1,6 @@
 """Generates the Grafana dashboards: `python deploy/grafana/build.py`. Edit this file, not the JSON.
 
-A panel is (title, unit, {legend: query}); other options keep Grafana's defaults.
+A panel is (title, unit, {legend: query}). What Grafana's schema requires is written out, even if it is the default.
 """
 
 import json
@@ -16,7 +16,17 @@ _PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 _LOKI = {"type": "loki", "uid": "loki"}
 _WIDTH, _HEIGHT, _ACROSS = 8, 7, 3
 _STAT_HEIGHT = 4
-_KEPT = {"keepTime": True, "includeVars": True}
+_LINK = {
+    "type": "dashboards",
+    "tags": ["parley"],
+    "title": "Parley",
+    "tooltip": "",
+    "icon": "external link",
+    "asDropdown": True,
+    "includeVars": True,
+    "keepTime": True,
+    "targetBlank": False,
+}
 
 # The figures behind the paging alerts come first. Each is 0 while all is well, also without traffic.
 FIRST: list[Stat] = [
@@ -194,6 +204,7 @@ NODE: list[Panel] = [
 ]
 
 STORES: list[Panel] = [
+    ("Unavailable to control", "short", {"{{dependency}}": "max by (dependency) (parley_control_dependency_down)"}),
     ("Since control last read PostgreSQL", "s", {"{{instance}}": "parley_control_database_gauges_age_seconds"}),
     ("Redis refuses", "ops", {"{{instance}}": "rate(parley_control_redis_failures_total[5m])"}),
     ("Age of the oldest waiting event", "s", {"{{bus}}": "max by (bus) (parley_control_outbox_oldest_seconds)"}),
@@ -347,7 +358,17 @@ def _stat(number: int, stat: Stat) -> dict[str, Any]:
             "defaults": {"unit": unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}},
             "overrides": [],
         },
-        "options": {"colorMode": "background", "reduceOptions": {"calcs": ["lastNotNull"]}},
+        "options": {
+            "colorMode": "background",
+            "graphMode": "none",
+            "justifyMode": "auto",
+            "orientation": "auto",
+            "percentChangeColorMode": "standard",
+            "reduceOptions": {"calcs": ["lastNotNull"]},
+            "showPercentChange": False,
+            "textMode": "auto",
+            "wideLayout": True,
+        },
         "targets": [{"refId": "A", "expr": query, "datasource": _PROMETHEUS}],
     }
 
@@ -381,7 +402,17 @@ def room_dashboard() -> dict[str, Any]:
             "title": title,
             "datasource": _LOKI,
             "gridPos": {"x": 0, "y": number * 10, "w": 24, "h": 10},
-            "options": {"showTime": True, "wrapLogMessage": True, "sortOrder": "Descending"},
+            "options": {
+                "dedupStrategy": "none",
+                "enableLogDetails": True,
+                "prettifyLogMessage": False,
+                "showCommonLabels": False,
+                "showLabels": False,
+                "showLogContextToggle": False,
+                "showTime": True,
+                "sortOrder": "Descending",
+                "wrapLogMessage": True,
+            },
             "targets": [{"refId": "A", "expr": query, "datasource": _LOKI}],
         }
         for number, (title, query) in enumerate(ROOM_LOGS)
@@ -403,9 +434,8 @@ def _dashboard(uid: str, title: str, panels: list[dict[str, Any]], variables: li
         "schemaVersion": 39,
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
-        "links": [
-            {"type": "dashboards", "tags": ["parley"], "title": "Parley", "asDropdown": True, **_KEPT},
-        ],
+        "annotations": {"list": []},
+        "links": [_LINK],
         "templating": {"list": variables},
         "panels": panels,
     }

@@ -82,6 +82,20 @@ async def test_order_survives_a_broker_that_goes_away(dsn: str, pool: Pool, brok
     assert await consume(broker, 480) == {one: list(range(1, 121)) for one in made}
 
 
+async def test_brokers_that_are_away_are_told_without_any_event(broker: Broker) -> None:
+    bus = KafkaBus(KafkaAccess(brokers=(broker.address,)))
+    try:
+        assert await bus.trouble() is None
+        await asyncio.to_thread(broker.stop)
+        assert await bus.trouble()
+        await asyncio.to_thread(broker.start)
+        async with asyncio.timeout(30):
+            while await bus.trouble():
+                await asyncio.sleep(0.1)
+    finally:
+        await bus.close()
+
+
 async def offered(pool: Pool) -> list[Event]:
     async with pool.acquire() as connection:
         return await KafkaPlace().next(connection, 500)

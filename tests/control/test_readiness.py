@@ -61,6 +61,38 @@ async def test_what_nothing_works_without_is_down() -> None:
     await readiness.close()
 
 
+async def test_outages_are_logged_at_their_start_and_end_once_per_store(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two dependencies in one store, which fail for one reason, and one whose outages others log."""
+    monkeypatch.setattr("control.readiness._WATCH_SECONDS", 0.01)
+    away = [False]
+
+    async def store() -> str | None:
+        return "no route" if away[0] else None
+
+    readiness = Readiness(Check("files", store), Check("recordings", store), Check("database", store, logged=True))
+    watching = asyncio.create_task(readiness.watch())
+
+    async def logged(lines: int) -> None:
+        async with asyncio.timeout(BOUND):
+            while len(caplog.messages) < lines:
+                await asyncio.sleep(0.01)
+
+    try:
+        for now, lines in ((True, 1), (False, 2)):
+            await asyncio.sleep(0.05)
+            away[0] = now
+            await logged(lines)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    assert caplog.messages == [
+        "unavailable: files and recordings: no route",
+        "available again: files after 0 s and recordings after 0 s",
+    ]
+
+
 def family(pid: int) -> list[int]:
     """A process and all below it."""
     below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

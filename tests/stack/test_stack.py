@@ -41,6 +41,7 @@ HOPS = {
 # refusals, queues, and what nobody asked for here (mails, webhooks, pictures of people, analysis of cameras, films of
 # what is not over).
 QUIET = {
+    "parley_control_dependency_down",
     "parley_control_events_dead",
     "parley_control_events_publish_failures",
     "parley_control_facts_dropped",

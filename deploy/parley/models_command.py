@@ -1,6 +1,7 @@
 """`parley models`: fetch, verify, list and build the models that captions and analysis need."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -113,5 +114,13 @@ def _build(table: Catalogue, models_dir: Path, arguments: argparse.Namespace) ->
     detector = table.named(SYNTHETIC_VOICE_MODEL)
     if store.find(models_dir, detector):
         print(f"{add_detector(models_dir, detector, arguments.triton, instance)}: added")
+    _let_others_read(models_dir, arguments.triton)
     print(f"{identity}: repository in {arguments.triton}; start `tritonserver --model-repository {arguments.triton}`")
     return 0
+
+
+def _let_others_read(*folders: Path) -> None:
+    """Let others list these folders, since Triton has an account of its own. Their owners may be others, who decide."""
+    for folder in folders:
+        with contextlib.suppress(PermissionError):
+            folder.chmod(folder.stat().st_mode | 0o055)

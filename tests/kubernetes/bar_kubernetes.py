@@ -193,6 +193,17 @@ def test_a_scanner_finds_only_what_is_explained(running: Overlay, cluster: Clust
         assert passed is not None and int(passed[1]) > 100
 
 
+def test_a_linter_finds_only_what_is_explained(cluster: Cluster) -> None:
+    """The explanations are in deploy/hadolint.yaml."""
+    files = [str(DEPLOY / "docker" / name) for name in ("Dockerfile", "triton.Dockerfile")]
+    hadolint = [str(cluster.programs.parent / "scanner" / "bin" / "hadolint")]
+    explained = subprocess.run(
+        [*hadolint, "--config", str(DEPLOY / "hadolint.yaml"), *files], capture_output=True, text=True, check=False
+    )
+    assert (explained.returncode, explained.stdout) == (0, "")
+    assert subprocess.run([*hadolint, *files], capture_output=True, check=False).returncode == 1
+
+
 def names(pods: Iterable[dict[str, Any]], *, by: str = "name") -> set[str]:
     return {pod["metadata"][by] for pod in pods}
 

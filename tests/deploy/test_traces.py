@@ -33,10 +33,11 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @asynccontextmanager
-async def traced_call(otlp_url: str) -> AsyncIterator[tuple[RunningServer, str]]:
+async def traced_call(otlp_url: str, **settings: str) -> AsyncIterator[tuple[RunningServer, str]]:
     """Run a recorded and captioned call whose every request is traced; yield the server and the meeting."""
     models = str(fetched_models())  # without a recogniser nothing is tapped
-    with running_server(otlp_url=otlp_url, trace_ratio="1", https_port="-1", models_dir=models) as server:
+    traced = {"otlp_url": otlp_url, "trace_ratio": "1", "https_port": "-1", "models_dir": models}
+    with running_server(**traced, **settings) as server:
         async with Api(server.url) as api:
             await become_admin(api, server.setup_token)
             meeting = await api.create_meeting("Traced")

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Gets the real systems that tests use instead of emulators, into a folder (build/real): Apache Kafka by Maven, and Jaeger and
-# versitygw by Go, one after the other. What is there is kept; what cannot be had is named, and tests then use an emulator.
+# Gets the real systems that tests use instead of emulators, into a folder (build/real): Apache Kafka by Maven, and by Go Jaeger,
+# versitygw, FerretDB (MongoDB's protocol on SQLite), VictoriaLogs (Loki's push format) and a check by Grafana's own types, by npm
+# MongoDB's shell, one after the other. What is there is kept; what cannot be had is named, and tests then use an emulator.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -19,7 +20,26 @@ kafka() {
 by_go() { # PACKAGE VERSION NAME
     sh "$here/../support/go_tool.sh" "$out/$3" "$1" "$2" && echo "$3: $2"
 }
+# Its module lacks a file that its build reads.
+ferretdb() {
+    version=v1.24.2 place=$(mktemp -d)
+    module=$(cd "$place" && printf 'module tools\n' >go.mod && go mod download -json "github.com/FerretDB/FerretDB@$version" |
+        sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+    cp -r "$module" "$place/source" && chmod -R u+w "$place/source" && echo $version >"$place/source/build/version/version.txt"
+    (cd "$place/source" && CGO_ENABLED=0 nice go build -p 2 -o "$out/ferretdb" ./cmd/ferretdb) && echo "ferretdb: $version"
+    rm -rf "$place"
+}
+dashboards() {
+    (cd "$here/dashboards" && CGO_ENABLED=0 nice go build -p 2 -o "$out/dashboards" .) && echo "dashboards: Grafana's types"
+}
+mongosh() {
+    npm install --silent --no-audit --no-fund --omit=optional --prefix "$out/mongosh" mongosh@2.12.0 && echo "mongosh: 2.12.0"
+}
 
 with mvn kafka kafka
 with go versitygw by_go github.com/versity/versitygw/cmd/versitygw v1.8.0
 with go jaeger by_go github.com/jaegertracing/jaeger/cmd/jaeger v1.76.0
+with go ferretdb ferretdb
+with go victoria-logs by_go github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs v1.52.1
+with go dashboards dashboards
+with npm mongosh mongosh

@@ -1,7 +1,7 @@
 """The whole topology as real processes on this machine, without containers.
 
-It has nginx, PostgreSQL, Redis, etcd, a broker that speaks Kafka's protocol, S3 and Triton outside of `parley up`, the
-parts of that, Prometheus, Alertmanager, and receivers of alerts and traces.
+It has nginx, PostgreSQL, Redis, three members of etcd, a broker that speaks Kafka's protocol, S3 and Triton outside of
+`parley up`, the parts of that, Prometheus, Alertmanager, and receivers of alerts and traces.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 from parley import models_command
 from tests.inference.conftest import fetched_models
 from tests.support.broker import Broker, running_broker
-from tests.support.etcd import running_etcd
+from tests.support.etcd import etcd_members
 from tests.support.gateway import NODE_SECRET, RunningGateway, running_gateway
 from tests.support.jaeger import Jaeger, running_jaeger
 from tests.support.monitoring import Monitoring, running_monitoring
@@ -48,6 +48,7 @@ class Stack:
     triton: TritonServer
     traces: TraceReceiver
     jaeger: Jaeger | None
+    etcd_urls: str
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -68,7 +69,7 @@ def running_stack(ports: Ports = Ports(), *, with_jaeger: bool = False, **settin
         jaeger = start(running_jaeger()) if with_jaeger else None
         triton = _triton(running)
         around = start(running_stores()) | {
-            "etcd_urls": start(running_etcd()).url,
+            "etcd_urls": ",".join(member.url for member in start(etcd_members(3))),
             "kafka_brokers": broker.address,
             "s3_endpoint": s3.config.endpoint,
             "s3_bucket": s3.config.bucket,
@@ -85,7 +86,7 @@ def running_stack(ports: Ports = Ports(), *, with_jaeger: bool = False, **settin
         own = (ports.prometheus, ports.alertmanager)
         webhook = start(_alert_receiver(alerts))
         monitoring = start(running_monitoring(targets, NODE_SECRET, webhook, own))
-        yield Stack(gateway, monitoring, broker, s3, triton, traces, jaeger, alerts)
+        yield Stack(gateway, monitoring, broker, s3, triton, traces, jaeger, around["etcd_urls"], alerts)
 
 
 def _triton(running: contextlib.ExitStack) -> TritonServer:

@@ -6,6 +6,7 @@ The tests are in the order of an operator's work, and share the running containe
 import asyncio
 import contextlib
 import datetime
+import functools
 import json
 import re
 import ssl
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +23,10 @@ from parley import certificate
 from parley_client import Api
 from tests.containers.browsing import Caller, two_callers, watching_page
 from tests.containers.daemon import DockerDaemon
-from tests.containers.images import ROOT, base_of_product
+from tests.containers.images import ROOT, TRITON, base_of_product
 from tests.containers.project import Project
+from tests.inference.chromium_speaker import write_speech
+from tests.inference.material import prompt
 from tests.support.call import PASSWORD, become_admin
 from tests.support.waiting import eventually, until
 
@@ -55,10 +59,10 @@ async def signed_in(project: Project) -> AsyncIterator[Api]:
 
 
 @contextlib.asynccontextmanager
-async def a_call(project: Project) -> AsyncIterator[tuple[Api, str, tuple[Caller, Caller]]]:
+async def a_call(project: Project, speech: Path | None = None) -> AsyncIterator[tuple[Api, str, tuple[Caller, Caller]]]:
     async with signed_in(project) as api:
         meeting = await api.create_meeting("In containers")
-        async with two_callers(url(project), meeting, project.daemon.from_outside) as callers:
+        async with two_callers(url(project), meeting, project.daemon.from_outside, speech) as callers:
             yield api, meeting, callers
 
 
@@ -99,6 +103,98 @@ async def test_a_call_is_recorded_into_the_object_store(administrator: Project) 
         await eventually(is_ready, 120, "the recording is not ready")
     kept = administrator.exec("seaweedfs", "sh", "-c", "du -s /data | cut -f 1")
     assert int(kept) > 100, "nothing in the object store"
+
+
+EVERY_JOIN_TRACED = "services: { control: { environment: { PARLEY_TRACE_RATIO: '1' } } }\n"
+ASK_INFERENCE = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8085/health').read())"
+WITHOUT_A_GPU = """
+services:
+  models:
+    command: ["parley models fetch && parley models build --triton /var/lib/parley/models/triton --device cpu"]
+  triton: { deploy: !reset null }
+"""
+DATA_OF_A_CALL = {
+    "gateway (nginx)": '"path":"/api/v1/meetings/M/join","status":200',
+    "PostgreSQL": r"\(2 rows\)",
+    "Redis (Valkey)": r"\S+",
+    "etcd": r'"participants":2',
+    "Kafka": r"meeting\.user_joined",
+    "S3 (SeaweedFS)": r"\S+",
+    "Prometheus": r'"value":\[[0-9.]+,"2"\]',
+    "Alertmanager": "Watchdog",
+    "Jaeger": r"sfu\.first_packet_in",
+}
+
+
+DATA_OF_CAPTIONS = {
+    "Triton (`compose.gpu.yaml`)": r'nv_inference_request_success\{model="[^"]+",version="1"\} [1-9]',
+    "MongoDB (`compose.mongodb.yaml`)": r"[1-9]",
+}
+
+
+def commands_of_topology() -> dict[str, str]:
+    """Return the commands of the document on the topology by system."""
+    text = (ROOT / "docs" / "pages" / "topology.md").read_text()
+    rows = [line.split(" | ") for line in text.replace("\\|", "\0").splitlines() if line.startswith("| ")][1:]
+    found = {row[0].removeprefix("| "): row[2].strip("`").replace("\0", "|") for row in rows}
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    return found | {"Kafka": blocks[0].strip()}
+
+
+def shows(project: Project, script: str, pattern: str) -> bool:
+    """Return True if a script's output has the pattern."""
+    path = project.directory / "topology.sh"
+    path.write_text(script)
+    settings = project.settings | {"COMPOSE_FILE": ":".join(project.files)}
+    return re.search(pattern, project.daemon.script(path, settings=settings)) is not None
+
+
+async def show(project: Project, meeting: str, expected: dict[str, str]) -> None:
+    """Run the commands of the document until each has shown the call."""
+    commands = commands_of_topology()
+    for system, pattern in expected.items():
+        script = f"cd {project.directory}\nM={meeting}\n{commands[system]} || true\n"
+        shown = functools.partial(asyncio.to_thread, shows, project, script, pattern.replace("/M/", f"/{meeting}/"))
+        await eventually(shown, 120, f"{system} does not show the call by: {commands[system]}")
+        print(system, "shows the call")
+
+
+@contextlib.asynccontextmanager
+async def variant(project: Project, *files: str, **settings: str) -> AsyncIterator[None]:
+    """Run other Compose files within the block, and the earlier ones after it."""
+    before = project.files
+    project.files = files
+    try:
+        await asyncio.to_thread(lambda: project.up(**settings))
+        await asyncio.to_thread(project.until_well)
+        yield
+    finally:
+        project.files = before
+        await asyncio.to_thread(project.up)
+
+
+async def test_every_system_has_data_of_a_call(administrator: Project) -> None:
+    (administrator.directory / "compose.traced.yaml").write_text(EVERY_JOIN_TRACED)
+    async with (
+        variant(administrator, *administrator.files, "compose.traced.yaml"),
+        a_call(administrator) as (_, meeting, callers),
+    ):
+        assert await callers[0].moves()
+        await show(administrator, meeting, DATA_OF_A_CALL)
+
+
+async def test_captions_by_triton_and_results_in_mongodb(administrator: Project) -> None:
+    """The overlay for GPUs, with what needs one taken away: the device, and models for it."""
+    (administrator.directory / "compose.without-a-gpu.yaml").write_text(WITHOUT_A_GPU)
+    overlays = ("compose.gpu.yaml", "compose.without-a-gpu.yaml", "compose.mongodb.yaml")
+    speech = administrator.directory.parent / "speech.wav"
+    write_speech(speech, [prompt("vm-options"), prompt("demo-thanks")])
+    async with variant(administrator, *administrator.files, *overlays, PARLEY_TRITON_IMAGE=TRITON):
+        async with a_call(administrator, speech) as (api, meeting, _):
+            file = await api.rest.upload_file(speech.read_bytes(), name="speech.wav", meeting=meeting)
+            await api.request("POST", "/ai/asr", {"file": file.id})
+            await show(administrator, meeting, DATA_OF_CAPTIONS)
+        print(administrator.exec("inference", "python", "-c", ASK_INFERENCE))
 
 
 async def test_a_setting_of_control_leaves_the_sfu_alone(administrator: Project) -> None:
@@ -231,13 +327,7 @@ async def test_every_overlay_at_once(administrator: Project) -> None:
     await eventually(lambda: served() == first, 60, "the certificate is not served")
     second = renew()
     await eventually(lambda: served() == second, 60, "the renewed certificate is not served within a minute")
-    said = administrator.exec(
-        "inference",
-        "python",
-        "-c",
-        "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8085/health').read())",
-    )
-    print(said)
+    print(administrator.exec("inference", "python", "-c", ASK_INFERENCE))
     reached = [*daemon.from_outside, "bash", "-c", "exec 3<>/dev/tcp/10.231.9.2/3478"]
     await asyncio.to_thread(subprocess.run, reached, check=True, timeout=10)
     async with a_call(administrator) as (api, meeting, callers):

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 from playwright.async_api import Page
@@ -69,13 +70,21 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def two_callers(url: str, meeting: str, prefix: Sequence[str]) -> AsyncIterator[tuple[Caller, Caller]]:
-    """Yield two Chromium pages in a meeting once both see and hear each other; `prefix` enters its namespace."""
-    async with chromium(prefix) as browser:
+async def two_callers(
+    url: str, meeting: str, prefix: Sequence[str], speech: Path | None = None
+) -> AsyncIterator[tuple[Caller, Caller]]:
+    """Yield two Chromium pages in a meeting once both see and hear each other; `prefix` enters its namespace.
+
+    With a file of speech, both speak, and agree to captions.
+    """
+    flags = () if speech is None else (f"--use-file-for-fake-audio-capture={speech}",)
+    async with chromium(prefix, flags) as browser:
         callers = []
         for name in ("Ada", "Grace"):
             page = await open_page(browser, f"{url}/m/{meeting}")
             await page.get_by_label("Your name").fill(name)
+            if speech is not None:
+                await page.get_by_label("I agree to captions of what I say").check()
             await page.locator("#join:not([disabled])").click()
             await page.locator(".tile").first.wait_for()
             callers.append(Caller(page))

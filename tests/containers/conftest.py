@@ -12,6 +12,7 @@ import pytest
 from tests.containers.daemon import DockerDaemon, docker_daemon
 from tests.containers.images import ROOT, make_images
 from tests.containers.project import Project, copy_of_deploy
+from tests.support.real_programs import FOLDER
 
 IMAGE = "parley:0.2.0"
 HOME = Path(os.environ.get("PARLEY_CONTAINERS_HOME") or ROOT / "build" / "containers")
@@ -23,6 +24,7 @@ def daemon() -> Iterator[DockerDaemon]:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # fixtures clean up after it
     plugins = HOME / "docker-config" / "cli-plugins"
     subprocess.run(["sh", Path(__file__).parent / "install.sh", plugins], check=True, stdout=sys.stderr)
+    subprocess.run(["sh", ROOT / "tests" / "real" / "get.sh", FOLDER], check=True, stdout=sys.stderr)
     with docker_daemon(HOME) as running:
         make_images(running)
         yield running

@@ -1,16 +1,21 @@
 """Images without a registry: a base made with debootstrap, and stand-ins for third-party images under their names.
 
-They are built from Debian's packages and PyPI, and match the originals in user, volumes, ports, arguments and signals.
+They are built from Debian's packages and PyPI, some from what `make real` got (`_PROGRAMS`). They match the originals
+in user, volumes, ports, arguments and signals.
 Names and tags are read from the Compose files, so a new tag there needs no change here. Programs in no package registry
 are left out (`WITHOUT`): Grafana, Loki and Alloy.
 """
 
+import contextlib
 import re
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.containers.daemon import DockerDaemon
+from tests.support.real_programs import found
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -18,6 +23,9 @@ COMPOSE = ROOT / "deploy" / "compose"
 SUITE = "trixie"
 WITHOUT = ("grafana", "loki", "alloy")
 _ALIKE = {"nginx-unprivileged": "nginx"}
+_PROGRAMS = {"jaeger": ("jaeger",), "kafka": ("kafka",), "mongo": ("ferretdb", "mongosh")}
+"""Programs and folders that images contain and no package has."""
+TRITON = "parley-triton:on-the-cpu"
 
 
 def named_in_compose() -> list[str]:
@@ -44,7 +52,28 @@ def make_images(daemon: DockerDaemon) -> None:
         name = image.rpartition("/")[2].partition(":")[0]
         folder = HERE / "images" / _ALIKE.get(name, name)
         if folder.is_dir():
-            build(daemon, image, folder, "--build-arg", f"PYTHON={python}")
+            with _with_programs(folder) as context:
+                build(daemon, image, context, "--build-arg", f"PYTHON={python}")
+    build(daemon, TRITON, HERE / "images" / "triton", "--build-arg", f"PYTHON={python}")
+
+
+@contextlib.contextmanager
+def _with_programs(folder: Path) -> Iterator[Path]:
+    """Return an image's folder; a copy of it with the programs inside if it needs some."""
+    names = _PROGRAMS.get(folder.name, ())
+    if not names:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="parley-image-") as place:
+        context = Path(shutil.copytree(folder, place, dirs_exist_ok=True))
+        for name in names:
+            program = found(name)
+            assert program is not None, f"{name} is missing: see `make real`"
+            if program.is_dir():
+                shutil.copytree(program, context / name, symlinks=True)
+            else:
+                shutil.copy2(program, context)
+        yield context
 
 
 def build(daemon: DockerDaemon, tag: str, folder: Path, *more: str) -> None:

@@ -36,7 +36,7 @@ class Project:
     def up(self, *services: str, **more: str) -> None:
         """Start stopped services and recreate changed ones, except those without an image."""
         self.settings |= more
-        self.compose("up", "--detach", "--pull", "never", "--no-build", *_WITHOUT, *services)
+        self.compose("up", "--detach", "--pull", "never", "--no-build", "--remove-orphans", *_WITHOUT, *services)
 
     def script(self, name: str, *arguments: str) -> str:
         """Run an operator's script: upgrade.sh, backup.sh, restore.sh."""

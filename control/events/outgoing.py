@@ -4,6 +4,7 @@
 
 import re
 import socket
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from yarl import URL
@@ -13,6 +14,7 @@ from foundation import public_http
 from foundation.addresses import is_public
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
+_MEDIA = frozenset({"http", "https", "rtsp", "rtsps"})
 _MAX_NAME = 253  # RFC 1035, in characters
 
 
@@ -40,15 +42,14 @@ def check_url(url: str, allow_private: bool) -> None:
 
 
 def check_media_url(url: str, allow_private: bool) -> None:
-    """Raise Problem 400 unless the URL is http or https to a name or public address. It may have a password."""
+    """Raise Problem 400 unless the URL is http(s) or rtsp(s) to a name or public address. It may have a password."""
     try:
-        parts = URL(url)
-        bare = str(parts.with_scheme("https").with_user(None)) if parts.scheme == "http" else str(parts.with_user(None))
+        scheme, host, port = (parts := urlsplit(url)).scheme, parts.netloc.rpartition("@")[2], parts.port
     except ValueError as error:
         raise Problem(400, "invalid_url", "This is not a URL.") from error
-    if parts.scheme not in {"http", "https"}:
-        raise Problem(400, "invalid_url", "The URL must begin with http or https.")
-    check_url(bare, allow_private)
+    if scheme not in _MEDIA or port == 0:
+        raise Problem(400, "invalid_url", "The URL must begin with https, http, rtsp or rtsps.")
+    check_url(urlunsplit(parts._replace(scheme="https", netloc=host)), allow_private)
 
 
 def is_forbidden(host: str) -> bool:

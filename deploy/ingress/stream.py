@@ -232,7 +232,7 @@ class Stream:
             async with asyncio.timeout(_NOTHING_SECONDS):
                 await self._known.wait()
         except TimeoutError as error:
-            raise Failed("The stream has neither H.264 video nor AAC audio.") from error
+            raise Failed("The stream has neither video nor audio that is supported.") from error
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SECOND_TRACK_SECONDS):
                 await self._knows_all.wait()

@@ -14,7 +14,7 @@ from foundation.background import cancel_all, note_failure
 from foundation.backoff import Backoff
 from foundation.control_requests import keep_reporting
 from foundation.failures import describe
-from ingress import metrics
+from ingress import metrics, rtsp_source
 from ingress.config import IngressConfig
 from ingress.control_client import ControlClient
 from ingress.stream import Failed, Stream
@@ -137,6 +137,9 @@ class Streams:
             await backoff.wait()
 
     async def _read(self, order: UrlOrder, attempts: int) -> None:
+        if rtsp_source.is_rtsp(order.url):
+            await self._play(order, attempts)
+            return
         process = await self.spare.take()
         try:
             process.order(self._config.height, order.url, private=order.private)
@@ -145,6 +148,18 @@ class Streams:
             await self.carry(stream)
         finally:
             await process.close()
+
+    async def _play(self, order: UrlOrder, attempts: int) -> None:
+        """Read a stream of an RTSP server, whose content is passed on like an encoder's."""
+        async with rtsp_source.opened(order) as source:
+            process = await self.spare.take()
+            try:
+                process.order(self._config.height, sound=source.sound)
+                stream = Stream(order.stream, "rtsp", self._config.instance, self._control, process)
+                stream.attempts = attempts
+                await self.carry(stream, source.feed(stream))
+            finally:
+                await process.close()
 
     def _note(self, order: UrlOrder, phase: StreamPhase, error: str) -> None:
         known = self._last.get(order.stream)

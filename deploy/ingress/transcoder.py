@@ -42,12 +42,21 @@ class Transcoder:
     def is_running(self) -> bool:
         return self._process.returncode is None
 
-    def order(self, height: int, url: str = "", *, form: str = "", private: bool = False) -> None:
+    def order(
+        self,
+        height: int,
+        url: str = "",
+        *,
+        form: str = "",
+        private: bool = False,
+        sound: tuple[str, int, int] = ("aac", 0, 0),
+    ) -> None:
         """Order the transcoding of the units that follow, or of a URL; with `private`, that may be in any network.
 
-        With `form`, the units are the content of a container.
+        With `form`, the units are the content of a container. `sound` is the decoder of audio, its rate and channels.
         """
-        self.put(Unit(UnitKind.STATE, False, 0, msgspec.json.encode(Order(height=height, url=url, form=form))))
+        order = Order(height=height, url=url, form=form, sound=sound)
+        self.put(Unit(UnitKind.STATE, False, 0, msgspec.json.encode(order)))
         if url:
             self._fetching = asyncio.create_task(_fetch(self._broker, private=private))
 

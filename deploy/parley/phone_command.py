@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import re
 
+from foundation.digest import Account
 from foundation.settings import Settings, SettingsError
 from parley import part_process
 from parley.part_configs import control_url, listener_certificate, node_secret, port_range
@@ -11,7 +12,6 @@ from parley.part_encryption import part_tls
 from phone import main as phone_main
 from phone.config import PhoneConfig, Trunk
 from phone.prompts import LANGUAGES
-from phone.sip.digest import Account
 
 _TRUNK = re.compile(r"sip:(\[[0-9a-fA-F:]+\]|[^\s:;@\[\]]+)(?::(\d{1,5}))?(?:;transport=(udp|tcp|tls))?")
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
+from foundation.digest import Account
 from foundation.part_tls import PartTls
-from phone.sip.digest import Account
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ The rules are those of LiveKit's server: a trunk is for its numbers, else for al
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from phone.sip.digest import Account, Gatekeeper
+from foundation.digest import Account, Gatekeeper
 from sfu.api.phone import InboundTrunk
 
 

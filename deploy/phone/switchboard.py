@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from foundation.background import cancel_all, keep_running
 from foundation.control_requests import keep_reporting
+from foundation.digest import Account, Gatekeeper
 from foundation.failures import describe
 from foundation.followed_certificate import ServedCertificate
 from phone import metrics
@@ -25,7 +26,6 @@ from phone.media import description
 from phone.media.description import Key, Unacceptable
 from phone.prompts import Prompts
 from phone.sip.dialog import Dialog
-from phone.sip.digest import Account, Gatekeeper
 from phone.sip.events import (
     Answered,
     Confirmed,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from foundation.broadcasts import OutputKind
 from foundation.media_units import Unit, UnitKind
-from recorder.broadcast.connecting import connect
+from foundation.outgoing_connections import connect
 from recorder.broadcast.output import Failed, Output
 from sfu.formats import amf0, flv
 from sfu.formats.rtmp import Kind, Publisher, Refused

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from foundation.background import cancel_all
 from foundation.broadcasts import MAX_SRT_LATENCY_MS, SRT_LATENCY_MS, OutputKind, SrtSecrets, read_srt_secrets
-from recorder.broadcast.connecting import allowed_addresses
+from foundation.outgoing_connections import allowed_addresses
 from recorder.broadcast.output import Failed, Output
 from recorder.broadcast.transport_stream import TransportStream
 from sfu.formats.srt import SEQUENCES

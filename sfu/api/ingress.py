@@ -17,7 +17,7 @@ from sfu.api.join_token import Source
 from sfu.api.plain_transport import PlainTrack, SrtpKey
 
 StreamPhase = Literal["waiting", "connecting", "live", "retrying", "ended"]
-StreamProtocol = Literal["rtmp", "srt", "url"]
+StreamProtocol = Literal["rtmp", "srt", "rtsp", "url"]
 
 NOBODY = "nobody"
 """The code of a refusal because the room is empty; the stream waits for the first participant."""

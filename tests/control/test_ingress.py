@@ -54,7 +54,7 @@ async def enter(host: Client, meeting: str, n: int = 1) -> None:
 async def test_a_url_is_read_by_one_ingress_while_somebody_is_there(host: Client) -> None:
     meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
     keys = f"/api/v1/meetings/{meeting}/stream-keys"
-    for url in ("https://10.0.0.1/a.m3u8", "rtsp://camera.example.org/", "https://0x7f.1/"):
+    for url in ("https://10.0.0.1/a.m3u8", "ftp://camera.example.org/", "rtsp://10.0.0.1/cam", "https://0x7f.1/"):
         wish = {"name": "Feed", "role": "publish", "source_url": url}
         assert (await host.refused("POST", keys, wish))[0] == 400
     made = await host.ok("POST", keys, {"name": "Feed", "role": "publish", "source_url": URL})

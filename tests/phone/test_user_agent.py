@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sipmessage import Request
 
-from phone.sip import digest
+from foundation import digest
+from foundation.digest import Account, Gatekeeper
 from phone.sip.dialog import Dialog, Phase
-from phone.sip.digest import Account, Gatekeeper
 from phone.sip.events import Ended, Invited, Offered, Pressed, Transferred
 from phone.sip.messages import MAX_BYTES, Flow, StreamFraming, parse, respond, split_values
 from phone.sip.registration import Registration

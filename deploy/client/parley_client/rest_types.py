@@ -1625,7 +1625,7 @@ class StreamReport(TypedDict):
 
     phase: Literal["connecting", "ended", "live", "retrying", "waiting"]
     since: str
-    protocol: Literal["rtmp", "srt", "url"]
+    protocol: Literal["rtmp", "rtsp", "srt", "url"]
     bits_per_second: int
     width: int
     height: int

@@ -54,7 +54,7 @@ class Transcoder:
         # With a URL, the socket is polled, and `select` does not see bytes that a reader has already buffered.
         self._in: BufferedIOBase | RawIOBase = unbuffered if order.url else peer.makefile("rb")
         self._video = VideoTranscoder(order.height)
-        self._audio = AudioTranscoder()
+        self._audio = AudioTranscoder(order.sound)
         self._state = State()
         self._told_skipped = 0
 

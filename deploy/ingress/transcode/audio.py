@@ -16,9 +16,10 @@ _MICROSECOND = Fraction(1, 1_000_000)
 
 
 class AudioTranscoder:
-    """Decodes AAC, or takes decoded audio, and encodes it."""
+    """Decodes audio, by default AAC, or takes decoded audio, and encodes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, sound: tuple[str, int, int] = ("aac", 0, 0)) -> None:
+        self._sound = sound
         self._decoder: av.AudioCodecContext | None = None
         self._resampler: av.AudioResampler | None = None
         self._form: tuple[str, str, int] | None = None
@@ -29,14 +30,18 @@ class AudioTranscoder:
         """The difference between positions in the stream and in the encoder (samples)."""
 
     def configure(self, config: bytes) -> None:
-        """Begin to decode AAC with an AudioSpecificConfig."""
-        decoder = av.CodecContext.create("aac", "r")
+        """Begin to decode, AAC with an AudioSpecificConfig."""
+        name, rate, channels = self._sound
+        decoder = av.CodecContext.create(name, "r")
         assert isinstance(decoder, av.AudioCodecContext)
-        decoder.extradata = config
+        if config:
+            decoder.extradata = config
+        elif rate:
+            decoder.sample_rate, decoder.layout = rate, "stereo" if channels == 2 else "mono"
         self._decoder = decoder
 
     def packet(self, us: int, data: bytes) -> list[Unit]:
-        """Decode a raw AAC frame; return units of Opus."""
+        """Decode a frame; return units of Opus."""
         if self._decoder is None:
             return []
         packet = av.Packet(data)

@@ -6,12 +6,14 @@ import msgspec
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The order to transcode the content of `url`, or, if it is empty, the units received over the socket.
 
-    With `form`, these are the content of a container of that format, as it arrives.
+    With `form`, these are the content of a container of that format, as it arrives. `sound` is FFmpeg's decoder of
+    units of audio, with rate and channels, 0 if the configuration has them.
     """
 
     height: int
     url: str = ""
     form: str = ""
+    sound: tuple[str, int, int] = ("aac", 0, 0)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

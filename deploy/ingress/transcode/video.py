@@ -32,10 +32,11 @@ class VideoTranscoder:
         self._last_us: int | None = None
 
     def configure(self, record: bytes) -> None:
-        """Begin to decode H.264 with an avcC record."""
+        """Begin to decode H.264: with an avcC record, or, if that is empty, with start codes and parameters within."""
         decoder = av.CodecContext.create("h264", "r")
         assert isinstance(decoder, av.VideoCodecContext)
-        decoder.extradata = record
+        if record:
+            decoder.extradata = record
         decoder.thread_count = 1  # each further thread delays the output by a frame
         self._decoder = decoder
 

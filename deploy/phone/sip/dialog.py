@@ -6,7 +6,7 @@ from enum import Enum
 
 from sipmessage import Request, Response
 
-from phone.sip.digest import Account
+from foundation.digest import Account
 from phone.sip.messages import Flow, new_tag, option_tags, seconds_in, tag_of, values_of
 from phone.sip.transactions import ServerTransaction
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from sipmessage import Request
 
+from foundation.digest import Gatekeeper
 from phone.sip.dialog import MIN_SESSION_SECONDS, Dialog, Phase
 from phone.sip.dialogs import Dialogs, Headers
-from phone.sip.digest import Gatekeeper
 from phone.sip.events import Confirmed, Invited, Offered, Pressed, Transferred
 from phone.sip.messages import (
     ALLOW,

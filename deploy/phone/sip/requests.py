@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from sipmessage import Response
 
-from phone.sip import digest
+from foundation import digest
+from foundation.digest import Account
 from phone.sip.dialog import Dialog
 from phone.sip.dialogs import Dialogs, Headers
-from phone.sip.digest import Account
 from phone.sip.messages import Flow, branch_of, compose, new_branch
 from phone.sip.transactions import TIMEOUT, ClientTransaction, State
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from sipmessage import Response
 
+from foundation.digest import Account
 from phone.sip.dialog import Dialog, Phase
 from phone.sip.dialogs import Dialogs, Headers
-from phone.sip.digest import Account
 from phone.sip.incoming import Gate, Incoming
 from phone.sip.messages import Flow, new_tag, parse
 from phone.sip.outgoing import Outgoing

@@ -810,7 +810,7 @@ export default {
   'stream-keys.reads': '{name}: reads {url}',
   'stream-keys.role': 'Program',
   'stream-keys.role-publish': 'Sends audio and video (WHIP, RTMP or SRT)',
-  'stream-keys.role-url': 'Is read from a URL (HLS, MP4)',
+  'stream-keys.role-url': 'Is read from a URL (HLS, MP4, RTSP)',
   'stream-keys.role-watch': 'Plays the meeting (WHEP)',
   'stream-keys.rtmp': 'RTMP address',
   'stream-keys.secret': 'Bearer token (WHIP) or stream key (RTMP)',

@@ -816,7 +816,7 @@ export default {
   'stream-keys.reads': '{name}：读取 {url}',
   'stream-keys.role': '用途',
   'stream-keys.role-publish': '向会议推流（WHIP、RTMP 或 SRT）',
-  'stream-keys.role-url': '从网址读取（HLS、MP4）',
+  'stream-keys.role-url': '从网址读取（HLS、MP4、RTSP）',
   'stream-keys.role-watch': '播放会议（WHEP）',
   'stream-keys.rtmp': 'RTMP 地址',
   'stream-keys.secret': '访问令牌（WHIP）或推流密钥（RTMP）',

@@ -39,6 +39,7 @@ _SUPPORTED: Mapping[str, set[str]] = {
         "metadata", "attributes", "room_config", "created_at", "updated_at",
     },
 }  # fmt: skip
+_NAMES: dict[Kind, str] = {"inbound": "trunk", "outbound": "trunk", "rule": "dispatch rule"}
 _ROOM = {"metadata", "agents", "empty_timeout", "departure_timeout", "max_participants"}
 
 
@@ -106,7 +107,7 @@ class _Resource:
             raise TwirpError("invalid_argument", "the id is required")
         row = await store.by_id(connection, key)
         if row is None or row.kind != self.kind:
-            raise TwirpError("not_found", f"object cannot be found: {key[:100]}")
+            raise TwirpError("not_found", f"requested sip {_NAMES[self.kind]} does not exist")
         return livekit_sip.opened(caller.services, row.id, row.kind, row.sealed)
 
     async def get(self, caller: Caller, key: str) -> Any:
@@ -321,11 +322,15 @@ async def list_rules(
 
 
 async def delete_trunk(caller: Caller, asked: "protocol.DeleteSIPTrunkRequest") -> "protocol.SIPTrunkInfo":
-    """Delete a trunk of either direction. Calls under way continue."""
+    """Delete a trunk of either direction, if it exists. Calls under way continue."""
     caller.sip("admin")
+    if not asked.sip_trunk_id:
+        raise TwirpError("invalid_argument", "the id is required")
     async with caller.services.pool.acquire() as connection, connection.transaction():
-        row = await store.by_id(connection, asked.sip_trunk_id) if asked.sip_trunk_id else None
-        resource = _OUTBOUND if row is not None and row.kind == "outbound" else _INBOUND
+        row = await store.by_id(connection, asked.sip_trunk_id)
+        if row is None or row.kind == "rule":
+            return protocol.SIPTrunkInfo(sip_trunk_id=asked.sip_trunk_id)
+        resource = _OUTBOUND if row.kind == "outbound" else _INBOUND
         known = await resource.delete(caller, connection, asked.sip_trunk_id)
     kind = protocol.SIPTrunkInfo.TRUNK_OUTBOUND if resource is _OUTBOUND else protocol.SIPTrunkInfo.TRUNK_INBOUND
     return protocol.SIPTrunkInfo(sip_trunk_id=known.sip_trunk_id, kind=kind, name=known.name, metadata=known.metadata)

@@ -66,7 +66,8 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Lock, grants, removals and sinks of a room. `participants` overrides the grants that join tokens carried.
 
     `elsewhere` lists participants who now belong in another room of the meeting (the main room or a breakout room). A
-    breakout room closes at `closes_at` (Unix milliseconds), when anyone still in it is sent to `returns_to`.
+    breakout room closes at `closes_at` (Unix milliseconds), when anyone still in it is sent to `returns_to`; so is
+    anyone in it when it has `ended`, unless the whole meeting has.
 
     `metadata` belongs to the application, and is sent to clients that understand it.
 

@@ -18,7 +18,7 @@ def apply(room: LiveRoom, desired: DesiredState, now: int) -> bool:
     demands = before is not None and before.consent != "required"
     for participant in room.own():
         code = _verdict(desired, participant)
-        destination = desired.elsewhere.get(participant.participant)
+        destination = desired.returns_to if desired.ended else desired.elsewhere.get(participant.participant)
         if code is not None:
             membership.put_out(room, participant, code, now)
         elif destination is not None:
@@ -28,8 +28,9 @@ def apply(room: LiveRoom, desired: DesiredState, now: int) -> bool:
         else:
             _keep(room, participant, desired, now)
     if before is not None:
-        _tell_all(room, before, desired)
+        _tell_all(room, before, desired, now)
     distribution.refresh_all(room, now)
+    close_when_due(room, now)
     return True
 
 
@@ -40,7 +41,7 @@ def _keep(room: LiveRoom, participant: Participant, desired: DesiredState, now: 
         _change_grants(room, participant, grants, now)
 
 
-def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> None:
+def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState, now: int) -> None:
     """Tell everyone about announcements, metadata, the shared state, and the time at which the room closes."""
     said = desired.announcement
     if said is not None and said != before.announcement:
@@ -51,6 +52,7 @@ def _tell_all(room: LiveRoom, before: DesiredState, desired: DesiredState) -> No
         room.broadcast(signaling.Shared(state=desired.shared))
     if desired.closes_at != before.closes_at:
         room.broadcast(signaling.Closing(at=desired.closes_at))
+        room.stir(now)  # a still room would look at the time too late
 
 
 def send_away(room: LiveRoom, participant: Participant, destination: Destination, now: int) -> None:
@@ -71,7 +73,7 @@ def close_when_due(room: LiveRoom, now: int) -> None:
 
 
 def _verdict(desired: DesiredState, participant: Participant) -> Code | None:
-    if desired.ended:
+    if desired.ended and desired.returns_to is None:
         return Code.ENDED
     if participant.participant in desired.removed:
         return Code.REMOVED

@@ -45,7 +45,7 @@ class LiveRoom(Room):
         self.is_still = False
 
     def stir(self, now: int) -> None:
-        """Note that media flows again, perhaps after the room was still."""
+        """Note that media flows again, or that something has a time now, perhaps after the room was still."""
         self.adaptation.stir(now)
         if self.is_still:
             self.is_still = False

@@ -24,6 +24,7 @@ _DETAILS = {
     Code.REASSIGNED: "You were moved to another room of this meeting.",
     Code.CONSENT_REQUIRED: "This meeting requires consent to being recorded.",
 }
+_REPEATED_MS = 60_000  # an announcement is repeated for this long to those who come
 _RESTARTS = (Code.SHUTDOWN, Code.MOVED)
 
 
@@ -31,14 +32,14 @@ def check_admission(room: LiveRoom, claims: JoinClaims, now: int) -> None:
     """Raise Refused (fatal) if the room's desired state does not admit the token's bearer."""
     desired = room.desired
     if desired is not None:
-        if desired.ended:
+        if desired.ended and desired.returns_to is None:
             raise Refused(Code.ENDED, _DETAILS[Code.ENDED], fatal=True)
         if claims.participant in desired.removed:
             raise Refused(Code.REMOVED, _DETAILS[Code.REMOVED], fatal=True)
         if claims.user is not None and claims.user in desired.banned_users:
             raise Refused(Code.BANNED, _DETAILS[Code.BANNED], fatal=True)
         closed = desired.closes_at is not None and room.context.unix_ms(now) >= desired.closes_at
-        if claims.participant in desired.elsewhere or closed:
+        if claims.participant in desired.elsewhere or closed or desired.ended:
             raise Refused(Code.REASSIGNED, _DETAILS[Code.REASSIGNED], fatal=True)
         back = claims.returning or claims.participant in room.participants
         if desired.locked and not back and not claims.grants.host:
@@ -138,6 +139,11 @@ def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool
         room.context.outbox.tell(participant.session, caption)
     if room.desired is not None and room.desired.closes_at is not None:
         room.context.outbox.tell(participant.session, signaling.Closing(at=room.desired.closes_at))
+    said = room.desired.announcement if room.desired is not None else None
+    if said is not None and room.context.unix_ms(now) - said.at < _REPEATED_MS:
+        # Whoever was between two rooms has not heard it.
+        heard = signaling.Announced(id=said.id, name=said.name, text=said.text, at=said.at)
+        room.context.outbox.tell(participant.session, heard)
     if resumed and participant.subscription is not None:
         subscribing.tell_offer(room, participant)
         room.touch(participant.subscription.subscribe_peer.peer.number)

@@ -46,7 +46,7 @@ async def test_two_browsers_go_to_a_breakout_room_and_come_back(deployment: Depl
 
         await panel.locator("input[name=announcement]").fill("Two minutes left")
         await panel.get_by_role("button", name="Send").click()
-        await expect(grace.locator(".toast")).to_contain_text(["Two minutes left"], timeout=30_000)
+        await expect(grace.locator(".banner-message")).to_contain_text("Two minutes left", timeout=30_000)
 
         await deployment.admin.request("POST", f"/meetings/{meeting}/breakouts/close", {"countdown_seconds": 3})
         await expect(grace.locator(".banner-breakout")).to_contain_text("closes in", timeout=30_000)

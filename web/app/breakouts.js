@@ -1,7 +1,8 @@
 /** Breakout rooms in the participants panel: hosts create, fill and close them; participants enter and leave them. */
 import { h, setText } from './dom.js';
-import { check, field, form } from './fields.js';
+import { check, field, form, iconButton } from './fields.js';
 import { duration, sentenceOf } from './format.js';
+import { icon } from './icons.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
@@ -12,11 +13,15 @@ const COUNTDOWN_SECONDS = 30;
 export class Breakouts {
   element = h('div', { class: 'breakouts', hidden: true });
   banner;
+  /** A host's message to all rooms: it stays until it is read, since notices of people who come and go would push it out. */
+  message;
   #room;
   #meeting;
   #signal;
   #shown = '';
   #notice = h('p');
+  #said = h('p');
+  #heard = '';
 
   /**
    * @param {import('/sdk/parley.js').Room} room @param {string} meeting of the main room
@@ -27,9 +32,11 @@ export class Breakouts {
     this.#meeting = meeting;
     this.#signal = signal;
     this.banner = h('div', { class: 'banner banner-breakout', role: 'status', hidden: true }, this.#notice);
+    this.message = h('div', { class: 'banner banner-message', role: 'status', hidden: true }, icon('chat'), this.#said,
+      iconButton('close', t('action.close'), { onclick: () => (this.message.hidden = true) }));
     room.addEventListener('closing', () => this.#count(), { signal });
     room.addEventListener('moving', ({ detail }) => toast(t('breakout.moving', { room: detail.title })), { signal });
-    room.addEventListener('announcement', ({ detail }) => toast(t('breakout.announced', { name: detail.name, text: detail.text })), { signal });
+    room.addEventListener('announcement', ({ detail }) => this.#tell(detail), { signal });
     const timer = setInterval(() => void this.#ask(), ASK_MS);
     const clock = setInterval(() => this.#count(), 500);
     signal.addEventListener('abort', () => [timer, clock].forEach(clearInterval));
@@ -39,6 +46,14 @@ export class Breakouts {
   /** Refresh immediately, for example because the panel was opened. */
   refresh() {
     void this.#ask();
+  }
+
+  /** Show a message, once: it is repeated to those who enter another room. @param {{id: string, name: string, text: string}} message */
+  #tell({ id, name, text }) {
+    if (id === this.#heard) return;
+    this.#heard = id;
+    setText(this.#said, t('breakout.announced', { name, text }));
+    this.message.hidden = false;
   }
 
   #count() {

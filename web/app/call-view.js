@@ -88,7 +88,7 @@ export class CallView {
     this.#tiles = new Tiles(call, { signal, showPeople: () => this.openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, recording.badge, this.#clock, this.#timer.element, call.encryption?.code && seal(call.encryption.code), connection.element),
-      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
+      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, this.#people.breakouts.message, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
       h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, this.#tiles.element, this.#alone, this.#captions.element, this.#reactions.element),
         this.#chat.element, this.#people.element, this.#panels),
       this.#bar.element);

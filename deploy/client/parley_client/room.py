@@ -471,7 +471,7 @@ def _note_of_rooms(state: RoomState, message: signaling.ServerMessage) -> None:
     """Handle messages about the meeting's other rooms; ignore the rest."""
     if isinstance(message, signaling.Move):
         state.moved = message
-    elif isinstance(message, signaling.Announced):
+    elif isinstance(message, signaling.Announced) and message not in state.announcements:
         _keep(state.announcements, message)
 
 

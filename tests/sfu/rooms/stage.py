@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pylibsrtp import Policy, Session
 
 from sfu.api import signaling
+from sfu.api.desired_state import DesiredState
 from sfu.api.facts import AnyFact
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims, Source
 from sfu.engine import create_engine
@@ -65,7 +66,14 @@ class Stage:
         self.facts: list[AnyFact] = []
         self.lose: Callable[[bytes], bool] = lambda _: False
 
-    def join(self, who: str, grants: Grants | None = None, room: str = "r", dialect: Dialect | None = None) -> Person:
+    def join(
+        self,
+        who: str,
+        grants: Grants | None = None,
+        room: str = "r",
+        dialect: Dialect | None = None,
+        desired: DesiredState | None = None,
+    ) -> Person:
         claims = JoinClaims(
             aud=AUDIENCE,
             jti=secrets.token_hex(4),
@@ -80,7 +88,7 @@ class Stage:
         waiting = Person.__new__(Person)
         self.people[session] = waiting
         waiting.told, waiting.session, waiting.closed = [], session, None
-        waiting.membership = self.node.join(claims, session, self.now, dialect=dialect)
+        waiting.membership = self.node.join(claims, session, self.now, dialect=dialect, desired=desired)
         self.deliver()
         return waiting
 

@@ -51,20 +51,45 @@ def test_a_breakout_room_counts_down_and_sends_everyone_back() -> None:
     assert "r" not in stage.node.rooms
 
 
-def test_what_is_said_to_all_rooms_is_told_once_and_not_to_who_comes_later() -> None:
+def test_a_room_closed_at_once_sends_everyone_back_at_once() -> None:
     stage = Stage()
     ann = stage.join("ann")
-    said = Announcement(id="a1", name="Host", text="Five minutes left", at=7)
+    stage.node.apply(STATE, stage.now)
+    stage.run(10 * SECOND)  # nobody speaks: the room looks at the time every five seconds only
+    at = stage.node.context.unix_ms(stage.now)
+    stage.node.apply(msgspec.structs.replace(STATE, version=2, closes_at=at, returns_to=MAIN), stage.now)
+    stage.deliver()
+    assert (ann.last(signaling.Move).meeting, ann.last(signaling.Error).code) == ("main", "reassigned")
+
+
+def test_a_breakout_room_that_ends_sends_everyone_back_unless_the_meeting_ends() -> None:
+    for place, code in ((MAIN, Code.REASSIGNED), (None, Code.ENDED)):
+        stage = Stage()
+        ann, ended = stage.join("ann"), msgspec.structs.replace(STATE, ended=True, returns_to=place)
+        stage.node.apply(ended, stage.now)
+        stage.deliver()
+        assert ann.last(signaling.Error).code == code.value
+        assert bool(ann.of(signaling.Move)) == (place is not None)
+        with pytest.raises(Refused) as refused:
+            stage.join("bob", desired=ended)
+        assert refused.value.code is code
+
+
+def test_what_is_said_to_all_rooms_is_told_once_and_to_those_who_come_within_a_minute() -> None:
+    stage = Stage()
+    ann = stage.join("ann")
+    said = Announcement(id="a1", name="Host", text="Five minutes left", at=stage.node.context.unix_ms(stage.now))
     stage.node.apply(STATE, stage.now)
     stage.node.apply(msgspec.structs.replace(STATE, version=2, announcement=said), stage.now)
     stage.node.apply(msgspec.structs.replace(STATE, version=3, announcement=said, locked=True), stage.now)
     stage.deliver()
     assert [message.text for message in ann.of(signaling.Announced)] == ["Five minutes left"]
-    other = Stage()
-    late = other.join("late")
-    other.node.apply(msgspec.structs.replace(STATE, version=3, announcement=said), other.now)
-    other.deliver()
-    assert not late.of(signaling.Announced)
+    stage.run(50 * SECOND)
+    assert [message.text for message in stage.join("mover", Grants(host=True)).of(signaling.Announced)] == [
+        "Five minutes left"
+    ]
+    stage.run(20 * SECOND)
+    assert not stage.join("late", Grants(host=True)).of(signaling.Announced)
 
 
 def test_a_recording_is_asked_for_by_who_may_record_alone() -> None:

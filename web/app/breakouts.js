@@ -59,7 +59,7 @@ export class Breakouts {
   #count() {
     const { closesAt } = this.#room;
     this.banner.hidden = closesAt === 0;
-    if (closesAt) setText(this.#notice, t('breakout.closes', { time: duration(closesAt - Date.now()) }));
+    if (closesAt) setText(this.#notice, t('breakout.closes', { time: duration(closesAt - this.#room.now()) }));
   }
 
   async #ask() {

@@ -153,8 +153,8 @@ export class CallView {
   }
 
   #tick() {
-    const { openedAt } = this.#call.room;
-    setText(this.#clock, openedAt ? duration(Date.now() - openedAt) : '');
+    const { room } = this.#call;
+    setText(this.#clock, room.openedAt ? duration(room.now() - room.openedAt) : '');
   }
 
   /** @param {string} action */

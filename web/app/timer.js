@@ -24,7 +24,7 @@ export class Timer {
 
   #update() {
     const { timer_ends_at: endsAt = 0 } = this.#room.shared;
-    const left = endsAt - Date.now();
+    const left = endsAt - this.#room.now();
     this.element.hidden = endsAt === 0 || left < -OVER_MS;
     if (this.element.hidden) return;
     this.element.classList.toggle('ending', left < LAST_SECONDS * 1000);

@@ -66,6 +66,8 @@ export class Room extends Emitter {
   closesAt = 0;
   /** Zero of the meeting clock that captions use (Unix ms). */
   openedAt = 0;
+  /** How much this device's clock is ahead of the server's (ms). */
+  #ahead = 0;
   /** @type {ConnectionState} */
   connection = { state: 'idle' };
 
@@ -337,6 +339,11 @@ export class Room extends Emitter {
     this.#signaling.send({ kind: 'media-control', track: published.track, muted, ...(tooSlow ? { too_slow: true } : {}) });
   }
 
+  /** The server's time (Unix ms), which `openedAt`, `closesAt` and `shared.timer_ends_at` refer to: a device's clock can be wrong. */
+  now() {
+    return Date.now() - this.#ahead;
+  }
+
   #uplinkChanged() {
     const camera = this.#publish.get('camera');
     if (camera) this.#tellMuted(camera);
@@ -348,6 +355,7 @@ export class Room extends Emitter {
     const again = this.participant !== '';
     this.participant = info.participant;
     this.openedAt = info.opened_at;
+    this.#ahead = Date.now() - info.now;
     this.grants = grantsOf(info.grants);
     this.recording = info.recording;
     this.captions = info.captions;

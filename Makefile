@@ -1,5 +1,5 @@
 # `make run` starts a meeting server, `make test` tests it; both install what they need into .venv first.
-.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks stack real containers kubernetes fuzz versions docs pictures clean
+.PHONY: run page packages test check deps venv bench test-sanitized test-network test-tasks test-lighthouse test-references references stack real containers kubernetes fuzz versions docs pictures clean
 # Containers often set this. Each part of each server of a test would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
@@ -64,6 +64,18 @@ test-network: deps .venv/.installed-dev
 # Five timed tasks in browsers, which use only what the page shows; PARLEY_PICTURES=folder saves a picture of each step.
 test-tasks: deps .venv/.installed-dev
 	@.venv/bin/pytest -s -p no:rerunfailures tests/tasks/bar_tasks.py $(PYTEST_ARGS)
+
+# Lighthouse's points for the first screens. It needs Node and the network, and a machine with nothing else to do.
+test-lighthouse: deps .venv/.installed-dev
+	@.venv/bin/pytest -s -p no:rerunfailures tests/tasks/bar_lighthouse.py $(PYTEST_ARGS)
+
+# Every screen beside its reference pictures; `make test` compares the widest in the light theme only. Differences are
+# in build/differences. `make references` renews the pictures after a change that was wanted.
+test-references: deps .venv/.installed-dev
+	@PARLEY_REFERENCES=all .venv/bin/pytest -q -p no:rerunfailures --timeout 900 tests/web/test_looks.py $(PYTEST_ARGS)
+
+references: deps .venv/.installed-dev
+	@PARLEY_REFERENCES=renew .venv/bin/pytest -q -p no:rerunfailures --timeout 900 tests/web/test_looks.py $(PYTEST_ARGS)
 
 # The whole topology on this machine, until Ctrl-C. `make real` first replaces its emulators.
 stack: deps .venv/.installed-dev

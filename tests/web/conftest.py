@@ -13,6 +13,7 @@ from tests.web.scripted import SECONDS, ScriptedServer, scripted_server
 
 FLAGS = (
     "--no-sandbox",
+    "--font-render-hinting=none",
     "--use-fake-device-for-media-stream=fps=10",
     "--use-fake-ui-for-media-stream",
     "--auto-select-desktop-capture-source=Entire screen",

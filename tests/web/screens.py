@@ -21,6 +21,8 @@ _TRACK = {"name": "Ada", "source": "microphone", "duration_ms": 61_000, "codec":
 _FILM = {"id": "f1", "state": "done", "progress": 0.4, "file": "film-f1-1.mp4", "bytes": 800_000}
 _FILM |= {"options": {"ranges": [[1000, 15000]]}, "created_at": "2026-11-25T10:00:00Z"}
 HOUR = timedelta(hours=1)
+NOW = datetime(2026, 11, 25, 10, 30, tzinfo=UTC)
+"""The time on these screens."""
 ACTIVITIES = {
     "polls": [
         {"id": "poll2", "question": "Lunch?", "options": ["Soup", "Bread"], "multiple": True, "closed_at": None,
@@ -43,7 +45,6 @@ PEOPLE = (
 
 def _planned() -> list[dict[str, Any]]:
     """Return meetings of the next days, the first in ten minutes."""
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
     plans = [
         ("Weekly sync", timedelta(minutes=10), {"recurrence": "FREQ=WEEKLY", "time_zone": "Asia/Tokyo"}),
         ("Interview: 王小明", timedelta(days=1), {"passcode_required": True, "settings": {"lobby": True}}),
@@ -53,9 +54,9 @@ def _planned() -> list[dict[str, Any]]:
         {
             "meeting": MEETING
             | {"id": f"p{number}", "title": title, "status": "scheduled", "host": USER["id"], "role": "host"}
-            | {"scheduled_start": (now + after).isoformat(), "scheduled_end": (now + after + HOUR).isoformat()}
+            | {"scheduled_start": (NOW + after).isoformat(), "scheduled_end": (NOW + after + HOUR).isoformat()}
             | more,
-            "next_start": (now + after).isoformat(),
+            "next_start": (NOW + after).isoformat(),
         }
         for number, (title, after, more) in enumerate(plans)
     ]
@@ -321,7 +322,7 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     recording = signaling_values.RecordingState(active=True, recording="r1", started_at=1, text="recording-1")
     await session.send(signaling.RecordingChanged(state=recording))
     await act(view, "people")
-    await expect(view.locator(".lobby-row").first).to_be_visible()
+    await expect(view.get_by_text("Katherine")).to_be_visible()
     await expect(view.locator(".breakouts")).to_be_visible()
     yield "people"
     await view.locator("[data-host=controls]").click()

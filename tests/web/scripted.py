@@ -8,6 +8,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp.web
@@ -123,6 +124,8 @@ class ScriptedServer:
         self.away = False
         """Set while files are answered as by a gateway whose server is down."""
         self.files: list[str] = []
+        self.extra: dict[str, Path] = {}
+        """Files besides the page's, by path."""
 
     @property
     def url(self) -> str:
@@ -198,6 +201,8 @@ class ScriptedServer:
             return aiohttp.web.json_response(
                 {"status": "degraded", "down": {"nodes": "do not answer: sfu-2", "files": "[Errno 28] no space"}}
             )
+        if request.path in self.extra:
+            return aiohttp.web.FileResponse(self.extra[request.path], headers={"Cache-Control": "max-age=3600"})
         path = (self.root / request.path.lstrip("/")).resolve()
         if not path.is_relative_to(self.root) or not path.is_file():
             path = self.root / "index.html"

@@ -1,4 +1,4 @@
-"""Looks of every screen in each language and theme: no complaint of axe-core, and readable colours.
+"""Looks of every screen in each language and theme: no complaint of axe-core, no unwanted change, readable colours.
 
 `PARLEY_PICTURES=folder` saves a picture of each, at three widths.
 """
@@ -12,14 +12,14 @@ import pytest
 from playwright.async_api import Browser, Page
 
 import web
+from tests.web import references
 from tests.web.conftest import open_page
-from tests.web.screens import inside, outside, prepare
+from tests.web.references import THEMES, WIDTHS
+from tests.web.screens import NOW, inside, outside, prepare
 from tests.web.scripted import ScriptedServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LANGUAGES = {"en-GB": "en", "zh-CN": "zh-CN"}
-THEMES = ("light", "dark")
-WIDTHS = {390: 844, 768: 1024, 1440: 900}
 PICTURES = os.environ.get("PARLEY_PICTURES")
 # Every rule in the first theme, and in the others those whose result depends on colours. No rule here needs the
 # text of style sheets, which axe-core would preload.
@@ -95,10 +95,13 @@ async def test_nothing_stands_in_the_way_of_anybody(
 ) -> None:
     prepare(server)
     found: list[str] = []
+    changed: list[str] = []
     # axe-core is no part of the page: its policy does not hold for it.
-    options: dict[str, Any] = {"locale": locale, "bypass_csp": True, "reduced_motion": "reduce"}
-    async with open_page(chromium, viewport={"width": 1280, "height": 800}, **options) as view:
+    options: dict[str, Any] = {"locale": locale, "bypass_csp": True, "reduced_motion": "reduce", "timezone_id": "UTC"}
+    async with open_page(chromium, viewport={"width": 1440, "height": 900}, **options) as view:
         await view.add_init_script(axe)
+        await references.use_fonts(view, server)
+        await view.clock.set_fixed_time(NOW)
         for walk in (outside, inside):
             async for name in walk(view, server):
                 assert await view.evaluate("document.documentElement.lang") == LANGUAGES[locale]
@@ -107,8 +110,9 @@ async def test_nothing_stands_in_the_way_of_anybody(
                 for theme in THEMES:
                     await wear(view, theme)
                     found += [f"{name}, {theme}, {locale}: {one}" for one in await view.evaluate(AXE, RULES[theme])]
+                    changed += await references.compare(view, name, theme, LANGUAGES[locale])
                     await picture(view, f"{name}-{theme}-{LANGUAGES[locale]}")
-    assert not found, "\n".join(found)
+    assert not found + changed, "\n".join(found + changed)
 
 
 async def test_colours_can_be_read(chromium: Browser, server: ScriptedServer) -> None:

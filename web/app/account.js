@@ -108,7 +108,7 @@ function authenticator(user) {
       }, code.element));
   };
   begin();
-  return h('div', {}, holder, h('details', { class: 'more-options' }, h('summary', {}, t('account.app-off')), form({
+  return h('div', {}, holder, h('details', { class: 'apart' }, h('summary', {}, t('account.app-off')), form({
     action: t('account.app-off-action'),
     manner: '',
     submit: async () => {

@@ -9,10 +9,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-LOGO_TYPES: Mapping[str, str] = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
+from foundation.pictures import PictureFile
+
 LOGO_PATH = "/brand/logo"
 _ICON = "/app/icon.svg"
 _TEXT = 4.5  # minimum contrast of text (WCAG 2.2, 1.4.3)
@@ -30,7 +30,7 @@ class Branding:
     """Appearance of the page. `links` are pairs of label and address; `tokens` are from `accent_tokens`."""
 
     name: str = "Parley"
-    logo: Path | None = None
+    logo: PictureFile | None = None
     tokens: Mapping[str, str] = field(default_factory=dict)
     links: tuple[tuple[str, str], ...] = ()
     imprint: str | None = None
@@ -47,7 +47,7 @@ class Branding:
         facts |= {"links": self.links, "imprint": self.imprint, "privacy": self.privacy}
         page = page.replace("Parley", html.escape(self.name))
         if self.logo is not None:
-            icon = f'<link rel="icon" href="{LOGO_PATH}" type="{LOGO_TYPES[self.logo.suffix]}"'
+            icon = f'<link rel="icon" href="{LOGO_PATH}" type="{self.logo.media_type}"'
             page = re.sub(r'<link rel="icon" href="[^"]*" type="[^"]*"', icon, page)
             page = page.replace(f'src="{_ICON}"', f'src="{LOGO_PATH}"')
         meta = f'<meta name="brand" content="{html.escape(json.dumps(facts))}" />'

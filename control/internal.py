@@ -22,6 +22,8 @@ from foundation import stored_settings
 from foundation.broadcasts import BroadcastReport
 from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.node_secret import carries_node_secret
+from foundation.pictures import Picture
+from foundation.settings import LIVE
 from sfu.api.desired_state import DesiredPoll
 from sfu.api.facts import FactAcknowledgement
 from sfu.api.ingress import CloseStream, IngressReport, KeyCheck, OpenStream
@@ -63,7 +65,10 @@ def _add_rooms(app: Quart, services: Services) -> None:
     @app.get(stored_settings.PATH)
     async def settings() -> Response:
         async with services.pool.acquire() as connection:
-            return _json(stored_settings.StoredSettings(dict(await live_settings.values(connection))))
+            values = await live_settings.values(connection)
+        # Pictures are large, and control alone shows them.
+        told = {name: value for name, value in values.items() if name in LIVE and LIVE[name].kind is not Picture}
+        return _json(stored_settings.StoredSettings(told))
 
     @app.get("/internal/v1/rooms/<room>/desired")
     async def desired(room: str) -> Response:

@@ -96,10 +96,10 @@ def install(app: Quart, services: Services) -> None:
         return await _send(root / "api-docs" / "index.html", services)
 
     async def logo() -> Response:
-        path = services.config.branding.logo
-        if path is None:
+        found = services.config.branding.logo
+        if found is None:
             raise not_found()
-        response = await file_response.send_file(request, path, branding.LOGO_TYPES[path.suffix], "no-cache")
+        response = await _made(found.content, found.media_type)
         response.headers["Content-Security-Policy"] = _LOGO_POLICY
         return response
 
@@ -142,11 +142,16 @@ async def _send(path: Path, services: Services) -> Response:
 async def _branded(body: bytes, content_type: str) -> tuple[Response, str]:
     """Return the response with a file that contains the brand, and its content coding."""
     coding = "gzip" if "gzip" in _accepted(request.headers.get("Accept-Encoding", "")) else ""
-    response = Response(gzip.compress(body, mtime=0) if coding else body, content_type=content_type)
+    return await _made(body, content_type, gzip.compress(body, mtime=0) if coding else None), coding
+
+
+async def _made(body: bytes, content_type: str, coded: bytes | None = None) -> Response:
+    """Return the response with content that is not a file, which is revalidated on each use."""
+    response = Response(body if coded is None else coded, content_type=content_type)
     response.set_etag(hashlib.sha256(body).hexdigest()[:32])
     response.headers["Cache-Control"] = "no-cache"
     await response.make_conditional(request)
-    return response, coding
+    return response
 
 
 def _accepted(header: str) -> set[str]:

@@ -10,13 +10,15 @@ from control.services import Services
 from control.store import audit, live_settings
 from control.store.live_settings import LiveSettingRow
 from foundation.hot_settings import STORED
+from foundation.pictures import Picture
 from foundation.setting_forms import CHOICES, MINIMA
 from foundation.setting_groups import GROUPS, Setting
 from foundation.settings import LIVE, SettingsError, from_json
 
 endpoints = Endpoints("administration", scope="admin")
 _GROUP_OF = {setting.name: group.key for group in GROUPS for setting in group.settings}
-_TYPES: dict[type, Literal["boolean", "integer", "list"]] = {bool: "boolean", int: "integer", list: "list"}
+_Kind = Literal["boolean", "integer", "list", "string", "picture"]
+_TYPES: dict[type, _Kind] = {bool: "boolean", int: "integer", list: "list", Picture: "picture"}
 
 Value = bool | int | str | list[str] | None
 
@@ -26,13 +28,14 @@ class ServerSetting(Answer, frozen=True, kw_only=True):
 
     `source` says where the value comes from. With `environment` (also flags), `file` or `etcd` the setting is `locked`:
     it can be changed only there, and `origin` says where exactly. `changed_at` and `changed_by` are of the last change
-    by an administrator; they are null if the default is in force.
+    by an administrator; they are null if the default is in force. A `picture` is set as a data: URL (SVG, PNG or WebP
+    in Base64), and is null here if it is a file of the server.
     """
 
     name: str
     group: str
     description: str
-    type: Literal["boolean", "integer", "list", "string"]
+    type: _Kind
     choices: list[str]
     minimum: int | None
     value: Value
@@ -85,7 +88,7 @@ async def change_server_settings(call: Call, body: ChangeServerSettings) -> Serv
             else:
                 await live_settings.put(connection, name, change["to"], call.user.user)
         if changes:
-            await audit.write(connection, call.actor, "change_settings", None, call.address, changes=changes)
+            await audit.write(connection, call.actor, "change_settings", None, call.address, changes=_noted(changes))
     await runtime.look(call.services.pool)
     return await _answer(call.services)
 
@@ -107,7 +110,21 @@ def _checked(services: Services, name: str, value: Value) -> Any:
         converted = from_json(setting, value)
     except SettingsError as error:
         raise _invalid(error) from error
-    return list(converted) if isinstance(converted, tuple) else converted
+    return _stored(converted)
+
+
+def _noted(changes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return changes for the audit log, with the type and size of pictures."""
+    pictures = {name for name in changes if LIVE[name].kind is Picture}
+    shown = {name: {key: value and Picture(value).shown() for key, value in changes[name].items()} for name in pictures}
+    return changes | shown
+
+
+def _stored(value: Any) -> Any:
+    """Return a value in the types of JSON."""
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Picture) else value
 
 
 def _invalid(error: SettingsError) -> Problem:
@@ -152,4 +169,6 @@ def _kind(source: str) -> Literal["default", "admin", "environment", "file", "et
 
 
 def _plain(value: Any) -> Value:
-    return list(value) if isinstance(value, tuple) else value
+    hidden = isinstance(value, Picture) and not value.is_inline
+    stored: Value = None if hidden else _stored(value)
+    return stored

@@ -16,7 +16,7 @@ from typing import Any
 from foundation.etcd import Etcd, EtcdConfig, EtcdUnavailable
 from foundation.etcd_outage import EtcdOutage
 from foundation.failures import describe
-from foundation.settings import LIVE, Settings, SettingsError, convert, read_toml
+from foundation.settings import LIVE, Settings, SettingsError, convert, read_toml, show
 
 _log = logging.getLogger(__name__)
 LIVE_SETTINGS_PREFIX = "/parley/settings/"  # of their keys in etcd
@@ -134,7 +134,7 @@ class LiveSettings:
                     self._appliers[name](value)
                 if self.apply_all is not None:
                     self.apply_all(changed)
-                _log.warning("%s changed to %s (from %s)", name, value, source)
+                _log.warning("%s changed to %s (from %s)", name, show(value), source)
             self.current = changed
         except ValueError as error:
             _log.warning("%s is unchanged: %s", name, describe(error))

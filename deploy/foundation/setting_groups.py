@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.pictures import Picture
 from foundation.worker_count import WorkerCount
 
 
@@ -76,7 +77,13 @@ _APPEARANCE = Group(
     "Appearance of the page",
     (
         Setting("brand_name", str, "Parley", "name of the product on the page", live=True),
-        Setting("brand_logo", Path, None, "square logo on the page: an SVG, PNG or WebP file; unset: Parley's"),
+        Setting(
+            "brand_logo",
+            Picture,
+            None,
+            "square logo on the page: an SVG, PNG or WebP file of at most 100,000 bytes; unset: Parley's",
+            live=True,
+        ),
         Setting(
             "brand_accent",
             str,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation import private_file
+from foundation.pictures import MAX_URL, Picture
 from foundation.setting_forms import CHOICES, FORMS, MINIMA
 from foundation.setting_groups import REMOVED, SETTINGS, Setting, variable_of
 
@@ -220,10 +221,13 @@ def from_json(setting: Setting, value: Any) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and setting.kind is not bool):
         raise SettingsError(f"{setting.name}: {value!r} is not {_JSON_NAMES.get(setting.kind, 'a text')}")
     texts = value if isinstance(value, list) else [value]
-    if len(texts) > _MAX_ITEMS or any(isinstance(one, str) and len(one) > _MAX_TEXT for one in texts):
+    longest = MAX_URL if setting.kind is Picture else _MAX_TEXT
+    if len(texts) > _MAX_ITEMS or any(isinstance(one, str) and len(one) > longest for one in texts):
         raise SettingsError(f"{setting.name}: the value is too long")
     if isinstance(value, str) and not value.strip():
         raise SettingsError(f"{setting.name}: the value is empty; null restores the default")
+    if setting.kind is Picture and not Picture(value).is_inline:
+        raise SettingsError(f"{setting.name}: a data: URL is needed; the server's own files are not for the page")
     if isinstance(value, (int, float)) and abs(value) > _MAX_NUMBER:
         raise SettingsError(f"{setting.name}: the number is too large")
     return convert(setting, value.strip() if isinstance(value, str) else value)
@@ -274,11 +278,11 @@ def read_toml(path: Path | None) -> dict[str, Any]:
 
 
 def show(value: Any) -> str:
-    """Return a value as text that `convert` accepts; "" for None."""
+    """Return a value as text that `convert` accepts, but for pictures in a data: URL; "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
         return ",".join(value)
-    return str(value)
+    return value.shown() if isinstance(value, Picture) else str(value)

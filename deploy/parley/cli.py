@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from foundation.pictures import Picture
 from foundation.setting_groups import GROUPS, REMOVED, Setting
 from foundation.settings import Settings, SettingsError, resolve
 from foundation.worker_count import WorkerCount
@@ -31,7 +32,7 @@ from parley.operator_flags import (
 Verb = Callable[[Settings, argparse.Namespace], int]
 """The `main` of a verb's module: takes the settings and the parsed flags, returns the process's exit code."""
 
-_METAVARS = {bool: "on|off", int: "N", float: "N", Path: "PATH", WorkerCount: "N|auto"}
+_METAVARS = {bool: "on|off", int: "N", float: "N", Path: "PATH", Picture: "PATH", WorkerCount: "N|auto"}
 _PRECEDENCE = (
     "No setting is required. A flag overrides the environment (PARLEY_SETTING, or PARLEY_SETTING_FILE with the name of"
     " a file that contains the value), which overrides the TOML file. Passwords and other secrets have no flags:"

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from control.branding import LOGO_TYPES, Branding, accent_tokens
+from control.branding import Branding, accent_tokens
 from control.config import (
     ControlConfig,
     KafkaAccess,
@@ -22,6 +22,7 @@ from control.config import (
     TurnConfig,
 )
 from control.identity.livekit_tokens import signing_keys
+from foundation import pictures
 from foundation.hot_settings import etcd_config
 from foundation.part_tls import PartTls, over_tls
 from foundation.settings import Settings, SettingsError, generated
@@ -225,9 +226,10 @@ def _as_browsers_say(origin: str) -> str:
 
 
 def _branding(settings: Settings) -> Branding:
-    logo = readable(settings, "brand_logo")
-    if logo is not None and logo.suffix not in LOGO_TYPES:
-        raise SettingsError(f"brand_logo: {logo} is not one of {', '.join(LOGO_TYPES)}")
+    try:
+        logo = pictures.read(settings["brand_logo"]) if settings["brand_logo"] else None
+    except ValueError as error:
+        raise SettingsError(f"brand_logo: {error}") from error
     try:
         tokens = accent_tokens(settings["brand_accent"]) if settings["brand_accent"] else {}
     except ValueError as error:

@@ -12,14 +12,17 @@ import pytest
 import web
 from control.branding import Branding, accent_tokens
 from control.config import ControlConfig
+from foundation import pictures
+from foundation.pictures import Picture
 from tests.control.harness import serving
 
 NAME = 'Ada & <b>"Co"'
 
 
 async def test_the_page_has_the_operators_name_logo_and_links(config: ControlConfig, tmp_path: Path) -> None:
-    logo = tmp_path / "logo.svg"
-    logo.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    file = tmp_path / "logo.svg"
+    file.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    logo = pictures.read(Picture(file))
     links = (("Help", "https://help.example"),)
     brand = Branding(name=NAME, logo=logo, tokens=accent_tokens("#7a1f5c"), links=links, imprint="https://a.example/i")
     config = dataclasses.replace(config, web_root=web.ROOT, branding=brand)

@@ -115,7 +115,6 @@ PATHS = {
     "models_dir": "models",
     "phone_prompts": "what callers hear",
     "recording_key": "a key alone",
-    "brand_logo": "read only",
     "tls_certificate": "read only",
     "tls_key": "read only",
     "parts_ca": "read only",

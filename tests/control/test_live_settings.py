@@ -1,6 +1,7 @@
 """Settings that administrators change: each takes effect at once, and in other processes soon after."""
 
 import contextlib
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 import aiohttp
 
 from control.config import ControlConfig
+from control.database import session
 from control.runtime_settings import RuntimeSettings
+from control.store import live_settings
 from foundation.hot_settings import LiveSettings
 from foundation.settings import LIVE, resolve
+from parley.config_command import with_stored
 from parley.part_configs import live_fields
 from tests.control.harness import NODE_SECRET, PASSWORD, Client, People, Server, serving
 from tests.control.test_ai_setup import administrator
@@ -18,6 +22,7 @@ from tests.support.waiting import eventually
 
 SETTINGS = "/api/v1/admin/settings"
 MEETINGS = "/api/v1/meetings"
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
 @contextlib.asynccontextmanager
@@ -63,13 +68,20 @@ async def test_each_change_takes_effect_in_the_next_request(config: ControlConfi
         await people.nobody().ok("POST", f"{meeting}/join", {"name": "Bob"})
         assert await host.refused("POST", f"{meeting}/join", {}) == (403, "full"), "the node would refuse the host too"
         await change(admin, brand_name="Huddle & Co", brand_links=["Help=https://example.org/help"], quota_bytes=5)
+        logo = f"data:image/svg+xml;base64,{b64encode(SVG).decode()}"
+        settings = await change(admin, brand_logo=logo)
+        assert (settings["brand_logo"]["type"], settings["brand_logo"]["value"]) == ("picture", logo)
+        async with host.session.get(f"{host.server.url}/brand/logo") as answer:
+            assert (answer.content_type, await answer.read()) == ("image/svg+xml", SVG)
+            assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
         page = (await people.nobody().call("GET", "/"))[1].decode()
-        assert "Huddle &amp; Co" in page and "https://example.org/help" in page
+        assert "Huddle &amp; Co" in page and "/brand/logo" in page and "https://example.org/help" in page
         url = f"{host.server.url}/api/v1/media/upload?name=a.bin"
         async with host.session.post(url, data=b"more than five", headers=host.headers) as answer:
             assert answer.status in {413, 507}, await answer.text()
-        entry = (await admin.ok("GET", "/api/v1/admin/audit?action=change_settings"))["entries"][0]
+        shown, entry = (await admin.ok("GET", "/api/v1/admin/audit?action=change_settings"))["entries"][:2]
         assert entry["detail"]["changes"]["quota_bytes"] == {"from": None, "to": 5}
+        assert shown["detail"]["changes"]["brand_logo"]["to"].startswith("data:image/svg+xml, ")
 
 
 async def test_what_is_wrong_or_set_elsewhere_changes_nothing(config: ControlConfig) -> None:
@@ -84,6 +96,10 @@ async def test_what_is_wrong_or_set_elsewhere_changes_nothing(config: ControlCon
             ({"limit_waiting": True}, (422, "invalid_setting")),
             ({"brand_links": ["javascript:alert(1)"]}, (422, "invalid_setting")),
             ({"brand_name": " "}, (422, "invalid_setting")),
+            ({"brand_logo": "/etc/passwd.svg"}, (422, "invalid_setting")),
+            ({"brand_logo": "data:image/png;base64,YWJj"}, (422, "invalid_setting")),
+            ({"brand_logo": "data:text/html;base64,YWJj"}, (422, "invalid_setting")),
+            ({"brand_logo": f"data:image/svg+xml;base64,{b64encode(SVG * 2_500).decode()}"}, (422, "invalid_setting")),
             ({"guests": False, "brand_accent": "#ffffff"}, (422, "invalid_setting")),
         ):
             assert await admin.refused("PATCH", SETTINGS, {"settings": values}) == refusal, values
@@ -97,6 +113,7 @@ async def test_other_processes_follow_and_a_new_one_begins_with_the_values(confi
     async with server_of(config, {}) as (_, people), serving(config) as other:
         admin = await administrator(people, config)
         await change(admin, max_participants=7, log_level="warning", registration_domains=["example.org"])
+        await change(admin, brand_logo=f"data:image/svg+xml;base64,{b64encode(SVG).decode()}")
         url, headers = f"{other.internal}/internal/v1/settings", {"Authorization": f"Bearer {NODE_SECRET}"}
         async with admin.session.get(url, headers=headers) as answer:
             stored = (await answer.json())["settings"]
@@ -107,4 +124,8 @@ async def test_other_processes_follow_and_a_new_one_begins_with_the_values(confi
     runtime = RuntimeSettings(replace(config, embedded=True), live, live_fields)
     async with serving(config, runtime):
         await eventually(lambda: runtime.config.max_participants == 7)
+        async with session(config.database_dsn) as connection:
+            told = with_stored(resolve({"log_level": "info"}, {}), await live_settings.rows(connection))
+        assert (told["max_participants"], told["log_level"]) == (7, "info")
+        assert told.source("max_participants").startswith("admin page (root, 20")
         assert runtime.config.registration_domains == ("example.org",)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from playwright.async_api import Page, expect
 
+from foundation.pictures import Picture
 from foundation.setting_forms import CHOICES, MINIMA
 from foundation.setting_groups import GROUPS
 from sfu.api import signaling, signaling_values
@@ -70,7 +71,7 @@ def server_settings(**changed: Any) -> dict[str, Any]:
     rows = []
     for group in GROUPS:
         for one in (setting for setting in group.settings if setting.live):
-            kind = {bool: "boolean", int: "integer", list: "list"}.get(one.kind, "string")
+            kind = {bool: "boolean", int: "integer", list: "list", Picture: "picture"}.get(one.kind, "string")
             default = list(one.default) if one.kind is list else one.default
             mine, locked = one.name in changed, one.name == "log_level"
             row = {"name": one.name, "group": group.key, "description": one.meaning, "type": kind, "default": default}

@@ -1,5 +1,7 @@
 """The pages of administrators."""
 
+from base64 import b64decode
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -8,6 +10,7 @@ from tests.web.screens import ADMINISTRATION, server_settings
 from tests.web.scripted import ScriptedServer
 
 __all__ = ["view"]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DELIVERY = {
     "id": 7, "kind": "meeting.ended", "state": "failed", "attempts": 5, "next_at": "2026-11-25T10:00:00Z",
@@ -71,7 +74,14 @@ async def test_settings_are_found_changed_refused_and_restored(view: Page, serve
     await view.get_by_label("Recordings of an account", exact=True).fill("7.5")
     await view.get_by_role("button", name="Save").click()
     await expect(view.get_by_role("alert").filter(has_text="too odd")).to_be_visible()
-    sent = [body["settings"] for method, _, body in server.requests if method == "PATCH"]
+    await view.get_by_role("searchbox").fill("brand_logo")
+    server.answers["PATCH", "/admin/settings"] = (200, server_settings(brand_logo=f"data:image/png;base64,{PIXEL}"))
+    file = {"name": "logo.png", "mimeType": "image/png", "buffer": b64decode(PIXEL)}
+    await view.get_by_label("Choose a picture").set_input_files([file])  # type: ignore[list-item]
+    await expect(view.locator("#setting-brand_logo-state")).to_contain_text("changed by Ada")
+    await expect(view.locator(".picture-choice img")).to_have_attribute("src", f"data:image/png;base64,{PIXEL}")
+    *sent, logo = [body["settings"] for method, _, body in server.requests if method == "PATCH"]
+    assert logo["brand_logo"].startswith("data:image/png;base64,")
     assert sent == [{"registration": "closed"}, {"registration": None}, {"recordings_quota_bytes": 7_500_000_000}]
 
 

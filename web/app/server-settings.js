@@ -8,11 +8,13 @@ import { toast } from './toasts.js';
 import { known, t } from './words.js';
 
 const GB = 1e9;
+/** The size of a logo, in pixels: as large as it is ever shown, on a screen with two pixels for each. */
+const PICTURE_SIDE = 128;
 /** What operators change most often comes first; groups that are not listed come last. */
 const ORDER = ['accounts-and-sign-in', 'meetings-and-media', 'retention-and-quotas', 'appearance-of-the-page', 'limits-on-requests', 'logs-and-traces'];
 
 /**
- * @typedef {{name: string, group: string, description: string, type: 'boolean'|'integer'|'list'|'string', choices: string[],
+ * @typedef {{name: string, group: string, description: string, type: 'boolean'|'integer'|'list'|'string'|'picture', choices: string[],
  *   minimum: number|null, value: any, default: any, source: string, origin: string|null, locked: boolean,
  *   changed_at: string|null, changed_by: string|null}} Setting
  */
@@ -186,8 +188,52 @@ function fieldOf(setting, id, edited) {
     const write = (/** @type {number|null} */ value) => (input.value = value === null ? '' : String(Number((value / scale).toFixed(3))));
     return { element: scale === 1 ? input : h('span', { class: 'with-unit' }, input, h('span', { 'aria-hidden': 'true' }, t('settings.gigabytes'))), input, immediate: false, read, write };
   }
+  if (setting.type === 'picture') return pictureField(setting, id, edited);
   const input = h('input', { id, class: 'input', type: 'text', spellcheck: 'false', autocomplete: 'off', maxlength: 1000, placeholder: setting.default === null ? t('settings.unset') : null, oninput: edited });
   return { element: input, input, immediate: false, read: () => input.value.trim() || null, write: (value) => (input.value = value ?? '') };
+}
+
+/** A picture, which is stored as soon as a file is chosen. @param {Setting} setting @param {string} id @param {() => void} edited */
+function pictureField(setting, id, edited) {
+  /** @type {string|null} */
+  let url = null;
+  const shown = h('img', { alt: '', width: 48, height: 48 });
+  const choose = async () => {
+    try {
+      url = await pictureUrl(input.files[0]);
+    } catch {
+      return toast(t('account.picture-failed'), 'problem');
+    } finally {
+      input.value = '';
+    }
+    return edited();
+  };
+  const input = h('input', { id, type: 'file', class: 'unseen', accept: 'image/svg+xml,image/*', onchange: () => void choose() });
+  const element = h('span', { class: 'picture-choice' }, shown, h('label', { class: 'button', for: id }, icon('image'), t('account.picture-choose')), input);
+  return {
+    element, input, immediate: true, read: () => url,
+    write: (/** @type {string|null} */ value) => shown.setAttribute('src', value ?? (setting.locked ? '/brand/logo' : '/app/icon.svg')),
+  };
+}
+
+/** Return a picture as a data: URL: SVG as it is, anything else scaled to fit a square; rejects if the file is not a picture. @param {File} file @returns {Promise<string>} */
+async function pictureUrl(file) {
+  let blob = /** @type {Blob} */ (file);
+  if (file.type !== 'image/svg+xml') {
+    const picture = await createImageBitmap(file);
+    const scale = PICTURE_SIDE / Math.max(picture.width, picture.height);
+    const canvas = new OffscreenCanvas(PICTURE_SIDE, PICTURE_SIDE);
+    const [width, height] = [picture.width * scale, picture.height * scale];
+    canvas.getContext('2d')?.drawImage(picture, (PICTURE_SIDE - width) / 2, (PICTURE_SIDE - height) / 2, width, height);
+    picture.close();
+    blob = await canvas.convertToBlob({ type: 'image/png' });
+  }
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
 }
 
 /** @param {Setting} setting @returns {boolean} */
@@ -197,7 +243,7 @@ function isBytes(setting) {
 
 /** @param {Setting} setting @param {any} value @returns {string} */
 function say(setting, value) {
-  if (value === null) return t(setting.type === 'integer' ? 'settings.unlimited' : 'settings.unset');
+  if (value === null) return t(setting.type === 'integer' ? 'settings.unlimited' : setting.type === 'picture' ? 'settings.picture-default' : 'settings.unset');
   if (setting.type === 'boolean') return t(value ? 'settings.on' : 'settings.off');
   if (setting.choices.length > 0) return sayChoice(setting, value);
   if (isBytes(setting)) return size(value);

@@ -1322,13 +1322,14 @@ class ServerSetting(TypedDict):
     """A setting. `value` is in force; `default` would be if nobody had set it. `source` says where
     the value comes from. With `environment` (also flags), `file` or `etcd` the setting is `locked`:
     it can be changed only there, and `origin` says where exactly. `changed_at` and `changed_by` are
-    of the last change by an administrator; they are null if the default is in force.
+    of the last change by an administrator; they are null if the default is in force. A `picture` is
+    set as a data: URL (SVG, PNG or WebP in Base64), and is null here if it is a file of the server.
     """
 
     name: str
     group: str
     description: str
-    type: Literal["boolean", "integer", "list", "string"]
+    type: Literal["boolean", "integer", "list", "picture", "string"]
     choices: list[str]
     minimum: int | None
     value: bool | int | str | list[str] | None

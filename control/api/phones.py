@@ -1,11 +1,11 @@
 """Telephones of a meeting: its numbers and PIN for callers, and calls that hosts place."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
-from control.api.paging import PageQuery, cut
+from control.api.paging import NamedQuery, cut
 from control.api.types import Answer, Body, Done, Text, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
@@ -63,10 +63,12 @@ class PhoneCall(Answer, frozen=True, kw_only=True):
     ended_at: Time | None
 
 
-class PhoneCallQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cursor` is the `next` of the previous page. `sort` is a field of the entries; a minus reverses the order."""
+class PhoneCallQuery(NamedQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the name, `direction` chooses calls that came in or were placed. `sort` is a field of
+    the entries; a minus reverses the order.
+    """
 
-    sort: Literal["created_at", "-created_at", "name", "-name"] = "-created_at"
+    direction: PhoneDirection | None = None
 
 
 class PhoneCalls(Answer, frozen=True, kw_only=True):
@@ -144,7 +146,8 @@ async def list_phone_calls(call: Call, meeting: str, query: PhoneCallQuery) -> P
     async with call.services.pool.acquire() as connection:
         await phones.end_silent(connection)
         rows = await phones.of_meeting(connection, meeting)
-    page, following = cut(PhoneCall, [_public(row) for row in rows], query)
+    found = [_public(row) for row in rows if query.direction in (None, row.direction)]
+    page, following = cut(PhoneCall, found, query)
     return PhoneCalls(calls=page, next=following)
 
 

@@ -111,6 +111,8 @@ async def test_hosts_call_telephones(host: Client) -> None:
     assert await host.refused("POST", calls, {"number": "nobody"}) == (400, "invalid_number")
     made = await host.ok("POST", calls, {"number": "+44 (20) 7946-0999", "name": "Bob", "keys": "1,2#"})
     assert (made["number"], made["phase"], made["name"]) == ("+442079460999", "waiting", "Bob")
+    for query, found in (("search=bo", 1), ("search=ann", 0), ("direction=out", 1), ("direction=in", 0)):
+        assert len((await host.ok("GET", f"{calls}?{query}"))["calls"]) == found
     assert (await told(host, "one")).dial == []
     (order,) = (await told(host, "one", free=1)).dial
     assert (order.call, order.number, order.keys) == (made["id"], "+442079460999", "1,2#")

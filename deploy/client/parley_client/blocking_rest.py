@@ -1249,9 +1249,15 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        direction: Literal["in", "out"] | None = None,
     ) -> types.PhoneCalls:
         """List the meeting's newest 200 calls, those under way and those that have ended."""
-        return self._loop.run(self._rest.list_phone_calls(meeting, limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(
+            self._rest.list_phone_calls(
+                meeting, limit=limit, cursor=cursor, sort=sort, search=search, direction=direction
+            )
+        )
 
     def iterate_phone_calls(
         self,
@@ -1260,9 +1266,15 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        direction: Literal["in", "out"] | None = None,
     ) -> Iterator[types.PhoneCall]:
         """Yield the entries of `list_phone_calls` from all pages."""
-        yield from self._loop.each(self._rest.iterate_phone_calls(meeting, limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(
+            self._rest.iterate_phone_calls(
+                meeting, limit=limit, cursor=cursor, sort=sort, search=search, direction=direction
+            )
+        )
 
     def hang_up_phone(self, meeting: str, phone_call: str) -> types.Done:
         """Hang up. The caller may call again; removing the participant prevents that."""

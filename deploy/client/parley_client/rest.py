@@ -1749,12 +1749,14 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        direction: Literal["in", "out"] | None = None,
     ) -> types.PhoneCalls:
         """List the meeting's newest 200 calls, those under way and those that have ended."""
         answer: types.PhoneCalls = await self._connection.request_json(
             "GET",
             f"/api/v1/meetings/{_quoted(meeting)}/phone/calls",
-            query={"limit": limit, "cursor": cursor, "sort": sort},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search, "direction": direction},
         )
         return answer
 
@@ -1765,10 +1767,14 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+        direction: Literal["in", "out"] | None = None,
     ) -> AsyncIterator[types.PhoneCall]:
         """Yield the entries of `list_phone_calls` from all pages."""
         while True:
-            page = await self.list_phone_calls(meeting, limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_phone_calls(
+                meeting, limit=limit, cursor=cursor, sort=sort, search=search, direction=direction
+            )
             for entry in page["calls"]:
                 yield entry
             cursor = page["next"]

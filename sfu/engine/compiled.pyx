@@ -12,7 +12,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from sfu.engine import checks, pacer, packet, peer_sender, pump, route, sequence_map, srtp, stream
+from sfu.engine import checks, contract, pacer, packet, peer_sender, pump, route, sequence_map, srtp, stream
 from sfu.engine.checks import confine
 from sfu.engine.contract import (
     Arrival,

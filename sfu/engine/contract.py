@@ -18,6 +18,11 @@ from sfu.machines.audio_levels import Voice
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.repair.receive_statistics import Received
 
+VERSION = 1
+"""The version of the calls between policy and the compiled engine: increase it with each change that an engine which
+was not rebuilt would get wrong. Such an engine refuses to load.
+"""
+
 Address = tuple[str, int]
 """An IP literal (no zone) and a port."""
 

@@ -107,6 +107,8 @@ class Pump:
         self._engine = engine
         self._direct = engine if isinstance(engine, DirectEngine) else None
         self._sockets = sockets
+        if self._direct is not None:
+            sockets.merge()
         self._ready: set[int] = set()
         self._budget = budget
         self._clock = clock

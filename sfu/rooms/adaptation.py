@@ -343,6 +343,8 @@ class Adaptation:
             is_last = _is_last(shown, options)
             loss = bandwidth.state.loss
             rate = subscriber.dips.sit_out(rate, carried, bandwidth.queueing, now, loss=loss, is_last=is_last)
+        if bandwidth is not None and demands:
+            bandwidth.show()
         if bandwidth is not None and any(self._is_new(downtrack) for downtrack in shown.values()):
             bandwidth.open(now)
         if bandwidth is not None and bandwidth.is_trying(now):

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _MAX_WATCHED = 2000
 _LOOK_SECONDS = 0.05  # the precision of measured times of up to a second
 _PRECISION = 0.05  # that of longer ones, as a part of the time; quiet people are looked at ever less often
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 25.0  # less than the time after which a peer that never connects is given up
 OUTCOMES = ("media", "quiet", "left", "no_media")
 _JOINS = Counter(
     "parley_sfu_joins",
@@ -46,7 +46,7 @@ class _Wait:
     """The wait for the first packet of one direction."""
 
     came: Callable[[Participant], bool]
-    promised: Callable[[Participant], bool]
+    promised: Callable[[Participant, int], bool]
     span: tracing.Span | None = None
     over: bool = False
 
@@ -200,12 +200,11 @@ class Attendances:
             return True
         if now - one.since < _PATIENCE_SECONDS:
             return False
-        promised = {direction: wait.promised(person) for direction, wait in one.waits.items() if not wait.over}
+        at = round(now * 1e9)
+        promised = {direction: wait.promised(person, at) for direction, wait in one.waits.items() if not wait.over}
         if one.media is None and any(promised.values()):
-            _log.warning(
-                "%s: %s has no media after %.0f s: neither UDP nor TCP reaches it",
-                one.room, one.participant, _PATIENCE_SECONDS,
-            )  # fmt: skip
+            reason = "it is connected, but gets nothing" if _is_reached(person) else "neither UDP nor TCP reaches it"
+            _log.warning("%s: %s has no media after %.0f s: %s", one.room, one.participant, _PATIENCE_SECONDS, reason)
         self._conclude(one, "no_media" if any(promised.values()) else "quiet", promised)
         return True
 
@@ -239,12 +238,25 @@ def _has_sent(person: Participant) -> bool:
     return person.publish is not None and any(stream.packets for stream in person.publish.streams.values())
 
 
-def _announces(person: Participant) -> bool:
-    return person.publish is not None and any(not track.is_quiet for track in person.publish.uptracks.values())
-
-
-def _expects(person: Participant) -> bool:
+def _is_reached(person: Participant) -> bool:
+    """Return True if ICE and DTLS have connected one of the participant's peers."""
     receiving = person.subscription or person.whep_player
-    return receiving is not None and any(
-        track.stream is not None and not track.paused for track in receiving.subscribe_peer.downtracks.values()
+    peers = [person.publish, receiving.subscribe_peer if receiving is not None else None]
+    return any(media is not None and media.peer.connected for media in peers)
+
+
+def _announces(person: Participant, _: int) -> bool:
+    """Return True if the participant wants to send, but is not connected; whoever is connected may just be silent."""
+    publish = person.publish
+    is_waiting = publish is not None and not publish.peer.connected
+    return is_waiting and any(not track.is_quiet for track in publish.uptracks.values())
+
+
+def _expects(person: Participant, now: int) -> bool:
+    """Return True if something that the participant watches or hears flows; muted people send nothing."""
+    receiving = person.subscription or person.whep_player
+    shown = [] if receiving is None else receiving.subscribe_peer.downtracks.values()
+    return any(
+        track.uptrack is not None and not track.paused and any(stream.active(now) for stream in track.uptrack.streams)
+        for track in shown
     )

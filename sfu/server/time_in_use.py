@@ -3,16 +3,24 @@
 Linux counts both in `/proc/thread-self/schedstat`.
 """
 
+import os
+import weakref
 from pathlib import Path
 
 _SCHEDSTAT = Path("/proc/thread-self/schedstat")
+_LONGEST = 100
 
 
 class TimeInUse:
     """Measures the share from one reading to the next."""
 
     def __init__(self, path: Path = _SCHEDSTAT) -> None:
-        self._path = path
+        """Open the counters of the calling thread; it is read several times a second, so it stays open."""
+        try:
+            self._counters: int | None = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, self._counters)
+        except OSError:
+            self._counters = None
         self._used: int | None = None
         self._at = 0
 
@@ -25,8 +33,10 @@ class TimeInUse:
         return min(1.0, (used - before) / (now - at))
 
     def _read(self) -> int | None:
+        if self._counters is None:
+            return None
         try:
-            running, waiting, _ = self._path.read_text().split()
+            running, waiting, _ = os.pread(self._counters, _LONGEST, 0).split()
             return int(running) + int(waiting)
         except (OSError, ValueError):
             return None

@@ -4,6 +4,7 @@
 def _disagreements():
     """Return the names of copies that differ from their originals, which means that this module is outdated."""
     copies = {
+        "contract.VERSION": (VERSION, contract.VERSION),
         "Codec.VP8": (CODEC_VP8, Codec.VP8),
         "Codec.VP9": (CODEC_VP9, Codec.VP9),
         "Codec.H264": (CODEC_H264, Codec.H264),

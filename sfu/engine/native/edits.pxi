@@ -22,6 +22,8 @@ cdef class EngineTable:
     def __cinit__(self):
         cdef State *state = &self.state
         state.slots = <Slot *>calloc(SLOT_COUNT, sizeof(Slot))
+        state.reading = <Reading *>calloc(1, sizeof(Reading))
+        state.read_bytes = <uint8_t *>malloc(MESSAGES_READ * MESSAGE_STRIDE)
         state.arena = <uint8_t *>malloc(ARENA_BYTES)
         state.arena_size = ARENA_BYTES
         state.entries = <OutEntry *>malloc(ARENA_ENTRIES * sizeof(OutEntry))
@@ -32,6 +34,9 @@ cdef class EngineTable:
         self.sources.entries = <Source *>calloc(64, sizeof(Source))
         if state.slots == NULL or state.arena == NULL or state.entries == NULL or self.sources.entries == NULL:
             raise MemoryError
+        if state.reading == NULL or state.read_bytes == NULL:
+            raise MemoryError
+        prepare_reading(state)
         self.peers = {}
         self.streams = {}
         self.routes = {}
@@ -49,6 +54,8 @@ cdef class EngineTable:
                 state.free_packets[k] = packet.next_free
                 free(packet)
         free(state.slots)
+        free(state.reading)
+        free(state.read_bytes)
         free(state.arena)
         free(state.entries)
         free(state.arrivals.items)

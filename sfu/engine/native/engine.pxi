@@ -156,10 +156,15 @@ cdef class CompiledEngine(BatchEngine):
             for rounds in range(RECEIVE_ROUNDS):
                 if state.waiting > 2 * BACKLOG_MAX:
                     break
-                with nogil:
-                    received = self._receive_from(local)
-                self._collect_leftovers(result, None)
-                if received < SLOT_COUNT:
+                received = 0
+                if self.reads[local]:
+                    with nogil:
+                        received = receive_messages(state, local)
+                while state.reading.first < state.reading.count:
+                    with nogil:
+                        self._take_messages(local)
+                    self._collect_leftovers(result, None)
+                if received < MESSAGES_READ:
                     break
         end_runs(state)
         return 0
@@ -227,11 +232,31 @@ cdef class CompiledEngine(BatchEngine):
             self.reads[<int>local] = False
         return 0
 
-    cdef int _receive_from(self, int local) noexcept nogil:
+    cdef void _take_messages(self, int local) noexcept nogil:
+        """Process the datagrams of the messages that were read last, until as many as there are slots are left to
+        policy.
+        """
         cdef State *state = &self.state
-        cdef int k
-        cdef int received = receive_messages(state, local, 0, SLOT_COUNT) if self.reads[local] else 0
-        for k in range(received):
-            state.slots[k].peer = self._peer_of(&state.slots[k].address, local)
-            receive_slot(state, k)
-        return received
+        cdef Reading *reading = state.reading
+        cdef Message *message
+        cdef Slot *slot
+        cdef int size
+        while reading.first < reading.count and state.leftovers.count < SLOT_COUNT:
+            message = &reading.messages[reading.first]
+            if reading.at == 0:
+                message.peer = self._peer_of(&reading.addresses[reading.first], local)
+            slot = &state.slots[state.leftovers.count]
+            size = min(message.segment, message.size - reading.at)
+            slot.size = min(size, SLOT_BYTES)
+            memcpy(slot.data, message.data + reading.at, slot.size)
+            memcpy(&slot.address, &reading.addresses[reading.first], ADDRESS_BYTES)
+            slot.local = local
+            slot.arrival = message.arrival
+            slot.dropped = message.dropped
+            slot.peer = message.peer
+            message.dropped = 0
+            reading.at += size
+            if reading.at >= message.size:
+                reading.first += 1
+                reading.at = 0
+            receive_slot(state, <int>(slot - state.slots))

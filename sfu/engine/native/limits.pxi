@@ -1,6 +1,8 @@
-# Sizes, bounds and times of the engine. Those shared with the Python engine have the same names there.
+# Sizes, bounds and times of the engine. Those shared with the Python engine have the same names there. MESSAGE_STRIDE is
+# an odd number of cache lines: buffers at multiples of 64 KiB would share one set of the cache.
 
 cdef enum:
+    VERSION = 1
     NO_TYPE = 255
     PASSED_COUNT = 4
     STAMPS_SIZE = 256
@@ -38,6 +40,10 @@ cdef enum:
     RATES_MAX = 8
     REPORTED_MAX = 8192
     SLOT_BYTES = 2048
+    ADDRESS_BYTES = 28
+    MESSAGES_READ = 64
+    MESSAGE_BYTES = 65536
+    MESSAGE_STRIDE = 67648
     ARENA_BYTES = 1 << 18
     ARENA_ENTRIES = 512
     OUTPUT_MARGIN = 2560

@@ -97,30 +97,43 @@ cdef void send_messages(State *state, int local, mmsghdr *messages, const int *s
         at += 1
 
 
-cdef int receive_messages(State *state, int local, int first, int limit) noexcept nogil:
-    """Receive up to `limit` datagrams of a socket into the slots from `first` on; return their number."""
-    cdef mmsghdr messages[SLOT_COUNT]
-    cdef iovec pieces[SLOT_COUNT]
-    cdef control_buffer controls[SLOT_COUNT]
-    cdef int k, count
+cdef void prepare_message(Reading *reading, int k) noexcept nogil:
+    """Let a message take a datagram again, after the kernel has changed its header."""
+    cdef msghdr *header = &reading.headers[k].msg_hdr
+    header.msg_namelen = sizeof(sockaddr_storage)
+    header.msg_controllen = sizeof(control_buffer)
+    header.msg_flags = 0
+
+
+cdef void prepare_reading(State *state) noexcept nogil:
+    cdef Reading *reading = state.reading
+    cdef msghdr *header
+    cdef int k
+    for k in range(MESSAGES_READ):
+        header = &reading.headers[k].msg_hdr
+        reading.messages[k].data = state.read_bytes + k * MESSAGE_STRIDE
+        reading.pieces[k].iov_base = reading.messages[k].data
+        reading.pieces[k].iov_len = MESSAGE_BYTES
+        header.msg_name = &reading.addresses[k]
+        header.msg_iov = &reading.pieces[k]
+        header.msg_iovlen = 1
+        header.msg_control = &reading.controls[k]
+        prepare_message(reading, k)
+
+
+cdef int receive_messages(State *state, int local) noexcept nogil:
+    """Receive up to MESSAGES_READ messages of a socket; return their number."""
+    cdef Reading *reading = state.reading
+    cdef Message *message
+    cdef msghdr *header
+    cdef int k, count, mark
     cdef int64_t now, offset, arrival
     cdef uint32_t drops
-    cdef Slot *slot
     if state.dropping[local] != state.filenos[local]:  # a different socket than before
         state.dropping[local] = state.filenos[local]
         state.kernel_drops[local] = 0
-    for k in range(limit):
-        slot = &state.slots[first + k]
-        pieces[k].iov_base = slot.data
-        pieces[k].iov_len = SLOT_BYTES
-        memset(&messages[k], 0, sizeof(mmsghdr))
-        messages[k].msg_hdr.msg_name = &slot.address
-        messages[k].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
-        messages[k].msg_hdr.msg_iov = &pieces[k]
-        messages[k].msg_hdr.msg_iovlen = 1
-        messages[k].msg_hdr.msg_control = &controls[k]
-        messages[k].msg_hdr.msg_controllen = sizeof(control_buffer)
-    count = recvmmsg(state.filenos[local], messages, limit, MSG_DONTWAIT, NULL)
+    reading.first = reading.at = reading.count = 0
+    count = recvmmsg(state.filenos[local], reading.headers, MESSAGES_READ, MSG_DONTWAIT, NULL)
     if count <= 0:
         if count < 0 and errno != EAGAIN and errno != EINTR:
             count_send_error(state, errno, 1)
@@ -128,15 +141,21 @@ cdef int receive_messages(State *state, int local, int first, int limit) noexcep
     now = clock_nanoseconds(CLOCK_MONOTONIC)
     offset = now - clock_nanoseconds(CLOCK_REALTIME)
     for k in range(count):
-        slot = &state.slots[first + k]
-        slot.size = messages[k].msg_len
-        slot.local = local
-        arrival = control_arrival(&messages[k].msg_hdr) + offset
+        message = &reading.messages[k]
+        header = &reading.headers[k].msg_hdr
+        message.size = reading.headers[k].msg_len
+        message.segment = control_merged(header)
+        if not 0 < message.segment < message.size:
+            message.segment = message.size
+        arrival = control_arrival(header) + offset
         # A wall clock that was set meanwhile must not move arrivals about.
-        slot.arrival = arrival if 0 <= now - arrival <= 1000000000 else now
-        state.marks[control_mark(&messages[k].msg_hdr)] += 1
-        drops = control_drops(&messages[k].msg_hdr)
-        state.waited = max(state.waited, now - slot.arrival)
-        slot.dropped = drops - state.kernel_drops[local] if drops > state.kernel_drops[local] else 0
+        message.arrival = arrival if 0 <= now - arrival <= 1000000000 else now
+        mark = control_mark(header)
+        state.marks[mark] += (message.size + message.segment - 1) // message.segment if message.segment else 1
+        drops = control_drops(header)
+        state.waited = max(state.waited, now - message.arrival)
+        message.dropped = drops - state.kernel_drops[local] if drops > state.kernel_drops[local] else 0
         state.kernel_drops[local] = max(drops, state.kernel_drops[local])
+        prepare_message(reading, k)
+    reading.count = count
     return count

@@ -373,6 +373,25 @@ cdef struct Slot:
     Peer *peer
     sockaddr_storage address
 
+cdef struct Message:
+    # What one message from a socket holds: a datagram, or several that the kernel has merged.
+    uint8_t *data
+    int size
+    int segment
+    int64_t arrival
+    uint32_t dropped
+    Peer *peer
+
+cdef struct Reading:
+    mmsghdr headers[MESSAGES_READ]
+    iovec pieces[MESSAGES_READ]
+    control_buffer controls[MESSAGES_READ]
+    sockaddr_storage addresses[MESSAGES_READ]
+    Message messages[MESSAGES_READ]
+    int count
+    int first
+    int at
+
 cdef struct OutEntry:
     Peer *peer
     uint32_t at
@@ -401,6 +420,8 @@ cdef struct State:
     Packet *free_packets[SIZE_CLASSES]
     int free_count[SIZE_CLASSES]
     Slot *slots
+    Reading *reading
+    uint8_t *read_bytes
     Runs sounds
     Runs others
     Run *open_run

@@ -27,6 +27,9 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 typedef struct evp_cipher_ctx_st evp_context;
 typedef struct evp_cipher_st evp_cipher;
@@ -191,7 +194,7 @@ static inline int tags_differ(const uint8_t *left, const uint8_t *right, int siz
 
 typedef union {
     struct cmsghdr header;
-    uint8_t bytes[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(int))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t)) + 2 * CMSG_SPACE(sizeof(int))];
 } control_buffer;
 
 /* Have the kernel split a message into datagrams of `size` bytes. */
@@ -237,6 +240,18 @@ static inline int control_mark(struct msghdr *message) {
             int value = 0;
             memcpy(&value, CMSG_DATA(header), header->cmsg_type == IP_TOS ? 1 : sizeof value);
             return value & 3;
+        }
+    }
+    return 0;
+}
+
+/* The size of each datagram but the last of those that the kernel has merged into this message, 0 for a single one. */
+static inline int control_merged(struct msghdr *message) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level == IPPROTO_UDP && header->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(header), sizeof size);
+            return size;
         }
     }
     return 0;

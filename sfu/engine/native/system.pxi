@@ -75,6 +75,7 @@ cdef extern from "native/system.h" nogil:
     int64_t control_arrival(msghdr *message)
     uint32_t control_drops(msghdr *message)
     int control_mark(msghdr *message)
+    int control_merged(msghdr *message)
     void prefetch(const void *at, int lines)
     int64_t clock_nanoseconds(clockid_t clock)
     cdef struct pollfd:

@@ -67,7 +67,7 @@ class Bandwidth:
         self._next_step = 0
         self._next_check = self._expected_by = now + _CHECK_NS
         self._checked_at = now
-        self._is_heard = False
+        self._is_heard = self._has_pictures = False
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
         self._folded = 0  # the time for which calm feedback is folded, 0 before the first
         self._bursts = BurstCapacity()
@@ -98,6 +98,14 @@ class Bandwidth:
         full.
         """
         return now < self._trial_until and self._estimator.is_free
+
+    def show(self) -> None:
+        """Note that pictures are about to be sent. While the link is starting, the feedback about each of their packets
+        is evaluated; sound alone says too little about a link.
+        """
+        self._has_pictures = True
+        if self._folded and self._estimator.is_starting:
+            self._fold(0)
 
     def open(self, now: int) -> None:
         """Note that a picture of unknown cost begins; its first seconds show its cost, and whether it fits."""
@@ -133,7 +141,7 @@ class Bandwidth:
         if isinstance(packet, rtcp.ReceiverEstimate):
             self._estimator.receiver_estimate(packet.bitrate, arrival)
         elif isinstance(packet, rtcp.TransportFeedback | rtcp.CongestionFeedback):
-            whole = self._estimator.is_starting
+            whole = self._estimator.is_starting and self._has_pictures
             if not whole and not self._folded:
                 self._fold(_FOLDED_NS)
             self._collect()

@@ -3,6 +3,7 @@
 import contextlib
 import selectors
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -14,9 +15,11 @@ import pytest
 from sfu.engine.contract import Drop, Engine, Outgoing, Result, RouteSource, StreamEntry
 from sfu.engine.pump import Pump
 from sfu.engine.pump_times import PumpTimes
-from sfu.engine.sockets import Sockets
+from sfu.engine.sockets import MAX_DATAGRAM, Sockets
 from sfu.formats import rtcp, rtp
 from tests.sfu.engine.table import AUDIO, VIDEO, Publisher, Subscriber, one_to_one, opus, vp8
+
+_UDP_SEGMENT = 103
 
 
 class Clock:
@@ -108,6 +111,23 @@ def test_counts_ecn_marks(world: World) -> None:
     while world.engine.progress(1).packets < 2:
         world.pump_once()
     assert world.pump.marks == {"ect1": 0, "ect0": 0, "ce": 2}
+
+
+def test_runs_that_the_kernel_does_not_split_are_taken_apart(world: World) -> None:
+    packets = protect(world.publisher, *(vp8(seq) for seq in range(1, 40)))
+    strays = [bytes([0, number]) + b"stun" for number in range(60)]
+    runs = [packets[:30], strays, packets[30:], strays]
+    for run in runs:
+        segment = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("@H", len(run[0])))]
+        world.near.sendmsg(run, segment, 0, world.sockets.addresses[0])
+    leftovers = []
+    while world.engine.progress(1).packets < 39 or len(leftovers) < 120:
+        leftovers += world.pump_once().leftovers
+    assert [leftover.data for leftover in leftovers] == 2 * strays
+    assert {leftover.source for leftover in leftovers} == {world.near.getsockname()}
+    assert world.pump.datagrams_read == 39 + 120
+    world.near.sendto(b"\0" + bytes(5000), world.sockets.addresses[0])
+    assert [len(leftover.data) for leftover in world.pump_once().leftovers] == [MAX_DATAGRAM]
 
 
 def test_keeps_within_its_budget_and_audio_overtakes(world: World) -> None:
@@ -360,7 +380,7 @@ import socket, sys, time
 from sfu.engine import create_engine
 from sfu.engine.contract import RouteSource, StreamEntry
 from sfu.engine.pump import Pump
-from sfu.engine.sockets import Sockets
+from sfu.engine.sockets import MAX_DATAGRAM, Sockets
 from tests.sfu.engine.table import VIDEO, Publisher, Subscriber, vp8
 engine = create_engine(sys.argv[1])
 sockets = Sockets(["127.0.0.1"], 0)

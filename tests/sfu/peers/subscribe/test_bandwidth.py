@@ -150,3 +150,37 @@ def test_media_that_waits_is_the_probe() -> None:
             bandwidth.control(rtcp.TransportFeedback(1, 5, 0, 0, 0, (0, 16, 32)), now * MS)
     assert bandwidth.probes == 1
     assert engine.padded < 2500
+
+
+class Asked(Budgets):
+    """Records how much detail was requested: foldings, and whether each message was evaluated whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folded: list[int] = []
+        self.whole: list[bool] = []
+
+    def fold(self, peer: int, longest: int) -> None:
+        self.folded.append(longest)
+
+    def observe(
+        self, peer: int, message: TransportFeedback | CongestionFeedback, now: int, *, whole: bool = False
+    ) -> FeedbackSummary | None:
+        self.whole.append(whole)
+        return super().observe(peer, message, now, whole=whole)
+
+
+def test_feedback_is_folded_until_pictures_begin_and_then_evaluated_whole() -> None:
+    engine = Asked()
+    engine.set_peer(PeerEntry(7))
+    bandwidth = Bandwidth(7, engine, engine, Outbox(), 0)
+    feedback = TransportFeedback(1, 2, 0, 0, 0, (None,))
+    bandwidth.control(feedback, SECOND)
+    bandwidth.handle_timer(2 * SECOND)
+    assert engine.whole == [False] and engine.folded and 0 not in engine.folded
+    bandwidth.show()
+    bandwidth.show()
+    assert engine.folded.count(0) == 1
+    bandwidth.handle_timer(3 * SECOND)
+    bandwidth.control(feedback, 3 * SECOND)
+    assert engine.whole == [False, True] and engine.folded[-1] == 0

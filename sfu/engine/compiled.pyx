@@ -101,6 +101,7 @@ cdef enum:
     DROP_BACKLOG_FULL = 23
     DROP_NOT_HANDED_ON = 24
     DROP_STALE = 25
+    DROP_SILENT = 26
 
 include "native/system.pxi"
 include "native/limits.pxi"

@@ -64,6 +64,7 @@ class Drop(IntEnum):
     BACKLOG_FULL = 23  # video left unread while too much waited to be forwarded
     NOT_HANDED_ON = 24  # for another worker on the same port, beyond the bound on handing on
     STALE = 25  # video that waited too long to be forwarded; its stream continues with a keyframe
+    SILENT = 26  # sound of a microphone into which nobody speaks, under overload
 
 
 class Datagram(NamedTuple):
@@ -441,6 +442,11 @@ class Engine(Protocol):
     def set_budget(self, peer: int, bits_per_second: int | None) -> None:
         """Pace the peer; None sends at once. Packets beyond the budget wait in the peer's queue for `release`."""
 
+    def copy_audio(self, peer: int, copies: int) -> None:
+        """Send each of the peer's audio packets again with the next one, and with the one after it if `copies` is 2; 0
+        stops it. Packets that arrived over 100 ms ago are not sent again, since their time has passed.
+        """
+
     def is_audio(self, datagram: Datagram) -> bool:
         """Return True if a datagram looks like RTP of a registered audio stream (unverified); the pump puts such
         first.
@@ -474,6 +480,11 @@ class Engine(Protocol):
 
     def leave_strays(self, limit: int) -> None:
         """Leave up to this many STRAY datagrams of a batch to policy (default none); the others are dropped."""
+
+    def spare_silence(self, spares: bool) -> None:
+        """Forward no sound of streams that tell levels and in which nobody has spoken for `route.SILENCE`, to save
+        time. Nothing is missing from the numbering, and sinks get all of it.
+        """
 
     def pace_feedback(self, pace: int) -> None:
         """Send feedback only every `pace` intervals, to save time."""

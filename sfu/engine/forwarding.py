@@ -8,7 +8,7 @@ from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.packet import Packet
 from sfu.engine.peer_sender import PeerSender, send_time
 from sfu.engine.reception import Peer
-from sfu.engine.route import STAMPS, Route, RoutedStream
+from sfu.engine.route import SILENCE, STAMPS, Route, RoutedStream
 from sfu.engine.sequence_map import MAX_GAP, Rewrite, Segment
 from sfu.engine.tally import Tally
 from sfu.machines.congestion.send_history import SentKind, SentPacket
@@ -60,6 +60,17 @@ class Forwarder:
         if stream.former:
             self._forward_late(stream, [packet for packet in packets if packet.is_late])
 
+    def leave_out(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
+        """Forward none of the packets; the numbering closes over them."""
+        for route in tuple(stream.routes):
+            for packet in packets:
+                if route.stream is stream and packet.ext_seq >= route.map.next_ext:
+                    route.map.skip(packet.ext_seq, whole_gap=packet.closes)
+        if stream.routes:
+            self._tally.drop(Drop.SILENT, len(packets))
+        if stream.former:
+            self._forward_late(stream, [packet for packet in packets if packet.is_late])
+
     def _sender(self, route: Route) -> PeerSender:
         return self._peers[route.entry.peer].sender
 
@@ -73,6 +84,7 @@ class Forwarder:
             and (pending is None or pending.stream is not stream)
             and sender.protector is not None
             and sender.destination is not None
+            and not (sender.copies and route.entry.is_audio)
             and packets[0].payload_type in route.entry.payload_types
             and route.layout.is_usual
             and route.has_settled
@@ -212,6 +224,11 @@ class Forwarder:
 
     def _emit(self, route: Route, segment: Segment[RoutedStream], packet: Packet, out_seq: int) -> None:
         self._sender(route).emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
+
+
+def is_silent(stream: RoutedStream, now: int) -> bool:
+    """Return True if a stream tells levels, and nobody has spoken in it for a while."""
+    return stream.progress.heard_at > 0 and now - stream.progress.spoke_at > SILENCE
 
 
 def _rewrite(route: Route) -> Rewrite:

@@ -16,6 +16,10 @@ from sfu.machines.congestion.send_history import SentKind, SentPacket
 _MASK32 = 0xFFFFFFFF
 PADDING_PACKETS = 16
 """The number of a route's newest packets that are used as padding, in turn."""
+MAX_COPIES = 2
+COPY_UNTIL = 100_000_000
+"""The age (ns) of an audio packet from which on a copy would be too late."""
+COPIES_APART = 10_000_000
 Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str], Layout]
 """Layouts in use, each shared by the routes that agree on it."""
 
@@ -34,6 +38,8 @@ class PeerSender:
         self.destination: Address | None = None
         self.local = 0
         self.transport_seq = 0
+        self.copies = 0
+        """The number of later audio packets with which each is sent again."""
         self.pacer: Pacer | None = None
         self.analyser: FeedbackAnalyser | None = None
         self.folds = 0
@@ -108,6 +114,23 @@ class PeerSender:
                 self._tally.drop(Drop.QUEUE_FULL)
             return
         self._send(numbered, now, outgoing)
+        route = numbered.route
+        if self.copies and route.entry.is_audio and not numbered.is_repair and numbered.out_seq == route.newest_sent:
+            self._send_copies(route, now, outgoing)
+
+    def _send_copies(self, route: Route, now: int, outgoing: list[Outgoing]) -> None:
+        """Send the packets before a route's newest one again."""
+        for out_seq in range(route.newest_sent - 1, route.newest_sent - 1 - self.copies, -1):
+            segment = route.map.find_out(out_seq)
+            packet = None
+            if segment is not None:
+                packet = segment.stream.get(segment.first_ext + out_seq - segment.first_out)
+            if segment is None or packet is None or not packet.payload or packet.is_above(segment.rewrite):
+                continue
+            if now - packet.arrival > COPY_UNTIL:
+                continue
+            if route.may_retransmit(out_seq, now, COPIES_APART):
+                self._send(Numbered(route, segment, packet, out_seq, True), now, outgoing)
 
     def forget_queued(self, route: Route) -> int:
         """Drop a route's waiting packets; return their number."""

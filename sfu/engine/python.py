@@ -19,9 +19,9 @@ from sfu.engine.contract import (
     SrtpKeys,
     StreamEntry,
 )
-from sfu.engine.forwarding import Forwarder
+from sfu.engine.forwarding import Forwarder, is_silent
 from sfu.engine.packet import Packet, equalise
-from sfu.engine.peer_sender import Layouts, PeerSender
+from sfu.engine.peer_sender import MAX_COPIES, Layouts, PeerSender
 from sfu.engine.reception import Peer, Reception
 from sfu.engine.route import Route, RoutedStream
 from sfu.engine.srtp import check_keys
@@ -49,6 +49,7 @@ class PythonEngine:
         self._tally = Tally()
         self._runs = 0
         self._feedback_pace = 1
+        self._spares_silence = False
         self._stray_limit = 0
 
     def set_peer(self, entry: PeerEntry) -> None:
@@ -208,6 +209,11 @@ class PythonEngine:
             raise ValueError("a budget must be positive or None")
         self._peers[peer].sender.set_budget(bits_per_second)
 
+    def copy_audio(self, peer: int, copies: int) -> None:
+        if not 0 <= copies <= MAX_COPIES:
+            raise ValueError(f"at most {MAX_COPIES} copies")
+        self._peers[peer].sender.copies = copies
+
     def is_audio(self, datagram: Datagram) -> bool:
         peer = self._peer_of(datagram)
         data = datagram.data
@@ -258,6 +264,9 @@ class PythonEngine:
 
     def leave_strays(self, limit: int) -> None:
         self._stray_limit = limit
+
+    def spare_silence(self, spares: bool) -> None:
+        self._spares_silence = spares
 
     def pace_feedback(self, pace: int) -> None:
         self._feedback_pace = pace
@@ -337,7 +346,10 @@ class PythonEngine:
             for index, packet in enumerate(packets):
                 packet.run = self._runs
                 packet.run_index = index
-            forwarder.forward(stream, packets)
+            if self._spares_silence and stream.is_audio and is_silent(stream, now):
+                forwarder.leave_out(stream, packets)
+            else:
+                forwarder.forward(stream, packets)
 
 
 def _same_ssrcs(left: RouteEntry, right: RouteEntry) -> bool:

@@ -15,6 +15,8 @@ from sfu.engine.stream import Stream
 
 RoutedStream: TypeAlias = Stream["Route"]
 """A stream, with the routes that carry it."""
+SILENCE = 3_000_000_000
+"""The time (ns) without speech after which a microphone counts as silent: longer than a pause within speech."""
 STAMPS = 256
 """The number of packets whose stamps are remembered if there is no RTX, so that a NACK gets the same bytes."""
 RETRANSMISSIONS = 256

@@ -2,8 +2,9 @@
 
 Steps, from the first to the last:
 
-* unread layers: in more and more rooms, the largest first, layers that nobody watches are not read at all; statistics,
-  feedback and reports are sent less often;
+* silence, and unread layers: sound of microphones into which nobody speaks is not forwarded, since single packets of
+  sound are most of the work in many small rooms; in more and more rooms, the largest first, layers that nobody watches
+  are not read at all; statistics, feedback and reports are sent less often;
 * small pictures: in more and more rooms, the largest first, cameras are sent as small pictures only;
 * sound only: in more and more rooms, the largest first, cameras are paused;
 * screens: shared screens are paused too.
@@ -12,7 +13,8 @@ A node is overloaded if, for three windows of time in a row, everything that it 
 in CoDel, not one left by a pause, which drains), its policy is late, or more than 2 % of the packets are lost in its
 sockets and backlogs. Fewer are not enough: another program may have had the processor for a moment. If only policy is
 late, video stays, since pausing and resuming it is work for policy; and video that was left out comes back, since
-policy has its share of the time anyway, and would use all that video leaves.
+policy has its share of the time anyway, and would use all that video leaves. A process that was stopped for a moment
+gets a second to catch up: what has waited meanwhile, and what the sockets lost, says nothing about the load.
 
 If packets are in time and the node has time to spare, it takes a step back, then two, then four. If that was too much,
 the steps are taken again, and the next attempt waits twice as long, unless the load has clearly fallen.
@@ -34,6 +36,7 @@ _EFFECT_NS = 300_000_000  # until a step shows once policy has applied it room b
 _LONGEST_PENDING_NS = 1_000_000_000  # the longest wait for that
 _STEPS_FOR_ALL = 10  # steps at once if no packet was in time; fewer in proportion to the share of late packets
 _MOST_STEPS = 5  # the most steps at once
+_STOPPED_NS = 1_000_000_000  # after a moment in which the process did not run
 _SPARE = 0.88  # below this share of time in use, a step back is due
 _MOST_BACK = 8  # the most steps back at once
 _CLEARLY_SPARE = 0.7  # below this share of time in use, the load has clearly fallen
@@ -44,6 +47,9 @@ _SOUND_STEPS = 10
 _FIRST_WAIT_NS = 3 * WINDOW_NS
 _LONGEST_WAIT_NS = 2_400_000_000
 _PROVEN_NS = 1_000_000_000
+_SILENCE_NS = 30_000_000_000
+"""The time for which silent microphones rest after the last step: nobody misses them, and the time that they save would
+look like time to spare for all that was left out before."""
 
 _FIRST_UNREAD = 1
 _FIRST_SMALL = _FIRST_UNREAD + _UNREAD_STEPS
@@ -53,10 +59,12 @@ LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """The work left out. `unread`, `small` and `sound_only` are shares of all participants, 0 to 1; the largest rooms
-    come first, and in a room those who have not spoken. `sparing` makes statistics, feedback and reports rarer.
+    """The work left out. `silence` is the sound of silent microphones. `unread`, `small` and `sound_only` are shares of
+    all participants, 0 to 1; the largest rooms come first, and in a room those who have not spoken. `sparing` makes
+    statistics, feedback and reports rarer.
     """
 
+    silence: bool = False
     sparing: bool = False
     unread: float = 0.0
     small: float = 0.0
@@ -71,7 +79,7 @@ NOTHING = Shed()
 class Measured:
     """Measurements of a window: `waited`, the shortest wait of a packet (ns); `behind`, the wait for policy (ns);
     packets `lost` in sockets and backlogs; packets `read`; `busy`, the share of the time in use; `is_pending`, whether
-    rooms wait for earlier steps to be applied.
+    rooms wait for earlier steps to be applied; `was_stopped`, whether the process was not allowed to run for a while.
     """
 
     waited: int
@@ -80,6 +88,7 @@ class Measured:
     read: int
     busy: float
     is_pending: bool = False
+    was_stopped: bool = False
 
     @property
     def is_short(self) -> bool:
@@ -119,15 +128,18 @@ class Shedding:
         self._growth = 0.0
         self._back = 0
         """The number of steps taken back last, unless more was left out since."""
-        self._took_back_at = self._left_out_at = self._pending_at = -2 * _PROVEN_NS
+        self._took_back_at = self._left_out_at = self._pending_at = self._stopped_at = -2 * _PROVEN_NS
         self._wait = _FIRST_WAIT_NS
+        self._spares_silence = False
+        self._spares_silence_until = 0
 
     @property
     def shed(self) -> Shed:
         """The work to leave out now."""
         if self.step == 0:
-            return NOTHING
+            return Shed(silence=self._spares_silence)
         return Shed(
+            silence=True,
             sparing=True,
             unread=_share(self.step - _FIRST_UNREAD + 1, _UNREAD_STEPS),
             small=_share(self.step - _FIRST_SMALL + 1, _SMALL_STEPS),
@@ -138,20 +150,31 @@ class Shedding:
     def update(self, measured: Measured, now: int) -> bool:
         """Take a window; return whether `shed` changed."""
         before = self.step
-        self._short_windows = self._short_windows + 1 if measured.is_short else 0
-        self._late_windows = self._late_windows + 1 if measured.is_media_late else 0
+        if measured.was_stopped:
+            self._stopped_at = now
+        is_excused = now - self._stopped_at < _STOPPED_NS
+        is_short, is_media_late = (not is_excused and is_bad for is_bad in (measured.is_short, measured.is_media_late))
+        self._short_windows = self._short_windows + 1 if is_short else 0
+        self._late_windows = self._late_windows + 1 if is_media_late else 0
         growth = measured.growth(self._before)
         if measured.is_pending and now - max(self._left_out_at, self._took_back_at) < _LONGEST_PENDING_NS:
             self._pending_at = now
         changed_at = max(self._left_out_at, self._took_back_at, self._pending_at)
-        if not (measured.is_media_late if self.step >= _FIRST_SMALL else measured.is_short):
+        if not (is_media_late if self.step >= _FIRST_SMALL else is_short):
             self._take_back(measured, now)
         elif now - changed_at >= _EFFECT_NS and not self._is_enough(measured):
             # The smaller value of two windows, since a pause affects only one.
             lost = min(measured.lost_share, self._before.lost_share)
             self._leave_out(max(lost, min(growth, self._growth)), now)
         self._before, self._growth = measured, growth
-        return self.step != before
+        return self._spare_silence(now) or self.step != before
+
+    def _spare_silence(self, now: int) -> bool:
+        """Let silent microphones rest, or no longer; return whether this changed."""
+        if self.step:
+            self._spares_silence_until = now + _SILENCE_NS
+        before, self._spares_silence = self._spares_silence, now < self._spares_silence_until
+        return self._spares_silence != before
 
     def _is_enough(self, measured: Measured) -> bool:
         """Return True if the steps taken suffice, or if it is too early to tell."""

@@ -16,6 +16,7 @@ _SPARING_PACE, _SPARING_FEEDBACK_PACE = 5, 3
 def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) -> list[LiveRoom]:
     """Apply each room's share of the shedding; return the rooms whose share has changed."""
     context.pace = _SPARING_PACE if shed.sparing else 1
+    context.engine.spare_silence(shed.silence)
     context.engine.pace_feedback(_SPARING_FEEDBACK_PACE if shed.sparing else 1)
     ordered = sorted(rooms, key=lambda room: (bool(room.recorded), -len(room.participants), room.opened_at))
     everyone = sum(len(room.participants) for room in ordered)

@@ -13,6 +13,11 @@ from sfu.server.time_in_use import TimeInUse
 _CALM_NS = 10_000_000_000
 """The time after an overload during which a node still takes no new rooms."""
 
+_LONG_WINDOW_NS, _STOPPED = 3 * WINDOW_NS, 0.5
+"""A window that is so long, and less than this share of it in use, means that the process was stopped; if it had only
+had no processor, all of the time would count as in use.
+"""
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +59,7 @@ class OverloadWatch:
     def _end_window(self, now: int) -> None:
         self.waited = self._waited or 0
         self._waited = None
-        self._window_ends = now + WINDOW_NS
+        elapsed, self._window_ends = now - self._window_ends + WINDOW_NS, now + WINDOW_NS
         drops = self._pump.drops
         lost = self._pump.receive_buffers().dropped + drops[Drop.BACKLOG_FULL] + drops[Drop.STALE]
         self.behind = self._node.behind(now)
@@ -68,12 +73,13 @@ class OverloadWatch:
             read - self._read_before,
             busy,
             is_pending=self._node.is_rationing,
+            was_stopped=in_use is not None and elapsed > _LONG_WINDOW_NS and in_use < _STOPPED,
         )
         self._lost_before, self._read_before = lost, read
         before = self.step
         if self._shedding.update(measured, now):
             self._node.ration(self._shedding.shed, now)
-            if before == 0 or self.step == 0:
+            if (before == 0) != (self.step == 0):
                 _log.warning(
                     "overloaded: leaving out some video" if self.step else "not overloaded: all video passes again"
                 )

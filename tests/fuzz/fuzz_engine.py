@@ -104,6 +104,7 @@ class Machine:
             engine.switch_route(self.route(body[1]), None if body[2] > 200 else pending)
         elif operation == 11:
             engine.set_budget(PEERS[body[1] & 1], body[2] * 1000 or None)
+            engine.copy_audio(PEERS[body[1] & 1], body[2] % 3)
             self.check(engine.release(self.now))
             if isinstance(engine, SendSideObserver):
                 engine.report_sent(PEERS[body[1] & 1], body[2] > 30)

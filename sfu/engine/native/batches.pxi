@@ -156,6 +156,9 @@ cdef class BatchEngine(EngineTable):
     def leave_strays(self, int limit):
         self.state.stray_limit = limit
 
+    def spare_silence(self, bint spares):
+        self.state.spares_silence = spares
+
     def pace_feedback(self, int pace):
         self.state.feedback_pace = pace
 

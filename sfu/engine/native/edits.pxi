@@ -348,6 +348,11 @@ cdef class EngineTable:
                 return True
         return False
 
+    def copy_audio(self, peer, int copies):
+        if not 0 <= copies <= COPIES_MAX:
+            raise ValueError(f"at most {COPIES_MAX} copies")
+        (<PeerHandle>self.peers[peer]).peer.copies = copies
+
     def set_budget(self, peer, bits_per_second):
         cdef Peer *entry
         if bits_per_second is not None and bits_per_second <= 0:

@@ -177,6 +177,11 @@ cdef int left_out_of(State *state, Run *run, bint is_stale) noexcept nogil:
     return run.count
 
 
+cdef inline bint is_silent(const State *state, const Stream *stream) noexcept nogil:
+    """Return True if a stream tells levels, and nobody has spoken in it for a while."""
+    return stream.progress.heard_at > 0 and state.now - stream.progress.spoke_at > SILENCE_NS
+
+
 cdef inline bint is_late(const State *state, const Run *run) noexcept nogil:
     """Return True if a run has waited for too long."""
     return state.now - run.came_at > STALE_NS
@@ -195,7 +200,11 @@ cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:
         run.route_count = stream.routes.count
         if run.route_count == 0:
             stream.is_cut = False  # newcomers begin with a keyframe
-        elif not stream.is_audio:
+        elif stream.is_audio:
+            if state.spares_silence and is_silent(state, stream):
+                run.left_out = run.count
+                state.drops[DROP_SILENT] += run.count
+        else:
             run.left_out = left_out_of(state, run, deadline != 0 and is_late(state, run))
         if run.route_count:
             run.routes = <Route **>malloc(run.route_count * sizeof(Route *))

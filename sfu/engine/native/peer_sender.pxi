@@ -300,6 +300,25 @@ cdef void route_release(Route *route) noexcept nogil:
         free(route)
 
 
+cdef void send_copies(State *state, Route *route) noexcept nogil:
+    """Send the packets before a route's newest one again."""
+    cdef int64_t newest = route.newest_sent
+    cdef int64_t out_seq
+    cdef Segment *segment
+    cdef Packet *packet
+    for out_seq in range(newest - 1, newest - 1 - route.peer.copies, -1):
+        segment = map_find_out(&route.map, out_seq)
+        packet = NULL
+        if segment != NULL and segment.stream != NULL:
+            packet = cached(segment.stream, segment.first_ext + out_seq - segment.first_out)
+        if packet == NULL or packet.payload_size == 0 or is_above(packet, &segment.rewrite):
+            continue
+        if state.now - packet.arrival > COPY_UNTIL_NS:
+            continue
+        if route_may_repeat(route, out_seq, state.now, COPIES_APART_NS):
+            send_numbered(state, route, packet, out_seq, &segment.rewrite, SENT_RTX)
+
+
 cdef inline void emit(
     State *state, Route *route, Packet *packet, int64_t out_seq, const Rewriting *rewrite, bint is_repair
 ) noexcept nogil:
@@ -312,6 +331,8 @@ cdef inline void emit(
                 drop(state, DROP_QUEUE_FULL)
             return
     send_numbered(state, route, packet, out_seq, rewrite, SENT_RTX if is_repair else 0)
+    if peer.copies and route.is_audio and not is_repair and out_seq == route.newest_sent:
+        send_copies(state, route)
 
 
 cdef void release_peer(State *state, Peer *peer) noexcept nogil:

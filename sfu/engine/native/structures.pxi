@@ -297,6 +297,7 @@ cdef struct Peer:
     sockaddr_storage address
     void *destination
     uint16_t transport_seq
+    int copies
     int64_t rate
     int64_t clear_at
     Queue repairs
@@ -435,6 +436,7 @@ cdef struct State:
     Grown told
     bint acknowledges
     int feedback_pace
+    bint spares_silence
     int64_t feedback_at
     uint8_t *arena
     uint32_t arena_used

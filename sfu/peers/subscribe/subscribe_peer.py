@@ -50,7 +50,6 @@ class SubscribePeer:
         self.data: DataPort | None = None
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
         self.picture_copies = PictureCopies(self.peer.number, context.engine, now)
-        self._copies: tuple[AudioCopies | PictureCopies, ...] = (self.audio_copies, self.picture_copies)
         self._nack_responder = NackResponder(self.peer.number, context)
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
@@ -219,9 +218,8 @@ class SubscribePeer:
         at = self._next_report if at is None else min(at, self._next_report)
         if self.bandwidth is not None:
             at = min(at, self.bandwidth.timer())
-        for copies in self._copies:
-            if (due := copies.timer()) is not None:
-                at = min(at, due)
+        if (due := self.picture_copies.timer()) is not None:
+            at = min(at, due)
         if (due := self._nack_responder.timer()) is not None:
             at = min(at, due)
         if self.data is not None and (due := self.data.timer()) is not None:
@@ -238,8 +236,8 @@ class SubscribePeer:
         if self.bandwidth is not None:
             self.bandwidth.handle_timer(now, self._context.pace)
             self._nack_responder.handle_timer(self.bandwidth, now)
-            for copies in self._copies:
-                self._context.outbox.send(copies.due(self.downtracks.values(), self.bandwidth, now))
+            self.audio_copies.judge(self.downtracks.values(), self.bandwidth, now)
+            self._context.outbox.send(self.picture_copies.due(self.downtracks.values(), self.bandwidth, now))
         if self.data is not None:
             self.data.handle_timer(now)
         if not self._flows(now):

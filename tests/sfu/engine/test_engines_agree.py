@@ -263,6 +263,8 @@ class Twins:
             lambda: self.each("remove_route", (route,)),
             lambda: self.each("set_permitted", (stream, randoms.random() < 0.8)),
             lambda: self.each("set_budget", (peer, randoms.choice([None, 50_000, 500_000]))),
+            lambda: self.each("spare_silence", (randoms.random() < 0.3,)),
+            lambda: self.each("copy_audio", (peer, randoms.randrange(3))),
             lambda: self.each("add_sink_route", (stream, randoms.randrange(3), randoms.randrange(9))),
             lambda: self.each("remove_sink_route", (stream, randoms.randrange(3))),
             lambda: self.each("protect_rtcp", (peer, b"\x80\xc8\0\1" + randoms.randbytes(randoms.choice([4, 24])))),

@@ -289,13 +289,13 @@ def test_the_order_is_reports_then_small_pictures_then_sound_only_then_screens()
         shedding.step = step
         seen.append(shedding.shed)
     assert seen[0] == NOTHING
-    assert seen[1] == Shed(sparing=True, unread=0.25)
+    assert seen[1] == Shed(silence=True, sparing=True, unread=0.25)
     for before, shed in itertools.pairwise(seen):
         assert shed.unread >= before.unread and shed.small >= before.small and shed.sound_only >= before.sound_only
         assert shed.unread == 1 or shed.small == 0
         assert shed.small == 1 or shed.sound_only == 0
         assert not shed.screens or shed.sound_only == 1
-    assert seen[-1] == Shed(sparing=True, unread=1, small=1, sound_only=1, screens=True)
+    assert seen[-1] == Shed(silence=True, sparing=True, unread=1, small=1, sound_only=1, screens=True)
 
 
 def test_policy_that_is_late_alone_costs_no_pictures() -> None:
@@ -303,9 +303,20 @@ def test_policy_that_is_late_alone_costs_no_pictures() -> None:
     shedding = Shedding()
     for number in range(30):
         shedding.update(Measured(0, 500_000_000 + number, 0, 7_000, 1.0), number * WINDOW_NS)
-    assert shedding.shed == Shed(sparing=True, unread=0.25)
+    assert shedding.shed == Shed(silence=True, sparing=True, unread=0.25)
     shedding.update(Measured(0, 0, 0, 7_000, 0.5), 30 * WINDOW_NS)
+    assert shedding.step == 0
+
+
+def test_silent_microphones_rest_for_a_while_longer() -> None:
+    """Else the time that this saves would bring the overload back at once."""
+    shedding = Shedding()
+    late, calm = Measured(0, 500_000_000, 0, 7_000, 1.0), Measured(0, 0, 0, 7_000, 0.5)
+    changes = [shedding.update(late if number < 10 else calm, number * WINDOW_NS) for number in range(400)]
     assert shedding.shed == NOTHING
+    rested = [number for number, changed in enumerate(changes) if changed]
+    assert len(rested) == 3  # a step, back, and the microphones
+    assert 29 * SECOND < (rested[2] - rested[1]) * WINDOW_NS < 32 * SECOND
 
 
 def test_policy_that_is_late_keeps_no_pictures_away() -> None:
@@ -314,7 +325,7 @@ def test_policy_that_is_late_keeps_no_pictures_away() -> None:
     shedding.step = 20
     for number in range(100):
         shedding.update(Measured(0, 1_000_000_000, 0, 7_000, 1.0), number * WINDOW_NS)
-    assert shedding.shed == Shed(sparing=True, unread=1)
+    assert shedding.shed == Shed(silence=True, sparing=True, unread=1)
 
 
 def test_a_step_counts_from_when_the_rooms_have_applied_it() -> None:
@@ -360,7 +371,7 @@ def test_a_moment_without_processor_costs_no_pictures_while_policy_is_late() -> 
     late = Measured(0, 1_000_000_000, 0, 7_000, 1.0)
     for number in range(10):
         shedding.update(late if number % 5 else replace(late, waited=60_000_000), number * WINDOW_NS)
-    assert shedding.shed == Shed(sparing=True, unread=0.25)
+    assert shedding.shed == Shed(silence=True, sparing=True, unread=0.25)
 
 
 def test_a_pause_is_no_sign_of_how_much_to_leave_out() -> None:
@@ -407,3 +418,14 @@ def test_a_long_overload_after_a_step_back_does_not_delay_the_next() -> None:
     before = shedding.step
     go(fine, 10)
     assert shedding.step < before
+
+
+def test_a_process_that_was_stopped_gets_a_second_to_catch_up() -> None:
+    shedding = Shedding()
+    late = Measured(60_000_000, 500_000_000, 3_000, 4_000, 0.1)
+    steps = []
+    for number in range(20):
+        growing = replace(late, waited=late.waited + number, was_stopped=number == 0)
+        shedding.update(growing, number * WINDOW_NS)
+        steps.append(shedding.step)
+    assert steps[:12] == [0] * 12 and steps[-1] > 0

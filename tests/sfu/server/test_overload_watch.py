@@ -93,9 +93,13 @@ def test_it_is_said_at_once_and_for_some_seconds_after_and_all_of_it_is_taken_up
     assert busy.watch.is_overloaded and busy.changes == 1
     busy.waited = 0
     busy.look(2)
-    assert busy.watch.step == 0 and busy.rationed[-1] == NOTHING
+    assert busy.watch.step == 0 and busy.rationed[-1] == Shed(silence=True)
     assert busy.watch.is_overloaded
     for _ in range(12):  # nothing to read: other work goes on
         busy.now += 1_000_000_000
         busy.watch.passed(busy.now)
     assert not busy.watch.is_overloaded and busy.changes == 2
+    for _ in range(20):
+        busy.now += 1_000_000_000
+        busy.watch.passed(busy.now)
+    assert busy.rationed[-1] == NOTHING

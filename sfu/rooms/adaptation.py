@@ -7,7 +7,7 @@ Otherwise only the displayed size of a picture counts.
 from dataclasses import dataclass, replace
 
 from sfu.api.join_token import Source
-from sfu.api.signaling import Layers, TrackState
+from sfu.api.signaling import TrackState
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
 from sfu.machines.layers.layer_allocator import PAUSED, Demand, Rank
@@ -19,12 +19,12 @@ from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.adapted_subscriber import PROBE_MARGIN, UNLIMITED, AdaptedSubscriber
-from sfu.rooms.layer_wishes import wanted_of
 from sfu.rooms.left_out import NO_RESTRICTION, NOTHING, Restriction, choose_left_out
 from sfu.rooms.participant import Participant
 from sfu.rooms.room import Room
 from sfu.rooms.spared_sounds import audio_rate_of, audio_rate_to, spare_sounds
 from sfu.rooms.taps import RoomTaps
+from sfu.rooms.unwatched_layers import UnwatchedLayers
 
 BANDWIDTH = "bandwidth"
 OVERLOAD = "overload"
@@ -69,7 +69,6 @@ class Adaptation:
 
     def __init__(self, room: Room, taps: RoomTaps) -> None:
         self._room = room
-        self._taps = taps
         self._ladders: dict[str, LayerLadder] = {}
         self._videos: dict[str, UpTrack] = {}
         self._subscribers: dict[str, AdaptedSubscriber] = {}
@@ -87,7 +86,7 @@ class Adaptation:
         self._left_out = NOTHING
         self._spoke: dict[str, None] = {}
         """Everybody who has been the speaker, the latest last."""
-        self._unread: set[int] = set()
+        self._unwatched = UnwatchedLayers(room, taps)
         self.is_still = False
         """True while no picture flows and nothing needs a decision."""
 
@@ -211,7 +210,7 @@ class Adaptation:
             for gone in self._subscribers.keys() - room.participants.keys():
                 del self._subscribers[gone]
             for track, ladder in self._ladders.items():
-                self._tell_layers(self._videos[track], ladder, now)
+                self._unwatched.tell(self._videos[track], ladder, now, hasty=track in self._left_out.unread)
                 if ladder.awaits_layers(now):
                     self._unchanged = 0
             for link in room.links.values():
@@ -244,7 +243,7 @@ class Adaptation:
             del self._ladders[track]
         for track, uptrack in self._videos.items():
             self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
-        self._unread &= {stream.number for uptrack in self._videos.values() for stream in uptrack.streams}
+        self._unwatched.forget_others(self._videos.values())
         self._choose_left_out()
         self._note_costs()
         self._sound = audio_rate_of(self._room.published(), now)
@@ -463,42 +462,6 @@ class Adaptation:
         for track in (subscriber.paused.keys() - paused.keys()) & self._room.uptracks.keys():
             outbox.tell(participant.session, TrackState(track=track, paused=False))
         subscriber.paused = paused
-
-    def _tell_layers(self, uptrack: UpTrack, ladder: LayerLadder, now: int) -> None:
-        """Let unwatched layers rest (Dynacast): at the publisher if it can be told, or at its node."""
-        wanted = wanted_of(self._room, self._taps, uptrack)
-        publisher = self._room.participants.get(uptrack.participant)
-        if publisher is not None and publisher.link is not None:
-            self._room.links[publisher.link].wish(uptrack, ladder, wanted, now)
-            return
-        session = publisher.session if publisher is not None else None
-        hasty = uptrack.track in self._left_out.unread
-        if session is None and not hasty and not self._unread:
-            return
-        if session is None and not hasty:  # streams of publishers that cannot be told are read again
-            wanted = dict.fromkeys(uptrack.streams, ALL_LAYERS)
-        active = ladder.demand(wanted, now, uptrack.media.rids, hasty=hasty)
-        if active is None:
-            return
-        self._leave_unread(uptrack, active)
-        if session is None:
-            return
-        told = (session, tuple(active))
-        if told != ladder.told and (ladder.told is not None or len(active) < len(uptrack.streams)):
-            ladder.told = told
-            self._room.context.outbox.tell(session, Layers(track=uptrack.track, active=active))
-
-    def _leave_unread(self, uptrack: UpTrack, active: list[str]) -> None:
-        """Leave unread, while the node is overloaded, layers that arrive although they may rest."""
-        for stream in uptrack.streams:
-            leaves = uptrack.track in self._left_out.unread and stream.rid not in active
-            if leaves != (stream.number in self._unread):
-                self._room.context.engine.set_shed(stream.number, leaves)
-                (self._unread.add if leaves else self._unread.discard)(stream.number)
-                if leaves:
-                    stream.leave_unread()
-                else:
-                    stream.read_again()
 
 
 def _begins_early(uptrack: UpTrack) -> bool:

@@ -14,7 +14,7 @@ in CoDel, not one left by a pause, which drains), its policy is late, or more th
 sockets and backlogs. Fewer are not enough: another program may have had the processor for a moment. If only policy is
 late, video stays, since pausing and resuming it is work for policy; and video that was left out comes back, since
 policy has its share of the time anyway, and would use all that video leaves. A process that was stopped for a moment
-gets a second to catch up: what has waited meanwhile, and what the sockets lost, says nothing about the load.
+gets two seconds to catch up: what has waited meanwhile, and what the sockets lost, says nothing about the load.
 
 If packets are in time and the node has time to spare, it takes a step back, then two, then four. If that was too much,
 the steps are taken again, and the next attempt waits twice as long, unless the load has clearly fallen.
@@ -36,7 +36,7 @@ _EFFECT_NS = 300_000_000  # until a step shows once policy has applied it room b
 _LONGEST_PENDING_NS = 1_000_000_000  # the longest wait for that
 _STEPS_FOR_ALL = 10  # steps at once if no packet was in time; fewer in proportion to the share of late packets
 _MOST_STEPS = 5  # the most steps at once
-_STOPPED_NS = 1_000_000_000  # after a moment in which the process did not run
+_STOPPED_NS = 2_000_000_000  # after a moment in which the process did not run
 _SPARE = 0.88  # below this share of time in use, a step back is due
 _MOST_BACK = 8  # the most steps back at once
 _CLEARLY_SPARE = 0.7  # below this share of time in use, the load has clearly fallen

@@ -111,7 +111,7 @@ def test_without_the_estimator_the_queue_stays_full() -> None:
 
 def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back() -> None:
     call = Call(WIDE)
-    call.run(4.25)  # at other moments an attempt more may fail, and the next comes up to 10 s later
+    call.run(4.6)  # at other moments an attempt more may fail, and the next comes up to 10 s later
     call.viewer.link.change(call.stage.now, rate=110_000)
     call.run(8)
     assert call.carried() == ""

@@ -248,8 +248,9 @@ def _is_reached(person: Participant) -> bool:
 def _announces(person: Participant, _: int) -> bool:
     """Return True if the participant wants to send, but is not connected; whoever is connected may just be silent."""
     publish = person.publish
-    is_waiting = publish is not None and not publish.peer.connected
-    return is_waiting and any(not track.is_quiet for track in publish.uptracks.values())
+    if publish is None or publish.peer.connected:
+        return False
+    return any(not track.is_quiet for track in publish.uptracks.values())
 
 
 def _expects(person: Participant, now: int) -> bool:

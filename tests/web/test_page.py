@@ -15,6 +15,7 @@ from tests.web.page_stage import (
     SUMMARY,
     act,
     at_both_sizes,
+    choose,
     enter,
     fits,
     view,
@@ -204,6 +205,9 @@ async def test_captions_are_replaced_by_their_revisions(view: Page, server: Scri
 
     await session.send(caption(2, "Hello wor"), caption(1, "Hel"), caption(3, "Hello world.", final=True))
     await expect(view.locator(".captions")).to_have_text("Grace Hopper Hello world.")
+    await act(view, "layout")
+    await choose(view, "captions-size", "large")
+    await expect(view.locator(".caption")).to_have_css("font-size", "24px")
 
 
 async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServer) -> None:

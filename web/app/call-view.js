@@ -13,6 +13,7 @@ import { canFloat, float } from './floating.js';
 import { ReactionRow } from './gestures.js';
 import { icon } from './icons.js';
 import { MutedSpeech } from './muted-speech.js';
+import { badge, stayAwake } from './on-device.js';
 import { People } from './people.js';
 import { pushToTalk } from './push-to-talk.js';
 import { RecordingBanner } from './recording-banner.js';
@@ -41,6 +42,7 @@ export class CallView {
   #captions;
   #reactions;
   #mutedSpeech;
+  #badge;
   #tiles;
   #analysis = h('div');
   #title = h('h1', { class: 'call-title' });
@@ -73,13 +75,14 @@ export class CallView {
     const { room, media, meeting, view, name } = call;
     const { signal } = this.#closed;
     const changed = () => this.update();
+    this.#badge = badge(signal);
     this.#bar = new Bar((action) => void this.#act(action), call.buttons);
     this.#chat = new Chat(call, { signal, close: () => this.openPanel('') });
     this.#people = new People(room, {
       signal, name, meeting: meeting.id, open: () => this.openPanel('people'), close: () => this.openPanel(''), act: (action, who) => this.#host(action, who), changed,
       avatars: call.avatars, owner: () => call.owner, invite: this.#mayInvite ? () => void this.#invite() : null,
     });
-    this.#captions = new Captions(room, { signal, name });
+    this.#captions = new Captions(room, { signal, name, view });
     this.#timer = new Timer(room, signal);
     const connection = new ConnectionView(room, signal, (quality) => this.#tiles.setOwnNetwork(quality));
     const recording = new RecordingBanner(call, signal);
@@ -99,6 +102,7 @@ export class CallView {
     call.audio.addEventListener('blocked', () => (this.#soundBlocked.hidden = false), { signal });
     this.#soundBlocked.addEventListener('click', () => void this.#hear());
     addEventListener('keydown', (event) => this.#key(event), { signal });
+    stayAwake(signal);
     pushToTalk(media, () => room.participant !== '' && !room.grants.muted.includes('microphone'), signal);
     const timer = setInterval(() => this.#tick(), 1000);
     signal.addEventListener('abort', () => clearInterval(timer));
@@ -416,6 +420,7 @@ export class CallView {
     bar.set('activities', { on: view.panel === 'activities', label: t('bar.activities'), disabled: !joined, count: this.#freshActivities() });
     // Everything that the server keeps of a meeting is readable to it: there is none where it must not read.
     for (const name of ['notes', 'board']) bar.set(name, { on: view.panel === name, label: t(`bar.${name}`), disabled: !joined, hidden: meeting.e2ee });
+    this.#badge(this.#call.chat.unread + this.#people.waiting);
     bar.set('people', { on: view.panel === 'people', label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#people.waiting });
     bar.set('record', {
       on: recording.active, label: t(recording.active ? 'bar.record-stop' : 'bar.record'), hidden: !(grants.host || grants.record) || (!recording.active && meeting.recordable === false), disabled: this.#recordingBusy, alert: recording.active,

@@ -13,10 +13,13 @@ export class Captions {
   /** @type {Map<string, {rev: number, line: HTMLElement, timer: ReturnType<typeof setTimeout>|undefined}>} */
   #utterances = new Map();
 
-  /** @param {import('/sdk/parley.js').Room} room @param {{signal: AbortSignal, name: string}} options */
-  constructor(room, { signal, name }) {
+  /** @param {import('/sdk/parley.js').Room} room @param {{signal: AbortSignal, name: string, view: import('./view-state.js').ViewState}} options */
+  constructor(room, { signal, name, view }) {
     this.#room = room;
     this.#name = name;
+    const place = () => Object.assign(this.element.dataset, { size: view.captionsSize, at: view.captionsAt });
+    view.addEventListener('change', place, { signal });
+    place();
     room.addEventListener('caption', ({ detail }) => this.#receive(detail), { signal });
     room.addEventListener('captions-state', () => this.#update(), { signal });
     signal.addEventListener('abort', () => this.#utterances.forEach(({ timer }) => clearTimeout(timer)));

@@ -12,6 +12,8 @@ const DEFAULTS = {
   consentRecording: false,
   consentCaptions: false,
   captionsShown: false,
+  captionsSize: 'medium',
+  captionsAt: 'bottom',
   /** Single-letter shortcuts in a call, and the space bar, which unmutes while it is held. */
   shortcuts: true,
   pushToTalk: true,

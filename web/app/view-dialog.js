@@ -4,7 +4,7 @@ import { h } from './dom.js';
 import { check } from './fields.js';
 import { icon } from './icons.js';
 import { t } from './words.js';
-import { PER_PAGE } from './view-state.js';
+import { PER_PAGE, SIZES } from './view-state.js';
 
 const MODES = [['grid', 'view.grid'], ['speaker', 'view.speaker'], ['side', 'view.side']];
 
@@ -20,6 +20,8 @@ export function showView(view, { fullScreen, pictureInPicture }) {
       h('h2', {}, t('view.title')),
       segments('view.layout', 'mode', MODES.map(([value, key]) => [value, t(key)]), view.mode, (value) => view.set({ mode: /** @type {any} */ (value), pinned: '' })),
       segments('view.per-page', 'per-page', PER_PAGE.map((count) => [String(count), String(count)]), String(view.perPage), (value) => view.set({ perPage: Number(value) })),
+      segments('view.captions-size', 'captions-size', SIZES.map((size) => [size, t(`view.captions-${size}`)]), view.captionsSize, (captionsSize) => view.set({ captionsSize })),
+      segments('view.captions-at', 'captions-at', ['bottom', 'top'].map((at) => [at, t(`view.captions-${at}`)]), view.captionsAt, (captionsAt) => view.set({ captionsAt })),
       check(t('view.only-video'), t('view.only-video-hint'), view.onlyVideo, (onlyVideo) => view.set({ onlyVideo })).element,
       check(t('view.mirror'), t('view.mirror-hint'), view.mirror, (mirror) => view.set({ mirror })).element,
       check(t('view.statistics'), t('view.statistics-hint'), view.statistics, (statistics) => view.set({ statistics })).element,

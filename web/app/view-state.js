@@ -9,7 +9,8 @@ import { preferences, remember } from './preferences.js';
 /** The maximum number of tiles on a page of the grid. */
 export const PER_PAGE = [9, 16, 25, 49];
 export const CORNERS = ['bottom-right', 'bottom-left', 'top-left', 'top-right'];
-
+/** Of captions. */
+export const SIZES = ['small', 'medium', 'large'];
 
 export class ViewState extends Emitter {
   /** Equal tiles, a large tile of the speaker, or a shared screen beside the people. @type {'grid'|'speaker'|'side'} */
@@ -28,14 +29,19 @@ export class ViewState extends Emitter {
   /** Leave out people without video. */
   onlyVideo = preferences().onlyVideo;
   captions = preferences().captionsShown;
+  captionsSize = SIZES.find((one) => one === preferences().captionsSize) ?? 'medium';
+  captionsAt = preferences().captionsAt === 'top' ? 'top' : 'bottom';
   /** Show figures of the connection on each tile. */
   statistics = false;
 
-  /** @param {Partial<Pick<ViewState, 'mode'|'pinned'|'page'|'panel'|'perPage'|'corner'|'mirror'|'onlyVideo'|'captions'|'statistics'>>} changes */
+  /** @param {Partial<Pick<ViewState, 'mode'|'pinned'|'page'|'panel'|'perPage'|'corner'|'mirror'|'onlyVideo'|'captions'|'captionsSize'|'captionsAt'|'statistics'>>} changes */
   set(changes) {
     Object.assign(this, changes);
     if ('mode' in changes || 'onlyVideo' in changes || 'perPage' in changes) this.page = 0;
-    remember({ perPage: this.perPage, corner: this.corner, mirror: this.mirror, onlyVideo: this.onlyVideo, captionsShown: this.captions });
+    remember({
+      perPage: this.perPage, corner: this.corner, mirror: this.mirror, onlyVideo: this.onlyVideo,
+      captionsShown: this.captions, captionsSize: this.captionsSize, captionsAt: this.captionsAt,
+    });
     this.emit('change');
   }
 }

@@ -243,12 +243,12 @@ async def test_breakout_rooms_for_twelve(room: Room, server: RunningServer) -> N
         for number in range(9):
             api = await others.enter_async_context(Api(server.url))
             attending.append(await others.enter_async_context(Attendance(api, meeting, f"Guest {number + 1}")))
+        await ada.sees("Participants (12)", seconds=120)
         await ada.press("Participants (12)")
         await ada.fill("Rooms", "4")
         await ada.press("Create rooms")
         await ada.press("Open rooms")
-        for one in (grace, bob):
-            await one.sees("Moving you to Room")
+        await asyncio.gather(*(one.sees("Moving you to Room") for one in (grace, bob)))  # a notice of five seconds
         await asyncio.gather(*(one.joined(2) for one in attending))
         await ada.fill("Message to all rooms", "Two more minutes")
         await ada.press("Send", within="Participants")

@@ -19,7 +19,7 @@ from tests.web.scripted import ScriptedServer
 REFERENCES = Path(__file__).parent / "references"
 DIFFERENCES = Path(__file__).parents[2] / "build" / "differences"
 MODE = os.environ.get("PARLEY_REFERENCES", "")
-"""`renew` writes the references and `all` compares all of them; otherwise only the widest in the first theme."""
+"""`renew` writes the references that differ; `all` compares all, the default only the widest in the first theme."""
 WIDTHS = {390: 844, 768: 1024, 1440: 900}
 THEMES = ("light", "dark")
 _FONTS = Path(__file__).parents[2] / "recorder" / "compose" / "fonts"
@@ -70,11 +70,12 @@ async def compare(view: Page, screen: str, theme: str, language: str) -> list[st
     for width in widths:
         now = await _shown(view, width)
         file = REFERENCES / language / f"{screen}-{theme}-{width}.webp"
-        if MODE == "renew":
+        differences = _differences(file, now)
+        if MODE != "renew":
+            found += differences
+        elif differences:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(now).save(file, lossless=True, method=6)
-        else:
-            found += _differences(file, now)
     if view.viewport_size != before:
         await view.set_viewport_size(before)
     return found

@@ -39,5 +39,5 @@ compose "$@" exec -T sfu-2 drained http://127.0.0.1:8084/metrics $patience
 compose "$@" --profile upgrade rm --stop --force sfu-2
 
 say "replaces all else"
-# Only running services: those disabled with --scale stay off.
-compose "$@" up --detach --no-deps --no-build $(compose "$@" ps --all --services)
+# Only running services: those disabled with --scale stay off. Those of files that are not given are left alone.
+compose "$@" up --detach --no-deps --no-build $(compose "$@" ps --all --orphans=false --services)

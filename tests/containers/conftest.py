@@ -1,5 +1,6 @@
 """A daemon, images and a running project for the container tests; all of it ends with the session."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from parley_client import Api
+from tests.containers.calls import url
 from tests.containers.daemon import DockerDaemon, docker_daemon
 from tests.containers.images import ROOT, make_images
 from tests.containers.project import Project, copy_of_deploy
+from tests.support.call import become_admin
 from tests.support.real_programs import FOLDER
 
 IMAGE = "parley:0.2.0"
@@ -48,3 +52,15 @@ def project(daemon: DockerDaemon, image: str) -> Iterator[Project]:
         yield project
     finally:
         project.down()
+
+
+@pytest.fixture(scope="session")
+def administrator(project: Project) -> Project:
+    """The running project, with its first administrator."""
+
+    async def become() -> None:
+        async with Api(url(project), verify_tls=False) as api:
+            await become_admin(api, project.setup_token())
+
+    asyncio.run(become())
+    return project

@@ -65,8 +65,8 @@ class DockerDaemon:
         return self._run(["docker", *arguments], seconds, settings)
 
     def script(self, path: Path, *arguments: str, seconds: float = 600, settings: Mapping[str, str]) -> str:
-        """Run a shell script that uses `docker`."""
-        return self._run(["sh", str(path), *arguments], seconds, settings)
+        """Run a shell script that uses `docker`, on the daemon's host."""
+        return self._run([*self.inside, "sh", str(path), *arguments], seconds, settings)
 
     def _run(self, command: list[str], seconds: float, settings: Mapping[str, str] | None) -> str:
         environment = self.environment | dict(settings or {})

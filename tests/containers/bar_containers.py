@@ -160,7 +160,7 @@ async def test_captions_by_triton_and_results_in_mongodb(administrator: Project)
     async with variant(administrator, *administrator.files, *overlays, PARLEY_TRITON_IMAGE=TRITON):
         async with a_call(administrator, speech) as (api, meeting, _):
             file = await api.rest.upload_file(speech.read_bytes(), name="speech.wav", meeting=meeting)
-            await api.request("POST", "/ai/asr", {"file": file.id})
+            await api.request("POST", "/ai/asr", {"file": file["id"]})
             await show(administrator, meeting, DATA_OF_CAPTIONS)
         print(administrator.exec("inference", "python", "-c", ASK_INFERENCE))
 

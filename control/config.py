@@ -254,7 +254,7 @@ class ControlConfig:
     """The same for SRT, without a stream id."""
     phone: PhonePolicy = PhonePolicy()
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """API secrets that sign access tokens for LiveKit's clients, by API key; without any, these clients are refused."""
+    """API secrets that sign access tokens for LiveKit's clients, by API key, besides those made by REST."""
     livekit_create_rooms: bool = True
     """True: joining a room that does not exist creates its meeting."""
     livekit_owner: str | None = None

@@ -41,21 +41,20 @@ _SOURCES = {
 
 async def admit(services: Services, use: LiveKitUse) -> LiveKitAdmission:
     """Return a join token for the bearer of an access token, or the refusal; raises Problem 503 without a node."""
-    keys = services.config.livekit_keys
+    keys = services.livekit_keys
     try:
-        claims = livekit_tokens.read(use.token, keys)
-        meeting = await meeting_of(services, use.token)
-        return await _admit(services, claims, meeting, livekit_tokens.refreshed(use.token, keys))
+        claims = await keys.admitted(use.token)
+        meeting = await meeting_of(services, claims)
+        return await _admit(services, claims, meeting, await keys.signed(livekit_tokens.refreshed(use.token)))
     except TokenRefused as refused:
         return LiveKitAdmission(status=refused.status, detail=refused.detail)
 
 
-async def meeting_of(services: Services, token: str) -> str:
-    """Return the meeting that a token names, placed on a node; create it if joining may create meetings.
+async def meeting_of(services: Services, claims: AccessToken) -> str:
+    """Return the meeting that a token's claims name, placed on a node; create it if joining may create meetings.
 
     Raises TokenRefused.
     """
-    claims = livekit_tokens.read(token, services.config.livekit_keys)
     name = claims.video.room
     async with services.pool.acquire() as connection:
         meeting = await livekit_rooms.meeting_of(connection, name)

@@ -166,7 +166,7 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
         "relay to webhooks": functools.partial(relay.run, services.config.database_dsn, places.webhooks, deliveries),
         "gauges of the database": services.gauges.run,
         "readiness": services.readiness.watch,
-        "webhooks": webhooks.Deliveries(services.pool, services.outgoing, services.config.livekit_keys).run,
+        "webhooks": webhooks.Deliveries(services.pool, services.outgoing, services.livekit_keys).run,
         "jobs of agents": agents.run,
         "registry": services.registry.run,
         "memory of nodes": functools.partial(node_memory.run, services),

@@ -26,6 +26,7 @@ from control.identity.passwords import Passwords
 from control.identity.sealing import Seal
 from control.identity.tokens import Tokens
 from control.live_state import LiveState
+from control.livekit_keys import LiveKitKeys
 from control.mail import Mailer
 from control.nodes.inference_client import InferenceClient
 from control.nodes.node_client import NodeClient
@@ -71,6 +72,7 @@ class Services:
     totp_seal: Seal
     broadcast_seal: Seal
     ingress_seal: Seal
+    livekit_keys: LiveKitKeys
     images: Images
     probe: DatabaseProbe
     readiness: Readiness
@@ -149,6 +151,7 @@ async def open_services(config: ControlConfig, runtime: RuntimeSettings | None =
         totp_seal=Seal(loaded.derive("totp secret")),
         broadcast_seal=Seal(loaded.derive("broadcast key")),
         ingress_seal=Seal(loaded.derive("ingress")),
+        livekit_keys=LiveKitKeys(pool, config.livekit_keys, Seal(loaded.derive("livekit key"))),
         media=files,
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},

@@ -122,7 +122,7 @@ async def create_webhook(call: Call, body: CreateWebhook) -> Webhook:
     check_url(body.url, call.services.config.allow_private_webhooks)
     if (body.all_meetings or body.livekit_key is not None) and call.user.role != "admin":
         raise forbidden("Only administrators may subscribe to all meetings, or use an API key of LiveKit's SDKs.")
-    if body.livekit_key is not None and body.livekit_key not in call.services.config.livekit_keys:
+    if body.livekit_key is not None and await call.services.livekit_keys.secret(body.livekit_key) is None:
         raise Problem(400, "invalid_request", "There is no such API key of LiveKit's SDKs.")
     row = WebhookRow(
         id=new_id("webhook"),

@@ -20,6 +20,7 @@ from control.database import UNAVAILABLE, Pool
 from control.events import livekit_webhooks
 from control.events.bus import BusAway, Progress
 from control.events.catalogue import version_of
+from control.livekit_keys import LiveKitKeys
 from control.store import webhooks
 from control.store.outbox import Event
 from control.store.webhooks import Due, Outcome
@@ -69,7 +70,7 @@ def _body(event: Event) -> str:
 class Deliveries:
     """Sender of due deliveries: a few per account at a time, so that slow receivers delay only their owner."""
 
-    def __init__(self, pool: Pool, http: aiohttp.ClientSession, livekit_keys: Mapping[str, str]) -> None:
+    def __init__(self, pool: Pool, http: aiohttp.ClientSession, livekit_keys: LiveKitKeys) -> None:
         self._pool = pool
         self._http = http
         self._keys = livekit_keys
@@ -114,7 +115,7 @@ class Deliveries:
                 _log.error("a delivery failed with a bug", exc_info=error)
 
     async def _attempt(self, due: Due) -> None:
-        status, error = await _post(self._http, due, self._keys)
+        status, error = await _post(self._http, due, await self._headers(due))
         done = status is not None and 200 <= status < 300
         last = due.attempts > len(_PAUSES)
         state: webhooks.DeliveryState = "delivered" if done else "failed" if last else "waiting"
@@ -123,6 +124,16 @@ class Deliveries:
         async with self._pool.acquire() as connection:
             await webhooks.settle(connection, due, Outcome(state, status, error, pause))
 
+    async def _headers(self, due: Due) -> dict[str, str] | None:
+        """Return the headers that identify and sign a delivery; None if its API key no longer exists."""
+        if due.livekit_key is None:
+            return _headers(due)
+        secret = await self._keys.secret(due.livekit_key)
+        if secret is None:
+            return None
+        token = livekit_webhooks.authorization(due.livekit_key, secret, due.body.encode())
+        return {"Content-Type": livekit_webhooks.CONTENT_TYPE, "Authorization": token, "User-Agent": _AGENT}
+
 
 def signature(secrets: Sequence[str], at: int, body: str) -> str:
     """Return the value of X-Parley-Signature."""
@@ -130,14 +141,8 @@ def signature(secrets: Sequence[str], at: int, body: str) -> str:
     return ",".join([f"t={at}", *(f"v1={hmac.digest(one.encode(), signed, 'sha256').hex()}" for one in secrets)])
 
 
-def _headers(due: Due, keys: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the headers that identify and sign a delivery; None if its API key no longer exists."""
-    if due.livekit_key is not None:
-        secret = keys.get(due.livekit_key)
-        if secret is None:
-            return None
-        token = livekit_webhooks.authorization(due.livekit_key, secret, due.body.encode())
-        return {"Content-Type": livekit_webhooks.CONTENT_TYPE, "Authorization": token, "User-Agent": _AGENT}
+def _headers(due: Due) -> dict[str, str]:
+    """Return the headers that identify and sign a delivery in our own form."""
     return {
         "Content-Type": "application/json",
         "User-Agent": _AGENT,
@@ -147,9 +152,10 @@ def _headers(due: Due, keys: Mapping[str, str]) -> dict[str, str] | None:
     }
 
 
-async def _post(http: aiohttp.ClientSession, due: Due, keys: Mapping[str, str]) -> tuple[int | None, str | None]:
+async def _post(
+    http: aiohttp.ClientSession, due: Due, headers: Mapping[str, str] | None
+) -> tuple[int | None, str | None]:
     """Return the response status, and an error for the webhook's owner that reveals nothing internal."""
-    headers = _headers(due, keys)
     if headers is None:
         return None, "the API key that signs this webhook no longer exists"
     try:

@@ -86,11 +86,8 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
         return self.sub
 
 
-def read(token: str, keys: Mapping[str, str]) -> AccessToken:
-    """Return the claims of a token that admits its bearer to a room; raises TokenRefused."""
-    if not token:
-        raise TokenRefused(401, "no permissions to access the room")
-    claims = verified(token, keys)
+def check_admission(claims: AccessToken) -> None:
+    """Raise TokenRefused unless a token's claims admit its bearer to a room."""
     video = claims.video
     if not video.room_join:
         raise TokenRefused(401, "permissions denied")
@@ -104,20 +101,23 @@ def read(token: str, keys: Mapping[str, str]) -> AccessToken:
         raise TokenRefused(400, f"room name length exceeds limits: max length {MAX_ROOM_NAME}")
     if "\x00" in claims.identity + video.room + claims.name:
         raise TokenRefused(400, "names must not contain NUL")
-    return claims
 
 
-def verified(token: str, keys: Mapping[str, str]) -> AccessToken:
-    """Return the claims of a token that one of the keys signed, whatever it grants; raises TokenRefused."""
+def issuer(token: str) -> str:
+    """Return the API key that a token claims to be signed with; raises TokenRefused."""
     if len(token) > MAX_BYTES:
         raise TokenRefused(401, "invalid authorization token")
     try:
         named = jwt.decode(token, options={"verify_signature": False}).get("iss")
     except (jwt.InvalidTokenError, UnicodeError) as error:
         raise TokenRefused(401, "invalid authorization token") from error
-    secret = keys.get(named) if isinstance(named, str) else None
-    if secret is None:
+    if not isinstance(named, str):
         raise TokenRefused(401, "invalid API key")
+    return named
+
+
+def verified(token: str, secret: str) -> AccessToken:
+    """Return the claims of a token that was signed with a secret, whatever it grants; raises TokenRefused."""
     try:
         payload: dict[str, Any] = jwt.decode(
             token,
@@ -131,14 +131,18 @@ def verified(token: str, keys: Mapping[str, str]) -> AccessToken:
         raise TokenRefused(401, "invalid token") from error
 
 
-def refreshed(token: str, keys: Mapping[str, str]) -> str:
-    """Return a new token for a connected bearer to reconnect with.
+def refreshed(token: str) -> dict[str, Any]:
+    """Return the claims of a new token for a connected bearer to reconnect with.
 
     It expires with the old one, but not within ten minutes.
     """
     claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     claims["exp"] = max(int(claims["exp"]), int(time.time()) + REFRESHED_SECONDS)
-    return jwt.encode(claims, keys[claims["iss"]], algorithm="HS256")
+    return claims
+
+
+def signed(claims: Mapping[str, object], secret: str) -> str:
+    return jwt.encode(dict(claims), secret, algorithm="HS256")
 
 
 def signing_keys(text: str) -> dict[str, str]:

@@ -33,10 +33,8 @@ def room_of_path(raw: str) -> str:
 
 async def node_of_livekit(services: Services, token: str) -> NodeRecord:
     """Return the node of the room in a LiveKit client's token; raises Problem with a status that the SDKs know."""
-    if not services.config.livekit_keys:
-        raise not_found()
     try:
-        meeting = await livekit_admission.meeting_of(services, token)
+        meeting = await livekit_admission.meeting_of(services, await services.livekit_keys.admitted(token))
     except TokenRefused as refused:
         raise Problem(refused.status, "access_token", refused.detail) from refused
     try:

@@ -21,14 +21,14 @@ _SERVICES: dict[str, Service] = {
 
 
 def install(app: Quart, services: Services) -> None:
-    """Add the routes. Without API keys, there is no such API."""
+    """Add the routes."""
 
     async def call(rest: str) -> Response:
-        if not services.config.livekit_keys or rest.partition("/")[0] not in _SERVICES:
+        if rest.partition("/")[0] not in _SERVICES:
             raise not_found("There is no such service.")
         address = client_address(services, request)
         try:
-            caller = Caller(services, _token(services, network(address)), address)
+            caller = Caller(services, await _token(services, network(address)), address)
             kind = request.headers.get("Content-Type") or "application/octet-stream"
             body = await request.get_data()
             assert isinstance(body, bytes)
@@ -45,7 +45,7 @@ def install(app: Quart, services: Services) -> None:
     app.add_url_rule(rule, "twirp", call, methods=methods, provide_automatic_options=False)
 
 
-def _token(services: Services, party: str) -> livekit_tokens.AccessToken | None:
+async def _token(services: Services, party: str) -> livekit_tokens.AccessToken | None:
     """Return the verified token of a request, or None without one; invalid ones count against the caller's address."""
     limits, allowed = services.limits, services.config.limits.address_requests
     authorization = request.headers.get("Authorization", "")
@@ -54,7 +54,7 @@ def _token(services: Services, party: str) -> livekit_tokens.AccessToken | None:
         limits.check_requests(party, allowed)
         if authorization and scheme.lower() != "bearer":
             raise TokenRefused(401, "invalid authorization header. Must start with Bearer ")
-        return livekit_tokens.verified(bearer.strip(), services.config.livekit_keys) if bearer.strip() else None
+        return await services.livekit_keys.verified(bearer.strip()) if bearer.strip() else None
     except TokenRefused:
         limits.request(party, allowed)
         raise

@@ -10,7 +10,6 @@ import logging
 import secrets
 import time
 
-import jwt
 from google.protobuf.message import DecodeError
 from livekit.protocol import agent, models
 
@@ -18,7 +17,6 @@ from control import database_outage, livekit_views
 from control.database import UNAVAILABLE
 from control.http import handshakes
 from control.http.asgi import Receive, Scope, Send
-from control.identity import livekit_tokens
 from control.identity.livekit_tokens import AccessToken, TokenRefused
 from control.services import Services
 from control.store import agent_jobs, livekit_rooms
@@ -55,6 +53,7 @@ class Worker:
         self.load = 0.0
         self.full = False
         self.serves_rooms = True
+        self.revoked = asyncio.Event()
         self.permission = models.ParticipantPermission(
             can_subscribe=True, can_publish=True, can_publish_data=True, can_update_metadata=True
         )
@@ -96,35 +95,37 @@ class AgentDoor:
         if (await receive())["type"] != "websocket.connect":
             return
         try:
-            token = self._token(scope)
+            token = await self._token(scope)
         except TokenRefused as refused:
             await handshakes.refuse(scope, send, refused.status, "access_token", refused.detail)
+            return
+        except UNAVAILABLE as error:
+            database_outage.note(error)
+            await handshakes.refuse(scope, send, 503, "database", "the database is not answering")
             return
         await send({"type": "websocket.accept"})
         worker = Worker(token, send)
         reading = asyncio.create_task(self._read(worker, receive))
         stopping = asyncio.create_task(self._closing.wait())
         waiting = asyncio.create_task(asyncio.wait_for(worker.registered.wait(), _REGISTER_SECONDS))
+        revoking = asyncio.create_task(worker.revoked.wait())
         try:
             await asyncio.wait((reading, stopping, waiting), return_when=asyncio.FIRST_COMPLETED)
             if worker.registered.is_set():
-                await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((reading, stopping, revoking), return_when=asyncio.FIRST_COMPLETED)
             code = reading.result() if reading.done() and not reading.cancelled() else _RESTART
         finally:
             self._workers.pop(worker.id, None)
-            await cancel_all((reading, stopping, waiting))
+            await cancel_all((reading, stopping, waiting, revoking))
         if code:
             with contextlib.suppress(RuntimeError, OSError):  # the worker may have disconnected
                 await send({"type": "websocket.close", "code": code, "reason": ""})
 
-    def _token(self, scope: Scope) -> AccessToken:
+    async def _token(self, scope: Scope) -> AccessToken:
         """Return the token that admits a worker; raises TokenRefused."""
-        keys = self._services.config.livekit_keys
-        if not keys:
-            raise TokenRefused(404, "there is no such endpoint")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         given = access_token(scope["query_string"].decode("latin-1"), headers.get("authorization", ""))
-        token = livekit_tokens.verified(given, keys)
+        token = await self._services.livekit_keys.verified(given)
         if not token.video.agent:
             raise TokenRefused(401, "permissions denied")
         if len(self._workers) >= MAX_WORKERS:
@@ -200,11 +201,20 @@ class AgentDoor:
                 if not self._workers:
                     continue
                 try:
+                    await self._send_away()
                     await self._hand_out()
                 except UNAVAILABLE as error:
                     database_outage.note(error)
         finally:
             await cancel_all(self._assigning)
+
+    async def _send_away(self) -> None:
+        """Disconnect the workers whose API key was revoked. They try again, and are refused."""
+        revoked = await self._services.livekit_keys.revoked({worker.key for worker in self._workers.values()})
+        for worker in list(self._workers.values()):
+            if worker.key in revoked:
+                worker.revoked.set()
+                self._workers.pop(worker.id)
 
     async def _hand_out(self) -> None:
         async with self._services.pool.acquire() as connection:
@@ -227,7 +237,7 @@ class AgentDoor:
             try:
                 if await self._offer(worker, row):
                     return
-            except (TimeoutError, RuntimeError, OSError) as error:
+            except (TimeoutError, RuntimeError, OSError, TokenRefused) as error:
                 _log.warning("worker %s did not take job %s: %s", worker.id, row.id, describe(error))
             except UNAVAILABLE as error:
                 database_outage.note(error)
@@ -252,14 +262,14 @@ class AgentDoor:
         if not said.available:
             return False
         job.state.participant_identity = said.participant_identity
+        token = await self._agent_token(worker, row.room, said)
         async with self._services.pool.acquire() as connection:
             if not await agent_jobs.begin(connection, row.id, worker.id, said.participant_identity):
                 return True
-        token = self._agent_token(worker, row.room, said)
         await worker.tell(assignment=agent.JobAssignment(job=job, token=token))
         return True
 
-    def _agent_token(self, worker: Worker, room: str, said: "agent.AvailabilityResponse") -> str:
+    async def _agent_token(self, worker: Worker, room: str, said: "agent.AvailabilityResponse") -> str:
         """Return a token for an agent, signed with its worker's API key."""
         now, may = int(time.time()), worker.permission
         video = {
@@ -283,7 +293,7 @@ class AgentDoor:
             "attributes": {**said.participant_attributes, _AGENT_NAME: worker.name},
             "video": video,
         }
-        return jwt.encode(claims, self._services.config.livekit_keys[worker.key], algorithm="HS256")
+        return await self._services.livekit_keys.signed(claims)
 
 
 def _server() -> "models.ServerInfo":

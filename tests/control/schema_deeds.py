@@ -61,6 +61,11 @@ async def _revoke_key(_: People, stage: Stage, world: World) -> int:
     return (await stage.accounts["admin"].call("DELETE", f"/api/v1/admin/api-keys/{key}"))[0]
 
 
+async def _revoke_livekit_key(_: People, stage: Stage, __: World) -> int:
+    key = (await stage.accounts["admin"].ok("POST", "/api/v1/admin/livekit-keys", {"name": "forgotten"}))["id"]
+    return (await stage.accounts["admin"].call("DELETE", f"/api/v1/admin/livekit-keys/{key}"))[0]
+
+
 def _following(rule: str, body: dict[str, Any]) -> Deed:
     """Create a link at `rule` and open it without credentials."""
 
@@ -93,6 +98,7 @@ DEEDS: dict[str, Deed] = {
     "POST /api/v1/auth/passkey/finish": _sign_in_by_passkey,
     "POST /api/v1/ai/emotion": _judge_emotion,
     "DELETE /api/v1/admin/api-keys/{key}": _revoke_key,
+    "DELETE /api/v1/admin/livekit-keys/{livekit_key}": _revoke_livekit_key,
     "GET /api/v1/signed/media/{file}": _following("/api/v1/media/<file>/links", {}),
     "GET /api/v1/signed/recordings/{recording}/{name}": _following(
         "/api/v1/recordings/<recording>/file-links", {"name": "track0.webm"}

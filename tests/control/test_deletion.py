@@ -101,6 +101,7 @@ IMPERSONAL = {
     "node_addresses": "where nodes are reached",
     "fact_batches": "numbers of batches",
     "system_configs": "settings of the server",
+    "livekit_keys": "keys of applications, named by administrators; the audit log says by whom",
     "livekit_sip": "an application's trunks and rules, which name its own numbers",
     "live_settings": "settings of the server; who changed them becomes null",
 }

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import jwt
 import pytest
+from livekit import api
+from livekit.protocol import agent
 
 from control.config import ControlConfig
 from control.database import session
@@ -116,9 +118,49 @@ async def test_a_token_replayed_stays_one_participant_of_one_room(config: Contro
             assert await livekit_rooms.participant_of(connection, listed["Daily"], first.id) is None
 
 
-async def test_without_keys_there_is_no_such_door(config: ControlConfig) -> None:
+async def test_a_key_made_by_rest_opens_every_door_until_it_is_revoked(config: ControlConfig, dsn: str) -> None:
+    async with door(config, livekit_owner="Ada") as (people, validate), serving(config) as other:
+        root = await people.user("ada")
+        async with session(dsn) as connection:
+            await connection.execute("UPDATE users SET role = 'admin'")
+        made = await root.ok("POST", "/api/v1/admin/livekit-keys", {"name": "Telehealth"})
+        key, secret = made["id"], made["secret"]
+        async with session(dsn) as connection:
+            assert secret not in str(await connection.fetchrow("SELECT * FROM livekit_keys"))
+        (listed,) = (await root.ok("GET", "/api/v1/admin/livekit-keys"))["keys"]
+        assert (listed["name"], listed["secret"], listed["last_used_at"]) == ("Telehealth", None, None)
+        hook = {"url": "https://example.org/hook", "all_meetings": True, "livekit_key": key}
+        await root.ok("POST", "/api/v1/webhooks", hook)
+
+        grants = api.VideoGrants(room_join=True, room="Daily", agent=True)
+        token = api.AccessToken(key, secret).with_identity("ann").with_grants(grants).to_jwt()
+        headers = {"Authorization": f"Bearer {token}"}
+        assert await validate(token) == (200, "success")
+        async with (
+            root.session.ws_connect(f"{root.server.url}/agent", headers=headers) as worker,
+            api.LiveKitAPI(other.url, key, secret) as sdk,
+        ):
+            await worker.send_bytes(agent.WorkerMessage(register=agent.RegisterWorkerRequest()).SerializeToString())
+            assert agent.ServerMessage.FromString(await worker.receive_bytes(timeout=30)).HasField("register")
+            await sdk.room.list_rooms(api.ListRoomsRequest())
+            (listed,) = (await root.ok("GET", "/api/v1/admin/livekit-keys"))["keys"]
+            assert listed["last_used_at"] is not None
+
+            await root.ok("DELETE", f"/api/v1/admin/livekit-keys/{key}")
+            assert await validate(token) == (401, "invalid API key")
+            with pytest.raises(api.TwirpError, match="status=401"):  # by another process
+                await sdk.room.list_rooms(api.ListRoomsRequest())
+            assert (await worker.receive(timeout=30)).type is aiohttp.WSMsgType.CLOSE
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await root.session.ws_connect(f"{root.server.url}/agent", headers=headers)
+        assert await root.refused("POST", "/api/v1/webhooks", hook) == (400, "invalid_request")
+        logged = [entry["action"] for entry in (await root.ok("GET", "/api/v1/admin/audit"))["entries"]]
+        assert {"create_livekit_key", "revoke_livekit_key"} <= set(logged)
+
+
+async def test_without_keys_everybody_is_refused(config: ControlConfig) -> None:
     async with door(config) as (_, validate):
-        assert (await validate(access_token("ann", "r")))[0] == 404
+        assert await validate(access_token("ann", "r")) == (401, "invalid API key")
 
 
 @pytest.mark.parametrize("text", ["no colon", "key: short", ": " + "x" * 40])

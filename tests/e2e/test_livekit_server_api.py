@@ -1,22 +1,26 @@
 """An application's server manages a room of LiveKit's clients with LiveKit's server SDK."""
 
-from livekit import api
+import pytest
+from livekit import api, rtc
 from livekit.rtc import DataTrackFrame, DisconnectReason
 
 from tests.e2e.conftest import Deployment
-from tests.support.livekit_client import KEY, SECRET, access_token, livekit_client
+from tests.support.livekit_client import access_token, livekit_client
 from tests.support.waiting import eventually
 
 ROOM = "Governed"
 
 
 async def test_an_application_governs_its_room(deployment: Deployment) -> None:
+    """All tokens are signed with a key that an administrator makes, and revokes in the end."""
     url = deployment.plain_url
+    key = await deployment.admin.post("/api/v1/admin/livekit-keys", {"name": "Governor"})
+    signed = {"key": key["id"], "secret": key["secret"]}
     may = {"video": {"canUpdateOwnMetadata": True}}
     async with (
-        api.LiveKitAPI(url, KEY, SECRET) as server,
-        livekit_client(url, access_token("ada", ROOM, **may)) as ada,
-        livekit_client(url, access_token("bob", ROOM)) as bob,
+        api.LiveKitAPI(url, key["id"], key["secret"]) as server,
+        livekit_client(url, access_token("ada", ROOM, **signed, **may)) as ada,
+        livekit_client(url, access_token("bob", ROOM, **signed)) as bob,
     ):
         rooms = server.room
         await ada.publish()
@@ -59,8 +63,11 @@ async def test_an_application_governs_its_room(deployment: Deployment) -> None:
 
         await rooms.remove_participant(api.RoomParticipantIdentity(room=ROOM, identity="bob"))
         await eventually(lambda: ("disconnected", DisconnectReason.PARTICIPANT_REMOVED) in bob.events, 30)
-        async with livekit_client(url, access_token("bob", ROOM)) as again:
+        async with livekit_client(url, access_token("bob", ROOM, **signed)) as again:
             await eventually(lambda: again.room.remote_participants, 30)
             assert again.room.metadata == "agenda"
             await rooms.delete_room(api.DeleteRoomRequest(room=ROOM))
             await eventually(lambda: ("disconnected", DisconnectReason.ROOM_DELETED) in again.events, 30)
+        await deployment.admin.delete(f"/api/v1/admin/livekit-keys/{key['id']}")
+        with pytest.raises(rtc.ConnectError, match="invalid API key"):
+            await rtc.Room().connect(url, access_token("bob", ROOM, **signed))

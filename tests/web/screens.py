@@ -110,6 +110,12 @@ ADMINISTRATION: dict[str, Any] = {
         {"id": "a1", "name": "Booking system", "scopes": ["admissions:write"], "user_id": "u2", "username": "grace",
          "created_at": _AT, "expires_at": None, "last_used_at": _AT},
     ], "next": None},
+    "/admin/livekit-keys": {"keys": [
+        {"id": "APIk3fX9sLq2VbT7wYz", "name": "Telehealth app", "configured": False, "created_at": _AT,
+         "last_used_at": None, "secret": None},
+        {"id": "booking", "name": "booking", "configured": True, "created_at": None, "last_used_at": None,
+         "secret": None},
+    ], "next": None},
     "/admin/storage": {"owners": [
         {"user_id": "u2", "username": "grace", "display_name": "Grace Hopper", "recordings": 2,
          "recording_bytes": 3_000_000_000, "files": 1, "file_bytes": 48_000},

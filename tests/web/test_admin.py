@@ -54,6 +54,25 @@ async def test_administrators_ban_end_and_deliver_again(view: Page, server: Scri
     assert done >= {"/admin/users/u2/ban", "/admin/meetings/m1/force-end", "/webhooks/w1/deliveries/7/replay"}
 
 
+async def test_a_livekit_key_is_made_shown_once_and_revoked(view: Page, server: ScriptedServer) -> None:
+    server.answers.update({("GET", path): (200, answer) for path, answer in ADMINISTRATION.items()})
+    server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    made = {"id": "APInew", "name": "Bots", "secret": "secret-of-bots"}
+    server.answers["POST", "/admin/livekit-keys"] = (201, made)
+    server.answers["DELETE", "/admin/livekit-keys/APIk3fX9sLq2VbT7wYz"] = (200, {"ok": True})
+    await view.goto(f"{server.url}/admin/keys")
+    await expect(view.get_by_text("From the settings")).to_be_visible()
+    await view.get_by_text("New LiveKit key").click()
+    await view.get_by_label("Name", exact=True).fill("Bots")
+    await view.get_by_role("button", name="Create key").click()
+    await expect(view.get_by_label("Secret")).to_have_value("secret-of-bots")
+    await view.get_by_role("button", name="Delete Telehealth app").click()
+    async with view.expect_response("**/livekit-keys/APIk3fX9sLq2VbT7wYz"):
+        await view.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await fits(view)
+
+
 async def test_settings_are_found_changed_refused_and_restored(view: Page, server: ScriptedServer) -> None:
     server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})
     server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})

@@ -6,6 +6,7 @@ import { h } from './dom.js';
 import { check, field, form, iconButton, onTyped } from './fields.js';
 import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
+import { livekitKeys } from './livekit-keys.js';
 import { person } from './person.js';
 import { serverSettings } from './server-settings.js';
 import { currentUser, rest } from './session.js';
@@ -263,7 +264,7 @@ function keys() {
     },
   });
   void table.refresh();
-  return [table.element];
+  return [table.element, ...livekitKeys()];
 }
 
 function webhooks() {

@@ -400,6 +400,40 @@ class BlockingRest:
         """Yield the entries of `list_nodes` from all pages."""
         yield from self._loop.each(self._rest.iterate_nodes(limit=limit, cursor=cursor, sort=sort))
 
+    def list_livekit_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.LiveKitKeys:
+        """List the API keys of LiveKit's SDKs, newest first."""
+        return self._loop.run(self._rest.list_livekit_keys(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_livekit_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.LiveKitKey]:
+        """Yield the entries of `list_livekit_keys` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_livekit_keys(limit=limit, cursor=cursor, sort=sort, search=search)
+        )
+
+    def create_livekit_key(self, body: types.CreateLiveKitKey) -> types.LiveKitKey:
+        """Create an API key of LiveKit's SDKs. Its secret is shown only once."""
+        return self._loop.run(self._rest.create_livekit_key(body))
+
+    def revoke_livekit_key(self, livekit_key: str) -> types.Done:
+        """Revoke an API key that was created here: its tokens are refused from now on. Its bearers
+        may finish meetings.
+        """
+        return self._loop.run(self._rest.revoke_livekit_key(livekit_key))
+
     def upload_file(self, content: bytes, *, name: str, meeting: str | None = None) -> types.MediaFile:
         """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`)
         are refused with 415.

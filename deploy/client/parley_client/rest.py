@@ -529,6 +529,53 @@ class Rest:
             if cursor is None:
                 return
 
+    async def list_livekit_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.LiveKitKeys:
+        """List the API keys of LiveKit's SDKs, newest first."""
+        answer: types.LiveKitKeys = await self._connection.request_json(
+            "GET",
+            "/api/v1/admin/livekit-keys",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
+        )
+        return answer
+
+    async def iterate_livekit_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.LiveKitKey]:
+        """Yield the entries of `list_livekit_keys` from all pages."""
+        while True:
+            page = await self.list_livekit_keys(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["keys"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def create_livekit_key(self, body: types.CreateLiveKitKey) -> types.LiveKitKey:
+        """Create an API key of LiveKit's SDKs. Its secret is shown only once."""
+        answer: types.LiveKitKey = await self._connection.request_json("POST", "/api/v1/admin/livekit-keys", body=body)
+        return answer
+
+    async def revoke_livekit_key(self, livekit_key: str) -> types.Done:
+        """Revoke an API key that was created here: its tokens are refused from now on. Its bearers
+        may finish meetings.
+        """
+        answer: types.Done = await self._connection.request_json(
+            "DELETE", f"/api/v1/admin/livekit-keys/{_quoted(livekit_key)}"
+        )
+        return answer
+
     async def upload_file(self, content: bytes, *, name: str, meeting: str | None = None) -> types.MediaFile:
         """Upload a file. The body is its content, whatever its Content-Type; forms (`multipart/*`)
         are refused with 415.

@@ -399,6 +399,10 @@ class CreateBreakouts(TypedDict):
     may_return: NotRequired[bool]
 
 
+class CreateLiveKitKey(TypedDict):
+    name: str
+
+
 class CreateMeeting(TypedDict):
     """`recurrence` is an RRULE (RFC 5545, section 3.3.10) such as `FREQ=WEEKLY;BYDAY=MO`, in
     `time_zone` (IANA). Settings that are absent or null have the server's default
@@ -675,6 +679,24 @@ class KeptResult(TypedDict):
 
 class KeptResults(TypedDict):
     results: list[KeptResult]
+
+
+class LiveKitKey(TypedDict):
+    """A key: `id` is the API key for an SDK. `secret` is shown once, when the key is created. A
+    `configured` key is one of the setting `livekit_keys`; only its id is known here.
+    """
+
+    id: str
+    name: str
+    configured: bool
+    created_at: str | None
+    last_used_at: str | None
+    secret: str | None
+
+
+class LiveKitKeys(TypedDict):
+    keys: list[LiveKitKey]
+    next: str | None
 
 
 class LiveRoom(TypedDict):

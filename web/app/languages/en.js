@@ -801,6 +801,15 @@ export default {
   'api-keys.until': 'valid until {time}',
   'api-keys.write': 'Change',
 
+  // Keys of LiveKit's SDKs
+  'livekit-keys.configured': 'From the settings',
+  'livekit-keys.delete-text': 'Applications that use this key lose access at once. Their users stay in meetings until they leave.',
+  'livekit-keys.key': 'Key',
+  'livekit-keys.new': 'New LiveKit key',
+  'livekit-keys.once': 'Copy the secret now. It is not shown again.',
+  'livekit-keys.text': 'An application that uses LiveKit’s SDKs signs access tokens with a key and its secret.',
+  'livekit-keys.title': 'LiveKit keys',
+
   // Stream keys
   'stream-keys.create': 'Create key',
   'stream-keys.dropped': '{count, plural, one {# frame} other {# frames}} skipped because the server is busy.',

@@ -807,6 +807,15 @@ export default {
   'api-keys.until': '有效期至 {time}',
   'api-keys.write': '更改',
 
+  // Keys of LiveKit's SDKs
+  'livekit-keys.configured': '来自设置',
+  'livekit-keys.delete-text': '使用此 API Key 的应用将立即失去访问权限，其用户可留在会议中直至离开。',
+  'livekit-keys.key': 'API Key',
+  'livekit-keys.new': '新建 LiveKit API Key',
+  'livekit-keys.once': '请立即复制密钥，密钥不会再次显示。',
+  'livekit-keys.text': '使用 LiveKit SDK 的应用用 API Key 和密钥签发访问令牌。',
+  'livekit-keys.title': 'LiveKit API Key',
+
   // Stream keys
   'stream-keys.create': '创建密钥',
   'stream-keys.dropped': '因服务器繁忙，已丢弃 {count} 帧。',

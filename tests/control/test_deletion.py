@@ -190,7 +190,7 @@ def test_every_store_is_named() -> None:
     paths = {setting.name for setting in SETTINGS if setting.kind is Path}
     assert paths == set(PATHS)
     suffixes = ("_url", "_urls", "_brokers", "_endpoint", "_endpoints")
-    ours = {"control_url", "inference_url", "triton_urls", "summary_url", "turn_urls", "rtmp_url"}
+    ours = {"control_url", "inference_url", "triton_urls", "summary_url", "turn_urls", "rtmp_url", "srt_url"}
     shown = {"imprint_url", "privacy_url"}
     named = {setting.name for setting in SETTINGS if setting.name.endswith(suffixes)} - ours - shown
     assert named == set(SERVERS)

@@ -14,7 +14,7 @@ ROOM = "Governed"
 async def test_an_application_governs_its_room(deployment: Deployment) -> None:
     """All tokens are signed with a key that an administrator makes, and revokes in the end."""
     url = deployment.plain_url
-    key = await deployment.admin.post("/api/v1/admin/livekit-keys", {"name": "Governor"})
+    key = await deployment.admin.request("POST", "/admin/livekit-keys", {"name": "Governor"})
     signed = {"key": key["id"], "secret": key["secret"]}
     may = {"video": {"canUpdateOwnMetadata": True}}
     async with (
@@ -68,6 +68,6 @@ async def test_an_application_governs_its_room(deployment: Deployment) -> None:
             assert again.room.metadata == "agenda"
             await rooms.delete_room(api.DeleteRoomRequest(room=ROOM))
             await eventually(lambda: ("disconnected", DisconnectReason.ROOM_DELETED) in again.events, 30)
-        await deployment.admin.delete(f"/api/v1/admin/livekit-keys/{key['id']}")
+        await deployment.admin.request("DELETE", f"/admin/livekit-keys/{key['id']}")
         with pytest.raises(rtc.ConnectError, match="invalid API key"):
             await rtc.Room().connect(url, access_token("bob", ROOM, **signed))

@@ -416,7 +416,7 @@ REASONS = {
     "Room.emit": "part of the SDK's event emitter",
     "Participant.lastSpokeAt": "set while the participant speaks, see `Room.activeSpeakers`",
     "RemoteParticipant.signalClient": "an internal field of the SDK",
-    "RoomEvent.Moved": "participants are not moved between rooms, nor by LiveKit's open server",
+    "RoomEvent.Moved": "not part of this run; LiveKit's open server moves nobody",
     "RoomEvent.MediaDevicesChanged": "devices do not change in this run",
     "RoomEvent.TrackSubscriptionFailed": "both browsers decode every codec of this run",
     "RoomEvent.TranscriptionReceived": "an older form of transcription; captions arrive as text streams",

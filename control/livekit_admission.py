@@ -5,11 +5,14 @@ admitted the bearer. People whom a host removed or banned are refused.
 """
 
 import asyncio
+import time
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
 from control.database import Connection
+from control.identifiers import new_id
 from control.identity import livekit_tokens
 from control.identity.livekit_tokens import AccessToken, RoomAgent, RoomConfiguration, TokenRefused
 from control.meetings import grants, seats
@@ -17,12 +20,13 @@ from control.meetings.settings import MAX_CAPACITY, MeetingSettings, defaults
 from control.nodes import turn
 from control.placement import placing
 from control.services import Services
-from control.store import agent_jobs, livekit_rooms, meetings, outbox, participants, rooms, users
-from control.store.meetings import Plan
+from control.store import agent_jobs, breakouts, livekit_rooms, meetings, outbox, participants, rooms, users
+from control.store.meetings import MeetingRow, Plan
 from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.livekit import LiveKitAdmission, LiveKitUse
+from sfu.api.room_acts import SeenParticipant
 
 CONSENT_ATTRIBUTE = "parley.consent"
 """The attribute in which an application states what its participant has agreed to: recording, captions, analysis."""
@@ -30,6 +34,8 @@ CONSENT_ATTRIBUTE = "parley.consent"
 _KINDS = ("agent", "egress", "ingress", "sip")
 _MAX_AGENTS = 20
 _PUSH_SECONDS = 2.0
+_MOVED_SECONDS = 6 * 3600
+"""Lifetime of the token of a participant that was moved; it is the SDKs' default."""
 _CONSENTS = ("recording", "captions", "analysis")
 _SOURCES = {
     "camera": Source.CAMERA,
@@ -68,6 +74,18 @@ async def meeting_of(services: Services, claims: AccessToken) -> str:
                 await meetings.lock(connection, meeting)
                 await placing.place(services, connection, meeting, services.config.region)
     return meeting
+
+
+async def room_of(services: Services, claims: AccessToken) -> str:
+    """Return the room to which a token leads: its meeting, or the breakout room to which its bearer was moved."""
+    meeting = await meeting_of(services, claims)
+    async with services.pool.acquire() as connection:
+        breakout = await livekit_rooms.breakout_of(connection, meeting, claims.identity)
+        if breakout is not None and await services.nodes.placement(breakout) is None:
+            async with connection.transaction():
+                await meetings.lock(connection, breakout)
+                await placing.place(services, connection, breakout, services.config.region)
+    return breakout or meeting
 
 
 class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +150,17 @@ async def create(services: Services, connection: Connection, name: str, wish: Ro
     return meeting.id
 
 
+class _Place(NamedTuple):
+    """A room in which a bearer was given a place, as `person`. `changed` is its desired state, if that changed."""
+
+    room: str
+    person: ParticipantRow
+    epoch: int
+    granted: Grants
+    changed: DesiredState | None
+    was_out: bool
+
+
 async def _admit(services: Services, claims: AccessToken, meeting: str, refreshed: str) -> LiveKitAdmission:
     async with services.pool.acquire() as connection, connection.transaction():
         row = await meetings.lock(connection, meeting)
@@ -144,21 +173,23 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
         if await seats.is_full(services, connection, row, person.id, host=claims.video.room_admin):
             raise TokenRefused(503, "the room is full")
         await seats.hold(connection, person.id)
-        placement = await placing.place(services, connection, meeting, services.config.region)
-        was_out = person.id in state.removed
-        granted, changed = await _granted(connection, state, person, claims, grants.settings_of(row))
-    if changed is not None and was_out:  # the nodes must know it before the bearer arrives
-        await asyncio.wait(services.nodes.push(changed), timeout=_PUSH_SECONDS)
+        there = state.elsewhere.get(person.id)
+        place = await _placed(services, connection, row, state, person, claims=claims) if there is None else None
+    if there is not None:
+        place = await _placed_in_breakout(services, there.meeting, person, claims)
+    assert place is not None
+    if place.changed is not None and place.was_out:  # the nodes must know it before the bearer arrives
+        await asyncio.wait(services.nodes.push(place.changed), timeout=_PUSH_SECONDS)
     else:
-        services.nodes.push(changed)
-    ice_servers = turn.ice_servers(services.config.turn, person.id, int(datetime.now(UTC).timestamp()))
+        services.nodes.push(place.changed)
+    ice_servers = turn.ice_servers(services.config.turn, place.person.id, int(datetime.now(UTC).timestamp()))
     token = services.tokens.join(
-        meeting,
-        person.id,
-        person.name,
+        place.room,
+        place.person.id,
+        place.person.name,
         None,
-        granted,
-        epoch=placement.epoch,
+        place.granted,
+        epoch=place.epoch,
         returning=True,
         identity=claims.identity,
         metadata=claims.metadata or person.metadata,
@@ -168,11 +199,39 @@ async def _admit(services: Services, claims: AccessToken, meeting: str, refreshe
     agreed = {part.strip() for part in claims.attributes.get(CONSENT_ATTRIBUTE, "").split(",")}
     return LiveKitAdmission(
         token=token,
-        room_name=claims.video.room,
+        room_name=claims.video.room if there is None else there.title,
         refreshed=refreshed,
         consents=tuple(consent for consent in _CONSENTS if consent in agreed),
         ice_servers=tuple(ice_servers),
     )
+
+
+async def _placed_in_breakout(services: Services, breakout: str, main: ParticipantRow, claims: AccessToken) -> _Place:
+    """Give a participant of the main room its place in its breakout room.
+
+    It uses its own transaction: here, meetings are locked one after the other; elsewhere, all are locked in one order.
+    """
+    async with services.pool.acquire() as connection, connection.transaction():
+        row = await meetings.lock(connection, breakout)
+        state = await rooms.state(connection, breakout)
+        if row is None or state is None or state.ended or (row.closes_at and row.closes_at <= datetime.now(UTC)):
+            raise TokenRefused(503, "the breakout room has closed")
+        person = await breakouts.enter(connection, breakout, main, new_id("participant"))
+        return await _placed(services, connection, row, state, person, claims=claims)
+
+
+async def _placed(
+    services: Services,
+    connection: Connection,
+    row: MeetingRow,
+    state: DesiredState,
+    person: ParticipantRow,
+    *,
+    claims: AccessToken,
+) -> _Place:
+    placement = await placing.place(services, connection, row.id, services.config.region)
+    granted, changed = await _granted(connection, state, person, claims, grants.settings_of(row))
+    return _Place(row.id, person, placement.epoch, granted, changed, was_out=person.id in state.removed)
 
 
 async def _granted(
@@ -189,6 +248,35 @@ async def _granted(
         return grants.with_grants(grants.without_removed(known, person.id), person.id, granted)
 
     return granted, await rooms.edit_state(connection, state.room, edit)
+
+
+async def token_for(services: Services, key: str, seen: SeenParticipant, room: str) -> str:
+    """Return an access token by which a participant joins another room as it is; raises TokenRefused."""
+    info, held, now = seen.info, seen.grants, int(time.time())
+    video = {
+        "roomJoin": True,
+        "room": room,
+        "roomAdmin": held.host,
+        "roomRecord": held.record,
+        "canPublish": bool(held.publish),
+        "canPublishSources": [name for name, source in _SOURCES.items() if source in held.publish],
+        "canPublishData": held.data,
+        "canSubscribe": held.subscribe,
+        "canUpdateOwnMetadata": held.describe,
+        "hidden": held.hidden,
+    }
+    claims = {
+        "iss": key,
+        "sub": info.identity,
+        "name": info.name,
+        "nbf": now,
+        "exp": now + _MOVED_SECONDS,
+        "kind": info.kind,
+        "metadata": info.metadata,
+        "attributes": info.attributes,
+        "video": video,
+    }
+    return await services.livekit_keys.signed(claims)
 
 
 def kind_of(claims: AccessToken) -> str:

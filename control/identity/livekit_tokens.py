@@ -35,6 +35,7 @@ class VideoGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     room_list: bool = False
     room_admin: bool = False
     room_record: bool = False
+    destination_room: str = ""
     ingress_admin: bool = False
     can_publish: bool | None = None
     can_subscribe: bool | None = None

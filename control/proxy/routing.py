@@ -34,7 +34,7 @@ def room_of_path(raw: str) -> str:
 async def node_of_livekit(services: Services, token: str) -> NodeRecord:
     """Return the node of the room in a LiveKit client's token; raises Problem with a status that the SDKs know."""
     try:
-        meeting = await livekit_admission.meeting_of(services, await services.livekit_keys.admitted(token))
+        meeting = await livekit_admission.room_of(services, await services.livekit_keys.admitted(token))
     except TokenRefused as refused:
         raise Problem(refused.status, "access_token", refused.detail) from refused
     try:

@@ -23,6 +23,17 @@ async def meeting_of(connection: Connection, name: str) -> str | None:
     return None if found is None else str(found)
 
 
+async def breakout_of(connection: Connection, meeting: str, identity: str) -> str | None:
+    """Return the breakout room to which hosts moved the participant with an identity."""
+    found = await connection.fetchval(
+        "SELECT s.document->'elsewhere'->p.id->>'meeting' FROM meeting_participants p"
+        " JOIN room_state s ON s.meeting_id = p.meeting_id WHERE p.meeting_id = $1 AND p.identity = $2",
+        meeting,
+        identity,
+    )
+    return None if found is None else str(found)
+
+
 async def lock_name(connection: Connection, name: str) -> None:
     """Prevent others from creating a room with this name until the transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 28))", name)

@@ -19,11 +19,11 @@ from control.meetings import grants
 from control.meetings.ending import end_in_transaction
 from control.meetings.telling import tell
 from control.store import audit, livekit_rooms, meetings, rooms
-from control.twirp.service import Caller, Method, Service, TwirpError, unimplemented
+from control.twirp.service import Caller, Method, Service, TwirpError, denied, unimplemented
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.phone import KIND as PHONE
-from sfu.api.room_acts import DescribeParticipant, MuteTrack, RoomView, SayData, SeenParticipant, WantTracks
+from sfu.api.room_acts import DescribeParticipant, MuteTrack, RoomView, SayData, SeenParticipant, SendAway, WantTracks
 from sfu.livekit import infos, names
 
 MAX_METADATA_BYTES = 64_000
@@ -177,6 +177,25 @@ async def update_participant(caller: Caller, asked: "protocol.UpdateParticipantR
     return views.participant(view, seen)
 
 
+async def move_participant(
+    caller: Caller, asked: "protocol.MoveParticipantRequest"
+) -> "protocol.MoveParticipantResponse":
+    """Send a client of LiveKit's SDKs to another room, which exists. It reconnects there with a new token."""
+    token = caller.grants_in("room_admin", asked.room)
+    if token.video.destination_room != asked.destination_room:
+        raise denied()
+    if asked.room == asked.destination_room:
+        raise TwirpError("invalid_argument", "destination room is the same as source room")
+    view, seen = await seen_participant(caller, asked.room, asked.identity)
+    async with caller.services.pool.acquire() as connection:
+        meeting = await _meeting(connection, asked.destination_room)
+    given = await livekit_admission.token_for(caller.services, token.iss, seen, asked.destination_room)
+    act = SendAway(participant=seen.info.participant, meeting=meeting, title=asked.destination_room, token=given)
+    if not seen.info.identity or not await caller.services.nodes.act(view.room, act):
+        raise TwirpError("failed_precondition", "only clients of LiveKit's SDKs can be moved")
+    return protocol.MoveParticipantResponse()
+
+
 def _granted(held: Grants, permission: "models.ParticipantPermission") -> Grants:
     """Return the grants of a permission. Sources muted by a host and a role given by a host stay."""
     publish: tuple[Source, ...] = ()
@@ -279,8 +298,6 @@ async def seen_participant(caller: Caller, room: str, identity: str) -> tuple[Ro
     return view, seen
 
 
-_STAYS = unimplemented("a participant moves to another room only by joining it")
-
 SERVICE: Service = {
     "CreateRoom": Method(protocol.CreateRoomRequest, create_room),
     "ListRooms": Method(protocol.ListRoomsRequest, list_rooms),
@@ -293,7 +310,7 @@ SERVICE: Service = {
     "UpdateSubscriptions": Method(protocol.UpdateSubscriptionsRequest, update_subscriptions),
     "SendData": Method(protocol.SendDataRequest, send_data),
     "UpdateRoomMetadata": Method(protocol.UpdateRoomMetadataRequest, update_room_metadata),
-    "ForwardParticipant": Method(protocol.ForwardParticipantRequest, _STAYS),
-    "MoveParticipant": Method(protocol.MoveParticipantRequest, _STAYS),
+    "ForwardParticipant": Method(protocol.ForwardParticipantRequest, unimplemented("a participant is in one room")),
+    "MoveParticipant": Method(protocol.MoveParticipantRequest, move_participant),
     "PerformRpc": Method(protocol.PerformRpcRequest, unimplemented("RPC is available only between participants")),
 }

@@ -77,23 +77,23 @@ class Caller:
     def grants(self, right: str) -> AccessToken:
         """Return the token if it grants a right that is not tied to a room; raises TwirpError."""
         if self.token is None or not getattr(self.token.video, right):
-            raise _denied()
+            raise denied()
         return self.token
 
     def sip(self, right: Literal["admin", "call"]) -> None:
         """Raise TwirpError unless the token grants a right to telephones."""
         if self.token is None or not getattr(self.token.sip, right):
-            raise _denied()
+            raise denied()
 
     def grants_in(self, right: str, room: str) -> AccessToken:
         """Return the token if it grants a right in a room; raises TwirpError."""
         token = self.grants(right)
         if token.video.room != room:
-            raise _denied()
+            raise denied()
         return token
 
 
-def _denied() -> TwirpError:
+def denied() -> TwirpError:
     return TwirpError("unauthenticated", "permissions denied")
 
 

@@ -59,7 +59,16 @@ class WantTracks(msgspec.Struct, frozen=True, kw_only=True, tag="want_tracks"):
     on: bool
 
 
-Act = SayData | DescribeParticipant | MuteTrack | WantTracks
+class SendAway(msgspec.Struct, frozen=True, kw_only=True, tag="send_away"):
+    """Send a client of LiveKit's protocol to the room of another meeting, where `token` admits it."""
+
+    participant: str
+    meeting: str
+    title: str
+    token: str
+
+
+Act = SayData | DescribeParticipant | MuteTrack | WantTracks | SendAway
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

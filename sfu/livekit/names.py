@@ -66,7 +66,7 @@ _QUALITIES = {
     "poor": models.ConnectionQuality.POOR,
     "lost": models.ConnectionQuality.LOST,
 }
-_RETURNS = (Code.SHUTDOWN, Code.MOVED, Code.NOT_READY, Code.UNKNOWN_SESSION)
+_RETURNS = (Code.SHUTDOWN, Code.MOVED, Code.REASSIGNED, Code.NOT_READY, Code.UNKNOWN_SESSION)
 
 
 def kind_of(kind: str) -> "models.ParticipantInfo.Kind":

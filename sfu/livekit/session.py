@@ -123,6 +123,7 @@ class LiveKitSession:
             signaling.Caption: self._caption,
             signaling.RecordingChanged: self._recording,
             signaling.RoomDescribed: self._described_room,
+            signaling.Move: self._moved,
         }
 
     # Dialect
@@ -159,6 +160,9 @@ class LiveKitSession:
 
     def take_wants(self, wants: Iterable[WantedTrack]) -> None:
         self._wants |= {wanted.track: wanted for wanted in wants if wanted.track in self._tracks}
+
+    def take_token(self, token: str) -> None:
+        self._refreshed = token
 
     def _resolve(self, identities: Iterable[str]) -> tuple[str, ...]:
         wanted = set(identities)
@@ -392,6 +396,12 @@ class LiveKitSession:
     def _described_room(self, message: signaling.RoomDescribed) -> "list[rtc.SignalResponse]":
         self._room.metadata = message.metadata
         return [rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room))]
+
+    def _moved(self, message: signaling.Move) -> "list[rtc.SignalResponse]":
+        """Tell of another room, in which the client's token admits it. Its session here ends: it joins there anew."""
+        room = models.Room(sid=names.room_sid(message.meeting), name=message.title)
+        moved = rtc.RoomMovedResponse(room=room, token=self._refreshed, participant=self._info(self._me))
+        return [rtc.SignalResponse(room_moved=moved)]
 
     def _welcome(self, message: signaling.RoomInfo) -> "list[rtc.SignalResponse]":
         self._me, self._grants, self.resume = message.participant, message.grants, message.resume

@@ -4,9 +4,19 @@ import msgspec
 
 from sfu.api import signaling
 from sfu.api.cascade_link import LinkData
-from sfu.api.room_acts import Act, DescribeParticipant, MuteTrack, RoomView, SayData, SeenParticipant, WantTracks
+from sfu.api.desired_state import Destination
+from sfu.api.room_acts import (
+    Act,
+    DescribeParticipant,
+    MuteTrack,
+    RoomView,
+    SayData,
+    SeenParticipant,
+    SendAway,
+    WantTracks,
+)
 from sfu.api.signaling_values import WantedTrack
-from sfu.rooms import data_routing, describing, publishing, subscribing
+from sfu.rooms import data_routing, describing, desired_state, publishing, subscribing
 from sfu.rooms.live_room import LiveRoom
 
 
@@ -40,6 +50,8 @@ def perform(room: LiveRoom, act: Act, now: int) -> bool:
             return publishing.hush(room, act.track, now)
         case WantTracks():
             return _want(room, act, now)
+        case SendAway():
+            return _send_away(room, act, now)
 
 
 def _describe(room: LiveRoom, act: DescribeParticipant) -> bool:
@@ -48,6 +60,15 @@ def _describe(room: LiveRoom, act: DescribeParticipant) -> bool:
         return False
     asked = signaling.Describe(name=act.name, metadata=act.metadata, attributes=act.attributes)
     describing.change(room, participant, asked)
+    return True
+
+
+def _send_away(room: LiveRoom, act: SendAway, now: int) -> bool:
+    participant = room.participants.get(act.participant)
+    if participant is None or participant.link is not None or participant.dialect is None:
+        return False
+    participant.dialect.take_token(act.token)
+    desired_state.send_away(room, participant, Destination(meeting=act.meeting, title=act.title), now)
     return True
 
 

@@ -52,5 +52,8 @@ class Dialect(Protocol):
     def write_packet(self, packet: "DataPacket") -> bytes | None:
         """Return a packet for the channel of data tracks, None if the client has not subscribed to its track."""
 
+    def take_token(self, token: str) -> None:
+        """Note the access token for the room to which the client is about to be sent."""
+
     def take_wants(self, wants: Iterable[WantedTrack]) -> None:
         """Note that an application has chosen tracks for the client."""

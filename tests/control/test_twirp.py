@@ -90,7 +90,9 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("CreateRoom", {"body": {"name": "a\x00b"}}, 400, "invalid_argument"),
     ("CreateRoom", {"body": {"name": "r", "metadata": "x" * 70_000}}, 400, "invalid_argument"),
     ("CreateRoom", {"body": {"name": "r"}}, 412, "failed_precondition"),  # nobody may own its meeting yet
-    ("MoveParticipant", {}, 501, "unimplemented"),
+    ("MoveParticipant", {}, 400, "invalid_argument"),
+    ("MoveParticipant", {"body": {"room": "r", "identity": "a", "destination_room": "s"}}, 401, "unauthenticated"),
+    ("ForwardParticipant", {}, 501, "unimplemented"),
     ("ListRooms", {"body": b'{"x'}, 400, "malformed"),
     ("ListRooms", {"body": b"\xff\xff", "kind": "application/protobuf"}, 400, "malformed"),
     ("ListRooms", {"body": b'{"names":' * 2000, "kind": "application/json"}, 400, "malformed"),

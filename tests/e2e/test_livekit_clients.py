@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from livekit import api
 from livekit.rtc import DisconnectReason
 
 from parley_client import Room
@@ -12,7 +13,7 @@ from sfu.formats.codecs import Codec
 from tests.e2e.conftest import Deployment
 from tests.support.call import received, send
 from tests.support.encoders import encode
-from tests.support.livekit_client import access_token, livekit_client
+from tests.support.livekit_client import KEY, SECRET, LiveKitClient, access_token, livekit_client
 from tests.support.waiting import eventually
 
 
@@ -82,3 +83,45 @@ async def test_a_livekit_client_meets_one_of_ours(deployment: Deployment) -> Non
         await eventually(lambda: ("disconnected", DisconnectReason.PARTICIPANT_REMOVED) in theirs.events, 30)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _meet_in(room: str, sender: LiveKitClient, receiver: LiveKitClient) -> None:
+    """Both clients are in a room of this name, in which one sees what the other publishes."""
+    await eventually(lambda: (sender.room.name, receiver.room.name) == (room, room), 30)
+    await eventually(lambda: "bob" in sender.room.remote_participants, 30)
+    await eventually(lambda: "ada" in receiver.room.remote_participants, 30)
+    seen = sum(receiver.seen.values())
+    await eventually(lambda: sum(receiver.seen.values()) > seen + 5, 30)
+
+
+async def test_livekit_clients_are_moved_to_other_rooms(deployment: Deployment) -> None:
+    """To a breakout room and back by a host, and to another room by an application."""
+    url, admin = deployment.plain_url, deployment.admin
+    meeting = await admin.create_meeting("Workshop")
+    async with (
+        livekit_client(url, access_token("ada", meeting), one_peer=True) as ada,
+        livekit_client(url, access_token("bob", meeting)) as bob,
+        api.LiveKitAPI(url, KEY, SECRET) as server,
+    ):
+        moved: list[str] = []
+        bob.room.on("moved", lambda *_: moved.append(bob.room.name))
+        await ada.publish()
+        await _meet_in(meeting, ada, bob)
+
+        listed = await admin.request("GET", f"/meetings/{meeting}/participants")
+        people = [one["participant"] for one in listed["participants"]]
+        wanted = {"rooms": [{"title": "Room 1", "participants": people}]}
+        await admin.request("POST", f"/meetings/{meeting}/breakouts", wanted)
+        await admin.request("POST", f"/meetings/{meeting}/breakouts/open")
+        await _meet_in("Room 1", ada, bob)
+        await admin.request("POST", f"/meetings/{meeting}/breakouts/close", {"countdown_seconds": 0})
+        await _meet_in(meeting, ada, bob)
+
+        await server.room.create_room(api.CreateRoomRequest(name="Elsewhere"))
+        may = api.VideoGrants(room_admin=True, room=meeting, destination_room="Elsewhere")
+        async with api.LiveKitAPI(url, token=api.AccessToken(KEY, SECRET).with_grants(may).to_jwt()) as mover:
+            for who in ("ada", "bob"):
+                asked = api.MoveParticipantRequest(room=meeting, identity=who, destination_room="Elsewhere")
+                await mover.room.move_participant(asked)
+        await _meet_in("Elsewhere", ada, bob)
+        assert moved == ["Room 1", "Workshop", "Elsewhere"]

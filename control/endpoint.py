@@ -35,7 +35,7 @@ _TOLD_REFUSALS = frozenset(
         "admission_token", "banned", "denied", "email_unconfirmed", "full", "invitation", "link", "lobby_ticket",
         "locked", "oidc_refused", "oidc_state", "oidc_token", "passkey", "refresh_reused", "registration_closed",
         "registration_domain", "rejoin_secret", "removed", "setup_token", "wrong_code", "wrong_credentials",
-        "wrong_link_passcode", "wrong_passcode", "bad_token",
+        "wrong_link_code", "wrong_link_passcode", "wrong_passcode", "bad_token",
     }
 )  # fmt: skip
 """Refusals to log: somebody is guessing, or cannot get in and will ask why."""

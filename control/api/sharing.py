@@ -1,7 +1,8 @@
 """Shared links of recordings: until it expires, a link lets anyone watch and download that recording, nothing else.
 
-A link of a film, such as a clip, opens that film alone, with the captions of its parts. A link may have a passcode. A
-browser that gave it keeps a signed cookie for this link and for half a day.
+A link of a film, such as a clip, opens that film alone, with the captions of its parts. A link may have a passcode, and
+may be limited to people with an e-mail address of some domains (`link_visits`). A browser that proved both keeps a
+signed cookie for this link and for half a day.
 """
 
 from typing import Annotated
@@ -9,15 +10,14 @@ from typing import Annotated
 import msgspec
 from quart import Response
 
+from control.api import link_visits
 from control.api.conversation_types import CaptionLine, Captions
 from control.api.paging import LinkQuery, cut
 from control.api.recording_types import RecordingDetail
 from control.api.recordings import captions, composition_of, detail, public_recording, send
-from control.api.types import Answer, Body, Done, GivenPasscode, Passcode, Time
-from control.auth import cookies
+from control.api.types import Answer, Body, Done, Email, GivenPasscode, Passcode, Time
 from control.auth.access import Access
-from control.endpoint import Call, Endpoints, answer
-from control.http.limits import Failures
+from control.endpoint import Call, Endpoints
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, films, links, meetings, recordings
 from control.store.films import FilmRow
@@ -25,19 +25,32 @@ from control.store.links import LinkRow
 from control.store.recordings import RecordingRow
 
 endpoints = Endpoints("recordings", scope="recordings")
-_WINDOW = 15 * 60
+Domain = Annotated[str, msgspec.Meta(min_length=3, max_length=253, pattern=r"^[^@\s.,;]+(\.[^@\s.,;]+)+$(?!\n)")]
 
 
 class ShareRecording(Body, frozen=True, kw_only=True):
-    """`film` is an ordered film that is done: the link opens that film alone, not the recording."""
+    """`film` is an ordered film that is done: the link opens that film alone, not the recording.
+
+    With `domains`, the link opens only for people with an e-mail address of one of these domains: accounts that
+    confirmed it, and, if the server sends mail, whoever gives a code mailed to it. Subdomains are other domains.
+    """
 
     days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7
     passcode: Passcode | None = None
     film: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    domains: Annotated[list[Domain], msgspec.Meta(max_length=20)] = msgspec.field(default_factory=list)
 
 
 class OpenShared(Body, frozen=True, kw_only=True):
-    passcode: GivenPasscode
+    """Either the passcode, or an address with the code mailed to it."""
+
+    passcode: GivenPasscode | None = None
+    address: Email | None = None
+    code: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+
+
+class AskForCode(Body, frozen=True, kw_only=True):
+    address: Email
 
 
 class SharedLink(Answer, frozen=True, kw_only=True):
@@ -47,6 +60,7 @@ class SharedLink(Answer, frozen=True, kw_only=True):
     created_at: Time
     expires_at: Time
     passcode_required: bool
+    domains: list[str]
     film: str | None = None
     url: str | None = None
 
@@ -82,7 +96,13 @@ async def share_recording(call: Call, recording: str, body: ShareRecording) -> S
             if film is None or film.made is None:
                 raise not_found("This recording has no such film, or it is not done yet.")
         row, token = await links.create(
-            connection, recording, call.user.user, body.days * 86400, passcode_hash=passcode_hash, film=body.film
+            connection,
+            recording,
+            call.user.user,
+            body.days * 86400,
+            passcode_hash=passcode_hash,
+            film=body.film,
+            domains=sorted({domain.casefold() for domain in body.domains}),
         )
         await audit.write(connection, call.actor, "share_recording", recording, call.address, link=row.id)
     url = f"/api/v1/shared/{token}"
@@ -108,26 +128,25 @@ async def delete_link(call: Call, recording: str, link: str) -> Done:
     return Done()
 
 
-@endpoints.route("POST", "/api/v1/shared/<token>/open", Access.PUBLIC, body=OpenShared, answer=Done)
+@endpoints.route("POST", "/api/v1/shared/<token>/open", Access.ANYONE, body=OpenShared, answer=Done)
 async def open_shared_recording(call: Call, token: str, body: OpenShared) -> Response:
-    """Give the passcode of a link. The response sets a cookie that opens the link for half a day."""
-    link, services = await _link(call, token), call.services
-    stored, bars = link.passcode_hash, services.config.limits
-    limits = (
-        Failures("shared-passcode", f"{link.id}:{call.network}", bars.passcode_failures, _WINDOW),
-        Failures("shared-passcode-link", link.id, bars.meeting_failures, _WINDOW),
-    )
-    if stored is not None and not await services.limits.guess(
-        limits, lambda: services.passcodes.verify(stored, body.passcode)
-    ):
-        raise Problem(403, "wrong_link_passcode", "The passcode is wrong.")
-    response = answer(Done())
-    names = cookies.names(call.request, services.config.cookie_security)
-    cookies.set_visit(response, names, services.tokens.visit(link.id), f"/api/v1/shared/{token}")
-    return response
+    """Give the passcode of a link, or a mailed code. The response sets a cookie that opens the link for half a day."""
+    link = await _link(call, token)
+    if body.passcode is not None:
+        return await link_visits.give_passcode(call, token, link, body.passcode)
+    if body.address is None or body.code is None:
+        raise Problem(400, "invalid_request", "Give either `passcode`, or `address` and `code`.")
+    return await link_visits.give_code(call, token, link, body.address, body.code)
 
 
-@endpoints.route("GET", "/api/v1/shared/<token>", Access.PUBLIC, answer=SharedRecording)
+@endpoints.route("POST", "/api/v1/shared/<token>/code", Access.ANYONE, body=AskForCode, answer=Done, status=202)
+async def mail_shared_code(call: Call, token: str, body: AskForCode) -> Done:
+    """Mail a code to an address of the link's domains. Whoever gives it may open the link."""
+    await link_visits.mail_code(call, await _link(call, token), body.address)
+    return Done()
+
+
+@endpoints.route("GET", "/api/v1/shared/<token>", Access.ANYONE, answer=SharedRecording)
 async def get_shared_recording(call: Call, token: str) -> SharedRecording:
     """Return the recording that a link opens. Its files are below `files/`."""
     link = await _opened(call, token)
@@ -152,7 +171,7 @@ async def get_shared_recording(call: Call, token: str) -> SharedRecording:
     return SharedRecording(recording=clip, tracks=[], composition=made, clip=True, expires_at=link.expires_at)
 
 
-@endpoints.route("GET", "/api/v1/shared/<token>/captions", Access.PUBLIC, answer=Captions)
+@endpoints.route("GET", "/api/v1/shared/<token>/captions", Access.ANYONE, answer=Captions)
 async def get_shared_captions(call: Call, token: str) -> Captions:
     """Return the captions of the recording that a link opens; times count from its start."""
     link = await _opened(call, token)
@@ -164,7 +183,7 @@ async def get_shared_captions(call: Call, token: str) -> Captions:
     return said if film is None else Captions(captions=within(_ranges(film, row), said.captions))
 
 
-@endpoints.route("GET", "/api/v1/shared/<token>/files/<path:name>", Access.PUBLIC, content_type="*/*")
+@endpoints.route("GET", "/api/v1/shared/<token>/files/<path:name>", Access.ANYONE, content_type="*/*")
 async def download_shared_file(call: Call, token: str, name: str) -> Response:
     """Download a file of the recording that a link opens."""
     link = await _opened(call, token)
@@ -206,12 +225,9 @@ def within(ranges: list[tuple[int, int]], said: list[CaptionLine]) -> list[Capti
 
 
 async def _opened(call: Call, token: str) -> LinkRow:
-    """Return a link that may be opened. Raises Problem if the browser has not given the link's passcode."""
+    """Return a link that may be opened. Raises Problem 403 if the browser has not proved what the link requires."""
     link = await _link(call, token)
-    if link.passcode_hash is not None:
-        name = cookies.names(call.request, call.services.config.cookie_security).visit
-        if not call.services.tokens.visit_matches(link.id, call.request.cookies.get(name, "")):
-            raise Problem(403, "link_passcode_required", "This link requires a passcode.")
+    await link_visits.check(call, link)
     return link
 
 

@@ -27,6 +27,7 @@ PARTICIPANT_SECONDS = 24 * 3600
 ATTEMPT_SECONDS = 600
 DEVICE_SECONDS = 400 * 86400
 VISIT_SECONDS = 12 * 3600
+_CODE_SECONDS = 15 * 60
 _ACCESS = "parley-control"
 _PARTICIPANT = "parley-participant"
 _ADMISSION = "parley-admission"
@@ -66,6 +67,14 @@ class Device:
     users: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a browser has proved for a shared link: its passcode, and an e-mail address."""
+
+    passcode: bool = False
+    address: str | None = None
+
+
 class Tokens:
     """Issuer and reader of tokens. Reading returns None for an invalid or expired token."""
 
@@ -78,6 +87,7 @@ class Tokens:
         self._attempt_keys = keys.derive("oidc attempt")
         self._device_keys = keys.derive("device")
         self._visit_keys = keys.derive("visit of a shared recording")
+        self._code_keys = keys.derive("code for an address")
         self._csrf_keys = keys.derive("csrf token")
         self._link_keys = keys.derive("file link")
         self._mark_key = keys.derive_stable("recognition")
@@ -127,13 +137,26 @@ class Tokens:
                 return Device(device, tuple(str(user) for user in users))
         return None
 
-    def visit(self, link: str) -> str:
-        """Return the token of a browser that gave the passcode of a shared link."""
-        return self._sign({"sub": link}, self._visit_keys, _VISIT, VISIT_SECONDS)
+    def visit(self, link: str, visit: Visit) -> str:
+        """Return the token of what a browser has proved for a shared link."""
+        return self._sign({"sub": link, **asdict(visit)}, self._visit_keys, _VISIT, VISIT_SECONDS)
 
-    def visit_matches(self, link: str, given: str) -> bool:
-        claims = self._read(given, self._visit_keys, _VISIT)
-        return claims is not None and claims.get("sub") == link
+    def read_visit(self, link: str, given: str) -> Visit:
+        """Return what a token proves for this link, which is nothing if it is invalid or another link's."""
+        match self._read(given, self._visit_keys, _VISIT):
+            case {"sub": str(subject), "passcode": bool(passcode), "address": str() | None as address}:
+                return Visit(passcode, address) if subject == link else Visit()
+        return Visit()
+
+    def address_code(self, link: str, address: str) -> str:
+        """Return the code that proves an address for a shared link, if it is mailed there."""
+        return _code(self._code_keys[0], link, address, int(time.time()) // _CODE_SECONDS)
+
+    def address_code_matches(self, link: str, address: str, given: str) -> bool:
+        """Return whether a code is the address's of now or of the quarter of an hour before."""
+        now = int(time.time()) // _CODE_SECONDS
+        codes = (_code(key, link, address, period) for key in self._code_keys for period in (now, now - 1))
+        return _is_one_of("".join(given.split()), codes)
 
     def refresh(self, session: str, generation: int) -> str:
         body = f"{session}.{generation}"
@@ -235,6 +258,12 @@ def _refresh_mac(key: bytes, body: str) -> str:
 
 def _mac(key: bytes, text: str) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def _code(key: bytes, link: str, address: str, period: int) -> str:
+    """Return eight digits. They are few, so whoever checks them limits the guesses."""
+    mac = hmac.digest(key, f"{link}\n{period}\n{address.casefold()}".encode(), "sha256")
+    return f"{int.from_bytes(mac[:8]) % 10**8:08}"
 
 
 def _is_one_of(given: str, expected: Iterable[str]) -> bool:

@@ -1,6 +1,6 @@
 """Shared links of recordings: random tokens, stored hashed, valid until they expire or are deleted.
 
-A link may have a passcode, hashed like a meeting's.
+A link may have a passcode, hashed like a meeting's, and may be limited to addresses of some domains.
 """
 
 import secrets
@@ -21,17 +21,27 @@ class LinkRow:
     passcode_hash: str | None
     film_id: str | None
     """The only film that the link opens; None opens the whole recording."""
+    domains: list[str]
+    """Domains of the addresses that may open it, in lower case; empty for everybody."""
 
 
 async def create(
-    connection: Connection, recording: str, user: str, seconds: int, *, passcode_hash: str | None, film: str | None
+    connection: Connection,
+    recording: str,
+    user: str,
+    seconds: int,
+    *,
+    passcode_hash: str | None,
+    film: str | None,
+    domains: list[str],
 ) -> tuple[LinkRow, str]:
     """Insert a link and return it with its token, which is not stored."""
     token = secrets.token_urlsafe(24)
     return await connection.new(
         LinkRow,
-        "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at, passcode_hash, film_id)"
-        " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6, $7) RETURNING *",
+        "INSERT INTO recording_links (id, recording_id, token_hash, created_by, expires_at, passcode_hash, film_id,"
+        " domains)"
+        " VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6, $7, $8) RETURNING *",
         new_id("link"),
         recording,
         digest(token),
@@ -39,6 +49,7 @@ async def create(
         seconds,
         passcode_hash,
         film,
+        domains,
     ), token
 
 

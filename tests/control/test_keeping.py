@@ -1,5 +1,6 @@
 """Sharing, retention, export, and repair from the command line."""
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,12 +9,13 @@ import asyncpg
 import pytest
 
 from control import admin_tools
-from control.config import ControlConfig, Retention
+from control.config import ControlConfig, Retention, SmtpConfig
 from control.problem import Problem
 from control.retention import apply
 from control.services import open_services
 from recorder.rescan import rescan
-from tests.control.harness import PASSWORD, People, serving
+from tests.control.harness import PASSWORD, Client, People, serving
+from tests.control.smtp_server import SmtpServer
 from tests.control.test_recordings import DATA, recorded
 
 
@@ -73,6 +75,64 @@ async def test_wrong_passcodes_of_a_link_are_limited(people: People, config: Con
     ]
     assert codes[0] == 403 and codes[-1] == 429
     assert await nobody.refused("POST", f"{url}/open", {"passcode": "melon 42"}) == (429, "too_many_requests")
+
+
+async def test_a_link_for_a_domain_opens_for_its_accounts_and_for_who_has_a_mailed_code(config: ControlConfig) -> None:
+    async with SmtpServer() as mails, aiohttp.ClientSession() as session:
+        smtp = SmtpConfig(host="127.0.0.1", port=mails.port, tls="none", sender="parley@example.org")
+        async with serving(replace(config, smtp=smtp)) as server:
+            people = People(session, server)
+            host = await people.user("ada")
+            _, recording = await recorded(host, config)
+            body = {"domains": ["Example.ORG"], "passcode": "melon 42"}
+            link = await host.ok("POST", f"/api/v1/recordings/{recording}/links", body)
+            assert link["domains"] == ["example.org"]
+            url, nobody = link["url"], people.nobody()
+            grace = {"address": "Grace@example.org"}
+            assert await nobody.refused("POST", f"{url}/code", grace) == (403, "link_passcode_required")
+            visitor = await _open(people, url, {"passcode": "melon 42"})
+            assert await visitor.refused("GET", url) == (403, "link_address_required")
+            assert await visitor.refused("POST", f"{url}/code", {"address": "grace@mail.example.org"}) == (
+                403,
+                "link_domain",
+            )
+            await visitor.ok("POST", f"{url}/code", grace)
+            mail = await mails.next()
+            found = re.search(r"\d{8}", mail.get_payload())
+            assert mail["To"] == grace["address"] and found is not None
+            other = {"address": "eve@example.org", "code": found[0]}
+            assert await visitor.refused("POST", f"{url}/open", other) == (403, "wrong_link_code")
+            opened = await _open(people, url, grace | {"code": f"{found[0][:4]} {found[0][4:]}"}, visitor)
+            assert (await opened.ok("GET", url))["tracks"][0]["files"] == ["track0.webm"]
+
+            accounts = await host.ok("POST", f"/api/v1/recordings/{recording}/links", {"domains": ["example.org"]})
+            register = {"username": "lin", "email": "lin@example.org", "password": PASSWORD, "mode": "token"}
+            lin = people.bearer((await nobody.ok("POST", "/api/v1/auth/register", register))["access_token"])
+            assert await lin.refused("GET", accounts["url"]) == (403, "link_address_required")  # not confirmed yet
+            await lin.ok("POST", "/api/v1/users/verify-email")
+            token = re.search(r"token=(\S+)", (await mails.next()).get_payload())
+            assert token is not None
+            await nobody.ok("POST", "/api/v1/auth/verify-email", {"token": token[1]})
+            await lin.ok("GET", accounts["url"])
+
+
+async def test_without_mail_a_link_for_a_domain_opens_for_accounts_alone(people: People, config: ControlConfig) -> None:
+    host = await people.user("ada")
+    _, recording = await recorded(host, config)
+    url = (await host.ok("POST", f"/api/v1/recordings/{recording}/links", {"domains": ["example.org"]}))["url"]
+    nobody = people.nobody()
+    assert await nobody.refused("GET", f"{url}/files/track0.webm") == (403, "link_account_required")
+    assert await nobody.refused("POST", f"{url}/code", {"address": "a@example.org"}) == (409, "no_mail")
+
+
+async def _open(people: People, url: str, body: dict[str, str], before: Client | None = None) -> Client:
+    """Return a browser that gave a link a passcode or code, and keeps its cookie."""
+    visitor = before or people.nobody()
+    address = f"{visitor.server.url}{url}/open"
+    async with visitor.session.post(address, json=body, headers=visitor.headers) as answer:
+        assert answer.status == 200
+        cookie = f"parley-visit={answer.cookies['parley-visit'].value}"
+    return replace(visitor, headers={**visitor.headers, "Cookie": cookie})
 
 
 async def test_retention_deletes_what_is_too_old(people: People, config: ControlConfig, dsn: str) -> None:

@@ -41,9 +41,10 @@ async def test_a_sentence_is_found_and_shared(view: Page, server: ScriptedServer
                 "expires_at": "2026-12-01T10:00:00Z",
                 "url": "/api/v1/shared/secret",
                 "passcode_required": True,
+                "domains": ["example.org"],
             }
         )
-        assert server.requests[-1][2] == {"days": 7, "passcode": "melon 42"}
+        assert server.requests[-1][2] == {"days": 7, "passcode": "melon 42", "domains": ["example.org"]}
         return 201, links[0]
 
     server.answers["POST", "/recordings/r1/links"] = share
@@ -67,8 +68,9 @@ async def test_a_sentence_is_found_and_shared(view: Page, server: ScriptedServer
     await view.get_by_role("button", name="Share", exact=True).click()
     await view.get_by_label("Start at 0:30").check()
     await view.get_by_label("Passcode").fill("melon 42")
+    await view.get_by_label("Allowed domains").fill("@example.org")
     await view.get_by_role("button", name="Copy a new link").click()
-    await expect(view.locator("dialog .link-list li")).to_contain_text("with a passcode")
+    await expect(view.locator("dialog .link-list li")).to_contain_text("with a passcode · for example.org")
     assert await view.evaluate("navigator.clipboard.readText()") == f"{server.url}/s/secret#t=30"
 
 
@@ -111,6 +113,31 @@ async def test_who_has_the_link_watches_without_an_account(view: Page, server: S
     await expect(view.get_by_role("button", name="Delete")).to_have_count(0)
     await view.locator(".spoken-line").last.click()
     assert await place(view) == 40
+
+
+async def test_who_has_an_address_of_the_domain_opens_the_link_with_a_mailed_code(
+    view: Page, server: ScriptedServer
+) -> None:
+    prepare(server, "/shared/secret")
+    opened = server.answers["GET", "/shared/secret"]
+    refusal = {"code": "link_address_required", "detail": "This link requires an e-mail address of example.org."}
+    server.answers["GET", "/shared/secret"] = (403, refusal)
+    server.answers["POST", "/shared/secret/code"] = (202, {"ok": True})
+
+    def give(_request: Any) -> tuple[int, Any]:
+        assert server.requests[-1][2] == {"address": "grace@example.org", "code": "12345678"}
+        server.answers["GET", "/shared/secret"] = opened
+        return 200, {"ok": True}
+
+    server.answers["POST", "/shared/secret/open"] = give
+    await view.goto(f"{server.url}/s/secret")
+    await expect(view.get_by_text("of example.org")).to_be_visible()
+    await view.get_by_label("Your e-mail address").fill("grace@example.org")
+    await view.get_by_role("button", name="Send a code").click()
+    await expect(view.get_by_text("We sent a code to grace@example.org")).to_be_visible()
+    await view.get_by_label("Code from the e-mail").fill("12345678")
+    await view.get_by_role("button", name="Open").click()
+    await expect(view.get_by_role("heading", name="Design review")).to_be_visible()
 
 
 @at_both_sizes

@@ -45,10 +45,12 @@ export async function showRecording(page, context) {
 export async function showShared(page, context) {
   const path = `/shared/${encodeURIComponent(context.parameters[0])}`;
   const detail = await rest.get(path).catch((error) => {
-    if (codeOf(error) !== 'link_passcode_required') throw error;
+    const unlock = KEYS[codeOf(error)];
+    if (!unlock) throw error;
+    if (!context.signal.aborted) unlock(page, path, context, error);
     return null;
   });
-  if (!detail) return void (!context.signal.aborted && askPasscode(page, path, context));
+  if (!detail) return;
   const { captions } = await rest.get(`${path}/captions`);
   if (context.signal.aborted) return;
   const files = `/api/v1${path}/files/`;
@@ -101,6 +103,52 @@ function askPasscode(page, path, context) {
     }, passcode.element))));
   passcode.input.focus();
 }
+
+/**
+ * A form that has a code mailed to an address of the link's domains, then asks for it. Accounts with such an address sign in instead.
+ * @param {HTMLElement} page @param {string} path @param {import('./main.js').Context} context @param {unknown} refusal names the domains
+ */
+function askAddress(page, path, context, refusal) {
+  document.title = titleOf(t('share.locked'));
+  const address = field(t('share.address'), { type: 'email', name: 'email', required: true, maxlength: 254, autocomplete: 'email' });
+  const code = field(t('share.code'), { type: 'text', name: 'code', required: true, maxlength: 20, inputmode: 'numeric', autocomplete: 'one-time-code' });
+  const holder = h('div', {});
+  const enter = () => form({
+    action: t('share.open'),
+    submit: async () => {
+      await rest.post(`${path}/open`, { address: address.input.value, code: code.input.value });
+      context.again();
+    },
+  }, h('p', { class: 'hint', role: 'status' }, t('share.code-sent', { address: address.input.value })), code.element);
+  holder.append(form({
+    action: t('share.code-mail'),
+    submit: async () => {
+      await rest.post(`${path}/code`, { address: address.input.value });
+      holder.replaceChildren(enter());
+      code.input.focus();
+    },
+  }, address.element));
+  lockedPage(page, context, refusal, holder);
+  address.input.focus();
+}
+
+/** The page of a link for accounts only. @param {HTMLElement} page @param {string} _path @param {import('./main.js').Context} context @param {unknown} refusal */
+function askAccount(page, _path, context, refusal) {
+  document.title = titleOf(t('share.locked'));
+  lockedPage(page, context, refusal);
+}
+
+/** @param {HTMLElement} page @param {import('./main.js').Context} context @param {unknown} refusal @param {...any} below */
+function lockedPage(page, context, refusal, ...below) {
+  page.replaceChildren(top(context), h('main', { class: 'centred' }, h('div', { class: 'card' },
+    h('h1', {}, t('share.locked')),
+    h('p', { class: 'hint' }, sentenceOf(refusal)),
+    ...below,
+    h('p', {}, h('a', { class: 'link', href: `/?next=${encodeURIComponent(location.pathname)}` }, t('share.sign-in'))))));
+}
+
+/** What to show for the reasons for which a link does not open yet. @type {Record<string, (page: HTMLElement, path: string, context: import('./main.js').Context, refusal: unknown) => void>} */
+const KEYS = { link_passcode_required: askPasscode, link_address_required: askAddress, link_account_required: askAccount };
 
 /** @param {any} recording @param {...any} actions */
 function heading(recording, ...actions) {

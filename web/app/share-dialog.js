@@ -21,11 +21,13 @@ export function share(id, { now = 0, film = null, name = '' } = {}) {
   time.select.append(...DAYS.map((days) => h('option', { value: days }, t('share.days', { days }))));
   time.select.value = '7';
   const passcode = field(t('share.passcode-optional'), { type: 'text', name: 'passcode', minlength: 6, maxlength: 64, autocomplete: 'off', hint: t('share.passcode-hint') });
+  const domains = field(t('share.domains-optional'), { type: 'text', name: 'domains', maxlength: 1000, autocomplete: 'off', placeholder: t('share.domains-example'), hint: t('share.domains-hint') });
+  void rest.server().then(({ mail }) => mail || (/** @type {HTMLElement} */ (domains.element.querySelector('.hint')).textContent = t('share.domains-hint-accounts'))).catch(() => undefined);
   const from = check(t('share.from', { time: duration(now * 1000) }), '', false);
 
   async function load() {
     const { links } = await rest.get(base);
-    list.replaceChildren(...links.filter((/** @type {any} */ link) => (link.film ?? null) === film).map((/** @type {any} */ link) => h('li', {}, h('span', {}, t('links.until', { time: dateTime(link.expires_at) }), link.passcode_required && ` · ${t('share.protected')}`),
+    list.replaceChildren(...links.filter((/** @type {any} */ link) => (link.film ?? null) === film).map((/** @type {any} */ link) => h('li', {}, h('span', {}, t('links.until', { time: dateTime(link.expires_at) }), link.passcode_required && ` · ${t('share.protected')}`, link.domains?.length > 0 && ` · ${t('share.limited', { domains: link.domains.join(', ') })}`),
       h('button', { type: 'button', class: 'button small', onclick: () => void revoke(link.id) }, t('links.revoke')))));
   }
 
@@ -44,13 +46,18 @@ export function share(id, { now = 0, film = null, name = '' } = {}) {
     form({
       action: t('share.create'),
       submit: async () => {
-        const { url } = await rest.post(base, { days: Number(time.select.value), passcode: passcode.input.value || null, ...(film ? { film } : {}) });
+        const { url } = await rest.post(base, { days: Number(time.select.value), passcode: passcode.input.value || null, ...domainsOf(domains.input.value), ...(film ? { film } : {}) });
         const moment = from.input.checked ? `#t=${Math.floor(now)}` : '';
         await Promise.all([copyLink(`/s/${url.split('/').pop()}${moment}`), load()]);
       },
-    }, time.element, passcode.element, now > 1 && from.element),
+    }, time.element, passcode.element, domains.element, now > 1 && from.element),
     list,
     (void load().catch((error) => toast(sentenceOf(error), 'problem')), null),
   ]);
 }
 
+/** @param {string} text domains, perhaps each with an @ before it */
+function domainsOf(text) {
+  const domains = text.split(/[\s,;，；、]+/).map((one) => one.replace(/^.*@/, '')).filter(Boolean);
+  return domains.length > 0 ? { domains } : {};
+}

@@ -1139,8 +1139,14 @@ class BlockingRest:
         return self._loop.run(self._rest.delete_link(recording, link))
 
     def open_shared_recording(self, token: str, body: types.OpenShared) -> types.Done:
-        """Give the passcode of a link. The response sets a cookie that opens the link for half a day."""
+        """Give the passcode of a link, or a mailed code. The response sets a cookie that opens the
+        link for half a day.
+        """
         return self._loop.run(self._rest.open_shared_recording(token, body))
+
+    def mail_shared_code(self, token: str, body: types.AskForCode) -> types.Done:
+        """Mail a code to an address of the link's domains. Whoever gives it may open the link."""
+        return self._loop.run(self._rest.mail_shared_code(token, body))
 
     def get_shared_recording(self, token: str) -> types.SharedRecording:
         """Return the recording that a link opens. Its files are below `files/`."""

@@ -1589,9 +1589,18 @@ class Rest:
         return answer
 
     async def open_shared_recording(self, token: str, body: types.OpenShared) -> types.Done:
-        """Give the passcode of a link. The response sets a cookie that opens the link for half a day."""
+        """Give the passcode of a link, or a mailed code. The response sets a cookie that opens the
+        link for half a day.
+        """
         answer: types.Done = await self._connection.request_json(
             "POST", f"/api/v1/shared/{_quoted(token)}/open", body=body
+        )
+        return answer
+
+    async def mail_shared_code(self, token: str, body: types.AskForCode) -> types.Done:
+        """Mail a code to an address of the link's domains. Whoever gives it may open the link."""
+        answer: types.Done = await self._connection.request_json(
+            "POST", f"/api/v1/shared/{_quoted(token)}/code", body=body
         )
         return answer
 

@@ -172,6 +172,10 @@ class Ask(TypedDict):
     anonymous: NotRequired[bool]
 
 
+class AskForCode(TypedDict):
+    address: str
+
+
 class AuditEntry(TypedDict):
     id: int
     at: str
@@ -909,7 +913,11 @@ class OfMeeting(TypedDict):
 
 
 class OpenShared(TypedDict):
-    passcode: str
+    """Either the passcode, or an address with the code mailed to it."""
+
+    passcode: NotRequired[str | None]
+    address: NotRequired[str | None]
+    code: NotRequired[str | None]
 
 
 class Output(TypedDict):
@@ -1438,11 +1446,16 @@ class SfuNodes(TypedDict):
 
 
 class ShareRecording(TypedDict):
-    """`film` is an ordered film that is done: the link opens that film alone, not the recording."""
+    """`film` is an ordered film that is done: the link opens that film alone, not the recording.
+    With `domains`, the link opens only for people with an e-mail address of one of these domains:
+    accounts that confirmed it, and, if the server sends mail, whoever gives a code mailed to it.
+    Subdomains are other domains.
+    """
 
     days: NotRequired[int]
     passcode: NotRequired[str | None]
     film: NotRequired[str | None]
+    domains: NotRequired[list[str]]
 
 
 class SharedLink(TypedDict):
@@ -1452,6 +1465,7 @@ class SharedLink(TypedDict):
     created_at: str
     expires_at: str
     passcode_required: bool
+    domains: list[str]
     film: str | None
     url: str | None
 

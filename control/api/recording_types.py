@@ -32,6 +32,8 @@ class Recording(Answer, frozen=True, kw_only=True):
     """Time at which retention deletes the recording; null if it is kept."""
     film: str | None = None
     """The combined video, a file of the recording; null until there is one."""
+    relevance: float | None = None
+    """In a search: the number of captions and titles with one of the words, plus a fraction: newer ones first."""
 
 
 class HoldRecording(Body, frozen=True, kw_only=True):
@@ -47,8 +49,12 @@ class RecordingPageQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class RecordingQuery(RecordingPageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`search` matches the meeting's title, the names of recorded participants, and the captions."""
+    """`search` is words: each is found in the meeting's title, the names of recorded participants, or the captions.
 
+    `sort=-relevance`, only with `search`, puts those with the most matches first.
+    """
+
+    sort: Literal["started_at", "-started_at", "relevance", "-relevance"] = "-started_at"  # type: ignore[assignment]
     search: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
 
 

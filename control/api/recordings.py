@@ -36,7 +36,7 @@ from control.services import Services
 from control.store import audit, films, jobs, meetings, recordings, transcript
 from control.store.films import FilmRow
 from control.store.jobs import JobRow
-from control.store.recordings import Hold, RecordingRow
+from control.store.recordings import FoundRow, Hold, RecordingRow
 from foundation.film_options import FilmOptions, from_job, to_job
 
 endpoints = Endpoints("recordings", scope="recordings")
@@ -48,7 +48,16 @@ def public_recording(services: Services, row: RecordingRow, title: str) -> Recor
     finished = row.state not in {"recording", "sealing"}
     deleted_at = row.started_at + timedelta(days=days) if days is not None and finished and row.hold is None else None
     held = row.hold is not None
-    return Recording.from_row(row, meeting=row.meeting_id, title=title, film=film, held=held, deleted_at=deleted_at)
+    relevance = row.relevance if isinstance(row, FoundRow) else None
+    return Recording.from_row(
+        row,
+        meeting=row.meeting_id,
+        title=title,
+        film=film,
+        held=held,
+        deleted_at=deleted_at,
+        relevance=relevance,
+    )
 
 
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/recording/start", Access.RECORDER, answer=Recording, status=201)
@@ -81,7 +90,9 @@ async def list_meeting_recordings(call: Call, meeting: str, query: RecordingPage
 @endpoints.route("GET", "/api/v1/recordings", Access.USER, query=RecordingQuery, answer=Recordings)
 async def list_recordings(call: Call, query: RecordingQuery) -> Recordings:
     """List the recordings that the caller may access, newest first; with `search`, only those that match."""
-    window = window_of(query, RecordingRow)
+    if query.search is None and query.sort.endswith("relevance"):
+        raise Problem(400, "invalid_request", "Only a search can be sorted by relevance.")
+    window = window_of(query, FoundRow)
     async with call.services.pool.acquire() as connection:
         rows = await recordings.of_user(connection, call.user.user, window, query.state, query.search)
         return await _answer(call.services, connection, rows, query, call.user.user)

@@ -1,5 +1,7 @@
 """Recordings: an index of the recorder's files, which are authoritative."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -21,26 +23,76 @@ _OWN = "SELECT r.* FROM meeting_recordings r WHERE r.owner_id = $1"
 _CO_HOSTED = """SELECT r.* FROM meeting_recordings r WHERE r.owner_id <> $1 AND r.meeting_id IN (
     SELECT m.id FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id OR m.breakout_of = p.meeting_id
     WHERE p.user_id = $1 AND p.role = 'co-host' AND p.removed_at IS NULL)"""
-# PostgreSQL may evaluate each condition per recording, or once for all recordings with an index. Of the two conditions
-# on captions, the first is the part of the second that an index supports.
-_FOUND = """(r.meeting_id IN (SELECT id FROM meetings WHERE lower(title) LIKE lower($3))
-    OR EXISTS (SELECT FROM recording_segments s JOIN meeting_participants n ON n.id = s.participant_id
-        WHERE s.recording_id = r.id AND lower(n.name) LIKE lower($3))
-    OR (EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($3))
-        AND EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND lower(c.text) LIKE lower($3)
-            AND c.said_at BETWEEN r.started_at AND coalesce(r.stopped_at, now()))))"""
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003fffd]")
+"""Characters of scripts without spaces, as in the database's function `cjk_grams`."""
+_MOST_WORDS = 8
+_DURING = "c.meeting_id = r.meeting_id AND c.said_at BETWEEN r.started_at AND coalesce(r.stopped_at, now())"
 
 
-def _of_user(window: Window, *, search: bool) -> str:
-    """Return the query for a page of a user's recordings; with `search`, of those that match."""
-    first = 4 if search else 3
-    follows = f"{window.follows('r.started_at', 'r.id', first)} AND ($2::text IS NULL OR r.state = $2)"
-    order = window.order("r.started_at", "r.id")
-    own, co_hosted = f"{_OWN} AND {follows}", f"{_CO_HOSTED} AND {follows}"
-    if search:
-        either = f"SELECT r.* FROM ({own} UNION ALL {co_hosted}) r WHERE {_FOUND} {order}"  # noqa: S608  constants
+def words_of(search: str) -> list[str]:
+    """Return the words of a search, each of which must be found. The last of too many words is the rest."""
+    return search.split(maxsplit=_MOST_WORDS - 1) or [search]
+
+
+def _matches(column: str, word: str, parameter: int) -> str:
+    """Return the condition that a column contains the word whose pattern is this parameter.
+
+    Trigrams index words of three characters; `cjk_grams` indexes the shorter ones of scripts without spaces.
+    """
+    pattern = f"lower(${parameter})"
+    condition = f"lower({column}) LIKE {pattern}"
+    if _CJK.search(word):
+        condition += f" AND cjk_grams(lower({column})) @> cjk_grams({pattern})"
+    return condition
+
+
+def _found(word: str, parameter: int) -> str:
+    """Return the condition that a word occurs in a recording's title, names or captions.
+
+    PostgreSQL may evaluate each part per recording, or once for all recordings with an index. Of the two conditions on
+    captions, the first is the part of the second that an index supports.
+    """
+    said = _matches("c.text", word, parameter)
+    return (
+        f"(r.meeting_id IN (SELECT id FROM meetings WHERE {_matches('title', word, parameter)})"  # noqa: S608  constants
+        " OR EXISTS (SELECT FROM recording_segments s JOIN meeting_participants n ON n.id = s.participant_id"
+        f" WHERE s.recording_id = r.id AND {_matches('n.name', word, parameter)})"
+        f" OR (EXISTS (SELECT FROM captions c WHERE c.meeting_id = r.meeting_id AND {said})"
+        f" AND EXISTS (SELECT FROM captions c WHERE {_DURING} AND {said})))"
+    )
+
+
+def _relevance(words: Sequence[str], first: int) -> str:
+    """Return the expression by which a search ranks: lines with any of the words, and one more for the title.
+
+    A fraction from the time puts the newer one first among equals.
+    """
+    said = " OR ".join(f"({_matches('c.text', word, first + index)})" for index, word in enumerate(words))
+    title = " OR ".join(f"({_matches('m.title', word, first + index)})" for index, word in enumerate(words))
+    return (
+        f"((SELECT count(*) FROM captions c WHERE {_DURING} AND ({said}))"  # noqa: S608  constants
+        f" + (SELECT count(*) FROM meetings m WHERE m.id = r.meeting_id AND ({title}))"
+        " + extract(epoch FROM r.started_at) / 1e11)::double precision"
+    )
+
+
+def of_user_query(window: Window, words: Sequence[str] = ()) -> str:
+    """Return the query for a page of a user's recordings; with `words`, of those in which each of these is found.
+
+    Parameters are the user, the state, the words' patterns, and the window's.
+    """
+    column, key = f"r.{window.column}", "r.id"
+    shown, order = "($2::text IS NULL OR r.state = $2)", window.order(column, key)
+    follows = window.follows(column, key, 3 + len(words))
+    own, co_hosted = f"{_OWN} AND {shown}", f"{_CO_HOSTED} AND {shown}"
+    if words:
+        found = " AND ".join(_found(word, 3 + index) for index, word in enumerate(words))
+        matching = f"SELECT r.* FROM ({own} UNION ALL {co_hosted}) r WHERE {found}"  # noqa: S608  constants
+        ranked = f"SELECT r.*, {_relevance(words, 3)} AS relevance FROM ({matching}) r"  # noqa: S608  constants
+        either = f"SELECT r.* FROM ({ranked}) r WHERE {follows} {order}"  # noqa: S608  constants
     else:
-        either = f"SELECT r.* FROM (({own} {order}) UNION ALL ({co_hosted} {order})) r {order}"  # noqa: S608  constants
+        parts = f"({own} AND {follows} {order}) UNION ALL ({co_hosted} AND {follows} {order})"
+        either = f"SELECT r.* FROM ({parts}) r {order}"  # noqa: S608  constants
     return (
         f"WITH page AS ({either})"  # noqa: S608  constants
         f" SELECT r.*, m.title FROM page r JOIN meetings m ON m.id = r.meeting_id {order}"
@@ -66,6 +118,13 @@ class RecordingRow(msgspec.Struct, frozen=True):
     def kept_days(self, limit: int | None) -> int | None:
         """Return the days after which retention deletes it, given the server's limit; None for never."""
         return min((days for days in (self.keep_days, limit) if days is not None), default=None)
+
+
+class FoundRow(RecordingRow, frozen=True):
+    """A recording found by a search."""
+
+    relevance: float
+    """The number of matches, with a fraction that is larger for newer recordings."""
 
 
 async def start(connection: Connection, recording: str, meeting: str, started_by: str, at: datetime) -> RecordingRow:
@@ -117,17 +176,20 @@ async def of_user(
 
     These are recordings of meetings where the user is host or co-host, and of their breakout rooms.
 
-    `search` matches the title, the names of recorded participants, and the captions during the recording.
+    Every word of `search` is found in the title, the names of recorded participants, or the captions during the
+    recording.
     """
+    kind: type[RecordingRow] = RecordingRow if search is None else FoundRow
     if search is None:
-        rows = await connection.fetch(_of_user(window, search=False), user, state, *window.values)
+        rows = await connection.fetch(of_user_query(window), user, state, *window.values)
     else:
+        words = words_of(search)
         async with connection.transaction():
             # The best plan depends on the rarity of the words and the number of the user's recordings.
             await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-            query = _of_user(window, search=True)
-            rows = await connection.fetch(query, user, state, contains(search), *window.values)
-    return [(load(RecordingRow, row), row["title"]) for row in rows]
+            query = of_user_query(window, words)
+            rows = await connection.fetch(query, user, state, *map(contains, words), *window.values)
+    return [(load(kind, row), row["title"]) for row in rows]
 
 
 async def confirm(connection: Connection, recording: str, meeting: str, at: datetime) -> bool:

@@ -2,7 +2,10 @@
 
 import asyncpg
 
+from control.database import session
+from control.store import recordings
 from control.store.transcript import CaptionRow
+from control.store.window import Window
 from control.transcript_formats import as_webvtt
 from tests.control.harness import People, come_in, report
 
@@ -107,3 +110,44 @@ async def test_recordings_are_found_by_what_was_said_meanwhile(people: People, d
     assert await found("between") == []
     assert await found("talk") == ["recording_2", "recording_1"]
     assert (await other.ok("GET", "/api/v1/recordings?search=approved"))["recordings"] == []
+
+
+async def test_chinese_words_of_two_characters_are_found_by_an_index_and_ranked(people: People, dsn: str) -> None:
+    host = await people.user("ada")
+    async with session(dsn) as connection:
+        await connection.execute(
+            "INSERT INTO meetings (id, host_id, title) SELECT 'm' || n, $1, 'Meeting ' || n"
+            " FROM generate_series(1, 400) n",
+            host.user["id"],
+        )
+        await connection.execute(
+            "INSERT INTO meeting_participants (id, meeting_id, name, role, rejoin_hash)"
+            " SELECT 'p' || m.id, m.id, '王小明', 'participant', ''::bytea FROM meetings m"
+        )
+        await connection.execute(
+            "INSERT INTO meeting_recordings (id, meeting_id, state, started_at, stopped_at)"
+            " SELECT 'r' || n, 'm' || n, 'ready', to_timestamp(1000000 + n), to_timestamp(1001000 + n)"
+            " FROM generate_series(1, 400) n"
+        )
+        await connection.execute(
+            "INSERT INTO captions (meeting_id, utterance, participant_id, track, start_ms, end_ms, lang, text, model,"
+            " said_at) SELECT 'm' || n, line, 'pm' || n, 't', 0, 9, 'zh', CASE WHEN n = 7 THEN '我们讨论会议的预算'"
+            " WHEN n = 9 AND line = '1' THEN '预算还没有定' ELSE '预先算一算议会的事情' END, 'm',"
+            " to_timestamp(1000500 + n) FROM generate_series(1, 400) n, (VALUES ('1'), ('2'), ('3')) AS l (line)"
+        )
+        await connection.execute("UPDATE meetings SET title = '年度预算' WHERE id = 'm3'")
+        await connection.execute("VACUUM ANALYZE")
+        query = recordings.of_user_query(Window(50, "relevance"), ["预算"])
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}", host.user["id"], None, "%预算%"))
+        assert "captions_grams" in plan, plan
+
+    async def found(text: str) -> list[str]:
+        path = f"/api/v1/recordings?sort=-relevance&search={text}"
+        first = await host.ok("GET", f"{path}&limit=2")
+        rest = (await host.ok("GET", f"{path}&cursor={first['next']}"))["recordings"] if first["next"] else []
+        return [one["id"] for one in (*first["recordings"], *rest)]
+
+    assert await found("预算") == ["r7", "r9", "r3"]  # three lines; one line, and the newer; the title
+    assert await found("预算 会议") == ["r7"]
+    assert await found("算预") == []
+    assert len((await host.ok("GET", "/api/v1/recordings?search=小明"))["recordings"]) == 0  # not recorded

@@ -22,7 +22,7 @@ export async function showAllRecordings(page, context) {
   let following = '';
   /** @param {string} text the search @param {string} [cursor] */
   const fetched = async (text, cursor) => {
-    const query = new URLSearchParams({ limit: String(PAGE), ...(text ? { search: text } : {}), ...(cursor ? { cursor } : {}) });
+    const query = new URLSearchParams({ limit: String(PAGE), ...(text ? { search: text, sort: '-relevance' } : {}), ...(cursor ? { cursor } : {}) });
     const { recordings, next } = await rest.get(`/recordings?${query}`);
     return { recordings, next: next ?? '' };
   };
@@ -73,7 +73,8 @@ function card(recording) {
     h('div', { class: 'film-still' }, still(recording) || icon('film'),
       recording.duration_ms !== null && h('span', { class: 'film-length' }, duration(recording.duration_ms))),
     h('h2', {}, recording.title),
-    h('p', { class: 'hint' }, dateTime(recording.started_at), !finished && ' ',
+    h('p', { class: 'hint' }, dateTime(recording.started_at),
+      recording.relevance >= 1 && ` · ${t('recordings.matches', { count: Math.floor(recording.relevance) })}`, !finished && ' ',
       !finished && h('span', { class: `status status-${recording.state}` }, t(`recordings.state-${recording.state}`)))));
 }
 

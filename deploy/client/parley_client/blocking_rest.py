@@ -857,7 +857,7 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        sort: Literal["-started_at", "started_at"] | None = None,
+        sort: Literal["-relevance", "-started_at", "relevance", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> types.Recordings:
@@ -871,7 +871,7 @@ class BlockingRest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        sort: Literal["-started_at", "started_at"] | None = None,
+        sort: Literal["-relevance", "-started_at", "relevance", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> Iterator[types.Recording]:

@@ -1190,7 +1190,7 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        sort: Literal["-started_at", "started_at"] | None = None,
+        sort: Literal["-relevance", "-started_at", "relevance", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> types.Recordings:
@@ -1207,7 +1207,7 @@ class Rest:
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        sort: Literal["-started_at", "started_at"] | None = None,
+        sort: Literal["-relevance", "-started_at", "relevance", "started_at"] | None = None,
         state: Literal["empty", "partial", "ready", "recording", "sealing"] | None = None,
         search: str | None = None,
     ) -> AsyncIterator[types.Recording]:

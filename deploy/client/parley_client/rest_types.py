@@ -1204,6 +1204,7 @@ class Recording(TypedDict):
     held: bool
     deleted_at: str | None
     film: str | None
+    relevance: float | None
 
 
 class RecordingDetail(TypedDict):

@@ -878,6 +878,7 @@ export default {
   'recordings.first': 'Your recordings appear here.',
   'recordings.free': '{size} free for recordings',
   'recordings.free-days': '{size} free: enough for {days, plural, one {# day} other {# days}} at last week’s rate',
+  'recordings.matches': '{count, plural, one {# match} other {# matches}}',
   'recordings.no-match': 'No matches.',
   'recordings.quota': '{used} of the host’s {quota} used',
   'recordings.quota-near': '{used} of the host’s {quota} used. Delete recordings soon, or no more can be started.',

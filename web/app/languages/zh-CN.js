@@ -885,6 +885,7 @@ export default {
   'recordings.first': '你的录制会保存在这里',
   'recordings.free': '录制可用空间：{size}',
   'recordings.free-days': '可用空间 {size}，按上周用量约可录制 {days, plural, other {# 天}}',
+  'recordings.matches': '{count, plural, other {# 处匹配}}',
   'recordings.no-match': '没有相符的录制',
   'recordings.quota': '主持人的录制配额已用 {used}，共 {quota}',
   'recordings.quota-near': '主持人的录制配额已用 {used}，共 {quota}。请尽快删除一些录制，否则将无法开始新的录制。',

@@ -1,4 +1,4 @@
-"""What a browser must prove before a shared link opens: the link's passcode, and an address of one of its domains.
+"""Checks before a shared link opens: its passcode, and an e-mail address of one of its domains.
 
 An address is proved by an account that confirmed it, or by a code mailed to it. The browser keeps what it proved in a
 signed cookie of this link. Codes are calculated, not stored: each is valid for a quarter of an hour at least.

@@ -69,7 +69,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a browser has proved for a shared link: its passcode, and an e-mail address."""
+    """Proofs of a browser for a shared link: that it gave the passcode, and an e-mail address."""
 
     passcode: bool = False
     address: str | None = None

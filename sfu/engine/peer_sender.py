@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from sfu.engine.contract import Address, Drop, Outgoing, SrtpKeys
 from sfu.engine.layout import Layout
 from sfu.engine.pacer import CATCH_UP_BYTES, Numbered, Pacer
+from sfu.engine.packet import Packet
 from sfu.engine.route import STAMPS, Route
 from sfu.engine.srtp import NoProtector, PlainRtcp, Protector, RtcpProtector, create_protector
 from sfu.engine.tally import Tally
+from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser
 from sfu.machines.congestion.send_history import SentKind, SentPacket
@@ -16,6 +18,8 @@ from sfu.machines.congestion.send_history import SentKind, SentPacket
 _MASK32 = 0xFFFFFFFF
 PADDING_PACKETS = 16
 """The number of a route's newest packets that are used as padding, in turn."""
+PADDING_BYTES = 255
+"""The payload of a packet of padding alone; a count in its last byte limits it."""
 MAX_COPIES = 2
 COPY_UNTIL = 100_000_000
 """The age (ns) of an audio packet from which on a copy would be too late."""
@@ -176,11 +180,19 @@ class PeerSender:
             self.analyser = FeedbackAnalyser()
 
     def pad(self, size: int, now: int, outgoing: list[Outgoing]) -> None:
-        """Send at least `size` bytes of recently sent packets again, over RTX."""
+        """Send at least `size` bytes over RTX: recently sent packets again, or padding alone if none is cached."""
         routes = [route for route in self.routes.values() if _has_rtx(route) and not route.entry.is_audio]
         route = max(routes, key=lambda route: route.last_arrival, default=None)
-        packets = _newest_packets(route) if route is not None else []
-        while packets and size > 0:
+        if route is None or not route.packets:
+            return
+        packets = _newest_packets(route)
+        while not packets and size > 0:
+            before = len(outgoing)
+            self._send_blank(route, now, outgoing)
+            if len(outgoing) == before:
+                return
+            size -= len(outgoing[-1].data)
+        while size > 0:
             for numbered in packets:
                 before = len(outgoing)
                 self._send(numbered, now, outgoing, SentKind.PADDING)
@@ -208,20 +220,50 @@ class PeerSender:
         if payload_type is None:
             self._tally.drop(Drop.UNMAPPED_PAYLOAD_TYPE)
             return
-        if self.protector is None:
-            self._tally.drop(Drop.NO_KEYS)
-            return
-        if self.destination is None:
-            self._tally.drop(Drop.NO_ADDRESS)
+        protector = self._ready_protector()
+        if protector is None:
             return
         if numbered.is_repair:
-            data = self._repair(self.protector, numbered, payload_type, now, kind)
+            data = self._repair(protector, numbered, payload_type, now, kind)
         else:
-            data = self._first(self.protector, numbered, payload_type, now)
+            data = self._first(protector, numbered, payload_type, now)
         if data is None:
             self._tally.drop(Drop.RTX_UNKNOWN)
             return
         numbered.route.newest_sent = max(numbered.route.newest_sent, numbered.out_seq)
+        self._commit(data, now, outgoing)
+
+    def _send_blank(self, route: Route, now: int, outgoing: list[Outgoing]) -> None:
+        """Send a packet of padding alone, as libwebrtc does: over RTX, where it leaves no gap in the media."""
+        entry = route.entry
+        protector = self._ready_protector()
+        if protector is None or entry.rtx_ssrc is None:
+            return
+        rtx_seq = route.rtx_next
+        route.rtx_next += 1
+        stamps = (send_time(now), self._next_transport_seq(route))
+        payload_type = entry.rtx_payload_types[min(entry.rtx_payload_types)]
+        fixed = (payload_type, rtx_seq & 0xFFFF, route.last_timestamp, entry.rtx_ssrc)
+        header = route.layout.header(_BLANK, fixed, stamps, 0)
+        payload = bytes(PADDING_BYTES - 1) + bytes([PADDING_BYTES])
+        data = protector.seal(header, payload, route.rtx_base, rtx_seq)
+        if self.analyser is not None:
+            seq = _recorded_seq(route, stamps)
+            self.analyser.sent(SentPacket(seq, entry.rtx_ssrc, rtx_seq & 0xFFFF, len(data), now, SentKind.PADDING))
+        self._commit(data, now, outgoing)
+
+    def _ready_protector(self) -> Protector | None:
+        """Return the protector if packets can be sent; else count a drop."""
+        if self.protector is None:
+            self._tally.drop(Drop.NO_KEYS)
+        elif self.destination is None:
+            self._tally.drop(Drop.NO_ADDRESS)
+        else:
+            return self.protector
+        return None
+
+    def _commit(self, data: bytes, now: int, outgoing: list[Outgoing]) -> None:
+        assert self.destination is not None
         if self.pacer is not None:
             self.pacer.charge(now, len(data))
         self._tally.datagrams_out += 1
@@ -309,6 +351,16 @@ def _recorded_seq(route: Route, stamps: tuple[int, int]) -> int:
 
 def _has_rtx(route: Route) -> bool:
     return route.entry.rtx_ssrc is not None and bool(route.entry.rtx_payload_types)
+
+
+def _blank_packet() -> Packet:
+    """Return what a header of padding alone is made from: no passed extensions, and the padding bit."""
+    packet = Packet(0, arrival=0, timestamp=0, marker=False, payload_type=0, codec=Codec.RTX, payload=b"", passed={})
+    packet.equalising = PADDING_BYTES
+    return packet
+
+
+_BLANK = _blank_packet()
 
 
 def _newest_packets(route: Route) -> list[Numbered]:

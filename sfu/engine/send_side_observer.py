@@ -38,5 +38,6 @@ class SendSideObserver(Protocol):
         """Send at least `size` bytes of padding at once, bypassing the queue but charged to the budget.
 
         Padding repeats the newest packets of the peer's newest video route over RTX, newest first, and starts over at
-        the end. Nothing is sent if no route has RTX and packets.
+        the end. If none of them is cached any longer, it consists of packets without payload. Nothing is sent if no
+        route has RTX, or before its first packet.
         """

@@ -72,6 +72,7 @@ def _disagreements():
         "pacer.CATCH_UP_BYTES": (CATCH_UP_BYTES_MAX, pacer.CATCH_UP_BYTES),
         "pacer.QUEUE_PACKETS": (QUEUE_MAX, pacer.QUEUE_PACKETS),
         "peer_sender.PADDING_PACKETS": (PADDING_PACKETS, peer_sender.PADDING_PACKETS),
+        "peer_sender.PADDING_BYTES": (PADDING_BYTES, peer_sender.PADDING_BYTES),
         "peer_sender.MAX_COPIES": (COPIES_MAX, peer_sender.MAX_COPIES),
         "peer_sender.COPY_UNTIL": (COPY_UNTIL_NS, peer_sender.COPY_UNTIL),
         "peer_sender.COPIES_APART": (COPIES_APART_NS, peer_sender.COPIES_APART),

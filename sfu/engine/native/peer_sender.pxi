@@ -349,17 +349,63 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
         peer.is_paced = False
 
 
-cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
-    """Send at least `size` bytes of the route's newest packets again over RTX, newest first, then starting over.
+cdef bint send_blank(State *state, Route *route) noexcept nogil:
+    """Send a packet of padding alone over RTX, where it leaves no gap in the media; return False if it is dropped."""
+    cdef Peer *peer = route.peer
+    cdef Packet blank
+    cdef int payload_type = NO_TYPE
+    cdef int k, header_bytes, size, reason
+    cdef int64_t index
+    cdef unsigned transport_seq
+    cdef uint8_t *out
+    for k in range(128):
+        if route.rtx_payload_types[k] != NO_TYPE:
+            payload_type = route.rtx_payload_types[k]
+            break
+    reason = unsendable(peer, payload_type)
+    if reason >= 0:
+        drop(state, reason)
+        return False
+    out = reserve_output(state)
+    if out == NULL:
+        drop(state, DROP_SEND_BUFFER)
+        return False
+    memset(&blank, 0, sizeof(Packet))
+    blank.equalising = PADDING_BYTES
+    index = route.rtx_next
+    route.rtx_next += 1
+    transport_seq = next_transport_seq(peer, route)
+    header_bytes = write_header(
+        out, route, &blank, payload_type, index & 0xFFFF, route.last_timestamp, route.rtx_ssrc, send_time(state.now),
+        transport_seq, 0,
+    )
+    memset(out + header_bytes, 0, PADDING_BYTES - 1)
+    out[header_bytes + PADDING_BYTES - 1] = PADDING_BYTES
+    size = protect_rtp(&peer.send, out, header_bytes, out + header_bytes, PADDING_BYTES, route.rtx_ssrc, index)
+    if size < 0:
+        drop(state, DROP_SEND_ERROR)
+        return False
+    commit_output(state, peer, size, True)
+    if peer.link != NULL:
+        link_sent(
+            state, peer.link, <int>transport_seq if route.transport_id else -1, route.rtx_ssrc, index, size,
+            SENT_PADDING,
+        )
+    return True
 
-    Packets that still wait are left out.
+
+cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
+    """Send at least `size` bytes over RTX: the route's newest packets again, newest first, then starting over; padding
+    alone if none of them is cached.
+
+    Packets that still wait are left out. Nothing is sent before the first packet of media.
     """
     cdef int64_t newest = min(map_next_out(&route.map) - 1, route.newest_sent)
     cdef int64_t out_seq
     cdef uint64_t before
     cdef Segment *segment
     cdef Packet *packet
-    cdef bint found = True
+    cdef bint found = route.packets > 0
     while found and size > 0:
         found = False
         for out_seq in range(newest, newest - PADDING_PACKETS, -1):
@@ -376,6 +422,11 @@ cdef void pad_route(State *state, Route *route, int64_t size) noexcept nogil:
             size -= <int64_t>(state.bytes_out - before)
             if size <= 0:
                 return
+    while route.packets and size > 0:
+        before = state.bytes_out
+        if not send_blank(state, route):
+            return
+        size -= <int64_t>(state.bytes_out - before)
 
 
 cdef void repeat(State *state, Route *route, unsigned seq, int64_t min_interval) noexcept nogil:

@@ -131,6 +131,21 @@ def test_padding_goes_around_when_few_packets_are_left(engine: Reporting) -> Non
     assert [int.from_bytes(packet.payload[:2], "big") for packet in packets] == [501, 500, 501, 500, 501]
 
 
+def test_without_cached_packets_padding_has_no_payload(engine: Reporting) -> None:
+    publisher, subscriber = started(engine, 3)
+    (before,) = subscriber.received(engine.pad(2, 1, 0))
+    engine.switch_route(1, None)
+    later = 10_000 * MILLISECOND  # what went out has left the cache by then
+    engine.process([publisher.protect(vp8(3, 9000, key=True), later)], later)
+    engine.claim(2)
+    datagrams = engine.pad(2, 700, later)
+    packets = subscriber.received(datagrams)
+    assert {(packet.payload_type, packet.payload, packet.padding) for packet in packets} == {(101, b"", 255)}
+    assert [packet.seq - before.seq for packet in packets] == [1, 2, 3]
+    assert [result.kind for result in told(engine, 4, 3)] == [SentKind.PADDING] * 3
+    assert engine.claim(2).size == sum(len(datagram.data) for datagram in datagrams)
+
+
 def test_padding_passes_the_queue_and_is_charged(engine: Reporting) -> None:
     publisher, _ = started(engine)
     engine.set_budget(2, 1_000_000)

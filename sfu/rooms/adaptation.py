@@ -205,7 +205,12 @@ class Adaptation:
             self._observe(now)
             if self._layers_changed != layers:
                 self._unchanged = 0
-        looks = self._take_turns(now, welcome=is_due or self._more_wait) if room.uptracks else len(room.participants)
+        if room.uptracks:
+            looks = self._take_turns(now, welcome=is_due or self._more_wait)
+        else:
+            looks = len(room.participants)
+            for subscriber in self._subscribers.values():
+                self._want(subscriber.subscribe_peer, 0.0, now)
         if is_due:
             for gone in self._subscribers.keys() - room.participants.keys():
                 del self._subscribers[gone]

@@ -62,11 +62,11 @@ class Competition:
                 self.is_on, self.share, self._doubt = False, float("inf"), _DOUBT_NS
             return False
         self._queued_at = now
-        if not self._seen:
-            self._stands_since = now
-        self._seen.append((now, queueing))
-        while now - self._seen[0][0] > _WINDOW_NS:
+        while self._seen and now - self._seen[0][0] > _WINDOW_NS:
             self._seen.popleft()
+        if not self._seen:  # the queue is new, or nothing is known about the time since it was last seen
+            self._stands_since, self._peak = now, 0.0
+        self._seen.append((now, queueing))
         if now - self._stands_since >= _ESTABLISHED_NS:
             self._peak = max(self._peak, arriving)
         if self.is_on and queueing > self._longest and queueing - self._seen[0][1] >= _FAST * (now - self._seen[0][0]):

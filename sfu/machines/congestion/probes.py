@@ -12,6 +12,7 @@ from sfu.machines.congestion.send_history import PacketResult
 
 _MIN_PACKETS = 5
 _MIN_SIZE = _MIN_PACKETS * 1200  # jitter distorts shorter clusters
+_LEAST_SIZE = _MIN_PACKETS * 290  # on narrow links: packets of padding alone
 _DURATION_NS = 25_000_000
 _LONGEST_NS = 80_000_000  # on narrow links, where packets are small and audio must not wait for long
 _START_SCALES = (2.0, 4.0)
@@ -55,6 +56,7 @@ class ProbeControl:
         self._pending: list[float] = []
         self._started = False
         self._probing: ProbeCluster | None = None
+        self._failed: ProbeCluster | None = None  # the newest, if its result was below its rate
         self._probed_at = 0
         self._interval = _INTERVAL_NS
         self._next = 0
@@ -81,13 +83,18 @@ class ProbeControl:
         self._next = now + _REPEAT_NS
 
     def result(self, cluster: int, rate: float, now: int) -> None:
-        """Take a cluster's measured `rate`; it counts once, and only while that cluster is under way."""
-        probing = self._probing
-        if probing is None or probing.cluster != cluster:
+        """Take a cluster's measured `rate`; it counts once, and only while that cluster is the newest.
+
+        It is measured before the last packets arrive, and again with each of them: a failure is taken back if all of
+        them show a success.
+        """
+        probing = self._probing or self._failed
+        is_careful = probing is not None and rate < _SUCCESS * probing.rate
+        if probing is None or probing.cluster != cluster or (self._probing is None and is_careful):
             return
-        self._probing = None
         leads_on = rate > self._estimate * _FARTHER
-        self._is_careful = rate < _SUCCESS * probing.rate
+        self._is_careful = is_careful
+        self._probing, self._failed = None, probing if is_careful else None
         if self._is_careful:
             self._pending.clear()
         if leads_on and not self._is_careful:
@@ -145,9 +152,9 @@ class ProbeControl:
 
     def _cluster(self, rate: float, now: int) -> ProbeCluster:
         self._clusters += 1
-        lasting = min(_MIN_SIZE, int(rate * _LONGEST_NS / (8 * _SECOND)))
+        lasting = min(_MIN_SIZE, max(int(rate * _LONGEST_NS / (8 * _SECOND)), _LEAST_SIZE))
         size = max(int(rate * _DURATION_NS / (8 * _SECOND)), lasting)
-        self._probing = ProbeCluster(self._clusters, int(rate), size)
+        self._probing, self._failed = ProbeCluster(self._clusters, int(rate), size), None
         self._probed_at = now
         self._next = now + self._interval
         self._affordable_at = now + int(size * 8 * _SECOND / (self._estimate * _COST))

@@ -20,7 +20,7 @@ _FOLDED_NS = 250_000_000
 _AMPLE_FOLDED_NS = 4_000_000_000  # with more room than is wanted, a calm link can wait
 _SPREAD, _SPREAD_NS = 16, 40_000_000
 _AMPLE = 1.1
-_IDLE_CHECK_NS = 15_000_000_000  # while nothing is sent there is nothing to check; feedback and pictures end this
+_IDLE_CHECK_NS = 15_000_000_000  # while nothing is sent or wanted; feedback and pictures end this
 _PROBE_STEP_NS = 2_000_000
 _PROBE_NS = 16_000_000  # the least, though media alone would fill it sooner
 _FIRST_TRIAL_NS = 1_500_000_000
@@ -34,8 +34,8 @@ _SECOND = 1_000_000_000
 class Bandwidth:
     """`rate` is the estimate in bits/s, `wanted` what would be sent if there were room.
 
-    At first and after a long pause there is nothing to probe with, and only media can show the link's capacity. So
-    while `is_trying`, one picture may be sent beyond the estimate.
+    At first, and while nothing is sent to a peer without RTX, there is nothing to probe with, and only media can show
+    the link's capacity. So while `is_trying`, one picture may be sent beyond the estimate.
     """
 
     def __init__(
@@ -231,7 +231,8 @@ class Bandwidth:
                 self._fold(self._ample_folded if self._has_ample() and self._is_heard else _FOLDED_NS * pace)
             if self._is_heard or now >= self._expected_by:  # else feedback may have arrived and still be folded
                 self._estimator.handle_timer(now)
-            wait = max(self._folded, _FOLDED_NS * pace) + _UNHEARD_NS if is_active else _IDLE_CHECK_NS
+            is_idle = not is_active and not self._is_short()
+            wait = _IDLE_CHECK_NS if is_idle else max(self._folded, _FOLDED_NS * pace) + _UNHEARD_NS
             self._next_check = coalesce(now + wait)
             self._expected_by = self._next_check
             self._checked_at, self._is_heard = now, False
@@ -245,6 +246,10 @@ class Bandwidth:
 
     def _has_ample(self) -> bool:
         return self.wanted > 0 and self._estimator.rate >= self.wanted * _AMPLE
+
+    def _is_short(self) -> bool:
+        """Return True if more is wanted than the estimate grants, so that probes may be due though nothing flows."""
+        return self._estimator.has_feedback and self._estimator.rate < self.wanted
 
     def _fold(self, longest: int) -> None:
         if longest != self._folded:

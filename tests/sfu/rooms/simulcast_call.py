@@ -42,7 +42,7 @@ class Camera:
     """A publisher's peer: sound, and a picture in three layers, with keyframes on request; `resting` rids are not sent.
 
     With the single rid "", it is one stream without a rid. Its sound has packets of `sound` bytes at the audio level
-    `level`.
+    `level`, unless it `is_muted`.
     """
 
     def __init__(self, stage: Stage, person: Person, number: int, sizes: Mapping[str, tuple[int, int]] = SIZES) -> None:
@@ -53,7 +53,7 @@ class Camera:
         self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + layers])
         self.resting: set[str] = set()
         self.sound, self.level = 4, 30
-        self.speaks = False
+        self.speaks = self.is_muted = False
         self.rates = dict(RATES) if len(sizes) > 1 else dict.fromkeys(sizes, RATES["f"])
         self._ssrcs = {rid: first + place for place, rid in enumerate(sizes)}
         self._audio_ssrc = 1000 + number
@@ -76,6 +76,8 @@ class Camera:
 
     def send_sound(self) -> None:
         """Send a packet of sound."""
+        if self.is_muted:
+            return
         self._sounds += 1
         sound = audio(self._sounds, self._audio_ssrc, level=self.level)
         self.client.send(sound._replace(payload=bytes(self.sound)))

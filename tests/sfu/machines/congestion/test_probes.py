@@ -99,6 +99,20 @@ def test_failures_make_the_next_one_wait_longer() -> None:
     assert waits == [0, 2, 3, 3, 3]
 
 
+def test_a_failure_is_taken_back_if_all_of_the_cluster_shows_a_success() -> None:
+    control = past_the_start()
+    cluster = control.next(100_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    control.result(cluster.cluster, cluster.rate * 0.8, 0)
+    assert control.next(120_000, WANTED, 0, is_free=True) is None
+    control.result(cluster.cluster, cluster.rate, 0)
+    following = control.next(cluster.rate, WANTED, 0, is_free=True)
+    assert following is not None
+    assert following.rate == 2 * cluster.rate
+    control.result(cluster.cluster, cluster.rate, 0)
+    assert control.next(cluster.rate, WANTED, 0, is_free=True) is None
+
+
 def test_half_a_success_is_followed_up_soon() -> None:
     control = past_the_start()
     cluster = control.next(1_000_000, WANTED, 0, is_free=True)
@@ -129,6 +143,12 @@ def test_a_narrow_link_is_probed_shortly_and_at_little_cost() -> None:
     assert affordable > 3 * SECOND
     assert control.next(120_000, WANTED, affordable - 1, is_free=True) is None
     assert control.next(120_000, WANTED, affordable, is_free=True) is not None
+
+
+def test_a_very_narrow_link_is_probed_with_five_packets_all_the_same() -> None:
+    cluster = past_the_start().next(40_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    assert cluster.size == 5 * 290
 
 
 def test_where_little_is_sent_only_its_cost_and_a_second_delay_the_next_one() -> None:

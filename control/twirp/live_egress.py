@@ -1,4 +1,4 @@
-"""Live egress: a room's broadcast to RTMP servers and as HLS.
+"""Live egress: a room's broadcast to RTMP servers and SRT listeners, and as HLS.
 
 An egress uses the running broadcast, or starts one. Applications see addresses with the stream key redacted.
 """
@@ -18,32 +18,50 @@ from control.store import broadcasts, egresses, livekit_rooms, meetings
 from control.store.broadcasts import OutputRow
 from control.store.egresses import EgressRow, NewStream, StreamRow
 from control.twirp.service import Caller, TwirpError
-from foundation.broadcasts import LIVE_PATH, PLAYLIST
+from foundation.broadcasts import LIVE_PATH, PLAYLIST, OutputKind
 from foundation.film_options import FilmOptions, to_job
 
 _MAX_URL = 1024
 _SHOWN = 3
 _NAME = "LiveKit egress"
+_PROTOCOLS: dict[int, OutputKind | None] = {
+    protocol.StreamProtocol.DEFAULT_PROTOCOL: None,
+    protocol.StreamProtocol.RTMP: "rtmp",
+    protocol.StreamProtocol.SRT: "srt",
+}
+"""The kinds of output by protocol; None: by the URL."""
 
 
 class _Address(NamedTuple):
-    """An RTMP address: `url` without the stream key, the key, and the address with the key redacted."""
+    """A stream's address: `url` without its secrets, these as a key, and the address with the secrets redacted."""
 
+    kind: OutputKind
     url: str
     key: str
     shown: str
 
 
-def _address(url: str) -> _Address:
-    """Split a URL of the form rtmp[s]://host[:port]/application/key; raises TwirpError."""
+def _address(text: str) -> _Address:
+    """Split a URL of the form rtmp[s]://host[:port]/application/key, or srt://host:port?streamid=…&passphrase=….
+
+    Raises TwirpError, or Problem 400.
+    """
+    url = text.removesuffix(" live=1")
     path, question, query = url.partition("?")
     where, _, key = path.rpartition("/")
     if not key or len(url) > _MAX_URL:
         raise TwirpError("invalid_argument", "a stream's URL must have the form rtmps://host/application/key")
+    if url.startswith("srt:"):
+        plain, secrets = rules.split_srt(url, None, private=True)
+        return _Address("srt", plain, secrets, f"{path}?{{{_ends(query)}}}" if query else path)
     key += question + query
-    ends = min(_SHOWN, len(key) // 3)
-    redacted = f"{key[:ends]}...{key[len(key) - ends :]}"
-    return _Address(where, key, f"{where}/{{{redacted}}}")
+    return _Address("rtmp", where, key, f"{where}/{{{_ends(key)}}}")
+
+
+def _ends(secret: str) -> str:
+    """Return the ends of a secret, by which its owner recognises it."""
+    ends = min(_SHOWN, len(secret) // 3)
+    return f"{secret[:ends]}...{secret[len(secret) - ends :]}"
 
 
 def is_wanted(asked: "protocol.RoomCompositeEgressRequest") -> bool:
@@ -93,16 +111,23 @@ def _targets(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> tu
         raise TwirpError("unimplemented", "files and streams are made by separate egresses")
     if any(output.WhichOneof("output") is not None for output in segments):
         raise TwirpError("unimplemented", "segments are written to Parley's own storage only")
-    protocols = (protocol.StreamProtocol.DEFAULT_PROTOCOL, protocol.StreamProtocol.RTMP)
-    if any(output.protocol not in protocols or output.destinations for output in streams):
-        raise TwirpError("unimplemented", "streams are sent by RTMP to URLs only")
+    if any(output.protocol not in _PROTOCOLS or output.destinations for output in streams):
+        raise TwirpError("unimplemented", "streams are sent by RTMP or SRT, to URLs")
+    for output in streams:
+        wanted = _PROTOCOLS[output.protocol]
+        if wanted is not None and any(_address(url).kind != wanted for url in output.urls):
+            raise TwirpError("invalid_argument", "a stream's URL must be one of its protocol")
     return _checked(caller, [url for output in streams for url in output.urls]), len(segments)
 
 
 def _checked(caller: Caller, urls: list[str]) -> list[_Address]:
-    addresses = [_address(url.removesuffix(" live=1")) for url in dict.fromkeys(urls)]
+    private = caller.services.config.allow_private_broadcasts
+    addresses = [_address(url) for url in dict.fromkeys(urls)]
     for address in addresses:
-        rules.check_target(address.url, private=caller.services.config.allow_private_broadcasts)
+        if address.kind == "srt":
+            rules.split_srt(address.url, None, private=private)
+        else:
+            rules.check_target(address.url, private=private)
     return addresses
 
 
@@ -117,10 +142,10 @@ async def _add_outputs(
     streams = []
     for address in addresses:
         output = new_id("output")
-        key = services.broadcast_seal.seal(output, address.key)
-        row = OutputRow(output, meeting, "rtmp", _NAME, address.url, key, None, datetime.now(UTC))
+        key = services.broadcast_seal.seal(output, address.key) if address.key else ""
+        row = OutputRow(output, meeting, address.kind, _NAME, address.url, key, None, datetime.now(UTC))
         await broadcasts.add_output(connection, row)
-        streams.append(NewStream(output, "rtmp", address.shown))
+        streams.append(NewStream(output, address.kind, address.shown))
     for _ in range(playlists):
         output, watch = new_id("output"), broadcasts.new_watch_key()
         row = OutputRow(output, meeting, "hls", _NAME, "", "", watch, datetime.now(UTC))
@@ -135,7 +160,7 @@ def _redacted(asked: "protocol.RoomCompositeEgressRequest") -> "protocol.RoomCom
     copy.CopyFrom(asked)
     streams = [*copy.stream_outputs, *([copy.stream] if copy.WhichOneof("output") == "stream" else [])]
     for output in streams:
-        output.urls[:] = [_address(url.removesuffix(" live=1")).shown for url in output.urls]
+        output.urls[:] = [_address(url).shown for url in output.urls]
     return copy
 
 
@@ -143,7 +168,7 @@ async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -
     """Add streams to a live egress, and remove others. It ends with its last stream."""
     caller.grants("room_record")
     if asked.add_destinations:
-        raise TwirpError("unimplemented", "streams are sent by RTMP to URLs only")
+        raise TwirpError("unimplemented", "streams are sent by RTMP or SRT, to URLs")
     added = _checked(caller, [*asked.add_output_urls])
     async with caller.services.pool.acquire() as connection, connection.transaction():
         row = await egresses.by_id(connection, asked.egress_id.removeprefix(views.EGRESS))
@@ -153,7 +178,7 @@ async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -
             raise TwirpError("failed_precondition", "this egress does not stream, or has ended")
         await meetings.lock(connection, row.meeting_id)
         present = await _present(caller.services, connection, row)
-        new = [address for address in added if f"{address.url}/{address.key}" not in present]
+        new = [address for address in added if (address.url, address.key) not in present]
         if new:
             streams = await _add_outputs(caller.services, connection, row.meeting_id, new, 0)
             await egresses.add_streams(connection, row, streams)
@@ -162,23 +187,26 @@ async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -
     return await _settled(caller.services, row)
 
 
-async def _present(services: Services, connection: Connection, row: EgressRow) -> dict[str, StreamRow]:
-    """Return an egress's running RTMP streams by their complete URLs."""
+async def _present(services: Services, connection: Connection, row: EgressRow) -> dict[tuple[str, str], StreamRow]:
+    """Return an egress's running streams by their URLs and keys."""
     streams = (await egresses.streams_of(connection, [row.id])).get(row.id, [])
-    running = {stream.id: stream for stream in streams if stream.ended_at is None and stream.kind == "rtmp"}
-    return {
-        f"{output.url}/{services.broadcast_seal.open(output.id, output.stream_key)}": running[output.id]
-        for output in await broadcasts.outputs(connection, row.meeting_id)
-        if output.id in running
-    }
+    running = {stream.id: stream for stream in streams if stream.ended_at is None and stream.kind != "hls"}
+    present = {}
+    for output in await broadcasts.outputs(connection, row.meeting_id):
+        if output.id in running:
+            key = services.broadcast_seal.open(output.id, output.stream_key) if output.stream_key else ""
+            present[output.url, key] = running[output.id]
+    return present
 
 
-def _named(urls: list[str], present: dict[str, StreamRow]) -> list[str]:
+def _named(urls: list[str], present: dict[tuple[str, str], StreamRow]) -> list[str]:
     """Return the streams with these URLs, complete or redacted; raises TwirpError if one does not exist."""
     found: list[str] = []
     for url in urls:
-        asked = url.removesuffix(" live=1")
-        outputs = [stream.id for full, stream in present.items() if asked in (full, stream.url)]
+        outputs = [stream.id for stream in present.values() if stream.url == url]
+        if not outputs:
+            asked = _address(url)
+            outputs = [stream.id for known, stream in present.items() if known == (asked.url, asked.key)]
         if not outputs:
             raise TwirpError("not_found", "the egress has no stream with this URL")
         found += outputs

@@ -13,7 +13,7 @@ from livekit import api
 
 from control.config import ControlConfig
 from control.identity.livekit_tokens import signing_keys
-from foundation.broadcasts import OutputState
+from foundation.broadcasts import OutputState, read_srt_secrets
 from tests.control.harness import Client, People, serving
 from tests.control.test_broadcasts import LIVE, LOST, begun, desired, told
 from tests.support.livekit_client import KEY, KEYS, SECRET
@@ -21,6 +21,7 @@ from tests.support.livekit_client import KEY, KEYS, SECRET
 ROOM = "Daily"
 URL = "rtmps://live.example.org/app/very-secret-key"
 SHOWN = "rtmps://live.example.org/app/{ver...key}"
+SRT = "srt://live.example.org:8890?streamid=publish:daily&passphrase=long-secret-key"
 OTHER = "rtmp://other.example.org/app/second-secret"
 STATUS = api.EgressStatus
 PLAYLIST = api.SegmentedFileOutput(filename_prefix="x")
@@ -91,9 +92,15 @@ async def test_a_room_is_streamed_changed_and_stopped(config: ControlConfig, dsn
         assert {kind: one.key for kind, one in ordered.items()} == {"rtmp": "very-secret-key", "hls": ""}
         await told(at.host, broadcast, outputs={ordered["rtmp"].id: LIVE})
 
-        change = api.UpdateStreamRequest(egress_id=started.egress_id, add_output_urls=[OTHER])
+        change = api.UpdateStreamRequest(egress_id=started.egress_id, add_output_urls=[OTHER, SRT])
         changed = await at.egress.update_stream(change)
-        assert (changed.status, len(changed.stream_results)) == (STATUS.EGRESS_ACTIVE, 2)
+        assert (changed.status, len(changed.stream_results)) == (STATUS.EGRESS_ACTIVE, 3)
+        assert "srt://live.example.org:8890?{str...key}" in [one.url for one in changed.stream_results]
+        (srt,) = (one for one in (await told(at.host, broadcast)).outputs if one.kind == "srt")
+        assert read_srt_secrets(srt.key) == ("publish:daily", "long-secret-key")
+        removal = api.UpdateStreamRequest(egress_id=started.egress_id, remove_output_urls=[SRT])
+        results = {one.url: one.status for one in (await at.egress.update_stream(removal)).stream_results}
+        assert results["srt://live.example.org:8890?{str...key}"] == api.StreamInfo.FINISHED
         unknown = api.UpdateStreamRequest(egress_id=started.egress_id, remove_output_urls=["rtmp://a/b/c"])
         assert await code(at.egress.update_stream(unknown)) == "not_found"
         removal = api.UpdateStreamRequest(egress_id=started.egress_id, remove_output_urls=[SHOWN])
@@ -110,7 +117,7 @@ async def test_a_room_is_streamed_changed_and_stopped(config: ControlConfig, dsn
         assert not (await at.egress.list_egress(api.ListEgressRequest(active=True))).items
         again = at.egress.stop_egress(api.StopEgressRequest(egress_id=started.egress_id))
         assert await code(again) == "failed_precondition"
-        assert await told_kinds(dsn) == ["started", "updated", "updated", "updated", "ended"]
+        assert await told_kinds(dsn) == ["started", "updated", "updated", "updated", "updated", "ended"]
 
 
 async def test_a_stream_that_never_connects_fails(config: ControlConfig, dsn: str) -> None:
@@ -151,9 +158,16 @@ async def test_what_broadcasts_cannot_do_is_refused(config: ControlConfig) -> No
         elsewhere.segment_outputs[0].s3.bucket = "b"
         srt.stream_outputs[0].protocol = api.StreamProtocol.SRT
         larger.preset = api.EncodingOptionsPreset.H264_1080P_30
-        for asked in (with_file, elsewhere, srt, larger):
+        assert await code(start(srt)) == "invalid_argument"
+        for asked in (with_file, elsewhere, larger):
             assert await code(start(asked)) == "unimplemented"
-        for url in ("rtmp://127.0.0.1/live/key", "http://x.example.org/a/b", "rtmp://x.example.org/", "rtmp://x/k"):
+        for url in (
+            "rtmp://127.0.0.1/live/key",
+            "http://x.example.org/a/b",
+            "rtmp://x.example.org/",
+            "rtmp://x/k",
+            "srt://x",
+        ):
             assert await code(start(streams(url))) == "invalid_argument"
         assert await code(start(streams(*(f"rtmp://x.example.org/a/{n}" for n in range(11))))) == "resource_exhausted"
         assert (await desired(at.host, at.meeting)).broadcast is None

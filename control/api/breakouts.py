@@ -74,14 +74,24 @@ class Breakout(Answer, frozen=True, kw_only=True):
     closes_at: Time | None
 
 
+class BreakoutPerson(Answer, frozen=True, kw_only=True):
+    """A participant of the main room. `room` is its assigned room, null for the main room; `here`: it is there now."""
+
+    id: str
+    name: str
+    room: str | None
+    here: bool
+
+
 class Breakouts(Answer, frozen=True, kw_only=True):
-    """`place` is the caller's current room, null for the main room."""
+    """`place` is the caller's current room, null for the main room. `people` is for hosts, at most 1,000."""
 
     open: bool
     may_choose: bool
     may_return: bool
     place: str | None
     rooms: list[Breakout]
+    people: list[BreakoutPerson]
 
 
 @endpoints.route("GET", _PATH, Access.PARTICIPANT, answer=Breakouts)
@@ -199,6 +209,7 @@ async def _listed(call: Call, connection: Connection, meeting: str) -> Breakouts
     plan = breakouts.plan_of(main)
     assigned = await store.assignments(connection, meeting)
     own = call.standing.participant.id if call.standing.participant is not None else ""
+    people = await store.people(connection, meeting) if call.standing.is_host else []
     return Breakouts.from_row(
         plan,
         place=assigned.get(own) if plan.open else None,
@@ -206,7 +217,16 @@ async def _listed(call: Call, connection: Connection, meeting: str) -> Breakouts
             Breakout.from_row(room, participants=[person for person, where in assigned.items() if where == room.id])
             for room in await store.of_meeting(connection, meeting)
         ],
+        people=[
+            BreakoutPerson(id=one.id, name=one.name, room=one.room, here=one.place == (_target(plan, one) or meeting))
+            for one in people
+        ],
     )
+
+
+def _target(plan: Plan, person: store.PersonRow) -> str | None:
+    """Return the breakout room that a person belongs in now, None for the main room."""
+    return person.room if plan.open else None
 
 
 async def _tell(call: Call, connection: Connection, meeting: str, kind: str, **detail: object) -> None:

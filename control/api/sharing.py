@@ -18,6 +18,7 @@ from control.api.recordings import captions, composition_of, detail, public_reco
 from control.api.types import Answer, Body, Done, Email, GivenPasscode, Passcode, Time
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints
+from control.files.archive import film_files
 from control.problem import Problem, forbidden, not_found
 from control.store import audit, films, links, meetings, recordings
 from control.store.films import FilmRow
@@ -188,7 +189,7 @@ async def download_shared_file(call: Call, token: str, name: str) -> Response:
     """Download a file of the recording that a link opens."""
     link = await _opened(call, token)
     film = await _film(call, link)
-    if film is not None and name not in {(film.made or {}).get("file"), (film.made or {}).get("storyboard")}:
+    if film is not None and (film.made is None or name not in film_files(film.made["file"])):
         raise not_found("This film has no such file.")
     return await send(call, link.recording_id, name)
 

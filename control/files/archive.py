@@ -66,6 +66,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tracks: list[ManifestTrack] = []
 
 
+def film_files(name: str) -> tuple[str, str, str]:
+    """Return the names of a film and of the two files of its storyboard."""
+    stem = name.rpartition(".")[0]
+    return name, f"{stem}.jpg", f"{stem}.vtt"
+
+
 class Archive:
     """Store of recordings, and the disk that they are written to first."""
 
@@ -142,8 +148,7 @@ class Archive:
 
     async def remove_film(self, recording: str, name: str) -> None:
         """Delete a film with its storyboard; a missing one is no error."""
-        stem = name.rpartition(".")[0]
-        for one in (name, f"{stem}.jpg", f"{stem}.vtt"):
+        for one in film_files(name):
             await self.objects.remove(f"{_checked(recording)}/{one}")
 
     async def set_hold(self, recording: str, hold: str | None) -> None:

@@ -30,6 +30,16 @@ class InsideRow:
     main_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A participant of the main room, its assigned breakout room, and the room that it is in; null for neither."""
+
+    id: str
+    name: str
+    room: str | None
+    place: str | None
+
+
 async def create(connection: Connection, main: MeetingRow, title: str) -> str:
     """Insert a breakout room with the main room's host and settings; return its id."""
     identifier = meeting_id()
@@ -105,6 +115,25 @@ async def assignments(connection: Connection, main: str) -> dict[str, str]:
         main,
     )
     return {row["participant_id"]: row["breakout_id"] for row in rows}
+
+
+async def people(connection: Connection, main: str, limit: int = 1_000) -> list[PersonRow]:
+    """Return the participants of the main room who are in any of the rooms, or assigned to one."""
+    return await connection.all(
+        PersonRow,
+        "WITH rooms AS (SELECT id FROM meetings WHERE breakout_of = $1 AND closes_at IS NULL)"
+        " SELECT p.id, p.name, a.breakout_id AS room, coalesce(i.meeting_id, CASE WHEN p.present THEN p.meeting_id END)"
+        "   AS place FROM meeting_participants p"
+        " LEFT JOIN breakout_assignments a ON a.participant_id = p.id AND a.breakout_id IN (SELECT id FROM rooms)"
+        # Whoever is being moved can be in two rooms for a moment.
+        " LEFT JOIN LATERAL (SELECT meeting_id FROM meeting_participants WHERE main_id = p.id AND present"
+        "   AND meeting_id IN (SELECT id FROM rooms) ORDER BY meeting_id = a.breakout_id DESC LIMIT 1) i ON true"
+        " WHERE p.meeting_id = $1 AND p.removed_at IS NULL"
+        "   AND (p.present OR a.breakout_id IS NOT NULL OR i.meeting_id IS NOT NULL)"
+        " ORDER BY lower(p.name), p.id LIMIT $2",
+        main,
+        limit,
+    )
 
 
 async def inside(connection: Connection, main: str) -> list[InsideRow]:

@@ -150,7 +150,10 @@ def prepare(server: ScriptedServer) -> None:
         "/meetings/m1/lobby": {"waiting": [{"id": "l1", "name": "Katherine"}]},
         "/meetings/m1/participants": {"participants": [{"participant": "p9", "name": "Mallory", "removed": True}]},
         "/meetings/m1/breakouts": {
-            "rooms": [{"id": "b1", "title": "Room 1", "present": 0, "participants": [], "closes_at": None}],
+            "rooms": [{"id": "b1", "title": "Room 1", "present": 0, "participants": ["p2"], "closes_at": None}],
+            "people": [{"id": "p1", "name": "Ada", "room": None, "here": True},
+                       {"id": "p2", "name": "Grace Hopper", "room": "b1", "here": True},
+                       {"id": "p3", "name": "王小明", "room": "b1", "here": False}],
             "open": False, "place": None, "may_choose": False, "may_return": True,
         },
         "/meetings/m1/activities": ACTIVITIES,

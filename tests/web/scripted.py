@@ -125,7 +125,7 @@ class ScriptedServer:
         """Set while files are answered as by a gateway whose server is down."""
         self.files: list[str] = []
         self.extra: dict[str, Path] = {}
-        """Files besides the page's, by path."""
+        """Files besides the page's, also below the API, by path."""
 
     @property
     def url(self) -> str:
@@ -150,7 +150,9 @@ class ScriptedServer:
         self._sessions.put_nowait(session)
         await session.run()
 
-    async def _rest(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
+    async def _rest(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+        if request.path in self.extra:
+            return aiohttp.web.FileResponse(self.extra[request.path])
         text = await request.text()
         body = json.loads(text) if text else None
         path = request.path.removeprefix("/api/v1")

@@ -1,8 +1,11 @@
 """Watching a recording: it is found, watched, read, searched and shared."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.async_api import Page, expect
 
 from tests.web.page_stage import CAPTIONS, RECORDING, STORAGE, USER, at_both_sizes, fits, view
@@ -72,6 +75,43 @@ async def test_a_sentence_is_found_and_shared(view: Page, server: ScriptedServer
     await view.get_by_role("button", name="Copy a new link").click()
     await expect(view.locator("dialog .link-list li")).to_contain_text("with a passcode · for example.org")
     assert await view.evaluate("navigator.clipboard.readText()") == f"{server.url}/s/secret#t=30"
+
+
+@at_both_sizes
+async def test_the_timeline_shows_the_picture_of_a_time(view: Page, server: ScriptedServer, tmp_path: Path) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    prepare(server, "/recordings/r1")
+    server.answers["GET", "/recordings/r1"][1]["composition"]["storyboard"] = "composed-1.vtt"
+    sheet = Image.new("RGB", (320, 90), "red")
+    sheet.paste("blue", (160, 0, 320, 90))
+    sheet.save(tmp_path / "composed-1.jpg")
+    cues = ["00:00:00.000 --> 00:00:20.000\ncomposed-1.jpg#xywh=0,0,160,90"]
+    cues.append("00:00:20.000 --> 00:01:01.000\ncomposed-1.jpg#xywh=160,0,160,90")
+    (tmp_path / "composed-1.vtt").write_text("\n\n".join(["WEBVTT", *cues]) + "\n")
+    for name in ("composed-1.jpg", "composed-1.vtt"):
+        server.extra[f"/api/v1/recordings/r1/files/{name}"] = tmp_path / name
+    await view.goto(f"{server.url}/recordings/r1")
+    slider = view.get_by_role("slider", name="Playback position")
+    preview, picture = view.locator(".timeline-preview"), view.locator(".storyboard")
+    await slider.scroll_into_view_if_needed()
+    box = await slider.bounding_box()
+    assert box is not None
+    await slider.hover(position={"x": box["width"] * 0.75, "y": 4})
+    await expect(preview).to_have_text(re.compile(r"0:45Grace shares a screen"))
+    await expect(picture).to_have_css("background-position", "-160px 0px")
+    await expect(picture).to_have_css("background-image", re.compile(r"/recordings/r1/files/composed-1\.jpg"))
+    await fits(view)
+    assert await place(view) == 0
+    await slider.click(position={"x": 1, "y": 4})
+    await slider.press("PageUp")
+    await slider.press("ArrowLeft")
+    assert 25 <= await place(view) < 26
+    await expect(preview).to_contain_text("0:25")
+    await expect(slider).to_have_attribute("aria-valuetext", "0:25 of 1:01")
+    await slider.press("Home")
+    await expect(picture).to_have_css("background-position", "0px 0px")
+    await slider.press("Escape")
+    await expect(preview).to_be_hidden()
 
 
 async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: ScriptedServer) -> None:

@@ -1,5 +1,6 @@
 /** Breakout rooms in the participants panel: hosts create, fill and close them; participants enter and leave them. */
-import { h, setText } from './dom.js';
+import { BreakoutBoard } from './breakout-board.js';
+import { arrange, h, setText } from './dom.js';
 import { check, field, form, iconButton } from './fields.js';
 import { duration, sentenceOf } from './format.js';
 import { icon } from './icons.js';
@@ -22,6 +23,12 @@ export class Breakouts {
   #notice = h('p');
   #said = h('p');
   #heard = '';
+  #title = h('h3', {}, t('breakout.title'));
+  #board;
+  #say;
+  #make;
+  /** The main room's participant of this page: in a breakout room it has another. */
+  #own = '';
 
   /**
    * @param {import('/sdk/parley.js').Room} room @param {string} meeting of the main room
@@ -31,6 +38,9 @@ export class Breakouts {
     this.#room = room;
     this.#meeting = meeting;
     this.#signal = signal;
+    this.#board = new BreakoutBoard(() => this.#own, (person, to) => void this.#act('move', { participant: person.id, room: to }));
+    this.#say = this.#sayForm();
+    this.#make = this.#makeForm();
     this.banner = h('div', { class: 'banner banner-breakout', role: 'status', hidden: true }, this.#notice);
     this.message = h('div', { class: 'banner banner-message', role: 'status', hidden: true }, icon('chat'), this.#said,
       iconButton('close', t('action.close'), { onclick: () => (this.message.hidden = true) }));
@@ -75,43 +85,49 @@ export class Breakouts {
   #show(state) {
     const { host } = this.#room.grants;
     const rooms = state.rooms.filter((/** @type {any} */ room) => room.closes_at === null);
-    // Rebuilding would lose the input that has the focus or is under the pointer.
-    const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, rooms, host && this.#names()]);
-    if (this.#shown === key) return;
+    if (state.place === null) this.#own = this.#room.participant;
+    // Rebuilding would lose the button that has the focus or is under the pointer.
+    const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, rooms, state.people]);
+    if (this.#shown === key || this.#board.isBusy) return;
     this.#shown = key;
-    const parts = [h('h3', {}, t('breakout.title'))];
-    if (rooms.length > 0 && (state.open || host)) parts.push(...rooms.map((/** @type {any} */ room) => this.#row(state, room)));
+    // The forms stay in place, so that nobody loses what they write.
+    const parts = [this.#title];
+    if (host && rooms.length > 0) {
+      this.#board.show([this.#main(state), ...rooms.map((/** @type {any} */ room) => ({ id: room.id, title: room.title, count: countOf(state, room), enter: this.#enter(state, room) }))], state.people);
+      parts.push(this.#board.element);
+    } else if (state.open) parts.push(...rooms.map((/** @type {any} */ room) => this.#row(state, room)));
     if (state.place && (host || state.may_return)) parts.push(this.#button(t('breakout.back'), 'return', () => this.#act('move', {})));
-    if (host) parts.push(...(state.open && rooms.length > 0 ? this.#ofOpen() : this.#toOpen(rooms)));
+    if (host && state.open && rooms.length > 0) {
+      parts.push(this.#say, this.#button(t('breakout.close', { seconds: COUNTDOWN_SECONDS }), 'close', () => this.#act('close', { countdown_seconds: COUNTDOWN_SECONDS })),
+        this.#button(t('breakout.close-now'), 'close-now', () => this.#act('close', { countdown_seconds: 0 })));
+    } else if (host) {
+      if (rooms.length > 0) parts.push(this.#button(t('breakout.open'), 'open', () => this.#act('open')));
+      parts.push(this.#make);
+    }
     this.element.hidden = parts.length === 1;
-    this.element.replaceChildren(...parts);
+    arrange(this.element, parts);
   }
 
-  #names() {
-    return [...this.#room.roster.participants.values()].filter(({ id }) => id !== this.#room.participant).map(({ id, name }) => [id, name]);
+  /** @param {any} state */
+  #main(state) {
+    const people = state.people.filter((/** @type {any} */ { room, here }) => room === null && here);
+    return { id: null, title: t(state.open ? 'breakout.main' : 'breakout.unassigned'), count: people.length, enter: /** @type {const} */ (false) };
   }
 
   /** @param {any} state @param {any} room */
   #row(state, room) {
-    const { host } = this.#room.grants;
-    const may = state.open && state.place !== room.id && (host || state.may_choose);
-    const count = state.open ? room.present : room.participants.length;
-    return h('div', { class: 'lobby-row', 'data-breakout': room.title }, h('span', {}, t('breakout.row', { room: room.title, count })),
-      host && state.place === null && this.#assign(room),
-      may && this.#button(t('breakout.enter'), 'enter', () => this.#act('move', { room: room.id })));
+    return h('div', { class: 'lobby-row', 'data-breakout': room.title }, h('span', {}, t('breakout.row', { room: room.title, count: countOf(state, room) })), this.#enter(state, room));
   }
 
-  /** A menu of participants of the main room; a choice moves the participant immediately. @param {any} room */
-  #assign(room) {
-    const select = h('select', { class: 'input', 'aria-label': t('breakout.assign-to', { room: room.title }) },
-      h('option', { value: '' }, t('breakout.assign')), ...this.#names().map(([id, name]) => h('option', { value: id }, name)));
-    select.addEventListener('change', () => void this.#act('move', { participant: select.value, room: room.id }));
-    return select;
+  /** @param {any} state @param {any} room */
+  #enter(state, room) {
+    const may = state.open && state.place !== room.id && (this.#room.grants.host || state.may_choose);
+    return may && this.#button(t('breakout.enter'), 'enter', () => this.#act('move', { room: room.id }));
   }
 
-  #ofOpen() {
+  #sayForm() {
     const text = field(t('breakout.message'), { name: 'announcement', required: true, maxlength: 1000, autocomplete: 'off' });
-    const say = form({
+    return form({
       action: t('action.send'),
       class: 'inline',
       submit: async () => {
@@ -119,16 +135,13 @@ export class Breakouts {
         text.input.value = '';
       },
     }, text.element);
-    const close = this.#button(t('breakout.close', { seconds: COUNTDOWN_SECONDS }), 'close', () => this.#act('close', { countdown_seconds: COUNTDOWN_SECONDS }));
-    return [say, close, this.#button(t('breakout.close-now'), 'close-now', () => this.#act('close', { countdown_seconds: 0 }))];
   }
 
-  /** @param {any[]} rooms */
-  #toOpen(rooms) {
+  #makeForm() {
     const count = field(t('breakout.count'), { name: 'breakouts', type: 'number', min: 1, max: 50, value: 2, required: true });
     const automatic = check(t('breakout.automatic'), '', true);
     const choose = check(t('breakout.choose'), '', false);
-    const make = form({
+    return form({
       action: t('breakout.create'),
       submit: async () => {
         const titles = Array.from({ length: Number(count.input.value) }, (_, index) => ({ title: t('breakout.room', { number: index + 1 }) }));
@@ -136,7 +149,6 @@ export class Breakouts {
         await this.#ask();
       },
     }, count.element, automatic.element, choose.element);
-    return [...(rooms.length > 0 ? [this.#button(t('breakout.open'), 'open', () => this.#act('open'))] : []), make];
   }
 
   /** @param {string} label @param {string} action @param {() => unknown} onclick */
@@ -153,4 +165,9 @@ export class Breakouts {
     }
     await this.#ask();
   }
+}
+
+/** The people in a room or, before the rooms are open, assigned to it. @param {any} state @param {any} room @returns {number} */
+function countOf(state, room) {
+  return state.open ? room.present : room.participants.length;
 }

@@ -14,6 +14,7 @@ export * as filmList from './film-list.js';
 export * as format from './format.js';
 export * as icons from './icons.js';
 export * as levelMeter from './level-meter.js';
+export * as menu from './menu.js';
 export * as orderedFilms from './ordered-films.js';
 export * as passkeys from './passkeys.js';
 export * as person from './person.js';

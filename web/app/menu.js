@@ -26,6 +26,7 @@ export function menu(label, actions) {
     button.setAttribute('aria-expanded', 'true');
     // Open above the button if there is no room below it.
     list.classList.toggle('menu-above', button.getBoundingClientRect().bottom + list.offsetHeight + 16 > innerHeight);
+    list.scrollIntoView({ block: 'nearest' });
     items[0]?.focus();
   }
 

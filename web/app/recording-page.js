@@ -181,7 +181,11 @@ function watch(detail, captions, files, context, make = false) {
     void video.play().catch(() => undefined);
   };
   const pane = transcriptPane(captions, seek);
-  const timeline = speakerTimeline(captions, all, chapters.length > 1 ? chapters : [], length, seek);
+  const timeline = speakerTimeline({
+    captions, tracks: all, chapters: chapters.length > 1 ? chapters : [], length, files, pictures: composition?.storyboard, seek,
+    now: () => (video ? video.currentTime * 1000 : 0),
+    move: video ? (ms) => (video.currentTime = ms / 1000) : null,
+  });
   if (video) {
     const from = Number(new URLSearchParams(location.hash.slice(1)).get('t'));
     if (from > 0) video.addEventListener('loadedmetadata', () => (video.currentTime = from), { once: true });

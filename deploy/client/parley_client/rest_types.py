@@ -207,14 +207,26 @@ class Breakout(TypedDict):
     closes_at: str | None
 
 
+class BreakoutPerson(TypedDict):
+    """A participant of the main room. `room` is its assigned room, null for the main room; `here`:
+    it is there now.
+    """
+
+    id: str
+    name: str
+    room: str | None
+    here: bool
+
+
 class Breakouts(TypedDict):
-    """`place` is the caller's current room, null for the main room."""
+    """`place` is the caller's current room, null for the main room. `people` is for hosts, at most 1,000."""
 
     open: bool
     may_choose: bool
     may_return: bool
     place: str | None
     rooms: list[Breakout]
+    people: list[BreakoutPerson]
 
 
 class Broadcast(TypedDict):

@@ -80,6 +80,8 @@ async def test_films_are_ordered_made_and_deleted(people: People, config: Contro
     shared = await people.nobody().ok("GET", link)
     assert (shared["clip"], shared["tracks"], shared["recording"]["duration_ms"]) == (True, [], 5)
     assert await people.nobody().ok("GET", f"{link}/files/{shared['composition']['file']}") == b"film"
+    (config.recordings_dir / recording / name).with_suffix(".jpg").write_bytes(b"pictures")
+    assert await people.nobody().ok("GET", f"{link}/files/{name.replace('webm', 'jpg')}") == b"pictures"
     assert await people.nobody().refused("GET", f"{link}/files/manifest.json") == (404, "not_found")
     assert await people.nobody().ok("GET", f"{link}/captions") == {"captions": []}
     other = await host.ok("POST", films, {})

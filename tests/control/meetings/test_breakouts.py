@@ -56,8 +56,11 @@ async def test_rooms_are_filled_opened_and_closed(people: People, node: Node) ->
     made = await host.ok("POST", f"{base}/breakouts", body)
     blue, red = made["rooms"]
     assert (blue["title"], blue["participants"], red["participants"], made["open"]) == ("Blue", [bob], [], False)
+    people = {one["name"]: (one["room"], one["here"]) for one in made["people"]}
+    assert people == {"ada": (None, True), "bob": (blue["id"], True), "Guest": (None, True)}
     # Before they are open, nobody is sent there, and nobody can join one directly.
     client: Client = joined["bob"]["client"]
+    assert (await client.ok("GET", f"{base}/breakouts"))["people"] == []
     assert claims(await client.ok("POST", f"{base}/join", {}))["room"] == meeting
     assert await client.refused("POST", f"/api/v1/meetings/{blue['id']}/join", {}) == (409, "breakout")
 
@@ -68,6 +71,13 @@ async def test_rooms_are_filled_opened_and_closed(people: People, node: Node) ->
     assert claims(inside)["room"] == blue["id"] == inside["meeting"]["id"]
     assert (inside["meeting"]["breakout_of"], inside["meeting"]["title"]) == (meeting, "Blue")
     assert inside["participant"] != bob
+    people = (await host.ok("GET", f"{base}/breakouts"))["people"]
+    assert [one["here"] for one in people if one["id"] == bob] == [False]
+    arrived = {"kind": "participant_joined", "room": blue["id"], "at": AT, "participant": inside["participant"]}
+    opened = {"kind": "room_opened", "room": blue["id"], "at": AT}
+    await report(host, opened, arrived | {"name": "bob"}, n=2)
+    people = (await host.ok("GET", f"{base}/breakouts"))["people"]
+    assert [(one["room"], one["here"]) for one in people if one["id"] == bob] == [(blue["id"], True)]
     assert await host.refused("POST", f"{base}/breakouts", body) == (409, "breakouts_open")
 
     await host.ok("POST", f"{base}/breakouts/move", {"participant": bob, "room": red["id"]})

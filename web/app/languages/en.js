@@ -279,7 +279,9 @@ export default {
   'player.chapters': 'Chapters',
   'player.found': '{count, plural, =0 {No matches} one {# match; press Enter to go there} other {# matches; press Enter for the next}}',
   'player.no-transcript': 'There are no captions for this recording.',
+  'player.place': '{time} of {length}',
   'player.search': 'Search the transcript',
+  'player.seek': 'Playback position',
   'player.timeline': 'Who spoke when',
   'player.transcript': 'Transcript',
   'day.today': 'Today',
@@ -730,8 +732,7 @@ export default {
 
   // Breakout rooms
   'breakout.announced': '{name}: {text}',
-  'breakout.assign': 'Assign…',
-  'breakout.assign-to': 'Assign to {room}',
+  'breakout.away': 'not there yet',
   'breakout.automatic': 'Assign everybody evenly',
   'breakout.back': 'Back to the main room',
   'breakout.choose': 'Participants choose their room',
@@ -740,13 +741,18 @@ export default {
   'breakout.closes': 'This room closes in {time}.',
   'breakout.count': 'Rooms',
   'breakout.create': 'Create rooms',
+  'breakout.drag': 'Drag people to a room; on a touch screen, press and hold first.',
   'breakout.enter': 'Enter',
+  'breakout.main': 'Main room',
   'breakout.message': 'Message to all rooms',
+  'breakout.move': 'Move {name}',
+  'breakout.moved': '{name}: {room}',
   'breakout.moving': 'Moving you to {room}',
   'breakout.open': 'Open rooms',
   'breakout.room': 'Room {number, number}',
   'breakout.row': '{room} ({count, number})',
   'breakout.title': 'Breakout rooms',
+  'breakout.unassigned': 'Not assigned',
 
   // Recording, while it runs
   'recording.agree': 'I agree',

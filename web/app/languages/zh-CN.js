@@ -284,7 +284,9 @@ export default {
   'player.chapters': '章节',
   'player.found': '{count, plural, =0 {未找到} other {找到 # 处，按回车键跳转}}',
   'player.no-transcript': '录制期间未生成字幕',
+  'player.place': '{time}，共 {length}',
   'player.search': '搜索文字记录',
+  'player.seek': '播放位置',
   'player.timeline': '发言时间轴',
   'player.transcript': '文字记录',
   'day.today': '今天',
@@ -737,8 +739,7 @@ export default {
 
   // Breakout rooms
   'breakout.announced': '{name}：{text}',
-  'breakout.assign': '分配成员…',
-  'breakout.assign-to': '分配到{room}',
+  'breakout.away': '未到场',
   'breakout.automatic': '平均分配所有成员',
   'breakout.back': '返回主会场',
   'breakout.choose': '成员可自行选择讨论组',
@@ -747,13 +748,18 @@ export default {
   'breakout.closes': '讨论组将在 {time} 后关闭',
   'breakout.count': '讨论组数量',
   'breakout.create': '创建讨论组',
+  'breakout.drag': '将成员拖到讨论组；触屏上请先长按',
   'breakout.enter': '进入',
+  'breakout.main': '主会场',
   'breakout.message': '向所有讨论组发送消息',
+  'breakout.move': '移动{name}',
+  'breakout.moved': '{name}：{room}',
   'breakout.moving': '正在进入{room}',
   'breakout.open': '开始讨论',
   'breakout.room': '讨论组 {number, number}',
   'breakout.row': '{room}（{count, number}）',
   'breakout.title': '分组讨论',
+  'breakout.unassigned': '未分配',
 
   // Recording, while it runs
   'recording.agree': '同意',

@@ -1,7 +1,9 @@
 """Recordings: started and stopped by hosts, finished by facts, downloaded by range."""
 
+import asyncio
 import io
 import json
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -330,6 +332,7 @@ async def test_how_long_the_disk_lasts_is_told(people: People, config: ControlCo
 async def test_no_recording_begins_where_none_can_be_kept(people: People, config: ControlConfig) -> None:
     host = await people.user("ada")
     meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    await asyncio.to_thread(shutil.rmtree, config.recordings_dir, ignore_errors=True)  # readiness may have made it
     config.recordings_dir.parent.mkdir(exist_ok=True)
     config.recordings_dir.write_text("a file is in the way")
     status, problem = await host.call("POST", f"/api/v1/meetings/{meeting}/recording/start")

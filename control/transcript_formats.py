@@ -1,4 +1,4 @@
-"""Transcripts as readable text and as WebVTT (W3C)."""
+"""Transcripts as readable text, as WebVTT (W3C) and as SubRip, the format of most video editors."""
 
 import html
 
@@ -20,6 +20,16 @@ def as_webvtt(rows: list[CaptionRow]) -> str:
     for row in rows:
         end = max(row.end_ms, row.start_ms + 1)
         cues.append(f"{_time(row.start_ms)} --> {_time(end)}\n<v {_escaped(row.name)}>{_escaped(row.text)}\n")
+    return "\n".join(cues)
+
+
+def as_subrip(rows: list[CaptionRow]) -> str:
+    """Return one numbered cue per utterance, with its speaker before the text."""
+    cues = []
+    for number, row in enumerate(rows, 1):
+        begin, end = _time(row.start_ms), _time(max(row.end_ms, row.start_ms + 1))
+        said = f"{' '.join(row.name.split())}: {' '.join(row.text.split())}"
+        cues.append(f"{number}\n{begin.replace('.', ',')} --> {end.replace('.', ',')}\n{said}\n")
     return "\n".join(cues)
 
 

@@ -29,6 +29,29 @@ class CaptionLine(Answer, frozen=True, kw_only=True):
     end_ms: int
     lang: str
     text: str
+    edited_at: Time | None
+    """Time of the last edit of the text; null if it is the recogniser's."""
+
+
+class EditCaption(Body, frozen=True, kw_only=True):
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=r"\S")]
+
+
+class CaptionVersion(Answer, frozen=True, kw_only=True):
+    """A text that a caption had. `written_by` is null for the recogniser, and for a deleted account."""
+
+    version: int
+    text: str
+    written_by: str | None
+    written_at: Time
+
+
+class CaptionVersions(Answer, frozen=True, kw_only=True):
+    versions: list[CaptionVersion]
+
+
+class TranscriptQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    format: Literal["vtt", "srt", "txt"] = "vtt"
 
 
 def caption_line(row: CaptionRow) -> CaptionLine:

@@ -19,6 +19,7 @@ class CaptionRow:
     end_ms: int
     lang: str
     text: str
+    edited_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ _MAX_EMOJIS = 12
 
 
 async def add_caption(connection: Connection, caption: CaptionFinal, at: datetime) -> None:
-    """Store a final caption, which never changes."""
+    """Store a final caption. A repeated one does not undo an edit."""
     await connection.insert(
         "captions",
         then="ON CONFLICT (meeting_id, utterance) DO NOTHING",
@@ -87,7 +88,7 @@ async def captions_within(
     """
     return await connection.all(
         CaptionRow,
-        "SELECT c.utterance, c.participant_id, p.name, c.lang, c.text, begun.ms AS start_ms,"
+        "SELECT c.utterance, c.participant_id, p.name, c.lang, c.text, c.edited_at, begun.ms AS start_ms,"
         "  begun.ms + c.end_ms - c.start_ms AS end_ms"
         " FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
         " LEFT JOIN LATERAL (SELECT opened_at FROM meeting_rooms r WHERE r.meeting_id = c.meeting_id"

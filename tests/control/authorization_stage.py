@@ -95,6 +95,7 @@ class Stage:
                 "<path:name>": "track0.webm",
                 "<file>": file,
                 "<message>": "message_1",
+                "<utterance>": "utterance_1",
                 "<entry>": entry,
                 "<user>": victim,
                 "<session>": self.sessions["banned-from"],
@@ -130,6 +131,12 @@ class Stage:
             await connection.execute(
                 "INSERT INTO signaling_messages (meeting_id, message, participant_id, name, text, sent_at)"
                 " VALUES ($1, 'message_1', $2, 'P', 'hello', now())",
+                meeting,
+                participant,
+            )
+            await connection.execute(
+                "INSERT INTO captions (meeting_id, utterance, participant_id, track, start_ms, end_ms, lang, text,"
+                " model, said_at) VALUES ($1, 'utterance_1', $2, 't', 0, 9, 'en', 'hello', 'm', now())",
                 meeting,
                 participant,
             )

@@ -2,12 +2,14 @@
 
 import asyncpg
 
+from control.config import ControlConfig
 from control.database import session
 from control.store import recordings
 from control.store.transcript import CaptionRow
 from control.store.window import Window
 from control.transcript_formats import as_webvtt
 from tests.control.harness import People, come_in, report
+from tests.control.test_recordings import recorded
 
 
 def line(text: str, name: str = "Ada", start: int = 1500, end: int = 2500) -> CaptionRow:
@@ -110,6 +112,49 @@ async def test_recordings_are_found_by_what_was_said_meanwhile(people: People, d
     assert await found("between") == []
     assert await found("talk") == ["recording_2", "recording_1"]
     assert (await other.ok("GET", "/api/v1/recordings?search=approved"))["recordings"] == []
+
+
+async def test_a_line_is_edited_with_its_history_and_found_by_its_new_text(
+    people: People, config: ControlConfig, dsn: str
+) -> None:
+    host, other = await people.user("ada"), await people.user("eve")
+    meeting, recording = await recorded(host, config)
+    ada = (await host.ok("POST", f"/api/v1/meetings/{meeting}/join", {}))["participant"]
+    async with session(dsn) as connection:
+        await connection.execute("DELETE FROM meeting_rooms")
+        await connection.execute(
+            "UPDATE meeting_recordings SET duration_ms = 1000, stopped_at = started_at + interval '1 second'"
+        )
+        await connection.execute(
+            "INSERT INTO captions (meeting_id, utterance, participant_id, track, start_ms, end_ms, lang, text, model,"
+            " said_at) SELECT $1, 'u1', $2, 't', 0, 500, 'en', 'the bugget', 'm', started_at + interval '600 ms'"
+            " FROM meeting_recordings",
+            meeting,
+            ada,
+        )
+    base = f"/api/v1/recordings/{recording}"
+    line = f"{base}/captions/u1"
+    assert await other.refused("PUT", line, {"text": "mine"}) == (404, "not_found")
+    assert await host.refused("PUT", f"{base}/captions/u2", {"text": "x"}) == (404, "not_found")
+    await host.ok("PUT", line, {"text": "the budget"})
+    await host.ok("PUT", line, {"text": "the budget of 2027"})
+    versions = (await host.ok("GET", f"{line}/versions"))["versions"]
+    assert [(one["version"], one["text"], one["written_by"]) for one in versions] == [
+        (2, "the budget of 2027", "ada"),
+        (1, "the budget", "ada"),
+        (0, "the bugget", None),
+    ]
+    await host.ok("PUT", line, {"text": versions[1]["text"]})  # restored
+    shown = (await host.ok("GET", f"{base}/captions"))["captions"][0]
+    assert (shown["text"], shown["edited_at"] is not None) == ("the budget", True)
+    for search, count in (("budget", 1), ("bugget", 0)):
+        assert len((await host.ok("GET", f"/api/v1/recordings?search={search}"))["recordings"]) == count
+    srt = (await host.ok("GET", f"{base}/transcript?format=srt")).decode()
+    assert srt == "1\n00:00:00,100 --> 00:00:00,600\nada: the budget\n"
+    for form in ("vtt", "txt"):
+        assert b"the budget" in await host.ok("GET", f"{base}/transcript?format={form}")
+    await host.ok("PUT", f"{base}/hold", {"held": True})
+    assert await host.refused("PUT", line, {"text": "x"}) == (409, "held")
 
 
 async def test_chinese_words_of_two_characters_are_found_by_an_index_and_ranked(people: People, dsn: str) -> None:

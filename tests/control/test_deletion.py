@@ -42,6 +42,7 @@ ERASED = {
     "breakout_assignments",
     "broadcast_outputs",
     "broadcasts",
+    "caption_versions",
     "captions",
     "consents",
     "document_updates",
@@ -347,6 +348,7 @@ WRITTEN = (
     "INSERT INTO consents (meeting_id, participant_id, consent, granted, text_version, given_at)"
     " VALUES ('{other}', '{there}', 'recording', true, 't', now())",
     "INSERT INTO captions VALUES ('{other}', 'u', '{there}', 't', 0, 1, 'en', '{said}', 'm', now())",
+    "INSERT INTO caption_versions VALUES ('{other}', 'u', 0, '{said}', '{user}')",
     "INSERT INTO message_reactions SELECT meeting_id, message, participant_id, '+', now() FROM signaling_messages",
     "INSERT INTO meeting_recordings (id, meeting_id, state, started_at)"
     " VALUES ('{recording}', '{meeting}', 'ready', now())",

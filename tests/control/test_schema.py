@@ -63,6 +63,7 @@ SENSIBLE: dict[str, tuple[str, Any]] = {
     "POST /api/v1/recording/start": ("host", {"meeting": "<meeting>"}),
     "POST /api/v1/recording/stop": ("host", {"meeting": "<meeting>"}),
     f"POST {M}/recording/stop": ("host", None),
+    "PUT /api/v1/recordings/{recording}/captions/{utterance}": ("host", {"text": "hello"}),
     "POST /api/v1/media/{file}/links": ("host", {}),
     "POST /api/v1/shared/{token}/open": ("anonymous", {"passcode": "open sesame"}),
     "DELETE /api/v1/media/{file}/links/{media_link}": ("host", None),

@@ -38,7 +38,14 @@ RECORDING = {
     "deleted_at": "2026-12-25T10:00:00Z",
 }
 CAPTIONS = [
-    {"participant": person, "name": name, "start_ms": start, "end_ms": start + 4000, "text": text}
+    {
+        "utterance": f"u{start}",
+        "participant": person,
+        "name": name,
+        "start_ms": start,
+        "end_ms": start + 4000,
+        "text": text,
+    }
     for person, name, start, text in (
         ("p1", "Ada", 1_000, "Shall we begin with the budget?"),
         ("p2", "Grace Hopper", 8_000, "It is on the second page."),

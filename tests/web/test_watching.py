@@ -114,6 +114,36 @@ async def test_the_timeline_shows_the_picture_of_a_time(view: Page, server: Scri
     await expect(preview).to_be_hidden()
 
 
+async def test_a_line_is_edited_and_an_earlier_text_is_restored(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    prepare(server, "/recordings/r1")
+    said = {"version": 0, "text": CAPTIONS[0]["text"], "written_by": None, "written_at": "2026-11-25T10:00:00Z"}
+    versions = [said]
+
+    def save(_request: Any) -> tuple[int, Any]:
+        text = server.requests[-1][2]["text"]
+        versions.insert(0, said | {"version": len(versions), "text": text, "written_by": "Ada"})
+        return 200, {"versions": versions}
+
+    server.answers["PUT", "/recordings/r1/captions/u1000"] = save
+    server.answers["GET", "/recordings/r1/captions/u1000/versions"] = lambda _request: (200, {"versions": versions})
+    await view.goto(f"{server.url}/recordings/r1")
+    await expect(view.get_by_role("link", name="SRT")).to_have_attribute(
+        "href", "/api/v1/recordings/r1/transcript?format=srt"
+    )
+    edit = view.get_by_role("button", name="Edit the line at 0:01")
+    await edit.click()
+    await view.get_by_label("Text", exact=True).fill("Shall we begin?")
+    await view.get_by_role("button", name="Save").click()
+    line = view.locator(".spoken-line").first
+    await expect(line).to_contain_text("Shall we begin?")
+    await edit.click()
+    await expect(view.get_by_label("Earlier texts")).to_contain_text("as recognised")
+    await view.get_by_role("button", name="Restore").click()
+    await expect(line).to_contain_text("Shall we begin with the budget?")
+
+
 async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: ScriptedServer) -> None:
     server.answers["GET", "/users/profile"] = (200, USER)
     server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})

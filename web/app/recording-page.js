@@ -1,5 +1,6 @@
 /** `/recordings/<id>` and, for whom it was shared with, `/s/<token>`: one recording to watch, read, search and hand on. */
 import { titleOf } from './brand.js';
+import { editCaption } from './caption-edit.js';
 import { clips } from './clips.js';
 import { ask } from './dialogs.js';
 import { h, setText } from './dom.js';
@@ -27,7 +28,10 @@ export async function showRecording(page, context) {
   if (context.signal.aborted) return;
   const { recording } = detail;
   const finished = recording.state === 'ready' || recording.state === 'partial';
-  const shown = watch(detail, captions, `/api/v1${path}/files/`, context, finished && (() => void compose(path, context)));
+  const shown = watch(detail, captions, `/api/v1${path}/files/`, context, finished && (() => void compose(path, context)), {
+    edit: recording.held ? undefined : (caption, changed) => void editCaption(id, caption, changed),
+    downloads: `/api/v1${path}/transcript`,
+  });
   const parts = finished && clips(id, recording.duration_ms ?? 0, context.signal);
   page.replaceChildren(
     top(context, h('a', { class: 'button', href: '/recordings' }, t('recordings.all'))),
@@ -165,9 +169,10 @@ function heading(recording, ...actions) {
 /**
  * The video beside its transcript. @param {any} detail @param {any[]} captions @param {string} files the address of its files
  * @param {import('./main.js').Context} context @param {(() => void)|false} [make] orders a video
+ * @param {{edit?: (caption: any, changed: (text: string) => void) => void, downloads?: string}} [more] of the transcript
  * @returns {{element: HTMLElement, now: () => number}}
  */
-function watch(detail, captions, files, context, make = false) {
+function watch(detail, captions, files, context, make = false, more = {}) {
   const { recording, tracks: all, composition } = detail;
   const length = Math.max(recording.duration_ms ?? 0, 1);
   // Every video has a chapter at its start; a single chapter is not worth showing.
@@ -180,7 +185,7 @@ function watch(detail, captions, files, context, make = false) {
     video.currentTime = ms / 1000;
     void video.play().catch(() => undefined);
   };
-  const pane = transcriptPane(captions, seek);
+  const pane = transcriptPane(captions, seek, more);
   const timeline = speakerTimeline({
     captions, tracks: all, chapters: chapters.length > 1 ? chapters : [], length, files, pictures: composition?.storyboard, seek,
     now: () => (video ? video.currentTime * 1000 : 0),

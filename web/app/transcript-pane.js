@@ -1,21 +1,29 @@
 /** The transcript of a recording: it follows the video, seeks in it, and can be searched. */
 import { h } from './dom.js';
+import { iconButton } from './fields.js';
 import { duration } from './format.js';
 import { icon } from './icons.js';
 import { t } from './words.js';
 
 /** After the user scrolls, the pane does not follow the video for this long. */
 const LEFT_ALONE_MS = 5_000;
+const FORMATS = ['txt', 'vtt', 'srt'];
 
 /**
  * @param {any[]} captions in chronological order @param {(ms: number) => void} seek
+ * @param {{edit?: (caption: any, changed: (text: string) => void) => void, downloads?: string}} [more] `edit` opens a line for
+ *   editing, `downloads` is the address of the transcript as a file
  * @returns {{element: HTMLElement, follow: (ms: number) => void}}
  */
-export function transcriptPane(captions, seek) {
+export function transcriptPane(captions, seek, { edit, downloads } = {}) {
   const lines = captions.map((caption) => {
     const text = h('span', {}, caption.text);
     const element = h('li', {}, h('button', { type: 'button', class: 'spoken-line', onclick: () => seek(caption.start_ms) },
-      h('span', { class: 'spoken-time' }, duration(caption.start_ms)), h('strong', {}, caption.name), text));
+      h('span', { class: 'spoken-time' }, duration(caption.start_ms)), h('strong', {}, caption.name), text),
+    edit && iconButton('edit', t('transcript.edit-of', { time: duration(caption.start_ms) }), { class: 'spoken-edit', onclick: () => edit(caption, (changed) => {
+      caption.text = changed;
+      text.textContent = changed;
+    }) }));
     return { caption, element, text };
   });
   const list = h('ol', { class: 'transcript-lines', tabindex: 0, 'aria-label': t('player.transcript') }, ...lines.map(({ element }) => element));
@@ -60,7 +68,8 @@ export function transcriptPane(captions, seek) {
   const element = h('section', { class: 'transcript card' },
     h('h2', {}, t('player.transcript')),
     lines.length > 0 ? h('div', { class: 'search' }, icon('search'), words) : h('p', { class: 'hint' }, t('player.no-transcript')),
-    found, lines.length > 0 && list);
+    found, lines.length > 0 && list,
+    downloads && lines.length > 0 && h('p', { class: 'hint' }, t('transcript.download'), ...FORMATS.flatMap((one) => [' ', h('a', { class: 'link', href: `${downloads}?format=${one}`, download: true, target: '_self' }, one.toUpperCase())])));
   return { element, follow };
 }
 

@@ -1160,6 +1160,18 @@ class BlockingRest:
         """Download a file of the recording that a link opens."""
         return self._loop.run(self._rest.download_shared_file(token, name))
 
+    def download_transcript(self, recording: str, *, format: Literal["srt", "txt", "vtt"] | None = None) -> bytes:
+        """Download the transcript as WebVTT, SubRip or text; times count from the recording's start."""
+        return self._loop.run(self._rest.download_transcript(recording, format=format))
+
+    def edit_caption(self, recording: str, utterance: str, body: types.EditCaption) -> types.CaptionVersions:
+        """Change the text of a caption, for search, downloads and everybody who reads it. Earlier texts are kept."""
+        return self._loop.run(self._rest.edit_caption(recording, utterance, body))
+
+    def list_caption_versions(self, recording: str, utterance: str) -> types.CaptionVersions:
+        """List the texts of a caption, latest first, with who wrote each and when; version 0 is the recogniser's."""
+        return self._loop.run(self._rest.list_caption_versions(recording, utterance))
+
     def sign_file(self, file: str, body: types.SignFile) -> types.SignedLink:
         """Create a link that lets anyone download a file until it expires or is deleted."""
         return self._loop.run(self._rest.sign_file(file, body))

@@ -1618,6 +1618,26 @@ class Rest:
         """Download a file of the recording that a link opens."""
         return await self._connection.request_bytes("GET", f"/api/v1/shared/{_quoted(token)}/files/{_quoted(name)}")
 
+    async def download_transcript(self, recording: str, *, format: Literal["srt", "txt", "vtt"] | None = None) -> bytes:
+        """Download the transcript as WebVTT, SubRip or text; times count from the recording's start."""
+        return await self._connection.request_bytes(
+            "GET", f"/api/v1/recordings/{_quoted(recording)}/transcript", query={"format": format}
+        )
+
+    async def edit_caption(self, recording: str, utterance: str, body: types.EditCaption) -> types.CaptionVersions:
+        """Change the text of a caption, for search, downloads and everybody who reads it. Earlier texts are kept."""
+        answer: types.CaptionVersions = await self._connection.request_json(
+            "PUT", f"/api/v1/recordings/{_quoted(recording)}/captions/{_quoted(utterance)}", body=body
+        )
+        return answer
+
+    async def list_caption_versions(self, recording: str, utterance: str) -> types.CaptionVersions:
+        """List the texts of a caption, latest first, with who wrote each and when; version 0 is the recogniser's."""
+        answer: types.CaptionVersions = await self._connection.request_json(
+            "GET", f"/api/v1/recordings/{_quoted(recording)}/captions/{_quoted(utterance)}/versions"
+        )
+        return answer
+
     async def sign_file(self, file: str, body: types.SignFile) -> types.SignedLink:
         """Create a link that lets anyone download a file until it expires or is deleted."""
         answer: types.SignedLink = await self._connection.request_json(

@@ -261,6 +261,20 @@ class CaptionLine(TypedDict):
     end_ms: int
     lang: str
     text: str
+    edited_at: str | None
+
+
+class CaptionVersion(TypedDict):
+    """A text that a caption had. `written_by` is null for the recogniser, and for a deleted account."""
+
+    version: int
+    text: str
+    written_by: str | None
+    written_at: str
+
+
+class CaptionVersions(TypedDict):
+    versions: list[CaptionVersion]
 
 
 class Captions(TypedDict):
@@ -523,6 +537,10 @@ class Done(TypedDict):
     """Response without further content."""
 
     ok: bool
+
+
+class EditCaption(TypedDict):
+    text: str
 
 
 class EditMessage(TypedDict):

@@ -25,6 +25,7 @@ _WHOLE = {
     "/api/v1/meetings/{meeting}/transports": "of one node, which limits them",
     "/api/v1/my/meetings/upcoming": "times that recur are computed",
     "/api/v1/recording/list": "a path of an older system",
+    "/api/v1/recordings/{recording}/captions/{utterance}/versions": "the last 50 edits of a line",
     "/api/v1/recordings/{recording}/films": "a few per recording",
     "/api/v1/webhooks/kinds": "a catalogue",
 }

@@ -95,7 +95,9 @@ async def test_films_are_ordered_made_and_deleted(people: People, config: Contro
 
 
 def test_captions_of_a_clip_count_from_its_start() -> None:
-    said = CaptionLine(utterance="u", participant="p", name="Ada", start_ms=0, end_ms=0, lang="en", text="x")
+    said = CaptionLine(
+        utterance="u", participant="p", name="Ada", start_ms=0, end_ms=0, lang="en", text="x", edited_at=None
+    )
     lines = [msgspec.structs.replace(said, start_ms=at, end_ms=at + 10) for at in (0, 15, 40, 95)]
     kept = within([(10, 20), (35, 100)], lines)
     assert [(one.start_ms, one.end_ms) for one in kept] == [(5, 10), (15, 25), (70, 75)]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
+from livekit.protocol import room as livekit_room
 
 from control.database import Connection
 from control.identifiers import new_id
@@ -100,6 +101,20 @@ class RoomWish(msgspec.Struct, frozen=True, kw_only=True):
     empty_timeout: int = 0
     departure_timeout: int = 0
     max_participants: int = 0
+
+
+def wish_of(asked: "livekit_room.CreateRoomRequest | livekit_room.RoomConfiguration") -> RoomWish:
+    """Return the settings of a room that an application describes."""
+    return RoomWish(
+        metadata=asked.metadata,
+        empty_timeout=asked.empty_timeout,
+        departure_timeout=asked.departure_timeout,
+        max_participants=asked.max_participants,
+        agents=tuple(
+            RoomAgent(agent_name=one.agent_name, metadata=one.metadata, attributes=dict(one.attributes))
+            for one in asked.agents
+        ),
+    )
 
 
 def _wish_of(configuration: RoomConfiguration | None) -> RoomWish:

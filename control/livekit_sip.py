@@ -15,12 +15,11 @@ from google.protobuf.message import Message
 from livekit.protocol import sip
 
 from control.database import Connection
-from control.identity.livekit_tokens import RoomAgent
-from control.livekit_admission import RoomWish
+from control.livekit_admission import RoomWish, wish_of
 from control.services import Services
 from control.store import livekit_sip
 from control.store.livekit_sip import Kind
-from sfu.api.phone import InboundTrunk
+from sfu.api.phone import InboundTrunk, comparable
 
 TRUNK, RULE, CALL = "ST_", "SDR_", "SCL_"
 MESSAGES: dict[Kind, type[Message]] = {
@@ -127,13 +126,7 @@ def _rank(rule: "sip.SIPDispatchRuleInfo") -> tuple[bool, int, bool, int, str]:
 
 
 def _among(number: str, numbers: Iterable[str]) -> bool:
-    return normal(number) in {normal(one) for one in numbers}
-
-
-def normal(number: str) -> str:
-    """Return a number without separators and plus, for comparison."""
-    digits = "".join(letter for letter in number if letter.isdigit())
-    return digits or number
+    return comparable(number) in {comparable(one) for one in numbers}
 
 
 def dispatched(
@@ -158,7 +151,7 @@ def dispatched(
     return Dispatched(
         room=_room(rule.rule, caller, called),
         name=f"Phone {caller}",
-        wish=_wish(rule),
+        wish=wish_of(rule.room_config),
         call=ApplicationCall(
             identity=identity,
             metadata=rule.metadata,
@@ -183,17 +176,3 @@ def _room(rule: "sip.SIPDispatchRule", caller: str, called: str) -> str:
 def _named(prefix: str, number: str, *, is_random: bool) -> str:
     parts = [prefix, number, secrets.token_urlsafe(9) if is_random else ""]
     return "_".join(part for part in parts if part)
-
-
-def _wish(rule: "sip.SIPDispatchRuleInfo") -> RoomWish:
-    config = rule.room_config
-    return RoomWish(
-        metadata=config.metadata,
-        empty_timeout=config.empty_timeout,
-        departure_timeout=config.departure_timeout,
-        max_participants=config.max_participants,
-        agents=tuple(
-            RoomAgent(agent_name=one.agent_name, metadata=one.metadata, attributes=dict(one.attributes))
-            for one in config.agents
-        ),
-    )

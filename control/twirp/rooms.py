@@ -13,8 +13,8 @@ from livekit.protocol import room as protocol
 from control import livekit_admission
 from control import livekit_views as views
 from control.database import Connection
-from control.identity.livekit_tokens import MAX_ROOM_NAME, RoomAgent, TokenRefused
-from control.livekit_admission import RoomWish
+from control.identity.livekit_tokens import MAX_ROOM_NAME, TokenRefused
+from control.livekit_admission import wish_of
 from control.meetings import grants
 from control.meetings.ending import end_in_transaction
 from control.meetings.telling import tell
@@ -36,16 +36,7 @@ async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "m
     if not asked.name or len(asked.name) > MAX_ROOM_NAME or "\x00" in asked.name:
         raise TwirpError("invalid_argument", f"a room's name has 1 to {MAX_ROOM_NAME} characters")
     _check_metadata(asked.metadata)
-    wish = RoomWish(
-        metadata=asked.metadata,
-        empty_timeout=asked.empty_timeout,
-        departure_timeout=asked.departure_timeout,
-        max_participants=asked.max_participants,
-        agents=tuple(
-            RoomAgent(agent_name=agent.agent_name, metadata=agent.metadata, attributes=dict(agent.attributes))
-            for agent in asked.agents
-        ),
-    )
+    wish = wish_of(asked)
     async with caller.services.pool.acquire() as connection:
         if await livekit_rooms.meeting_of(connection, asked.name) is None:
             async with connection.transaction():

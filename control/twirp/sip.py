@@ -14,12 +14,13 @@ from livekit.protocol import sip as protocol
 from control import livekit_sip
 from control.database import Connection
 from control.identifiers import new_id
-from control.livekit_sip import RULE, TRUNK, normal, pin_of
+from control.livekit_sip import RULE, TRUNK, pin_of
 from control.store import audit
 from control.store import livekit_sip as store
 from control.store.livekit_sip import Kind
 from control.twirp import sip_calls
 from control.twirp.service import Caller, Method, Service, TwirpError, unimplemented
+from sfu.api.phone import comparable
 
 _MOST = 1000
 _MAX_BYTES = 64_000
@@ -171,11 +172,11 @@ class _Resource:
 
 def _calls_of(info: Any) -> set[tuple[str, ...]]:
     """Return the calls that a trunk or a rule names; "" stands for any."""
-    numbers = [normal(one) for one in info.numbers] or [""]
+    numbers = [comparable(one) for one in info.numbers] or [""]
     if isinstance(info, protocol.SIPInboundTrunkInfo):
-        callers = [normal(one) for one in info.allowed_numbers] or [""]
+        callers = [comparable(one) for one in info.allowed_numbers] or [""]
         return {(number, caller) for number in numbers for caller in callers}
-    callers = [normal(one) for one in info.inbound_numbers] or [""]
+    callers = [comparable(one) for one in info.inbound_numbers] or [""]
     trunks = list(info.trunk_ids) or [""]
     pin = pin_of(info)
     return {(trunk, number, caller, pin) for trunk in trunks for number in numbers for caller in callers}
@@ -290,8 +291,8 @@ def _is_wanted(asked: "protocol.ListSIPInboundTrunkRequest | protocol.ListSIPOut
     """Return whether a list that names trunks or numbers includes a trunk; one without numbers is for all."""
     if asked.trunk_ids and trunk.sip_trunk_id not in asked.trunk_ids:
         return False
-    wanted = {normal(one) for one in asked.numbers}
-    return not wanted or not trunk.numbers or not wanted.isdisjoint(normal(one) for one in trunk.numbers)
+    wanted = {comparable(one) for one in asked.numbers}
+    return not wanted or not trunk.numbers or not wanted.isdisjoint(comparable(one) for one in trunk.numbers)
 
 
 async def list_inbound(

@@ -1,7 +1,6 @@
 """Calls of LiveKit's SIP service: a telephone is called into a room, and transferred to another one."""
 
 import asyncio
-import ipaddress
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ from control.store import livekit_sip as store
 from control.store.phones import PhoneCallRow
 from control.twirp.rooms import MAX_METADATA_BYTES, seen_participant
 from control.twirp.service import Caller, TwirpError
-from sfu.api.phone import DialOrder, DialTrunk, TransferOrder
+from sfu.api.phone import DialOrder, DialTrunk, TransferOrder, network_of
 from sfu.livekit import names
 
 _POLL_SECONDS = 0.25
@@ -110,7 +109,7 @@ def check_addresses(addresses: Iterable[str]) -> None:
     """Raise TwirpError unless all are addresses or networks."""
     for address in addresses:
         try:
-            ipaddress.ip_network(address.replace("[", "").replace("]", ""), strict=False)
+            network_of(address)
         except ValueError as error:
             raise TwirpError("invalid_argument", f"{address[:100]!r} is neither an address nor a network") from error
 

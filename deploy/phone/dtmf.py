@@ -4,10 +4,10 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models
 
 from parley_client.room import DataReceived
+from phone.media.keys import KEYS
 
 TOPIC = "livekit"
 """The topic of messages that contain packets of that protocol."""
-_KEYS = "0123456789*#ABCD"
 
 
 def key_in(message: DataReceived) -> str:
@@ -21,10 +21,10 @@ def key_in(message: DataReceived) -> str:
     if packet.WhichOneof("value") != "sip_dtmf":
         return ""
     digit = packet.sip_dtmf.digit.upper()
-    if len(digit) == 1 and digit in _KEYS:
+    if len(digit) == 1 and digit in KEYS:
         return digit
-    return _KEYS[packet.sip_dtmf.code] if not digit and packet.sip_dtmf.code < len(_KEYS) else ""
+    return KEYS[packet.sip_dtmf.code] if not digit and packet.sip_dtmf.code < len(KEYS) else ""
 
 
 def message_of(key: str) -> bytes:
-    return models.DataPacket(sip_dtmf=models.SipDTMF(code=_KEYS.index(key), digit=key)).SerializeToString()
+    return models.DataPacket(sip_dtmf=models.SipDTMF(code=KEYS.index(key), digit=key)).SerializeToString()

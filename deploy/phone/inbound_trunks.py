@@ -4,10 +4,10 @@ The rules are those of LiveKit's server: a trunk is for its numbers, else for al
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from foundation.digest import Account, Gatekeeper
-from sfu.api.phone import InboundTrunk
+from sfu.api.phone import InboundTrunk, comparable, network_of
 
 
 class InboundTrunks:
@@ -23,10 +23,7 @@ class InboundTrunks:
         if trunks == self._trunks:
             return
         self._trunks = list(trunks)
-        self._networks = {
-            one.id: [ip_network(address.replace("[", "").replace("]", ""), strict=False) for address in one.addresses]
-            for one in trunks
-        }
+        self._networks = {one.id: [network_of(address) for address in one.addresses] for one in trunks}
         kept = {}
         for one in trunks:
             account = Account(one.user, one.password)
@@ -63,8 +60,4 @@ class InboundTrunks:
 def _has(numbers: Sequence[str], number: str, any_if_empty: bool) -> bool:
     if not numbers:
         return any_if_empty
-    return _digits(number) in {_digits(one) for one in numbers}
-
-
-def _digits(number: str) -> str:
-    return "".join(letter for letter in number if letter.isdigit()) or number
+    return comparable(number) in {comparable(one) for one in numbers}

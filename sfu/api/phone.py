@@ -9,6 +9,7 @@ joins the room with the token of the answer, as any client does. It reports ever
 of the answer must end.
 """
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
 import msgspec
@@ -23,6 +24,16 @@ STATUS_ATTRIBUTE = "sip.callStatus"
 """The attribute of an application's call that says how far it is."""
 STATUSES: dict[PhonePhase, str] = {"dialling": "dialing", "ringing": "ringing", "live": "active"}
 """The values of the attribute; the other phases have none."""
+
+
+def comparable(number: str) -> str:
+    """Return a number without separators and plus, for comparison."""
+    return "".join(letter for letter in number if letter.isdigit()) or number
+
+
+def network_of(address: str) -> IPv4Network | IPv6Network:
+    """Return the network that a trunk's address stands for, which may be in brackets; raises ValueError."""
+    return ip_network(address.replace("[", "").replace("]", ""), strict=False)
 
 
 class EnterMeeting(msgspec.Struct, frozen=True, kw_only=True):

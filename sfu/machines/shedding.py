@@ -5,6 +5,7 @@ Steps, from the first to the last:
 * silence, and unread layers: sound of microphones into which nobody speaks is not forwarded, since single packets of
   sound are most of the work in many small rooms; in more and more rooms, the largest first, layers that nobody watches
   are not read at all; statistics, feedback and reports are sent less often;
+* speakers only: in more and more rooms, the largest first, all cameras are paused but that of the last speaker;
 * small pictures: in more and more rooms, the largest first, cameras are sent as small pictures only;
 * sound only: in more and more rooms, the largest first, cameras are paused;
 * screens: shared screens are paused too.
@@ -16,14 +17,21 @@ late, video stays, since pausing and resuming it is work for policy; and video t
 policy has its share of the time anyway, and would use all that video leaves. A process that was stopped for a moment
 gets two seconds to catch up: what has waited meanwhile, and what the sockets lost, says nothing about the load.
 
-If packets are in time and the node has time to spare, it takes a step back, then two, then four. If that was too much,
-the steps are taken again, and the next attempt waits twice as long, unless the load has clearly fallen.
+Cameras of those who listen go before large pictures, since they cost much for what they show: a small picture is many
+single packets, each with its own system call, and each camera costs reading, feedback and decisions. A large picture is
+runs of packets, which are sent together: making it small saves little.
+
+If packets are in time, as many steps are taken back as fit the time to spare, by the cost of a step. If that was too
+much, the steps are taken again, and the next attempt waits twice as long and is of one step, unless the load has
+clearly fallen. A node without time to spare, all of whose packets are in time, tries one step now and then, since
+policy uses any time that is left.
 
 The faster the queue grows, or the more is lost, the more steps are taken at once. Steps take effect after a delay.
 During it no other step is taken in either direction: otherwise each overload would end without any video, and each
 recovery with a new overload. Meanwhile the engine drops video that waits too long, by whole streams (`Drop.STALE`).
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 WINDOW_NS = 100_000_000
@@ -37,13 +45,17 @@ _LONGEST_PENDING_NS = 1_000_000_000  # the longest wait for that
 _STEPS_FOR_ALL = 10  # steps at once if no packet was in time; fewer in proportion to the share of late packets
 _MOST_STEPS = 5  # the most steps at once
 _STOPPED_NS = 2_000_000_000  # after a moment in which the process did not run
-_SPARE = 0.88  # below this share of time in use, a step back is due
+_FULL = 0.9  # the share of time in use at which nothing more is taken back: a tenth is for keyframes and large frames
+_STEP_COST = 0.06  # the work that a step back adds, as a share of the work before
+_AVERAGED, _LEAST_AVERAGED = 5, 3  # windows whose share of time in use is averaged
+_LEAST_BUSY = 0.01
 _MOST_BACK = 8  # the most steps back at once
-_CLEARLY_SPARE = 0.7  # below this share of time in use, the load has clearly fallen
-_TRIED_AFTER = 4  # waits after which a step back is tried at any load: other programs may be using the time
+_TRIED_AFTER = 4  # waits after which one step back is tried without time to spare
 _UNREAD_STEPS = 4
-_SMALL_STEPS = 10
+_SPEAKER_STEPS = 10
+_SMALL_STEPS = 5
 _SOUND_STEPS = 10
+_CLEARLY_FALLEN = 4  # if so many steps back fit, the load has fallen, and earlier failures tell nothing
 _FIRST_WAIT_NS = 3 * WINDOW_NS
 _LONGEST_WAIT_NS = 2_400_000_000
 _PROVEN_NS = 1_000_000_000
@@ -52,21 +64,23 @@ _SILENCE_NS = 30_000_000_000
 look like time to spare for all that was left out before."""
 
 _FIRST_UNREAD = 1
-_FIRST_SMALL = _FIRST_UNREAD + _UNREAD_STEPS
+_FIRST_SPEAKER = _FIRST_UNREAD + _UNREAD_STEPS
+_FIRST_SMALL = _FIRST_SPEAKER + _SPEAKER_STEPS
 _FIRST_SOUND = _FIRST_SMALL + _SMALL_STEPS
 LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """The work left out. `silence` is the sound of silent microphones. `unread`, `small` and `sound_only` are shares of
-    all participants, 0 to 1; the largest rooms come first, and in a room those who have not spoken. `sparing` makes
-    statistics, feedback and reports rarer.
+    """The work left out. `silence` is the sound of silent microphones. `unread`, `speaker_only`, `small` and
+    `sound_only` are shares of all participants, 0 to 1; the largest rooms come first, and in a room those who have not
+    spoken. `sparing` makes statistics, feedback and reports rarer.
     """
 
     silence: bool = False
     sparing: bool = False
     unread: float = 0.0
+    speaker_only: float = 0.0
     small: float = 0.0
     sound_only: float = 0.0
     screens: bool = False
@@ -78,8 +92,9 @@ NOTHING = Shed()
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Measurements of a window: `waited`, the shortest wait of a packet (ns); `behind`, the wait for policy (ns);
-    packets `lost` in sockets and backlogs; packets `read`; `busy`, the share of the time in use; `is_pending`, whether
-    rooms wait for earlier steps to be applied; `was_stopped`, whether the process was not allowed to run for a while.
+    packets `lost` in sockets and backlogs; packets `read`; `busy`, the share in use of the time that the process could
+    have had; `is_pending`, whether rooms wait for earlier steps to be applied; `was_stopped`, whether the process was
+    not allowed to run for a while.
     """
 
     waited: int
@@ -128,6 +143,8 @@ class Shedding:
         self._growth = 0.0
         self._back = 0
         """The number of steps taken back last, unless more was left out since."""
+        self._busy: deque[float] = deque(maxlen=_AVERAGED)
+        """The shares of time in use of the windows since the last change."""
         self._took_back_at = self._left_out_at = self._pending_at = self._stopped_at = -2 * _PROVEN_NS
         self._wait = _FIRST_WAIT_NS
         self._spares_silence = False
@@ -142,6 +159,7 @@ class Shedding:
             silence=True,
             sparing=True,
             unread=_share(self.step - _FIRST_UNREAD + 1, _UNREAD_STEPS),
+            speaker_only=_share(self.step - _FIRST_SPEAKER + 1, _SPEAKER_STEPS),
             small=_share(self.step - _FIRST_SMALL + 1, _SMALL_STEPS),
             sound_only=_share(self.step - _FIRST_SOUND + 1, _SOUND_STEPS),
             screens=self.step == LAST_STEP,
@@ -160,7 +178,8 @@ class Shedding:
         if measured.is_pending and now - max(self._left_out_at, self._took_back_at) < _LONGEST_PENDING_NS:
             self._pending_at = now
         changed_at = max(self._left_out_at, self._took_back_at, self._pending_at)
-        if not (is_media_late if self.step >= _FIRST_SMALL else is_short):
+        self._busy.append(measured.busy)
+        if not (is_media_late if self.step >= _FIRST_SPEAKER else is_short):
             self._take_back(measured, now)
         elif now - changed_at >= _EFFECT_NS and not self._is_enough(measured):
             # The smaller value of two windows, since a pause affects only one.
@@ -191,18 +210,30 @@ class Shedding:
             self._took_back_at = -2 * _PROVEN_NS  # only one step counts against the step back
         self._left_out_at = now
         self._back = 0
+        self._busy.clear()
         self.step = min(self.step + steps, LAST_STEP)
 
     def _take_back(self, measured: Measured, now: int) -> None:
-        if now - self._left_out_at >= 2 * max(_PROVEN_NS, self._wait):
-            self._wait = _FIRST_WAIT_NS
-        wait = _FIRST_WAIT_NS if measured.busy < _CLEARLY_SPARE else self._wait
+        if now - max(self._left_out_at, self._took_back_at) >= max(_PROVEN_NS, self._wait) and self._back:
+            self._wait = _FIRST_WAIT_NS  # the last attempt held
         waited = now - max(self._took_back_at, self._left_out_at)
-        is_due = waited >= wait and (measured.busy < _SPARE or waited >= _TRIED_AFTER * wait)
-        if self.step and is_due:
-            self._back = min(max(1, 2 * self._back), _MOST_BACK) if self._wait == _FIRST_WAIT_NS else 1
-            self.step = max(_FIRST_SMALL - 1 if measured.is_short else 0, self.step - self._back)
+        back = self._fitting()
+        if back < _CLEARLY_FALLEN and self._wait != _FIRST_WAIT_NS:
+            back = 1 if back and waited >= self._wait else 0
+        if back == 0 and waited >= _TRIED_AFTER * self._wait:
+            back = 1
+        if self.step and back:
+            self._back = back
+            self.step = max(_FIRST_SPEAKER - 1 if measured.is_short else 0, self.step - self._back)
             self._took_back_at = now
+            self._busy.clear()
+
+    def _fitting(self) -> int:
+        """Return the number of steps back for which there is time."""
+        if len(self._busy) < _LEAST_AVERAGED:
+            return 0
+        busy = max(sum(self._busy) / len(self._busy), _LEAST_BUSY)
+        return min(max(0, int((_FULL / busy - 1) / _STEP_COST)), _MOST_BACK)
 
 
 def _share(step: int, steps: int) -> float:

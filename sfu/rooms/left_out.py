@@ -11,10 +11,12 @@ from sfu.peers.publish.uptrack import UpTrack
 @dataclass(frozen=True, slots=True)
 class Restriction:
     """The restrictions of a room while its node is overloaded, each for a share of its cameras, 0 to 1: `unread` leaves
-    out unwatched layers, `small` leaves out large layers, and `sound_only` pauses cameras. `screens` pauses screens.
+    out unwatched layers, `speaker_only` pauses cameras except the last speaker's, `small` leaves out large layers, and
+    `sound_only` pauses cameras. `screens` pauses screens.
     """
 
     unread: float = 0.0
+    speaker_only: float = 0.0
     small: float = 0.0
     sound_only: float = 0.0
     screens: bool = False
@@ -46,10 +48,11 @@ def choose_left_out(restriction: Restriction, videos: Iterable[UpTrack], spoke: 
     places = {participant: place for place, participant in enumerate(spoke)}
     cameras.reverse()  # the newest participants first
     cameras.sort(key=lambda uptrack: places.get(uptrack.participant, -1))
+    paused = {*_first(cameras[:-1], restriction.speaker_only), *_first(cameras, restriction.sound_only)}
     return LeftOut(
         frozenset(_first(cameras, restriction.unread) + (_first(screens, 1.0) if restriction.unread else [])),
         frozenset(_first(cameras, restriction.small)),
-        frozenset(_first(cameras, restriction.sound_only) + (_first(screens, 1.0) if restriction.screens else [])),
+        frozenset(paused.union(_first(screens, 1.0) if restriction.screens else [])),
     )
 
 

@@ -1,4 +1,5 @@
-"""The share of time in which this thread ran, or was ready to run but had no processor.
+"""The share of time in which this thread ran, of the time that it could have had: that in which it was ready to run but
+had no processor does not count, since other programs used it.
 
 Linux counts both in `/proc/thread-self/schedstat`.
 """
@@ -21,22 +22,25 @@ class TimeInUse:
             weakref.finalize(self, os.close, self._counters)
         except OSError:
             self._counters = None
-        self._used: int | None = None
+        self._before: tuple[int, int] | None = None
         self._at = 0
 
     def read(self, now: int) -> float | None:
         """Return the share, 0 to 1, since the last reading; None the first time, or if the kernel does not count it."""
-        used, before = self._read(), self._used
-        at, self._at, self._used = self._at, now, used
-        if used is None or before is None or now <= at:
+        counted, before = self._read(), self._before
+        at, self._at, self._before = self._at, now, counted
+        if counted is None or before is None or now <= at:
             return None
-        return min(1.0, (used - before) / (now - at))
+        ran, stood = (newer - older for newer, older in zip(counted, before, strict=True))
+        had = now - at - stood
+        return min(1.0, ran / had) if had > 0 else 1.0
 
-    def _read(self) -> int | None:
+    def _read(self) -> tuple[int, int] | None:
+        """Return the times (ns) in which the thread ran, and waited for a processor."""
         if self._counters is None:
             return None
         try:
             running, waiting, _ = os.pread(self._counters, _LONGEST, 0).split()
-            return int(running) + int(waiting)
+            return int(running), int(waiting)
         except (OSError, ValueError):
             return None

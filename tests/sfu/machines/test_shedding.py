@@ -1,6 +1,7 @@
 """Overload in virtual time: a node with many rooms whose work takes more time than there is."""
 
 import itertools
+import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,25 +16,30 @@ SECOND = 1_000_000_000
 TICK_NS = 10_000_000
 TICK = TICK_NS / SECOND
 
-# What a node's full load costs, as shares of its time: measured with 32 rooms of four.
-SOUND, READING, PICTURES, POLICY = 0.15, 0.12, 0.33, 0.40
-SMALL = 0.4  # share of the cost of a room's video that remains if it is small
+# What a node's full load costs, as shares of its time: by perf, and by a trace of 42 rooms of four on 60 % of a core.
+# There, 1.39 times the full load, the real node is busy at steps 4 to 8 and shows 83 %; this one at 3, and shows all.
+SOUND, READING, PICTURES, POLICY = 0.14, 0.12, 0.27, 0.47
+SPOKEN = 0.35  # share of the cost of sound that remains if silent microphones rest
 UNREAD = 0.5  # share of the cost of a room's reading that remains if unwatched layers are not read
+SPEAKER, SPEAKER_SHOWN = 0.5, 0.6  # shares of the cost and of the packets of a room's video that remain: the speaker's
+SMALL, SMALL_SHOWN = 0.8, 0.45  # the same if it is small: runs of packets cost little
+SPEAKER_POLICY, NO_POLICY = 0.75, 0.55  # shares of policy's work for a room with fewer cameras, and without any
+UNEVEN, UNEVEN_NS = 0.2, 300_000_000  # how much pictures' sizes vary, as a share of the load, and for how long
 BUFFER = 0.06  # capacity of the sockets' buffers, in seconds of a full load
 PACKETS = 70_000  # per second at full load
 CALM_POLICY = 0.85  # share of policy's work that remains if reports are rarer
-LATEST = 1.0  # the most seconds that policy is late: then every peer waits for a turn already
-RESTRICTED, SPARED = 0.008, 0.002  # seconds of policy for a room whose video, or only unread layers, change
+LATEST = 3.0  # the most seconds that policy is late: then every peer waits for a turn already
+RESTRICTED, SPARED = 0.012, 0.002  # seconds of policy for a room whose video, or only unread layers, change
 LOST = 0.002  # seconds of policy for a stream of which we lost packets
 KEYFRAME = 0.06  # the extra cost of a keyframe, in seconds of its stream
 KEYFRAMES_A_SECOND, ROUND_TRIP_NS = 100, 100_000_000
-POLICY_SHARE, POLICY_SHARE_BESIDE_MEDIA = 0.5, 0.25
+POLICY_SHARE, POLICY_SHARE_BESIDE_MEDIA = 0.5, 0.5  # its turns of 0.7 ms end with a decision, often later
 UNREAD_STEPS = 4  # the steps that nobody notices
 
 
 @dataclass
 class Tick:
-    """The result of a moment: seconds of work that made sound and whole pictures, those offered, the step."""
+    """The result of a moment: seconds of work for pictures that are worth as much, those offered, the step."""
 
     done: float
     offered: float
@@ -49,6 +55,8 @@ class Waiting:
     seconds: float
     since: int
     effect: Callable[[], None] | None = None
+    shown: float = 0.0
+    """The packets' share of the room's pictures, in relation to that of the cost."""
 
 
 class Node:
@@ -72,6 +80,8 @@ class Node:
         self.keyframes_wanted: list[int] = []
         self.keyframes: dict[int, int] = {}
         self.allowance = 64.0
+        self.chance = random.Random(1)
+        self.unevenness, self.uneven_until = 1.0, 0
         self.held = 0.0
         """The load that waits in the sockets' buffers, in seconds of a full load."""
         self._begin_window()
@@ -90,31 +100,35 @@ class Node:
 
     def _tick(self, load: float, capacity: float) -> None:
         self.now += TICK_NS
+        if self.now >= self.uneven_until:
+            self.uneven_until = self.now + UNEVEN_NS
+            self.unevenness = 1 + self.chance.uniform(-UNEVEN, UNEVEN)
         if not capacity:
             self._stand_still(load)
             return
         arrived, self.held = load * TICK + self.held, 0.0
         unread = sum(shed.unread for shed in self.applied) / self.rooms
-        sound, reading = arrived * SOUND, arrived * READING * (1 - (1 - UNREAD) * unread)
+        cameras = sum(map(_cameras, self.applied)) / self.rooms
+        spoken = SPOKEN if self.shedding.shed.silence else 1.0
+        sound, reading = arrived * SOUND * spoken, arrived * READING * (1 - (1 - UNREAD) * unread) * cameras
         self.read += arrived * PACKETS
         left = max(0.0, capacity - sound - reading)
         self._offer(load)
         self._drop_stale()
         late = (self.now - self.policy[0].since) / SECOND if self.policy else 0.0
-        work = load * POLICY * TICK * (CALM_POLICY if self.shedding.step else 1) * max(0.0, 1 - late / LATEST)
+        policy = POLICY * sum(map(_policy, self.applied)) / self.rooms
+        work = load * policy * TICK * (CALM_POLICY if self.shedding.step else 1) * max(0.0, 1 - late / LATEST)
         self.policy.append(Waiting(-1, work, self.now))
         share = POLICY_SHARE_BESIDE_MEDIA if self.pictures and self._waited() > 20_000_000 else POLICY_SHARE
         for_policy = min(left * share, sum(job.seconds for job in (*self.first, *self.policy)))
-        done = self._work(self.pictures, left - for_policy)
-        rest = left - done
-        rest -= self._work(self.first, rest)
-        rest -= self._work(self.policy, rest)
+        spent, done = self._work(self.pictures, left - for_policy)
+        rest = left - spent
+        rest -= self._work(self.first, rest)[0]
+        rest -= self._work(self.policy, rest)[0]
         self.used, self.had = self.used + capacity - rest, self.had + capacity
         self.waits.append(self._waited())
-        is_whole = load * (SOUND + READING) <= 1
-        self.ticks.append(
-            Tick(done + min(sound, capacity), load * (SOUND + PICTURES) * TICK, self.shedding.step, is_whole)
-        )
+        is_whole = sound + reading <= capacity
+        self.ticks.append(Tick(done, load * self.unevenness * PICTURES * TICK, self.shedding.step, is_whole))
         if self.now >= self.window_ends:
             self._end_window()
 
@@ -131,7 +145,7 @@ class Node:
             self.lost += (offered - kept) * PACKETS
             for room in set(range(self.rooms)) - self.cut:
                 self._cut(room)
-        self.ticks.append(Tick(0.0, load * (SOUND + PICTURES) * TICK, self.shedding.step, kept == offered))
+        self.ticks.append(Tick(0.0, load * PICTURES * TICK, self.shedding.step, kept == offered))
 
     def _waited(self) -> int:
         return self.now - self.pictures[0].since if self.pictures else 0
@@ -142,14 +156,17 @@ class Node:
             self.allowance -= 1
             self.keyframes[self.keyframes_wanted.pop(0)] = self.now + ROUND_TRIP_NS
         for room, shed in enumerate(self.applied):
-            ordinary = load * PICTURES / self.rooms
-            seconds = ordinary * TICK * (SMALL if shed.small else 1)
+            ordinary = load * self.unevenness * PICTURES / self.rooms
+            seconds, shown = ordinary * TICK, 1.0
+            for is_less, cost, share in ((shed.speaker_only, SPEAKER, SPEAKER_SHOWN), (shed.small, SMALL, SMALL_SHOWN)):
+                seconds, shown = (seconds * cost, shown * share) if is_less else (seconds, shown)
+            shown *= ordinary * TICK / seconds
             if self.keyframes.get(room, self.now + 1) <= self.now:
                 del self.keyframes[room]
                 self.cut.discard(room)
                 seconds += ordinary * KEYFRAME
             if not shed.sound_only and room not in self.cut:
-                self.pictures.append(Waiting(room, seconds, self.now))
+                self.pictures.append(Waiting(room, seconds, self.now, shown=shown))
 
     def _drop_stale(self) -> None:
         while self.pictures and self._waited() > STALE_NS:
@@ -164,19 +181,20 @@ class Node:
         self.policy.append(Waiting(room, LOST, self.now, partial(self.keyframes_wanted.append, room)))
 
     @staticmethod
-    def _work(jobs: deque[Waiting], seconds: float) -> float:
-        """Work for so long; return how long it took."""
-        left = seconds
+    def _work(jobs: deque[Waiting], seconds: float) -> tuple[float, float]:
+        """Work for so long; return how long it took, and how much of the ordinary pictures was made."""
+        left, shown = seconds, 0.0
         while jobs and left > 0:
             done = min(left, jobs[0].seconds)
             left -= done
+            shown += done * jobs[0].shown
             jobs[0].seconds -= done
             if jobs[0].seconds > 0:
                 break
             effect = jobs.popleft().effect
             if effect is not None:
                 effect()
-        return seconds - left
+        return seconds - left, shown
 
     def _end_window(self) -> None:
         behind = self.now - self.policy[0].since if self.policy else 0
@@ -192,6 +210,7 @@ class Node:
             replace(
                 shed,
                 unread=float(room < shed.unread * self.rooms),
+                speaker_only=float(room < shed.speaker_only * self.rooms),
                 small=float(room < shed.small * self.rooms),
                 sound_only=float(room < shed.sound_only * self.rooms),
             )
@@ -199,31 +218,54 @@ class Node:
         ]
         for room, (before, after) in enumerate(zip(self.planned, planned, strict=True)):
             if replace(before, sparing=after.sparing) != after:
-                is_seen = (before.small, before.sound_only) != (after.small, after.sound_only)
+                is_seen = _seen(before) != _seen(after)
                 seconds = RESTRICTED if is_seen else SPARED
                 self.first.append(Waiting(room, seconds, self.now, partial(self._apply, room)))
         self.planned = planned
 
     def _apply(self, room: int) -> None:
         before, self.applied[room] = self.applied[room], self.planned[room]
-        if (before.small, before.sound_only) != (self.applied[room].small, self.applied[room].sound_only):
+        if _seen(before) != _seen(self.applied[room]):
             self.keyframes_wanted.append(room)
 
 
-@pytest.mark.parametrize(("rooms", "seconds"), [(40, 60), (5, 20)])
-def test_half_as_much_again_as_there_is_time_for(rooms: int, seconds: int) -> None:
-    """A minute of overload: no audio is lost, the node forwards as much as at full load, and recovers within 2 s. The
-    same holds for the cameras of one room.
+def _seen(shed: Shed) -> tuple[float, float, float]:
+    """Return what viewers notice."""
+    return shed.speaker_only, shed.small, shed.sound_only
+
+
+def _cameras(shed: Shed) -> float:
+    """Return the share of a room's cameras that are read."""
+    return 0.0 if shed.sound_only else SPEAKER if shed.speaker_only else 1.0
+
+
+def _policy(shed: Shed) -> float:
+    """Return the share of policy's work for a room."""
+    return NO_POLICY if shed.sound_only else SPEAKER_POLICY if shed.speaker_only else 1.0
+
+
+@pytest.mark.parametrize(
+    ("rooms", "seconds", "load", "shown"), [(40, 60, 1.5, 0.9), (40, 30, 2.0, 0.7), (5, 20, 1.5, 0.9)]
+)
+def test_much_more_than_there_is_time_for(rooms: int, seconds: int, load: float, shown: float) -> None:
+    """A minute of overload: no audio is lost, most of the video arrives, and the node recovers within 2 s. The same
+    holds for the cameras of a few rooms.
     """
     node = Node(rooms)
     node.run(5, 0.8)
     assert node.shedding.shed == NOTHING
-    overloaded = node.run(seconds, 1.5)
+    overloaded = node.run(seconds, load)
     assert all(tick.is_sound_whole for tick in overloaded)
-    assert sum(tick.done for tick in overloaded) >= seconds * (SOUND + PICTURES)
+    assert _shown(overloaded) >= shown
     after = node.run(2, 0.7)
-    assert after[-1].step == 0
+    assert after[-1].step < UNREAD_STEPS
+    assert _shown(after[-50:]) > 0.99
     assert node.run(10, 0.7)[-1].step == 0
+
+
+def _shown(ticks: list[Tick]) -> float:
+    """Return the share of the video that arrives."""
+    return sum(tick.done for tick in ticks) / sum(tick.offered for tick in ticks)
 
 
 def test_a_pause_at_80_percent_is_over_within_a_second() -> None:
@@ -268,10 +310,10 @@ def test_a_node_with_time_enough_leaves_nothing_out(load: float) -> None:
 def test_what_is_left_out_settles() -> None:
     """Rooms do not lose and regain their video all the time."""
     node = Node()
-    node.run(10, 1.5)
-    steps = [tick.step for tick in node.run(30, 1.5)]
-    assert max(steps) - min(steps) <= 4
-    assert sum(one != other for one, other in itertools.pairwise(steps)) <= 30
+    node.run(10, 2.0)
+    steps = [tick.step for tick in node.run(60, 2.0)]
+    assert max(steps) - min(steps) <= 5
+    assert sum(abs(one - other) for one, other in itertools.pairwise(steps)) <= 90
 
 
 def test_no_load_is_too_much_for_sound() -> None:
@@ -282,7 +324,7 @@ def test_no_load_is_too_much_for_sound() -> None:
     assert ticks[-1].step > 10
 
 
-def test_the_order_is_reports_then_small_pictures_then_sound_only_then_screens() -> None:
+def test_the_order_is_reports_then_listeners_then_small_pictures_then_sound_only_then_screens() -> None:
     seen: list[Shed] = []
     shedding = Shedding()
     for step in range(LAST_STEP + 1):
@@ -291,11 +333,13 @@ def test_the_order_is_reports_then_small_pictures_then_sound_only_then_screens()
     assert seen[0] == NOTHING
     assert seen[1] == Shed(silence=True, sparing=True, unread=0.25)
     for before, shed in itertools.pairwise(seen):
-        assert shed.unread >= before.unread and shed.small >= before.small and shed.sound_only >= before.sound_only
-        assert shed.unread == 1 or shed.small == 0
+        assert shed.unread >= before.unread and shed.speaker_only >= before.speaker_only
+        assert shed.small >= before.small and shed.sound_only >= before.sound_only
+        assert shed.unread == 1 or shed.speaker_only == 0
+        assert shed.speaker_only == 1 or shed.small == 0
         assert shed.small == 1 or shed.sound_only == 0
         assert not shed.screens or shed.sound_only == 1
-    assert seen[-1] == Shed(silence=True, sparing=True, unread=1, small=1, sound_only=1, screens=True)
+    assert seen[-1] == Shed(silence=True, sparing=True, unread=1, speaker_only=1, small=1, sound_only=1, screens=True)
 
 
 def test_policy_that_is_late_alone_costs_no_pictures() -> None:
@@ -323,7 +367,7 @@ def test_policy_that_is_late_keeps_no_pictures_away() -> None:
     """It would use all the time that they leave, and never be in time."""
     shedding = Shedding()
     shedding.step = 20
-    for number in range(100):
+    for number in range(250):
         shedding.update(Measured(0, 1_000_000_000, 0, 7_000, 1.0), number * WINDOW_NS)
     assert shedding.shed == Shed(silence=True, sparing=True, unread=1)
 

@@ -151,3 +151,22 @@ def test_within_a_room_the_speakers_camera_goes_last_and_those_of_newcomers_firs
     ration(call, NOTHING)
     call.run(1)
     assert paused() == set()
+
+
+def test_the_last_speakers_camera_stays_while_those_of_listeners_are_paused() -> None:
+    call = Call(LinkSettings(rate=20_000_000, delay=20 * MS), cameras=3)
+    for camera in call.cameras:
+        camera.level = 10 if camera is call.cameras[2] else 100
+    call.run(2)
+    ration(call, Shed(sparing=True, unread=1, speaker_only=1))
+    call.run(1)
+    assert {state.track for state in call.bob.of(signaling.TrackState) if state.paused} == {
+        camera.track for camera in call.cameras[:2]
+    }
+    before = len(call.viewer.client.rtp)
+    call.run(1)
+    assert any(packet.payload_type != 111 for packet in call.viewer.client.rtp[before:])
+    ration(call, NOTHING)
+    call.run(1)
+    states = {state.track: state.paused for state in call.bob.of(signaling.TrackState)}
+    assert not any(states.values())

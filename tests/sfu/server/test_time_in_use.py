@@ -6,15 +6,17 @@ from pathlib import Path
 from sfu.server.time_in_use import TimeInUse
 
 
-def test_running_and_waiting_for_a_processor_count(tmp_path: Path) -> None:
+def test_time_that_others_had_does_not_count(tmp_path: Path) -> None:
     counted = tmp_path / "schedstat"
     counted.write_text("1000 500 7\n")
     in_use = TimeInUse(counted)
     assert in_use.read(10_000) is None
-    counted.write_text("1300 600 8\n")
-    assert in_use.read(11_000) == 0.4
-    counted.write_text("9300 600 9\n")
+    counted.write_text("1300 900 8\n")
+    assert in_use.read(11_000) == 0.5
+    counted.write_text("9300 900 9\n")
     assert in_use.read(12_000) == 1.0
+    counted.write_text("9300 1900 9\n")
+    assert in_use.read(13_000) == 1.0
 
 
 def test_none_is_told_where_nothing_is_counted(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ version of each room is sent.
 
 import asyncio
 import logging
+import time
 
 import aiohttp
 import msgspec
@@ -19,6 +20,7 @@ from control.store import placements
 from foundation import tracing
 from foundation.background import cancel_all
 from foundation.failures import describe
+from foundation.outages import Outages
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, RoomLoad, RoomLoads, decode_record
@@ -58,6 +60,7 @@ class NodeClient:
         self._http = http
         self._latest: dict[str, DesiredState] = {}
         self._pushing: dict[str, asyncio.Task[None]] = {}
+        self._outages: dict[str, Outages] = {}
         self.unreachable: set[str] = set()
         """Nodes that did not answer the last request for their rooms."""
 
@@ -196,7 +199,7 @@ class NodeClient:
     async def give_up(self, node: NodeRecord, state: DesiredState) -> None:
         """Tell a node that its room has moved to another node, by sending it the new state."""
         placement = state.placement or await self.placement(state.room)
-        await self._put(node, msgspec.structs.replace(state, placement=placement))
+        self._note(node, await self._put(node, msgspec.structs.replace(state, placement=placement)))
 
     async def close(self) -> None:
         await cancel_all(self._pushing.values())
@@ -217,31 +220,32 @@ class NodeClient:
         await asyncio.gather(*(self._put_until_taken(node, state) for node in found if node is not None))
 
     async def _put_until_taken(self, node: NodeRecord, state: DesiredState) -> None:
+        """Repeat the PUT for a few seconds. Only the last failure is logged: a node that stops ends its rooms first."""
         for pause in (*_RETRY_SECONDS, None):
-            if await self._put(node, state):
-                return
-            if pause is None or state.room in self._latest:
+            failure = await self._put(node, state)
+            if failure is None or pause is None:
+                self._note(node, failure)
+            if failure is None or pause is None or state.room in self._latest:
                 return
             await asyncio.sleep(pause)
 
-    async def _put(self, node: NodeRecord, state: DesiredState) -> bool:
+    def _note(self, node: NodeRecord, failure: str | None) -> None:
+        outage = self._outages.setdefault(node.node, Outages(f"node {node.node} does not take the state of its rooms"))
+        if line := outage.note(failure, time.monotonic()):
+            _log.warning("%s", line)
+
+    async def _put(self, node: NodeRecord, state: DesiredState) -> str | None:
+        """Return why the node has not taken a state, None if it has."""
         url = f"{node.http_url}/node/v1/rooms/{state.room}/desired"
         body = msgspec.json.encode(state)
+        failure = None
         try:
             with tracing.step("node.desired_state", {"meeting": state.room, "parley.node": node.node}):
                 async with self._http.put(url, data=body, headers=self._headers, timeout=_TIMEOUT) as answer:
                     # 404: the room is not live there. The node pulls its state when it opens.
-                    taken = answer.status < 300 or answer.status == 404
-                    outcome = f"status {answer.status}"
+                    if answer.status >= 300 and answer.status != 404:
+                        failure = f"status {answer.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
-            taken, outcome = False, type(error).__name__
-        _PUSHES.labels("taken" if taken else "failed").inc()
-        if not taken:
-            _log.warning(
-                "cannot deliver desired state %d of room %s to node %s: %s",
-                state.version,
-                state.room,
-                node.node,
-                outcome,
-            )
-        return taken
+            failure = describe(error)
+        _PUSHES.labels("taken" if failure is None else "failed").inc()
+        return failure

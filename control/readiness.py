@@ -47,6 +47,7 @@ class Readiness:
         self._checks = checks
         self._asking: dict[str, asyncio.Task[str | None]] = {}
         self._down_since: dict[str, float] = {}
+        self._late: set[str] = set()
 
     async def look(self) -> Standing:
         """Return the result of all checks, within a second."""
@@ -67,7 +68,13 @@ class Readiness:
             await asyncio.sleep(_WATCH_SECONDS)
 
     def _note(self, down: dict[str, str], now: float) -> None:
-        """Log what has changed: one line for all dependencies that fail for the same reason, such as one store."""
+        """Log what has changed: one line for all dependencies that fail for the same reason, such as one store.
+
+        One late answer is no outage: a machine that is busy for a second causes it.
+        """
+        late = {name for name, reason in down.items() if reason == _LATE}
+        down = {name: reason for name, reason in down.items() if name not in late - self._late - set(self._down_since)}
+        self._late = late
         failing: dict[str, list[str]] = {}
         working: list[str] = []
         for check in self._checks:

@@ -93,6 +93,36 @@ async def test_outages_are_logged_at_their_start_and_end_once_per_store(
     ]
 
 
+async def test_one_late_answer_is_no_outage(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late at every second look, as on a machine that is busy now and then; then late again and again."""
+    monkeypatch.setattr("control.readiness._WATCH_SECONDS", 0.0)
+    monkeypatch.setattr("control.readiness._ANSWER_SECONDS", 0.01)
+    looks, away = 0, False
+
+    async def store() -> str | None:
+        nonlocal looks
+        looks += 1
+        if away or looks % 2:
+            await asyncio.sleep(0.015)
+        return None
+
+    readiness = Readiness(Check("files", store))
+    watching = asyncio.create_task(readiness.watch())
+    try:
+        async with asyncio.timeout(BOUND):
+            while looks < 10:
+                await asyncio.sleep(0.01)
+            assert caplog.messages == []
+            monkeypatch.setattr("control.readiness._ANSWER_SECONDS", 0.0)
+            away = True
+            while not caplog.messages:
+                await asyncio.sleep(0.01)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    assert caplog.messages == ["unavailable: files: does not answer in time"]
+
+
 def family(pid: int) -> list[int]:
     """A process and all below it."""
     below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

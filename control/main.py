@@ -15,6 +15,7 @@ import asyncpg
 from control import first_admin, internal, malloc_tuning, reconcile
 from control.app import Application
 from control.config import ControlConfig
+from control.database_pooling import check_sessions
 from control.events import relay, webhooks
 from control.http import listeners, server
 from control.jobs import minutes
@@ -102,6 +103,8 @@ async def _prepare_database(config: ControlConfig) -> None:
     deadline = loop.time() + _DATABASE_WAIT_SECONDS
     while True:
         try:
+            if not config.embedded:
+                await check_sessions(config.database_dsn)
             pending = await migrate(config.database_dsn, dry_run=not config.embedded)
             break
         except (OSError, asyncpg.CannotConnectNowError) as error:

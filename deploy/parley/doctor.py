@@ -19,6 +19,7 @@ import asyncpg
 import redis.asyncio as redis
 from cryptography import x509
 
+from control.database_pooling import check_sessions
 from foundation.etcd import Etcd
 from foundation.failures import describe
 from foundation.hot_settings import LIVE_SETTINGS_PREFIX, etcd_config
@@ -162,6 +163,7 @@ async def _stores(settings: Settings) -> list[Finding]:
 
 
 async def _postgresql(settings: Settings) -> str:
+    await check_sessions(settings["database_url"])
     connection = await asyncpg.connect(settings["database_url"])
     try:
         number = int(await connection.fetchval("SHOW server_version_num"))

@@ -7,14 +7,12 @@ last saw it.
 
 import asyncio
 import contextlib
-import logging
 
+from control import database_outage
 from control.database import UNAVAILABLE
 from control.services import Services
 from control.store import node_addresses
-from foundation.failures import describe
 
-_log = logging.getLogger(__name__)
 _REMEMBER_SECONDS = 60.0
 
 
@@ -32,7 +30,7 @@ async def run(services: Services) -> None:
             async with services.pool.acquire() as connection:
                 await node_addresses.remember(connection, services.registry.living().values())
         except UNAVAILABLE as error:
-            _log.warning("cannot store the known nodes; retrying: %s", describe(error))
+            database_outage.note(error)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REMEMBER_SECONDS):
                 await services.registry.change()

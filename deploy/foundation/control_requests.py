@@ -1,13 +1,13 @@
 """Requests of a part to control's internal listener, and its reports, which control answers with orders."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import aiohttp
 import msgspec
 
+from foundation import control_outage
 from foundation.answer_body import read_body
 from foundation.part_tls import PartTls, part_session
 
@@ -42,15 +42,12 @@ class ControlRequests:
             raise ControlUnavailable("The server of the meeting does not answer.") from error
 
 
-async def keep_reporting(report: Callable[[], Awaitable[None]], what: str, log: logging.Logger) -> None:
+async def keep_reporting(report: Callable[[], Awaitable[None]], what: str) -> None:
     """Report every second until cancelled; an outage of control is logged once."""
-    is_silent = False
     while True:
         try:
             await report()
-            is_silent = False
+            control_outage.note(what, None)
         except ControlUnavailable as error:
-            if not is_silent:
-                log.warning("cannot report %s to control: %s", what, error)
-            is_silent = True
+            control_outage.note(what, error)
         await asyncio.sleep(_REPORT_SECONDS)

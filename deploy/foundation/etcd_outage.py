@@ -1,7 +1,10 @@
-"""Outages of etcd: pauses between attempts, and log lines when it becomes unavailable and when it recovers."""
+"""Outages of etcd: pauses between attempts, and a log line of the process when it becomes unavailable and when all of
+its users can use it again.
+"""
 
 import logging
 import time
+import weakref
 
 from foundation.backoff import Backoff
 from foundation.etcd import EtcdRefused, EtcdUnavailable
@@ -9,6 +12,8 @@ from foundation.failures import describe
 
 _LONGEST_PAUSE = 30.0
 _SAY_AGAIN_SECONDS = 60.0
+_away: "weakref.WeakSet[EtcdOutage]" = weakref.WeakSet()
+"""The users of etcd in this process that cannot use it now."""
 
 
 class EtcdOutage:
@@ -29,16 +34,23 @@ class EtcdOutage:
         return self._refusals.pause() if isinstance(error, EtcdRefused) else self._pause
 
     def begin(self, reason: str) -> None:
-        """Note the reason that etcd cannot be used; log it at once, and further reasons at most once a minute."""
+        """Note the reason that etcd cannot be used. The process logs the first one at once, and further reasons of the
+        same user at most once a minute.
+        """
         now = time.monotonic()
-        if not self.reason or (reason != self.reason and now - self._said_at > _SAY_AGAIN_SECONDS):
+        is_news = self in _away and reason != self.reason and now - self._said_at > _SAY_AGAIN_SECONDS
+        if not _away or (self._said_at and is_news):
             self._said_at = now
             self._log.warning("%s: etcd: %s", self._consequence, reason)
+        _away.add(self)
         self.reason = reason
 
     def end(self) -> None:
         """Note that etcd answers."""
-        if self.reason:
-            self._log.warning("etcd is back")
+        if self in _away:
+            _away.discard(self)
+            if not _away:
+                self._log.warning("etcd is back")
+        self._said_at = 0.0
         self.reason = ""
         self._refusals.reset()

@@ -26,7 +26,7 @@ _OWN = ("control", "foundation", "inference", "ingress", "objects", "parley", "p
 # Libraries that log every bound address and every connection; our own parts log those that matter.
 _CHATTY = ("websockets.server", "aiohttp.access", "quic")
 # They log every attempt; our own parts log once when something fails, and when it recovers.
-_RETRYING = ("aiokafka", "urllib3")
+_RETRYING = ("aiokafka", "asyncpg", "urllib3")
 CUT = "[redacted]"
 
 _IDENTIFIERS = {

@@ -88,7 +88,7 @@ class Streams:
         """Report to control every second, and follow its orders."""
         self.spare.prepare()
         try:
-            await keep_reporting(self._report, "streams", _log)
+            await keep_reporting(self._report, "streams")
         finally:
             await cancel_all([task for _, task in self._urls.values()])
             self._urls.clear()  # so that all are read again if this continues after a failure

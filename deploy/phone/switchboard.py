@@ -149,7 +149,7 @@ class Switchboard:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_running("SIP timers", self._keep_time))
-                reporting = functools.partial(keep_reporting, self._report, "calls", _log)
+                reporting = functools.partial(keep_reporting, self._report, "calls")
                 tasks.create_task(keep_running("report of calls", reporting))
                 tasks.create_task(keep_running("address of the trunk", self._keep_resolving))
                 if self._registration is not None:

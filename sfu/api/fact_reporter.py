@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import aiohttp
 
+from foundation import control_outage
 from foundation.answer_body import read_body
 from foundation.failures import describe
 from foundation.part_tls import PartTls, part_session
@@ -86,7 +87,6 @@ class FactReporter:
             _log.warning("%d facts were not delivered", self.waiting)
 
     async def _deliver(self, session: aiohttp.ClientSession, batch: FactBatch) -> None:
-        first = not self._queue.delay
         try:
             async with session.post(self._url, data=encode_batch(batch)) as response:
                 settled = self._queue.answered(response.status, await read_body(response, _MAX_ANSWER_BYTES))
@@ -95,9 +95,10 @@ class FactReporter:
             self._queue.unanswered(describe(error))
         if settled is None:
             self._count("retried", len(batch.facts))
-            if first:
-                _log.warning("control accepts no facts (%d waiting); retrying: %s", self.waiting, self._queue.problem)
-        elif settled.acknowledged:
+            control_outage.note("facts", self._queue.problem)
+            return
+        control_outage.note("facts", None)
+        if settled.acknowledged:
             self._settle(settled.notes, "acknowledged")
         else:
             _log.error("control refused %d facts: %s", len(settled.notes), self._queue.problem)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from foundation.failures import describe
+from foundation import control_outage
 from sfu.api.desired_state import MAX_POLLED_ROOMS, DesiredPoll, DesiredState, KnownState
 from sfu.server.control_client import ControlClient, ControlUnavailable, MeetingUnknown
 from sfu.server.driver import Driver
@@ -37,8 +37,9 @@ class DesiredPuller:
             await asyncio.sleep(self._interval)
             try:
                 await self._pull_changes()
+                control_outage.note("desired states", None)
             except ControlUnavailable as error:
-                _log.info("cannot get the changed desired states: %s", describe(error))
+                control_outage.note("desired states", error)
 
     async def _pull_changes(self) -> None:
         """Ask about all live rooms, many at a time; raises ControlUnavailable."""
@@ -67,7 +68,7 @@ class DesiredPuller:
         except MeetingUnknown:
             self._end(room)
         except ControlUnavailable as error:
-            _log.info("cannot get the desired state of room %s: %s", room, describe(error))
+            control_outage.note("desired states", error)
         else:
             if desired.room == room:
                 self._apply(desired)

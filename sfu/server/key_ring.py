@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from foundation.failures import describe
+from foundation import control_outage
 from sfu.api.join_token import JoinClaims
 from sfu.api.refusal import Code, Refused
 from sfu.api.stream_key import StreamKeyUse, StreamRole, is_stream_key, key_hash
@@ -70,5 +70,6 @@ class KeyRing:
             self._asked_at = time.monotonic()
             try:
                 self._admission.set_keys(await self._control.keys())
+                control_outage.note("keys", None)
             except (ControlUnavailable, MeetingUnknown) as error:
-                _log.warning("cannot get keys from control: %s", describe(error))
+                control_outage.note("keys", error)

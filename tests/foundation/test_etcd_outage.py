@@ -27,3 +27,14 @@ def test_changes_alone_are_logged(caplog: pytest.LogCaptureFixture) -> None:
         "not registered: etcd: connection to 0 refused",
         "etcd is back",
     ]
+
+
+def test_two_users_of_one_process_are_one_outage(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = (EtcdOutage(name, logging.getLogger("t")) for name in ("not registered", "settings are unchanged"))
+    first.failed(EtcdUnavailable("refused"))
+    second.failed(EtcdUnavailable("refused"))
+    first.end()
+    assert [one.getMessage() for one in caplog.records] == ["not registered: etcd: refused"]
+    assert second.reason == "refused"
+    second.end()
+    assert [one.getMessage() for one in caplog.records][1:] == ["etcd is back"]

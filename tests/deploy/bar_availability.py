@@ -54,7 +54,7 @@ async def a_call(server: RunningServer, url: str = "") -> AsyncIterator[tuple[Ap
     """Yield a call whose media is watched, while guests join each second; `url` is that of a gateway."""
     async with Api(url or server.url, verify_tls=False) as api:
         await become_admin(api, server.setup_token)
-        meeting = await api.create_meeting("Available")
+        meeting = await api.create_meeting("Available", consent="implied")
         async with call(api, meeting, verify_tls=False) as (_, listener):
             gaps, usual = Gaps(listener), Usual(api, meeting)
             async with beside(gaps.watch(), usual.go_on()):

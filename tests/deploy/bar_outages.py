@@ -131,7 +131,7 @@ async def test_an_outage(stack: Stack, faulty: Callable[[System], list[FaultyPro
     processes = faulty(system)
     async with Api(stack.url, verify_tls=False) as api:
         await become_admin(api, stack.gateway.server.setup_token)
-        meeting = await api.create_meeting("An outage")
+        meeting = await api.create_meeting("An outage", consent="implied")
         await eventually(lambda: not named_down(stack), 60, lambda: named_down(stack))
         await eventually(lambda: not alerts(stack), 120, lambda: alerts(stack))
         async with call(api, meeting, verify_tls=False) as (_, listener):

@@ -1,4 +1,4 @@
-"""What must not be noticed while something fails: media of a call, and what people do beside it."""
+"""Measures of what must not be noticed while something fails: media of a call, and the work beside it."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ class Gaps:
 
 
 class Usual:
-    """What people do beside the call: each second a change of the meeting, and a guest who joins."""
+    """The usual work beside a call: each second a change of the meeting, and a guest who joins."""
 
     def __init__(self, api: Api, meeting: str) -> None:
         self._api = api

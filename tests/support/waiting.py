@@ -15,10 +15,11 @@ SECONDS = 60.0
 
 def until(condition: Callable[[], Any], seconds: float = SECONDS, why: Callable[[], object] | str = "") -> Any:
     """Wait until the condition is true and return its value; fail after `seconds`, with `why`."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, _failure(seconds, why)
-        time.sleep(0.02)
+        waited = time.monotonic() - began
+        assert waited < seconds, _failure(seconds, why)
+        time.sleep(_pause(waited))
     return value
 
 
@@ -26,6 +27,7 @@ async def eventually(
     condition: Callable[[], Any], seconds: float = SECONDS, why: Callable[[], object] | str = ""
 ) -> Any:
     """Wait until the condition, awaited if needed, is true and return its value; fail after `seconds`, with `why`."""
+    began = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -34,7 +36,7 @@ async def eventually(
                     value = await value
                 if value:
                     return value
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(_pause(time.monotonic() - began))
     except TimeoutError as error:
         raise AssertionError(_failure(seconds, why)) from error
 
@@ -66,6 +68,11 @@ def accepts(port: int) -> bool:
     """Return whether something accepts connections on a loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _pause(waited: float) -> float:
+    """Return how long to wait before the next look: often at first, then seldom enough for limits on requests."""
+    return min(max(0.02, 0.05 * waited), 0.5)
 
 
 def _failure(seconds: float, why: Callable[[], object] | str) -> str:

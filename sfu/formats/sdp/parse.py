@@ -6,6 +6,7 @@ Bandwidth, timing and contact lines mean nothing in WebRTC and are ignored.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from sfu.formats.sdp import values
@@ -33,6 +34,8 @@ from sfu.formats.sdp.description import (
 
 MAX_BYTES = 256 * 1024
 MAX_SECTIONS = 200
+_REMEMBERED, _REMEMBERED_CHARACTERS = 1024, 128
+"""The lines of one kind that are remembered, since most repeat in each m-section and for each participant."""
 
 T = TypeVar("T")
 
@@ -55,6 +58,8 @@ def parse(text: str) -> SessionDescription:
             if len(sections) == MAX_SECTIONS:
                 raise ValueError("too many m-sections")
             sections.append(_Part(media_line=line[2:]))
+        elif line[0] == "a":
+            _take_attribute(sections[-1] if sections else session, line[2:])
         else:
             _take(sections[-1] if sections else session, line[0], line[2:])
     return _session(session, tuple(_section(part) for part in sections))
@@ -94,9 +99,7 @@ Taker = Callable[[_Part, str], None]
 
 
 def _take(part: _Part, kind: str, value: str) -> None:
-    if kind == "a":
-        _take_attribute(part, value)
-    elif kind == "c":
+    if kind == "c":
         part.connection = value
     elif kind == "o" and not part.media_line:
         part.origin = _origin(value)
@@ -216,6 +219,16 @@ def _appending(read: Callable[[str], T], where: Callable[[_Part], list[T]]) -> T
     return take
 
 
+def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a parser that remembers short lines; `read` must return an immutable value."""
+    remembering = lru_cache(_REMEMBERED)(read)
+
+    def parse_line(value: str) -> T:
+        return remembering(value) if len(value) <= _REMEMBERED_CHARACTERS else read(value)
+
+    return parse_line
+
+
 _DIRECTIONS = frozenset(direction.value for direction in Direction)
 _SESSION_FLAGS = frozenset({"ice-lite", "extmap-allow-mixed"})
 _SECTION_FLAGS = frozenset({"extmap-allow-mixed", "end-of-candidates", "rtcp-mux", "rtcp-rsize", "bundle-only"})
@@ -224,15 +237,15 @@ _EVERYWHERE: dict[str, Taker] = {
     "ice-pwd": _pwd,
     "ice-options": _ice_options,
     "setup": _setup,
-    "fingerprint": _appending(values.fingerprint, lambda part: part.fingerprints),
-    "extmap": _appending(values.extension_map, lambda part: part.extensions),
+    "fingerprint": _appending(remembered(values.fingerprint), lambda part: part.fingerprints),
+    "extmap": _appending(remembered(values.extension_map), lambda part: part.extensions),
 }
 _IN_SECTION: dict[str, Taker] = {
     "mid": _mid,
     "simulcast": _simulcast,
-    "rtpmap": _appending(values.rtp_map, lambda part: part.rtp_maps),
-    "fmtp": _appending(values.format_parameters, lambda part: part.parameters),
-    "rtcp-fb": _appending(values.feedback, lambda part: part.feedback),
+    "rtpmap": _appending(remembered(values.rtp_map), lambda part: part.rtp_maps),
+    "fmtp": _appending(remembered(values.format_parameters), lambda part: part.parameters),
+    "rtcp-fb": _appending(remembered(values.feedback), lambda part: part.feedback),
     "rid": _appending(values.rid, lambda part: part.rids),
     "msid": _appending(values.msid, lambda part: part.msids),
     "ssrc": _appending(values.ssrc_attribute, lambda part: part.ssrcs),

@@ -19,9 +19,10 @@ def serialize(description: SessionDescription) -> str:
     lines = list(_session_lines(description))
     for section in description.media:
         lines += _section_lines(section)
-    if any("\r" in line or "\n" in line or "\0" in line for line in lines):
+    text = "\r\n".join(lines) + "\r\n"
+    if not text.count("\r") == text.count("\n") == len(lines) or "\0" in text:
         raise ValueError("a value contains a line break")
-    return "\r\n".join(lines) + "\r\n"
+    return text
 
 
 def candidate_line(candidate: Candidate) -> str:

@@ -6,7 +6,10 @@ empty slot is inactive.
 Payload types and extension ids are the same for all subscribers of a room, so that routes rewrite little.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from types import MappingProxyType
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
@@ -97,6 +100,7 @@ class SubscribeNegotiation:
         self._named = named
         self._renamed = False
         self._in_flight: SessionDescription | None = None
+        self._in_flight_text = ""
 
     @property
     def slots(self) -> tuple[OfferedSlot, ...]:
@@ -169,7 +173,8 @@ class SubscribeNegotiation:
             extmap_allow_mixed=True,
             media=tuple(media),
         )
-        return serialize(self._in_flight)
+        self._in_flight_text = serialize(self._in_flight)
+        return self._in_flight_text
 
     def abandon(self) -> None:
         """Drop the offer in flight, for example when its peer is replaced."""
@@ -196,47 +201,56 @@ class SubscribeNegotiation:
             for number, slot in enumerate(self._slots[: self._offered])
         )
         data = self._data_at is not None and negotiation_data.accepts(description.media[self._data_at])
-        negotiated = Negotiated(serialize(offer), offer, media, remote_transport(description, role), data)
+        negotiated = Negotiated(self._in_flight_text, offer, media, remote_transport(description, role), data)
         self._in_flight = None
         return negotiated
 
 
 def _section(slot: OfferedSlot, local: LocalTransport) -> MediaSection:
-    payloads = _payloads(slot)
-    maps, parameters, feedback = payload_lines(payloads)
     msids, ssrcs, groups = sent_stream_lines(slot.msid, slot.kind, slot.ssrc, slot.rtx_ssrc)
     if slot.shows is not None:
         msids = (slot.shows,)
     elif not slot.active:
         msids = ssrcs = groups = ()
-    return MediaSection(
-        kind=slot.kind,
-        port=9,
-        protocol="UDP/TLS/RTP/SAVPF",
-        formats=tuple(map(str, payloads)),
+    return replace(
+        _plain_section(slot.kind, slot.rtx_ssrc is not None),
         mid=slot.mid,
         direction=Direction.SENDONLY if slot.active else Direction.INACTIVE,
-        connection="IN IP4 0.0.0.0",
         transport=TransportParameters(local.ufrag, local.pwd, None, local.fingerprints, Setup.ACTPASS),
-        rtp_maps=maps,
-        parameters=parameters,
-        feedback=feedback,
-        extensions=tuple(
-            ExtensionMap(EXTENSION_IDS[extension], URIS[extension]) for extension in sorted(_SENT[slot.kind])
-        ),
         msids=msids,
         ssrcs=ssrcs,
         ssrc_groups=groups,
+    )
+
+
+@cache
+def _plain_section(kind: str, is_repaired: bool) -> MediaSection:
+    """Return what the sections of all slots of a kind share, with or without retransmission."""
+    payloads = _payloads(kind, is_repaired)
+    maps, parameters, feedback = payload_lines(payloads)
+    return MediaSection(
+        kind=kind,
+        port=9,
+        protocol="UDP/TLS/RTP/SAVPF",
+        formats=tuple(map(str, payloads)),
+        connection="IN IP4 0.0.0.0",
+        rtp_maps=maps,
+        parameters=parameters,
+        feedback=feedback,
+        extensions=tuple(ExtensionMap(EXTENSION_IDS[extension], URIS[extension]) for extension in sorted(_SENT[kind])),
         rtcp_mux=True,
         rtcp_rsize=True,
     )
 
 
-def _payloads(slot: OfferedSlot) -> dict[int, NegotiatedPayload]:
-    """Return a slot's payload types; goog-remb is offered besides transport-cc, for browsers that support only that."""
-    if slot.kind == "audio":
+@cache
+def _payloads(kind: str, is_repaired: bool) -> Mapping[int, NegotiatedPayload]:
+    """Return the payload types of slots; goog-remb is offered besides transport-cc, for browsers that support only
+    that.
+    """
+    if kind == "audio":
         opus = NegotiatedPayload(Codec.OPUS, 48000, channels=2, feedback=frozenset({"transport-cc", "nack"}))
-        return {PAYLOAD_TYPES[Codec.OPUS]: opus}
+        return MappingProxyType({PAYLOAD_TYPES[Codec.OPUS]: opus})
     payloads: dict[int, NegotiatedPayload] = {}
     for codec in (Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1):
         number = PAYLOAD_TYPES[codec]
@@ -246,9 +260,9 @@ def _payloads(slot: OfferedSlot) -> dict[int, NegotiatedPayload]:
             parameters=_PARAMETERS.get(codec, {}),
             feedback=frozenset({"transport-cc", "goog-remb", "nack", "nack pli"}),
         )
-        if slot.rtx_ssrc is not None:
+        if is_repaired:
             payloads[RTX_PAYLOAD_TYPES[codec]] = NegotiatedPayload(Codec.RTX, 90000, repairs=number)
-    return payloads
+    return MappingProxyType(payloads)
 
 
 def _outcome(answer: SessionDescription, index: int, slot: OfferedSlot) -> NegotiatedMedia:
@@ -256,7 +270,7 @@ def _outcome(answer: SessionDescription, index: int, slot: OfferedSlot) -> Negot
     if section.kind != slot.kind or section.mid not in (None, slot.mid):
         raise ValueError("the answer's m-sections do not match the offer's")
     direction = answer.direction_of(section)
-    offered = _payloads(slot)
+    offered = _payloads(slot.kind, slot.rtx_ssrc is not None)
     payloads = {
         number: payload
         for number, payload in match_payloads(section, frozenset(Codec)).items()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.formats import sdp
+from sfu.formats.sdp.parse import remembered
 
 FIXTURES = sorted((Path(__file__).parents[2] / "fixtures" / "sdp").glob("*.sdp"))
 
@@ -245,3 +246,16 @@ def test_firefox_fid_groups_are_read() -> None:
     video = sdp.parse(path.read_text(encoding="utf-8")).media[1]
     assert [group.semantics for group in video.ssrc_groups] == ["FID"] * 3
     assert all(len(group.ssrcs) == 2 for group in video.ssrc_groups)
+
+
+def test_short_lines_are_parsed_once_and_long_ones_are_not_kept() -> None:
+    parsed: list[str] = []
+
+    def read(line: str) -> int:
+        parsed.append(line)
+        return len(line)
+
+    remembering = remembered(read)
+    lines = ["111 opus/48000/2", "1" * 1000]
+    assert [remembering(line) for line in lines * 2] == [16, 1000, 16, 1000]
+    assert parsed == [*lines, lines[1]]

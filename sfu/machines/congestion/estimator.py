@@ -175,7 +175,7 @@ class Estimator:
         for result, _ in received_in_order(summary.results):
             measured = self._results.received(result) if result.cluster >= 0 else None
             if measured is not None:
-                self._probes.result(result.cluster, measured.rate, now)
+                self._probes.result(result.cluster, measured, now)
                 probed = max(measured.rate, probed or 0.0)
                 if measured.fills:
                     filled = result.cluster

@@ -15,6 +15,7 @@ _MIN_SIZE = _MIN_PACKETS * 1200  # jitter distorts shorter clusters
 _LEAST_SIZE = _MIN_PACKETS * 290  # on narrow links: packets of padding alone
 _DURATION_NS = 25_000_000
 _LONGEST_NS = 80_000_000  # on narrow links, where packets are small and audio must not wait for long
+_MAX_STRETCH = 4  # times the duration, if the machine is too busy to send shorter clusters at their rate
 _START_SCALES = (2.0, 4.0)
 _SCALE = 2.0
 _CAREFUL_SCALE = 1.5  # after the link was full: it probably still is, and audio would wait behind the excess
@@ -58,6 +59,7 @@ class ProbeControl:
         self._probing: ProbeCluster | None = None
         self._failed: ProbeCluster | None = None  # the newest, if its result was below its rate
         self._probed_at = 0
+        self._stretch = 1
         self._interval = _INTERVAL_NS
         self._next = 0
         self._maximum = float("inf")
@@ -82,22 +84,32 @@ class ProbeControl:
         """Probe again soon, since the last result is doubtful."""
         self._next = now + _REPEAT_NS
 
-    def result(self, cluster: int, rate: float, now: int) -> None:
-        """Take a cluster's measured `rate`; it counts once, and only while that cluster is the newest.
+    def result(self, cluster: int, measured: "ProbeResult", now: int) -> None:
+        """Take a cluster's measurement; it counts once, and only while that cluster is the newest.
 
         It is measured before the last packets arrive, and again with each of them: a failure is taken back if all of
-        them show a success.
+        them show more. A cluster that arrived as fast as a busy machine sent it says nothing against the link, however
+        slow that was.
         """
-        probing = self._probing or self._failed
-        is_careful = probing is not None and rate < _SUCCESS * probing.rate
-        if probing is None or probing.cluster != cluster or (self._probing is None and is_careful):
+        probing, rate = self._probing or self._failed, measured.rate
+        if probing is None or probing.cluster != cluster:
             return
         leads_on = rate > self._estimate * _FARTHER
-        self._is_careful = is_careful
-        self._probing, self._failed = None, probing if is_careful else None
+        is_reached = rate >= _SUCCESS * probing.rate
+        says_nothing = measured.is_least and not is_reached
+        is_success = is_reached or (says_nothing and leads_on)
+        is_failure = not is_reached and not says_nothing
+        if self._probing is None and is_failure:
+            return
+        self._probing, self._failed = None, probing if is_failure else None
+        if is_reached:
+            self._stretch = 1
+        elif says_nothing and not leads_on:
+            self._stretch = min(self._stretch * 2, _MAX_STRETCH)
+        self._is_careful = is_failure
         if self._is_careful:
             self._pending.clear()
-        if leads_on and not self._is_careful:
+        if is_success and leads_on:
             self._interval = _INTERVAL_NS
             if not self._pending:
                 self._next = now
@@ -153,7 +165,7 @@ class ProbeControl:
     def _cluster(self, rate: float, now: int) -> ProbeCluster:
         self._clusters += 1
         lasting = min(_MIN_SIZE, max(int(rate * _LONGEST_NS / (8 * _SECOND)), _LEAST_SIZE))
-        size = max(int(rate * _DURATION_NS / (8 * _SECOND)), lasting)
+        size = max(int(rate * _DURATION_NS * self._stretch / (8 * _SECOND)), lasting)
         self._probing, self._failed = ProbeCluster(self._clusters, int(rate), size), None
         self._probed_at = now
         self._next = now + self._interval
@@ -162,10 +174,13 @@ class ProbeControl:
 
 
 class ProbeResult(NamedTuple):
-    """The measured rate in bits/s. `fills`: it was less than the sent rate, and a queue grew until the end."""
+    """The measured rate in bits/s. `fills`: it was less than the sent rate, and a queue grew until the end. `is_least`:
+    all of the cluster arrived, as fast as it was sent, so the link may carry more.
+    """
 
     rate: float
     fills: bool = False
+    is_least: bool = False
 
 
 class _Measured:
@@ -233,7 +248,7 @@ class ProbeResults:
         measured.packets += 1
         if measured.packets < _MIN_PACKETS * _SHARE or measured.size < self._sizes[result.cluster] * _SHARE:
             return None
-        return _rate(measured)
+        return _rate(measured, self._sizes[result.cluster])
 
     def remains(self, cluster: int) -> float | None:
         """Return the link's rate as shown by what arrived of a cluster of which much was lost in a queue, None if it
@@ -242,11 +257,11 @@ class ProbeResults:
         measured = self._clusters.get(cluster)
         if measured is None or measured.packets < _LEAST_PACKETS:
             return None
-        result = _rate(measured)
+        result = _rate(measured, self._sizes[cluster])
         return result.rate if result is not None and result.fills else None
 
 
-def _rate(measured: _Measured) -> ProbeResult | None:
+def _rate(measured: _Measured, size: int) -> ProbeResult | None:
     sending = measured.last_sent - measured.first_sent
     receiving = measured.last_received - measured.first_received
     if not 0 < sending <= _MAX_INTERVAL_OF_CLUSTER or not 0 < receiving <= _MAX_INTERVAL_OF_CLUSTER:
@@ -257,4 +272,4 @@ def _rate(measured: _Measured) -> ProbeResult | None:
         return None
     if received < _SATURATED * sent:
         return ProbeResult(_TARGET * received, fills=measured.is_queueing)
-    return ProbeResult(min(sent, received))
+    return ProbeResult(min(sent, received), is_least=measured.size >= size)

@@ -126,6 +126,18 @@ def test_what_does_not_fit_is_paused_and_said_to_be_and_comes_back(seconds: floa
     assert pauses(call) == [(True, "bandwidth"), (False, "")]
 
 
+@pytest.mark.parametrize("milliseconds", [20, 40])
+def test_it_comes_back_though_a_busy_machine_sends_probes_too_slowly(milliseconds: int) -> None:
+    call = Call(WIDE)
+    call.run(4.6)
+    call.stage.lateness = lambda: milliseconds * MS
+    call.viewer.link.change(call.stage.now, rate=100_000)
+    call.run(8)
+    assert call.carried() == ""
+    call.viewer.link.change(call.stage.now, rate=5_000_000)
+    assert seconds_until(call, {"f"}, 15) <= 8
+
+
 def test_a_pause_is_said_to_be_over_once_there_is_a_picture() -> None:
     call = Call(WIDE)
     call.run(4)

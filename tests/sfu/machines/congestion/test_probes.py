@@ -19,7 +19,7 @@ def past_the_start() -> ProbeControl:
     for _ in range(2):
         cluster = control.next(500_000, WANTED, 0, is_free=True)
         assert cluster is not None
-        control.result(cluster.cluster, cluster.rate, 0)
+        control.result(cluster.cluster, ProbeResult(cluster.rate), 0)
     return control
 
 
@@ -33,7 +33,7 @@ def test_the_start_is_probed_at_two_and_four_times_its_rate() -> None:
     assert first is not None
     assert first.rate == 1_000_000
     assert control.next(500_000, WANTED, 10 * MS, is_free=True) is None
-    control.result(first.cluster, 1_000_000, 80 * MS)
+    control.result(first.cluster, ProbeResult(1_000_000), 80 * MS)
     second = control.next(1_000_000, WANTED, 80 * MS, is_free=True)
     assert second is not None
     assert second.rate == 2_000_000
@@ -46,7 +46,7 @@ def test_the_start_s_probes_wait_until_more_is_wanted_than_is_known_to_fit() -> 
     cluster = control.next(500_000, WANTED, 2 * SECOND, is_free=True)
     assert cluster is not None
     assert cluster.rate == 1_000_000
-    control.result(cluster.cluster, 1_000_000, 2 * SECOND)
+    control.result(cluster.cluster, ProbeResult(1_000_000), 2 * SECOND)
     cluster = control.next(1_000_000, 900_000.0, 2 * SECOND, is_free=True)
     assert cluster is None
     cluster = control.next(1_000_000, WANTED, 2 * SECOND, is_free=True)
@@ -67,7 +67,7 @@ def test_a_failed_start_is_not_followed_by_a_faster_one() -> None:
     control = started()
     cluster = control.next(500_000, WANTED, 0, is_free=True)
     assert cluster is not None
-    control.result(cluster.cluster, 600_000, 80 * MS)
+    control.result(cluster.cluster, ProbeResult(600_000), 80 * MS)
     assert control.next(600_000, WANTED, 90 * MS, is_free=True) is None
 
 
@@ -95,7 +95,7 @@ def test_failures_make_the_next_one_wait_longer() -> None:
         while (cluster := control.next(1_000_000, WANTED, now, is_free=True)) is None:
             now += 100 * MS
         waits.append((now - began) // SECOND)
-        control.result(cluster.cluster, cluster.rate * 0.5, now)
+        control.result(cluster.cluster, ProbeResult(cluster.rate * 0.5), now)
     assert waits == [0, 2, 3, 3, 3]
 
 
@@ -103,21 +103,59 @@ def test_a_failure_is_taken_back_if_all_of_the_cluster_shows_a_success() -> None
     control = past_the_start()
     cluster = control.next(100_000, WANTED, 0, is_free=True)
     assert cluster is not None
-    control.result(cluster.cluster, cluster.rate * 0.8, 0)
+    control.result(cluster.cluster, ProbeResult(cluster.rate * 0.8), 0)
     assert control.next(120_000, WANTED, 0, is_free=True) is None
-    control.result(cluster.cluster, cluster.rate, 0)
+    control.result(cluster.cluster, ProbeResult(cluster.rate), 0)
     following = control.next(cluster.rate, WANTED, 0, is_free=True)
     assert following is not None
     assert following.rate == 2 * cluster.rate
-    control.result(cluster.cluster, cluster.rate, 0)
+    control.result(cluster.cluster, ProbeResult(cluster.rate), 0)
     assert control.next(cluster.rate, WANTED, 0, is_free=True) is None
+
+
+def test_a_cluster_that_was_sent_too_slowly_says_nothing_against_the_link() -> None:
+    control = past_the_start()
+    cluster = control.next(1_000_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    control.result(cluster.cluster, ProbeResult(900_000, is_least=True), 0)
+    assert control.next(1_000_000, WANTED, SECOND - 1, is_free=True) is None
+    following = control.next(1_000_000, WANTED, SECOND, is_free=True)
+    assert following is not None
+    assert following.rate == 2_000_000
+    assert following.size == 2 * cluster.size  # so that lateness matters less
+    control.result(following.cluster, ProbeResult(2_000_000, is_least=True), SECOND)
+    following = control.next(2_000_000, WANTED, SECOND, is_free=True)
+    assert following is not None
+    assert following.size == following.rate * 25 // 8000
+
+
+def test_a_failure_is_taken_back_if_all_of_the_cluster_was_sent_too_slowly() -> None:
+    control = past_the_start()
+    cluster = control.next(1_000_000, WANTED, 0, is_free=True)
+    assert cluster is not None
+    control.result(cluster.cluster, ProbeResult(900_000), 0)
+    control.result(cluster.cluster, ProbeResult(1_200_000, is_least=True), 0)
+    following = control.next(1_200_000, WANTED, 0, is_free=True)
+    assert following is not None
+    assert following.rate == 2_400_000
+
+
+def test_clusters_are_stretched_to_a_tenth_of_a_second_at_most() -> None:
+    control = past_the_start()
+    durations = []
+    for began in range(0, 50 * SECOND, 10 * SECOND):
+        cluster = control.next(2_000_000, WANTED, began, is_free=True)
+        assert cluster is not None
+        durations.append(cluster.size * 8000 // cluster.rate)
+        control.result(cluster.cluster, ProbeResult(1_000_000, is_least=True), began)
+    assert durations == [25, 50, 100, 100, 100]
 
 
 def test_half_a_success_is_followed_up_soon() -> None:
     control = past_the_start()
     cluster = control.next(1_000_000, WANTED, 0, is_free=True)
     assert cluster is not None
-    control.result(cluster.cluster, 1_200_000, 0)
+    control.result(cluster.cluster, ProbeResult(1_200_000), 0)
     assert control.next(1_200_000, WANTED, SECOND - 1, is_free=True) is None
     assert control.next(1_200_000, WANTED, SECOND, is_free=True) is not None
 
@@ -127,7 +165,7 @@ def test_a_success_that_tells_nothing_new_is_followed_up_less_soon() -> None:
     cluster = control.next(2_000_000, 3_000_000, 0, is_free=True)
     for rate, wait in ((2_900_000, 0), (2_950_000, SECOND)):
         assert cluster is not None
-        control.result(cluster.cluster, rate, 0)
+        control.result(cluster.cluster, ProbeResult(rate), 0)
         assert control.next(rate, 3_000_000, wait - 1, is_free=True) is None
         cluster = control.next(rate, 3_000_000, wait, is_free=True)
     assert cluster is not None
@@ -138,7 +176,7 @@ def test_a_narrow_link_is_probed_shortly_and_at_little_cost() -> None:
     cluster = control.next(100_000, WANTED, 0, is_free=True)
     assert cluster is not None
     assert cluster.size == cluster.rate * 80 // 8000
-    control.result(cluster.cluster, 120_000, 0)
+    control.result(cluster.cluster, ProbeResult(120_000), 0)
     affordable = cluster.size * 8 * SECOND // 5_000
     assert affordable > 3 * SECOND
     assert control.next(120_000, WANTED, affordable - 1, is_free=True) is None
@@ -156,7 +194,7 @@ def test_where_little_is_sent_only_its_cost_and_a_second_delay_the_next_one() ->
     for began in (0, 4 * SECOND):
         cluster = control.next(2_000_000, WANTED, began, is_free=True)
         assert cluster is not None
-        control.result(cluster.cluster, 2_000_000, began)
+        control.result(cluster.cluster, ProbeResult(2_000_000), began)
     later = 5 * SECOND
     assert control.next(2_000_000, WANTED, later, is_free=True) is None
     assert control.next(2_000_000, WANTED, later - 1, is_free=True, is_limited=True) is None
@@ -193,7 +231,11 @@ def measure(sent_apart: float, arrived_apart: float, packets: int = 5) -> ProbeR
 
 
 def test_what_arrives_as_it_was_sent_is_the_rate() -> None:
-    assert measure(4, 4) == ProbeResult(2_000_000)
+    assert measure(4, 4) == ProbeResult(2_000_000, is_least=True)
+
+
+def test_a_cluster_that_arrived_in_part_may_have_been_sent_faster_than_it_seems() -> None:
+    assert measure(4, 4, packets=4) == ProbeResult(2_000_000)
 
 
 def test_what_arrives_slower_is_the_links_rate_less_five_percent() -> None:
@@ -220,9 +262,9 @@ def test_late_results_of_an_earlier_cluster_do_not_judge_the_present_one() -> No
     control = started()
     first = control.next(500_000, WANTED, 0, is_free=True)
     assert first is not None
-    control.result(first.cluster, first.rate, MS)
+    control.result(first.cluster, ProbeResult(first.rate), MS)
     second = control.next(1_500_000, WANTED, 2 * MS, is_free=True)
     assert second is not None
-    control.result(first.cluster, first.rate, 3 * MS)
-    control.result(second.cluster, second.rate, 4 * MS)
+    control.result(first.cluster, ProbeResult(first.rate), 3 * MS)
+    control.result(second.cluster, ProbeResult(second.rate), 4 * MS)
     assert control.next(3_000_000, WANTED, 5 * MS, is_free=True) is not None

@@ -2,7 +2,7 @@
 
 import time
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -15,24 +15,19 @@ from control.services import Services
 from control.store import audit, broadcasts, egresses, meetings, outbox, rooms
 from control.store.broadcasts import BroadcastRow, OutputRow
 from foundation.broadcasts import (
-    MAX_PASSPHRASE,
-    MAX_SRT_LATENCY_MS,
-    MAX_STREAM_ID,
-    MIN_PASSPHRASE,
-    SRT_LATENCY_MS,
+    IMAGES_PREFIX,
     BroadcastOrders,
     BroadcastReport,
     OutputOrder,
     OutputState,
-    SrtSecrets,
-    srt_secrets,
+    OutputView,
 )
 from foundation.film_options import FilmOptions, from_job, to_job
+from foundation.srt_addresses import srt_target
 from sfu.api.desired_state import DesiredBroadcast, DesiredState
 
 AUTOMATIC = "automatic"
 _RTMP = frozenset({"rtmp", "rtmps"})
-_SRT_PARAMETERS = frozenset({"streamid", "passphrase", "latency", "mode"})
 
 
 class Wish(NamedTuple):
@@ -56,24 +51,13 @@ def split_srt(url: str, stream_id: str | None, *, private: bool) -> tuple[str, s
 
     The address has the form srt://host:port?streamid=…&passphrase=…&latency=…; `stream_id` overrides that in it.
     """
-    parts, host, port = _parts(url)
-    given = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-    if parts.scheme != "srt" or not host or not port or parts.path.strip("/"):
-        raise Problem(400, "invalid_url", "The address must have the form srt://host:port.")
-    if given.keys() - _SRT_PARAMETERS or given.get("mode", "caller") != "caller":
-        known = ", ".join(sorted(_SRT_PARAMETERS))
-        raise Problem(400, "invalid_url", f"An SRT address may have {known}. The mode is caller.")
+    parts, host, _ = _parts(url)
+    try:
+        target = srt_target(url, stream_id)
+    except ValueError as error:
+        raise Problem(400, "invalid_url", str(error)) from error
     _check_host(url, parts, host, private=private)
-    latency, passphrase = given.get("latency", str(SRT_LATENCY_MS)), given.get("passphrase", "")
-    if not latency.isascii() or not latency.isdecimal() or not 20 <= int(latency) <= MAX_SRT_LATENCY_MS:
-        raise Problem(400, "invalid_url", f"The latency must be from 20 to {MAX_SRT_LATENCY_MS} ms.")
-    if passphrase and not MIN_PASSPHRASE <= len(passphrase.encode()) <= MAX_PASSPHRASE:
-        raise Problem(400, "invalid_url", f"A passphrase has {MIN_PASSPHRASE} to {MAX_PASSPHRASE} characters.")
-    known_secrets = SrtSecrets(stream_id or given.get("streamid", ""), passphrase)
-    if len(known_secrets.stream_id.encode()) > MAX_STREAM_ID:
-        raise Problem(400, "invalid_url", f"A stream id has at most {MAX_STREAM_ID} bytes.")
-    key = srt_secrets(known_secrets) if any(known_secrets) else ""
-    return f"srt://{parts.netloc}?latency={int(latency)}", key
+    return target.url(), target.secrets.key()
 
 
 def _parts(url: str) -> tuple[SplitResult, str, int | None]:
@@ -204,7 +188,25 @@ def state_of(report: BroadcastReport | None, output: str) -> OutputState | None:
 def _order(services: Services, row: OutputRow) -> OutputOrder:
     key = services.broadcast_seal.open(row.id, row.stream_key) if row.stream_key else ""
     private = services.config.allow_private_broadcasts
-    return OutputOrder(id=row.id, kind=row.kind, url=row.url, key=key, private=private)
+    return OutputOrder(
+        id=row.id,
+        kind=row.kind,
+        url=row.url,
+        key=key,
+        private=private,
+        view=OutputView() if row.shows is None else msgspec.convert(row.shows, OutputView),
+        folder=images_folder(row.meeting_id, row.id) if row.kind == "images" else "",
+    )
+
+
+def images_folder(meeting: str, output: str = "") -> str:
+    """Return the prefix of an output's images in the store of recordings, or of all images of a meeting."""
+    return f"{IMAGES_PREFIX}{meeting}/" + (f"{output}/" if output else "")
+
+
+def images_path(meeting: str, output: str) -> str:
+    """Return the path of an output's images in the REST API."""
+    return f"/api/v1/meetings/{meeting}/broadcast/images/{output}"
 
 
 async def _note(connection: Connection, kind: str, row: BroadcastRow, **about: Any) -> None:

@@ -6,49 +6,49 @@ A recorder reports every second while it runs a broadcast. With `held` false it 
 another recorder has taken it.
 """
 
-from typing import Literal, NamedTuple
-from urllib.parse import parse_qs, urlencode
+from typing import Annotated, Literal
 
 import msgspec
 
 from foundation.film_options import FilmOptions
 
-OutputKind = Literal["rtmp", "hls", "srt"]
+OutputKind = Literal["rtmp", "hls", "srt", "images", "websocket"]
 OutputPhase = Literal["waiting", "connecting", "live", "retrying"]
 LIVE_PREFIX = "_live/"
 """Prefix of HLS segments in the store of recordings, followed by the recorder and the output."""
+IMAGES_PREFIX = "_images/"
+"""Prefix of images in the store of recordings, followed by the meeting and the output."""
+MOST_IMAGES = 100_000
+"""The images of an output."""
 LIVE_PATH = "/api/v1/live/"
 """Path of HLS outputs in the REST API, followed by the watch key."""
 PLAYLIST = "live.m3u8"
 
 
-SRT_LATENCY_MS, MAX_SRT_LATENCY_MS = 500, 8000
-MIN_PASSPHRASE, MAX_PASSPHRASE, MAX_STREAM_ID = 10, 79, 512
-"""SRT's limits, in bytes."""
+class ImageOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """A series of JPEG images, one every `seconds`. Width and height are pixels; 0 is the picture's.
+
+    Names are PREFIX_INDEX.jpg, PREFIX_TIME.jpg (UTC, to ms), or PREFIX.jpg for one image that is replaced.
+    """
+
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 10
+    width: Annotated[int, msgspec.Meta(ge=0, le=1920)] = 0
+    height: Annotated[int, msgspec.Meta(ge=0, le=1920)] = 0
+    prefix: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] = "image"
+    suffix: Literal["index", "time", "none"] = "index"
 
 
-class SrtSecrets(NamedTuple):
-    """The secrets of an SRT output."""
+class OutputView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an output shows, if that is not the broadcast's picture, and the options of its images."""
 
-    stream_id: str = ""
-    passphrase: str = ""
-
-
-def srt_secrets(known: SrtSecrets) -> str:
-    """Return secrets as the key of an output."""
-    return urlencode({"streamid": known.stream_id, "passphrase": known.passphrase})
-
-
-def read_srt_secrets(key: str) -> SrtSecrets:
-    """Return the secrets in the key of an output."""
-    found = parse_qs(key)
-    return SrtSecrets(found.get("streamid", [""])[0], found.get("passphrase", [""])[0])
+    film: FilmOptions | None = None
+    images: ImageOptions | None = None
 
 
 class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A target. `key` is an RTMP server's stream key, or an SRT output's secrets.
+    """A target. `key` is an RTMP server's stream key, an SRT output's secrets, or the query of a WebSocket's URL.
 
-    With `private`, the address may be in a private network.
+    With `private`, the address may be in a private network. `folder` is the prefix of the images in the store.
     """
 
     id: str
@@ -56,6 +56,8 @@ class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     key: str = ""
     private: bool = False
+    view: OutputView = OutputView()
+    folder: str = ""
 
     def __repr__(self) -> str:
         """Return the address without its key, for logs."""
@@ -65,8 +67,8 @@ class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
 class OutputState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a target. `since` is when the phase began (Unix ms), `error` the latest problem.
 
-    `delay_ms` is the time from capture to delivery; `dropped` counts pictures, and packets of SRT, that could not be
-    delivered in time.
+    `delay_ms` is the time from capture to delivery; `dropped` counts pictures, packets of SRT and pieces of sound
+    that could not be delivered in time; `images` counts those stored.
     """
 
     phase: OutputPhase
@@ -76,6 +78,7 @@ class OutputState(msgspec.Struct, frozen=True, kw_only=True):
     delay_ms: int = 0
     attempts: int = 0
     error: str = ""
+    images: int = 0
 
 
 class BroadcastReport(msgspec.Struct, frozen=True, kw_only=True):

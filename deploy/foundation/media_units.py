@@ -17,7 +17,9 @@ class UnitKind(IntEnum):
 
     VIDEO is H.264 with length-prefixed NAL units, AUDIO is raw AAC. From the transcoder of ingress, VIDEO is H.264 with
     start codes, and AUDIO is Opus. STATE is JSON, defined by the process. KEYFRAME requests a keyframe of an encoder.
-    CONTENT is part of a container.
+    CONTENT is part of a container. After OUTPUTS, with an identifier, units are for these outputs. IMAGE is a JPEG
+    image, PCM interleaved stereo samples (48 kHz, 16 bits, little-endian). MUTED is b"1" when they are muted, b"0" when
+    they are not any longer.
     """
 
     VIDEO_SETUP = 1
@@ -27,6 +29,10 @@ class UnitKind(IntEnum):
     STATE = 5
     KEYFRAME = 6
     CONTENT = 7
+    OUTPUTS = 8
+    IMAGE = 9
+    PCM = 10
+    MUTED = 11
 
 
 class Unit(NamedTuple):

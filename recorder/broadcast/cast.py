@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from foundation.film_options import FilmOptions
 from recorder.broadcast.clock import LiveClock, Offset
 from recorder.broadcast.sound import AudioTrack
 from recorder.broadcast.video_track import LiveImage, VideoTrack
@@ -36,6 +37,8 @@ class _Track:
     opened: TrackOpened
     media: VideoTrack | AudioTrack
     muted: bool
+    is_shown: bool
+    """A view may show it; other video is not decoded."""
     handles: set[int] = field(default_factory=set)
     asked: int = 0
     seen_us: int | None = None
@@ -55,6 +58,7 @@ class Cast:
 
     def __init__(self, zero: int) -> None:
         self._zero = zero
+        self._films: tuple[FilmOptions, ...] = (FilmOptions(),)
         self._tracks: dict[str, _Track] = {}
         self._streams: dict[int, _Stream] = {}
         self._senders: dict[str, Offset] = {}
@@ -77,13 +81,27 @@ class Cast:
             case _:
                 pass
 
+    def show(self, films: tuple[FilmOptions, ...]) -> None:
+        """Decode the video that these views can show; by default, all."""
+        self._films = films
+        for track in self._tracks.values():
+            was_shown, track.is_shown = track.is_shown, self._can_show(track.opened)
+            if isinstance(track.media, VideoTrack) and track.is_shown != was_shown:
+                track.media.wants_keyframe = track.is_shown
+                track.media.clear()
+
     def tick(self, now: int) -> list[KeyframeWanted]:
         """Give up waiting for overdue packets; return the keyframes to request."""
         wanted = []
         for handle, stream in list(self._streams.items()):
             self._results(handle, stream.assembler.flush(now))
             track = stream.track
-            wants = isinstance(track.media, VideoTrack) and track.media.wants_keyframe and not track.muted
+            wants = (
+                isinstance(track.media, VideoTrack)
+                and track.media.wants_keyframe
+                and track.is_shown
+                and not track.muted
+            )
             if wants and handle == max(track.handles) and now - track.asked >= _ASK_AGAIN:
                 track.asked = now
                 wanted.append(KeyframeWanted(handle=handle))
@@ -93,9 +111,19 @@ class Cast:
     def people(self) -> int:
         return len({track.opened.participant for track in self._tracks.values()})
 
-    def sounds(self) -> list[tuple[str, AudioTrack]]:
-        """Return the audible participants, with their sound."""
-        return [(t.opened.participant, t.media) for t in self._tracks.values() if isinstance(t.media, AudioTrack)]
+    def sounds(self, film: FilmOptions) -> list[tuple[str, AudioTrack]]:
+        """Return the participants that a view makes audible, with their sound."""
+        return [(t.opened.participant, t.media) for t in self._of(film) if isinstance(t.media, AudioTrack)]
+
+    def is_silent(self, film: FilmOptions) -> bool:
+        """Return whether a view has sound, and all of it is muted."""
+        return {track.muted for track in self._of(film) if isinstance(track.media, AudioTrack)} == {True}
+
+    def forget_sound(self, position: int) -> None:
+        """Drop the sound before a position."""
+        for track in self._tracks.values():
+            if isinstance(track.media, AudioTrack):
+                track.media.forget(position)
 
     def image(self, track: str, us: int) -> LiveImage | None:
         """Return a track's image at an instant."""
@@ -107,12 +135,13 @@ class Cast:
             found.seen_us = image.us
         return image
 
-    def moment(self, us: int, speaker: str) -> Moment:
-        """Return everything that can be shown at an instant."""
+    def moment(self, us: int, speaker: str, film: FilmOptions) -> Moment:
+        """Return everything that a view can show at an instant."""
         of: dict[str, list[_Track]] = {}
-        for track in self._tracks.values():
+        tracks = self._of(film)
+        for track in tracks:
             of.setdefault(track.opened.participant, []).append(track)
-        screens = [track for track in self._tracks.values() if _is_screen(track) and not track.muted]
+        screens = [track for track in tracks if _is_screen(track) and not track.muted]
         shared = next((s for s in reversed(screens) if self.image(s.opened.track, us) is not None), None)
         screen = None
         if shared is not None:
@@ -124,6 +153,12 @@ class Cast:
         for track in self._tracks.values():
             if isinstance(track.media, VideoTrack):
                 track.media.close()
+
+    def _of(self, film: FilmOptions) -> list[_Track]:
+        return [track for track in self._tracks.values() if _has(film, track.opened)]
+
+    def _can_show(self, opened: TrackOpened) -> bool:
+        return any(_has(film, opened) for film in self._films)
 
     def _seen(self, participant: str, tracks: list[_Track], us: int) -> Seen:
         name = tracks[-1].opened.name or participant
@@ -141,7 +176,7 @@ class Cast:
 
     def _packet(self, record: PacketRecord) -> None:
         stream = self._streams.get(record.handle)
-        if stream is None:
+        if stream is None or (isinstance(stream.track.media, VideoTrack) and not stream.track.is_shown):
             return
         try:
             results = stream.assembler.push(record.ext_seq, record.arrival, record.rtp)
@@ -170,7 +205,8 @@ class Cast:
             return
         track = self._tracks.get(opened.track)
         if track is None:
-            track = _Track(opened, VideoTrack() if video else AudioTrack(), opened.muted)
+            media = VideoTrack() if video else AudioTrack()
+            track = _Track(opened, media, opened.muted, self._can_show(opened))
             self._tracks[opened.track] = track
         track.handles.add(opened.handle)
         if isinstance(track.media, VideoTrack):
@@ -199,6 +235,11 @@ class Cast:
         track.muted = muted
         if muted and isinstance(track.media, VideoTrack):
             track.media.clear()
+
+
+def _has(film: FilmOptions, opened: TrackOpened) -> bool:
+    """Return whether a view has a track: it has all, only some, or one participant's."""
+    return (not film.tracks or opened.track in film.tracks) and film.participant in {"", opened.participant}
 
 
 def _is_screen(track: _Track) -> bool:

@@ -1,15 +1,18 @@
-"""H.264 and AAC encoders of a broadcast: no delay, a keyframe every two seconds, playable everywhere."""
+"""H.264, AAC and JPEG encoders of a broadcast: no delay, a keyframe every two seconds, playable everywhere."""
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 
 import av
 from av.codec.context import Flags
 from av.video.frame import PictureType
+from PIL import Image
 
+from foundation.film_options import FilmOptions
 from foundation.media_units import Unit, UnitKind
 from recorder.block_payload import length_prefixed
-from recorder.broadcast.contract import KEYFRAME_SECONDS, Order
+from recorder.broadcast.contract import KEYFRAME_SECONDS
 from recorder.compose.samples import RATE, Samples
 from recorder.compose.stage import THREADS
 from sfu.formats import h264
@@ -22,14 +25,14 @@ _START_CODE = b"\0\0\0\1"
 class VideoEncoder:
     """Encodes pictures, each with its index in time."""
 
-    def __init__(self, order: Order) -> None:
-        self._rate = order.rate
+    def __init__(self, film: FilmOptions, bits: int, rate: int) -> None:
+        self._rate = rate
         self._keyframe_at = 0
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, av.VideoCodecContext)
-        context.width, context.height, context.pix_fmt = order.film.width, order.film.height, "yuv420p"
-        context.time_base, context.framerate = Fraction(1, order.rate), Fraction(order.rate)
-        context.bit_rate = order.bits
+        context.width, context.height, context.pix_fmt = film.width, film.height, "yuv420p"
+        context.time_base, context.framerate = Fraction(1, rate), Fraction(rate)
+        context.bit_rate = bits
         context.thread_count = THREADS
         context.flags |= Flags.global_header
         context.options = {
@@ -37,9 +40,9 @@ class VideoEncoder:
             "tune": "zerolatency",
             "profile": "main",
             "sc_threshold": "0",
-            "g": str(2 * KEYFRAME_SECONDS * order.rate),
-            "maxrate": str(order.bits),
-            "bufsize": str(order.bits),
+            "g": str(2 * KEYFRAME_SECONDS * rate),
+            "maxrate": str(bits),
+            "bufsize": str(bits),
             "forced-idr": "1",
         }
         context.open()
@@ -99,6 +102,16 @@ class AudioEncoder:
             for packet in self._context.encode(piece):
                 at = self._position + (packet.pts or 0)
                 yield Unit(UnitKind.AUDIO, True, round(at * 1_000_000 / RATE), bytes(packet))
+
+
+def jpeg(picture: av.VideoFrame, width: int, height: int) -> bytes:
+    """Return a picture as a JPEG image; a width or height of 0 follows from the other."""
+    across = width or (height or picture.height) * picture.width // picture.height
+    down = height or across * picture.height // picture.width
+    pixels = picture.reformat(across, down, "rgb24").to_ndarray()
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=85)
+    return encoded.getvalue()
 
 
 def _units(data: bytes) -> list[bytes]:

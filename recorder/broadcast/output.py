@@ -6,13 +6,13 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from typing import ClassVar
 
 from foundation.backoff import Backoff
 from foundation.broadcasts import OutputKind, OutputOrder, OutputPhase, OutputState
 from foundation.media_units import Unit, UnitKind
 from recorder import metrics
 
-_MAX_WAITING_US = 5_000_000
 _MAX_WAITING_BYTES = 16 << 20
 _LONGEST_PAUSE = 8.0
 _STEADY_SECONDS = 10.0
@@ -27,6 +27,9 @@ class Output(ABC):
     """One target. `zero` is the broadcast's zero on the monotonic clock (ns)."""
 
     kind: OutputKind
+    takes: ClassVar[frozenset[UnitKind]] = frozenset({UnitKind.VIDEO, UnitKind.AUDIO})
+    longest_wait_us: ClassVar[int] = 5_000_000
+    """The longest time for which units wait."""
 
     def __init__(self, order: OutputOrder, zero: int) -> None:
         self.order = order
@@ -49,11 +52,11 @@ class Output(ABC):
         if unit.kind in {UnitKind.VIDEO_SETUP, UnitKind.AUDIO_SETUP}:
             self._setup[unit.kind] = unit
             return
-        if self._phase != "live":
+        if self._phase != "live" or unit.kind not in self.takes:
             return
         if self._waiting and self._is_late(unit):
             self._drop()
-        if self._skips and not (unit.kind is UnitKind.VIDEO and unit.keyframe):
+        if self._skips and not self._can_begin(unit):
             self._count_dropped(unit)
             return
         self._skips = False
@@ -132,8 +135,12 @@ class Output(ABC):
         if phase != self._phase:
             self._phase, self._since = phase, time.time_ns() // 1_000_000
 
+    def _can_begin(self, unit: Unit) -> bool:
+        """Return whether delivery can begin with a unit: with pictures, only with a keyframe."""
+        return UnitKind.VIDEO not in self.takes or (unit.kind is UnitKind.VIDEO and unit.keyframe)
+
     def _is_late(self, unit: Unit) -> bool:
-        return unit.us - self._waiting[0].us > _MAX_WAITING_US or self._bytes > _MAX_WAITING_BYTES
+        return unit.us - self._waiting[0].us > self.longest_wait_us or self._bytes > _MAX_WAITING_BYTES
 
     def _drop(self) -> None:
         for unit in self._waiting:
@@ -142,7 +149,7 @@ class Output(ABC):
         self._bytes, self._skips = 0, True
 
     def _count_dropped(self, unit: Unit) -> None:
-        if unit.kind is UnitKind.VIDEO and self._sent:  # nothing is missing before the first unit
+        if unit.kind is not UnitKind.AUDIO and self._sent:  # nothing is missing before the first unit
             self._dropped += 1
             metrics.BROADCAST_DROPPED.labels(self.kind).inc()
 

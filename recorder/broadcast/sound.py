@@ -60,20 +60,23 @@ class AudioTrack:
             self._held.popleft()
 
     def add_to(self, window: Samples, start: int) -> float:
-        """Add the sound of a window that begins at `start` to the mix; return its mean power. Late sound is lost."""
+        """Add the sound of a window that begins at `start` to the mix; return its mean power."""
         count = int(window.shape[1])
         end, power = start + count, 0.0
-        while self._held and self._held[0][0] < end:
-            position, data = self._held[0]
+        for position, data in self._held:
+            if position >= end:
+                break
             first, last = max(position, start), min(position + data.shape[1], end)
             if first < last:
                 part = data[:, first - position : last - position]
                 window[:, first - start : last - start] += part
                 power += float(np.square(part).mean()) * (last - first)
-            if position + data.shape[1] > end:
-                break
-            self._held.popleft()
         return power / max(1, count)
+
+    def forget(self, position: int) -> None:
+        """Drop the sound before a position, since all mixes have it. Late sound is lost."""
+        while self._held and self._held[0][0] + self._held[0][1].shape[1] <= position:
+            self._held.popleft()
 
 
 class Heard(NamedTuple):

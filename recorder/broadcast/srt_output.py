@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import secrets
 import time
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 from foundation.background import cancel_all
-from foundation.broadcasts import MAX_SRT_LATENCY_MS, SRT_LATENCY_MS, OutputKind, SrtSecrets, read_srt_secrets
+from foundation.broadcasts import OutputKind
 from foundation.outgoing_connections import allowed_addresses
+from foundation.srt_addresses import SrtSecrets, SrtTarget, read_srt_secrets, srt_target
 from recorder.broadcast.output import Failed, Output
 from recorder.broadcast.transport_stream import TransportStream
 from sfu.formats.srt import SEQUENCES
@@ -19,29 +19,12 @@ from sfu.formats.srt_sender import Caller
 _TICK_SECONDS = 0.01
 
 
-class Target(NamedTuple):
-    """An SRT address without its secrets."""
-
-    host: str
-    port: int
-    latency_ms: int
-
-
-def target(url: str) -> Target:
-    """Parse an address, srt://host:port?latency=ms; raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme != "srt" or not parts.hostname or not parts.port:
-        raise ValueError("an SRT address has the form srt://host:port")
-    (latency,) = parse_qs(parts.query).get("latency", [str(SRT_LATENCY_MS)])
-    return Target(parts.hostname, parts.port, min(max(int(latency), 20), MAX_SRT_LATENCY_MS))
-
-
 class SrtOutput(Output):
     kind: OutputKind = "srt"
 
     async def hand_over(self) -> None:
         """Send until the connection fails."""
-        where, known = target(self.order.url), read_srt_secrets(self.order.key)
+        where, known = srt_target(self.order.url), read_srt_secrets(self.order.key)
         (address, *_) = await allowed_addresses(where.host, where.port, private=self.order.private)
         loop = asyncio.get_running_loop()
         # PBKDF2 takes milliseconds.
@@ -101,7 +84,7 @@ class _Socket(asyncio.DatagramProtocol):
         """Ignore network errors: the lack of answers ends the connection."""
 
 
-def _caller(where: Target, known: SrtSecrets, cipher: SrtCipher | None) -> Caller:
+def _caller(where: SrtTarget, known: SrtSecrets, cipher: SrtCipher | None) -> Caller:
     return Caller(
         known.stream_id,
         where.latency_ms,

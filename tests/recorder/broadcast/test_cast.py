@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from foundation.film_options import FilmOptions
 from recorder.broadcast.cast import Cast
 from recorder.broadcast.clock import LiveClock, Offset
 from recorder.broadcast.sound import AudioTrack, Mixer
@@ -84,13 +85,38 @@ def test_a_camera_is_shown_until_it_is_off_and_gone_with_its_consent() -> None:
         cast.take(packet)
     assert cast.tick(4 * SECOND) == []
     assert until_shown(cast)
-    (ann,) = cast.moment(500_000, "").people
+    (ann,) = cast.moment(500_000, "", FilmOptions()).people
     assert (ann.name, ann.track, ann.muted) == ("Ann", "cam", True)
     cast.take(TrackMuteChanged(handle=1, muted=True, at=0))
-    (ann,) = cast.moment(600_000, "").people
+    (ann,) = cast.moment(600_000, "", FilmOptions()).people
     assert (ann.track, ann.note) == (None, CAMERA_OFF)
     cast.take(TrackClosed(handle=1, reason="consent"))
-    assert cast.moment(700_000, "").people == ()
+    assert cast.moment(700_000, "", FilmOptions()).people == ()
+
+
+def test_only_tracks_that_a_view_shows_are_decoded() -> None:
+    cast = Cast(0)
+    cast.take(opened(1))
+    cast.show((FilmOptions(layout="single", participant="bob"), FilmOptions(tracks=["screen"])))
+    assert cast.tick(2 * SECOND) == []
+    for packet in packets(1):
+        cast.take(packet)
+    assert cast.moment(500_000, "", FilmOptions(participant="bob")).people == ()
+    cast.show((FilmOptions(tracks=["cam"]),))
+    assert [wanted.handle for wanted in cast.tick(4 * SECOND)] == [1]
+    assert cast.image("cam", 500_000) is None
+    (ann,) = cast.moment(500_000, "", FilmOptions(participant="ann")).people
+    assert ann.name == "Ann"
+
+
+def test_two_mixes_have_the_same_sound() -> None:
+    loud = AudioTrack()
+    loud.frame(Codec.G711_ULAW, 1, 0, bytes([0, 0x80] * 80))
+    first, second = (Mixer().mix([("ann", loud)], 0, 960).samples for _ in range(2))
+    assert np.abs(first).max() > 0.1
+    assert np.array_equal(first, second)
+    loud.forget(960)
+    assert not np.any(Mixer().mix([("ann", loud)], 0, 960).samples)
 
 
 def test_the_mix_holds_each_track_where_it_belongs_and_knows_who_speaks() -> None:

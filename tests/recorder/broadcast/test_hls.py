@@ -10,7 +10,6 @@ import pytest
 
 from foundation.film_options import FilmOptions
 from foundation.media_units import Unit
-from recorder.broadcast.contract import Order
 from recorder.broadcast.encoders import AudioEncoder, VideoEncoder
 from recorder.broadcast.fragments import Fragmenter, Part, initialization
 from recorder.broadcast.playlist import PART_SECONDS, PART_TARGET, Playlist
@@ -23,7 +22,7 @@ FIRST = 4
 @pytest.fixture(scope="module")
 def media() -> tuple[Unit, Unit, list[Unit]]:
     """Nine seconds of sound and pictures, from the fourth picture's time on."""
-    video, sound = VideoEncoder(Order(film=FilmOptions(), zero=0)), AudioEncoder(FIRST * 1600)
+    video, sound = VideoEncoder(FilmOptions(), 2_500_000, 30), AudioEncoder(FIRST * 1600)
     units: list[Unit] = []
     picture = av.VideoFrame(1280, 720, "yuv420p")
     for index in range(FIRST, FIRST + 9 * RATE):

@@ -1,0 +1,57 @@
+"""Output of single images into the store of recordings, where they stay."""
+
+import time
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import msgspec
+
+from foundation.broadcasts import MOST_IMAGES, ImageOptions, OutputKind, OutputOrder, OutputState
+from foundation.media_units import UnitKind
+from objects.threads import Objects
+from recorder.broadcast.output import Output
+
+
+class ImageOutput(Output):
+    """Stores JPEG images as they come."""
+
+    kind: OutputKind = "images"
+    takes: ClassVar[frozenset[UnitKind]] = frozenset({UnitKind.IMAGE})
+    longest_wait_us: ClassVar[int] = 60_000_000
+
+    def __init__(self, order: OutputOrder, zero: int, objects: Objects) -> None:
+        super().__init__(order, zero)
+        self._objects = objects
+        self._options = order.view.images or ImageOptions()
+        self._count = 0
+
+    async def hand_over(self) -> None:
+        """Store images. After an interruption their numbers continue."""
+        stored = len(await self._objects.list(self.order.folder))
+        self._count = max(self._count, stored)
+        self.is_live()
+        while True:
+            unit = await self.next()
+            if self._count >= MOST_IMAGES:
+                self.lost(1)
+                continue
+            await self._objects.put(self.order.folder + self._name(unit.us), unit.data)
+            self._count += 1
+            self.handed(len(unit.data), unit.us)
+
+    async def forget(self) -> None:
+        """Do nothing, since images stay."""
+
+    def state(self) -> OutputState:
+        return msgspec.structs.replace(super().state(), images=self._count)
+
+    def _name(self, us: int) -> str:
+        """Return the name of an image that was captured at `us`."""
+        options = self._options
+        if options.suffix == "none":
+            return f"{options.prefix}.jpg"
+        if options.suffix == "index":
+            return f"{options.prefix}_{self._count:05d}.jpg"
+        ago = time.monotonic_ns() - self._zero - us * 1000
+        at = datetime.fromtimestamp((time.time_ns() - ago) / 1e9, UTC)
+        return f"{options.prefix}_{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}.jpg"

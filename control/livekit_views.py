@@ -136,6 +136,12 @@ def _add_streams(info: "protocol.EgressInfo", streams: Sequence[StreamRow]) -> N
             )
             info.segment_results.append(segments)
             continue
+        if stream.kind == "images":
+            images = protocol.ImagesInfo(
+                filename_prefix=stream.url, image_count=stream.images, started_at=started_at, ended_at=ended_at
+            )
+            info.image_results.append(images)
+            continue
         states = protocol.StreamInfo.Status
         ended = states.FINISHED if ended_at else states.ACTIVE
         info.stream_results.append(

@@ -9,6 +9,7 @@ from control.database import Connection
 from control.meetings import grants
 from control.meetings.ending import end_in_transaction
 from control.problem import Problem
+from control.recordings.broadcasts import images_folder
 from control.services import Services
 from control.store import (
     audit,
@@ -63,6 +64,7 @@ async def delete_meeting(services: Services, meeting: str, actor: str, address: 
         services.nodes.push(msgspec.structs.replace(state, placement=placement))
     for recording in kept:
         await services.archive.remove(recording.id)
+    await services.archive.objects.remove_all(images_folder(meeting))
     await services.results.forget([file.id for file in files])
     await uploads.delete(services, [file.id for file in files])
 

@@ -5,8 +5,9 @@ import logging
 from control.config import Retention
 from control.database import Connection
 from control.problem import Problem
+from control.recordings.broadcasts import images_folder
 from control.services import Services
-from control.store import audit, documents, jobs, minutes, recordings, transcript
+from control.store import audit, documents, egresses, jobs, minutes, recordings, transcript
 
 _log = logging.getLogger(__name__)
 
@@ -17,8 +18,11 @@ async def apply(services: Services) -> None:
     await services.media.forget_unfinished()
     async with services.pool.acquire() as connection:
         await _rows(connection, limits)
+        images = await egresses.outlived_images(connection, limits.recordings_days)
         old = await recordings.outlived(connection, limits.recordings_days)
         held = await recordings.held(connection)
+    for meeting, output in images:
+        await services.archive.objects.remove_all(images_folder(meeting, output))
     for row in held:
         try:
             await services.archive.note_hold(row.id, row.hold or "host")

@@ -44,7 +44,7 @@ class AddOutput(Body, frozen=True, kw_only=True):
     that is not in the URL. Stream id and passphrase are stored encrypted and not returned; the latency is in ms.
     """
 
-    kind: OutputKind
+    kind: Literal["rtmp", "hls", "srt"]
     name: Text
     url: Annotated[str, msgspec.Meta(max_length=500)] = ""
     key: Secret | None = None
@@ -60,6 +60,8 @@ class StartBroadcast(Body, frozen=True, kw_only=True):
 
 class Output(Answer, frozen=True, kw_only=True):
     """A target of the meeting's broadcasts. `watch_url` is the playlist of an HLS output.
+
+    Only LiveKit's Egress API orders `images`, which `images` counts, and the sound of a track to a `websocket`.
 
     While the meeting is live, `phase` is the output's state, and `since` the start of that state; `delay_ms` is the
     time from capture to delivery, and `dropped` counts pictures that were not delivered in time.
@@ -78,6 +80,7 @@ class Output(Answer, frozen=True, kw_only=True):
     delay_ms: int = 0
     attempts: int = 0
     error: str = ""
+    images: int = 0
 
 
 class Broadcast(Answer, frozen=True, kw_only=True):
@@ -282,5 +285,5 @@ def _output(row: OutputRow, state: OutputState | None) -> Output:
 
 _NOTHING = {"phase": None, "since": None} | {
     name: getattr(OutputState(phase="waiting", since=0), name)
-    for name in ("bits_per_second", "dropped", "delay_ms", "attempts", "error")
+    for name in ("bits_per_second", "dropped", "delay_ms", "attempts", "error", "images")
 }

@@ -13,7 +13,10 @@ MOST_OUTPUTS = 10
 
 
 class OutputRow(msgspec.Struct, frozen=True):
-    """An output. `stream_key` is sealed; anyone with the `watch_key` of an HLS output may watch."""
+    """An output. `stream_key` is sealed; anyone with the `watch_key` of an HLS output may watch.
+
+    `shows` is an OutputView, None if the output shows the broadcast's picture.
+    """
 
     id: str
     meeting_id: str
@@ -23,6 +26,7 @@ class OutputRow(msgspec.Struct, frozen=True):
     stream_key: str
     watch_key: str | None
     created_at: datetime
+    shows: dict[str, Any] | None = None
 
 
 class BroadcastRow(msgspec.Struct, frozen=True):

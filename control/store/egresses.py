@@ -29,7 +29,10 @@ class NewStream(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """A stream of an egress. `url` is the playlist's path, or the address with the stream key redacted."""
+    """A stream of an egress. `url` is the playlist's path, that of the images, or the address with its secret redacted.
+
+    `images` is the number of images stored.
+    """
 
     id: str
     egress_id: str
@@ -42,6 +45,7 @@ class StreamRow:
     error: str
     started_at: datetime
     ended_at: datetime | None
+    images: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,17 +244,43 @@ async def note_report(connection: Connection, broadcast: str, report: BroadcastR
 async def _note_state(connection: Connection, stream: StreamRow, state: OutputState) -> bool:
     """Store a stream's reported state; return whether it changed."""
     was_live = stream.was_live or state.phase == "live"
-    if (was_live, state.attempts, state.error) == (stream.was_live, stream.retries, stream.error):
+    known = stream.was_live, stream.retries, stream.error, stream.images
+    images = max(stream.images, state.images)
+    if (was_live, state.attempts, state.error, images) == known:
         return False
     retried_at = datetime.fromtimestamp(state.since / 1000, UTC) if state.attempts else None
     return await connection.change(
-        "UPDATE livekit_streams SET was_live = $2, retries = $3, error = $4, retried_at = $5 WHERE id = $1",
+        "UPDATE livekit_streams SET was_live = $2, retries = $3, error = $4, retried_at = $5, images = $6"
+        " WHERE id = $1",
         stream.id,
         was_live,
         state.attempts,
         state.error,
         retried_at,
+        images,
     )
+
+
+async def images_of(connection: Connection, meeting: str, output: str) -> bool:
+    """Return whether an output of a meeting stores or stored images."""
+    return await connection.value(
+        bool,
+        "SELECT EXISTS (SELECT FROM livekit_streams s JOIN livekit_egresses e ON e.id = s.egress_id"
+        " WHERE s.id = $1 AND e.meeting_id = $2 AND s.kind = 'images')",
+        output,
+        meeting,
+    )
+
+
+async def outlived_images(connection: Connection, days: int | None) -> list[tuple[str, str]]:
+    """Return the meetings and outputs of images that are older than the server keeps recordings; they count as gone."""
+    rows = await connection.fetch(
+        "UPDATE livekit_streams s SET images = 0 FROM livekit_egresses e"
+        " WHERE e.id = s.egress_id AND s.kind = 'images' AND s.images > 0"
+        " AND s.ended_at < now() - make_interval(days => $1::integer) RETURNING e.meeting_id, s.id",
+        days,
+    )
+    return [(row["meeting_id"], row["id"]) for row in rows]
 
 
 async def _running_streams(connection: Connection, broadcast: str) -> list[StreamRow]:

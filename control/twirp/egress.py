@@ -1,7 +1,7 @@
 """Egress: files of rooms, participants and tracks, made from the room's recording once it is finished.
 
 An egress of a file uses the running recording, or starts one. Its file is a film from its start to its end. Files stay
-in Parley's storage: their `location` is a path of the REST API. Streams and segments are made live (`live_egress`).
+in Parley's storage: their `location` is a path of the REST API. Everything else is made live (`live_egress`).
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from control.problem import Problem
 from control.recordings import lifecycle
 from control.recordings.lifecycle import Wish
 from control.store import egresses, livekit_rooms, recordings
-from control.twirp import live_egress
+from control.twirp import egress_targets, live_egress
+from control.twirp.live_egress import LiveEgress
 from control.twirp.service import Caller, Method, Service, TwirpError, of_problem, unimplemented
 from foundation.film_options import FilmOptions, Format, Layout, Size, to_job
 from sfu.livekit import names
 
 _MAX_PATH = 1024
 _ELSEWHERE = ("s3", "gcp", "azure", "aliOSS")
-_OTHERS = ("stream_outputs", "segment_outputs", "image_outputs")
 _RUNNING = (
     protocol.EgressStatus.EGRESS_STARTING,
     protocol.EgressStatus.EGRESS_ACTIVE,
@@ -38,12 +38,14 @@ _PRESETS: dict[int, Size] = {
 
 
 async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> "protocol.EgressInfo":
-    """Make a film of everybody."""
-    _check(caller, asked, "image_outputs")
+    """Make a film, streams or images of everybody."""
+    _check(caller, asked)
     if asked.custom_base_url or asked.video_only:
         raise TwirpError("unimplemented", "custom_base_url and video_only are not supported")
-    if live_egress.is_wanted(asked):
-        return await live_egress.start(caller, asked, FilmOptions(layout=_layout(asked.layout), size=_size(asked)))
+    if egress_targets.is_live(asked):
+        return await _stream(
+            caller, asked, "room_composite", FilmOptions(layout=_layout(asked.layout), size=_size(asked))
+        )
     output = _output(asked)
     form = _format(output, sound_only=asked.audio_only)
     options = FilmOptions(layout=_layout(asked.layout), size=_size(asked), format=form)
@@ -51,10 +53,11 @@ async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgr
 
 
 async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRequest") -> "protocol.EgressInfo":
-    """Make a film of one participant's camera and microphone, or of its shared screen."""
+    """Make a film, streams or images of one participant's camera and microphone, or of its shared screen."""
     _check(caller, asked)
-    output = _output(asked)
-    form, size = _format(output, sound_only=False), _size(asked)
+    is_live = egress_targets.is_live(asked)
+    form: Format = "mp4" if is_live else _format(_output(asked), sound_only=False)
+    size = _size(asked)
     async with caller.services.pool.acquire() as connection:
         meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
         person = await livekit_rooms.participant_of(connection, meeting or "", asked.identity)
@@ -62,28 +65,47 @@ async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRe
         raise TwirpError("not_found", "participant does not exist")
     layout: Layout = "screen" if asked.screen_share else "single"
     options = FilmOptions(layout=layout, size=size, format=form, participant=person)
-    return await _start(caller, asked, "participant", output.filepath, options)
+    if is_live:
+        return await _stream(caller, asked, "participant", options)
+    return await _start(caller, asked, "participant", _output(asked).filepath, options)
 
 
 async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeEgressRequest") -> "protocol.EgressInfo":
-    """Make a film of an audio track and a video track."""
+    """Make a film, streams or images of an audio track and a video track."""
     _check(caller, asked)
-    output = _output(asked)
-    options = FilmOptions(size=_size(asked), format=_format(output, sound_only=not asked.video_track_id))
+    is_live = egress_targets.is_live(asked)
+    form: Format = "mp4" if is_live else _format(_output(asked), sound_only=not asked.video_track_id)
     sids = [sid for sid in (asked.audio_track_id, asked.video_track_id) if sid]
-    options, _ = await _of_tracks(caller, asked.room_name, sids, options)
-    return await _start(caller, asked, "track_composite", output.filepath, options)
+    options, _ = await _of_tracks(caller, asked.room_name, sids, FilmOptions(size=_size(asked), format=form))
+    if is_live:
+        return await _stream(caller, asked, "track_composite", options)
+    return await _start(caller, asked, "track_composite", _output(asked).filepath, options)
 
 
 async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "protocol.EgressInfo":
-    """Make a file of one track."""
+    """Make a file of one track, or send its sound to a WebSocket server."""
     _check(caller, asked)
-    if asked.websocket_url or _is_elsewhere(asked.file):
+    if _is_elsewhere(asked.file):
         raise _files_only()
     options, is_seen = await _of_tracks(caller, asked.room_name, [asked.track_id], FilmOptions())
+    if asked.WhichOneof("output") == "websocket_url":
+        if is_seen:
+            raise TwirpError("invalid_argument", "only sound is sent to WebSocket servers")
+        target = egress_targets.websocket(asked.websocket_url, private=_private(caller))
+        return await live_egress.start(caller, LiveEgress(asked, "track", options, [target]))
     if not is_seen:
         options = msgspec.structs.replace(options, format="m4a")
     return await _start(caller, asked, "track", asked.file.filepath, options)
+
+
+async def _stream(caller: Caller, asked: Any, kind: str, film: FilmOptions) -> "protocol.EgressInfo":
+    targets = egress_targets.targets_of(asked, private=_private(caller))
+    return await live_egress.start(caller, LiveEgress(asked, kind, film, targets))
+
+
+def _private(caller: Caller) -> bool:
+    """Return whether streams may go to private networks."""
+    return caller.services.config.allow_private_broadcasts
 
 
 async def _of_tracks(caller: Caller, room: str, sids: list[str], options: FilmOptions) -> tuple[FilmOptions, bool]:
@@ -101,19 +123,17 @@ async def _of_tracks(caller: Caller, room: str, sids: list[str], options: FilmOp
     return msgspec.structs.replace(options, layout=layout, tracks=tracks), bool({"camera", "screen"} & {*sources})
 
 
-def _check(caller: Caller, asked: Any, *others: str) -> None:
-    """Raise TwirpError unless the caller may record, and the request has none of these outputs."""
+def _check(caller: Caller, asked: Any) -> None:
+    """Raise TwirpError unless the caller may record, and the request is one that is supported."""
     caller.grants("room_record")
     if not asked.room_name:
         raise TwirpError("invalid_argument", "missing room_name")
-    if any(len(getattr(asked, name, ())) for name in others or _OTHERS):
-        raise _files_only()
     if asked.DESCRIPTOR.fields_by_name.get("advanced") is not None and asked.HasField("advanced"):
         raise TwirpError("unimplemented", "advanced encoding options are not supported; use a preset")
 
 
 def _files_only() -> TwirpError:
-    return TwirpError("unimplemented", "only files in Parley's own storage, and streams of whole rooms")
+    return TwirpError("unimplemented", "files are written to Parley's own storage only")
 
 
 def _output(asked: Any) -> "protocol.EncodedFileOutput":

@@ -1,11 +1,12 @@
-"""Live egress: a room's broadcast to RTMP servers and SRT listeners, and as HLS.
+"""Live egress: outputs of a room's broadcast, to RTMP servers, SRT listeners and WebSockets, as HLS and as images.
 
-An egress uses the running broadcast, or starts one. Applications see addresses with the stream key redacted.
+An egress uses the running broadcast, or starts one. Egresses of participants and tracks have a picture of their own.
 """
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from livekit.protocol import egress as protocol
 
 from control import livekit_views as views
@@ -17,151 +18,103 @@ from control.services import Services
 from control.store import broadcasts, egresses, livekit_rooms, meetings
 from control.store.broadcasts import OutputRow
 from control.store.egresses import EgressRow, NewStream, StreamRow
+from control.twirp.egress_targets import Target, address, checked, redacted
 from control.twirp.service import Caller, TwirpError
-from foundation.broadcasts import LIVE_PATH, PLAYLIST, OutputKind
-from foundation.film_options import FilmOptions, to_job
+from foundation.broadcasts import LIVE_PATH, PLAYLIST, OutputView
+from foundation.film_options import FilmOptions, from_job, to_job
 
-_MAX_URL = 1024
-_SHOWN = 3
 _NAME = "LiveKit egress"
-_PROTOCOLS: dict[int, OutputKind | None] = {
-    protocol.StreamProtocol.DEFAULT_PROTOCOL: None,
-    protocol.StreamProtocol.RTMP: "rtmp",
-    protocol.StreamProtocol.SRT: "srt",
-}
-"""The kinds of output by protocol; None: by the URL."""
+_ADDRESSED = frozenset({"rtmp", "srt"})
+"""The kinds of streams that applications add and remove by their URLs."""
+_MOST_PICTURES = 3
+"""The pictures that are composed at the same time for one room."""
 
 
-class _Address(NamedTuple):
-    """A stream's address: `url` without its secrets, these as a key, and the address with the secrets redacted."""
+class LiveEgress(NamedTuple):
+    """A request for a live egress. `film` is its picture, or for a whole room that of a broadcast that it starts."""
 
-    kind: OutputKind
-    url: str
-    key: str
-    shown: str
-
-
-def _address(text: str) -> _Address:
-    """Split a URL of the form rtmp[s]://host[:port]/application/key, or srt://host:port?streamid=…&passphrase=….
-
-    Raises TwirpError, or Problem 400.
-    """
-    url = text.removesuffix(" live=1")
-    path, question, query = url.partition("?")
-    where, _, key = path.rpartition("/")
-    if not key or len(url) > _MAX_URL:
-        raise TwirpError("invalid_argument", "a stream's URL must have the form rtmps://host/application/key")
-    if url.startswith("srt:"):
-        plain, secrets = rules.split_srt(url, None, private=True)
-        return _Address("srt", plain, secrets, f"{path}?{{{_ends(query)}}}" if query else path)
-    key += question + query
-    return _Address("rtmp", where, key, f"{where}/{{{_ends(key)}}}")
+    asked: Any
+    kind: str
+    film: FilmOptions
+    targets: list[Target]
 
 
-def _ends(secret: str) -> str:
-    """Return the ends of a secret, by which its owner recognises it."""
-    ends = min(_SHOWN, len(secret) // 3)
-    return f"{secret[:ends]}...{secret[len(secret) - ends :]}"
-
-
-def is_wanted(asked: "protocol.RoomCompositeEgressRequest") -> bool:
-    """Return whether a request orders streams or segments."""
-    return bool(asked.stream_outputs or asked.segment_outputs or asked.WhichOneof("output") in ("stream", "segments"))
-
-
-async def start(
-    caller: Caller, asked: "protocol.RoomCompositeEgressRequest", options: FilmOptions
-) -> "protocol.EgressInfo":
-    """Add the requested outputs to the room's broadcast, and start it if there is none."""
-    addresses, playlists = _targets(caller, asked)
-    if options.size == "1080p" or asked.audio_only:
+async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
+    """Add outputs to the room's broadcast, and start it if there is none."""
+    if egress.film.size == "1080p" or getattr(egress.asked, "audio_only", False):
         raise TwirpError("unimplemented", "streams are 720p with sound; use a preset of 720p")
+    if caller.services.config.operator_keys.encrypts and any(target.kind == "images" for target in egress.targets):
+        raise TwirpError("failed_precondition", "this server encrypts recordings, and does not store images")
     state = None
     async with caller.services.pool.acquire() as connection, connection.transaction():
-        meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
+        meeting = await livekit_rooms.meeting_of(connection, egress.asked.room_name)
         if meeting is None or await meetings.lock(connection, meeting) is None:
             raise TwirpError("not_found", "requested room does not exist")
-        streams = await _add_outputs(caller.services, connection, meeting, addresses, playlists)
+        film = _own_picture(egress.kind, egress.film)
+        streams = await _add_outputs(caller.services, connection, meeting, egress.targets, film)
         running = row = await broadcasts.running(connection, meeting)
         if row is None:
             wish = Wish(meeting, caller.actor, caller.address)
+            options = egress.film if film is None else FilmOptions()
             row, state = await rules.start_in_transaction(connection, wish, options)
-        egress = await egresses.add(
+        added = await egresses.add(
             connection,
             streams,
             meeting_id=meeting,
             broadcast_id=row.id,
-            room=asked.room_name,
-            request=_redacted(asked).SerializeToString(),
-            kind="room_composite",
-            options=to_job(options),
+            room=egress.asked.room_name,
+            request=redacted(egress.asked).SerializeToString(),
+            kind=egress.kind,
+            options=to_job(egress.film),
             owns=running is None,
         )
-        info = await info_of(connection, egress)
+        info = await info_of(connection, added)
     caller.services.nodes.push(state)
     return info
 
 
-def _targets(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> tuple[list[_Address], int]:
-    """Return the addresses of requested streams, and the number of HLS outputs."""
-    said = asked.WhichOneof("output")
-    streams = [*asked.stream_outputs, *([asked.stream] if said == "stream" else [])]
-    segments = [*asked.segment_outputs, *([asked.segments] if said == "segments" else [])]
-    if asked.file_outputs or said == "file":
-        raise TwirpError("unimplemented", "files and streams are made by separate egresses")
-    if any(output.WhichOneof("output") is not None for output in segments):
-        raise TwirpError("unimplemented", "segments are written to Parley's own storage only")
-    if any(output.protocol not in _PROTOCOLS or output.destinations for output in streams):
-        raise TwirpError("unimplemented", "streams are sent by RTMP or SRT, to URLs")
-    for output in streams:
-        wanted = _PROTOCOLS[output.protocol]
-        if wanted is not None and any(_address(url).kind != wanted for url in output.urls):
-            raise TwirpError("invalid_argument", "a stream's URL must be one of its protocol")
-    return _checked(caller, [url for output in streams for url in output.urls]), len(segments)
-
-
-def _checked(caller: Caller, urls: list[str]) -> list[_Address]:
-    private = caller.services.config.allow_private_broadcasts
-    addresses = [_address(url) for url in dict.fromkeys(urls)]
-    for address in addresses:
-        if address.kind == "srt":
-            rules.split_srt(address.url, None, private=private)
-        else:
-            rules.check_target(address.url, private=private)
-    return addresses
+def _own_picture(kind: str, film: FilmOptions) -> FilmOptions | None:
+    """Return the picture of an egress; None if it shows the broadcast's."""
+    return None if kind == "room_composite" else film
 
 
 async def _add_outputs(
-    services: Services, connection: Connection, meeting: str, addresses: list[_Address], playlists: int
+    services: Services, connection: Connection, meeting: str, targets: list[Target], film: FilmOptions | None
 ) -> list[NewStream]:
-    count = len(addresses) + playlists
-    if not count:
-        raise TwirpError("invalid_argument", "a stream needs a URL")
-    if len(await broadcasts.outputs(connection, meeting)) + count > broadcasts.MOST_OUTPUTS:
+    """Add outputs of a locked meeting; raises TwirpError if there are too many."""
+    present = await broadcasts.outputs(connection, meeting)
+    if len(present) + len(targets) > broadcasts.MOST_OUTPUTS:
         raise TwirpError("resource_exhausted", f"a meeting can have {broadcasts.MOST_OUTPUTS} outputs")
-    streams = []
-    for address in addresses:
-        output = new_id("output")
-        key = services.broadcast_seal.seal(output, address.key) if address.key else ""
-        row = OutputRow(output, meeting, address.kind, _NAME, address.url, key, None, datetime.now(UTC))
+    rows = [_row(services, meeting, target, film) for target in targets]
+    shown = [(row.shows or {}).get("film") for row in [*present, *rows] if row.kind != "websocket"]
+    if len({msgspec.json.encode(picture) for picture in shown}) > _MOST_PICTURES:
+        raise TwirpError("resource_exhausted", f"a room can be streamed as {_MOST_PICTURES} different pictures")
+    for row in rows:
         await broadcasts.add_output(connection, row)
-        streams.append(NewStream(output, address.kind, address.shown))
-    for _ in range(playlists):
-        output, watch = new_id("output"), broadcasts.new_watch_key()
-        row = OutputRow(output, meeting, "hls", _NAME, "", "", watch, datetime.now(UTC))
-        await broadcasts.add_output(connection, row)
-        streams.append(NewStream(output, "hls", f"{LIVE_PATH}{watch}/{PLAYLIST}"))
-    return streams
+    return [NewStream(row.id, row.kind, _shown(row, target)) for row, target in zip(rows, targets, strict=True)]
 
 
-def _redacted(asked: "protocol.RoomCompositeEgressRequest") -> "protocol.RoomCompositeEgressRequest":
-    """Return a copy of a request without stream keys."""
-    copy = protocol.RoomCompositeEgressRequest()
-    copy.CopyFrom(asked)
-    streams = [*copy.stream_outputs, *([copy.stream] if copy.WhichOneof("output") == "stream" else [])]
-    for output in streams:
-        output.urls[:] = [_address(url).shown for url in output.urls]
-    return copy
+def _row(services: Services, meeting: str, target: Target, film: FilmOptions | None) -> OutputRow:
+    output = new_id("output")
+    view = OutputView(film=film, images=target.images)
+    return OutputRow(
+        id=output,
+        meeting_id=meeting,
+        kind=target.kind,
+        name=_NAME,
+        url=target.url,
+        stream_key=services.broadcast_seal.seal(output, target.key) if target.key else "",
+        watch_key=broadcasts.new_watch_key() if target.kind == "hls" else None,
+        created_at=datetime.now(UTC),
+        shows=None if view == OutputView() else msgspec.to_builtins(view),
+    )
+
+
+def _shown(row: OutputRow, target: Target) -> str:
+    """Return the address of an output as applications see it."""
+    if target.images is not None:
+        return f"{rules.images_path(row.meeting_id, row.id)}/{target.images.prefix}"
+    return f"{LIVE_PATH}{row.watch_key}/{PLAYLIST}" if row.watch_key is not None else target.shown
 
 
 async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -> "protocol.EgressInfo":
@@ -169,7 +122,7 @@ async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -
     caller.grants("room_record")
     if asked.add_destinations:
         raise TwirpError("unimplemented", "streams are sent by RTMP or SRT, to URLs")
-    added = _checked(caller, [*asked.add_output_urls])
+    added = checked([*asked.add_output_urls], private=caller.services.config.allow_private_broadcasts)
     async with caller.services.pool.acquire() as connection, connection.transaction():
         row = await egresses.by_id(connection, asked.egress_id.removeprefix(views.EGRESS))
         if row is None:
@@ -178,9 +131,10 @@ async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -
             raise TwirpError("failed_precondition", "this egress does not stream, or has ended")
         await meetings.lock(connection, row.meeting_id)
         present = await _present(caller.services, connection, row)
-        new = [address for address in added if (address.url, address.key) not in present]
+        new = [target for target in added if (target.url, target.key) not in present]
         if new:
-            streams = await _add_outputs(caller.services, connection, row.meeting_id, new, 0)
+            film = _own_picture(row.kind, from_job(row.options))
+            streams = await _add_outputs(caller.services, connection, row.meeting_id, new, film)
             await egresses.add_streams(connection, row, streams)
         removed = _named([*asked.remove_output_urls], present)
         await egresses.finish_streams(connection, removed)
@@ -190,7 +144,7 @@ async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -
 async def _present(services: Services, connection: Connection, row: EgressRow) -> dict[tuple[str, str], StreamRow]:
     """Return an egress's running streams by their URLs and keys."""
     streams = (await egresses.streams_of(connection, [row.id])).get(row.id, [])
-    running = {stream.id: stream for stream in streams if stream.ended_at is None and stream.kind != "hls"}
+    running = {stream.id: stream for stream in streams if stream.ended_at is None and stream.kind in _ADDRESSED}
     present = {}
     for output in await broadcasts.outputs(connection, row.meeting_id):
         if output.id in running:
@@ -205,7 +159,7 @@ def _named(urls: list[str], present: dict[tuple[str, str], StreamRow]) -> list[s
     for url in urls:
         outputs = [stream.id for stream in present.values() if stream.url == url]
         if not outputs:
-            asked = _address(url)
+            asked = address(url)
             outputs = [stream.id for known, stream in present.items() if known == (asked.url, asked.key)]
         if not outputs:
             raise TwirpError("not_found", "the egress has no stream with this URL")

@@ -115,6 +115,7 @@ class Stage:
                 "<output>": live["outputs"][0]["id"],
                 "<watch>": "watch_of_nothing",
                 "<piece>": "live.m3u8",
+                "<name>": "image_00000.jpg",
                 "<token>": link["url"].rpartition("/")[2],
             },
         )

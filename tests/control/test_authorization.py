@@ -22,6 +22,7 @@ ADMIN = "401 403 403 403 403 403 403 403 403 401 ok"
 INSIDE = "401 ok ok ok ok ok 403 403 403 401 ok"
 HOSTS = "401 403 403 403 ok ok 403 403 403 401 ok"
 OWNER = "401 403 403 403 403 ok 403 403 403 401 ok"
+NO_IMAGES = "401 403 403 403 404 404 403 403 403 401 404"
 NOT_OWN = "401 403 404 404 404 404 404 404 403 401 404"
 NOBODY = "401 404 404 404 404 404 404 404 404 401 404"
 OWN_FILE = "401 403 404 404 404 ok 404 404 403 401 ok"
@@ -187,6 +188,10 @@ TABLE = {
     f"DELETE {M}/broadcast/outputs/<output>": HOSTS,
     f"POST {M}/broadcast/start": HOSTS,
     f"POST {M}/broadcast/stop": HOSTS,
+    # The output has no images; test_live_egress has one.
+    f"GET {M}/broadcast/images/<output>": NO_IMAGES,
+    f"GET {M}/broadcast/images/<output>/<name>": NO_IMAGES,
+    f"DELETE {M}/broadcast/images/<output>": NO_IMAGES,
     # Anyone with the secret in the path may watch; nothing is live here.
     "GET /api/v1/live/<watch>/<piece>": "404 404 404 404 404 404 404 404 404 404 404",
     f"GET {M}/quality": HOSTS,

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from control.config import ControlConfig
-from foundation.broadcasts import BroadcastOrders, BroadcastReport, OutputState, read_srt_secrets
+from foundation.broadcasts import BroadcastOrders, BroadcastReport, OutputState
+from foundation.srt_addresses import read_srt_secrets
 from sfu.api.desired_state import DesiredState
 from tests.control.harness import NODE_SECRET, Client, People, report, serving
 from tests.control.test_stream_keys import meeting_of

@@ -13,7 +13,10 @@ from livekit import api
 
 from control.config import ControlConfig
 from control.identity.livekit_tokens import signing_keys
-from foundation.broadcasts import OutputState, read_srt_secrets
+from control.store import participants
+from foundation.broadcasts import ImageOptions, OutputState
+from foundation.film_options import FilmOptions
+from foundation.srt_addresses import read_srt_secrets
 from tests.control.harness import Client, People, serving
 from tests.control.test_broadcasts import LIVE, LOST, begun, desired, told
 from tests.support.livekit_client import KEY, KEYS, SECRET
@@ -118,6 +121,80 @@ async def test_a_room_is_streamed_changed_and_stopped(config: ControlConfig, dsn
         again = at.egress.stop_egress(api.StopEgressRequest(egress_id=started.egress_id))
         assert await code(again) == "failed_precondition"
         assert await told_kinds(dsn) == ["started", "updated", "updated", "updated", "updated", "ended"]
+
+
+async def test_images_are_counted_listed_and_deleted_with_the_meeting(config: ControlConfig, dsn: str) -> None:
+    async with stage(config) as at:
+        wanted = api.ImageOutput(capture_interval=5, width=640, filename_prefix="shots/of daily")
+        started = await at.egress.start_room_composite_egress(
+            api.RoomCompositeEgressRequest(room_name=ROOM, image_outputs=[wanted])
+        )
+        broadcast = await broadcast_of(at)
+        (order,) = (await told(at.host, broadcast)).outputs
+        assert order.view.images == ImageOptions(seconds=5, width=640, prefix="of-daily")
+        assert order.folder == f"_images/{at.meeting}/{order.id}/"
+        state: OutputState = msgspec.structs.replace(LIVE, images=2)
+        await told(at.host, broadcast, outputs={order.id: state})
+        (listed,) = (await at.egress.list_egress(api.ListEgressRequest(egress_id=started.egress_id))).items
+        (result,) = listed.image_results
+        path = f"/api/v1/meetings/{at.meeting}/broadcast/images/{order.id}"
+        assert (listed.status, result.image_count) == (STATUS.EGRESS_ACTIVE, 2)
+        assert result.filename_prefix == f"{path}/of-daily"
+        recordings = config.recordings_dir / order.folder
+        recordings.mkdir(parents=True)
+        for number in range(2):
+            (recordings / f"of-daily_0000{number}.jpg").write_bytes(b"jpeg")
+        page = await at.host.ok("GET", f"{path}?limit=1")
+        assert [one["url"] for one in page["images"]] == [f"{path}/of-daily_00000.jpg"]
+        assert len((await at.host.ok("GET", f"{path}?cursor={page['next']}"))["images"]) == 1
+        assert await at.host.refused("GET", f"{path}/..%2Fmanifest.json") == (404, "not_found")
+        assert await at.host.refused("GET", f"{path.rpartition('/')[0]}/output_of_others") == (404, "not_found")
+        await at.egress.stop_egress(api.StopEgressRequest(egress_id=started.egress_id))
+        await at.host.ok("DELETE", f"/api/v1/meetings/{at.meeting}")
+        assert not recordings.exists()
+
+
+async def test_participants_and_tracks_have_pictures_of_their_own(config: ControlConfig, dsn: str) -> None:
+    async with stage(config) as at:
+        connection = await asyncpg.connect(dsn)
+        person = await participants.with_identity(connection, at.meeting, "ann", "Ann")
+        for track, source in (("mic", "microphone"), ("cam", "camera")):
+            await connection.execute(
+                "INSERT INTO media_streams (meeting_id, participant_id, track, source, codec, published_at)"
+                " VALUES ($1, $2, $3, $4, 'x', now())",
+                at.meeting,
+                person.id,
+                track,
+                source,
+            )
+        await connection.close()
+        await at.egress.start_room_composite_egress(streams(URL))
+        await at.egress.start_participant_egress(
+            api.ParticipantEgressRequest(room_name=ROOM, identity="ann", segment_outputs=[PLAYLIST])
+        )
+        composite = api.TrackCompositeEgressRequest(room_name=ROOM, audio_track_id="TR_mic", video_track_id="TR_cam")
+        composite.stream_outputs.append(api.StreamOutput(urls=[OTHER]))
+        added = await at.egress.start_track_composite_egress(composite)
+        assert "second-secret" not in str(added)
+        video = api.TrackEgressRequest(room_name=ROOM, track_id="TR_cam", websocket_url="wss://ear.example.org/x")
+        assert await code(at.egress.start_track_egress(video)) == "invalid_argument"
+        for url in ("https://ear.example.org", "wss://127.0.0.1/x", "wss://user:word@ear.example.org/"):
+            sound = api.TrackEgressRequest(room_name=ROOM, track_id="TR_mic", websocket_url=url)
+            assert await code(at.egress.start_track_egress(sound)) == "invalid_argument", url
+        sound = api.TrackEgressRequest(
+            room_name=ROOM, track_id="TR_mic", websocket_url="wss://ear.example.org/x?token=secret-key"
+        )
+        told_of = await at.egress.start_track_egress(sound)
+        assert told_of.track.websocket_url == "wss://ear.example.org/x?{tok...key}"
+        orders = await told(at.host, await broadcast_of(at))
+        films = {order.kind + order.key: order.view.film for order in orders.outputs}
+        assert films["rtmpvery-secret-key"] is None
+        assert films["hls"] == FilmOptions(layout="single", participant=person.id)
+        assert films["rtmpsecond-secret"] == FilmOptions(layout="single", tracks=["mic", "cam"])
+        assert films["websockettoken=secret-key"] == FilmOptions(layout="single", tracks=["mic"])
+        fourth = api.TrackCompositeEgressRequest(room_name=ROOM, video_track_id="TR_cam")
+        fourth.segment_outputs.append(PLAYLIST)
+        assert await code(at.egress.start_track_composite_egress(fourth)) == "resource_exhausted"
 
 
 async def test_a_stream_that_never_connects_fails(config: ControlConfig, dsn: str) -> None:

@@ -47,6 +47,7 @@ def deployed() -> Iterator[tuple[RunningServer, Network]]:
             livekit_keys=livekit_client.KEYS,
             http_host=net.server_address,
             embed_origins="https://app.example",
+            private_broadcasts="true",
         ) as server,
     ):
         asyncio.run(_set_up(server, net))

@@ -31,8 +31,9 @@ async def test_an_application_gets_files_of_its_room(deployment: Deployment) -> 
         egress = server.egress
         nowhere = api.RoomCompositeEgressRequest(room_name="nowhere", file_outputs=[file])
         assert await refused(egress.start_room_composite_egress(nowhere)) == "not_found"
-        pictures = api.RoomCompositeEgressRequest(room_name=ROOM, image_outputs=[api.ImageOutput()])
-        assert await refused(egress.start_room_composite_egress(pictures)) == "unimplemented"
+        bucket = api.EncodedFileOutput(filepath="meeting.mp4", s3=api.S3Upload(bucket="elsewhere"))
+        uploaded = api.RoomCompositeEgressRequest(room_name=ROOM, file_outputs=[bucket])
+        assert await refused(egress.start_room_composite_egress(uploaded)) == "unimplemented"
 
         await ada.publish()
         await eventually(lambda: bob.heard and bob.seen, 30)

@@ -44,6 +44,11 @@ class Network:
     server_address: str
 
     @property
+    def outer_address(self) -> str:
+        """The address of this process for the server."""
+        return self.server_address.rpartition(".")[0] + ".1"
+
+    @property
     def server_prefix(self) -> list[str]:
         return ["ip", "netns", "exec", self.server]
 

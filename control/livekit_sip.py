@@ -79,7 +79,12 @@ def encryption(*messages: Any) -> int:
 
 
 async def inbound_trunks(services: Services, connection: Connection) -> list[InboundTrunk]:
-    """Return the trunks through which applications accept calls."""
+    """Return the trunks through which applications accept calls; they are opened again only after a change."""
+    version = await livekit_sip.version(connection)
+    return await services.inbound_trunks.at(version, lambda: _inbound_trunks(services, connection))
+
+
+async def _inbound_trunks(services: Services, connection: Connection) -> list[InboundTrunk]:
     found = await of_kind(services, connection, "inbound")
     return [
         InboundTrunk(

@@ -25,6 +25,7 @@ from control.identity.passcodes import Passcodes
 from control.identity.passwords import Passwords
 from control.identity.sealing import Seal
 from control.identity.tokens import Tokens
+from control.latest import Latest
 from control.live_state import LiveState
 from control.livekit_keys import LiveKitKeys
 from control.mail import Mailer
@@ -40,6 +41,7 @@ from control.store.event_places import Places
 from foundation.part_tls import part_connector
 from objects.opening import open_recordings, open_store
 from objects.threads import Objects, threads
+from sfu.api.phone import InboundTrunk
 
 _POOL_CLOSE_SECONDS = 0.3
 _TASKS_CLOSE_SECONDS = 0.3
@@ -73,6 +75,9 @@ class Services:
     broadcast_seal: Seal
     ingress_seal: Seal
     livekit_keys: LiveKitKeys
+    inbound_trunks: Latest[list[InboundTrunk]]
+    dispatches_changed: asyncio.Event
+    """Set when a dispatch of an agent has been made or ended by this process."""
     images: Images
     probe: DatabaseProbe
     readiness: Readiness
@@ -152,6 +157,8 @@ async def open_services(config: ControlConfig, runtime: RuntimeSettings | None =
         broadcast_seal=Seal(loaded.derive("broadcast key")),
         ingress_seal=Seal(loaded.derive("ingress")),
         livekit_keys=LiveKitKeys(pool, config.livekit_keys, Seal(loaded.derive("livekit key"))),
+        inbound_trunks=Latest(),
+        dispatches_changed=asyncio.Event(),
         media=files,
         tasks=BackgroundTasks(),
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},

@@ -45,5 +45,10 @@ async def of_kind(connection: Connection, kind: Kind) -> list[SipRow]:
     return await connection.all(SipRow, "SELECT * FROM livekit_sip WHERE kind = $1 ORDER BY created_at, id", kind)
 
 
+async def version(connection: Connection) -> int:
+    """Return the number of the latest change of a trunk or a rule."""
+    return await connection.value(int, "SELECT coalesce(max(version), 0) FROM livekit_sip_version")
+
+
 async def count(connection: Connection) -> int:
     return await connection.value(int, "SELECT count(*) FROM livekit_sip")

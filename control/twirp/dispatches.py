@@ -82,6 +82,7 @@ async def create(caller: Caller, asked: "agent_dispatch.CreateAgentDispatchReque
             metadata=asked.metadata,
             attributes=dict(asked.attributes),
         )
+    caller.services.dispatches_changed.set()
     return _dispatch(row)
 
 
@@ -92,6 +93,7 @@ async def delete(caller: Caller, asked: "agent_dispatch.DeleteAgentDispatchReque
         row = None if meeting is None else await agent_jobs.end(connection, meeting, id_of(asked.dispatch_id))
     if row is None:
         raise TwirpError("not_found", "dispatch does not exist")
+    caller.services.dispatches_changed.set()
     return _dispatch(row)
 
 

@@ -194,10 +194,13 @@ class AgentDoor:
                 await agent_jobs.add(connection, meeting, asked.room.name, worker.name)
 
     async def run(self) -> None:
-        """Hand out jobs until cancelled. While the database is unreachable, wait for it."""
+        """Hand out jobs until cancelled, those of this process at once. If the database is unreachable, wait for it."""
+        changed = self._services.dispatches_changed
         try:
             while True:
-                await asyncio.sleep(_POLL_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), _POLL_SECONDS)
+                changed.clear()
                 if not self._workers:
                     continue
                 try:

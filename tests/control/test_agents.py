@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import jwt
+import pytest
 from livekit import api
 from livekit.protocol import agent
 
@@ -24,6 +25,32 @@ async def told(socket: aiohttp.ClientWebSocketResponse, kind: str) -> Any:
 
 async def say(socket: aiohttp.ClientWebSocketResponse, **message: Any) -> None:
     await socket.send_bytes(agent.WorkerMessage(**message).SerializeToString())
+
+
+async def test_what_is_dispatched_and_ended_here_is_told_at_once(
+    config: ControlConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.twirp.workers._POLL_SECONDS", 600)
+    config = dataclasses.replace(config, livekit_keys=signing_keys(KEYS), livekit_owner="Ada")
+    async with serving(config) as server, aiohttp.ClientSession() as session:
+        await People(session, server).user("ada")
+        lets_in = access_token("", "", video={"roomJoin": False, "agent": True})
+        headers = {"Authorization": f"Bearer {lets_in}"}
+        async with (
+            session.ws_connect(f"{server.url}/agent", headers=headers) as worker,
+            api.LiveKitAPI(server.url, KEY, SECRET) as lk,
+        ):
+            await say(worker, register=agent.RegisterWorkerRequest(agent_name="bot"))
+            await told(worker, "register")
+            made = await lk.agent_dispatch.create_dispatch(
+                api.CreateAgentDispatchRequest(room="Daily", agent_name="bot")
+            )
+            offered = (await told(worker, "availability")).job
+            yes = agent.AvailabilityResponse(job_id=offered.id, available=True, participant_identity="agent-1")
+            await say(worker, availability=yes)
+            await told(worker, "assignment")
+            await lk.agent_dispatch.delete_dispatch(made.id, "Daily")
+            assert (await told(worker, "termination")).job_id == offered.id
 
 
 async def test_a_worker_is_offered_what_is_dispatched(config: ControlConfig) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from control.database import Connection
+
+_NOTED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,8 @@ async def used(connection: Connection, key: str) -> str | None:
     row = await connection.one(LiveKitKeyRow, "SELECT * FROM livekit_keys WHERE id = $1", key)
     if row is None:
         return None
-    await connection.execute(
-        "UPDATE livekit_keys SET last_used_at = now() WHERE id = $1"
-        " AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
-        key,
-    )
+    if row.last_used_at is None or datetime.now(UTC) - row.last_used_at > _NOTED:
+        await connection.execute("UPDATE livekit_keys SET last_used_at = now() WHERE id = $1", key)
     return row.sealed_secret
 
 

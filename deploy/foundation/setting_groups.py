@@ -177,7 +177,12 @@ _RETENTION = Group(
             "combined videos created at the same time; 0: half the cores, -1: none here",
         ),
         Setting("private_webhooks", bool, False, "webhooks may call addresses in private networks, also by plain HTTP"),
-        Setting("private_broadcasts", bool, False, "broadcasts may go to RTMP servers in private networks"),
+        Setting(
+            "private_broadcasts",
+            bool,
+            False,
+            "broadcasts may go to private networks (RTMP, SRT, WebSocket)",
+        ),
         Setting("keep_segments_hours", float, 24.0, "hours before the segments of a finished recording are deleted"),
         Setting("keep_audit_days", int, None, "days before audit entries are deleted; unset: never", live=True),
     ),

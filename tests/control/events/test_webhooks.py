@@ -29,6 +29,7 @@ from parley.network import allocate_port
 from parley_client.webhooks import BadSignature, verify
 from tests.control.harness import Client, People, report, serving
 from tests.support.livekit_client import KEY, KEYS, SECRET, access_token
+from tests.support.waiting import eventually
 
 
 @dataclass
@@ -366,6 +367,39 @@ async def test_webhooks_of_livekit_are_read_by_its_own_receiver(
     assert (ended.egress_id, ended.error) == (started.egress_id, "nobody was in the room")
     assert ended.room_composite.file_outputs[0].filepath == "day.mp4"
     assert (listed.status, listed.file_results) == (api.EgressStatus.EGRESS_ABORTED, [])
+
+
+async def test_a_key_made_by_rest_signs_until_it_is_revoked(
+    config: ControlConfig, receiver: Receiver, dsn: str
+) -> None:
+    changed = replace(config, allow_private_webhooks=True, livekit_owner="Ada")
+    async with serving(changed) as server, aiohttp.ClientSession() as session:
+        ada = await People(session, server).user("ada")
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE users SET role = 'admin'")
+        await connection.close()
+        key = await ada.ok("POST", "/api/v1/admin/livekit-keys", {"name": "shop"})
+        hook = {"url": receiver.url, "all_meetings": True, "livekit_key": key["id"]}
+        made = await ada.ok("POST", "/api/v1/webhooks", hook)
+        async with api.LiveKitAPI(server.url, key["id"], key["secret"]) as application:
+            room = await application.room.create_room(api.CreateRoomRequest(name="Daily"))
+        meeting = room.sid.removeprefix("RM_")
+        await report(ada, {"kind": "room_opened", "room": meeting, "at": 1}, n=1)
+        await receiver.wait_for(1)
+        headers, body = receiver.got[0]
+        verifier = api.TokenVerifier(key["id"], key["secret"])
+        event = api.WebhookReceiver(verifier).receive(body.decode(), headers["Authorization"])
+        assert (event.event, event.room.name) == ("room_started", "Daily")
+        await ada.ok("DELETE", f"/api/v1/admin/livekit-keys/{key['id']}")
+        await report(ada, {"kind": "room_closed", "room": meeting, "at": 2}, n=2)
+        path = f"/api/v1/webhooks/{made['id']}/deliveries"
+
+        async def refused() -> str:
+            rows = (await ada.ok("GET", path))["deliveries"]
+            return str(rows[0]["last_error"] or "") if len(rows) == 2 else ""
+
+        assert "key" in await eventually(refused)
+    assert len(receiver.got) == 1
 
 
 async def livekit_participant(dsn: str, meeting: str) -> str:

@@ -36,7 +36,7 @@ async def list_sessions(call: Call, query: SessionQuery) -> Sessions:
     async with call.services.pool.acquire() as connection:
         rows = await sessions.of_user(connection, call.user.user)
     own = [Session.from_row(row, current=row.id == call.user.session) for row in rows]
-    page, following = cut(Session, own, query)
+    page, following = cut(Session, own, query, searched=("user_agent", "address"))
     return Sessions(sessions=page, next=following)
 
 

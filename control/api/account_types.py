@@ -40,10 +40,11 @@ class Sessions(Answer, frozen=True, kw_only=True):
 
 
 class SessionQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sort` is a field of the entries; a minus reverses the order."""
+    """`search` matches the browser and the address. `sort` is a field of the entries; a minus reverses the order."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
     sort: Literal["created_at", "-created_at", "last_used_at", "-last_used_at"] = "-last_used_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class CreateApiKey(Body, frozen=True, kw_only=True):

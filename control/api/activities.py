@@ -135,7 +135,7 @@ async def set_timer(call: Call, meeting: str, body: SetTimer) -> Done:
 
 @endpoints.route("GET", f"{_PATH}/activities", Access.PARTICIPANT, answer=Activities)
 async def list_activities(call: Call, meeting: str) -> Activities:
-    """Return the meeting's polls and questions."""
+    """Return the meeting's polls (at most 50) and questions (at most 500), all at once."""
     reader = call.standing.participant.id if call.standing.participant is not None else None
     async with call.services.pool.acquire() as connection:
         polls = await activities.polls(connection, meeting, reader)

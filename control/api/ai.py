@@ -53,7 +53,7 @@ async def get_ai_info(call: Call) -> AiInfo:
 
 @endpoints.route("GET", "/api/v1/ai/streams", Access.ADMIN, answer=AiStreams)
 async def list_ai_streams(call: Call) -> AiStreams:
-    """List the tracks that inference is receiving."""
+    """List the tracks that inference is receiving, all at once: a server analyses a limited number."""
     return await _ask(call, "streams", AiStreams)
 
 
@@ -105,7 +105,7 @@ async def make_thumbnail(call: Call, body: AboutFile) -> Job:
 
 @endpoints.route("GET", "/api/v1/ai/results/<file>", Access.USER, answer=KeptResults)
 async def list_results(call: Call, file: str) -> KeptResults:
-    """List the results of one of the caller's files, oldest first."""
+    """List the results of one of the caller's files, oldest first and all at once: at most one of each kind."""
     async with call.services.pool.acquire() as connection:
         await _own_file(call, connection, file)
     try:

@@ -57,7 +57,7 @@ async def get_stream(call: Call, stream: str) -> TrackAnalysis:
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/analysis", Access.PARTICIPANT, answer=Analysed)
 async def list_analysed(call: Call, meeting: str) -> Analysed:
-    """Return the analysis of the meeting's tracks: all of them for hosts, their own for others."""
+    """Return the analysis of the tracks in the room, all at once: everybody's for hosts, their own for others."""
     own = call.standing.participant.id if call.standing.participant else None
     streams = [
         one

@@ -96,7 +96,7 @@ class Breakouts(Answer, frozen=True, kw_only=True):
 
 @endpoints.route("GET", _PATH, Access.PARTICIPANT, answer=Breakouts)
 async def list_breakouts(call: Call, meeting: str) -> Breakouts:
-    """List the breakout rooms and their assignments."""
+    """List the breakout rooms (at most 50) and their assignments, all at once."""
     async with call.services.pool.acquire() as connection:
         return await _listed(call, connection, meeting)
 

@@ -70,7 +70,10 @@ async def edit_caption(call: Call, recording: str, utterance: str, body: EditCap
     answer=CaptionVersions,
 )
 async def list_caption_versions(call: Call, recording: str, utterance: str) -> CaptionVersions:
-    """List the texts of a caption, latest first, with who wrote each and when; version 0 is the recogniser's."""
+    """List the texts of a caption, latest first and all at once (at most 50), with who wrote each and when.
+
+    Version 0 is the recogniser's.
+    """
     return await _versions(call, utterance)
 
 

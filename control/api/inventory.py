@@ -113,10 +113,11 @@ class StorageQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class NodeQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sort` is a field of the entries; a minus reverses the order."""
+    """`search` matches part of the name. `sort` is a field of the entries; a minus reverses the order."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
     sort: Literal["node", "-node", "cpu", "-cpu", "rooms", "-rooms", "participants", "-participants"] = "node"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 @endpoints.route("GET", "/api/v1/admin/api-keys", Access.ADMIN, query=NamedQuery, answer=OwnedKeys)
@@ -175,5 +176,5 @@ async def list_nodes(call: Call, query: NodeQuery) -> SfuNodes:
         )
         for record in registry.known().values()
     ]
-    nodes, following = cut(SfuNode, known, query, "node")
+    nodes, following = cut(SfuNode, known, query, "node", searched=("node",))
     return SfuNodes(nodes=nodes, next=following)

@@ -34,7 +34,7 @@ async def list_visits(call: Call, meeting: str, query: VisitQuery) -> Visits:
     """List visits to the room, newest first."""
     window = window_of(query, VisitRow)
     async with call.services.pool.acquire() as connection:
-        rows = await visits.of_meeting(connection, meeting, window)
+        rows = await visits.of_meeting(connection, meeting, window, query.search)
     page, following = page_of(rows, query)
     return Visits(visits=[_visit(row) for row in page], next=following)
 
@@ -54,7 +54,7 @@ async def list_open_visits(call: Call, query: VisitQuery) -> Visits:
     """List the open visits of all rooms, newest first."""
     window = window_of(query, VisitRow)
     async with call.services.pool.acquire() as connection:
-        rows = await visits.open_ones(connection, window)
+        rows = await visits.open_ones(connection, window, query.search)
     page, following = page_of(rows, query)
     return Visits(visits=[_visit(row) for row in page], next=following)
 
@@ -73,7 +73,7 @@ async def list_live_rooms(call: Call, query: LiveRoomQuery) -> LiveRooms:
     """List the live rooms, the oldest first."""
     window = window_of(query, LiveRoomRow, "meeting_id")
     async with call.services.pool.acquire() as connection:
-        rows = await visits.live_rooms(connection, window)
+        rows = await visits.live_rooms(connection, window, query.search)
     page, following = page_of(rows, query, "meeting_id")
     return LiveRooms(rooms=[LiveRoom.from_row(row, meeting=row.meeting_id) for row in page], next=following)
 

@@ -27,17 +27,22 @@ class Visits(Answer, frozen=True, kw_only=True):
 
 
 class VisitQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sort` is a field of the entries; a minus reverses the order."""
+    """`search` matches part of the participant's name or id, of the node, or in a list of all rooms, the meeting's id.
+
+    `sort` is a field of the entries; a minus reverses the order.
+    """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
     sort: Literal["joined_at", "-joined_at"] = "-joined_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class LiveRoomQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sort` is a field of the entries; a minus reverses the order."""
+    """`search` matches the meeting's title and id, and the node. `sort` is a field; a minus reverses the order."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
     sort: Literal["opened_at", "-opened_at", "title", "-title", "participants", "-participants"] = "opened_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Closed(Answer, frozen=True, kw_only=True):

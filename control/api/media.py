@@ -189,7 +189,7 @@ async def delete_avatar(call: Call) -> Done:
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/avatars", Access.PARTICIPANT, answer=Avatars)
 async def list_avatars(call: Call, meeting: str) -> Avatars:
-    """List the pictures of a meeting's participants: those who are present first, then the newest others."""
+    """List up to 500 pictures of participants, all at once: of those who are present first, then the newest others."""
     async with call.services.pool.acquire() as connection:
         rows = await media.avatars(connection, meeting, _MAX_AVATARS)
     return Avatars(

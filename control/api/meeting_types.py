@@ -112,9 +112,18 @@ class UpcomingMeeting(Answer, frozen=True, kw_only=True):
     meeting: Meeting
     next_start: Time
 
+    @property
+    def id(self) -> str:
+        return self.meeting.id
+
+    @property
+    def title(self) -> str:
+        return self.meeting.title
+
 
 class UpcomingMeetings(Answer, frozen=True, kw_only=True):
     meetings: list[UpcomingMeeting]
+    next: str | None
 
 
 class RoomState(Answer, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from control.api.meeting_types import (
     UpdateMeeting,
     WebTransport,
 )
-from control.api.paging import PageQuery, page_of, window_of
+from control.api.paging import PageQuery, cut, page_of, window_of
 from control.api.types import Done, MeetingStatus
 from control.auth.access import Access, Standing
 from control.config import ControlConfig
@@ -34,6 +34,14 @@ from control.store.meetings import MeetingRow, Plan
 from control.store.participants import Role
 
 endpoints = Endpoints("meetings", scope="meetings")
+
+
+class UpcomingQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`search` matches part of the title. `sort` is a field of the entries; a minus reverses the order."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+    sort: Literal["next_start", "-next_start"] = "next_start"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class ListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,9 +131,9 @@ async def list_past_meetings(call: Call, query: ListQuery) -> MeetingPage:
     return await _page(call, query, over=True)
 
 
-@endpoints.route("GET", "/api/v1/my/meetings/upcoming", Access.USER, answer=UpcomingMeetings)
-async def list_upcoming_meetings(call: Call) -> UpcomingMeetings:
-    """List the caller's planned meetings by their next start, recurring ones included."""
+@endpoints.route("GET", "/api/v1/my/meetings/upcoming", Access.USER, query=UpcomingQuery, answer=UpcomingMeetings)
+async def list_upcoming_meetings(call: Call, query: UpcomingQuery) -> UpcomingMeetings:
+    """List the caller's planned meetings by their next start, recurring ones included; at most the first 500."""
     async with call.services.pool.acquire() as connection:
         rows = await meetings.scheduled_of(connection, call.user.user)
     now = datetime.now(UTC)
@@ -134,7 +142,8 @@ async def list_upcoming_meetings(call: Call) -> UpcomingMeetings:
         for row in rows
         if (start := schedule.next_start(row.meeting, now)) is not None
     ]
-    return UpcomingMeetings(meetings=sorted(upcoming, key=lambda one: one.next_start))
+    page, following = cut(UpcomingMeeting, upcoming, query)
+    return UpcomingMeetings(meetings=page, next=following)
 
 
 async def _page(call: Call, query: ListQuery, *, over: bool) -> MeetingPage:

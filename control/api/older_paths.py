@@ -48,7 +48,7 @@ async def get_recording_status(call: Call, recording: str) -> Recording:
 
 @of_recordings.route("GET", "/api/v1/recording/list", Access.USER, answer=Recordings)
 async def list_own_recordings(call: Call) -> Recordings:
-    """List the recordings that the caller may access."""
+    """List the newest 500 recordings that the caller may access, all at once."""
     return await recordings.list_recordings(call, RecordingQuery())
 
 

@@ -17,6 +17,7 @@ from control.store.window import Window
 
 Row = TypeVar("Row")
 Entry = TypeVar("Entry", bound=Answer)
+_NAMES = ("name", "title", "url")
 _INTEGERS = range(-(2**63), 2**63)
 
 
@@ -48,10 +49,11 @@ class NamedListQuery(NamedQuery, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class LinkQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sort` is a field of the entries; a minus reverses the order."""
+    """`search` matches part of a file's name or of a domain. `sort` is a field of the entries; a minus reverses it."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 200
     sort: Literal["created_at", "-created_at", "expires_at", "-expires_at"] = "-created_at"
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 def window_of(query: PageQuery, kind: type, key: str = "id") -> Window:
@@ -79,15 +81,15 @@ def page_of(
 
 
 def cut(
-    kind: type[Entry], entries: Sequence[Entry], query: PageQuery, key: str = "id"
+    kind: type[Entry], entries: Sequence[Entry], query: PageQuery, key: str = "id", searched: Sequence[str] = _NAMES
 ) -> tuple[list[Entry], str | None]:
     """Return a page of a whole list, and the cursor of the next page. Entries without a value come first.
 
-    With `search`, the page is one of the entries in whose `name`, `title` or `url` it occurs.
+    With `search`, the page is one of the entries in which it occurs in a field that is `searched`.
     """
     window = window_of(query, kind, key)
     search = getattr(query, "search", "").casefold()
-    found = [entry for entry in entries if search in _named(entry)] if search else entries
+    found = [entry for entry in entries if search in _text(entry, searched)] if search else entries
 
     def rank(value: Any, unique: Any) -> tuple[bool, Any, Any]:
         return value is not None, value.casefold() if isinstance(value, str) else value, unique
@@ -102,8 +104,8 @@ def cut(
     return page_of(ordered, query, key)
 
 
-def _named(entry: Answer) -> str:
-    return next((str(getattr(entry, name)) for name in ("name", "title", "url") if hasattr(entry, name)), "").casefold()
+def _text(entry: Answer, searched: Sequence[str]) -> str:
+    return "\n".join(str(getattr(entry, name)) for name in searched if getattr(entry, name, None)).casefold()
 
 
 def _encode(sort: str, value: Any, key: Any) -> str:
@@ -115,7 +117,10 @@ def _decode(cursor: str, sort: str, kind: type, column: str, key: str) -> tuple[
     try:
         encoded = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
         fields = msgspec.json.decode(encoded, type=tuple[str, Any, Any])
-        known, after = fields[0], [msgspec.convert(fields[1], hints[column]), msgspec.convert(fields[2], hints[key])]
+        known, after = (
+            fields[0],
+            [msgspec.convert(fields[1], hints[column]), msgspec.convert(fields[2], hints.get(key, str))],
+        )
     except (ValueError, msgspec.MsgspecError) as error:
         raise _invalid() from error
     if known != sort or not all(map(_is_storable, after)):

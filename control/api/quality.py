@@ -15,11 +15,15 @@ endpoints = Endpoints("quality", scope="meetings")
 
 
 class QualityQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`participant` selects the rows of one. `sort` is a field of the entries; a minus reverses the order."""
+    """`participant` selects the rows of one, `search` those of participants by name.
+
+    `sort` is a field of the entries; a minus reverses the order.
+    """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
     sort: Literal["id", "-id"] = "-id"
     participant: str | None = None
+    search: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class TrackQuality(Answer, frozen=True, kw_only=True):
@@ -66,7 +70,7 @@ async def read_quality(call: Call, meeting: str, query: QualityQuery) -> Quality
     """Return media quality, newest first: one row per participant and minute, and one when the participant leaves."""
     window = window_of(query, QualityRow)
     async with call.services.pool.acquire() as connection:
-        rows = await quality.page(connection, meeting, query.participant, window)
+        rows = await quality.page(connection, meeting, query.participant, window, query.search)
     page, following = page_of(rows, query)
     return QualityLog(measured=[_quality(row) for row in page], next=following)
 

@@ -189,7 +189,7 @@ async def order_film(call: Call, recording: str, body: FilmOptions) -> Film:
 
 @endpoints.route("GET", "/api/v1/recordings/<recording>/films", Access.RECORDING, answer=Films)
 async def list_films(call: Call, recording: str) -> Films:
-    """List the combined videos ordered for a recording, newest first."""
+    """List the combined videos ordered for a recording, newest first and all at once: there are at most 20."""
     async with call.services.pool.acquire() as connection:
         return Films(films=[_film(row, job) for row, job in await films.ordered(connection, recording)])
 

@@ -57,7 +57,7 @@ class Stored(Answer, frozen=True, kw_only=True):
 
 @endpoints.route("GET", _PATH, Access.PARTICIPANT, query=DocumentQuery, answer=DocumentUpdates)
 async def read_document(call: Call, meeting: str, query: DocumentQuery) -> DocumentUpdates:
-    """Return the updates of the meeting's shared document."""
+    """Return the updates of the meeting's shared document, all at once from `after` on, since they belong together."""
     async with call.services.pool.acquire() as connection:
         rows = await documents.updates(connection, meeting, query.after)
     return DocumentUpdates(updates=[DocumentUpdate(id=row.id, update=row.data) for row in rows])

@@ -115,7 +115,7 @@ async def list_links(call: Call, recording: str, query: LinkQuery) -> SharedLink
     """List the valid links of the recording."""
     async with call.services.pool.acquire() as connection:
         rows = await links.of_recording(connection, recording)
-    page, following = cut(SharedLink, [_public(row) for row in rows], query)
+    page, following = cut(SharedLink, [_public(row) for row in rows], query, searched=("domains",))
     return SharedLinks(links=page, next=following)
 
 

@@ -191,7 +191,7 @@ async def _make(call: Call, target: Target, seconds: int) -> SignedLink:
 async def _list(call: Call, target: Target, user: str | None, query: LinkQuery) -> SignedLinks:
     async with call.services.pool.acquire() as connection:
         rows = await signed_links.of_target(connection, target, user)
-    page, following = cut(SignedLink, [_public(call, row) for row in rows], query)
+    page, following = cut(SignedLink, [_public(call, row) for row in rows], query, searched=("name",))
     return SignedLinks(links=page, next=following)
 
 

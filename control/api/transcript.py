@@ -30,7 +30,7 @@ _MAX_CAPTIONS = 20_000
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/captions", Access.TEXT, query=CaptionQuery, answer=Captions)
 async def list_captions(call: Call, meeting: str, query: CaptionQuery) -> Captions:
-    """Return the captions in the order of the meeting clock; with `search`, only those that match."""
+    """Return up to 20,000 captions, all at once in the order of the meeting clock; with `search`, those that match."""
     return Captions(captions=[caption_line(row) for row in await _captions(call, meeting, query.search)])
 
 

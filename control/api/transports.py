@@ -43,7 +43,7 @@ async def open_receiver(call: Call, meeting: str, body: ReceiveTransport) -> Tra
 
 @endpoints.route("GET", _PATH, Access.HOST, answer=Transports)
 async def list_transports(call: Call, meeting: str) -> Transports:
-    """List the open transports with their traffic."""
+    """List the open transports with their traffic, all at once: a meeting has a limited number."""
     client = await _client(call, meeting)
     return await client.list() if client is not None else Transports(transports=[])
 

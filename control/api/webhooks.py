@@ -163,7 +163,7 @@ async def delete_webhook(call: Call, webhook: str) -> Done:
 
 @endpoints.route("GET", "/api/v1/webhooks/kinds", Access.USER, answer=EventKinds)
 async def list_event_kinds(call: Call) -> EventKinds:
-    """List the kinds of events, with the version and the JSON Schema of each."""
+    """List all kinds of events at once, with the version and the JSON Schema of each."""
     known = sorted((catalogue.KINDS | catalogue.ONLY_WEBHOOKS).items())
     return EventKinds(
         kinds=[

@@ -40,13 +40,18 @@ async def add(connection: Connection, fact: QualityMeasured, at: datetime) -> No
     )
 
 
-async def page(connection: Connection, meeting: str, participant: str | None, window: Window) -> list[QualityRow]:
-    """Return a page of the rows of a meeting, or of one participant."""
+async def page(
+    connection: Connection, meeting: str, participant: str | None, window: Window, search: str = ""
+) -> list[QualityRow]:
+    """Return a page of the rows of a meeting, or of one participant, or of those in whose names `search` occurs."""
     return await rows(
         connection,
         QualityRow,
-        "SELECT * FROM participant_quality WHERE meeting_id = $1 AND ($2::text IS NULL OR participant_id = $2)",
+        "SELECT q.*, p.name FROM participant_quality q JOIN meeting_participants p ON p.id = q.participant_id"
+        " WHERE q.meeting_id = $1 AND ($2::text IS NULL OR q.participant_id = $2)",
         window,
         meeting,
         participant,
+        search=search,
+        searched=("name", "participant_id"),
     )

@@ -38,16 +38,24 @@ class TrackRow:
     published_at: datetime
 
 
-async def of_meeting(connection: Connection, meeting: str, window: Window) -> list[VisitRow]:
-    return await rows(connection, VisitRow, "SELECT * FROM signaling_sessions WHERE meeting_id = $1", window, meeting)
+_NAMED = "SELECT s.*, p.name FROM signaling_sessions s JOIN meeting_participants p ON p.id = s.participant_id"
+_SEARCHED = ("name", "participant_id", "node")
+
+
+async def of_meeting(connection: Connection, meeting: str, window: Window, search: str = "") -> list[VisitRow]:
+    """Return visits to a meeting's room, by participants or to nodes in whose names `search` occurs."""
+    query = f"{_NAMED} WHERE s.meeting_id = $1"
+    return await rows(connection, VisitRow, query, window, meeting, search=search, searched=_SEARCHED)
 
 
 async def by_id(connection: Connection, visit: int) -> VisitRow | None:
     return await connection.one(VisitRow, "SELECT * FROM signaling_sessions WHERE id = $1", visit)
 
 
-async def open_ones(connection: Connection, window: Window) -> list[VisitRow]:
-    return await rows(connection, VisitRow, "SELECT * FROM signaling_sessions WHERE left_at IS NULL", window)
+async def open_ones(connection: Connection, window: Window, search: str = "") -> list[VisitRow]:
+    """Return the open visits, by participants, to nodes or to meetings in whose names `search` occurs."""
+    query = f"{_NAMED} WHERE s.left_at IS NULL"
+    return await rows(connection, VisitRow, query, window, search=search, searched=(*_SEARCHED, "meeting_id"))
 
 
 async def close_orphans(connection: Connection) -> int:
@@ -85,8 +93,17 @@ async def node_of(connection: Connection, meeting: str, participant: str) -> str
     return None if found is None else str(found)
 
 
-async def live_rooms(connection: Connection, window: Window) -> list[LiveRoomRow]:
-    return await rows(connection, LiveRoomRow, "SELECT * FROM active_meeting_statistics", window, key="meeting_id")
+async def live_rooms(connection: Connection, window: Window, search: str = "") -> list[LiveRoomRow]:
+    """Return the live rooms in whose title, id or node `search` occurs."""
+    return await rows(
+        connection,
+        LiveRoomRow,
+        "SELECT * FROM active_meeting_statistics",
+        window,
+        key="meeting_id",
+        search=search,
+        searched=("title", "meeting_id", "node"),
+    )
 
 
 async def tracks(connection: Connection, meeting: str) -> list[TrackRow]:

@@ -1,5 +1,6 @@
 """Pages of lists: the order of the rows, and the row after which a page begins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +40,23 @@ class Window:
 
 
 async def rows(
-    connection: Connection, kind: type[Row], query: str, window: Window, *values: Any, key: str = "id"
+    connection: Connection,
+    kind: type[Row],
+    query: str,
+    window: Window,
+    *values: Any,
+    key: str = "id",
+    search: str = "",
+    searched: Sequence[str] = (),
 ) -> list[Row]:
-    """Return the rows of a page of a query, and one more if another page follows."""
+    """Return the rows of a page of a query, and one more if another page follows.
+
+    With `search`, these are rows in which it occurs in a column that is `searched`.
+    """
+    if search:
+        text = f"lower(concat_ws(E'\\n', {', '.join(searched)}))"
+        query = f"SELECT * FROM ({query}) found WHERE position(lower(${len(values) + 1}) IN {text}) > 0"  # noqa: S608
+        values = (*values, search)
     condition, order = window.follows(window.column, key, len(values) + 1), window.order(window.column, key)
     paged = f"SELECT * FROM ({query}) listed WHERE {condition} {order}"  # noqa: S608  a declared column
     return await connection.all(kind, paged, *values, *window.values)

@@ -68,9 +68,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
     ) -> types.Sessions:
         """List the account's sessions."""
-        return self._loop.run(self._rest.list_sessions(limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(self._rest.list_sessions(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_sessions(
         self,
@@ -78,9 +79,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.Session]:
         """Yield the entries of `list_sessions` from all pages."""
-        yield from self._loop.each(self._rest.iterate_sessions(limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(self._rest.iterate_sessions(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def revoke_session(self, session: str) -> types.Done:
         """End one of the account's sessions."""
@@ -386,9 +388,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+        search: str | None = None,
     ) -> types.SfuNodes:
         """List the sfu nodes."""
-        return self._loop.run(self._rest.list_nodes(limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(self._rest.list_nodes(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_nodes(
         self,
@@ -396,9 +399,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.SfuNode]:
         """Yield the entries of `list_nodes` from all pages."""
-        yield from self._loop.each(self._rest.iterate_nodes(limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(self._rest.iterate_nodes(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def list_livekit_keys(
         self,
@@ -487,7 +491,9 @@ class BlockingRest:
         return self._loop.run(self._rest.delete_avatar())
 
     def list_avatars(self, meeting: str) -> types.Avatars:
-        """List the pictures of a meeting's participants: those who are present first, then the newest others."""
+        """List up to 500 pictures of participants, all at once: of those who are present first,
+        then the newest others.
+        """
         return self._loop.run(self._rest.list_avatars(meeting))
 
     def get_avatar(self, user: str) -> bytes:
@@ -554,9 +560,29 @@ class BlockingRest:
             self._rest.iterate_past_meetings(limit=limit, cursor=cursor, sort=sort, search=search, status=status)
         )
 
-    def list_upcoming_meetings(self) -> types.UpcomingMeetings:
-        """List the caller's planned meetings by their next start, recurring ones included."""
-        return self._loop.run(self._rest.list_upcoming_meetings())
+    def list_upcoming_meetings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-next_start", "next_start"] | None = None,
+        search: str | None = None,
+    ) -> types.UpcomingMeetings:
+        """List the caller's planned meetings by their next start, recurring ones included; at most the first 500."""
+        return self._loop.run(self._rest.list_upcoming_meetings(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_upcoming_meetings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-next_start", "next_start"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.UpcomingMeeting]:
+        """Yield the entries of `list_upcoming_meetings` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_upcoming_meetings(limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def get_meeting_summary(self, meeting: str) -> types.MeetingSummary:
         """Return the part of a meeting that anyone who knows its id may see."""
@@ -683,7 +709,7 @@ class BlockingRest:
         return self._loop.run(self._rest.deny_from_lobby(meeting, entry))
 
     def list_breakouts(self, meeting: str) -> types.Breakouts:
-        """List the breakout rooms and their assignments."""
+        """List the breakout rooms (at most 50) and their assignments, all at once."""
         return self._loop.run(self._rest.list_breakouts(meeting))
 
     def create_breakouts(self, meeting: str, body: types.CreateBreakouts) -> types.Breakouts:
@@ -715,7 +741,7 @@ class BlockingRest:
         return self._loop.run(self._rest.set_timer(meeting, body))
 
     def list_activities(self, meeting: str) -> types.Activities:
-        """Return the meeting's polls and questions."""
+        """Return the meeting's polls (at most 50) and questions (at most 500), all at once."""
         return self._loop.run(self._rest.list_activities(meeting))
 
     def create_poll(self, meeting: str, body: types.NewPoll) -> types.Done:
@@ -751,7 +777,9 @@ class BlockingRest:
         return self._loop.run(self._rest.delete_question(meeting, question))
 
     def read_document(self, meeting: str, *, after: int | None = None) -> types.DocumentUpdates:
-        """Return the updates of the meeting's shared document."""
+        """Return the updates of the meeting's shared document, all at once from `after` on, since
+        they belong together.
+        """
         return self._loop.run(self._rest.read_document(meeting, after=after))
 
     def write_document(self, meeting: str, body: types.NewUpdate) -> types.Stored:
@@ -915,7 +943,7 @@ class BlockingRest:
         return self._loop.run(self._rest.order_film(recording, body))
 
     def list_films(self, recording: str) -> types.Films:
-        """List the combined videos ordered for a recording, newest first."""
+        """List the combined videos ordered for a recording, newest first and all at once: there are at most 20."""
         return self._loop.run(self._rest.list_films(recording))
 
     def delete_film(self, recording: str, film: str) -> types.Done:
@@ -927,7 +955,9 @@ class BlockingRest:
         return self._loop.run(self._rest.hold_recording(recording, body))
 
     def list_captions(self, meeting: str, *, search: str | None = None) -> types.Captions:
-        """Return the captions in the order of the meeting clock; with `search`, only those that match."""
+        """Return up to 20,000 captions, all at once in the order of the meeting clock; with
+        `search`, those that match.
+        """
         return self._loop.run(self._rest.list_captions(meeting, search=search))
 
     def get_webvtt(self, meeting: str) -> bytes:
@@ -1005,7 +1035,7 @@ class BlockingRest:
         return self._loop.run(self._rest.delete_webhook(webhook))
 
     def list_event_kinds(self) -> types.EventKinds:
-        """List the kinds of events, with the version and the JSON Schema of each."""
+        """List all kinds of events at once, with the version and the JSON Schema of each."""
         return self._loop.run(self._rest.list_event_kinds())
 
     def rotate_webhook_secret(self, webhook: str) -> types.Webhook:
@@ -1119,9 +1149,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> types.SharedLinks:
         """List the valid links of the recording."""
-        return self._loop.run(self._rest.list_links(recording, limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(self._rest.list_links(recording, limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_links(
         self,
@@ -1130,9 +1161,12 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.SharedLink]:
         """Yield the entries of `list_links` from all pages."""
-        yield from self._loop.each(self._rest.iterate_links(recording, limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(
+            self._rest.iterate_links(recording, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def delete_link(self, recording: str, link: str) -> types.Done:
         """Delete a link. It stops working at once."""
@@ -1169,7 +1203,7 @@ class BlockingRest:
         return self._loop.run(self._rest.edit_caption(recording, utterance, body))
 
     def list_caption_versions(self, recording: str, utterance: str) -> types.CaptionVersions:
-        """List the texts of a caption, latest first, with who wrote each and when; version 0 is the recogniser's."""
+        """List the texts of a caption, latest first and all at once (at most 50), with who wrote each and when."""
         return self._loop.run(self._rest.list_caption_versions(recording, utterance))
 
     def sign_file(self, file: str, body: types.SignFile) -> types.SignedLink:
@@ -1183,9 +1217,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> types.SignedLinks:
         """List the links of a file: all of them for its owner and hosts, their own for others."""
-        return self._loop.run(self._rest.list_file_links(file, limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(self._rest.list_file_links(file, limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_file_links(
         self,
@@ -1194,9 +1229,12 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.SignedLink]:
         """Yield the entries of `list_file_links` from all pages."""
-        yield from self._loop.each(self._rest.iterate_file_links(file, limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(
+            self._rest.iterate_file_links(file, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def delete_file_link(self, file: str, media_link: str) -> types.Done:
         """Delete a link. Its creator, the file's owner and hosts may do this."""
@@ -1217,9 +1255,12 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> types.SignedLinks:
         """List the links that open files of a recording."""
-        return self._loop.run(self._rest.list_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(
+            self._rest.list_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def iterate_recording_file_links(
         self,
@@ -1228,10 +1269,11 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.SignedLink]:
         """Yield the entries of `list_recording_file_links` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort)
+            self._rest.iterate_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort, search=search)
         )
 
     def delete_recording_file_link(self, recording: str, file_link: str) -> types.Done:
@@ -1358,6 +1400,44 @@ class BlockingRest:
         """Return the playlist of an HLS output, or a segment. Anyone with the link may watch."""
         return self._loop.run(self._rest.watch_broadcast(watch, piece))
 
+    def list_broadcast_images(
+        self,
+        meeting: str,
+        output: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.BroadcastImages:
+        """Return the images that an output has stored."""
+        return self._loop.run(
+            self._rest.list_broadcast_images(meeting, output, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
+
+    def iterate_broadcast_images(
+        self,
+        meeting: str,
+        output: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.BroadcastImage]:
+        """Yield the entries of `list_broadcast_images` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_broadcast_images(meeting, output, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
+
+    def delete_broadcast_images(self, meeting: str, output: str) -> types.Done:
+        """Delete the images that an output has stored so far."""
+        return self._loop.run(self._rest.delete_broadcast_images(meeting, output))
+
+    def get_broadcast_image(self, meeting: str, output: str, name: str) -> bytes:
+        """Return an image."""
+        return self._loop.run(self._rest.get_broadcast_image(meeting, output, name))
+
     def open_sender(self, meeting: str, body: types.SendTransport) -> types.TransportInfo:
         """Send a track to an address as plain RTP or SRTP. The response's `sdp` is for the receiver."""
         return self._loop.run(self._rest.open_sender(meeting, body))
@@ -1367,7 +1447,7 @@ class BlockingRest:
         return self._loop.run(self._rest.open_receiver(meeting, body))
 
     def list_transports(self, meeting: str) -> types.Transports:
-        """List the open transports with their traffic."""
+        """List the open transports with their traffic, all at once: a meeting has a limited number."""
         return self._loop.run(self._rest.list_transports(meeting))
 
     def close_transport(self, meeting: str, transport: str) -> types.Done:
@@ -1397,7 +1477,7 @@ class BlockingRest:
         return self._loop.run(self._rest.get_ai_info())
 
     def list_ai_streams(self) -> types.AiStreams:
-        """List the tracks that inference is receiving."""
+        """List the tracks that inference is receiving, all at once: a server analyses a limited number."""
         return self._loop.run(self._rest.list_ai_streams())
 
     def get_ai_stats(self) -> types.AiStats:
@@ -1433,7 +1513,7 @@ class BlockingRest:
         return self._loop.run(self._rest.make_thumbnail(body))
 
     def list_results(self, file: str) -> types.KeptResults:
-        """List the results of one of the caller's files, oldest first."""
+        """List the results of one of the caller's files, oldest first and all at once: at most one of each kind."""
         return self._loop.run(self._rest.list_results(file))
 
     def get_job(self, job: str) -> types.Job:
@@ -1461,7 +1541,7 @@ class BlockingRest:
         return self._loop.run(self._rest.get_stream(stream))
 
     def list_analysed(self, meeting: str) -> types.Analysed:
-        """Return the analysis of the meeting's tracks: all of them for hosts, their own for others."""
+        """Return the analysis of the tracks in the room, all at once: everybody's for hosts, their own for others."""
         return self._loop.run(self._rest.list_analysed(meeting))
 
     def list_visits(
@@ -1471,9 +1551,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> types.Visits:
         """List visits to the room, newest first."""
-        return self._loop.run(self._rest.list_visits(meeting, limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(self._rest.list_visits(meeting, limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_visits(
         self,
@@ -1482,9 +1563,12 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.Visit]:
         """Yield the entries of `list_visits` from all pages."""
-        yield from self._loop.each(self._rest.iterate_visits(meeting, limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(
+            self._rest.iterate_visits(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def list_peers(
         self,
@@ -1540,12 +1624,15 @@ class BlockingRest:
         cursor: str | None = None,
         sort: Literal["-id", "id"] | None = None,
         participant: str | None = None,
+        search: str | None = None,
     ) -> types.QualityLog:
         """Return media quality, newest first: one row per participant and minute, and one when the
         participant leaves.
         """
         return self._loop.run(
-            self._rest.read_quality(meeting, limit=limit, cursor=cursor, sort=sort, participant=participant)
+            self._rest.read_quality(
+                meeting, limit=limit, cursor=cursor, sort=sort, participant=participant, search=search
+            )
         )
 
     def iterate_quality(
@@ -1556,10 +1643,13 @@ class BlockingRest:
         cursor: str | None = None,
         sort: Literal["-id", "id"] | None = None,
         participant: str | None = None,
+        search: str | None = None,
     ) -> Iterator[types.Quality]:
         """Yield the entries of `read_quality` from all pages."""
         yield from self._loop.each(
-            self._rest.iterate_quality(meeting, limit=limit, cursor=cursor, sort=sort, participant=participant)
+            self._rest.iterate_quality(
+                meeting, limit=limit, cursor=cursor, sort=sort, participant=participant, search=search
+            )
         )
 
     def get_visit(self, visit: str) -> types.Visit:
@@ -1572,9 +1662,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> types.Visits:
         """List the open visits of all rooms, newest first."""
-        return self._loop.run(self._rest.list_open_visits(limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(self._rest.list_open_visits(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_open_visits(
         self,
@@ -1582,9 +1673,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.Visit]:
         """Yield the entries of `list_open_visits` from all pages."""
-        yield from self._loop.each(self._rest.iterate_open_visits(limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(self._rest.iterate_open_visits(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def close_orphaned_visits(self) -> types.Closed:
         """Close visits of rooms that are not live."""
@@ -1596,9 +1688,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+        search: str | None = None,
     ) -> types.LiveRooms:
         """List the live rooms, the oldest first."""
-        return self._loop.run(self._rest.list_live_rooms(limit=limit, cursor=cursor, sort=sort))
+        return self._loop.run(self._rest.list_live_rooms(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def iterate_live_rooms(
         self,
@@ -1606,9 +1699,10 @@ class BlockingRest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+        search: str | None = None,
     ) -> Iterator[types.LiveRoom]:
         """Yield the entries of `list_live_rooms` from all pages."""
-        yield from self._loop.each(self._rest.iterate_live_rooms(limit=limit, cursor=cursor, sort=sort))
+        yield from self._loop.each(self._rest.iterate_live_rooms(limit=limit, cursor=cursor, sort=sort, search=search))
 
     def delete_participant(self, meeting: str, participant: str) -> types.Done:
         """Remove a participant, without a ban."""
@@ -1695,7 +1789,7 @@ class BlockingRest:
         return self._loop.run(self._rest.get_recording_status(recording))
 
     def list_own_recordings(self) -> types.Recordings:
-        """List the recordings that the caller may access."""
+        """List the newest 500 recordings that the caller may access, all at once."""
         return self._loop.run(self._rest.list_own_recordings())
 
     def delete_one_recording(self, recording: str) -> types.Done:

@@ -97,10 +97,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
     ) -> types.Sessions:
         """List the account's sessions."""
         answer: types.Sessions = await self._connection.request_json(
-            "GET", "/api/v1/users/sessions", query={"limit": limit, "cursor": cursor, "sort": sort}
+            "GET", "/api/v1/users/sessions", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
         )
         return answer
 
@@ -110,10 +111,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.Session]:
         """Yield the entries of `list_sessions` from all pages."""
         while True:
-            page = await self.list_sessions(limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_sessions(limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["sessions"]:
                 yield entry
             cursor = page["next"]
@@ -506,10 +508,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+        search: str | None = None,
     ) -> types.SfuNodes:
         """List the sfu nodes."""
         answer: types.SfuNodes = await self._connection.request_json(
-            "GET", "/api/v1/admin/nodes", query={"limit": limit, "cursor": cursor, "sort": sort}
+            "GET", "/api/v1/admin/nodes", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
         )
         return answer
 
@@ -519,10 +522,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-cpu", "-node", "-participants", "-rooms", "cpu", "node", "participants", "rooms"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.SfuNode]:
         """Yield the entries of `list_nodes` from all pages."""
         while True:
-            page = await self.list_nodes(limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_nodes(limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["nodes"]:
                 yield entry
             cursor = page["next"]
@@ -645,7 +649,9 @@ class Rest:
         return answer
 
     async def list_avatars(self, meeting: str) -> types.Avatars:
-        """List the pictures of a meeting's participants: those who are present first, then the newest others."""
+        """List up to 500 pictures of participants, all at once: of those who are present first,
+        then the newest others.
+        """
         answer: types.Avatars = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/avatars"
         )
@@ -730,10 +736,38 @@ class Rest:
             if cursor is None:
                 return
 
-    async def list_upcoming_meetings(self) -> types.UpcomingMeetings:
-        """List the caller's planned meetings by their next start, recurring ones included."""
-        answer: types.UpcomingMeetings = await self._connection.request_json("GET", "/api/v1/my/meetings/upcoming")
+    async def list_upcoming_meetings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-next_start", "next_start"] | None = None,
+        search: str | None = None,
+    ) -> types.UpcomingMeetings:
+        """List the caller's planned meetings by their next start, recurring ones included; at most the first 500."""
+        answer: types.UpcomingMeetings = await self._connection.request_json(
+            "GET",
+            "/api/v1/my/meetings/upcoming",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
+        )
         return answer
+
+    async def iterate_upcoming_meetings(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-next_start", "next_start"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.UpcomingMeeting]:
+        """Yield the entries of `list_upcoming_meetings` from all pages."""
+        while True:
+            page = await self.list_upcoming_meetings(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["meetings"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def get_meeting_summary(self, meeting: str) -> types.MeetingSummary:
         """Return the part of a meeting that anyone who knows its id may see."""
@@ -921,7 +955,7 @@ class Rest:
         return answer
 
     async def list_breakouts(self, meeting: str) -> types.Breakouts:
-        """List the breakout rooms and their assignments."""
+        """List the breakout rooms (at most 50) and their assignments, all at once."""
         answer: types.Breakouts = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/breakouts"
         )
@@ -977,7 +1011,7 @@ class Rest:
         return answer
 
     async def list_activities(self, meeting: str) -> types.Activities:
-        """Return the meeting's polls and questions."""
+        """Return the meeting's polls (at most 50) and questions (at most 500), all at once."""
         answer: types.Activities = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/activities"
         )
@@ -1040,7 +1074,9 @@ class Rest:
         return answer
 
     async def read_document(self, meeting: str, *, after: int | None = None) -> types.DocumentUpdates:
-        """Return the updates of the meeting's shared document."""
+        """Return the updates of the meeting's shared document, all at once from `after` on, since
+        they belong together.
+        """
         answer: types.DocumentUpdates = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/document", query={"after": after}
         )
@@ -1270,7 +1306,7 @@ class Rest:
         return answer
 
     async def list_films(self, recording: str) -> types.Films:
-        """List the combined videos ordered for a recording, newest first."""
+        """List the combined videos ordered for a recording, newest first and all at once: there are at most 20."""
         answer: types.Films = await self._connection.request_json(
             "GET", f"/api/v1/recordings/{_quoted(recording)}/films"
         )
@@ -1291,7 +1327,9 @@ class Rest:
         return answer
 
     async def list_captions(self, meeting: str, *, search: str | None = None) -> types.Captions:
-        """Return the captions in the order of the meeting clock; with `search`, only those that match."""
+        """Return up to 20,000 captions, all at once in the order of the meeting clock; with
+        `search`, those that match.
+        """
         answer: types.Captions = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/captions", query={"search": search}
         )
@@ -1401,7 +1439,7 @@ class Rest:
         return answer
 
     async def list_event_kinds(self) -> types.EventKinds:
-        """List the kinds of events, with the version and the JSON Schema of each."""
+        """List all kinds of events at once, with the version and the JSON Schema of each."""
         answer: types.EventKinds = await self._connection.request_json("GET", "/api/v1/webhooks/kinds")
         return answer
 
@@ -1555,12 +1593,13 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> types.SharedLinks:
         """List the valid links of the recording."""
         answer: types.SharedLinks = await self._connection.request_json(
             "GET",
             f"/api/v1/recordings/{_quoted(recording)}/links",
-            query={"limit": limit, "cursor": cursor, "sort": sort},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
         )
         return answer
 
@@ -1571,10 +1610,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.SharedLink]:
         """Yield the entries of `list_links` from all pages."""
         while True:
-            page = await self.list_links(recording, limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_links(recording, limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["links"]:
                 yield entry
             cursor = page["next"]
@@ -1632,7 +1672,7 @@ class Rest:
         return answer
 
     async def list_caption_versions(self, recording: str, utterance: str) -> types.CaptionVersions:
-        """List the texts of a caption, latest first, with who wrote each and when; version 0 is the recogniser's."""
+        """List the texts of a caption, latest first and all at once (at most 50), with who wrote each and when."""
         answer: types.CaptionVersions = await self._connection.request_json(
             "GET", f"/api/v1/recordings/{_quoted(recording)}/captions/{_quoted(utterance)}/versions"
         )
@@ -1652,10 +1692,13 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> types.SignedLinks:
         """List the links of a file: all of them for its owner and hosts, their own for others."""
         answer: types.SignedLinks = await self._connection.request_json(
-            "GET", f"/api/v1/media/{_quoted(file)}/links", query={"limit": limit, "cursor": cursor, "sort": sort}
+            "GET",
+            f"/api/v1/media/{_quoted(file)}/links",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
         )
         return answer
 
@@ -1666,10 +1709,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.SignedLink]:
         """Yield the entries of `list_file_links` from all pages."""
         while True:
-            page = await self.list_file_links(file, limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_file_links(file, limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["links"]:
                 yield entry
             cursor = page["next"]
@@ -1705,12 +1749,13 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> types.SignedLinks:
         """List the links that open files of a recording."""
         answer: types.SignedLinks = await self._connection.request_json(
             "GET",
             f"/api/v1/recordings/{_quoted(recording)}/file-links",
-            query={"limit": limit, "cursor": cursor, "sort": sort},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
         )
         return answer
 
@@ -1721,10 +1766,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.SignedLink]:
         """Yield the entries of `list_recording_file_links` from all pages."""
         while True:
-            page = await self.list_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_recording_file_links(recording, limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["links"]:
                 yield entry
             cursor = page["next"]
@@ -1905,6 +1951,58 @@ class Rest:
         """Return the playlist of an HLS output, or a segment. Anyone with the link may watch."""
         return await self._connection.request_bytes("GET", f"/api/v1/live/{_quoted(watch)}/{_quoted(piece)}")
 
+    async def list_broadcast_images(
+        self,
+        meeting: str,
+        output: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.BroadcastImages:
+        """Return the images that an output has stored."""
+        answer: types.BroadcastImages = await self._connection.request_json(
+            "GET",
+            f"/api/v1/meetings/{_quoted(meeting)}/broadcast/images/{_quoted(output)}",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
+        )
+        return answer
+
+    async def iterate_broadcast_images(
+        self,
+        meeting: str,
+        output: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.BroadcastImage]:
+        """Yield the entries of `list_broadcast_images` from all pages."""
+        while True:
+            page = await self.list_broadcast_images(
+                meeting, output, limit=limit, cursor=cursor, sort=sort, search=search
+            )
+            for entry in page["images"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def delete_broadcast_images(self, meeting: str, output: str) -> types.Done:
+        """Delete the images that an output has stored so far."""
+        answer: types.Done = await self._connection.request_json(
+            "DELETE", f"/api/v1/meetings/{_quoted(meeting)}/broadcast/images/{_quoted(output)}"
+        )
+        return answer
+
+    async def get_broadcast_image(self, meeting: str, output: str, name: str) -> bytes:
+        """Return an image."""
+        return await self._connection.request_bytes(
+            "GET", f"/api/v1/meetings/{_quoted(meeting)}/broadcast/images/{_quoted(output)}/{_quoted(name)}"
+        )
+
     async def open_sender(self, meeting: str, body: types.SendTransport) -> types.TransportInfo:
         """Send a track to an address as plain RTP or SRTP. The response's `sdp` is for the receiver."""
         answer: types.TransportInfo = await self._connection.request_json(
@@ -1920,7 +2018,7 @@ class Rest:
         return answer
 
     async def list_transports(self, meeting: str) -> types.Transports:
-        """List the open transports with their traffic."""
+        """List the open transports with their traffic, all at once: a meeting has a limited number."""
         answer: types.Transports = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/transports"
         )
@@ -1967,7 +2065,7 @@ class Rest:
         return answer
 
     async def list_ai_streams(self) -> types.AiStreams:
-        """List the tracks that inference is receiving."""
+        """List the tracks that inference is receiving, all at once: a server analyses a limited number."""
         answer: types.AiStreams = await self._connection.request_json("GET", "/api/v1/ai/streams")
         return answer
 
@@ -2012,7 +2110,7 @@ class Rest:
         return answer
 
     async def list_results(self, file: str) -> types.KeptResults:
-        """List the results of one of the caller's files, oldest first."""
+        """List the results of one of the caller's files, oldest first and all at once: at most one of each kind."""
         answer: types.KeptResults = await self._connection.request_json("GET", f"/api/v1/ai/results/{_quoted(file)}")
         return answer
 
@@ -2049,7 +2147,7 @@ class Rest:
         return answer
 
     async def list_analysed(self, meeting: str) -> types.Analysed:
-        """Return the analysis of the meeting's tracks: all of them for hosts, their own for others."""
+        """Return the analysis of the tracks in the room, all at once: everybody's for hosts, their own for others."""
         answer: types.Analysed = await self._connection.request_json(
             "GET", f"/api/v1/meetings/{_quoted(meeting)}/analysis"
         )
@@ -2062,10 +2160,13 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> types.Visits:
         """List visits to the room, newest first."""
         answer: types.Visits = await self._connection.request_json(
-            "GET", f"/api/v1/sessions/room/{_quoted(meeting)}", query={"limit": limit, "cursor": cursor, "sort": sort}
+            "GET",
+            f"/api/v1/sessions/room/{_quoted(meeting)}",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
         )
         return answer
 
@@ -2076,10 +2177,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.Visit]:
         """Yield the entries of `list_visits` from all pages."""
         while True:
-            page = await self.list_visits(meeting, limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_visits(meeting, limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["visits"]:
                 yield entry
             cursor = page["next"]
@@ -2160,6 +2262,7 @@ class Rest:
         cursor: str | None = None,
         sort: Literal["-id", "id"] | None = None,
         participant: str | None = None,
+        search: str | None = None,
     ) -> types.QualityLog:
         """Return media quality, newest first: one row per participant and minute, and one when the
         participant leaves.
@@ -2167,7 +2270,7 @@ class Rest:
         answer: types.QualityLog = await self._connection.request_json(
             "GET",
             f"/api/v1/meetings/{_quoted(meeting)}/quality",
-            query={"limit": limit, "cursor": cursor, "sort": sort, "participant": participant},
+            query={"limit": limit, "cursor": cursor, "sort": sort, "participant": participant, "search": search},
         )
         return answer
 
@@ -2179,10 +2282,13 @@ class Rest:
         cursor: str | None = None,
         sort: Literal["-id", "id"] | None = None,
         participant: str | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.Quality]:
         """Yield the entries of `read_quality` from all pages."""
         while True:
-            page = await self.read_quality(meeting, limit=limit, cursor=cursor, sort=sort, participant=participant)
+            page = await self.read_quality(
+                meeting, limit=limit, cursor=cursor, sort=sort, participant=participant, search=search
+            )
             for entry in page["measured"]:
                 yield entry
             cursor = page["next"]
@@ -2200,10 +2306,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> types.Visits:
         """List the open visits of all rooms, newest first."""
         answer: types.Visits = await self._connection.request_json(
-            "GET", "/admin/sessions", query={"limit": limit, "cursor": cursor, "sort": sort}
+            "GET", "/admin/sessions", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
         )
         return answer
 
@@ -2213,10 +2320,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-joined_at", "joined_at"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.Visit]:
         """Yield the entries of `list_open_visits` from all pages."""
         while True:
-            page = await self.list_open_visits(limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_open_visits(limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["visits"]:
                 yield entry
             cursor = page["next"]
@@ -2234,10 +2342,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+        search: str | None = None,
     ) -> types.LiveRooms:
         """List the live rooms, the oldest first."""
         answer: types.LiveRooms = await self._connection.request_json(
-            "GET", "/api/v1/stats/rooms", query={"limit": limit, "cursor": cursor, "sort": sort}
+            "GET", "/api/v1/stats/rooms", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
         )
         return answer
 
@@ -2247,10 +2356,11 @@ class Rest:
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-opened_at", "-participants", "-title", "opened_at", "participants", "title"] | None = None,
+        search: str | None = None,
     ) -> AsyncIterator[types.LiveRoom]:
         """Yield the entries of `list_live_rooms` from all pages."""
         while True:
-            page = await self.list_live_rooms(limit=limit, cursor=cursor, sort=sort)
+            page = await self.list_live_rooms(limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["rooms"]:
                 yield entry
             cursor = page["next"]
@@ -2370,7 +2480,7 @@ class Rest:
         return answer
 
     async def list_own_recordings(self) -> types.Recordings:
-        """List the recordings that the caller may access."""
+        """List the newest 500 recordings that the caller may access, all at once."""
         answer: types.Recordings = await self._connection.request_json("GET", "/api/v1/recording/list")
         return answer
 

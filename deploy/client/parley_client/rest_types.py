@@ -244,6 +244,20 @@ class Broadcast(TypedDict):
     outputs: list[Output]
 
 
+class BroadcastImage(TypedDict):
+    """A JPEG image of `size` bytes; `url` is its path."""
+
+    name: str
+    url: str
+    size: int
+    created_at: str
+
+
+class BroadcastImages(TypedDict):
+    images: list[BroadcastImage]
+    next: str | None
+
+
 class BrowserSession(TypedDict):
     """Both fields are null without a session; `user` alone is if its access token must be renewed first."""
 
@@ -951,14 +965,15 @@ class OpenShared(TypedDict):
 
 
 class Output(TypedDict):
-    """A target of the meeting's broadcasts. `watch_url` is the playlist of an HLS output. While the
-    meeting is live, `phase` is the output's state, and `since` the start of that state; `delay_ms`
-    is the time from capture to delivery, and `dropped` counts pictures that were not delivered in
-    time.
+    """A target of the meeting's broadcasts. `watch_url` is the playlist of an HLS output. Only
+    LiveKit's Egress API orders `images`, which `images` counts, and the sound of a track to a
+    `websocket`. While the meeting is live, `phase` is the output's state, and `since` the start of
+    that state; `delay_ms` is the time from capture to delivery, and `dropped` counts pictures that
+    were not delivered in time.
     """
 
     id: str
-    kind: Literal["hls", "rtmp", "srt"]
+    kind: Literal["hls", "images", "rtmp", "srt", "websocket"]
     name: str
     url: str
     watch_url: str | None
@@ -970,6 +985,7 @@ class Output(TypedDict):
     delay_ms: int
     attempts: int
     error: str
+    images: int
 
 
 class OwnedKey(TypedDict):
@@ -1806,6 +1822,7 @@ class UpcomingMeeting(TypedDict):
 
 class UpcomingMeetings(TypedDict):
     meetings: list[UpcomingMeeting]
+    next: str | None
 
 
 class UpdateMeeting(TypedDict):

@@ -39,7 +39,7 @@ class ImageOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an output shows, if that is not the broadcast's picture, and the options of its images."""
+    """The picture of an output, if that is not the broadcast's, and the options of its images."""
 
     film: FilmOptions | None = None
     images: ImageOptions | None = None

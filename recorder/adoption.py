@@ -2,19 +2,15 @@
 
 import asyncio
 import functools
-import logging
 import time
 
 from foundation.background import keep_running
-from foundation.failures import describe
 from objects.threads import Objects
-from recorder import layout, stored
+from recorder import layout, store_outage, stored
 from recorder.config import RecorderConfig
 from recorder.finisher import Finisher
 from recorder.leases import RENEW_SECONDS
 from recorder.recordings import SEALING, Recordings
-
-_log = logging.getLogger(__name__)
 
 _ADOPT_EVERY = 5
 """The number of renewals between two searches for abandoned recordings."""
@@ -41,7 +37,7 @@ class Adoption:
             root, instance = self._config.recordings_dir, self._config.instance
             return taken + await self._objects.call(stored.restore, self._objects.store, root, instance, now)
         except OSError as error:
-            _log.warning("the object store cannot be listed: %s", describe(error))
+            store_outage.note(error)
             return taken
 
     async def run(self) -> None:

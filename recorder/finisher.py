@@ -13,9 +13,9 @@ from collections import deque
 from foundation.background import keep_running
 from foundation.failures import describe
 from objects.sealed_file import files_of
-from objects.store import ObjectStore
+from objects.store import NoAnswer, ObjectStore
 from objects.threads import Objects
-from recorder import layout, leases, metrics, signing, stored
+from recorder import layout, leases, metrics, signing, store_outage, stored
 from recorder.config import RecorderConfig
 from recorder.finishing import Stopped, finish
 from recorder.manifest import Manifest, RecordingInfo
@@ -100,9 +100,12 @@ class Finisher:
                     _log.warning("recording %s was deleted before it was finished", recording.info.recording)
                     self._recordings.finished(recording.info.recording)
                     return None
-                _log.error(
-                    "recording %s could not be finished; retrying: %s", recording.info.recording, describe(error)
-                )
+                if isinstance(error, NoAnswer):
+                    store_outage.note(error)
+                else:
+                    _log.error(
+                        "recording %s could not be finished; retrying: %s", recording.info.recording, describe(error)
+                    )
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _MAX_DELAY)
                 continue

@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from foundation.background import keep_running
 from foundation.failures import describe
-from foundation.outages import Outages
 from objects.threads import Objects
-from recorder import layout, metrics, stored
+from recorder import layout, metrics, store_outage, stored
 from recorder.journal import JournalHead
 from recorder.manifest import Manifest, RecordingInfo
 from recorder.recordings import SEALING, Recording, Recordings
@@ -53,7 +52,6 @@ class Uploads:
         self._keyed: set[str] = set()
         self._pending: Counter[str] = Counter()
         self._less = asyncio.Condition()
-        self._outage = Outages("the object store does not accept recordings; they wait on this disk")
 
     def add_segment(self, source: TrackOpened | JournalHead, segment: ClosedSegment) -> None:
         """Queue a segment of a track; it is reported once it is in the store."""
@@ -112,7 +110,7 @@ class Uploads:
                 delay = await self._refused(error, delay)
             else:
                 break
-        self._taken()
+        store_outage.note(None)
         self._keyed.discard(finished.recording)
         directory = layout.recording_dir(root, finished.recording)
         for track in [track for track in self._newest if track.parent == directory]:
@@ -155,7 +153,7 @@ class Uploads:
                 delay = await self._refused(error, delay)
                 info = self._documents.pop(info.recording, info)  # the latest state
             else:
-                self._taken()
+                store_outage.note(None)
                 return
 
     async def _upload(self, objects: Objects, segment: _Closed) -> None:
@@ -181,7 +179,7 @@ class Uploads:
                 delay = await self._refused(error, delay)
             else:
                 break
-        self._taken()
+        store_outage.note(None)
         metrics.UPLOADS.labels("stored").inc()
         self._facts.report(segment.fact)
         self._shed(segment, self._recordings.known(segment.fact.recording))
@@ -200,15 +198,9 @@ class Uploads:
 
     async def _refused(self, error: OSError, delay: float) -> float:
         metrics.UPLOADS.labels("refused").inc()
-        if line := self._outage.note(error, time.monotonic()):
-            _log.warning("%s", line)
+        store_outage.note(error)
         await asyncio.sleep(delay)
         return min(2 * delay, _MAX_DELAY)
-
-    def _taken(self) -> None:
-        """Note that the store is available."""
-        if line := self._outage.note(None, time.monotonic()):
-            _log.warning("%s", line)
 
 
 def _order(path: Path) -> layout.SegmentName:

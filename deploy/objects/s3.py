@@ -18,7 +18,7 @@ from minio.sse import Sse, SseKMS, SseS3
 
 from foundation.failures import describe
 from objects.s3_config import S3Config
-from objects.store import ObjectInfo, Room, checked_key, checked_prefix
+from objects.store import NoAnswer, ObjectInfo, Room, checked_key, checked_prefix
 
 _PART_BYTES = 8 * 1024 * 1024
 _FETCH_BYTES = 1 << 20
@@ -241,7 +241,7 @@ def _translated(key: str) -> Iterator[None]:
         meaning = f" ({_MEANINGS[error.code]})" if error.code in _MEANINGS else ""
         raise OSError(f"{key}: the store refuses: {error.code}{meaning}") from error
     except (MinioException, urllib3.exceptions.HTTPError) as error:
-        raise OSError(f"{key}: the store does not answer: {_cause(error)}") from error
+        raise NoAnswer(key, f"the store does not answer: {_cause(error)}") from error
 
 
 def _cause(error: Exception) -> str:

@@ -14,6 +14,14 @@ _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}/)*[A-Za-z0-9_-][A-Za-z
 _MAX_KEY = 700
 
 
+class NoAnswer(OSError):
+    """The store does not answer. `reason` says why, the same for every key."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """Metadata of an object: `tag` changes with the content; `modified` is in Unix seconds."""

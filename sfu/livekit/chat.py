@@ -1,10 +1,14 @@
-"""Chat and captions as data packets: chat is a text stream of one topic, captions are transcriptions."""
+"""Chat and captions as data packets: text streams, each of one topic; captions are transcriptions, too."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from livekit.protocol import models
 
 from sfu.api import signaling
 
 TOPIC = "lk.chat"
+TRANSCRIPTIONS = "lk.transcription"
 MAX_STREAMS = 8
 MAX_BYTES = 16_384
 
@@ -47,25 +51,14 @@ class ChatReader:
 
 def chat_packets(message: signaling.Chat, identity: str, sid: str) -> list[bytes]:
     """Return a chat message as the packets of a text stream from `identity`."""
-    stream, text = message.id or "", message.text.encode()
-    header = models.DataStream.Header(
-        stream_id=stream,
-        timestamp=message.at or 0,
-        topic=TOPIC,
-        mime_type="text/plain",
-        total_length=len(text),
-        text_header=models.DataStream.TextHeader(operation_type=models.DataStream.OperationType.CREATE),
-    )
-    parts = (
-        models.DataPacket(stream_header=header),
-        models.DataPacket(stream_chunk=models.DataStream.Chunk(stream_id=stream, content=text)),
-        models.DataPacket(stream_trailer=models.DataStream.Trailer(stream_id=stream)),
-    )
-    return [_from(packet, identity, sid) for packet in parts]
+    return [_from(packet, identity, sid) for packet in _text(message.id or "", TOPIC, message.text, message.at or 0)]
 
 
-def caption_packets(caption: signaling.Caption, identity: str, sid: str, track: str) -> list[bytes]:
-    """Return a caption as the packet of a transcription of `identity`'s track."""
+def caption_packets(caption: signaling.Caption, identity: str, sid: str, track: str, at: int) -> list[bytes]:
+    """Return a caption of `identity`'s track, at `at` (Unix milliseconds), in both of the protocol's forms.
+
+    Clients read either the packet of a transcription, or text streams of a topic, of which each has the whole text.
+    """
     segment = models.TranscriptionSegment(
         id=caption.utterance,
         text=caption.text,
@@ -75,7 +68,37 @@ def caption_packets(caption: signaling.Caption, identity: str, sid: str, track: 
         language=caption.lang,
     )
     said = models.Transcription(transcribed_participant_identity=identity, track_id=track, segments=[segment])
-    return [_from(models.DataPacket(transcription=said), identity, sid)]
+    attributes = {
+        "lk.segment_id": caption.utterance,
+        "lk.transcribed_track_id": track,
+        "lk.transcription_final": "true" if caption.final else "false",
+    }
+    stream = f"{caption.utterance}-{caption.rev}"
+    packets = (
+        models.DataPacket(transcription=said),
+        *_text(stream, TRANSCRIPTIONS, caption.text, at, attributes),
+    )
+    return [_from(packet, identity, sid) for packet in packets]
+
+
+def _text(
+    stream: str, topic: str, text: str, at: int, attributes: Mapping[str, str] = MappingProxyType({})
+) -> "tuple[models.DataPacket, ...]":
+    content = text.encode()
+    header = models.DataStream.Header(
+        stream_id=stream,
+        timestamp=at,
+        topic=topic,
+        mime_type="text/plain",
+        total_length=len(content),
+        attributes=attributes,
+        text_header=models.DataStream.TextHeader(operation_type=models.DataStream.OperationType.CREATE),
+    )
+    return (
+        models.DataPacket(stream_header=header),
+        models.DataPacket(stream_chunk=models.DataStream.Chunk(stream_id=stream, content=content)),
+        models.DataPacket(stream_trailer=models.DataStream.Trailer(stream_id=stream)),
+    )
 
 
 def _from(packet: "models.DataPacket", identity: str, sid: str) -> bytes:

@@ -515,7 +515,8 @@ class LiveKitSession:
         info = self._participants.get(message.participant)
         if info is not None:
             sid, track = names.participant_sid(message.participant), names.track_sid(message.track)
-            self.packets += caption_packets(message, infos.identity_of(info), sid, track)
+            now = int(time.time() * 1000)
+            self.packets += caption_packets(message, infos.identity_of(info), sid, track, now)
         return []
 
     def _refused(self, message: signaling.Error) -> "list[rtc.SignalResponse]":

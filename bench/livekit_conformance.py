@@ -1,12 +1,12 @@
 """Conformance of servers to LiveKit's client: runs its JavaScript SDK in browsers against LiveKit's server and Parley.
 
-    python -m bench.livekit_conformance --package node_modules/livekit-client --livekit-server PATH --table FILE
+    python -m bench.livekit_conformance --livekit-server PATH --table FILE
 
 Both servers and the browsers run in namespaces. Two people meet in a room that an application controls through the
-server API, and then in an encrypted room; finally the server's node is killed and restarted. Each check is a script in
-one of their pages (livekit_checks); events are recorded. The members and events of the SDK are read from its
-declarations, and those that no check covers are listed with the reason. The result is a page of the documentation
-(livekit_table).
+server API, and then in an encrypted room; then the server's node is killed and restarted, and they are moved to another
+room. Each check is a script in one of their pages (livekit_checks); events are recorded. The members and events of the
+SDK are read from its declarations, and those that no check covers are listed with the reason. The result is a page of
+the documentation (livekit_table).
 """
 
 import argparse
@@ -15,42 +15,30 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
 from livekit import api
 from playwright.async_api import Error
 
-from bench.livekit_checks import APPLICATION, CHECKS, FIRST, PAGE
+from bench.livekit_checks import APPLICATION, CHECKS, FIRST
 from bench.livekit_table import Outcome, declared, table
 from parley_client import Api
-from tests.support.bidi import BidiError, firefox
+from tests.support import livekit_page
+from tests.support.bidi import BidiError
 from tests.support.call import become_admin
-from tests.support.chromium import chromium
-from tests.support.namespaces import Host, in_namespace, network
+from tests.support.livekit_page import Tab
+from tests.support.namespaces import Host, network
 from tests.support.server import running_server
 
 _SECONDS = 60.0
 _KEY, _SECRET = "devkey", "a secret that is long enough for every hash"
-
-
-@dataclass(frozen=True)
-class Tab:
-    """One person's page in either browser."""
-
-    evaluate: Callable[[str], Any]
-
-    async def run(self, script: str) -> Any:
-        """Evaluate an expression and await its value; raises the exception that it throws."""
-        return await self.evaluate(f"(async () => {{ const value = await ({script}); return value ?? null; }})()")
 
 
 @dataclass(frozen=True)
@@ -111,44 +99,6 @@ def _livekit(binary: Path, host: Host, prefix: list[str], here: str) -> Iterator
             running[-1].wait()
 
 
-@contextlib.asynccontextmanager
-async def _tabs(browser: str, host: Host, page: str) -> AsyncIterator[dict[str, Tab]]:
-    """Open the page for two people."""
-    people = ("ann", "bob")
-    async with contextlib.AsyncExitStack() as stack:
-        tabs: dict[str, Tab] = {}
-        if browser == "firefox":
-            for who in people:
-                running = await stack.enter_async_context(firefox(host.prefix))
-                await running.navigate(page)
-                tabs[who] = Tab(running.evaluate)
-        else:
-            one = await stack.enter_async_context(chromium(host.prefix))
-            for who in people:
-                context = await one.browser.new_context(permissions=["camera", "microphone"])
-                tab = await context.new_page()
-                await tab.goto(page)
-                tabs[who] = Tab(tab.evaluate)
-        yield tabs
-
-
-@contextlib.asynccontextmanager
-async def _site(host: Host, package: Path) -> AsyncIterator[str]:
-    """Serve the page on the loopback interface of the browsers' namespace, where pages may use cameras."""
-    app = web.Application()
-    app.router.add_get("/", lambda _: _answer(PAGE))
-    app.router.add_get("/client.js", lambda _: _file(package / "dist" / "livekit-client.umd.js"))
-    app.router.add_get("/worker.js", lambda _: _file(package / "dist" / "livekit-client.e2ee.worker.js"))
-    runner = web.AppRunner(app)
-    await runner.setup()
-    listening = in_namespace(host.name, lambda: socket.create_server(("127.0.0.1", 0)))
-    await web.SockSite(runner, listening).start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    finally:
-        await runner.cleanup()
-
-
 async def _try(outcome: Outcome, about: str, *scripts: tuple[Tab, str]) -> None:
     try:
         for tab, script in scripts:
@@ -172,8 +122,8 @@ async def run(server: Server, browser: str, host: Host, package: Path) -> Outcom
     """Run every check against a server in a browser."""
     room, outcome = f"conformance-{time.time_ns()}", Outcome()
     async with (
-        _site(host, package) as page,
-        _tabs(browser, host, page) as tabs,
+        livekit_page.site(host, package) as page,
+        livekit_page.tabs(browser, host, page, ("ann", "bob")) as tabs,
         api.LiveKitAPI(server.here, _KEY, _SECRET) as application,
     ):
         for who, tab in tabs.items():
@@ -187,6 +137,7 @@ async def run(server: Server, browser: str, host: Host, package: Path) -> Outcom
         await _govern(outcome, application, room, tabs)
         await _seal(outcome, server, f"{room}-sealed", tabs)
         await _kill(outcome, server, f"{room}-killed", tabs)
+        await _move(outcome, server, f"{room}-killed", tabs)
         await _try(outcome, "leave", (tabs["ann"], "room.disconnect()"))
         for tab in tabs.values():
             outcome.events |= set(await tab.run("Object.keys(seen)"))
@@ -233,6 +184,30 @@ async def _kill(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab
     )
 
 
+async def _move(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab]) -> None:
+    """Let an application move people to another room."""
+    about, other = "be moved to another room", f"{room}-moved"
+    may = api.VideoGrants(room_admin=True, room_create=True, room=room, destination_room=other)
+    token = api.AccessToken(_KEY, _SECRET).with_grants(may).to_jwt()
+    try:
+        async with api.LiveKitAPI(server.here, token=token) as mover:
+            await mover.room.create_room(api.CreateRoomRequest(name=other))
+            for who in tabs:
+                asked = api.MoveParticipantRequest(room=room, identity=who, destination_room=other)
+                await mover.room.move_participant(asked)
+    except api.TwirpError as error:
+        outcome.failures[about] = error.message
+        return
+    there = f"until(() => room.name === {json.dumps(other)} && room.state === 'connected' && other(), 20000)"
+    await _try(
+        outcome,
+        about,
+        (tabs["ann"], there),
+        (tabs["bob"], there),
+        (tabs["bob"], "until(() => plays('Camera'), 20000)"),
+    )
+
+
 async def _govern(outcome: Outcome, server: api.LiveKitAPI, room: str, pages: dict[str, Tab]) -> None:
     rooms, about = server.room, iter(APPLICATION.items())
 
@@ -260,17 +235,9 @@ async def _govern(outcome: Outcome, server: api.LiveKitAPI, room: str, pages: di
     await check(pages["bob"])
 
 
-async def _answer(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/html")
-
-
-async def _file(path: Path) -> web.StreamResponse:
-    return web.FileResponse(path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--package", type=Path, required=True)
+    parser.add_argument("--package", type=Path, default=livekit_page.PACKAGE, help="the SDK")
     parser.add_argument("--livekit-server", type=Path, help="without it, only Parley is tested")
     parser.add_argument("--browsers", default="chromium,firefox")
     parser.add_argument("--table", type=Path)

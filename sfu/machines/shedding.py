@@ -23,8 +23,9 @@ runs of packets, which are sent together: making it small saves little.
 
 If packets are in time, as many steps are taken back as fit the time to spare, by the cost of a step. If that was too
 much, the steps are taken again, and the next attempt waits twice as long and is of one step, unless the load has
-clearly fallen. A node without time to spare, all of whose packets are in time, tries one step now and then, since
-policy uses any time that is left.
+clearly fallen. A node without time to spare, all of whose packets are in time, tries one step now and then. If
+policy is a second late, as when hundreds begin at once, it uses any time that is left: then two steps are tried after
+one, then four.
 
 The faster the queue grows, or the more is lost, the more steps are taken at once. Steps take effect after a delay.
 During it no other step is taken in either direction: otherwise each overload would end without any video, and each
@@ -36,7 +37,7 @@ from dataclasses import dataclass
 
 WINDOW_NS = 100_000_000
 _STANDING_NS = 20_000_000
-_BEHIND_NS = 300_000_000
+_BEHIND_NS, _FAR_BEHIND_NS = 300_000_000, 1_000_000_000
 _LOST = 0.02  # the share of packets that may be lost
 _FIRST_PATIENCE, _PATIENCE = 3, 2  # consecutive windows before the first step, and before a further one
 _DRAINS = 0.8  # the share of the wait before, below which a queue drains by itself, as after a pause
@@ -221,7 +222,7 @@ class Shedding:
         if back < _CLEARLY_FALLEN and self._wait != _FIRST_WAIT_NS:
             back = 1 if back and waited >= self._wait else 0
         if back == 0 and waited >= _TRIED_AFTER * self._wait:
-            back = 1
+            back = min(max(1, 2 * self._back), _MOST_BACK) if measured.behind >= _FAR_BEHIND_NS else 1
         if self.step and back:
             self._back = back
             self.step = max(_FIRST_SPEAKER - 1 if measured.is_short else 0, self.step - self._back)

@@ -60,14 +60,14 @@ async def list_broadcast_images(call: Call, meeting: str, output: str, query: Im
     return BroadcastImages(images=page, next=following)
 
 
-@endpoints.route("GET", f"{_PATH}/<name>", Access.HOST, content_type="image/jpeg")
-async def get_broadcast_image(call: Call, meeting: str, output: str, name: str) -> Response:
+@endpoints.route("GET", f"{_PATH}/<image>", Access.HOST, content_type="image/jpeg")
+async def get_broadcast_image(call: Call, meeting: str, output: str, image: str) -> Response:
     """Return an image."""
     folder = await _folder(call, meeting, output)
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(image):
         raise not_found("There is no such image.")
     objects = call.services.archive.objects
-    return await file_response.send(call.request, objects, folder + name, "image/jpeg", "private, no-cache")
+    return await file_response.send(call.request, objects, folder + image, "image/jpeg", "private, no-cache")
 
 
 @endpoints.route("DELETE", _PATH, Access.HOST, answer=Done)

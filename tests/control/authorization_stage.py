@@ -115,7 +115,7 @@ class Stage:
                 "<output>": live["outputs"][0]["id"],
                 "<watch>": "watch_of_nothing",
                 "<piece>": "live.m3u8",
-                "<name>": "image_00000.jpg",
+                "<image>": "image_00000.jpg",
                 "<token>": link["url"].rpartition("/")[2],
             },
         )

@@ -190,7 +190,7 @@ TABLE = {
     f"POST {M}/broadcast/stop": HOSTS,
     # The output has no images; test_live_egress has one.
     f"GET {M}/broadcast/images/<output>": NO_IMAGES,
-    f"GET {M}/broadcast/images/<output>/<name>": NO_IMAGES,
+    f"GET {M}/broadcast/images/<output>/<image>": NO_IMAGES,
     f"DELETE {M}/broadcast/images/<output>": NO_IMAGES,
     # Anyone with the secret in the path may watch; nothing is live here.
     "GET /api/v1/live/<watch>/<piece>": "404 404 404 404 404 404 404 404 404 404 404",

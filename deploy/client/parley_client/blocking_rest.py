@@ -1434,9 +1434,9 @@ class BlockingRest:
         """Delete the images that an output has stored so far."""
         return self._loop.run(self._rest.delete_broadcast_images(meeting, output))
 
-    def get_broadcast_image(self, meeting: str, output: str, name: str) -> bytes:
+    def get_broadcast_image(self, meeting: str, output: str, image: str) -> bytes:
         """Return an image."""
-        return self._loop.run(self._rest.get_broadcast_image(meeting, output, name))
+        return self._loop.run(self._rest.get_broadcast_image(meeting, output, image))
 
     def open_sender(self, meeting: str, body: types.SendTransport) -> types.TransportInfo:
         """Send a track to an address as plain RTP or SRTP. The response's `sdp` is for the receiver."""

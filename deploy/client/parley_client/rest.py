@@ -1997,10 +1997,10 @@ class Rest:
         )
         return answer
 
-    async def get_broadcast_image(self, meeting: str, output: str, name: str) -> bytes:
+    async def get_broadcast_image(self, meeting: str, output: str, image: str) -> bytes:
         """Return an image."""
         return await self._connection.request_bytes(
-            "GET", f"/api/v1/meetings/{_quoted(meeting)}/broadcast/images/{_quoted(output)}/{_quoted(name)}"
+            "GET", f"/api/v1/meetings/{_quoted(meeting)}/broadcast/images/{_quoted(output)}/{_quoted(image)}"
         )
 
     async def open_sender(self, meeting: str, body: types.SendTransport) -> types.TransportInfo:

@@ -242,13 +242,15 @@ class Composer:
         files = await self._objects.call(self._content.files, work.job.subject)
         manifest = decode_manifest(data)
         options = msgspec.json.encode(work.options)
-        made_of = hashlib.sha256(data + options + str(VERSION).encode()).hexdigest()[:16]
+        said = msgspec.json.encode(work.job.said)
+        made_of = hashlib.sha256(data + options + said + str(VERSION).encode()).hexdigest()[:16]
         directory = await asyncio.to_thread(_begin, work.directory, made_of)
         if self._objects.store.local_path("any") is None:
             root = directory / "files"
             await self._fetch([file.key for track in manifest.tracks for file in track.files], root)
         await asyncio.to_thread((directory / "manifest.json").write_bytes, files.sealed(data))
         await asyncio.to_thread((directory / "options.json").write_bytes, files.sealed(options))
+        await asyncio.to_thread((directory / "captions.json").write_bytes, files.sealed(said))
         film = directory / work.name
         await self._run(root, film, work, files)
         return film, manifest

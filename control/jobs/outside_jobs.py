@@ -4,10 +4,11 @@ import msgspec
 
 from control.database import Connection
 from control.services import Services
-from control.store import egresses, films, jobs, meetings, outbox, recordings
+from control.store import egresses, films, jobs, meetings, outbox, recordings, transcript
 from control.store.jobs import JobRow
-from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest
+from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest, Said
 
+_MAX_CAPTIONS = 50_000
 _KINDS = frozenset({films.KIND, films.ORDERED})
 
 
@@ -37,10 +38,22 @@ async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
         for failed in await jobs.give_up(connection, kinds):
             await egresses.filmed(connection, failed)
         job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
-    if job is None:
-        return None
-    film = job.options.get("film", {})
-    return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt, options=film)
+        if job is None:
+            return None
+        film = job.options.get("film", {})
+        said = await _said(connection, job.subject) if film.get("captions") == "burnt" else []
+    return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt, options=film, said=said)
+
+
+async def _said(connection: Connection, recording: str) -> list[Said]:
+    """Return the captions during a recording."""
+    row = await recordings.by_id(connection, recording)
+    if row is None:
+        return []
+    lines = await transcript.captions_within(
+        connection, row.meeting_id, row.started_at, row.duration_ms or 0, _MAX_CAPTIONS
+    )
+    return [Said(start_ms=one.start_ms, end_ms=one.end_ms, name=one.name, text=one.text) for one in lines]
 
 
 async def renew(services: Services, job: str, word: JobProgress) -> bool:

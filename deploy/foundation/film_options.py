@@ -31,6 +31,20 @@ class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     participant: _Identifier = ""
 
 
+class Watermark(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A text, or a PNG or JPEG image as Base64, that is translucently shown over the picture.
+
+    `opacity` is from 0 (invisible) to 1.
+    """
+
+    text: Annotated[str, msgspec.Meta(max_length=80)] = ""
+    image: Annotated[str, msgspec.Meta(max_length=262_144)] = ""
+    position: Literal[
+        "top-left", "top", "top-right", "left", "centre", "right", "bottom-left", "bottom", "bottom-right"
+    ] = "bottom-right"
+    opacity: _Share = 0.4
+
+
 class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A film's layout, size and format.
 
@@ -41,7 +55,8 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     With `tracks`, only these are seen and heard.
 
     `ranges` are the parts to include, (from, to) in ms of the recording, in order; without any, the film is complete.
-    `fragmented` MP4 can be played while it is written. `logo` is a PNG or JPEG image as Base64, shown in a corner.
+    `captions` are shown in the picture (`burnt`), or not at all. `fragmented` MP4 can be played while it is written.
+    `logo` is a PNG or JPEG image as Base64, shown in a corner.
     """
 
     layout: Layout = "grid"
@@ -53,6 +68,8 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     participant: _Identifier = ""
     background: _Colour = "#121418"
     logo: Annotated[str, msgspec.Meta(max_length=262_144)] = ""
+    watermark: Watermark | None = None
+    captions: Literal["none", "burnt"] = "none"
     regions: Annotated[list[Region], msgspec.Meta(max_length=25)] = []
     tracks: Annotated[list[_Identifier], msgspec.Meta(max_length=50)] = []
     ranges: Annotated[list[tuple[_Ms, _Ms]], msgspec.Meta(max_length=100)] = []
@@ -73,6 +90,8 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             return "A region must be within the picture."
         if any((region.shows == "participant") != bool(region.participant) for region in self.regions):
             return "A region that shows a participant needs the participant's id; other regions have none."
+        if self.watermark is not None and bool(self.watermark.text.strip()) == bool(self.watermark.image):
+            return "A watermark needs either a text or an image."
         ends = [0, *(edge for span in self.ranges for edge in span)]
         if ends != sorted(ends) or any(start >= end for start, end in self.ranges):
             return "Ranges must be in order and must not overlap."

@@ -21,12 +21,24 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     node: str | None = None
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """A caption of a recording. Times are in ms since it began."""
+
+    start_ms: int
+    end_ms: int
+    name: str
+    text: str
+
+
 class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job for a worker. `said` are the captions of the recording, if its film shows them."""
+
     id: str
     kind: str
     subject: str
     attempt: int
     options: dict[str, Any] = {}
+    said: list[Said] = []
 
 
 class JobProgress(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ class Picture:
 
     def at(self, cast: Cast, us: int, speaker: str) -> av.VideoFrame:
         """Return the picture at an instant."""
+        self._canvas.resume()
         tiles = arrange(cast.moment(us, speaker, self._options), self._options)
         if tiles != self._tiles:
             self._tiles, self._shown = tiles, {}

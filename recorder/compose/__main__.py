@@ -3,9 +3,9 @@ but the keys of its recording (on its standard input, if it is encrypted), limit
 
     python -m recorder.compose ROOT OUT SECONDS
 
-It reads `manifest.json` and `options.json` beside OUT, keeps finished parts of the video there, and prints a line with
-its progress (0 to 1) for each second of film. It ends with GAVE_WAY after the part in which SECONDS have passed, so
-shorter films need not wait for a long one.
+It reads `manifest.json`, `options.json` and `captions.json` beside OUT, keeps finished parts of the video there, and
+prints a line with its progress (0 to 1) for each second of film. It ends with GAVE_WAY after the part in which SECONDS
+have passed, so shorter films need not wait for a long one.
 """
 
 import os
@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from foundation.film_options import from_job
+from foundation.jobs import Said
 from objects.sealed_file import Files
 from recorder.compose.contract import GAVE_WAY
 from recorder.compose.film import compose
@@ -37,6 +38,7 @@ def main() -> int:
     files = Files({bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in keys.items()})
     manifest = decode_manifest(files.read(parts / "manifest.json"))
     options = from_job(msgspec.json.decode(files.read(parts / "options.json")))
+    said = msgspec.json.decode(files.read(parts / "captions.json"), type=list[Said])
     done = compose(
         root,
         manifest,
@@ -46,6 +48,7 @@ def main() -> int:
         options=options,
         goes_on=lambda: time.monotonic() < end,
         files=files,
+        said=said,
     )
     return 0 if done else GAVE_WAY
 

@@ -1,10 +1,9 @@
 """The picture to encode: planes of YUV 4:2:0 with tiles, names and images."""
 
-import base64
 import colorsys
 import functools
-import io
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,12 +14,12 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image, ImageDraw
 
 from foundation.film_options import FilmOptions
+from foundation.jobs import Said
 from recorder.compose import lettering
 from recorder.compose.layouts import Box, Tile
+from recorder.compose.overlays import Overlays, Plane, Planes, opened_image
 from recorder.compose.scenes import Scene
 
-Plane = npt.NDArray[np.uint8]
-Planes = tuple[Plane, Plane, Plane]
 Levels = npt.NDArray[np.float32]
 Rgb = tuple[int, int, int]
 
@@ -34,7 +33,6 @@ _BLACK = (16, 128, 128)
 _WAVE_GROUND = (24, 130, 126)
 _WAVE_HEARD, _WAVE_COMING = 200, 90
 _LOGO_SHARE = 0.12
-_MAX_LOGO_PIXELS = 4_000_000
 
 
 class Scaled(NamedTuple):
@@ -59,7 +57,8 @@ class _Place(NamedTuple):
 class Canvas:
     """The current picture, in one frame that is changed in place: an encoder must copy it before the next change."""
 
-    def __init__(self, options: FilmOptions) -> None:
+    def __init__(self, options: FilmOptions, said: Sequence[Said] = ()) -> None:
+        self._overlays = Overlays(options, said)
         self._places: dict[tuple[Tile, Box], _Place] = {}
         self._shown: dict[Tile, Scaled | str] = {}
         self.frame = av.VideoFrame(options.width, options.height, "yuv420p")
@@ -144,10 +143,15 @@ class Canvas:
             bright = _WAVE_HEARD if index < before.size else _WAVE_COMING
             luma[middle - half : middle + half, left : left + max(1, round(step) - 1)] = bright
 
-    def finish(self) -> av.VideoFrame:
-        """Draw the logo on top, and return the picture."""
+    def resume(self) -> None:
+        """Take away what `finish` drew over the picture, before changing it again."""
+        self._overlays.restore()
+
+    def finish(self, ms: float = 0) -> av.VideoFrame:
+        """Draw the logo, the captions of an instant and the watermark on top, and return the picture."""
         if self._logo is not None:
             self._paste(self._logo[1], self._logo[0])
+        self._overlays.draw(self._planes, ms)
         return self.frame
 
     def _paste(self, planes: Planes, box: Box) -> None:
@@ -275,13 +279,7 @@ def _logo(options: FilmOptions, background: Rgb) -> tuple[Box, Planes] | None:
     """Return the logo in the upper right corner. Raises ValueError if it is not an image."""
     if not options.logo:
         return None
-    try:
-        image = Image.open(io.BytesIO(base64.b64decode(options.logo, validate=True)), formats=["PNG", "JPEG"])
-        if image.width * image.height > _MAX_LOGO_PIXELS:
-            raise ValueError("the logo has too many pixels")
-        drawn = image.convert("RGBA")
-    except (OSError, SyntaxError) as error:
-        raise ValueError("the logo is neither a PNG nor a JPEG image") from error
+    drawn = opened_image(options.logo, "logo")
     side = int(min(options.width, options.height) * _LOGO_SHARE)
     fitted = fit(drawn.width, drawn.height, Box(0, 0, 3 * side, side))
     drawn = drawn.resize((fitted.width, fitted.height))

@@ -6,7 +6,7 @@ measures the sound, which finds its loudness and the speakers, and then encodes 
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from heapq import merge
@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from foundation.film_options import SOUND_ONLY, FilmOptions
+from foundation.jobs import Said
 from objects.sealed_file import PLAIN, Files
 from recorder import containers
 from recorder.compose import formats, images, levels, sounds
@@ -49,19 +50,20 @@ def compose(
     options: FilmOptions = FilmOptions(),  # noqa: B008  immutable
     goes_on: Callable[[], bool] = lambda: True,
     files: Files = PLAIN,
+    said: Sequence[Said] = (),
 ) -> bool:
     """Write the film of a finished recording, whose files are below `root`, to `out`; return False if it yielded.
 
-    `parts` is a directory for finished parts. `report` is called with the progress (0 to 1); `goes_on` is called
-    between parts. The storyboard of a film with video is written beside it. Raises OSError, av.FFmpegError, and
-    ValueError if there is nothing to show.
+    `parts` is a directory for finished parts; `said` are the captions to show. `report` is called with the progress
+    (0 to 1); `goes_on` is called between parts. The storyboard of a film with video is written beside it. Raises
+    OSError, av.FFmpegError, and ValueError if there is nothing to show.
     """
     if options.tracks:
         wanted = [track for track in manifest.tracks if track.track in options.tracks]
         manifest = msgspec.structs.replace(manifest, tracks=wanted)
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
-    plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms), files)
+    plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms), files, said)
     made: list[Path] = []
     if options.format in SOUND_ONLY:
         heard = _SoundPart(plan, parts, lambda share: report(_OF_PARTS * share))
@@ -95,6 +97,7 @@ class _Plan(NamedTuple):
     options: FilmOptions
     cuts: Cuts
     files: Files
+    said: Sequence[Said]
 
     def heard(self) -> list[ManifestTrack]:
         """Return the audio tracks: only those of one participant if the film shows no other."""
@@ -188,7 +191,7 @@ class _Picture:
         self._total = -(-plan.cuts.total_ms * self._rate // 1000)
         self._scenes = scenes(plan.manifest, plan.options, sound.speech if sound is not None else ())
         wave = np.array(sound.wave if sound is not None else (), np.float32)
-        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave, plan.files)
+        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave, files=plan.files, said=plan.said)
         self._step = _PART_SECONDS * self._rate
         self._firsts = range(0, self._total, self._step)
         self.parts = [directory / f"{first // self._step:05}.{self._codecs.part}" for first in self._firsts]

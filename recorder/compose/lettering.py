@@ -17,7 +17,7 @@ _PROBE_SIZE = 16
 _SECONDS = 10.0
 _MAX_LETTERS = 40
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, int, int] | tuple[int, int, int, int]
 
 
 class _Run(NamedTuple):
@@ -25,9 +25,9 @@ class _Run(NamedTuple):
     font: ImageFont.FreeTypeFont
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = _MAX_LETTERS) -> str:
     """Return the first letters of a name, without those that no font has; "?" if none is left."""
-    letters = (letter for letter in text[:_MAX_LETTERS] if unicodedata.category(letter)[0] != "C")
+    letters = (letter for letter in text[:most] if unicodedata.category(letter)[0] != "C")
     return "".join(letter for letter in letters if letter.isspace() or _path(letter) is not None).strip() or "?"
 
 

@@ -4,7 +4,7 @@ drawing and encoding.
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from foundation.film_options import FilmOptions
+from foundation.jobs import Said
 from objects.sealed_file import PLAIN, Files
 from recorder.compose.canvas import Canvas, Levels, Scaled, Scaler
 from recorder.compose.images import Images, Shown
@@ -51,12 +52,14 @@ class Stage:
         tracks: Iterable[ManifestTrack],
         options: FilmOptions,
         levels: Levels,
+        *,
         files: Files = PLAIN,
+        said: Sequence[Said] = (),
     ) -> None:
         self._root = root
         self._files = files
         self._tracks = {track.track: track for track in tracks}
-        self._canvas = Canvas(options)
+        self._canvas = Canvas(options, said)
         self._readers: OrderedDict[str, _Reader] = OrderedDict()
         self._levels = np.pad(levels, _WAVE_LEVELS)
         self._threads = ThreadPoolExecutor(THREADS, "images")
@@ -72,12 +75,13 @@ class Stage:
             following = next(coming, None)
             images = self._prepare(following) if following is not None else []
             for index, instant in enumerate(now):
+                self._canvas.resume()
                 self._begin(instant.scene)
                 for tiles, changes in ready:
                     for tile, change in zip(tiles, changes[index], strict=True):
                         self._draw(tile, change)
                 self._draw_wave(instant)
-                yield self._canvas.finish()
+                yield self._canvas.finish(instant.ms)
             now = following
 
     def close(self) -> None:

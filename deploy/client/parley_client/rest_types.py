@@ -594,8 +594,9 @@ class FilmOptions(TypedDict):
     participant, or the speaker), `waveform` (names, and a waveform of the sound), `custom` (by
     `regions`). All except `waveform` and `custom` show a shared screen large. With `tracks`, only
     these are seen and heard. `ranges` are the parts to include, (from, to) in ms of the recording,
-    in order; without any, the film is complete. `fragmented` MP4 can be played while it is written.
-    `logo` is a PNG or JPEG image as Base64, shown in a corner.
+    in order; without any, the film is complete. `captions` are shown in the picture (`burnt`), or
+    not at all. `fragmented` MP4 can be played while it is written. `logo` is a PNG or JPEG image as
+    Base64, shown in a corner.
     """
 
     layout: NotRequired[Literal["custom", "grid", "screen", "single", "speaker", "waveform"]]
@@ -607,6 +608,8 @@ class FilmOptions(TypedDict):
     participant: NotRequired[str]
     background: NotRequired[str]
     logo: NotRequired[str]
+    watermark: NotRequired[Watermark | None]
+    captions: NotRequired[Literal["burnt", "none"]]
     regions: NotRequired[list[Region]]
     tracks: NotRequired[list[str]]
     ranges: NotRequired[list[list[Any]]]
@@ -1890,6 +1893,19 @@ class Waiting(TypedDict):
     meeting: MeetingSummary
     lobby_ticket: str
     retry_seconds: int
+
+
+class Watermark(TypedDict):
+    """A text, or a PNG or JPEG image as Base64, that is translucently shown over the picture.
+    `opacity` is from 0 (invisible) to 1.
+    """
+
+    text: NotRequired[str]
+    image: NotRequired[str]
+    position: NotRequired[
+        Literal["bottom", "bottom-left", "bottom-right", "centre", "left", "right", "top", "top-left", "top-right"]
+    ]
+    opacity: NotRequired[float]
 
 
 class WebTransport(TypedDict):

@@ -68,6 +68,13 @@ class Call:
         """The caller's address as rate limits count it (`limits.network`)."""
         return network(self.address)
 
+    @property
+    def region(self) -> str:
+        """The caller's region as reported by the gateway, by default this server's."""
+        config = self.services.config
+        told = self.request.headers.get(config.region_header, "") if config.region_header else ""
+        return told or config.region
+
     def identify(self, subject: str) -> None:
         """Count the request against `subject`, proved by a secret in the body, instead of against its address.
 

@@ -1,12 +1,13 @@
 """Internal listener for Parley's other parts. Every route requires the node secret."""
 
+import time
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from quart import Quart, Response, request
 
-from control import facts, ingress_streams, livekit_admission, phone_calls, stream_key_admission
+from control import facts, ingress_streams, livekit_admission, network_test, phone_calls, stream_key_admission
 from control.ai import emotion_setting
 from control.endpoint import client_address
 from control.http.problem_handlers import handle_problems
@@ -72,6 +73,9 @@ def _add_rooms(app: Quart, services: Services) -> None:
 
     @app.get("/internal/v1/rooms/<room>/desired")
     async def desired(room: str) -> Response:
+        test = network_test.state_of(room, time.time())
+        if test is not None:
+            return _json(test)
         async with services.pool.acquire() as connection:
             state = await rooms.state(connection, room)
             placement = await placements.of(connection, room)

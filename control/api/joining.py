@@ -122,8 +122,8 @@ async def leave_meeting(call: Call, meeting: str) -> Done:
 
 async def _assign(call: Call, connection: Connection, state: DesiredState, person: ParticipantRow) -> RoomAssignment:
     """Place the room and readmit a participant that left it. Needs a transaction that has locked the meeting."""
-    home = await placing.place(call.services, connection, state.room, _region(call))
-    node, placement = await cascade.node_for_joiner(call.services, connection, person, home, _region(call))
+    home = await placing.place(call.services, connection, state.room, call.region)
+    node, placement = await cascade.node_for_joiner(call.services, connection, person, home, call.region)
     if person.id not in state.removed:
         return RoomAssignment(state, placement, node, False)
     edited = await rooms.edit_state(connection, state.room, lambda before: grants.without_removed(before, person.id))
@@ -147,13 +147,6 @@ async def _assign_breakout(
         to = await _assign(call, connection, state, person)
     standing = Standing(row, person, person.role, call.standing.admin, removed=False)
     return with_standing(call, standing), person, to
-
-
-def _region(call: Call) -> str:
-    """Return the caller's region as reported by the gateway, by default this server's."""
-    config = call.services.config
-    told = call.request.headers.get(config.region_header, "") if config.region_header else ""
-    return told or config.region
 
 
 async def _returning(call: Call, body: JoinMeeting) -> ParticipantRow | None:

@@ -3,7 +3,7 @@
 If the node turns out to be lost, its rooms are placed again at once, and the request goes to the new node.
 """
 
-from control import livekit_admission, stream_key_admission
+from control import livekit_admission, network_test, stream_key_admission
 from control.identity.livekit_tokens import TokenRefused
 from control.identity.tokens import way_of_join_token
 from control.placement import failover
@@ -46,7 +46,8 @@ async def node_of_livekit(services: Services, token: str) -> NodeRecord:
 async def node_for(services: Services, meeting: str, authorization: str = "", further: str = "") -> NodeRecord:
     """Return the node of `meeting`, or else of the room in the bearer token or key; raises Problem 404.
 
-    `further`, or the token, may name one of the room's secondary nodes.
+    `further`, or the token, may name one of the room's secondary nodes. The room of a network test is placed nowhere:
+    its address names the node.
     """
     bearer = authorization.partition(" ")[2].strip()
     if is_stream_key(bearer):
@@ -54,6 +55,8 @@ async def node_for(services: Services, meeting: str, authorization: str = "", fu
     else:
         named, by_token = way_of_join_token(bearer)
     room, wanted = meeting or named, further or by_token
+    if network_test.is_test(room):
+        return _node_of_test(services, wanted)
     if "\x00" not in room:
         placement = await services.nodes.placement(room)
         if placement is not None and wanted in placement.secondaries and await services.registry.verify(wanted):
@@ -66,3 +69,11 @@ async def node_for(services: Services, meeting: str, authorization: str = "", fu
         if node is not None:
             return node
     raise Problem(404, NO_NODE, "This meeting has no room.")
+
+
+def _node_of_test(services: Services, name: str) -> NodeRecord:
+    """Return a node by its name; raises Problem 404."""
+    node = services.nodes.node(name)
+    if node is None:
+        raise Problem(404, NO_NODE, "This test has no media server.")
+    return node

@@ -25,7 +25,10 @@ EXPECTED = (
     (r"/api/v1/meetings/<meeting>/(recording|broadcast)", "recordings"),
     (r"/api/v1/recordings?/|/api/v1/recordings$", "recordings"),
     (r"/api/v1/meetings/<meeting>/admissions", "admissions"),
-    (r"/api/v1/meetings|/api/v1/my/|/api/v1/webrtc/|/api/v1/messages/|/api/v1/sessions/room/", "meetings"),
+    (
+        r"/api/v1/meetings|/api/v1/network-tests|/api/v1/my/|/api/v1/webrtc/|/api/v1/messages/|/api/v1/sessions/room/",
+        "meetings",
+    ),
     (r"/api/v1/admin/|/admin/|/api/v1/sessions/|/api/v1/stats/", "admin"),
     (r"/api/v1/(media|ai|ffmpeg|jobs)\b", "media"),
     (r"/api/v1/webhooks", "webhooks"),

@@ -112,6 +112,7 @@ TABLE = {
     f"GET {M}/room": INSIDE,
     f"POST {M}/join": PUBLIC_WITH_VALID_TOKEN,
     f"POST {M}/leave": INSIDE,
+    "POST /api/v1/network-tests": PUBLIC_WITH_VALID_TOKEN,
     f"GET {M}/participants": INSIDE,
     f"POST {M}/participants": HOSTS,
     f"PUT {P}/role": HOSTS,

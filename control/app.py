@@ -48,6 +48,7 @@ from control.api import (
     stream_keys,
     transcript,
     transports,
+    usage,
     webhooks,
 )
 from control.auth import cross_origin
@@ -86,6 +87,7 @@ def declared_endpoints() -> list[Endpoint]:
         proofs.endpoints,
         administration.endpoints,
         inventory.endpoints,
+        usage.endpoints,
         livekit_keys.endpoints,
         media.endpoints,
         meetings.endpoints,

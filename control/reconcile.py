@@ -35,6 +35,7 @@ from control.store import (
     rooms,
     sessions,
     signed_links,
+    usage,
     webhooks,
 )
 from control.store.recordings import RecordingRow
@@ -56,6 +57,7 @@ _FORGETFUL = (
     jobs.forget_old,
     links.forget_old,
     signed_links.forget_old,
+    usage.forget_old,
 )
 """Expiry of old rows, by table."""
 
@@ -147,6 +149,7 @@ async def _tidy(services: Services) -> None:
             await step(connection)
 
         await for_each("tidying", _FORGETFUL, forget)
+        await usage.measure_storage(connection)
         await _sweep_results(services, connection)
     await for_each("tidying", (uploads.collect, uploads.abandon, retention.apply), lambda step: step(services))
 

@@ -20,11 +20,11 @@ def check(plan: Plan) -> None:
     """Raise Problem 400 for an invalid schedule."""
     if plan.scheduled_end is not None and (plan.scheduled_start is None or plan.scheduled_end <= plan.scheduled_start):
         raise Problem(400, "invalid_schedule", "A meeting must end after it starts.")
-    _zone(plan.time_zone)
+    zone_of(plan.time_zone)
     if plan.recurrence is not None:
         if plan.scheduled_start is None:
             raise Problem(400, "invalid_schedule", "A recurring meeting needs a start.")
-        _rule(plan.recurrence, plan.scheduled_start.astimezone(_zone(plan.time_zone)))
+        _rule(plan.recurrence, plan.scheduled_start.astimezone(zone_of(plan.time_zone)))
 
 
 def next_start(meeting: MeetingRow, now: datetime) -> datetime | None:
@@ -35,7 +35,7 @@ def next_start(meeting: MeetingRow, now: datetime) -> datetime | None:
     if meeting.recurrence is None:
         return meeting.scheduled_start if meeting.scheduled_start > earliest else None
     # Recurrence counts in local time: nine o'clock stays nine o'clock when the clocks change.
-    zone = _zone(meeting.time_zone)
+    zone = zone_of(meeting.time_zone)
     rule = _rule(meeting.recurrence, meeting.scheduled_start.astimezone(zone))
     local = earliest.astimezone(zone).replace(tzinfo=None)
     start: datetime | None = rule.after(local)
@@ -46,7 +46,7 @@ def calendar(meeting: MeetingRow, link: str, phone: str = "") -> bytes:
     """Return the meeting as iCalendar, with the line that says how to call in; raises Problem 404 if not scheduled."""
     if meeting.scheduled_start is None:
         raise not_found("This meeting is not scheduled.")
-    zone = _zone(meeting.time_zone)
+    zone = zone_of(meeting.time_zone)
     event = icalendar.Event()
     event.add("uid", f"{meeting.id}@parley")
     event.add("dtstamp", meeting.created_at)
@@ -68,7 +68,8 @@ def calendar(meeting: MeetingRow, link: str, phone: str = "") -> bytes:
     return data
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """Return an IANA time zone; raises Problem 400."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

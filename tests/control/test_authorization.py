@@ -98,6 +98,7 @@ TABLE = {
     "GET /api/v1/admin/meetings/stats": ADMIN,
     "POST /api/v1/admin/meetings/<meeting>/force-end": ADMIN,
     "GET /api/v1/admin/audit": ADMIN,
+    "GET /api/v1/admin/usage": ADMIN,
     "GET /api/v1/admin/settings": ADMIN,
     "PATCH /api/v1/admin/settings": ADMIN,
     "POST /api/v1/meetings": ACCOUNT,

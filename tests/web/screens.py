@@ -21,6 +21,8 @@ _SESSION = {"id": "s1", "user_agent": "Firefox", "address": "192.0.2.1", "last_u
 _TRACK = {"name": "Ada", "source": "microphone", "duration_ms": 61_000, "codec": "opus", "files": ["ada.webm"]}
 _FILM = {"id": "f1", "state": "done", "progress": 0.4, "file": "film-f1-1.mp4", "bytes": 800_000}
 _FILM |= {"options": {"ranges": [[1000, 15000]]}, "created_at": "2026-11-25T10:00:00Z"}
+_NETWORK = {"way": "tcp", "roundTripMs": 83, "jitterMs": 12, "lossUp": 0.004, "lossDown": 0, "up": 640_000}
+_NETWORK |= {"down": 1_930_000, "upIsAll": False, "downIsAll": True, "isDeviceBusy": False}
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 11, 25, 10, 30, tzinfo=UTC)
 """The time on these screens."""
@@ -83,11 +85,23 @@ def server_settings(**changed: Any) -> dict[str, Any]:
     return {"settings": rows}
 
 
+def _day(number: int) -> dict[str, Any]:
+    """Return the use of one day of thirty; storage was not measured on the first nine."""
+    day = {"day": f"{NOW - timedelta(days=29 - number):%Y-%m-%d}", "calls": number * 7 % 23}
+    day |= {"participants": number * 11 % 61, "minutes": number * 137 % 1901, "failed_joins": number % 9 // 8}
+    measured = number >= 9
+    return day | {
+        "recording_bytes": number * 40_000_000 if measured else None,
+        "file_bytes": 7_000_000 if measured else None,
+    }
+
+
 ADMINISTRATION: dict[str, Any] = {
     "/admin/meetings/stats": {
         "users": 12, "meetings": 340, "active_meetings": 2, "participants_present": 9, "tracks": 18, "recordings": 51,
         "recording_now": 1,
     },
+    "/admin/usage": {"days": [_day(number) for number in range(30)]},
     "/admin/users": {"users": [
         USER | {"id": "u2", "username": "grace", "display_name": "Grace <b>Hopper</b>", "email": "grace@example.org",
                 "email_verified": True, "state": "active", "created_at": _AT},
@@ -270,9 +284,9 @@ async def outside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     admin = USER | {"email": "ada@example.org", "email_verified": True, "role": "admin"}
     server.answers["GET", "/users/profile"] = (200, admin)
     # The page remembers who signed in until it is reloaded.
-    for section in ("", "/people", "/meetings", "/storage", "/keys", "/webhooks", "/settings", "/audit"):
+    for section in ("", "/usage", "/people", "/meetings", "/storage", "/keys", "/webhooks", "/settings", "/audit"):
         await view.goto(f"{server.url}/admin{section}")
-        await expect(view.locator(".data-table tbody tr, .counts .card, .server-setting").first).to_be_visible()
+        await expect(view.locator(".data-table tbody tr, .counts .card, .server-setting, .chart").first).to_be_visible()
         yield f"admin{section.replace('/', '-')}"
     del server.answers["GET", "/users/profile"]
     if signed_out is not None:
@@ -285,6 +299,13 @@ async def inside(view: Page, server: ScriptedServer) -> AsyncIterator[str]:
     await view.locator("input[name=name]").fill("Ada")
     await view.locator("input[name=passcode]").fill("secret")
     yield "prejoin"
+    await view.evaluate(
+        "async (figures) => void (await import('/app/network-test-dialog.js')).showNetworkTest(async () => figures)",
+        _NETWORK,
+    )
+    await view.locator(".network-test summary").click()
+    yield "network-test"
+    await view.keyboard.press("Escape")
     await view.locator("#join").click()
     session = await server.session()
     await session.welcome(participants=list(PEOPLE[:1]))

@@ -54,6 +54,25 @@ async def test_administrators_ban_end_and_deliver_again(view: Page, server: Scri
     assert done >= {"/admin/users/u2/ban", "/admin/meetings/m1/force-end", "/webhooks/w1/deliveries/7/replay"}
 
 
+async def test_use_is_read_by_keyboard_and_as_a_table(view: Page, server: ScriptedServer) -> None:
+    server.answers.update({("GET", path): (200, answer) for path, answer in ADMINISTRATION.items()})
+    server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})
+    await view.goto(f"{server.url}/admin/usage")
+    calls = view.get_by_role("slider", name="Calls", exact=True)
+    await expect(calls).to_have_attribute("aria-valuetext", "331 in all")
+    await calls.press("End")
+    await calls.press("ArrowLeft")
+    await expect(calls).to_have_attribute("aria-valuetext", "Nov 24: 12")
+    storage = view.get_by_role("slider", name="Recordings and files")
+    await storage.press("Home")
+    await expect(storage).to_have_attribute("aria-valuetext", "Oct 27: Not measured")
+    await view.get_by_text("As a table").click()
+    newest = view.get_by_role("row").nth(1)
+    await expect(newest.get_by_role("cell").nth(0)).to_have_text("19")
+    await expect(newest.get_by_role("cell").nth(4)).to_have_text("1.2 GB")
+    await fits(view)
+
+
 async def test_a_livekit_key_is_made_shown_once_and_revoked(view: Page, server: ScriptedServer) -> None:
     server.answers.update({("GET", path): (200, answer) for path, answer in ADMINISTRATION.items()})
     server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})

@@ -1,4 +1,5 @@
 /** `/account`: profile, password, second factor, passkeys, sessions, API keys, and the end of the account. */
+import { accountTop } from './account-top.js';
 import { apiKeys } from './api-keys.js';
 import { avatarOf, face, squared } from './avatars.js';
 import { ask } from './dialogs.js';
@@ -12,7 +13,6 @@ import { saveFile } from './save-file.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { toast } from './toasts.js';
 import { rich, t } from './words.js';
-import { top } from './shell.js';
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAccount(page, context) {
@@ -24,7 +24,7 @@ export async function showAccount(page, context) {
   }
   const demanded = context.query.get('second-factor') !== null;
   page.replaceChildren(
-    top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
+    accountTop(context, user),
     h('main', { class: 'account' },
       h('h1', {}, t('account.title')),
       demanded && h('p', { class: 'card notice', role: 'status' },
@@ -35,6 +35,7 @@ export async function showAccount(page, context) {
       !demanded && section(t('account.password'), password()),
       !demanded && section(t('account.active'), await sessions()),
       !demanded && section(t('api-keys.title'), await apiKeys(user)),
+      !demanded && section(t('network.title'), networkTest()),
       !demanded && section(t('account.data'), dataExport()),
       !demanded && section(t('account.delete'), deletion(context))),
   );
@@ -217,6 +218,10 @@ function dataExport() {
     manner: '',
     submit: async () => saveFile(await withProof(() => rest.blob('/users/export')), 'account.zip'),
   }));
+}
+
+function networkTest() {
+  return h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', 'data-action': 'network', onclick: async () => void (await import('./network-test-dialog.js')).showNetworkTest() }, icon('signal'), t('network.open')));
 }
 
 /** @param {import('./main.js').Context} context */

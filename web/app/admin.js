@@ -1,4 +1,5 @@
 /** `/admin`: what administrators see and do: numbers and health, people, meetings, webhooks, settings, the audit log. */
+import { accountTop } from './account-top.js';
 import { shownSecret } from './copy-link.js';
 import { ask, show } from './dialogs.js';
 import { DataTable } from './data-table.js';
@@ -10,8 +11,8 @@ import { livekitKeys } from './livekit-keys.js';
 import { person } from './person.js';
 import { serverSettings } from './server-settings.js';
 import { currentUser, rest } from './session.js';
-import { top } from './shell.js';
 import { toast } from './toasts.js';
+import { usage } from './usage.js';
 import { known, t } from './words.js';
 
 const COUNTS = ['users', 'meetings', 'active_meetings', 'participants_present', 'tracks', 'recordings', 'recording_now'];
@@ -30,7 +31,7 @@ const TEST_LOOK_MS = 1_500;
 const TEST_LOOKS = 4;
 
 /** @type {Record<string, (signal: AbortSignal) => HTMLElement[]>} */
-const SECTIONS = { overview, people, meetings, storage, keys, webhooks, settings: serverSettings, audit };
+const SECTIONS = { overview, usage, people, meetings, storage, keys, webhooks, settings: serverSettings, audit };
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAdmin(page, context) {
@@ -42,7 +43,7 @@ export async function showAdmin(page, context) {
   const [chosen = 'overview'] = context.parameters;
   const section = chosen in SECTIONS ? chosen : 'overview';
   page.replaceChildren(
-    top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
+    accountTop(context, user),
     h('main', { class: 'admin' },
       h('nav', { class: 'admin-nav', 'aria-label': t('admin.title') }, ...Object.keys(SECTIONS).map((name) => h('a', {
         href: name === 'overview' ? '/admin' : `/admin/${name}`, 'aria-current': name === section ? 'page' : null,

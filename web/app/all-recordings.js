@@ -1,10 +1,10 @@
 /** `/recordings`: every recording that the account may see, searched by title, name and what was said. */
+import { accountTop } from './account-top.js';
 import { h } from './dom.js';
 import { onTyped } from './fields.js';
 import { dateTime, duration, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { currentUser, rest } from './session.js';
-import { top } from './shell.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
@@ -13,7 +13,8 @@ const PAGE = 60;
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAllRecordings(page, context) {
-  if (!(await currentUser())) return void (!context.signal.aborted && context.navigate('/?next=/recordings'));
+  const user = await currentUser();
+  if (!user) return void (!context.signal.aborted && context.navigate('/?next=/recordings'));
   const list = h('ul', { class: 'film-grid' });
   const words = h('input', { class: 'input', type: 'search', maxlength: 200, autocomplete: 'off', 'aria-label': t('recordings.search'), placeholder: t('recordings.search') });
   const older = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => void more() }, t('recordings.older'));
@@ -60,7 +61,7 @@ export async function showAllRecordings(page, context) {
   };
   onTyped(words, context.signal, load);
   page.replaceChildren(
-    top(context, h('a', { class: 'button', href: '/' }, t('account.meetings'))),
+    accountTop(context, user),
     h('main', { class: 'watch' },
       h('header', { class: 'watch-head' }, h('h1', {}, t('recordings.title')), h('div', { class: 'search' }, icon('search'), words)), list, older));
   await load();

@@ -1,5 +1,6 @@
 /** Modules that most views share, and those needed both before and in a call: the build bundles them into one file. */
 export * as accountLinks from './account-links.js';
+export * as accountTop from './account-top.js';
 export * as appearance from './appearance.js';
 export * as avatars from './avatars.js';
 export * as brand from './brand.js';

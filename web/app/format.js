@@ -70,6 +70,11 @@ export function dateTime(time) {
   return new Date(time).toLocaleString(locale(), { dateStyle: 'medium', timeStyle: 'short' });
 }
 
+/** @param {string} day RFC 3339 full-date @returns {string} day and month */
+export function shortDay(day) {
+  return new Date(`${day}T00:00:00Z`).toLocaleDateString(locale(), { day: 'numeric', month: 'short', timeZone: 'UTC' });
+}
+
 /** @param {string|number} time @returns {string} */
 export function clock(time) {
   return new Date(time).toLocaleTimeString(locale(), { hour: '2-digit', minute: '2-digit' });

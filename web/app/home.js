@@ -1,10 +1,10 @@
 /** `/`: sign in or register; when signed in, the meetings of the account. */
+import { accountTop } from './account-top.js';
 import { h } from './dom.js';
-import { field, form, iconButton } from './fields.js';
+import { field, form } from './fields.js';
 import { codeOf, longDate, meetingIdOf, meetingLinkIn, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { MeetingLists } from './meeting-lists.js';
-import { person } from './person.js';
 import { currentUser, forgetUser, rest } from './session.js';
 import { signInCard } from './sign-in.js';
 import { toast } from './toasts.js';
@@ -89,10 +89,7 @@ async function showMeetings(page, context, user) {
   }
 
   page.replaceChildren(
-    top(context, user.role === 'admin' && h('a', { class: 'icon-button', href: '/admin', title: t('admin.title'), 'aria-label': t('admin.title') }, icon('shield')),
-      h('a', { class: 'icon-button', href: '/recordings', title: t('recordings.title'), 'aria-label': t('recordings.title') }, icon('film')),
-      h('a', { class: 'top-person', href: '/account', title: t('account.title') }, person(user.id, user.display_name, user.avatar), h('span', {}, user.display_name)),
-      iconButton('out', t('home.sign-out'), { onclick: () => void signOut(context) })),
+    accountTop(context, user),
     h('main', { class: 'home' },
       h('header', { class: 'home-head' },
         h('p', { class: 'hint' }, longDate(new Date())),
@@ -118,11 +115,4 @@ function greeting(time, name) {
   const hour = time.getHours();
   const part = hour < 5 || hour >= 18 ? 'evening' : hour < 12 ? 'morning' : 'afternoon';
   return t(`home.good-${part}`, { name });
-}
-
-/** @param {import('./main.js').Context} context */
-async function signOut(context) {
-  await rest.logout();
-  forgetUser();
-  context.navigate('/');
 }

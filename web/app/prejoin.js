@@ -126,7 +126,7 @@ function preview(media, nameInput, user, signal) {
     });
   }
   if (!media.support.devices) return [frame, insecureNotice(media)];
-  return [frame, h('div', { class: 'devices' }, choices.element, meter.element)];
+  return [frame, h('div', { class: 'devices' }, choices.element, meter.element, networkButton())];
 }
 
 /** @param {HTMLElement} button @param {string} symbol @param {'camera'|'microphone'} device @param {boolean} on @param {string} problem */
@@ -136,6 +136,11 @@ function toggle(button, symbol, device, on, problem) {
   const state = t(on ? `prejoin.${device}-on` : `prejoin.${device}-off`);
   button.setAttribute('aria-label', state);
   button.title = problem || state;
+}
+
+/** Opens the test, which is loaded then. @returns {HTMLElement} */
+function networkButton() {
+  return h('button', { type: 'button', class: 'link', 'data-action': 'network', onclick: async () => void (await import('./network-test-dialog.js')).showNetworkTest() }, icon('signal'), t('network.open'));
 }
 
 /** @param {import('./local-media.js').LocalMedia} media */

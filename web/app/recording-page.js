@@ -1,4 +1,5 @@
 /** `/recordings/<id>` and, for whom it was shared with, `/s/<token>`: one recording to watch, read, search and hand on. */
+import { accountTop } from './account-top.js';
 import { titleOf } from './brand.js';
 import { editCaption } from './caption-edit.js';
 import { clips } from './clips.js';
@@ -23,7 +24,8 @@ const AGAIN_MS = 3_000;
 export async function showRecording(page, context) {
   const [id] = context.parameters;
   const path = `/recordings/${encodeURIComponent(id)}`;
-  if (!(await currentUser())) return void (!context.signal.aborted && context.navigate(`/?next=${path}`));
+  const user = await currentUser();
+  if (!user) return void (!context.signal.aborted && context.navigate(`/?next=${path}`));
   const [detail, { captions }] = await Promise.all([rest.get(path), rest.get(`${path}/captions`)]);
   if (context.signal.aborted) return;
   const { recording } = detail;
@@ -34,7 +36,7 @@ export async function showRecording(page, context) {
   });
   const parts = finished && clips(id, recording.duration_ms ?? 0, context.signal);
   page.replaceChildren(
-    top(context, h('a', { class: 'button', href: '/recordings' }, t('recordings.all'))),
+    accountTop(context, user),
     h('main', { class: 'watch' }, heading(recording,
       finished && h('button', { type: 'button', class: 'button primary', onclick: () => void share(id, { now: shown.now() }) }, icon('link'), t('share.action')),
       parts && h('button', { type: 'button', class: 'button', onclick: () => parts.cut(shown.now() * 1000) }, icon('cut'), t('clips.action')),

@@ -1,4 +1,5 @@
 /** `/m/<meeting>/recordings`: recordings to play and download. */
+import { accountTop } from './account-top.js';
 import { h } from './dom.js';
 import { linksButton } from './file-links.js';
 import { film } from './film.js';
@@ -6,7 +7,7 @@ import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { minutes } from './minutes.js';
 import { orderedFilms } from './ordered-films.js';
-import { rest } from './session.js';
+import { currentUser, rest } from './session.js';
 import { spoken } from './spoken.js';
 import { t } from './words.js';
 import { top } from './shell.js';
@@ -18,12 +19,14 @@ const NEARLY = 0.8;
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showRecordings(page, context) {
   const [meeting] = context.parameters;
+  const user = await currentUser();
+  if (context.signal.aborted) return;
   const list = h('ul', { class: 'recording-list' });
   const title = h('h1', {}, t('recordings.title'));
   const storage = h('p', { class: 'hint storage', role: 'status' });
   page.replaceChildren(
-    top(context, h('a', { class: 'button', href: `/m/${encodeURIComponent(meeting)}` }, t('recordings.back'))),
-    h('main', { class: 'recordings' }, title, storage, list, spoken(meeting, context.signal), minutes(meeting, context.signal)),
+    user ? accountTop(context, user) : top(context),
+    h('main', { class: 'recordings' }, h('a', { class: 'link', href: `/m/${encodeURIComponent(meeting)}` }, t('recordings.back')), title, storage, list, spoken(meeting, context.signal), minutes(meeting, context.signal)),
   );
   const [summary] = await Promise.all([rest.meeting(meeting), load(meeting, list, storage, context.signal)]);
   title.textContent = t('recordings.of', { title: summary.title });

@@ -404,6 +404,10 @@ class BlockingRest:
         """Yield the entries of `list_nodes` from all pages."""
         yield from self._loop.each(self._rest.iterate_nodes(limit=limit, cursor=cursor, sort=sort, search=search))
 
+    def get_usage(self, *, days: int | None = None, time_zone: str | None = None) -> types.Usage:
+        """Return calls, participants, their minutes, failed joins and storage by day."""
+        return self._loop.run(self._rest.get_usage(days=days, time_zone=time_zone))
+
     def list_livekit_keys(
         self,
         *,
@@ -667,6 +671,10 @@ class BlockingRest:
     def leave_meeting(self, meeting: str) -> types.Done:
         """Remove the caller from the room and close its peers. Joining again is possible."""
         return self._loop.run(self._rest.leave_meeting(meeting))
+
+    def start_network_test(self) -> types.NetworkTest:
+        """Return what a device needs to send to itself through a media server, to learn what a call would get."""
+        return self._loop.run(self._rest.start_network_test())
 
     def create_admission(self, meeting: str, body: types.CreateAdmission) -> types.Admission:
         """Return a token with which an application's user joins, without account, passcode or

@@ -533,6 +533,13 @@ class Rest:
             if cursor is None:
                 return
 
+    async def get_usage(self, *, days: int | None = None, time_zone: str | None = None) -> types.Usage:
+        """Return calls, participants, their minutes, failed joins and storage by day."""
+        answer: types.Usage = await self._connection.request_json(
+            "GET", "/api/v1/admin/usage", query={"days": days, "time_zone": time_zone}
+        )
+        return answer
+
     async def list_livekit_keys(
         self,
         *,
@@ -894,6 +901,11 @@ class Rest:
     async def leave_meeting(self, meeting: str) -> types.Done:
         """Remove the caller from the room and close its peers. Joining again is possible."""
         answer: types.Done = await self._connection.request_json("POST", f"/api/v1/meetings/{_quoted(meeting)}/leave")
+        return answer
+
+    async def start_network_test(self) -> types.NetworkTest:
+        """Return what a device needs to send to itself through a media server, to learn what a call would get."""
+        answer: types.NetworkTest = await self._connection.request_json("POST", "/api/v1/network-tests")
         return answer
 
     async def create_admission(self, meeting: str, body: types.CreateAdmission) -> types.Admission:

@@ -933,6 +933,18 @@ class MuteParticipant(TypedDict):
     muted: list[Source]
 
 
+class NetworkTest(TypedDict):
+    """`sender` may publish a camera and a microphone, `receiver` only receives; both are join
+    tokens, as in `Joined`. The room ends at `ends_at`, whoever is in it.
+    """
+
+    sender: str
+    receiver: str
+    signaling_url: str
+    ice_servers: list[IceServer]
+    ends_at: str
+
+
 class NewBreakout(TypedDict):
     """A room to create, with the participants of the main room to assign to it."""
 
@@ -1844,6 +1856,26 @@ class UpdateMeeting(TypedDict):
 class UpdateProfile(TypedDict):
     display_name: NotRequired[str]
     email: NotRequired[str | None]
+
+
+class Usage(TypedDict):
+    """Every day up to today, the oldest first, of the meetings that still exist."""
+
+    days: list[UsageDay]
+
+
+class UsageDay(TypedDict):
+    """A day. `failed_joins`: people who were let in and never arrived. Bytes are null on days
+    without a measurement.
+    """
+
+    day: str
+    calls: int
+    participants: int
+    minutes: int
+    failed_joins: int
+    recording_bytes: int | None
+    file_bytes: int | None
 
 
 class User(TypedDict):

@@ -104,6 +104,7 @@ IMPERSONAL = {
     "system_configs": "settings of the server",
     "livekit_keys": "keys of applications, named by administrators; the audit log says by whom",
     "livekit_sip": "an application's trunks and rules, which name its own numbers",
+    "livekit_sip_version": "how often those changed",
     "storage_days": "how much was stored on each day, by everybody together",
     "live_settings": "settings of the server; who changed them becomes null",
 }

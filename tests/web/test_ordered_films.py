@@ -31,7 +31,7 @@ async def test_a_film_is_ordered_and_deleted(chromium: Browser, server: Scripted
         server.answers["GET", "/recordings/r1/films"] = (200, {"films": [film]})
         await page.get_by_role("button", name="Create", exact=True).click()
         await expect(page.get_by_text("Waiting to be created")).to_be_visible()
-        wanted = {"layout": "speaker", "size": "720p", "format": "webm"}
+        wanted = {"layout": "speaker", "size": "720p", "format": "webm", "captions": "none"}
         assert ("POST", "/recordings/r1/films", wanted) in server.requests
         done = film | {"state": "done", "file": "film-job_1-1.webm", "bytes": 4}
         server.answers["GET", "/recordings/r1/films"] = (200, {"films": [done]})

@@ -12,7 +12,6 @@ import { person } from './person.js';
 import { serverSettings } from './server-settings.js';
 import { currentUser, rest } from './session.js';
 import { toast } from './toasts.js';
-import { usage } from './usage.js';
 import { known, t } from './words.js';
 
 const COUNTS = ['users', 'meetings', 'active_meetings', 'participants_present', 'tracks', 'recordings', 'recording_now'];
@@ -31,7 +30,7 @@ const TEST_LOOK_MS = 1_500;
 const TEST_LOOKS = 4;
 
 /** @type {Record<string, (signal: AbortSignal) => HTMLElement[]>} */
-const SECTIONS = { overview, usage, people, meetings, storage, keys, webhooks, settings: serverSettings, audit };
+const SECTIONS = { overview, usage: charts, people, meetings, storage, keys, webhooks, settings: serverSettings, audit };
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAdmin(page, context) {
@@ -51,6 +50,13 @@ export async function showAdmin(page, context) {
       h('div', { class: 'admin-section' }, h('h1', {}, t(`admin.${section}`)), ...SECTIONS[section](context.signal))),
   );
   page.querySelector('.admin-nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+}
+
+/** The charts, whose code is fetched with them. @param {AbortSignal} signal */
+function charts(signal) {
+  const place = h('div');
+  import('./usage.js').then(({ usage }) => place.replaceWith(...usage(signal)), (error) => toast(sentenceOf(error), 'problem'));
+  return [place];
 }
 
 /** @param {AbortSignal} signal */

@@ -336,6 +336,9 @@ def _state(job: JobRow | None, made: dict[str, Any] | None) -> dict[str, Any]:
     elif job is not None and job.state != "done":
         error = job.error if job.state == "failed" else None
         state = {"state": job.state, "progress": job.progress, "error": error}
+    elif made is None:
+        # The job ended after the recording's row was read: the next answer has the file.
+        state = {"state": "running", "progress": 1.0}
     if made is not None:
         chapters = [Chapter(**chapter) for chapter in made.get("chapters", [])]
         state |= {"file": made["file"], "bytes": made["bytes"], "chapters": chapters}

@@ -3,10 +3,6 @@
 A publisher short of bandwidth or of processor time drops its top layers without notice. The other layers distinguish a
 still picture from a stalled layer, since all layers of a track encode the same pictures. An encoder may also pause a
 small layer after a keyframe until its bit budget has recovered; leaving the layer then would cost another keyframe.
-
-A layer may also return for a moment only: beside other traffic, a sender tries whether its link carries more. Following
-it costs two changes, each with a keyframe and most of a second without pictures. So a layer that returned must flow for
-a while before it counts, longer each time that it did not last.
 """
 
 from collections.abc import Hashable, Mapping
@@ -18,8 +14,7 @@ _STALLED_NS = 250_000_000
 _AFTER_KEYFRAME_NS = 750_000_000
 _INTERVALS = 2.5  # missed frames
 _SIBLING_FRAMES = 3
-_BACK_NS, _LONGEST_BACK_NS = 1_500_000_000, 12_000_000_000
-_LASTING_NS = 20_000_000_000
+_BACK_NS = 500_000_000
 _SECOND = 1_000_000_000
 
 
@@ -35,14 +30,13 @@ class LayerProgress(NamedTuple):
 
 
 class _Watch:
-    __slots__ = ("frames", "returned_at", "siblings", "stalled", "wait")
+    __slots__ = ("frames", "returned_at", "siblings", "stalled")
 
     def __init__(self) -> None:
         self.frames = -1
         self.siblings: dict[Hashable, int] = {}
         self.stalled = False
-        self.returned_at: int | None = None  # from the last stall; None if there was none, or it goes on
-        self.wait = _BACK_NS
+        self.returned_at: int | None = None
 
 
 class LayerLiveness(Generic[Layer]):
@@ -60,30 +54,25 @@ class LayerLiveness(Generic[Layer]):
         frames = {layer: progress.frames for layer, progress in layers.items()}
         for layer, progress in layers.items():
             watch = self._watches.setdefault(layer, _Watch())
-            patience = min(_patience(progress), _AFTER_KEYFRAME_NS) if watch.stalled else _patience(progress)
-            silent = now - progress.last_arrival >= patience  # a rate measured across a stall says little
+            silent = now - progress.last_arrival >= _patience(progress)
             if progress.frames != watch.frames:
                 watch.frames = progress.frames
                 watch.siblings = {other: count for other, count in frames.items() if other != layer}
             outrun = any(
                 frames[other] - count >= _SIBLING_FRAMES for other, count in watch.siblings.items() if other in frames
             )
-            self._judge(watch, progress.last_arrival, silent=silent, outrun=outrun)
+            self._judge(watch, silent=silent, outrun=outrun, now=now)
         return frozenset(layer for layer, watch in self._watches.items() if watch.stalled)
 
     @staticmethod
-    def _judge(watch: _Watch, arrived: int, *, silent: bool, outrun: bool) -> None:
-        if silent and outrun:
-            if watch.returned_at is not None:
-                lasted = arrived - watch.returned_at >= _LASTING_NS
-                watch.wait = _BACK_NS if lasted else min(watch.wait * 2, _LONGEST_BACK_NS)
-            watch.stalled, watch.returned_at = True, None
+    def _judge(watch: _Watch, *, silent: bool, outrun: bool, now: int) -> None:
+        if silent:
+            watch.returned_at = None
+            watch.stalled |= outrun
         elif watch.stalled:
-            if silent:
-                watch.returned_at = None
-            elif watch.returned_at is None:
-                watch.returned_at = arrived
-            elif arrived - watch.returned_at >= watch.wait:
+            if watch.returned_at is None:
+                watch.returned_at = now
+            elif now - watch.returned_at >= _BACK_NS:
                 watch.stalled = False
 
 

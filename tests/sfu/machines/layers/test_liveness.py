@@ -36,50 +36,9 @@ def test_a_layer_that_stops_is_stalled_soon_and_counts_again_when_it_has_flowed_
     track.run(400)
     assert track.stalled == {"f"}
     track.off = set()
-    track.run(1300)
+    track.run(300)
     assert track.stalled == {"f"}
     track.run(500)
-    assert track.stalled == set()
-
-
-def test_a_layer_that_returns_for_moments_only_is_trusted_later_each_time() -> None:
-    track = Track(q=30, h=30, f=30)
-    track.run(2000)
-    waits = []
-    for _ in range(5):
-        track.off = {"f"}
-        track.run(1000)
-        assert track.stalled == {"f"}
-        track.off = set()
-        waits.append(0)
-        while track.stalled:
-            track.run(500)
-            waits[-1] += 500
-        track.run(1000)
-    assert waits == [2000, 3500, 6500, 12500, 12500]
-
-
-def test_a_rate_measured_across_a_stall_does_not_prolong_a_moment() -> None:
-    track = Track(q=30, f=30)
-    track.run(2000)
-    for _ in range(3):
-        track.off = {"f"}
-        track.run(500)
-        track.progress["f"] = track.progress["f"]._replace(frame_rate=0.5)
-        track.run(3500)
-        track.off = set()
-        track.run(1000)
-        assert track.stalled == {"f"}
-
-
-def test_a_layer_that_lasted_is_trusted_soon_again() -> None:
-    track = Track(q=30, h=30, f=30)
-    track.run(2000)
-    for flowing in (600, 25_000, 2000):
-        track.off = {"f"}
-        track.run(1000)
-        track.off = set()
-        track.run(flowing)
     assert track.stalled == set()
 
 

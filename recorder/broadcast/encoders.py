@@ -20,6 +20,8 @@ from sfu.formats import h264
 _AUDIO_BITS = 128_000
 _AAC_SAMPLES = 1024
 _START_CODE = b"\0\0\0\1"
+_MOST_MISSED = 5
+"""The number of left-out keyframes that are made up for, so that a long pause does not cause more work."""
 
 
 class VideoEncoder:
@@ -27,7 +29,8 @@ class VideoEncoder:
 
     def __init__(self, film: FilmOptions, bits: int, rate: int) -> None:
         self._rate = rate
-        self._keyframe_at = 0
+        self._step = KEYFRAME_SECONDS * rate
+        self._keyframe_at: int | None = None
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, av.VideoCodecContext)
         context.width, context.height, context.pix_fmt = film.width, film.height, "yuv420p"
@@ -58,13 +61,20 @@ class VideoEncoder:
         return Unit(UnitKind.VIDEO_SETUP, False, 0, record)
 
     def encode(self, picture: av.VideoFrame, index: int) -> Iterator[Unit]:
-        """Encode a picture and yield the resulting units; the picture may be changed afterwards."""
-        picture.pts, picture.time_base = index, Fraction(1, self._rate)
-        picture.pict_type = PictureType.NONE
-        if index >= self._keyframe_at:
-            picture.pict_type = PictureType.I
-            step = KEYFRAME_SECONDS * self._rate
-            self._keyframe_at = index // step * step + step
+        """Encode a picture and yield the resulting units; the picture may be changed afterwards.
+
+        If pictures before it were left out, it also takes the place of keyframes among them: players rely on the
+        length of segments.
+        """
+        due = index if self._keyframe_at is None else self._keyframe_at
+        for at in range(max(due, index // self._step * self._step - _MOST_MISSED * self._step), index, self._step):
+            yield from self._encode(picture, at, PictureType.I)
+        is_keyframe = index == due or index % self._step == 0
+        yield from self._encode(picture, index, PictureType.I if is_keyframe else PictureType.NONE)
+        self._keyframe_at = index // self._step * self._step + self._step
+
+    def _encode(self, picture: av.VideoFrame, index: int, kind: PictureType) -> Iterator[Unit]:
+        picture.pts, picture.time_base, picture.pict_type = index, Fraction(1, self._rate), kind
         for packet in self._context.encode(picture):
             assert packet.pts is not None
             us = packet.pts * 1_000_000 // self._rate

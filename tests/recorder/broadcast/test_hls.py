@@ -67,6 +67,17 @@ def test_every_segment_begins_with_a_keyframe_and_lasts_two_seconds(media: tuple
     assert len(whole) >= 3
 
 
+def test_a_keyframe_that_was_left_out_is_made_up_for() -> None:
+    encoder, picture = VideoEncoder(FilmOptions(), 2_500_000, RATE), av.VideoFrame(1280, 720, "yuv420p")
+    shown = [10, 11, 50, 95, 96, 200, 240, 241]
+    units = [unit for index in shown for unit in encoder.encode(picture, index)]
+    keyframes = [10, 60, 120, 180, 240]
+    assert [round(unit.us * RATE / 1e6) for unit in units] == sorted({*shown, *keyframes})
+    assert [round(unit.us * RATE / 1e6) for unit in units if unit.keyframe] == keyframes
+    after_a_pause = [unit for unit in encoder.encode(picture, 10_000) if unit.keyframe]
+    assert 1 <= len(after_a_pause) <= 6
+
+
 def test_the_playlist_names_what_is_stored_and_nothing_else(media: tuple[Unit, Unit, list[Unit]]) -> None:
     playlist, there = Playlist("ab12"), {"ab12-init.mp4"}
     for part in cut(media[2]):

@@ -134,11 +134,14 @@ class EtcdRegistry(Registry):
         if probed.life is Life.ALIVE:
             self._take_up(probed.record)
             self._lapsed.add(name)
-        elif name not in self._lost_at and time.monotonic() >= self._unproven.get(name, 0.0):
+        elif name in self._lost_at:
+            if probed.life is Life.REFUSED:
+                self._lost(name)  # it was silent before
+        elif time.monotonic() >= self._unproven.get(name, 0.0):
             _log.warning("node %s is lost: it is not registered, and the probe result was %s", name, probed.life.value)
             self._lapsed.discard(name)
             self._unproven.pop(name, None)
-            self._lost(name)
+            self._lost(name, silent=probed.life is Life.SILENT)
             self._lost_at[name] = time.monotonic()
 
 

@@ -28,6 +28,8 @@ class Registry(ABC):
         self._living: set[str] = set()
         self._proved_at: dict[str, float] = {}
         self._doubted: set[str] = set()
+        self._silent: set[str] = set()
+        """Lost nodes that did not answer in time, rather than refuse a connection."""
         self._changed = asyncio.Event()
         self._lately: deque[tuple[float, str]] = deque()
 
@@ -80,9 +82,13 @@ class Registry(ABC):
         await self._changed.wait()
 
     async def gone(self, name: str, boot: str = "") -> None:
-        """Wait until a node is lost, or its process is no longer `boot`, by default the current one."""
+        """Wait until a node is lost, or its process is no longer `boot`, by default the current one.
+
+        While no other node takes rooms, a silent node is not gone: its sessions could move nowhere, and it may only be
+        busy.
+        """
         boot = boot or self._boot(name)
-        while self.lives(name) and boot in {"", self._boot(name)}:
+        while (self.lives(name) or self._is_awaited(name)) and boot in {"", self._boot(name)}:
             await self._changed.wait()
             boot = boot or self._boot(name)
 
@@ -114,6 +120,11 @@ class Registry(ABC):
         """Record that a connection to a node broke, so that the next `verify` probes it."""
         self._doubted.add(name)
 
+    def _is_awaited(self, name: str) -> bool:
+        """Return whether a lost node is silent, and no other can take its rooms."""
+        others = [record for other, record in self.living().items() if other != name]
+        return name in self._silent and all(record.draining for record in others)
+
     def _boot(self, name: str) -> str:
         record = self._known.get(name)
         return "" if record is None else record.boot
@@ -125,17 +136,22 @@ class Registry(ABC):
         news = news or before is None or before.draining != record.draining
         self._known[record.node] = record
         self._living.add(record.node)
+        self._silent.discard(record.node)
         self._doubted.discard(record.node)
         self._proved_at[record.node] = time.monotonic()
         if news:
             self._tell()
 
-    def _lost(self, name: str) -> None:
-        """Record that a node is lost."""
+    def _lost(self, name: str, *, silent: bool = False) -> None:
+        """Record that a node is lost; `silent` if it only did not answer in time."""
         self._proved_at.pop(name, None)
         self._doubted.discard(name)
-        if name in self._living:
-            self._living.discard(name)
+        news = name in self._living or (name in self._silent and not silent)
+        self._living.discard(name)
+        self._silent.discard(name)
+        if silent:
+            self._silent.add(name)
+        if news:
             self._tell()
 
     def _forget(self, name: str) -> None:

@@ -60,7 +60,7 @@ class StaticRegistry(Registry):
             if record.node in self._known:
                 self._heard(probed.record)
         elif (probed.life is Life.REFUSED and proved_at < asked_at) or self._lapsed(proved_at):
-            self._lost(record.node)
+            self._lost(record.node, silent=probed.life is Life.SILENT)
 
     def _lapsed(self, proved_at: float) -> bool:
         return time.monotonic() - proved_at >= self.lease_seconds

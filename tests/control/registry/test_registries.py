@@ -103,6 +103,41 @@ async def test_a_node_that_falls_silent_is_lost_after_its_lease(world: World, no
     assert world.registry.lives("b")
 
 
+async def test_sessions_of_a_silent_node_wait_while_no_other_takes_rooms(
+    world: World, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    nodes[1].change(draining=True)
+    await world.until(lambda: world.registry.living()["b"].draining)
+    gone = asyncio.create_task(world.registry.gone("a"))
+    nodes[0].silent = True
+    await world.cut(nodes[0])
+    await world.until(lambda: not world.registry.lives("a"))
+    assert world.registry.choose("") is None
+    await asyncio.sleep(0.1)
+    assert not gone.done()
+    nodes[0].silent = False
+    await world.join(nodes[0])
+    await world.until(lambda: world.registry.lives("a"))
+    nodes[0].silent = True
+    await world.cut(nodes[0])
+    await world.until(lambda: not world.registry.lives("a"))
+    assert not gone.done()
+    nodes[1].change(draining=False)
+    await asyncio.wait_for(gone, 30)
+
+
+async def test_sessions_of_a_silent_node_end_once_it_refuses(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
+    nodes[1].change(draining=True)
+    await world.until(lambda: world.registry.living()["b"].draining)
+    gone = asyncio.create_task(world.registry.gone("a"))
+    nodes[0].silent = True
+    await world.cut(nodes[0])
+    await world.until(lambda: not world.registry.lives("a"))
+    assert not gone.done()
+    await nodes[0].kill()
+    await asyncio.wait_for(gone, 30)
+
+
 async def test_a_node_that_starts_anew_is_another_process(world: World, nodes: tuple[FakeNode, FakeNode]) -> None:
     gone = asyncio.create_task(world.registry.gone("a"))
     await world.cut(nodes[0])

@@ -288,6 +288,17 @@ async def test_links_with_tokens_are_not_logged(gateway: RunningGateway, http: a
     assert "onlyonce4711" not in gateway.events()
 
 
+async def test_health_checks_that_succeed_are_not_logged(gateway: RunningGateway, http: aiohttp.ClientSession) -> None:
+    """A probe every ten seconds would be 8,640 lines a day."""
+    for path in ("/health/live", "/health/ready", "/health/live/nothing", "/privacy"):
+        async with http.get(f"{gateway.url}{path}") as answer:
+            await answer.read()
+    await eventually(lambda: accesses(gateway, "/privacy"))
+    assert accesses(gateway, "/health/live/nothing")
+    assert not accesses(gateway, "/health/live")
+    assert not accesses(gateway, "/health/ready")
+
+
 async def test_signaling_falls_back_to_control_where_nginx_cannot_ask() -> None:
     """With a wrong node secret the route is not answered: control still carries the session itself."""
     with running_gateway(node_secret="another-secret-than-nginx-has-another") as running:

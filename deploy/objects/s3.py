@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import secrets
 import ssl
 import threading
 import time
@@ -45,6 +46,8 @@ class S3Store:
         self._public = None if config.public_endpoint is None else _client(config, config.public_endpoint, 1)
         self._bucket_known = False
         self._making_bucket = threading.Lock()
+        self._probe = f"{_PROBE}-{secrets.token_hex(4)}"
+        self._checking = threading.Lock()
 
     def put(self, key: str, data: bytes) -> None:
         self._ensure_bucket()
@@ -171,10 +174,11 @@ class S3Store:
         return count
 
     def check(self) -> None:
-        self.put(_PROBE, b"probe")
-        if self.read(_PROBE, 0, 5) != b"probe":
-            raise OSError("the store returned content that differs from what was stored")
-        self.remove(_PROBE)
+        with self._checking:  # nobody else removes the object in between, since each store's has a name of its own
+            self.put(self._probe, b"probe")
+            if self.read(self._probe, 0, 5) != b"probe":
+                raise OSError("the store returned content that differs from what was stored")
+            self.remove(self._probe)
 
     def _name(self, key: str) -> str:
         return self._prefix + checked_key(key)

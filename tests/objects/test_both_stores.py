@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,6 +183,15 @@ def test_a_wrong_key_is_refused(s3: S3Server) -> None:
     )
     with pytest.raises(OSError, match=r"refuses: SignatureDoesNotMatch \(the secret key is wrong\)"):
         S3Store(config, "x/").put("a", b"")
+
+
+def test_checks_by_several_processes_do_not_disturb_each_other(s3: S3Server) -> None:
+    prefix = f"{secrets.token_hex(6)}/"
+    stores = [S3Store(s3.config, prefix) for _ in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        for checked in [pool.submit(store.check) for store in stores * 25]:
+            checked.result()
+    assert list(stores[0].list()) == []
 
 
 def test_uploads_that_nobody_ends_are_given_up(s3: S3Server) -> None:

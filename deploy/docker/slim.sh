@@ -9,6 +9,8 @@ rm -rf "$site"/onnx/backend "$site"/onnx/fuzz "$site"/onnx/reference "$site"/onn
     "$site"/onnxruntime/quantization "$site"/onnxruntime/datasets "$site"/numpy/f2py
 # Pillow reads PNG, JPEG, WebP and GIF here, and its support for AVIF is a third of its libraries.
 rm -f "$site"/PIL/_avif.*.so "$site"/pillow.libs/libavif-*.so*
+# The image of Python has the time zones of Debian, which come first.
+if [ -d /usr/share/zoneinfo/Europe ]; then rm -rf "$site"/tzdata/zoneinfo; fi
 # For C programs; Python's module contains it.
 rm -f "$site"/onnxruntime/capi/libonnxruntime.so*
 python3 "$(dirname "$0")/unpad.py" $(find "$site" -type f -name '*.so*')

@@ -7,6 +7,7 @@ are left out (`WITHOUT`): Grafana, Loki and Alloy.
 """
 
 import contextlib
+import hashlib
 import re
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ WITHOUT = ("grafana", "loki", "alloy")
 _ALIKE = {"nginx-unprivileged": "nginx"}
 _PROGRAMS = {"jaeger": ("jaeger",), "kafka": ("kafka",), "mongo": ("ferretdb", "mongosh")}
 """Programs and folders that images contain and no package has."""
+_FILES = "parley.files"
+"""The label of an image that says what it was built from."""
 TRITON = "parley-triton:on-the-cpu"
 
 
@@ -77,8 +80,20 @@ def _with_programs(folder: Path) -> Iterator[Path]:
 
 
 def build(daemon: DockerDaemon, tag: str, folder: Path, *more: str) -> None:
-    """Build a folder's image; unchanged steps come from Docker's cache."""
-    daemon.run("build", "--quiet", "--tag", tag, *more, str(folder), seconds=900)
+    """Build an image, unless there is one of the same files, since even Docker's cache takes a busy machine long."""
+    files = _digest(folder, *more)
+    if daemon.run("image", "ls", "--quiet", "--filter", f"reference={tag}", "--filter", f"label={_FILES}={files}"):
+        return
+    daemon.run("build", "--quiet", "--tag", tag, "--label", f"{_FILES}={files}", *more, str(folder), seconds=900)
+
+
+def _digest(folder: Path, *more: str) -> str:
+    """Return a digest of what an image is built from."""
+    found = hashlib.sha256("\0".join(more).encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def _make_base(daemon: DockerDaemon, tag: str) -> None:

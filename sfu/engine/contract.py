@@ -49,11 +49,11 @@ class Drop(IntEnum):
     DUPLICATE = 8  # same seq arrived another way (RTX of a received packet)
     TOO_LATE = 9  # older than the cache
     FILTERED = 10  # of a layer that this route does not carry
-    WAITING_FOR_KEYFRAME = 11  # before a route's first keyframe
+    WAITING_FOR_KEYFRAME = 11  # before a route's first keyframe, or the next one after a cut
     NO_ADDRESS = 12  # destination not validated yet
     SEND_BUFFER = 13  # EAGAIN
     SEND_ERROR = 14  # any other errno of a send
-    QUEUE_FULL = 15  # per-peer queue over its bound
+    QUEUE_FULL = 15  # per-peer queue over its bound; a stream that had no room continues with a keyframe
     RTX_UNKNOWN = 16  # a NACK for a packet that the ring or cache no longer holds
     RTX_TOO_SOON = 17  # the same packet was retransmitted within a round trip
     UNMAPPED_PAYLOAD_TYPE = 18  # the destination has no payload type for it
@@ -113,7 +113,7 @@ class ArrivalFlag(IntFlag):
     PADDING = 4  # padding only: never forwarded, and skipped in the numbering
     REPAIRED = 8  # arrived as RTX (RFC 4588); ext_seq is the original's
     RESUMED = 16  # nothing of the stream arrived for RESUMED_NS before it, or ever
-    CUT = 32  # waited too long, so neither it nor later packets are forwarded, up to a keyframe
+    CUT = 32  # left out with all later packets up to a keyframe: waited too long, or a peer had no room for its stream
     RECOVERED = 64  # was lost, and recovered from the redundancy (RED, RFC 2198) of a later packet
     OVERFLOWED = 128  # the gap right before it is our own loss: we dropped packets since the stream's last one
 
@@ -123,8 +123,9 @@ class Arrival(NamedTuple):
 
     Such packets have `gap` newly missing packets before them; are late, retransmitted (REPAIRED) or recovered from
     redundancy (RECOVERED); begin a keyframe; or are the first after a pause (RESUMED) or after a loss of our own
-    (OVERFLOWED). `Progress` covers all others. `size` is the RTP packet's bytes with RTX and RED unwrapped, `timestamp`
-    the 32-bit RTP timestamp. `ext_seq` starts at the first packet's seq. Packets that may not pass are reported, too.
+    (OVERFLOWED); or are left out up to a keyframe (CUT). `Progress` covers all others. `size` is the RTP packet's bytes
+    with RTX and RED unwrapped (0 for CUT), `timestamp` the 32-bit RTP timestamp. `ext_seq` starts at the first packet's
+    seq. Packets that may not pass are reported, too.
     """
 
     peer: int

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sfu.engine.contract import Drop, Outgoing, Switch
+from sfu.engine.contract import Arrival, ArrivalFlag, Drop, Outgoing, Result, Switch
 from sfu.engine.layout import Layout, pack_stamped
 from sfu.engine.pacer import Numbered, Pacer
 from sfu.engine.packet import Packet
@@ -23,21 +23,21 @@ Plan = list[tuple[int, int, int, int, int, bytes, bytes]]
 
 
 class Forwarder:
-    """Forwards runs; appends to `outgoing` and `switches`, which the engine returns. `peers` are those of the table."""
+    """Forwards runs; appends to the `result` that the engine returns. `peers` are those of the table."""
 
     def __init__(
         self,
         peers: Mapping[int, Peer],
         tally: Tally,
         now: int,
-        outgoing: list[Outgoing],
-        switches: list[Switch],
+        result: Result,
     ) -> None:
         self._peers = peers
         self._tally = tally
         self._now = now
-        self._outgoing = outgoing
-        self._switches = switches
+        self._outgoing = result.outgoing
+        self._switches = result.switches
+        self._arrivals = result.arrivals
 
     def forward(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
         """Forward packets that have just been put into the stream's cache, in order of arrival."""
@@ -88,6 +88,7 @@ class Forwarder:
             and packets[0].payload_type in route.entry.payload_types
             and route.layout.is_usual
             and route.has_settled
+            and not route.is_cut
             and segment.rewrite.max_temporal == segment.rewrite.max_spatial == _NO_LIMIT
             and packets[0].ext_seq >= route.map.next_ext
             and packets[-1].ext_seq - route.map.next_ext <= MAX_GAP
@@ -195,9 +196,33 @@ class Forwarder:
             route.filter(packet)
             tally.drop(Drop.FILTERED)
             return
+        if not route.entry.is_audio and self._is_cut(route, packet):
+            route.map.skip(packet.ext_seq, whole_gap=packet.closes)
+            return
         segment, out_seq = route.map.place(packet.ext_seq, closes=packet.closes)
         route.note(packet, segment.rewrite, out_seq)
         self._emit(route, segment, packet, out_seq)
+
+    def _is_cut(self, route: Route, packet: Packet) -> bool:
+        """Return True if a packet must be left out, before it gets a number: the peer's queue is full, or has been
+        since the last keyframe. Once there is room for one, policy is told.
+        """
+        sender, stream = self._sender(route), route.stream
+        assert stream is not None
+        if not route.is_cut:
+            route.is_cut, route.has_asked = sender.is_full, False
+            if route.is_cut:
+                self._tally.drop(Drop.QUEUE_FULL)
+            return route.is_cut
+        has_room, begins = sender.room() >= 0, packet.ext_seq == stream.keyframe
+        if has_room and begins:
+            route.is_cut = False
+            return False
+        if has_room and not route.has_asked:
+            self._arrivals.append(_cut_of(stream, packet))
+        route.has_asked = (route.has_asked or has_room) and not begins
+        self._tally.drop(Drop.WAITING_FOR_KEYFRAME)
+        return True
 
     def _forward_late(self, stream: RoutedStream, packets: Sequence[Packet]) -> None:
         """Send late packets to routes that have left the stream, if they belong between packets that those got."""
@@ -224,6 +249,12 @@ class Forwarder:
 
     def _emit(self, route: Route, segment: Segment[RoutedStream], packet: Packet, out_seq: int) -> None:
         self._sender(route).emit(Numbered(route, segment, packet, out_seq), self._now, self._outgoing)
+
+
+def _cut_of(stream: RoutedStream, packet: Packet) -> Arrival:
+    """Return the notice that a watcher of a stream needs a keyframe."""
+    entry = stream.entry
+    return Arrival(entry.peer, entry.stream, packet.ext_seq, 0, packet.arrival, packet.timestamp, 0, ArrivalFlag.CUT)
 
 
 def is_silent(stream: RoutedStream, now: int) -> bool:

@@ -77,9 +77,13 @@ class Pacer:
             return -1
         return self.bits_per_second * CATCH_UP // 8_000_000_000 if self.bits_per_second else CATCH_UP_BYTES
 
+    @property
+    def is_full(self) -> bool:
+        return len(self._repairs) + len(self._media) >= QUEUE_PACKETS
+
     def push(self, entry: Numbered) -> bool:
         """Queue a packet; return False if the queue is full."""
-        if len(self._repairs) + len(self._media) >= QUEUE_PACKETS:
+        if self.is_full:
             return False
         (self._repairs if entry.is_repair else self._media).append(entry)
         return True

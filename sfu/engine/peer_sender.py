@@ -110,6 +110,11 @@ class PeerSender:
         """Return the number of bytes of past packets with which a route may begin."""
         return self.pacer.room() if self.pacer is not None else CATCH_UP_BYTES
 
+    @property
+    def is_full(self) -> bool:
+        """True if no further packet may wait for the budget."""
+        return self.pacer is not None and self.pacer.is_full
+
     def emit(self, numbered: Numbered, now: int, outgoing: list[Outgoing]) -> None:
         """Send a packet, or queue it if the budget is spent. Audio is sent at once and charged."""
         pacer = self.pacer

@@ -338,7 +338,7 @@ class PythonEngine:
         return self._sources.get((datagram.source, datagram.local)) or self._any_source.get(datagram.local)
 
     def _forward(self, runs: dict[RoutedStream, list[Packet]], result: Result, now: int) -> None:
-        forwarder = Forwarder(self._peers, self._tally, now, result.outgoing, result.switches)
+        forwarder = Forwarder(self._peers, self._tally, now, result)
         for stream, packets in runs.items():
             if not stream.is_audio:
                 equalise(packets)

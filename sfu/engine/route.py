@@ -57,7 +57,11 @@ class Pending:
 
 
 class Route:
-    """State of a RouteEntry. `stream` is the current source; `base` is derived from the SRTP keys and the SSRC."""
+    """State of a RouteEntry. `stream` is the current source; `base` is derived from the SRTP keys and the SSRC.
+
+    A route `is_cut` from a packet that the peer's full queue had no room for until a keyframe that it has room for;
+    `has_asked` means that policy knows that there is room for one.
+    """
 
     def __init__(self, entry: RouteEntry, first_out: int, first_rtx: int) -> None:
         self.entry = entry
@@ -74,6 +78,7 @@ class Route:
         self.last_timestamp = self.last_arrival = 0
         self.stamps: list[tuple[int, int, int] | None] | None = None
         self.retransmissions: list[tuple[int, int] | None] | None = None
+        self.is_cut = self.has_asked = False
         self._former: set[RoutedStream] = set()
         self._target = Rewrite()
         self._filtered_timestamp = self._filtered_picture = -1
@@ -357,6 +362,7 @@ class Route:
     def _leave(self) -> None:
         stream = self.stream
         self.stream = self._wanted_offset = None
+        self.is_cut = False
         self.map.stop()
         if stream is None:
             return

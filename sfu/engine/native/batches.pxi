@@ -198,27 +198,13 @@ cdef class BatchEngine(EngineTable):
         return self.state.feedback_at if self.state.acknowledges else None
 
     def release(self, int64_t now):
-        self._release(now, 0)
-        return self._collect_output()
-
-    cdef int _release(self, int64_t now, int64_t deadline) except -1:
-        """Release due packets, until the deadline (0: none). Peers without a turn so far come before the others."""
         cdef PeerHandle handle
-        cdef Peer *peer
         cdef int k
         self.state.now = now
-        due = []
-        for k in range(self.state.holding.count):
-            peer = <Peer *>self.state.holding.items[k]
-            if pacer_next(peer) <= now:
-                due.append(peer.peer)
-        due.sort()
-        for number in due:
+        for number in sorted([(<Peer *>self.state.holding.items[k]).peer for k in range(self.state.holding.count)]):
             handle = self.peers[number]
             release_peer(&self.state, handle.peer)
-            if deadline and clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
-                break
-        return 0
+        return self._collect_output()
 
     def next_release(self):
         cdef int64_t due = next_release_of(&self.state)

@@ -366,3 +366,4 @@ cdef class EngineTable:
                 entry.clear_at = 0
             entry.rate = bits_per_second
             entry.is_paced = True
+        self.state.release_at = 0

@@ -83,7 +83,7 @@ cdef class CompiledEngine(BatchEngine):
             if state.acknowledges and state.feedback_at <= now:
                 self._acknowledge(now + together)
             if state.sounds.first == NULL:
-                self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
+                self._release(now)
         finally:
             flush_output(state)
             state.sends = False
@@ -185,9 +185,15 @@ cdef class CompiledEngine(BatchEngine):
             return
         self._attach(filenos, ())
         self.state.sends = True
-        self._release(now, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
+        self._release(now)
         flush_output(&self.state)
         self.state.sends = False
+
+    cdef void _release(self, int64_t now) noexcept:
+        """Release packets that are due by `now`, but not for long."""
+        self.state.now = now
+        with nogil:
+            release_due(&self.state, clock_nanoseconds(CLOCK_MONOTONIC) + RELEASE_SLICE_NS)
 
     @property
     def waited(self):

@@ -1,6 +1,38 @@
 # sfu.engine.forwarding in C: a run of one stream's packets to all of its routes.
 
 
+cdef void note_cut(State *state, const Stream *stream, const Packet *packet) noexcept nogil:
+    """Tell policy that watchers of the stream need a keyframe."""
+    cdef ArrivalRecord *record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
+    if record != NULL:
+        record[0] = ArrivalRecord(
+            stream.peer.peer, stream.stream, packet.ext_seq, 0, packet.arrival, packet.timestamp, 0, FLAG_CUT
+        )
+
+
+cdef inline bint is_left_out(State *state, Route *route, const Packet *packet) noexcept nogil:
+    """Return True if a packet must be left out, before it gets a number: the peer's queue is full, or has been since
+    the last keyframe. Once there is room for one, policy is told.
+    """
+    cdef bint has_room, begins
+    if not route.is_cut:
+        route.is_cut = route.peer.is_paced and route.peer.queued >= QUEUE_MAX
+        route.has_asked = False
+        if route.is_cut:
+            drop(state, DROP_QUEUE_FULL)
+        return route.is_cut
+    has_room = room_for_past(route.peer) >= 0
+    begins = packet.ext_seq == route.stream.keyframe
+    if has_room and begins:
+        route.is_cut = False
+        return False
+    if has_room and not route.has_asked:
+        note_cut(state, route.stream, packet)
+    route.has_asked = (route.has_asked or has_room) and not begins
+    drop(state, DROP_WAITING_FOR_KEYFRAME)
+    return True
+
+
 cdef inline void forward_in_order(State *state, Route *route, Packet *packet) noexcept nogil:
     cdef int64_t out_seq
     if packet.payload_size == 0:
@@ -17,6 +49,9 @@ cdef inline void forward_in_order(State *state, Route *route, Packet *packet) no
     if is_above(packet, &route.map.segment.rewrite):
         route_filter(state, route, packet)
         drop(state, DROP_FILTERED)
+        return
+    if not route.is_audio and is_left_out(state, route, packet):
+        map_skip(state, &route.map, packet.ext_seq, packet.closes)
         return
     out_seq = map_place(state, &route.map, packet.ext_seq, packet.closes)
     route_note(route, packet, out_seq)
@@ -142,16 +177,6 @@ cdef inline void bring_near(const Run *run) noexcept nogil:
         prefetch(link_place(route.peer.link, route.peer.link.newest_key + 1), REMEMBERED_LINES)
 
 
-cdef void note_cut(State *state, const Stream *stream, const Packet *packet) noexcept nogil:
-    """Tell policy that the stream's watchers need a keyframe."""
-    cdef ArrivalRecord *record = <ArrivalRecord *>grown_next(state, &state.arrivals, sizeof(ArrivalRecord))
-    if record != NULL:
-        record[0] = ArrivalRecord(
-            stream.peer.peer, stream.stream, packet.ext_seq, 0, packet.arrival, packet.timestamp,
-            packet.end - packet.start, FLAG_CUT,
-        )
-
-
 cdef int left_out_of(State *state, Run *run, bint is_stale) noexcept nogil:
     """Return how many of the run's first packets are left out: all of a stale run, otherwise those before a keyframe.
 
@@ -257,10 +282,13 @@ cdef inline void end_first(State *state, Runs *queue) noexcept nogil:
 
 
 cdef bint forward_runs(State *state, int64_t deadline) noexcept nogil:
-    """Forward all runs, audio first if there is a deadline. Return False if the deadline came first.
+    """Forward all runs, if there is a deadline audio first, then what the pacers release. Return False if the deadline
+    came first.
 
-    Stale runs are dropped before that: audio alone may take all the time.
+    Stale runs are dropped before that: audio alone may take all the time. What the pacers release is older than new
+    video; behind it, it would wait without end while there is too little time, and nobody would notice.
     """
+    cdef bint is_released = deadline == 0
     cdef Runs *queue
     cdef Run *run = state.others.first
     while deadline and run != NULL and not run.is_started and is_late(state, run):
@@ -268,7 +296,12 @@ cdef bint forward_runs(State *state, int64_t deadline) noexcept nogil:
             return False
         end_first(state, &state.others)
         run = state.others.first
-    while has_runs(state):
+    while has_runs(state) or not is_released:
+        if not is_released and state.sounds.first == NULL:
+            is_released = True
+            if not release_due(state, deadline):
+                return False
+            continue
         queue = next_runs(state, deadline != 0)
         run = queue.first
         if not forward_run(state, run, deadline):

@@ -226,6 +226,7 @@ cdef bint queue_push(
     if not peer.queued and not pointers_add(&state.holding, peer):
         free(entry)
         return False
+    state.release_at = min(state.release_at, pacer_next(peer))
     packet.refs += 1
     route.refs += 1
     if queue.last != NULL:
@@ -347,6 +348,35 @@ cdef void release_peer(State *state, Peer *peer) noexcept nogil:
         queue_free(state, entry)
     if not peer.queued and not peer.rate:
         peer.is_paced = False
+
+
+cdef bint release_due(State *state, int64_t deadline) noexcept nogil:
+    """Release due packets, each peer's in turn; return False if the deadline came before all had their turn.
+
+    Before `release_at` nothing is due, so that not all peers are looked at each time.
+    """
+    cdef int64_t following = OPEN_END
+    cdef Peer *peer
+    cdef int k
+    if state.release_at > state.now:
+        return True
+    for k in range(state.holding.count):
+        if not state.holding.count:
+            break
+        state.release_turn = (state.release_turn + 1) % state.holding.count
+        peer = <Peer *>state.holding.items[state.release_turn]
+        if pacer_next(peer) <= state.now:
+            release_peer(state, peer)
+            if state.entry_count >= UNSENT_ENTRIES:
+                flush_output(state)
+            if not peer.queued:  # no longer among them
+                state.release_turn -= 1
+            if clock_nanoseconds(CLOCK_MONOTONIC) >= deadline:
+                return False
+        if peer.queued:
+            following = min(following, pacer_next(peer))
+    state.release_at = following
+    return True
 
 
 cdef bint send_blank(State *state, Route *route) noexcept nogil:

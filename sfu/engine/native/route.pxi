@@ -31,7 +31,7 @@ cdef void route_leave(State *state, Route *route) noexcept nogil:
     cdef Stream *former
     cdef int k
     route.stream = NULL
-    route.is_ahead = False
+    route.is_ahead = route.is_cut = False
     map_stop(state, &route.map)
     if stream == NULL:
         return

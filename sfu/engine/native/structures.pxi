@@ -213,6 +213,8 @@ cdef struct Route:
     uint8_t rtx_payload_types[128]
     int64_t source_reach
     bint held_waits
+    bint is_cut
+    bint has_asked
 
 cdef struct Queued:
     Queued *next
@@ -428,6 +430,8 @@ cdef struct State:
     Run *open_run
     int waiting
     Pointers holding
+    int release_turn
+    int64_t release_at
     Grown arrivals
     Grown sinks
     Grown switches

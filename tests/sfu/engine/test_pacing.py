@@ -81,14 +81,6 @@ def test_audio_passes_and_repairs_overtake(engine: Engine) -> None:
     assert set(order[1:]) == {100}
 
 
-def test_a_full_queue_drops(engine: Engine) -> None:
-    publisher, _ = paced(engine)
-    for start in range(0, 1100, 100):
-        batch = [publisher.protect(vp8(seq, 0, key=seq == 0, body=bytes(1000))) for seq in range(start, start + 100)]
-        engine.process(batch, 0)
-    assert engine.drops[Drop.QUEUE_FULL] > 50
-
-
 def test_what_waits_of_a_stopped_route_is_dropped_and_its_numbers_are_taken_by_what_comes_next(engine: Engine) -> None:
     publisher, subscriber = paced(engine)
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]

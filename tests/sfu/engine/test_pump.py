@@ -292,6 +292,23 @@ def test_what_is_paced_lets_audio_go_first(world: World) -> None:
     assert world.pump.counters["datagrams_out"] == 51
 
 
+def test_what_is_paced_goes_before_new_video(world: World) -> None:
+    """While too much arrives, it would otherwise wait without end."""
+    if world.engine.name != "compiled":
+        pytest.skip("it releases all that is due at once")
+    world.engine.set_budget(2, 1_000_000)
+    packets = protect(world.publisher, *(vp8(seq, key=seq == 0, body=bytes(1000)) for seq in range(20)))
+    world.send(*packets[:10])
+    while world.engine.progress(1).packets < 10:
+        world.pump_once()
+    before = world.pump.counters["datagrams_out"]
+    due = world.pump.next_release()
+    assert due is not None
+    world.send(*packets[10:])
+    world.pump.receive_and_forward(due)
+    assert world.pump.counters["datagrams_out"] > before
+
+
 def test_an_engine_polls_by_itself_until_there_is_something_to_hear_at_once(world: World) -> None:
     if not world.pump.attends:
         pytest.skip("an engine without input and output of its own")

@@ -2,37 +2,22 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
 
 from sfu.api.signaling import Slots, TrackState, Watched
-from sfu.api.signaling_values import WantedTrack
 from sfu.formats.codecs import Codec
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.peers.subscribe.slot_assignment import Wish
 from sfu.peers.subscribe.subscription import Candidate
 from sfu.rooms.live_room import LiveRoom
+from sfu.rooms.offering import Offering
 from sfu.rooms.participant import Participant
 
 NOT_SHARED = "not_shared"
 _CODEC_UNSUPPORTED = "codec_unsupported"
-_SCREEN_SOURCES = ("screen", "screen-audio")
-
-
-class _Offering(NamedTuple):
-    """The tracks that a room shows, most important first; built once for all its subscribers.
-
-    Tracks of `restricted` participants are not for everyone.
-    """
-
-    audio: Sequence[Candidate]
-    video: Sequence[Candidate]
-    codecs: frozenset[Codec]
-    restricted: frozenset[str]
 
 
 def refresh_all(room: LiveRoom, now: int) -> None:
     """Bring every subscriber's slots and the sinks' taps up to date."""
-    offering = _offering(room)
+    offering = room.offerings.renewed()
     for participant in room.participants.values():
         _refresh(room, participant, offering, now)
     room.backups.update(now)
@@ -44,50 +29,28 @@ def refresh_all(room: LiveRoom, now: int) -> None:
 
 def refresh(room: LiveRoom, participant: Participant, now: int) -> None:
     """Bring one subscriber's slots up to date, and tell it if the map changed."""
-    _refresh(room, participant, _offering(room), now)
+    _refresh(room, participant, room.offerings.current(), now)
     room.backups.update(now)
 
 
-def _offering(room: LiveRoom) -> _Offering:
-    audio: list[Candidate] = []
-    video: list[Candidate] = []
-    for uptrack in room.uptracks.values():
-        publisher = room.publisher_of(uptrack)
-        if publisher is not None:
-            wish = Wish(uptrack.track, uptrack.participant)
-            candidate = Candidate(uptrack, publisher, WantedTrack(track=uptrack.track), wish)
-            (audio if uptrack.is_audio else video).append(candidate)
-    video.sort(key=lambda entry: entry.uptrack.source not in _SCREEN_SOURCES)
-    if len(audio) > room.context.limits.audio_slots:
-        loudest = {who: rank for rank, who in enumerate(room.speakers.loudest(len(audio)))}
-        audio.sort(key=lambda entry: _rank(entry.uptrack, loudest))
-    restricted = frozenset(who for who, participant in room.participants.items() if participant.audience is not None)
-    return _Offering(audio, video, frozenset(entry.uptrack.codec for entry in video), restricted)
-
-
-def _rank(uptrack: UpTrack, loudest: dict[str, int]) -> tuple[bool, bool, int]:
-    """Sort tracks: shared audio, then recent speakers, then senders without audio levels, then the rest; muted ones
-    last. FFmpeg and telephones send no levels: behind participants known to be silent they would never be heard.
-    """
-    unheard = len(loudest) + uptrack.tells_levels
-    return uptrack.is_quiet, uptrack.source not in _SCREEN_SOURCES, loudest.get(uptrack.participant, unheard)
-
-
-def _refresh(room: LiveRoom, participant: Participant, offering: _Offering, now: int) -> None:
+def _refresh(room: LiveRoom, participant: Participant, offering: Offering, now: int) -> None:
     subscription, whep_player = participant.subscription, participant.whep_player
     if subscription is None and whep_player is None and not participant.senders:
         return
     audio, video = offering.audio, offering.video
     if offering.restricted or participant.withheld:
         audio, video = _shared(room, participant, offering)
-    audio = _wanted(participant, audio)
-    video = _wanted(participant, video)
-    for sender in participant.senders.values():
-        sender.update(audio, video, now)
     holder = subscription or whep_player
     codecs = holder.video_codecs() if holder is not None else None
+    lacks_codecs = codecs is not None and not offering.codecs <= codecs
+    # Slots show the most important tracks; a transport looks for its own among all, and any may be undecodable.
+    most = None if participant.senders or lacks_codecs else room.context.limits.video_slots
+    audio = _wanted(participant, audio, most)
+    video = _wanted(participant, video, most)
+    for sender in participant.senders.values():
+        sender.update(audio, video, now)
     unsupported: list[UpTrack] = []
-    if codecs is not None and not offering.codecs <= codecs:
+    if codecs is not None and lacks_codecs:
         room.backups.lacks(
             participant.participant, [entry.uptrack for entry in video if entry.uptrack.codec not in codecs]
         )
@@ -115,7 +78,7 @@ def _tell_watched(room: LiveRoom, candidates: Sequence[Candidate]) -> None:
             room.context.outbox.tell(publisher.session, Watched(track=entry.uptrack.track))
 
 
-def _shared(room: LiveRoom, participant: Participant, offering: _Offering) -> tuple[list[Candidate], list[Candidate]]:
+def _shared(room: LiveRoom, participant: Participant, offering: Offering) -> tuple[list[Candidate], list[Candidate]]:
     """Return the audio and video tracks that are shared with a participant, and tell it about the others."""
     withheld: set[str] = set()
     kept: tuple[list[Candidate], list[Candidate]] = ([], [])
@@ -134,18 +97,20 @@ def _shared(room: LiveRoom, participant: Participant, offering: _Offering) -> tu
     return kept
 
 
-def _wanted(participant: Participant, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return others' tracks that the participant wants and can decode; all of them before its first answer."""
+def _wanted(participant: Participant, candidates: Sequence[Candidate], most: int | None) -> list[Candidate]:
+    """Return the first `most` of others' tracks that the participant wants; all of them before its first answer."""
     if not participant.grants.subscribe:
         return []
-    me, wants = participant.participant, participant.wants
-    if not wants and participant.takes_all:
-        return [entry for entry in candidates if entry.wish.participant != me]
+    me, wants, takes_all = participant.participant, participant.wants, participant.takes_all
     wanted: list[Candidate] = []
     for entry in candidates:
-        said = wants.get(entry.wish.track)
-        if entry.wish.participant != me and (participant.takes_all if said is None else said.on):
-            wanted.append(entry if said is None else entry._replace(wanted=said))
+        wish = entry.wish
+        said = wants.get(wish.track)
+        if wish.participant == me or not (takes_all if said is None else said.on):
+            continue
+        wanted.append(entry if said is None else Candidate(entry.uptrack, entry.publisher, said, wish))
+        if len(wanted) == most:
+            break
     return wanted
 
 

@@ -6,6 +6,7 @@ from sfu.peers.context import Context
 from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.backups import Backups
+from sfu.rooms.offering import Offerings
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.quality import RoomQuality
 from sfu.rooms.room import Room
@@ -41,6 +42,7 @@ class LiveRoom(Room):
         self.taps = RoomTaps(self, sinks)
         self.adaptation = Adaptation(self, self.taps)
         self.backups = Backups(self)
+        self.offerings = Offerings(self)
         self.quality = RoomQuality(self, self.adaptation.rests)
         self.is_still = False
 

@@ -91,7 +91,7 @@ class Subscription:
     def _update_kind(
         self, slots: Sequence[OfferedSlot], candidates: Sequence[Candidate], others: Sequence[OfferedSlot], now: int
     ) -> bool:
-        by_wish = {entry.wish: entry for entry in candidates}
+        by_wish = {entry.wish: entry for entry in candidates[: len(slots)]}
         downtracks = [self.subscribe_peer.downtracks[slot.mid] for slot in slots]
         held = [downtrack.wish for downtrack in downtracks]
         if by_wish.keys() == {wish for wish in held if wish is not None}:

@@ -4,7 +4,7 @@ If links are estimated, grants stay within the estimate, and tracks that do not 
 Otherwise only the displayed size of a picture counts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sfu.api.join_token import Source
 from sfu.api.signaling import TrackState
@@ -13,7 +13,7 @@ from sfu.flight.recorder import Kind
 from sfu.machines.layers.layer_allocator import PAUSED, Demand, Rank
 from sfu.machines.layers.size import full_height, useful_layers
 from sfu.peers.coalescing import coalesce_nearest
-from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, Costs, LayerLadder, are_alike, are_same_layers
+from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, CostChange, LayerLadder
 from sfu.peers.layers.layer_options import ALL_LAYERS, LayerOption, keeping_resolution, options_of, share_of, up_to
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
@@ -41,15 +41,17 @@ _RESTING_NS = 30_000_000_000
 """The interval of surveys then, if the last one has changed nothing."""
 _CALM_NS = 1_000_000_000
 """The interval while nothing changes; bitrates are measured as often."""
-_BATCH = 20
-"""The number of subscribers served at a time, so that large rooms do not stall the loop; each still gets two turns a
-second.
+_BATCH = 5
+"""The number of subscribers served at a time, so that large rooms do not stall the loop: each may take a millisecond.
+Each still gets two turns a second.
 """
 _LOOKS = 100
 """The same bound, including those for whom nothing has changed."""
 _ROUND_NS = 500_000_000
 _CALM_ROUND_NS = 2_000_000_000
 _HURRY_NS = 10_000_000
+_SURVEY_NS = 500_000
+"""The least time between two surveys for each video: while hundreds begin, all would be measured again for each."""
 _BEHIND_NS = 50_000_000
 """The pause after which a link to another node may tell more."""
 _HEIGHTS = {Source.SCREEN: 1080}
@@ -75,13 +77,12 @@ class Adaptation:
         self._speaker: str | None = None
         self._turn = 0
         self._more_wait = False
-        self._serve_at = self._survey_at = self._served_at = 0
+        self._serve_at = self._survey_at = self._served_at = self._surveyed_at = 0
         self._in_haste = 0
         self._unchanged = 0
         """The number of looks in a row that found nothing to do."""
-        self._costs: Costs = {}
         self._sound = 0.0  # bits/s of all audio that flows
-        self._layers_changed = self._prices_changed = 0
+        self._prices_changed = 0
         self._restriction = NO_RESTRICTION
         self._left_out = NOTHING
         self._spoke: dict[str, None] = {}
@@ -100,8 +101,9 @@ class Adaptation:
 
     def hurry(self, now: int) -> None:
         """Note a change that should take effect at once; changes within a few milliseconds count as one."""
-        self._serve_at = self._survey_at = 0
-        self._room.context.schedule.hasten(AdaptationKey(self._room.room), now + _HURRY_NS)
+        at = self._surveyed_at + _SURVEY_NS * len(self._videos)
+        self._serve_at, self._survey_at = min(self._serve_at, at), min(self._survey_at, at)
+        self._room.context.schedule.hasten(AdaptationKey(self._room.room), max(now + _HURRY_NS, at))
 
     def welcome(self, uptrack: UpTrack, now: int) -> None:
         """Note a new track, which may begin within tens of milliseconds; all subscribers get a turn before that."""
@@ -200,10 +202,8 @@ class Adaptation:
         self._speaker = room.speakers.active or self._speaker
         is_due = now >= self._survey_at
         if is_due:
-            self._survey_at = now + _INTERVAL_NS
-            layers = self._layers_changed
-            self._observe(now)
-            if self._layers_changed != layers:
+            self._survey_at, self._surveyed_at = now + _INTERVAL_NS, now
+            if self._observe(now):
                 self._unchanged = 0
         if room.uptracks:
             looks = self._take_turns(now, welcome=is_due or self._more_wait)
@@ -242,18 +242,22 @@ class Adaptation:
         self._unchanged = 0 if changed else self._unchanged + looks
         return looks
 
-    def _observe(self, now: int) -> None:
+    def _observe(self, now: int) -> bool:
+        """Measure the videos; return whether the layers of any have changed, or what is left out."""
         self._videos = {uptrack.track: uptrack for uptrack in self._room.published() if not uptrack.is_audio}
         for track in self._ladders.keys() - self._videos.keys():
             del self._ladders[track]
         for track, uptrack in self._videos.items():
             self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
         self._unwatched.forget_others(self._videos.values())
-        self._choose_left_out()
-        self._note_costs()
+        is_other = self._choose_left_out()
+        changes = [ladder.note_costs() for ladder in self._ladders.values()]
+        self._prices_changed += CostChange.PRICES in changes
         self._sound = audio_rate_of(self._room.published(), now)
+        return is_other or CostChange.LAYERS in changes
 
-    def _choose_left_out(self) -> None:
+    def _choose_left_out(self) -> bool:
+        """Choose the tracks that are left out; return whether any is paused, or small, that was not, or no longer."""
         if self._speaker is not None:
             self._spoke.pop(self._speaker, None)
             self._spoke[self._speaker] = None
@@ -261,23 +265,12 @@ class Adaptation:
                 self._spoke = {who: None for who in self._spoke if who in self._room.participants}
         before = self._left_out
         self._left_out = choose_left_out(self._restriction, self._videos.values(), self._spoke)
-        if replace(self._left_out, unread=before.unread) != before:
-            self._layers_changed += 1
+        others = (self._left_out.paused ^ before.paused) | (self._left_out.small ^ before.small)
+        for track in others & self._ladders.keys():
+            self._ladders[track].changes += 1
+        if others:
             self._in_haste = len(self._room.participants)
-
-    def _note_costs(self) -> None:
-        """Note when the available layers, their sizes or their costs have changed."""
-        costs = {
-            track: tuple(((stream.number, stream.lines), ladder.cost(stream)) for stream in ladder.available)
-            for track, ladder in self._ladders.items()
-        }
-        if not are_same_layers(costs, self._costs):
-            self._layers_changed += 1
-        elif not are_alike(costs, self._costs):
-            self._prices_changed += 1
-        else:
-            return
-        self._costs = costs
+        return bool(others)
 
     def _serve(self, participant: Participant, now: int) -> bool:
         """Grant a participant layers and tell it which tracks are paused; return whether there was anything to do."""
@@ -288,7 +281,7 @@ class Adaptation:
         if subscriber is None or subscriber.subscribe_peer is not holder.subscribe_peer:
             subscriber = self._subscribers[participant.participant] = AdaptedSubscriber(holder.subscribe_peer)
         spare_sounds(subscriber, self._sound, self._speaker, now)
-        if subscriber.is_settled(participant.session, self._layers_changed) and self._is_affordable(subscriber, now):
+        if subscriber.is_settled(participant.session, self._ladders) and self._is_affordable(subscriber, now):
             return False
         shown = {
             downtrack.uptrack.track: downtrack
@@ -298,7 +291,7 @@ class Adaptation:
         held = self._hold_back(shown)
         paused = held | self._allocate(subscriber, shown, participant.participant, now)
         self._tell_paused(participant, subscriber, paused)
-        subscriber.seen, subscriber.layers = subscriber.look(), self._layers_changed
+        subscriber.allocated(self._ladders)
         subscriber.prices = self._prices_changed
         return True
 

@@ -1,5 +1,7 @@
 """State of adaptation for one subscriber: what it was granted, and when that has to be looked at again."""
 
+from collections.abc import Mapping
+
 from sfu.machines.congestion.dips import Dips
 from sfu.machines.layers.layer_allocator import LayerAllocator
 from sfu.peers.layers.layer_ladder import LayerLadder
@@ -25,9 +27,9 @@ class AdaptedSubscriber:
         """Reasons for pauses, by track."""
         self.session: int | None = None
         self.enough = UNLIMITED
-        """The estimate above which no new allocation is needed while nothing else changes (`seen`, `layers`)."""
-        self.seen: tuple[object, ...] = ()
-        self.layers = self.prices = 0
+        """The estimate above which no new allocation is needed while nothing else that it depends on changes."""
+        self.prices = 0
+        self._seen: tuple[object, ...] = ()
         self.carried: list[tuple[LayerLadder, LayerOption]] = []
         self.audio = 0.0
         self.spared: dict[str, DownTrack] = {}
@@ -35,12 +37,16 @@ class AdaptedSubscriber:
         self._pictures: list[DownTrack] = []
         self._added = 0
 
-    def is_settled(self, session: int | None, layers: int) -> bool:
+    def is_settled(self, session: int | None, ladders: Mapping[str, LayerLadder]) -> bool:
         """Return True if an allocation would give the same result again: everything wanted, with room to spare."""
         bandwidth = self.subscribe_peer.bandwidth
-        if self.enough >= UNLIMITED or self.layers != layers or self.session != session or bandwidth is None:
+        if self.enough >= UNLIMITED or self.session != session or bandwidth is None:
             return False
-        return bandwidth.rate >= self.enough and self.look() == self.seen
+        return bandwidth.rate >= self.enough and self._look(ladders) == self._seen
+
+    def allocated(self, ladders: Mapping[str, LayerLadder]) -> None:
+        """Note that an allocation was made."""
+        self._seen = self._look(ladders)
 
     @property
     def is_short(self) -> bool:
@@ -54,16 +60,26 @@ class AdaptedSubscriber:
         self.enough = cost * PROBE_MARGIN + _SPARE
         return cost
 
-    def look(self) -> tuple[object, ...]:
-        """Return the properties of the subscribe peer on which allocation depends."""
+    def _look(self, ladders: Mapping[str, LayerLadder]) -> tuple[object, ...]:
+        """Return the properties of the subscribe peer, and of the layers of what it shows, on which allocation
+        depends. Other tracks do not matter, of which a large room has many.
+        """
         downtracks = self.subscribe_peer.downtracks
         if self.subscribe_peer.ever_added != self._added:
             self._added = self.subscribe_peer.ever_added
             self._pictures = [downtrack for downtrack in downtracks.values() if downtrack.kind == "video"]
         return tuple(
             [
-                (shown.uptrack, shown.wanted, shown.wanted_rid, shown.wanted_layer, shown.granted, shown.layer)
+                (
+                    uptrack,
+                    shown.wanted,
+                    shown.wanted_rid,
+                    shown.wanted_layer,
+                    shown.granted,
+                    shown.layer,
+                    ladders[uptrack.track].changes if uptrack.track in ladders else -1,
+                )
                 for shown in self._pictures
-                if shown.uptrack is not None
+                if (uptrack := shown.uptrack) is not None
             ]
         )

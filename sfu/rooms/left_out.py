@@ -38,6 +38,7 @@ NOTHING = LeftOut()
 def choose_left_out(restriction: Restriction, videos: Iterable[UpTrack], spoke: Iterable[str]) -> LeftOut:
     """Choose the tracks to leave out: first cameras of those who never spoke, then of those who have been silent for
     longest, and the speaker's last. `videos` and `spoke`, the participants who have spoken, are in order of time.
+    Cameras that nobody sees are most of those in a large room, and pausing them saves nothing.
     """
     if restriction == NO_RESTRICTION:
         return NOTHING
@@ -48,10 +49,11 @@ def choose_left_out(restriction: Restriction, videos: Iterable[UpTrack], spoke: 
     places = {participant: place for place, participant in enumerate(spoke)}
     cameras.reverse()  # the newest participants first
     cameras.sort(key=lambda uptrack: places.get(uptrack.participant, -1))
-    paused = {*_first(cameras[:-1], restriction.speaker_only), *_first(cameras, restriction.sound_only)}
+    shown = [uptrack for uptrack in cameras if uptrack.watchers]
+    paused = {*_first(shown[:-1], restriction.speaker_only), *_first(shown, restriction.sound_only)}
     return LeftOut(
         frozenset(_first(cameras, restriction.unread) + (_first(screens, 1.0) if restriction.unread else [])),
-        frozenset(_first(cameras, restriction.small)),
+        frozenset(_first(shown, restriction.small)),
         frozenset(paused.union(_first(screens, 1.0) if restriction.screens else [])),
     )
 

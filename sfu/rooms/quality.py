@@ -113,7 +113,8 @@ class RoomQuality:
         for participant in participants[self._turn :: _TURNS]:
             person = self._people.setdefault(participant.participant, _Person(now, now))
             self._sample(person, participant, now)
-            self._judge(person, participant, now)
+            if self._room.context.pace == 1:  # else losses are the overloaded node's own
+                self._judge(person, participant, now)
             if now - person.since >= _REPORT_NS:
                 self._report(person, participant, now, final=False)
 

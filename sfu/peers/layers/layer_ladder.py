@@ -7,6 +7,7 @@ the median of the last seconds. Otherwise the keyframe of a switch would raise t
 
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from enum import Enum
 from statistics import median_low
 
 from sfu.machines.layers.demand import LayerDemand
@@ -23,14 +24,23 @@ UNKNOWN_RATE = 500_000.0  # bits/s of a single layer
 _SAME_PRICE = 1.05
 _FLOWING_NS = 100_000_000  # a layer with a packet this recent has not stalled yet
 
-Costs = dict[str, tuple[tuple[tuple[int, int], float], ...]]
-"""Costs of layers by track: the stream's number, its lines, and bits/s."""
+_Costs = tuple[tuple[tuple[int, int], float], ...]
+"""Costs of the available layers: the stream's number, its lines, and bits/s."""
+
+
+class CostChange(Enum):
+    """A change of a video's layers: nothing that matters, the costs only, or which layers are available."""
+
+    NONE = 0
+    PRICES = 1
+    LAYERS = 2
 
 
 class LayerLadder:
     """The layers of one video uptrack. `available` lists the available streams, lowest first; see `observe`.
 
-    `told` is the publisher's session that was last told which layers to send, with those layers.
+    `told` is the publisher's session that was last told which layers to send, with those layers. `changes` counts what
+    calls for new allocations to those who see the video.
     """
 
     def __init__(self) -> None:
@@ -46,6 +56,8 @@ class LayerLadder:
         self._liveness: LayerLiveness[int] = LayerLiveness()
         self._frame_rates: FrameRates[int] = FrameRates()
         self._has_stalled = False
+        self._costs: _Costs = ()
+        self.changes = 0
 
     def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
         """Note which layers have stalled and which flow again; return whether that changed. Layers that may rest do not
@@ -109,6 +121,20 @@ class LayerLadder:
             self._samples.pop(number, None)
             self._sampled.pop(number, None)
             self._returning.pop(number, None)
+
+    def note_costs(self) -> CostChange:
+        """Compare the available layers, their sizes and their costs with those at the last call."""
+        before, costs = self._costs, tuple([((s.number, s.lines), self.cost(s)) for s in self.available])
+        if costs == before:
+            return CostChange.NONE
+        are_same = [layer for layer, _ in costs] == [layer for layer, _ in before]
+        if are_same and all(_are_alike(one, other) for (_, one), (_, other) in zip(costs, before, strict=True)):
+            return CostChange.NONE
+        self._costs = costs
+        if are_same:
+            return CostChange.PRICES
+        self.changes += 1
+        return CostChange.LAYERS
 
     def _frame_rate(self, stream: IngressStream, now: int) -> FrameRate | None:
         """Return the frame rate of a stream that flows and was not just requested again."""
@@ -200,17 +226,5 @@ class LayerLadder:
         return active
 
 
-def are_same_layers(one: Costs, other: Costs) -> bool:
-    """Return True if the same layers are available, at any cost."""
-    return one.keys() == other.keys() and all(
-        [layer for layer, _ in layers] == [layer for layer, _ in other[track]] for track, layers in one.items()
-    )
-
-
-def are_alike(one: Costs, other: Costs) -> bool:
-    """Return True if the same layers are available at about the same cost."""
-    return all(
-        max(cost, before) <= _SAME_PRICE * min(cost, before)
-        for track, layers in one.items()
-        for (_, cost), (_, before) in zip(layers, other[track], strict=True)
-    )
+def _are_alike(one: float, other: float) -> bool:
+    return max(one, other) <= _SAME_PRICE * min(one, other)

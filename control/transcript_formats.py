@@ -15,12 +15,26 @@ def as_text(rows: list[CaptionRow]) -> str:
 
 
 def as_webvtt(rows: list[CaptionRow]) -> str:
-    """Return one cue per utterance, with its speaker as a voice span."""
+    """Return one cue per utterance, with its speaker as a voice span and the times of its words, if they are known."""
     cues = ["WEBVTT\n"]
     for row in rows:
         end = max(row.end_ms, row.start_ms + 1)
-        cues.append(f"{_time(row.start_ms)} --> {_time(end)}\n<v {_escaped(row.name)}>{_escaped(row.text)}\n")
+        cues.append(f"{_time(row.start_ms)} --> {_time(end)}\n<v {_escaped(row.name)}>{_timed_text(row, end)}\n")
     return "\n".join(cues)
+
+
+def _timed_text(row: CaptionRow, end: int) -> str:
+    """Return cue text with a timestamp before each word that begins later than the one before (WebVTT, section 4.2.2)."""
+    if not row.words:
+        return _escaped(row.text)
+    parts, before = [], row.start_ms
+    for text, first, _ in row.words:
+        begin = row.start_ms + first
+        if before < begin < end:
+            parts.append(f"<{_time(begin)}>")
+            before = begin
+        parts.append(html.escape(text.replace("\n", " "), quote=False))
+    return "".join(parts)
 
 
 def as_subrip(rows: list[CaptionRow]) -> str:

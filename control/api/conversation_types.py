@@ -19,6 +19,14 @@ class Minutes(Answer, frozen=True, kw_only=True):
     error: str | None
 
 
+class CaptionWord(Answer, frozen=True, kw_only=True):
+    """A word with the space before it and the punctuation after it. Times are those of the recogniser, to about 0.2 s."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
 class CaptionLine(Answer, frozen=True, kw_only=True):
     """Times are on the meeting clock: milliseconds since the room opened."""
 
@@ -31,6 +39,8 @@ class CaptionLine(Answer, frozen=True, kw_only=True):
     text: str
     edited_at: Time | None
     """Time of the last edit of the text; null if it is the recogniser's."""
+    words: list[CaptionWord]
+    """The text in parts with their times; empty if these are unknown, and after an edit."""
 
 
 class EditCaption(Body, frozen=True, kw_only=True):
@@ -55,7 +65,11 @@ class TranscriptQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def caption_line(row: CaptionRow) -> CaptionLine:
-    return CaptionLine.from_row(row, participant=row.participant_id)
+    words = [
+        CaptionWord(text=text, start_ms=row.start_ms + begin, end_ms=row.start_ms + end)
+        for text, begin, end in row.words or ()
+    ]
+    return CaptionLine.from_row(row, participant=row.participant_id, words=words)
 
 
 class CaptionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

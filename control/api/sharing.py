@@ -5,13 +5,13 @@ may be limited to people with an e-mail address of some domains (`link_visits`).
 signed cookie for this link and for half a day.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from quart import Response
 
 from control.api import link_visits
-from control.api.conversation_types import CaptionLine, Captions
+from control.api.conversation_types import CaptionLine, Captions, CaptionWord
 from control.api.paging import LinkQuery, cut
 from control.api.recording_types import RecordingDetail
 from control.api.recordings import captions, composition_of, detail, public_recording, send
@@ -26,6 +26,7 @@ from control.store.links import LinkRow
 from control.store.recordings import RecordingRow
 
 endpoints = Endpoints("recordings", scope="recordings")
+_Timed = TypeVar("_Timed", CaptionLine, CaptionWord)
 Domain = Annotated[str, msgspec.Meta(min_length=3, max_length=253, pattern=r"^[^@\s.,;]+(\.[^@\s.,;]+)+$(?!\n)")]
 
 
@@ -216,13 +217,19 @@ def within(ranges: list[tuple[int, int]], said: list[CaptionLine]) -> list[Capti
     """Return the lines that are heard in a film of these parts, with times from its start."""
     lines, before = [], 0
     for start, end in ranges:
-        for one in said:
-            if one.end_ms > start and one.start_ms < end:
-                at = before + max(one.start_ms - start, 0)
-                until = before + min(one.end_ms, end) - start
-                lines.append(msgspec.structs.replace(one, start_ms=at, end_ms=until))
+        lines += [_moved(one, start, end, before) for one in said if one.end_ms > start and one.start_ms < end]
         before += end - start
     return lines
+
+
+def _moved(line: CaptionLine, start: int, end: int, before: int) -> CaptionLine:
+    """Return a line with its times, as far as they are from `start` to `end`, counted from `before`."""
+
+    def moved(timed: _Timed) -> _Timed:
+        first, last = (before + min(max(ms, start), end) - start for ms in (timed.start_ms, timed.end_ms))
+        return msgspec.structs.replace(timed, start_ms=first, end_ms=last)
+
+    return msgspec.structs.replace(moved(line), words=[moved(word) for word in line.words])
 
 
 async def _opened(call: Call, token: str) -> LinkRow:

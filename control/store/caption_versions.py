@@ -52,7 +52,7 @@ async def edit(connection: Connection, meeting: str, utterance: str, text: str, 
         version - MOST,
     )
     await connection.execute(
-        "UPDATE captions SET text = $3, edited_at = now() WHERE meeting_id = $1 AND utterance = $2",
+        "UPDATE captions SET text = $3, words = NULL, edited_at = now() WHERE meeting_id = $1 AND utterance = $2",
         meeting,
         utterance,
         text,

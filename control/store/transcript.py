@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from control.database import Connection
 from control.store.recordings import HELD_MEETINGS
 from control.store.window import Window, rows
@@ -20,6 +22,8 @@ class CaptionRow:
     lang: str
     text: str
     edited_at: datetime | None = None
+    words: list[tuple[str, int, int]] | None = None
+    """The parts of the text with their first and last milliseconds since the caption's start; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ async def add_caption(connection: Connection, caption: CaptionFinal, at: datetim
         text=caption.text,
         model=caption.model,
         said_at=at,
+        words=[msgspec.structs.astuple(word) for word in caption.words] or None,
     )
 
 
@@ -88,7 +93,7 @@ async def captions_within(
     """
     return await connection.all(
         CaptionRow,
-        "SELECT c.utterance, c.participant_id, p.name, c.lang, c.text, c.edited_at, begun.ms AS start_ms,"
+        "SELECT c.utterance, c.participant_id, p.name, c.lang, c.text, c.edited_at, c.words, begun.ms AS start_ms,"
         "  begun.ms + c.end_ms - c.start_ms AS end_ms"
         " FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
         " LEFT JOIN LATERAL (SELECT opened_at FROM meeting_rooms r WHERE r.meeting_id = c.meeting_id"

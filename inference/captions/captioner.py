@@ -10,7 +10,7 @@ from inference import metrics
 from inference.captions.schedule import Job, Outcome, Schedule
 from inference.messages import Speech
 from inference.recognisers.recogniser import Recogniser
-from sfu.api.facts import CaptionFinal
+from sfu.api.facts import CaptionFinal, SpokenWord
 from sfu.api.sink_records import CaptionRecord, TrackOpened
 
 _log = logging.getLogger(__name__)
@@ -88,10 +88,11 @@ class Captioner:
             metrics.LATENCY.labels("final" if caption.final else "partial").observe(max(outcome.latency, 0) / 1e9)
             self._show(caption)
             if caption.final and caption.text:
-                self._store(_fact(caption))
+                self._store(_fact(outcome))
 
 
-def _fact(caption: CaptionRecord) -> CaptionFinal:
+def _fact(outcome: Outcome) -> CaptionFinal:
+    caption = outcome.caption
     return CaptionFinal(
         room=caption.room,
         at=time.time_ns() // 1_000_000,
@@ -103,4 +104,5 @@ def _fact(caption: CaptionRecord) -> CaptionFinal:
         lang=caption.lang,
         text=caption.text,
         model=caption.model,
+        words=tuple(SpokenWord(word.text, word.start_ms, word.end_ms) for word in outcome.words),
     )

@@ -7,13 +7,14 @@ is bounded: if too many finals are waiting, the oldest are given up, counted, an
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from inference.captions.text import tidy
+from inference.captions.text import tidy, words_of
 from inference.messages import ClipMessage, Speech
 from inference.speech.guards import refusal
 from inference.speech.language import LanguageTracker
 from inference.speech.transcript import Transcript, window_seconds
+from inference.speech.word_times import Word
 from sfu.api.sink_records import CaptionRecord, TrackOpened
 
 SAMPLE_RATE = 16_000
@@ -75,10 +76,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A caption to show, and its delay in ns since the end of its speech."""
+    """A caption to show, its delay in ns since the end of its speech, and a final's words, timed from its start."""
 
     caption: CaptionRecord
     latency: int
+    words: tuple[Word, ...] = ()
 
 
 class Schedule:
@@ -259,7 +261,8 @@ class Schedule:
         tracker = self._tracker(utterance.track)
         tracker.observe(transcript.detected, transcript.detected_probability, utterance.seconds)
         text = tidy(transcript.text, transcript.language)
-        return self._end(utterance, text, transcript.language, None, now)
+        ended = self._end(utterance, text, transcript.language, None, now)
+        return [replace(outcome, words=words_of(text, transcript.words)) for outcome in ended]
 
     def _end(self, utterance: Utterance, text: str, lang: str, reason: str | None, now: int) -> list[Outcome]:
         """Return the final. Without text, it only withdraws the partials."""

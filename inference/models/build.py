@@ -1,6 +1,7 @@
 """Building of a model's files from the members of its archives."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ def build_whisper(model: Model, source: Path, target: Path) -> None:
     found = tensors_sha256(weights.tensors)
     if found != model.tensors_sha256:
         raise ArchiveError(f"{model.name}: the weights' hash is {found}, expected {model.tensors_sha256}")
+    heads = json.loads((source / "config.json").read_bytes())["alignment_heads"]
     onnx.save(whisper_graph.encoder(weights.tensors), str(target / "encoder.onnx"))
-    onnx.save(whisper_graph.decoder(weights.tensors), str(target / "decoder.onnx"))
+    onnx.save(whisper_graph.decoder(weights.tensors, heads), str(target / "decoder.onnx"))
     for name in ("vocabulary.json", "config.json"):
         (target / name).write_bytes((source / name).read_bytes())
 

@@ -3,7 +3,8 @@
 * encoder: `mel` [batch, 80, 2·t] → `cross_k_i` [batch, heads, 64, t] and `cross_v_i` [batch, heads, t, 64] for each
   decoder layer i: the input of the decoder's cross attention, computed once per clip. Any t up to 1500.
 * decoder: `tokens` [batch, n], `past_k_i`/`past_v_i` [batch, heads, p, 64], `cross_k_i`/`cross_v_i` → `logits`
-  [batch, vocabulary] after the last token, and `present_k_i`/`present_v_i` [batch, heads, p + n, 64].
+  [batch, vocabulary] after the last token, `attention` [batch, alignment heads, t] of that token to the clip, and
+  `present_k_i`/`present_v_i` [batch, heads, p + n, 64]. Alignment heads are those whose attention follows the speech.
 
 Weights are float32 or 8 bits. In the encoder, each row of activations is quantised by its own peak and multiplied as
 integers (MatMulInteger), with weights in ±63, so that processors without VNNI do not saturate. The decoder is limited
@@ -13,6 +14,7 @@ its batch, as it would with dynamic quantisation by tensor. The model: Radford e
 Large-Scale Weak Supervision", 2022.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -123,13 +125,16 @@ class _Graph:
         """Reshape [batch, t, width] to [batch, t, heads, 64], permuted."""
         return self.add("Transpose", self.add("Reshape", value, self.integers(0, 0, -1, HEAD_SIZE)), perm=permutation)
 
-    def attend(self, query: str, key: str, value: str, mask: str | None = None) -> str:
-        """Apply softmax attention of [batch, heads, n, 64] to transposed keys; the result is [batch, n, width]."""
+    def attention(self, query: str, key: str, mask: str | None = None) -> str:
+        """Return the softmax attention [batch, heads, n, t] of queries [batch, heads, n, 64] to transposed keys."""
         scores = self.add("MatMul", query, key)
         if mask is not None:
             scores = self.add("Add", scores, mask)
-        mixed = self.add("MatMul", self.add("Softmax", scores, axis=-1), value)
-        rows = self.add("Transpose", mixed, perm=(0, 2, 1, 3))
+        return self.add("Softmax", scores, axis=-1)
+
+    def attended(self, attention: str, value: str) -> str:
+        """Mix values [batch, heads, t, 64] by their attention; the result is [batch, n, width]."""
+        rows = self.add("Transpose", self.add("MatMul", attention, value), perm=(0, 2, 1, 3))
         return self.add("Reshape", rows, self.integers(0, 0, -1))
 
     def model(
@@ -198,7 +203,8 @@ def encoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.R
         query = graph.heads(graph.linear(normed, linear, slice(0, width), _SCALE), _ROWS)
         key = graph.heads(graph.linear(normed, linear, slice(width, 2 * width)), _COLUMNS)
         content = graph.heads(graph.linear(normed, linear, slice(2 * width, 3 * width)), _ROWS)
-        attended = graph.linear(graph.attend(query, key, content), name + "/self_attention/linear_1")
+        mixed = graph.attended(graph.attention(query, key), content)
+        attended = graph.linear(mixed, name + "/self_attention/linear_1")
         value = graph.feed_forward(graph.add("Add", value, attended), name + "/ffn")
     value = graph.norm(value, "encoder/layer_norm")
     layers, heads = layer_count(weights, "decoder"), width // HEAD_SIZE
@@ -241,13 +247,27 @@ def _causal_mask(graph: _Graph) -> str:
     )
 
 
-def decoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.BLOCKS) -> onnx.ModelProto:
-    """Return the decoder's graph; `weights` are named as by `ctranslate2_file.parse`."""
+def _last_of(graph: _Graph, attention: str, heads: Sequence[int]) -> str:
+    """Return some heads' attention [batch, heads, t] of the last token."""
+    last = graph.add("Gather", attention, graph.constant("last", np.array(-1)), axis=2)
+    return graph.add("Gather", last, graph.integers(*heads), axis=1)
+
+
+def decoder(
+    weights: dict[str, NDArray[Any]],
+    alignment_heads: Sequence[tuple[int, int]],
+    precision: Precision = Precision.BLOCKS,
+) -> onnx.ModelProto:
+    """Return the decoder's graph; `weights` are named as by `ctranslate2_file.parse`.
+
+    `alignment_heads`, one at least, are pairs of layer and head.
+    """
     graph = _Graph(weights, precision)
     table = weights["decoder/embeddings/weight"]
     vocabulary, width = table.shape
     layers, heads = layer_count(weights, "decoder"), width // HEAD_SIZE
     value, mask = _embed(graph), _causal_mask(graph)
+    following: list[str] = []
     for layer in range(layers):
         name = f"decoder/layer_{layer}"
         normed = graph.norm(value, name + "/self_attention/layer_norm")
@@ -257,17 +277,24 @@ def decoder(weights: dict[str, NDArray[Any]], precision: Precision = Precision.B
             new = graph.heads(graph.linear(normed, linear, rows), _ROWS)
             graph.rename(graph.add("Concat", f"past_{part}_{layer}", new, axis=2), f"present_{part}_{layer}")
         keys = graph.add("Transpose", f"present_k_{layer}", perm=(0, 1, 3, 2))
-        attended = graph.attend(query, keys, f"present_v_{layer}", mask)
+        attended = graph.attended(graph.attention(query, keys, mask), f"present_v_{layer}")
         value = graph.add("Add", value, graph.linear(attended, name + "/self_attention/linear_1"))
         normed = graph.norm(value, name + "/attention/layer_norm")
         query = graph.heads(graph.linear(normed, name + "/attention/linear_0", scale=_SCALE), _ROWS)
-        attended = graph.attend(query, f"cross_k_{layer}", f"cross_v_{layer}")
+        attention = graph.attention(query, f"cross_k_{layer}")
+        if of_layer := [head for one, head in alignment_heads if one == layer]:
+            following.append(_last_of(graph, attention, of_layer))
+        attended = graph.attended(attention, f"cross_v_{layer}")
         value = graph.add("Add", value, graph.linear(attended, name + "/attention/linear_2"))
         value = graph.feed_forward(value, name + "/ffn")
     value = graph.norm(value, "decoder/layer_norm")
     last = graph.add("Gather", value, graph.constant("last", np.array(-1)), axis=1)
     graph.rename(graph.matmul(last, "decoder/embeddings", table.astype(np.float32)), "logits")
+    graph.rename(graph.add("Concat", *following, axis=1), "attention")
     inputs = [_value("tokens", TensorProto.INT64, "batch", "new")]
     inputs += _cache_values("past", layers, heads, "past") + _cross_values(layers, heads)
-    outputs = [_value("logits", TensorProto.FLOAT, "batch", vocabulary)]
+    outputs = [
+        _value("logits", TensorProto.FLOAT, "batch", vocabulary),
+        _value("attention", TensorProto.FLOAT, "batch", len(alignment_heads), "frames"),
+    ]
     return graph.model("whisper-decoder", inputs, outputs + _cache_values("present", layers, heads, "total"))

@@ -4,6 +4,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inference.speech.word_times import Word
+
 SAMPLE_RATE = 16_000
 WINDOWS_S = (10, 15, 20, 25, 30)
 LONGEST_S = 28
@@ -18,7 +20,8 @@ class Transcript:
 
     `probability` is the model's own for `language`, `detected` its favourite with its probability. `no_speech` is the
     probability that nobody speaks, `logprob` the mean of the tokens' log probabilities, `compression` the text's bytes
-    per compressed byte (a text above about 2.4 repeats itself). `looped`: decoding was stopped in a loop.
+    per compressed byte (a text above about 2.4 repeats itself). `looped`: decoding was stopped in a loop. `words` have
+    the text in parts with their times in the clip, if these are known.
     """
 
     text: str
@@ -31,6 +34,7 @@ class Transcript:
     compression: float
     tokens: int
     looped: bool
+    words: tuple[Word, ...] = ()
 
 
 def window_seconds(samples: int) -> int:

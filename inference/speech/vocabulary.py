@@ -57,9 +57,9 @@ class Vocabulary:
 
     def text(self, tokens: list[int]) -> str:
         """Return the text of `tokens`, without special ones and with broken UTF-8 replaced."""
+        return b"".join(self.raw(token) for token in tokens if token < self.end).decode("utf-8", errors="replace")
+
+    def raw(self, token: int) -> bytes:
+        """Return the bytes of a token that is not special, which may be part of a character."""
         spelling = _byte_of_character()
-        raw = bytearray()
-        for token in tokens:
-            if token < self.end:
-                raw += bytes(spelling[character] for character in self.pieces[token])
-        return raw.decode("utf-8", errors="replace")
+        return bytes(spelling[character] for character in self.pieces[token])

@@ -7,7 +7,7 @@ most probable one after the start token. The prompt has no text of earlier clips
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from inference.speech.transcript import (
     window_seconds,
 )
 from inference.speech.vocabulary import Vocabulary
+from inference.speech.word_times import FRAME_MS, Word, token_starts, words
 
 Floats = NDArray[np.float32]
 _CPU = ("CPUExecutionProvider",)
@@ -57,6 +58,8 @@ class _Row:
     steps: int = 0
     looped: bool = False
     done: bool = False
+    attention: list[Floats] = field(default_factory=list)
+    """[alignment heads, frames] for each token, and for the end."""
 
 
 def _log_softmax(logits: Floats) -> Floats:
@@ -96,7 +99,7 @@ class WhisperDecoder:
         inputs = {value.name: value.shape for value in self._decoder.get_inputs()}
         self.cross = [name for name in inputs if name.startswith("cross_")]
         self.heads, self.head_size = inputs["past_k_0"][1], inputs["past_k_0"][3]
-        self._past = [output.name.replace("present", "past") for output in self._decoder.get_outputs()[1:]]
+        self._past = [output.name.replace("present", "past") for output in self._decoder.get_outputs()[2:]]
         settings = json.loads((directory / "config.json").read_text("utf-8"))
         size = len(self.vocabulary.pieces)
         self._suppressed = np.zeros(size, np.float32)
@@ -113,18 +116,21 @@ class WhisperDecoder:
         cache: dict[str, Any] = {
             name: np.zeros((count, self.heads, 0, self.head_size), np.float32) for name in self._past
         }
-        logits = self._step(np.full((count, 1), vocabulary.start, np.int64), cache, cross)
+        logits, _ = self._step(np.full((count, 1), vocabulary.start, np.int64), cache, cross)
         no_speech = np.exp(_log_softmax(logits)[:, vocabulary.no_speech])
         languages = np.exp(_log_softmax(logits[:, self._language_ids]))
         chosen = [self._choose(clip, languages[row]) for row, clip in enumerate(clips)]
         prompt = [[int(self._language_ids[index]), vocabulary.transcribe, vocabulary.no_timestamps] for index in chosen]
-        logits = self._step(np.array(prompt, np.int64), cache, cross)
+        first = self._step(np.array(prompt, np.int64), cache, cross)
         rows = [
             _Row(min(_MAX_TOKENS, _SPARE_TOKENS + _TOKENS_PER_SECOND * len(c.samples) // SAMPLE_RATE), [])
             for c in clips
         ]
-        self._greedy(rows, logits, cache, cross)
-        return [self._transcript(row, languages[i], chosen[i], float(no_speech[i])) for i, row in enumerate(rows)]
+        self._greedy(rows, first, cache, cross)
+        return [
+            self._transcript(row, len(clips[i].samples), languages[i], chosen[i], float(no_speech[i]))
+            for i, row in enumerate(rows)
+        ]
 
     def _choose(self, clip: Clip, probabilities: Floats) -> int:
         if clip.language is not None:
@@ -137,15 +143,23 @@ class WhisperDecoder:
         weights = np.array([clip.prior.get(name, other) for name in self._language_names])
         return int((probabilities * weights).argmax())
 
-    def _step(self, tokens: NDArray[np.int64], cache: dict[str, Any], cross: Mapping[str, Floats]) -> Floats:
-        """Run the decoder on new tokens and advance `cache`; return the logits after the last one."""
-        results = self._decoder.run(None, {"tokens": tokens, **cache, **cross})
-        cache.update(zip(self._past, results[1:], strict=True))
-        logits: Floats = results[0]
-        return logits
+    def _step(
+        self, tokens: NDArray[np.int64], cache: dict[str, Any], cross: Mapping[str, Floats]
+    ) -> tuple[Floats, Floats]:
+        """Run the decoder on new tokens and advance `cache`; return logits and attention of the last one."""
+        logits, attention, *present = self._decoder.run(None, {"tokens": tokens, **cache, **cross})
+        cache.update(zip(self._past, present, strict=True))
+        return logits, attention
 
-    def _greedy(self, rows: Sequence[_Row], logits: Floats, cache: dict[str, Any], cross: Mapping[str, Floats]) -> None:
+    def _greedy(
+        self,
+        rows: Sequence[_Row],
+        first: tuple[Floats, Floats],
+        cache: dict[str, Any],
+        cross: Mapping[str, Floats],
+    ) -> None:
         end = self.vocabulary.end
+        logits, attention = first
         suppressed = self._suppressed_first
         while True:
             scores = _log_softmax(logits + suppressed)
@@ -153,12 +167,13 @@ class WhisperDecoder:
             best = scores.argmax(axis=1)
             for index, row in enumerate(rows):
                 if not row.done:
+                    row.attention.append(attention[index])
                     self._advance(row, int(best[index]), float(scores[index, best[index]]))
                 if row.done:
                     best[index] = end
             if all(row.done for row in rows):
                 return
-            logits = self._step(best[:, None].astype(np.int64), cache, cross)
+            logits, attention = self._step(best[:, None].astype(np.int64), cache, cross)
 
     def _advance(self, row: _Row, token: int, logprob: float) -> None:
         row.logprob += logprob
@@ -173,7 +188,16 @@ class WhisperDecoder:
         elif len(row.tokens) >= row.limit:
             row.done = True
 
-    def _transcript(self, row: _Row, languages: Floats, chosen: int, no_speech: float) -> Transcript:
+    def _words(self, row: _Row, samples: int, language: str) -> tuple[Word, ...]:
+        """Return the words with their times; a text that was cut off ends where its last token was heard."""
+        frames = samples * 1000 // SAMPLE_RATE // FRAME_MS
+        starts = token_starts(np.stack(row.attention[: len(row.tokens) + 1])[:, :, :frames])
+        if len(starts) == len(row.tokens):
+            starts.append(frames)
+        pieces = [self.vocabulary.raw(token) for token in row.tokens]
+        return words(pieces, starts, language) if len(starts) > len(pieces) else ()
+
+    def _transcript(self, row: _Row, samples: int, languages: Floats, chosen: int, no_speech: float) -> Transcript:
         text = self.vocabulary.text(row.tokens).strip()
         favourite = int(languages.argmax())
         return Transcript(
@@ -187,6 +211,7 @@ class WhisperDecoder:
             compression=compression_ratio(text),
             tokens=len(row.tokens),
             looped=row.looped,
+            words=self._words(row, samples, self._language_names[chosen]),
         )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from inference.models import store
 from inference.models.catalogue import Model
 
-_SPEECH = ("__init__", "mel", "session", "transcript", "vocabulary", "whisper")
+_SPEECH = ("__init__", "mel", "session", "transcript", "vocabulary", "whisper", "word_times")
 _TRITON = ("__init__", "triton/__init__", "triton/tensors")
 _RECOGNISES = (*_TRITON, *(f"speech/{name}" for name in _SPEECH))
 _DETECTS = (

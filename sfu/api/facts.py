@@ -145,8 +145,19 @@ class RecordingFinished(Fact, tag="recording_finished", frozen=True, kw_only=Tru
     problems: list[str] = []
 
 
+class SpokenWord(msgspec.Struct, frozen=True, array_like=True):
+    """A word of a caption, with the space before it; times are milliseconds since the caption's start."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
 class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
-    """A final caption; times are milliseconds on the meeting clock (since the room opened)."""
+    """A final caption; times are milliseconds on the meeting clock (since the room opened).
+
+    The texts of `words` make up `text`; there are none if the recogniser does not know their times.
+    """
 
     participant: str
     track: str
@@ -156,6 +167,7 @@ class CaptionFinal(Fact, tag="caption", frozen=True, kw_only=True):
     lang: str
     text: str
     model: str
+    words: tuple[SpokenWord, ...] = ()
 
 
 class TrackQuality(msgspec.Struct, frozen=True, kw_only=True):

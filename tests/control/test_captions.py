@@ -1,5 +1,7 @@
 """Captions and chat: stored from facts, and read by those who are allowed to."""
 
+from dataclasses import replace
+
 import asyncpg
 
 from control.config import ControlConfig
@@ -19,6 +21,12 @@ def line(text: str, name: str = "Ada", start: int = 1500, end: int = 2500) -> Ca
 def test_webvtt_escapes_and_times() -> None:
     text = as_webvtt([line("a <b> & c\n\n00:00.000 --> 9", "E>ve", 3_723_004, 3_723_004)])
     assert text == ("WEBVTT\n\n01:02:03.004 --> 01:02:03.005\n<v E&gt;ve>a &lt;b&gt; &amp; c 00:00.000 --&gt; 9\n")
+
+
+def test_webvtt_times_words() -> None:
+    said = replace(line("A <b> c"), words=[("A", 0, 200), (" <b>", 200, 1000), (" c", 1000, 1200)])
+    text = as_webvtt([said])
+    assert text.endswith("\n<v Ada>A<00:00:01.700> &lt;b&gt; c\n")  # the last begins when the cue has ended
 
 
 async def test_captions_and_chat_are_kept(people: People) -> None:
@@ -47,7 +55,7 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
     await report(
         host,
         {**said, "utterance": "u1", "text": "hello\x00 there"},
-        {**said, "utterance": "u2", "text": "hello"},
+        {**said, "utterance": "u2", "text": "hello", "words": [["hel", 0, 100], ["lo\x00", 100, 300]]},
         {**said, "utterance": "u2", "text": "changed"},
         {**wrote, "at": 1, "message": "m1", "text": "to all"},
         {**wrote, "at": 2, "message": "m2", "text": "to Bob", "to": bob},
@@ -61,6 +69,9 @@ async def test_captions_and_chat_are_kept(people: People) -> None:
     )
     captions = (await host.ok("GET", f"{base}/captions"))["captions"]
     assert [(one["text"], one["name"]) for one in captions] == [("hello there", "ada"), ("hello", "ada")]
+    assert captions[0]["words"] == []
+    spoken = [{"text": "hel", "start_ms": 1500, "end_ms": 1600}, {"text": "lo", "start_ms": 1600, "end_ms": 1800}]
+    assert captions[1]["words"] == spoken
     found = await bobs.ok("GET", f"{base}/captions?search=THERE")
     assert [one["text"] for one in found["captions"]] == ["hello there"]
     assert (await host.ok("GET", f"{base}/captions?search=%25"))["captions"] == []

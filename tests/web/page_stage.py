@@ -45,6 +45,7 @@ CAPTIONS = [
         "start_ms": start,
         "end_ms": start + 4000,
         "text": text,
+        "words": [],
     }
     for person, name, start, text in (
         ("p1", "Ada", 1_000, "Shall we begin with the budget?"),

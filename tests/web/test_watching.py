@@ -24,6 +24,14 @@ def prepare(server: ScriptedServer, path: str) -> None:
     server.answers["GET", f"{path}/captions"] = (200, {"captions": CAPTIONS})
 
 
+def timed(caption: dict[str, Any]) -> dict[str, Any]:
+    """A caption whose words take half a second each."""
+    texts = re.findall(r"\s*\S+", caption["text"])
+    starts = [caption["start_ms"] + 500 * index for index in range(len(texts))]
+    words = [{"text": text, "start_ms": at, "end_ms": at + 500} for text, at in zip(texts, starts, strict=True)]
+    return caption | {"words": words}
+
+
 async def place(view: Page) -> float:
     found: float = await view.evaluate("document.querySelector('video').currentTime")
     return found
@@ -142,6 +150,19 @@ async def test_a_line_is_edited_and_an_earlier_text_is_restored(view: Page, serv
     await expect(view.get_by_label("Earlier texts")).to_contain_text("as recognised")
     await view.get_by_role("button", name="Restore").click()
     await expect(line).to_contain_text("Shall we begin with the budget?")
+
+
+async def test_a_word_is_found_in_the_video(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    prepare(server, "/recordings/r1")
+    server.answers["GET", "/recordings/r1/captions"] = (200, {"captions": [timed(one) for one in CAPTIONS]})
+    await view.goto(f"{server.url}/recordings/r1")
+    line = view.locator(".spoken-line").last
+    await expect(line).to_contain_text("The budget holds, I think: <b>twice</b> as much")
+    await line.get_by_text("twice").click()
+    assert await place(view) == 42.5
+    await view.locator("video").dispatch_event("timeupdate")
+    await expect(view.locator(".spoken-now")).to_have_text(" <b>twice</b>", use_inner_text=False)
 
 
 async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: ScriptedServer) -> None:

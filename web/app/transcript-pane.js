@@ -17,11 +17,12 @@ const FORMATS = ['txt', 'vtt', 'srt'];
  */
 export function transcriptPane(captions, seek, { edit, downloads } = {}) {
   const lines = captions.map((caption) => {
-    const text = h('span', {}, caption.text);
-    const element = h('li', {}, h('button', { type: 'button', class: 'spoken-line', onclick: () => seek(caption.start_ms) },
+    const text = h('span', {}, ...spokenWords(caption));
+    const element = h('li', {}, h('button', { type: 'button', class: 'spoken-line', onclick: (/** @type {MouseEvent} */ { target }) => seek(startOf(/** @type {HTMLElement} */ (target)) ?? caption.start_ms) },
       h('span', { class: 'spoken-time' }, duration(caption.start_ms)), h('strong', {}, caption.name), text),
     edit && iconButton('edit', t('transcript.edit-of', { time: duration(caption.start_ms) }), { class: 'spoken-edit', onclick: () => edit(caption, (changed) => {
       caption.text = changed;
+      caption.words = [];
       text.textContent = changed;
     }) }));
     return { caption, element, text };
@@ -33,7 +34,7 @@ export function transcriptPane(captions, seek, { edit, downloads } = {}) {
   let matches = [];
   let at = -1;
   let alone = 0;
-  /** @type {HTMLElement|null} */
+  /** @type {typeof lines[number]|null} */
   let current = null;
 
   words.addEventListener('input', () => {
@@ -41,7 +42,7 @@ export function transcriptPane(captions, seek, { edit, downloads } = {}) {
     matches = text ? lines.filter(({ caption }) => `${caption.name} ${caption.text}`.toLowerCase().includes(text)) : [];
     at = -1;
     for (const line of lines) {
-      line.text.replaceChildren(...marked(line.caption.text, text));
+      line.text.replaceChildren(...(text ? marked(line.caption.text, text) : spokenWords(line.caption)));
       line.element.hidden = text !== '' && !matches.includes(line);
     }
     found.textContent = text ? t('player.found', { count: matches.length }) : '';
@@ -57,12 +58,14 @@ export function transcriptPane(captions, seek, { edit, downloads } = {}) {
 
   /** @param {number} ms */
   function follow(ms) {
-    const now = lines.findLast(({ caption }) => caption.start_ms <= ms + 200)?.element ?? null;
+    const now = lines.findLast(({ caption }) => caption.start_ms <= ms + 200) ?? null;
+    if (now) showWord(now.text, ms);
     if (now === current) return;
-    current?.removeAttribute('aria-current');
+    if (current) showWord(current.text, -1);
+    current?.element.removeAttribute('aria-current');
     current = now;
-    now?.setAttribute('aria-current', 'true');
-    if (now && !now.hidden && performance.now() > alone) list.scrollTo({ top: now.offsetTop - list.clientHeight / 3, behavior: 'smooth' });
+    now?.element.setAttribute('aria-current', 'true');
+    if (now && !now.element.hidden && performance.now() > alone) list.scrollTo({ top: now.element.offsetTop - list.clientHeight / 3, behavior: 'smooth' });
   }
 
   const element = h('section', { class: 'transcript card' },
@@ -71,6 +74,21 @@ export function transcriptPane(captions, seek, { edit, downloads } = {}) {
     found, lines.length > 0 && list,
     downloads && lines.length > 0 && h('p', { class: 'hint' }, t('transcript.download'), ...FORMATS.flatMap((one) => [' ', h('a', { class: 'link', href: `${downloads}?format=${one}`, download: true, target: '_self' }, one.toUpperCase())])));
   return { element, follow };
+}
+
+/** The words of a line, each with its time, or the whole text if the times are unknown. @param {any} caption @returns {(Node|string)[]} */
+function spokenWords({ text, words }) {
+  return words.length > 0 ? words.map((/** @type {any} */ word) => h('span', { 'data-start': word.start_ms, 'data-end': word.end_ms }, word.text)) : [text];
+}
+
+/** The time of the word that was clicked, if it has one. @param {HTMLElement} target @returns {number|undefined} */
+function startOf(target) {
+  return target.dataset.start === undefined ? undefined : Number(target.dataset.start);
+}
+
+/** Mark the word of a line that is spoken at this time. @param {HTMLElement} text @param {number} ms */
+function showWord(text, ms) {
+  for (const word of /** @type {NodeListOf<HTMLElement>} */ (text.querySelectorAll('[data-start]'))) word.classList.toggle('spoken-now', ms >= Number(word.dataset.start) && ms < Number(word.dataset.end));
 }
 
 /** @param {string} text @param {string} wanted the search text, in lower case @returns {(Node|string)[]} */

@@ -276,6 +276,7 @@ class CaptionLine(TypedDict):
     lang: str
     text: str
     edited_at: str | None
+    words: list[CaptionWord]
 
 
 class CaptionVersion(TypedDict):
@@ -289,6 +290,16 @@ class CaptionVersion(TypedDict):
 
 class CaptionVersions(TypedDict):
     versions: list[CaptionVersion]
+
+
+class CaptionWord(TypedDict):
+    """A word with the space before it and the punctuation after it. Times are those of the
+    recogniser, to about 0.2 s.
+    """
+
+    text: str
+    start_ms: int
+    end_ms: int
 
 
 class Captions(TypedDict):

@@ -8,7 +8,7 @@ import pytest
 from livekit.protocol import egress
 
 from control import livekit_views
-from control.api.conversation_types import CaptionLine
+from control.api.conversation_types import CaptionLine, CaptionWord
 from control.api.sharing import within
 from control.config import ControlConfig
 from control.database import session
@@ -96,11 +96,15 @@ async def test_films_are_ordered_made_and_deleted(people: People, config: Contro
 
 def test_captions_of_a_clip_count_from_its_start() -> None:
     said = CaptionLine(
-        utterance="u", participant="p", name="Ada", start_ms=0, end_ms=0, lang="en", text="x", edited_at=None
+        utterance="u", participant="p", name="Ada", start_ms=0, end_ms=0, lang="en", text="x", edited_at=None, words=[]
     )
     lines = [msgspec.structs.replace(said, start_ms=at, end_ms=at + 10) for at in (0, 15, 40, 95)]
+    lines[1] = msgspec.structs.replace(
+        lines[1], words=[CaptionWord(text="x", start_ms=16, end_ms=19), CaptionWord(text="", start_ms=19, end_ms=25)]
+    )
     kept = within([(10, 20), (35, 100)], lines)
     assert [(one.start_ms, one.end_ms) for one in kept] == [(5, 10), (15, 25), (70, 75)]
+    assert [(word.start_ms, word.end_ms) for word in kept[0].words] == [(6, 9), (9, 10)]
 
 
 async def test_of_a_worker_stopped_past_its_lease_nothing_is_visible(

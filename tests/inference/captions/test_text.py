@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.captions.text import MAX_CHARACTERS, tidy
+from inference.captions.text import MAX_CHARACTERS, tidy, words_of
+from inference.speech.word_times import Word
 
 
 def test_chinese_is_simplified_and_only_chinese() -> None:
@@ -20,3 +21,11 @@ def test_any_text_is_tidied(text: str, lang: str) -> None:
     tidied = tidy(text, lang)
     assert tidied.isprintable()
     assert len(tidied) <= 2 * MAX_CHARACTERS
+
+
+def test_words_are_spelled_as_the_text_is() -> None:
+    said = (Word("會", 0, 200), Word("議", 200, 400))
+    assert words_of("会议", said) == (Word("会", 0, 200), Word("议", 200, 400))
+    said = (Word(" Good", 0, 200), Word(" day.", 200, 400))
+    assert words_of("Good day.", said) == (Word("Good", 0, 200), Word(" day.", 200, 400))
+    assert words_of("Good", said) == ()

@@ -1,5 +1,6 @@
 """Speech recognition of known words: error rate, batches, windows, invented words."""
 
+import itertools
 import random
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from inference.speech.guards import refusal
 from inference.speech.transcript import compression_ratio, loop_start, window_seconds
 from inference.speech.whisper import Clip, WhisperModel
-from tests.inference.material import noises, prompts, silence, word_errors, words
+from tests.inference.material import noises, prompt, prompts, silence, word_errors, words
 
 BAR = 0.08
 
@@ -32,6 +33,17 @@ def test_a_clip_reads_the_same_alone_and_in_company(whisper: WhisperModel) -> No
     alone = [whisper.transcribe([clip])[0] for clip in clips]
     assert [heard.text for heard in together] == [heard.text for heard in alone]
     assert [heard.tokens for heard in together] == [heard.tokens for heard in alone]
+
+
+def test_words_are_timed_where_they_are_spoken(whisper: WhisperModel) -> None:
+    first, second = prompt("followme/status"), prompt("ss-noservice")
+    sound = np.concatenate((first.samples, np.zeros(16_000, np.float32), second.samples))
+    heard = whisper.transcribe([Clip(sound, language="en")])[0]
+    assert "".join(word.text for word in heard.words).strip() == heard.text
+    assert all(one.end_ms <= other.start_ms for one, other in itertools.pairwise(heard.words))
+    resumed = heard.words[len(words(first.text))]
+    assert resumed.text == " The"
+    assert abs(resumed.start_ms - (len(first.samples) + 16_000) // 16) < 300, heard.words
 
 
 def test_no_words_are_made_of_noise(whisper: WhisperModel) -> None:

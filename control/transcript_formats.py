@@ -24,7 +24,7 @@ def as_webvtt(rows: list[CaptionRow]) -> str:
 
 
 def _timed_text(row: CaptionRow, end: int) -> str:
-    """Return cue text with a timestamp before each word that begins later than the one before (WebVTT, section 4.2.2)."""
+    """Return cue text with a timestamp before each word that begins after another (WebVTT, 4.2.2)."""
     if not row.words:
         return _escaped(row.text)
     parts, before = [], row.start_ms

@@ -20,7 +20,7 @@ class Minutes(Answer, frozen=True, kw_only=True):
 
 
 class CaptionWord(Answer, frozen=True, kw_only=True):
-    """A word with the space before it and the punctuation after it. Times are those of the recogniser, to about 0.2 s."""
+    """A word with the space before it and the punctuation after it. Times are right to about 0.2 s."""
 
     text: str
     start_ms: int

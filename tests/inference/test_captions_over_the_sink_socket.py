@@ -118,6 +118,7 @@ async def test_spoken_words_become_captions_and_facts(sfu: Sfu, models_dir: Path
     assert received.authorizations == {f"Bearer {SECRET}"}
     assert received.batches[0].n == received.batches[1].n == 1  # repeated after the lost answer
     assert " ".join(fact.text for fact in received.captions) == text
+    assert all("".join(word.text for word in fact.words) == fact.text for fact in received.captions)
 
 
 async def test_models_that_appear_are_used_without_a_restart(sfu: Sfu, models_dir: Path, tmp_path: Path) -> None:

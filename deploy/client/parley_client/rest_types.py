@@ -293,9 +293,7 @@ class CaptionVersions(TypedDict):
 
 
 class CaptionWord(TypedDict):
-    """A word with the space before it and the punctuation after it. Times are those of the
-    recogniser, to about 0.2 s.
-    """
+    """A word with the space before it and the punctuation after it. Times are right to about 0.2 s."""
 
     text: str
     start_ms: int

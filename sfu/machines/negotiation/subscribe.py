@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import URIS, Extension
@@ -101,6 +102,7 @@ class SubscribeNegotiation:
         self._renamed = False
         self._in_flight: SessionDescription | None = None
         self._in_flight_text = ""
+        self._sections: dict[str, tuple[OfferedSlot, LocalTransport, MediaSection]] = {}
 
     @property
     def slots(self) -> tuple[OfferedSlot, ...]:
@@ -162,7 +164,7 @@ class SubscribeNegotiation:
         self._version += 1
         self._offered = len(self._slots)
         self._renamed = False
-        media = [_section(slot, local) for slot in self._slots]
+        media = [self._section(slot, local) for slot in self._slots]
         if self._data_at is not None:
             media.insert(self._data_at, negotiation_data.section(local))
         media[0] = replace(media[0], candidates=local.candidates, end_of_candidates=bool(local.candidates))
@@ -175,6 +177,13 @@ class SubscribeNegotiation:
         )
         self._in_flight_text = serialize(self._in_flight)
         return self._in_flight_text
+
+    def _section(self, slot: OfferedSlot, local: LocalTransport) -> MediaSection:
+        """Return a slot's section; most are as in the offer before."""
+        offered = self._sections.get(slot.mid)
+        if offered is None or offered[0] is not slot or offered[1] != local:
+            offered = self._sections[slot.mid] = slot, local, _section(slot, local)
+        return offered[2]
 
     def abandon(self) -> None:
         """Drop the offer in flight, for example when its peer is replaced."""
@@ -196,8 +205,9 @@ class SubscribeNegotiation:
             raise ValueError("an answer must choose active or passive")
         role = DtlsRole.CLIENT if setup is Setup.PASSIVE else DtlsRole.SERVER
         data_at = self._offered if self._data_at is None else self._data_at
+        matcher = _Matcher()
         media = tuple(
-            _outcome(description, number + (number >= data_at), slot)
+            _outcome(description, number + (number >= data_at), slot, matcher)
             for number, slot in enumerate(self._slots[: self._offered])
         )
         data = self._data_at is not None and negotiation_data.accepts(description.media[self._data_at])
@@ -265,31 +275,72 @@ def _payloads(kind: str, is_repaired: bool) -> Mapping[int, NegotiatedPayload]:
     return MappingProxyType(payloads)
 
 
-def _outcome(answer: SessionDescription, index: int, slot: OfferedSlot) -> NegotiatedMedia:
-    section = answer.media[index]
-    if section.kind != slot.kind or section.mid not in (None, slot.mid):
-        raise ValueError("the answer's m-sections do not match the offer's")
-    direction = answer.direction_of(section)
-    offered = _payloads(slot.kind, slot.rtx_ssrc is not None)
+class _Match(NamedTuple):
+    """What an answer's section accepts of an offered one."""
+
+    payloads: Mapping[int, NegotiatedPayload]
+    extensions: Mapping[int, Extension]
+
+
+class _Matcher:
+    """Matches sections of one answer. Those of a kind are mostly alike, and an answer may have a hundred."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, bool], tuple[object, _Match]] = {}
+
+    def match(self, section: MediaSection, *, is_repaired: bool) -> _Match:
+        """Return what a section accepts."""
+        key = section.kind, is_repaired
+        matters = (
+            section.formats,
+            section.rtp_maps,
+            section.parameters,
+            section.feedback,
+            section.extensions,
+        )
+        before = self._found.get(key)
+        if before is not None and before[0] == matters:
+            return before[1]
+        match = _match(section, is_repaired=is_repaired)
+        self._found[key] = matters, match
+        return match
+
+
+def _match(section: MediaSection, *, is_repaired: bool) -> _Match:
+    offered = _payloads(section.kind, is_repaired)
     payloads = {
         number: payload
         for number, payload in match_payloads(section, frozenset(Codec)).items()
         if number in offered and offered[number].codec == payload.codec
     }
+    ids = extension_ids(match_extensions(section, _SENT[section.kind], Direction.RECVONLY, allow_mixed=False))
+    return _Match(
+        MappingProxyType(payloads),
+        MappingProxyType(
+            {number: extension for number, extension in ids.items() if EXTENSION_IDS[extension] == number}
+        ),
+    )
+
+
+def _outcome(answer: SessionDescription, index: int, slot: OfferedSlot, matcher: _Matcher) -> NegotiatedMedia:
+    section = answer.media[index]
+    if section.kind != slot.kind or section.mid not in (None, slot.mid):
+        raise ValueError("the answer's m-sections do not match the offer's")
+    direction = answer.direction_of(section)
+    match = matcher.match(section, is_repaired=slot.rtx_ssrc is not None)
     refused = ""
     if section.port == 0:
         refused = "rejected_by_remote"
-    elif not payloads:
+    elif not match.payloads:
         refused = "no_codec"
-    ids = extension_ids(match_extensions(section, _SENT[slot.kind], Direction.RECVONLY, allow_mixed=False))
     return NegotiatedMedia(
         index=index,
         mid=slot.mid,
         kind=slot.kind,
         direction=Direction.SENDONLY if direction.receives and not refused else Direction.INACTIVE,
         refused=refused,
-        payloads={} if refused else payloads,
-        extensions={number: extension for number, extension in ids.items() if EXTENSION_IDS[extension] == number},
+        payloads={} if refused else match.payloads,
+        extensions=match.extensions,
         streams=(OfferedStream(slot.ssrc, slot.rtx_ssrc, slot.msid),),
         msid=slot.msid,
     )

@@ -115,6 +115,25 @@ def test_a_rejected_or_inactive_section_is_told() -> None:
     assert media[4].direction is sdp.Direction.INACTIVE
 
 
+def test_sections_of_a_kind_may_accept_different_codecs() -> None:
+    def accept(description: sdp.SessionDescription) -> sdp.SessionDescription:
+        return with_section(description, 4, formats=("98",))
+
+    made = negotiation()
+    made.offer(LOCAL)
+    *_, first, second = made.apply(changed(accept)).media
+    assert 96 in first.payloads
+    assert second.payloads.keys() == {98}
+
+
+def test_an_offer_after_new_credentials_has_them_in_every_section() -> None:
+    made = negotiation()
+    made.offer(LOCAL)
+    made.abandon()
+    description = sdp.parse(made.offer(replace(LOCAL, ufrag="restarted")))
+    assert {section.transport.ice_ufrag for section in description.media} == {"restarted"}
+
+
 def test_a_passive_answer_makes_us_client() -> None:
     made = negotiation()
     made.offer(LOCAL)

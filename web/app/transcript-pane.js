@@ -78,7 +78,11 @@ export function transcriptPane(captions, seek, { edit, downloads } = {}) {
 
 /** The words of a line, each with its time, or the whole text if the times are unknown. @param {any} caption @returns {(Node|string)[]} */
 function spokenWords({ text, words }) {
-  return words.length > 0 ? words.map((/** @type {any} */ word) => h('span', { 'data-start': word.start_ms, 'data-end': word.end_ms }, word.text)) : [text];
+  if (words.length === 0) return [text];
+  return words.flatMap((/** @type {any} */ word) => {
+    const said = word.text.trimStart();
+    return [word.text.slice(0, -said.length), h('span', { 'data-start': word.start_ms, 'data-end': word.end_ms }, said)];
+  });
 }
 
 /** The time of the word that was clicked, if it has one. @param {HTMLElement} target @returns {number|undefined} */
